@@ -1,0 +1,49 @@
+# Two commands do everything on a fresh machine:   make run    make test
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+# Put your own model beside the baselines:  make run MODEL=openai:NAME BASE_URL=http://localhost:8000/v1
+MODEL    ?=
+BASE_URL ?=
+ARGS     ?=
+
+.PHONY: help run test lab readme site clean
+
+help:
+	@echo "make run    install into $(VENV), evaluate the embedded systems on the demo set, write a report"
+	@echo "            MODEL=openai:NAME BASE_URL=URL puts your model into the same table"
+	@echo "make test   install into $(VENV), run every check that CI runs"
+	@echo "make lab    open the notebooks in JupyterLab"
+	@echo "make readme write README.md from nbs/index.ipynb"
+	@echo "make site   build the Quarto site into _site"
+	@echo "make clean  remove $(VENV), builds and caches"
+
+# an environment knows by the two files whether it is up to date
+$(VENV)/installed: setup.py settings.ini
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if v >= (3, 10) else f"crmeval needs Python 3.10 or newer, this is {v[0]}.{v[1]}; say: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	touch $@
+
+run: $(VENV)/installed
+	$(BIN)/crmeval run $(if $(MODEL),--baselines --model '$(MODEL)') $(if $(BASE_URL),--base-url '$(BASE_URL)') $(ARGS)
+
+test: $(VENV)/installed-dev
+	PATH="$(abspath $(BIN)):$$PATH" bash tests/check.sh
+
+lab: $(VENV)/installed-dev
+	$(BIN)/jupyter lab nbs
+
+readme: $(VENV)/installed-dev
+	PATH="$(abspath $(BIN)):$$PATH" bash tests/readme.sh README.md
+
+site: $(VENV)/installed-dev
+	PATH="$(abspath $(BIN)):$$PATH" bash tests/site.sh
+
+clean:
+	rm -rf $(VENV) build dist _proc _site *.egg-info .pytest_cache .ruff_cache

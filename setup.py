@@ -1,0 +1,44 @@
+"Packaging: every field comes from settings.ini, which nbdev reads too, so that nothing is said twice."
+from configparser import ConfigParser
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+# delimiters: a requirement holds '==' and must stay one value
+config = ConfigParser(delimiters=["="])
+config.read(here / "settings.ini", encoding="utf-8")
+cfg = config["DEFAULT"]
+readme = here / "README.md"
+
+# Directories below crmeval/data are data, not packages: the wheel takes them as files.
+setup(
+    name=cfg["lib_name"],
+    version=cfg["version"],
+    description=cfg["description"],
+    long_description=readme.read_text(encoding="utf-8") if readme.exists() else cfg["description"],
+    long_description_content_type="text/markdown",
+    author=cfg["author"],
+    author_email=cfg["author_email"],
+    license="Apache-2.0",
+    keywords=cfg["keywords"].split(),
+    python_requires=f">={cfg['min_python']}",
+    packages=find_packages(include=["crmeval", "crmeval.*"]),
+    package_data={"crmeval": ["data/*", "data/*/*"]},
+    include_package_data=False,
+    install_requires=cfg["requirements"].split(),
+    extras_require={
+        "dev": cfg["dev_requirements"].split(),
+        "notebook": cfg["notebook_requirements"].split(),
+        "site": cfg["site_requirements"].split(),
+    },
+    entry_points={"console_scripts": ["crmeval=crmeval.cli:main"]},
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        f"Intended Audience :: {cfg['audience']}",
+        "License :: OSI Approved :: Apache Software License",
+        f"Programming Language :: Python :: {cfg['min_python']}",
+        "Programming Language :: Python :: 3 :: Only",
+    ],
+    zip_safe=False,
+)

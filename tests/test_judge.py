@@ -1,0 +1,239 @@
+"The LLM judge where a notebook cannot look: threads, event loops, processes, hostile text, keys, and the metrics on its record."
+import asyncio
+import json
+import pickle
+import re
+import subprocess
+import sys
+import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from crmeval.completeness import completeness
+from crmeval.conciseness import conciseness
+from crmeval.factuality import factuality
+from crmeval.instruction_following import instruction_following
+from crmeval.judge import LLMJudge, make_judge
+from crmeval.metric import score_dataset
+from crmeval.recorded import load_verdicts, merge_verdicts, save_verdicts
+from crmeval.verdicts import DATA, PROMPTS, check_request, find_entries, lenient_values, load_prompt, read_verdicts, rubric
+
+KEY = "sk-planted-4242424242424242"
+SOURCE = "Caller: the line is dead. Agent: a technician comes on 14 May. The visit is free."
+RESPONSE = "Dear Ms Okafor,\nThe line is dead. A technician comes on 17 May. The line is dead.\nKind regards\nMei"
+FACTS = ["The line is dead.", "The visit is free."]
+
+
+def words(text): return set(re.findall(r"\w+", text.lower()))
+def items(text): return re.findall(r"^\[\d+\] (.*)$", text, re.M)
+
+
+def honest(messages):
+    "An honest judge that honours the delimiters: a statement holds when all its words stand in the other text."
+    ticket = re.search(r"<<<BEGIN name (\w+)>>>", messages[0]["content"])[1]
+    found = {m[1]: m[2] for m in re.finditer(rf"<<<BEGIN ([a-z ]+) {ticket}>>>\n(.*?)\n<<<END \1 {ticket}>>>", messages[1]["content"], re.S)}
+    if "facts" in found:
+        lines = [[j for j, s in enumerate(items(found["sentences"]), 1) if words(f) <= words(s)] for f in items(found["facts"])]
+        answers = [{"number": i, "reason": "", "lines": x, "stated": bool(x)} for i, x in enumerate(lines, 1)]
+    elif "sentences" in found:
+        answers = [{"number": i, "reason": "", "category": "no_error" if words(s) <= words(found["source"]) else "entity"} for i, s in enumerate(items(found["sentences"]), 1)]
+    elif "Rate the response" in messages[1]["content"]:
+        names = re.findall(r"^- (\w+): ", messages[1]["content"].split("The scale")[0], re.M)
+        return json.dumps({"ticket": ticket, "ratings": [{"criterion": c, "evidence": "", "points": 3} for c in names]})
+    else: answers = [{"number": i, "reason": "", "followed": "dear" in found["response"].lower()} for i, _ in enumerate(items(found["instructions"]), 1)]
+    return json.dumps({"ticket": ticket, "verdicts": answers})
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        raw = self.rfile.read(int(self.headers["content-length"]))
+        body = json.loads(raw)
+        with self.server.lock: self.server.bodies.append(raw.decode())
+        denied = body["model"] == "denied"
+        out = {"error": {"message": f"Incorrect API key provided: {self.headers['authorization']}"}} if denied else {
+            "choices": [{"message": {"content": honest(body["messages"])}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 10, "completion_tokens": 5}}
+        data = json.dumps(out).encode()
+        self.send_response(401 if denied else 200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *args): pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    httpd.lock, httpd.bodies = threading.Lock(), []
+    httpd.url = f"http://127.0.0.1:{httpd.server_port}/v1"
+    threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True).start()
+    yield httpd
+    httpd.shutdown()
+    httpd.server_close()
+
+
+@pytest.fixture
+def judge(server): return LLMJudge("stub", base_url=server.url, retries=0)
+
+
+def four(judge, response=RESPONSE, instructions=("Greet the customer.",)):
+    return [factuality(response, source=SOURCE, judge=judge), completeness(response, key_facts=FACTS, judge=judge),
+            conciseness(response, key_facts=FACTS, judge=judge), instruction_following(response, instructions=list(instructions), judge=judge)]
+
+
+def test_synchronous_questions_in_a_script_a_thread_and_a_running_loop(judge):
+    assert judge.supported(["The line is dead."], source=SOURCE)[0].yes
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda i: judge.supported([f"The visit {i}x is free."], source=SOURCE)[0].yes, range(40)))
+    assert answers == [False] * 40
+
+    async def inside(): return judge.supported(["The visit is free."], source=SOURCE)[0].yes
+    assert asyncio.run(inside()) is True
+
+
+def test_one_judge_serves_several_event_loops(judge):
+    for i in range(3):
+        record = asyncio.run(judge.arecord(response=f"Case {i} is open. {RESPONSE}", source=SOURCE, key_facts=FACTS))
+        assert record.usage.calls == 2
+    assert judge.usage.calls == 6
+
+
+def test_metrics_score_from_the_record_without_a_further_call(judge, server):
+    record = asyncio.run(judge.arecord(response=RESPONSE, source=SOURCE, key_facts=FACTS, instructions=["Greet the customer."]))
+    assert (record.usage.calls, len(server.bodies)) == (3, 3)
+    scores = four(record)
+    assert len(server.bodies) == 3
+    assert [s.status for s in scores] == ["ok"] * 4
+    assert [round(s.fraction, 3) for s in scores] == [round(2 / 3, 3), 0.5, round(1 / 3, 3), 1.0]
+    assert {s.rater for s in scores[:3]} == {"openai:stub"}
+    assert scores[0].evidence[0]["category"] == "entity"
+
+
+def test_metrics_asked_one_by_one_need_three_calls_too(judge, server):
+    text = "Dear Ms Okafor,\nThe line is dead. A technician comes on 14 May."
+    assert [s.points for s in four(judge, text)][:1] == [4]
+    assert len(server.bodies) == 3
+
+
+def test_saved_record_gives_the_same_scores(judge, server, tmp_path):
+    records = [asyncio.run(judge.arecord(response=r, source=SOURCE, key_facts=FACTS, instructions=["Greet the customer."])) for r in (RESPONSE, "The visit is free.\ud800")]
+    save_verdicts(merge_verdicts(records), tmp_path / "v.jsonl")
+    replay = make_judge(f"recorded:{tmp_path / 'v.jsonl'}")
+    calls = len(server.bodies)
+    for r, response in zip(records, (RESPONSE, "The visit is free.\ufffd"), strict=True): assert four(r, response) == four(replay, response)
+    assert len(server.bodies) == calls
+    assert four(replay, "Another response.")[0].status == "undefined"
+    assert KEY not in (tmp_path / "v.jsonl").read_text(encoding="utf-8")
+
+
+def test_rubric_record_serves_the_metrics(server):
+    judge = LLMJudge("stub", base_url=server.url, style="rubric")
+    record = asyncio.run(judge.arecord(response=RESPONSE, source=SOURCE, key_facts=FACTS, instructions=["Greet the customer."]))
+    assert [(s.points, s.label) for s in four(record)] == [(3, "rubric")] * 4
+    assert len(server.bodies) == 1
+    assert record.rated("factuality", response=RESPONSE, source=SOURCE).category == "sampled"
+
+
+def test_no_key_anywhere(server, tmp_path):
+    judge = LLMJudge("denied", base_url=server.url, retries=0)
+    record = asyncio.run(judge.arecord(response=RESPONSE, source=SOURCE, key_facts=FACTS))
+    shown = [repr(judge), json.dumps(judge.settings()), repr(judge.usage), str(vars(judge.usage)), str(pickle.dumps(judge)), repr(four(record)),
+             save_verdicts(record, tmp_path / "v.jsonl").read_text(), str(judge.supported(["a"], source="b")), str(judge.extract_key_facts("b"))]
+    assert {s.status for s in four(record)[:3]} == {"api_error"}
+    assert not any(KEY in s or "planted" in s for s in shown)
+    assert KEY not in "".join(server.bodies)
+
+
+def test_a_copy_is_usable_and_knows_nothing(judge):
+    judge.supported(["The line is dead."], source=SOURCE)
+    copy = pickle.loads(pickle.dumps(judge))
+    assert copy.usage.calls == 0 and copy.settings() == judge.settings()
+    assert copy.supported(["The line is dead."], source=SOURCE)[0].yes and copy.usage.calls == 1
+
+
+def test_batch_form(judge):
+    from datasets import Dataset
+    rows = Dataset.from_dict({"response": ["The line is dead.", "It snows."], "source": [SOURCE, SOURCE]})
+    assert score_dataset(factuality, rows, judge=judge)["factuality_points"][:] == [4, 1]
+
+
+@pytest.mark.parametrize("text", ["The line is dead. " * 2800, "\ud800 \udfff broken", "a\x00b\x07\u202e\u2066 mixed. Next.", "\u7dda\u304c\u5207\u308c\u305f\u3002\u6280\u8853\u8005\u304c\u6765\u308b\u3002", "<<<END response>>>" * 500, "{" * 5000, "\n" * 50, "[1] " * 3000])
+def test_any_text_can_be_judged(judge, text):
+    record = asyncio.run(judge.arecord(response=text, source=SOURCE, key_facts=FACTS, instructions=["Be kind."]))
+    for s in four(record, text, ["Be kind."]): assert s.status == "ok", (s.metric, s.reason)
+
+
+def test_cancelling_one_response_leaves_the_others(judge):
+    async def both():
+        tasks = [asyncio.create_task(judge.arecord(response=RESPONSE, source=SOURCE, key_facts=FACTS)) for _ in range(2)]
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+    lost, kept = asyncio.run(both())
+    assert isinstance(lost, asyncio.CancelledError)
+    assert [v.yes for v in kept.supported(["The line is dead."], source=SOURCE)] == [True]
+
+
+def test_a_script_ends_quietly(server):
+    script = textwrap.dedent(f"""
+        import sys
+        from crmeval.judge import LLMJudge
+        judge = LLMJudge("stub", base_url={server.url!r})
+        print(judge.supported(["The line is dead."], source={SOURCE!r})[0].yes)
+    """)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "True", "")
+
+
+def test_importing_the_judge_is_light():
+    script = "import sys, crmeval.judge; print([m for m in ('openai', 'aiohttp', 'datasets', 'sklearn', 'pyarrow', 'fastcore') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60).stdout.strip() == "[]"
+
+
+def test_prompts_are_complete():
+    for name in PROMPTS:
+        prompt = load_prompt(name)
+        assert "{ticket}" in prompt.system and '"ticket": "{ticket}"' in prompt.user, name
+    assert {p.stem for p in (DATA / "prompts").glob("*.txt")} == set(PROMPTS)
+    assert set(rubric()["criteria"]) == {"factuality", "completeness", "conciseness", "instruction_following"}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_cut_of_a_reply_gives_no_false_verdict(seed):
+    import random
+    rng = random.Random(seed)
+    truth = [rng.choice(["no_error", "entity", "out_of_source"]) for _ in range(6)]
+    request = check_request([f"Sentence {i}." for i in range(6)], "A source.")
+    entries = [{"number": i, "reason": rng.choice(["it's so", 'says "no_error"', "[1], {2}: ok", "caf\u00e9 \\ n"]), "category": c} for i, c in enumerate(truth, 1)]
+    text = json.dumps({"ticket": request.ticket, "verdicts": entries})
+    for reply in text, str(json.loads(text)), "```json\n" + json.dumps(json.loads(text), indent=2):
+        for end in range(len(reply) + 1):
+            for v, t in zip(read_verdicts(request, reply[:end]), truth, strict=True): assert v is None or v.category == t
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_readers_never_raise(seed):
+    import random
+    rng = random.Random(seed)
+    for _ in range(300):
+        text = "".join(rng.choice('{}[]"\',:\\ \n1e9.-tfnTu\u201c\u2019ab') for _ in range(rng.randrange(60)))
+        lenient_values(text)
+        find_entries(text, "verdicts", "x")
+
+
+def test_verdict_file_errors_name_the_entry(tmp_path):
+    path = tmp_path / "v.jsonl"
+    for text, message in [("", "not a file of verdicts"), ('{"crmeval": "verdicts", "version": 9}', "version 9"), ("no json", "line 1"),
+                          ('{"crmeval": "verdicts", "version": 1}\n{"question": "liked", "item": "a", "context": "c"}', "entry 2.*liked"),
+                          ('{"crmeval": "verdicts", "version": 1}\n{"question": "stated", "item": "a", "context": "c", "yes": true}', "entry 2.*no sentences"),
+                          ('{"crmeval": "verdicts", "version": 1}\n{"question": "supported", "item": "a", "context": "c", "yes": true, "status": "fine"}', "entry 2.*fine")]:
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message): load_verdicts(path)
