@@ -40,7 +40,7 @@ lab: $(VENV)/installed-dev
 	$(BIN)/jupyter lab nbs
 
 readme: $(VENV)/installed-dev
-	PATH="$(abspath $(BIN)):$$PATH" bash tests/readme.sh README.md
+	PATH="$(abspath $(BIN)):$$PATH" python tests/readme.py README.md
 
 site: $(VENV)/installed-dev
 	PATH="$(abspath $(BIN)):$$PATH" bash tests/site.sh

@@ -108,14 +108,15 @@ def _prices(lines):
         if not model or len(prices[model]) != 2: raise ValueError(f"--price is {line!r}, expected MODEL=IN,OUT such as my-model=0.5,1.5")
     return prices
 
-# %% ../nbs/90_cli.ipynb #d7d0b79a
+# %% ../nbs/90_cli.ipynb #b2709205
 def _finish(run, args, use_cases=None, out=None):
     "Print the leaderboard, write the report, and say what went missing."
     from crmeval.leaderboard import leaderboard
     from crmeval.report import write_report
     prices = _prices(args.price)
     print(leaderboard(run, use_case=use_cases, prices=prices))
-    silent = [c for c in run.clients if not any(r.text is not None for r in run.responses if r.client == c)]
+    failed = {"api_error", "parse_error"}
+    silent = [c for c in run.clients if all(r.status in failed for r in run.responses if r.client == c)]
     lost = Counter(s.status for s in run.scores if s.metric == "accuracy" and s.points is None)
     if lost: print(f"\nnot scored: {', '.join(f'{n} {s}' for s, n in sorted(lost.items()))}; the report lists them")
     for c in silent:
@@ -124,14 +125,12 @@ def _finish(run, args, use_cases=None, out=None):
     print(f"\nreport: {write_report(run, out, prices=prices)}")
     return 1 if silent else 0
 
-# %% ../nbs/90_cli.ipynb #1c162c2d
+# %% ../nbs/90_cli.ipynb #dde9d467
 def _run(args):
-    from crmeval.evaluation import DEFAULT_MODELS, run
+    from crmeval.evaluation import run
     _prices(args.price)   # a mistyped price is told before the run, not after it
-    models = list(args.model or [])
-    if args.baselines: models += [m for m in DEFAULT_MODELS if m not in models]
     options = {"temperature": args.temperature, "max_tokens": args.max_tokens, "timeout_s": args.timeout, "api_key_env": args.api_key_env, "stream": args.stream or None}
-    done = run(models or None, use_cases=args.use_case, data=args.data, columns=_pairs(args.column, "--column", "OURS=THEIRS") or None, judge=args.judge,
+    done = run(args.model, baselines=args.baselines, use_cases=args.use_case, data=args.data, columns=_pairs(args.column, "--column", "OURS=THEIRS") or None, judge=args.judge,
                judge_base_url=args.judge_base_url, judge_style=args.judge_style, base_url=args.base_url, limit=args.limit, concurrency=args.concurrency,
                repeats=args.repeats, retries=args.retries, out=args.out, progress=not args.no_progress, client_options={k: v for k, v in options.items() if v is not None})
     print(f"{done}\n")

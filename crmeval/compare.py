@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Comparison', 'compare']
 
-# %% ../nbs/82_compare.ipynb #cd93e273
+# %% ../nbs/82_compare.ipynb #f885b8a5
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +13,6 @@ from pathlib import Path
 from .evaluation import Run, open_run
 from .leaderboard import METRICS, _text_table, _values
 from .metric import callable_module
-from .records import Sample, Score
 from .stats import Difference, holm, paired_difference
 
 # %% ../nbs/82_compare.ipynb #2d98e18a

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['FILES', 'DEFAULT_MODELS', 'RATING_COLUMNS', 'Run', 'open_run', 'scoring_fingerprint', 'select_samples',
-           'make_clients', 'default_folder', 'arun', 'run', 'ascore_run', 'score_run', 'read_ratings', 'add_ratings']
+           'embedded_systems', 'make_clients', 'default_folder', 'arun', 'run', 'ascore_run', 'score_run',
+           'read_ratings', 'add_ratings']
 
 # %% ../nbs/62_evaluation.ipynb #45e6f194
 import csv
@@ -119,8 +120,15 @@ def select_samples(
     if not samples: raise ValueError(f"there is no sample of {', '.join(wanted or ['any use case'])}")
     return first_of_each(samples, limit)
 
-# %% ../nbs/62_evaluation.ipynb #21e8b0cd
+# %% ../nbs/62_evaluation.ipynb #f1b5b584
 DEFAULT_MODELS = ("baseline:reference", "baseline:extractive", "baseline:lead", "baseline:rules", "baseline:template")
+
+def embedded_systems(
+    samples:Sequence[Sample],
+)->list[str]:                 # Lines for `make_clients`
+    "The embedded baselines; the human reference only where a sample has one."
+    known = any(s.reference is not None or s.gold_record is not None for s in samples)
+    return [m for m in DEFAULT_MODELS if known or m != "baseline:reference"]
 
 def make_clients(
     models:Sequence|str|None=None,   # Lines such as 'openai:NAME' or 'baseline:lead', or clients; None: the embedded baselines
@@ -159,7 +167,7 @@ def _check_folder(folder):
             if "lacks" not in str(e): raise
     elif folder.exists() and any(p.name != "journal.jsonl" for p in folder.iterdir()): raise ValueError(f"{folder} holds files that are not a run's; choose an empty or a new folder")
 
-# %% ../nbs/62_evaluation.ipynb #9910ef32
+# %% ../nbs/62_evaluation.ipynb #bacd0d29
 async def arun(
     models:Sequence|str|None=None,        # Systems: lines such as 'openai:NAME', or clients; None: the embedded baselines
     *,
@@ -170,6 +178,7 @@ async def arun(
     judge_base_url:str|None=None,
     judge_style:str="fine",               # 'fine' or 'rubric'
     base_url:str|None=None,               # Endpoint of the openai models
+    baselines:bool=False,                 # True: the embedded baselines as well as `models`
     limit:int|None=None,                  # Samples per use case at most
     concurrency:int=8,                    # Items in work at once
     repeats:int=1,                        # Answers for each sample and system
@@ -181,7 +190,9 @@ async def arun(
 )->Run:
     "Answer and score samples with several systems, and leave a run folder; raises `ValueError` before anything is spent."
     samples = select_samples(data, use_cases, columns=columns, limit=limit)
-    clients = make_clients(models, base_url=base_url, **(client_options or {}))
+    named = [] if models is None else [models] if isinstance(models, str) else list(models)
+    if baselines or models is None: named += [m for m in embedded_systems(samples) if m not in named]
+    clients = make_clients(named, base_url=base_url, **(client_options or {}))
     judge = make_judge(judge, base_url=judge_base_url, style=judge_style) if isinstance(judge, str) else judge
     check_work(samples, clients, concurrency=concurrency, repeats=repeats, retries=retries)
     folder = Path(out) if out is not None else default_folder(samples, clients, judge)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['OVERALL', 'METRICS', 'Row', 'Leaderboard', 'printable', 'leaderboard']
 
-# %% ../nbs/80_leaderboard.ipynb #5fd5e7b0
+# %% ../nbs/80_leaderboard.ipynb #3e2664f1
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,6 @@ from .accuracy import CRITERIA
 from .cost import cost_bands, cost_per_1000, cost_per_year, find_price
 from .evaluation import Run, open_run
 from .metric import callable_module
-from .records import Response, Sample, Score, Usage
 from .speed import Speed, speed
 from .stats import Estimate, mean_estimate, rank_intervals
 from .use_cases import get_use_case, use_cases

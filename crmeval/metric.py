@@ -6,11 +6,11 @@
 __all__ = ['SCALE', 'DEFAULT_CUTS', 'to_points', 'MetricCard', 'score_of', 'unscored', 'Verdict', 'Judge', 'by_rubric',
            'failed_verdict', 'default_judge', 'score_dataset', 'evaluate_class', 'summary', 'callable_module']
 
-# %% ../nbs/03_metric.ipynb #505ebde7
+# %% ../nbs/03_metric.ipynb #a07ba2e7
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from types import ModuleType

@@ -6,12 +6,12 @@
 __all__ = ['SCHEMA_VERSION', 'STATUSES', 'RECORD_TYPES', 'check_status', 'storable', 'Sample', 'Usage', 'Response', 'Score',
            'to_dict', 'from_dict', 'write_jsonl', 'read_jsonl', 'write_parquet', 'read_parquet', 'to_dataset']
 
-# %% ../nbs/00_records.ipynb #316431c9
+# %% ../nbs/00_records.ipynb #bc60cb54
 import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 # %% ../nbs/00_records.ipynb #a1fe1321
@@ -107,7 +107,7 @@ class Response:
     @property
     def key(self)->tuple: return self.sample_id, self.perturbation, self.client, self.repeat
 
-# %% ../nbs/00_records.ipynb #1507eb86
+# %% ../nbs/00_records.ipynb #98ebfbd5
 @dataclass(frozen=True)
 class Score:
     "A judgement with its reason; `points` and `fraction` are None unless `status` is 'ok'."
@@ -136,6 +136,11 @@ class Score:
         if self.status == "ok" and self.points is None and self.fraction is None and self.label is None:
             raise ValueError("a score with status 'ok' needs points, a fraction or a label")
         object.__setattr__(self, "reason", storable(self.reason))
+
+    def __str__(self):
+        "One line for a person; the evidence is left to those who ask for it."
+        value = f"none ({self.status})" if self.points is None else f"{self.points:g} of 4" + ("" if self.fraction is None else f" ({self.fraction:.2f})")
+        return f"{self.metric}: {value} - {self.reason}"
 
 # %% ../nbs/00_records.ipynb #8f8bcf00
 def _check_range(name, value, low, high):

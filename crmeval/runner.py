@@ -442,12 +442,16 @@ def run_sync(
     try: return _in_thread(coro, notes) if inside else asyncio.run(_noting(coro, notes))
     except KeyboardInterrupt: raise KeyboardInterrupt(notes.get("how") or "stopped") from None
 
-# %% ../nbs/22_runner.ipynb #924d452c
-@functools.lru_cache(maxsize=1)
-def _background():
+# %% ../nbs/22_runner.ipynb #a321b832
+@functools.lru_cache(maxsize=4)
+def _loop_of(pid):
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="crmeval-background", daemon=True).start()
     return loop
+
+def _background():
+    "A forked child has the parent's loop but not its thread, and would wait for ever: each process gets a loop of its own."
+    return _loop_of(os.getpid())
 
 def run_in_background(
     coro:Coroutine,               # A short call, for example `client.chat(...)`

@@ -6,11 +6,12 @@
 __all__ = ['STOP_WORDS', 'split_label', 'lines', 'sentences', 'words', 'stem', 'content_words', 'Value', 'values', 'same_value',
            'missing_values', 'names', 'Part', 'parts']
 
-# %% ../nbs/01_text.ipynb #d4c81354
+# %% ../nbs/01_text.ipynb #3df56421
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 # %% ../nbs/01_text.ipynb #3c01d8ce
 _LABEL = re.compile(r"[ \t]*(?:\[[^\]\n]{1,30}\][ \t]*)?\**([^\W\d_][^:\n*]{0,58}?)\**:\**(?=\s|$)")
@@ -99,7 +100,8 @@ chose:choose chosen:choose met:meet held:hold felt:feel built:build began:begin 
 known:know knew:know saw:see seen:see spoke:speak spoken:speak drove:drive flew:fly rose:rise risen:rise fell:fall fallen:fall ran:run won:win
 children:child people:person women:woman men:man""".split())
 
-# %% ../nbs/01_text.ipynb #a2643345
+# %% ../nbs/01_text.ipynb #3b14cfe8
+@lru_cache(maxsize=65536)
 def stem(
     word:str,   # A case-folded word
 )->str:         # Its stem; not always a word
@@ -178,13 +180,13 @@ _SCALE = r"(?:[ -]?(?:k|K|m|M|mn|mio|bn|thousand|million|billion|trillion|lakhs?
 _SYMBOL = "|".join(re.escape(c) for c in sorted((c for c in _CURRENCIES if not c.isalpha() or c in ("zł",)), key=len, reverse=True))
 _CODE = "|".join(sorted((c for c in _CURRENCIES if c.isalpha()), key=len, reverse=True))
 
-# %% ../nbs/01_text.ipynb #265593db
+# %% ../nbs/01_text.ipynb #cff7bd66
 def _date(y=None, m=None, d=None, text="", swap=False):
     y, m, d = int(y) if y else None, int(m) if m else None, int(d) if d else None
     if y is not None and y < 100: y += 2000
     if m is not None and m > 12 and d is not None and d <= 12: m, d = d, m
     if (m is not None and not 1 <= m <= 12) or (d is not None and not 1 <= d <= 31): return None
-    return Value("date", (y, m, d), text=text, loose=bool(swap and m and d and m <= 12 and d <= 12 and m != d))
+    return Value("date", (y, m, d), text=text.rstrip("., "), loose=bool(swap and m and d and m <= 12 and d <= 12 and m != d))
 
 def _clock(g, text):
     h, mi, half = int(g["h"]), int(g["mi"] or 0), (g["half"] or "").lower().replace(".", "").replace(" ", "")
@@ -216,36 +218,52 @@ def _id(m):
     if not re.search(r"\d", t) or re.fullmatch(r"\d{1,4}-?[A-Za-z]{1,9}|[a-z]{4,}(?:-[a-z]+)*-\d+s?", t): return None  # '3rd', '16GB', '30-day', 'over-70s' are numbers
     return Value("id", re.sub(r"[\s_-]", "", t).lower(), text=m[0])
 
-# %% ../nbs/01_text.ipynb #f8d66225
+# %% ../nbs/01_text.ipynb #0f2165cc
 _F = re.IGNORECASE
 _PATTERNS = [
-    (re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}|https?://[^\s<>\"')\]]{1,500}", _F), lambda m: Value("id", m[0].lower().rstrip(".,"), text=m[0])),
-    (re.compile(r"(?<![\w-])(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})(?![\d-])(?:(?=T\d))?"), lambda m: _date(m["y"], m["m"], m["d"], m[0])),
-    (re.compile(r"(?<![\w./-])(?P<d>\d{1,2})(?P<x>[/.-])(?P<m>\d{1,2})(?P=x)(?P<y>\d{4}|\d{2})(?![\w/-])"), lambda m: _date(m["y"], m["m"], m["d"], m[0], swap=True)),
-    (re.compile(r"(?<![\w./-])(?P<d>[0-3]\d)/(?P<m>[01]\d)(?![\w/-])"), lambda m: _date(None, m["m"], m["d"], m[0], swap=True)),
-    (re.compile(rf"\b(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?: of)?[ -]+(?P<m>{_MON})(?:,?[ -]+(?P<y>(?:19|20)\d\d)\b)?", _F), lambda m: _date(m["y"], _MONTHS[m["m"].lower().rstrip(".")], m["d"], m[0])),
-    (re.compile(rf"\b(?P<m>{_MON}) +(?P<d>\d{{1,2}})(?:st|nd|rd|th)?\b(?!:\d)(?:,? +(?P<y>(?:19|20)\d\d)\b)?", _F), lambda m: _date(m["y"], _MONTHS[m["m"].lower().rstrip(".")], m["d"], m[0])),
-    (re.compile(rf"\b(?P<m>{_MON}),? +(?P<y>(?:19|20)\d\d)\b", _F), lambda m: _date(m["y"], _MONTHS[m["m"].lower().rstrip(".")], None, m[0])),
-    (re.compile(r"\b(?P<h>\d{1,2})(?:[:.](?P<mi>\d\d))?(?::\d\d)? ?(?P<half>[ap]\.? ?m\b\.?|noon\b)", _F), lambda m: _clock(m, m[0])),
-    (re.compile(r"(?<![\d:.,])(?P<h>[01]?\d|2[0-4])(?::|h)(?P<mi>[0-5]\d)(?::[0-5]\d)?(?P<half>)(?![\d:])"), lambda m: _clock(m, m[0])),
-    (re.compile(r"\b(noon|midday|midnight)\b", _F), lambda m: Value("time", 0 if m[0].lower() == "midnight" else 720, text=m[0])),
-    (re.compile(rf"(?P<n>{_NUM}|\b{_SPELLED})(?: ?-? ?)(?:%|percent\b|per cent\b|pct\b)", _F), lambda m: Value("percent", _digits(m["n"]) if m["n"][0].isdigit() else _spelled(m["n"]), text=m[0])),
-    (re.compile(rf"(?P<c>{_SYMBOL}|\b(?:{_CODE})\b\.?(?<!\.)) ?(?P<n>{_NUM})(?P<s>{_SCALE})?(?P<after>(?!))?", _F), _amount),
-    (re.compile(rf"(?<![\w.,])(?P<n>{_NUM}|{_SPELLED})(?P<s>{_SCALE})?[ -]?(?P<c>{_SYMBOL}|(?:{_CODE})\b)(?P<after>)", _F), _amount),
-    (re.compile(r"(?<![\w-])\+?\(?\d{1,4}\)?(?:[ -]\(?\d{2,6}\)?){2,5}(?![\w-])"), lambda m: Value("id", re.sub(r"\D", "", m[0]), text=m[0]) if sum(c.isdigit() for c in m[0]) >= 9 else None),
-    (re.compile(r"(?<![\w-])#?(?=[A-Za-z0-9_/-]{0,30}\d)(?=[\d_/-]{0,30}[A-Za-z])[A-Za-z0-9]{1,30}(?:[-_/][A-Za-z0-9]{1,30}){0,6}(?![\w])"), _id),
-    (re.compile(rf"\b(?:{'|'.join(sorted((d for d in _DAYS if len(d) > 4), key=len, reverse=True))})s?\b", _F), lambda m: Value("weekday", _DAYS[m[0].lower().removesuffix("s") if m[0].lower() not in _DAYS else m[0].lower()], text=m[0])),
-    (re.compile(rf"\b(?:January|February|April|June|July|August|September|October|November|December|March|May)\b"), lambda m: _date(None, _MONTHS[m[0].lower()], None, m[0])),
-    (re.compile(rf"(?<![\w.])(?:(?P<n>{_NUM})(?P<s>[ -]?(?:k|K|mn|mio|bn|thousand|million|billion|trillion|lakhs?|crores?|dozen)\b)?|\b(?P<w>{_SPELLED})\b)(?P<z>)", _F), _number),
+    ("mail", re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}|https?://[^\s<>\"')\]]{1,500}", _F), lambda m: Value("id", m[0].lower().rstrip(".,"), text=m[0])),
+    ("digit", re.compile(r"(?<![\w-])(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})(?![\d-])(?:(?=T\d))?"), lambda m: _date(m["y"], m["m"], m["d"], m[0])),
+    ("digit", re.compile(r"(?<![\w./-])(?P<d>\d{1,2})(?P<x>[/.-])(?P<m>\d{1,2})(?P=x)(?P<y>\d{4}|\d{2})(?![\w/-])"), lambda m: _date(m["y"], m["m"], m["d"], m[0], swap=True)),
+    ("digit", re.compile(r"(?<![\w./-])(?P<d>[0-3]\d)/(?P<m>[01]\d)(?![\w/-])"), lambda m: _date(None, m["m"], m["d"], m[0], swap=True)),
+    ("month", re.compile(rf"\b(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?: of)?[ -]+(?P<m>{_MON})(?:,?[ -]+(?P<y>(?:19|20)\d\d)\b)?", _F), lambda m: _date(m["y"], _MONTHS[m["m"].lower().rstrip(".")], m["d"], m[0])),
+    ("month", re.compile(rf"\b(?P<m>{_MON}) +(?P<d>\d{{1,2}})(?:st|nd|rd|th)?\b(?!:\d)(?:,? +(?P<y>(?:19|20)\d\d)\b)?", _F), lambda m: _date(m["y"], _MONTHS[m["m"].lower().rstrip(".")], m["d"], m[0])),
+    ("month", re.compile(rf"\b(?P<m>{_MON}),? +(?P<y>(?:19|20)\d\d)\b", _F), lambda m: _date(m["y"], _MONTHS[m["m"].lower().rstrip(".")], None, m[0])),
+    ("clock", re.compile(r"\b(?P<h>\d{1,2})(?:[:.](?P<mi>\d\d))?(?::\d\d)? ?(?P<half>[ap]\.? ?m\b\.?|noon\b)", _F), lambda m: _clock(m, m[0])),
+    ("colon", re.compile(r"(?<![\d:.,])(?P<h>[01]?\d|2[0-4])(?::|h)(?P<mi>[0-5]\d)(?::[0-5]\d)?(?P<half>)(?!\d|:\d)"), lambda m: _clock(m, m[0])),
+    ("noon", re.compile(r"\b(noon|midday|midnight)\b", _F), lambda m: Value("time", 0 if m[0].lower() == "midnight" else 720, text=m[0])),
+    ("percent", re.compile(rf"(?P<n>{_NUM}|\b{_SPELLED})(?: ?-? ?)(?:%|percent\b|per cent\b|pct\b)", _F), lambda m: Value("percent", _digits(m["n"]) if m["n"][0].isdigit() else _spelled(m["n"]), text=m[0])),
+    ("money", re.compile(rf"(?P<c>{_SYMBOL}|\b(?:{_CODE})\b\.?(?<!\.)) ?(?P<n>{_NUM})(?P<s>{_SCALE})?(?P<after>(?!))?", _F), _amount),
+    ("amount", re.compile(rf"(?<![\w.,])(?P<n>{_NUM}|{_SPELLED})(?P<s>{_SCALE})?[ -]?(?P<c>{_SYMBOL}|(?:{_CODE})\b)(?P<after>)", _F), _amount),
+    ("digit", re.compile(r"(?<![\w-])\+?\(?\d{1,4}\)?(?:[ -]\(?\d{2,6}\)?){2,5}(?![\w-])"), lambda m: Value("id", re.sub(r"\D", "", m[0]), text=m[0]) if sum(c.isdigit() for c in m[0]) >= 9 else None),
+    ("digit", re.compile(r"(?<![\w-])#?(?=[A-Za-z0-9_/-]{0,30}\d)(?=[\d_/-]{0,30}[A-Za-z])[A-Za-z0-9]{1,30}(?:[-_/][A-Za-z0-9]{1,30}){0,6}(?![\w])"), _id),
+    ("weekday", re.compile(rf"\b(?:{'|'.join(sorted((d for d in _DAYS if len(d) > 4), key=len, reverse=True))})s?\b", _F), lambda m: Value("weekday", _DAYS[m[0].lower().removesuffix("s") if m[0].lower() not in _DAYS else m[0].lower()], text=m[0])),
+    ("monthname", re.compile(r"\b(?:January|February|April|June|July|August|September|October|November|December|March|May)\b"), lambda m: _date(None, _MONTHS[m[0].lower()], None, m[0])),
+    ("number", re.compile(rf"(?<![\w.])(?:(?P<n>{_NUM})(?P<s>[ -]?(?:k|K|mn|mio|bn|thousand|million|billion|trillion|lakhs?|crores?|dozen)\b)?|\b(?P<w>{_SPELLED})\b)(?P<z>)", _F), _number),
 ]
 
-# %% ../nbs/01_text.ipynb #296ffb24
+# %% ../nbs/01_text.ipynb #8700894d
+_GLANCE = re.compile(r"[^\W\d_]+|[^\w\s]|\d")
+_NUMBER_WORDS = set(_ONES) | set(_TENS) | {"hundred", "thousand", "million", "dozen"}
+
+def _worth_trying(text):
+    "Which groups of patterns can match at all."
+    seen = set(_GLANCE.findall(text.lower()))
+    digit, spelled, month = any(c.isdigit() for c in seen), not seen.isdisjoint(_NUMBER_WORDS), not seen.isdisjoint(_MONTHS)
+    money = not seen.isdisjoint(_CURRENCIES)
+    return {"mail": "@" in seen or not seen.isdisjoint(("http", "https")), "digit": digit, "month": digit and month, "monthname": month,
+            "clock": digit and not seen.isdisjoint(("a", "am", "p", "pm", "noon")), "colon": digit and not seen.isdisjoint((":", "h")),
+            "noon": not seen.isdisjoint(("noon", "midday", "midnight")), "percent": not seen.isdisjoint(("%", "percent", "cent", "pct")) and (digit or spelled),
+            "money": digit and money, "amount": (digit or spelled) and money, "weekday": any(w.endswith(("day", "days")) for w in seen), "number": digit or spelled}
+
+# %% ../nbs/01_text.ipynb #eae86f32
 def values(
     text:str,           # Any text
 )->list[Value]:         # In the order of the text
     "Read numbers, percentages, money, dates, times and identifiers from text."
     found, rest = [], unicodedata.normalize("NFC", text)
-    for pattern, read in _PATTERNS:
+    worth = _worth_trying(rest)
+    for group, pattern, read in _PATTERNS:
+        if not worth[group]: continue
         def take(m, read=read):
             v = read(m)
             if v is None: return m[0]
@@ -315,15 +333,15 @@ def names(
     sure = {w for run, first in runs if not first or len(run) > 1 for w in run}
     return [" ".join(run) for run, first in runs if not first or len(run) > 1 or run[0] in sure or run[0].isupper() and len(run[0]) > 1]
 
-# %% ../nbs/01_text.ipynb #b86c5aaf
+# %% ../nbs/01_text.ipynb #6e298221
 _GREETING = re.compile(r"(?:hi|hello|hey|dear|good (?:morning|afternoon|evening|day)|greetings|welcome|hola|bonjour|namaste|sehr geehrte[rs]?)\b(?:[ ,]+[^,!.?]{0,40})?[,!.…]*$", _F)
 _CLOSING = re.compile(r"(?:(?:with )?(?:(?:my|our|many) )?(?:(?:very )?(?:kind|best|warm|warmest|kindest|sincere|friendly)(?: and \w+)? )?(?:regards|wishes|greetings)|(?:yours )?(?:sincerely|faithfully|truly)(?: yours)?|best|cheers|(?:many )?thanks(?=\W|$)(?! )|thank you(?=\W|$)(?! )|respectfully|warmly|all the best|saludos|cordialement|mit freundlichen grüßen)(?:$|[ ,.!–-]+(?:[^\W\d_]+[ .]*){0,4}[,.!]*$)", _F)
 _COURTESY = re.compile(r"""(?:(?:many |and )?thanks?\b|thank you\b|(?:i|we)(?:'m| am|'re| are)? (?:truly |so |very |really |sincerely |deeply )*(?:sorry|apologi[sz]e|appreciate|understand|hope|look forward|regret)\b|(?:our |my |please accept (?:our|my) )?(?:sincere )?apologies\b|sorry\b
 |(?:please )?(?:do not|don't|feel free|let (?:me|us) know)\b.{0,30}\b(?:hesitate|contact|ask|reach|know|questions?|help|reply)\b|if (?:you|there) .{0,50}\b(?:let (?:me|us) know|contact|reach|reply|here to help|happy to|feel free|just ask)\b
-|(?:i|we)(?:'m| am|'re| are|'d| would|'ll| will) (?:be )?(?:always )?(?:here|happy|glad|pleased|delighted)\b|have a (?:great|nice|good|lovely|wonderful|pleasant)\b|take care\b|looking forward\b|(?:you're|you are) (?:very )?welcome|no problem|my pleasure|of course[.!]|congratulations\b|welcome\b)""".replace("\n", ""), _F)
+|(?:i|we)(?:'m| am|'re| are|'d| would|'ll| will) (?:be )?(?:always )?(?:here|happy|glad|pleased|delighted)\b|have a (?:great|nice|good|lovely|wonderful|pleasant)\b|take care\b|looking forward\b|(?:you're|you are) (?:very )?welcome|no problem|my pleasure|of course[.!]|congratulations\b|welcome\b|here(?:'s| is| are) (?:the|a|an|our|your|my)\b)""".replace("\n", ""), _F)
 _FORM_LABELS = set("subject title betreff asunto objet re from to cc date sent".split())
 
-# %% ../nbs/01_text.ipynb #ce7e2287
+# %% ../nbs/01_text.ipynb #9bab960d
 @dataclass(frozen=True)
 class Part:
     "A sentence, its label, and what it is for."
@@ -331,22 +349,27 @@ class Part:
     form:str = ""    # '' for a statement, or 'greeting', 'courtesy', 'question', 'heading', 'closing'
     label:str = ""   # 'Next steps' in 'Next steps: call back'
 
+def _is_lead_in(label): return len(label.split()) > 3
+
 def _form(sentence, label):
     if label.casefold() in _FORM_LABELS: return "heading"
     if _GREETING.match(sentence) and len(words(sentence)) <= 8: return "greeting"
     if _CLOSING.match(sentence): return "closing"
     if sentence.rstrip("\"'”’)").endswith(("?", "？")): return "question"
+    if sentence.endswith(":") and len(words(sentence)) <= 14 and not re.search(r"\d", sentence): return "heading"
     plain = len(words(sentence)) <= 16 and not re.search(r"[:;]|\b(?:because|but|since|although)\b", sentence, _F)
     return "courtesy" if plain and _COURTESY.match(sentence) and not values(sentence) else ""
 
-# %% ../nbs/01_text.ipynb #a8421878
+# %% ../nbs/01_text.ipynb #106b5a9c
 def parts(
     text:str,         # A response
 )->list[Part]:        # Its sentences in order; lines of nothing but a label are left out
     "Cut a response into sentences and say what each is for."
-    out, closed = [], False
+    out, closed, pending = [], False, ""
     for line in lines(text):
         label, rest = split_label(line)
+        if label and not rest and _is_lead_in(label): label, rest = "", line  # 'We need two things:' before a list is a sentence
+        label, pending = label or pending, label if not rest else ""
         for i, s in enumerate(sentences(rest)):
             signature = closed and not re.search(r"[.!?:;]$", s) and len(words(s)) <= 10
             out.append(Part(s, "closing" if signature else _form(s, label), label if i == 0 or label.casefold() in _FORM_LABELS else ""))

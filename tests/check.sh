@@ -19,7 +19,7 @@ if git rev-parse --git-dir >/dev/null 2>&1; then
   state > "$work/before"
   nbdev_clean
   nbdev_export
-  bash tests/readme.sh README.md
+  python tests/readme.py README.md
   state > "$work/after"
   diff "$work/before" "$work/after" | sed 's/^[<>] [0-9a-f]*/changed by cleaning or exporting:/' | sort -u || true
   cmp -s "$work/before" "$work/after" || { echo "run nbdev_clean, nbdev_export and make readme, and commit the result" >&2; exit 1; }

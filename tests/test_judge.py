@@ -2,15 +2,13 @@
 import asyncio
 import json
 import pickle
-import re
 import subprocess
 import sys
 import textwrap
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from endpoint import KEY
 
 from crmeval.completeness import completeness
 from crmeval.conciseness import conciseness
@@ -21,63 +19,9 @@ from crmeval.metric import score_dataset
 from crmeval.recorded import load_verdicts, merge_verdicts, save_verdicts
 from crmeval.verdicts import DATA, PROMPTS, check_request, find_entries, lenient_values, load_prompt, read_verdicts, rubric
 
-KEY = "sk-planted-4242424242424242"
 SOURCE = "Caller: the line is dead. Agent: a technician comes on 14 May. The visit is free."
 RESPONSE = "Dear Ms Okafor,\nThe line is dead. A technician comes on 17 May. The line is dead.\nKind regards\nMei"
 FACTS = ["The line is dead.", "The visit is free."]
-
-
-def words(text): return set(re.findall(r"\w+", text.lower()))
-def items(text): return re.findall(r"^\[\d+\] (.*)$", text, re.M)
-
-
-def honest(messages):
-    "An honest judge that honours the delimiters: a statement holds when all its words stand in the other text."
-    ticket = re.search(r"<<<BEGIN name (\w+)>>>", messages[0]["content"])[1]
-    found = {m[1]: m[2] for m in re.finditer(rf"<<<BEGIN ([a-z ]+) {ticket}>>>\n(.*?)\n<<<END \1 {ticket}>>>", messages[1]["content"], re.S)}
-    if "facts" in found:
-        lines = [[j for j, s in enumerate(items(found["sentences"]), 1) if words(f) <= words(s)] for f in items(found["facts"])]
-        answers = [{"number": i, "reason": "", "lines": x, "stated": bool(x)} for i, x in enumerate(lines, 1)]
-    elif "sentences" in found:
-        answers = [{"number": i, "reason": "", "category": "no_error" if words(s) <= words(found["source"]) else "entity"} for i, s in enumerate(items(found["sentences"]), 1)]
-    elif "Rate the response" in messages[1]["content"]:
-        names = re.findall(r"^- (\w+): ", messages[1]["content"].split("The scale")[0], re.M)
-        return json.dumps({"ticket": ticket, "ratings": [{"criterion": c, "evidence": "", "points": 3} for c in names]})
-    else: answers = [{"number": i, "reason": "", "followed": "dear" in found["response"].lower()} for i, _ in enumerate(items(found["instructions"]), 1)]
-    return json.dumps({"ticket": ticket, "verdicts": answers})
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        raw = self.rfile.read(int(self.headers["content-length"]))
-        body = json.loads(raw)
-        with self.server.lock: self.server.bodies.append(raw.decode())
-        denied = body["model"] == "denied"
-        out = {"error": {"message": f"Incorrect API key provided: {self.headers['authorization']}"}} if denied else {
-            "choices": [{"message": {"content": honest(body["messages"])}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 10, "completion_tokens": 5}}
-        data = json.dumps(out).encode()
-        self.send_response(401 if denied else 200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *args): pass
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    httpd.lock, httpd.bodies = threading.Lock(), []
-    httpd.url = f"http://127.0.0.1:{httpd.server_port}/v1"
-    threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True).start()
-    yield httpd
-    httpd.shutdown()
-    httpd.server_close()
 
 
 @pytest.fixture

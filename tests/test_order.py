@@ -1,0 +1,53 @@
+"On the demo set the systems come out in the order that everybody can agree on, in every use case."
+import pytest
+
+from crmeval import leaderboard, run
+from crmeval.clients import ReplayClient
+from crmeval.data import load_demo
+from crmeval.records import Response
+from crmeval.use_cases import use_cases
+
+SENSIBLE = ["baseline:extractive", "baseline:lead", "baseline:rules"]
+OFF_TOPIC = "The weather was sunny all week. Our cafeteria now serves vegan lasagne on Mondays. A new carpet was laid in the library on the second floor."
+
+
+def lower_bounds(samples):
+    "Nothing at all, a text about something else, and a good response to another sample of the same use case."
+    other = {s.id: next(t for t in samples[i + 1:] + samples if t.use_case == s.use_case and t.id != s.id) for i, s in enumerate(samples)}
+    texts = {"test:empty": lambda s: "", "test:off-topic": lambda s: OFF_TOPIC, "test:mistaken": lambda s: other[s.id].reference}
+    return [ReplayClient([Response(s.id, name, text(s), use_case=s.use_case) for s in samples], name=name) for name, text in texts.items()]
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory):
+    samples = load_demo()
+    done = run(["baseline:reference", *SENSIBLE, "baseline:template", *lower_bounds(samples)], data=samples, out=tmp_path_factory.mktemp("order")/"run", progress=False)
+    return leaderboard(done, by="all")
+
+
+@pytest.mark.parametrize("use_case", ["overall", *use_cases()])
+def test_reference_first_baselines_between_nonsense_last(board, use_case):
+    rows = {r.client: r for r in board.filter(use_case=use_case)}
+    accuracy = {c: r.metrics["accuracy"].value for c, r in rows.items()}
+    assert all(r.unscored == 0 for r in rows.values())
+    best = accuracy.pop("baseline:reference")
+    assert best >= 3.4 and best - max(accuracy.values()) >= 0.5, accuracy
+    nonsense = max(accuracy["test:empty"], accuracy["test:off-topic"])
+    assert accuracy["test:empty"] == 1
+    for c in SENSIBLE: assert accuracy[c] > nonsense, (c, accuracy)
+    assert accuracy["baseline:template"] >= accuracy["test:empty"]
+    # the right form with another customer's story is still wrong
+    assert accuracy["test:mistaken"] < min(accuracy[c] for c in SENSIBLE) or use_case == "update_crm_info", accuracy
+    assert accuracy["test:mistaken"] < 2.2
+
+
+@pytest.mark.parametrize("metric", ["factuality", "completeness", "conciseness"])
+def test_each_metric_puts_the_reference_above_another_samples_reference(board, metric):
+    for use_case in use_cases():
+        rows = {r.client: r.metrics[metric].value for r in board.filter(use_case=use_case)}
+        assert rows["baseline:reference"] > rows["test:mistaken"] + 1, (use_case, rows)
+
+
+def test_ranks_know_it_too(board):
+    overall = {r.client: r.rank for r in board.filter(use_case="overall")}
+    assert overall["baseline:reference"] == (1, 1) and overall["test:empty"] == (8, 8)
