@@ -36,7 +36,6 @@ setup(
     classifiers=[
         "Development Status :: 3 - Alpha",
         f"Intended Audience :: {cfg['audience']}",
-        "License :: OSI Approved :: Apache Software License",
         f"Programming Language :: Python :: {cfg['min_python']}",
         "Programming Language :: Python :: 3 :: Only",
     ],

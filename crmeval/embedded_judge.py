@@ -5,11 +5,10 @@
 # %% auto #0
 __all__ = ['features', 'EmbeddedJudge']
 
-# %% ../nbs/31_embedded_judge.ipynb #46af53ee
+# %% ../nbs/31_embedded_judge.ipynb #cedbb550
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
@@ -77,7 +76,7 @@ class _Read:
 
 _read = lru_cache(maxsize=8192)(_Read)
 
-# %% ../nbs/31_embedded_judge.ipynb #f24b9e0b
+# %% ../nbs/31_embedded_judge.ipynb #5bde800f
 def _soft_keys(s):
     "Beginnings of a longer stem, and its groups of near-synonyms."
     keys = list(_lexicon()[0].get(s, ()))
@@ -97,7 +96,8 @@ class _Source:
             for a in range(len(r.stems)): self.pairs.update((r.stems[a], b) for b in r.stems[a+1:a+5])
         for s, p in self.where.items():
             for key in _soft_keys(s): self.soft.setdefault(key, set()).update(p)
-        self.values, self._known = list(found.values()), {}
+        self.values, self._known, self.by_kind = list(found.values()), {}, {}
+        for u, p in self.values: self.by_kind.setdefault(u.kind, []).append((u, p))
         self.tokens = {w for r in self.read for w in r.tokens}
         self.speakers = self._speakers()
         self.names = {c for r in self.read for c, first in r.capitals.items() if not first}.union(*self.speakers)
@@ -106,7 +106,7 @@ class _Source:
 
     def _speakers(self):
         out, now = [], frozenset()
-        for p, r in zip(self.pieces, self.read):
+        for r in self.read:
             label = r.label.lower()
             if label == "from": now = r.bag
             elif label and label not in ("subject", "to", "date", "cc", "sent"): now = frozenset(content_words(r.label))
@@ -130,7 +130,7 @@ def _source(text):  # bounded: a run over many conversations must not keep them 
 @lru_cache(maxsize=1024)
 def _pieces(pieces): return _Source(list(pieces), len(pieces))
 
-# %% ../nbs/31_embedded_judge.ipynb #e5fe3cd6
+# %% ../nbs/31_embedded_judge.ipynb #70a6be20
 class _Match:
     "A claim laid beside a source."
     def __init__(self, claim, src):
@@ -149,13 +149,14 @@ class _Match:
         self._align()
 
     def _align(self):
-        score, left = Counter(), dict(self.at)
+        score, left = {}, dict(self.at)
         for s, p in left.items():
-            for i in p: score[i] += self.weight[s]
-        self.best = max(score, key=lambda i: (score[i], -i)) if score else None
+            for i in p: score[i] = score.get(i, 0.0) + self.weight[s]
+        self.best = max(sorted(score), key=score.get) if score else None
         self.single, self.top, self.cover, got = (score[self.best] / self.full if score else 0.0), [], [], 0.0
+        order = sorted(score)
         for _ in range(3):
-            j = max(score, key=lambda i: (score[i], -i)) if score else None
+            j = max(order, key=score.get) if score else None
             if j is not None and score[j] > 1e-9:
                 self.top.append(j); got += score[j]
                 for s in [s for s, p in left.items() if j in p]:
@@ -194,22 +195,23 @@ def _sequence_features(m):
         together=sum(not m.at[a].isdisjoint(m.at[b]) for a, b in pairs) / n if pairs else 0.5,
         in_order=sum(p in known for p in pairs) / n if pairs else 0.5, reversed=sum((b, a) in known and (a, b) not in known for a, b in pairs) / n)
 
-# %% ../nbs/31_embedded_judge.ipynb #110d3233
+# %% ../nbs/31_embedded_judge.ipynb #8bf61bfb
 def _value_features(m):
     near, src = m.near, m.src
     small = sum(v.kind == "number" and v.value <= 12 and v.text[:1].isalpha() for v in m.missing)
     at_hand = {u.kind for u, p in src.values if p & near}
-    score, whole = Counter(), sum(m.weight[s] for s in m.stems if s in m.weight) + math.log(1 + src.n) * len(m.novel) or 1.0
+    score, whole = {}, sum(m.weight[s] for s in m.stems if s in m.weight) + math.log(1 + src.n) * len(m.novel) or 1.0
     for s in m.stems:
-        for i in m.at.get(s, ()): score[i] += m.weight[s]
-    def company(p): return max((score[i] + 0.6 * max(score[i-1], score[i+1]) for i in p), default=0.0) / whole
+        for i in m.at.get(s, ()): score[i] = score.get(i, 0.0) + m.weight[s]
+    around = {i: (score.get(i, 0.0) + 0.6 * max(score.get(i - 1, 0.0), score.get(i + 1, 0.0))) / whole for j in score for i in (j - 1, j, j + 1)}
+    def company(p): return max((around.get(i, 0.0) for i in p), default=0.0)
     own, rival = 1.0, 0.0
     for v, p in m.found[:12]:
         mine = company(p)
         own = min(own, mine)
         if v.kind == "id": continue
-        for u, q in src.values[:300]:  # another value of this kind that keeps better company
-            if u.kind == v.kind and p.isdisjoint(q) and not same_value(u, v): rival = max(rival, company(q) - mine)
+        for u, q in src.by_kind.get(v.kind, ())[:100]:  # another value of this kind that keeps better company
+            if p.isdisjoint(q) and company(q) - mine > rival and not same_value(u, v): rival = company(q) - mine
     return dict(n_values=len(m.claim.values), missing=len(m.missing), missing_small=small, missing_other=len(m.missing) - small,
         values_away=sum(p.isdisjoint(near) for _, p in m.found), contradicted=sum(v.kind in at_hand for v in m.missing), company=own, rival=rival)
 
@@ -321,8 +323,8 @@ class EmbeddedJudge:
         "It cannot read instructions, and says so."
         return [Verdict(None, status="undefined", reason="The embedded judge cannot read instructions; this one needs a language model.") for _ in instructions]
 
-# %% ../nbs/31_embedded_judge.ipynb #e9eeffc2
-def _stating(found, least=0.2):
+# %% ../nbs/31_embedded_judge.ipynb #b7447010
+def _stating(found, least=0.3):
     "The aligned sentences that add a notable share of the fact."
     gains = [b - a for a, b in zip([0.0, *found["cover"]], found["cover"])]
     return tuple(j for k, (j, g) in enumerate(zip(found["lines"], gains)) if k == 0 or g >= least)

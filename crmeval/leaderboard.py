@@ -152,8 +152,9 @@ def _flat(row):
     d |= {"cost_usd_per_1000": c.value, "cost_usd_per_1000_low": c.low, "cost_usd_per_1000_high": c.high, "cost_undefined": c.undefined, "cost_usd_per_year": row.cost_per_year, "cost_band": row.cost_band}
     return d | {"mean_s": v.mean_s.value, "p50_s": v.p50_s.value, "p95_s": v.p95_s.value, "p99_s": v.p99_s.value, "ttft_s": v.ttft_s.value, "untimed": v.excluded}
 
-# %% ../nbs/80_leaderboard.ipynb #8a128391
+# %% ../nbs/80_leaderboard.ipynb #58bc60a5
 def _number(value, spec): return "-" if value is None else f"{value:{spec}}"
+def _seconds(value): return "-" if value is None else "<0.001" if value < 0.001 else f"{value:.3f}" if value < 1 else f"{value:.2f}"
 
 def _cells(row):
     "What a person reads of a row, as text."
@@ -162,7 +163,7 @@ def _cells(row):
     cost = "unknown" if c.value is None else "0 (no calls)" if c.method == "no calls are made" else f"{c.value:.3g}" + (f" {row.cost_band}" if row.cost_band else "")
     return {"rank": rank, "system": row.client, "use case": row.use_case, "by": row.judge, "accuracy": _number(a.value, ".2f"), "95 % interval": "-" if a.low is None else f"{a.low:.2f} to {a.high:.2f}",
             **{short: _number(row.metrics[m].value, ".2f") for m, short in zip(CRITERIA, ("factual", "complete", "concise", "instruct."))},
-            "n": f"{row.n}", "unscored": f"{row.unscored}", "USD/1,000": cost, "mean s": _number(row.speed.mean_s.value, ".3g"), "p95 s": _number(row.speed.p95_s.value, ".3g")}
+            "n": f"{row.n}", "unscored": f"{row.unscored}", "USD/1,000": cost, "mean s": _seconds(row.speed.mean_s.value), "p95 s": _seconds(row.speed.p95_s.value)}
 
 # %% ../nbs/80_leaderboard.ipynb #60dc6d6a
 def printable(

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
-# %% ../nbs/20b_replay.ipynb #256e8d7c
-from .clients import Client, estimated_usage, failed_response
+# %% ../nbs/20b_replay.ipynb #a31930c5
+from .clients import estimated_usage, failed_response
 from .records import Response, Sample, from_dict, read_jsonl, read_parquet
 
 # %% ../nbs/20b_replay.ipynb #26fe2b0b

@@ -123,7 +123,13 @@ def _append(fd, data, durable, path, n):
 
 def _line(entry): return (storable(json.dumps(entry, ensure_ascii=False, default=str)) + "\n").encode("utf-8")
 
-# %% ../nbs/22_runner.ipynb #5d7700b3
+# %% ../nbs/22_runner.ipynb #eb612d62
+def _check_head(head, path, identity):
+    if head["kind"] != "crmeval journal": raise JournalError(f"{path} is not a journal of crmeval: its first line says {head['kind']!r}")
+    if (head["version"], head["schema"]) > (JOURNAL_VERSION, SCHEMA_VERSION): raise JournalError(f"{path} was written by a newer crmeval (version {head['version']}, schema {head['schema']})")
+    if digest(head["run"]) != digest(identity): raise JournalError(f"{path} belongs to another run: it says {head['run']}, this run is {identity}; choose another folder")
+
+# %% ../nbs/22_runner.ipynb #85dc2a2a
 class Journal:
     "Finished calls on disk: `responses` and `scores` by key, `write` to add; one writer at a time."
 
@@ -142,16 +148,11 @@ class Journal:
 
     def _load(self, identity):
         for n, entry, end in _entries(self.file, self.path):
-            if n == 1: self._check(entry, identity)
+            if n == 1: _check_head(entry, self.path, identity)
             else: self._take(entry, n)
             self.durable = end
         os.ftruncate(self.file.fileno(), self.durable)
         if not self.durable: self._put(_line({"kind": "crmeval journal", "version": JOURNAL_VERSION, "schema": SCHEMA_VERSION, "run": identity}))
-
-    def _check(self, head, identity):
-        if head["kind"] != "crmeval journal": raise JournalError(f"{self.path} is not a journal of crmeval: its first line says {head['kind']!r}")
-        if (head["version"], head["schema"]) > (JOURNAL_VERSION, SCHEMA_VERSION): raise JournalError(f"{self.path} was written by a newer crmeval (version {head['version']}, schema {head['schema']})")
-        if digest(head["run"]) != digest(identity): raise JournalError(f"{self.path} belongs to another run: it says {head['run']}, this run is {identity}; choose another folder")
 
     def _take(self, entry, n):
         table = {"response": self.responses, "scores": self.scores}.get(entry["kind"])
