@@ -108,7 +108,7 @@ def _prices(lines):
         if not model or len(prices[model]) != 2: raise ValueError(f"--price is {line!r}, expected MODEL=IN,OUT such as my-model=0.5,1.5")
     return prices
 
-# %% ../nbs/90_cli.ipynb #b2709205
+# %% ../nbs/90_cli.ipynb #a0842043
 def _finish(run, args, use_cases=None, out=None):
     "Print the leaderboard, write the report, and say what went missing."
     from crmeval.leaderboard import leaderboard
@@ -116,6 +116,7 @@ def _finish(run, args, use_cases=None, out=None):
     prices = _prices(args.price)
     print(leaderboard(run, use_case=use_cases, prices=prices))
     failed = {"api_error", "parse_error"}
+    for w in run.manifest.get("warnings", []): print(f"\nmind: {w}")
     silent = [c for c in run.clients if all(r.status in failed for r in run.responses if r.client == c)]
     lost = Counter(s.status for s in run.scores if s.metric == "accuracy" and s.points is None)
     if lost: print(f"\nnot scored: {', '.join(f'{n} {s}' for s, n in sorted(lost.items()))}; the report lists them")

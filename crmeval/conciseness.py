@@ -67,7 +67,7 @@ def conciseness(
         for j in v.lines if v.yes else (): carried[unique[j]] += 1
     return _scored(said, first, carried, judge.name)
 
-# %% ../nbs/42_conciseness.ipynb #76744541
+# %% ../nbs/42_conciseness.ipynb #bf00b063
 def _weight(n_words):
     "How much a sentence without a fact counts: 1 for an ordinary one, less for 'Not yet.', more for a long one."
     return min(1.0, n_words / SHORT_WORDS) if n_words < SENTENCE_WORDS else n_words / SENTENCE_WORDS
@@ -79,7 +79,7 @@ def _scored(said, first, carried, rater):
     for i, p in enumerate(said):
         n = len(words(p.text))
         if first[i] is not None:
-            weight, kind = _weight(n), "repetition"
+            weight, kind = max(1.0, n / SENTENCE_WORDS), "repetition"
         elif carried[i]:
             over = max(0, n - FIRST_FACT_WORDS - MORE_FACT_WORDS * (carried[i] - 1))
             weight, kind, useful = over / SENTENCE_WORDS, "overlong", useful + 1

@@ -298,12 +298,17 @@ def _why(found, probability, stated):
     if found["novel"]: return f"Not {what}: {', '.join(found['novel'][:4])}."
     return f"Its words are {what}, but not together."
 
-# %% ../nbs/31_embedded_judge.ipynb #e4a3600a
+# %% ../nbs/31_embedded_judge.ipynb #48d0ffa6
 class EmbeddedJudge:
     "Answers from counts and trained weights, offline; see `LIMITS`."
     name = "embedded"
     LIMITS = ("Counts words, values and names; does not understand. It misses subtle contradictions (who did what to whom, a moved 'not', two values swapped), "
               "knows nothing of the world, cannot add up, and reads English better than other languages.")
+
+    @property
+    def trained_on(self)->tuple[str, ...]: return tuple(_weights()["trained_on"])  # sources whose scores by this judge prove nothing
+
+    def settings(self)->dict: return {"trained_on": list(self.trained_on)}
 
     def supported(self, sentences:Sequence[str], *, source:str)->list[Verdict]:
         "Is each sentence supported by the source? `lines` index the source's sentences as `crmeval.text.sentences` cuts them."

@@ -140,7 +140,7 @@ def _plots(overall):
         if picture: made.append({"svg": svg(picture[0], title), "caption": title, "left_out": picture[1], "cost": "cost" in title})
     return made
 
-# %% ../nbs/81_report.ipynb #0d409495
+# %% ../nbs/81_report.ipynb #78a0f84e
 def report_html(
     run:Run,
     *,
@@ -154,7 +154,7 @@ def report_html(
     first = [r for r in overall if r.judge == judges[0]]
     plots, lasting = _plots(first), list(dict.fromkeys(r.use_case for r in cases))
     values = dict(
-        title=title, version=run.manifest.get("crmeval", "?"), finished=str(run.manifest.get("finished", "?")).replace("T", " ").replace("+00:00", " UTC"), judges=judges, metrics=METRICS,
+        title=title, warnings=run.manifest.get("warnings", []), version=run.manifest.get("crmeval", "?"), finished=str(run.manifest.get("finished", "?")).replace("T", " ").replace("+00:00", " UTC"), judges=judges, metrics=METRICS,
         n_samples=len(run.samples), n_systems=len(run.clients), n_responses=len(run.responses), overall=overall.rows,
         unpriced=[r.client for r in first if r.cost_per_1000.value is None], price_source="shipped list", price_date=next(iter(list_prices().values())).date,
         plots=plots, costs_drawn=any(p["cost"] for p in plots), heat=svg(accuracy_by_use_case([r for r in cases if r.judge == judges[0]]), "Accuracy by use case and system") if cases else "",
