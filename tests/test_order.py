@@ -2,7 +2,7 @@
 import pytest
 
 from crmeval import leaderboard, run
-from crmeval.clients import ReplayClient
+from crmeval.replay import ReplayClient
 from crmeval.data import load_demo
 from crmeval.records import Response
 from crmeval.use_cases import use_cases
