@@ -78,7 +78,7 @@ def _boot_means(values, clusters, strata, n_resamples, rng):
     used = (~np.isnan(means)).sum(0)
     return np.divide(np.nansum(means, axis=0), used, out=np.full(n_resamples, np.nan), where=used > 0)
 
-# %% ../nbs/02_stats.ipynb #cf66dcac
+# %% ../nbs/02_stats.ipynb #34036b25
 def mean_estimate(
     values:Sequence[float|None],             # (n,); None is counted as undefined
     *,
@@ -98,9 +98,9 @@ def mean_estimate(
     layers = [strata[i] for i in known] if strata is not None else [0] * len(known)
     value = float(np.mean([x[[j for j, t in enumerate(layers) if t == s]].mean() for s in dict.fromkeys(layers)]))
     n_clusters = len(set(zip(layers, groups)))
-    if np.ptp(x) == 0 or n_clusters == 1: low, high, method = _no_spread(value, n_clusters, bounds, confidence_level)
+    draws = _boot_means(x, groups, layers, n_resamples, np.random.default_rng(rng))
+    if n_clusters == 1 or np.ptp(draws) < 1e-12: low, high, method = _no_spread(value, n_clusters, bounds, confidence_level)
     else:
-        draws = _boot_means(x, groups, layers, n_resamples, np.random.default_rng(rng))
         low, high = (float(q) for q in np.quantile(draws, _expanded(n_clusters, confidence_level)))
         method = "cluster bootstrap"
     return Estimate(value, low, high, len(known), lost, method, confidence_level)

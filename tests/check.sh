@@ -58,5 +58,6 @@ PY
 )
 
 step "pytest"
-python -m pytest -q tests
+# two processes: most of the time is spent waiting for commands to start
+python -m pytest -q -n 2 --dist loadfile tests
 echo; echo "all checks passed in $SECONDS s"

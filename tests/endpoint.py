@@ -1,6 +1,7 @@
 "An OpenAI-compatible endpoint on loopback: models that behave and misbehave, and an honest judge."
 import json
 import re
+import signal
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -76,3 +77,8 @@ def start():
 def stop(httpd):
     httpd.shutdown()
     httpd.server_close()
+
+
+def interruptible():
+    "For a child process: a shell's background job ignores the interrupt key, and its children inherit that."
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

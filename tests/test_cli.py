@@ -229,7 +229,7 @@ def test_killed_and_continued(tmp_path, server):
 def test_interrupted_and_told_how_to_go_on(tmp_path, server):
     server.pause = 0.3
     words = ["run", "--no-progress", "--model", "openai:good", "--base-url", server.url, "--use-case", CASE, "--concurrency", "1", "--out", "r"]
-    process = subprocess.Popen([sys.executable, "-m", "crmeval", *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-m", "crmeval", *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=endpoint.interruptible)
     waited = time.monotonic() + 60
     while len(server.bodies) < 2 and time.monotonic() < waited: time.sleep(0.02)
     process.send_signal(signal.SIGINT)

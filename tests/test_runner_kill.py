@@ -9,6 +9,7 @@ import textwrap
 import time
 
 import pytest
+from endpoint import interruptible
 
 from crmeval.records import Sample
 from crmeval.runner import Journal, JournalError, answer_all, run_sync
@@ -45,7 +46,7 @@ WORKER = textwrap.dedent("""
 
 def start(folder, body, **kw):
     code = WORKER + textwrap.dedent(body)
-    return subprocess.Popen([sys.executable, "-c", code, str(folder), str(N), str(CONCURRENCY)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kw)
+    return subprocess.Popen([sys.executable, "-c", code, str(folder), str(N), str(CONCURRENCY)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **{"preexec_fn": interruptible, **kw})
 
 
 RUN = """
