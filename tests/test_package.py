@@ -134,7 +134,7 @@ def test_every_public_name_stands_beside_an_assertion():
         module = ast.parse((PACKAGE/f"{module_of(path)}.py").read_text(encoding="utf-8"))
         public = next((ast.literal_eval(n.value) for n in module.body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "__all__"), [])
         shown = "\n".join(c for c in cells(path) if not c.startswith("#| export"))
-        bare += [f"{path.name}: {name}" for name in public if not re.search(rf"\b{name}\b", shown)]
+        # constants are data: what uses them is asserted
+        bare += [f"{path.name}: {name}" for name in public if not name.isupper() and not re.search(rf"\b{name}\b", shown)]
         assert re.search(r"\btest_\w+\(|\bassert\b", shown), f"{path.name} asserts nothing"
-    # names that only other rooms use, and are tested through them
-    assert len(bare) <= 40, bare
+    assert not bare, bare
