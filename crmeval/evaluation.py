@@ -67,9 +67,9 @@ def open_run(
     if missing: raise ValueError(f"{folder} lacks {missing[0]}.parquet: the run did not finish; run the same command again to continue")
     return Run(folder, manifest, *(read_parquet(folder/f"{n}.parquet", kind) for n, kind in FILES.items()))
 
-# %% ../nbs/62_evaluation.ipynb #71744804
+# %% ../nbs/62_evaluation.ipynb #9a801d62
 _PACKAGES = ("openai", "datasets", "evaluate", "scikit-learn", "numpy", "pyarrow")
-_SCORING = ("text", "metric", "json_text", "verdicts", "recorded", "judge", "embedded_judge", "factuality", "completeness", "conciseness", "instruction_following", "record_update", "accuracy", "use_cases")
+_SCORING = ("text", "metric", "json_text", "verdicts", "recorded", "judge", "embedded_judge", "factuality", "completeness", "conciseness", "ifeval", "instruction_following", "record_update", "accuracy", "use_cases")
 
 def _version(name):
     try: return version(name)

@@ -8,12 +8,13 @@ __all__ = ['CARD', 'CHECKS', 'check', 'count_words', 'max_words', 'min_words', '
            'sign_off', 'professional_tone', 'no_promises', 'json_object', 'json_schema', 'check_instruction',
            'instruction_following']
 
-# %% ../nbs/43_instruction_following.ipynb #a99bf0b0
+# %% ../nbs/43_instruction_following.ipynb #81bdbaf8
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 
+from .ifeval import ifeval
 from .json_text import read_object, strict_object
 from .metric import Judge, MetricCard, by_rubric, callable_module, default_judge, evaluate_class, score_of, unscored
 from .records import Score
@@ -175,6 +176,9 @@ def json_schema(response:str, schema:Mapping|None=None)->str:
     Draft202012Validator.check_schema(schema)
     errors = sorted(Draft202012Validator(schema, format_checker=FormatChecker()).iter_errors(value), key=lambda e: list(map(str, e.absolute_path)))
     return "; ".join(f"{'.'.join(map(str, e.absolute_path)) or 'object'}: {e.message[:120]}" for e in errors[:3])
+
+# %% ../nbs/43_instruction_following.ipynb #9d5ada0e
+check(ifeval)
 
 # %% ../nbs/43_instruction_following.ipynb #0c6ffa59
 def check_instruction(
