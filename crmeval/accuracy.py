@@ -37,14 +37,14 @@ def accuracy(
     points = sum(by_name[m].points for m in CRITERIA) / 4
     return Score("accuracy", points, (points - 1) / 3, reason=", ".join(f"{m} {by_name[m].points:g}" for m in CRITERIA), rater=raters)
 
-# %% ../nbs/45_accuracy.ipynb #6a93d974
+# %% ../nbs/45_accuracy.ipynb #d5f79c6c
 def score_response(
     sample:Sample,
     response:Response,
     judge:Judge|None=None,   # Who answers the questions; default: the embedded judge
 )->list[Score]:              # The four criteria, what else the use case has, and accuracy last; all signed and keyed
     "Score one response on everything that its use case is scored on."
-    judge = judge or default_judge()
+    judge = default_judge() if judge is None else judge
     if response.text is None:
         status = response.status if response.status not in ("ok", "truncated") else "undefined"
         scores = [Score(m, None, status=status, reason=response.error or "There is no response.", rater=judge.name) for m in CRITERIA]

@@ -92,7 +92,7 @@ def _compare_words(p):
     p.add_argument("b", metavar="B", help="RUN or RUN#SYSTEM")
     p.add_argument("--judge", metavar="NAME", help="whose scores; default: the first judge that both have")
 
-# %% ../nbs/90_cli.ipynb #3e355a8b
+# %% ../nbs/90_cli.ipynb #93fa70c1
 def _pairs(lines, what, form):
     "OURS=THEIRS lines as a dictionary."
     bad = [line for line in lines if "=" not in line or not line.partition("=")[0]]
@@ -100,15 +100,17 @@ def _pairs(lines, what, form):
     return {k.strip(): v.strip() for k, _, v in (line.partition("=") for line in lines)}
 
 def _prices(lines):
+    from crmeval.cost import Price
     prices = {}
     for line in lines:
         model, _, numbers = line.rpartition("=")   # a model's name may hold '='
         try: prices[model] = tuple(float(x) for x in numbers.split(","))
         except ValueError: prices[model] = ()
         if not model or len(prices[model]) != 2: raise ValueError(f"--price is {line!r}, expected MODEL=IN,OUT such as my-model=0.5,1.5")
+        Price(model, *prices[model])   # refuses what is no price
     return prices
 
-# %% ../nbs/90_cli.ipynb #a0842043
+# %% ../nbs/90_cli.ipynb #98767d5e
 def _finish(run, args, use_cases=None, out=None):
     "Print the leaderboard, write the report, and say what went missing."
     from crmeval.leaderboard import leaderboard
@@ -123,8 +125,18 @@ def _finish(run, args, use_cases=None, out=None):
     for c in silent:
         first = next(r for r in run.responses if r.client == c)
         print(f"\n{c} answered none of {sum(r.client == c for r in run.responses)} samples: {first.error}", file=sys.stderr)
+    mute = _mute_judges(run, failed)
+    for judge, reason in mute.items(): print(f"\nthe judge {judge} gave no verdict: {reason}", file=sys.stderr)
     print(f"\nreport: {write_report(run, out, prices=prices)}")
-    return 1 if silent else 0
+    return 1 if silent or mute else 0
+
+def _mute_judges(run, failed):
+    "Judges that failed on every response that had a text, with their first reason."
+    told = {r.key for r in run.responses if r.text}
+    mine = {}
+    for s in run.scores:
+        if s.method == "auto" and s.metric == "factuality" and (s.sample_id, s.perturbation, s.client, s.repeat) in told: mine.setdefault(s.rater, []).append(s)
+    return {j: rows[0].reason for j, rows in mine.items() if all(s.status in failed for s in rows)}
 
 # %% ../nbs/90_cli.ipynb #dde9d467
 def _run(args):

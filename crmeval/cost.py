@@ -64,7 +64,7 @@ def call_cost_usd(
     if price is None or usage.input_tokens is None or usage.output_tokens is None: return None
     return (price.input_usd_per_m * usage.input_tokens + price.output_usd_per_m * usage.output_tokens) / 1e6
 
-# %% ../nbs/60_cost.ipynb #674fa8dc
+# %% ../nbs/60_cost.ipynb #4bd6f47c
 def cost_per_1000(
     responses:Sequence[Response],
     own:Mapping|None=None,          # Prices of the user, see `find_price`; the key is the model or the client's name
@@ -74,11 +74,12 @@ def cost_per_1000(
     "Mean cost of 1,000 requests at list price."
     costs = [_cost(r, own) for r in responses]
     e = mean_estimate([None if c is None else 1000 * c for c in costs], clusters=[r.sample_id for r in responses], strata=strata)
-    if e.value == 0 and all(r.usage.calls == 0 for r in responses if r.usage): return Estimate(0.0, 0.0, 0.0, e.n, e.undefined, "no calls are made")
+    if e.value == 0 and all(r.usage.calls == 0 for r in responses if r.status not in ("api_error", "parse_error")): return Estimate(0.0, 0.0, 0.0, e.n, e.undefined, "no calls are made")
     return e
 
 def _cost(response, own):
-    "Cost of a response by the name of its client, of the model it was asked for, or of the model that answered."
+    "Cost of a response by the name of its client, of the model it was asked for, or of the model that answered; of a failed call it is unknown."
+    if response.status in ("api_error", "parse_error"): return None
     asked = response.client.split("@")[0].split(":", 1)[-1]
     price = next((p for p in (find_price(n, own) for n in (response.client, asked, response.model)) if p), None)
     return call_cost_usd(response.usage, price)

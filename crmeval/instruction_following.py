@@ -60,8 +60,8 @@ def sentence_count(response:str, min:int|None=None, max:int|None=None)->str:
 
 CHECKS["sentences"] = CHECKS.pop("sentence_count")
 
-# %% ../nbs/43_instruction_following.ipynb #29698f32
-_BULLET = re.compile(r"^\s*(?:[-*\u2022\u2013]|\d{1,2}[.)])\s+\S", re.M)
+# %% ../nbs/43_instruction_following.ipynb #0ea85ac2
+_BULLET = re.compile(r"^[ \t]*(?:[-*\u2022\u2013]|\d{1,2}[.)])[ \t]+\S", re.M)
 
 @check
 def bullets(response:str, min:int=1, max:int|None=None)->str:
@@ -69,13 +69,13 @@ def bullets(response:str, min:int=1, max:int|None=None)->str:
 
 @check
 def plain_text(response:str)->str:
-    marks = {"a heading": r"^\s*#{1,6}\s", "a bullet": _BULLET.pattern, "bold or code markup": r"\*\*[^*\n]+\*\*|`[^`\n]+`", "a table": r"^\s*\|.*\|\s*$", "an HTML tag": r"</?[a-zA-Z][^<>\n]{0,80}>"}
+    marks = {"a heading": r"^[ \t]*#{1,6}[ \t]", "a bullet": _BULLET.pattern, "bold or code markup": r"\*\*[^*\n]+\*\*|`[^`\n]+`", "a table": r"^[ \t]*\|.*\|[ \t]*$", "an HTML tag": r"</?[a-zA-Z][^<>\n]{0,80}>"}
     found = [name for name, pattern in marks.items() if re.search(pattern, response, re.M)]
     return f"holds {' and '.join(found)}" if found else ""
 
-# %% ../nbs/43_instruction_following.ipynb #61571257
+# %% ../nbs/43_instruction_following.ipynb #809a8d72
 def _heading_at(response, heading):
-    m = re.search(rf"^[\s#>*_-]*{re.escape(heading)}[\s*_]*:", response, re.M | re.I)
+    m = re.search(rf"^[ \t#>*_-]{{0,20}}{re.escape(heading)}[ \t*_]{{0,10}}:", response, re.M | re.I)
     return m.start() if m else None
 
 @check
@@ -101,9 +101,9 @@ def exclude(response:str, phrases:Sequence[str])->str:
     found = [p for p in phrases if re.search(rf"(?<!\w){re.escape(_squeezed(p))}(?!\w)", text)]
     return f"{found[0]!r} is there" if found else ""
 
-# %% ../nbs/43_instruction_following.ipynb #9b1ce047
+# %% ../nbs/43_instruction_following.ipynb #7b58f21b
 _PLACEHOLDER = re.compile(r"\[(?!photo|image|x\])[A-Za-z][^\]\n]{0,40}\]|\{\{?\s*[A-Za-z_][\w .]*\}?\}|<(?:your|the|customer|name|insert|agent|date)\b[^>\n]{0,40}>|\bX{3,}\b|\bTBD\b|\bLorem ipsum\b", re.I)
-_CONTACT = {"an e-mail address": r"[\w.+-]+@[\w-]+\.\w[\w.-]*", "a phone number": r"(?<![\w-])\+?\(?\d{2,4}\)?(?:[ .-]\d{2,4}){2,4}(?![\w-])", "a case number": r"\b(?:case|ticket|CS|TK|INC)[ -]?(?:no\.? ?|number ?|#)?[A-Z]{0,3}-?\d{4,}\b"}
+_CONTACT = {"an e-mail address": r"[\w.+-]{1,64}@[\w-]{1,63}\.\w", "a phone number": r"(?<![\w-])\+?\(?\d{2,4}\)?(?:[ .-]\d{2,4}){2,4}(?![\w-])", "a case number": r"\b(?:case|ticket|CS|TK|INC)[ -]?(?:no\.? ?|number ?|#)?[A-Z]{0,3}-?\d{4,}\b"}
 
 @check
 def no_placeholders(response:str)->str:
@@ -180,7 +180,7 @@ def json_schema(response:str, schema:Mapping|None=None)->str:
 # %% ../nbs/43_instruction_following.ipynb #9d5ada0e
 check(ifeval)
 
-# %% ../nbs/43_instruction_following.ipynb #0c6ffa59
+# %% ../nbs/43_instruction_following.ipynb #1b261cd3
 def check_instruction(
     instruction:Mapping|str,  # {'kind': ..., arguments..., 'text': ...}, or a sentence
     response:str,
@@ -191,11 +191,12 @@ def check_instruction(
     if function is None:
         if instruction.get("kind", "judge") != "judge": raise ValueError(f"instruction kind {instruction['kind']!r} is unknown; known: {', '.join(sorted(CHECKS))}, judge")
         return None
-    arguments = {k: v for k, v in instruction.items() if k not in ("kind", "text")}
+    # a table fills the arguments that an instruction does not have with None
+    arguments = {k: v for k, v in instruction.items() if k not in ("kind", "text") and v is not None}
     try: return function(response, **arguments)
     except TypeError as e: raise ValueError(f"instruction {dict(instruction)!r}: {e}") from None
 
-# %% ../nbs/43_instruction_following.ipynb #e8e5cc6d
+# %% ../nbs/43_instruction_following.ipynb #8086c652
 def instruction_following(
     response:str,                          # Text to be scored; empty text scores 1 point
     *,
@@ -203,6 +204,9 @@ def instruction_following(
     judge:Judge|None=None,                 # Asked about instructions without a rule; default: the embedded judge
 )->Score:                                  # fraction = obeyed / checked, in [0, 1]; evidence lists every instruction
     "Share of the instructions that the response obeys, on the 4-point scale; higher is better."
+    if not isinstance(response, str): raise ValueError(f"response is {type(response).__name__}, expected a string")
+    if isinstance(instructions, (str, Mapping)): raise ValueError(f"instructions is one {type(instructions).__name__}, expected a list of dictionaries or sentences")
+    instructions = list(instructions)
     texts = [i if isinstance(i, str) else i.get("text") or str({k: v for k, v in i.items() if k != "text"}) for i in instructions]
     if judge is not None and (rated := by_rubric(judge, CARD, response=response, instructions=texts)) is not None: return rated
     if not instructions: return unscored(CARD, "undefined", "No instructions were given.", rater="rule")

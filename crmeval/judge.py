@@ -112,7 +112,7 @@ class _Questions:
         "Ask all that the four metrics need about a response, at once; arguments as of `record_response`."
         return await record_response(self, response, source, key_facts, instructions, **pieces)
 
-# %% ../nbs/30_judge.ipynb #dda82572
+# %% ../nbs/30_judge.ipynb #f2c36001
 class LLMJudge(_Questions):
     "A language model as a judge; its verdicts have status 'ok' or say why there is no answer."
     def __init__(self,
@@ -133,7 +133,7 @@ class LLMJudge(_Questions):
         self._args = dict(model=model, base_url=base_url, style=style, client=client, name=name, logprobs=logprobs, structured=structured,
                           retries=retries, max_items=max_items, remember=remember, **options)
         self.client = client or make_client(f"openai:{model.removeprefix('openai:')}", base_url=base_url, **options)
-        self.model, self.style, self.name = getattr(self.client, "model", model), check_style(style), name or getattr(self.client, "name", f"openai:{model}")
+        self.model, self.style, self.name = getattr(self.client, "model", model), check_style(style), name or getattr(self.client, "name", f"openai:{model}") + (" (rubric)" if style == "rubric" else "")
         self.logprobs, self.structured, self.retries, self.max_items = logprobs, structured, retries, max_items
         self.without = set()          # Options that the endpoint rejected and that are no longer sent
         self.usage, self._once, self._closer = Tally(), _Once(remember), None

@@ -54,9 +54,15 @@ def _values(scores):
         return sum(known) / len(known) if known else None
     return {who: {m: {k: mean(v) for k, v in at.items()} for m, at in metrics.items()} for who, metrics in given.items()}
 
-# %% ../nbs/80_leaderboard.ipynb #ffca3ac8
+# %% ../nbs/80_leaderboard.ipynb #b677ec15
 def _estimates(values, keys, clusters, strata):
-    return {m: mean_estimate([values.get(m, {}).get(k) for k in keys], clusters=clusters, strata=strata, bounds=(1, 4)) for m in METRICS}
+    found = {m: [values.get(m, {}).get(k) for k in keys] for m in METRICS}
+    return {m: _covered(v, strata) or mean_estimate(v, clusters=clusters, strata=strata, bounds=(1, 4)) for m, v in found.items()}
+
+def _covered(values, strata):
+    "A system without a single value in one use case has no overall mean: the others' means would cover more."
+    bare = set(strata) - {s for s, v in zip(strata, values) if v is not None}
+    return Estimate(None, undefined=sum(v is None for v in values), method=f"no value in {len(bare)} use cases") if bare else None
 
 def _group(run, use_case):
     "The unperturbed responses of a use case, by client, each in the order of the samples."
@@ -80,7 +86,7 @@ def _rows(run, use_case, who, values, prices):
                         costs[client], _yearly(answers, prices), bands[client], speed(answers)))
     return _ranked(run, rows, values, by_client, cluster)
 
-# %% ../nbs/80_leaderboard.ipynb #19f71324
+# %% ../nbs/80_leaderboard.ipynb #e0e07d24
 def _provider(run, client):
     "Provider as the price list knows it, else as the client says."
     settings = next((c for c in run.manifest.get("clients", []) if c["name"] == client), {})
@@ -98,10 +104,10 @@ def _ranked(run, rows, values, by_client, cluster):
     "Rank intervals by accuracy, on the samples and repeats that all systems were asked about; unknown where there are none."
     asked = [{(r.sample_id, r.repeat): r.use_case for r in by_client[row.client]} for row in rows]
     keys = [k for k in asked[0] if all(k in a for a in asked)] if asked else []
-    points = {row.client: [values.get("accuracy", {}).get((row.client, *k)) for k in keys] for row in rows}
+    points = {row.client: [values.get("accuracy", {}).get((row.client, *k)) for k in keys] for row in rows if row.metrics["accuracy"].value is not None}
     if len(keys) < 2 or not any(p is not None for v in points.values() for p in v): return rows
     ranks = rank_intervals(points, clusters=[cluster[k[0]] for k in keys], strata=[asked[0][k] for k in keys])
-    return [replace(row, rank=ranks[row.client] if row.metrics["accuracy"].n else None) for row in rows]
+    return [replace(row, rank=ranks.get(row.client)) for row in rows]
 
 # %% ../nbs/80_leaderboard.ipynb #f5daacb5
 def _is(value, wanted): return wanted is None or value == wanted or (not isinstance(wanted, str) and value in wanted)
@@ -187,7 +193,7 @@ def _html_table(rows):
     body = "".join("<tr>" + "".join(f"<td>{escape(printable(v))}</td>" for v in r.values()) + "</tr>" for r in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
-# %% ../nbs/80_leaderboard.ipynb #f1958057
+# %% ../nbs/80_leaderboard.ipynb #ed394d0c
 def leaderboard(
     run:Run|str|Path,                   # A run, or its folder
     *,
@@ -202,6 +208,8 @@ def leaderboard(
     "The leaderboard of a run; accuracy from 1 to 4, higher is better; cost and speed, lower is better."
     run = run if isinstance(run, Run) else open_run(run)
     if by not in ("overall", "use_case", "all"): raise ValueError(f"by is {by!r}, expected 'overall', 'use_case' or 'all'")
+    if method not in (None, "auto", "manual") and not set(method) <= {"auto", "manual"}: raise ValueError(f"method is {method!r}, expected 'auto' or 'manual'")
+    if use_case == OVERALL: by, use_case = "overall", None
     present = [u for u in use_cases() if any(r.use_case == u for r in run.responses)]
     groups = [OVERALL] * (by in ("overall", "all") and use_case is None) + present * (by in ("use_case", "all") or use_case is not None)
     wanted, rows = dict(provider=provider, model=model, use_case=use_case, method=method), []

@@ -190,9 +190,10 @@ def summary(
     return {name: sum(known) / len(known) if known else None, f"{name}_n": len(known),
             f"{name}_undefined": len(points) - len(known), f"{name}_points": points}
 
-# %% ../nbs/03_metric.ipynb #9efaf3da
+# %% ../nbs/03_metric.ipynb #3f2f553a
 class _CallableModule(ModuleType):
     def __call__(self, *args, **kwargs): return self.__wrapped_function__(*args, **kwargs)
+    def __reduce__(self): return import_module, (self.__name__,)   # so that it travels to other processes
 
 def callable_module(
     module_name:str,   # Pass `__name__`; '__main__' (a notebook) is left alone

@@ -105,7 +105,7 @@ def matching_lines(
 
 _cached_lines = lru_cache(maxsize=256)(matching_lines)   # asked once a fact
 
-# %% ../nbs/29a_recorded.ipynb #357a4d6e
+# %% ../nbs/29a_recorded.ipynb #db80dabc
 FORMAT = {"crmeval": "verdicts", "version": 1}  # first line of a file of verdicts
 
 class _Store:
@@ -133,6 +133,7 @@ class _Store:
         return self._verdicts.get((question, item_text(item), key)) or Verdict(None, status="undefined", reason=f"no recorded verdict of {self.name} on {item_text(item)[:80]!r}")
 
     def __len__(self): return len(self._verdicts)
+    def __bool__(self): return True   # without a verdict it is still the judge that was given
 
 # %% ../nbs/29a_recorded.ipynb #45653a39
 STYLES = ("fine", "rubric")

@@ -79,7 +79,7 @@ class Usage:
     calls:int = 1                  # Requests that were paid for
     estimated:bool = False         # True: counted by us, not reported by the endpoint
 
-# %% ../nbs/00_records.ipynb #e9d16236
+# %% ../nbs/00_records.ipynb #a8ff264a
 @dataclass(frozen=True)
 class Response:
     "What one client answered to one sample; a failure is a row with a status and no text."
@@ -102,7 +102,9 @@ class Response:
     def __post_init__(self):
         check_status(self.status)
         if isinstance(self.usage, Mapping): object.__setattr__(self, "usage", Usage(**self.usage))
-        for name in "text", "error": object.__setattr__(self, name, storable(getattr(self, name)))
+        for name in "text", "error", "finish_reason", "model":   # an endpoint may say anything
+            value = getattr(self, name)
+            object.__setattr__(self, name, storable(value if value is None or isinstance(value, str) else str(value)))
 
     @property
     def key(self)->tuple: return self.sample_id, self.perturbation, self.client, self.repeat
@@ -148,7 +150,7 @@ def _check_range(name, value, low, high):
     if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value) or not low <= value <= high:
         raise ValueError(f"{name} is {value!r}, expected a number from {low} to {high} or None")
 
-# %% ../nbs/00_records.ipynb #2f8d2b4b
+# %% ../nbs/00_records.ipynb #d502be9c
 RECORD_TYPES = {"sample": Sample, "response": Response, "score": Score}
 _NESTED = {"inputs", "key_facts", "instructions", "record", "gold_record", "tags", "usage", "evidence"}
 
@@ -159,8 +161,8 @@ def to_dict(
 )->dict:               # Field name -> plain value
     "Convert a record to plain data."
     d = asdict(record)
-    if flat: d = {k: storable(json.dumps(v, ensure_ascii=False, default=str)) if k in _NESTED and v is not None else v for k, v in d.items()}
-    return d
+    if flat: d = {k: json.dumps(v, ensure_ascii=False, default=str) if k in _NESTED and v is not None else v for k, v in d.items()}
+    return {k: storable(v) if isinstance(v, str) else v for k, v in d.items()} if flat else d
 
 # %% ../nbs/00_records.ipynb #17bcb861
 def from_dict(

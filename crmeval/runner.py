@@ -123,9 +123,10 @@ def _append(fd, data, durable, path, n):
 
 def _line(entry): return (storable(json.dumps(entry, ensure_ascii=False, default=str)) + "\n").encode("utf-8")
 
-# %% ../nbs/22_runner.ipynb #eb612d62
+# %% ../nbs/22_runner.ipynb #03abb6f5
 def _check_head(head, path, identity):
     if head["kind"] != "crmeval journal": raise JournalError(f"{path} is not a journal of crmeval: its first line says {head['kind']!r}")
+    if type(head.get("version")) is not int or type(head.get("schema")) is not int or "run" not in head: raise JournalError(f"{path}, line 1 is damaged: it has no version")
     if (head["version"], head["schema"]) > (JOURNAL_VERSION, SCHEMA_VERSION): raise JournalError(f"{path} was written by a newer crmeval (version {head['version']}, schema {head['schema']})")
     if digest(head["run"]) != digest(identity): raise JournalError(f"{path} belongs to another run: it says {head['run']}, this run is {identity}; choose another folder")
 

@@ -251,3 +251,36 @@ def test_a_full_disk_loses_nothing_that_was_durable(tmp_path):
 def test_output_into_a_pipe_that_closes(tmp_path):
     done = subprocess.run(f"{sys.executable} -m crmeval run --help | head -1", shell=True, capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert "usage: crmeval run" in done.stdout and "Traceback" not in done.stderr
+
+
+def test_the_judge_that_was_named_signs_every_row(tmp_path, server):
+    run(tmp_path, "--model", "baseline:reference", "--use-case", "service_call_summary", "--use-case", "update_crm_info", "--limit", 1, "--judge", "openai:judge", "--judge-base-url", server.url, "--out", "r")
+    done = open_run(tmp_path/"r")
+    assert {s.rater for s in done.scores} == {"openai:judge"} and leaderboard(done).rows[0].unscored == 0
+
+
+def test_ratings_by_people_outlive_other_runs_in_the_folder(tmp_path):
+    words = ("--model", "baseline:lead", "--limit", 1, "--out", "r")
+    run(tmp_path, *words, "--use-case", CASE)
+    sample = open_run(tmp_path/"r").samples[0].id
+    (tmp_path/"people.csv").write_text(f"sample_id,client,metric,points,rater\n{sample},baseline:lead,factuality,3,ana\n")
+    assert crmeval("score", "r", "--ratings", "people.csv", cwd=tmp_path).returncode == 0
+    run(tmp_path, *words, "--use-case", "sales_call_summary")
+    run(tmp_path, *words, "--use-case", CASE)
+    assert [s.rater for s in open_run(tmp_path/"r").scores if s.method == "manual"] == ["ana"]
+
+
+def test_a_judge_that_is_down_is_told_and_not_a_success(tmp_path):
+    done = run(tmp_path, "--model", "baseline:lead", "--use-case", CASE, "--limit", 1, "--judge", "openai:x", "--judge-base-url", "http://127.0.0.1:9/v1", "--out", "r", code=1)
+    assert "the judge openai:x gave no verdict" in done.stderr and "Unclosed" not in done.stderr
+
+
+def test_a_damaged_table_is_named_and_can_be_made_again(tmp_path):
+    words = ("--model", "baseline:lead", "--use-case", CASE, "--limit", 2, "--out", "r")
+    run(tmp_path, *words)
+    path = tmp_path/"r/responses.parquet"
+    path.write_bytes(path.read_bytes()[:200])
+    assert "responses.parquet" in crmeval("report", "r", cwd=tmp_path).stderr and "delete the .parquet files" in run(tmp_path, *words, code=2).stderr
+    for p in (tmp_path/"r").glob("*.parquet"): p.unlink()
+    run(tmp_path, *words)
+    assert len(open_run(tmp_path/"r").responses) == 2

@@ -142,3 +142,14 @@ def test_evaluate_classes_combine_offline():
     found = both.compute(predictions=[GOOD, WRONG], source=[SOURCE] * 2, key_facts=[FACTS] * 2, instructions=[[json.dumps(r) for r in RULES]] * 2)
     assert found["factuality"] == found["completeness"] == found["conciseness"] == 2.5
     assert found["factuality_n"] == 2 and found["instruction_following_points"][0] == 4
+
+
+def test_a_metric_travels_to_another_process():
+    import copy
+    import pickle
+    assert pickle.loads(pickle.dumps(factuality)) is factuality and copy.deepcopy(factuality) is factuality
+
+
+def test_instructions_with_gaps_filled_by_a_table():
+    table = score_dataset(instruction_following, Dataset.from_dict({"response": ["It is late."], "instructions": [[{"kind": "max_words", "n": 5}, {"kind": "no_placeholders"}]]}))
+    assert table["instruction_following_points"][:] == [4]
