@@ -184,7 +184,7 @@ class Completion:
     latency_s:float|None = None     # Seconds from sending to the last byte
     ttft_s:float|None = None        # Seconds to the first piece of text; None unless streamed
 
-# %% ../nbs/20_clients.ipynb #ac0a5159
+# %% ../nbs/20_clients.ipynb #ea069c0b
 def _text(content):
     if isinstance(content, list): return "".join(p.get("text") or "" for p in content if isinstance(p, dict))
     return content if isinstance(content, str) else ""
@@ -192,14 +192,14 @@ def _text(content):
 def _usage(counts, prompt, answer):
     known = counts if isinstance(counts, dict) else {}
     n_in, n_out = known.get("prompt_tokens"), known.get("completion_tokens")
-    if isinstance(n_in, int) and isinstance(n_out, int): return Usage(n_in, n_out)
+    if all(type(n) is int and n >= 0 for n in (n_in, n_out)): return Usage(n_in, n_out)   # an endpoint may say anything
     return estimated_usage(prompt, answer)
 
 def _status(finish_reason, refusal):
     if refusal or finish_reason == "content_filter": return "refused"
     return "truncated" if finish_reason in ("length", "max_tokens") else "ok"
 
-# %% ../nbs/20_clients.ipynb #5017edd5
+# %% ../nbs/20_clients.ipynb #b2ac8692
 def read_completion(
     body,                  # Decoded JSON of a chat completion
     *,
@@ -213,6 +213,7 @@ def read_completion(
     try: choice = body["choices"][0]; message = choice["message"]; content = message.get("content")
     except (TypeError, KeyError, IndexError, AttributeError):
         raise CallFailed(redact(f"not a chat completion: {json.dumps(body)}", limit=200), status="parse_error", retryable=True) from None
+    if not isinstance(content, (str, list, type(None))): raise CallFailed(f"the answer is {type(content).__name__}, expected a text", status="parse_error", retryable=True)
     text, refusal, why = _text(content), message.get("refusal"), choice.get("finish_reason")
     logprobs = (choice.get("logprobs") or {}).get("content")
     return Completion(text, _status(why, refusal), refusal, _usage(body.get("usage"), prompt, text), why, logprobs, body.get("model"), **times)
