@@ -29,7 +29,19 @@ def rescale(
     if wrong := [r for r in given if not min(low, high) <= r <= max(low, high)]: raise ValueError(f"rating {wrong[0]!r} is not on the scale from {low} to {high}")
     return 1 + 3 * (math.fsum(given) / len(given) - low) / (high - low) if given else None
 
-# %% ../nbs/32c_calibration.ipynb #0a03ef6e
+# %% ../nbs/32c_calibration.ipynb #b8ff0b76
+def _check_calibrator(c):
+    "A map that cannot be applied is told when it is made."
+    if c.kind not in ("cuts", "isotonic"): raise ValueError(f"kind is {c.kind!r}, expected 'cuts' or 'isotonic'")
+    for name, values in (("x", c.x), ("y", c.y)):
+        if isinstance(values, str) or not isinstance(values, Sequence) or not all(isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in values): raise ValueError(f"{name} is {values!r}, expected a list of finite numbers")
+    if c.of not in ("fraction", "points"): raise ValueError(f"of is {c.of!r}, expected 'fraction' or 'points'")
+    if list(c.x) != sorted(c.x) or list(c.y) != sorted(c.y): raise ValueError(f"x is {c.x!r} and y is {c.y!r}, expected rising numbers")
+    if c.kind == "cuts" and (len(c.x) != 3 or c.of != "fraction"): raise ValueError(f"x is {c.x!r} of {c.of}, expected three cut points of the fraction")
+    if c.kind == "isotonic" and not (len(c.x) == len(c.y) > 0 and all(1 <= p <= 4 for p in c.y)): raise ValueError(f"y is {c.y!r}, expected points from 1 to 4, one for each of {len(c.x)} x")
+    if c.of == "fraction" and not all(0 <= v <= 1 for v in c.x): raise ValueError(f"x is {c.x!r} of the fraction, expected numbers from 0 to 1")
+
+# %% ../nbs/32c_calibration.ipynb #2e658944
 FORMAT = {"crmeval": "calibrator", "version": 1}
 
 @dataclass(frozen=True)
@@ -44,15 +56,7 @@ class Calibrator:
     clusters:int = 0         # Documents that these came from
     source:str = ""          # Judge and data, in words
 
-    def __post_init__(self):
-        if self.kind not in ("cuts", "isotonic"): raise ValueError(f"kind is {self.kind!r}, expected 'cuts' or 'isotonic'")
-        for name, values in (("x", self.x), ("y", self.y)):
-            if isinstance(values, str) or not isinstance(values, Sequence) or not all(isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in values): raise ValueError(f"{name} is {values!r}, expected a list of finite numbers")
-        if self.of not in ("fraction", "points"): raise ValueError(f"of is {self.of!r}, expected 'fraction' or 'points'")
-        if list(self.x) != sorted(self.x) or list(self.y) != sorted(self.y): raise ValueError(f"x is {self.x!r} and y is {self.y!r}, expected rising numbers")
-        if self.kind == "cuts" and (len(self.x) != 3 or self.of != "fraction"): raise ValueError(f"x is {self.x!r} of {self.of}, expected three cut points of the fraction")
-        if self.kind == "isotonic" and not (len(self.x) == len(self.y) > 0 and all(1 <= p <= 4 for p in self.y)): raise ValueError(f"y is {self.y!r}, expected points from 1 to 4, one for each of {len(self.x)} x")
-        if self.of == "fraction" and not all(0 <= v <= 1 for v in self.x): raise ValueError(f"x is {self.x!r} of the fraction, expected numbers from 0 to 1")
+    def __post_init__(self): _check_calibrator(self)
 
     def __call__(self, value:float|None)->float|None:
         "Points from 1 to 4; None stays None."

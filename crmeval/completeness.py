@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['CARD', 'completeness']
 
-# %% ../nbs/41_completeness.ipynb #af71dede
-from collections.abc import Mapping, Sequence
+# %% ../nbs/41_completeness.ipynb #059008c8
+from collections.abc import Sequence
 
-from .metric import Judge, MetricCard, by_rubric, callable_module, default_judge, evaluate_class, failed_verdict, score_of, unscored
+from .metric import Judge, MetricCard, by_rubric, callable_module, checked_facts, default_judge, evaluate_class, failed_verdict, score_of, unscored
 from .records import Score
 from .text import parts
 
@@ -22,7 +22,7 @@ CARD = MetricCard(
     cuts=(0.5, 0.7, 0.95),
 )
 
-# %% ../nbs/41_completeness.ipynb #159a4e6d
+# %% ../nbs/41_completeness.ipynb #9596ea62
 def completeness(
     response:str,              # Text to be scored; empty text scores 1 point
     *,
@@ -30,7 +30,7 @@ def completeness(
     judge:Judge|None=None,     # Who decides whether a fact is stated; default: the embedded judge
 )->Score:                      # points in [1, 4]; fraction = facts stated / n; evidence names each fact, and where it is stated
     "Share of the key facts that the response states, 1 to 4 points on the scale; higher is better."
-    facts = _checked(response, key_facts)
+    facts = checked_facts(response, key_facts)
     judge = judge or default_judge()
     if not facts: return unscored(CARD, "undefined", "No key facts were given.", rater=judge.name)
     if not response.strip(): return score_of(CARD, 0.0, "The response is empty.", rater=judge.name, evidence=[{"kind": "missing", "fact": i, "text": f} for i, f in enumerate(facts)])
@@ -43,18 +43,7 @@ def completeness(
     reason = f"All {len(facts)} key facts are stated." if not missing else f"{missing} of {len(facts)} key facts {'is' if missing == 1 else 'are'} missing."
     return score_of(CARD, (len(facts) - missing) / len(facts), reason, evidence=sorted(evidence, key=lambda e: e["kind"]), rater=judge.name)
 
-# %% ../nbs/41_completeness.ipynb #344bfba9
-def _checked(response, key_facts):
-    "The facts as a list, blank ones left out; anything else than a list of texts is the caller's mistake."
-    if not isinstance(response, str): raise ValueError(f"response is {response!r:.80} ({type(response).__name__}), expected text")
-    wanted = f"key_facts is {key_facts!r:.80} ({type(key_facts).__name__}), expected a list of facts"
-    if key_facts is None or isinstance(key_facts, (str, bytes, Mapping)): raise ValueError(wanted)
-    try: facts = list(key_facts)
-    except TypeError: raise ValueError(wanted) from None
-    for i, f in enumerate(facts):
-        if not isinstance(f, str): raise ValueError(f"key_facts[{i}] is {f!r:.80} ({type(f).__name__}), expected text")
-    return [f for f in facts if f.strip()]
-
+# %% ../nbs/41_completeness.ipynb #1999544f
 def _evidence(i, fact, verdict, said):
     "One key fact: 'missing' with the judge's reason, or 'stated' with the sentences that state it."
     if not verdict.yes: return {"kind": "missing", "fact": i, "text": fact, "reason": verdict.reason, "probability": verdict.probability}

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['CARD', 'FIRST_FACT_WORDS', 'MORE_FACT_WORDS', 'SENTENCE_WORDS', 'SHORT_WORDS', 'repeats', 'conciseness']
 
-# %% ../nbs/42_conciseness.ipynb #2e79a01d
-from collections.abc import Mapping, Sequence
+# %% ../nbs/42_conciseness.ipynb #62aa803b
+from collections.abc import Sequence
 
-from .metric import Judge, MetricCard, by_rubric, callable_module, default_judge, evaluate_class, failed_verdict, score_of, unscored
+from .metric import Judge, MetricCard, by_rubric, callable_module, checked_facts, default_judge, evaluate_class, failed_verdict, score_of, unscored
 from .records import Score
 from .text import content_words, missing_values, parts, values, words
 
@@ -43,7 +43,7 @@ def repeats(
         if same is None: first[key] = i; kept.append((i, bag))
     return out
 
-# %% ../nbs/42_conciseness.ipynb #5e77a877
+# %% ../nbs/42_conciseness.ipynb #977821f8
 def conciseness(
     response:str,              # Text to be scored; empty text scores 1 point
     *,
@@ -51,7 +51,7 @@ def conciseness(
     judge:Judge|None=None,     # Who decides which sentences state a fact; default: the embedded judge
 )->Score:                      # points in [1, 4]; fraction = sentences that carry / sentences that count; evidence lists the ballast
     "Share of the response that carries key facts, 1 to 4 points on the scale; higher is better."
-    facts = _checked(response, key_facts)
+    facts = checked_facts(response, key_facts)
     judge = judge or default_judge()
     if not facts: return unscored(CARD, "undefined", "No key facts were given.", rater=judge.name)
     if not response.strip(): return score_of(CARD, 0.0, "The response is empty.", rater=judge.name)
@@ -65,18 +65,6 @@ def conciseness(
     for v in verdicts:
         for j in v.lines if v.yes else (): carried[unique[j]] += 1
     return _scored(said, first, carried, judge.name)
-
-# %% ../nbs/42_conciseness.ipynb #72b7da27
-def _checked(response, key_facts):
-    "The facts as a list, blank ones left out; anything else than a list of texts is the caller's mistake."
-    if not isinstance(response, str): raise ValueError(f"response is {response!r:.80} ({type(response).__name__}), expected text")
-    wanted = f"key_facts is {key_facts!r:.80} ({type(key_facts).__name__}), expected a list of facts"
-    if key_facts is None or isinstance(key_facts, (str, bytes, Mapping)): raise ValueError(wanted)
-    try: facts = list(key_facts)
-    except TypeError: raise ValueError(wanted) from None
-    for i, f in enumerate(facts):
-        if not isinstance(f, str): raise ValueError(f"key_facts[{i}] is {f!r:.80} ({type(f).__name__}), expected text")
-    return [f for f in facts if f.strip()]
 
 # %% ../nbs/42_conciseness.ipynb #bf00b063
 def _weight(n_words):

@@ -203,7 +203,14 @@ def _check_folder(folder):
     elif folder.exists() and not folder.is_dir(): raise ValueError(f"{folder} is a file; choose a folder")
     elif folder.exists() and any(p.name != "journal.jsonl" for p in folder.iterdir()): raise ValueError(f"{folder} holds files that are not a run's; choose an empty or a new folder")
 
-# %% ../nbs/62_evaluation.ipynb #c6e50300
+# %% ../nbs/62_evaluation.ipynb #ca609894
+def _asked_for(areas, data, use_cases, columns, limit, probes, seed):
+    "(areas, samples with twins and probes, how many twins could not be made)"
+    areas = check_areas(areas)
+    ordinary = select_samples(data, use_cases, columns=columns, limit=limit) if {"accuracy", "fairness"} & set(areas) else []
+    return areas, *area_samples(areas, ordinary, probes=[probes] if isinstance(probes, str) else probes, limit=limit, seed=seed)
+
+# %% ../nbs/62_evaluation.ipynb #ae0d6ce0
 async def arun(
     models:Sequence|str|None=None,        # Systems: lines such as 'openai:NAME', or clients; None: the embedded baselines
     *,
@@ -229,9 +236,7 @@ async def arun(
     client_options:Mapping|None=None,     # Further arguments of `OpenAIClient`, e.g. temperature, stream
 )->Run:
     "Answer and score samples with several systems, and leave a run folder; raises `ValueError` before anything is spent."
-    areas = check_areas(areas)
-    needed = {"accuracy", "fairness"} & set(areas)
-    samples, without = area_samples(areas, select_samples(data, use_cases, columns=columns, limit=limit) if needed else [], probes=[probes] if isinstance(probes, str) else probes, limit=limit, seed=seed)
+    areas, samples, without = _asked_for(areas, data, use_cases, columns, limit, probes, seed)
     named = [] if models is None else [models] if isinstance(models, str) else list(models)
     if baselines or models is None: named += [m for m in embedded_systems(samples) if m not in named]
     clients = make_clients(named, base_url=base_url, **(client_options or {}))
@@ -240,7 +245,7 @@ async def arun(
     folder = Path(out) if out is not None else default_folder(samples, clients, judge)
     _check_folder(folder)
     manifest = _manifest(samples, clients, judge, {"seed": seed, "repeats": repeats, "concurrency": concurrency, "limit": limit, "retries": retries, "areas": list(areas), "without_twin": without})
-    since = judge.usage.as_dict() if hasattr(judge, "usage") else None   # a judge may have worked before
+    since = judge.usage.as_dict() if hasattr(judge, "usage") else None
     try: rows = await answer_all(samples, clients, concurrency=concurrency, repeats=repeats, retries=retries, journal=folder/"journal.jsonl",
                                  identity={"data": sorted({s.dataset for s in samples})}, progress=progress, scorer=make_scorer(judge), prompt_of=prompt_of,
                                  scorer_key=digest(judge.name, _judge_settings(judge), manifest["scoring"]), metrics=(*CRITERIA, "accuracy"), rng=seed)

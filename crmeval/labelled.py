@@ -320,7 +320,7 @@ class Measured:
     estimated:bool                   # Tokens were counted by us
     why:str = ""                     # Reason of the first response without an answer
 
-# %% ../nbs/32d_labelled.ipynb #0538ae55
+# %% ../nbs/32d_labelled.ipynb #7a88d343
 def _cost(answers):
     "Mean calls, input and output tokens of an answer, and whether they are estimated; a gap leaves the mean unknown."
     known = [a.usage for a in answers]
@@ -328,6 +328,7 @@ def _cost(answers):
     mean = lambda xs: None if None in xs else sum(xs) / len(xs)
     return mean([u.calls for u in known]), mean([u.input_tokens for u in known]), mean([u.output_tokens for u in known]), any(u.estimated for u in known)
 
+# %% ../nbs/32d_labelled.ipynb #aa9d46c9
 def _figures(items, answers, cuts, options):
     docs = dict(options, clusters=[i.cluster for i in items])
     mine, people = [a.fraction for a in answers], [i.people for i in items]

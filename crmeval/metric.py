@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['SCALE', 'DEFAULT_CUTS', 'to_points', 'MetricCard', 'score_of', 'unscored', 'Verdict', 'Judge', 'by_rubric',
-           'failed_verdict', 'default_judge', 'score_dataset', 'evaluate_class', 'summary', 'callable_module']
+           'checked_facts', 'failed_verdict', 'default_judge', 'score_dataset', 'evaluate_class', 'summary',
+           'callable_module']
 
 # %% ../nbs/03_metric.ipynb #a07ba2e7
 import inspect
@@ -126,6 +127,21 @@ def by_rubric(
     v = judge.rated(card.name, response=response, source=source, key_facts=key_facts, instructions=instructions)
     if v.status != "ok": return unscored(card, v.status, v.reason, rater=judge.name)
     return Score(card.name, v.points, (v.points - 1) / 3, "ok", v.reason, rater=judge.name, label="rubric")
+
+# %% ../nbs/03_metric.ipynb #903e2b88
+def checked_facts(
+    response,        # What a metric was given to score
+    key_facts,       # What it was given as key facts
+)->list[str]:        # The facts, blank ones left out
+    "What metrics of key facts accept; anything else than a text and a list of texts raises `ValueError` with what arrived."
+    if not isinstance(response, str): raise ValueError(f"response is {response!r:.80} ({type(response).__name__}), expected text")
+    wanted = f"key_facts is {key_facts!r:.80} ({type(key_facts).__name__}), expected a list of facts"
+    if key_facts is None or isinstance(key_facts, (str, bytes, Mapping)): raise ValueError(wanted)
+    try: facts = list(key_facts)
+    except TypeError: raise ValueError(wanted) from None
+    for i, f in enumerate(facts):
+        if not isinstance(f, str): raise ValueError(f"key_facts[{i}] is {f!r:.80} ({type(f).__name__}), expected text")
+    return [f for f in facts if f.strip()]
 
 # %% ../nbs/03_metric.ipynb #e847403a
 def failed_verdict(
