@@ -19,7 +19,7 @@ import numpy as np
 from .agreement import _known, _text, cluster_bootstrap
 from .metric import Judge, callable_module
 from .panel import Repeated, arecord_of
-from .runner import run_sync
+from .loops import run_sync
 from .stats import Estimate, mean_estimate
 
 # %% ../nbs/32a_audit.ipynb #ddd98042

@@ -16,12 +16,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 
-# %% ../nbs/30_judge.ipynb #1e31d60f
+# %% ../nbs/30_judge.ipynb #6e0e1bbf
 from .clients import CallFailed, make_client, with_retries
 from .metric import Judge, Verdict
 from .records import Usage
 from .recorded import RecordedJudge, Tally, check_style, item_text, load_verdicts, rating_context
-from .runner import run_in_background
+from .loops import run_in_background
 from .text import parts
 from .verdicts import (PROMPTS, align_request, check_request, declines, facts_request, follow_request, load_prompt,
                               rate_request, read_facts, read_ratings, read_verdicts, rubric)
@@ -157,13 +157,13 @@ def _settings(judge):
     return {"name": judge.name, "style": judge.style, "structured": judge.structured, "logprobs": judge.logprobs and judge.style == "rubric", "max_items": judge.max_items,
             "client": judge.client.settings() if hasattr(judge.client, "settings") else {}, "prompts": prompts, "rubric_version": rubric()["version"]}
 
-# %% ../nbs/30_judge.ipynb #a0176d52
+# %% ../nbs/30_judge.ipynb #5e15f4fd
 async def _send(judge, request, note, tallies):
     "One call, tried again where that may help; raises `CallFailed`."
     system, user = request.messages
     messages = [system, {**user, "content": user["content"] + note}]
     def failed(e):
-        for t in tallies: t.add(Usage(calls=1), failed_tries=1)
+        for t in tallies if e.status != "not_run" else (): t.add(Usage(calls=1), failed_tries=1)
     while True:
         wanted = {"response_format": request.schema if judge.structured else None, "logprobs": 8 if judge.logprobs and request.kind == "rate" else None}
         wanted = {k: v for k, v in wanted.items() if v is not None and k not in judge.without}

@@ -19,7 +19,7 @@ from .clients import estimated_usage
 from .metric import Judge, Verdict, failed_verdict, to_points
 from .recorded import context_key
 from .records import Usage
-from .runner import run_sync
+from .loops import run_sync
 from .sources import find_file, get_source, load_rows
 from .stats import Estimate
 from .text import sentences

@@ -19,7 +19,7 @@ from .audit import order_swap
 from .clients import CallFailed, with_retries
 from .records import Usage
 from .recorded import Tally
-from .runner import run_sync
+from .loops import run_sync
 from .stats import Estimate, mean_estimate
 from .verdicts import block, find_answer, make_ticket, strict_values
 

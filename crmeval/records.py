@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-# %% ../nbs/00_records.ipynb #a1fe1321
+# %% ../nbs/00_records.ipynb #f66bf3d7
 SCHEMA_VERSION = 1  # raised when a stored column changes its meaning; a reader refuses a newer one
 
 STATUSES = {
@@ -24,6 +24,7 @@ STATUSES = {
     "refused": "The model or the judge declined to answer",
     "api_error": "The call failed: time-out, connection, rate limit, server error",
     "truncated": "The answer was cut at the token limit",
+    "not_run": "Not asked: the run was stopped before its turn, by a budget or by an endpoint that is down",
 }
 
 # %% ../nbs/00_records.ipynb #50f333ac
@@ -84,7 +85,7 @@ class Usage:
     calls:int = 1                  # Requests that were paid for
     estimated:bool = False         # True: counted by us, not reported by the endpoint
 
-# %% ../nbs/00_records.ipynb #a8ff264a
+# %% ../nbs/00_records.ipynb #d87643ba
 @dataclass(frozen=True)
 class Response:
     "What one client answered to one sample; a failure is a row with a status and no text."
@@ -94,7 +95,7 @@ class Response:
     status:str = "ok"             # One of `STATUSES`; 'truncated' keeps the text that came
     error:str|None = None         # What went wrong, in words; never holds a key
     usage:Usage = field(default_factory=Usage)
-    latency_s:float|None = None   # Seconds to the full response; None for a replay
+    latency_s:float|None = None   # Service time: seconds from sending to the full response; None for a replay
     ttft_s:float|None = None      # Seconds to the first token; None when not streamed
     finish_reason:str|None = None # As the endpoint says it
     use_case:str = ""
@@ -103,6 +104,8 @@ class Response:
     model:str|None = None         # Model name that the endpoint reported
     cached:bool = False           # True: read from an earlier run; its time does not count again
     created:str|None = None       # UTC, ISO 8601
+    queue_s:float|None = None     # Seconds that the call waited in this program before it was sent; no part of `latency_s`
+    tries:int = 1                 # Times that the endpoint was asked; 0: never
 
     def __post_init__(self):
         check_status(self.status)
@@ -155,7 +158,7 @@ def _check_range(name, value, low, high):
     if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value) or not low <= value <= high:
         raise ValueError(f"{name} is {value!r}, expected a number from {low} to {high} or None")
 
-# %% ../nbs/00_records.ipynb #d502be9c
+# %% ../nbs/00_records.ipynb #ce1c1345
 RECORD_TYPES = {"sample": Sample, "response": Response, "score": Score}
 _NESTED = {"inputs", "key_facts", "instructions", "record", "gold_record", "tags", "usage", "evidence"}
 
@@ -165,9 +168,14 @@ def to_dict(
     flat:bool=False,   # True: nested values become JSON text, as in a table
 )->dict:               # Field name -> plain value
     "Convert a record to plain data."
-    d = asdict(record)
-    if flat: d = {k: json.dumps(v, ensure_ascii=False, default=str) if k in _NESTED and v is not None else v for k, v in d.items()}
-    return {k: storable(v) if isinstance(v, str) else v for k, v in d.items()} if flat else d
+    return {f.name: _flat(f.name, getattr(record, f.name)) for f in fields(record)} if flat else asdict(record)
+
+def _flat(name, value):
+    "One cell of a table; `asdict` would copy everything in it first."
+    if name in _NESTED and value is not None: value = json.dumps(asdict(value) if isinstance(value, Usage) else value, ensure_ascii=False, default=_plain)
+    return storable(value) if isinstance(value, str) else value
+
+def _plain(value): return dict(value) if isinstance(value, Mapping) else str(value)
 
 # %% ../nbs/00_records.ipynb #17bcb861
 def from_dict(
@@ -209,8 +217,8 @@ def read_jsonl(
             except ValueError as e: raise ValueError(f"{path}, line {i}: {e}") from None
     return rows
 
-# %% ../nbs/00_records.ipynb #df227188
-_INT, _FLOAT, _BOOL = {"repeat"}, {"latency_s", "ttft_s", "points", "fraction"}, {"cached"}
+# %% ../nbs/00_records.ipynb #ef4a1c90
+_INT, _FLOAT, _BOOL = {"repeat", "tries"}, {"latency_s", "ttft_s", "queue_s", "points", "fraction"}, {"cached"}
 
 def _schema(kind):
     import pyarrow as pa

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Rows', 'judge_agreement', 'CorrectedRow', 'RunAgreement', 'run_agreement', 'figures_of', 'write_figures']
 
-# %% ../nbs/82a_run_agreement.ipynb #e6705097
+# %% ../nbs/82a_run_agreement.ipynb #9f57a700
 import csv
 import json
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from importlib import import_module
 from pathlib import Path
 
 from .accuracy import CRITERIA
-from .agreement import AgreementTable, agreement
+from .agreement import AgreementTable, agreement, people_points
 from .corrected import CorrectedEstimate, corrected_mean
 from .evaluation import Run
 from .labelled import LABELLED, HeldOut, aask_all, load_labelled, measure, measured_table
 from .metric import Judge, default_judge
 from .panel import Panel
-from .runner import run_sync
+from .loops import run_sync
 
 # %% ../nbs/82a_run_agreement.ipynb #209c1c51
 class Rows(tuple):
@@ -77,15 +77,15 @@ class RunAgreement:
         wide = [max(map(len, c)) for c in zip(*lines)]
         return f"{self.table}\n\nmeans, corrected by people's ratings (these must have been drawn at random)\n" + "\n".join("  ".join(c.ljust(w) for c, w in zip(line, wide)).rstrip() for line in lines)
 
-# %% ../nbs/82a_run_agreement.ipynb #0c09e4b6
+# %% ../nbs/82a_run_agreement.ipynb #98ec7e2e
 def _key(s): return s.sample_id, s.perturbation, s.client, s.metric, s.repeat
 
 def _people(run):
-    "Mean of the people's points of each response and metric."
+    "People's points of each response and metric: adjudicated where somebody settled it, else the mean."
     found = {}
     for s in run.scores:
-        if s.method == "manual" and s.points is not None: found.setdefault(_key(s), []).append(s.points)
-    return {k: sum(v) / len(v) for k, v in found.items()}
+        if s.method == "manual" and s.points is not None: found.setdefault(_key(s), {})[s.rater] = s.points
+    return {k: people_points(v) for k, v in found.items()}
 
 def _means(run, judge, clusters):
     people, mine = _people(run), {_key(s): s.points for s in run.scores if s.method == "auto" and s.rater == judge}

@@ -21,7 +21,7 @@ from importlib import resources
 
 from .clients import DEFAULT_BASE_URL, CallFailed, call_failure, public_url, with_retries
 from .records import check_status
-from .runner import run_in_background
+from .loops import run_in_background
 from .embedded_judge import _rarity
 from .refusal_grader import other_language
 from .text import STOP_WORDS, stem

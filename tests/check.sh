@@ -41,7 +41,8 @@ step "wheel, built and used in an empty environment"
 rm -rf build
 python -m build --quiet --wheel --outdir "$work/dist" . >/dev/null
 python -m venv "$work/empty"
-"$work/empty/bin/python" -m pip install --quiet "$work"/dist/*.whl
+into_empty() { python -m uv pip install --quiet --compile-bytecode --python "$work/empty/bin/python" "$@" 2>/dev/null || "$work/empty/bin/python" -m pip install --quiet "$@"; }
+into_empty "$work"/dist/*.whl
 (
   cd "$work"
   empty/bin/python - <<'PY'

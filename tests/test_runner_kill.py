@@ -12,7 +12,9 @@ import pytest
 from endpoint import interruptible
 
 from crmeval.records import Sample
-from crmeval.runner import Journal, JournalError, answer_all, run_sync
+from crmeval.journal import Journal, JournalError
+from crmeval.loops import run_sync
+from crmeval.runner import answer_all
 
 N, CONCURRENCY = 60, 4
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and file-size limits of POSIX")
@@ -20,7 +22,8 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and file-siz
 WORKER = textwrap.dedent("""
     import asyncio, os, sys
     from crmeval.records import Response, Sample, Score
-    from crmeval.runner import answer_all, run_sync
+    from crmeval.loops import run_sync
+    from crmeval.runner import answer_all
 
     class Client:
         name, provider, model, cacheable = "test:slow", "test", "slow", True
@@ -76,7 +79,7 @@ def wait_for(condition, seconds=15):
     raise AssertionError("waited too long")
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, 1, 2])
 def test_killed_at_any_moment_loses_nothing_and_redoes_only_what_was_in_flight(tmp_path, seed):
     rng, kills = random.Random(seed), 0
     while kills < 3:
@@ -92,8 +95,7 @@ def test_killed_at_any_moment_loses_nothing_and_redoes_only_what_was_in_flight(t
     out, err = start(tmp_path, RUN).communicate(timeout=60)
     assert err == "" and eval(out) == [(f"s{i}", "ok", [4.0]) for i in range(N)]
     assert sorted(recorded(tmp_path)) == sorted({f"s{i}" for i in range(N)}), "one record each, none twice, none missing"
-    # the queue between a finished call and the disk is bounded, too: what is lost is in flight or in one batch
-    assert N <= len(called(tmp_path)) <= N + kills * 3 * CONCURRENCY
+    assert N <= len(called(tmp_path)) <= N + kills * CONCURRENCY, "more was redone than was in flight"
 
 
 def test_a_line_torn_anywhere_costs_that_line_only(tmp_path):
@@ -122,7 +124,7 @@ def test_damage_in_the_middle_is_named_and_nothing_is_overwritten(tmp_path):
 def test_a_second_process_is_refused_and_a_killed_one_frees_the_lock(tmp_path):
     holder = start(tmp_path, """
         import time
-        from crmeval.runner import Journal
+        from crmeval.journal import Journal
         journal = Journal(sys.argv[1] + "/journal.jsonl")
         print("held", flush=True)
         time.sleep(60)
@@ -180,4 +182,4 @@ def test_the_interrupt_key_stops_within_two_seconds_and_says_how_to_continue(tmp
     assert time.monotonic() - pressed < 2 and err == ""
     assert "stopped after" in out and "of 5000 answers" in out and "run the same again to continue" in out
     durable = set(recorded(tmp_path))
-    assert len(durable) >= len(called(tmp_path)) - 8, "at most what was in flight is missing"
+    assert len(durable) >= len(called(tmp_path)) - CONCURRENCY, "at most what was in flight is missing"
