@@ -147,7 +147,7 @@ def backoff_s(
     if after_s is not None: return after_s * (1 + 0.1 * rng.random())
     return min(max_wait_s, first_wait_s * 2 ** min(tries - 1, 30)) * (0.5 + 0.5 * rng.random())
 
-# %% ../nbs/20_clients.ipynb #d47ad1d7
+# %% ../nbs/20_clients.ipynb #a0946885
 async def with_retries(
     call:Callable[[], Awaitable],    # One try; raises `CallFailed`
     *,
@@ -160,7 +160,7 @@ async def with_retries(
     on_failure:Callable[[CallFailed], None]|None=None,  # Sees each failed try, e.g. to slow a run down
 ):                                   # What `call` returned
     "Call until it succeeds; the last `CallFailed`, with its number of `tries`, when it does not."
-    rng, left, done = rng or random.Random(), {True: 4 * retries if patience is None else patience, False: retries}, {True: 0, False: 0}
+    left, done = {True: 4 * retries if patience is None else patience, False: retries}, {True: 0, False: 0}
     while True:
         try: return await call()
         except CallFailed as e: failure, limited = e, e.http_status == 429   # a full endpoint is not a broken one
@@ -168,7 +168,7 @@ async def with_retries(
         failure.tries = sum(done.values())
         if on_failure is not None: on_failure(failure)
         if not failure.retryable or done[limited] > left[limited] or (failure.after_s or 0) > max_wait_s: raise failure
-        await sleep(backoff_s(done[limited], after_s=failure.after_s, first_wait_s=first_wait_s, max_wait_s=max_wait_s, rng=rng))
+        await sleep(backoff_s(done[limited], after_s=failure.after_s, first_wait_s=first_wait_s, max_wait_s=max_wait_s, rng=rng or random.Random()))
 
 # %% ../nbs/20_clients.ipynb #e93e5996
 def estimate_tokens(

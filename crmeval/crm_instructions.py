@@ -8,7 +8,8 @@ __all__ = ['CHECKS', 'LOOSE', 'check', 'parameters_of', 'count_words', 'outside'
            'case_number', 'no_placeholders', 'no_contact_data', 'known_phrases', 'phrase_pattern', 'subject_line',
            'greeting', 'sign_off', 'json_object', 'json_schema', 'named_fields', 'loose_forms']
 
-# %% ../nbs/42b_crm_instructions.ipynb #af82ece2
+# %% ../nbs/42b_crm_instructions.ipynb #9c3d442a
+import functools
 import inspect
 import json
 import re
@@ -64,14 +65,17 @@ def _parameter(p, value):
     if kinds and (not fitting or fitting[0] == [] and p.default is p.empty): raise ValueError(f"{p.name} is {value!r}, expected {' or '.join(_WANTED[k] for k in kinds)}" + (", not empty" if value == [] else ""))
     return fitting[0] if fitting else value
 
-# %% ../nbs/42b_crm_instructions.ipynb #313e89b0
+# %% ../nbs/42b_crm_instructions.ipynb #0c0e5d1a
+@functools.lru_cache(maxsize=256)
+def _parameters(function): return list(inspect.signature(function).parameters.values())[1:]
+
 def parameters_of(
     function:Callable,   # A check
     given:Mapping,       # Parameters as they arrived
     kind:str,            # Name of the check, for the error
 )->dict:                 # The checked parameters
     "Check the parameters of a kind; a mistake raises `ValueError`."
-    known = list(inspect.signature(function).parameters.values())[1:]
+    known = _parameters(function)
     open_ended = any(p.kind is p.VAR_KEYWORD for p in known)
     named = {p.name: p for p in known if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
     given = {k: v for k, v in given.items() if v is not None}

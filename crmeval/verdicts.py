@@ -40,17 +40,21 @@ def strict_values(
         else: found.append(value)
     return found
 
-# %% ../nbs/29_verdicts.ipynb #dc74f123
+# %% ../nbs/29_verdicts.ipynb #ac48736e
 _QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "`": "`"}
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
+_UNICODE = re.compile("u([0-9a-fA-F]{4})")
 _FOLLOWS = re.compile(r"\s*(?:[,:}\]]|$)")
+
+_STOPS = {close: re.compile(r"[\\" + re.escape(close) + "]") for close in _QUOTES.values()}
 
 def _opens(text, at): return text[at] in _QUOTES or text[at] == "\\" and text[at + 1:at + 2] in tuple(_QUOTES)
 
 def _string(text, at):
     escaped = text[at] == "\\"   # the model escaped the quote that opens the string; so it will the one that closes it
     at += escaped
-    close, out, stop = _QUOTES[text[at]], [], re.compile(r"[\\" + re.escape(_QUOTES[text[at]]) + "]")
+    close, out = _QUOTES[text[at]], []
+    stop = _STOPS[close]
     at += 1
     while m := stop.search(text, at):
         out.append(text[at:m.start()])
@@ -66,7 +70,7 @@ def _string(text, at):
     return None, len(text), False
 
 def _escape(text, at):
-    if u := re.compile("u([0-9a-fA-F]{4})").match(text, at): return 5, chr(int(u[1], 16))
+    if u := _UNICODE.match(text, at): return 5, chr(int(u[1], 16))
     return 1, _ESCAPES.get(text[at:at + 1], text[at:at + 1])
 
 # %% ../nbs/29_verdicts.ipynb #38dae344
