@@ -7,7 +7,7 @@ __all__ = ['DEFAULT_BASE_URL', 'ROUTE', 'CLIENT_SPECS', 'Client', 'CallFailed', 
            'call_failure', 'backoff_s', 'with_retries', 'estimate_tokens', 'estimated_usage', 'Completion',
            'read_completion', 'failed_response', 'OpenAIClient', 'make_client']
 
-# %% ../nbs/20_clients.ipynb #65c26a5a
+# %% ../nbs/20_clients.ipynb #6108e027
 import asyncio
 import contextvars
 import email.utils
@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Protocol, runtime_checkable
 from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
 
 # %% ../nbs/20_clients.ipynb #468527dc
 from .records import Response, Sample, Usage, storable
@@ -284,12 +285,17 @@ class _Pools:
         users.discard(self)
         if not users: del _SHARED[loop][self.endpoint]; await wire.close()
 
-# %% ../nbs/20_clients.ipynb #f5d426d1
+# %% ../nbs/20_clients.ipynb #89ddffdc
 def _sdk_client(base_url, key, timeout_s):
     import openai
     options = {"base_url": base_url, "api_key": key, "max_retries": 0, "timeout": timeout_s}
     try: return openai.AsyncOpenAI(http_client=openai.DefaultAioHttpClient(timeout=timeout_s), **options)
     except (RuntimeError, AttributeError): return openai.AsyncOpenAI(**options)  # without the aiohttp extra, or an older SDK
+
+def _proxy(parts):
+    "The proxy that the environment names for an address; looked up once, and without the user's netrc file."
+    named = getproxies().get(parts.scheme)
+    return None if named is None or proxy_bypass(parts.hostname) else named
 
 def _session(parts, key):
     import aiohttp
@@ -298,16 +304,21 @@ def _session(parts, key):
     own = {"OpenAI-Organization": os.environ.get("OPENAI_ORG_ID"), "OpenAI-Project": os.environ.get("OPENAI_PROJECT_ID")}
     login = aiohttp.BasicAuth(unquote(parts.username), unquote(parts.password or "")) if parts.username else None
     headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "crmeval", **({} if login else {"Authorization": f"Bearer {key}"}), **{k: v for k, v in own.items() if v}}
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, ssl=trust), headers=headers, auth=login, trust_env=True,
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, ssl=trust), headers=headers, auth=login,
                                  timeout=aiohttp.ClientTimeout(total=None, sock_connect=30), cookie_jar=aiohttp.DummyCookieJar())
 
-# %% ../nbs/20_clients.ipynb #94cbe517
+# %% ../nbs/20_clients.ipynb #7de0fad0
+def _encoded(body):
+    import msgspec
+    try: return msgspec.json.encode(body)
+    except (TypeError, UnicodeEncodeError): return json.dumps(body).encode()   # a field of the caller's own
+
 class _Wire:
     "The connections to one endpoint within one event loop."
     def __init__(self, url, key, timeout_s):
         parts = urlsplit(url)
         self.address = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/") + "/chat/completions", parts.query, ""))
-        self.key, self.session = key, _session(parts, key)
+        self.key, self.session, self.proxy = key, _session(parts, key), _proxy(parts)
         self.make_sdk, self._sdk = lambda: _sdk_client(url, key, timeout_s), None
 
     @property
@@ -317,7 +328,7 @@ class _Wire:
 
     async def post(self, body:Mapping):
         "The decoded answer to one request; raises `CallFailed` where the endpoint says what is wrong."
-        async with self.session.post(self.address, data=json.dumps(body).encode()) as answer:
+        async with self.session.post(self.address, data=_encoded(body), proxy=self.proxy) as answer:
             raw = await answer.read()
             if answer.status >= 400: raise _http_failure(answer.status, raw.decode("utf-8", "replace"), answer.headers, self.key, answer.reason or "")
         return json.loads(raw)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['JOURNAL_VERSION', 'digest', 'JournalError', 'Journal', 'Writer']
 
-# %% ../nbs/21b_journal.ipynb #f0ce7156
+# %% ../nbs/21b_journal.ipynb #14ad4b8d
 import asyncio
 import contextlib
 import functools
@@ -15,6 +15,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -214,10 +215,12 @@ def _value(journal, at, kind, key, digest):
     except _codec().error as e: raise JournalError(f"{journal.path} is damaged at byte {at} ({e}); mend or remove that line, or start with another folder") from None
     return entry.value if entry.digest == digest and entry.key == list(key) else None
 
-# %% ../nbs/21b_journal.ipynb #fb304011
+# %% ../nbs/21b_journal.ipynb #584910ae
 class Writer:
     "Awaitable writing for one event loop: `put` returns when the entry is on disk."
-    def __init__(self, journal:Journal|None): self.journal, self.waiting, self.task, self.error = journal, [], None, None
+    def __init__(self, journal:Journal|None):
+        self.journal, self.waiting, self.task, self.error = journal, [], None, None
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="crmeval-journal")   # its own: others may fill the loop's threads with work that waits for us
 
     async def put(self, entry:Mapping)->None:
         "Write one entry; raises the `JournalError` that stopped the writing."
@@ -231,7 +234,7 @@ class Writer:
     async def _flush(self):
         while self.waiting:
             batch, self.waiting = self.waiting, []
-            try: await asyncio.to_thread(self.journal.write, [e for e, _ in batch])
+            try: await asyncio.get_running_loop().run_in_executor(self.pool, self.journal.write, [e for e, _ in batch])
             except Exception as e: self.error = e
             if self.error: batch, self.waiting = batch + self.waiting, []
             for _, done in batch:
@@ -239,5 +242,6 @@ class Writer:
         self.task = None
 
     async def finish(self)->None:
-        "Wait until all that was handed in is on disk."
+        "Wait until all that was handed in is on disk; nothing is handed in afterwards."
         if self.task is not None: await asyncio.wait({self.task})
+        self.pool.shutdown(wait=False)

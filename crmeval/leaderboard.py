@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['OVERALL', 'METRICS', 'Row', 'Leaderboard', 'printable', 'leaderboard']
 
-# %% ../nbs/80_leaderboard.ipynb #8a1c4018
+# %% ../nbs/80_leaderboard.ipynb #cc4296c1
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .accuracy import CRITERIA
+from .agreement import people_points
 from .cost import cost_bands, cost_per_1000, cost_per_year, find_price
 from .evaluation import Run, open_run
 from .metric import callable_module
@@ -42,7 +43,7 @@ class Row:
     speed:Speed
     trust:Trust|None = None      # Profile in per cent; None: not asked for, or not the overall row of an automatic judge
 
-# %% ../nbs/80_leaderboard.ipynb #a7596f89
+# %% ../nbs/80_leaderboard.ipynb #539d3f4a
 def _judge_of(score): return "people" if score.method == "manual" else score.rater
 
 def _values(scores):
@@ -51,11 +52,8 @@ def _values(scores):
     for s in scores:
         if s.perturbation or s.metric not in METRICS: continue
         at = given.setdefault((s.method, _judge_of(s)), {}).setdefault(s.metric, {})
-        at.setdefault((s.client, s.sample_id, s.repeat), []).append(s.points)
-    def mean(points):
-        known = [p for p in points if p is not None]
-        return sum(known) / len(known) if known else None
-    return {who: {m: {k: mean(v) for k, v in at.items()} for m, at in metrics.items()} for who, metrics in given.items()}
+        at.setdefault((s.client, s.sample_id, s.repeat), {})[s.rater] = s.points
+    return {who: {m: {k: people_points(v) for k, v in at.items()} for m, at in metrics.items()} for who, metrics in given.items()}
 
 # %% ../nbs/80_leaderboard.ipynb #c99eb1f2
 def _estimates(values, keys, clusters, strata):

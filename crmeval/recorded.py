@@ -58,7 +58,7 @@ class Tally:
         lost = ", ".join(f"{n} {s}" for s, n in self.failures.items()) or "none"
         return f"{self.calls} calls ({self.failed_tries} failed), {self.input_tokens} tokens in, {self.output_tokens} out, questions without answer: {lost}"
 
-# %% ../nbs/29a_recorded.ipynb #dc5826bd
+# %% ../nbs/29a_recorded.ipynb #6387de38
 QUESTIONS = ("supported", "stated", "followed", "rated")
 
 def item_text(
@@ -76,7 +76,11 @@ def context_key(
 
 def rating_context(criterion:str, response:str, source:str|None, key_facts:Sequence[str], instructions:Sequence)->str:
     "A rating depends on the response and on what its criterion needs, in any order; not on what other criteria need."
-    have = {"source": source or "", "key_facts": sorted(item_text(f) for f in key_facts if item_text(f).strip()), "instructions": sorted(map(item_text, instructions))}
+    return _rating_key(criterion, response, source or "", tuple(map(item_text, key_facts)), tuple(map(item_text, instructions)))
+
+@lru_cache(maxsize=512)   # asked for when a rating is recorded and again when it is read
+def _rating_key(criterion, response, source, facts, instructions):
+    have = {"source": source, "key_facts": sorted(f for f in facts if f.strip()), "instructions": sorted(instructions)}
     return context_key(response, *(have[n] for n in rubric()["criteria"].get(criterion, {"needs": ()})["needs"]))
 
 # %% ../nbs/29a_recorded.ipynb #289f7600

@@ -158,7 +158,7 @@ def _check_range(name, value, low, high):
     if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value) or not low <= value <= high:
         raise ValueError(f"{name} is {value!r}, expected a number from {low} to {high} or None")
 
-# %% ../nbs/00_records.ipynb #ce1c1345
+# %% ../nbs/00_records.ipynb #76862166
 RECORD_TYPES = {"sample": Sample, "response": Response, "score": Score}
 _NESTED = {"inputs", "key_facts", "instructions", "record", "gold_record", "tags", "usage", "evidence"}
 
@@ -172,10 +172,17 @@ def to_dict(
 
 def _flat(name, value):
     "One cell of a table; `asdict` would copy everything in it first."
-    if name in _NESTED and value is not None: value = json.dumps(asdict(value) if isinstance(value, Usage) else value, ensure_ascii=False, default=_plain)
+    if name in _NESTED and value is not None: value = _json(value)
     return storable(value) if isinstance(value, str) else value
 
-def _plain(value): return dict(value) if isinstance(value, Mapping) else str(value)
+def _json(value):
+    import msgspec   # several times as fast as the standard library, and knows dataclasses
+    try: return msgspec.json.encode(value, enc_hook=_plain).decode()
+    except (UnicodeEncodeError, OverflowError): return json.dumps(value, ensure_ascii=False, default=_plain)   # lone surrogates, numbers of more than 64 bits
+
+def _plain(value):
+    if isinstance(value, Mapping): return dict(value)
+    return value.item() if hasattr(value, "item") else str(value)
 
 # %% ../nbs/00_records.ipynb #17bcb861
 def from_dict(
@@ -227,7 +234,7 @@ def _schema(kind):
     meta = {"crmeval.record": kind.__name__, "crmeval.schema_version": str(SCHEMA_VERSION)}
     return pa.schema([(f.name, column(f.name)) for f in fields(kind)], metadata=meta)
 
-# %% ../nbs/00_records.ipynb #08a97ff5
+# %% ../nbs/00_records.ipynb #aca0492e
 def write_parquet(
     records:Sequence,   # Records of one kind, (n,); n may be 0
     path:str|Path,      # File to write; replaced in one step, so that a reader never sees half a file
@@ -237,7 +244,8 @@ def write_parquet(
     import pyarrow as pa
     import pyarrow.parquet as pq
     path = Path(path)
-    table = pa.Table.from_pylist([to_dict(r, flat=True) for r in records], schema=_schema(kind))
+    schema = _schema(kind)
+    table = pa.table([pa.array([_flat(c.name, getattr(r, c.name)) for r in records], c.type) for c in schema], schema=schema)
     part = path.with_name(path.name + ".part")
     pq.write_table(table, part)
     part.replace(path)

@@ -95,7 +95,7 @@ def _means(run, judge, clusters):
         if keys: out.append(CorrectedRow(judge, metric, client, corrected_mean([people.get(k) for k in keys], [mine[k] for k in keys], clusters=[clusters[k[0]] for k in keys], bounds=(1, 4))))
     return out
 
-# %% ../nbs/82a_run_agreement.ipynb #e528f21c
+# %% ../nbs/82a_run_agreement.ipynb #f3e12cb9
 def run_agreement(
     run:Run,
     *,
@@ -103,12 +103,13 @@ def run_agreement(
     **options,                        # confidence_level, n_resamples, rng, groups: see `agreement`
 )->RunAgreement:
     "Agreement of a run's judges with the people who rated it, with means corrected by them; a run without ratings raises `ValueError`."
-    people = [s for s in run.scores if s.method == "manual"]
+    clusters = {s.id: s.cluster or s.id for s in run.samples}
+    people = [s for s in run.scores if s.method == "manual" and s.sample_id in clusters]   # the folder may keep ratings of samples that this run left out
     if not people: raise ValueError(f"nobody has rated {run.folder}: add ratings with `crmeval score {run.folder} --ratings people.csv`")
     found = list(dict.fromkeys(s.rater for s in run.scores if s.method == "auto" and s.metric in (*CRITERIA, "accuracy")))   # not those who grade probes
     for j in judges or ():
         if j not in found: raise ValueError(f"judge is {j!r}; the run has scores by {', '.join(found)}")
-    names, clusters = list(judges or found), {s.id: s.cluster or s.id for s in run.samples}
+    names = list(judges or found)
     rated = {s.metric for s in people}
     auto = [s for s in run.scores if s.method == "auto" and s.rater in names and s.metric in rated]
     table = agreement(auto, people, clusters=clusters, **options)

@@ -79,7 +79,7 @@ class _Timed:
 
     def told(self): return {"tries": self.tries, "queue_s": round(max(0.0, self.timer() - self.begun - self.service_s), 6)}
 
-# %% ../nbs/22_runner.ipynb #35b90470
+# %% ../nbs/22_runner.ipynb #0dfec82f
 async def answer_item(
     item:Item,
     prompt:str,
@@ -96,9 +96,10 @@ async def answer_item(
     once = call if traffic is None or item.client.provider in FREE else lambda: send(traffic, item.client, call, prompt, most)
     def failed(error, status): return failed_response(item.sample, item.client.name, error, status=status, repeat=item.repeat, **call.told())
     try: found = await with_retries(once, retries=retries, rng=rng, sleep=sleep, on_failure=on_failure)
-    except CallFailed as e: return failed(str(e) + (f" (after {call.tries} tries)" if call.tries > 1 else ""), e.status)
+    except CallFailed as e: return failed(str(e) + (f" (after {call.tries} tries)" if call.tries > 1 else ""), "api_error" if e.status == "not_run" and call.tries else e.status)
     except Exception as e: return failed(redact(f"the client raised {type(e).__name__}: {e}"), "api_error")
-    return found if item.client.provider in FREE else replace(found, **call.told())
+    place = {k: getattr(item.sample, k) for k in ("use_case", "perturbation") if not getattr(found, k)}   # a client of one's own need not say
+    return found if item.client.provider in FREE and not place else replace(found, **place, **({} if item.client.provider in FREE else call.told()))
 
 # %% ../nbs/22_runner.ipynb #64386b6e
 def _is_async(f): return inspect.iscoroutinefunction(f) or inspect.iscoroutinefunction(type(f).__call__)
@@ -127,7 +128,7 @@ async def score_item(
         status = e.status if isinstance(e, CallFailed) else "api_error"
         return [_signed(Score(m, None, status=status, reason=redact(f"the scorer raised {type(e).__name__}: {e}")), response) for m in metrics]
 
-# %% ../nbs/22_runner.ipynb #dd19cd92
+# %% ../nbs/22_runner.ipynb #aa648d81
 class _Route:
     "Sends the calls of one scoring; used as `ROUTE`."
     def __init__(self, engine): self.engine, self.taken = engine, {}
@@ -148,23 +149,25 @@ class _Route:
         key = client.name, self._number(asked)
         if engine.journal and (before := engine.journal.find("call", key, asked)) is not None: return replace(before, usage=Usage(0, 0, calls=0))
         texts = [m["content"] for m in request["messages"] if isinstance(m.get("content"), str)]
-        try: done = await send(engine.traffic, client, call, "\n".join(texts), request.get("max_tokens") or request.get("max_completion_tokens"))
+        async def kept():   # within the lane: what is not on disk yet still counts as in flight
+            done = await call()
+            if done.status in FINAL: await engine.writer.put({"kind": "call", "key": key, "digest": asked, "value": done})
+            return done
+        try: return await send(engine.traffic, client, kept, "\n".join(texts), request.get("max_tokens") or request.get("max_completion_tokens"))
         except BaseException:
             self.taken[asked].discard(key[1])
             raise
-        if done.status in FINAL: await engine.writer.put({"kind": "call", "key": key, "digest": asked, "value": done})
-        return done
 
-# %% ../nbs/22_runner.ipynb #80bd0696
+# %% ../nbs/22_runner.ipynb #d3312576
 class _Engine:
     def __init__(self, journal, traffic, *, retries, scorer, scorer_key, metrics, rng, prompt_of, sleep, concurrency):
         self.journal, self.traffic, self.retries, self.scorer, self.scorer_key, self.metrics = journal, traffic, retries, scorer, scorer_key, metrics
         self.rng, self.prompt_of, self.sleep, self.loop, self.writer = rng, prompt_of, sleep, asyncio.get_running_loop(), Writer(journal)
         self.threads = min(concurrency, 32)
         self.pool = ThreadPoolExecutor(self.threads, thread_name_prefix="crmeval-score") if scorer and not _is_async(scorer) else None
-        self.judges = self.threads if self.pool else concurrency
+        self.judges = self.threads if self.pool else concurrency + -(-concurrency // 2)   # the lanes limit the calls; the others compute and write
         self.judging, self.out = asyncio.Queue(2 * concurrency), asyncio.Queue(4 * concurrency + 64)
-        self.settings, self.last = {}, (None, "")   # client name -> digest of its settings; the last sample and its digest
+        self.stopping, self.settings, self.last = False, {}, (None, "")   # client name -> digest of its settings; the last sample and its digest
 
     def asked(self, item, prompt):
         name = item.client.name
@@ -221,7 +224,7 @@ async def _judging(engine):
         if "not_run" not in {response.status, *(s.status for s in scores)}: await engine.writer.put({"kind": "scores", "key": item.key, "digest": wanted, "value": scores})
         await engine.out.put((item.position, response, scores))
 
-# %% ../nbs/22_runner.ipynb #3b6a593d
+# %% ../nbs/22_runner.ipynb #47564f61
 async def _drive(engine, feeding, desks, concurrency):
     "Run all desks to the end; put the end, or the error that ended the work, behind the last row."
     tasks = []
@@ -235,6 +238,9 @@ async def _drive(engine, feeding, desks, concurrency):
         for _ in range(engine.judges): await engine.judging.put(None)
     error = None
     try: await asyncio.gather(started(all_answered()), *[started(_judging(engine)) for _ in range(engine.judges)])
+    except asyncio.CancelledError:
+        if engine.stopping: raise
+        error = RuntimeError("a part of the run was cancelled from within")   # without it whoever waits for rows would wait for ever
     except Exception as e: error = e
     finally:
         for t in tasks: t.cancel()
@@ -251,6 +257,7 @@ async def _rows(engine, feeding, desks, concurrency):
             elif response is not None: raise response   # ours: a client's or a scorer's errors have become rows
             else: return
     finally:
+        engine.stopping = True
         driver.cancel()
         await asyncio.gather(driver, return_exceptions=True)
         await engine.writer.finish()                    # what came back before the run was stopped is kept

@@ -136,7 +136,7 @@ def _meant(text, max_failures=60):
         else: found.append((value, done))
     return found
 
-# %% ../nbs/29_verdicts.ipynb #4f3aa796
+# %% ../nbs/29_verdicts.ipynb #887008b8
 _TICKET = re.compile(r"(?i)\bticket\W{0,3}:\s{0,9}\W{0,2}(\w+)")
 
 def _signature(value, ticket):
@@ -152,8 +152,10 @@ def find_answer(
     cut:bool=False,   # Whether the reply stopped at the token limit; then only a signed answer counts
 )->object|None:       # None: there is no answer, or no telling whose it is
     "What a reply answers with, signed answers first; never one that is signed by somebody else."
+    strict = strict_values(text)
+    if ticket and (own := [a for v in strict if _signature(v, ticket) and (a := fits(v)) is not None]): return own[-1]   # whatever else it says
     meant = _meant(text)
-    read = strict_values(text), [v for v, _ in meant]
+    read = strict, [v for v, _ in meant]
     found = [[(_signature(v, ticket), a) for v in values if (a := fits(v)) is not None] for values in read]
     if not ticket: return next((answers[-1][1] for answers in found if answers), None)
     if signed := next((own for answers in found if (own := [a for s, a in answers if s])), None): return signed[-1]
@@ -343,8 +345,11 @@ def rate_request(
               "scale": "\n".join(f"- {p} = {title}: {text}" for p, (title, text) in SCALE.items())}
     return make_request("rate", criteria, {"context": context, "response": {"response": response}}, values=values, **options)
 
-# %% ../nbs/29_verdicts.ipynb #4e1b0083
-def _plain(x): return re.sub(r"[^a-z0-9]+", " ", str(x).lower()).strip()
+# %% ../nbs/29_verdicts.ipynb #9c968ea0
+def _plain(x): return _plain_word(text) if len(text := str(x)) < 60 else re.sub(r"[^a-z0-9]+", " ", text.lower()).strip()
+
+@lru_cache(maxsize=2048)   # the same few names in every reply
+def _plain_word(text): return re.sub(r"[^a-z0-9]+", " ", text.lower()).strip()
 
 def _get(entry, *names):
     entry = {_plain(k): v for k, v in entry.items()}

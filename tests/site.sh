@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Build the site: nbdev prepares the notebooks, Quarto renders them. Quarto looks for _quarto.yml beside its sources.
+# Build the site: our script prepares the notebooks with nbdev's processors, Quarto renders them, links are checked before and after.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-command -v quarto >/dev/null || { echo "make site needs Quarto: pip install 'crmeval[site]' brings it, or get it from quarto.org" >&2; exit 1; }
-nbdev_proc_nbs
-cp _quarto.yml _proc/
-(cd _proc && quarto render --output-dir ../_site)
+command -v quarto >/dev/null || { echo "make site needs Quarto 1.7 or newer: pip install 'crmeval[site]' brings it, or get it from quarto.org" >&2; exit 1; }
+rm -rf _proc _site
+python tests/build_site.py prepare _proc
+# no page is executed: notebooks carry their outputs, and the tests execute them
+(cd _proc && quarto render --no-execute --output-dir ../_site)
+python tests/build_site.py check _site
 echo "the site is in _site/index.html"

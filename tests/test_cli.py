@@ -205,7 +205,8 @@ def test_folders_that_are_not_this_run(tmp_path):
 
 
 def test_compare_names_the_better_one(tmp_path):
-    run(tmp_path, "--model", "baseline:reference", "--model", "baseline:lead", "--use-case", CASE, "--out", "r")
+    # five p-values are corrected together: the seven samples of one use case could not show anything
+    run(tmp_path, "--model", "baseline:reference", "--model", "baseline:lead", "--use-case", CASE, "--use-case", "service_live_chat_insights", "--out", "r")
     done = crmeval("compare", "r#reference", "r#lead", cwd=tmp_path)
     assert done.returncode == 0 and "a is better" in done.stdout and "widest differences" in done.stdout
     assert "name one of them" in crmeval("compare", "r", "r#lead", cwd=tmp_path).stderr
@@ -223,8 +224,7 @@ def test_killed_and_continued(tmp_path, server):
     done = crmeval(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len({r.sample_id for r in open_run(tmp_path/"r").responses}) == 7
-    # two in flight; an answer that came in but was not on disk yet, one for each of the two, is asked for again as well
-    assert len(server.bodies) <= 7 + 2 + 2, "only what was not on disk is asked again"
+    assert len(server.bodies) <= 7 + 2, "only what was in flight is asked again"
 
 
 def test_interrupted_and_told_how_to_go_on(tmp_path, server):
@@ -299,7 +299,7 @@ def test_a_panel_of_judges_and_repeats(tmp_path, server):
     before = len(server.bodies)
     done = crmeval("score", "r", "--judge", "openai:judge", "--judge-base-url", server.url, "--judge-repeats", 3, "--no-progress", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert len(server.bodies) - before >= 6, "each repeat is asked for anew"
+    assert len(server.bodies) - before == 4, "each repeat is asked for anew, and what the folder has already is the first of the three"
     assert "expected a whole number from 1" in run(tmp_path, "--judge-repeats", 0, code=2).stderr
 
 

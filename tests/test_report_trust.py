@@ -16,6 +16,7 @@ from crmeval.records import Response, Score
 from crmeval.report import report_html, write_report
 from crmeval.responders import make_responder
 from crmeval.runner import answer_all
+from crmeval.tables import LOADER
 from crmeval.trust import score_probe, trust, trust_probes
 from crmeval.use_cases import render_prompt
 
@@ -28,7 +29,7 @@ class Page(HTMLParser):
     "Text outside blurred elements, text inside them, names of elements, and attributes of those that are blurred or tick boxes."
     def __init__(self, text):
         super().__init__()
-        self.stack, self.bare, self.blurred, self.names, self.veils, self.boxes, self.labels, self.actions = [], "", "", set(), [], [], [], []
+        self.stack, self.bare, self.blurred, self.names, self.veils, self.boxes, self.labels, self.actions, self.scripts = [], "", "", set(), [], [], [], [], []
         self.feed(text)
         self.close()
 
@@ -37,9 +38,10 @@ class Page(HTMLParser):
         self.names.add(tag)
         self.actions += [k for k in d if k.startswith("on") or (k in ("src", "href") and not str(d[k]).startswith("#"))]
         if "veil" in (d.get("class") or ""): self.veils.append(d)
-        if tag == "input": self.boxes.append(d)
-        if tag == "label": self.labels.append(d["for"])
+        if tag == "input" and d.get("class") == "reveal": self.boxes.append(d)
+        if tag == "label" and "for" in d: self.labels.append(d["for"])
         if tag not in VOID: self.stack.append((tag, "veil" in (d.get("class") or "")))
+        self.packed = d.get("type") == "text/plain"
 
     def handle_startendtag(self, tag, attrs): self.names.add(tag)
 
@@ -47,7 +49,9 @@ class Page(HTMLParser):
         if tag not in VOID: assert self.stack.pop()[0] == tag
 
     def handle_data(self, data):
-        if any(v for _, v in self.stack): self.blurred += data
+        if self.stack and self.stack[-1][0] == "script":   # packed data, unpacked and looked at by test_report_browser.py, or a script that runs
+            if not self.packed: self.scripts.append(data)
+        elif any(v for _, v in self.stack): self.blurred += data
         else: self.bare += data
 
 
@@ -146,11 +150,11 @@ def test_every_veil_is_inside_what_its_box_shows(html):
 
 
 def test_nothing_of_a_model_is_markup(run, page, html):
-    assert "hostile-1" not in page.names and not page.names & {"script", "img", "iframe", "form"} and page.actions == [] and page.stack == []
+    assert "hostile-1" not in page.names and not page.names & {"img", "iframe", "form"} and page.scripts == [LOADER] and page.actions == [] and page.stack == []
     only = Run(run.folder, {}, *([x for x in rows if getattr(x, "sample_id", getattr(x, "id", "")).startswith("hostile")] for rows in (run.samples, run.responses, run.scores)))
     text = report_html(only)
     own = Page(text)
-    assert SCRIPT not in text and "&lt;script&gt;" in text and "script" not in own.names
+    assert SCRIPT not in text and "&lt;script&gt;" in text and own.scripts == [LOADER]
     assert SCRIPT in own.blurred and f"Frighten her. {SCRIPT}" not in own.bare and f"Remind her. {SCRIPT}" in own.bare
     assert "For trust: 2 probes" in own.bare and 'id="overall"' not in text
 
