@@ -51,7 +51,7 @@ def metric_cards()->dict[str, MetricCard]:  # Name of a column -> card, in the o
     found = {"accuracy": ACCURACY} | {m: import_module(f"crmeval.{m}").CARD for m in CRITERIA} | {"cost": COST_CARD, "speed": SPEED_CARD, "trust": TRUST_CARD, "safety": SAFETY_CARD}
     return found | {m: import_module(f"crmeval.{m}").CARD for m in TRUST if m != "safety"}
 
-# %% ../nbs/80e_board.ipynb #afe2c7da
+# %% ../nbs/80e_board.ipynb #2fc01df0
 AGREEMENT_PAGE = "Agreement of judges with people"
 NOT_MEASURED = f"not measured here: nobody has rated this run. On public data it is measured on the page \"{AGREEMENT_PAGE}\" (crmeval agreement), and ratings are added with crmeval score RUN --ratings FILE."
 
@@ -59,7 +59,8 @@ def judge_figures(
     run:Run,
 )->dict[tuple[str, str], dict]:   # (judge, metric) -> what a person reads; empty where nobody rated
     "Agreement of the run's judges with the people who rated a part of it, by metric."
-    people = [s for s in run.scores if s.method == "manual" and s.metric in METRICS and not s.perturbation]
+    here = {s.id for s in run.samples}   # the folder keeps ratings of samples that this run leaves out
+    people = [s for s in run.scores if s.method == "manual" and s.metric in METRICS and not s.perturbation and s.sample_id in here]
     auto = [s for s in run.scores if s.method == "auto" and s.metric in {p.metric for p in people} and not s.perturbation]
     if not people or not auto: return {}
     rows = agreement(auto, people, clusters={s.id: s.cluster or s.id for s in run.samples}, n_resamples=300)

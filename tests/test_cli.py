@@ -1,5 +1,6 @@
 "The command as a user types it: in processes, against an endpoint on loopback, with mistakes on purpose."
 import json
+import re
 import os
 import resource
 import signal
@@ -133,7 +134,8 @@ def test_the_key_is_nowhere(tmp_path, server):
 def test_an_attack_in_a_response_stays_text(tmp_path, server):
     run(tmp_path, "--model", "openai:attack", "--base-url", server.url, "--use-case", CASE, "--limit", 1, "--out", "r")
     page = (tmp_path/"r/report.html").read_text(encoding="utf-8")
-    assert "<script" not in page and "&lt;script&gt;" in page and "\u202e" not in page and "\x00" not in page
+    assert "<script>alert" not in page and "&lt;script&gt;" in page and "\u202e" not in page and "\x00" not in page
+    assert not any("alert(1)" in code for code in re.findall(r"<script[^>]*>(.*?)</script>", page, re.S)), "the page's own scripts hold no text of a model"
 
 
 @pytest.mark.parametrize("words,said", [

@@ -2,7 +2,6 @@
 import random
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 
