@@ -10,12 +10,12 @@ import contextlib
 import statistics
 from dataclasses import dataclass
 
-# %% ../nbs/62a_dry_run.ipynb #5b526f4e
+# %% ../nbs/62a_dry_run.ipynb #7c69057f
 from .records import Response, Usage
 from .clients import ROUTE, Completion, estimate_tokens
 from .journal import Journal, digest
 from .loops import run_sync
-from .runner import FINAL, FREE
+from .runner import FINAL, pays
 from .cost import call_cost_usd, price_of
 from .areas import make_scorer, prompt_of
 from .evaluation import prepare_run
@@ -95,7 +95,7 @@ def _system(work, client, prices, assumed):
     used = Usage(round(sum(prompts) * work.manifest["repeats"] * share), round((all_calls - done) * min(assumed, most or assumed)), calls=all_calls - done)
     return Planned(client.name, "system", used.calls, done, used.input_tokens, used.output_tokens, call_cost_usd(used, price_of(client, prices)))
 
-# %% ../nbs/62a_dry_run.ipynb #b02e8de2
+# %% ../nbs/62a_dry_run.ipynb #c7a720d7
 async def adry_run(
     *args,
     assumed_tokens:int|None=None,  # Tokens of an answer; None: the mean of the human references, or 200
@@ -107,7 +107,7 @@ async def adry_run(
     work, prices = prepare_run(*args, **options), options.get("prices")
     known = [estimate_tokens(s.reference) for s in work.samples if s.reference]
     assumed = assumed_tokens or round(statistics.fmean(known) if known else 200)
-    systems = [_system(work, c, prices, assumed) for c in work.clients if c.provider not in FREE]
+    systems = [_system(work, c, prices, assumed) for c in work.clients if pays(c)]
     some = _evenly(work.samples, sample)
     answers = len(work.samples) * len(work.clients) * work.manifest["repeats"]
     asked = await _judge_calls(work, some, assumed)

@@ -7,7 +7,7 @@ __all__ = ['FILES', 'REBUILD', 'DEFAULT_MODELS', 'TRUST_MODELS', 'Run', 'open_ru
            'select_samples', 'embedded_systems', 'make_clients', 'default_folder', 'Work', 'judge_clients',
            'make_budget', 'prepare_run', 'arun', 'run', 'ascore_run', 'score_run', 'read_ratings', 'add_ratings']
 
-# %% ../nbs/62_evaluation.ipynb #46a4db9d
+# %% ../nbs/62_evaluation.ipynb #c2940494
 import asyncio
 import contextlib
 import functools
@@ -39,7 +39,7 @@ from .budget import Budget
 from .cost import call_cost_usd, price_of
 from .journal import Journal, digest
 from .loops import run_sync
-from .runner import FREE, answer_all, check_work, score_all
+from .runner import answer_all, check_work, pays, score_all
 from .traffic import Traffic
 from .use_cases import add_use_case, get_use_case, own_use_cases, use_cases as known_use_cases
 
@@ -203,7 +203,9 @@ def default_folder(
     safe = "".join(c if c.isalnum() or c in "-_+." else "-" for c in names)[:40]
     return Path("runs")/f"{safe}-{digest(samples, [[c.name, c.settings()] for c in clients], judge.name, _judge_settings(judge))[:8]}"
 
-# %% ../nbs/62_evaluation.ipynb #15becd53
+# %% ../nbs/62_evaluation.ipynb #2e3af447
+_OURS = {"journal.jsonl", "manifest.json", *(f"{n}.parquet" for n in FILES)}   # what a run that was killed may leave behind
+
 def _check_folder(folder):
     "Refuse a folder of a newer version before anything is spent."
     if (folder/"manifest.json").exists():
@@ -211,7 +213,7 @@ def _check_folder(folder):
         for name in "responses", "scores":
             if (folder/f"{name}.parquet").exists(): _read_table(folder/f"{name}.parquet", FILES[name])
     elif folder.exists() and not folder.is_dir(): raise ValueError(f"{folder} is a file; choose a folder")
-    elif folder.exists() and any(p.name != "journal.jsonl" for p in folder.iterdir()): raise ValueError(f"{folder} holds files that are not a run's; choose an empty or a new folder")
+    elif folder.exists() and any(p.name.removesuffix(".part") not in _OURS for p in folder.iterdir()): raise ValueError(f"{folder} holds files that are not a run's; choose an empty or a new folder")
 
 # %% ../nbs/62_evaluation.ipynb #ec825c7f
 def _asked_for(areas, data, use_cases, columns, limit, probes, seed):
@@ -221,7 +223,7 @@ def _asked_for(areas, data, use_cases, columns, limit, probes, seed):
     ordinary = select_samples(data, use_cases, columns=columns, limit=limit) if {"accuracy", "fairness"} & set(areas) else []
     return areas, *area_samples(areas, ordinary, probes=[probes] if isinstance(probes, str) else probes, limit=limit, seed=seed)
 
-# %% ../nbs/62_evaluation.ipynb #c98b0896
+# %% ../nbs/62_evaluation.ipynb #6e6c1cb2
 @dataclass
 class Work:
     "A run that is ready to start: checked, and nothing spent."
@@ -251,7 +253,7 @@ def make_budget(
     if max_calls is None and max_usd is None: return None
     budget = Budget(max_calls=max_calls, max_usd=max_usd, price=lambda client, usage: call_cost_usd(usage, price_of(client, prices)))
     for c in clients:
-        if c.provider not in FREE: budget.cost(c, Usage(1, 1))
+        if pays(c): budget.cost(c, Usage(1, 1))
     return budget
 
 # %% ../nbs/62_evaluation.ipynb #b777eff0

@@ -85,6 +85,32 @@ def test_a_killed_run_asks_for_nothing_twice_that_was_in_hand(tmp_path, server):
     assert finished.manifest["judge"]["usage"]["calls"] == sum(json.loads(b)["model"] == "judge" for b in map(str, {*map(str, server.bodies)})), "what earlier sessions paid for is in the account"
 
 
+KILLED_WHILE_WRITING = """
+import os, signal, sys
+import crmeval.evaluation as evaluation
+from crmeval.cli import main
+tables, write = int(sys.argv[1]), evaluation.write_parquet
+def dying(records, path, kind):
+    global tables
+    tables -= 1
+    if tables < 0:
+        path.with_name(path.name + ".part").write_bytes(b"PAR1 half of it")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return write(records, path, kind)
+evaluation.write_parquet = dying
+main(sys.argv[2:])
+"""
+
+
+def test_killed_during_the_final_write_nothing_is_asked_again(tmp_path, server):
+    words = ["run", "--no-progress", "--model", "openai:good", "--base-url", server.url, "--use-case", CASE, "--out", "r"]
+    for tables in 0, 1, 2:
+        assert subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(tables), *words], cwd=tmp_path, capture_output=True).returncode == -signal.SIGKILL
+        assert not (tmp_path/"r/manifest.json").exists()
+    assert subprocess.run([sys.executable, "-m", "crmeval", *words], cwd=tmp_path, capture_output=True).returncode == 0
+    assert len(server.bodies) == len(open_run(tmp_path/"r").responses) == 7
+
+
 def test_a_budget_stops_before_it_is_passed_and_goes_on_with_a_larger_one(tmp_path, server):
     words = ["--no-progress", "--model", "openai:good", "--base-url", server.url, "--use-case", CASE, "--out", "r"]
     crmeval = lambda *more: subprocess.run([sys.executable, "-m", "crmeval", "run", *words, *more], cwd=tmp_path, capture_output=True, text=True, timeout=120)

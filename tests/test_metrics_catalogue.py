@@ -108,7 +108,7 @@ def test_the_catalogue_is_whole():
     "A metric on the 4-point scale that is added to the package has to join this file."
     found = set()
     for path in Path(crmeval.__file__).parent.glob("[a-z]*.py"):
-        if "CARD = MetricCard(" in path.read_text(encoding="utf-8"): found |= {c.name for c in [import_module(f"crmeval.{path.stem}").CARD] if c.unit == "points, 1 to 4"}
+        if "\nCARD = MetricCard(" in path.read_text(encoding="utf-8"): found |= {c.name for c in [import_module(f"crmeval.{path.stem}").CARD] if c.unit == "points, 1 to 4"}
     assert found == {*METRICS, "accuracy"}
 
 
