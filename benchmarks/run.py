@@ -135,7 +135,7 @@ def _summary(system, runs, bare, n):
 
 
 def engine(args):
-    "Calls/s against an endpoint that answers at once: what the engine adds to the SDK."
+    "Calls/s against an endpoint that answers at once: the engine beside the bare SDK."
     about, systems = setup(args, latency_ms=args.latency_ms, samples=args.samples, repeats=args.repeats, calls_per_sample=1), ("sdk", "engine", "engine with journal")
     runs = {s: [] for s in systems}
     with endpoint(args.latency_ms) as url:

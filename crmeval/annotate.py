@@ -6,12 +6,13 @@
 __all__ = ['CRITERIA', 'RATINGS_VERSION', 'scale_of', 'Item', 'Plan', 'make_plan', 'write_plan', 'write_packet', 'read_plan',
            'read_packet', 'Rating', 'Progress', 'Session', 'read_session']
 
-# %% ../nbs/33_annotate.ipynb #5bf8096f
+# %% ../nbs/33_annotate.ipynb #3a30e670
 import json
 import os
 import random
 import re
 import time
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
@@ -79,12 +80,15 @@ class Plan:
         n = sum(k["attention"] is not None for k in self.key.values())
         return f"{len(self.items) - n} responses and {n} attention items, {len(self.shared) - n} of them shared by {len(self.order)} raters; items a rater: {', '.join(f'{r} {len(o)}' for r, o in self.order.items())}"
 
-# %% ../nbs/33_annotate.ipynb #c2290c02
+# %% ../nbs/33_annotate.ipynb #dc8a129c
+_TAKEN = re.compile(r"(plan\.json|adjudicat(ion|ed)-.*|(con|prn|aux|nul|com\d|lpt\d)(\..*)?)", re.IGNORECASE)   # our own files, and devices on Windows
+
 def _check_raters(raters):
     raters = [raters] if isinstance(raters, str) else list(raters)
     for r in raters:
-        if not re.fullmatch(r"\w[\w .-]{0,40}", str(r)): raise ValueError(f"rater is {r!r}, expected a name of letters, digits, blanks, dots and dashes: a file will be called so")
-    if not raters or len({r.lower() for r in raters}) < len(raters): raise ValueError(f"raters are {raters!r}, expected at least one, all different")
+        if not isinstance(r, str) or not re.fullmatch(r"\w([\w .-]{0,39}[\w-])?", r): raise ValueError(f"rater is {r!r}, expected a name of letters, digits, blanks, dots and dashes, at most 41, without a dot or a blank at the end: a file will be called so")
+        if _TAKEN.fullmatch(r): raise ValueError(f"rater is {r!r}, which is the name of another file; expected any other name")
+    if not raters or len({unicodedata.normalize("NFKC", r).casefold() for r in raters}) < len(raters): raise ValueError(f"raters are {raters!r}, expected at least one, all different")
     return raters
 
 def _sizes(n, raters, per_rater, overlap):
@@ -238,7 +242,7 @@ def _ratings(rater, tally, criteria_of):
             a = gone or t["points"][c]
             yield Rating(rater, item, c, None if gone else a["points"], gone["reason"] if gone else "", t["comment"], marks, a["seconds"], a["at"])
 
-# %% ../nbs/33_annotate.ipynb #e3873f2f
+# %% ../nbs/33_annotate.ipynb #785db453
 _KEYS = {"rate": ("item", "criterion", "points", "seconds", "at"), "skip": ("item", "reason", "seconds", "at"), "comment": ("item", "text"), "evidence": ("item", "where", "start", "end", "text", "criterion"), "undo": ()}
 
 def _entries(path):
@@ -250,9 +254,15 @@ def _entries(path):
         yield n, entry, at + len(line)
 
 def _check_action(a, known, path, n):
-    missing = [k for k in _KEYS.get(a["kind"], ()) if k not in a]
-    if a["kind"] not in _KEYS or missing: raise JournalError(f"{path}, line {n} is not an action of a rater" + (f": it lacks {missing[0]!r}" if missing else ""))
-    if known is not None and a["kind"] != "undo" and a["item"] not in known: raise JournalError(f"{path}, line {n}: item {a['item']!r} is not in the plan")
+    kind = a["kind"] if isinstance(a["kind"], str) else None
+    missing = [k for k in _KEYS.get(kind, ()) if k not in a]
+    if kind not in _KEYS or missing: raise JournalError(f"{path}, line {n} is not an action of a rater" + (f": it lacks {missing[0]!r}" if missing else ""))
+    for k in (k for k in _KEYS[kind] if not _VALID[k](a[k]) or (k == "criterion" and kind == "rate" and a[k] is None)): raise JournalError(f"{path}, line {n} is not an action of a rater: {k} is {a[k]!r}")
+    if known is not None and kind != "undo" and a["item"] not in known: raise JournalError(f"{path}, line {n}: item {a['item']!r} is not in the plan")
+
+_text, _whole = (lambda v: isinstance(v, str)), (lambda v: type(v) is int)
+_VALID = {"item": _text, "reason": _text, "text": _text, "points": lambda v: _whole(v) and 1 <= v <= 4, "criterion": lambda v: v is None or v in CRITERIA, "where": lambda v: v in ("response", "source"),
+          "start": _whole, "end": _whole, "seconds": lambda v: v is None or type(v) in (int, float), "at": lambda v: v is None or _text(v)}
 
 def _check_session(head, rater, plan_id, path):
     _check_kind(head, "crmeval ratings", path)

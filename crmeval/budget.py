@@ -27,7 +27,7 @@ def most_usage(
     "The most tokens that a call can use."
     return Usage(len(prompt.encode("utf-8", "replace")) + 64, max_tokens or max(4000, 4 * longest), estimated=True)
 
-# %% ../nbs/20c_budget.ipynb #4a6f7a65
+# %% ../nbs/20c_budget.ipynb #8114fa79
 class Budget:
     "Reserves before a call, settles after it; `max_calls` and `max_usd` are never passed."
     def __init__(self,
@@ -37,7 +37,7 @@ class Budget:
         price:Callable|None=None,    # (client or its name, Usage) -> US dollars, or None where there is no price
     ):
         for name, value in ("max_calls", max_calls), ("max_usd", max_usd):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0): raise ValueError(f"{name} is {value!r}, expected a number above 0")
+            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf")): raise ValueError(f"{name} is {value!r}, expected a number above 0")
         if max_calls is not None and max_calls != int(max_calls): raise ValueError(f"max_calls is {max_calls!r}, expected a whole number")
         if max_usd is not None and price is None: raise ValueError("max_usd needs prices")
         self.max_calls, self.max_usd, self.price = max_calls, max_usd, price

@@ -47,7 +47,7 @@ def _parser():
     _rate_words(commands.add_parser("rate", help="plan a blind rating by people and write their sheets, or bring the ratings in"))
     return p
 
-# %% ../nbs/90_cli.ipynb #308e594e
+# %% ../nbs/90_cli.ipynb #68dbce84
 def _run_help():
     from crmeval.evaluation import DEFAULT_MODELS
     from crmeval.adapters import ADAPTERS
@@ -70,7 +70,7 @@ def _run_words(p):
     p.add_argument("--repeats", type=int, default=1, metavar="N", help="answers for each sample and system (default 1)")
     p.add_argument("--out", metavar="DIR", help="run folder; default: runs/NAME-HASH, the same for the same work, so that it continues")
     p.add_argument("--dry-run", action="store_true", help="say how many calls, tokens and dollars it would take, and send nothing")
-    p.add_argument("--max-calls", type=int, metavar="N", help="stop before more requests than this are sent, failed tries and earlier sessions of the folder included")
+    p.add_argument("--max-calls", type=int, metavar="N", help="stop before more requests than this are sent, failed tries and what earlier sessions of the folder have answers for included")
     p.add_argument("--max-usd", type=float, metavar="USD", help="stop before more than this is spent at list price; strict with --max-tokens")
     p.add_argument("--engine", choices=("local", "ray"), default="local", help="local: this process (default); ray: shards over a cluster, at RAY_ADDRESS or on this machine")
     p.add_argument("--workers", type=int, metavar="N", help="for ray: shards in work at once (default 2)")
@@ -247,7 +247,7 @@ def _agreement(args):
     for r in silent[:1]: print(f"\nthe judge {r.judge} gave no verdict: {r.why}", file=sys.stderr)
     return 1 if silent else 0
 
-# %% ../nbs/90_cli.ipynb #ec682ab0
+# %% ../nbs/90_cli.ipynb #c9683322
 def _rate_words(p):
     p.add_argument("run", metavar="RUN", help="run folder")
     p.add_argument("--raters", metavar="A,B", help="pseudonyms of the raters: write a plan, and for each a folder with items and sheets")
@@ -263,11 +263,11 @@ def _rate_words(p):
 def _rate(args):
     from crmeval.evaluation import open_run
     if bool(args.raters) == bool(args.files): raise ValueError("say either --raters A,B to write a plan, or --import FILE... to bring ratings in")
-    if args.adjudicate and not args.files: raise ValueError("--adjudicate goes with --import: it needs the ratings")
+    if args.adjudicate is not None and not args.files: raise ValueError("--adjudicate goes with --import: it needs the ratings")
     run, folder = open_run(args.run), Path(args.out or Path(args.run)/"rating")
     return _bring_in(run, folder, args) if args.files else _hand_out(run, folder, args)
 
-# %% ../nbs/90_cli.ipynb #17392bcd
+# %% ../nbs/90_cli.ipynb #103f2f44
 def _sheets(folder):
     from crmeval.rating_sheets import export_sheet
     export_sheet(folder, folder/"sheet.csv")
@@ -286,9 +286,10 @@ def _hand_out(run, folder, args):
 
 def _bring_in(run, folder, args):
     from crmeval.adjudication import adjudication_plan, attention_failures, disagreements, rater_agreement, rating_scores
-    from crmeval.annotate import read_plan, write_plan
+    from crmeval.annotate import _check_raters, read_plan, write_plan
     from crmeval.evaluation import add_ratings
     from crmeval.rating_sheets import read_any_ratings
+    if args.adjudicate is not None: _check_raters([args.adjudicate])   # before anything is written
     plan = read_plan(folder)
     ratings = [r for f in args.files for r in read_any_ratings(f, plan, *map(read_plan, sorted(folder.glob("adjudication-*"))))]
     if not ratings: raise ValueError("the files hold no ratings")

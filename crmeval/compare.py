@@ -72,7 +72,7 @@ def _one(run, client):
 
 def _judges(run): return list(dict.fromkeys(s.rater for s in run.scores if s.method == "auto" and s.metric in METRICS and not is_probe(s)))
 
-# %% ../nbs/82_compare.ipynb #7c3baba3
+# %% ../nbs/82_compare.ipynb #c6550e8c
 def compare(
     a:Run|str|Path,            # A run, or its folder
     b:Run|str|Path|None=None,  # Another run on the same samples; None: the same run
@@ -88,7 +88,7 @@ def compare(
     name_a, name_b = _one(a, client_a), _one(b, client_b)
     if a is b and name_a == name_b: raise ValueError(f"both sides are {name_a!r}; name two systems")
     common = [j for j in _judges(a) if j in _judges(b)]
-    if not common or (judge and judge not in common): raise ValueError(f"the runs have no scores by {judge or 'the same judge'}; a has {', '.join(_judges(a))}, b has {', '.join(_judges(b))}")
+    if not common or (judge and judge not in common): raise ValueError(f"the runs have no scores by {judge or 'the same judge'}; a has {', '.join(_judges(a)) or 'none'}, b has {', '.join(_judges(b)) or 'none'}")
     samples, judge = _shared(a, b, name_a, name_b), judge or common[0]
     pairs = _pairs(a, b, name_a, name_b, judge, samples)
     found = _compared(name_a, name_b, judge, samples, _values(a.scores), _values(b.scores))

@@ -284,7 +284,7 @@ async def _answered(work, retries, progress):
     finally: await _close(judge)
     return rows
 
-# %% ../nbs/62_evaluation.ipynb #11c37ecd
+# %% ../nbs/62_evaluation.ipynb #ded3eb51
 async def arun(
     models:Sequence|str|None=None,        # Systems: lines such as 'openai:NAME', or clients; None: the embedded baselines
     *,
@@ -308,7 +308,7 @@ async def arun(
     seed:int=0,                           # For the jitter of waits
     progress=True,                        # A bar; or a function (done, total, response)
     client_options:Mapping|None=None,     # Further arguments of `OpenAIClient`, e.g. temperature, stream
-    max_calls:int|None=None,              # Budget: requests in all, failed tries and earlier sessions of the folder included
+    max_calls:int|None=None,              # Budget: requests in all, with the failed tries of this session and the answers of earlier ones
     max_usd:float|None=None,              # Budget in US dollars, at list price; strict where `max_tokens` limits the answers
     prices:Mapping|None=None,             # Prices of your own for it: model -> (USD in, USD out) per million tokens
 )->Run:

@@ -31,10 +31,14 @@ def _visible(c, multiline):
     if ord(c) < 32: return chr(0x2400 + ord(c))
     return f"[U+{ord(c):04X}]" if unicodedata.category(c) in ("Cc", "Cf", "Co", "Cn") and c not in "\u200c\u200d" else c
 
-# %% ../nbs/80d_evidence.ipynb #57d0be34
+# %% ../nbs/80d_evidence.ipynb #cf825846
 _FINE = {"supported", "stated", "key fact", "correct", "unchanged", "followed", "useful", "form"}
 _ABOUT = ("text", "sentence", "instruction", "field", "fact")
 _WHY = ("reason", "problem", "expected", "got", "best", "source", "category", "probability")
+
+def _items(evidence):
+    "Items as mappings: a judge of one's own may give bare text."
+    return [e if isinstance(e, Mapping) else {"kind": "noted", "text": str(e)} for e in ([evidence] if isinstance(evidence, (str, Mapping)) else evidence or ())]
 
 def _outcome(e):
     if "followed" in e: return "followed" if e["followed"] else "not checked" if e["followed"] is None else "not followed"
@@ -42,7 +46,7 @@ def _outcome(e):
 
 def _problem(e):
     about = next((e[k] for k in _ABOUT if isinstance(e.get(k), str)), "")
-    why = [f"{e[k]:.2f} probable" if k == "probability" else str(e[k]) if k in ("reason", "problem") else f"{k}: {e[k]}" for k in _WHY if e.get(k) not in (None, "", [], ()) and e[k] != about]
+    why = [f"{e[k]:.2f} probable" if k == "probability" and isinstance(e[k], (int, float)) else str(e[k]) if k in ("reason", "problem") else f"{k}: {e[k]}" for k in _WHY if e.get(k) not in (None, "", [], ()) and e[k] != about]
     return f"{_outcome(e)}: {about}" + (f" ({'; '.join(why)})" if why else "")
 
 def problems(
@@ -50,20 +54,20 @@ def problems(
     most:int=8,                   # Lines
 )->list[str]:
     "What is wrong, a line each; what is fine is left out."
-    bad = [_problem(e) for e in evidence if _outcome(e) not in _FINE]
+    bad = [_problem(e) for e in _items(evidence) if _outcome(e) not in _FINE]
     return bad[:most] + ([f"and {len(bad) - most} more"] if len(bad) > most else [])
 
-# %% ../nbs/80d_evidence.ipynb #b7b73094
+# %% ../nbs/80d_evidence.ipynb #bbd83423
 KINDS = ("bad", "idle", "good")   # worst first
 _IDLE = {"no key fact", "repetition", "overlong"}
 
 def _marks(score):
     "(kind, label, text) of each item of evidence that quotes the response."
-    for e in score.evidence:
+    for e in _items(score.evidence):
         kind = _outcome(e)
         if "field" in e: yield from [("bad", f"{kind} {e['field']}", f'"{e["field"]}"')] if kind in ("wrong", "extra") else ()
         elif kind in _IDLE: yield "idle", kind, e.get("text")
-        elif kind == "stated": yield from (("good", "key fact", t) for t in e.get("sentences", ()))
+        elif kind == "stated": yield from (("good", "key fact", t) for t in (e.get("sentences") or ()))
         elif kind not in _FINE and score.metric == "factuality": yield "bad", kind, e.get("text") or e.get("sentence")
 
 def _find(text, part):

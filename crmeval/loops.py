@@ -15,6 +15,9 @@ import signal
 import threading
 from collections.abc import Coroutine
 
+# %% ../nbs/20e_loops.ipynb #67db94c2
+from .clients import ROUTE
+
 # %% ../nbs/20e_loops.ipynb #e3e6226c
 @contextlib.contextmanager
 def _interrupts():
@@ -62,7 +65,7 @@ def run_sync(
     try: return _in_thread(coro, notes) if inside else asyncio.run(_noting(coro, notes))
     except KeyboardInterrupt: raise KeyboardInterrupt(notes.get("how") or "stopped") from None
 
-# %% ../nbs/20e_loops.ipynb #a321b832
+# %% ../nbs/20e_loops.ipynb #67a4f945
 @functools.lru_cache(maxsize=4)
 def _loop_of(pid):
     loop = asyncio.new_event_loop()
@@ -83,7 +86,11 @@ def run_in_background(
         coro.close()
         raise RuntimeError("run_in_background was called on the background loop itself; await the coroutine there")
     future = asyncio.run_coroutine_threadsafe(coro, _background())
+    held = getattr(ROUTE.get(), "held", None)     # a run that is stopped ends what its threads wait for
+    if held is not None: held.add(future)
     try: return future.result()
     except BaseException:
         future.cancel()
         raise
+    finally:
+        if held is not None: held.discard(future)

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['HOW', 'USABLE', 'combine_verdicts', 'arecord_of', 'PanelRecord', 'Panel', 'Repeated', 'make_panel']
 
-# %% ../nbs/30a_panel.ipynb #23580571
+# %% ../nbs/30a_panel.ipynb #0e37de43
 import asyncio
+import contextvars
 import copy
 import json
 import statistics
@@ -139,7 +140,7 @@ class PanelRecord(RecordedJudge):
         super().__init__(name, style=style)
         self.members = members or {}
 
-# %% ../nbs/30a_panel.ipynb #1ce4522c
+# %% ../nbs/30a_panel.ipynb #3e1dff0e
 class _Asks:
     "The Judge protocol, asked of all members. Lists of key facts have no mean: the first member that can draws them."
     def supported(self, sentences:Sequence[str], *, source:str)->list[Verdict]:
@@ -171,7 +172,8 @@ class _Asks:
         return await asyncio.to_thread(lambda: self.extract_key_facts(source, n=n))
 
     def _all(self, n, ask):
-        with ThreadPoolExecutor(len(self.judges)) as pool: answers = list(pool.map(lambda j: _asked(j, n, ask), self.judges))
+        members = [(contextvars.copy_context(), j) for j in self.judges]   # a run's lanes, budget and journal go along into the threads
+        with ThreadPoolExecutor(len(members)) as pool: answers = list(pool.map(lambda m: m[0].run(_asked, m[1], n, ask), members))
         return [_vote(self, column) for column in zip(*answers)]
 
 # %% ../nbs/30a_panel.ipynb #9209d5b9

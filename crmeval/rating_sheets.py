@@ -19,8 +19,9 @@ from .annotate import CRITERIA, Plan, Rating, read_packet, read_session, scale_o
 from .metric import SCALE
 from .records import Response, Score, read_jsonl
 
-# %% ../nbs/33a_rating_sheets.ipynb #ef84872e
+# %% ../nbs/33a_rating_sheets.ipynb #118f7acc
 _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20\t\r\n")   # also the wide forms that East Asian settings take for the signs
+_UNSEEN = re.compile(r"^[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+")   # what a spreadsheet may drop from the start of a cell
 CELL_LIMIT = 32_767                                     # Characters that a cell of a spreadsheet holds
 _CUT = " [... cut: a cell holds no more; the whole text is in items.jsonl]"
 
@@ -28,7 +29,7 @@ def guarded(
     text:str,   # Any text
 )->str:         # With an apostrophe before it where a spreadsheet would take it for a formula
     "Text that a spreadsheet shows and does not run."
-    risky = text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA)
+    risky = text.startswith(_FORMULA) or _UNSEEN.sub("", text, count=1).startswith(_FORMULA)
     text = ("'" if risky else "") + text
     return text if len(text) <= CELL_LIMIT else text[:CELL_LIMIT - len(_CUT)] + _CUT
 
@@ -187,7 +188,7 @@ def points_in(
     if number not in (1, 2, 3, 4) or "_" in text: raise row.error(column, f"{value!r}, expected 1, 2, 3 or 4")
     return int(number)
 
-# %% ../nbs/33a_rating_sheets.ipynb #509b73f6
+# %% ../nbs/33a_rating_sheets.ipynb #7d8ec667
 def read_sheet(
     path:str|Path,   # As `export_sheet` wrote it, filled in
     plan:Plan,
@@ -197,6 +198,7 @@ def read_sheet(
     found = {}
     for row in rows:
         item, rater = _checked_row(row, plan)
+        if rater != (first := _plain(rows[0].cells["rater"])): raise row.error("rater", f"{rater!r}, and {first!r} in the first row; expected one rater in a sheet")
         if item.id in found: raise row.error("item", f"{item.id} is there twice, first in row {found[item.id][0]}")
         found[item.id] = row.row, _row_ratings(row, item, rater)
     return [r for _, ratings in found.values() for r in ratings]
@@ -207,8 +209,8 @@ def _checked_row(row, plan):
     if id not in plan.order[rater]: raise row.error("item", f"{id!r} is not among the items of {rater!r}")
     item = plan.items[id]
     for column, text in _shown(item, rater).items():
-        want, got = (_plain(_printable(str("" if t is None else t))) for t in (guarded(text), row.cells.get(column)))
-        if column in row.cells and got != want: raise row.error(column, f"the text was changed; it begins {got[:40]!r}, in the plan {want[:40]!r}")
+        want, bare, got = (_plain(_printable(str("" if t is None else t))) for t in (guarded(text), guarded(text).removeprefix("'"), row.cells.get(column)))
+        if column in row.cells and got not in (want, bare): raise row.error(column, f"the text was changed; it begins {got[:40]!r}, in the plan {want[:40]!r}")
     return item, rater
 
 # %% ../nbs/33a_rating_sheets.ipynb #a247fb61

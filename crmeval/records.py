@@ -117,7 +117,7 @@ class Response:
     @property
     def key(self)->tuple: return self.sample_id, self.perturbation, self.client, self.repeat
 
-# %% ../nbs/00_records.ipynb #98ebfbd5
+# %% ../nbs/00_records.ipynb #e97a258c
 @dataclass(frozen=True)
 class Score:
     "A judgement with its reason; `points` and `fraction` are None unless `status` is 'ok'."
@@ -149,7 +149,9 @@ class Score:
 
     def __str__(self):
         "One line for a person; the evidence is left to those who ask for it."
-        value = f"none ({self.status})" if self.points is None else f"{self.points:g} of 4" + ("" if self.fraction is None else f" ({self.fraction:.2f})")
+        fraction = None if self.fraction is None else f"{self.fraction:.2f}"
+        if self.points is not None: value = f"{self.points:g} of 4" + (f" ({fraction})" if fraction else "")
+        else: value = ", ".join(x for x in (self.label, fraction) if x) or "ok" if self.status == "ok" else f"none ({self.status})"     # trust has no points
         return f"{self.metric}: {value} - {self.reason}"
 
 # %% ../nbs/00_records.ipynb #8f8bcf00

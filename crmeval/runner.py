@@ -85,7 +85,7 @@ class _Timed:
 
     def told(self): return {"tries": self.tries, "queue_s": round(max(0.0, self.timer() - self.begun - self.service_s), 6)}
 
-# %% ../nbs/22_runner.ipynb #c1146ae7
+# %% ../nbs/22_runner.ipynb #727d785d
 async def answer_item(
     item:Item,
     prompt:str,
@@ -104,7 +104,9 @@ async def answer_item(
     try: found = await with_retries(once, retries=retries, rng=rng, sleep=sleep, on_failure=on_failure)
     except CallFailed as e: return failed(str(e) + (f" (after {call.tries} tries)" if call.tries > 1 else ""), "api_error" if e.status == "not_run" and call.tries else e.status)
     except Exception as e: return failed(redact(f"the client raised {type(e).__name__}: {e}"), "api_error")
+    if not isinstance(found, Response): return failed(f"the client returned a {type(found).__name__}, expected a Response", "api_error")
     place = {k: getattr(item.sample, k) for k in ("use_case", "perturbation") if not getattr(found, k)}   # a client of one's own need not say
+    place |= {k: v for k, v in (("sample_id", item.sample.id), ("client", item.client.name), ("repeat", item.repeat)) if getattr(found, k) != v}
     if pays(item.client): place |= call.told()
     return replace(found, **place) if place else found
 
@@ -135,10 +137,10 @@ async def score_item(
         status = e.status if isinstance(e, CallFailed) else "api_error"
         return [_signed(Score(m, None, status=status, reason=redact(f"the scorer raised {type(e).__name__}: {e}")), response) for m in metrics]
 
-# %% ../nbs/22_runner.ipynb #aa648d81
+# %% ../nbs/22_runner.ipynb #71991cd8
 class _Route:
     "Sends the calls of one scoring; used as `ROUTE`."
-    def __init__(self, engine): self.engine, self.taken = engine, {}
+    def __init__(self, engine): self.engine, self.taken, self.held = engine, {}, engine.held
 
     async def __call__(self, client, request, call):
         loop = self.engine.loop
@@ -153,6 +155,7 @@ class _Route:
 
     async def _sent(self, client, request, call):
         engine, asked = self.engine, digest(client.provider, client.base_url, request)
+        if engine.stopping: raise CallFailed("the run was stopped", status="not_run")   # a thread may ask on after its scoring was cancelled
         key = client.name, self._number(asked)
         if engine.journal and (before := engine.journal.find("call", key, asked)) is not None: return replace(before, usage=Usage(0, 0, calls=0))
         texts = [m["content"] for m in request["messages"] if isinstance(m.get("content"), str)]
@@ -165,7 +168,7 @@ class _Route:
             self.taken[asked].discard(key[1])
             raise
 
-# %% ../nbs/22_runner.ipynb #d3312576
+# %% ../nbs/22_runner.ipynb #17b5b630
 class _Engine:
     def __init__(self, journal, traffic, *, retries, scorer, scorer_key, metrics, rng, prompt_of, sleep, concurrency):
         self.journal, self.traffic, self.retries, self.scorer, self.scorer_key, self.metrics = journal, traffic, retries, scorer, scorer_key, metrics
@@ -174,7 +177,7 @@ class _Engine:
         self.pool = ThreadPoolExecutor(self.threads, thread_name_prefix="crmeval-score") if scorer and not _is_async(scorer) else None
         self.judges = self.threads if self.pool else concurrency + -(-concurrency // 2)   # the lanes limit the calls; the others compute and write
         self.judging, self.out = asyncio.Queue(2 * concurrency), asyncio.Queue(4 * concurrency + 64)
-        self.stopping, self.settings, self.last = False, {}, (None, "")   # client name -> digest of its settings; the last sample and its digest
+        self.stopping, self.held, self.settings, self.last = False, set(), {}, (None, "")   # client name -> digest of its settings; the last sample and its digest
 
     def asked(self, item, prompt):
         name = item.client.name
@@ -231,7 +234,7 @@ async def _judging(engine):
         if "not_run" not in {response.status, *(s.status for s in scores)}: await engine.writer.put({"kind": "scores", "key": item.key, "digest": wanted, "value": scores})
         await engine.out.put((item.position, response, scores))
 
-# %% ../nbs/22_runner.ipynb #47564f61
+# %% ../nbs/22_runner.ipynb #684b97ba
 async def _drive(engine, feeding, desks, concurrency):
     "Run all desks to the end; put the end, or the error that ended the work, behind the last row."
     tasks = []
@@ -266,6 +269,7 @@ async def _rows(engine, feeding, desks, concurrency):
     finally:
         engine.stopping = True
         driver.cancel()
+        for waited in list(engine.held): waited.cancel()   # of threads: a pause before another try would hold up the end
         await asyncio.gather(driver, return_exceptions=True)
         await engine.writer.finish()                    # what came back before the run was stopped is kept
         if engine.pool: engine.pool.shutdown(wait=False, cancel_futures=True)

@@ -30,15 +30,20 @@ def honest(messages):
     return json.dumps({"ticket": ticket, "verdicts": answers})
 
 
-def answer(model, messages):
+def answer(model, messages, headers={}):
     "(status, message, finish_reason, headers) of a model of this endpoint."
     if model in ("stub", "judge"): return 200, {"content": honest(messages)}, "stop", {}
     if model == "good": return 200, {"content": "The customer reported a problem. The agent solved it."}, "stop", {}
     if model == "empty": return 200, {"content": ""}, "stop", {}
     if model == "refuse": return 200, {"content": None, "refusal": "I cannot help with that."}, "stop", {}
     if model == "filtered": return 200, {"content": ""}, "content_filter", {}
+    if model == "chatty": return 200, {"content": f"You sent {headers['authorization']}."}, "stop", {}
+    if model == "no": return 200, {"content": None, "refusal": f"Not for {headers['authorization']}."}, "stop", {}
+    if model == "moved": return 307, None, None, {"location": "http://127.0.0.1:9/v1/chat/completions"}
+    if model == "endless": return 200, {"content": "x" * 3000}, "stop", {}
     if model == "cut": return 200, {"content": "The customer reported"}, "length", {}
     if model == "attack": return 200, {"content": "</pre><script>alert(1)</script>\u202e" + "x" * 5000 + "\x00\ud800"}, "stop", {}
+    if model == "later": return 429, None, None, {"retry-after": "20"}
     if model == "busy": return 429, None, None, {"retry-after": "0"}
     return 500, None, None, {}
 
@@ -52,7 +57,7 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock: self.server.bodies.append(raw.decode())
         if self.server.pause: time.sleep(self.server.pause)
         if body["model"] == "denied": return self.send(401, {"error": {"message": f"Incorrect API key provided: {self.headers['authorization']}"}})
-        status, message, finish, headers = answer(body["model"], body["messages"])
+        status, message, finish, headers = answer(body["model"], body["messages"], self.headers)
         if status != 200: return self.send(status, {"error": {"message": "try later"}}, headers)
         self.send(200, {"choices": [{"message": message, "finish_reason": finish}], "model": body["model"], "usage": {"prompt_tokens": 10, "completion_tokens": 5}})
 

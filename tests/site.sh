@@ -2,7 +2,7 @@
 # Build the site: our script prepares the notebooks with nbdev's processors, Quarto renders them, links are checked before and after.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-command -v quarto >/dev/null || { echo "make site needs Quarto 1.7 or newer: pip install 'crmeval[site]' brings it, or get it from quarto.org" >&2; exit 1; }
+command -v quarto >/dev/null || { echo "make site needs Quarto 1.7 or newer: .venv/bin/pip install -e '.[site]' brings it, or get it from quarto.org" >&2; exit 1; }
 rm -rf _proc _site
 python tests/build_site.py prepare _proc
 # no page is executed: notebooks carry their outputs, and the tests execute them

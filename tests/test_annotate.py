@@ -209,6 +209,35 @@ def done(tmp_path_factory):
 def rated(plan, rater, points): return [Rating(rater, i, c, points) for i in plan.order[rater] for c in CRITERIA]
 
 
+@pytest.mark.parametrize("start", ["\0", "\ufeff", "\u200b", "\x1f", "\u202e \x07"])
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_what_a_spreadsheet_drops_hides_no_formula_and_the_sheet_comes_back(tmp_path, start, kind):
+    text = start + "=HYPERLINK(1)"
+    assert guarded(text) == "'" + text
+    calls, answers = material(1)
+    plan = make_plan(calls, [replace(r, text=text) for r in answers], ["ann"])
+    write_plan(plan, tmp_path)
+    assert read_sheet(export_sheet(tmp_path/"ann", tmp_path/f"s.{kind}"), plan) == []
+
+
+def test_a_sheet_in_which_the_rater_was_changed_halfway_is_refused(tmp_path):
+    plan = planned(tmp_path)
+    path = export_sheet(tmp_path/"ann", tmp_path/"s.csv")
+    first, *rest = path.read_text(encoding="utf-8-sig").split('"ann"')
+    path.write_text('"ann"'.join([first, *rest[:-1]]) + '"ben"' + rest[-1], encoding="utf-8-sig")
+    with pytest.raises(ValueError, match="column rater: 'ben', and 'ann' in the first row"): read_sheet(path, plan)
+
+
+@pytest.mark.parametrize("line", ['{"kind":["rate"]}', '{"kind":"rate","item":["a"],"criterion":"factuality","points":2,"seconds":1,"at":"z"}', '{"kind":"rate","item":"ITEM","criterion":"factuality","points":9,"seconds":1,"at":"z"}',
+                                  '{"kind":"rate","item":"ITEM","criterion":null,"points":2,"seconds":1,"at":"z"}', '{"kind":"comment","item":"ITEM","text":["x"]}', '{"kind":"skip","item":"ITEM","reason":null,"seconds":1,"at":"z"}'])
+def test_a_line_that_nobody_rated_is_named(tmp_path, line):
+    plan = planned(tmp_path)
+    with Session(tmp_path/"ann") as s: s.rate("factuality", 3)
+    with open(tmp_path/"ann"/"ratings.jsonl", "a", encoding="utf-8") as f: f.write(line.replace("ITEM", plan.order["ann"][0]) + "\n")
+    for use in lambda: read_session(tmp_path/"ann", plan), lambda: read_session(tmp_path/"ann"), lambda: Session(tmp_path/"ann"):
+        with pytest.raises((ValueError, RuntimeError), match="line 3 is not an action of a rater"): use()
+
+
 def test_two_raters_and_an_adjudicator_are_not_three_opinions(done, tmp_path):
     plan = make_plan(done.samples, done.responses, ["ann", "ben"], overlap=1, attention=1, seed=2)
     two = rated(plan, "ann", 4) + rated(plan, "ben", 2)
@@ -269,7 +298,7 @@ def test_the_command_plans_and_brings_in(done, tmp_path, capsys):
     assert main(["rate", where, "--import", str(home/"ann"), str(home/"ben"), str(packet), "--out", str(home)]) == 0
     assert {s.rater for s in open_run(where).scores if s.method == "manual"} == {"ann", "ben", "adjudicated:kim"}
     assert read_any_ratings(packet, plan, annotate.read_plan(home/"adjudication-kim"))[0].rater == "adjudicated:kim" and read_packet(packet)[0]["rater"] == "adjudicated:kim"
-    for words, said in [([], "say either --raters A,B"), (["--raters", "x", "--adjudicate", "kim"], "--adjudicate goes with --import"), (["--raters", "eve", "--out", str(home)], "holds another plan"),
+    for words, said in [([], "say either --raters A,B"), (["--import", str(home/"ann"), "--adjudicate", "", "--out", str(home)], "rater is ''"), (["--raters", "x", "--adjudicate", "kim"], "--adjudicate goes with --import"), (["--raters", "eve", "--out", str(home)], "holds another plan"),
                         (["--import", str(home/"ann"), str(home/"ann"), "--out", str(home)], "twice"), (["--raters", "ann", "--per-rater", "99", "--out", str(tmp_path/"x")], "need 99 responses; there are 8")]:
         capsys.readouterr()
         assert main(["rate", where, *words]) == 2 and said in capsys.readouterr().err

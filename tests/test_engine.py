@@ -9,11 +9,14 @@ import time
 import endpoint
 import pytest
 
-from crmeval.clients import OpenAIClient
+import crmeval.clients as clients
+from crmeval.budget import Budget
+from crmeval.clients import OpenAIClient, make_client, retry_after_s
 from crmeval.evaluation import open_run, run
 from crmeval.judge import LLMJudge
 from crmeval.loops import run_sync
-from crmeval.records import Sample
+from crmeval.panel import make_panel
+from crmeval.records import Response, Sample
 from crmeval.runner import answer_all
 
 CASE = "service_call_summary"
@@ -133,3 +136,88 @@ def test_a_dead_endpoint_costs_a_few_calls_and_every_sample_has_its_row():
     rows = run_sync(answer_all(samples(400), [client], concurrency=8, sleep=none, traffic=(lanes := Traffic(8, cool_s=0.01))))
     assert len(rows) == 400 and {r.status for r, _ in rows} == {"api_error", "not_run"} and lanes.summary()[0]["sent"] < 60
     assert "is down" in rows[-1][0].error and "connection failed" in rows[-1][0].error
+
+
+@pytest.mark.parametrize("model, base", [("chatty", "http://"), ("no", "http://"), ("denied", "http://"), ("denied", "http://ann:planted-password@")])
+def test_a_key_that_the_endpoint_says_back_is_kept_nowhere(tmp_path, server, monkeypatch, model, base):
+    key, login = "planted4242424242424242", "YW5uOnBsYW50ZWQtcGFzc3dvcmQ="   # looks like no key; the header of the address's name and password
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    done = run(OpenAIClient(model, base_url=server.url.replace("http://", base)), data=samples(2), retries=0, out=tmp_path/"r", progress=False)
+    assert "[removed]" in (done.responses[0].text or done.responses[0].error)
+    for f in (tmp_path/"r").rglob("*"): assert not any(s.encode() in f.read_bytes() for s in (key, login, "planted-password")), f.name
+
+
+def test_a_stand_in_for_a_key_changes_no_answer(server, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "customer")
+    (row, _), *_ = run_sync(answer_all(samples(1), [OpenAIClient("good", base_url=server.url)]))
+    assert row.text == "The customer reported a problem. The agent solved it."
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_asked_follows_no_redirection(server, stream):
+    (row, _), *_ = run_sync(answer_all(samples(1), [OpenAIClient("moved", base_url=server.url, stream=stream)]))
+    assert row.status == "api_error" and "HTTP 307" in row.error and row.tries == 1
+
+
+def test_an_answer_without_end_is_not_read_to_its_end(server, monkeypatch):
+    monkeypatch.setattr(clients, "MOST_BYTES", 2000)
+    rows = run_sync(answer_all(samples(1), [OpenAIClient(m, base_url=server.url) for m in ("good", "endless")]))
+    assert [r.status for r, _ in rows] == ["ok", "parse_error"] and "longer than 2,000 bytes" in rows[1][0].error
+
+
+class Own:
+    "A client of somebody's own, without what it need not have."
+    name = "own"
+    def __init__(self, found): self.found = found
+    def settings(self): return {}
+    async def answer(self, sample, prompt, *, repeat=0): return self.found
+    async def aclose(self): pass
+
+
+@pytest.mark.parametrize("found", ["a text", None, {"text": "a"}])
+def test_a_client_that_returns_no_response_is_a_row_and_not_the_end(found):
+    assert {(r.status, r.error) for r, _ in run_sync(answer_all(samples(2), [Own(found)]))} == {("api_error", f"the client returned a {type(found).__name__}, expected a Response")}
+
+
+def test_a_row_belongs_to_what_was_asked_whatever_the_client_says(tmp_path):
+    rows = run_sync(answer_all(samples(2), [Own(Response("another", "another", "text"))], repeats=2, journal=tmp_path/"j.jsonl"))
+    assert [(r.sample_id, r.client, r.repeat) for r, _ in rows] == [("s0", "own", 0), ("s0", "own", 1), ("s1", "own", 0), ("s1", "own", 1)]
+
+
+def test_values_that_cannot_be_meant_are_refused_by_name():
+    for make, said in [(lambda: OpenAIClient("m", base_url="http://127.0.0.1:9", max_tokens=-5), "max_tokens is -5"), (lambda: OpenAIClient("m", base_url="http://127.0.0.1:9", max_tokens=0), "max_tokens is 0"),
+                       (lambda: OpenAIClient("m", base_url="http://127.0.0.1:9", temperature=float("nan")), "temperature is nan"), (lambda: Budget(max_calls=float("inf")), "max_calls is inf"),
+                       (lambda: Budget(max_usd=float("inf"), price=lambda *a: 0), "max_usd is inf"), (lambda: make_client(Own(None)), "client is a Own without provider, model, cacheable")]:
+        with pytest.raises(ValueError, match=said): make()
+
+
+def test_a_date_without_a_zone_is_utc(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try: assert retry_after_s({"retry-after": "Sun Nov  6 08:49:37 1994"}, now=784111767.0) == retry_after_s({"retry-after": "Sun, 06 Nov 1994 08:49:37 GMT"}, now=784111767.0) == 10
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_the_members_of_a_panel_share_the_budget_also_where_they_are_asked_in_threads(tmp_path, server):
+    """Probes are asked about one question at a time, by plain functions."""
+    panel = make_panel(["openai:judge", "openai:stub"], base_url=server.url)
+    done = run(areas="truthfulness", limit=4, judge=panel, max_calls=9, out=tmp_path/"r", progress=False)
+    assert len(server.bodies) == done.manifest["budget"]["calls"] == 9 and "9 of 9" in done.manifest["budget"]["reached"]
+    assert {lane["endpoint"].split(" at ")[0] for lane in done.manifest["traffic"]} == {"judge", "stub"}
+
+
+@pytest.mark.parametrize("judge, words", [("judge", ("run", "--areas", "trust", "--limit", "3")), ("judge", ("score", "r")), ("later", ("score", "r"))])
+def test_the_interrupt_key_ends_a_run_with_a_slow_judge_and_says_how_to_go_on(tmp_path, server, judge, words):
+    run(areas="truthfulness", limit=2, out=tmp_path/"r", progress=False)
+    server.pause = 6 if judge == "judge" else 0
+    more = ["--no-progress", "--judge", f"openai:{judge}", "--judge-base-url", server.url, *(["--out", "s"] if words[0] == "run" else [])]
+    process = subprocess.Popen([sys.executable, "-m", "crmeval", *words, *more], cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=endpoint.interruptible)
+    end = time.monotonic() + 30
+    while not server.bodies and process.poll() is None and time.monotonic() < end: time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    start = time.monotonic()
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130 and "run the same again to continue" in said and time.monotonic() - start < 3, said
+    for line in (tmp_path/("s" if words[0] == "run" else "r")/"journal.jsonl").read_bytes().splitlines(): json.loads(line)

@@ -2,6 +2,7 @@
 import random
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -221,3 +222,26 @@ def test_packed_texts_hold_no_markup_of_a_model(files):
     page = files["big"].read_text(encoding="utf-8")
     texts = [str(unpack(b)) for b in re.findall(r'class="cm-(?:data|chunk)">([^<]*)<', page)]
     assert len(texts) > 15 and not any(a in t for t in texts for a in ("<script", "<img", "<svg", "<iframe", "<style", "<h1", "\x1b", "\u202e"))
+
+
+@pytest.mark.parametrize("kind", ["nothing run", "nothing scored", "odd evidence"])
+def test_thin_and_odd_runs_have_pages_too(browser, tmp_path, kind):
+    run = thousand(tmp_path, 1)
+    if kind == "nothing run": run = Run(tmp_path, {}, run.samples, [Response(r.sample_id, r.client, None, "not_run", use_case=r.use_case) for r in run.responses], [Score(s.metric, None, None, "not_run", rater=s.rater, sample_id=s.sample_id, client=s.client, use_case=s.use_case) for s in run.scores])
+    if kind == "nothing scored": run = Run(tmp_path, {}, run.samples, run.responses, [])
+    odd = ["bare <script>window.hit=1</script>", {"kind": "stated", "sentences": None}, {"kind": ["a"], "text": {"a": 1}}, {"kind": "unsupported", "text": None, "probability": "<b>high"}, {"kind": "marked", "start": 99, "end": -5, "text": "x"}]
+    if kind == "odd evidence": run = Run(tmp_path, {}, run.samples, run.responses, [replace(s, evidence=odd) if s.points else s for s in run.scores])
+    files = [write_report(run, tmp_path/"r.html")]
+    if kind != "nothing scored": files.append(write_comparison(compare(run, client_a="gpt-4o", client_b=HOSTILE), tmp_path/"c.html"))
+    else:
+        with pytest.raises(ValueError, match="a has none, b has none"): compare(run, client_a="gpt-4o", client_b=HOSTILE)
+    for f in files:
+        page, wrong = browser.new_page(), []
+        page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda e: wrong.append(str(e)))
+        page.goto(f.as_uri())
+        page.wait_for_selector(".cm-table[data-cm=ready]")
+        page.locator("button.cm-open").first.click()
+        page.wait_for_selector(".cm-detail")
+        assert wrong == [] and page.evaluate("window.hit") is None
+        page.close()
