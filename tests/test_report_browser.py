@@ -237,8 +237,8 @@ def test_thin_and_odd_runs_have_pages_too(browser, tmp_path, kind):
         with pytest.raises(ValueError, match="a has none, b has none"): compare(run, client_a="gpt-4o", client_b=HOSTILE)
     for f in files:
         page, wrong = browser.new_page(), []
-        page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda e: wrong.append(str(e)))
+        page.on("console", lambda m, wrong=wrong: wrong.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda e, wrong=wrong: wrong.append(str(e)))
         page.goto(f.as_uri())
         page.wait_for_selector(".cm-table[data-cm=ready]")
         page.locator("button.cm-open").first.click()
