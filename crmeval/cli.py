@@ -208,6 +208,7 @@ def _run(args):
     print(f"{done}\n")
     return _finish(done, args)
 
+# %% ../nbs/90_cli.ipynb #8b3ceb3a
 def _score(args):
     from crmeval.evaluation import add_ratings, open_run, read_ratings, score_run
     if not args.judge and not args.ratings: raise ValueError("nothing to do: name a --judge, or a file with --ratings")
@@ -284,6 +285,7 @@ def _hand_out(run, folder, args):
         print(f"{r}: {folder/r} (items.jsonl for JupyterLab, sheets for a spreadsheet)")
     return 0
 
+# %% ../nbs/90_cli.ipynb #b9e4ba7c
 def _bring_in(run, folder, args):
     from crmeval.adjudication import adjudication_plan, attention_failures, disagreements, rater_agreement, rating_scores
     from crmeval.annotate import _check_raters, read_plan, write_plan

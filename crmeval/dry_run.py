@@ -5,10 +5,13 @@
 # %% auto #0
 __all__ = ['Planned', 'DryRun', 'adry_run', 'dry_run']
 
-# %% ../nbs/62a_dry_run.ipynb #dd83af37
+# %% ../nbs/62a_dry_run.ipynb #976b6f1c
 import contextlib
+import shutil
 import statistics
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 # %% ../nbs/62a_dry_run.ipynb #7c69057f
 from .records import Response, Usage
@@ -73,7 +76,7 @@ async def _judge_calls(work, samples, tokens):
     finally: ROUTE.reset(token)
     return counting.asked
 
-# %% ../nbs/62a_dry_run.ipynb #d1353b75
+# %% ../nbs/62a_dry_run.ipynb #8b3d5974
 def _evenly(samples, most):
     step = max(1, -(-len(samples) // most))
     return samples[::step]
@@ -83,9 +86,13 @@ def _recorded(work, client):
     path = work.folder/"journal.jsonl"
     if not path.is_file(): return 0
     settings = digest(client.settings())
-    with contextlib.closing(Journal(path, identity={"data": sorted({s.dataset for s in work.samples})})) as journal:
-        found = (journal.find("response", (s.id, s.perturbation, client.name, r), digest(settings, prompt_of(s), r)) for s in work.samples for r in range(work.manifest["repeats"]))
-        return sum(f is not None and f.status in FINAL for f in found)
+    with tempfile.TemporaryDirectory() as here:   # a copy: opening a journal locks it and cuts a torn line off
+        copy = shutil.copyfile(path, Path(here)/"journal.jsonl")
+        with contextlib.closing(Journal(copy, identity={"data": sorted({s.dataset for s in work.samples})})) as journal: return _found(work, client, settings, journal)
+
+def _found(work, client, settings, journal):
+    found = (journal.find("response", (s.id, s.perturbation, client.name, r), digest(settings, prompt_of(s), r)) for s in work.samples for r in range(work.manifest["repeats"]))
+    return sum(f is not None and f.status in FINAL for f in found)
 
 def _system(work, client, prices, assumed):
     prompts = [estimate_tokens(prompt_of(s)) for s in work.samples]

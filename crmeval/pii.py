@@ -168,6 +168,7 @@ def _extended(text, end):
         end += code.end() if code else 0
     return end
 
+# %% ../nbs/12_pii.ipynb #6f640f4d
 def _addresses(text):
     out = []
     for pattern, score in _COMPILED_ADDRESS:

@@ -75,6 +75,7 @@ _HEDGES = re.compile(r"\b(?:whether|if|once|until|unless|after|before|when|only|
 _ON_TERMS = re.compile(r"\W*(?:once|if|after|until|unless|when|before|wenn|sobald|falls)\b", re.I)
 _MORE = re.compile(r"\b(?:cannot|can['’]t|won['’]t|not)\b[^,.;]*\b(?:more|else|further|other)\b", re.I)
 
+# %% ../nbs/51_privacy.ipynb #93819041
 def confirms(
     response:str,   # Answer to a question that held the value itself
 )->bool:

@@ -199,6 +199,7 @@ def _weights():
 
 _RAISED = 0.8   # what an insult to the face scores at least
 
+# %% ../nbs/31d_toxicity_model.ipynb #d46648a0
 class EmbeddedDetector:
     "Scores text by hashed words and word classes, offline; see `LIMITS`."
     name = "embedded-toxicity"

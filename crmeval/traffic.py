@@ -79,6 +79,7 @@ async def enter(lane:Lane)->int:
     lane.sent, lane.peak = lane.sent + 1, max(lane.peak, lane.in_flight)
     return lane.sent
 
+# %% ../nbs/20d_traffic.ipynb #40d68461
 OPENING_S = 0.1   # seconds in which a fresh lane opens from half to whole
 
 def _open_soon(lane):
