@@ -12,13 +12,13 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 
 from .gender_swap import fold, gender_lexicon
 from .text import STOP_WORDS
+from .package_data import data_path
 
 # %% ../nbs/13b_account_swap.ipynb #f16c9cd9
-ACCOUNTS = (Path(__file__).parent/"data" if "__file__" in globals() else Path("../crmeval/data"))/"lexicons"/"accounts.json"
+ACCOUNTS = data_path("lexicons", "accounts.json")
 ASPECTS = ("name", "sector", "size", "region")
 
 @lru_cache(maxsize=1)

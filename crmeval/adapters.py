@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from .records import Sample
-from .sgd import DATA, USE_CASES as SGD_USE_CASES, is_said, sgd_samples, transcript
+from .sgd import USE_CASES as SGD_USE_CASES, is_said, sgd_samples, transcript
 from .text import missing_values, sentences, values
+from .package_data import data_path
 
 # %% ../nbs/10b_adapters.ipynb #e3952075
 def tau_text(
@@ -169,7 +170,7 @@ def tau_samples(
 
 # %% ../nbs/10b_adapters.ipynb #9a4533de
 @lru_cache(maxsize=1)
-def _abcd_words(): return json.loads((DATA/"abcd_sentences.json").read_text(encoding="utf-8"))
+def _abcd_words(): return json.loads(data_path("abcd_sentences.json").read_text(encoding="utf-8"))
 
 ABCD_SPEAKERS = {"agent": "Agent", "customer": "Customer", "action": "System"}
 ABCD_FIELDS = {"customer_name": "name of the customer", "username": "user name", "email": "e-mail address", "phone": "phone number",

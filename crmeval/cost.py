@@ -15,7 +15,7 @@ import re
 
 from .records import Response, Usage
 from .stats import Estimate, mean_estimate
-from .use_cases import DATA
+from .package_data import data_path
 
 # %% ../nbs/60_cost.ipynb #a9a83a29
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Price:
 @lru_cache(maxsize=1)
 def list_prices()->dict[str, Price]:  # Model -> price
     "The price list that is shipped, with its source and date."
-    d = json.loads((DATA/"prices.json").read_text(encoding="utf-8"))
+    d = json.loads(data_path("prices.json").read_text(encoding="utf-8"))
     return {r["model"]: Price(source=d["source"], date=d["date"], **r) for r in d["prices"]}
 
 # %% ../nbs/60_cost.ipynb #bfc61ce5

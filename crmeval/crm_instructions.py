@@ -20,11 +20,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from math import isfinite
-from pathlib import Path
 
 from .ifeval import ifeval
 from .json_text import read_object, strict_object
 from .text import sentences, split_label
+from .package_data import data_path
 
 # %% ../nbs/42b_crm_instructions.ipynb #52c712ba
 CHECKS:dict[str, Callable[..., str|None]] = {}  # kind -> check(response, **parameters) -> what is wrong, '' when nothing is
@@ -229,12 +229,10 @@ def no_contact_data(response:str)->str:
     return f"holds {' and '.join(found)}" if found else ""
 
 # %% ../nbs/42b_crm_instructions.ipynb #3ac622f9
-_DATA = Path(__file__).parent/"data" if "__file__" in globals() else Path("../crmeval/data")
-
 @lru_cache(maxsize=1)
 def known_phrases()->dict:   # 'subjects', 'greetings', 'sign_offs', 'promises' (by group)
     "The phrases that the rules know."
-    return json.loads((_DATA/"phrases.json").read_text(encoding="utf-8"))
+    return json.loads(data_path("phrases.json").read_text(encoding="utf-8"))
 
 def _word(token): return "(?:" + "|".join(r"\w*".join(map(re.escape, w.split("*"))) for w in token.split("/")) + ")"
 

@@ -18,9 +18,10 @@ from .sources import DataUnavailable, Source, get_source, how_to_get, load_rows,
 from .use_cases import get_use_case, use_cases
 
 _all_ = ["DataUnavailable", "check_samples", "load_file", "load_rows", "read_rows", "sample_problems"]   # offered from here, too
+from .package_data import data_path
 
 # %% ../nbs/11_data.ipynb #ea520a99
-DEMO = (Path(__file__).parent/"data" if "__file__" in globals() else Path("../crmeval/data"))/"demo"
+DEMO = data_path("demo")
 _SAMPLE_TAGS = ("industry", "segment", "region", "channel", "traits")
 
 def _demo_sample(row):

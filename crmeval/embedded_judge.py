@@ -11,10 +11,10 @@ import math
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib import resources
 
 from .metric import Verdict
 from .text import STOP_WORDS, content_words, same_value, sentences as cut, split_label, stem, values, words
+from .package_data import data_path
 
 # %% ../nbs/31_embedded_judge.ipynb #bcef3489
 _NEGATIONS = frozenset("""not no never none nobody nothing neither nor cannot without unable fail failed fails refuse refused refuses decline declined
@@ -25,7 +25,7 @@ _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 @lru_cache(maxsize=1)
 def _lexicon():
     "Stem -> groups of near-synonyms, and stem -> its opposites."
-    data = json.loads(resources.files("crmeval").joinpath("data/judge/lexicon.json").read_text(encoding="utf-8"))
+    data = json.loads(data_path("judge", "lexicon.json").read_text(encoding="utf-8"))
     groups, opposites = {}, {}
     for i, g in enumerate(data["synonyms"]):
         for w in g.split(): groups.setdefault(stem(w), []).append(i)
@@ -40,7 +40,7 @@ def _lexicon():
 @lru_cache(maxsize=1)
 def _weights():
     "The trained weights as shipped, or None before the first training."
-    file = resources.files("crmeval").joinpath("data/judge/weights.json")
+    file = data_path("judge", "weights.json")
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 _background = {}  # stem -> rarity in [0, 1]; filled from the weights

@@ -10,8 +10,6 @@ __all__ = ['FILES', 'REBUILD', 'DEFAULT_MODELS', 'TRUST_MODELS', 'Run', 'open_ru
 # %% ../nbs/62_evaluation.ipynb #c2940494
 import asyncio
 import contextlib
-import functools
-import hashlib
 import json
 import platform
 import subprocess
@@ -42,6 +40,7 @@ from .loops import run_sync
 from .runner import answer_all, check_work, pays, score_all
 from .traffic import Traffic
 from .use_cases import add_use_case, get_use_case, own_use_cases, use_cases as known_use_cases
+from .package_data import fingerprint
 
 # %% ../nbs/62_evaluation.ipynb #a19276a1
 FILES = {"samples": Sample, "responses": Response, "scores": Score}
@@ -94,25 +93,18 @@ def _read_table(path, kind):
 
 # %% ../nbs/62_evaluation.ipynb #2678eac6
 _PACKAGES = ("openai", "datasets", "evaluate", "scikit-learn", "numpy", "pyarrow")
-_SCORING = ("text", "metric", "json_text", "verdicts", "recorded", "judge", "panel", "embedded_judge", "factuality", "completeness", "conciseness", "ifeval", "crm_instructions", "wording", "instruction_following", "record_update", "accuracy", "use_cases")
-_TRUST_SCORING = ("proper_names", "pii", "disguise", "probes", "gender_swap", "account_swap", "refusal_grader", "truth_grader", "toxicity_model", "safety", "privacy", "truthfulness", "fairness", "toxicity", "trust")
+_SCORING = ("crmeval.accuracy", "crmeval.embedded_judge", "crmeval.judge", "crmeval.panel", "crmeval.recorded")  # who rates, and who is asked
+_TRUST_SCORING = (*_SCORING, "crmeval.trust")
 
 def _version(name):
     try: return version(name)
     except PackageNotFoundError: return None
 
-@functools.lru_cache(maxsize=1)
 def scoring_fingerprint(
     trust:bool=False,   # True: of the scores of probes as well
 )->str:                 # 16 hexadecimal digits
-    "Hash of everything shipped that a score depends on."
-    here = Path(json.__file__).parent if "__file__" not in globals() else Path(__file__).parent
-    data = [here/"data"/f for f in ("judge/weights.json", "judge/lexicon.json", "phrases.json")]
-    if trust: data += [here/"data"/"judge"/f"{n}.json" for n in ("refusal", "truth", "toxicity", "toxicity_words")] + sorted((here/"data"/"lexicons").glob("*"))
-    files = [*(here/f"{m}.py" for m in (*_SCORING, *(_TRUST_SCORING if trust else ()))), *data, *sorted((here/"data"/"prompts").glob("*"))]
-    h = hashlib.sha256()
-    for f in files: h.update(f.name.encode() + (f.read_bytes() if f.is_file() else b"-"))
-    return h.hexdigest()[:16]
+    "Digest of everything shipped that a score depends on; raises `ValueError` where a part of it is missing."
+    return fingerprint(*(_TRUST_SCORING if trust else _SCORING))
 
 # %% ../nbs/62_evaluation.ipynb #623afdc9
 def _git_revision():

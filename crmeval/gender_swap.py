@@ -14,11 +14,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
+from .package_data import data_path
 
 # %% ../nbs/13a_gender_swap.ipynb #42df64bb
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
-LEXICON = (Path(__file__).parent/"data" if "__file__" in globals() else Path("../crmeval/data"))/"lexicons"/"gender.json"
+LEXICON = data_path("lexicons", "gender.json")
 
 def fold(text:str)->str:
     "Letters without accents, in lower case, without spaces and hyphens: the form that names take in an address."

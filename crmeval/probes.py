@@ -16,6 +16,7 @@ from pathlib import Path
 
 from .records import Sample
 from .sources import load_rows
+from .package_data import data_path
 
 # %% ../nbs/13_probes.ipynb #3d812dae
 AREAS = ("safety", "privacy", "truthfulness", "fairness", "toxicity")
@@ -148,7 +149,7 @@ ADAPTERS:dict[tuple[str, str], Callable] = {("safety", "simplesafetytests"): _si
                                             ("truthfulness", "trustllm"): _advfactuality, ("truthfulness", "truthfulqa"): _truthfulqa}
 
 # %% ../nbs/13_probes.ipynb #810d97c1
-DATA = Path(__file__).parent/"data"/"probes" if "__file__" in globals() else Path("../crmeval/data/probes")
+DATA = data_path("probes")
 
 def load_probes(
     area:str,                  # One of `AREAS`

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from .package_data import data_path
 
 # %% ../nbs/11a_proper_names.ipynb #fb1b3ca9
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def without_overlaps(
     return sorted(kept, key=lambda s: s.start)
 
 # %% ../nbs/11a_proper_names.ipynb #4572eae2
-LEXICONS = Path(__file__).parent/"data"/"lexicons" if "__file__" in globals() else Path("../crmeval/data/lexicons")
+LEXICONS = data_path("lexicons")
 _LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "ı": "i", "ß": "ss", "œ": "oe"})
 
 def plain_key(

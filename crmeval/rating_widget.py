@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .annotate import Session, scale_of
 from .metric import SCALE
-from .use_cases import DATA
+from .package_data import data_path
 
 # %% ../nbs/33c_rating_widget.ipynb #94728ea0
 def view_of(
@@ -67,8 +67,8 @@ def _widget_class():
     except ImportError: raise ImportError("the rating widget needs anywidget: install crmeval[rating]; without it, rate in a sheet (export_sheet)") from None
 
     class RatingWidget(anywidget.AnyWidget):
-        _esm = (DATA/"rating"/"widget.js").read_text(encoding="utf-8")
-        _css = (DATA/"rating"/"widget.css").read_text(encoding="utf-8")
+        _esm = data_path("rating", "widget.js").read_text(encoding="utf-8")
+        _css = data_path("rating", "widget.css").read_text(encoding="utf-8")
         view = traitlets.Dict().tag(sync=True)
 
         def __init__(self, session):

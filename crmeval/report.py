@@ -30,7 +30,8 @@ from .speed import speed
 from .stats import holm, paired_difference
 from .tables import csp_hash, table_assets, table_scripts
 from .trust import ASKED, TRUST, trust
-from .use_cases import DATA, get_use_case, render_prompt
+from .use_cases import get_use_case, render_prompt
+from .package_data import data_path
 
 # %% ../nbs/81_report.ipynb #7b58a09f
 def _value(e): return "\u2013" if e.value is None else f"{e.value:.2f}"
@@ -49,7 +50,7 @@ def _percents(e): return "" if e is None or e.low is None or e.high is None else
 # %% ../nbs/81_report.ipynb #8d54f9d6
 def _environment():
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    env = Environment(loader=FileSystemLoader(DATA/"templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=False)
+    env = Environment(loader=FileSystemLoader(data_path("templates")), autoescape=True, undefined=StrictUndefined, trim_blocks=False)
     env.filters |= {"shown": shown, "value": _value, "interval": _interval, "seconds": _seconds, "interval_s": _interval_s, "rank": _rank,
                     "usd": _usd, "cost": _cost, "whole": _whole, "percent": _percent, "percents": _percents, "problems": problems, "answer": answer_html}
     return env

@@ -15,8 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-
-from .use_cases import DATA
+from .package_data import data_path
 
 # %% ../nbs/80c_tables.ipynb #20c9766b
 def pack(
@@ -51,7 +50,7 @@ def _bundle():
     names = dict(reversed(p.split(" as ")) for p in found[-1][1].split(",") if " as " in p) if found else {}
     query = names.get("jQuery", names.get("default"))
     if query is None: raise RuntimeError("this version of itables exports its DataTables in an unknown way: pip install 'itables>=2.9,<3'")
-    glue = (DATA/"templates"/"tables.js").read_text(encoding="utf-8")
+    glue = data_path("templates", "tables.js").read_text(encoding="utf-8")
     return f"{text[:found[-1].start()]}\n;{{const $ = {query};\n{glue}}}\n{text[found[-1].end():]}"
 
 LOADER = """if (!window.crmevalTablesLoading) { window.crmevalTablesLoading = true; (async () => {
@@ -68,7 +67,7 @@ def table_scripts()->list[str]:  # Two texts: for `csp_hash`
 @lru_cache(maxsize=1)
 def table_assets()->str:
     "HTML with style and component; once a page, after its last table or before its first."
-    css = (DATA/"templates"/"tables.css").read_text(encoding="utf-8")
+    css = data_path("templates", "tables.css").read_text(encoding="utf-8")
     return f'<style>{css}</style><script type="text/plain" class="cm-bundle">{pack(_bundle())}</script><script>{LOADER}</script>'
 
 # %% ../nbs/80c_tables.ipynb #b113edc0

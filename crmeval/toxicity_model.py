@@ -17,7 +17,6 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib import resources
 
 from .clients import DEFAULT_BASE_URL, CallFailed, call_failure, public_url, with_retries
 from .records import check_status
@@ -26,6 +25,7 @@ from .embedded_judge import _rarity
 from .refusal_grader import other_language
 from .text import STOP_WORDS, stem
 from .truth_grader import unmask
+from .package_data import data_path
 
 # %% ../nbs/31d_toxicity_model.ipynb #8be9d4e1
 CATEGORIES = ("toxic", "hateful", "violent", "sexual", "identity", "physical", "profane")
@@ -54,7 +54,7 @@ def word_hash(
 
 @lru_cache(maxsize=1)
 def _lexicon():
-    d = json.loads(resources.files("crmeval").joinpath("data/judge/toxicity_words.json").read_text(encoding="utf-8"))
+    d = json.loads(data_path("judge", "toxicity_words.json").read_text(encoding="utf-8"))
     return {k: frozenset(v.split()) for k, v in d["plain"].items()}, {k: frozenset(v.split()) for k, v in d["hashed"].items()}
 
 @lru_cache(maxsize=65536)
@@ -195,7 +195,7 @@ class Detection:
 @lru_cache(maxsize=1)
 def _weights():
     "The trained weights as shipped."
-    return json.loads(resources.files("crmeval").joinpath("data/judge/toxicity.json").read_text(encoding="utf-8"))
+    return json.loads(data_path("judge", "toxicity.json").read_text(encoding="utf-8"))
 
 _RAISED = 0.8   # what an insult to the face scores at least
 

@@ -12,11 +12,11 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib import resources
 
 from .embedded_judge import _Trees, _rarity, _soft_keys
 from .metric import Verdict
 from .text import STOP_WORDS, stem, values, words
+from .package_data import data_path
 
 # %% ../nbs/31c_truth_grader.ipynb #c3412c0e
 _LOOKALIKES = str.maketrans("аеорсухіјѕԁһӏԛԝвкмнтзАВЕКМНОРСТУХІЈЅαοερτυικνγΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "aeopcyxijsdhlqwbkmht3ABEKMHOPCTYXIJSaoeptuikvyABEZHIKMNOPTYX")
@@ -224,7 +224,7 @@ def denies(
 @lru_cache(maxsize=1)
 def _weights():
     "The trained weights as shipped."
-    return json.loads(resources.files("crmeval").joinpath("data/judge/truth.json").read_text(encoding="utf-8"))
+    return json.loads(data_path("judge", "truth.json").read_text(encoding="utf-8"))
 
 @lru_cache(maxsize=2)
 def _model(task): return _Trees(_weights()[task])

@@ -20,7 +20,8 @@ from crmeval.judge import LLMJudge, make_judge
 from crmeval.metric import score_dataset
 from crmeval.recorded import load_verdicts, merge_verdicts, save_verdicts
 from crmeval.records import Usage
-from crmeval.verdicts import DATA, PROMPTS, align_request, check_request, facts_request, find_entries, lenient_values, load_prompt, read_facts, read_verdicts, rubric
+from crmeval.package_data import data_path
+from crmeval.verdicts import PROMPTS, align_request, check_request, facts_request, find_entries, lenient_values, load_prompt, read_facts, read_verdicts, rubric
 
 SOURCE = "Caller: the line is dead. Agent: a technician comes on 14 May. The visit is free."
 RESPONSE = "Dear Ms Okafor,\nThe line is dead. A technician comes on 17 May. The line is dead.\nKind regards\nMei"
@@ -149,7 +150,7 @@ def test_prompts_are_complete():
     for name in PROMPTS:
         prompt = load_prompt(name)
         assert "{ticket}" in prompt.system and '"ticket": "{ticket}"' in prompt.user, name
-    assert {p.stem for p in (DATA / "prompts").glob("*.txt")} == set(PROMPTS)
+    assert {p.stem for p in data_path("prompts").glob("*.txt")} == set(PROMPTS)
     assert set(rubric()["criteria"]) == {"factuality", "completeness", "conciseness", "instruction_following"}
 
 

@@ -138,3 +138,11 @@ def test_every_public_name_stands_beside_an_assertion():
         bare += [f"{path.name}: {name}" for name in public if not name.isupper() and not re.search(rf"\b{name}\b", shown)]
         assert re.search(r"\btest_\w+\(|\bassert\b", shown), f"{path.name} asserts nothing"
     assert not bare, bare
+
+
+def test_a_fingerprint_follows_imports_and_raises_for_what_is_missing():
+    from crmeval.package_data import dependencies
+    seen = {p.name for p in dependencies(["crmeval.accuracy", "crmeval.embedded_judge", "crmeval.trust"])}
+    assert {"accuracy.py", "factuality.py", "text.py", "weights.json", "refusal.json", "gender.json"} <= seen and len(seen) > 40
+    with pytest.raises(ValueError, match="no_such_room' is not found"):
+        dependencies(["crmeval.no_such_room"])

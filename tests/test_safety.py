@@ -12,7 +12,8 @@ from crmeval.clients import Completion
 from crmeval.judge import LLMJudge
 from crmeval.probes import load_probes, probe_prompt, probe_sample
 from crmeval.records import Response, Score, from_dict, to_dict
-from crmeval.refusal_grader import DATA, LABELS, RefusalGrader, load_weights
+from crmeval.package_data import data_path
+from crmeval.refusal_grader import LABELS, RefusalGrader, load_weights
 from crmeval.runner import answer_all
 from crmeval.safety import refusal, safety, safety_table, score_probe
 from crmeval.sources import DataUnavailable, load_rows
@@ -22,7 +23,7 @@ NO, YES = "I'm sorry, but I can't help with that.", "Sure. Give the name and the
 
 
 def test_the_weights_are_plain_small_and_hold_no_long_text():
-    path = DATA/"refusal.json"
+    path = data_path("judge", "refusal.json")
     assert path.stat().st_size < 400_000
     w = load_weights()
     assert w["labels"] == list(LABELS)
