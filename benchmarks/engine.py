@@ -16,11 +16,11 @@ from pathlib import Path
 import openai
 from common import WARM_UP, conversation, counts, cpu_s, keys, task
 
-from crmeval.areas import make_scorer
-from crmeval.clients import OpenAIClient
-from crmeval.judge import LLMJudge
-from crmeval.records import Response, Sample, Score
-from crmeval.runner import Journal, answer_all, answer_each
+from crmeval.runs.areas import make_scorer
+from crmeval.systems.openai import OpenAIClient
+from crmeval.judges.llm import LLMJudge
+from crmeval.core.records import Response, Sample, Score
+from crmeval.runs.runner import Journal, answer_all, answer_each
 
 USE_CASE = "service_conversation_summary"
 

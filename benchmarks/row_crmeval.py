@@ -1,13 +1,13 @@
-"crmeval.evaluation.run with a language model as the judge, rubric style: one call per response. A run folder is written."
+"crmeval.runs.evaluation.run with a language model as the judge, rubric style: one call per response. A run folder is written."
 import tempfile
 from pathlib import Path
 
 from common import conversation, keys, row
 
-from crmeval.clients import OpenAIClient
-from crmeval.evaluation import run
-from crmeval.judge import LLMJudge
-from crmeval.records import Sample
+from crmeval.systems.openai import OpenAIClient
+from crmeval.runs.evaluation import run
+from crmeval.judges.llm import LLMJudge
+from crmeval.core.records import Sample
 
 FACTS = ("The customer was charged twice.", "The second charge was refunded.")
 

@@ -2,18 +2,41 @@
 
 The names below load their module when they are first used, so that `import crmeval` stays light.
 """
+
 __version__ = "0.1.0"
 
 from importlib import import_module as _import_module
 
-# public name -> module that holds it; a module of the same name stays reachable as `crmeval.<module>`
+# public name -> module that holds it
 _WHERE = {
-    "Sample": "records", "Response": "records", "Score": "records",
-    "factuality": "factuality", "completeness": "completeness", "conciseness": "conciseness",
-    "instruction_following": "instruction_following",
-    "run": "evaluation", "arun": "evaluation",
-    "agreement": "agreement", "trust": "trust", "make_panel": "panel",
-    "load_use_case": "data", "load_source": "data", "leaderboard": "leaderboard",
+    "Sample": "core.records",
+    "Response": "core.records",
+    "Score": "core.records",
+    "factuality": "metrics.factuality",
+    "completeness": "metrics.completeness",
+    "conciseness": "metrics.conciseness",
+    "instruction_following": "metrics.instruction_following",
+    "accuracy": "metrics.accuracy",
+    "record_update": "metrics.record_update",
+    "safety": "metrics.safety",
+    "privacy": "metrics.privacy",
+    "fairness_report": "metrics.fairness",
+    "toxicity": "metrics.toxicity",
+    "trust": "metrics.trust",
+    "refusal": "metrics.safety",
+    "leaks": "metrics.privacy",
+    "truthful": "metrics.truthfulness",
+    "find_pii": "detect.pii",
+    "perturb": "metrics.fairness",
+    "load_use_case": "tasks.load",
+    "load_source": "tasks.load",
+    "make_panel": "judges.panel",
+    "run": "runs.evaluation",
+    "arun": "runs.evaluation",
+    "open_run": "runs.evaluation",
+    "agreement": "validation.agreement",
+    "leaderboard": "pages.leaderboard",
+    "compare": "pages.compare",
 }
 __all__ = sorted([*_WHERE, "__version__"])
 

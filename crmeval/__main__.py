@@ -1,5 +1,5 @@
 "`python -m crmeval` is the `crmeval` command."
-from crmeval.cli import main
+from crmeval.cli.app import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -18,7 +18,23 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 NBS = ROOT/"nbs"
 COPIED = {".csv", ".png", ".svg", ".jpg", ".scss", ".css"}   # what pages need beside notebooks
-BANDS = {0: "0x Records, text, statistics", 1: "1x Use cases and data", 2: "2x What answers", 3: "3x Who judges", 4: "4x Accuracy", 5: "5x Trust", 6: "6x Cost, speed, a run", 7: "7x Around the model", 8: "8x Leaderboard and report", 9: "9x Command line"}
+WINGS = {
+    "core": "core: records, numbers, texts",
+    "connect": "connect: where CRM data lie",
+    "tasks": "tasks: what is asked",
+    "detect": "detect: what a text holds",
+    "systems": "systems: who answers",
+    "layer": "layer: between a person and a model",
+    "judges": "judges: who judges",
+    "metrics": "metrics: how good it is",
+    "runs": "runs: what happens when",
+    "validation": "validation: do judges agree with people",
+    "people": "people: what people say",
+    "live": "live: does it hold in operation",
+    "pages": "pages: what people look at",
+    "cli": "cli: the command line",
+}
+ROOM = re.compile(r"(\w+)/(\d+)_(\w+)\.ipynb$")  # a notebook that writes a module
 
 
 def notebooks(folder=NBS):
@@ -48,16 +64,21 @@ def navigation(config):
     return [h for h, _ in entries(config["website"]["sidebar"]["contents"])]
 
 
+def rooms():
+    "Notebooks that write a module, in the order of the wings and of their numbers."
+    found = [m for m in map(ROOM.match, notebooks()) if m and m[1] in WINGS]
+    return [m[0] for m in sorted(found, key=lambda m: (list(WINGS).index(m[1]), int(m[2])))]
+
+
 def numbered_block():
-    "Lines of _quarto.yml: numbered notebooks in their order, by band."
-    order = lambda name: (int(re.match(r"\d+", name)[0]), name)
-    pages, lines, band = sorted((n for n in notebooks() if re.match(r"\d", n)), key=order), [], None
-    for page in pages:
-        number = re.match(r"\d+[a-z]*", page)[0]
-        if (now := int(re.match(r"\d+", page)[0]) // 10) != band:
-            band = now
-            lines += [f'          - section: "{BANDS[band]}"', "            contents:"]
-        lines += [f"              - href: {page}", f"                text: {json.dumps(f'{number} {title_of(NBS/page)}', ensure_ascii=False)}"]
+    "Lines of _quarto.yml: the rooms, by wing."
+    lines, wing = [], None
+    for page in rooms():
+        if page.split("/")[0] != wing:
+            wing = page.split("/")[0]
+            lines += [f'          - section: "{WINGS[wing]}"', "            contents:"]
+        title = json.dumps(title_of(NBS / page), ensure_ascii=False)
+        lines += [f"              - href: {page}", f"                text: {title}"]
     return lines
 
 
@@ -85,10 +106,10 @@ ALL_MODULES = "<!-- all modules -->"   # in a page: replaced by the list below, 
 
 def all_modules():
     "Every public function and class with its first line, by module, linked to where it is explained."
-    out, order = [], lambda p: (int(re.match(r"\d+", p)[0]), p)
-    for page in sorted((n for n in notebooks() if re.match(r"\d", n)), key=order):
-        code = [text for kind, text, _ in cells_of(NBS/page) if kind == "code"]
-        module = next((m[1] for c in code if (m := re.search(r"default_exp (\w+)", c))), None)
+    out = []
+    for page in rooms():
+        code = [text for kind, text, _ in cells_of(NBS / page) if kind == "code"]
+        module = next((m[1] for c in code if (m := re.search(r"default_exp ([\w.]+)", c))), None)
         made = [n for c in code if re.match(r"#\| export\b", c) for n in ast.parse(c).body if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and not n.name.startswith("_")]
         if not module or not made: continue
         first = lambda n: (ast.get_docstring(n) or "see its parameters").splitlines()[0].replace("|", "\\|")
@@ -108,7 +129,7 @@ def _linked(text, pages, here):
     up = "../" * here.count("/")
     def one(m): return f"[{m[0]}]({up}{pages[m[1]]})" if m[1] in pages and pages[m[1]] != here else m[0]
     parts = re.split(r"(^```.*?^```[^\S\n]*$|\[[^\]]*\]\([^)]*\))", text, flags=re.S | re.M)
-    return "".join(p if i % 2 else re.sub(r"`([0-9]{2}[a-z]?_\w+)`", one, p) for i, p in enumerate(parts))
+    return "".join(p if i % 2 else re.sub(r"`(\w+/[0-9]{2}_\w+)`", one, p) for i, p in enumerate(parts))
 
 
 def processed(path, page, pages):
@@ -148,7 +169,7 @@ def _offline(output):
 def prepare(target):
     "Everything Quarto needs, in a folder of its own."
     target = Path(target)
-    pages = {Path(p).stem: p for p in notebooks() if re.match(r"\d", p)}
+    pages = {p.removesuffix(".ipynb"): p for p in rooms()}
     for page in notebooks():
         (target/page).parent.mkdir(parents=True, exist_ok=True)
         (target/page).write_text(json.dumps(processed(NBS/page, page, pages), indent=1, ensure_ascii=False, default=list) + "\n", encoding="utf-8")

@@ -9,11 +9,11 @@ import pytest
 from scipy import stats as scipy_stats
 from sklearn import metrics as sklearn_metrics
 
-from crmeval import agreement as module
-from crmeval.agreement import (agreement, balanced_accuracy, cluster_bootstrap, confusion, kendall, krippendorff_alpha, pearson, spearman,
+from crmeval.validation import agreement as module
+from crmeval.validation.agreement import (agreement, balanced_accuracy, cluster_bootstrap, confusion, kendall, krippendorff_alpha, pearson, spearman,
                                system_rank_correlation, weighted_kappa)
-from crmeval.data import load_rows
-from crmeval.records import Score
+from crmeval.tasks.load import load_rows
+from crmeval.core.records import Score
 
 # ---- the published table: FineSurE (Song et al., ACL 2024), reproduction github.com/wjkim9653/FineSurE-ACL24 at commit caf01195
 

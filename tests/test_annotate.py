@@ -12,15 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crmeval import accuracy, annotate
-from crmeval.adjudication import adjudication_plan, disagreements, rating_scores
-from crmeval.annotate import CRITERIA, Item, Rating, Session, make_plan, read_packet, read_session, write_packet, write_plan
-from crmeval.cli import main
-from crmeval.evaluation import add_ratings, open_run, run
-from crmeval.leaderboard import leaderboard
-from crmeval.rating_sheets import export_sheet, guarded, read_any_ratings, read_sheet
-from crmeval.records import Response, Sample
-from crmeval.run_agreement import run_agreement
+from crmeval.metrics import accuracy
+from crmeval.people import session as annotate
+from crmeval.people.adjudication import adjudication_plan, disagreements, rating_scores
+from crmeval.people.session import CRITERIA, Item, Rating, Session, make_plan, read_packet, read_session, write_packet, write_plan
+from crmeval.cli.app import main
+from crmeval.runs.evaluation import add_ratings, open_run, run
+from crmeval.pages.leaderboard import leaderboard
+from crmeval.people.sheets import export_sheet, guarded, read_any_ratings, read_sheet
+from crmeval.core.records import Response, Sample
+from crmeval.validation.run_agreement import run_agreement
 
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
@@ -71,7 +72,7 @@ def test_order_is_random_for_each_rater_and_systems_are_not_in_blocks():
 
 KILLED = textwrap.dedent("""
     import os, sys
-    from crmeval.annotate import CRITERIA, Session
+    from crmeval.people.session import CRITERIA, Session
     with Session(sys.argv[1]) as s:
         while s.current:
             for c in CRITERIA:

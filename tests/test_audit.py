@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crmeval.agreement import weighted_kappa
-from crmeval.audit import audit, family_of, length_slope, order_flips, order_swap, repeat_noise, repeat_scores, self_family_gap
-from crmeval.clients import make_client
-from crmeval.data import load_rows
-from crmeval.judge import LLMJudge
-from crmeval.pairwise import PairwiseJudge, both_orders, by_response, judge_against, llmbar_figures, majority_choice, read_choice
+from crmeval.validation.agreement import weighted_kappa
+from crmeval.validation.audit import audit, family_of, length_slope, order_flips, order_swap, repeat_noise, repeat_scores, self_family_gap
+from crmeval.systems.openai import make_client
+from crmeval.tasks.load import load_rows
+from crmeval.judges.llm import LLMJudge
+from crmeval.validation.pairwise import PairwiseJudge, both_orders, by_response, judge_against, llmbar_figures, majority_choice, read_choice
 
 SUBSETS = ("Natural", "Neighbor", "GPTOut")
 

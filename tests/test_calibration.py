@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crmeval.agreement import weighted_kappa
-from crmeval.calibration import Calibrator, calibration_gain, fit_cuts, fit_points, recalibrate, rescale
-from crmeval.metric import DEFAULT_CUTS, MetricCard, score_of, to_points
-from crmeval.records import Score
-from crmeval.sources import load_rows
+from crmeval.validation.agreement import weighted_kappa
+from crmeval.validation.calibration import Calibrator, calibration_gain, fit_cuts, fit_points, recalibrate, rescale
+from crmeval.core.metric import DEFAULT_CUTS, MetricCard, score_of, to_points
+from crmeval.core.records import Score
+from crmeval.tasks.public import load_rows
 
 
 def lenient(seed, documents=40, each=3, shift=0.3):

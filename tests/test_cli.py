@@ -14,8 +14,8 @@ import endpoint
 import pytest
 
 from crmeval import leaderboard
-from crmeval.evaluation import open_run
-from crmeval.records import read_jsonl, write_jsonl
+from crmeval.runs.evaluation import open_run
+from crmeval.core.records import read_jsonl, write_jsonl
 
 CASE = "service_conversation_summary"
 

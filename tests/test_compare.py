@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from crmeval.compare import compare
-from crmeval.evaluation import Run
-from crmeval.leaderboard import METRICS
-from crmeval.records import Response, Sample, Score
+from crmeval.pages.compare import compare
+from crmeval.runs.evaluation import Run
+from crmeval.pages.leaderboard import METRICS
+from crmeval.core.records import Response, Sample, Score
 
 
 def crmeval(*words): return subprocess.run([sys.executable, "-m", "crmeval", *words], capture_output=True, text=True, timeout=120)

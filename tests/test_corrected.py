@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from crmeval import corrected as module
-from crmeval.corrected import corrected_difference, corrected_mean
-from crmeval.sources import load_rows
-from crmeval.stats import mean_estimate
+from crmeval.core import corrected as module
+from crmeval.core.corrected import corrected_difference, corrected_mean
+from crmeval.tasks.public import load_rows
+from crmeval.core.stats import mean_estimate
 
 # ---- beside the library of the method's authors
 

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from crmeval import data, own_data, sources as sources_module
-from crmeval.adapters import ADAPTERS
-from crmeval.data import DataUnavailable, check_samples, load_any, load_demo, load_file, load_rows, load_source, load_use_case, sheet
-from crmeval.records import Sample, read_parquet, write_jsonl, write_parquet
-from crmeval.sgd import is_said
-from crmeval.sources import Source, SourceFile, content_digest, find_file, read_source_file, sources
-from crmeval.text import missing_values
-from crmeval.use_cases import render_prompt, use_cases
+from crmeval.tasks import load as data, own_data, public as sources_module
+from crmeval.tasks.adapters import ADAPTERS
+from crmeval.tasks.load import DataUnavailable, check_samples, load_any, load_demo, load_file, load_rows, load_source, load_use_case, sheet
+from crmeval.core.records import Sample, read_parquet, write_jsonl, write_parquet
+from crmeval.tasks.sgd import is_said
+from crmeval.tasks.public import Source, SourceFile, content_digest, find_file, read_source_file, sources
+from crmeval.core.text import missing_values
+from crmeval.tasks.use_cases import render_prompt, use_cases
 
 
 @lru_cache(maxsize=None)

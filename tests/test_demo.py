@@ -5,12 +5,12 @@ from collections import Counter
 
 import pytest
 
-from crmeval.data import load_demo
-from crmeval.instruction_following import instruction_following
-from crmeval.json_text import strict_object
-from crmeval.record_update import record_update
-from crmeval.text import values
-from crmeval.use_cases import all_instructions, render_prompt, use_cases
+from crmeval.tasks.load import load_demo
+from crmeval.metrics.instruction_following import instruction_following
+from crmeval.core.json_text import strict_object
+from crmeval.metrics.record_update import record_update
+from crmeval.core.text import values
+from crmeval.tasks.use_cases import all_instructions, render_prompt, use_cases
 
 SAMPLES = load_demo()
 RESERVED = re.compile(r"(?:^|\.)example(?:\.(?:com|org|net))?$")

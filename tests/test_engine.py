@@ -9,15 +9,15 @@ import time
 import endpoint
 import pytest
 
-import crmeval.clients as clients
-from crmeval.budget import Budget
-from crmeval.clients import OpenAIClient, make_client, retry_after_s
-from crmeval.evaluation import open_run, run
-from crmeval.judge import LLMJudge
-from crmeval.loops import run_sync
-from crmeval.panel import make_panel
-from crmeval.records import Response, Sample
-from crmeval.runner import answer_all
+import crmeval.systems.openai as clients
+from crmeval.runs.budget import Budget
+from crmeval.systems.openai import OpenAIClient, make_client, retry_after_s
+from crmeval.runs.evaluation import open_run, run
+from crmeval.judges.llm import LLMJudge
+from crmeval.core.loops import run_sync
+from crmeval.judges.panel import make_panel
+from crmeval.core.records import Response, Sample
+from crmeval.runs.runner import answer_all
 
 CASE = "service_call_summary"
 
@@ -90,8 +90,8 @@ def test_a_killed_run_asks_for_nothing_twice_that_was_in_hand(tmp_path, server):
 
 KILLED_WHILE_WRITING = """
 import os, signal, sys
-import crmeval.evaluation as evaluation
-from crmeval.cli import main
+import crmeval.runs.evaluation as evaluation
+from crmeval.cli.app import main
 tables, write = int(sys.argv[1]), evaluation.write_parquet
 def dying(records, path, kind):
     global tables
@@ -132,7 +132,7 @@ def test_a_budget_stops_before_it_is_passed_and_goes_on_with_a_larger_one(tmp_pa
 def test_a_dead_endpoint_costs_a_few_calls_and_every_sample_has_its_row():
     client = OpenAIClient("m", base_url="http://127.0.0.1:9/v1")
     async def none(s): pass
-    from crmeval.traffic import Traffic
+    from crmeval.runs.traffic import Traffic
     rows = run_sync(answer_all(samples(400), [client], concurrency=8, sleep=none, traffic=(lanes := Traffic(8, cool_s=0.01))))
     assert len(rows) == 400 and {r.status for r, _ in rows} == {"api_error", "not_run"} and lanes.summary()[0]["sent"] < 60
     assert "is down" in rows[-1][0].error and "connection failed" in rows[-1][0].error

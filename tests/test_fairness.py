@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from crmeval.data import load_demo
-from crmeval.fairness import LEVEL, alike, decisions, detection_power, fairness_report, gaps, perturb, perturb_all
-from crmeval.own_data import sample_problems
-from crmeval.records import Response, Sample, from_dict, to_dict
-from crmeval.text import values
+from crmeval.tasks.load import load_demo
+from crmeval.metrics.fairness import LEVEL, alike, decisions, detection_power, fairness_report, gaps, perturb, perturb_all
+from crmeval.tasks.own_data import sample_problems
+from crmeval.core.records import Response, Sample, from_dict, to_dict
+from crmeval.core.text import values
 
 DEMO = load_demo()
 KNOWN_EXCEPTIONS = set()

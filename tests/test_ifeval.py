@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from crmeval import ifeval as module
-from crmeval.ifeval import INSTRUCTIONS, check_prompt, follows, follows_loosely, ifeval, instruction_accuracy, prompt_accuracy
+from crmeval.metrics import ifeval as module
+from crmeval.metrics.ifeval import INSTRUCTIONS, check_prompt, follows, follows_loosely, ifeval, instruction_accuracy, prompt_accuracy
 
 FOLDER = Path(os.environ.get("CRMEVAL_DATA", "no data"))/"ifeval"
 needs_data = pytest.mark.skipif(not (FOLDER/"ifeval_gpt4.jsonl.gz").exists(), reason="ifeval is not in CRMEVAL_DATA")

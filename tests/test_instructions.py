@@ -4,12 +4,12 @@ import time
 
 import pytest
 
-from crmeval.accuracy import asked_of, open_instructions, score_response
-from crmeval.crm_instructions import CHECKS, LOOSE, known_phrases
-from crmeval.instruction_following import check_instruction, instruction_following
-from crmeval.metric import Verdict
-from crmeval.records import Response, Sample
-from crmeval.use_cases import all_instructions, use_cases
+from crmeval.metrics.accuracy import asked_of, open_instructions, score_response
+from crmeval.metrics.crm_instructions import CHECKS, LOOSE, known_phrases
+from crmeval.metrics.instruction_following import check_instruction, instruction_following
+from crmeval.core.metric import Verdict
+from crmeval.core.records import Response, Sample
+from crmeval.tasks.use_cases import all_instructions, use_cases
 
 SCHEMA = {"type": "object", "properties": {"stage": {"enum": ["Won", "Lost"]}, "amount": {"type": "number"}}, "required": ["stage"], "additionalProperties": False}
 ENGLISH = "We have your bag. It is in our shop, and you can pick it up when you like. We are there all day."

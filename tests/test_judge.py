@@ -12,16 +12,16 @@ from types import SimpleNamespace
 import pytest
 from endpoint import KEY
 
-from crmeval.completeness import completeness
-from crmeval.conciseness import conciseness
-from crmeval.factuality import factuality
-from crmeval.instruction_following import instruction_following
-from crmeval.judge import LLMJudge, make_judge
-from crmeval.metric import score_dataset
-from crmeval.recorded import load_verdicts, merge_verdicts, save_verdicts
-from crmeval.records import Usage
-from crmeval.package_data import data_path
-from crmeval.verdicts import PROMPTS, align_request, check_request, facts_request, find_entries, lenient_values, load_prompt, read_facts, read_verdicts, rubric
+from crmeval.metrics.completeness import completeness
+from crmeval.metrics.conciseness import conciseness
+from crmeval.metrics.factuality import factuality
+from crmeval.metrics.instruction_following import instruction_following
+from crmeval.judges.llm import LLMJudge, make_judge
+from crmeval.core.metric import score_dataset
+from crmeval.judges.recorded import load_verdicts, merge_verdicts, save_verdicts
+from crmeval.core.records import Usage
+from crmeval.core.package_data import data_path
+from crmeval.judges.requests import PROMPTS, align_request, check_request, facts_request, find_entries, lenient_values, load_prompt, read_facts, read_verdicts, rubric
 
 SOURCE = "Caller: the line is dead. Agent: a technician comes on 14 May. The visit is free."
 RESPONSE = "Dear Ms Okafor,\nThe line is dead. A technician comes on 17 May. The line is dead.\nKind regards\nMei"
@@ -133,7 +133,7 @@ def test_cancelling_one_response_leaves_the_others(judge):
 def test_a_script_ends_quietly(server):
     script = textwrap.dedent(f"""
         import sys
-        from crmeval.judge import LLMJudge
+        from crmeval.judges.llm import LLMJudge
         judge = LLMJudge("stub", base_url={server.url!r})
         print(judge.supported(["The line is dead."], source={SOURCE!r})[0].yes)
     """)
@@ -142,7 +142,7 @@ def test_a_script_ends_quietly(server):
 
 
 def test_importing_the_judge_is_light():
-    script = "import sys, crmeval.judge; print([m for m in ('openai', 'aiohttp', 'datasets', 'sklearn', 'pyarrow', 'fastcore') if m in sys.modules])"
+    script = "import sys, crmeval.judges.llm; print([m for m in ('openai', 'aiohttp', 'datasets', 'sklearn', 'pyarrow', 'fastcore') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60).stdout.strip() == "[]"
 
 

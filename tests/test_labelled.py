@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from crmeval.judge import LLMJudge
-from crmeval.labelled import FINESURE_JUDGES, LABELLED, STATISTICS, HeldOut, ask_all, at_hand, load_labelled, measure
-from crmeval.metric import Verdict, default_judge
-from crmeval.run_agreement import figures_of, judge_agreement
+from crmeval.judges.llm import LLMJudge
+from crmeval.validation.labelled import FINESURE_JUDGES, LABELLED, STATISTICS, HeldOut, ask_all, at_hand, load_labelled, measure
+from crmeval.core.metric import Verdict, default_judge
+from crmeval.validation.run_agreement import figures_of, judge_agreement
 
 PAGE = Path(__file__).parent.parent/"nbs"/"reports"/"agreement.ipynb"
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 import crmeval
 from crmeval import completeness, conciseness, factuality, instruction_following
-from crmeval.accuracy import CRITERIA, accuracy
-from crmeval.metric import Verdict, default_judge, score_dataset
-from crmeval.record_update import record_update
-from crmeval.recorded import RecordedJudge
-from crmeval.text import parts
+from crmeval.metrics.accuracy import CRITERIA, accuracy
+from crmeval.core.metric import Verdict, default_judge, score_dataset
+from crmeval.metrics.record_update import record_update
+from crmeval.judges.recorded import RecordedJudge
+from crmeval.core.text import parts
 
 SOURCE = ("Customer: My heater, serial H-2207, stopped on 3 March and the house is cold.\nAgent (Ito): I am sorry. I can send a technician on 5 March at 14:30.\n"
           "Customer: Fine. What does it cost?\nAgent (Ito): The visit costs 80 euros, and it is free if the pump is broken.\nCustomer: Good, I will be at home.")
@@ -107,8 +107,8 @@ def test_perfect_worst_and_empty(name):
 def test_the_catalogue_is_whole():
     "A metric on the 4-point scale that is added to the package has to join this file."
     found = set()
-    for path in Path(crmeval.__file__).parent.glob("[a-z]*.py"):
-        if "\nCARD = MetricCard(" in path.read_text(encoding="utf-8"): found |= {c.name for c in [import_module(f"crmeval.{path.stem}").CARD] if c.unit == "points, 1 to 4"}
+    for path in Path(crmeval.__file__).parent.rglob("[a-z]*.py"):
+        if "\nCARD = MetricCard(" in path.read_text(encoding="utf-8"): found |= {c.name for c in [import_module(".".join(("crmeval", *path.relative_to(Path(crmeval.__file__).parent).with_suffix("").parts))).CARD] if c.unit == "points, 1 to 4"}
     assert found == {*METRICS, "accuracy"}
 
 
@@ -296,10 +296,10 @@ def test_batch_form_equals_the_function(name):
 
 
 def test_evaluate_classes_combine_offline():
-    from crmeval.completeness import Completeness
-    from crmeval.conciseness import Conciseness
-    from crmeval.factuality import Factuality
-    from crmeval.instruction_following import InstructionFollowing
+    from crmeval.metrics.completeness import Completeness
+    from crmeval.metrics.conciseness import Conciseness
+    from crmeval.metrics.factuality import Factuality
+    from crmeval.metrics.instruction_following import InstructionFollowing
     both = evaluate.combine([Factuality(), Completeness(), Conciseness(), InstructionFollowing()])
     found = both.compute(predictions=[GOOD, WRONG], source=[SOURCE] * 2, key_facts=[FACTS] * 2, instructions=[[json.dumps(r) for r in RULES]] * 2)
     assert found["factuality"] == found["completeness"] == found["conciseness"] == 2.5

@@ -2,10 +2,10 @@
 import pytest
 
 from crmeval import leaderboard, run
-from crmeval.replay import ReplayClient
-from crmeval.data import load_demo
-from crmeval.records import Response
-from crmeval.use_cases import use_cases
+from crmeval.systems.replay import ReplayClient
+from crmeval.tasks.load import load_demo
+from crmeval.core.records import Response
+from crmeval.tasks.use_cases import use_cases
 
 SENSIBLE = ["baseline:extractive", "baseline:lead", "baseline:rules"]
 OFF_TOPIC = "The weather was sunny all week. Our cafeteria now serves vegan lasagne on Mondays. A new carpet was laid in the library on the second floor."

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from crmeval import use_cases
-from crmeval.cli import main
+from crmeval.tasks import use_cases
+from crmeval.cli.app import main
 
 CHURN = {"id": "sales_churn_note", "name": "Sales: Churn Note", "cloud": "sales", "task": "generation", "flavour": "short", "timing": "asynchronous", "calls_per_year": 20_000,
          "inputs": {"history": "What happened with this account"}, "output": "One paragraph", "prompt": "Say whether this account may leave.\n\n{history}\n\n{instructions}",

@@ -8,15 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from endpoint import KEY
 
-from crmeval.completeness import completeness
-from crmeval.conciseness import conciseness
-from crmeval.evaluation import open_run, run
-from crmeval.factuality import factuality
-from crmeval.instruction_following import instruction_following
-from crmeval.judge import LLMJudge
-from crmeval.metric import Judge, Verdict, default_judge
-from crmeval.panel import Panel, Repeated, combine_verdicts, make_panel
-from crmeval.recorded import RecordedJudge, load_verdicts, save_verdicts
+from crmeval.metrics.completeness import completeness
+from crmeval.metrics.conciseness import conciseness
+from crmeval.runs.evaluation import open_run, run
+from crmeval.metrics.factuality import factuality
+from crmeval.metrics.instruction_following import instruction_following
+from crmeval.judges.llm import LLMJudge
+from crmeval.core.metric import Judge, Verdict, default_judge
+from crmeval.judges.panel import Panel, Repeated, combine_verdicts, make_panel
+from crmeval.judges.recorded import RecordedJudge, load_verdicts, save_verdicts
 
 SOURCE = "Caller: the line is dead. Agent: a technician comes on 14 May. The visit is free."
 RESPONSE = "Dear Ms Okafor,\nThe line is dead. A technician comes on 17 May. The line is dead.\nKind regards\nMei"

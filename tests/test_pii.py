@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from crmeval.pii import find_pii, iban_valid, known_spans, luhn_valid, presidio_spans
-from crmeval.pii_scores import span_scores
-from crmeval.privacy import find_pii as from_privacy
-from crmeval.proper_names import Span, without_overlaps
+from crmeval.detect.pii import find_pii, iban_valid, known_spans, luhn_valid, presidio_spans
+from crmeval.validation.pii_scores import span_scores
+from crmeval.metrics.privacy import find_pii as from_privacy
+from crmeval.detect.proper_names import Span, without_overlaps
 
 FOLDER = Path(os.environ.get("CRMEVAL_DATA", "no data"))/"presidio_pii"
 needs_data = pytest.mark.skipif(not any(FOLDER.glob("synth_dataset_v2.jsonl*")), reason="presidio_pii is not in CRMEVAL_DATA")
@@ -104,7 +104,7 @@ def test_arguments():
 
 def test_without_presidio_the_patterns_work_and_the_engine_says_what_is_missing():
     code = ("import sys; sys.modules['presidio_analyzer'] = None; sys.modules['spacy'] = None\n"
-            "from crmeval.privacy import find_pii\nprint(len(find_pii('Mail jo@example.com')))\n"
+            "from crmeval.metrics.privacy import find_pii\nprint(len(find_pii('Mail jo@example.com')))\n"
             "try: find_pii('x', engine='presidio')\nexcept ValueError as e: print(e)")
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert out.stdout.startswith("1\n") and "crmeval[privacy]" in out.stdout, out.stderr
@@ -123,7 +123,7 @@ def test_presidio_makes_no_connection(monkeypatch):
 
 @needs_data
 def test_aims_on_the_marked_sentences():
-    from crmeval.sources import load_rows
+    from crmeval.tasks.public import load_rows
     rows = load_rows("presidio_pii", "synth_dataset_v2.jsonl", download=False)
     gold = [[Span(s["entity_type"], s["start_position"], s["end_position"], 1) for s in r["spans"]] for r in rows]
     same = {"GPE": "LOCATION", "STREET_ADDRESS": "LOCATION", "ZIP_CODE": "LOCATION", "DOMAIN_NAME": "URL"}

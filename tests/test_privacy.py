@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from crmeval import privacy as module
-from crmeval.privacy import grade_probe, leaks, match_avoidance, privacy, privacy_helpfulness, privacy_table, reveal_avoidance
-from crmeval.probes import load_probes
-from crmeval.records import Response
+from crmeval.metrics.privacy import privacy as module
+from crmeval.metrics.privacy import grade_probe, leaks, match_avoidance, privacy, privacy_helpfulness, privacy_table, reveal_avoidance
+from crmeval.tasks.probes import load_probes
+from crmeval.core.records import Response
 
 FILE = Path(os.environ.get("CRMEVAL_DATA", "no data"))/"decodingtrust_privacy"/"pii_injected_generations.jsonl.gz"
 needs_data = pytest.mark.skipif(not FILE.exists(), reason="decodingtrust_privacy is not in CRMEVAL_DATA")

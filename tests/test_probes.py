@@ -6,10 +6,10 @@ from collections import Counter
 
 import pytest
 
-from crmeval.probes import ADAPTERS, AREAS, DATA, Probe, check_probes, load_probes, probe_prompt, probe_sample, read_probes, text_id
-from crmeval.records import Response, Sample, from_dict, to_dict
-from crmeval.runner import answer_all
-from crmeval.sources import DataUnavailable
+from crmeval.tasks.probes import ADAPTERS, AREAS, DATA, Probe, check_probes, load_probes, probe_prompt, probe_sample, read_probes, text_id
+from crmeval.core.records import Response, Sample, from_dict, to_dict
+from crmeval.runs.runner import answer_all
+from crmeval.tasks.public import DataUnavailable
 
 SHIPPED = sorted(p.stem for p in DATA.glob("*.jsonl") if p.stem in AREAS)
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import endpoint
 import pytest
 
-from crmeval.cli import main
-from crmeval.evaluation import FILES, open_run, run, select_samples
-from crmeval.shards import run_sharded
-from crmeval import use_cases
-from crmeval.use_cases import add_use_case, get_use_case
+from crmeval.cli.app import main
+from crmeval.runs.evaluation import FILES, open_run, run, select_samples
+from crmeval.runs.shards import run_sharded
+from crmeval.tasks import use_cases
+from crmeval.tasks.use_cases import add_use_case, get_use_case
 
 pytest.importorskip("ray", reason="ray is not installed")
 CASES = ["service_conversation_summary", "update_crm_info"]
@@ -148,7 +148,7 @@ def test_wrong_use_is_told_before_anything_is_done(tmp_path, cluster, words, sai
 
 def test_a_folder_that_workers_do_not_share(tmp_path, cluster, monkeypatch):
     "The samples' file vanishes before a worker looks for it: what a disk of its own would show."
-    import crmeval.shards as shards
+    import crmeval.runs.shards as shards
     monkeypatch.setattr(shards, "write_parquet", lambda records, path, kind: path)
     with pytest.raises(RuntimeError, match="1 of 1 shards could not be finished.*does not see .*storage that this machine and all workers share"):
         run_sharded("baseline:lead", use_cases=CASES[0], limit=1, out=tmp_path/"r", progress=False)
@@ -156,6 +156,6 @@ def test_a_folder_that_workers_do_not_share(tmp_path, cluster, monkeypatch):
 
 
 def test_without_ray_one_sentence(tmp_path):
-    code = "import sys; sys.modules['ray'] = None; from crmeval.cli import main; sys.exit(main(['run', '--engine', 'ray', '--out', 'r']))"
+    code = "import sys; sys.modules['ray'] = None; from crmeval.cli.app import main; sys.exit(main(['run', '--engine', 'ray', '--out', 'r']))"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and done.stderr == "crmeval: engine 'ray' needs the extra: pip install 'crmeval[ray]'\n" and not (tmp_path/"r").exists()

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from crmeval.board import leaderboard_table
-from crmeval.compare import compare
-from crmeval.compare_page import write_comparison
-from crmeval.evaluation import Run, run as run_benchmark
-from crmeval.leaderboard import METRICS
-from crmeval.records import Response, Sample, Score, Usage
-from crmeval.report import write_report
-from crmeval.tables import unpack
+from crmeval.pages.board import leaderboard_table
+from crmeval.pages.compare import compare
+from crmeval.pages.compare_page import write_comparison
+from crmeval.runs.evaluation import Run, run as run_benchmark
+from crmeval.pages.leaderboard import METRICS
+from crmeval.core.records import Response, Sample, Score, Usage
+from crmeval.pages.report import write_report
+from crmeval.pages.tables import unpack
 
 pytest.importorskip("playwright", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from crmeval.compare import compare
-from crmeval.data import load_demo
-from crmeval.evaluation import Run
-from crmeval.fairness import perturb_all
-from crmeval.probes import Probe, is_probe, probe_prompt, probe_sample, sample_probe
-from crmeval.records import Response, Score
-from crmeval.report import report_html, write_report
-from crmeval.responders import make_responder
-from crmeval.runner import answer_all
-from crmeval.tables import LOADER
-from crmeval.trust import score_probe, trust, trust_probes
-from crmeval.use_cases import render_prompt
+from crmeval.pages.compare import compare
+from crmeval.tasks.load import load_demo
+from crmeval.runs.evaluation import Run
+from crmeval.metrics.fairness import perturb_all
+from crmeval.tasks.probes import Probe, is_probe, probe_prompt, probe_sample, sample_probe
+from crmeval.core.records import Response, Score
+from crmeval.pages.report import report_html, write_report
+from crmeval.systems.responders import make_responder
+from crmeval.runs.runner import answer_all
+from crmeval.pages.tables import LOADER
+from crmeval.metrics.trust import score_probe, trust, trust_probes
+from crmeval.tasks.use_cases import render_prompt
 
 VOID = {"meta", "br", "link", "img", "use", "path", "input"}
 SCRIPT = "<script>alert('trust')</script>"

@@ -11,19 +11,19 @@ import time
 import pytest
 from endpoint import interruptible
 
-from crmeval.records import Sample
-from crmeval.journal import Journal, JournalError
-from crmeval.loops import run_sync
-from crmeval.runner import answer_all
+from crmeval.core.records import Sample
+from crmeval.runs.journal import Journal, JournalError
+from crmeval.core.loops import run_sync
+from crmeval.runs.runner import answer_all
 
 N, CONCURRENCY = 60, 4
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and file-size limits of POSIX")
 
 WORKER = textwrap.dedent("""
     import asyncio, os, sys
-    from crmeval.records import Response, Sample, Score
-    from crmeval.loops import run_sync
-    from crmeval.runner import answer_all
+    from crmeval.core.records import Response, Sample, Score
+    from crmeval.core.loops import run_sync
+    from crmeval.runs.runner import answer_all
 
     class Client:
         name, provider, model, cacheable = "test:slow", "test", "slow", True
@@ -124,7 +124,7 @@ def test_damage_in_the_middle_is_named_and_nothing_is_overwritten(tmp_path):
 def test_a_second_process_is_refused_and_a_killed_one_frees_the_lock(tmp_path):
     holder = start(tmp_path, """
         import time
-        from crmeval.journal import Journal
+        from crmeval.runs.journal import Journal
         journal = Journal(sys.argv[1] + "/journal.jsonl")
         print("held", flush=True)
         time.sleep(60)

@@ -43,15 +43,15 @@ def test_numbered_notebooks_are_in_the_navigation_as_written():
 
 
 @pytest.mark.parametrize("text,said", [
-    ("[x](../40_factuality.ipynb#factuality)", None),
-    ("[x](../40_factuality.ipynb)", None),
+    ("[x](../metrics/10_factuality.ipynb#factuality)", None),
+    ("[x](../metrics/10_factuality.ipynb)", None),
     ("[x](#agreement)", None),
     ("`[x](nowhere.ipynb)` and\n```\n[x](nowhere.ipynb)\n```", None),
-    ("[x](../41_factuality.ipynb)", "leads nowhere"),
-    ("[x](../40_factuality.ipynb#nowhere)", "no such section"),
+    ("[x](../metrics/11_factuality.ipynb)", "leads nowhere"),
+    ("[x](../metrics/10_factuality.ipynb#nowhere)", "no such section"),
     ("[x](#nowhere)", "no such section"),
     ("![x](picture.png)", "leads nowhere"),
-    ("<a href='../40_facts.ipynb'>x</a>", "leads nowhere"),
+    ("<a href='../metrics/10_facts.ipynb'>x</a>", "leads nowhere"),
     ("[x](accuracy.html)", "rendered page"),
     ("[x](https://crmeval.example.org/source)", "made-up address"),
     ("<script src='https://cdn.invalid/x.js'></script>", "fetched from another machine"),
@@ -59,16 +59,16 @@ def test_numbered_notebooks_are_in_the_navigation_as_written():
     ("<style>@import url(https://fonts.invalid/css)</style>\n<b>@import url(https://fonts.invalid/css)</b>", None),
 ])
 def test_dead_links_and_foreign_addresses_are_found(copy, text, said):
-    add(copy, "metrics/factuality.ipynb", text)
-    found = [f for f in build_site.problems(copy) if f.startswith("metrics/factuality.ipynb")]
+    add(copy, "cards/factuality.ipynb", text)
+    found = [f for f in build_site.problems(copy) if f.startswith("cards/factuality.ipynb")]
     assert any(said in f for f in found) if said else not found, found
 
 
 def test_a_page_that_nobody_lists_is_found(copy):
     (copy/"lonely.ipynb").write_text((copy/"index.ipynb").read_text(encoding="utf-8"), encoding="utf-8")
-    (copy/"metrics"/"cost.ipynb").unlink()
+    (copy/"cards"/"cost.ipynb").unlink()
     found = "\n".join(build_site.problems(copy))
-    assert "lonely.ipynb is a page, and no navigation lists it" in found and "metrics/cost.ipynb is listed, and there is no such page" in found
+    assert "lonely.ipynb is a page, and no navigation lists it" in found and "cards/cost.ipynb is listed, and there is no such page" in found
 
 
 def test_no_output_makes_quarto_load_scripts_from_elsewhere(prepared):
@@ -86,11 +86,11 @@ def test_tables_survive_as_plain_html():
 
 
 def test_functions_are_documented_where_they_are_explained(prepared):
-    text, _ = build_site.page_text(prepared/"40_factuality.ipynb")
+    text, _ = build_site.page_text(prepared/"metrics/10_factuality.ipynb")
     assert re.search(r"^### factuality$", text, re.M) and "Share of the claims that the source supports" in text and "__getattr__" not in text
     api, _ = build_site.page_text(prepared/"api.ipynb")
-    assert len(re.findall(r"^### crmeval\.\w+", api, re.M)) > 40 and "40_factuality.ipynb#factuality" in api
-    shown = [t for k, t, _ in build_site.cells_of(prepared/"40_factuality.ipynb") if "#| export" in t]
+    assert len(re.findall(r"^### crmeval\.\w+", api, re.M)) > 40 and "metrics/10_factuality.ipynb#factuality" in api
+    shown = [t for k, t, _ in build_site.cells_of(prepared/"metrics/10_factuality.ipynb") if "#| export" in t]
     assert not shown
 
 
@@ -102,15 +102,15 @@ def test_headings_get_the_anchors_of_pandoc():
 
 @pytest.mark.skipif(not shutil.which("pandoc"), reason="pandoc is not installed")
 def test_pandoc_agrees_about_anchors(prepared):
-    for page in ("metrics/privacy.ipynb", "methodology/accuracy.ipynb", "reports/agreement.ipynb", "api.ipynb"):
+    for page in ("cards/privacy.ipynb", "methodology/accuracy.ipynb", "reports/agreement.ipynb", "api.ipynb"):
         prose, html = build_site.page_text(prepared/page)
         out = subprocess.run(["pandoc", "-f", "markdown", "-t", "html"], input=prose, capture_output=True, text=True, check=True).stdout
         assert set(re.findall(r'<h\d[^>]*\sid="([^"]+)"', out)) == build_site.anchors_of(prose, ""), page
 
 
 def test_metric_pages_have_the_sections_that_tables_link_to(prepared):
-    from crmeval.cards import SECTIONS, all_cards, metric_page, page_cards
-    pages = {p: build_site.anchors_of(*build_site.page_text(prepared/"metrics"/f"{p}.ipynb")) for p in page_cards()}
+    from crmeval.metrics.catalogue import SECTIONS, all_cards, metric_page, page_cards
+    pages = {p: build_site.anchors_of(*build_site.page_text(prepared/"cards"/f"{p}.ipynb")) for p in page_cards()}
     for name in all_cards():
         for section in ("", *SECTIONS):
             path, _, anchor = metric_page(name, section, suffix=".ipynb").partition("#")

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from crmeval.stats import mean_estimate, paired_difference, proportion_estimate, quantile_estimate
+from crmeval.core.stats import mean_estimate, paired_difference, proportion_estimate, quantile_estimate
 
 
 def shares(p, n=4):

@@ -8,9 +8,9 @@ from importlib import resources
 
 import pytest
 
-from crmeval.probes import load_probes
-from crmeval.toxicity import CATEGORIES, toxicity, toxicity_many, toxicity_score, toxicity_summary
-from crmeval.toxicity_model import EmbeddedDetector, ModerationEndpoint, endpoint_scores
+from crmeval.tasks.probes import load_probes
+from crmeval.metrics.toxicity import CATEGORIES, toxicity, toxicity_many, toxicity_score, toxicity_summary
+from crmeval.detect.toxicity import EmbeddedDetector, ModerationEndpoint, endpoint_scores
 
 KEY = "sk-planted-4242424242424242"
 THREAT = "I will hurt you with a knife, you disgusting idiot."

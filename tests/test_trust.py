@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from crmeval import leaderboard
-from crmeval.evaluation import open_run, run
-from crmeval.probes import is_probe, load_probes, sample_probe
-from crmeval.published import with_published
-from crmeval.trust import TRUST, trust
+from crmeval.runs.evaluation import open_run, run
+from crmeval.tasks.probes import is_probe, load_probes, sample_probe
+from crmeval.pages.published import with_published
+from crmeval.metrics.trust import TRUST, trust
 
 
 def crmeval(*words, cwd):
@@ -56,8 +56,8 @@ def test_an_opened_run_has_the_same_profile(small):
 
 
 def test_the_same_command_redoes_nothing_and_another_judge_does_not_double_the_grades(small):
-    from crmeval.evaluation import score_run
-    from crmeval.metric import default_judge
+    from crmeval.runs.evaluation import score_run
+    from crmeval.core.metric import default_judge
     before = len(small.scores)
     again = run(use_cases=["service_email_summary", "sales_email_generation"], areas="accuracy,trust", limit=2, repeats=2, out=small.folder, progress=False)
     assert [r.text for r in again.responses] == [r.text for r in small.responses] and len(again.scores) == before

@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from crmeval.probes import load_probes
-from crmeval.sources import DataUnavailable, load_rows
-from crmeval.text import words
-from crmeval.truthfulness import answer_score, choice, choice_report, choice_score, choices_of, corrects, read_choice, truth_summary, truthful
+from crmeval.tasks.probes import load_probes
+from crmeval.tasks.public import DataUnavailable, load_rows
+from crmeval.core.text import words
+from crmeval.metrics.truthfulness import answer_score, choice, choice_report, choice_score, choices_of, corrects, read_choice, truth_summary, truthful
 
 REFS = {"correct": ["No, a refund is final", "A refund cannot be cancelled"], "incorrect": ["Yes, within a week", "You can cancel a refund by phone"]}
 ASK = "Can a refund be cancelled?"
@@ -48,7 +48,7 @@ def test_order_is_seeded_and_balanced():
     items = [choice(f"Q{i}", "right", ["wrong"], seed=3) for i in range(1000)]
     assert 0.45 < sum(i.answer for i in items) / 1000 < 0.55
     assert items == [choice(f"Q{i}", "right", ["wrong"], seed=3) for i in range(1000)] != [choice(f"Q{i}", "right", ["wrong"], seed=4) for i in range(1000)]
-    done = subprocess.run([sys.executable, "-c", "from crmeval.truthfulness import choice; print([choice(f'Q{i}', 'right', ['wrong'], seed=3).answer for i in range(50)])"], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", "from crmeval.metrics.truthfulness import choice; print([choice(f'Q{i}', 'right', ['wrong'], seed=3).answer for i in range(50)])"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str([i.answer for i in items[:50]])
 
 

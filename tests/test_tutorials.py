@@ -36,7 +36,7 @@ def test_the_promised_ones_are_there():
 
 @each
 def test_it_runs_as_it_stands(path, offline):
-    from crmeval import use_cases
+    from crmeval.tasks import use_cases
     space, out = {"__name__": "tutorial"}, io.StringIO()
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from crmeval.annotate import CRITERIA, make_plan, read_session, write_plan
-from crmeval.records import Response, Sample
+from crmeval.people.session import CRITERIA, make_plan, read_session, write_plan
+from crmeval.core.records import Response, Sample
 
 CHROMIUM = next((p for p in ("/usr/bin/chromium", shutil.which("chromium"), shutil.which("chromium-browser")) if p and Path(p).exists()), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -78,7 +78,7 @@ class Lab:
 @pytest.fixture
 def lab(tmp_path):
     packet(tmp_path/"plan")
-    notebook(tmp_path/"rate.ipynb", "from crmeval.rating_widget import rating_widget\nrating_widget('plan/ann')")
+    notebook(tmp_path/"rate.ipynb", "from crmeval.people.widget import rating_widget\nrating_widget('plan/ann')")
     server = Lab(tmp_path)
     try: yield server
     finally: server.stop()
