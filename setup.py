@@ -1,4 +1,5 @@
 "Packaging: every field comes from settings.ini, which nbdev reads too, so that nothing is said twice."
+
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -31,10 +32,14 @@ setup(
         "dev": cfg["dev_requirements"].split(),
         "notebook": cfg["notebook_requirements"].split(),
         "site": cfg["site_requirements"].split(),
-        "rating": cfg["rating_requirements"].split(),      # the rating widget and XLSX sheets
-        "privacy": cfg["privacy_requirements"].split(),    # Presidio beside our own recognisers of personal data
-        "ray": cfg["ray_requirements"].split(),            # shards over the workers of a Ray cluster
-        "language": cfg["language_requirements"].split(),  # which language a text is in, for IFEval's language instructions
+        "rating": cfg["rating_requirements"].split(),  # the rating widget and XLSX sheets
+        "privacy": cfg[
+            "privacy_requirements"
+        ].split(),  # Presidio beside our own recognisers of personal data
+        "ray": cfg["ray_requirements"].split(),  # shards over the workers of a Ray cluster
+        "language": cfg[
+            "language_requirements"
+        ].split(),  # which language a text is in, for IFEval's language instructions
     },
     entry_points={"console_scripts": ["crmeval=crmeval.cli:main"]},
     classifiers=[

@@ -1,4 +1,5 @@
 """What every row shares: the samples, the clock and the line of JSON. Standard library only, since every environment runs it."""
+
 import argparse
 import asyncio
 import contextlib
@@ -12,22 +13,43 @@ import time
 import urllib.request
 from importlib.metadata import version
 
-WARM_UP = 5   # samples before the clock starts: what is imported or compiled at the first call is outside the timing for everybody
+WARM_UP = 5  # samples before the clock starts: what is imported or compiled at the first call is outside the timing for everybody
 
-_CUSTOMER = ("I was charged twice for order {n}.", "The second charge is dated the {d}th.", "I already wrote about it and nobody answered.", "The card ends in {c}.",
-             "I would like the money back, not a voucher.", "How long will that take?", "Please confirm it in writing.", "Thank you, that is all.")
-_AGENT = ("I am sorry about that, let me open order {n}.", "I see both charges, the second on the {d}th was a mistake of ours.", "Your first message went to another team.",
-          "I have the card ending in {c} here.", "The second charge is refunded to the card.", "It takes five working days.", "A confirmation is on its way.", "Have a good day.")
+_CUSTOMER = (
+    "I was charged twice for order {n}.",
+    "The second charge is dated the {d}th.",
+    "I already wrote about it and nobody answered.",
+    "The card ends in {c}.",
+    "I would like the money back, not a voucher.",
+    "How long will that take?",
+    "Please confirm it in writing.",
+    "Thank you, that is all.",
+)
+_AGENT = (
+    "I am sorry about that, let me open order {n}.",
+    "I see both charges, the second on the {d}th was a mistake of ours.",
+    "Your first message went to another team.",
+    "I have the card ending in {c} here.",
+    "The second charge is refunded to the card.",
+    "It takes five working days.",
+    "A confirmation is on its way.",
+    "Have a good day.",
+)
 
 
 def conversation(i):
     "An invented service conversation, about 1 KB, another one for each number."
     values = {"n": 100_000 + i, "d": i % 28 + 1, "c": 1000 + i * 7 % 9000}
-    turns = [line.format(**values) for pair in zip(_CUSTOMER, _AGENT) for line in (f"Customer: {pair[0]}", f"Agent: {pair[1]}")]
+    turns = [
+        line.format(**values)
+        for pair in zip(_CUSTOMER, _AGENT)
+        for line in (f"Customer: {pair[0]}", f"Agent: {pair[1]}")
+    ]
     return "\n".join(turns)
 
 
-def task(i): return f"Summarise this service conversation in three sentences.\n\n{conversation(i)}"
+def task(i):
+    return f"Summarise this service conversation in three sentences.\n\n{conversation(i)}"
 
 
 QUESTION = "Does the summary state what the conversation says, completely and without anything invented?"
@@ -49,7 +71,10 @@ def arguments(doc):
 def counts(url, reset=False):
     "What the endpoint counted; with `reset` it then starts at 0 again."
     address = url.removesuffix("/v1") + ("/reset" if reset else "/counts")
-    with urllib.request.urlopen(urllib.request.Request(address, method="POST" if reset else "GET"), timeout=10) as answer: return json.load(answer)
+    with urllib.request.urlopen(
+        urllib.request.Request(address, method="POST" if reset else "GET"), timeout=10
+    ) as answer:
+        return json.load(answer)
 
 
 def cpu_s():
@@ -62,7 +87,8 @@ def quiet():
     "What a library prints is not part of the row; when it fails, it is shown."
     kept = io.StringIO()
     try:
-        with contextlib.redirect_stdout(kept): yield
+        with contextlib.redirect_stdout(kept):
+            yield
     except BaseException:
         print(kept.getvalue()[-4000:], file=sys.stderr)
         raise
@@ -70,10 +96,19 @@ def quiet():
 
 def keys():
     "No key leaves the machine: there is none, and every library is told not to report on its use."
-    for name in "OPENAI_API_KEY", "LOCAL_MODEL_API_KEY": os.environ[name] = "no-key-needed"
-    for name in "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID": os.environ.pop(name, None)
-    os.environ.update(RAGAS_DO_NOT_TRACK="true", DEEPEVAL_TELEMETRY_OPT_OUT="1", DEEPEVAL_NO_INSPECT_PROMPT="1", ANONYMIZED_TELEMETRY="false", DO_NOT_TRACK="1",
-                      LANGSMITH_TRACING="false", LANGCHAIN_TRACING_V2="false")
+    for name in "OPENAI_API_KEY", "LOCAL_MODEL_API_KEY":
+        os.environ[name] = "no-key-needed"
+    for name in "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID":
+        os.environ.pop(name, None)
+    os.environ.update(
+        RAGAS_DO_NOT_TRACK="true",
+        DEEPEVAL_TELEMETRY_OPT_OUT="1",
+        DEEPEVAL_NO_INSPECT_PROMPT="1",
+        ANONYMIZED_TELEMETRY="false",
+        DO_NOT_TRACK="1",
+        LANGSMITH_TRACING="false",
+        LANGCHAIN_TRACING_V2="false",
+    )
 
 
 def row(doc, system, package, inside, work):
@@ -89,16 +124,37 @@ def row(doc, system, package, inside, work):
         judged = work(args.url, 0, args.samples, args.concurrency)
         seconds, cpu = time.perf_counter() - start, cpu_s() - cpu
     told = counts(args.url, reset=True)
-    print(json.dumps({"system": system, "package": package, "version": version(package), "python": platform.python_version(), "samples": args.samples, "seconds": round(seconds, 3),
-                      "samples_per_s": round(args.samples / seconds, 1), "cpu_s": round(cpu, 3), "calls": told["calls"], "generation_calls": told["generation"], "judge_calls": told["judge"],
-                      "most_generations_at_once": told["most_generations_at_once"], "most_judge_calls_at_once": told["most_judge_calls_at_once"],
-                      "failures": args.samples - judged, "inside": inside}))
+    print(
+        json.dumps(
+            {
+                "system": system,
+                "package": package,
+                "version": version(package),
+                "python": platform.python_version(),
+                "samples": args.samples,
+                "seconds": round(seconds, 3),
+                "samples_per_s": round(args.samples / seconds, 1),
+                "cpu_s": round(cpu, 3),
+                "calls": told["calls"],
+                "generation_calls": told["generation"],
+                "judge_calls": told["judge"],
+                "most_generations_at_once": told["most_generations_at_once"],
+                "most_judge_calls_at_once": told["most_judge_calls_at_once"],
+                "failures": args.samples - judged,
+                "inside": inside,
+            }
+        )
+    )
 
 
 async def pipelined(numbers, concurrency, generate, judge):
     "`generate(i)` then `judge(i, answer)` of each number, each kind with its own limit; the list of (answer, judgement)."
     generations, judgements = asyncio.Semaphore(concurrency), asyncio.Semaphore(concurrency)
+
     async def one(i):
-        async with generations: answer = await generate(i)
-        async with judgements: return answer, await judge(i, answer)
+        async with generations:
+            answer = await generate(i)
+        async with judgements:
+            return answer, await judge(i, answer)
+
     return await asyncio.gather(*(one(i) for i in numbers))

@@ -6,6 +6,7 @@ The first line it prints is its base URL. It ends when its standard input closes
 Models whose name starts with 'judge' answer as judges, all others with a fixed text.
 POST /v1/chat/completions is the endpoint, GET /counts tells what was sent, POST /reset tells it and starts at 0 again.
 """
+
 import argparse
 import asyncio
 import hashlib
@@ -30,15 +31,36 @@ _TICKET = re.compile(rb"<<<BEGIN name (\w+)>>>")
 
 def judge_text(body):
     "What an honest but generous judge replies, in the form that the question asks for."
-    if ticket := _TICKET.search(body):   # crmeval, rubric style: points for each criterion that is asked about
-        ratings = [{"criterion": c.decode(), "evidence": "The words agree.", "points": 3} for c in CRITERIA if b"\\n- " + c + b": " in body]
+    if ticket := _TICKET.search(body):  # crmeval, rubric style: points for each criterion that is asked about
+        ratings = [
+            {"criterion": c.decode(), "evidence": "The words agree.", "points": 3}
+            for c in CRITERIA
+            if b"\\n- " + c + b": " in body
+        ]
         return json.dumps({"ticket": ticket[1].decode(), "ratings": ratings})
-    if b"GRADE: " in body: return "The summary states what the conversation says.\n\nGRADE: C"   # Inspect
-    return json.dumps({"reason": "The summary states what the conversation says.", "verdict": 1, "score": 8, "value": "pass"})
+    if b"GRADE: " in body:
+        return "The summary states what the conversation says.\n\nGRADE: C"  # Inspect
+    return json.dumps(
+        {
+            "reason": "The summary states what the conversation says.",
+            "verdict": 1,
+            "score": 8,
+            "value": "pass",
+        }
+    )
 
 
 def http(status, body, headers=b""):
-    return b"HTTP/1.1 " + status + b"\r\ncontent-type: application/json\r\n" + headers + b"content-length: " + str(len(body)).encode() + b"\r\n\r\n" + body
+    return (
+        b"HTTP/1.1 "
+        + status
+        + b"\r\ncontent-type: application/json\r\n"
+        + headers
+        + b"content-length: "
+        + str(len(body)).encode()
+        + b"\r\n\r\n"
+        + body
+    )
 
 
 @lru_cache(maxsize=1000)
@@ -46,13 +68,27 @@ def completion(model, text):
     "The bytes of a chat completion."
     message = {"role": "assistant", "content": text, "refusal": None}
     usage = {"prompt_tokens": 300, "completion_tokens": 40, "total_tokens": 340}
-    return http(b"200 OK", json.dumps({"id": "chatcmpl-local", "object": "chat.completion", "created": 1700000000, "model": model.decode(),
-                                       "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}], "usage": usage}).encode())
+    return http(
+        b"200 OK",
+        json.dumps(
+            {
+                "id": "chatcmpl-local",
+                "object": "chat.completion",
+                "created": 1700000000,
+                "model": model.decode(),
+                "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
+                "usage": usage,
+            }
+        ).encode(),
+    )
 
 
 class Counts:
     "What came in and what was sent."
-    def __init__(self): self.flying = Counter(); self.reset()
+
+    def __init__(self):
+        self.flying = Counter()
+        self.reset()
 
     def reset(self):
         self.calls, self.sent, self.most = Counter(), Counter(), Counter()
@@ -64,31 +100,46 @@ class Counts:
         self.most[kind] = max(self.most[kind], self.flying[kind])
         self.at_once = max(self.at_once, self.flying["generation"] + self.flying["judge"])
 
-    def end(self, kind): self.flying[kind] -= 1
+    def end(self, kind):
+        self.flying[kind] -= 1
 
     def as_dict(self):
-        return {"calls": sum(self.calls.values()), "generation": self.calls["generation"], "judge": self.calls["judge"], "sent": dict(sorted(self.sent.items())),
-                "most_at_once": self.at_once, "most_generations_at_once": self.most["generation"], "most_judge_calls_at_once": self.most["judge"]}
+        return {
+            "calls": sum(self.calls.values()),
+            "generation": self.calls["generation"],
+            "judge": self.calls["judge"],
+            "sent": dict(sorted(self.sent.items())),
+            "most_at_once": self.at_once,
+            "most_generations_at_once": self.most["generation"],
+            "most_judge_calls_at_once": self.most["judge"],
+        }
 
 
 class Faults:
     "Which fault a call meets: depends on the seed, the request and how often it was sent, not on the order of arrival."
+
     def __init__(self, shares, seed):
         self.shares, self.seed, self.seen = shares, str(seed).encode(), Counter()
 
     def draw(self, body):
-        if not self.shares: return None
+        if not self.shares:
+            return None
         key = hashlib.sha1(body).digest()
         self.seen[key] += 1
-        x = int.from_bytes(hashlib.sha1(b"%s %d %s" % (self.seed, self.seen[key], key)).digest()[:8], "big") / 2**64
+        x = (
+            int.from_bytes(hashlib.sha1(b"%s %d %s" % (self.seed, self.seen[key], key)).digest()[:8], "big")
+            / 2**64
+        )
         for name, share in self.shares.items():
-            if x < share: return name
+            if x < share:
+                return name
             x -= share
         return None
 
 
 class Connection(asyncio.Protocol):
-    def __init__(self, server): self.server, self.data, self.timers, self.hanging = server, b"", {}, []
+    def __init__(self, server):
+        self.server, self.data, self.timers, self.hanging = server, b"", {}, []
 
     def connection_made(self, transport):
         self.transport = transport
@@ -99,59 +150,93 @@ class Connection(asyncio.Protocol):
             timer.cancel()
             self.server.counts.sent["client went away"] += 1
             self.server.counts.end(kind)
-        for kind in self.hanging: self.server.counts.end(kind)
+        for kind in self.hanging:
+            self.server.counts.end(kind)
         self.timers, self.hanging = {}, []
 
     def data_received(self, data):
         self.data = self.data + data if self.data else data
         while self.data:
             at = self.data.find(b"\r\n\r\n")
-            if at < 0: return
+            if at < 0:
+                return
             found = _LENGTH.search(self.data, 0, at + 1)
             end = at + 4 + (int(found[1]) if found else 0)
-            if len(self.data) < end: return
-            head, body, self.data = self.data[:at], self.data[at + 4:end], self.data[end:]
+            if len(self.data) < end:
+                return
+            head, body, self.data = self.data[:at], self.data[at + 4 : end], self.data[end:]
             self.request(head, body)
 
     def request(self, head, body):
-        path = head[:head.find(b" HTTP/")]
-        if path == b"POST /v1/chat/completions": return self.chat(body)
+        path = head[: head.find(b" HTTP/")]
+        if path == b"POST /v1/chat/completions":
+            return self.chat(body)
         if path in (b"GET /counts", b"POST /reset"):
             told = json.dumps(self.server.counts.as_dict()).encode()
-            if path[:4] == b"POST": self.server.counts.reset()
+            if path[:4] == b"POST":
+                self.server.counts.reset()
             return self.transport.write(http(b"200 OK", told))
-        if path == b"GET /v1/models": return self.transport.write(http(b"200 OK", b'{"object": "list", "data": []}'))
-        return self.transport.write(http(b"404 Not Found", b'{"error": {"message": "there is no such path here"}}'))
+        if path == b"GET /v1/models":
+            return self.transport.write(http(b"200 OK", b'{"object": "list", "data": []}'))
+        return self.transport.write(
+            http(b"404 Not Found", b'{"error": {"message": "there is no such path here"}}')
+        )
 
     def chat(self, body):
         server, model = self.server, _MODEL.search(body)
-        if model is None: return self.transport.write(http(b"400 Bad Request", b'{"error": {"message": "there is no model"}}'))
+        if model is None:
+            return self.transport.write(
+                http(b"400 Bad Request", b'{"error": {"message": "there is no model"}}')
+            )
         kind = "judge" if model[1].startswith(b"judge") else "generation"
         server.counts.begin(kind)
         fault = server.faults.draw(body)
-        good = None if fault in ("429", "500", "reset", "hang") else completion(model[1], judge_text(body) if kind == "judge" else ANSWER)
+        good = (
+            None
+            if fault in ("429", "500", "reset", "hang")
+            else completion(model[1], judge_text(body) if kind == "judge" else ANSWER)
+        )
         if fault == "hang":
             server.counts.sent["hang"] += 1
             self.hanging.append(kind)
-        elif not server.latency_s: self.reply(None, kind, fault, good)
+        elif not server.latency_s:
+            self.reply(None, kind, fault, good)
         else:
             key = object()
-            self.timers[key] = server.loop.call_later(server.latency_s, self.reply, key, kind, fault, good), kind
+            self.timers[key] = (
+                server.loop.call_later(server.latency_s, self.reply, key, kind, fault, good),
+                kind,
+            )
 
     def reply(self, key, kind, fault, good):
         self.timers.pop(key, None)
         self.server.counts.end(kind)
         self.server.counts.sent[fault or "answer"] += 1
-        if self.transport.is_closing(): return
-        if fault is None: self.transport.write(good)
-        elif fault == "429": self.transport.write(http(b"429 Too Many Requests", b'{"error": {"message": "too many requests"}}', self.server.retry_after))
-        elif fault == "500": self.transport.write(http(b"500 Internal Server Error", b'{"error": {"message": "something broke"}}'))
-        elif fault == "broken": self.transport.write(http(b"200 OK", good[good.index(b"\r\n\r\n") + 4:][:120]))
+        if self.transport.is_closing():
+            return
+        if fault is None:
+            self.transport.write(good)
+        elif fault == "429":
+            self.transport.write(
+                http(
+                    b"429 Too Many Requests",
+                    b'{"error": {"message": "too many requests"}}',
+                    self.server.retry_after,
+                )
+            )
+        elif fault == "500":
+            self.transport.write(
+                http(b"500 Internal Server Error", b'{"error": {"message": "something broke"}}')
+            )
+        elif fault == "broken":
+            self.transport.write(http(b"200 OK", good[good.index(b"\r\n\r\n") + 4 :][:120]))
         elif fault == "truncated":
-            self.transport.write(good[:len(good) - 60])
+            self.transport.write(good[: len(good) - 60])
             self.transport.close()
-        else:   # a connection that is reset, not closed
-            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        else:  # a connection that is reset, not closed
+            self.transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )
             self.transport.abort()
 
 
@@ -165,21 +250,35 @@ class Server:
 def shares(text):
     "'429=0.2,500=0.05' -> {'429': 0.2, '500': 0.05}"
     found = {k: float(v) for k, _, v in (part.partition("=") for part in text.split(",") if part)}
-    if unknown := set(found) - set(FAULTS): raise argparse.ArgumentTypeError(f"fault is {sorted(unknown)[0]!r}, expected some of {', '.join(FAULTS)}")
-    if min(found.values(), default=0) < 0 or sum(found.values()) > 1: raise argparse.ArgumentTypeError(f"faults are {text!r}, expected shares that sum to at most 1")
+    if unknown := set(found) - set(FAULTS):
+        raise argparse.ArgumentTypeError(
+            f"fault is {sorted(unknown)[0]!r}, expected some of {', '.join(FAULTS)}"
+        )
+    if min(found.values(), default=0) < 0 or sum(found.values()) > 1:
+        raise argparse.ArgumentTypeError(f"faults are {text!r}, expected shares that sum to at most 1")
     return found
 
 
 async def serve(args):
-    server, stop = Server(args.latency_ms / 1000, Faults(args.faults, args.seed), args.retry_after_s), asyncio.Event()
-    listening = await server.loop.create_server(lambda: Connection(server), "127.0.0.1", args.port, backlog=1024)
-    for sig in (signal.SIGTERM, signal.SIGINT): server.loop.add_signal_handler(sig, stop.set)
+    server, stop = (
+        Server(args.latency_ms / 1000, Faults(args.faults, args.seed), args.retry_after_s),
+        asyncio.Event(),
+    )
+    listening = await server.loop.create_server(
+        lambda: Connection(server), "127.0.0.1", args.port, backlog=1024
+    )
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        server.loop.add_signal_handler(sig, stop.set)
+
     def stdin_spoke():
-        if not os.read(0, 65536):   # end of file: whoever started us has gone
+        if not os.read(0, 65536):  # end of file: whoever started us has gone
             server.loop.remove_reader(0)
             stop.set()
-    try: server.loop.add_reader(0, stdin_spoke)
-    except (OSError, PermissionError): pass   # a regular file as standard input cannot be watched; SIGTERM still ends us
+
+    try:
+        server.loop.add_reader(0, stdin_spoke)
+    except (OSError, PermissionError):
+        pass  # a regular file as standard input cannot be watched; SIGTERM still ends us
     print(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1", flush=True)
     start = time.process_time()
     await stop.wait()
@@ -191,11 +290,19 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--port", type=int, default=0, help="0: a free one")
     p.add_argument("--latency-ms", type=float, default=200)
-    p.add_argument("--faults", type=shares, default={}, help="for example 429=0.2,500=0.05,reset=0.02,truncated=0.02,broken=0.02,hang=0.01")
+    p.add_argument(
+        "--faults",
+        type=shares,
+        default={},
+        help="for example 429=0.2,500=0.05,reset=0.02,truncated=0.02,broken=0.02,hang=0.01",
+    )
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--retry-after-s", type=float, default=1)
-    try: asyncio.run(serve(p.parse_args()))
-    except BrokenPipeError: sys.stderr.close()
+    try:
+        asyncio.run(serve(p.parse_args()))
+    except BrokenPipeError:
+        sys.stderr.close()
 
 
-if __name__ == "__main__": main()
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,5 @@
 "A bare aiohttp client: what the machine and the endpoint allow. No records, no retries, nothing on disk."
+
 import asyncio
 import json
 
@@ -8,17 +9,31 @@ from common import judge_prompt, keys, pipelined, row, task
 
 async def _work(url, first, n, concurrency):
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
         async def ask(model, prompt):
-            body = json.dumps({"model": model, "messages": [{"role": "user", "content": prompt}], "temperature": 0}).encode()
-            async with session.post(url + "/chat/completions", data=body, headers={"content-type": "application/json"}) as answer:
+            body = json.dumps(
+                {"model": model, "messages": [{"role": "user", "content": prompt}], "temperature": 0}
+            ).encode()
+            async with session.post(
+                url + "/chat/completions", data=body, headers={"content-type": "application/json"}
+            ) as answer:
                 answer.raise_for_status()
                 return json.loads(await answer.read())["choices"][0]["message"]["content"]
-        async def generate(i): return await ask("generator", task(i))
-        async def judge(i, answer): return json.loads(await ask("judge", judge_prompt(i, answer)))["score"]
-        return sum(score is not None for _, score in await pipelined(range(first, first + n), concurrency, generate, judge))
+
+        async def generate(i):
+            return await ask("generator", task(i))
+
+        async def judge(i, answer):
+            return json.loads(await ask("judge", judge_prompt(i, answer)))["score"]
+
+        return sum(
+            score is not None
+            for _, score in await pipelined(range(first, first + n), concurrency, generate, judge)
+        )
 
 
-def work(*args): return asyncio.run(_work(*args))
+def work(*args):
+    return asyncio.run(_work(*args))
 
 
 if __name__ == "__main__":

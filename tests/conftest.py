@@ -1,4 +1,5 @@
 "Fixtures that several test files use."
+
 import endpoint
 import pytest
 

@@ -1,4 +1,5 @@
 "An OpenAI-compatible endpoint on loopback: models that behave and misbehave, and an honest judge."
+
 import json
 import re
 import signal
@@ -9,42 +10,91 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 KEY = "sk-planted-4242424242424242"
 
 
-def words(text): return set(re.findall(r"\w+", text.lower()))
-def items(text): return re.findall(r"^\[\d+\] (.*)$", text, re.M)
+def words(text):
+    return set(re.findall(r"\w+", text.lower()))
+
+
+def items(text):
+    return re.findall(r"^\[\d+\] (.*)$", text, re.M)
 
 
 def honest(messages):
     "An honest judge that honours the delimiters: a statement holds when all its words stand in the other text."
     ticket = re.search(r"<<<BEGIN name (\w+)>>>", messages[0]["content"])[1]
-    found = {m[1]: m[2] for m in re.finditer(rf"<<<BEGIN ([a-z ]+) {ticket}>>>\n(.*?)\n<<<END \1 {ticket}>>>", messages[1]["content"], re.S)}
-    if set(found) == {"source"}: return json.dumps({"ticket": ticket, "facts": [s.strip() for s in re.split(r"(?<=[.!?])\s+", found["source"]) if s.strip()][:3]})
+    found = {
+        m[1]: m[2]
+        for m in re.finditer(
+            rf"<<<BEGIN ([a-z ]+) {ticket}>>>\n(.*?)\n<<<END \1 {ticket}>>>", messages[1]["content"], re.S
+        )
+    }
+    if set(found) == {"source"}:
+        return json.dumps(
+            {
+                "ticket": ticket,
+                "facts": [s.strip() for s in re.split(r"(?<=[.!?])\s+", found["source"]) if s.strip()][:3],
+            }
+        )
     if "facts" in found:
-        lines = [[j for j, s in enumerate(items(found["sentences"]), 1) if words(f) <= words(s)] for f in items(found["facts"])]
+        lines = [
+            [j for j, s in enumerate(items(found["sentences"]), 1) if words(f) <= words(s)]
+            for f in items(found["facts"])
+        ]
         answers = [{"number": i, "reason": "", "lines": x, "stated": bool(x)} for i, x in enumerate(lines, 1)]
     elif "sentences" in found:
-        answers = [{"number": i, "reason": "", "category": "no_error" if words(s) <= words(found["source"]) else "entity"} for i, s in enumerate(items(found["sentences"]), 1)]
+        answers = [
+            {
+                "number": i,
+                "reason": "",
+                "category": "no_error" if words(s) <= words(found["source"]) else "entity",
+            }
+            for i, s in enumerate(items(found["sentences"]), 1)
+        ]
     elif "Rate the response" in messages[1]["content"]:
         names = re.findall(r"^- (\w+): ", messages[1]["content"].split("The scale")[0], re.M)
-        return json.dumps({"ticket": ticket, "ratings": [{"criterion": c, "evidence": "", "points": 3} for c in names]})
-    else: answers = [{"number": i, "reason": "", "followed": "dear" in found["response"].lower()} for i, _ in enumerate(items(found["instructions"]), 1)]
+        return json.dumps(
+            {"ticket": ticket, "ratings": [{"criterion": c, "evidence": "", "points": 3} for c in names]}
+        )
+    else:
+        answers = [
+            {"number": i, "reason": "", "followed": "dear" in found["response"].lower()}
+            for i, _ in enumerate(items(found["instructions"]), 1)
+        ]
     return json.dumps({"ticket": ticket, "verdicts": answers})
 
 
 def answer(model, messages, headers={}):
     "(status, message, finish_reason, headers) of a model of this endpoint."
-    if model in ("stub", "judge"): return 200, {"content": honest(messages)}, "stop", {}
-    if model == "good": return 200, {"content": "The customer reported a problem. The agent solved it."}, "stop", {}
-    if model == "empty": return 200, {"content": ""}, "stop", {}
-    if model == "refuse": return 200, {"content": None, "refusal": "I cannot help with that."}, "stop", {}
-    if model == "filtered": return 200, {"content": ""}, "content_filter", {}
-    if model == "chatty": return 200, {"content": f"You sent {headers['authorization']}."}, "stop", {}
-    if model == "no": return 200, {"content": None, "refusal": f"Not for {headers['authorization']}."}, "stop", {}
-    if model == "moved": return 307, None, None, {"location": "http://127.0.0.1:9/v1/chat/completions"}
-    if model == "endless": return 200, {"content": "x" * 3000}, "stop", {}
-    if model == "cut": return 200, {"content": "The customer reported"}, "length", {}
-    if model == "attack": return 200, {"content": "</pre><script>alert(1)</script>\u202e" + "x" * 5000 + "\x00\ud800"}, "stop", {}
-    if model == "later": return 429, None, None, {"retry-after": "20"}
-    if model == "busy": return 429, None, None, {"retry-after": "0"}
+    if model in ("stub", "judge"):
+        return 200, {"content": honest(messages)}, "stop", {}
+    if model == "good":
+        return 200, {"content": "The customer reported a problem. The agent solved it."}, "stop", {}
+    if model == "empty":
+        return 200, {"content": ""}, "stop", {}
+    if model == "refuse":
+        return 200, {"content": None, "refusal": "I cannot help with that."}, "stop", {}
+    if model == "filtered":
+        return 200, {"content": ""}, "content_filter", {}
+    if model == "chatty":
+        return 200, {"content": f"You sent {headers['authorization']}."}, "stop", {}
+    if model == "no":
+        return 200, {"content": None, "refusal": f"Not for {headers['authorization']}."}, "stop", {}
+    if model == "moved":
+        return 307, None, None, {"location": "http://127.0.0.1:9/v1/chat/completions"}
+    if model == "endless":
+        return 200, {"content": "x" * 3000}, "stop", {}
+    if model == "cut":
+        return 200, {"content": "The customer reported"}, "length", {}
+    if model == "attack":
+        return (
+            200,
+            {"content": "</pre><script>alert(1)</script>\u202e" + "x" * 5000 + "\x00\ud800"},
+            "stop",
+            {},
+        )
+    if model == "later":
+        return 429, None, None, {"retry-after": "20"}
+    if model == "busy":
+        return 429, None, None, {"retry-after": "0"}
     return 500, None, None, {}
 
 
@@ -54,21 +104,40 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         raw = self.rfile.read(int(self.headers["content-length"]))
         body = json.loads(raw)
-        with self.server.lock: self.server.bodies.append(raw.decode())
-        if self.server.pause: time.sleep(self.server.pause)
-        if body["model"] == "denied": return self.send(401, {"error": {"message": f"Incorrect API key provided: {self.headers['authorization']}"}})
+        with self.server.lock:
+            self.server.bodies.append(raw.decode())
+        if self.server.pause:
+            time.sleep(self.server.pause)
+        if body["model"] == "denied":
+            return self.send(
+                401, {"error": {"message": f"Incorrect API key provided: {self.headers['authorization']}"}}
+            )
         status, message, finish, headers = answer(body["model"], body["messages"], self.headers)
-        if status != 200: return self.send(status, {"error": {"message": "try later"}}, headers)
-        self.send(200, {"choices": [{"message": message, "finish_reason": finish}], "model": body["model"], "usage": {"prompt_tokens": 10, "completion_tokens": 5}})
+        if status != 200:
+            return self.send(status, {"error": {"message": "try later"}}, headers)
+        self.send(
+            200,
+            {
+                "choices": [{"message": message, "finish_reason": finish}],
+                "model": body["model"],
+                "usage": {"prompt_tokens": 10, "completion_tokens": 5},
+            },
+        )
 
     def send(self, status, out, headers=()):
         data = json.dumps(out).encode()
         self.send_response(status)
-        for k, v in {"content-type": "application/json", "content-length": str(len(data)), **dict(headers)}.items(): self.send_header(k, v)
+        for k, v in {
+            "content-type": "application/json",
+            "content-length": str(len(data)),
+            **dict(headers),
+        }.items():
+            self.send_header(k, v)
         self.end_headers()
         self.wfile.write(data)
 
-    def log_message(self, *args): pass
+    def log_message(self, *args):
+        pass
 
 
 def start():

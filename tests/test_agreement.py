@@ -1,4 +1,5 @@
 "Agreement: the published judge table of FineSurE, intervals by how often they hold the truth, and what may not matter."
+
 import csv
 import os
 import re
@@ -10,53 +11,97 @@ from scipy import stats as scipy_stats
 from sklearn import metrics as sklearn_metrics
 
 from crmeval.validation import agreement as module
-from crmeval.validation.agreement import (agreement, balanced_accuracy, cluster_bootstrap, confusion, kendall, krippendorff_alpha, pearson, spearman,
-                               system_rank_correlation, weighted_kappa)
+from crmeval.validation.agreement import (
+    agreement,
+    balanced_accuracy,
+    cluster_bootstrap,
+    confusion,
+    kendall,
+    krippendorff_alpha,
+    pearson,
+    spearman,
+    system_rank_correlation,
+    weighted_kappa,
+)
 from crmeval.tasks.load import load_rows
 from crmeval.core.records import Score
 
 # ---- the published table: FineSurE (Song et al., ACL 2024), reproduction github.com/wjkim9653/FineSurE-ACL24 at commit caf01195
 
-JUDGES = {"gpt-3.5-turbo": "GPT-3.5 Turbo (Human)", "gpt-4-1106-preview": "GPT-4 1106 (Human)",
-          "gpt-4.1-mini-2025-04-14": "GPT-4.1 Mini (Human)", "gpt-4o-2024-05-13": "GPT-4o-24-05-13 (Human)"}
-NAMES = [f"{d}_{f}" for d in ("faithfulness", "completeness", "conciseness") for f in ("pearson", "spearman", "rankcorr")]
+JUDGES = {
+    "gpt-3.5-turbo": "GPT-3.5 Turbo (Human)",
+    "gpt-4-1106-preview": "GPT-4 1106 (Human)",
+    "gpt-4.1-mini-2025-04-14": "GPT-4.1 Mini (Human)",
+    "gpt-4o-2024-05-13": "GPT-4o-24-05-13 (Human)",
+}
+NAMES = [
+    f"{d}_{f}"
+    for d in ("faithfulness", "completeness", "conciseness")
+    for f in ("pearson", "spearman", "rankcorr")
+]
 
 
 @pytest.fixture(scope="module")
 def finesure():
-    root = Path(os.environ.get("CRMEVAL_DATA", "no data"))/"finesure"
-    if not root.is_dir(): pytest.skip("source finesure is not in CRMEVAL_DATA")
+    root = Path(os.environ.get("CRMEVAL_DATA", "no data")) / "finesure"
+    if not root.is_dir():
+        pytest.skip("source finesure is not in CRMEVAL_DATA")
     return root
 
 
 def majority(row, name):
     "A label needs two annotators; a tie is 0; annotator '3' did not label sentences."
-    given = [a[name] for who, a in row["raw_annotations"].items() if not (name == "sentence_labels" and who == "3")]
+    given = [
+        a[name] for who, a in row["raw_annotations"].items() if not (name == "sentence_labels" and who == "3")
+    ]
     votes = [[float(x) for x in column if x != "None"] for column in zip(*given, strict=True)]
     assert all(len(v) >= 2 for v in votes)
     return [float(2 * sum(v) > len(v)) for v in votes]
 
 
-def share(labels): return sum(labels) / len(labels)
+def share(labels):
+    return sum(labels) / len(labels)
 
 
 def measure(judge):
     "Every figure of the published table, and the two success ratios, from upstream's own reading of the replies."
     facts = load_rows("finesure", f"fact-checking/frank-raw-data-by-{judge}.jsonl.gz", download=False)
     keys = load_rows("finesure", f"keyfact-alignment/realsumm-raw-data-by-{judge}.jsonl.gz", download=False)
-    usable = [(r, r["pred_faithfulness_labels"], h) for r in facts if len(h := majority(r, "factuality_labels")) == len(r["pred_faithfulness_labels"])]
+    usable = [
+        (r, r["pred_faithfulness_labels"], h)
+        for r in facts
+        if len(h := majority(r, "factuality_labels")) == len(r["pred_faithfulness_labels"])
+    ]
     flat = [(p, h, r["doc_id"]) for r, ps, hs in usable for p, h in zip(ps, hs)]
     labels = [f[0] for f in flat], [f[1] for f in flat]
     named = [majority(r, "sentence_labels") for r in keys]
     columns = {
-        "faithfulness": ([r for r, _, _ in usable], [1 - share(p) for _, p, _ in usable], [1 - share(h) for _, _, h in usable]),
-        "completeness": (keys, [share(r["pred_alignment_labels"]) for r in keys], [share(majority(r, "key_fact_labels")) for r in keys]),
-        "conciseness": (keys, [share([i + 1 in r["pred_sentence_line_numbers"] for i in range(len(n))]) for r, n in zip(keys, named)], [share(n) for n in named]),
+        "faithfulness": (
+            [r for r, _, _ in usable],
+            [1 - share(p) for _, p, _ in usable],
+            [1 - share(h) for _, _, h in usable],
+        ),
+        "completeness": (
+            keys,
+            [share(r["pred_alignment_labels"]) for r in keys],
+            [share(majority(r, "key_fact_labels")) for r in keys],
+        ),
+        "conciseness": (
+            keys,
+            [
+                share([i + 1 in r["pred_sentence_line_numbers"] for i in range(len(n))])
+                for r, n in zip(keys, named)
+            ],
+            [share(n) for n in named],
+        ),
     }
     out = {"faithfulness_bacc": balanced_accuracy(*labels, clusters=[f[2] for f in flat])}
     for name, (rows, a, b) in columns.items():
         docs, systems = [r["doc_id"] for r in rows], [r["model"] for r in rows]
-        out[f"{name}_pearson"], out[f"{name}_spearman"] = pearson(a, b, clusters=docs), spearman(a, b, clusters=docs)
+        out[f"{name}_pearson"], out[f"{name}_spearman"] = (
+            pearson(a, b, clusters=docs),
+            spearman(a, b, clusters=docs),
+        )
         # the published ranks let the last bit of a mean break a tie
         out[f"{name}_rankcorr"] = system_rank_correlation(a, b, systems, clusters=docs, decimals=None)
         out[f"{name}_ties_kept"] = system_rank_correlation(a, b, systems, clusters=docs)
@@ -66,21 +111,29 @@ def measure(judge):
 @pytest.mark.parametrize("judge", JUDGES)
 def test_the_published_judge_table(finesure, judge):
     mine, success = measure(judge)
-    log = (finesure/"published_logs"/f"{judge}-human-keyfact-list.txt").read_text(encoding="utf-8")
+    log = (finesure / "published_logs" / f"{judge}-human-keyfact-list.txt").read_text(encoding="utf-8")
     logged = [float(x) for x in re.findall(r"statistic=(-?[\d.]+)", log)]
     assert [mine[n].value for n in NAMES] == pytest.approx(logged, abs=1e-12)
     assert f"{mine['faithfulness_bacc'].value:.1%}" == re.search(r"Balanced Accuracy:(\S+)", log)[1]
     assert f"{success:.1%}" == re.search(r"Success ratio (\S+)", log)[1]
-    with open(finesure/"published_table.csv", newline="", encoding="utf-8") as f: row = next(r for r in csv.DictReader(f) if r["judge"] == JUDGES[judge])
+    with open(finesure / "published_table.csv", newline="", encoding="utf-8") as f:
+        row = next(r for r in csv.DictReader(f) if r["judge"] == JUDGES[judge])
     printed = {"faithfulness_bacc": row["faithfulness_bacc"]}
     for d in ("faithfulness", "completeness", "conciseness"):
         printed[f"{d}_pearson"], printed[f"{d}_spearman"] = row[f"{d}_pearson_spearman"].split(" / ")
         printed[f"{d}_rankcorr"] = row[f"{d}_rankcorr"]
-    differ = {n for n, text in printed.items() if (f"{mine[n].value:.1%}" if "%" in text else f"{mine[n].value:.3f}") != text}
+    differ = {
+        n
+        for n, text in printed.items()
+        if (f"{mine[n].value:.1%}" if "%" in text else f"{mine[n].value:.3f}") != text
+    }
     # the log has 0.8905092, which the table cuts to 0.890
     assert differ == ({"faithfulness_spearman"} if judge == "gpt-4-1106-preview" else set())
     assert all(e.low <= e.value <= e.high and e.low < e.high for e in mine.values())
-    assert all(abs(mine[f"{d}_ties_kept"].value - mine[f"{d}_rankcorr"].value) < 0.01 for d in ("faithfulness", "completeness", "conciseness"))
+    assert all(
+        abs(mine[f"{d}_ties_kept"].value - mine[f"{d}_rankcorr"].value) < 0.01
+        for d in ("faithfulness", "completeness", "conciseness")
+    )
 
 
 # ---- against the libraries, on data with ties and gaps
@@ -89,7 +142,10 @@ def test_the_published_judge_table(finesure, judge):
 def noisy(seed, documents=30, each=3, spread=0.9):
     "A judge's and people's points; responses to one document share what is hard about it, for both."
     r = np.random.default_rng(seed)
-    hard, own = np.repeat(r.normal(0, 0.8, (documents, 2)), each, axis=0), r.normal(2.5, 0.9, documents * each)
+    hard, own = (
+        np.repeat(r.normal(0, 0.8, (documents, 2)), each, axis=0),
+        r.normal(2.5, 0.9, documents * each),
+    )
     points = lambda x: np.clip(np.round(x), 1, 4).astype(int)
     people, judge = points(own + hard[:, 0]), points(own + hard[:, 1] + r.normal(0, spread, documents * each))
     return judge, people, np.repeat(np.arange(documents), each)
@@ -99,45 +155,81 @@ def noisy(seed, documents=30, each=3, spread=0.9):
 def test_values_are_those_of_scipy_and_scikit_learn(seed):
     judge, people, docs = noisy(seed)
     a, b = list(judge) + [None, 2], list(people) + [3, None]
-    for mine, theirs in ((pearson, scipy_stats.pearsonr), (spearman, scipy_stats.spearmanr), (kendall, scipy_stats.kendalltau)):
+    for mine, theirs in (
+        (pearson, scipy_stats.pearsonr),
+        (spearman, scipy_stats.spearmanr),
+        (kendall, scipy_stats.kendalltau),
+    ):
         e = mine(a, b, n_resamples=20)
         assert e.value == pytest.approx(theirs(judge, people).statistic) and (e.n, e.undefined) == (90, 2)
-    assert balanced_accuracy(a, b, n_resamples=20).value == pytest.approx(sklearn_metrics.balanced_accuracy_score(people, judge))
+    assert balanced_accuracy(a, b, n_resamples=20).value == pytest.approx(
+        sklearn_metrics.balanced_accuracy_score(people, judge)
+    )
     for weights in ("quadratic", "linear", None):
-        assert weighted_kappa(a, b, weights=weights, n_resamples=20).value == pytest.approx(sklearn_metrics.cohen_kappa_score(judge, people, weights=weights, labels=[1, 2, 3, 4]))
+        assert weighted_kappa(a, b, weights=weights, n_resamples=20).value == pytest.approx(
+            sklearn_metrics.cohen_kappa_score(judge, people, weights=weights, labels=[1, 2, 3, 4])
+        )
     c = confusion(a, b, n_resamples=20)
-    assert np.array_equal(c.counts, sklearn_metrics.confusion_matrix(people, judge, labels=[1, 2, 3, 4])) and c.undefined == 2
+    assert (
+        np.array_equal(c.counts, sklearn_metrics.confusion_matrix(people, judge, labels=[1, 2, 3, 4]))
+        and c.undefined == 2
+    )
 
 
 @pytest.mark.parametrize("level", ["nominal", "ordinal", "interval"])
 def test_alpha_by_its_definition(level):
     "The coincidence matrix, written out (Krippendorff 2011, section D), with gaps and three raters; also in the resamples."
+
     def plain(*raters):
         units = [[v for v in u if v == v] for u in zip(*raters)]
         units = [u for u in units if len(u) > 1]
         values = sorted({v for u in units for v in u})
         count = {v: sum(u.count(v) for u in units) for v in values}
+
         def apart(c, k):
-            if level == "nominal": return float(c != k)
-            if level == "interval": return (c - k) ** 2
-            return (sum(count[g] for g in values if min(c, k) <= g <= max(c, k)) - (count[c] + count[k]) / 2) ** 2
+            if level == "nominal":
+                return float(c != k)
+            if level == "interval":
+                return (c - k) ** 2
+            return (
+                sum(count[g] for g in values if min(c, k) <= g <= max(c, k)) - (count[c] + count[k]) / 2
+            ) ** 2
+
         n = sum(count.values())
-        observed = sum(apart(u[i], u[j]) / (len(u) - 1) for u in units for i in range(len(u)) for j in range(len(u)) if i != j)
+        observed = sum(
+            apart(u[i], u[j]) / (len(u) - 1)
+            for u in units
+            for i in range(len(u))
+            for j in range(len(u))
+            if i != j
+        )
         expected = sum(count[c] * count[k] * apart(c, k) for c in values for k in values if c != k)
         return 1 - (n - 1) * observed / expected
+
     judge, people, docs = noisy(5, documents=12)
     r = np.random.default_rng(0)
-    third = [None if r.random() < 0.3 else int(x) for x in np.clip(people + r.choice([-1, 0, 1], len(people)), 1, 4)]
+    third = [
+        None if r.random() < 0.3 else int(x)
+        for x in np.clip(people + r.choice([-1, 0, 1], len(people)), 1, 4)
+    ]
     second = [None if i % 7 == 0 else int(x) for i, x in enumerate(people)]
     mine = krippendorff_alpha(judge, second, third, level=level, clusters=docs, n_resamples=40)
     slow = cluster_bootstrap(plain, judge, second, third, least=2, clusters=docs, n_resamples=40)
-    assert (mine.value, mine.low, mine.high) == pytest.approx((slow.value, slow.low, slow.high)) and mine.n == slow.n
+    assert (mine.value, mine.low, mine.high) == pytest.approx(
+        (slow.value, slow.low, slow.high)
+    ) and mine.n == slow.n
 
 
 # ---- intervals
 
 
-STATISTICS = {"pearson": pearson, "spearman": spearman, "kappa": weighted_kappa, "alpha": krippendorff_alpha, "balanced accuracy": lambda a, b, **o: balanced_accuracy(np.greater(a, 2), np.greater(b, 2), **o)}
+STATISTICS = {
+    "pearson": pearson,
+    "spearman": spearman,
+    "kappa": weighted_kappa,
+    "alpha": krippendorff_alpha,
+    "balanced accuracy": lambda a, b, **o: balanced_accuracy(np.greater(a, 2), np.greater(b, 2), **o),
+}
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +273,14 @@ def test_the_ranking_of_systems_holds_its_truth_and_its_value():
         r = np.random.default_rng(seed)
         system, docs = np.tile(np.arange(10), 40), np.repeat(np.arange(40), 10)
         shared = np.repeat(r.normal(0, 0.5, 40), 10)
-        e = system_rank_correlation(by_judge[system] + shared + r.normal(size=400), quality[system] + shared + r.normal(size=400), system, clusters=docs, n_resamples=150, rng=seed)
+        e = system_rank_correlation(
+            by_judge[system] + shared + r.normal(size=400),
+            quality[system] + shared + r.normal(size=400),
+            system,
+            clusters=docs,
+            n_resamples=150,
+            rng=seed,
+        )
         held += e.low <= truth <= e.high
         assert e.low <= e.value <= e.high
     assert held / runs >= 0.9, held / runs
@@ -196,27 +295,54 @@ def test_same_inputs_same_bytes_and_order_is_free():
     for f in STATISTICS.values():
         once = f(judge, people, clusters=docs)
         assert once == f(judge, people, clusters=docs)
-        again = f([judge[i] for i in shuffled], [people[i] for i in shuffled], clusters=[docs[i] for i in shuffled])
+        again = f(
+            [judge[i] for i in shuffled], [people[i] for i in shuffled], clusters=[docs[i] for i in shuffled]
+        )
         assert again.value == pytest.approx(once.value) and abs(again.low - once.low) < 0.1
 
 
 def test_whole_documents_are_drawn_however_large_the_blocks():
     _, _, docs = noisy(4)
     times = np.concatenate(list(module._draws(list(docs), 50, 0)[0]))
-    assert times.shape == (50, 90) and (times.reshape(50, 30, 3).std(2) == 0).all() and (times.sum(1) == 90).all()
+    assert (
+        times.shape == (50, 90)
+        and (times.reshape(50, 30, 3).std(2) == 0).all()
+        and (times.sum(1) == 90).all()
+    )
     large = list(module._draws(list(range(30_000)), 100, 0)[0])
-    assert len(large) > 1 and sum(len(w) for w in large) == 100 and all((w.sum(1) == 30_000).all() for w in large)
+    assert (
+        len(large) > 1
+        and sum(len(w) for w in large) == 100
+        and all((w.sum(1) == 30_000).all() for w in large)
+    )
 
 
-@pytest.mark.parametrize("f", [pearson, spearman, kendall, weighted_kappa, krippendorff_alpha, balanced_accuracy])
-@pytest.mark.parametrize("a,b", [([], []), ([None, None], [1, 2]), ([3], [3]), ([3, 3, 3], [3, 3, 3]), ([float("nan")], [2])])
+@pytest.mark.parametrize(
+    "f", [pearson, spearman, kendall, weighted_kappa, krippendorff_alpha, balanced_accuracy]
+)
+@pytest.mark.parametrize(
+    "a,b", [([], []), ([None, None], [1, 2]), ([3], [3]), ([3, 3, 3], [3, 3, 3]), ([float("nan")], [2])]
+)
 def test_nothing_becomes_a_number(f, a, b):
     e = f(a, b)
-    assert e.value is None and e.low is None and e.method.startswith("undefined") and e.n + e.undefined == len(a)
+    assert (
+        e.value is None and e.low is None and e.method.startswith("undefined") and e.n + e.undefined == len(a)
+    )
 
 
 def scores(metric, points, rater, **more):
-    return [Score(metric, None if p is None else int(p), status="ok" if p is not None else "refused", rater=rater, sample_id=f"s{i // 3}", client=f"x:{i % 3}", **more) for i, p in enumerate(points)]
+    return [
+        Score(
+            metric,
+            None if p is None else int(p),
+            status="ok" if p is not None else "refused",
+            rater=rater,
+            sample_id=f"s{i // 3}",
+            client=f"x:{i % 3}",
+            **more,
+        )
+        for i, p in enumerate(points)
+    ]
 
 
 def test_the_table_is_the_join():
@@ -228,10 +354,20 @@ def test_the_table_is_the_join():
     assert [(r.rater, r.metric, r.group) for r in rows] == [("embedded", "factuality", "all")]
     row, alone = rows[0], pearson(points, list(people), clusters=list(docs), n_resamples=50)
     assert row.figures["pearson"].value == pytest.approx(alone.value)
-    assert (row.responses, row.pairs, row.judge_undefined, row.people_undefined, row.confusion.undefined) == (90, 89, 1, 0, 1)
+    assert (row.responses, row.pairs, row.judge_undefined, row.people_undefined, row.confusion.undefined) == (
+        90,
+        89,
+        1,
+        0,
+        1,
+    )
     assert row.figures["people_alpha"].method == "undefined: one person"
     # one document behind several samples: fewer clusters, wider interval
-    coarse = agreement(auto, manual, clusters={f"s{i}": i % 4 for i in range(30)}, n_resamples=50).rows[0].figures["pearson"]
+    coarse = (
+        agreement(auto, manual, clusters={f"s{i}": i % 4 for i in range(30)}, n_resamples=50)
+        .rows[0]
+        .figures["pearson"]
+    )
     grouped = pearson(points, list(people), clusters=[d % 4 for d in docs], n_resamples=50)
     assert coarse.value == pytest.approx(alone.value) and (coarse.low, coarse.high) != (alone.low, alone.high)
     assert (coarse.low, coarse.high) == pytest.approx((grouped.low, grouped.high))

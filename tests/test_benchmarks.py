@@ -1,4 +1,5 @@
 "The benchmarks run: the endpoint answers and injects faults by seed, a row counts its calls, what is not installed is skipped. Nothing is timed."
+
 import json
 import subprocess
 import sys
@@ -9,39 +10,59 @@ from pathlib import Path
 
 import pytest
 
-BENCHMARKS = Path(__file__).resolve().parents[1]/"benchmarks"
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 TICKET = "0123456789ab"
 
 
 @contextmanager
 def endpoint(*options):
-    process = subprocess.Popen([sys.executable, str(BENCHMARKS/"endpoint.py"), *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try: yield process.stdout.readline().strip(), process
+    process = subprocess.Popen(
+        [sys.executable, str(BENCHMARKS / "endpoint.py"), *options],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process.stdout.readline().strip(), process
     finally:
         process.stdin.close()
-        assert process.wait(10) == 0   # it ends when its standard input closes
+        assert process.wait(10) == 0  # it ends when its standard input closes
         process.stdout.close()
 
 
 def ask(url, model, text, timeout=5):
     body = json.dumps({"model": model, "messages": [{"role": "user", "content": text}]}).encode()
-    request = urllib.request.Request(url + "/chat/completions", data=body, headers={"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=timeout) as answer: return json.load(answer)["choices"][0]["message"]["content"]
+    request = urllib.request.Request(
+        url + "/chat/completions", data=body, headers={"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=timeout) as answer:
+        return json.load(answer)["choices"][0]["message"]["content"]
 
 
 def kind_of_fault(url, text, timeout=10):
-    try: ask(url, "generator", text, timeout)
-    except urllib.error.HTTPError as e: return str(e.code), e.headers.get("retry-after")
-    except Exception as e: return type(e).__name__, None   # each of the other faults has its own exception
+    try:
+        ask(url, "generator", text, timeout)
+    except urllib.error.HTTPError as e:
+        return str(e.code), e.headers.get("retry-after")
+    except Exception as e:
+        return type(e).__name__, None  # each of the other faults has its own exception
     return "answer", None
 
 
 def test_endpoint_answers_as_a_model_and_as_a_judge():
     with endpoint("--latency-ms", "0") as (url, process):
         assert "refunded" in ask(url, "generator", "Summarise.")
-        reply = json.loads(ask(url, "judge", f"<<<BEGIN name {TICKET}>>>\n- factuality: x\n- conciseness: y\n"))
-        assert reply["ticket"] == TICKET and [r["criterion"] for r in reply["ratings"]] == ["factuality", "conciseness"]
-        assert "GRADE: C" in ask(url, "judge", "End with GRADE: C or GRADE: I") and json.loads(ask(url, "judge", "How good is it?"))["score"] == 8
+        reply = json.loads(
+            ask(url, "judge", f"<<<BEGIN name {TICKET}>>>\n- factuality: x\n- conciseness: y\n")
+        )
+        assert reply["ticket"] == TICKET and [r["criterion"] for r in reply["ratings"]] == [
+            "factuality",
+            "conciseness",
+        ]
+        assert (
+            "GRADE: C" in ask(url, "judge", "End with GRADE: C or GRADE: I")
+            and json.loads(ask(url, "judge", "How good is it?"))["score"] == 8
+        )
         told = json.load(urllib.request.urlopen(url.removesuffix("/v1") + "/counts", timeout=5))
         assert (told["calls"], told["generation"], told["judge"], told["most_at_once"]) == (4, 1, 3, 1)
         process.stdin.close()
@@ -49,22 +70,42 @@ def test_endpoint_answers_as_a_model_and_as_a_judge():
 
 
 def test_faults_come_by_seed():
-    options = ("--latency-ms", "0", "--faults", "429=0.2,500=0.2,reset=0.15,truncated=0.15,broken=0.15", "--retry-after-s", "0.1")
+    options = (
+        "--latency-ms",
+        "0",
+        "--faults",
+        "429=0.2,500=0.2,reset=0.15,truncated=0.15,broken=0.15",
+        "--retry-after-s",
+        "0.1",
+    )
     seen = []
     for seed, texts in ("1", range(30)), ("1", reversed(range(30))), ("2", range(30)):
-        with endpoint(*options, "--seed", seed) as (url, _): seen.append({i: kind_of_fault(url, f"question {i}") for i in texts})
+        with endpoint(*options, "--seed", seed) as (url, _):
+            seen.append({i: kind_of_fault(url, f"question {i}") for i in texts})
     first, other_order, other_seed = seen
-    assert first == other_order != other_seed   # by the request, not by the order of arrival
-    assert {kind for kind, _ in first.values()} == {"answer", "429", "500", "IncompleteRead", "JSONDecodeError", "ConnectionResetError"}
+    assert first == other_order != other_seed  # by the request, not by the order of arrival
+    assert {kind for kind, _ in first.values()} == {
+        "answer",
+        "429",
+        "500",
+        "IncompleteRead",
+        "JSONDecodeError",
+        "ConnectionResetError",
+    }
     assert {after for kind, after in first.values() if kind == "429"} == {"0.1"}
 
 
 def test_a_hanging_call_gets_no_answer():
-    with endpoint("--latency-ms", "0", "--faults", "hang=1") as (url, _): assert kind_of_fault(url, "question", timeout=0.2)[0] == "TimeoutError"
+    with endpoint("--latency-ms", "0", "--faults", "hang=1") as (url, _):
+        assert kind_of_fault(url, "question", timeout=0.2)[0] == "TimeoutError"
 
 
 def test_unknown_fault_is_refused():
-    done = subprocess.run([sys.executable, str(BENCHMARKS/"endpoint.py"), "--faults", "lightning=1"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "endpoint.py"), "--faults", "lightning=1"],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 2 and "lightning" in done.stderr
 
 
@@ -72,23 +113,47 @@ def test_unknown_fault_is_refused():
 def report(tmp_path_factory):
     "The harness on the bare aiohttp row and on a framework whose environment is not there."
     out = tmp_path_factory.mktemp("results")
-    command = [sys.executable, str(BENCHMARKS/"run.py"), "--only", "aiohttp", "inspect", "--samples", "20", "--latency-ms", "5", "--repeats", "1", "--out", str(out), "--envs", str(out/"none")]
+    command = [
+        sys.executable,
+        str(BENCHMARKS / "run.py"),
+        "--only",
+        "aiohttp",
+        "inspect",
+        "--samples",
+        "20",
+        "--latency-ms",
+        "5",
+        "--repeats",
+        "1",
+        "--out",
+        str(out),
+        "--envs",
+        str(out / "none"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    return done.stdout, json.loads((out/"side_by_side.json").read_text())
+    return done.stdout, json.loads((out / "side_by_side.json").read_text())
 
 
 def test_a_row_makes_two_calls_per_sample(report):
-    row, = report[1]["rows"]
-    assert row["system"] == "bare aiohttp" and row["calls"] == 40 and row["failures"] == 0 and row["of_bare_aiohttp"] == 1
+    (row,) = report[1]["rows"]
+    assert (
+        row["system"] == "bare aiohttp"
+        and row["calls"] == 40
+        and row["failures"] == 0
+        and row["of_bare_aiohttp"] == 1
+    )
     assert report[1]["setup"]["samples"] == 20 and report[1]["setup"]["latency_ms"] == 5
 
 
 def test_what_is_not_installed_is_skipped_with_a_word(report):
-    assert "Inspect: skipped: not installed" in report[0] and report[1]["skipped"] == {"Inspect": "not installed"}
+    assert "Inspect: skipped: not installed" in report[0] and report[1]["skipped"] == {
+        "Inspect": "not installed"
+    }
 
 
 def test_results_name_no_machine_and_no_path(report):
     import socket
+
     text = json.dumps(report[1])
     assert socket.gethostname() not in text and str(Path.home()) not in text and str(BENCHMARKS) not in text

@@ -1,4 +1,5 @@
 "The command as a user types it: in processes, against an endpoint on loopback, with mistakes on purpose."
+
 import json
 import re
 import os
@@ -21,7 +22,15 @@ CASE = "service_conversation_summary"
 
 
 def crmeval(*words, cwd, env=(), **more):
-    done = subprocess.run([sys.executable, "-m", "crmeval", *map(str, words)], capture_output=True, text=True, timeout=300, cwd=cwd, env={**os.environ, **dict(env)}, **more)
+    done = subprocess.run(
+        [sys.executable, "-m", "crmeval", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=cwd,
+        env={**os.environ, **dict(env)},
+        **more,
+    )
     assert "Traceback" not in done.stderr, done.stderr
     return done
 
@@ -38,82 +47,227 @@ def everything(folder):
 
 def test_help_tells_a_newcomer_what_there_is(tmp_path):
     top, more = crmeval("--help", cwd=tmp_path).stdout, crmeval("run", "--help", cwd=tmp_path).stdout
-    for word in ("run", "score", "report", "compare", "openai:"): assert word in top
-    for word in (CASE, "update_crm_info", "baseline:lead", "sgd", "--base-url", "--judge-style", "--limit", "--concurrency", "--out"): assert word in more
+    for word in ("run", "score", "report", "compare", "openai:"):
+        assert word in top
+    for word in (
+        CASE,
+        "update_crm_info",
+        "baseline:lead",
+        "sgd",
+        "--base-url",
+        "--judge-style",
+        "--limit",
+        "--concurrency",
+        "--out",
+    ):
+        assert word in more
 
 
 def test_default_run_and_its_folder(tmp_path):
     done = run(tmp_path, "--use-case", CASE, "--limit", 2)
-    folder = next((tmp_path/"runs").iterdir())
-    assert "baseline:reference" in done.stdout and str(Path("runs")/folder.name/"report.html") in done.stdout
-    assert {"manifest.json", "responses.parquet", "scores.parquet", "report.html"} <= {p.name for p in folder.iterdir()}
-    manifest = json.loads((folder/"manifest.json").read_text())
-    assert manifest["samples"]["n"] == 2 and len(manifest["clients"]) == 5 and manifest["judge"]["name"] == "embedded"
+    folder = next((tmp_path / "runs").iterdir())
+    assert (
+        "baseline:reference" in done.stdout and str(Path("runs") / folder.name / "report.html") in done.stdout
+    )
+    assert {"manifest.json", "responses.parquet", "scores.parquet", "report.html"} <= {
+        p.name for p in folder.iterdir()
+    }
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (
+        manifest["samples"]["n"] == 2
+        and len(manifest["clients"]) == 5
+        and manifest["judge"]["name"] == "embedded"
+    )
     run(tmp_path, "--use-case", CASE, "--limit", 2)
-    assert len(list((tmp_path/"runs").iterdir())) == 1, "the same work goes to the same folder"
+    assert len(list((tmp_path / "runs").iterdir())) == 1, "the same work goes to the same folder"
 
 
 def test_own_model_in_the_same_table(tmp_path, server):
-    done = run(tmp_path, "--model", "openai:good", "--baselines", "--base-url", server.url, "--use-case", CASE, "--limit", 2, "--price", "good=1,2", "--out", "r")
-    board = leaderboard(tmp_path/"r", prices={"good": (1, 2)})
-    assert {r.client for r in board} == {"openai:good", "baseline:reference", "baseline:extractive", "baseline:lead", "baseline:rules", "baseline:template"}
+    done = run(
+        tmp_path,
+        "--model",
+        "openai:good",
+        "--baselines",
+        "--base-url",
+        server.url,
+        "--use-case",
+        CASE,
+        "--limit",
+        2,
+        "--price",
+        "good=1,2",
+        "--out",
+        "r",
+    )
+    board = leaderboard(tmp_path / "r", prices={"good": (1, 2)})
+    assert {r.client for r in board} == {
+        "openai:good",
+        "baseline:reference",
+        "baseline:extractive",
+        "baseline:lead",
+        "baseline:rules",
+        "baseline:template",
+    }
     mine = board.filter(model="good").rows[0]
-    assert mine.cost_per_1000.value == pytest.approx(1000 * (10 * 1 + 5 * 2) / 1e6) and mine.speed.mean_s.value > 0
+    assert (
+        mine.cost_per_1000.value == pytest.approx(1000 * (10 * 1 + 5 * 2) / 1e6)
+        and mine.speed.mean_s.value > 0
+    )
     assert "openai:good" in done.stdout and len(server.bodies) == 2
-    run(tmp_path, "--model", "openai:good", "--baselines", "--base-url", server.url, "--use-case", CASE, "--limit", 2, "--out", "r")
+    run(
+        tmp_path,
+        "--model",
+        "openai:good",
+        "--baselines",
+        "--base-url",
+        server.url,
+        "--use-case",
+        CASE,
+        "--limit",
+        2,
+        "--out",
+        "r",
+    )
     assert len(server.bodies) == 2, "nothing is paid twice"
 
 
 def test_without_a_price_the_cost_is_unknown(tmp_path, server):
-    done = run(tmp_path, "--model", "openai:good", "--base-url", server.url, "--use-case", CASE, "--limit", 1, "--out", "r")
-    assert "unknown" in done.stdout and leaderboard(tmp_path/"r").rows[0].cost_per_1000.value is None
-    assert "unknown, not zero" in (tmp_path/"r/report.html").read_text()
+    done = run(
+        tmp_path,
+        "--model",
+        "openai:good",
+        "--base-url",
+        server.url,
+        "--use-case",
+        CASE,
+        "--limit",
+        1,
+        "--out",
+        "r",
+    )
+    assert "unknown" in done.stdout and leaderboard(tmp_path / "r").rows[0].cost_per_1000.value is None
+    assert "unknown, not zero" in (tmp_path / "r/report.html").read_text()
 
 
 @pytest.mark.parametrize("style,calls", [("fine", 2), ("rubric", 1)])
 def test_a_language_model_judges(tmp_path, server, style, calls):
-    run(tmp_path, "--model", "baseline:lead", "--judge", "openai:judge", "--judge-base-url", server.url, "--judge-style", style, "--use-case", CASE, "--limit", 2, "--out", "r")
-    done = open_run(tmp_path/"r")
-    assert Counter(s.status for s in done.scores) == {"ok": 10} and all("openai:judge" in s.rater for s in done.scores)
+    run(
+        tmp_path,
+        "--model",
+        "baseline:lead",
+        "--judge",
+        "openai:judge",
+        "--judge-base-url",
+        server.url,
+        "--judge-style",
+        style,
+        "--use-case",
+        CASE,
+        "--limit",
+        2,
+        "--out",
+        "r",
+    )
+    done = open_run(tmp_path / "r")
+    assert Counter(s.status for s in done.scores) == {"ok": 10} and all(
+        "openai:judge" in s.rater for s in done.scores
+    )
     assert len(server.bodies) == 2 * calls
     assert done.manifest["judge"]["usage"]["calls"] == 2 * calls
 
 
 def test_scoring_again_with_another_judge_keeps_both(tmp_path, server):
     run(tmp_path, "--model", "baseline:lead", "--use-case", CASE, "--limit", 2, "--out", "r")
-    done = crmeval("score", "r", "--judge", "openai:judge", "--judge-base-url", server.url, "--no-progress", cwd=tmp_path)
+    done = crmeval(
+        "score", "r", "--judge", "openai:judge", "--judge-base-url", server.url, "--no-progress", cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
-    raters = Counter(s.rater for s in open_run(tmp_path/"r").scores if s.metric == "accuracy")
+    raters = Counter(s.rater for s in open_run(tmp_path / "r").scores if s.metric == "accuracy")
     assert raters["embedded"] == 2 and len(raters) == 2
-    assert len(leaderboard(tmp_path/"r")) == 2 and "openai:judge" in done.stdout
+    assert len(leaderboard(tmp_path / "r")) == 2 and "openai:judge" in done.stdout
 
 
 def test_ratings_by_people_become_rows(tmp_path):
     run(tmp_path, "--model", "baseline:lead", "--use-case", CASE, "--limit", 1, "--out", "r")
-    sample = open_run(tmp_path/"r").samples[0].id
-    rows = [f"{sample},baseline:lead,{m},3,ana" for m in ("factuality", "completeness", "conciseness", "instruction_following")]
-    (tmp_path/"people.csv").write_text("sample_id,client,metric,points,rater\n" + "\n".join(rows) + "\n")
+    sample = open_run(tmp_path / "r").samples[0].id
+    rows = [
+        f"{sample},baseline:lead,{m},3,ana"
+        for m in ("factuality", "completeness", "conciseness", "instruction_following")
+    ]
+    (tmp_path / "people.csv").write_text("sample_id,client,metric,points,rater\n" + "\n".join(rows) + "\n")
     assert crmeval("score", "r", "--ratings", "people.csv", cwd=tmp_path).returncode == 0
-    assert leaderboard(tmp_path/"r", method="manual").rows[0].metrics["accuracy"].value == 3
-    (tmp_path/"people.csv").write_text("sample_id,client,metric,points,rater\nx,baseline:lead,factuality,3,ana\n")
+    assert leaderboard(tmp_path / "r", method="manual").rows[0].metrics["accuracy"].value == 3
+    (tmp_path / "people.csv").write_text(
+        "sample_id,client,metric,points,rater\nx,baseline:lead,factuality,3,ana\n"
+    )
     bad = crmeval("score", "r", "--ratings", "people.csv", cwd=tmp_path)
     assert bad.returncode == 2 and "row 1" in bad.stderr and "'x'" in bad.stderr
 
 
 def test_models_that_misbehave_are_rows_with_a_status(tmp_path, server):
-    models = [w for m in ("good", "empty", "refuse", "filtered", "cut", "broken") for w in ("--model", f"openai:{m}")]
-    done = run(tmp_path, *models, "--base-url", server.url, "--use-case", CASE, "--limit", 2, "--retries", 0, "--out", "r", code=1)
-    found = open_run(tmp_path/"r")
-    assert {r.client.split(":")[1]: r.status for r in found.responses} == {"good": "ok", "empty": "ok", "refuse": "refused", "filtered": "refused", "cut": "truncated", "broken": "api_error"}
+    models = [
+        w
+        for m in ("good", "empty", "refuse", "filtered", "cut", "broken")
+        for w in ("--model", f"openai:{m}")
+    ]
+    done = run(
+        tmp_path,
+        *models,
+        "--base-url",
+        server.url,
+        "--use-case",
+        CASE,
+        "--limit",
+        2,
+        "--retries",
+        0,
+        "--out",
+        "r",
+        code=1,
+    )
+    found = open_run(tmp_path / "r")
+    assert {r.client.split(":")[1]: r.status for r in found.responses} == {
+        "good": "ok",
+        "empty": "ok",
+        "refuse": "refused",
+        "filtered": "refused",
+        "cut": "truncated",
+        "broken": "api_error",
+    }
     points = {s.client.split(":")[1]: s.points for s in found.scores if s.metric == "accuracy"}
-    assert points["empty"] == 1 and points["refuse"] is None and points["broken"] is None and points["cut"] is not None
-    assert "openai:broken answered none of 2 samples" in done.stderr and "not scored: 2 api_error, 4 refused" in done.stdout
+    assert (
+        points["empty"] == 1
+        and points["refuse"] is None
+        and points["broken"] is None
+        and points["cut"] is not None
+    )
+    assert (
+        "openai:broken answered none of 2 samples" in done.stderr
+        and "not scored: 2 api_error, 4 refused" in done.stdout
+    )
 
 
 def test_an_endpoint_that_is_down(tmp_path):
-    done = run(tmp_path, "--model", "openai:x", "--model", "baseline:lead", "--base-url", "http://127.0.0.1:9/v1", "--use-case", CASE, "--limit", 1, "--retries", 0, "--out", "r", code=1)
+    done = run(
+        tmp_path,
+        "--model",
+        "openai:x",
+        "--model",
+        "baseline:lead",
+        "--base-url",
+        "http://127.0.0.1:9/v1",
+        "--use-case",
+        CASE,
+        "--limit",
+        1,
+        "--retries",
+        0,
+        "--out",
+        "r",
+        code=1,
+    )
     assert "openai:x answered none of 1 samples" in done.stderr and "baseline:lead" in done.stdout
-    assert Counter(r.status for r in open_run(tmp_path/"r").responses) == {"api_error": 1, "ok": 1}
+    assert Counter(r.status for r in open_run(tmp_path / "r").responses) == {"api_error": 1, "ok": 1}
 
 
 def test_a_failed_model_is_asked_again_by_the_same_command(tmp_path, server):
@@ -124,38 +278,80 @@ def test_a_failed_model_is_asked_again_by_the_same_command(tmp_path, server):
 
 
 def test_the_key_is_nowhere(tmp_path, server):
-    done = run(tmp_path, "--model", "openai:good", "--model", "openai:denied", "--base-url", server.url, "--judge", "openai:denied", "--judge-base-url", server.url,
-               "--use-case", CASE, "--limit", 1, "--retries", 0, "--out", "r", code=1)
+    done = run(
+        tmp_path,
+        "--model",
+        "openai:good",
+        "--model",
+        "openai:denied",
+        "--base-url",
+        server.url,
+        "--judge",
+        "openai:denied",
+        "--judge-base-url",
+        server.url,
+        "--use-case",
+        CASE,
+        "--limit",
+        1,
+        "--retries",
+        0,
+        "--out",
+        "r",
+        code=1,
+    )
     secret = endpoint.KEY.encode()
     assert secret not in everything(tmp_path) and endpoint.KEY not in done.stdout + done.stderr
     assert secret[3:] not in everything(tmp_path)
 
 
 def test_an_attack_in_a_response_stays_text(tmp_path, server):
-    run(tmp_path, "--model", "openai:attack", "--base-url", server.url, "--use-case", CASE, "--limit", 1, "--out", "r")
-    page = (tmp_path/"r/report.html").read_text(encoding="utf-8")
-    assert "<script>alert" not in page and "&lt;script&gt;" in page and "\u202e" not in page and "\x00" not in page
-    assert not any("alert(1)" in code for code in re.findall(r"<script[^>]*>(.*?)</script>", page, re.S)), "the page's own scripts hold no text of a model"
+    run(
+        tmp_path,
+        "--model",
+        "openai:attack",
+        "--base-url",
+        server.url,
+        "--use-case",
+        CASE,
+        "--limit",
+        1,
+        "--out",
+        "r",
+    )
+    page = (tmp_path / "r/report.html").read_text(encoding="utf-8")
+    assert (
+        "<script>alert" not in page
+        and "&lt;script&gt;" in page
+        and "\u202e" not in page
+        and "\x00" not in page
+    )
+    assert not any("alert(1)" in code for code in re.findall(r"<script[^>]*>(.*?)</script>", page, re.S)), (
+        "the page's own scripts hold no text of a model"
+    )
 
 
-@pytest.mark.parametrize("words,said", [
-    (("--use-case", "poetry"), "unknown use case 'poetry'; known: service_conversation_summary"),
-    (("--use-case", "Call Summary"), "could be any of: service_call_summary, sales_call_summary"),
-    (("--model", "gpt-4o"), "'gpt-4o', expected openai:NAME"),
-    (("--model", "baseline:magic"), "magic"),
-    (("--model", "replay:nowhere.csv"), "nowhere.csv"),
-    (("--judge", "magic"), "judge is 'magic'"),
-    (("--judge", "embedded", "--judge-style", "rubric"), "rubric"),
-    (("--data", "nowhere.csv"), "neither a file nor a known source"),
-    (("--limit", "0"), "limit is 0"),
-    (("--concurrency", "-1"), "concurrency is -1"),
-    (("--price", "gpt=cheap"), "expected MODEL=IN,OUT"),
-    (("--base-url", "ftp://x", "--model", "openai:m"), "ftp://x"),
-])
+@pytest.mark.parametrize(
+    "words,said",
+    [
+        (("--use-case", "poetry"), "unknown use case 'poetry'; known: service_conversation_summary"),
+        (("--use-case", "Call Summary"), "could be any of: service_call_summary, sales_call_summary"),
+        (("--model", "gpt-4o"), "'gpt-4o', expected openai:NAME"),
+        (("--model", "baseline:magic"), "magic"),
+        (("--model", "replay:nowhere.csv"), "nowhere.csv"),
+        (("--judge", "magic"), "judge is 'magic'"),
+        (("--judge", "embedded", "--judge-style", "rubric"), "rubric"),
+        (("--data", "nowhere.csv"), "neither a file nor a known source"),
+        (("--limit", "0"), "limit is 0"),
+        (("--concurrency", "-1"), "concurrency is -1"),
+        (("--price", "gpt=cheap"), "expected MODEL=IN,OUT"),
+        (("--base-url", "ftp://x", "--model", "openai:m"), "ftp://x"),
+    ],
+)
 def test_wrong_words_end_in_one_sentence(tmp_path, words, said):
     done = run(tmp_path, *words, code=2)
     assert said in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
-    assert not (tmp_path/"runs").exists()
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_missing_key_is_told_before_anything_happens(tmp_path):
@@ -164,51 +360,88 @@ def test_a_missing_key_is_told_before_anything_happens(tmp_path):
     assert "OPENAI_API_KEY" in done.stderr
 
 
-@pytest.mark.parametrize("name,text,said", [
-    ("empty.csv", "", "empty"),
-    ("columns.csv", "a,b\n1,2\n", "the columns are a, b"),
-    ("twice.jsonl", '{"id": "x", "conversation": "Customer: hi"}\n{"id": "x", "conversation": "Customer: ho"}\n', "'x'"),
-    ("broken.jsonl", '{"id": "x"\n', "1"),
-    ("bytes.csv", None, ""),
-])
+@pytest.mark.parametrize(
+    "name,text,said",
+    [
+        ("empty.csv", "", "empty"),
+        ("columns.csv", "a,b\n1,2\n", "the columns are a, b"),
+        (
+            "twice.jsonl",
+            '{"id": "x", "conversation": "Customer: hi"}\n{"id": "x", "conversation": "Customer: ho"}\n',
+            "'x'",
+        ),
+        ("broken.jsonl", '{"id": "x"\n', "1"),
+        ("bytes.csv", None, ""),
+    ],
+)
 def test_a_bad_file_is_refused_by_row_and_column(tmp_path, name, text, said):
-    (tmp_path/name).write_bytes(b"\xff\xfe\x00\x01" if text is None else text.encode())
+    (tmp_path / name).write_bytes(b"\xff\xfe\x00\x01" if text is None else text.encode())
     done = run(tmp_path, "--data", name, "--use-case", CASE, code=2)
     assert name.split(".")[0] in done.stderr and said in done.stderr, done.stderr
 
 
 def test_own_file_with_its_own_columns(tmp_path):
-    (tmp_path/"mine.csv").write_text('nr,chat,facts\nA1,"Customer: my lamp is broken\nAgent: a new lamp comes on Friday","The lamp is broken. | A new lamp comes on Friday."\n')
-    run(tmp_path, "--data", "mine.csv", "--use-case", CASE, "--column", "id=nr", "--column", "conversation=chat", "--column", "key_facts=facts", "--model", "baseline:lead", "--out", "r")
-    done = open_run(tmp_path/"r")
+    (tmp_path / "mine.csv").write_text(
+        'nr,chat,facts\nA1,"Customer: my lamp is broken\nAgent: a new lamp comes on Friday","The lamp is broken. | A new lamp comes on Friday."\n'
+    )
+    run(
+        tmp_path,
+        "--data",
+        "mine.csv",
+        "--use-case",
+        CASE,
+        "--column",
+        "id=nr",
+        "--column",
+        "conversation=chat",
+        "--column",
+        "key_facts=facts",
+        "--model",
+        "baseline:lead",
+        "--out",
+        "r",
+    )
+    done = open_run(tmp_path / "r")
     assert [s.id for s in done.samples] == ["A1"] and len(done.samples[0].key_facts) == 2
     assert all(s.status == "ok" for s in done.scores)
 
 
 def test_recorded_responses_are_a_system(tmp_path):
     run(tmp_path, "--model", "baseline:lead", "--use-case", CASE, "--limit", 2, "--out", "r")
-    responses = open_run(tmp_path/"r").responses
-    write_jsonl([{"sample_id": r.sample_id, "text": r.text} for r in responses[:1]], tmp_path/"old.jsonl")
+    responses = open_run(tmp_path / "r").responses
+    write_jsonl([{"sample_id": r.sample_id, "text": r.text} for r in responses[:1]], tmp_path / "old.jsonl")
     run(tmp_path, "--model", "replay:old.jsonl", "--use-case", CASE, "--limit", 2, "--out", "s")
-    assert sorted(r.status for r in open_run(tmp_path/"s").responses) == ["ok", "undefined"]
+    assert sorted(r.status for r in open_run(tmp_path / "s").responses) == ["ok", "undefined"]
 
 
 def test_folders_that_are_not_this_run(tmp_path):
     words = ("--model", "baseline:lead", "--use-case", CASE, "--limit", 1, "--out", "r")
     run(tmp_path, *words)
-    path = tmp_path/"r/manifest.json"
+    path = tmp_path / "r/manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99}))
     for done in (run(tmp_path, *words, code=2), crmeval("report", "r", cwd=tmp_path)):
         assert done.returncode == 2 and "schema version 99" in done.stderr
-    (tmp_path/"mine").mkdir()
-    (tmp_path/"mine/thesis.txt").write_text("years of work")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").write_text("years of work")
     assert "not a run's" in run(tmp_path, *words[:-1], "mine", code=2).stderr
     assert "not a run folder" in crmeval("report", "mine", cwd=tmp_path).stderr
 
 
 def test_compare_names_the_better_one(tmp_path):
     # five p-values are corrected together: the seven samples of one use case could not show anything
-    run(tmp_path, "--model", "baseline:reference", "--model", "baseline:lead", "--use-case", CASE, "--use-case", "service_live_chat_insights", "--out", "r")
+    run(
+        tmp_path,
+        "--model",
+        "baseline:reference",
+        "--model",
+        "baseline:lead",
+        "--use-case",
+        CASE,
+        "--use-case",
+        "service_live_chat_insights",
+        "--out",
+        "r",
+    )
     done = crmeval("compare", "r#reference", "r#lead", cwd=tmp_path)
     assert done.returncode == 0 and "a is better" in done.stdout and "widest differences" in done.stdout
     assert "name one of them" in crmeval("compare", "r", "r#lead", cwd=tmp_path).stderr
@@ -216,118 +449,302 @@ def test_compare_names_the_better_one(tmp_path):
 
 def test_killed_and_continued(tmp_path, server):
     server.pause = 0.15
-    words = ["run", "--no-progress", "--model", "openai:good", "--base-url", server.url, "--use-case", CASE, "--concurrency", "2", "--out", "r"]
-    process = subprocess.Popen([sys.executable, "-m", "crmeval", *words], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    words = [
+        "run",
+        "--no-progress",
+        "--model",
+        "openai:good",
+        "--base-url",
+        server.url,
+        "--use-case",
+        CASE,
+        "--concurrency",
+        "2",
+        "--out",
+        "r",
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "crmeval", *words],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     waited = time.monotonic() + 60
-    while len(server.bodies) < 4 and time.monotonic() < waited: time.sleep(0.02)
+    while len(server.bodies) < 4 and time.monotonic() < waited:
+        time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert "did not finish" in crmeval("report", "r", cwd=tmp_path).stderr or "not a run folder" in crmeval("report", "r", cwd=tmp_path).stderr
+    assert (
+        "did not finish" in crmeval("report", "r", cwd=tmp_path).stderr
+        or "not a run folder" in crmeval("report", "r", cwd=tmp_path).stderr
+    )
     done = crmeval(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert len({r.sample_id for r in open_run(tmp_path/"r").responses}) == 7
+    assert len({r.sample_id for r in open_run(tmp_path / "r").responses}) == 7
     assert len(server.bodies) <= 7 + 2, "only what was in flight is asked again"
 
 
 def test_interrupted_and_told_how_to_go_on(tmp_path, server):
     server.pause = 0.3
-    words = ["run", "--no-progress", "--model", "openai:good", "--base-url", server.url, "--use-case", CASE, "--concurrency", "1", "--out", "r"]
-    process = subprocess.Popen([sys.executable, "-m", "crmeval", *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=endpoint.interruptible)
+    words = [
+        "run",
+        "--no-progress",
+        "--model",
+        "openai:good",
+        "--base-url",
+        server.url,
+        "--use-case",
+        CASE,
+        "--concurrency",
+        "1",
+        "--out",
+        "r",
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "crmeval", *words],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=endpoint.interruptible,
+    )
     waited = time.monotonic() + 60
-    while len(server.bodies) < 2 and time.monotonic() < waited: time.sleep(0.02)
+    while len(server.bodies) < 2 and time.monotonic() < waited:
+        time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
-    assert process.returncode == 130 and "run the same again to continue" in err and "Traceback" not in err, err
+    assert process.returncode == 130 and "run the same again to continue" in err and "Traceback" not in err, (
+        err
+    )
 
 
 def test_a_full_disk_loses_nothing_that_was_durable(tmp_path):
     words = ("--model", "baseline:lead", "--model", "baseline:reference", "--use-case", CASE, "--out", "r")
-    limit = lambda: (resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)), signal.signal(signal.SIGXFSZ, signal.SIG_IGN))
+    limit = lambda: (
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
+    )
     done = run(tmp_path, *words, code=2, preexec_fn=limit)
     assert "cannot write" in done.stderr and "journal.jsonl" in done.stderr
-    kept = read_jsonl(tmp_path/"r/journal.jsonl")
+    kept = read_jsonl(tmp_path / "r/journal.jsonl")
     assert len(kept) > 1
     run(tmp_path, *words)
-    assert len(open_run(tmp_path/"r").responses) == 14
+    assert len(open_run(tmp_path / "r").responses) == 14
 
 
 def test_output_into_a_pipe_that_closes(tmp_path):
-    done = subprocess.run(f"{sys.executable} -m crmeval run --help | head -1", shell=True, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    done = subprocess.run(
+        f"{sys.executable} -m crmeval run --help | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=60,
+    )
     assert "usage: crmeval run" in done.stdout and "Traceback" not in done.stderr
 
 
 def test_the_judge_that_was_named_signs_every_row(tmp_path, server):
-    run(tmp_path, "--model", "baseline:reference", "--use-case", "service_call_summary", "--use-case", "update_crm_info", "--limit", 1, "--judge", "openai:judge", "--judge-base-url", server.url, "--out", "r")
-    done = open_run(tmp_path/"r")
+    run(
+        tmp_path,
+        "--model",
+        "baseline:reference",
+        "--use-case",
+        "service_call_summary",
+        "--use-case",
+        "update_crm_info",
+        "--limit",
+        1,
+        "--judge",
+        "openai:judge",
+        "--judge-base-url",
+        server.url,
+        "--out",
+        "r",
+    )
+    done = open_run(tmp_path / "r")
     assert {s.rater for s in done.scores} == {"openai:judge"} and leaderboard(done).rows[0].unscored == 0
 
 
 def test_ratings_by_people_outlive_other_runs_in_the_folder(tmp_path):
     words = ("--model", "baseline:lead", "--limit", 1, "--out", "r")
     run(tmp_path, *words, "--use-case", CASE)
-    sample = open_run(tmp_path/"r").samples[0].id
-    (tmp_path/"people.csv").write_text(f"sample_id,client,metric,points,rater\n{sample},baseline:lead,factuality,3,ana\n")
+    sample = open_run(tmp_path / "r").samples[0].id
+    (tmp_path / "people.csv").write_text(
+        f"sample_id,client,metric,points,rater\n{sample},baseline:lead,factuality,3,ana\n"
+    )
     assert crmeval("score", "r", "--ratings", "people.csv", cwd=tmp_path).returncode == 0
     run(tmp_path, *words, "--use-case", "sales_call_summary")
     run(tmp_path, *words, "--use-case", CASE)
-    assert [s.rater for s in open_run(tmp_path/"r").scores if s.method == "manual"] == ["ana"]
+    assert [s.rater for s in open_run(tmp_path / "r").scores if s.method == "manual"] == ["ana"]
 
 
 def test_a_judge_that_is_down_is_told_and_not_a_success(tmp_path):
-    done = run(tmp_path, "--model", "baseline:lead", "--use-case", CASE, "--limit", 1, "--judge", "openai:x", "--judge-base-url", "http://127.0.0.1:9/v1", "--out", "r", code=1)
+    done = run(
+        tmp_path,
+        "--model",
+        "baseline:lead",
+        "--use-case",
+        CASE,
+        "--limit",
+        1,
+        "--judge",
+        "openai:x",
+        "--judge-base-url",
+        "http://127.0.0.1:9/v1",
+        "--out",
+        "r",
+        code=1,
+    )
     assert "the judge openai:x gave no verdict" in done.stderr and "Unclosed" not in done.stderr
 
 
 def test_a_damaged_table_is_named_and_can_be_made_again(tmp_path):
     words = ("--model", "baseline:lead", "--use-case", CASE, "--limit", 2, "--out", "r")
     run(tmp_path, *words)
-    path = tmp_path/"r/responses.parquet"
+    path = tmp_path / "r/responses.parquet"
     path.write_bytes(path.read_bytes()[:200])
-    assert "responses.parquet" in crmeval("report", "r", cwd=tmp_path).stderr and "delete the .parquet files" in run(tmp_path, *words, code=2).stderr
-    for p in (tmp_path/"r").glob("*.parquet"): p.unlink()
+    assert (
+        "responses.parquet" in crmeval("report", "r", cwd=tmp_path).stderr
+        and "delete the .parquet files" in run(tmp_path, *words, code=2).stderr
+    )
+    for p in (tmp_path / "r").glob("*.parquet"):
+        p.unlink()
     run(tmp_path, *words)
-    assert len(open_run(tmp_path/"r").responses) == 2
+    assert len(open_run(tmp_path / "r").responses) == 2
 
 
 def test_a_panel_of_judges_and_repeats(tmp_path, server):
-    run(tmp_path, "--model", "baseline:reference", "--use-case", CASE, "--limit", 1, "--judge", "embedded", "--judge", "openai:judge", "--judge-base-url", server.url, "--judge-panel", "mean", "--out", "r")
-    scores = {s.metric: s for s in open_run(tmp_path/"r").scores}
+    run(
+        tmp_path,
+        "--model",
+        "baseline:reference",
+        "--use-case",
+        CASE,
+        "--limit",
+        1,
+        "--judge",
+        "embedded",
+        "--judge",
+        "openai:judge",
+        "--judge-base-url",
+        server.url,
+        "--judge-panel",
+        "mean",
+        "--out",
+        "r",
+    )
+    scores = {s.metric: s for s in open_run(tmp_path / "r").scores}
     assert scores["factuality"].rater.startswith("panel(mean): ") and scores["factuality"].status == "ok"
-    manifest = json.loads((tmp_path/"r/manifest.json").read_text())
+    manifest = json.loads((tmp_path / "r/manifest.json").read_text())
     assert manifest["judge"]["usage"]["calls"] >= 2 and manifest["judge"]["usage"]["input_tokens"] > 0
-    again = run(tmp_path, "--model", "baseline:reference", "--use-case", CASE, "--limit", 1, "--judge", "embedded", "--judge", "openai:judge", "--judge-base-url", server.url, "--judge-panel", "mean", "--out", "r")
-    assert json.loads((tmp_path/"r/manifest.json").read_text())["judge"]["usage"] == manifest["judge"]["usage"], "a run that is continued does not forget what was spent"
+    again = run(
+        tmp_path,
+        "--model",
+        "baseline:reference",
+        "--use-case",
+        CASE,
+        "--limit",
+        1,
+        "--judge",
+        "embedded",
+        "--judge",
+        "openai:judge",
+        "--judge-base-url",
+        server.url,
+        "--judge-panel",
+        "mean",
+        "--out",
+        "r",
+    )
+    assert (
+        json.loads((tmp_path / "r/manifest.json").read_text())["judge"]["usage"] == manifest["judge"]["usage"]
+    ), "a run that is continued does not forget what was spent"
     assert f"judge: {manifest['judge']['usage']['calls']} calls" in again.stdout
     before = len(server.bodies)
-    done = crmeval("score", "r", "--judge", "openai:judge", "--judge-base-url", server.url, "--judge-repeats", 3, "--no-progress", cwd=tmp_path)
+    done = crmeval(
+        "score",
+        "r",
+        "--judge",
+        "openai:judge",
+        "--judge-base-url",
+        server.url,
+        "--judge-repeats",
+        3,
+        "--no-progress",
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
-    assert len(server.bodies) - before == 4, "each repeat is asked for anew, and what the folder has already is the first of the three"
+    assert len(server.bodies) - before == 4, (
+        "each repeat is asked for anew, and what the folder has already is the first of the three"
+    )
     assert "expected a whole number from 1" in run(tmp_path, "--judge-repeats", 0, code=2).stderr
 
 
 def test_key_facts_are_drawn_by_the_judge_where_a_file_has_none(tmp_path, server):
-    write_jsonl([{"id": "m1", "conversation": "Customer: The line is dead. Agent: A technician comes on Friday. Thank you."}], tmp_path/"mine.jsonl")
-    words = ("--data", "mine.jsonl", "--use-case", CASE, "--model", "baseline:lead", "--model", "baseline:extractive")
+    write_jsonl(
+        [
+            {
+                "id": "m1",
+                "conversation": "Customer: The line is dead. Agent: A technician comes on Friday. Thank you.",
+            }
+        ],
+        tmp_path / "mine.jsonl",
+    )
+    words = (
+        "--data",
+        "mine.jsonl",
+        "--use-case",
+        CASE,
+        "--model",
+        "baseline:lead",
+        "--model",
+        "baseline:extractive",
+    )
     run(tmp_path, *words, "--judge", "openai:judge", "--judge-base-url", server.url, "--out", "r")
-    found = [s for s in open_run(tmp_path/"r").scores if s.metric == "completeness"]
+    found = [s for s in open_run(tmp_path / "r").scores if s.metric == "completeness"]
     assert len(found) == 2 and all(s.status == "ok" and "drew the 3 key facts" in s.reason for s in found)
-    assert sum('facts' in b and 'key facts' in b.lower() and '<<<BEGIN sentences' not in b and '<<<BEGIN facts' not in b for b in server.bodies) == 1, "one call for both systems"
+    assert (
+        sum(
+            "facts" in b
+            and "key facts" in b.lower()
+            and "<<<BEGIN sentences" not in b
+            and "<<<BEGIN facts" not in b
+            for b in server.bodies
+        )
+        == 1
+    ), "one call for both systems"
     run(tmp_path, *words, "--out", "e")
-    assert {s.status for s in open_run(tmp_path/"e").scores if s.metric == "completeness"} == {"undefined"}
+    assert {s.status for s in open_run(tmp_path / "e").scores if s.metric == "completeness"} == {"undefined"}
 
 
 def test_agreement_of_a_run_that_people_rated(tmp_path):
-    run(tmp_path, "--model", "baseline:reference", "--model", "baseline:lead", "--use-case", CASE, "--out", "r")
+    run(
+        tmp_path,
+        "--model",
+        "baseline:reference",
+        "--model",
+        "baseline:lead",
+        "--use-case",
+        CASE,
+        "--out",
+        "r",
+    )
     assert "nobody has rated" in crmeval("agreement", "r", cwd=tmp_path).stderr
-    responses = open_run(tmp_path/"r").responses
-    with open(tmp_path/"people.csv", "w", encoding="utf-8") as f:
+    responses = open_run(tmp_path / "r").responses
+    with open(tmp_path / "people.csv", "w", encoding="utf-8") as f:
         f.write("sample_id,client,metric,points,rater\n")
-        for i, r in enumerate(responses[:10]): f.write(f"{r.sample_id},{r.client},completeness,{1 + i % 4},ann\n")
+        for i, r in enumerate(responses[:10]):
+            f.write(f"{r.sample_id},{r.client},completeness,{1 + i % 4},ann\n")
     assert crmeval("score", "r", "--ratings", "people.csv", "--no-progress", cwd=tmp_path).returncode == 0
     done = crmeval("agreement", "r", "--table", "figures.csv", cwd=tmp_path)
-    assert done.returncode == 0 and "people and judge" in done.stdout and "weighted kappa" in done.stdout, done.stderr
-    assert "corrected_mean" in (tmp_path/"figures.csv").read_text()
-    assert "the run has scores by embedded" in crmeval("agreement", "r", "--judge", "gpt", cwd=tmp_path).stderr
+    assert done.returncode == 0 and "people and judge" in done.stdout and "weighted kappa" in done.stdout, (
+        done.stderr
+    )
+    assert "corrected_mean" in (tmp_path / "figures.csv").read_text()
+    assert (
+        "the run has scores by embedded" in crmeval("agreement", "r", "--judge", "gpt", cwd=tmp_path).stderr
+    )
     assert "--limit is for labelled data" in crmeval("agreement", "r", "--limit", 0, cwd=tmp_path).stderr
     assert "for labelled data" in crmeval("agreement", "r", "--judge-repeats", 3, cwd=tmp_path).stderr
 
@@ -336,9 +753,38 @@ def test_agreement_on_labelled_data(tmp_path, server):
     assert "finesure-factuality" in crmeval("agreement", "--help", cwd=tmp_path).stdout
     wrong = crmeval("agreement", "nonsense", cwd=tmp_path)
     assert wrong.returncode == 2 and "neither a run folder nor labelled data" in wrong.stderr
-    if not Path(os.environ.get("CRMEVAL_DATA", "no data"), "finesure").is_dir(): pytest.skip("source finesure is not in CRMEVAL_DATA")
-    done = crmeval("agreement", "finesure-completeness", "--judge", "openai:judge", "--judge-base-url", server.url, "--limit", 4, cwd=tmp_path)
+    if not Path(os.environ.get("CRMEVAL_DATA", "no data"), "finesure").is_dir():
+        pytest.skip("source finesure is not in CRMEVAL_DATA")
+    done = crmeval(
+        "agreement",
+        "finesure-completeness",
+        "--judge",
+        "openai:judge",
+        "--judge-base-url",
+        server.url,
+        "--limit",
+        4,
+        cwd=tmp_path,
+    )
     assert done.returncode == 0 and "openai:judge" in done.stdout, done.stderr
-    dead = crmeval("agreement", "finesure-completeness", "--judge", "openai:denied", "--judge-base-url", server.url, "--limit", 2, cwd=tmp_path)
-    assert dead.returncode == 1 and "gave no verdict" in dead.stderr and "Unclosed" not in dead.stderr and "sk-planted" not in dead.stderr
-    assert "without texts" in crmeval("agreement", "frank-factuality", "--judge", "embedded", cwd=tmp_path).stderr
+    dead = crmeval(
+        "agreement",
+        "finesure-completeness",
+        "--judge",
+        "openai:denied",
+        "--judge-base-url",
+        server.url,
+        "--limit",
+        2,
+        cwd=tmp_path,
+    )
+    assert (
+        dead.returncode == 1
+        and "gave no verdict" in dead.stderr
+        and "Unclosed" not in dead.stderr
+        and "sk-planted" not in dead.stderr
+    )
+    assert (
+        "without texts"
+        in crmeval("agreement", "frank-factuality", "--judge", "embedded", cwd=tmp_path).stderr
+    )

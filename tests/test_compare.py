@@ -1,4 +1,5 @@
 "`crmeval compare` as a program: what it prints, the page it writes, and that its p-values keep the chance of a false finding."
+
 import random
 import re
 import subprocess
@@ -13,25 +14,54 @@ from crmeval.pages.leaderboard import METRICS
 from crmeval.core.records import Response, Sample, Score
 
 
-def crmeval(*words): return subprocess.run([sys.executable, "-m", "crmeval", *words], capture_output=True, text=True, timeout=120)
+def crmeval(*words):
+    return subprocess.run(
+        [sys.executable, "-m", "crmeval", *words], capture_output=True, text=True, timeout=120
+    )
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     d = tmp_path_factory.mktemp("run")
-    done = crmeval("run", "--use-case", "service_call_summary", "--limit", "3", "--model", "baseline:reference", "--model", "baseline:lead", "--out", str(d/"r"), "--no-progress")
+    done = crmeval(
+        "run",
+        "--use-case",
+        "service_call_summary",
+        "--limit",
+        "3",
+        "--model",
+        "baseline:reference",
+        "--model",
+        "baseline:lead",
+        "--out",
+        str(d / "r"),
+        "--no-progress",
+    )
     assert done.returncode == 0, done.stderr
     return d
 
 
 def test_it_prints_differences_and_both_answers_and_writes_a_page(folder):
-    done = crmeval("compare", f"{folder}/r#reference", f"{folder}/r#lead", "--html", f"{folder}/c.html", "--samples", "1")
+    done = crmeval(
+        "compare", f"{folder}/r#reference", f"{folder}/r#lead", "--html", f"{folder}/c.html", "--samples", "1"
+    )
     assert done.returncode == 0, done.stderr
-    assert "p (Holm)" in done.stdout and "side by side, evidence in brackets" in done.stdout and done.stdout.count("a: baseline:reference") == 1
-    lines = done.stdout[done.stdout.index("a: baseline:reference"):].splitlines()
-    assert " | b: baseline:lead" in lines[0] and re.search(r"\[(KEY FACT|NO KEY FACT|UNSUPPORTED): ", "\n".join(lines))
-    page = Path(folder/"c.html").read_text(encoding="utf-8")
-    assert "baseline:lead" in page and '<mark class="cm' in page and "Content-Security-Policy" in page and not re.search(r"(?:src|href)=[\"']?https?:", page)
+    assert (
+        "p (Holm)" in done.stdout
+        and "side by side, evidence in brackets" in done.stdout
+        and done.stdout.count("a: baseline:reference") == 1
+    )
+    lines = done.stdout[done.stdout.index("a: baseline:reference") :].splitlines()
+    assert " | b: baseline:lead" in lines[0] and re.search(
+        r"\[(KEY FACT|NO KEY FACT|UNSUPPORTED): ", "\n".join(lines)
+    )
+    page = Path(folder / "c.html").read_text(encoding="utf-8")
+    assert (
+        "baseline:lead" in page
+        and '<mark class="cm' in page
+        and "Content-Security-Policy" in page
+        and not re.search(r"(?:src|href)=[\"']?https?:", page)
+    )
 
 
 def test_a_wrong_price_ends_in_one_sentence(folder):
@@ -43,11 +73,28 @@ def equal_systems(seed, n=12):
     r = random.Random(seed)
     samples = [Sample(f"s{i}", "service_call_summary", {"transcript": "x"}) for i in range(n)]
     rows = [Response(s.id, c, "t", use_case=s.use_case) for s in samples for c in ("x:a", "x:b")]
-    return Run(Path("r"), {}, samples, rows, [Score(m, float(r.choice([1, 2, 3, 4])), rater="j", sample_id=x.sample_id, client=x.client, use_case=x.use_case) for x in rows for m in METRICS])
+    return Run(
+        Path("r"),
+        {},
+        samples,
+        rows,
+        [
+            Score(
+                m,
+                float(r.choice([1, 2, 3, 4])),
+                rater="j",
+                sample_id=x.sample_id,
+                client=x.client,
+                use_case=x.use_case,
+            )
+            for x in rows
+            for m in METRICS
+        ],
+    )
 
 
 def test_equal_systems_are_rarely_told_apart_in_any_metric():
     "Five metrics at once; without a correction about a fifth of such comparisons would find something."
     runs = [compare(equal_systems(seed), client_a="a", client_b="b") for seed in range(100)]
     found = sum(any(d.p_value < 0.05 for d in c.differences.values()) for c in runs)
-    assert found <= 11, found     # 5 expected; more than 11 of 100 has a chance of 0.4 %
+    assert found <= 11, found  # 5 expected; more than 11 of 100 has a chance of 0.4 %

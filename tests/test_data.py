@@ -1,4 +1,5 @@
 """Data: the shipped set, registered sources where they are present, and what users' files do to the loader."""
+
 import csv
 import gzip
 import hashlib
@@ -18,7 +19,17 @@ import pytest
 
 from crmeval.tasks import load as data, own_data, public as sources_module
 from crmeval.tasks.adapters import ADAPTERS
-from crmeval.tasks.load import DataUnavailable, check_samples, load_any, load_demo, load_file, load_rows, load_source, load_use_case, sheet
+from crmeval.tasks.load import (
+    DataUnavailable,
+    check_samples,
+    load_any,
+    load_demo,
+    load_file,
+    load_rows,
+    load_source,
+    load_use_case,
+    sheet,
+)
 from crmeval.core.records import Sample, read_parquet, write_jsonl, write_parquet
 from crmeval.tasks.sgd import is_said
 from crmeval.tasks.public import Source, SourceFile, content_digest, find_file, read_source_file, sources
@@ -57,11 +68,14 @@ def test_demo_holds_every_use_case_and_renders():
 
 def test_demo_limit_is_per_use_case():
     assert len(load_demo(limit=2)) == 22
-    assert [s.use_case for s in load_any("demo", use_cases=["Sales: Call Summary"], limit=1)] == ["sales_call_summary"]
+    assert [s.use_case for s in load_any("demo", use_cases=["Sales: Call Summary"], limit=1)] == [
+        "sales_call_summary"
+    ]
 
 
 def test_demo_names_nobody_reachable():
     import re
+
     text = json.dumps([[s.inputs, s.reference, s.key_facts] for s in load_demo()], ensure_ascii=False)
     domains = {d.lower() for d in re.findall(r"@([\w.-]+\w)", text)}
     assert all(re.search(r"(^|\.)example(\.(com|org|net))?$", d) for d in domains), domains
@@ -79,7 +93,9 @@ def test_source_samples_are_sound(name):
     assert all(s.dataset == name and s.cluster and s.key_facts for s in samples)
     assert all(set(s.inputs) == set(use_cases()[s.use_case].inputs) for s in samples)
     assert all(render_prompt(s) for s in samples[:: max(1, len(samples) // 50)])
-    some = random.Random(0).sample(samples, min(250, len(samples)))  # reading values takes some milliseconds each
+    some = random.Random(0).sample(
+        samples, min(250, len(samples))
+    )  # reading values takes some milliseconds each
     lost = [s.id for s in some if missing_values(" ".join(s.key_facts), s.source)]
     assert not lost  # no number, date, time, amount or identifier in a fact that the inputs do not hold
 
@@ -87,6 +103,7 @@ def test_source_samples_are_sound(name):
 @pytest.mark.parametrize("name", ["sgd", "tau_bench", "abcd"])
 def test_gold_records_change_something_and_fit_their_schema(name):
     import jsonschema
+
     for s in of(name, "update_crm_info"):
         assert s.gold_record and all(s.record.get(k) != v for k, v in s.gold_record.items()), s.id
         jsonschema.validate(dict(s.gold_record), s.instructions[0]["schema"])
@@ -108,7 +125,9 @@ def test_sgd_facts_can_be_read_in_the_conversation():
         text = s.inputs["conversation"]
         for fact in s.key_facts:
             words = fact.rstrip(".").split(" is ", 1)
-            if fact.startswith(("The restaurant is ", "The hotel is ", "The movie is ", "The therapist is ")) and not words[1].startswith(("in ", "a ", "directed", "rated")):
+            if fact.startswith(
+                ("The restaurant is ", "The hotel is ", "The movie is ", "The therapist is ")
+            ) and not words[1].startswith(("in ", "a ", "directed", "rated")):
                 checked += 1
                 assert is_said(words[1], text), s.id
     assert checked > 300
@@ -133,7 +152,11 @@ def test_every_registered_file_that_is_here_verifies():
         pytest.skip("CRMEVAL_DATA is not set")
     for s, p in here:
         read_source_file(s, p, download=False)
-    rows = load_rows("finesure", "human-keyfact-list.jsonl.gz") if find_file(sources()["finesure"], "human-keyfact-list.jsonl") else [{}]
+    rows = (
+        load_rows("finesure", "human-keyfact-list.jsonl.gz")
+        if find_file(sources()["finesure"], "human-keyfact-list.jsonl")
+        else [{}]
+    )
     assert isinstance(rows[0], dict)
 
 
@@ -176,7 +199,12 @@ def invented(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setenv("CRMEVAL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("CRMEVAL_DATA", str(tmp_path / "here"))
-    file = SourceFile("rows.jsonl", hashlib.sha256(raw).hexdigest(), len(raw), f"http://127.0.0.1:{server.server_port}/rows.jsonl")
+    file = SourceFile(
+        "rows.jsonl",
+        hashlib.sha256(raw).hexdigest(),
+        len(raw),
+        f"http://127.0.0.1:{server.server_port}/rows.jsonl",
+    )
     yield Source("invented", "Invented", "CC0-1.0", {"rows.jsonl": file}), rows, raw, web, tmp_path
     server.shutdown()
     server.server_close()
@@ -192,7 +220,9 @@ def test_fetch_verify_and_cache(invented):
 
 def test_fetch_of_another_form_needs_a_content_digest(invented):
     source, rows, _, _, tmp = invented
-    file = replace(source.files["rows.jsonl"], address=source.files["rows.jsonl"].address.replace(".jsonl", ".json"))
+    file = replace(
+        source.files["rows.jsonl"], address=source.files["rows.jsonl"].address.replace(".jsonl", ".json")
+    )
     with pytest.raises(ValueError, match="expected sha256"):
         read_source_file(replace(source, files={"rows.jsonl": file}), "rows.jsonl")
     file = replace(file, digest=content_digest(rows))
@@ -200,7 +230,9 @@ def test_fetch_of_another_form_needs_a_content_digest(invented):
         assert read_source_file(replace(source, files={"rows.jsonl": file}), "rows.jsonl") == rows
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>Not found</html>", b'{"id": 0}\n' * 100000, b"\xff\xfe\x00"])
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>Not found</html>", b'{"id": 0}\n' * 100000, b"\xff\xfe\x00"]
+)
 def test_wrong_bytes_are_refused_and_not_kept(invented, content):
     source, _, _, web, tmp = invented
     (web / "rows.jsonl").write_bytes(content)
@@ -234,7 +266,9 @@ def test_local_folder_goes_before_cache_and_network(invented):
 def test_a_source_that_is_nowhere_names_itself(monkeypatch, tmp_path):
     monkeypatch.setenv("CRMEVAL_DATA", str(tmp_path))
     monkeypatch.setenv("CRMEVAL_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(DataUnavailable, match="sgd: .* is not here. Get it from https://github.com/google-research-datasets"):
+    with pytest.raises(
+        DataUnavailable, match="sgd: .* is not here. Get it from https://github.com/google-research-datasets"
+    ):
         load_source("sgd", download=False)
     with pytest.raises(DataUnavailable, match="summedits: .*cannot be fetched"):
         load_source("summedits")
@@ -253,10 +287,21 @@ def put(folder, name, content):
     return path
 
 
-@pytest.mark.parametrize("form", ["plain", "bom", "windows", "semicolon", "tsv", "jsonl", "json", "parquet", "upper"])
+@pytest.mark.parametrize(
+    "form", ["plain", "bom", "windows", "semicolon", "tsv", "jsonl", "json", "parquet", "upper"]
+)
 def test_every_form_gives_the_same_samples(tmp_path, form):
-    rows = [{"id": "1", "conversation": "Customer: My line is dead.", "key_facts": "The line is dead."}, {"id": "2", "conversation": "Customer: Hello, you.", "key_facts": ""}]
-    path = tmp_path / {"tsv": "a.tsv", "jsonl": "a.jsonl", "json": "a.json", "parquet": "a.parquet", "upper": "A.CSV"}.get(form, "a.csv")
+    rows = [
+        {"id": "1", "conversation": "Customer: My line is dead.", "key_facts": "The line is dead."},
+        {"id": "2", "conversation": "Customer: Hello, you.", "key_facts": ""},
+    ]
+    path = tmp_path / {
+        "tsv": "a.tsv",
+        "jsonl": "a.jsonl",
+        "json": "a.json",
+        "parquet": "a.parquet",
+        "upper": "A.CSV",
+    }.get(form, "a.csv")
     if form == "jsonl":
         write_jsonl(rows, path)
     elif form == "json":
@@ -264,14 +309,23 @@ def test_every_form_gives_the_same_samples(tmp_path, form):
     elif form == "parquet":
         import pyarrow as pa
         import pyarrow.parquet as pq
+
         pq.write_table(pa.Table.from_pylist(rows), path)
     else:
         with open(path, "w", encoding="utf-8-sig" if form == "bom" else "utf-8", newline="") as f:
-            w = csv.DictWriter(f, list(rows[0]), delimiter={"semicolon": ";", "tsv": "\t"}.get(form, ","), lineterminator="\r\n" if form == "windows" else "\n")
+            w = csv.DictWriter(
+                f,
+                list(rows[0]),
+                delimiter={"semicolon": ";", "tsv": "\t"}.get(form, ","),
+                lineterminator="\r\n" if form == "windows" else "\n",
+            )
             w.writeheader()
             w.writerows(rows)
     got = load_file(path, **CHAT)
-    assert [(s.id, s.inputs["conversation"], tuple(s.key_facts)) for s in got] == [("1", "Customer: My line is dead.", ("The line is dead.",)), ("2", "Customer: Hello, you.", ())]
+    assert [(s.id, s.inputs["conversation"], tuple(s.key_facts)) for s in got] == [
+        ("1", "Customer: My line is dead.", ("The line is dead.",)),
+        ("2", "Customer: Hello, you.", ()),
+    ]
 
 
 BAD = {
@@ -281,8 +335,14 @@ BAD = {
     "utf16.csv": (GOOD.encode("utf-16"), "UTF-16"),
     "cells.csv": (HEAD + "1,a,b,c\n", r"row 1 \(line 2\): 4 cells, but the header has 3"),
     "quote.csv": (HEAD + '1,"a,b\n', "quotation mark"),
-    "twice.csv": (HEAD + "1,a,\n2,b,\n1,c,\n", r"row 3 \(line 4\), column 'id': '1' is already the id of row 1 \(line 2\)"),
-    "blank.csv": (HEAD + '1,"a\nb",\n2,"  ",\n', r"row 2 \(line 4\), column 'conversation': the input 'conversation' is empty"),
+    "twice.csv": (
+        HEAD + "1,a,\n2,b,\n1,c,\n",
+        r"row 3 \(line 4\), column 'id': '1' is already the id of row 1 \(line 2\)",
+    ),
+    "blank.csv": (
+        HEAD + '1,"a\nb",\n2,"  ",\n',
+        r"row 2 \(line 4\), column 'conversation': the input 'conversation' is empty",
+    ),
     "noid.csv": (HEAD + ",a,\n", r"row 1 \(line 2\), column 'id': the id is empty"),
     "column.csv": ("id,chat\n1,a\n", "no column for the input 'conversation' .* the columns are id, chat"),
     "double.csv": ("id,id,conversation\n1,2,a\n", "'id' stands twice"),
@@ -290,10 +350,19 @@ BAD = {
     "list.jsonl": ("[1]\n", r"row 1 \(line 1\): expected an object"),
     "object.json": ('{"conversation": "a"}', "expected a list of objects"),
     "broken.json": ('[{"conversation": "a"},\n', "line 2, column 1: not JSON"),
-    "facts.jsonl": ('{"conversation": "a", "key_facts": {"a": 1}}\n', "column 'key_facts': expected a list of texts"),
-    "facts2.jsonl": ('{"conversation": "a", "key_facts": "[1, 2]"}\n', "column 'key_facts': expected a list of texts"),
+    "facts.jsonl": (
+        '{"conversation": "a", "key_facts": {"a": 1}}\n',
+        "column 'key_facts': expected a list of texts",
+    ),
+    "facts2.jsonl": (
+        '{"conversation": "a", "key_facts": "[1, 2]"}\n',
+        "column 'key_facts': expected a list of texts",
+    ),
     "gold.jsonl": ('{"conversation": "a", "gold_record": "{stage"}\n', "column 'gold_record': not JSON"),
-    "rules.jsonl": ('{"conversation": "a", "instructions": [{"n": 3}]}\n', "column 'instructions': expected objects with a 'kind'"),
+    "rules.jsonl": (
+        '{"conversation": "a", "instructions": [{"n": 3}]}\n',
+        "column 'instructions': expected objects with a 'kind'",
+    ),
     "tags.jsonl": ('{"conversation": "a", "tags": [1]}\n', "column 'tags': expected an object"),
     "no.parquet": (b"PAR1 but not really", "cannot be read as Parquet"),
     "sheet.xlsx": (b"PK", "the ending '.xlsx' is unknown"),
@@ -329,7 +398,9 @@ def test_all_problems_at_once_but_not_more_than_ten(tmp_path):
 
 def test_mapping_names_what_is_wrong(tmp_path):
     path = put(tmp_path, "a.csv", "ticket,chat\n1,hello\n")
-    got = load_file(path, columns={"id": "ticket", "inputs.conversation": "chat", "tags.ticket": "ticket"}, **CHAT)
+    got = load_file(
+        path, columns={"id": "ticket", "inputs.conversation": "chat", "tags.ticket": "ticket"}, **CHAT
+    )
     assert (got[0].id, got[0].inputs, got[0].tags) == ("1", {"conversation": "hello"}, {"ticket": "1"})
     with pytest.raises(ValueError, match="(?s)'talk' is none of our names.*there is no column 'chats'"):
         load_file(path, columns={"talk": "chat", "conversation": "chats"}, **CHAT)
@@ -349,18 +420,49 @@ def test_a_long_cell_and_odd_characters_survive(tmp_path):
 
 def test_demo_samples_survive_both_file_forms(tmp_path):
     demo = load_demo(limit=1)
-    for path in (write_jsonl(demo, tmp_path / "demo.jsonl"), write_parquet(demo, tmp_path / "demo.parquet", Sample)):
+    for path in (
+        write_jsonl(demo, tmp_path / "demo.jsonl"),
+        write_parquet(demo, tmp_path / "demo.parquet", Sample),
+    ):
         back = load_file(path)
-        assert [(s.id, s.use_case, dict(s.inputs), list(s.key_facts), list(s.instructions), s.reference, s.record, s.gold_record, dict(s.tags)) for s in back] == \
-               [(s.id, s.use_case, dict(s.inputs), list(s.key_facts), list(s.instructions), s.reference, s.record, s.gold_record, dict(s.tags)) for s in demo]
+        assert [
+            (
+                s.id,
+                s.use_case,
+                dict(s.inputs),
+                list(s.key_facts),
+                list(s.instructions),
+                s.reference,
+                s.record,
+                s.gold_record,
+                dict(s.tags),
+            )
+            for s in back
+        ] == [
+            (
+                s.id,
+                s.use_case,
+                dict(s.inputs),
+                list(s.key_facts),
+                list(s.instructions),
+                s.reference,
+                s.record,
+                s.gold_record,
+                dict(s.tags),
+            )
+            for s in demo
+        ]
     assert len(read_parquet(tmp_path / "demo.parquet", Sample)) == 11
 
 
 def test_noise_never_breaks_the_loader(tmp_path):
     """Random damage gives samples or a ValueError, never another exception."""
     rng = random.Random(0)
-    seeds = {"a.csv": GOOD.encode(), "a.jsonl": b'{"id": "1", "conversation": "a", "key_facts": ["b"], "tags": {"x": 1}}\n{"id": 2, "conversation": "c", "record": "{}"}\n',
-             "a.json": b'[{"id": "1", "conversation": "a", "key_facts": "b|c", "language": null}]'}
+    seeds = {
+        "a.csv": GOOD.encode(),
+        "a.jsonl": b'{"id": "1", "conversation": "a", "key_facts": ["b"], "tags": {"x": 1}}\n{"id": 2, "conversation": "c", "record": "{}"}\n',
+        "a.json": b'[{"id": "1", "conversation": "a", "key_facts": "b|c", "language": null}]',
+    }
     for name, seed in seeds.items():
         for _ in range(400):
             content = bytearray(seed)
@@ -372,7 +474,9 @@ def test_noise_never_breaks_the_loader(tmp_path):
                 elif kind < 0.7:
                     del content[at]
                 else:
-                    content[at:at] = rng.choice([b'"', b"\n", b"null", b"[", b"1e999", b"NaN", b'\\ud800', b",,", b"\xef\xbb\xbf"])
+                    content[at:at] = rng.choice(
+                        [b'"', b"\n", b"null", b"[", b"1e999", b"NaN", b"\\ud800", b",,", b"\xef\xbb\xbf"]
+                    )
             try:
                 for s in load_file(put(tmp_path, name, bytes(content)), **CHAT):
                     assert isinstance(s, Sample)
@@ -385,6 +489,7 @@ def test_noise_never_breaks_the_loader(tmp_path):
 
 def test_hub_names_use_datasets_without_remote_code(monkeypatch):
     import datasets
+
     asked = []
 
     def fake(name, **options):
@@ -409,12 +514,19 @@ def test_hub_names_use_datasets_without_remote_code(monkeypatch):
 def test_load_any_knows_names_paths_and_their_absence(tmp_path):
     path = put(tmp_path, "a.csv", GOOD)
     assert len(load_any(path, use_cases=["live chat summary"])) == 2
-    with pytest.raises(ValueError, match="is neither a file nor a known source. Sources: demo, sgd, tau_bench, abcd, summedits"):
+    with pytest.raises(
+        ValueError,
+        match="is neither a file nor a known source. Sources: demo, sgd, tau_bench, abcd, summedits",
+    ):
         load_any("none.csv")
     with pytest.raises(ValueError, match="has no adapter"):
         load_any("bbq")
-    mixed = write_jsonl([{"use_case": "service_live_chat_summary", "conversation": "a"}], tmp_path / "m.jsonl")
-    with pytest.raises(ValueError, match="has no sample of sales_call_summary; it has service_live_chat_summary"):
+    mixed = write_jsonl(
+        [{"use_case": "service_live_chat_summary", "conversation": "a"}], tmp_path / "m.jsonl"
+    )
+    with pytest.raises(
+        ValueError, match="has no sample of sales_call_summary; it has service_live_chat_summary"
+    ):
         load_any(mixed, use_cases=["service_live_chat_summary", "sales_call_summary"])
 
 

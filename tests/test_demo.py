@@ -1,4 +1,5 @@
 "The shipped demo set: complete, obeyed by its own references, invented throughout."
+
 import json
 import re
 from collections import Counter
@@ -28,7 +29,9 @@ def test_the_set_is_varied():
     assert {"chat", "call", "email", "case", "deal"} <= {s.tags["channel"] for s in SAMPLES}
     assert len({s.tags["region"] for s in SAMPLES}) >= 20
     for u in use_cases():
-        assert {"messy", "contradictory"} & {t for s in SAMPLES if s.use_case == u for t in s.tags["traits"]}, u
+        assert {"messy", "contradictory"} & {
+            t for s in SAMPLES if s.use_case == u for t in s.tags["traits"]
+        }, u
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda s: s.id)
@@ -41,7 +44,9 @@ def test_sample_is_whole(sample):
     assert score.points == 4, [e for e in score.evidence if not e["followed"]]
 
 
-@pytest.mark.parametrize("sample", [s for s in SAMPLES if s.use_case == "update_crm_info"], ids=lambda s: s.id)
+@pytest.mark.parametrize(
+    "sample", [s for s in SAMPLES if s.use_case == "update_crm_info"], ids=lambda s: s.id
+)
 def test_gold_record_is_a_change_of_the_record(sample):
     assert sample.record and sample.gold_record
     assert json.loads(sample.inputs["record"]) == dict(sample.record)
@@ -57,14 +62,21 @@ def test_numbers_of_the_key_facts_stand_in_the_inputs(sample):
     said = digits | {str(int(d)) for d in digits}
     for fact in sample.key_facts:
         for number in re.findall(r"\d+", re.sub(r"(?<=\d)[,.\u00a0 ](?=\d{3}\b)", "", fact)):
-            spelled = any(getattr(v, "number", None) == float(number) or str(getattr(v, "value", "")) in (number, f"{number}.0") for v in values(sample.source))
+            spelled = any(
+                getattr(v, "number", None) == float(number)
+                or str(getattr(v, "value", "")) in (number, f"{number}.0")
+                for v in values(sample.source)
+            )
             assert number in said or str(int(number)) in said or spelled, f"{number} of {fact!r}"
 
 
 def test_everybody_is_invented():
     for s in SAMPLES:
         text = json.dumps([dict(s.inputs), list(s.key_facts), s.reference], ensure_ascii=False)
-        for domain in re.findall(r"[\w.+-]+@([\w.-]+\w)", text): assert RESERVED.search(domain), (s.id, domain)
-        for domain in re.findall(r"\b(?:https?://|www\.)([\w.-]+\w)", text): assert RESERVED.search(domain), (s.id, domain)
-        for number in re.findall(r"\(\d{3}\) \d{3}-\d{4}", text): assert re.search(r"555-01\d\d", number), (s.id, number)
+        for domain in re.findall(r"[\w.+-]+@([\w.-]+\w)", text):
+            assert RESERVED.search(domain), (s.id, domain)
+        for domain in re.findall(r"\b(?:https?://|www\.)([\w.-]+\w)", text):
+            assert RESERVED.search(domain), (s.id, domain)
+        for number in re.findall(r"\(\d{3}\) \d{3}-\d{4}", text):
+            assert re.search(r"555-01\d\d", number), (s.id, number)
         assert not re.search(r"\b(?:\d[ -]?){15,16}\b", text), f"{s.id}: looks like a card number"

@@ -1,4 +1,5 @@
 "IFEval against the recorded verdicts of the reference programme, type by type, and on hostile text."
+
 import gzip
 import json
 import os
@@ -10,21 +11,36 @@ from pathlib import Path
 import pytest
 
 from crmeval.metrics import ifeval as module
-from crmeval.metrics.ifeval import INSTRUCTIONS, check_prompt, follows, follows_loosely, ifeval, instruction_accuracy, prompt_accuracy
+from crmeval.metrics.ifeval import (
+    INSTRUCTIONS,
+    check_prompt,
+    follows,
+    follows_loosely,
+    ifeval,
+    instruction_accuracy,
+    prompt_accuracy,
+)
 
-FOLDER = Path(os.environ.get("CRMEVAL_DATA", "no data"))/"ifeval"
-needs_data = pytest.mark.skipif(not (FOLDER/"ifeval_gpt4.jsonl.gz").exists(), reason="ifeval is not in CRMEVAL_DATA")
+FOLDER = Path(os.environ.get("CRMEVAL_DATA", "no data")) / "ifeval"
+needs_data = pytest.mark.skipif(
+    not (FOLDER / "ifeval_gpt4.jsonl.gz").exists(), reason="ifeval is not in CRMEVAL_DATA"
+)
 
 # Recorded verdicts that no rule can reach, by type: (strict, loose). Only one: a sign to be counted as a letter, for which the recorded
 # strict verdict is yes and the loose one no, although the loose verdict includes the strict one.
 EXCEPTIONS = {"keywords:letter_frequency": (0, 1)}
 # Verdicts left open (None) when langdetect is not installed: at most this many, strict or loose.
-OPEN = {"change_case:english_capital": 4, "change_case:english_lowercase": 3, "language:response_language": 13}
+OPEN = {
+    "change_case:english_capital": 4,
+    "change_case:english_lowercase": 3,
+    "language:response_language": 13,
+}
 
 
 @pytest.fixture(scope="module")
 def recorded():
-    with gzip.open(FOLDER/"ifeval_gpt4.jsonl.gz", "rt", encoding="utf-8") as f: rows = [json.loads(line) for line in f]
+    with gzip.open(FOLDER / "ifeval_gpt4.jsonl.gz", "rt", encoding="utf-8") as f:
+        rows = [json.loads(line) for line in f]
     return [r for r in rows if "strict_follow_instruction_list" in r]
 
 
@@ -33,12 +49,15 @@ def disagreements(rows, name):
     found, n = Counter(), 0
     for r in rows:
         for at, i in enumerate(r["instruction_id_list"]):
-            if i != name: continue
+            if i != name:
+                continue
             n += 1
             for kind, check in (("strict", follows), ("loose", follows_loosely)):
                 problem = check(i, r["response_gpt4_20231107"], **r["kwargs"][at])
-                if problem is None: found["open " + kind] += 1
-                elif (problem == "") != r[f"{kind}_follow_instruction_list"][at]: found[kind] += 1
+                if problem is None:
+                    found["open " + kind] += 1
+                elif (problem == "") != r[f"{kind}_follow_instruction_list"][at]:
+                    found[kind] += 1
     return n, found
 
 
@@ -62,63 +81,157 @@ def test_all_recorded_verdicts_together(recorded):
     assert total == 555 and len(recorded) == 364 and len(INSTRUCTIONS) == 25
     assert (found["strict"], found["loose"]) == (0, 1)
     agreed = [total - found[k] - found[f"open {k}"] for k in ("strict", "loose")]
-    if module._factory(): assert agreed == [555, 554]
-    else: assert agreed[0] >= 555 - sum(OPEN.values()) and agreed[1] >= 554 - sum(OPEN.values())
+    if module._factory():
+        assert agreed == [555, 554]
+    else:
+        assert agreed[0] >= 555 - sum(OPEN.values()) and agreed[1] >= 554 - sum(OPEN.values())
 
 
 @needs_data
 def test_the_one_exception_contradicts_itself(recorded):
     "Followed to the letter but not leniently, although the lenient reading includes the letter: no rule can reach both."
-    odd = [(r, at) for r in recorded for at, (strict, loose) in enumerate(zip(r["strict_follow_instruction_list"], r["loose_follow_instruction_list"])) if strict and not loose]
+    odd = [
+        (r, at)
+        for r in recorded
+        for at, (strict, loose) in enumerate(
+            zip(r["strict_follow_instruction_list"], r["loose_follow_instruction_list"])
+        )
+        if strict and not loose
+    ]
     assert [r["instruction_id_list"][at] for r, at in odd] == ["keywords:letter_frequency"]
-    (row, at), = odd
-    assert not row["kwargs"][at]["letter"].isalpha()      # a sign, where the reference wants a letter
-    assert follows_loosely(row["instruction_id_list"][at], row["response_gpt4_20231107"], **row["kwargs"][at]) == ""
+    ((row, at),) = odd
+    assert not row["kwargs"][at]["letter"].isalpha()  # a sign, where the reference wants a letter
+    assert (
+        follows_loosely(row["instruction_id_list"][at], row["response_gpt4_20231107"], **row["kwargs"][at])
+        == ""
+    )
 
 
 @needs_data
 def test_four_accuracies_of_our_verdicts(recorded):
     "The known accuracies from our own verdicts; an open verdict (no langdetect) is filled with the recorded one, the exception counts as ours."
-    known = json.loads((FOLDER/"known_accuracies.json").read_text())["this_subset"]
+    known = json.loads((FOLDER / "known_accuracies.json").read_text())["this_subset"]
     for kind in ("strict", "loose"):
-        ours = [[o if o is not None else "" if v else "no" for o, v in zip(check_prompt(r["instruction_id_list"], r["kwargs"], r["response_gpt4_20231107"], loose=kind == "loose"), r[f"{kind}_follow_instruction_list"])] for r in recorded]
+        ours = [
+            [
+                o if o is not None else "" if v else "no"
+                for o, v in zip(
+                    check_prompt(
+                        r["instruction_id_list"],
+                        r["kwargs"],
+                        r["response_gpt4_20231107"],
+                        loose=kind == "loose",
+                    ),
+                    r[f"{kind}_follow_instruction_list"],
+                )
+            ]
+            for r in recorded
+        ]
         exceptions = sum(e[kind == "loose"] for e in EXCEPTIONS.values())
-        assert instruction_accuracy(ours).value == pytest.approx(known[f"{kind}_instruction_accuracy"] + exceptions / 555, abs=1e-12)
-        assert round((prompt_accuracy(ours).value - known[f"{kind}_prompt_accuracy"]) * 364) in (0, exceptions)
+        assert instruction_accuracy(ours).value == pytest.approx(
+            known[f"{kind}_instruction_accuracy"] + exceptions / 555, abs=1e-12
+        )
+        assert round((prompt_accuracy(ours).value - known[f"{kind}_prompt_accuracy"]) * 364) in (
+            0,
+            exceptions,
+        )
 
 
 @needs_data
 def test_published_accuracies_from_recorded_verdicts_and_from_ours(recorded):
-    known = json.loads((FOLDER/"known_accuracies.json").read_text())["this_subset"]
+    known = json.loads((FOLDER / "known_accuracies.json").read_text())["this_subset"]
     for kind in ("strict", "loose"):
         theirs = [["" if v else "no" for v in r[f"{kind}_follow_instruction_list"]] for r in recorded]
         assert prompt_accuracy(theirs).value == pytest.approx(known[f"{kind}_prompt_accuracy"], abs=1e-12)
-        assert instruction_accuracy(theirs).value == pytest.approx(known[f"{kind}_instruction_accuracy"], abs=1e-12)
-        ours = [check_prompt(r["instruction_id_list"], r["kwargs"], r["response_gpt4_20231107"], loose=kind == "loose") for r in recorded]
-        filled = [["" if o is None and v else "no" if o is None else o for o, v in zip(row, r[f"{kind}_follow_instruction_list"])] for row, r in zip(ours, recorded)]
+        assert instruction_accuracy(theirs).value == pytest.approx(
+            known[f"{kind}_instruction_accuracy"], abs=1e-12
+        )
+        ours = [
+            check_prompt(
+                r["instruction_id_list"], r["kwargs"], r["response_gpt4_20231107"], loose=kind == "loose"
+            )
+            for r in recorded
+        ]
+        filled = [
+            [
+                "" if o is None and v else "no" if o is None else o
+                for o, v in zip(row, r[f"{kind}_follow_instruction_list"])
+            ]
+            for row, r in zip(ours, recorded)
+        ]
         exceptions = sum(e[kind == "loose"] for e in EXCEPTIONS.values())
-        assert instruction_accuracy(filled).value * known["n_instructions"] == pytest.approx(known[f"{kind}_instruction_accuracy"] * known["n_instructions"] + exceptions)
+        assert instruction_accuracy(filled).value * known["n_instructions"] == pytest.approx(
+            known[f"{kind}_instruction_accuracy"] * known["n_instructions"] + exceptions
+        )
         assert instruction_accuracy(ours).undefined == sum(p is None for row in ours for p in row)
 
 
-ARGUMENTS = {"keywords": ["ab", "[x"], "forbidden_words": ["ab", "(a+)+"], "keyword": "ab", "letter": "a", "postscript_marker": "P.P.S", "section_spliter": "Section",
-             "prompt_to_repeat": "Say hi.", "end_phrase": "Bye.", "first_word": "hello", "language": "de"}
+ARGUMENTS = {
+    "keywords": ["ab", "[x"],
+    "forbidden_words": ["ab", "(a+)+"],
+    "keyword": "ab",
+    "letter": "a",
+    "postscript_marker": "P.P.S",
+    "section_spliter": "Section",
+    "prompt_to_repeat": "Say hi.",
+    "end_phrase": "Bye.",
+    "first_word": "hello",
+    "language": "de",
+}
 
 
 def arguments(name):
     import inspect
-    return {p: ARGUMENTS.get(p, "at least" if p.endswith("relation") else 2) for p in list(inspect.signature(INSTRUCTIONS[name]).parameters)[1:]}
+
+    return {
+        p: ARGUMENTS.get(p, "at least" if p.endswith("relation") else 2)
+        for p in list(inspect.signature(INSTRUCTIONS[name]).parameters)[1:]
+    }
 
 
 @pytest.mark.parametrize("name", sorted(INSTRUCTIONS))
 def test_long_and_hostile_text_takes_no_time(name):
-    for unit in (".", '."', ".) ", "[", "]", "<", "<<", "*", "* \n", "**a", "\n", "\n\n", " ", "- ", "'", "n't ", "P. ", "p.p.", "{", "[1,", "```", "***", "Section ", "A", "é", "界", "\u0301", "🙂", "\x00"):
+    for unit in (
+        ".",
+        '."',
+        ".) ",
+        "[",
+        "]",
+        "<",
+        "<<",
+        "*",
+        "* \n",
+        "**a",
+        "\n",
+        "\n\n",
+        " ",
+        "- ",
+        "'",
+        "n't ",
+        "P. ",
+        "p.p.",
+        "{",
+        "[1,",
+        "```",
+        "***",
+        "Section ",
+        "A",
+        "é",
+        "界",
+        "\u0301",
+        "🙂",
+        "\x00",
+    ):
         for text in (unit * (50_000 // len(unit)), "x" + unit * (50_000 // len(unit)) + "x"):
             start = time.perf_counter()
-            strict, loose = follows(name, text, **arguments(name)), follows_loosely(name, text, **arguments(name))
+            strict, loose = (
+                follows(name, text, **arguments(name)),
+                follows_loosely(name, text, **arguments(name)),
+            )
             assert time.perf_counter() - start < 5, (name, unit)
             assert all(p is None or isinstance(p, str) for p in (strict, loose))
-            if strict == "": assert loose == ""
+            if strict == "":
+                assert loose == ""
 
 
 @pytest.mark.parametrize("name", sorted(INSTRUCTIONS))
@@ -128,12 +241,27 @@ def test_a_blank_response_follows_nothing(name):
 
 
 def test_dictionaries_and_mistakes():
-    asked = {"kind": "ifeval", "id": "keywords:frequency", "keyword": "refund", "frequency": 2, "relation": "less than", "text": "Say refund once at most."}
+    asked = {
+        "kind": "ifeval",
+        "id": "keywords:frequency",
+        "keyword": "refund",
+        "frequency": 2,
+        "relation": "less than",
+        "text": "Say refund once at most.",
+    }
     assert ifeval("Your refund is on its way.", **asked) == ""
     assert ifeval("Refund, refund.", **asked) == "2 times 'refund', less than 2 asked for"
-    for wrong, words in (({"relation": "at most"}, "'at most'"), ({"frequency": "2"}, "frequency is '2'"), ({"frequency": True}, "frequency is True"), ({"keyword": " "}, "keyword is ' '"), ({"word": "x"}, "got keyword")):
-        with pytest.raises(ValueError, match=words): ifeval("Hi", **{**asked, **wrong})
-    with pytest.raises(ValueError, match="'keywords:often' is unknown"): follows("keywords:often", "Hi")
+    for wrong, words in (
+        ({"relation": "at most"}, "'at most'"),
+        ({"frequency": "2"}, "frequency is '2'"),
+        ({"frequency": True}, "frequency is True"),
+        ({"keyword": " "}, "keyword is ' '"),
+        ({"word": "x"}, "got keyword"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            ifeval("Hi", **{**asked, **wrong})
+    with pytest.raises(ValueError, match="'keywords:often' is unknown"):
+        follows("keywords:often", "Hi")
 
 
 def test_language_is_left_open_without_the_library(monkeypatch):
@@ -145,4 +273,5 @@ def test_language_is_left_open_without_the_library(monkeypatch):
         assert follows("language:response_language", "Where is the parcel?", language="ru")
         assert follows("change_case:english_capital", "MENU") is None
         assert prompt_accuracy([check_prompt(["change_case:english_capital"], [{}], "MENU")]).undefined == 1
-    finally: module._factory.cache_clear()
+    finally:
+        module._factory.cache_clear()

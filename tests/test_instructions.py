@@ -1,4 +1,5 @@
 "The kinds of CRM instructions: right, wrong and edge for each, mistakes, hostile text, and who is asked about the rest."
+
 import inspect
 import time
 
@@ -11,37 +12,246 @@ from crmeval.core.metric import Verdict
 from crmeval.core.records import Response, Sample
 from crmeval.tasks.use_cases import all_instructions, use_cases
 
-SCHEMA = {"type": "object", "properties": {"stage": {"enum": ["Won", "Lost"]}, "amount": {"type": "number"}}, "required": ["stage"], "additionalProperties": False}
+SCHEMA = {
+    "type": "object",
+    "properties": {"stage": {"enum": ["Won", "Lost"]}, "amount": {"type": "number"}},
+    "required": ["stage"],
+    "additionalProperties": False,
+}
 ENGLISH = "We have your bag. It is in our shop, and you can pick it up when you like. We are there all day."
-LETTER = "Subject: Your bag\n\nDear Ms Vogt,\n\nYour bag from order CS-20418 is here.\n\nKind regards,\nMei Ito"
+LETTER = (
+    "Subject: Your bag\n\nDear Ms Vogt,\n\nYour bag from order CS-20418 is here.\n\nKind regards,\nMei Ito"
+)
 
 # kind -> parameters, texts that obey, texts that do not with words of the finding
 CASES = {
-    "max_words": ({"n": 3}, ["one two three", "", "a - b – c", "eins zwei", "\u202eone two"], {"one two three four": "4 words, at most 3 allowed", "e\u0301 b c d": "4 words"}),
-    "min_words": ({"n": 2}, ["one two", "14:30 ok"], {"one": "1 word, at least 2 asked for", "": "0 words", "- –": "0 words"}),
-    "words": ({"min": 2, "max": 3}, ["one two", "one two three"], {"one": "1 word, at least 2", "a b c d": "4 words, at most 3"}),
-    "sentences": ({"min": 2, "max": 2}, ["It works. Good.", "Dr. Ito left at 5 p.m. Good.", "箱は壊れていた。返金を希望。"], {"It works.": "1 sentence, at least 2", "A b. C d. E f.": "3 sentences, at most 2", "": "0 sentences"}),
-    "bullets": ({"min": 2, "max": 3}, ["- a\n- b", "* a\n  * b\n1) c", "• ä\n– ö"], {"- a": "1 bullet, at least 2", "": "0 bullets", "-a\n-b": "0 bullets", "- a\n" * 4: "4 bullets, at most 3"}),
-    "plain_text": ({}, ["Just text, 3 * 4.", "", "snake_case # 4"], {"# Title": "a heading", "- a": "a bullet", "**a**": "bold", "| a | b |": "a table", "a <b>c</b>": "an HTML tag"}),
-    "sections": ({"headings": ["Reason", "Next steps"]}, ["Reason: a\nNext steps: b", "## Reason:\na\n**Next steps:** b", "REASON: é\nnext steps:\n- b"],
-                 {"Reason: a": "'Next steps' is missing", "Next steps: b\nReason: a": "out of order: Next steps, Reason", "Reason:\nNext steps: b": "'Reason' is empty", "": "'Reason' is missing and 1 more"}),
-    "include": ({"all": ["Zoë", "CS-1"]}, ["ZOE\u0308 and\ncs-1", "cs\u200b-1 Zoë"], {"Zoe CS-1": "'Zoë' is missing", "": "'Zoë', 'CS-1' are missing"}),
-    "exclude": ({"phrases": ["free of charge"]}, ["It costs 5.", "carefree of charges", ""], {"It is FREE of\ncharge!": "'free of charge' is there"}),
-    "case_number": ({"numbers": ["CS-20418"]}, ["CS-20418", "case cs 20418.", "(CS\u201320418)", "CS20418"], {"CS-20419": "'CS-20418' is missing; found 'CS-20419'", "20418": "is missing", "XCS-20418": "is missing", "CS-204181": "is missing", "": "is missing"}),
-    "no_placeholders": ({}, ["Dear Ana,", "[the terms](https://a.example)", "- [x] done [1]", "", "Size XXL", "As [Figure 1] and [Table 2.1] show", "a\n____\nb", "a ___b___ c"], {"Dear [Name],": "'[Name]'", "{{x}} {y}": "'{{x}}' and 1 more", "Liebe [Ihre Kundin]": "'[Ihre Kundin]'", "<your name>": "'<your name>'", "Dear ____,": "'____'", "Signed ______": "'______'", "[Figure caption]": "'[Figure caption]'"}),
-    "no_contact_data": ({}, ["Wait 30 seconds, on page 2.", ""], {"a.b@c.example": "an e-mail address", "call 020 7946 0123": "a phone number", "case 20418": "a case number"}),
-    "subject_line": ({"max_words": 3}, [LETTER, "Betreff: Ihr Koffer\nx", "**Objet :** votre sac", "件名：荷物"], {"Dear Ana": "begins with 'Dear Ana'", "Subject:\nx": "no line", "": "begins with ''", "Subject: a b c d": "4 words in the subject, at most 3"}),
-    "greeting": ({"name": "Vogt"}, [LETTER, "Sehr geehrte Frau Vogt,", "Bonjour Mme Vogt,", "Guten Tag Frau Vogt", "Ms Vogt, your bag is here.", "Estimada Vogt:"], {"Your bag, Vogt": "begins with 'Your bag, Vogt'", "Hi Ana": "'Vogt' is not greeted", "Dear Vogtländer": "not greeted", "Dear Vogt-Ito,": "not greeted", "Dear Ito-Vogt,": "not greeted", "Hi-res images of Vogt": "no greeting", "": "no greeting"}),
-    "sign_off": ({"name": "Mei Ito"}, [LETTER, "Hallo\nMit freundlichen Grüßen\nMei Ito", "Cordialement,\nMei Ito", "Saludos, Mei Ito", "x\nС уважением,\nMei Ito"], {"Bye": "ends with 'Bye'", "Kind regards\nMei": "not signed by 'Mei Ito'", "": "no sign-off"}),
-    "json_object": ({}, ["{}", ' {"a": 1}\n'], {"```json\n{}\n```": "not one JSON object", "[1]": "not one JSON", "": "not one JSON", '{"a": NaN}': "not one JSON", "{" * 5000: "not one JSON"}),
-    "json_schema": ({"schema": SCHEMA}, ['{"stage": "Won"}', 'Sure: {"stage": "Lost", "amount": 3}'], {'{"stage": "Maybe"}': "'Maybe' is not one of", "{}": "'stage' is a required", '{"stage": "Won", "x": 1}': "Additional properties", "no": "no JSON object; it begins with 'no'"}),
-    "named_fields": ({"fields": ["Stage", "Close date"]}, ['{"Stage": "Won"}', "Stage: Won\nclose_date: 1 May", "- **Stage:** Won", "{}"], {'{"stage": 1}': "'stage' is not among", "Mood: good\nStage: Won": "'Mood' is not among", "Won!": "the text", "": "no field is there"}),
-    "reading_level": ({"max": 6}, [ENGLISH], {"Notwithstanding the aforementioned contractual limitations, the organization acknowledges that your representatives have submitted comprehensive documentation.": "reading grade, at most 6", "": "empty"}),
-    "language": ({"language": "en"}, [ENGLISH], {"Где посылка?": "not written in the script of 'en'", "": "empty"}),
-    "professional_tone": ({}, ["I am sorry, ACME GmbH. Thanks!", ""], {"omg": "slang (omg)", "THIS IS URGENT NOW": "shouting", "ok 🎉": "an emoji", "a! b! c!": "3 exclamation marks"}),
-    "no_promises": ({"about": ["guarantee", "refund"]}, ["The fee is 5 euros.", "We cannot guarantee that.", "We will not refund it.", "It isn\u2019t guaranteed.", "", "We cannot, sadly, guarantee it.", "Without a receipt, we will not refund it.", "If we were to guarantee that, we would lose."],
-                    {"We guarantee it.": "'we guarantee'", "You will get a full refund.": "'you will get a full refund'", "We cannot say, but we guarantee it.": "'we guarantee'", "I GUARANTEE\nit": "'i guarantee'", "If you order today, we guarantee delivery tomorrow.": "'we guarantee'", "Nothing is wrong, we guarantee it.": "'we guarantee'", "Not to worry, we guarantee a refund.": "'we guarantee'",
-                     "Never fear, you will get a full refund.": "'you will get a full refund'", "Do not worry, delivery is guaranteed.": "guaranteed'", "Without doubt we guarantee it.": "'we guarantee'"}),
+    "max_words": (
+        {"n": 3},
+        ["one two three", "", "a - b – c", "eins zwei", "\u202eone two"],
+        {"one two three four": "4 words, at most 3 allowed", "e\u0301 b c d": "4 words"},
+    ),
+    "min_words": (
+        {"n": 2},
+        ["one two", "14:30 ok"],
+        {"one": "1 word, at least 2 asked for", "": "0 words", "- –": "0 words"},
+    ),
+    "words": (
+        {"min": 2, "max": 3},
+        ["one two", "one two three"],
+        {"one": "1 word, at least 2", "a b c d": "4 words, at most 3"},
+    ),
+    "sentences": (
+        {"min": 2, "max": 2},
+        ["It works. Good.", "Dr. Ito left at 5 p.m. Good.", "箱は壊れていた。返金を希望。"],
+        {
+            "It works.": "1 sentence, at least 2",
+            "A b. C d. E f.": "3 sentences, at most 2",
+            "": "0 sentences",
+        },
+    ),
+    "bullets": (
+        {"min": 2, "max": 3},
+        ["- a\n- b", "* a\n  * b\n1) c", "• ä\n– ö"],
+        {
+            "- a": "1 bullet, at least 2",
+            "": "0 bullets",
+            "-a\n-b": "0 bullets",
+            "- a\n" * 4: "4 bullets, at most 3",
+        },
+    ),
+    "plain_text": (
+        {},
+        ["Just text, 3 * 4.", "", "snake_case # 4"],
+        {
+            "# Title": "a heading",
+            "- a": "a bullet",
+            "**a**": "bold",
+            "| a | b |": "a table",
+            "a <b>c</b>": "an HTML tag",
+        },
+    ),
+    "sections": (
+        {"headings": ["Reason", "Next steps"]},
+        ["Reason: a\nNext steps: b", "## Reason:\na\n**Next steps:** b", "REASON: é\nnext steps:\n- b"],
+        {
+            "Reason: a": "'Next steps' is missing",
+            "Next steps: b\nReason: a": "out of order: Next steps, Reason",
+            "Reason:\nNext steps: b": "'Reason' is empty",
+            "": "'Reason' is missing and 1 more",
+        },
+    ),
+    "include": (
+        {"all": ["Zoë", "CS-1"]},
+        ["ZOE\u0308 and\ncs-1", "cs\u200b-1 Zoë"],
+        {"Zoe CS-1": "'Zoë' is missing", "": "'Zoë', 'CS-1' are missing"},
+    ),
+    "exclude": (
+        {"phrases": ["free of charge"]},
+        ["It costs 5.", "carefree of charges", ""],
+        {"It is FREE of\ncharge!": "'free of charge' is there"},
+    ),
+    "case_number": (
+        {"numbers": ["CS-20418"]},
+        ["CS-20418", "case cs 20418.", "(CS\u201320418)", "CS20418"],
+        {
+            "CS-20419": "'CS-20418' is missing; found 'CS-20419'",
+            "20418": "is missing",
+            "XCS-20418": "is missing",
+            "CS-204181": "is missing",
+            "": "is missing",
+        },
+    ),
+    "no_placeholders": (
+        {},
+        [
+            "Dear Ana,",
+            "[the terms](https://a.example)",
+            "- [x] done [1]",
+            "",
+            "Size XXL",
+            "As [Figure 1] and [Table 2.1] show",
+            "a\n____\nb",
+            "a ___b___ c",
+        ],
+        {
+            "Dear [Name],": "'[Name]'",
+            "{{x}} {y}": "'{{x}}' and 1 more",
+            "Liebe [Ihre Kundin]": "'[Ihre Kundin]'",
+            "<your name>": "'<your name>'",
+            "Dear ____,": "'____'",
+            "Signed ______": "'______'",
+            "[Figure caption]": "'[Figure caption]'",
+        },
+    ),
+    "no_contact_data": (
+        {},
+        ["Wait 30 seconds, on page 2.", ""],
+        {
+            "a.b@c.example": "an e-mail address",
+            "call 020 7946 0123": "a phone number",
+            "case 20418": "a case number",
+        },
+    ),
+    "subject_line": (
+        {"max_words": 3},
+        [LETTER, "Betreff: Ihr Koffer\nx", "**Objet :** votre sac", "件名：荷物"],
+        {
+            "Dear Ana": "begins with 'Dear Ana'",
+            "Subject:\nx": "no line",
+            "": "begins with ''",
+            "Subject: a b c d": "4 words in the subject, at most 3",
+        },
+    ),
+    "greeting": (
+        {"name": "Vogt"},
+        [
+            LETTER,
+            "Sehr geehrte Frau Vogt,",
+            "Bonjour Mme Vogt,",
+            "Guten Tag Frau Vogt",
+            "Ms Vogt, your bag is here.",
+            "Estimada Vogt:",
+        ],
+        {
+            "Your bag, Vogt": "begins with 'Your bag, Vogt'",
+            "Hi Ana": "'Vogt' is not greeted",
+            "Dear Vogtländer": "not greeted",
+            "Dear Vogt-Ito,": "not greeted",
+            "Dear Ito-Vogt,": "not greeted",
+            "Hi-res images of Vogt": "no greeting",
+            "": "no greeting",
+        },
+    ),
+    "sign_off": (
+        {"name": "Mei Ito"},
+        [
+            LETTER,
+            "Hallo\nMit freundlichen Grüßen\nMei Ito",
+            "Cordialement,\nMei Ito",
+            "Saludos, Mei Ito",
+            "x\nС уважением,\nMei Ito",
+        ],
+        {"Bye": "ends with 'Bye'", "Kind regards\nMei": "not signed by 'Mei Ito'", "": "no sign-off"},
+    ),
+    "json_object": (
+        {},
+        ["{}", ' {"a": 1}\n'],
+        {
+            "```json\n{}\n```": "not one JSON object",
+            "[1]": "not one JSON",
+            "": "not one JSON",
+            '{"a": NaN}': "not one JSON",
+            "{" * 5000: "not one JSON",
+        },
+    ),
+    "json_schema": (
+        {"schema": SCHEMA},
+        ['{"stage": "Won"}', 'Sure: {"stage": "Lost", "amount": 3}'],
+        {
+            '{"stage": "Maybe"}': "'Maybe' is not one of",
+            "{}": "'stage' is a required",
+            '{"stage": "Won", "x": 1}': "Additional properties",
+            "no": "no JSON object; it begins with 'no'",
+        },
+    ),
+    "named_fields": (
+        {"fields": ["Stage", "Close date"]},
+        ['{"Stage": "Won"}', "Stage: Won\nclose_date: 1 May", "- **Stage:** Won", "{}"],
+        {
+            '{"stage": 1}': "'stage' is not among",
+            "Mood: good\nStage: Won": "'Mood' is not among",
+            "Won!": "the text",
+            "": "no field is there",
+        },
+    ),
+    "reading_level": (
+        {"max": 6},
+        [ENGLISH],
+        {
+            "Notwithstanding the aforementioned contractual limitations, the organization acknowledges that your representatives have submitted comprehensive documentation.": "reading grade, at most 6",
+            "": "empty",
+        },
+    ),
+    "language": (
+        {"language": "en"},
+        [ENGLISH],
+        {"Где посылка?": "not written in the script of 'en'", "": "empty"},
+    ),
+    "professional_tone": (
+        {},
+        ["I am sorry, ACME GmbH. Thanks!", ""],
+        {
+            "omg": "slang (omg)",
+            "THIS IS URGENT NOW": "shouting",
+            "ok 🎉": "an emoji",
+            "a! b! c!": "3 exclamation marks",
+        },
+    ),
+    "no_promises": (
+        {"about": ["guarantee", "refund"]},
+        [
+            "The fee is 5 euros.",
+            "We cannot guarantee that.",
+            "We will not refund it.",
+            "It isn\u2019t guaranteed.",
+            "",
+            "We cannot, sadly, guarantee it.",
+            "Without a receipt, we will not refund it.",
+            "If we were to guarantee that, we would lose.",
+        ],
+        {
+            "We guarantee it.": "'we guarantee'",
+            "You will get a full refund.": "'you will get a full refund'",
+            "We cannot say, but we guarantee it.": "'we guarantee'",
+            "I GUARANTEE\nit": "'i guarantee'",
+            "If you order today, we guarantee delivery tomorrow.": "'we guarantee'",
+            "Nothing is wrong, we guarantee it.": "'we guarantee'",
+            "Not to worry, we guarantee a refund.": "'we guarantee'",
+            "Never fear, you will get a full refund.": "'you will get a full refund'",
+            "Do not worry, delivery is guaranteed.": "guaranteed'",
+            "Without doubt we guarantee it.": "'we guarantee'",
+        },
+    ),
     "ifeval": ({"id": "punctuation:no_comma"}, ["No comma."], {"a, b": "1 commas", "": "empty"}),
 }
 
@@ -53,114 +263,232 @@ def test_every_kind_has_its_cases():
 @pytest.mark.parametrize("kind", CASES)
 def test_right_and_wrong(kind):
     parameters, right, wrong = CASES[kind]
-    for text in right: assert check_instruction({"kind": kind, **parameters}, text) == "", text
-    for text, words in wrong.items(): assert words in check_instruction({"kind": kind, **parameters}, text), text
+    for text in right:
+        assert check_instruction({"kind": kind, **parameters}, text) == "", text
+    for text, words in wrong.items():
+        assert words in check_instruction({"kind": kind, **parameters}, text), text
 
 
 @pytest.mark.parametrize("kind", CASES)
 def test_the_lenient_reading_only_forgives(kind):
     parameters, right, wrong = CASES[kind]
     for text in (*right, *wrong):
-        strict, loose = (check_instruction({"kind": kind, **parameters}, text, loose=l) for l in (False, True))
+        strict, loose = (
+            check_instruction({"kind": kind, **parameters}, text, loose=l) for l in (False, True)
+        )
         assert loose in (strict, "") and (kind in LOOSE | {"ifeval"} or loose == strict)
 
 
-@pytest.mark.parametrize("kind,text", [("subject_line", "Sure!\n**" + LETTER), ("greeting", "Here it is:\nDear Vogt,\nyes"), ("json_object", "Sure:\n```json\n{}\n```"), ("sections", "## Reason\na\n## Next steps\nb"), ("max_words", "Sure, here it is:\none two three")])
+@pytest.mark.parametrize(
+    "kind,text",
+    [
+        ("subject_line", "Sure!\n**" + LETTER),
+        ("greeting", "Here it is:\nDear Vogt,\nyes"),
+        ("json_object", "Sure:\n```json\n{}\n```"),
+        ("sections", "## Reason\na\n## Next steps\nb"),
+        ("max_words", "Sure, here it is:\none two three"),
+    ],
+)
 def test_a_frame_is_forgiven(kind, text):
     asked = {"kind": kind, **CASES[kind][0]}
-    assert check_instruction(asked, text) and check_instruction(asked, text, loose=True) == "" == check_instruction({**asked, "loose": True}, text)
-    assert instruction_following(text, instructions=[asked]).points == 1 and instruction_following(text, instructions=[asked], loose=True).points == 4
+    assert check_instruction(asked, text) and check_instruction(
+        asked, text, loose=True
+    ) == "" == check_instruction({**asked, "loose": True}, text)
+    assert (
+        instruction_following(text, instructions=[asked]).points == 1
+        and instruction_following(text, instructions=[asked], loose=True).points == 4
+    )
 
 
 @pytest.mark.parametrize("kind", CASES)
 def test_mistakes_are_told(kind):
     parameters = CASES[kind][0]
     if kind != "ifeval":
-        with pytest.raises(ValueError, match=rf"'colour' is not a parameter of '{kind}'; it takes "): check_instruction({"kind": kind, **parameters, "colour": 1}, "x")
+        with pytest.raises(ValueError, match=rf"'colour' is not a parameter of '{kind}'; it takes "):
+            check_instruction({"kind": kind, **parameters, "colour": 1}, "x")
     for name, p in list(inspect.signature(CHECKS[kind]).parameters.items())[1:]:
-        if name in ("kind", "text", "kwargs", "loose"): continue
+        if name in ("kind", "text", "kwargs", "loose"):
+            continue
         for value in (object(), -1, float("nan"), [""], [3], ""):
-            if value == -1 and p.annotation == float | None or isinstance(value, str) and p.annotation is bool: continue
-            with pytest.raises(ValueError, match=name): check_instruction({"kind": kind, **parameters, name: value}, "Some text.")
+            if (
+                value == -1
+                and p.annotation == float | None
+                or isinstance(value, str)
+                and p.annotation is bool
+            ):
+                continue
+            with pytest.raises(ValueError, match=name):
+                check_instruction({"kind": kind, **parameters, name: value}, "Some text.")
     for response in (None, 7, b"x", ["x"]):
-        with pytest.raises(ValueError, match="response is .*expected a string"): check_instruction({"kind": kind, **parameters}, response)
+        with pytest.raises(ValueError, match="response is .*expected a string"):
+            check_instruction({"kind": kind, **parameters}, response)
 
 
-@pytest.mark.parametrize("instruction,words", [
-    ({"kind": "max_word", "n": 3}, "'max_word' is unknown; known: bullets, "), ({"kind": "words"}, "needs 'min' or 'max'"), ({"kind": "words", "min": 3, "max": 2}, "min is 3 and max is 2"), ({"kind": "include"}, "needs 'all' or 'any'"),
-    ({"kind": "sections", "headings": []}, r"headings is \[\], expected a list of texts, not empty"), ({"kind": "case_number", "pattern": "("}, "expected a regular expression"), ({"kind": "language", "language": "german"}, "'german', expected one of af, ar"),
-    ({"kind": "no_promises", "about": ["everything"]}, "expected some of guarantee, refund"), ({"kind": "json_schema", "schema": {"type": 3}}, "not a JSON schema"), ({}, "neither a kind nor a text"), ({"kind": "judge"}, "neither a kind nor a text"), ({"kind": ["words"]}, r"instruction kind is \['words'\]"), (3, "instruction is 3")])
+@pytest.mark.parametrize(
+    "instruction,words",
+    [
+        ({"kind": "max_word", "n": 3}, "'max_word' is unknown; known: bullets, "),
+        ({"kind": "words"}, "needs 'min' or 'max'"),
+        ({"kind": "words", "min": 3, "max": 2}, "min is 3 and max is 2"),
+        ({"kind": "include"}, "needs 'all' or 'any'"),
+        ({"kind": "sections", "headings": []}, r"headings is \[\], expected a list of texts, not empty"),
+        ({"kind": "case_number", "pattern": "("}, "expected a regular expression"),
+        ({"kind": "language", "language": "german"}, "'german', expected one of af, ar"),
+        ({"kind": "no_promises", "about": ["everything"]}, "expected some of guarantee, refund"),
+        ({"kind": "json_schema", "schema": {"type": 3}}, "not a JSON schema"),
+        ({}, "neither a kind nor a text"),
+        ({"kind": "judge"}, "neither a kind nor a text"),
+        ({"kind": ["words"]}, r"instruction kind is \['words'\]"),
+        (3, "instruction is 3"),
+    ],
+)
 def test_mistakes_of_an_instruction(instruction, words):
-    with pytest.raises(ValueError, match=words): check_instruction(instruction, "Some text.")
+    with pytest.raises(ValueError, match=words):
+        check_instruction(instruction, "Some text.")
 
 
 def test_a_table_may_fill_gaps_with_none():
-    assert check_instruction({"kind": "words", "min": None, "max": 3.0, "text": None, "headings": None}, "a b") == ""
+    assert (
+        check_instruction({"kind": "words", "min": None, "max": 3.0, "text": None, "headings": None}, "a b")
+        == ""
+    )
 
 
 @pytest.mark.parametrize("kind", CASES)
 def test_long_and_hostile_text_takes_no_time(kind):
     asked = {"kind": kind, **CASES[kind][0]}
-    for unit in ("a", "a ", "1", ". ", "\n", "- ", "A: b\n", "[a", "{\"a\":", "<a", "**", "e\u0301", "\u202e", "\ud800", "界", "🙂", "we not ", "CS-", "Subject: ", "Dear "):
+    for unit in (
+        "a",
+        "a ",
+        "1",
+        ". ",
+        "\n",
+        "- ",
+        "A: b\n",
+        "[a",
+        '{"a":',
+        "<a",
+        "**",
+        "e\u0301",
+        "\u202e",
+        "\ud800",
+        "界",
+        "🙂",
+        "we not ",
+        "CS-",
+        "Subject: ",
+        "Dear ",
+    ):
         text = unit * (50_000 // len(unit))
         start = time.perf_counter()
-        for loose in (False, True): assert isinstance(check_instruction(asked, text, loose=loose), str | None)
+        for loose in (False, True):
+            assert isinstance(check_instruction(asked, text, loose=loose), str | None)
         assert time.perf_counter() - start < 5, unit
 
 
 def test_own_kinds_are_handed_in():
-    ask = [{"kind": "ends_with", "end": "!", "text": "End with an exclamation mark."}, {"kind": "max_words", "n": 2}]
-    own = {"ends_with": lambda response, end: response.endswith(end), "max_words": lambda response, n: f"{len(response)} letters" if len(response) > n else ""}
+    ask = [
+        {"kind": "ends_with", "end": "!", "text": "End with an exclamation mark."},
+        {"kind": "max_words", "n": 2},
+    ]
+    own = {
+        "ends_with": lambda response, end: response.endswith(end),
+        "max_words": lambda response, n: f"{len(response)} letters" if len(response) > n else "",
+    }
     s = instruction_following("Now!", instructions=ask, checks=own)
     assert (s.fraction, [e["problem"] for e in s.evidence]) == (0.5, ["", "4 letters"])
     assert "ends_with" not in CHECKS
-    with pytest.raises(ValueError, match="'ends_with' is unknown"): instruction_following("Now!", instructions=ask)
+    with pytest.raises(ValueError, match="'ends_with' is unknown"):
+        instruction_following("Now!", instructions=ask)
 
 
 def test_what_no_rule_can_check_goes_to_the_judge():
     class Asked:
         name = "asked"
-        def __init__(self): self.seen = []
+
+        def __init__(self):
+            self.seen = []
+
         def followed(self, instructions, *, response):
             self.seen += instructions
             return [Verdict(True, reason="seems so") for _ in instructions]
+
     judge = Asked()
-    ask = ["Be kind.", {"kind": "judge", "text": "Be brief."}, {"kind": "max_words", "n": 9}, {"kind": "reading_level", "max": 8, "text": "Easy words."}]
+    ask = [
+        "Be kind.",
+        {"kind": "judge", "text": "Be brief."},
+        {"kind": "max_words", "n": 9},
+        {"kind": "reading_level", "max": 8, "text": "Easy words."},
+    ]
     s = instruction_following("荷物は店にあります。", instructions=ask, judge=judge)
-    assert judge.seen == ["Be kind.", "Be brief.", "Easy words."] and s.fraction == 1 and s.rater == "rule+asked"
+    assert (
+        judge.seen == ["Be kind.", "Be brief.", "Easy words."] and s.fraction == 1 and s.rater == "rule+asked"
+    )
     assert [e["by"] for e in s.evidence] == ["judge", "judge", "rule", "judge"]
+
     class Short(Asked):
-        def followed(self, instructions, *, response): return []
-    with pytest.raises(ValueError): instruction_following("Hi", instructions=["Be kind."], judge=Short())
+        def followed(self, instructions, *, response):
+            return []
+
+    with pytest.raises(ValueError):
+        instruction_following("Hi", instructions=["Be kind."], judge=Short())
 
 
 def test_the_case_number_comes_from_the_record():
     inputs = {"request": "Write.", "record": "Order: 55-1204\nContact: Ana", "sender": "Mei Ito"}
-    sample = Sample("m1", "sales_email_generation", inputs, instructions=[{"kind": "case_number", "text": "Name the order."}])
+    sample = Sample(
+        "m1",
+        "sales_email_generation",
+        inputs,
+        instructions=[{"kind": "case_number", "text": "Name the order."}],
+    )
     found = lambda text: check_instruction(asked_of(sample)[-1], text)
-    assert found("Your order 55-1204 ships.") == "" and found("Your order 99-1204 ships.").startswith("none of '55-1204' is there")
-    fields = Sample("m2", "sales_email_generation", inputs, record={"case_number": "CS-7001"}, instructions=[{"kind": "case_number", "text": "Name the case."}])
+    assert found("Your order 55-1204 ships.") == "" and found("Your order 99-1204 ships.").startswith(
+        "none of '55-1204' is there"
+    )
+    fields = Sample(
+        "m2",
+        "sales_email_generation",
+        inputs,
+        record={"case_number": "CS-7001"},
+        instructions=[{"kind": "case_number", "text": "Name the case."}],
+    )
     assert check_instruction(asked_of(fields)[-1], "Case CS 7001") == ""
-    own = Sample("m3", "sales_email_generation", inputs, instructions=[{"kind": "case_number", "numbers": ["A-1"], "text": "Name A-1."}])
+    own = Sample(
+        "m3",
+        "sales_email_generation",
+        inputs,
+        instructions=[{"kind": "case_number", "numbers": ["A-1"], "text": "Name A-1."}],
+    )
     assert asked_of(own) == all_instructions(own)
 
 
 def test_a_rule_that_cannot_tell_is_open_for_the_judge():
-    sample = Sample("m4", "service_live_chat_summary", {"conversation": "Hi"}, instructions=[{"kind": "language", "language": "en"}])
+    sample = Sample(
+        "m4",
+        "service_live_chat_summary",
+        {"conversation": "Hi"},
+        instructions=[{"kind": "language", "language": "en"}],
+    )
     assert open_instructions(sample, "12:30") == ["{'kind': 'language', 'language': 'en'}"]
     assert open_instructions(sample, ENGLISH) == []
     scores = {s.metric: s for s in score_response(sample, Response("m4", "me", "12:30"))}
-    assert scores["instruction_following"].status == "ok" and "could not be checked" in scores["instruction_following"].reason
+    assert (
+        scores["instruction_following"].status == "ok"
+        and "could not be checked" in scores["instruction_following"].reason
+    )
 
 
 def test_the_instructions_of_the_use_cases_are_well_formed():
     for case in use_cases().values():
-        for i in case.instructions: assert check_instruction(i, "Some text.") is not None and i["text"], (case.id, i)
+        for i in case.instructions:
+            assert check_instruction(i, "Some text.") is not None and i["text"], (case.id, i)
 
 
 def test_phrases_are_plain_and_unique():
     phrases = known_phrases()
-    for name in ("subjects", "greetings", "sign_offs"): assert len(phrases[name]) == len(set(phrases[name]))
+    for name in ("subjects", "greetings", "sign_offs"):
+        assert len(phrases[name]) == len(set(phrases[name]))
     for group in phrases["promises"].values():
         assert group and all(p == p.strip() == p.lower() and not set(p) & set("()[]{}\\|^$+") for p in group)
     assert phrases["date"] and phrases["source"]

@@ -1,4 +1,5 @@
 "Agreement with people on public labelled data: what the page shows is what comes out again, and judges are measured alike."
+
 import asyncio
 import csv
 import json
@@ -9,25 +10,48 @@ from pathlib import Path
 import pytest
 
 from crmeval.judges.llm import LLMJudge
-from crmeval.validation.labelled import FINESURE_JUDGES, LABELLED, STATISTICS, HeldOut, ask_all, at_hand, load_labelled, measure
+from crmeval.validation.labelled import (
+    FINESURE_JUDGES,
+    LABELLED,
+    STATISTICS,
+    HeldOut,
+    ask_all,
+    at_hand,
+    load_labelled,
+    measure,
+)
 from crmeval.core.metric import Verdict, default_judge
 from crmeval.validation.run_agreement import figures_of, judge_agreement
 
-PAGE = Path(__file__).parent.parent/"nbs"/"reports"/"agreement.ipynb"
+PAGE = Path(__file__).parent.parent / "nbs" / "reports" / "agreement.ipynb"
 
 
 def need(name):
-    if not at_hand(name): pytest.skip(f"source {LABELLED[name].source} is not in CRMEVAL_DATA")
+    if not at_hand(name):
+        pytest.skip(f"source {LABELLED[name].source} is not in CRMEVAL_DATA")
 
 
 def shown():
     "The rows of the page's tables, as the texts of their cells."
     cells = json.loads(PAGE.read_text(encoding="utf-8"))["cells"]
-    html = "".join("".join(o.get("data", {}).get("text/html", [])) for c in cells if c["cell_type"] == "code" for o in c["outputs"])
-    return [tuple(re.sub(r"<[^>]+>", "", d) for d in re.findall(r"<td[^>]*>(.*?)</td>", row, re.S)) for row in re.findall(r"<tr[^>]*>(.*?)</tr>", html, re.S)]
+    html = "".join(
+        "".join(o.get("data", {}).get("text/html", []))
+        for c in cells
+        if c["cell_type"] == "code"
+        for o in c["outputs"]
+    )
+    return [
+        tuple(re.sub(r"<[^>]+>", "", d) for d in re.findall(r"<td[^>]*>(.*?)</td>", row, re.S))
+        for row in re.findall(r"<tr[^>]*>(.*?)</tr>", html, re.S)
+    ]
 
 
-def short(e): return "–" if e.value is None else f"{e.value:.2f}" + ("" if e.low is None else f" ({e.low:.2f} to {e.high:.2f})")
+def short(e):
+    return (
+        "–"
+        if e.value is None
+        else f"{e.value:.2f}" + ("" if e.low is None else f" ({e.low:.2f} to {e.high:.2f})")
+    )
 
 
 @pytest.mark.parametrize("name", LABELLED)
@@ -37,18 +61,45 @@ def test_the_page_shows_what_comes_out_again(name):
     assert len(rows) >= 1
     for r in rows:
         if name == "frank-factuality":
-            if r.group == "all": assert any(len(c) == 5 and c[0] == r.judge and c[2] == short(r.figures["pearson"]) and c[4] == short(r.figures["system_rank"]) for c in page), (r.judge, short(r.figures["pearson"]))
-        else: assert (name.rsplit("-", 1)[0], r.judge, r.group, str(r.responses), str(r.documents), str(r.undefined), *(short(r.figures[f]) for f in STATISTICS)) in [c[:12] for c in page], (name, r.judge, r.group)
+            if r.group == "all":
+                assert any(
+                    len(c) == 5
+                    and c[0] == r.judge
+                    and c[2] == short(r.figures["pearson"])
+                    and c[4] == short(r.figures["system_rank"])
+                    for c in page
+                ), (r.judge, short(r.figures["pearson"]))
+        else:
+            assert (
+                name.rsplit("-", 1)[0],
+                r.judge,
+                r.group,
+                str(r.responses),
+                str(r.documents),
+                str(r.undefined),
+                *(short(r.figures[f]) for f in STATISTICS),
+            ) in [c[:12] for c in page], (name, r.judge, r.group)
 
 
-@pytest.mark.parametrize("metric,published", [("factuality", "faithfulness"), ("completeness", "completeness"), ("conciseness", "conciseness")])
+@pytest.mark.parametrize(
+    "metric,published",
+    [("factuality", "faithfulness"), ("completeness", "completeness"), ("conciseness", "conciseness")],
+)
 def test_recorded_judges_stand_near_the_published_table(metric, published):
     "Our own reading of the replies differs from upstream's in 5 of 800; the published figures lie inside our intervals."
     need(f"finesure-{metric}")
-    root = Path(os.environ["CRMEVAL_DATA"])/"finesure"
-    with open(root/"published_table.csv", newline="", encoding="utf-8") as f: table = list(csv.DictReader(f))
-    theirs = {"gpt-3.5-turbo": "GPT-3.5 Turbo", "gpt-4-1106-preview": "GPT-4 1106", "gpt-4o-2024-05-13": "GPT-4o", "gpt-4.1-mini-2025-04-14": "GPT-4.1 Mini"}
-    rows = measure("x", load_labelled(f"finesure-{metric}"), judges=FINESURE_JUDGES, groups=False, n_resamples=200)
+    root = Path(os.environ["CRMEVAL_DATA"]) / "finesure"
+    with open(root / "published_table.csv", newline="", encoding="utf-8") as f:
+        table = list(csv.DictReader(f))
+    theirs = {
+        "gpt-3.5-turbo": "GPT-3.5 Turbo",
+        "gpt-4-1106-preview": "GPT-4 1106",
+        "gpt-4o-2024-05-13": "GPT-4o",
+        "gpt-4.1-mini-2025-04-14": "GPT-4.1 Mini",
+    }
+    rows = measure(
+        "x", load_labelled(f"finesure-{metric}"), judges=FINESURE_JUDGES, groups=False, n_resamples=200
+    )
     for r in rows:
         row = next(t for t in table if t["judge"].startswith(theirs[r.judge]))
         pearson, spearman = (float(x) for x in row[f"{published}_pearson_spearman"].split(" / "))
@@ -59,7 +110,12 @@ def test_recorded_judges_stand_near_the_published_table(metric, published):
 
 
 def test_the_embedded_judge_is_never_measured_on_what_it_learned_from():
-    for name in ("finesure-factuality", "summhay-completeness", "summedits-factuality", "feedback-factuality"):
+    for name in (
+        "finesure-factuality",
+        "summhay-completeness",
+        "summedits-factuality",
+        "feedback-factuality",
+    ):
         need(name)
         assert LABELLED[name].source in default_judge().trained_on
         row = next(r for r in judge_agreement(name, default_judge(), n_resamples=20) if r.group == "all")
@@ -70,8 +126,10 @@ def test_held_out_answers_are_not_the_trained_judge_s():
     "The shipped judge has seen these documents and agrees better with their labels; that difference is what is kept out."
     need("finesure-completeness")
     items = load_labelled("finesure-completeness", limit=200)
-    seen, = measure("x", ask_all(items, default_judge()), judges=["embedded"], groups=False, n_resamples=20)
-    kept, = measure("x", ask_all(items, HeldOut()), judges=["embedded (held out)"], groups=False, n_resamples=20)
+    (seen,) = measure("x", ask_all(items, default_judge()), judges=["embedded"], groups=False, n_resamples=20)
+    (kept,) = measure(
+        "x", ask_all(items, HeldOut()), judges=["embedded (held out)"], groups=False, n_resamples=20
+    )
     assert seen.figures["balanced_accuracy"].value > kept.figures["balanced_accuracy"].value + 0.01
 
 
@@ -87,19 +145,26 @@ def test_shuffled_labels_show_no_agreement():
     need("finesure-completeness")
     import random
     from dataclasses import replace
+
     items = [i for i in load_labelled("finesure-completeness") if "gpt-4o-2024-05-13" in i.answers]
     labels = [(i.people, i.units) for i in items]
     random.Random(0).shuffle(labels)
-    mixed = [replace(i, people=p, units=(u * 20)[:len(i.units)] if u else ()) for i, (p, u) in zip(items, labels)]
-    row, = measure("x", mixed, judges=["gpt-4o-2024-05-13"], groups=False, n_resamples=50)
-    assert abs(row.figures["pearson"].value) < 0.2 and abs(row.figures["balanced_accuracy"].value - 0.5) < 0.05
+    mixed = [
+        replace(i, people=p, units=(u * 20)[: len(i.units)] if u else ()) for i, (p, u) in zip(items, labels)
+    ]
+    (row,) = measure("x", mixed, judges=["gpt-4o-2024-05-13"], groups=False, n_resamples=50)
+    assert (
+        abs(row.figures["pearson"].value) < 0.2 and abs(row.figures["balanced_accuracy"].value - 0.5) < 0.05
+    )
 
 
 def test_every_figure_reaches_the_file():
     need("reviews-factuality")
     rows = judge_agreement("reviews-factuality", n_resamples=20)
     out = figures_of(rows)
-    assert len(out) == len(rows) * len(rows[0].figures) and all({"value", "low", "high", "n", "undefined", "method"} <= set(r) for r in out)
+    assert len(out) == len(rows) * len(rows[0].figures) and all(
+        {"value", "low", "high", "n", "undefined", "method"} <= set(r) for r in out
+    )
     assert json.loads(json.dumps(out)) == out
 
 
@@ -108,10 +173,18 @@ def test_asking_works_inside_a_running_loop():
 
     class Yes:
         name, style = "yes", "fine"
-        def supported(self, sentences, *, source): return [Verdict(True) for _ in sentences]
-        def stated(self, facts, *, sentences): return [Verdict(True) for _ in facts]
-        def followed(self, instructions, *, response): return [Verdict(True) for _ in instructions]
 
-    async def main(): return judge_agreement("reviews-factuality", Yes(), limit=5, n_resamples=10)
-    row, = asyncio.run(main())
+        def supported(self, sentences, *, source):
+            return [Verdict(True) for _ in sentences]
+
+        def stated(self, facts, *, sentences):
+            return [Verdict(True) for _ in facts]
+
+        def followed(self, instructions, *, response):
+            return [Verdict(True) for _ in instructions]
+
+    async def main():
+        return judge_agreement("reviews-factuality", Yes(), limit=5, n_resamples=10)
+
+    (row,) = asyncio.run(main())
     assert row.responses == 5

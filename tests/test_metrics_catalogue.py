@@ -1,4 +1,5 @@
 "What every accuracy metric promises, over the whole catalogue, asked of several judges."
+
 import json
 from importlib import import_module
 from pathlib import Path
@@ -17,13 +18,23 @@ from crmeval.metrics.record_update import record_update
 from crmeval.judges.recorded import RecordedJudge
 from crmeval.core.text import parts
 
-SOURCE = ("Customer: My heater, serial H-2207, stopped on 3 March and the house is cold.\nAgent (Ito): I am sorry. I can send a technician on 5 March at 14:30.\n"
-          "Customer: Fine. What does it cost?\nAgent (Ito): The visit costs 80 euros, and it is free if the pump is broken.\nCustomer: Good, I will be at home.")
-FACTS = ["The customer's heater H-2207 stopped on 3 March.", "A technician comes on 5 March at 14:30.", "The visit costs 80 euros.", "The visit is free if the pump is broken."]
+SOURCE = (
+    "Customer: My heater, serial H-2207, stopped on 3 March and the house is cold.\nAgent (Ito): I am sorry. I can send a technician on 5 March at 14:30.\n"
+    "Customer: Fine. What does it cost?\nAgent (Ito): The visit costs 80 euros, and it is free if the pump is broken.\nCustomer: Good, I will be at home."
+)
+FACTS = [
+    "The customer's heater H-2207 stopped on 3 March.",
+    "A technician comes on 5 March at 14:30.",
+    "The visit costs 80 euros.",
+    "The visit is free if the pump is broken.",
+]
 GOOD = "The customer's heater H-2207 stopped on 3 March. A technician comes on 5 March at 14:30. The visit costs 80 euros, and it is free if the pump is broken."
 WRONG = "The weather in Lisbon was sunny all week. Our cafeteria now serves vegan lasagne on Mondays."
 GOLD = {"stage": "Won", "amount": 900}
-RULES = [{"kind": "max_words", "n": 60, "text": "At most 60 words."}, {"kind": "include", "all": ["H-2207"], "text": "Name the serial number."}]
+RULES = [
+    {"kind": "max_words", "n": 60, "text": "At most 60 words."},
+    {"kind": "include", "all": ["H-2207"], "text": "Name the serial number."},
+]
 
 METRICS = {
     "factuality": (factuality, {"source": SOURCE}, GOOD, WRONG),
@@ -38,7 +49,9 @@ STRANGE = {
     "very long": "The technician comes on 5 March and looks at the heater again. " * 800,
     "one long word": "x" * 50_000,
     "unicode": "🚒 e\u0301 \u202e\u2066 \u00a0 ﬁ \ufeff \u200b ½ Ⅳ ١٢٣",
-    "combining characters": "The heater\u0301\u0308\u0323 sto\u0304pped on 3 March. Cafe\u0301. " + "e" + "\u0301" * 5000,
+    "combining characters": "The heater\u0301\u0308\u0323 sto\u0304pped on 3 March. Cafe\u0301. "
+    + "e"
+    + "\u0301" * 5000,
     "right to left": "\u0627\u0644\u0633\u062e\u0627\u0646 \u062a\u0648\u0642\u0641 \u0641\u064a 3 March. \u202eThe heater stopped.\u202c \u05d4\u05ea\u05e0\u05d5\u05e8 \u05d4\u05ea\u05e7\u05dc\u05e7\u05dc.",
     "zero width": "The\u200b hea\u200cter\u200d stopped\ufeff on 3\u2060 March.",
     "emoji": "\U0001f525 The heater \U0001f468\u200d\U0001f469\u200d\U0001f467 stopped \U0001f1eb\U0001f1f7 on 3 March \U0001f44d\U0001f3fd.",
@@ -51,18 +64,29 @@ STRANGE = {
 }
 
 
-
 class PerfectJudge:
     "Knows what is true and what is stated because the texts of this file are made of known sentences; reads no meaning."
+
     name, style = "perfect", "fine"
-    def supported(self, sentences, *, source): return [Verdict(s in source) for s in sentences]
-    def stated(self, facts, *, sentences): return [Verdict(any(lines), lines=tuple(i for i, x in enumerate(lines) if x)) for lines in ([f in s for s in sentences] for f in facts)]
-    def followed(self, instructions, *, response): return [Verdict(i in response) for i in instructions]
+
+    def supported(self, sentences, *, source):
+        return [Verdict(s in source) for s in sentences]
+
+    def stated(self, facts, *, sentences):
+        return [
+            Verdict(any(lines), lines=tuple(i for i, x in enumerate(lines) if x))
+            for lines in ([f in s for s in sentences] for f in facts)
+        ]
+
+    def followed(self, instructions, *, response):
+        return [Verdict(i in response) for i in instructions]
 
 
 class RubricJudge(PerfectJudge):
     "Rates in points: four for a text that holds a sentence of the source, one for another."
+
     name, style = "rubric", "rubric"
+
     def rated(self, criterion, *, response, source, key_facts, instructions):
         good = any(str(t) in response for t in (*key_facts, *instructions, *(source or "").split("\n")) if t)
         return Verdict(None, points=4.0 if good else 1.0, reason="seen")
@@ -71,20 +95,25 @@ class RubricJudge(PerfectJudge):
 def replaying(metric, response, judge, **arguments):
     "The score of a judge, and the score from the record of its verdicts."
     record = RecordedJudge(judge.name)
+
     class Writing:
         name, style = judge.name, "fine"
+
         def supported(self, sentences, *, source):
             verdicts = judge.supported(sentences, source=source)
             record.add("supported", sentences, verdicts, context=source)
             return verdicts
+
         def stated(self, facts, *, sentences):
             verdicts = judge.stated(facts, sentences=sentences)
             record.add("stated", facts, verdicts, context=sentences)
             return verdicts
+
         def followed(self, instructions, *, response):
             verdicts = judge.followed(instructions, response=response)
             record.add("followed", instructions, verdicts, context=response)
             return verdicts
+
     return metric(response, judge=Writing(), **arguments), metric(response, judge=record, **arguments)
 
 
@@ -108,15 +137,41 @@ def test_the_catalogue_is_whole():
     "A metric on the 4-point scale that is added to the package has to join this file."
     found = set()
     for path in Path(crmeval.__file__).parent.rglob("[a-z]*.py"):
-        if "\nCARD = MetricCard(" in path.read_text(encoding="utf-8"): found |= {c.name for c in [import_module(".".join(("crmeval", *path.relative_to(Path(crmeval.__file__).parent).with_suffix("").parts))).CARD] if c.unit == "points, 1 to 4"}
+        if "\nCARD = MetricCard(" in path.read_text(encoding="utf-8"):
+            found |= {
+                c.name
+                for c in [
+                    import_module(
+                        ".".join(
+                            (
+                                "crmeval",
+                                *path.relative_to(Path(crmeval.__file__).parent).with_suffix("").parts,
+                            )
+                        )
+                    ).CARD
+                ]
+                if c.unit == "points, 1 to 4"
+            }
     assert found == {*METRICS, "accuracy"}
 
 
-@pytest.mark.parametrize("judge", [None, PerfectJudge(), RubricJudge()], ids=["embedded", "perfect", "rubric"])
-@pytest.mark.parametrize("name,nothing", [("factuality", {"source": " "}), ("completeness", {"key_facts": []}), ("completeness", {"key_facts": [" "]}), ("conciseness", {"key_facts": []}),
-                                          ("instruction_following", {"instructions": []}), ("instruction_following", {"instructions": ["", " "]})])
+@pytest.mark.parametrize(
+    "judge", [None, PerfectJudge(), RubricJudge()], ids=["embedded", "perfect", "rubric"]
+)
+@pytest.mark.parametrize(
+    "name,nothing",
+    [
+        ("factuality", {"source": " "}),
+        ("completeness", {"key_facts": []}),
+        ("completeness", {"key_facts": [" "]}),
+        ("conciseness", {"key_facts": []}),
+        ("instruction_following", {"instructions": []}),
+        ("instruction_following", {"instructions": ["", " "]}),
+    ],
+)
 def test_undefined_is_none_with_a_status(name, nothing, judge):
-    if judge is not None and judge.style == "rubric" and name == "instruction_following": return   # a rubric judge says itself that nothing was asked
+    if judge is not None and judge.style == "rubric" and name == "instruction_following":
+        return  # a rubric judge says itself that nothing was asked
     s = score(name, GOOD, judge=judge, **nothing)
     assert (s.points, s.fraction, s.status) == (None, None, "undefined") and s.reason
 
@@ -124,21 +179,39 @@ def test_undefined_is_none_with_a_status(name, nothing, judge):
 def test_accuracy_is_undefined_without_one_of_the_four():
     scores = [score(m, GOOD) for m in CRITERIA]
     assert accuracy(scores).points == 4 and accuracy(scores[::-1]).points == 4
-    for i in range(4): assert (accuracy(scores[:i] + scores[i + 1:]).points, accuracy(scores[:i] + scores[i + 1:]).status) == (None, "undefined")
+    for i in range(4):
+        assert (
+            accuracy(scores[:i] + scores[i + 1 :]).points,
+            accuracy(scores[:i] + scores[i + 1 :]).status,
+        ) == (None, "undefined")
 
 
-@pytest.mark.parametrize("name,field", [("factuality", "source"), ("completeness", "key_facts"), ("conciseness", "key_facts"), ("instruction_following", "instructions")])
+@pytest.mark.parametrize(
+    "name,field",
+    [
+        ("factuality", "source"),
+        ("completeness", "key_facts"),
+        ("conciseness", "key_facts"),
+        ("instruction_following", "instructions"),
+    ],
+)
 def test_mistakes_say_what_arrived(name, field):
-    wrong = [None, 7, 1.5, b"x"] + ([["a list"]] if field == "source" else ["one text", {"a": 1}, [None], [7], [["nested"]]])
+    wrong = [None, 7, 1.5, b"x"] + (
+        [["a list"]] if field == "source" else ["one text", {"a": 1}, [None], [7], [["nested"]]]
+    )
     for value in wrong:
-        with pytest.raises(ValueError, match=rf"{field}.* is .*expected"): score(name, GOOD, **{field: value})
+        with pytest.raises(ValueError, match=rf"{field}.* is .*expected"):
+            score(name, GOOD, **{field: value})
     for value in (None, 7, ["x"], b"x"):
-        with pytest.raises(ValueError, match=rf"response is .*{type(value).__name__}.*expected"): score(name, value)
+        with pytest.raises(ValueError, match=rf"response is .*{type(value).__name__}.*expected"):
+            score(name, value)
 
 
 @every
 @pytest.mark.parametrize("kind", STRANGE)
-@pytest.mark.parametrize("judge", [None, PerfectJudge(), RubricJudge()], ids=["embedded", "perfect", "rubric"])
+@pytest.mark.parametrize(
+    "judge", [None, PerfectJudge(), RubricJudge()], ids=["embedded", "perfect", "rubric"]
+)
 def test_strange_texts_get_a_score_or_a_status(name, kind, judge):
     s = score(name, STRANGE[kind], judge=judge)
     assert s.status == "ok" and 1 <= s.points <= 4 and 0 <= s.fraction <= 1
@@ -148,14 +221,22 @@ def test_strange_texts_get_a_score_or_a_status(name, kind, judge):
 @pytest.mark.parametrize("judge", [default_judge(), PerfectJudge()], ids=["embedded", "perfect"])
 def test_a_record_of_the_verdicts_gives_the_same_score(judge):
     for text in (GOOD, WRONG, f"{GOOD} {GOOD} {WRONG}", STRANGE["non-English"], STRANGE["unicode"]):
-        for name, more in (("factuality", {"source": SOURCE}), ("completeness", {"key_facts": FACTS}), ("conciseness", {"key_facts": FACTS})):
+        for name, more in (
+            ("factuality", {"source": SOURCE}),
+            ("completeness", {"key_facts": FACTS}),
+            ("conciseness", {"key_facts": FACTS}),
+        ):
             live, replayed = replaying(METRICS[name][0], text, judge, **more)
             assert live == replayed, (name, text)
 
 
 @pytest.mark.parametrize("kind", STRANGE)
 def test_strange_sources_and_facts(kind):
-    for s in (factuality(GOOD, source=STRANGE[kind]), completeness(GOOD, key_facts=[STRANGE[kind][:2000]]), conciseness(GOOD, key_facts=[STRANGE[kind][:2000]])):
+    for s in (
+        factuality(GOOD, source=STRANGE[kind]),
+        completeness(GOOD, key_facts=[STRANGE[kind][:2000]]),
+        conciseness(GOOD, key_facts=[STRANGE[kind][:2000]]),
+    ):
         assert s.status in ("ok", "undefined")
 
 
@@ -172,27 +253,59 @@ def test_order_of_facts_does_not_matter(name):
 
 def test_order_of_instructions_fields_and_samples_does_not_matter():
     rules = [*RULES, {"kind": "bullets", "min": 1}]
-    assert score("instruction_following", GOOD, instructions=rules).fraction == score("instruction_following", GOOD, instructions=rules[::-1]).fraction == 2 / 3
-    assert record_update('{"stage": "Won", "owner": "Bo", "amount": 900}', gold=GOLD).fraction == record_update('{"amount": 900, "owner": "Bo", "stage": "Won"}', gold=dict(reversed(GOLD.items()))).fraction
+    assert (
+        score("instruction_following", GOOD, instructions=rules).fraction
+        == score("instruction_following", GOOD, instructions=rules[::-1]).fraction
+        == 2 / 3
+    )
+    assert (
+        record_update('{"stage": "Won", "owner": "Bo", "amount": 900}', gold=GOLD).fraction
+        == record_update(
+            '{"amount": 900, "owner": "Bo", "stage": "Won"}', gold=dict(reversed(GOLD.items()))
+        ).fraction
+    )
     texts = [GOOD, WRONG, "", "The visit costs 80 euros.", STRANGE["non-English"]]
     for name in ("factuality", "completeness", "conciseness"):
         function, arguments, _, _ = METRICS[name]
         columns = {k: [v] * len(texts) for k, v in arguments.items()}
-        there, back = (score_dataset(function, Dataset.from_dict({"response": t, **columns}))[f"{name}_fraction"][:] for t in (texts, texts[::-1]))
+        there, back = (
+            score_dataset(function, Dataset.from_dict({"response": t, **columns}))[f"{name}_fraction"][:]
+            for t in (texts, texts[::-1])
+        )
         assert there == back[::-1]
 
 
 # Texts made of known sentences, so that what is true, stated and repeated is known. Bounded and derandomised: the same cases in every run.
-TRUE = ["The heater stopped on 3 March.", "A technician comes on 5 March at 14:30.", "The visit costs 80 euros.", "It is free if the pump is broken.", "The customer will be at home."]
-FALSE = ["The customer owns a zebra farm in Peru.", "Our cafeteria serves lasagne on Mondays.", "The board in Tokyo cancelled invoice 99-417.", "A hailstorm destroyed nine aeroplanes.", "Reason: the moon was made of cheese."]
-FORM = ["Dear Ms Vogt,", "Thank you for your patience.", "Is that fine?", "Next steps:", "Kind regards\nIto", "- "]
+TRUE = [
+    "The heater stopped on 3 March.",
+    "A technician comes on 5 March at 14:30.",
+    "The visit costs 80 euros.",
+    "It is free if the pump is broken.",
+    "The customer will be at home.",
+]
+FALSE = [
+    "The customer owns a zebra farm in Peru.",
+    "Our cafeteria serves lasagne on Mondays.",
+    "The board in Tokyo cancelled invoice 99-417.",
+    "A hailstorm destroyed nine aeroplanes.",
+    "Reason: the moon was made of cheese.",
+]
+FORM = [
+    "Dear Ms Vogt,",
+    "Thank you for your patience.",
+    "Is that fine?",
+    "Next steps:",
+    "Kind regards\nIto",
+    "- ",
+]
 texts = st.lists(st.sampled_from(TRUE + FALSE + FORM), max_size=7)
 seldom = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 both_judges = pytest.mark.parametrize("judge", [default_judge(), PerfectJudge()], ids=["embedded", "perfect"])
 KNOWN = "\n".join(TRUE)
 
 
-def with_extra(pieces, extra, at): return "\n".join(pieces[:at] + [extra] + pieces[at:])
+def with_extra(pieces, extra, at):
+    return "\n".join(pieces[:at] + [extra] + pieces[at:])
 
 
 @both_judges
@@ -201,28 +314,46 @@ def with_extra(pieces, extra, at): return "\n".join(pieces[:at] + [extra] + piec
 def test_whatever_unsupported_sentence_anywhere_never_raises_factuality(judge, pieces, extra, at):
     text = "\n".join(pieces)
     before = factuality(text, source=KNOWN, judge=judge).fraction
-    if any(map(str.isalnum, text)): assert factuality(with_extra(pieces, extra, at), source=KNOWN, judge=judge).fraction <= before
+    if any(map(str.isalnum, text)):
+        assert factuality(with_extra(pieces, extra, at), source=KNOWN, judge=judge).fraction <= before
 
 
 @both_judges
 @seldom
-@given(pieces=texts, facts=st.lists(st.sampled_from(TRUE), min_size=1, max_size=5, unique=True), which=st.integers(0, 4))
+@given(
+    pieces=texts,
+    facts=st.lists(st.sampled_from(TRUE), min_size=1, max_size=5, unique=True),
+    which=st.integers(0, 4),
+)
 def test_removing_what_states_a_fact_never_raises_completeness(judge, pieces, facts, which):
     whole, fact = completeness("\n".join(pieces), key_facts=facts, judge=judge), facts[which % len(facts)]
     rest = [p for p in pieces if p != fact]
-    if len(rest) == len(pieces): return
+    if len(rest) == len(pieces):
+        return
     less = completeness("\n".join(rest), key_facts=facts, judge=judge)
     assert less.fraction <= whole.fraction, (pieces, fact)
-    if judge.name == "perfect": assert less.fraction == whole.fraction - 1 / len(facts) or abs(less.fraction - whole.fraction + 1 / len(facts)) < 1e-9
+    if judge.name == "perfect":
+        assert (
+            less.fraction == whole.fraction - 1 / len(facts)
+            or abs(less.fraction - whole.fraction + 1 / len(facts)) < 1e-9
+        )
 
 
 @both_judges
 @seldom
-@given(pieces=texts.filter(bool), facts=st.lists(st.sampled_from(TRUE), min_size=1, max_size=5, unique=True), which=st.integers(0, 6), at=st.integers(0, 7), times=st.integers(1, 3))
+@given(
+    pieces=texts.filter(bool),
+    facts=st.lists(st.sampled_from(TRUE), min_size=1, max_size=5, unique=True),
+    which=st.integers(0, 6),
+    at=st.integers(0, 7),
+    times=st.integers(1, 3),
+)
 def test_repeating_any_sentence_anywhere_never_raises_conciseness(judge, pieces, facts, which, at, times):
     again = pieces[which % len(pieces)]
     before = conciseness("\n".join(pieces), key_facts=facts, judge=judge).fraction
-    after = conciseness(with_extra(pieces, "\n".join([again] * times), at), key_facts=facts, judge=judge).fraction
+    after = conciseness(
+        with_extra(pieces, "\n".join([again] * times), at), key_facts=facts, judge=judge
+    ).fraction
     assert after <= before + 1e-12, (pieces, again)
 
 
@@ -232,7 +363,10 @@ def test_repeating_any_sentence_anywhere_never_raises_conciseness(judge, pieces,
 def test_any_order_of_facts_gives_the_same_scores(judge, pieces, facts):
     text = "\n".join(pieces)
     for metric in (completeness, conciseness):
-        assert metric(text, key_facts=facts, judge=judge).fraction == metric(text, key_facts=TRUE, judge=judge).fraction
+        assert (
+            metric(text, key_facts=facts, judge=judge).fraction
+            == metric(text, key_facts=TRUE, judge=judge).fraction
+        )
 
 
 @seldom
@@ -241,29 +375,43 @@ def test_any_text_is_scored_by_every_metric(text, more):
     for name, (function, arguments, _, _) in METRICS.items():
         s = function(text, **arguments)
         assert s.status == "ok" and 1 <= s.points <= 4, name
-    for s in (factuality(GOOD, source=text + more), completeness(GOOD, key_facts=[text, more]), conciseness(GOOD, key_facts=[text, more])):
+    for s in (
+        factuality(GOOD, source=text + more),
+        completeness(GOOD, key_facts=[text, more]),
+        conciseness(GOOD, key_facts=[text, more]),
+    ):
         assert s.status in ("ok", "undefined") and (s.points is None) == (s.status == "undefined")
     assert len(parts(text)) >= 0
 
 
 def test_an_unsupported_sentence_never_raises_factuality():
     for text in (GOOD, "A technician comes on 5 March at 14:30.", WRONG):
-        for extra in ("The customer lives in a castle on the moon.", "The visit costs 950 euros.", "The invoice was cancelled by the board in Tokyo."):
-            assert factuality(f"{text} {extra}", source=SOURCE).fraction <= factuality(text, source=SOURCE).fraction
+        for extra in (
+            "The customer lives in a castle on the moon.",
+            "The visit costs 950 euros.",
+            "The invoice was cancelled by the board in Tokyo.",
+        ):
+            assert (
+                factuality(f"{text} {extra}", source=SOURCE).fraction
+                <= factuality(text, source=SOURCE).fraction
+            )
 
 
 def test_removing_a_covered_fact_never_raises_completeness():
     parts = [p if p.endswith(".") else p + "." for p in GOOD.split(". ")]
     whole = completeness(GOOD, key_facts=FACTS).fraction
     for i in range(len(parts)):
-        assert completeness(" ".join(parts[:i] + parts[i + 1:]), key_facts=FACTS).fraction < whole
+        assert completeness(" ".join(parts[:i] + parts[i + 1 :]), key_facts=FACTS).fraction < whole
 
 
 def test_repeating_a_sentence_never_raises_conciseness():
     parts = [p if p.endswith(".") else p + "." for p in GOOD.split(". ")]
     for text in (GOOD, f"{parts[0]} {WRONG}", WRONG):
         before = conciseness(text, key_facts=FACTS).fraction
-        for p in parts: assert conciseness(f"{text} {p} {p}", key_facts=FACTS).fraction <= max(before, conciseness(f"{text} {p}", key_facts=FACTS).fraction)
+        for p in parts:
+            assert conciseness(f"{text} {p} {p}", key_facts=FACTS).fraction <= max(
+                before, conciseness(f"{text} {p}", key_facts=FACTS).fraction
+            )
         assert conciseness(f"{text} {text}", key_facts=FACTS).fraction < before or before == 0
 
 
@@ -277,9 +425,16 @@ def test_copying_the_source_is_complete_and_not_concise():
 def test_a_judge_that_fails_gives_no_number(name, status):
     class Failing:
         name = "failing"
-        def supported(self, sentences, *, source): return [Verdict(None, status=status, reason="it broke") for _ in sentences]
-        def stated(self, facts, *, sentences): return [Verdict(None, status=status, reason="it broke") for _ in facts]
-        def followed(self, instructions, *, response): return [Verdict(None, status=status, reason="it broke") for _ in instructions]
+
+        def supported(self, sentences, *, source):
+            return [Verdict(None, status=status, reason="it broke") for _ in sentences]
+
+        def stated(self, facts, *, sentences):
+            return [Verdict(None, status=status, reason="it broke") for _ in facts]
+
+        def followed(self, instructions, *, response):
+            return [Verdict(None, status=status, reason="it broke") for _ in instructions]
+
     s = score(name, GOOD, judge=Failing())
     assert (s.points, s.fraction, s.status) == (None, None, status)
     assert instruction_following("Hi", instructions=["Be kind."], judge=Failing()).status == status
@@ -288,9 +443,19 @@ def test_a_judge_that_fails_gives_no_number(name, status):
 @every
 def test_batch_form_equals_the_function(name):
     function, arguments, best, worst = METRICS[name]
-    columns = {k: [v if isinstance(v, str) or isinstance(v, list) and isinstance(v[0], str) else json.dumps(v)] * 2 for k, v in arguments.items()}
+    columns = {
+        k: [v if isinstance(v, str) or isinstance(v, list) and isinstance(v[0], str) else json.dumps(v)] * 2
+        for k, v in arguments.items()
+    }
     if name == "instruction_following":
-        function, columns = (lambda response, *, instructions: instruction_following(response, instructions=[json.loads(i) for i in instructions])), {"instructions": [[json.dumps(r) for r in RULES]] * 2}
+        function, columns = (
+            (
+                lambda response, *, instructions: instruction_following(
+                    response, instructions=[json.loads(i) for i in instructions]
+                )
+            ),
+            {"instructions": [[json.dumps(r) for r in RULES]] * 2},
+        )
     table = score_dataset(function, Dataset.from_dict({"response": [best, worst], **columns}))
     assert table[f"{name}_points"][:] == [4, 1]
 
@@ -300,8 +465,14 @@ def test_evaluate_classes_combine_offline():
     from crmeval.metrics.conciseness import Conciseness
     from crmeval.metrics.factuality import Factuality
     from crmeval.metrics.instruction_following import InstructionFollowing
+
     both = evaluate.combine([Factuality(), Completeness(), Conciseness(), InstructionFollowing()])
-    found = both.compute(predictions=[GOOD, WRONG], source=[SOURCE] * 2, key_facts=[FACTS] * 2, instructions=[[json.dumps(r) for r in RULES]] * 2)
+    found = both.compute(
+        predictions=[GOOD, WRONG],
+        source=[SOURCE] * 2,
+        key_facts=[FACTS] * 2,
+        instructions=[[json.dumps(r) for r in RULES]] * 2,
+    )
     assert found["factuality"] == found["completeness"] == found["conciseness"] == 2.5
     assert found["factuality_n"] == 2 and found["instruction_following_points"][0] == 4
 
@@ -309,9 +480,18 @@ def test_evaluate_classes_combine_offline():
 def test_a_metric_travels_to_another_process():
     import copy
     import pickle
+
     assert pickle.loads(pickle.dumps(factuality)) is factuality and copy.deepcopy(factuality) is factuality
 
 
 def test_instructions_with_gaps_filled_by_a_table():
-    table = score_dataset(instruction_following, Dataset.from_dict({"response": ["It is late."], "instructions": [[{"kind": "max_words", "n": 5}, {"kind": "no_placeholders"}]]}))
+    table = score_dataset(
+        instruction_following,
+        Dataset.from_dict(
+            {
+                "response": ["It is late."],
+                "instructions": [[{"kind": "max_words", "n": 5}, {"kind": "no_placeholders"}]],
+            }
+        ),
+    )
     assert table["instruction_following_points"][:] == [4]

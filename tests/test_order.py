@@ -1,4 +1,5 @@
 "On the demo set the systems come out in the order that everybody can agree on, in every use case."
+
 import pytest
 
 from crmeval import leaderboard, run
@@ -13,15 +14,30 @@ OFF_TOPIC = "The weather was sunny all week. Our cafeteria now serves vegan lasa
 
 def lower_bounds(samples):
     "Nothing at all, a text about something else, and a good response to another sample of the same use case."
-    other = {s.id: next(t for t in samples[i + 1:] + samples if t.use_case == s.use_case and t.id != s.id) for i, s in enumerate(samples)}
-    texts = {"test:empty": lambda s: "", "test:off-topic": lambda s: OFF_TOPIC, "test:mistaken": lambda s: other[s.id].reference}
-    return [ReplayClient([Response(s.id, name, text(s), use_case=s.use_case) for s in samples], name=name) for name, text in texts.items()]
+    other = {
+        s.id: next(t for t in samples[i + 1 :] + samples if t.use_case == s.use_case and t.id != s.id)
+        for i, s in enumerate(samples)
+    }
+    texts = {
+        "test:empty": lambda s: "",
+        "test:off-topic": lambda s: OFF_TOPIC,
+        "test:mistaken": lambda s: other[s.id].reference,
+    }
+    return [
+        ReplayClient([Response(s.id, name, text(s), use_case=s.use_case) for s in samples], name=name)
+        for name, text in texts.items()
+    ]
 
 
 @pytest.fixture(scope="module")
 def board(tmp_path_factory):
     samples = load_demo()
-    done = run(["baseline:reference", *SENSIBLE, "baseline:template", *lower_bounds(samples)], data=samples, out=tmp_path_factory.mktemp("order")/"run", progress=False)
+    done = run(
+        ["baseline:reference", *SENSIBLE, "baseline:template", *lower_bounds(samples)],
+        data=samples,
+        out=tmp_path_factory.mktemp("order") / "run",
+        progress=False,
+    )
     return leaderboard(done, by="all")
 
 
@@ -34,10 +50,13 @@ def test_reference_first_baselines_between_nonsense_last(board, use_case):
     assert best >= 3.4 and best - max(accuracy.values()) >= 0.5, accuracy
     nonsense = max(accuracy["test:empty"], accuracy["test:off-topic"])
     assert accuracy["test:empty"] == 1
-    for c in SENSIBLE: assert accuracy[c] > nonsense, (c, accuracy)
+    for c in SENSIBLE:
+        assert accuracy[c] > nonsense, (c, accuracy)
     assert accuracy["baseline:template"] >= accuracy["test:empty"]
     # the right form with another customer's story is still wrong
-    assert accuracy["test:mistaken"] < min(accuracy[c] for c in SENSIBLE) or use_case == "update_crm_info", accuracy
+    assert accuracy["test:mistaken"] < min(accuracy[c] for c in SENSIBLE) or use_case == "update_crm_info", (
+        accuracy
+    )
     assert accuracy["test:mistaken"] < 2.2
 
 

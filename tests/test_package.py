@@ -1,4 +1,5 @@
 "The package as a whole: light to import, layered, clean, and true to its notebooks."
+
 import ast
 import json
 import re
@@ -16,7 +17,9 @@ PACKAGE = Path(crmeval.__file__).parent
 NOTEBOOKS = sorted(p for p in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
 ROOMS = [p for p in NOTEBOOKS if re.match(r"\d", p.name)]  # notebooks that write a module
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.name != "_modidx.py")
-needs_notebooks = pytest.mark.skipif(not NOTEBOOKS, reason="notebooks are not here: this is an installed package")
+needs_notebooks = pytest.mark.skipif(
+    not NOTEBOOKS, reason="notebooks are not here: this is an installed package"
+)
 
 # A wing imports only from wings above it; inside a wing a room imports only from lower numbers.
 WINGS = "core connect tasks detect systems layer judges metrics runs validation people live pages cli".split()
@@ -40,7 +43,19 @@ def python(code, **more):
 
 
 def test_import_is_light_and_quick():
-    heavy = ["matplotlib", "datasets", "sklearn", "pandas", "pyarrow", "openai", "evaluate", "ipywidgets", "nbdev", "fastcore", "numpy"]
+    heavy = [
+        "matplotlib",
+        "datasets",
+        "sklearn",
+        "pandas",
+        "pyarrow",
+        "openai",
+        "evaluate",
+        "ipywidgets",
+        "nbdev",
+        "fastcore",
+        "numpy",
+    ]
     code = f"import time; t = time.perf_counter(); import crmeval; s = time.perf_counter() - t; import sys; print(s, *[m for m in {heavy} if m in sys.modules])"
     runs = [python(code).stdout.split() for _ in range(3)]
     assert min(float(r[0]) for r in runs) < 0.3, runs
@@ -48,21 +63,37 @@ def test_import_is_light_and_quick():
 
 
 def test_names_that_others_rely_on():
-    for name in ("factuality", "completeness", "conciseness", "instruction_following", "run", "arun", "load_use_case", "load_source", "leaderboard"):
+    for name in (
+        "factuality",
+        "completeness",
+        "conciseness",
+        "instruction_following",
+        "run",
+        "arun",
+        "load_use_case",
+        "load_source",
+        "leaderboard",
+    ):
         assert callable(getattr(crmeval, name)), name
     with pytest.raises(AttributeError, match="no attribute 'speeed'"):
         _ = crmeval.speeed
 
 
-@pytest.mark.parametrize("code", [
-    "from crmeval import factuality",
-    "import crmeval.metrics.factuality; from crmeval import factuality",
-    "from crmeval.metrics.factuality import factuality",
-    "import crmeval; factuality = crmeval.factuality",
-    "import crmeval.metrics.accuracy; from crmeval import factuality",
-])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from crmeval import factuality",
+        "import crmeval.metrics.factuality; from crmeval import factuality",
+        "from crmeval.metrics.factuality import factuality",
+        "import crmeval; factuality = crmeval.factuality",
+        "import crmeval.metrics.accuracy; from crmeval import factuality",
+    ],
+)
 def test_a_metric_can_be_called_however_it_was_imported(code):
-    done = python(code + "; s = factuality('The parcel arrives on Friday.', source='Your parcel arrives on Friday.'); print(s.points, s.fraction, s.status)")
+    done = python(
+        code
+        + "; s = factuality('The parcel arrives on Friday.', source='Your parcel arrives on Friday.'); print(s.points, s.fraction, s.status)"
+    )
     assert done.stdout.split() == ["4", "1.0", "ok"], done.stderr
 
 
@@ -70,23 +101,48 @@ def test_the_installed_package_needs_no_development_tool():
     assert len(MODULES) > 90
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not {n.split(".")[0] for n in names} & {"nbdev", "fastcore", "execnb", "IPython", "pytest"}, path.name
+            names = (
+                [a.name for a in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+            assert not {n.split(".")[0] for n in names} & {
+                "nbdev",
+                "fastcore",
+                "execnb",
+                "IPython",
+                "pytest",
+            }, path.name
 
 
 def test_no_unsafe_loading():
     assert len(MODULES) > 90
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not {n.split(".")[0] for n in names} & {"pickle", "joblib", "dill", "cloudpickle", "marshal"}, path.name
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name): assert node.func.id not in ("eval", "exec"), path.name
+            names = (
+                [a.name for a in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+            assert not {n.split(".")[0] for n in names} & {
+                "pickle",
+                "joblib",
+                "dill",
+                "cloudpickle",
+                "marshal",
+            }, path.name
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in ("eval", "exec"), path.name
             if isinstance(node, ast.keyword) and node.arg in ("allow_pickle", "trust_remote_code"):
                 assert isinstance(node.value, ast.Constant) and node.value.value is False, path.name
 
 
 def test_data_is_small():
-    assert sum(p.stat().st_size for p in (PACKAGE/"data").rglob("*") if p.is_file()) < 5_000_000
+    assert sum(p.stat().st_size for p in (PACKAGE / "data").rglob("*") if p.is_file()) < 5_000_000
 
 
 def imports_of(path):
@@ -98,7 +154,10 @@ def imports_of(path):
             yield module, [a.name for a in node.names], node.lineno
         elif isinstance(node, ast.Import):
             yield from ((a.name, [], node.lineno) for a in node.names)
-        elif isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "import_module":
+        elif (
+            isinstance(node, ast.Call)
+            and getattr(node.func, "id", getattr(node.func, "attr", "")) == "import_module"
+        ):
             if node.args and isinstance(node.args[0], ast.Constant):
                 yield node.args[0].value, [], node.lineno
 
@@ -116,7 +175,11 @@ def test_wings_import_downwards_and_rooms_from_lower_numbers():
             seen += 1
             other = module.removeprefix("crmeval.")
             where = f"{room}, line {line}"
-            wrong += [f"{where}: {n} of {other} is its own" for n in names if n.startswith("_") and n != "__version__"]
+            wrong += [
+                f"{where}: {n} of {other} is its own"
+                for n in names
+                if n.startswith("_") and n != "__version__"
+            ]
             if "*" in names:
                 wrong.append(f"{where}: star import of {other}")
             if other not in number:
@@ -141,7 +204,9 @@ def test_every_module_has_its_notebook():
         assert "AUTOGENERATED! DO NOT EDIT!" in path.read_text(encoding="utf-8")[:600]
     for path in ROOMS:
         wing, room = module_of(path).split(".")
-        assert path.parent.name == wing and re.sub(r"^\d+_", "", path.stem) == room, f"{path} writes {wing}.{room}"
+        assert path.parent.name == wing and re.sub(r"^\d+_", "", path.stem) == room, (
+            f"{path} writes {wing}.{room}"
+        )
 
 
 @needs_notebooks
@@ -150,11 +215,14 @@ def test_notebook_keeps_house_rules(path):
     text = path.read_text(encoding="utf-8")
     assert path.stat().st_size < 300_000
     assert not re.search(r"[\"' (=](/home/|/root/|/Users/|/work/|/tmp/)\w", text), "a path of one machine"
-    assert not re.search(r"\bsk-[A-Za-z0-9]{20,}|\bhf_[A-Za-z0-9]{20,}|AKIA[0-9A-Z]{16}", text), "looks like a key"
+    assert not re.search(r"\bsk-[A-Za-z0-9]{20,}|\bhf_[A-Za-z0-9]{20,}|AKIA[0-9A-Z]{16}", text), (
+        "looks like a key"
+    )
     code = cells(path)
     assert len(code) + len(cells(path, "markdown")) <= 130
     for cell in code:
-        if "#| export" in cell: assert cell.lstrip().startswith("#|"), f"a directive that is not the first line: {cell[:80]}"
+        if "#| export" in cell:
+            assert cell.lstrip().startswith("#|"), f"a directive that is not the first line: {cell[:80]}"
     exported = [c for c in code if c.startswith("#| export")]
     assert sum(len(c.splitlines()) for c in exported) <= 520, "more than one idea?"
     assert all(len(c.splitlines()) <= 48 for c in exported), "an exported cell that is too long"
@@ -165,17 +233,41 @@ def test_every_public_name_stands_beside_an_assertion():
     bare = []
     for path in ROOMS:
         module = ast.parse(file_of(module_of(path)).read_text(encoding="utf-8"))
-        public = next((ast.literal_eval(n.value) for n in module.body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "__all__"), [])
+        public = next(
+            (
+                ast.literal_eval(n.value)
+                for n in module.body
+                if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "__all__"
+            ),
+            [],
+        )
         shown = "\n".join(c for c in cells(path) if not c.startswith("#| export"))
         # constants are data: what uses them is asserted
-        bare += [f"{path.name}: {name}" for name in public if not name.isupper() and not re.search(rf"\b{name}\b", shown)]
+        bare += [
+            f"{path.name}: {name}"
+            for name in public
+            if not name.isupper() and not re.search(rf"\b{name}\b", shown)
+        ]
         assert re.search(r"\btest_\w+\(|\bassert\b", shown), f"{path.name} asserts nothing"
     assert not bare, bare
 
 
 def test_a_fingerprint_follows_imports_and_raises_for_what_is_missing():
     from crmeval.core.package_data import dependencies
-    seen = {p.name for p in dependencies(["crmeval.metrics.accuracy", "crmeval.judges.embedded", "crmeval.metrics.trust"])}
-    assert {"accuracy.py", "factuality.py", "text.py", "weights.json", "refusal.json", "gender.json"} <= seen and len(seen) > 40
+
+    seen = {
+        p.name
+        for p in dependencies(
+            ["crmeval.metrics.accuracy", "crmeval.judges.embedded", "crmeval.metrics.trust"]
+        )
+    }
+    assert {
+        "accuracy.py",
+        "factuality.py",
+        "text.py",
+        "weights.json",
+        "refusal.json",
+        "gender.json",
+    } <= seen and len(seen) > 40
     with pytest.raises(ValueError, match="no_such_room' is not found"):
         dependencies(["crmeval.no_such_room"])

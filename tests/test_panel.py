@@ -1,4 +1,5 @@
 "A panel of judges where a notebook cannot look: over the endpoint, in a run, in threads, in processes, with the metrics."
+
 import asyncio
 import copy
 import json
@@ -19,17 +20,24 @@ from crmeval.judges.panel import Panel, Repeated, combine_verdicts, make_panel
 from crmeval.judges.recorded import RecordedJudge, load_verdicts, save_verdicts
 
 SOURCE = "Caller: the line is dead. Agent: a technician comes on 14 May. The visit is free."
-RESPONSE = "Dear Ms Okafor,\nThe line is dead. A technician comes on 17 May. The line is dead.\nKind regards\nMei"
+RESPONSE = (
+    "Dear Ms Okafor,\nThe line is dead. A technician comes on 17 May. The line is dead.\nKind regards\nMei"
+)
 FACTS = ["The line is dead.", "The visit is free."]
 MATERIAL = dict(response=RESPONSE, source=SOURCE, key_facts=FACTS, instructions=["Greet by name."])
 
 
-def llm(server, model="stub", **options): return LLMJudge(model, base_url=server.url, **{"retries": 0, **options})
+def llm(server, model="stub", **options):
+    return LLMJudge(model, base_url=server.url, **{"retries": 0, **options})
 
 
 def scores(judge):
-    return [factuality(RESPONSE, source=SOURCE, judge=judge), completeness(RESPONSE, key_facts=FACTS, judge=judge),
-            conciseness(RESPONSE, key_facts=FACTS, judge=judge), instruction_following(RESPONSE, instructions=["Greet by name."], judge=judge)]
+    return [
+        factuality(RESPONSE, source=SOURCE, judge=judge),
+        completeness(RESPONSE, key_facts=FACTS, judge=judge),
+        conciseness(RESPONSE, key_facts=FACTS, judge=judge),
+        instruction_following(RESPONSE, instructions=["Greet by name."], judge=judge),
+    ]
 
 
 def test_the_record_of_a_panel_scores_as_the_panel_itself(server):
@@ -40,9 +48,16 @@ def test_the_record_of_a_panel_scores_as_the_panel_itself(server):
     assert record.usage.calls == panel.usage.calls == calls == 6
     on_record = scores(record)
     assert len(server.bodies) == calls, "a record asks nobody"
-    assert [(s.points, s.fraction, s.status) for s in on_record] == [(s.points, s.fraction, s.status) for s in scores(panel)]
-    assert {s.rater.removeprefix('rule+') for s in on_record} == {panel.name} and all(s.status == "ok" for s in on_record)
-    assert "openai:stub: no" in on_record[0].evidence[0]["reason"] and "embedded:" in on_record[0].evidence[0]["reason"]
+    assert [(s.points, s.fraction, s.status) for s in on_record] == [
+        (s.points, s.fraction, s.status) for s in scores(panel)
+    ]
+    assert {s.rater.removeprefix("rule+") for s in on_record} == {panel.name} and all(
+        s.status == "ok" for s in on_record
+    )
+    assert (
+        "openai:stub: no" in on_record[0].evidence[0]["reason"]
+        and "embedded:" in on_record[0].evidence[0]["reason"]
+    )
     assert set(record.members) == {"openai:stub", "openai:judge", "embedded"}
 
 
@@ -68,19 +83,35 @@ def test_repeats_are_real_calls_and_each_is_remembered(server):
 def test_members_that_fail_are_left_out_named_and_counted(server):
     panel = Panel([llm(server), llm(server, "judge"), llm(server, "denied"), llm(server, "refuse")])
     record = asyncio.run(panel.arecord(**MATERIAL))
-    assert {v.status for v in record._verdicts.values()} == {"api_error"}, "two of four is not more than half; the first of the equally frequent failures"
+    assert {v.status for v in record._verdicts.values()} == {"api_error"}, (
+        "two of four is not more than half; the first of the equally frequent failures"
+    )
     lenient = Panel(panel.judges, quorum=2)
     v = lenient.supported(["The line is dead."], source=SOURCE)[0]
-    assert v.yes is True and "openai:denied: api_error" in v.reason and "openai:refuse: refused" in v.reason and "2 of 2 say yes" in v.reason
+    assert (
+        v.yes is True
+        and "openai:denied: api_error" in v.reason
+        and "openai:refuse: refused" in v.reason
+        and "2 of 2 say yes" in v.reason
+    )
     table = {r["member"]: r for r in lenient.members_table()}
-    assert (table["openai:stub"]["answered"], table["openai:denied"]["api_error"], table["openai:refuse"]["refused"]) == (1, 1, 1)
-    assert panel.usage.failures["api_error"] >= 3 and KEY not in json.dumps([v.reason for v in record._verdicts.values()])
+    assert (
+        table["openai:stub"]["answered"],
+        table["openai:denied"]["api_error"],
+        table["openai:refuse"]["refused"],
+    ) == (1, 1, 1)
+    assert panel.usage.failures["api_error"] >= 3 and KEY not in json.dumps(
+        [v.reason for v in record._verdicts.values()]
+    )
 
 
 def test_the_embedded_judge_abstains_from_instructions_and_does_not_block_them(server):
     two = make_panel(["embedded", llm(server)])
     assert two.followed(["Greet by name."], response=RESPONSE)[0].yes is True
-    assert Panel([default_judge(), copy.copy(default_judge())]).followed(["Greet."], response=RESPONSE)[0].status == "undefined"
+    assert (
+        Panel([default_judge(), copy.copy(default_judge())]).followed(["Greet."], response=RESPONSE)[0].status
+        == "undefined"
+    )
     gone = Panel([default_judge(), llm(server, "denied")]).followed(["Greet."], response=RESPONSE)[0]
     assert (gone.yes, gone.status) == (None, "api_error")
 
@@ -94,27 +125,34 @@ def test_a_replay_without_the_verdict_has_failed_and_not_abstained():
 
 def test_a_panel_record_is_a_file_like_any_other(server, tmp_path):
     record = asyncio.run(Panel([llm(server), default_judge()], "mean").arecord(**MATERIAL))
-    again = load_verdicts(save_verdicts(record, tmp_path/"v.jsonl"))
+    again = load_verdicts(save_verdicts(record, tmp_path / "v.jsonl"))
     assert (again.name, len(again)) == (record.name, len(record))
     assert [s.points for s in scores(again)] == [s.points for s in scores(record)]
 
 
 def test_the_rubric_style(server):
-    panel = make_panel([f"openai:stub@{server.url}", f"openai:judge@{server.url}"], how="mean", style="rubric", retries=0)
+    panel = make_panel(
+        [f"openai:stub@{server.url}", f"openai:judge@{server.url}"], how="mean", style="rubric", retries=0
+    )
     record = asyncio.run(panel.arecord(**MATERIAL))
     assert (panel.style, record.style, record.usage.calls) == ("rubric", "rubric", 2)
     assert {s.points for s in scores(record)} == {3} and len(server.bodies) == 2
-    with pytest.raises(ValueError, match="of one style"): Panel([llm(server), llm(server, style="rubric")])
-    with pytest.raises(ValueError, match="small questions only"): make_panel(["embedded", f"openai:stub@{server.url}"], style="rubric")
+    with pytest.raises(ValueError, match="of one style"):
+        Panel([llm(server), llm(server, style="rubric")])
+    with pytest.raises(ValueError, match="small questions only"):
+        make_panel(["embedded", f"openai:stub@{server.url}"], style="rubric")
 
 
 def test_threads_event_loops_and_processes(server):
     panel = Panel([llm(server), llm(server, "judge")])
-    with ThreadPoolExecutor(8) as pool: answers = list(pool.map(lambda _: panel.supported(FACTS, source=SOURCE), range(8)))
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: panel.supported(FACTS, source=SOURCE), range(8)))
     assert len({str(a) for a in answers}) == 1 and len(server.bodies) == 2
     assert panel.steadiness()["split"].n == 16
 
-    async def inside(): return panel.supported(FACTS, source=SOURCE)
+    async def inside():
+        return panel.supported(FACTS, source=SOURCE)
+
     assert asyncio.run(inside()) == answers[0]
     copy = pickle.loads(pickle.dumps(panel))
     assert copy.settings() == panel.settings() and KEY not in json.dumps(panel.settings())
@@ -123,7 +161,9 @@ def test_threads_event_loops_and_processes(server):
 
 
 def test_a_panel_inside_a_panel(server):
-    outer = Panel([Panel([llm(server), llm(server, "judge")], name="llms"), default_judge(), Repeated(llm(server), 2)])
+    outer = Panel(
+        [Panel([llm(server), llm(server, "judge")], name="llms"), default_judge(), Repeated(llm(server), 2)]
+    )
     record = asyncio.run(outer.arecord(**MATERIAL))
     assert outer.name == "panel(majority): llms & embedded & openai:stub x 2"
     assert record.usage.calls == 12 and all(s.status == "ok" for s in scores(record))
@@ -131,31 +171,59 @@ def test_a_panel_inside_a_panel(server):
 
 def test_a_run_with_a_panel(server, tmp_path):
     panel = make_panel(["embedded", "openai:stub"], base_url=server.url, retries=0)
-    done = run("baseline:lead", data="demo", use_cases="service_call_summary", limit=2, judge=panel, out=tmp_path/"r", progress=False)
-    manifest = open_run(tmp_path/"r").manifest
+    done = run(
+        "baseline:lead",
+        data="demo",
+        use_cases="service_call_summary",
+        limit=2,
+        judge=panel,
+        out=tmp_path / "r",
+        progress=False,
+    )
+    manifest = open_run(tmp_path / "r").manifest
     assert {s.rater for s in done.scores if s.metric == "factuality"} == {panel.name}
-    assert manifest["judge"]["how"] == "majority" and [m["name"] for m in manifest["judge"]["members"]] == ["embedded", "openai:stub"]
-    assert manifest["judge"]["usage"]["calls"] == len(server.bodies) > 0 and "finesure" in manifest["judge"]["trained_on"]
-    assert KEY not in (tmp_path/"r"/"manifest.json").read_text()
+    assert manifest["judge"]["how"] == "majority" and [m["name"] for m in manifest["judge"]["members"]] == [
+        "embedded",
+        "openai:stub",
+    ]
+    assert (
+        manifest["judge"]["usage"]["calls"] == len(server.bodies) > 0
+        and "finesure" in manifest["judge"]["trained_on"]
+    )
+    assert KEY not in (tmp_path / "r" / "manifest.json").read_text()
     before = len(server.bodies)
-    run("baseline:lead", data="demo", use_cases="service_call_summary", limit=2, judge=make_panel(["embedded", "openai:stub"], base_url=server.url, retries=0), out=tmp_path/"r", progress=False)
+    run(
+        "baseline:lead",
+        data="demo",
+        use_cases="service_call_summary",
+        limit=2,
+        judge=make_panel(["embedded", "openai:stub"], base_url=server.url, retries=0),
+        out=tmp_path / "r",
+        progress=False,
+    )
     assert len(server.bodies) == before, "the same panel on the same folder asks nothing again"
 
 
 @pytest.mark.parametrize("how", ["majority", "mean"])
 def test_the_order_of_the_members_decides_nothing(how):
     import itertools
+
     fine = [Verdict(True, 0.9), Verdict(False, 0.3), Verdict(True), Verdict(None, status="api_error")]
     rated = [Verdict(p >= 3, points=p) for p in (1, 3, 4)]
     for votes in (fine, rated):
-        names = "abcd"[:len(votes)]
-        found = {(v.yes, round(v.probability, 9), v.points, v.status) for p in itertools.permutations(votes) for v in [combine_verdicts(p, names, how=how)]}
+        names = "abcd"[: len(votes)]
+        found = {
+            (v.yes, round(v.probability, 9), v.points, v.status)
+            for p in itertools.permutations(votes)
+            for v in [combine_verdicts(p, names, how=how)]
+        }
         assert len(found) == 1
 
 
 @pytest.mark.parametrize("how", ["majority", "mean"])
 def test_one_more_yes_never_turns_a_yes_into_a_no(how):
     import itertools
+
     for k in (1, 2, 3, 4):
         for votes in itertools.product([True, False], repeat=k):
             before = combine_verdicts([Verdict(v) for v in votes], range(k), how=how).yes
@@ -167,16 +235,21 @@ def test_one_more_yes_never_turns_a_yes_into_a_no(how):
 
 
 class Says:
-    def __init__(self, name, error=None): self.name, self.error = name, error
+    def __init__(self, name, error=None):
+        self.name, self.error = name, error
 
     def supported(self, sentences, *, source):
-        if self.error: raise self.error
+        if self.error:
+            raise self.error
         return [Verdict(True) for _ in sentences]
+
     stated = lambda self, facts, *, sentences: self.supported(facts, source="")
     followed = lambda self, instructions, *, response: self.supported(instructions, source="")
 
 
-@pytest.mark.parametrize("names", [["a", "a", "a (2)"], ["a (2)", "a", "a"], ["a", "a (2)", "a", "a (2)"], ["a", "a", "a"]])
+@pytest.mark.parametrize(
+    "names", [["a", "a", "a (2)"], ["a (2)", "a", "a"], ["a", "a (2)", "a", "a (2)"], ["a", "a", "a"]]
+)
 def test_members_have_names_of_their_own(names):
     panel = Panel([Says(n) for n in names])
     assert len(set(panel.members)) == len(names) and len(panel.members_table()) == len(names)
@@ -186,24 +259,38 @@ def test_members_have_names_of_their_own(names):
 
 def test_one_judge_twice_is_refused():
     judge = Says("a")
-    with pytest.raises(ValueError, match="the same judge stands twice.*Repeated"): Panel([judge, Says("b"), judge])
+    with pytest.raises(ValueError, match="the same judge stands twice.*Repeated"):
+        Panel([judge, Says("b"), judge])
     assert Repeated(judge, 2).members == ["repeat 1", "repeat 2"]
 
 
 @pytest.mark.parametrize("quorum", [1.5, True, 2.0, "2", 0, 3])
 def test_a_quorum_is_a_whole_number_of_members(quorum):
-    with pytest.raises(ValueError, match="quorum is"): Panel([Says("a"), Says("b")], quorum=quorum)
+    with pytest.raises(ValueError, match="quorum is"):
+        Panel([Says("a"), Says("b")], quorum=quorum)
 
 
-@pytest.mark.parametrize("error", [RuntimeError("planted-secret"), KeyError("planted-secret"), ConnectionError("x"), json.JSONDecodeError("x", "y", 0)])
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("planted-secret"),
+        KeyError("planted-secret"),
+        ConnectionError("x"),
+        json.JSONDecodeError("x", "y", 0),
+    ],
+)
 def test_a_member_that_breaks_has_failed(error):
     panel = Panel([Says("a"), Says("b"), Says("c", error)])
     verdict = panel.supported(["The line is dead."], source="x")[0]
     assert verdict.yes and "c: api_error" in verdict.reason and "planted-secret" not in verdict.reason
     record = asyncio.run(panel.arecord(response="The line is dead.", source="x"))
     assert record.supported(["The line is dead."], source="x")[0].yes and list(record.members) == ["a", "b"]
-    assert Panel([Says("a"), Says("c", error)]).supported(["The line is dead."], source="x")[0].status == "api_error"
+    assert (
+        Panel([Says("a"), Says("c", error)]).supported(["The line is dead."], source="x")[0].status
+        == "api_error"
+    )
 
 
 def test_a_mistake_in_the_question_is_raised():
-    with pytest.raises(ValueError, match="too long"): Panel([Says("a"), Says("c", ValueError("too long"))]).supported(["x"], source="x")
+    with pytest.raises(ValueError, match="too long"):
+        Panel([Says("a"), Says("c", ValueError("too long"))]).supported(["x"], source="x")

@@ -1,4 +1,5 @@
 "Shards over a local Ray cluster: the same rows as the local engine, a killed worker, nothing done twice, no key on disk."
+
 import json
 import os
 import signal
@@ -30,12 +31,16 @@ def cluster():
     os.environ.update(RAY_USAGE_STATS_ENABLED="0", OPENAI_API_KEY=endpoint.KEY)
     os.environ.pop("OPENAI_BASE_URL", None)
     import ray
+
     for tries in 1, 2, 3:
-        try: context = ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-        except Exception as e:   # Ray allows its own start some seconds, which a busy machine may not have
+        try:
+            context = ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+        except Exception as e:  # Ray allows its own start some seconds, which a busy machine may not have
             ray.shutdown()
-            if tries == 3: pytest.fail(f"no Ray cluster could be started here: {e}")
-        else: break
+            if tries == 3:
+                pytest.fail(f"no Ray cluster could be started here: {e}")
+        else:
+            break
     yield context.address_info["address"]
     ray.shutdown()
     os.environ.pop("OPENAI_API_KEY", None)
@@ -44,7 +49,8 @@ def cluster():
 def table(folder, name):
     "A table without what measures time and tries."
     import pyarrow.parquet as pq
-    found = pq.read_table(Path(folder)/f"{name}.parquet")
+
+    found = pq.read_table(Path(folder) / f"{name}.parquet")
     return found.drop_columns([c for c in TIMES if c in found.column_names]).combine_chunks()
 
 
@@ -52,7 +58,8 @@ def everything(folder):
     return b"".join(p.read_bytes() for p in Path(folder).rglob("*") if p.is_file())
 
 
-def samples_of(body): return json.loads(body)["messages"][-1]["content"]
+def samples_of(body):
+    return json.loads(body)["messages"][-1]["content"]
 
 
 @pytest.fixture
@@ -65,31 +72,61 @@ def own_case():
 
 def test_same_rows_as_the_local_engine(tmp_path, cluster, own_case):
     samples = select_samples("demo", CASES, limit=1)
-    what = {"data": [*samples, replace(samples[0], id="mine", use_case=own_case)], "areas": "accuracy,trust", "limit": 1, "progress": False}
+    what = {
+        "data": [*samples, replace(samples[0], id="mine", use_case=own_case)],
+        "areas": "accuracy,trust",
+        "limit": 1,
+        "progress": False,
+    }
     seen = []
-    sharded = run_sharded(["baseline:lead", "baseline:sensible"], out=tmp_path/"ray", shard_size=20, repeats=2, **{**what, "progress": lambda *a: seen.append(a[:2])})
-    local = run(["baseline:lead", "baseline:sensible"], out=tmp_path/"local", repeats=2, **what)
-    for name in FILES: assert table(tmp_path/"ray", name).equals(table(tmp_path/"local", name)), name
+    sharded = run_sharded(
+        ["baseline:lead", "baseline:sensible"],
+        out=tmp_path / "ray",
+        shard_size=20,
+        repeats=2,
+        **{**what, "progress": lambda *a: seen.append(a[:2])},
+    )
+    local = run(["baseline:lead", "baseline:sensible"], out=tmp_path / "local", repeats=2, **what)
+    for name in FILES:
+        assert table(tmp_path / "ray", name).equals(table(tmp_path / "local", name)), name
     m = sharded.manifest
-    assert m["engine"] == "ray" and m["shards"]["n"] > 1 and m["shards"]["restarted"] == 0 and seen == [(i, m["shards"]["n"]) for i in range(1, m["shards"]["n"] + 1)]
-    assert {k: v for k, v in m.items() if k not in ("engine", "shards", "created", "finished")} == {k: v for k, v in local.manifest.items() if k not in ("created", "finished", "traffic")}
+    assert (
+        m["engine"] == "ray"
+        and m["shards"]["n"] > 1
+        and m["shards"]["restarted"] == 0
+        and seen == [(i, m["shards"]["n"]) for i in range(1, m["shards"]["n"] + 1)]
+    )
+    assert {k: v for k, v in m.items() if k not in ("engine", "shards", "created", "finished")} == {
+        k: v for k, v in local.manifest.items() if k not in ("created", "finished", "traffic")
+    }
 
 
 def holders(folder):
     "Processes that hold a shard's journal open: the workers that are evaluating one."
     found = set()
     for fd in Path("/proc").glob("[0-9]*/fd/*"):
-        try: target = os.readlink(fd)
-        except OSError: continue
-        if target.startswith(str(folder)) and target.endswith("journal.jsonl"): found.add(int(fd.parts[2]))
+        try:
+            target = os.readlink(fd)
+        except OSError:
+            continue
+        if target.startswith(str(folder)) and target.endswith("journal.jsonl"):
+            found.add(int(fd.parts[2]))
     return found - {os.getpid()}
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc to find the worker")
 def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(tmp_path, cluster, server):
-    samples, out = select_samples("demo", CASES, limit=8), tmp_path/"ray"
-    what = {"data": samples, "out": out, "base_url": server.url, "shard_size": 8, "concurrency": 2, "progress": False}
+    samples, out = select_samples("demo", CASES, limit=8), tmp_path / "ray"
+    what = {
+        "data": samples,
+        "out": out,
+        "base_url": server.url,
+        "shard_size": 8,
+        "concurrency": 2,
+        "progress": False,
+    }
     server.pause, killed = 0.1, []
+
     def kill():
         until = time.monotonic() + 40
         while time.monotonic() < until and not killed:
@@ -97,19 +134,37 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(tmp_path, clust
                 killed.append(min(workers))
                 os.kill(killed[0], signal.SIGKILL)
             time.sleep(0.02)
+
     watcher = threading.Thread(target=kill)
     watcher.start()
     done = run_sharded("openai:good", **what)
     watcher.join()
     assert killed and done.manifest["shards"]["restarted"] >= 1
-    assert len(done.responses) == len(samples) and {r.status for r in done.responses} == {"ok"} and [r.sample_id for r in done.responses] == [s.id for s in samples]
+    assert (
+        len(done.responses) == len(samples)
+        and {r.status for r in done.responses} == {"ok"}
+        and [r.sample_id for r in done.responses] == [s.id for s in samples]
+    )
     asked = Counter(map(samples_of, server.bodies))
-    assert len(asked) == len(samples) and sum(asked.values()) - len(samples) <= 2, "at most what was in flight is asked again"
-    local = run("openai:good", data=samples, out=tmp_path/"local", base_url=server.url, concurrency=2, progress=False)
-    for name in FILES: assert table(out, name).equals(table(local.folder, name)), name
+    assert len(asked) == len(samples) and sum(asked.values()) - len(samples) <= 2, (
+        "at most what was in flight is asked again"
+    )
+    local = run(
+        "openai:good",
+        data=samples,
+        out=tmp_path / "local",
+        base_url=server.url,
+        concurrency=2,
+        progress=False,
+    )
+    for name in FILES:
+        assert table(out, name).equals(table(local.folder, name)), name
     before = len(server.bodies)
     again = run_sharded("openai:good", **what)
-    assert len(server.bodies) == before and again.manifest["shards"]["reused"] == again.manifest["shards"]["n"] == 2
+    assert (
+        len(server.bodies) == before
+        and again.manifest["shards"]["reused"] == again.manifest["shards"]["n"] == 2
+    )
     more = run_sharded(["openai:good", "openai:cut"], **what)
     assert len(server.bodies) == before + len(samples), "a system more asks only that system"
     assert more.manifest["responses"] == {"ok": len(samples), "truncated": len(samples)}
@@ -117,45 +172,91 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(tmp_path, clust
 
 
 def test_the_command_and_failed_rows(tmp_path, cluster, server, capsys):
-    words = ["--shard-size", "2", "--no-progress", "--use-case", CASES[0], "--limit", "3", "--base-url", server.url, "--model", "openai:good", "--model", "openai:denied", "--retries", "0", "--out", str(tmp_path/"r")]
+    words = [
+        "--shard-size",
+        "2",
+        "--no-progress",
+        "--use-case",
+        CASES[0],
+        "--limit",
+        "3",
+        "--base-url",
+        server.url,
+        "--model",
+        "openai:good",
+        "--model",
+        "openai:denied",
+        "--retries",
+        "0",
+        "--out",
+        str(tmp_path / "r"),
+    ]
     assert main(["run", "--engine", "ray", "--workers", "2", *words]) == 1
     out, err = capsys.readouterr()
     assert "openai:denied answered none of 3 samples" in err and "report.html" in out
-    assert open_run(tmp_path/"r").manifest["responses"] == {"ok": 3, "api_error": 3} and (tmp_path/"r/report.html").is_file()
+    assert (
+        open_run(tmp_path / "r").manifest["responses"] == {"ok": 3, "api_error": 3}
+        and (tmp_path / "r/report.html").is_file()
+    )
     asked = Counter(json.loads(b)["model"] for b in server.bodies)
     assert main(["run", "--engine", "ray", *words]) == 1
     now = Counter(json.loads(b)["model"] for b in server.bodies)
-    assert now["good"] == asked["good"] == 3 and now["denied"] > asked["denied"], "what failed is asked again, as by the local engine"
+    assert now["good"] == asked["good"] == 3 and now["denied"] > asked["denied"], (
+        "what failed is asked again, as by the local engine"
+    )
     assert endpoint.KEY.encode() not in everything(tmp_path) and endpoint.KEY not in out + err
     assert main(["run", *words[2:]]) == 2 and "continue it with that engine" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words, said", [
-    ({"shard_size": 0}, "shard_size is 0, expected a whole number from 1"),
-    ({"workers": True}, "workers is True"),
-    ({"restarts": -1}, "restarts is -1, expected a whole number from 0"),
-    ({"max_calls": 5}, "max_calls is counted in one process"),
-    ({"models": [object()]}, "takes models as lines"),
-    ({"judge": object()}, "takes judges as lines"),
-    ({"client_options": {"clock": time.time}}, "client_options is .* expected plain data"),
-    ({"models": ["baseline:lead", "baseline:lead"]}, "two clients have the name 'baseline:lead'"),
-    ({"address": "somewhere:1"}, "connected to a Ray cluster already"),
-])
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        ({"shard_size": 0}, "shard_size is 0, expected a whole number from 1"),
+        ({"workers": True}, "workers is True"),
+        ({"restarts": -1}, "restarts is -1, expected a whole number from 0"),
+        ({"max_calls": 5}, "max_calls is counted in one process"),
+        ({"models": [object()]}, "takes models as lines"),
+        ({"judge": object()}, "takes judges as lines"),
+        ({"client_options": {"clock": time.time}}, "client_options is .* expected plain data"),
+        ({"models": ["baseline:lead", "baseline:lead"]}, "two clients have the name 'baseline:lead'"),
+        ({"address": "somewhere:1"}, "connected to a Ray cluster already"),
+    ],
+)
 def test_wrong_use_is_told_before_anything_is_done(tmp_path, cluster, words, said):
-    with pytest.raises(ValueError, match=said): run_sharded(**{"models": "baseline:lead", "use_cases": CASES[0], "limit": 1, "out": tmp_path/"r", "progress": False, **words})
+    with pytest.raises(ValueError, match=said):
+        run_sharded(
+            **{
+                "models": "baseline:lead",
+                "use_cases": CASES[0],
+                "limit": 1,
+                "out": tmp_path / "r",
+                "progress": False,
+                **words,
+            }
+        )
     assert not list(tmp_path.rglob("journal.jsonl"))
 
 
 def test_a_folder_that_workers_do_not_share(tmp_path, cluster, monkeypatch):
     "The samples' file vanishes before a worker looks for it: what a disk of its own would show."
     import crmeval.runs.shards as shards
+
     monkeypatch.setattr(shards, "write_parquet", lambda records, path, kind: path)
-    with pytest.raises(RuntimeError, match="1 of 1 shards could not be finished.*does not see .*storage that this machine and all workers share"):
-        run_sharded("baseline:lead", use_cases=CASES[0], limit=1, out=tmp_path/"r", progress=False)
-    assert not (tmp_path/"r/manifest.json").exists()
+    with pytest.raises(
+        RuntimeError,
+        match="1 of 1 shards could not be finished.*does not see .*storage that this machine and all workers share",
+    ):
+        run_sharded("baseline:lead", use_cases=CASES[0], limit=1, out=tmp_path / "r", progress=False)
+    assert not (tmp_path / "r/manifest.json").exists()
 
 
 def test_without_ray_one_sentence(tmp_path):
     code = "import sys; sys.modules['ray'] = None; from crmeval.cli.app import main; sys.exit(main(['run', '--engine', 'ray', '--out', 'r']))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2 and done.stderr == "crmeval: engine 'ray' needs the extra: pip install 'crmeval[ray]'\n" and not (tmp_path/"r").exists()
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert (
+        done.returncode == 2
+        and done.stderr == "crmeval: engine 'ray' needs the extra: pip install 'crmeval[ray]'\n"
+        and not (tmp_path / "r").exists()
+    )

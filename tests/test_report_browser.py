@@ -1,4 +1,5 @@
 "The report and the comparison in a real browser: what a reader does, what an attacker would like, what it costs to open."
+
 import random
 import re
 import shutil
@@ -19,11 +20,47 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
 
-ATTACKS = ["<script>window.hit=1</script>", "</script><img src=x onerror=window.hit=1>", '"><svg onload=window.hit=1>', "</pre></details></table></div><h1>owned", "\x1b[31m\u202e${window.hit=1}{{7*7}}", "<!-- ]]> <iframe src=http://attacker.example>", "half \ud83d", "<style>*{display:none}</style>"]
+ATTACKS = [
+    "<script>window.hit=1</script>",
+    "</script><img src=x onerror=window.hit=1>",
+    '"><svg onload=window.hit=1>',
+    "</pre></details></table></div><h1>owned",
+    "\x1b[31m\u202e${window.hit=1}{{7*7}}",
+    "<!-- ]]> <iframe src=http://attacker.example>",
+    "half \ud83d",
+    "<style>*{display:none}</style>",
+]
 HOSTILE = "openai:<img src=x onerror=window.hit=1>"
 
 
-def text(r, k): return " ".join(r.choices(["the", "parcel", "refund", "Friday", "customer", "agent", "call", "order", "late", "invoice", "line", "visit", "two", "again", "asked", "was", "said", "will", "be", "sent"], k=k))
+def text(r, k):
+    return " ".join(
+        r.choices(
+            [
+                "the",
+                "parcel",
+                "refund",
+                "Friday",
+                "customer",
+                "agent",
+                "call",
+                "order",
+                "late",
+                "invoice",
+                "line",
+                "visit",
+                "two",
+                "again",
+                "asked",
+                "was",
+                "said",
+                "will",
+                "be",
+                "sent",
+            ],
+            k=k,
+        )
+    )
 
 
 def thousand(folder, n=1000):
@@ -31,19 +68,77 @@ def thousand(folder, n=1000):
     r, samples, rows, scores = random.Random(7), [], [], []
     for i in range(n):
         evil, u = ATTACKS[i % len(ATTACKS)], ("service_call_summary", "sales_call_summary")[i % 2]
-        samples.append(Sample(f"s{i:04d} {evil}" if i < 8 else f"s{i:04d}", u, {"transcript": f"{evil} {text(r, 300)}"}, key_facts=[f"{evil} {text(r, 6)}"]))
+        samples.append(
+            Sample(
+                f"s{i:04d} {evil}" if i < 8 else f"s{i:04d}",
+                u,
+                {"transcript": f"{evil} {text(r, 300)}"},
+                key_facts=[f"{evil} {text(r, 6)}"],
+            )
+        )
         for c in "openai:gpt-4o", HOSTILE:
             lost, said = i % 50 == 0 and c == HOSTILE, f"{evil} {text(r, 50)}."
-            rows.append(Response(samples[-1].id, c, None if lost else said, "not_run" if lost else "ok", error=evil if lost else None, usage=Usage(500, 90), latency_s=None if lost else 1 + r.random(), use_case=u, model="gpt-4o"))
+            rows.append(
+                Response(
+                    samples[-1].id,
+                    c,
+                    None if lost else said,
+                    "not_run" if lost else "ok",
+                    error=evil if lost else None,
+                    usage=Usage(500, 90),
+                    latency_s=None if lost else 1 + r.random(),
+                    use_case=u,
+                    model="gpt-4o",
+                )
+            )
             for m in METRICS:
-                points = None if lost else float(min(4, r.choice([2, 3, 4]) + (c == "openai:gpt-4o") * (i % 3 == 0)))
-                scores.append(Score(m, points, None if lost else (points - 1) / 3, "not_run" if lost else "ok", evil, [] if lost else [{"kind": "unsupported", "text": evil, "reason": evil}], rater="embedded", sample_id=samples[-1].id, client=c, use_case=u))
-    return Run(folder, {"crmeval": ATTACKS[1], "clients": [{"name": "openai:gpt-4o", "provider": "openai", "model": "gpt-4o"}]}, samples, rows, scores)
+                points = (
+                    None
+                    if lost
+                    else float(min(4, r.choice([2, 3, 4]) + (c == "openai:gpt-4o") * (i % 3 == 0)))
+                )
+                scores.append(
+                    Score(
+                        m,
+                        points,
+                        None if lost else (points - 1) / 3,
+                        "not_run" if lost else "ok",
+                        evil,
+                        [] if lost else [{"kind": "unsupported", "text": evil, "reason": evil}],
+                        rater="embedded",
+                        sample_id=samples[-1].id,
+                        client=c,
+                        use_case=u,
+                    )
+                )
+    return Run(
+        folder,
+        {
+            "crmeval": ATTACKS[1],
+            "clients": [{"name": "openai:gpt-4o", "provider": "openai", "model": "gpt-4o"}],
+        },
+        samples,
+        rows,
+        scores,
+    )
 
 
 def with_people(run):
     "Two people rated the first answers."
-    extra = [Score(s.metric, max(1, s.points - (n % 3 == 0)), rater=p, method="manual", sample_id=s.sample_id, client=s.client, use_case=s.use_case) for n, s in enumerate(run.scores) if s.sample_id < "s0030" and s.points is not None for p in ("ana", "bo")]
+    extra = [
+        Score(
+            s.metric,
+            max(1, s.points - (n % 3 == 0)),
+            rater=p,
+            method="manual",
+            sample_id=s.sample_id,
+            client=s.client,
+            use_case=s.use_case,
+        )
+        for n, s in enumerate(run.scores)
+        if s.sample_id < "s0030" and s.points is not None
+        for p in ("ana", "bo")
+    ]
     return Run(run.folder, run.manifest, run.samples, run.responses, [*run.scores, *extra])
 
 
@@ -51,18 +146,43 @@ def with_people(run):
 def files(tmp_path_factory):
     "Reports of the embedded systems on a part of the demo set, of a thousand hostile samples, and a comparison."
     d = tmp_path_factory.mktemp("pages")
-    demo = run_benchmark(["baseline:reference", "baseline:lead", "baseline:rules"], use_cases=["service_call_summary", "service_live_chat_insights"], limit=3, out=d/"demo", progress=False)
+    demo = run_benchmark(
+        ["baseline:reference", "baseline:lead", "baseline:rules"],
+        use_cases=["service_call_summary", "service_live_chat_insights"],
+        limit=3,
+        out=d / "demo",
+        progress=False,
+    )
     big = with_people(thousand(d))
-    (d/"cell.html").write_text("<!doctype html><meta charset=utf-8><h1>A notebook's cell</h1>" + leaderboard_table([demo, big])._repr_html_(), encoding="utf-8")
-    found = {"cell": d/"cell.html", "demo": write_report(demo, d/"demo.html"), "big": write_report(big, d/"big.html", title=ATTACKS[1]), "compare": write_comparison(compare(big, client_a="gpt-4o", client_b=HOSTILE), d/"compare.html")}
+    (d / "cell.html").write_text(
+        "<!doctype html><meta charset=utf-8><h1>A notebook's cell</h1>"
+        + leaderboard_table([demo, big])._repr_html_(),
+        encoding="utf-8",
+    )
+    found = {
+        "cell": d / "cell.html",
+        "demo": write_report(demo, d / "demo.html"),
+        "big": write_report(big, d / "big.html", title=ATTACKS[1]),
+        "compare": write_comparison(compare(big, client_a="gpt-4o", client_b=HOSTILE), d / "compare.html"),
+    }
     return found
 
 
 @pytest.fixture(scope="module")
 def browser():
     from playwright.sync_api import sync_playwright
+
     with sync_playwright() as p:
-        b = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"])
+        b = p.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-background-networking",
+                "--no-first-run",
+                "--disable-sync",
+            ],
+        )
         yield b
         b.close()
 
@@ -71,6 +191,7 @@ def browser():
 def visit(browser, files):
     "Open a page; at the end there was no error in the console, no request beyond the file, and no attack had run."
     pages, wrong, asked = [], [], []
+
     def go(name, table="#board", fragment="", **more):
         page = browser.new_page(viewport=more.pop("viewport", {"width": 1280, "height": 900}), **more)
         page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
@@ -80,6 +201,7 @@ def visit(browser, files):
         page.wait_for_selector(f"{table}[data-cm=ready]")
         pages.append(page)
         return page
+
     yield go
     for page in pages:
         assert page.evaluate("window.hit") is None and page.locator("h1").count() == 1
@@ -87,26 +209,49 @@ def visit(browser, files):
     assert wrong == [] and {re.sub(r"[#?].*", "", u) for u in asked} <= {f.as_uri() for f in files.values()}
 
 
-def cells(page, table, column): return page.eval_on_selector_all(f"{table} tbody tr:not(.cm-detail) td:nth-child({column})", "x => x.map(y => y.innerText.split('\\n')[0].trim())")
-def column(page, table, title): return [re.sub(r"\W*$", "", t) for t in page.eval_on_selector_all(f"{table} thead th", "x => x.map(y => y.textContent.trim())")].index(title) + 1
+def cells(page, table, column):
+    return page.eval_on_selector_all(
+        f"{table} tbody tr:not(.cm-detail) td:nth-child({column})",
+        "x => x.map(y => y.innerText.split('\\n')[0].trim())",
+    )
+
+
+def column(page, table, title):
+    return [
+        re.sub(r"\W*$", "", t)
+        for t in page.eval_on_selector_all(f"{table} thead th", "x => x.map(y => y.textContent.trim())")
+    ].index(title) + 1
+
+
 def choose(page, table, name, value):
     menu = page.locator(f"{table} details.cm-filter", has=page.locator("summary", has_text=name))
-    if menu.get_attribute("open") is None: menu.locator("summary").click()
+    if menu.get_attribute("open") is None:
+        menu.locator("summary").click()
     menu.get_by_label(value, exact=True).click()
 
 
 def test_the_leaderboard_filters_and_sorts(visit):
     page = visit("demo")
-    assert page.locator("#board tbody tr").count() == 3 and set(cells(page, "#board", 3)) == {"Overall"}   # overall at first
+    assert page.locator("#board tbody tr").count() == 3 and set(cells(page, "#board", 3)) == {
+        "Overall"
+    }  # overall at first
     choose(page, "#board", "Use case", "Service: Call Summary")
     choose(page, "#board", "Model", "baseline:lead")
-    assert set(cells(page, "#board", 1)) == {"baseline:lead"} and sorted(cells(page, "#board", 3)) == ["Overall", "Service: Call Summary"]
-    choose(page, "#board", "Model", "baseline:rules")                                                     # several at once
+    assert set(cells(page, "#board", 1)) == {"baseline:lead"} and sorted(cells(page, "#board", 3)) == [
+        "Overall",
+        "Service: Call Summary",
+    ]
+    choose(page, "#board", "Model", "baseline:rules")  # several at once
     assert set(cells(page, "#board", 1)) == {"baseline:lead", "baseline:rules"}
     page.locator("#board .cm-reset").click()
     assert page.locator("#board tbody tr").count() == 9
-    head, accuracy = page.locator("#board thead th", has_text="Accuracy"), lambda: [float(v) for v in cells(page, "#board", column(page, "#board", "Accuracy"))]
-    assert accuracy() == sorted(accuracy(), reverse=True) and len(set(accuracy())) > 3                      # the area's column, better first
+    head, accuracy = (
+        page.locator("#board thead th", has_text="Accuracy"),
+        lambda: [float(v) for v in cells(page, "#board", column(page, "#board", "Accuracy"))],
+    )
+    assert (
+        accuracy() == sorted(accuracy(), reverse=True) and len(set(accuracy())) > 3
+    )  # the area's column, better first
     head.click(position={"x": 8, "y": 8})
     assert accuracy() == sorted(accuracy())
     page.locator("#board thead th", has_text="System").click(position={"x": 8, "y": 8})
@@ -122,11 +267,16 @@ def test_areas_choose_columns_and_methods_choose_rows(visit):
     assert "Factuality" in page.inner_text("#board thead") and "Not scored" in page.inner_text("#board thead")
     choose(page, "#board", "Method", "manual")
     assert set(cells(page, "#board", 4)) == {"manual"} and page.locator("#board tbody tr").count() == 2
-    assert {"20", "980"} & set(cells(page, "#board", column(page, "#board", "Not scored"))) == set()      # people were asked about some only
+    assert {"20", "980"} & set(
+        cells(page, "#board", column(page, "#board", "Not scored"))
+    ) == set()  # people were asked about some only
     page.locator("#board .cm-reset").click()
     choose(page, "#board", "Method", "auto")
     choose(page, "#board", "Use case", "Overall")
-    assert sorted(cells(page, "#board", column(page, "#board", "Not scored"))) == ["0", "20"]             # what was not run is counted
+    assert sorted(cells(page, "#board", column(page, "#board", "Not scored"))) == [
+        "0",
+        "20",
+    ]  # what was not run is counted
 
 
 def test_from_a_number_to_definition_agreement_and_samples(visit):
@@ -135,7 +285,9 @@ def test_from_a_number_to_definition_agreement_and_samples(visit):
     assert page.url.endswith("#metric-accuracy") and "weighted kappa" in page.inner_text("#metric-accuracy")
     page.locator("#board tbody tr td:nth-child(4) a").first.click()
     assert page.url.endswith("#agreement") and page.locator("#agreement").is_visible()
-    page.locator("#board tbody tr", has_text="img src").locator(f"td:nth-child({column(page, '#board', 'Not scored')}) a").first.click()
+    page.locator("#board tbody tr", has_text="img src").locator(
+        f"td:nth-child({column(page, '#board', 'Not scored')}) a"
+    ).first.click()
     page.wait_for_function("document.querySelector('#samples .dt-info').textContent.includes('20')")
     assert set(cells(page, "#samples", column(page, "#samples", "Status"))) == {"not run"}
     assert set(cells(page, "#samples", column(page, "#samples", "System"))) == {HOSTILE}
@@ -143,7 +295,9 @@ def test_from_a_number_to_definition_agreement_and_samples(visit):
 
 def test_an_address_opens_the_chosen_samples(visit):
     page = visit("big", "#samples", "#samples?0=0&1=1&3=0")
-    assert "500 entries" in page.inner_text("#samples .dt-info") and set(cells(page, "#samples", 4)) == {"openai:gpt-4o"}
+    assert "500 entries" in page.inner_text("#samples .dt-info") and set(cells(page, "#samples", 4)) == {
+        "openai:gpt-4o"
+    }
 
 
 def test_all_samples_are_paged_and_open_with_their_evidence(visit):
@@ -156,16 +310,22 @@ def test_all_samples_are_paged_and_open_with_their_evidence(visit):
     page.locator("#samples input[type=search]").fill("s0999")
     button = page.locator("#samples button.cm-open").first
     button.focus()
-    page.keyboard.press("Enter")                                                                            # by keyboard
+    page.keyboard.press("Enter")  # by keyboard
     page.wait_for_selector("#samples .cm-inner mark.bad")
-    assert button.get_attribute("aria-expanded") == "true" and "<style>" in page.inner_text("#samples .cm-inner pre") and "Key facts" in page.inner_text("#samples .cm-inner")
+    assert (
+        button.get_attribute("aria-expanded") == "true"
+        and "<style>" in page.inner_text("#samples .cm-inner pre")
+        and "Key facts" in page.inner_text("#samples .cm-inner")
+    )
     page.keyboard.press("Enter")
     page.wait_for_selector("#samples .cm-inner", state="detached")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_accessible_and_narrow(visit, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed").Axe()
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+    ).Axe()
     for name, table in (("demo", "#board"), ("compare", "#pairs")):
         page = visit(name, table, color_scheme=scheme, viewport={"width": 390, "height": 844})
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -173,7 +333,11 @@ def test_accessible_and_narrow(visit, scheme):
         page.wait_for_selector(".cm-inner")
         page.locator(".cm-filter summary").first.click()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        found = [(v["id"], v["nodes"][0]["html"][:160]) for v in axe.run(page).response["violations"] if v["impact"] in ("serious", "critical")]
+        found = [
+            (v["id"], v["nodes"][0]["html"][:160])
+            for v in axe.run(page).response["violations"]
+            if v["impact"] in ("serious", "critical")
+        ]
         assert found == [], (name, found)
 
 
@@ -184,17 +348,26 @@ def test_a_thousand_samples_open_quickly(files, browser):
         page = browser.new_page()
         page.goto(files["big"].as_uri())
         page.wait_for_selector("#samples[data-cm=ready]")
-        times.append(page.evaluate("[performance.getEntriesByType('navigation')[0].loadEventEnd, performance.now()]"))
+        times.append(
+            page.evaluate("[performance.getEntriesByType('navigation')[0].loadEventEnd, performance.now()]")
+        )
         page.close()
-    assert min(t for _, t in times) < 2000, times     # milliseconds from the start of navigation to the last table
+    assert min(t for _, t in times) < 2000, (
+        times
+    )  # milliseconds from the start of navigation to the last table
 
 
 def test_a_script_that_is_not_ours_does_not_run(files, browser, tmp_path):
     page = browser.new_page()
     blocked = []
     page.on("console", lambda m: blocked.append(m.text))
-    (tmp_path/"x.html").write_text(files["demo"].read_text(encoding="utf-8").replace("</main>", "<script>window.hit=1</script><img src=x onerror='window.hit=1'></main>"), encoding="utf-8")
-    page.goto((tmp_path/"x.html").as_uri())
+    (tmp_path / "x.html").write_text(
+        files["demo"]
+        .read_text(encoding="utf-8")
+        .replace("</main>", "<script>window.hit=1</script><img src=x onerror='window.hit=1'></main>"),
+        encoding="utf-8",
+    )
+    page.goto((tmp_path / "x.html").as_uri())
     page.wait_for_selector("#board[data-cm=ready]")
     assert page.evaluate("window.hit") is None and any("Content Security Policy" in b for b in blocked)
     page.close()
@@ -202,7 +375,11 @@ def test_a_script_that_is_not_ours_does_not_run(files, browser, tmp_path):
 
 def test_the_comparison_page_shows_answers_side_by_side(visit):
     page = visit("compare", "#pairs")
-    assert "1000 samples" in page.inner_text("header") and "is ahead of" in page.inner_text("main") and page.locator("#widest ~ details .sides").count() == 5
+    assert (
+        "1000 samples" in page.inner_text("header")
+        and "is ahead of" in page.inner_text("main")
+        and page.locator("#widest ~ details .sides").count() == 5
+    )
     choose(page, "#pairs", "Better", "b")
     assert all(v.startswith(("-", "\u2212")) for v in cells(page, "#pairs", 6))
     page.locator("#pairs button.cm-open").first.click()
@@ -221,23 +398,64 @@ def test_a_cell_of_a_notebook_shows_several_runs_in_one_table(visit):
 def test_packed_texts_hold_no_markup_of_a_model(files):
     page = files["big"].read_text(encoding="utf-8")
     texts = [str(unpack(b)) for b in re.findall(r'class="cm-(?:data|chunk)">([^<]*)<', page)]
-    assert len(texts) > 15 and not any(a in t for t in texts for a in ("<script", "<img", "<svg", "<iframe", "<style", "<h1", "\x1b", "\u202e"))
+    assert len(texts) > 15 and not any(
+        a in t
+        for t in texts
+        for a in ("<script", "<img", "<svg", "<iframe", "<style", "<h1", "\x1b", "\u202e")
+    )
 
 
 @pytest.mark.parametrize("kind", ["nothing run", "nothing scored", "odd evidence"])
 def test_thin_and_odd_runs_have_pages_too(browser, tmp_path, kind):
     run = thousand(tmp_path, 1)
-    if kind == "nothing run": run = Run(tmp_path, {}, run.samples, [Response(r.sample_id, r.client, None, "not_run", use_case=r.use_case) for r in run.responses], [Score(s.metric, None, None, "not_run", rater=s.rater, sample_id=s.sample_id, client=s.client, use_case=s.use_case) for s in run.scores])
-    if kind == "nothing scored": run = Run(tmp_path, {}, run.samples, run.responses, [])
-    odd = ["bare <script>window.hit=1</script>", {"kind": "stated", "sentences": None}, {"kind": ["a"], "text": {"a": 1}}, {"kind": "unsupported", "text": None, "probability": "<b>high"}, {"kind": "marked", "start": 99, "end": -5, "text": "x"}]
-    if kind == "odd evidence": run = Run(tmp_path, {}, run.samples, run.responses, [replace(s, evidence=odd) if s.points else s for s in run.scores])
-    files = [write_report(run, tmp_path/"r.html")]
-    if kind != "nothing scored": files.append(write_comparison(compare(run, client_a="gpt-4o", client_b=HOSTILE), tmp_path/"c.html"))
+    if kind == "nothing run":
+        run = Run(
+            tmp_path,
+            {},
+            run.samples,
+            [Response(r.sample_id, r.client, None, "not_run", use_case=r.use_case) for r in run.responses],
+            [
+                Score(
+                    s.metric,
+                    None,
+                    None,
+                    "not_run",
+                    rater=s.rater,
+                    sample_id=s.sample_id,
+                    client=s.client,
+                    use_case=s.use_case,
+                )
+                for s in run.scores
+            ],
+        )
+    if kind == "nothing scored":
+        run = Run(tmp_path, {}, run.samples, run.responses, [])
+    odd = [
+        "bare <script>window.hit=1</script>",
+        {"kind": "stated", "sentences": None},
+        {"kind": ["a"], "text": {"a": 1}},
+        {"kind": "unsupported", "text": None, "probability": "<b>high"},
+        {"kind": "marked", "start": 99, "end": -5, "text": "x"},
+    ]
+    if kind == "odd evidence":
+        run = Run(
+            tmp_path,
+            {},
+            run.samples,
+            run.responses,
+            [replace(s, evidence=odd) if s.points else s for s in run.scores],
+        )
+    files = [write_report(run, tmp_path / "r.html")]
+    if kind != "nothing scored":
+        files.append(write_comparison(compare(run, client_a="gpt-4o", client_b=HOSTILE), tmp_path / "c.html"))
     else:
-        with pytest.raises(ValueError, match="a has none, b has none"): compare(run, client_a="gpt-4o", client_b=HOSTILE)
+        with pytest.raises(ValueError, match="a has none, b has none"):
+            compare(run, client_a="gpt-4o", client_b=HOSTILE)
     for f in files:
         page, wrong = browser.new_page(), []
-        page.on("console", lambda m, wrong=wrong: wrong.append(m.text) if m.type in ("error", "warning") else None)
+        page.on(
+            "console", lambda m, wrong=wrong: wrong.append(m.text) if m.type in ("error", "warning") else None
+        )
         page.on("pageerror", lambda e, wrong=wrong: wrong.append(str(e)))
         page.goto(f.as_uri())
         page.wait_for_selector(".cm-table[data-cm=ready]")

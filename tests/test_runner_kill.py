@@ -1,4 +1,5 @@
 """What a notebook cannot see of the run engine: killed processes, locks, full disks, the interrupt key."""
+
 import json
 import os
 import random
@@ -49,7 +50,13 @@ WORKER = textwrap.dedent("""
 
 def start(folder, body, **kw):
     code = WORKER + textwrap.dedent(body)
-    return subprocess.Popen([sys.executable, "-c", code, str(folder), str(N), str(CONCURRENCY)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **{"preexec_fn": interruptible, **kw})
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(folder), str(N), str(CONCURRENCY)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **{"preexec_fn": interruptible, **kw},
+    )
 
 
 RUN = """
@@ -66,7 +73,11 @@ def called(folder):
 def recorded(folder):
     """Samples whose answer is durable, read without the library; a torn last line does not count."""
     path = folder / "journal.jsonl"
-    whole = [line for line in (path.read_bytes() if path.exists() else b"").splitlines(keepends=True) if line.endswith(b"\n")]
+    whole = [
+        line
+        for line in (path.read_bytes() if path.exists() else b"").splitlines(keepends=True)
+        if line.endswith(b"\n")
+    ]
     return [e["key"][0] for e in map(json.loads, whole) if e["kind"] == "response"]
 
 
@@ -94,7 +105,9 @@ def test_killed_at_any_moment_loses_nothing_and_redoes_only_what_was_in_flight(t
         assert set(recorded(tmp_path)) >= known, "a durable answer was lost"
     out, err = start(tmp_path, RUN).communicate(timeout=60)
     assert err == "" and eval(out) == [(f"s{i}", "ok", [4.0]) for i in range(N)]
-    assert sorted(recorded(tmp_path)) == sorted({f"s{i}" for i in range(N)}), "one record each, none twice, none missing"
+    assert sorted(recorded(tmp_path)) == sorted({f"s{i}" for i in range(N)}), (
+        "one record each, none twice, none missing"
+    )
     assert N <= len(called(tmp_path)) <= N + kills * CONCURRENCY, "more was redone than was in flight"
 
 
@@ -107,7 +120,7 @@ def test_a_line_torn_anywhere_costs_that_line_only(tmp_path):
         path.write_bytes(whole[:-cut])
         journal = Journal(path)
         journal.close()
-        assert path.read_bytes() == whole[:-len(last)]
+        assert path.read_bytes() == whole[: -len(last)]
 
 
 def test_damage_in_the_middle_is_named_and_nothing_is_overwritten(tmp_path):
@@ -122,13 +135,16 @@ def test_damage_in_the_middle_is_named_and_nothing_is_overwritten(tmp_path):
 
 
 def test_a_second_process_is_refused_and_a_killed_one_frees_the_lock(tmp_path):
-    holder = start(tmp_path, """
+    holder = start(
+        tmp_path,
+        """
         import time
         from crmeval.runs.journal import Journal
         journal = Journal(sys.argv[1] + "/journal.jsonl")
         print("held", flush=True)
         time.sleep(60)
-    """)
+    """,
+    )
     assert holder.stdout.readline() == "held\n"
     _, err = start(tmp_path, RUN).communicate(timeout=60)
     assert "another process is writing" in err and called(tmp_path) == []
@@ -139,11 +155,14 @@ def test_a_second_process_is_refused_and_a_killed_one_frees_the_lock(tmp_path):
 
 
 def test_a_full_disk_is_a_clear_error_and_what_was_durable_stays(tmp_path):
-    out, err = start(tmp_path, """
+    out, err = start(
+        tmp_path,
+        """
         import resource
         resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
         main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
-    """).communicate(timeout=60)
+    """,
+    ).communicate(timeout=60)
     assert "JournalError: cannot write" in err and "are safe in it" in err
     kept = set(recorded(tmp_path))
     assert 0 < len(kept) < N and (tmp_path / "journal.jsonl").read_bytes().endswith(b"\n")
@@ -160,7 +179,7 @@ def test_a_place_that_cannot_be_written_is_an_error_before_anything_is_spent(tmp
     sample = Sample("s0", "service_conversation_summary", {"conversation": "x"})
     (tmp_path / "file").write_text("")
     places = [tmp_path / "file" / "journal.jsonl"] + (["/dev/full"] if os.path.exists("/dev/full") else [])
-    if os.geteuid() != 0:   # root may write everywhere
+    if os.geteuid() != 0:  # root may write everywhere
         (tmp_path / "closed").mkdir(mode=0o500)
         places.append(tmp_path / "closed" / "journal.jsonl")
     for place in places:
@@ -170,11 +189,16 @@ def test_a_place_that_cannot_be_written_is_an_error_before_anything_is_spent(tmp
 
 @pytest.mark.parametrize("inside_a_loop", [False, True])
 def test_the_interrupt_key_stops_within_two_seconds_and_says_how_to_continue(tmp_path, inside_a_loop):
-    process = start(tmp_path, """
+    process = start(
+        tmp_path,
+        """
         async def within(): main(sys.argv[1], 5000, 4)
-        try: asyncio.run(within()) if """ + str(inside_a_loop) + """ else main(sys.argv[1], 5000, 4)
+        try: asyncio.run(within()) if """
+        + str(inside_a_loop)
+        + """ else main(sys.argv[1], 5000, 4)
         except KeyboardInterrupt as e: print(e)
-    """)
+    """,
+    )
     wait_for(lambda: len(called(tmp_path)) > 20)
     pressed = time.monotonic()
     process.send_signal(signal.SIGINT)

@@ -1,4 +1,5 @@
 "Intervals are tested by how often they hold the truth."
+
 import numpy as np
 import pytest
 
@@ -9,14 +10,28 @@ def shares(p, n=4):
     return np.array([1, 2, 3, 4]), np.array(p)
 
 
-@pytest.mark.parametrize("clusters,per_cluster,p", [(8, 1, [.05, .15, .4, .4]), (30, 1, [.3, .3, .2, .2]), (30, 3, [.05, .1, .25, .6]), (100, 2, [.1, .2, .3, .4])])
+@pytest.mark.parametrize(
+    "clusters,per_cluster,p",
+    [
+        (8, 1, [0.05, 0.15, 0.4, 0.4]),
+        (30, 1, [0.3, 0.3, 0.2, 0.2]),
+        (30, 3, [0.05, 0.1, 0.25, 0.6]),
+        (100, 2, [0.1, 0.2, 0.3, 0.4]),
+    ],
+)
 def test_cluster_bootstrap_holds_the_mean(clusters, per_cluster, p):
     levels, weights = shares(p)
     truth, held, runs = float(levels @ weights), 0, 400
     for seed in range(runs):
         r = np.random.default_rng(seed)
         x = np.repeat(r.choice(levels, clusters, p=weights), per_cluster).astype(float)
-        e = mean_estimate(list(x), clusters=list(np.repeat(np.arange(clusters), per_cluster)), bounds=(1, 4), n_resamples=500, rng=seed)
+        e = mean_estimate(
+            list(x),
+            clusters=list(np.repeat(np.arange(clusters), per_cluster)),
+            bounds=(1, 4),
+            n_resamples=500,
+            rng=seed,
+        )
         held += e.low <= truth <= e.high
     assert 0.915 <= held / runs <= 0.99, held / runs
 
@@ -26,7 +41,7 @@ def test_ignoring_clusters_would_be_too_sure():
     held, runs = 0, 300
     for seed in range(runs):
         r = np.random.default_rng(seed)
-        x = np.repeat(r.choice([1, 2, 3, 4], 20, p=[.1, .2, .3, .4]), 4).astype(float)
+        x = np.repeat(r.choice([1, 2, 3, 4], 20, p=[0.1, 0.2, 0.3, 0.4]), 4).astype(float)
         e = mean_estimate(list(x), n_resamples=400, rng=seed)
         held += e.low <= 3.0 <= e.high
     assert held / runs < 0.8
@@ -52,7 +67,15 @@ def test_paired_test_keeps_its_level_and_has_power():
     false, found, runs = 0, 0, 300
     for seed in range(runs):
         r = np.random.default_rng(seed)
-        base, noise = r.choice([1., 2., 3.], 40), lambda r=r: r.choice([0., 1.], 40)
-        false += paired_difference(list(base + noise()), list(base + noise()), n_resamples=400, rng=seed).p_value < 0.05
-        found += paired_difference(list(base + noise() + 0.5), list(base + noise()), n_resamples=400, rng=seed).p_value < 0.05
+        base, noise = r.choice([1.0, 2.0, 3.0], 40), lambda r=r: r.choice([0.0, 1.0], 40)
+        false += (
+            paired_difference(list(base + noise()), list(base + noise()), n_resamples=400, rng=seed).p_value
+            < 0.05
+        )
+        found += (
+            paired_difference(
+                list(base + noise() + 0.5), list(base + noise()), n_resamples=400, rng=seed
+            ).p_value
+            < 0.05
+        )
     assert false / runs <= 0.08 and found / runs >= 0.9, (false / runs, found / runs)

@@ -1,4 +1,5 @@
 "Tutorials run as they stand, with no other machine to reach; each asserts what it shows."
+
 import contextlib
 import io
 import json
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).resolve().parents[1]/"nbs"/"tutorials"
+FOLDER = Path(__file__).resolve().parents[1] / "nbs" / "tutorials"
 TUTORIALS = sorted(FOLDER.glob("*.ipynb"))
 pytestmark = pytest.mark.skipif(not TUTORIALS, reason="notebooks are not here: this is an installed package")
 each = pytest.mark.parametrize("path", TUTORIALS, ids=lambda p: p.stem)
@@ -22,27 +23,48 @@ def cells(path, kind="code"):
 def offline(monkeypatch):
     "Nothing but this machine can be reached."
     connect = socket.socket.connect
+
     def only_here(self, address):
-        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1", "localhost"): raise OSError(f"{address[0]} is another machine")
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in (
+            "127.0.0.1",
+            "::1",
+            "localhost",
+        ):
+            raise OSError(f"{address[0]} is another machine")
         return connect(self, address)
+
     monkeypatch.setattr(socket.socket, "connect", only_here)
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "CRMEVAL_DATA"): monkeypatch.delenv(name, raising=False)
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "CRMEVAL_DATA"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(FOLDER)
 
 
 def test_the_promised_ones_are_there():
-    assert {p.stem for p in TUTORIALS} >= {"your_model", "your_data", "add_a_metric", "add_a_use_case", "rate_by_hand", "one_metric", "reading_a_leaderboard"}
+    assert {p.stem for p in TUTORIALS} >= {
+        "your_model",
+        "your_data",
+        "add_a_metric",
+        "add_a_use_case",
+        "rate_by_hand",
+        "one_metric",
+        "reading_a_leaderboard",
+    }
 
 
 @each
 def test_it_runs_as_it_stands(path, offline):
     from crmeval.tasks import use_cases
+
     space, out = {"__name__": "tutorial"}, io.StringIO()
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
-            for i, c in enumerate(cells(path)): exec(compile("".join(c["source"]), f"{path.name}, cell {i}", "exec"), space)
-    finally: use_cases._ADDED.clear()
-    stored = "".join("".join(o.get("text", "")) for c in cells(path) for o in c["outputs"] if o["output_type"] == "stream")
+            for i, c in enumerate(cells(path)):
+                exec(compile("".join(c["source"]), f"{path.name}, cell {i}", "exec"), space)
+    finally:
+        use_cases._ADDED.clear()
+    stored = "".join(
+        "".join(o.get("text", "")) for c in cells(path) for o in c["outputs"] if o["output_type"] == "stream"
+    )
     assert len(out.getvalue().split()) > 20
     # the same words come out; seconds differ
     words = lambda text: set(re.findall(r"[A-Za-z]{4,}", text))
@@ -53,7 +75,12 @@ def test_it_runs_as_it_stands(path, offline):
 def test_it_asserts_and_shows(path):
     code = ["".join(c["source"]) for c in cells(path)]
     hidden = "\n".join(c for c in code if c.startswith("#| hide"))
-    assert len(re.findall(r"\bassert\b", hidden)) >= 1 and len(re.findall(r"\bassert\b", "\n".join(code))) >= 2
+    assert (
+        len(re.findall(r"\bassert\b", hidden)) >= 1 and len(re.findall(r"\bassert\b", "\n".join(code))) >= 2
+    )
     assert sum(bool(c["outputs"]) for c in cells(path)) >= 3
     assert not any(o["output_type"] == "error" for c in cells(path) for o in c["outputs"])
-    assert len(re.findall(r"^## ", "\n\n".join("".join(c["source"]) for c in cells(path, "markdown")), re.M)) >= 2
+    assert (
+        len(re.findall(r"^## ", "\n\n".join("".join(c["source"]) for c in cells(path, "markdown")), re.M))
+        >= 2
+    )

@@ -34,17 +34,52 @@ EXAMPLES = """examples:
   crmeval compare runs/demo-1a2b3c4d#openai:gpt-4o-mini runs/demo-1a2b3c4d#baseline:lead
 """
 
+
 def _parser():
-    p = argparse.ArgumentParser("crmeval", description="The open benchmark for language models in CRM work.", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        "crmeval",
+        description="The open benchmark for language models in CRM work.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     p.add_argument("--version", action="version", version=f"crmeval {__version__}")
     commands = p.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    _run_words(commands.add_parser("run", help="answer samples with systems, score the answers, print the leaderboard, write a report", epilog=_run_help(), formatter_class=argparse.RawDescriptionHelpFormatter))
-    _score_words(commands.add_parser("score", help="score a run's stored responses with another judge, or add ratings by people"))
+    _run_words(
+        commands.add_parser(
+            "run",
+            help="answer samples with systems, score the answers, print the leaderboard, write a report",
+            epilog=_run_help(),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
+    _score_words(
+        commands.add_parser(
+            "score", help="score a run's stored responses with another judge, or add ratings by people"
+        )
+    )
     _report_words(commands.add_parser("report", help="write a run's report again, and print its leaderboard"))
-    _speed_words(commands.add_parser("speed", help="measure seconds to the answer for requests of a stated shape, with N callers or at a given rate"))
-    _compare_words(commands.add_parser("compare", help="compare two systems on the samples that both answered"))
-    _agreement_words(commands.add_parser("agreement", help="how well a judge agrees with people: in a run that people rated, or on public labelled data", epilog=_labelled_help(), formatter_class=argparse.RawDescriptionHelpFormatter))
-    _rate_words(commands.add_parser("rate", help="plan a blind rating by people and write their sheets, or bring the ratings in"))
+    _speed_words(
+        commands.add_parser(
+            "speed",
+            help="measure seconds to the answer for requests of a stated shape, with N callers or at a given rate",
+        )
+    )
+    _compare_words(
+        commands.add_parser("compare", help="compare two systems on the samples that both answered")
+    )
+    _agreement_words(
+        commands.add_parser(
+            "agreement",
+            help="how well a judge agrees with people: in a run that people rated, or on public labelled data",
+            epilog=_labelled_help(),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
+    _rate_words(
+        commands.add_parser(
+            "rate", help="plan a blind rating by people and write their sheets, or bring the ratings in"
+        )
+    )
     return p
 
 # %% ../../nbs/cli/00_app.ipynb #68dbce84
@@ -52,79 +87,215 @@ def _run_help():
     from crmeval.runs.evaluation import DEFAULT_MODELS
     from crmeval.tasks.adapters import ADAPTERS
     from crmeval.tasks.use_cases import use_cases
+
     cases = "\n".join(f"  {u.id:<32}{u.name}" for u in use_cases().values())
     return f"use cases:\n{cases}\n\nembedded systems: {', '.join(DEFAULT_MODELS)}\ndata: demo, {', '.join(ADAPTERS)}, or a .csv, .jsonl, .json or .parquet file\n\n{EXAMPLES}"
 
+
 def _run_words(p):
-    p.add_argument("--use-case", action="append", metavar="NAME", help="identifier or published name; may repeat; default: all that the data has")
-    p.add_argument("--own-use-cases", metavar="FILE", help="JSON list of use cases of your own, in the form of crmeval/data/use_cases.json")
+    p.add_argument(
+        "--use-case",
+        action="append",
+        metavar="NAME",
+        help="identifier or published name; may repeat; default: all that the data has",
+    )
+    p.add_argument(
+        "--own-use-cases",
+        metavar="FILE",
+        help="JSON list of use cases of your own, in the form of crmeval/data/use_cases.json",
+    )
     p.add_argument("--data", default="demo", metavar="FILE|SOURCE", help="default: the demo set")
-    p.add_argument("--column", action="append", default=[], metavar="OURS=THEIRS", help="for a file: where our field stands, e.g. conversation=chat_text; may repeat")
-    p.add_argument("--model", action="append", metavar="SPEC", help="openai:NAME, baseline:NAME or replay:FILE; may repeat; default: the embedded systems")
-    p.add_argument("--baselines", action="store_true", help="the embedded systems as well as the models named")
+    p.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="OURS=THEIRS",
+        help="for a file: where our field stands, e.g. conversation=chat_text; may repeat",
+    )
+    p.add_argument(
+        "--model",
+        action="append",
+        metavar="SPEC",
+        help="openai:NAME, baseline:NAME or replay:FILE; may repeat; default: the embedded systems",
+    )
+    p.add_argument(
+        "--baselines", action="store_true", help="the embedded systems as well as the models named"
+    )
     p.add_argument("--base-url", metavar="URL", help="OpenAI-compatible endpoint of the openai models")
     _judge_words(p, "embedded")
-    p.add_argument("--areas", default="accuracy", metavar="A,B", help="accuracy, trust, or some of safety, privacy, truthfulness, fairness (default accuracy)")
-    p.add_argument("--probes", action="append", metavar="SOURCE", help="for trust: crmeval (default), xstest, simplesafetytests, trustllm, truthfulqa, or a .jsonl file; may repeat")
-    p.add_argument("--limit", type=int, metavar="N", help="samples per use case, and probes of each kind, at most")
-    p.add_argument("--repeats", type=int, default=1, metavar="N", help="answers for each sample and system (default 1)")
-    p.add_argument("--out", metavar="DIR", help="run folder; default: runs/NAME-HASH, the same for the same work, so that it continues")
-    p.add_argument("--dry-run", action="store_true", help="say how many calls, tokens and dollars it would take, and send nothing")
-    p.add_argument("--max-calls", type=int, metavar="N", help="stop before more requests than this are sent, failed tries and what earlier sessions of the folder have answers for included")
-    p.add_argument("--max-usd", type=float, metavar="USD", help="stop before more than this is spent at list price; strict with --max-tokens")
-    p.add_argument("--engine", choices=("local", "ray"), default="local", help="local: this process (default); ray: shards over a cluster, at RAY_ADDRESS or on this machine")
+    p.add_argument(
+        "--areas",
+        default="accuracy",
+        metavar="A,B",
+        help="accuracy, trust, or some of safety, privacy, truthfulness, fairness (default accuracy)",
+    )
+    p.add_argument(
+        "--probes",
+        action="append",
+        metavar="SOURCE",
+        help="for trust: crmeval (default), xstest, simplesafetytests, trustllm, truthfulqa, or a .jsonl file; may repeat",
+    )
+    p.add_argument(
+        "--limit", type=int, metavar="N", help="samples per use case, and probes of each kind, at most"
+    )
+    p.add_argument(
+        "--repeats", type=int, default=1, metavar="N", help="answers for each sample and system (default 1)"
+    )
+    p.add_argument(
+        "--out",
+        metavar="DIR",
+        help="run folder; default: runs/NAME-HASH, the same for the same work, so that it continues",
+    )
+    p.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say how many calls, tokens and dollars it would take, and send nothing",
+    )
+    p.add_argument(
+        "--max-calls",
+        type=int,
+        metavar="N",
+        help="stop before more requests than this are sent, failed tries and what earlier sessions of the folder have answers for included",
+    )
+    p.add_argument(
+        "--max-usd",
+        type=float,
+        metavar="USD",
+        help="stop before more than this is spent at list price; strict with --max-tokens",
+    )
+    p.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="local: this process (default); ray: shards over a cluster, at RAY_ADDRESS or on this machine",
+    )
     p.add_argument("--workers", type=int, metavar="N", help="for ray: shards in work at once (default 2)")
     p.add_argument("--shard-size", type=int, metavar="N", help="for ray: samples in a shard (default 1000)")
     g = p.add_argument_group("the call")
     g.add_argument("--temperature", type=float, help="default 0")
     g.add_argument("--max-tokens", type=int, metavar="N", help="longest answer; default: the endpoint's")
-    g.add_argument("--stream", action="store_true", help="stream, which also measures the time to the first token")
+    g.add_argument(
+        "--stream", action="store_true", help="stream, which also measures the time to the first token"
+    )
     g.add_argument("--timeout", type=float, metavar="S", help="seconds for one call (default 120)")
-    g.add_argument("--retries", type=int, default=4, metavar="N", help="further tries after a failure that may pass (default 4)")
-    g.add_argument("--api-key-env", metavar="NAME", help="environment variable that holds the key (default OPENAI_API_KEY)")
+    g.add_argument(
+        "--retries",
+        type=int,
+        default=4,
+        metavar="N",
+        help="further tries after a failure that may pass (default 4)",
+    )
+    g.add_argument(
+        "--api-key-env",
+        metavar="NAME",
+        help="environment variable that holds the key (default OPENAI_API_KEY)",
+    )
     _common_words(p)
 
 # %% ../../nbs/cli/00_app.ipynb #b7cb9a5e
 def _judge_words(p, default):
-    p.add_argument("--judge", action="append", metavar="SPEC", help="embedded, openai:NAME or recorded:FILE; repeated: a panel" + (f" (default {default})" if default else ""))
-    p.add_argument("--judge-panel", choices=("majority", "mean"), default="majority", help="how a panel or a repeated judge decides (default majority)")
-    p.add_argument("--judge-repeats", type=int, default=1, metavar="N", help="times that a language model is asked about a response (default 1)")
+    p.add_argument(
+        "--judge",
+        action="append",
+        metavar="SPEC",
+        help="embedded, openai:NAME or recorded:FILE; repeated: a panel"
+        + (f" (default {default})" if default else ""),
+    )
+    p.add_argument(
+        "--judge-panel",
+        choices=("majority", "mean"),
+        default="majority",
+        help="how a panel or a repeated judge decides (default majority)",
+    )
+    p.add_argument(
+        "--judge-repeats",
+        type=int,
+        default=1,
+        metavar="N",
+        help="times that a language model is asked about a response (default 1)",
+    )
     p.add_argument("--judge-base-url", metavar="URL", help="OpenAI-compatible endpoint of the judge")
-    p.add_argument("--judge-style", choices=("fine", "rubric"), default="fine", help="fine: sentence by sentence and fact by fact; rubric: points for the whole response")
-    p.add_argument("--concurrency", type=int, default=8, metavar="N", help="calls in work at once (default 8)")
+    p.add_argument(
+        "--judge-style",
+        choices=("fine", "rubric"),
+        default="fine",
+        help="fine: sentence by sentence and fact by fact; rubric: points for the whole response",
+    )
+    p.add_argument(
+        "--concurrency", type=int, default=8, metavar="N", help="calls in work at once (default 8)"
+    )
+
 
 def _common_words(p):
-    p.add_argument("--price", action="append", default=[], metavar="MODEL=IN,OUT", help="USD per million input and output tokens; may repeat")
-    p.add_argument("--published", action="store_true", help="show the published trust figures of 2024 as reference rows")
+    p.add_argument(
+        "--price",
+        action="append",
+        default=[],
+        metavar="MODEL=IN,OUT",
+        help="USD per million input and output tokens; may repeat",
+    )
+    p.add_argument(
+        "--published", action="store_true", help="show the published trust figures of 2024 as reference rows"
+    )
     p.add_argument("--no-progress", action="store_true", help="no progress bar")
+
 
 def _score_words(p):
     p.add_argument("run", metavar="RUN", help="run folder")
     _judge_words(p, None)
-    p.add_argument("--ratings", metavar="FILE", help="ratings by people: .csv or .jsonl with sample_id, client, metric, points, rater")
+    p.add_argument(
+        "--ratings",
+        metavar="FILE",
+        help="ratings by people: .csv or .jsonl with sample_id, client, metric, points, rater",
+    )
     _common_words(p)
+
 
 def _report_words(p):
     p.add_argument("run", metavar="RUN", help="run folder")
     p.add_argument("--out", metavar="FILE", help="default: report.html in the run folder")
-    p.add_argument("--use-case", action="append", metavar="NAME", help="print these use cases instead of the overall table")
+    p.add_argument(
+        "--use-case",
+        action="append",
+        metavar="NAME",
+        help="print these use cases instead of the overall table",
+    )
     _common_words(p)
+
 
 def _compare_words(p):
     p.add_argument("a", metavar="A", help="RUN or RUN#SYSTEM")
     p.add_argument("b", metavar="B", help="RUN or RUN#SYSTEM")
     p.add_argument("--judge", metavar="NAME", help="whose scores; default: the first judge that both have")
     p.add_argument("--html", metavar="FILE", help="write the comparison as a self-contained page as well")
-    p.add_argument("--samples", type=int, default=3, metavar="N", help="samples shown side by side, the widest differences first (default 3)")
-    p.add_argument("--price", action="append", default=[], metavar="MODEL=IN,OUT", help="USD per million input and output tokens; may repeat")
+    p.add_argument(
+        "--samples",
+        type=int,
+        default=3,
+        metavar="N",
+        help="samples shown side by side, the widest differences first (default 3)",
+    )
+    p.add_argument(
+        "--price",
+        action="append",
+        default=[],
+        metavar="MODEL=IN,OUT",
+        help="USD per million input and output tokens; may repeat",
+    )
 
 # %% ../../nbs/cli/00_app.ipynb #363471b6
 def _labelled_help():
     from crmeval.validation.labelled import LABELLED
+
     return "labelled data:\n" + "\n".join(f"  {name:<24}{s.about}" for name, s in LABELLED.items())
 
+
 def _agreement_words(p):
-    p.add_argument("of", metavar="RUN|DATA", help="run folder with ratings by people (--judge: whose scores), or the name of a labelled data set (--judge: who is asked; recorded judges without)")
+    p.add_argument(
+        "of",
+        metavar="RUN|DATA",
+        help="run folder with ratings by people (--judge: whose scores), or the name of a labelled data set (--judge: who is asked; recorded judges without)",
+    )
     _judge_words(p, None)
     p.add_argument("--limit", type=int, metavar="N", help="for labelled data: responses at most")
     p.add_argument("--table", metavar="FILE", help="write the figures as .csv or .jsonl as well")
@@ -133,18 +304,24 @@ def _agreement_words(p):
 def _pairs(lines, what, form):
     "OURS=THEIRS lines as a dictionary."
     bad = [line for line in lines if "=" not in line or not line.partition("=")[0]]
-    if bad: raise ValueError(f"{what} is {bad[0]!r}, expected {form}")
+    if bad:
+        raise ValueError(f"{what} is {bad[0]!r}, expected {form}")
     return {k.strip(): v.strip() for k, _, v in (line.partition("=") for line in lines)}
+
 
 def _prices(lines):
     from crmeval.metrics.cost import Price
+
     prices = {}
     for line in lines:
-        model, _, numbers = line.rpartition("=")   # a model's name may hold '='
-        try: prices[model] = tuple(float(x) for x in numbers.split(","))
-        except ValueError: prices[model] = ()
-        if not model or len(prices[model]) != 2: raise ValueError(f"--price is {line!r}, expected MODEL=IN,OUT such as my-model=0.5,1.5")
-        Price(model, *prices[model])   # refuses what is no price
+        model, _, numbers = line.rpartition("=")  # a model's name may hold '='
+        try:
+            prices[model] = tuple(float(x) for x in numbers.split(","))
+        except ValueError:
+            prices[model] = ()
+        if not model or len(prices[model]) != 2:
+            raise ValueError(f"--price is {line!r}, expected MODEL=IN,OUT such as my-model=0.5,1.5")
+        Price(model, *prices[model])  # refuses what is no price
     return prices
 
 # %% ../../nbs/cli/00_app.ipynb #31fa362a
@@ -152,58 +329,131 @@ def _finish(run, args, use_cases=None, out=None):
     "Print the leaderboard, write the report, and say what went missing."
     from crmeval.pages.leaderboard import leaderboard
     from crmeval.pages.report import write_report
+
     prices = _prices(args.price)
     board = leaderboard(run, use_case=use_cases, prices=prices)
-    if args.published: board = import_module("crmeval.pages.published").with_published(board)
+    if args.published:
+        board = import_module("crmeval.pages.published").with_published(board)
     print(board)
     failed = {"api_error", "parse_error", "not_run"}
-    if tokens := run.manifest.get("judge", {}).get("usage", {}): print(f"\njudge: {tokens['calls']} calls, {tokens['input_tokens']} tokens in, {tokens['output_tokens']} out, {tokens['calls'] / max(1, len(run.responses)):.2g} calls a response")
-    for w in run.manifest.get("warnings", []): print(f"\nmind: {w}")
+    if tokens := run.manifest.get("judge", {}).get("usage", {}):
+        print(
+            f"\njudge: {tokens['calls']} calls, {tokens['input_tokens']} tokens in, {tokens['output_tokens']} out, {tokens['calls'] / max(1, len(run.responses)):.2g} calls a response"
+        )
+    for w in run.manifest.get("warnings", []):
+        print(f"\nmind: {w}")
     silent = [c for c in run.clients if all(r.status in failed for r in run.responses if r.client == c)]
     lost = Counter(s.status for s in run.scores if s.metric == "accuracy" and s.points is None)
-    if lost: print(f"\nnot scored: {', '.join(f'{n} {s}' for s, n in sorted(lost.items()))}; the report lists them")
+    if lost:
+        print(
+            f"\nnot scored: {', '.join(f'{n} {s}' for s, n in sorted(lost.items()))}; the report lists them"
+        )
     for c in silent:
         first = next(r for r in run.responses if r.client == c)
-        print(f"\n{c} answered none of {sum(r.client == c for r in run.responses)} samples: {first.error}", file=sys.stderr)
+        print(
+            f"\n{c} answered none of {sum(r.client == c for r in run.responses)} samples: {first.error}",
+            file=sys.stderr,
+        )
     mute = _mute_judges(run, failed | {"refused"})
-    for judge, reason in mute.items(): print(f"\nthe judge {judge} gave no verdict: {reason}", file=sys.stderr)
-    if unasked := [r for r in run.responses if r.status == "not_run"]: print(f"\n{len(unasked)} of {len(run.responses)} answers were not asked for: {unasked[-1].error}. What was answered is kept; the same command goes on, with a larger budget if that was the reason", file=sys.stderr)
-    elif budget := (run.manifest.get("budget") or {}).get("reached"): print(f"\nthe judge could not be asked about everything: {budget}. The same command with a larger budget goes on", file=sys.stderr)
+    for judge, reason in mute.items():
+        print(f"\nthe judge {judge} gave no verdict: {reason}", file=sys.stderr)
+    if unasked := [r for r in run.responses if r.status == "not_run"]:
+        print(
+            f"\n{len(unasked)} of {len(run.responses)} answers were not asked for: {unasked[-1].error}. What was answered is kept; the same command goes on, with a larger budget if that was the reason",
+            file=sys.stderr,
+        )
+    elif budget := (run.manifest.get("budget") or {}).get("reached"):
+        print(
+            f"\nthe judge could not be asked about everything: {budget}. The same command with a larger budget goes on",
+            file=sys.stderr,
+        )
     print(f"\nreport: {write_report(run, out, prices=prices)}")
     return 1 if silent or mute or unasked else 0
+
 
 def _mute_judges(run, failed):
     "Judges that failed on every response that had a text, with their first reason."
     told = {r.key for r in run.responses if r.text}
     mine = {}
     for s in run.scores:
-        if s.method == "auto" and s.metric == "factuality" and (s.sample_id, s.perturbation, s.client, s.repeat) in told: mine.setdefault(s.rater, []).append(s)
+        if (
+            s.method == "auto"
+            and s.metric == "factuality"
+            and (s.sample_id, s.perturbation, s.client, s.repeat) in told
+        ):
+            mine.setdefault(s.rater, []).append(s)
     return {j: rows[0].reason for j, rows in mine.items() if all(s.status in failed for s in rows)}
 
 # %% ../../nbs/cli/00_app.ipynb #b06d64d7
 def _judge(args):
     "The judge, or the panel of judges, that the words name."
     from crmeval.judges.panel import make_panel
-    return make_panel(args.judge, how=args.judge_panel, repeats=args.judge_repeats, base_url=args.judge_base_url, style=args.judge_style)
+
+    return make_panel(
+        args.judge,
+        how=args.judge_panel,
+        repeats=args.judge_repeats,
+        base_url=args.judge_base_url,
+        style=args.judge_style,
+    )
+
 
 def _engine(args):
     "The function that runs: in this process, or over shards."
-    words = {k: v for k, v in {"workers": args.workers, "shard_size": args.shard_size}.items() if v is not None}
-    if args.engine == "local" and words: raise ValueError(f"--{next(iter(words)).replace('_', '-')} is for --engine ray")
-    if args.engine == "local": return import_module("crmeval.runs.evaluation").run
+    words = {
+        k: v for k, v in {"workers": args.workers, "shard_size": args.shard_size}.items() if v is not None
+    }
+    if args.engine == "local" and words:
+        raise ValueError(f"--{next(iter(words)).replace('_', '-')} is for --engine ray")
+    if args.engine == "local":
+        return import_module("crmeval.runs.evaluation").run
     return functools.partial(import_module("crmeval.runs.shards").run_sharded, **words)
 
+
 def _run(args):
-    if args.own_use_cases: import_module("crmeval.tasks.use_cases").load_use_cases(args.own_use_cases)
-    _prices(args.price)   # a mistyped price is told before the run, not after it
-    options = {"temperature": args.temperature, "max_tokens": args.max_tokens, "timeout_s": args.timeout, "api_key_env": args.api_key_env, "stream": args.stream or None}
-    words = dict(baselines=args.baselines, use_cases=args.use_case, data=args.data, columns=_pairs(args.column, "--column", "OURS=THEIRS") or None, judge=args.judge or "embedded",
-                 judge_panel=args.judge_panel, judge_repeats=args.judge_repeats, judge_base_url=args.judge_base_url, judge_style=args.judge_style, base_url=args.base_url, limit=args.limit, concurrency=args.concurrency, areas=args.areas,
-                 probes=args.probes or ("crmeval",), repeats=args.repeats, retries=args.retries, out=args.out, progress=not args.no_progress, client_options={k: v for k, v in options.items() if v is not None})
-    budget = {k: v for k, v in {"max_calls": args.max_calls, "max_usd": args.max_usd}.items() if v is not None}
-    if budget and args.engine != "local": raise ValueError(f"--{next(iter(budget)).replace('_', '-')} is for --engine local: workers on several machines do not share a budget")
-    if budget or args.dry_run: words |= {**budget, "prices": _prices(args.price)}
-    if args.dry_run: print(import_module("crmeval.runs.dry_run").dry_run(args.model, **words)); return 0
+    if args.own_use_cases:
+        import_module("crmeval.tasks.use_cases").load_use_cases(args.own_use_cases)
+    _prices(args.price)  # a mistyped price is told before the run, not after it
+    options = {
+        "temperature": args.temperature,
+        "max_tokens": args.max_tokens,
+        "timeout_s": args.timeout,
+        "api_key_env": args.api_key_env,
+        "stream": args.stream or None,
+    }
+    words = dict(
+        baselines=args.baselines,
+        use_cases=args.use_case,
+        data=args.data,
+        columns=_pairs(args.column, "--column", "OURS=THEIRS") or None,
+        judge=args.judge or "embedded",
+        judge_panel=args.judge_panel,
+        judge_repeats=args.judge_repeats,
+        judge_base_url=args.judge_base_url,
+        judge_style=args.judge_style,
+        base_url=args.base_url,
+        limit=args.limit,
+        concurrency=args.concurrency,
+        areas=args.areas,
+        probes=args.probes or ("crmeval",),
+        repeats=args.repeats,
+        retries=args.retries,
+        out=args.out,
+        progress=not args.no_progress,
+        client_options={k: v for k, v in options.items() if v is not None},
+    )
+    budget = {
+        k: v for k, v in {"max_calls": args.max_calls, "max_usd": args.max_usd}.items() if v is not None
+    }
+    if budget and args.engine != "local":
+        raise ValueError(
+            f"--{next(iter(budget)).replace('_', '-')} is for --engine local: workers on several machines do not share a budget"
+        )
+    if budget or args.dry_run:
+        words |= {**budget, "prices": _prices(args.price)}
+    if args.dry_run:
+        print(import_module("crmeval.runs.dry_run").dry_run(args.model, **words))
+        return 0
     done = _engine(args)(args.model, **words)
     print(f"{done}\n")
     return _finish(done, args)
@@ -211,113 +461,227 @@ def _run(args):
 # %% ../../nbs/cli/00_app.ipynb #8b3ceb3a
 def _score(args):
     from crmeval.runs.evaluation import add_ratings, open_run, read_ratings, score_run
-    if not args.judge and not args.ratings: raise ValueError("nothing to do: name a --judge, or a file with --ratings")
+
+    if not args.judge and not args.ratings:
+        raise ValueError("nothing to do: name a --judge, or a file with --ratings")
     run = open_run(args.run)
-    if args.ratings: run = add_ratings(run, read_ratings(args.ratings, run))
-    if args.judge: run = score_run(run, _judge(args), concurrency=args.concurrency)
+    if args.ratings:
+        run = add_ratings(run, read_ratings(args.ratings, run))
+    if args.judge:
+        run = score_run(run, _judge(args), concurrency=args.concurrency)
     return _finish(run, args)
+
 
 def _report(args):
     from crmeval.runs.evaluation import open_run
+
     return _finish(open_run(args.run), args, use_cases=args.use_case, out=args.out)
+
 
 def _compare(args):
     from crmeval.pages.compare import compare, side_by_side
+
     (a, _, client_a), (b, _, client_b) = args.a.partition("#"), args.b.partition("#")
-    found = compare(a, None if Path(a) == Path(b) else b, client_a=client_a or None, client_b=client_b or None, judge=args.judge, prices=_prices(args.price) or None)
+    found = compare(
+        a,
+        None if Path(a) == Path(b) else b,
+        client_a=client_a or None,
+        client_b=client_b or None,
+        judge=args.judge,
+        prices=_prices(args.price) or None,
+    )
     print(found)
-    if pairs := side_by_side(found, args.samples): print(f"\nside by side, evidence in brackets:\n\n{pairs}")
-    if args.html: print(f"\npage: {import_module('crmeval.pages.compare_page').write_comparison(found, args.html)}")
+    if pairs := side_by_side(found, args.samples):
+        print(f"\nside by side, evidence in brackets:\n\n{pairs}")
+    if args.html:
+        print(f"\npage: {import_module('crmeval.pages.compare_page').write_comparison(found, args.html)}")
     return 0
 
 # %% ../../nbs/cli/00_app.ipynb #549f7aff
 def _agreement(args):
     from crmeval.validation.labelled import LABELLED
     from crmeval.validation.run_agreement import judge_agreement, run_agreement, write_figures
+
     if args.of in LABELLED:
-        found = judge_agreement(args.of, _judge(args) if args.judge else None, limit=args.limit, concurrency=args.concurrency)
+        found = judge_agreement(
+            args.of, _judge(args) if args.judge else None, limit=args.limit, concurrency=args.concurrency
+        )
     elif Path(args.of).is_dir():
         from crmeval.runs.evaluation import open_run
-        if args.limit is not None: raise ValueError("--limit is for labelled data; a run is measured on all that people rated")
-        if args.judge_repeats != 1 or args.judge_style != "fine" or args.judge_base_url: raise ValueError("a run's scores are there already: --judge names who signed them, and the other words about judges are for labelled data")
+
+        if args.limit is not None:
+            raise ValueError("--limit is for labelled data; a run is measured on all that people rated")
+        if args.judge_repeats != 1 or args.judge_style != "fine" or args.judge_base_url:
+            raise ValueError(
+                "a run's scores are there already: --judge names who signed them, and the other words about judges are for labelled data"
+            )
         found = run_agreement(open_run(args.of), judges=args.judge)
-    else: raise ValueError(f"{args.of!r} is neither a run folder nor labelled data; labelled data: {', '.join(LABELLED)}")
+    else:
+        raise ValueError(
+            f"{args.of!r} is neither a run folder nor labelled data; labelled data: {', '.join(LABELLED)}"
+        )
     print(found)
-    if args.table: print(f"\nfigures: {write_figures(found, args.table)}")
+    if args.table:
+        print(f"\nfigures: {write_figures(found, args.table)}")
     silent = [r for r in found if r.undefined == r.responses] if args.of in LABELLED and args.judge else []
-    for r in silent[:1]: print(f"\nthe judge {r.judge} gave no verdict: {r.why}", file=sys.stderr)
+    for r in silent[:1]:
+        print(f"\nthe judge {r.judge} gave no verdict: {r.why}", file=sys.stderr)
     return 1 if silent else 0
 
 # %% ../../nbs/cli/00_app.ipynb #c9683322
 def _rate_words(p):
     p.add_argument("run", metavar="RUN", help="run folder")
-    p.add_argument("--raters", metavar="A,B", help="pseudonyms of the raters: write a plan, and for each a folder with items and sheets")
-    p.add_argument("--per-rater", type=int, metavar="N", help="responses for each rater; default: as many as there are")
-    p.add_argument("--overlap", type=float, default=0.3, metavar="SHARE", help="share of each rater's responses that all raters get (default 0.3)")
-    p.add_argument("--attention", type=int, default=0, metavar="N", help="attention items for each rater: a response to another sample (default 0)")
-    p.add_argument("--seed", type=int, default=0, metavar="N", help="of what is drawn and in which order it is shown (default 0)")
-    p.add_argument("--import", dest="files", nargs="+", metavar="FILE", help="sheets (.csv, .xlsx), sessions (ratings.jsonl) or raters' folders, of all raters together")
-    p.add_argument("--adjudicate", metavar="NAME", help="with --import: write what the raters differ on as a plan for this adjudicator")
+    p.add_argument(
+        "--raters",
+        metavar="A,B",
+        help="pseudonyms of the raters: write a plan, and for each a folder with items and sheets",
+    )
+    p.add_argument(
+        "--per-rater", type=int, metavar="N", help="responses for each rater; default: as many as there are"
+    )
+    p.add_argument(
+        "--overlap",
+        type=float,
+        default=0.3,
+        metavar="SHARE",
+        help="share of each rater's responses that all raters get (default 0.3)",
+    )
+    p.add_argument(
+        "--attention",
+        type=int,
+        default=0,
+        metavar="N",
+        help="attention items for each rater: a response to another sample (default 0)",
+    )
+    p.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of what is drawn and in which order it is shown (default 0)",
+    )
+    p.add_argument(
+        "--import",
+        dest="files",
+        nargs="+",
+        metavar="FILE",
+        help="sheets (.csv, .xlsx), sessions (ratings.jsonl) or raters' folders, of all raters together",
+    )
+    p.add_argument(
+        "--adjudicate",
+        metavar="NAME",
+        help="with --import: write what the raters differ on as a plan for this adjudicator",
+    )
     p.add_argument("--out", metavar="DIR", help="folder of the plan; default: rating in the run folder")
     _common_words(p)
 
+
 def _rate(args):
     from crmeval.runs.evaluation import open_run
-    if bool(args.raters) == bool(args.files): raise ValueError("say either --raters A,B to write a plan, or --import FILE... to bring ratings in")
-    if args.adjudicate is not None and not args.files: raise ValueError("--adjudicate goes with --import: it needs the ratings")
-    run, folder = open_run(args.run), Path(args.out or Path(args.run)/"rating")
+
+    if bool(args.raters) == bool(args.files):
+        raise ValueError("say either --raters A,B to write a plan, or --import FILE... to bring ratings in")
+    if args.adjudicate is not None and not args.files:
+        raise ValueError("--adjudicate goes with --import: it needs the ratings")
+    run, folder = open_run(args.run), Path(args.out or Path(args.run) / "rating")
     return _bring_in(run, folder, args) if args.files else _hand_out(run, folder, args)
 
 # %% ../../nbs/cli/00_app.ipynb #103f2f44
 def _sheets(folder):
     from crmeval.people.sheets import export_sheet
-    export_sheet(folder, folder/"sheet.csv")
-    try: export_sheet(folder, folder/"sheet.xlsx")
-    except ValueError as e: print(f"no XLSX: {e}")
+
+    export_sheet(folder, folder / "sheet.csv")
+    try:
+        export_sheet(folder, folder / "sheet.xlsx")
+    except ValueError as e:
+        print(f"no XLSX: {e}")
+
 
 def _hand_out(run, folder, args):
     from crmeval.people.session import make_plan, write_plan
+
     raters = [r.strip() for r in args.raters.split(",") if r.strip()]
-    plan = make_plan(run.samples, run.responses, raters, per_rater=args.per_rater, overlap=args.overlap, attention=args.attention, seed=args.seed)
+    plan = make_plan(
+        run.samples,
+        run.responses,
+        raters,
+        per_rater=args.per_rater,
+        overlap=args.overlap,
+        attention=args.attention,
+        seed=args.seed,
+    )
     print(f"{plan}\nplan: {write_plan(plan, folder)} (names the systems: not for raters)")
     for r in raters:
-        _sheets(folder/r)
-        print(f"{r}: {folder/r} (items.jsonl for JupyterLab, sheets for a spreadsheet)")
+        _sheets(folder / r)
+        print(f"{r}: {folder / r} (items.jsonl for JupyterLab, sheets for a spreadsheet)")
     return 0
 
 # %% ../../nbs/cli/00_app.ipynb #b9e4ba7c
 def _bring_in(run, folder, args):
-    from crmeval.people.adjudication import adjudication_plan, attention_failures, disagreements, rater_agreement, rating_scores
+    from crmeval.people.adjudication import (
+        adjudication_plan,
+        attention_failures,
+        disagreements,
+        rater_agreement,
+        rating_scores,
+    )
     from crmeval.people.session import _check_raters, read_plan, write_plan
     from crmeval.runs.evaluation import add_ratings
     from crmeval.people.sheets import read_any_ratings
-    if args.adjudicate is not None: _check_raters([args.adjudicate])   # before anything is written
+
+    if args.adjudicate is not None:
+        _check_raters([args.adjudicate])  # before anything is written
     plan = read_plan(folder)
-    ratings = [r for f in args.files for r in read_any_ratings(f, plan, *map(read_plan, sorted(folder.glob("adjudication-*"))))]
-    if not ratings: raise ValueError("the files hold no ratings")
+    ratings = [
+        r
+        for f in args.files
+        for r in read_any_ratings(f, plan, *map(read_plan, sorted(folder.glob("adjudication-*"))))
+    ]
+    if not ratings:
+        raise ValueError("the files hold no ratings")
     run, apart = add_ratings(run, rating_scores(ratings, plan, run.responses)), disagreements(ratings, plan)
     print(f"agreement of the raters\n{rater_agreement(ratings, plan)}\n")
     for r, (failed, n) in attention_failures(ratings, plan).items():
-        if n: print(f"{r} failed {failed} of {n} attention items")
-    if apart: print(f"{len(apart)} disagreements, the widest first:\n" + "\n".join(f"  {_plain_line(d)}" for d in apart[:10]) + "\n")
+        if n:
+            print(f"{r} failed {failed} of {n} attention items")
+    if apart:
+        print(
+            f"{len(apart)} disagreements, the widest first:\n"
+            + "\n".join(f"  {_plain_line(d)}" for d in apart[:10])
+            + "\n"
+        )
     if args.adjudicate:
         settle = adjudication_plan(apart, plan, args.adjudicate)
-        home = write_plan(settle, folder/f"adjudication-{args.adjudicate}").parent/f"adjudicated-{args.adjudicate}"
+        home = (
+            write_plan(settle, folder / f"adjudication-{args.adjudicate}").parent
+            / f"adjudicated-{args.adjudicate}"
+        )
         _sheets(home)
         print(f"to be settled by {args.adjudicate}: {home}\n")
     return _finish(run, args)
 
+
 def _plain_line(text):
     from crmeval.pages.leaderboard import printable
+
     return printable(text)
 
 # %% ../../nbs/cli/00_app.ipynb #3f2f422a
 def main(
-    argv:Sequence[str]|None=None,   # Words after `crmeval`; None: the process's own
-)->int:                             # 0 done, 1 a system answered nothing, 2 a mistake of the caller, 130 interrupted
+    argv: Sequence[str] | None = None,  # Words after `crmeval`; None: the process's own
+) -> int:  # 0 done, 1 a system answered nothing, 2 a mistake of the caller, 130 interrupted
     "The `crmeval` command."
     args = _parser().parse_args(argv)
-    try: return {"run": _run, "score": _score, "report": _report, "compare": _compare, "agreement": _agreement, "rate": _rate, "speed": _speed}[args.command](args)
+    try:
+        return {
+            "run": _run,
+            "score": _score,
+            "report": _report,
+            "compare": _compare,
+            "agreement": _agreement,
+            "rate": _rate,
+            "speed": _speed,
+        }[args.command](args)
     except KeyboardInterrupt as e:
         print(f"\ncrmeval: {e or 'stopped'}", file=sys.stderr)
         return 130
@@ -333,39 +697,119 @@ def main(
 def _speed_words(p):
     p.add_argument("--model", required=True, metavar="SPEC", help="openai:NAME or openai:NAME@URL")
     p.add_argument("--base-url", metavar="URL", help="OpenAI-compatible endpoint")
-    p.add_argument("--shape", action="append", metavar="NAME", help="short, long, or IN/OUT in tokens; may repeat; default: short and long")
-    p.add_argument("--calls", type=int, default=100, metavar="N", help="counted calls of each shape (default 100; p99 with an interval takes 368)")
-    p.add_argument("--warmup", type=int, default=2, metavar="N", help="calls of each shape before that, not counted (default 2)")
-    p.add_argument("--concurrency", type=int, metavar="N", help="closed loop: callers, each waits for its answer (default 1)")
-    p.add_argument("--rate", type=float, metavar="R", help="open loop: calls a second, whether or not earlier ones came back")
+    p.add_argument(
+        "--shape",
+        action="append",
+        metavar="NAME",
+        help="short, long, or IN/OUT in tokens; may repeat; default: short and long",
+    )
+    p.add_argument(
+        "--calls",
+        type=int,
+        default=100,
+        metavar="N",
+        help="counted calls of each shape (default 100; p99 with an interval takes 368)",
+    )
+    p.add_argument(
+        "--warmup",
+        type=int,
+        default=2,
+        metavar="N",
+        help="calls of each shape before that, not counted (default 2)",
+    )
+    p.add_argument(
+        "--concurrency",
+        type=int,
+        metavar="N",
+        help="closed loop: callers, each waits for its answer (default 1)",
+    )
+    p.add_argument(
+        "--rate",
+        type=float,
+        metavar="R",
+        help="open loop: calls a second, whether or not earlier ones came back",
+    )
     p.add_argument("--arrivals", metavar="HOW", help="open loop: poisson (default) or regular")
-    p.add_argument("--max-in-flight", type=int, metavar="N", help="open loop: calls in flight at most (default 512)")
-    p.add_argument("--stop-after", type=float, metavar="S", help="seconds for each shape, after which no call is sent")
-    p.add_argument("--stream", action="store_true", help="stream, which also measures the time to the first token")
-    p.add_argument("--seed", type=int, default=0, metavar="N", help="of the prompts and the arrivals (default 0)")
-    p.add_argument("--timeout", type=float, default=120, metavar="S", help="seconds for one call (default 120)")
-    p.add_argument("--api-key-env", metavar="NAME", help="environment variable that holds the key (default OPENAI_API_KEY)")
-    p.add_argument("--price", action="append", default=[], metavar="MODEL=IN,OUT", help="USD per million input and output tokens")
-    p.add_argument("--out", metavar="DIR", help="folder for the calls and the figures; must not hold a measurement")
+    p.add_argument(
+        "--max-in-flight", type=int, metavar="N", help="open loop: calls in flight at most (default 512)"
+    )
+    p.add_argument(
+        "--stop-after", type=float, metavar="S", help="seconds for each shape, after which no call is sent"
+    )
+    p.add_argument(
+        "--stream", action="store_true", help="stream, which also measures the time to the first token"
+    )
+    p.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the prompts and the arrivals (default 0)"
+    )
+    p.add_argument(
+        "--timeout", type=float, default=120, metavar="S", help="seconds for one call (default 120)"
+    )
+    p.add_argument(
+        "--api-key-env",
+        metavar="NAME",
+        help="environment variable that holds the key (default OPENAI_API_KEY)",
+    )
+    p.add_argument(
+        "--price",
+        action="append",
+        default=[],
+        metavar="MODEL=IN,OUT",
+        help="USD per million input and output tokens",
+    )
+    p.add_argument(
+        "--out", metavar="DIR", help="folder for the calls and the figures; must not hold a measurement"
+    )
     p.add_argument("--dry-run", action="store_true", help="say what would be sent, and stop")
 
 # %% ../../nbs/cli/00_app.ipynb #a63ffffe
 def _speed(args):
     from crmeval.systems.openai import make_client
     from crmeval.runs.load import format_load, make_plan, measure_load, planned_words
-    if not args.model.startswith("openai:"): raise ValueError(f"--model is {args.model!r}, expected openai:NAME or openai:NAME@URL")
-    plan = make_plan(args.shape, calls=args.calls, warmup=args.warmup, concurrency=args.concurrency, rate=args.rate, arrivals=args.arrivals,
-                     max_in_flight=args.max_in_flight, stop_after_s=args.stop_after, seed=args.seed)
+
+    if not args.model.startswith("openai:"):
+        raise ValueError(f"--model is {args.model!r}, expected openai:NAME or openai:NAME@URL")
+    plan = make_plan(
+        args.shape,
+        calls=args.calls,
+        warmup=args.warmup,
+        concurrency=args.concurrency,
+        rate=args.rate,
+        arrivals=args.arrivals,
+        max_in_flight=args.max_in_flight,
+        stop_after_s=args.stop_after,
+        seed=args.seed,
+    )
     print(f"{plan}\n{planned_words(plan, args.model, _prices(args.price))}", flush=True)
-    if args.dry_run: return 0
-    options = {"stream": args.stream, "timeout_s": args.timeout} | ({"api_key_env": args.api_key_env} if args.api_key_env else {})
+    if args.dry_run:
+        return 0
+    options = {"stream": args.stream, "timeout_s": args.timeout} | (
+        {"api_key_env": args.api_key_env} if args.api_key_env else {}
+    )
     done = Counter()
+
     def step(row):
         done["calls"] += 1
-        print(f"\r{done['calls']} of {plan.calls * len(plan.shapes)} calls ", end="", file=sys.stderr, flush=True)
-    loads = measure_load(lambda shape: make_client(args.model, base_url=args.base_url, max_tokens=shape.output_tokens, **options), plan, out=args.out,
-                         progress=step if sys.stderr.isatty() else None)
+        print(
+            f"\r{done['calls']} of {plan.calls * len(plan.shapes)} calls ",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    loads = measure_load(
+        lambda shape: make_client(
+            args.model, base_url=args.base_url, max_tokens=shape.output_tokens, **options
+        ),
+        plan,
+        out=args.out,
+        progress=step if sys.stderr.isatty() else None,
+    )
     print(f"\n{format_load(loads)}" + (f"\nwritten: {args.out}" if args.out else ""))
     silent = [x for x in loads if all(r.text is None for r in x.responses)]
-    for x in silent: print(f"\n{x.client} answered none of {len(x.responses)} calls of shape {x.shape.name}: {x.responses[0].error}", file=sys.stderr)
+    for x in silent:
+        print(
+            f"\n{x.client} answered none of {len(x.responses)} calls of shape {x.shape.name}: {x.responses[0].error}",
+            file=sys.stderr,
+        )
     return 1 if silent else 0

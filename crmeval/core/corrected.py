@@ -18,15 +18,16 @@ from .stats import Estimate, _no_spread
 @dataclass(frozen=True)
 class CorrectedEstimate(Estimate):
     "A mean over judge's scores corrected by human ones; `n` counts all responses, `undefined` those that the judge could not score."
-    tuning:float = 0.0                 # Lambda, 0 (the judge is ignored) to 1
-    labels:int = 0                     # Responses with a human label
-    labelled_clusters:int = 0          # Documents that these come from
-    judge_only:float|None = None       # Mean of the judge's scores over all responses
-    human_only:Estimate|None = None    # The same interval without the judge
-    effective_n:float|None = None      # Human labels that a mean without the judge needs for this width
+
+    tuning: float = 0.0  # Lambda, 0 (the judge is ignored) to 1
+    labels: int = 0  # Responses with a human label
+    labelled_clusters: int = 0  # Documents that these come from
+    judge_only: float | None = None  # Mean of the judge's scores over all responses
+    human_only: Estimate | None = None  # The same interval without the judge
+    effective_n: float | None = None  # Human labels that a mean without the judge needs for this width
 
     @property
-    def saving(self)->float|None:
+    def saving(self) -> float | None:
         "Share of human labels saved, 0 to 1; below 0 where the judge cost precision."
         return None if self.effective_n is None else 1 - self.labels / self.effective_n
 
@@ -39,12 +40,20 @@ def _tuned(s, m):
     "Corrected mean, human mean and lambda from the sums s (..., 5) over clusters and their products m (..., 5, 5)."
     n, y, f, N, g = np.moveaxis(s, -1, 0)
     human, judge = y / n, (f + g) / (n + N)
-    people, seen, unseen = (1, 0, human), (2, 0, judge), (4, 3, judge)   # a cluster's sum (column), its count (column), the mean to take off
+    people, seen, unseen = (
+        (1, 0, human),
+        (2, 0, judge),
+        (4, 3, judge),
+    )  # a cluster's sum (column), its count (column), the mean to take off
+
     def over(a, b):
         (i, k, c), (j, l, d) = a, b
         return m[..., i, j] - d * m[..., i, l] - c * m[..., k, j] + c * d * m[..., k, l]
-    gain = over(people, seen) / n ** 2 - over(people, unseen) / (n * N)
-    cost = (over(seen, seen) + over(unseen, unseen)) / (n + N - 1) * (1 / n + 1 / N) - 2 * over(seen, unseen) / (n * N)
+
+    gain = over(people, seen) / n**2 - over(people, unseen) / (n * N)
+    cost = (over(seen, seen) + over(unseen, unseen)) / (n + N - 1) * (1 / n + 1 / N) - 2 * over(
+        seen, unseen
+    ) / (n * N)
     tuning = np.clip(np.divide(gain, cost, out=np.zeros(n.shape), where=cost > 1e-12), 0, 1)
     return human + tuning * (g / N - f / n), human, tuning
 
@@ -55,11 +64,12 @@ def _jackknife(v):
     m = p.sum(-3)
     value, human, tuning = _tuned(s, m)
     without = _tuned(s[..., None, :] - v, m[..., None, :, :] - p)[:2]
-    alone = v[..., 0] == 0                                     # clusters without a label
+    alone = v[..., 0] == 0  # clusters without a label
     alone &= alone.sum(-1, keepdims=True) > 1
     errors = [sum(_spread(x, part) for part in (alone, ~alone)) ** 0.5 for x in without]
     labels = v[..., 0]
-    return value, human, tuning, *errors, np.maximum(1, labels.sum(-1) ** 2 / (labels ** 2).sum(-1) - 1)
+    return value, human, tuning, *errors, np.maximum(1, labels.sum(-1) ** 2 / (labels**2).sum(-1) - 1)
+
 
 def _spread(x, part):
     k = np.maximum(part.sum(-1), 1)
@@ -67,14 +77,26 @@ def _spread(x, part):
     return (k - 1) / k * ((x - centre[..., None]) ** 2 * part).sum(-1)
 
 # %% ../../nbs/core/05_corrected.ipynb #35e440dd
-def _known(x): return x is not None and x == x  # NaN is not equal to itself
+def _known(x):
+    return x is not None and x == x  # NaN is not equal to itself
+
 
 def _check_values(bounds, human, judge, names=("human", "judge")):
     "A mistake in bounds or values is the caller's."
-    if bounds is not None and not (len(bounds) == 2 and all(map(math.isfinite, bounds)) and bounds[0] < bounds[1]): raise ValueError(f"bounds is {bounds!r}, expected (lowest, highest)")
+    if bounds is not None and not (
+        len(bounds) == 2 and all(map(math.isfinite, bounds)) and bounds[0] < bounds[1]
+    ):
+        raise ValueError(f"bounds is {bounds!r}, expected (lowest, highest)")
     for name, values in zip(names, (human, judge)):
-        if wrong := [x for x in values if _known(x) and not math.isfinite(x)]: raise ValueError(f"{name} has the value {wrong[0]!r}, expected finite numbers, or None where there is none")
-    if wrong := [x for x in human if bounds is not None and _known(x) and not bounds[0] <= x <= bounds[1]]: raise ValueError(f"{names[0]} has the value {wrong[0]!r}, expected {bounds[0]:g} to {bounds[1]:g} as bounds say")
+        if wrong := [x for x in values if _known(x) and not math.isfinite(x)]:
+            raise ValueError(
+                f"{name} has the value {wrong[0]!r}, expected finite numbers, or None where there is none"
+            )
+    if wrong := [x for x in human if bounds is not None and _known(x) and not bounds[0] <= x <= bounds[1]]:
+        raise ValueError(
+            f"{names[0]} has the value {wrong[0]!r}, expected {bounds[0]:g} to {bounds[1]:g} as bounds say"
+        )
+
 
 def _sums(human, judge, clusters):
     "The five sums of each cluster (clusters, 5)."
@@ -85,67 +107,123 @@ def _sums(human, judge, clusters):
 
 # %% ../../nbs/core/05_corrected.ipynb #0fbb8fcb
 def corrected_mean(
-    human:Sequence[float|None],              # (n,) people's value, None for a response that nobody labelled
-    judge:Sequence[float|None],              # (n,) judge's value on the same scale, same order; None: it could not score
+    human: Sequence[float | None],  # (n,) people's value, None for a response that nobody labelled
+    judge: Sequence[
+        float | None
+    ],  # (n,) judge's value on the same scale, same order; None: it could not score
     *,
-    clusters:Sequence[Hashable]|None=None,   # (n,) document or conversation; None: each response is its own
-    bounds:tuple[float, float]|None=None,    # Range of a value, e.g. (1, 4); the interval stays inside
-    confidence_level:float=0.95,
-)->CorrectedEstimate:                        # On the scale of `human`
+    clusters: Sequence[Hashable]
+    | None = None,  # (n,) document or conversation; None: each response is its own
+    bounds: tuple[float, float] | None = None,  # Range of a value, e.g. (1, 4); the interval stays inside
+    confidence_level: float = 0.95,
+) -> CorrectedEstimate:  # On the scale of `human`
     "Mean of people's values over all responses, from few human labels and a judge; labels must have been drawn at random (PPI++, 2023)."
     for name, c in (("judge", judge), *([("clusters", clusters)] if clusters is not None else [])):
-        if len(c) != len(human): raise ValueError(f"{name} has {len(c)} values and human has {len(human)}, expected the same responses in the same order")
+        if len(c) != len(human):
+            raise ValueError(
+                f"{name} has {len(c)} values and human has {len(human)}, expected the same responses in the same order"
+            )
     _check_values(bounds, human, judge)
-    if not 0 < confidence_level < 1: raise ValueError(f"confidence_level is {confidence_level!r}, expected a number between 0 and 1")
+    if not 0 < confidence_level < 1:
+        raise ValueError(f"confidence_level is {confidence_level!r}, expected a number between 0 and 1")
     scored, labelled = [x for x in judge if _known(x)], [x for x in human if _known(x)]
     said = math.fsum(scored) / len(scored) if scored else None
-    counts = dict(n=len(human), undefined=len(human) - len(scored), confidence_level=confidence_level, labels=len(labelled), judge_only=said)
-    if not labelled: return CorrectedEstimate(None, method="undefined: no human label", **counts)
+    counts = dict(
+        n=len(human),
+        undefined=len(human) - len(scored),
+        confidence_level=confidence_level,
+        labels=len(labelled),
+        judge_only=said,
+    )
+    if not labelled:
+        return CorrectedEstimate(None, method="undefined: no human label", **counts)
     shift, filled = math.fsum(labelled) / len(labelled), [x if _known(x) else said or 0.0 for x in judge]
     scale = max(max(labelled) - min(labelled), max(filled) - min(filled)) or 1.0
-    y, f = [(x - shift) / scale if _known(x) else None for x in human], [(x - (said or 0.0)) / scale for x in filled]
+    y, f = (
+        [(x - shift) / scale if _known(x) else None for x in human],
+        [(x - (said or 0.0)) / scale for x in filled],
+    )
     v = _sums(y, f, range(len(y)) if clusters is None else clusters)
     return _result(v, shift, scale, bounds, counts)
 
 # %% ../../nbs/core/05_corrected.ipynb #76782e88
 def _result(v, shift, scale, bounds, counts):
     level, k = counts["confidence_level"], int((v[:, 0] > 0).sum())
-    if k < 2 or (v[:, 3] > 0).sum() < 2:                       # nothing to correct, or no way to know how well
-        v, why = np.column_stack([v[:, :2], np.zeros(len(v)), np.ones(len(v)), np.zeros(len(v))]), "human labels only, jackknife t"
-    else: why = "prediction-powered, jackknife t"
-    if k < 2: value = human = 0.0; tuning = error = alone = 0.0; df = 1
-    else: value, human, tuning, error, alone, df = (float(x) for x in _jackknife(v))
+    if k < 2 or (v[:, 3] > 0).sum() < 2:  # nothing to correct, or no way to know how well
+        v, why = (
+            np.column_stack([v[:, :2], np.zeros(len(v)), np.ones(len(v)), np.zeros(len(v))]),
+            "human labels only, jackknife t",
+        )
+    else:
+        why = "prediction-powered, jackknife t"
+    if k < 2:
+        value = human = 0.0
+        tuning = error = alone = 0.0
+        df = 1
+    else:
+        value, human, tuning, error, alone, df = (float(x) for x in _jackknife(v))
     value, human = (_inside(shift + scale * x, bounds) for x in (value, human))
     people = _interval(human, scale * alone, df, k, bounds, level)
     own = _interval(value, scale * error, df, k, bounds, level)
     worth = counts["labels"] * (alone / error) ** 2 if error > 1e-9 else None
-    return CorrectedEstimate(value, *own[:2], method=own[2] or why, tuning=tuning, labelled_clusters=k, effective_n=worth,
-                             human_only=Estimate(human, *people[:2], counts["labels"], counts["n"] - counts["labels"], people[2] or "jackknife t", level), **counts)
+    return CorrectedEstimate(
+        value,
+        *own[:2],
+        method=own[2] or why,
+        tuning=tuning,
+        labelled_clusters=k,
+        effective_n=worth,
+        human_only=Estimate(
+            human,
+            *people[:2],
+            counts["labels"],
+            counts["n"] - counts["labels"],
+            people[2] or "jackknife t",
+            level,
+        ),
+        **counts,
+    )
 
-def _inside(x, bounds): return x if bounds is None else min(max(x, bounds[0]), bounds[1])
+
+def _inside(x, bounds):
+    return x if bounds is None else min(max(x, bounds[0]), bounds[1])
+
 
 def _interval(value, error, df, k, bounds, confidence_level):
     from scipy.stats import t
-    if k < 2 or error <= 1e-12: return _no_spread(value, k, bounds, confidence_level)
+
+    if k < 2 or error <= 1e-12:
+        return _no_spread(value, k, bounds, confidence_level)
     half = float(t.ppf((1 + confidence_level) / 2, df)) * error
     return _inside(value - half, bounds), _inside(value + half, bounds), ""
 
 # %% ../../nbs/core/05_corrected.ipynb #3d9f1f9e
 def corrected_difference(
-    human_a:Sequence[float|None],            # (n,) people's values of system A; None: not labelled
-    judge_a:Sequence[float|None],            # (n,) judge's values of system A
-    human_b:Sequence[float|None],            # (n,) of system B on the same samples, same order
-    judge_b:Sequence[float|None],            # (n,)
+    human_a: Sequence[float | None],  # (n,) people's values of system A; None: not labelled
+    judge_a: Sequence[float | None],  # (n,) judge's values of system A
+    human_b: Sequence[float | None],  # (n,) of system B on the same samples, same order
+    judge_b: Sequence[float | None],  # (n,)
     *,
-    clusters:Sequence[Hashable]|None=None,   # (n,)
-    bounds:tuple[float, float]|None=None,    # Range of a single value; the difference then lies within its width
-    confidence_level:float=0.95,
-)->CorrectedEstimate:                        # Mean of A - B; above 0 when A is higher
+    clusters: Sequence[Hashable] | None = None,  # (n,)
+    bounds: tuple[float, float]
+    | None = None,  # Range of a single value; the difference then lies within its width
+    confidence_level: float = 0.95,
+) -> CorrectedEstimate:  # Mean of A - B; above 0 when A is higher
     "Mean difference of two systems on the same samples, from few human labels and a judge; a sample counts as labelled when both responses are."
     sides = {"judge_a": judge_a, "human_b": human_b, "judge_b": judge_b}
     for name, c in sides.items():
-        if len(c) != len(human_a): raise ValueError(f"{name} has {len(c)} values and human_a has {len(human_a)}, expected the same samples in the same order")
+        if len(c) != len(human_a):
+            raise ValueError(
+                f"{name} has {len(c)} values and human_a has {len(human_a)}, expected the same samples in the same order"
+            )
     minus = lambda a, b: [x - y if _known(x) and _known(y) else None for x, y in zip(a, b)]
-    for side, h, j in (("a", human_a, judge_a), ("b", human_b, judge_b)): _check_values(bounds, h, j, (f"human_{side}", f"judge_{side}"))
+    for side, h, j in (("a", human_a, judge_a), ("b", human_b, judge_b)):
+        _check_values(bounds, h, j, (f"human_{side}", f"judge_{side}"))
     width = None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
-    return corrected_mean(minus(human_a, human_b), minus(judge_a, judge_b), clusters=clusters, bounds=width, confidence_level=confidence_level)
+    return corrected_mean(
+        minus(human_a, human_b),
+        minus(judge_a, judge_b),
+        clusters=clusters,
+        bounds=width,
+        confidence_level=confidence_level,
+    )

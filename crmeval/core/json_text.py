@@ -12,28 +12,34 @@ from itertools import islice
 
 # %% ../../nbs/core/08_json_text.ipynb #7194c316
 def no_constant(
-    name:str,   # 'NaN', 'Infinity' or '-Infinity'
+    name: str,  # 'NaN', 'Infinity' or '-Infinity'
 ):
     "Python reads NaN and Infinity as numbers; JSON has no such thing, so they raise `ValueError`."
     raise ValueError(f"{name} is not JSON")
 
+
 def strict_object(
-    text:str,        # A response
-)->dict|None:        # The object, or None when the text is anything else than one JSON object
+    text: str,  # A response
+) -> dict | None:  # The object, or None when the text is anything else than one JSON object
     "Read a text that is a JSON object and nothing else."
-    try: value = json.loads(text, parse_constant=no_constant)
-    except (ValueError, RecursionError): return None
+    try:
+        value = json.loads(text, parse_constant=no_constant)
+    except (ValueError, RecursionError):
+        return None
     return value if isinstance(value, dict) else None
 
 # %% ../../nbs/core/08_json_text.ipynb #c4f1ed26
 def read_object(
-    text:str,        # A response that should be, or hold, a JSON object
-)->dict|None:        # The first JSON object in the text; None when there is none
+    text: str,  # A response that should be, or hold, a JSON object
+) -> dict | None:  # The first JSON object in the text; None when there is none
     "Find the JSON object in a response."
     decoder = json.JSONDecoder(parse_constant=no_constant)
     # 1,000 starts: a hostile text of braces must not cost minutes
     for m in islice(re.finditer(r"\{", text), 1000):
-        try: value, _ = decoder.raw_decode(text, m.start())
-        except (ValueError, RecursionError): continue
-        if isinstance(value, dict): return value
+        try:
+            value, _ = decoder.raw_decode(text, m.start())
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            return value
     return None

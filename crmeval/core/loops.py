@@ -24,14 +24,19 @@ def _interrupts():
     "An event that the interrupt key sets, while a loop that waits for us cannot hear it; only the main thread can."
     pressed, old = threading.Event(), signal.getsignal(signal.SIGINT)
     ours = threading.current_thread() is threading.main_thread() and old is not None
-    if ours: signal.signal(signal.SIGINT, lambda *_: pressed.set())
-    try: yield pressed
+    if ours:
+        signal.signal(signal.SIGINT, lambda *_: pressed.set())
+    try:
+        yield pressed
     finally:
-        if ours: signal.signal(signal.SIGINT, old)
+        if ours:
+            signal.signal(signal.SIGINT, old)
+
 
 async def _noting(coro, notes):
     notes["task"] = asyncio.current_task()
-    try: return await coro
+    try:
+        return await coro
     except asyncio.CancelledError as e:
         notes["how"] = str(e)
         raise
@@ -39,31 +44,43 @@ async def _noting(coro, notes):
 # %% ../../nbs/core/09_loops.ipynb #fa0e5293
 def _in_thread(coro, notes, grace_s=1.9):
     result, context = {}, contextvars.copy_context()
+
     def target():
-        try: result["value"] = context.run(asyncio.run, _noting(coro, notes))
-        except BaseException as e: result["error"] = e
+        try:
+            result["value"] = context.run(asyncio.run, _noting(coro, notes))
+        except BaseException as e:
+            result["error"] = e
+
     thread = threading.Thread(target=target, name="crmeval-run", daemon=True)
     with _interrupts() as pressed:
         thread.start()
-        while thread.is_alive() and not pressed.is_set(): thread.join(0.1)
+        while thread.is_alive() and not pressed.is_set():
+            thread.join(0.1)
         if pressed.is_set():
-            if (task := notes.get("task")) is not None and thread.is_alive(): task.get_loop().call_soon_threadsafe(task.cancel)
+            if (task := notes.get("task")) is not None and thread.is_alive():
+                task.get_loop().call_soon_threadsafe(task.cancel)
             thread.join(grace_s)
             raise KeyboardInterrupt
-    if "error" in result: raise result["error"]
+    if "error" in result:
+        raise result["error"]
     return result["value"]
 
 # %% ../../nbs/core/09_loops.ipynb #7a07055f
 def run_sync(
-    coro:Coroutine,   # For example `answer_all(...)`
-):                    # What the coroutine returns
+    coro: Coroutine,  # For example `answer_all(...)`
+):  # What the coroutine returns
     "Run a coroutine from plain code, also where an event loop is running already; the interrupt key stops it cleanly."
     notes = {}
-    try: asyncio.get_running_loop()
-    except RuntimeError: inside = False
-    else: inside = True
-    try: return _in_thread(coro, notes) if inside else asyncio.run(_noting(coro, notes))
-    except KeyboardInterrupt: raise KeyboardInterrupt(notes.get("how") or "stopped") from None
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        inside = False
+    else:
+        inside = True
+    try:
+        return _in_thread(coro, notes) if inside else asyncio.run(_noting(coro, notes))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(notes.get("how") or "stopped") from None
 
 # %% ../../nbs/core/09_loops.ipynb #67a4f945
 @functools.lru_cache(maxsize=4)
@@ -72,25 +89,34 @@ def _loop_of(pid):
     threading.Thread(target=loop.run_forever, name="crmeval-background", daemon=True).start()
     return loop
 
+
 def _background():
     "A forked child has the parent's loop but not its thread, and would wait for ever: each process gets a loop of its own."
     return _loop_of(os.getpid())
 
+
 def run_in_background(
-    coro:Coroutine,               # A short call, for example `client.chat(...)`
-):                                # What the coroutine returns
+    coro: Coroutine,  # A short call, for example `client.chat(...)`
+):  # What the coroutine returns
     "Run a coroutine on the shared background loop and wait for it; safe from any thread but that loop's own."
-    try: here = asyncio.get_running_loop()
-    except RuntimeError: here = None
+    try:
+        here = asyncio.get_running_loop()
+    except RuntimeError:
+        here = None
     if here is not None and here is _background():
         coro.close()
-        raise RuntimeError("run_in_background was called on the background loop itself; await the coroutine there")
+        raise RuntimeError(
+            "run_in_background was called on the background loop itself; await the coroutine there"
+        )
     future = asyncio.run_coroutine_threadsafe(coro, _background())
-    held = getattr(ROUTE.get(), "held", None)     # a run that is stopped ends what its threads wait for
-    if held is not None: held.add(future)
-    try: return future.result()
+    held = getattr(ROUTE.get(), "held", None)  # a run that is stopped ends what its threads wait for
+    if held is not None:
+        held.add(future)
+    try:
+        return future.result()
     except BaseException:
         future.cancel()
         raise
     finally:
-        if held is not None: held.discard(future)
+        if held is not None:
+            held.discard(future)

@@ -21,7 +21,10 @@ from .records import Score, check_status
 
 # %% ../../nbs/core/06_metric.ipynb #54d9dc0a
 SCALE = {
-    4: ("Very Good", "As good as it gets given the information. A person with enough time would not do much better."),
+    4: (
+        "Very Good",
+        "As good as it gets given the information. A person with enough time would not do much better.",
+    ),
     3: ("Good", "Done well with a little bit of room for improvement."),
     2: ("Poor", "Not usable and has issues."),
     1: ("Very Poor", "Not usable with obvious critical issues."),
@@ -30,13 +33,16 @@ DEFAULT_CUTS = (0.5, 0.75, 0.95)
 
 # %% ../../nbs/core/06_metric.ipynb #7c53072f
 def to_points(
-    fraction:float|None,                      # 0 to 1, higher is better; None stays None
-    cuts:Sequence[float]=DEFAULT_CUTS,        # Least fraction for 2, 3 and 4 points, rising
-)->int|None:                                  # 1 to 4
+    fraction: float | None,  # 0 to 1, higher is better; None stays None
+    cuts: Sequence[float] = DEFAULT_CUTS,  # Least fraction for 2, 3 and 4 points, rising
+) -> int | None:  # 1 to 4
     "Points on the 4-point scale for a fraction; monotone, higher is better."
-    if fraction is None: return None
-    if not 0 <= fraction <= 1: raise ValueError(f"fraction is {fraction!r}, expected a number from 0 to 1")
-    if len(cuts) != 3 or list(cuts) != sorted(cuts): raise ValueError(f"cuts are {cuts!r}, expected three rising numbers")
+    if fraction is None:
+        return None
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"fraction is {fraction!r}, expected a number from 0 to 1")
+    if len(cuts) != 3 or list(cuts) != sorted(cuts):
+        raise ValueError(f"cuts are {cuts!r}, expected three rising numbers")
     # 1e-9: a share such as 0.1 + 0.2 of the whole must not miss its cut by rounding
     return 1 + sum(fraction >= c - 1e-9 for c in cuts)
 
@@ -44,17 +50,18 @@ def to_points(
 @dataclass(frozen=True)
 class MetricCard:
     "What a metric measures, how to read it, and where it ends."
-    name:str                                 # As in `Score.metric`
-    title:str                                # For a page
-    measures:str                             # One sentence
-    needs:Sequence[str]                      # What a sample must offer, e.g. ('source',)
-    limits:str                               # What it does not see; one honest sentence or two
-    reference:str                            # Where the definition comes from
-    unit:str = "points, 1 to 4"
-    low:float = 1
-    high:float = 4
-    higher_is_better:bool = True
-    cuts:Sequence[float]|None = DEFAULT_CUTS # From fraction to points; None where there is no fraction
+
+    name: str  # As in `Score.metric`
+    title: str  # For a page
+    measures: str  # One sentence
+    needs: Sequence[str]  # What a sample must offer, e.g. ('source',)
+    limits: str  # What it does not see; one honest sentence or two
+    reference: str  # Where the definition comes from
+    unit: str = "points, 1 to 4"
+    low: float = 1
+    high: float = 4
+    higher_is_better: bool = True
+    cuts: Sequence[float] | None = DEFAULT_CUTS  # From fraction to points; None where there is no fraction
 
     def __str__(self):
         end = "higher" if self.higher_is_better else "lower"
@@ -62,24 +69,25 @@ class MetricCard:
 
 # %% ../../nbs/core/06_metric.ipynb #8a0b7555
 def score_of(
-    card:MetricCard,           # The metric
-    fraction:float,            # 0 to 1
-    reason:str,                # One sentence for a person
+    card: MetricCard,  # The metric
+    fraction: float,  # 0 to 1
+    reason: str,  # One sentence for a person
     *,
-    evidence:Sequence[Mapping]=(),
-    rater:str="",              # Who judged
-)->Score:                      # Status 'ok'
+    evidence: Sequence[Mapping] = (),
+    rater: str = "",  # Who judged
+) -> Score:  # Status 'ok'
     "A score from a fraction, by the card's cut points."
     return Score(card.name, to_points(fraction, card.cuts), fraction, "ok", reason, tuple(evidence), rater)
 
+
 def unscored(
-    card:MetricCard,           # The metric
-    status:str,                # Why there is no value, one of `STATUSES` but not 'ok'
-    reason:str,                # One sentence for a person
+    card: MetricCard,  # The metric
+    status: str,  # Why there is no value, one of `STATUSES` but not 'ok'
+    reason: str,  # One sentence for a person
     *,
-    evidence:Sequence[Mapping]=(),
-    rater:str="",
-)->Score:                      # points and fraction are None
+    evidence: Sequence[Mapping] = (),
+    rater: str = "",
+) -> Score:  # points and fraction are None
     "A score that says why it has no value."
     return Score(card.name, None, None, check_status(status), reason, tuple(evidence), rater)
 
@@ -87,136 +95,184 @@ def unscored(
 @dataclass(frozen=True)
 class Verdict:
     "An answer to one small question; `yes` is None when there was none, and `status` says why."
-    yes:bool|None                  # The answer
-    probability:float|None = None  # P(yes) in [0, 1] where the judge has one
-    reason:str = ""                # Short, for a person
-    lines:Sequence[int] = ()       # Indices (from 0) of the sentences that it rests on
-    category:str|None = None       # Kind of error, where the judge names one
-    status:str = "ok"              # One of `STATUSES`
-    points:float|None = None       # 1 to 4, for a judge that rates by rubric
 
-    def __post_init__(self): check_status(self.status)
+    yes: bool | None  # The answer
+    probability: float | None = None  # P(yes) in [0, 1] where the judge has one
+    reason: str = ""  # Short, for a person
+    lines: Sequence[int] = ()  # Indices (from 0) of the sentences that it rests on
+    category: str | None = None  # Kind of error, where the judge names one
+    status: str = "ok"  # One of `STATUSES`
+    points: float | None = None  # 1 to 4, for a judge that rates by rubric
+
+    def __post_init__(self):
+        check_status(self.status)
 
 # %% ../../nbs/core/06_metric.ipynb #6263a98e
 @runtime_checkable
 class Judge(Protocol):
     "Who answers a metric's questions. Order and length of the verdicts are those of the items asked about."
-    name:str    # Signs the scores, e.g. 'embedded' or 'openai:NAME'
 
-    def supported(self, sentences:Sequence[str], *, source:str)->list[Verdict]:
+    name: str  # Signs the scores, e.g. 'embedded' or 'openai:NAME'
+
+    def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
         "Is each sentence supported by the source?"
 
-    def stated(self, facts:Sequence[str], *, sentences:Sequence[str])->list[Verdict]:
+    def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
         "Is each fact stated by the sentences, and by which (`lines`)?"
 
-    def followed(self, instructions:Sequence[str], *, response:str)->list[Verdict]:
+    def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:
         "Is each instruction followed by the response?"
 
 # %% ../../nbs/core/06_metric.ipynb #f098efc5
 def by_rubric(
-    judge:Judge,              # Any judge
-    card:MetricCard,          # The metric that asks
+    judge: Judge,  # Any judge
+    card: MetricCard,  # The metric that asks
     *,
-    response:str,
-    source:str|None=None,
-    key_facts:Sequence[str]=(),
-    instructions:Sequence[str]=(),
-)->Score|None:                # The rating, or None when the judge answers small questions instead
+    response: str,
+    source: str | None = None,
+    key_facts: Sequence[str] = (),
+    instructions: Sequence[str] = (),
+) -> Score | None:  # The rating, or None when the judge answers small questions instead
     "Let a rubric judge rate the response."
-    if getattr(judge, "style", "fine") != "rubric": return None
-    v = judge.rated(card.name, response=response, source=source, key_facts=key_facts, instructions=instructions)
-    if v.status != "ok": return unscored(card, v.status, v.reason, rater=judge.name)
+    if getattr(judge, "style", "fine") != "rubric":
+        return None
+    v = judge.rated(
+        card.name, response=response, source=source, key_facts=key_facts, instructions=instructions
+    )
+    if v.status != "ok":
+        return unscored(card, v.status, v.reason, rater=judge.name)
     return Score(card.name, v.points, (v.points - 1) / 3, "ok", v.reason, rater=judge.name, label="rubric")
 
 # %% ../../nbs/core/06_metric.ipynb #903e2b88
 def checked_facts(
-    response,        # What a metric was given to score
-    key_facts,       # What it was given as key facts
-)->list[str]:        # The facts, blank ones left out
+    response,  # What a metric was given to score
+    key_facts,  # What it was given as key facts
+) -> list[str]:  # The facts, blank ones left out
     "What metrics of key facts accept; anything else than a text and a list of texts raises `ValueError` with what arrived."
-    if not isinstance(response, str): raise ValueError(f"response is {response!r:.80} ({type(response).__name__}), expected text")
+    if not isinstance(response, str):
+        raise ValueError(f"response is {response!r:.80} ({type(response).__name__}), expected text")
     wanted = f"key_facts is {key_facts!r:.80} ({type(key_facts).__name__}), expected a list of facts"
-    if key_facts is None or isinstance(key_facts, (str, bytes, Mapping)): raise ValueError(wanted)
-    try: facts = list(key_facts)
-    except TypeError: raise ValueError(wanted) from None
+    if key_facts is None or isinstance(key_facts, (str, bytes, Mapping)):
+        raise ValueError(wanted)
+    try:
+        facts = list(key_facts)
+    except TypeError:
+        raise ValueError(wanted) from None
     for i, f in enumerate(facts):
-        if not isinstance(f, str): raise ValueError(f"key_facts[{i}] is {f!r:.80} ({type(f).__name__}), expected text")
+        if not isinstance(f, str):
+            raise ValueError(f"key_facts[{i}] is {f!r:.80} ({type(f).__name__}), expected text")
     return [f for f in facts if f.strip()]
 
 # %% ../../nbs/core/06_metric.ipynb #e847403a
 def failed_verdict(
-    verdicts:Sequence[Verdict],
-)->Verdict|None:   # The first verdict without an answer, or None
+    verdicts: Sequence[Verdict],
+) -> Verdict | None:  # The first verdict without an answer, or None
     "One missing answer leaves a share unknown: a metric that finds one gives no number."
     return next((v for v in verdicts if v.status != "ok" or v.yes is None), None)
 
 # %% ../../nbs/core/06_metric.ipynb #c22daba3
 @lru_cache(maxsize=1)
-def default_judge()->Judge:  # Loaded once a process
+def default_judge() -> Judge:  # Loaded once a process
     "The embedded judge."
     return import_module("crmeval.judges.embedded").EmbeddedJudge()
 
 # %% ../../nbs/core/06_metric.ipynb #16e15c9c
 def score_dataset(
-    metric:Callable[..., Score],   # e.g. `crmeval.metrics.factuality`
-    dataset,                       # `datasets.Dataset`, n rows
+    metric: Callable[..., Score],  # e.g. `crmeval.metrics.factuality`
+    dataset,  # `datasets.Dataset`, n rows
     *,
-    columns:Mapping[str, str]|None=None,  # Argument -> column; default: each argument from the column of its name
-    **options,                     # Passed on unchanged, e.g. judge=...
-):                                 # The dataset with NAME_points, NAME_fraction, NAME_status, NAME_reason
+    columns: Mapping[str, str]
+    | None = None,  # Argument -> column; default: each argument from the column of its name
+    **options,  # Passed on unchanged, e.g. judge=...
+):  # The dataset with NAME_points, NAME_fraction, NAME_status, NAME_reason
     "Apply a metric to every row of a dataset."
     fn = getattr(metric, "__wrapped_function__", metric)
-    wanted = [p for p in inspect.signature(fn).parameters.values() if p.kind is not p.VAR_KEYWORD and p.name not in options]
-    columns = dict(columns or {p.name: p.name for p in wanted if p.default is p.empty or p.name in dataset.column_names})
+    wanted = [
+        p
+        for p in inspect.signature(fn).parameters.values()
+        if p.kind is not p.VAR_KEYWORD and p.name not in options
+    ]
+    columns = dict(
+        columns or {p.name: p.name for p in wanted if p.default is p.empty or p.name in dataset.column_names}
+    )
     if missing := [c for c in columns.values() if c not in dataset.column_names]:
-        raise ValueError(f"column {missing[0]!r} is not in the dataset; it has {', '.join(dataset.column_names)}. Name it with columns={{argument: column}}")
+        raise ValueError(
+            f"column {missing[0]!r} is not in the dataset; it has {', '.join(dataset.column_names)}. Name it with columns={{argument: column}}"
+        )
+
     def one(row):
         s = fn(**{a: row[c] for a, c in columns.items()}, **options)
         return {f"{s.metric}_{k}": getattr(s, k) for k in ("points", "fraction", "status", "reason")}
+
     return dataset.map(one, load_from_cache_file=False, desc=getattr(fn, "__name__", None))
 
 # %% ../../nbs/core/06_metric.ipynb #ecef1086
 def evaluate_class(
-    metric:Callable[..., Score],    # Function of plain strings
-    card:MetricCard,
-    inputs:Mapping[str, object],    # Argument beside the response -> 'string' or ['string'], as in `datasets.Features`
-):                                  # Subclass of `evaluate.Metric`
+    metric: Callable[..., Score],  # Function of plain strings
+    card: MetricCard,
+    inputs: Mapping[
+        str, object
+    ],  # Argument beside the response -> 'string' or ['string'], as in `datasets.Features`
+):  # Subclass of `evaluate.Metric`
     "Build the `evaluate.Metric` class of a metric."
     import evaluate
     from datasets import Features, Value
-    def feature(kind): return [Value(kind[0])] if isinstance(kind, list) else Value(kind)
+
+    def feature(kind):
+        return [Value(kind[0])] if isinstance(kind, list) else Value(kind)
+
     class EvaluateMetric(evaluate.Metric):
         def _info(self):
-            return evaluate.MetricInfo(description=str(card), citation=card.reference, inputs_description=f"predictions and {', '.join(inputs)}",
-                                       features=Features({"predictions": Value("string"), **{k: feature(v) for k, v in inputs.items()}}))
+            return evaluate.MetricInfo(
+                description=str(card),
+                citation=card.reference,
+                inputs_description=f"predictions and {', '.join(inputs)}",
+                features=Features(
+                    {"predictions": Value("string"), **{k: feature(v) for k, v in inputs.items()}}
+                ),
+            )
+
         def _compute(self, predictions, judge=None, **columns):
-            rows = [metric(p, judge=judge, **{k: columns[k][i] for k in inputs}) for i, p in enumerate(predictions)]
+            rows = [
+                metric(p, judge=judge, **{k: columns[k][i] for k in inputs})
+                for i, p in enumerate(predictions)
+            ]
             return summary(rows, card.name)
+
     EvaluateMetric.__name__ = EvaluateMetric.__qualname__ = card.name.title().replace("_", "")
     return EvaluateMetric
 
 # %% ../../nbs/core/06_metric.ipynb #3e603015
 def summary(
-    scores:Sequence[Score],   # One a row, (n,)
-    name:str,                 # Prefix of the keys
-)->dict:                      # NAME (mean points or None), NAME_n, NAME_undefined, NAME_points (per row)
+    scores: Sequence[Score],  # One a row, (n,)
+    name: str,  # Prefix of the keys
+) -> dict:  # NAME (mean points or None), NAME_n, NAME_undefined, NAME_points (per row)
     "The mean points of some scores, with the counts that belong to it."
     points = [s.points for s in scores]
     known = [p for p in points if p is not None]
-    return {name: sum(known) / len(known) if known else None, f"{name}_n": len(known),
-            f"{name}_undefined": len(points) - len(known), f"{name}_points": points}
+    return {
+        name: sum(known) / len(known) if known else None,
+        f"{name}_n": len(known),
+        f"{name}_undefined": len(points) - len(known),
+        f"{name}_points": points,
+    }
 
 # %% ../../nbs/core/06_metric.ipynb #3f2f553a
 class _CallableModule(ModuleType):
-    def __call__(self, *args, **kwargs): return self.__wrapped_function__(*args, **kwargs)
-    def __reduce__(self): return import_module, (self.__name__,)   # so that it travels to other processes
+    def __call__(self, *args, **kwargs):
+        return self.__wrapped_function__(*args, **kwargs)
+
+    def __reduce__(self):
+        return import_module, (self.__name__,)  # so that it travels to other processes
+
 
 def callable_module(
-    module_name:str,   # Pass `__name__`; '__main__' (a notebook) is left alone
-    function:Callable, # What a call of the module runs
+    module_name: str,  # Pass `__name__`; '__main__' (a notebook) is left alone
+    function: Callable,  # What a call of the module runs
 ):
     "Make a module callable as its main function, with that function's signature."
-    if module_name == "__main__": return
+    if module_name == "__main__":
+        return
     module = sys.modules[module_name]
     module.__class__ = _CallableModule
     module.__wrapped_function__, module.__signature__ = function, inspect.signature(function)

@@ -39,9 +39,11 @@ def _imported(
             names += _constants(node)[:1]
     return [n for n in dict.fromkeys(names) if n.startswith("crmeval.")]
 
+
 def _called(call: ast.Call) -> str:
     "Name of the function that is called, without what stands before a dot."
     return getattr(call.func, "id", getattr(call.func, "attr", ""))
+
 
 def _constants(call: ast.Call) -> list[str]:
     "The texts that lead the arguments of a call."
@@ -51,6 +53,7 @@ def _constants(call: ast.Call) -> list[str]:
             break
         texts.append(a.value)
     return texts
+
 
 def _data_read(tree: ast.AST) -> list[Path]:
     "What a module reads by `data_path`: a file, or all files of a folder."
@@ -78,6 +81,7 @@ def dependencies(
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         todo += _imported(tree, package)
     return sorted(files)
+
 
 def _module_file(name: str) -> Path:
     "The file of a module."

@@ -29,118 +29,142 @@ STATUSES = {
 
 # %% ../../nbs/core/00_records.ipynb #50f333ac
 def check_status(
-    status:str,  # One of `STATUSES`
-)->str:          # The same status
+    status: str,  # One of `STATUSES`
+) -> str:  # The same status
     "Return `status` if it is a known one; raise `ValueError` otherwise."
-    if status not in STATUSES: raise ValueError(f"status is {status!r}, expected one of {', '.join(STATUSES)}")
+    if status not in STATUSES:
+        raise ValueError(f"status is {status!r}, expected one of {', '.join(STATUSES)}")
     return status
 
 # %% ../../nbs/core/00_records.ipynb #fd6de647
 def storable(
-    text:str|None,  # Any string, also with lone surrogates; None stays None
-)->str|None:        # The string with lone surrogates replaced by U+FFFD, so that it can be written as UTF-8
+    text: str | None,  # Any string, also with lone surrogates; None stays None
+) -> str | None:  # The string with lone surrogates replaced by U+FFFD, so that it can be written as UTF-8
     "Make `text` encodable as UTF-8 without touching anything else."
-    if text is None: return None
-    try: text.encode("utf-8")
-    except UnicodeEncodeError: return re.sub("[\ud800-\udfff]", "\ufffd", text)
+    if text is None:
+        return None
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return re.sub("[\ud800-\udfff]", "\ufffd", text)
     return text
 
 # %% ../../nbs/core/00_records.ipynb #e4f30ca8
 @dataclass(frozen=True)
 class Sample:
     "One task: inputs for a use case's prompt, and what a good response states and obeys."
-    id:str                            # Unique within a data set
-    use_case:str                      # Identifier of a use case, e.g. 'service_call_summary'
-    inputs:Mapping[str, str]          # Field name -> text, as the use case asks for
-    key_facts:Sequence[str] = ()      # Facts a good response states, (n,); n=0 leaves completeness undefined
-    instructions:Sequence[Mapping] = ()  # Checkable instructions of this sample, beside the use case's own
-    reference:str|None = None         # Response by a person, if there is one
-    record:Mapping|None = None        # CRM record before the conversation
-    gold_record:Mapping|None = None   # Fields that have to change, with their new values
-    cluster:str|None = None           # Conversation or document; None: the sample is its own cluster
-    perturbation:str = ""             # '' is the original
-    dataset:str = "demo"              # Name of the source
-    language:str = "en"               # BCP 47 tag
-    tags:Mapping[str, object] = field(default_factory=dict)  # industry, segment, region, channel, traits
+
+    id: str  # Unique within a data set
+    use_case: str  # Identifier of a use case, e.g. 'service_call_summary'
+    inputs: Mapping[str, str]  # Field name -> text, as the use case asks for
+    key_facts: Sequence[str] = ()  # Facts a good response states, (n,); n=0 leaves completeness undefined
+    instructions: Sequence[Mapping] = ()  # Checkable instructions of this sample, beside the use case's own
+    reference: str | None = None  # Response by a person, if there is one
+    record: Mapping | None = None  # CRM record before the conversation
+    gold_record: Mapping | None = None  # Fields that have to change, with their new values
+    cluster: str | None = None  # Conversation or document; None: the sample is its own cluster
+    perturbation: str = ""  # '' is the original
+    dataset: str = "demo"  # Name of the source
+    language: str = "en"  # BCP 47 tag
+    tags: Mapping[str, object] = field(default_factory=dict)  # industry, segment, region, channel, traits
 
     @property
-    def source(self)->str:
+    def source(self) -> str:
         "Everything that the response may rely on: the inputs, joined by blank lines."
         return "\n\n".join(str(v) for v in self.inputs.values())
 
     @property
-    def key(self)->tuple[str, str]: return self.id, self.perturbation
+    def key(self) -> tuple[str, str]:
+        return self.id, self.perturbation
 
     def __repr__(self):
         # what a log or a traceback prints must not repeat a dangerous text
-        shown = "[unsafe text]" if isinstance(self.tags, Mapping) and self.tags.get("unsafe") else f"inputs={self.inputs!r}"
+        shown = (
+            "[unsafe text]"
+            if isinstance(self.tags, Mapping) and self.tags.get("unsafe")
+            else f"inputs={self.inputs!r}"
+        )
         return f"Sample({self.id!r}, {self.use_case!r}, {shown}{f', perturbation={self.perturbation!r}' if self.perturbation else ''})"
 
 # %% ../../nbs/core/00_records.ipynb #7eb62f64
 @dataclass(frozen=True)
 class Usage:
     "Tokens of a call; None where nobody counted."
-    input_tokens:int|None = None   # Tokens of the prompt
-    output_tokens:int|None = None  # Tokens of the completion, reasoning included
-    calls:int = 1                  # Requests that were paid for
-    estimated:bool = False         # True: counted by us, not reported by the endpoint
+
+    input_tokens: int | None = None  # Tokens of the prompt
+    output_tokens: int | None = None  # Tokens of the completion, reasoning included
+    calls: int = 1  # Requests that were paid for
+    estimated: bool = False  # True: counted by us, not reported by the endpoint
 
 # %% ../../nbs/core/00_records.ipynb #d87643ba
 @dataclass(frozen=True)
 class Response:
     "What one client answered to one sample; a failure is a row with a status and no text."
-    sample_id:str
-    client:str                    # Name of the system, e.g. 'openai:gpt-4o-mini' or 'baseline:lead'
-    text:str|None                 # The answer; '' is an answer, None is none
-    status:str = "ok"             # One of `STATUSES`; 'truncated' keeps the text that came
-    error:str|None = None         # What went wrong, in words; never holds a key
-    usage:Usage = field(default_factory=Usage)
-    latency_s:float|None = None   # Service time: seconds from sending to the full response; None for a replay
-    ttft_s:float|None = None      # Seconds to the first token; None when not streamed
-    finish_reason:str|None = None # As the endpoint says it
-    use_case:str = ""
-    perturbation:str = ""
-    repeat:int = 0                # Index of the repeat, from 0
-    model:str|None = None         # Model name that the endpoint reported
-    cached:bool = False           # True: read from an earlier run; its time does not count again
-    created:str|None = None       # UTC, ISO 8601
-    queue_s:float|None = None     # Seconds that the call waited in this program before it was sent; no part of `latency_s`
-    tries:int = 1                 # Times that the endpoint was asked; 0: never
+
+    sample_id: str
+    client: str  # Name of the system, e.g. 'openai:gpt-4o-mini' or 'baseline:lead'
+    text: str | None  # The answer; '' is an answer, None is none
+    status: str = "ok"  # One of `STATUSES`; 'truncated' keeps the text that came
+    error: str | None = None  # What went wrong, in words; never holds a key
+    usage: Usage = field(default_factory=Usage)
+    latency_s: float | None = (
+        None  # Service time: seconds from sending to the full response; None for a replay
+    )
+    ttft_s: float | None = None  # Seconds to the first token; None when not streamed
+    finish_reason: str | None = None  # As the endpoint says it
+    use_case: str = ""
+    perturbation: str = ""
+    repeat: int = 0  # Index of the repeat, from 0
+    model: str | None = None  # Model name that the endpoint reported
+    cached: bool = False  # True: read from an earlier run; its time does not count again
+    created: str | None = None  # UTC, ISO 8601
+    queue_s: float | None = (
+        None  # Seconds that the call waited in this program before it was sent; no part of `latency_s`
+    )
+    tries: int = 1  # Times that the endpoint was asked; 0: never
 
     def __post_init__(self):
         check_status(self.status)
-        if isinstance(self.usage, Mapping): object.__setattr__(self, "usage", Usage(**self.usage))
-        for name in "text", "error", "finish_reason", "model":   # an endpoint may say anything
+        if isinstance(self.usage, Mapping):
+            object.__setattr__(self, "usage", Usage(**self.usage))
+        for name in "text", "error", "finish_reason", "model":  # an endpoint may say anything
             value = getattr(self, name)
-            object.__setattr__(self, name, storable(value if value is None or isinstance(value, str) else str(value)))
+            object.__setattr__(
+                self, name, storable(value if value is None or isinstance(value, str) else str(value))
+            )
 
     @property
-    def key(self)->tuple: return self.sample_id, self.perturbation, self.client, self.repeat
+    def key(self) -> tuple:
+        return self.sample_id, self.perturbation, self.client, self.repeat
 
 # %% ../../nbs/core/00_records.ipynb #e97a258c
 @dataclass(frozen=True)
 class Score:
     "A judgement with its reason; `points` and `fraction` are None unless `status` is 'ok'."
-    metric:str                     # Name of the metric, e.g. 'factuality'
-    points:float|None              # 1 (very poor) to 4 (very good), or None
-    fraction:float|None = None     # 0 to 1, higher is better; None when only points were given
-    status:str = "ok"              # One of `STATUSES`
-    reason:str = ""                # One sentence for a person
-    evidence:Sequence[Mapping] = ()  # What the judgement rests on, one mapping an item
-    rater:str = ""                 # Who signed: 'embedded', 'openai:NAME', or a person's pseudonym
-    method:str = "auto"            # 'auto' or 'manual'
-    sample_id:str = ""
-    client:str = ""
-    use_case:str = ""
-    perturbation:str = ""
-    repeat:int = 0
-    label:str|None = None          # Category, for metrics that have one
+
+    metric: str  # Name of the metric, e.g. 'factuality'
+    points: float | None  # 1 (very poor) to 4 (very good), or None
+    fraction: float | None = None  # 0 to 1, higher is better; None when only points were given
+    status: str = "ok"  # One of `STATUSES`
+    reason: str = ""  # One sentence for a person
+    evidence: Sequence[Mapping] = ()  # What the judgement rests on, one mapping an item
+    rater: str = ""  # Who signed: 'embedded', 'openai:NAME', or a person's pseudonym
+    method: str = "auto"  # 'auto' or 'manual'
+    sample_id: str = ""
+    client: str = ""
+    use_case: str = ""
+    perturbation: str = ""
+    repeat: int = 0
+    label: str | None = None  # Category, for metrics that have one
 
     def __post_init__(self):
         check_status(self.status)
-        if self.method not in ("auto", "manual"): raise ValueError(f"method is {self.method!r}, expected 'auto' or 'manual'")
+        if self.method not in ("auto", "manual"):
+            raise ValueError(f"method is {self.method!r}, expected 'auto' or 'manual'")
         if self.status != "ok" and not (self.points is None and self.fraction is None):
-            raise ValueError(f"a score with status {self.status!r} has no points, got {self.points!r} and {self.fraction!r}")
+            raise ValueError(
+                f"a score with status {self.status!r} has no points, got {self.points!r} and {self.fraction!r}"
+            )
         _check_range("points", self.points, 1, 4)
         _check_range("fraction", self.fraction, 0, 1)
         if self.status == "ok" and self.points is None and self.fraction is None and self.label is None:
@@ -150,104 +174,161 @@ class Score:
     def __str__(self):
         "One line for a person; the evidence is left to those who ask for it."
         fraction = None if self.fraction is None else f"{self.fraction:.2f}"
-        if self.points is not None: value = f"{self.points:g} of 4" + (f" ({fraction})" if fraction else "")
-        else: value = ", ".join(x for x in (self.label, fraction) if x) or "ok" if self.status == "ok" else f"none ({self.status})"     # trust has no points
+        if self.points is not None:
+            value = f"{self.points:g} of 4" + (f" ({fraction})" if fraction else "")
+        else:
+            value = (
+                ", ".join(x for x in (self.label, fraction) if x) or "ok"
+                if self.status == "ok"
+                else f"none ({self.status})"
+            )  # trust has no points
         return f"{self.metric}: {value} - {self.reason}"
 
 # %% ../../nbs/core/00_records.ipynb #8f8bcf00
 def _check_range(name, value, low, high):
-    if value is None: return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value) or not low <= value <= high:
+    if value is None:
+        return
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or math.isnan(value)
+        or not low <= value <= high
+    ):
         raise ValueError(f"{name} is {value!r}, expected a number from {low} to {high} or None")
 
 # %% ../../nbs/core/00_records.ipynb #76862166
 RECORD_TYPES = {"sample": Sample, "response": Response, "score": Score}
 _NESTED = {"inputs", "key_facts", "instructions", "record", "gold_record", "tags", "usage", "evidence"}
 
+
 def to_dict(
-    record,            # A `Sample`, `Response` or `Score`
+    record,  # A `Sample`, `Response` or `Score`
     *,
-    flat:bool=False,   # True: nested values become JSON text, as in a table
-)->dict:               # Field name -> plain value
+    flat: bool = False,  # True: nested values become JSON text, as in a table
+) -> dict:  # Field name -> plain value
     "Convert a record to plain data."
-    return {f.name: _flat(f.name, getattr(record, f.name)) for f in fields(record)} if flat else asdict(record)
+    return (
+        {f.name: _flat(f.name, getattr(record, f.name)) for f in fields(record)} if flat else asdict(record)
+    )
+
 
 def _flat(name, value):
     "One cell of a table; `asdict` would copy everything in it first."
-    if name in _NESTED and value is not None: value = _json(value)
+    if name in _NESTED and value is not None:
+        value = _json(value)
     return storable(value) if isinstance(value, str) else value
 
+
 def _json(value):
-    import msgspec   # several times as fast as the standard library, and knows dataclasses
-    try: return msgspec.json.encode(value, enc_hook=_plain).decode()
-    except (UnicodeEncodeError, OverflowError): return json.dumps(value, ensure_ascii=False, default=_plain)   # lone surrogates, numbers of more than 64 bits
+    import msgspec  # several times as fast as the standard library, and knows dataclasses
+
+    try:
+        return msgspec.json.encode(value, enc_hook=_plain).decode()
+    except (UnicodeEncodeError, OverflowError):
+        return json.dumps(
+            value, ensure_ascii=False, default=_plain
+        )  # lone surrogates, numbers of more than 64 bits
+
 
 def _plain(value):
-    if isinstance(value, Mapping): return dict(value)
+    if isinstance(value, Mapping):
+        return dict(value)
     return value.item() if hasattr(value, "item") else str(value)
 
 # %% ../../nbs/core/00_records.ipynb #17bcb861
 def from_dict(
-    kind:type,     # `Sample`, `Response` or `Score`
-    d:Mapping,     # Plain data, nested values as such or as JSON text
-):                 # A record of that kind
+    kind: type,  # `Sample`, `Response` or `Score`
+    d: Mapping,  # Plain data, nested values as such or as JSON text
+):  # A record of that kind
     "Convert plain data to a record; unknown and missing fields are named in a `ValueError`."
     known = {f.name for f in fields(kind)}
-    if extra := set(d) - known: raise ValueError(f"unknown field {sorted(extra)[0]!r} for {kind.__name__}; known: {', '.join(sorted(known))}")
+    if extra := set(d) - known:
+        raise ValueError(
+            f"unknown field {sorted(extra)[0]!r} for {kind.__name__}; known: {', '.join(sorted(known))}"
+        )
     values = {k: json.loads(v) if k in _NESTED and isinstance(v, str) else v for k, v in d.items()}
-    try: return kind(**values)
-    except TypeError as e: raise ValueError(f"cannot make a {kind.__name__}: {e}") from None
+    try:
+        return kind(**values)
+    except TypeError as e:
+        raise ValueError(f"cannot make a {kind.__name__}: {e}") from None
 
 # %% ../../nbs/core/00_records.ipynb #8c97f2e0
 def write_jsonl(
-    records:Iterable,   # Records or dictionaries
-    path:str|Path,      # File to write; its directory must exist
-)->Path:                # The path
+    records: Iterable,  # Records or dictionaries
+    path: str | Path,  # File to write; its directory must exist
+) -> Path:  # The path
     "Write one JSON object a line, UTF-8."
     with open(path, "w", encoding="utf-8", newline="\n") as f:
         for r in records:
-            f.write(storable(json.dumps(r if isinstance(r, Mapping) else to_dict(r), ensure_ascii=False, default=str)) + "\n")
+            f.write(
+                storable(
+                    json.dumps(r if isinstance(r, Mapping) else to_dict(r), ensure_ascii=False, default=str)
+                )
+                + "\n"
+            )
     return Path(path)
 
 # %% ../../nbs/core/00_records.ipynb #2c611209
 def read_jsonl(
-    path:str|Path,       # File with one JSON object a line
-    kind:type|None=None, # Record type; None gives dictionaries
-)->list:                 # Records, in the file's order
+    path: str | Path,  # File with one JSON object a line
+    kind: type | None = None,  # Record type; None gives dictionaries
+) -> list:  # Records, in the file's order
     "Read JSON Lines; an error names the line."
     rows = []
     with open(path, encoding="utf-8-sig") as f:
         for i, line in enumerate(f, 1):
-            if not line.strip(): continue
+            if not line.strip():
+                continue
             try:
                 d = json.loads(line)
-                if not isinstance(d, dict): raise ValueError(f"expected a JSON object, got {type(d).__name__}")
+                if not isinstance(d, dict):
+                    raise ValueError(f"expected a JSON object, got {type(d).__name__}")
                 rows.append(from_dict(kind, d) if kind else d)
-            except ValueError as e: raise ValueError(f"{path}, line {i}: {e}") from None
+            except ValueError as e:
+                raise ValueError(f"{path}, line {i}: {e}") from None
     return rows
 
 # %% ../../nbs/core/00_records.ipynb #ef4a1c90
-_INT, _FLOAT, _BOOL = {"repeat", "tries"}, {"latency_s", "ttft_s", "queue_s", "points", "fraction"}, {"cached"}
+_INT, _FLOAT, _BOOL = (
+    {"repeat", "tries"},
+    {"latency_s", "ttft_s", "queue_s", "points", "fraction"},
+    {"cached"},
+)
+
 
 def _schema(kind):
     import pyarrow as pa
+
     def column(name):
-        return pa.int64() if name in _INT else pa.float64() if name in _FLOAT else pa.bool_() if name in _BOOL else pa.string()
+        return (
+            pa.int64()
+            if name in _INT
+            else pa.float64()
+            if name in _FLOAT
+            else pa.bool_()
+            if name in _BOOL
+            else pa.string()
+        )
+
     meta = {"crmeval.record": kind.__name__, "crmeval.schema_version": str(SCHEMA_VERSION)}
     return pa.schema([(f.name, column(f.name)) for f in fields(kind)], metadata=meta)
 
 # %% ../../nbs/core/00_records.ipynb #aca0492e
 def write_parquet(
-    records:Sequence,   # Records of one kind, (n,); n may be 0
-    path:str|Path,      # File to write; replaced in one step, so that a reader never sees half a file
-    kind:type,          # `Sample`, `Response` or `Score`
-)->Path:                # The path
+    records: Sequence,  # Records of one kind, (n,); n may be 0
+    path: str | Path,  # File to write; replaced in one step, so that a reader never sees half a file
+    kind: type,  # `Sample`, `Response` or `Score`
+) -> Path:  # The path
     "Write records as a Parquet table with a fixed schema."
     import pyarrow as pa
     import pyarrow.parquet as pq
+
     path = Path(path)
     schema = _schema(kind)
-    table = pa.table([pa.array([_flat(c.name, getattr(r, c.name)) for r in records], c.type) for c in schema], schema=schema)
+    table = pa.table(
+        [pa.array([_flat(c.name, getattr(r, c.name)) for r in records], c.type) for c in schema],
+        schema=schema,
+    )
     part = path.with_name(path.name + ".part")
     pq.write_table(table, part)
     part.replace(path)
@@ -255,25 +336,39 @@ def write_parquet(
 
 # %% ../../nbs/core/00_records.ipynb #13aed7ca
 def read_parquet(
-    path:str|Path,   # File written by `write_parquet`
-    kind:type,       # Record type that is expected
-)->list:             # Records, in the file's order
+    path: str | Path,  # File written by `write_parquet`
+    kind: type,  # Record type that is expected
+) -> list:  # Records, in the file's order
     "Read records back; a file of another kind or a newer schema raises `ValueError`."
     import pyarrow.parquet as pq
+
     table = pq.read_table(path)
     meta = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
     found, version = meta.get("crmeval.record"), int(meta.get("crmeval.schema_version", 0))
-    if found != kind.__name__: raise ValueError(f"{path} holds {found or 'no crmeval'} records, expected {kind.__name__}")
-    if version > SCHEMA_VERSION: raise ValueError(f"{path} has schema version {version}; this crmeval reads up to {SCHEMA_VERSION}")
-    return [from_dict(kind, {k: v for k, v in row.items() if not (v is None and k in _NESTED and k not in ("record", "gold_record"))}) for row in table.to_pylist()]
+    if found != kind.__name__:
+        raise ValueError(f"{path} holds {found or 'no crmeval'} records, expected {kind.__name__}")
+    if version > SCHEMA_VERSION:
+        raise ValueError(f"{path} has schema version {version}; this crmeval reads up to {SCHEMA_VERSION}")
+    return [
+        from_dict(
+            kind,
+            {
+                k: v
+                for k, v in row.items()
+                if not (v is None and k in _NESTED and k not in ("record", "gold_record"))
+            },
+        )
+        for row in table.to_pylist()
+    ]
 
 # %% ../../nbs/core/00_records.ipynb #3cb7d8c0
 def to_dataset(
-    records:Sequence,   # Records of one kind, (n,)
-    kind:type,          # `Sample`, `Response` or `Score`
-):                      # `datasets.Dataset` with one row a record, nested values as JSON text
+    records: Sequence,  # Records of one kind, (n,)
+    kind: type,  # `Sample`, `Response` or `Score`
+):  # `datasets.Dataset` with one row a record, nested values as JSON text
     "Convert records to a `datasets.Dataset`."
     import pyarrow as pa
     from datasets import Dataset
+
     schema = _schema(kind).remove_metadata()
     return Dataset(pa.Table.from_pylist([to_dict(r, flat=True) for r in records], schema=schema))

@@ -17,41 +17,50 @@ import numpy as np
 @dataclass(frozen=True)
 class Estimate:
     "A number with its interval and the counts behind it."
-    value:float|None           # None when no value could be used
-    low:float|None = None      # Lower end of the interval; None when it cannot be known
-    high:float|None = None     # Upper end
-    n:int = 0                  # Values used
-    undefined:int = 0          # Values that were None
-    method:str = ""            # How the interval was made
-    confidence_level:float = 0.95
 
-    def format(self, spec:str=".2f")->str:
+    value: float | None  # None when no value could be used
+    low: float | None = None  # Lower end of the interval; None when it cannot be known
+    high: float | None = None  # Upper end
+    n: int = 0  # Values used
+    undefined: int = 0  # Values that were None
+    method: str = ""  # How the interval was made
+    confidence_level: float = 0.95
+
+    def format(self, spec: str = ".2f") -> str:
         "For a table: value, interval, and the counts."
-        if self.value is None: return f"none (n=0, {self.undefined} undefined)"
+        if self.value is None:
+            return f"none (n=0, {self.undefined} undefined)"
         end = lambda x: "?" if x is None else f"{x:{spec}}"
         ends = "" if self.low is None and self.high is None else f" [{end(self.low)}, {end(self.high)}]"
-        return f"{self.value:{spec}}{ends} (n={self.n}" + (f", {self.undefined} undefined)" if self.undefined else ")")
+        return f"{self.value:{spec}}{ends} (n={self.n}" + (
+            f", {self.undefined} undefined)" if self.undefined else ")"
+        )
 
-    def __str__(self): return self.format()
+    def __str__(self):
+        return self.format()
 
 # %% ../../nbs/core/03_stats.ipynb #4c9c9063
 def proportion_estimate(
-    successes:int,   # 0 to n
-    n:int,           # Trials; 0 gives an estimate without a value
+    successes: int,  # 0 to n
+    n: int,  # Trials; 0 gives an estimate without a value
     *,
-    undefined:int=0, # Trials without an outcome, counted beside
-    confidence_level:float=0.95,
-)->Estimate:         # value in [0, 1]
+    undefined: int = 0,  # Trials without an outcome, counted beside
+    confidence_level: float = 0.95,
+) -> Estimate:  # value in [0, 1]
     "A share with its Wilson score interval (Wilson 1927)."
     from scipy.stats import binomtest
-    if not 0 <= successes <= n: raise ValueError(f"successes is {successes!r} and n is {n!r}, expected 0 <= successes <= n")
-    if n == 0: return Estimate(None, undefined=undefined, method="wilson", confidence_level=confidence_level)
+
+    if not 0 <= successes <= n:
+        raise ValueError(f"successes is {successes!r} and n is {n!r}, expected 0 <= successes <= n")
+    if n == 0:
+        return Estimate(None, undefined=undefined, method="wilson", confidence_level=confidence_level)
     ci = binomtest(successes, n).proportion_ci(confidence_level, method="wilson")
     return Estimate(successes / n, float(ci.low), float(ci.high), n, undefined, "wilson", confidence_level)
 
 # %% ../../nbs/core/03_stats.ipynb #bc07b7ab
 def _expanded(clusters, confidence_level):
     from scipy.stats import norm, t
+
     tail = norm.cdf(math.sqrt(clusters / (clusters - 1)) * t.ppf((1 - confidence_level) / 2, clusters - 1))
     return float(tail), float(1 - tail)
 
@@ -65,7 +74,10 @@ def _by_cluster(values, clusters):
 # %% ../../nbs/core/03_stats.ipynb #2ad5ef7a
 def _boot_means(values, clusters, strata, n_resamples, rng):
     "Bootstrap means (n_resamples,): clusters are drawn within each stratum, every stratum's mean weighs the same, None does not count."
-    v, known = np.array([0.0 if x is None else x for x in values], float), np.array([x is not None for x in values], float)
+    v, known = (
+        np.array([0.0 if x is None else x for x in values], float),
+        np.array([x is not None for x in values], float),
+    )
     means = []
     for s in dict.fromkeys(strata):
         rows = [i for i, t in enumerate(strata) if t == s]
@@ -80,26 +92,32 @@ def _boot_means(values, clusters, strata, n_resamples, rng):
 
 # %% ../../nbs/core/03_stats.ipynb #34036b25
 def mean_estimate(
-    values:Sequence[float|None],             # (n,); None is counted as undefined
+    values: Sequence[float | None],  # (n,); None is counted as undefined
     *,
-    clusters:Sequence[Hashable]|None=None,   # (n,) conversation of each value; None: each value is its own
-    strata:Sequence[Hashable]|None=None,     # (n,) e.g. use case; the mean is then the mean of the strata's means
-    bounds:tuple[float, float]|None=None,    # Range of a value; used when the values show no spread
-    confidence_level:float=0.95,
-    n_resamples:int=2000,
-    rng:int|np.random.Generator=0,
-)->Estimate:
+    clusters: Sequence[Hashable]
+    | None = None,  # (n,) conversation of each value; None: each value is its own
+    strata: Sequence[Hashable]
+    | None = None,  # (n,) e.g. use case; the mean is then the mean of the strata's means
+    bounds: tuple[float, float] | None = None,  # Range of a value; used when the values show no spread
+    confidence_level: float = 0.95,
+    n_resamples: int = 2000,
+    rng: int | np.random.Generator = 0,
+) -> Estimate:
     "Mean with a cluster-bootstrap interval; None values are left out and counted."
     known = [i for i, v in enumerate(values) if v is not None and not math.isnan(v)]
     lost = len(values) - len(known)
-    if not known: return Estimate(None, undefined=lost, confidence_level=confidence_level)
+    if not known:
+        return Estimate(None, undefined=lost, confidence_level=confidence_level)
     x = np.array([values[i] for i in known], float)
     groups = [clusters[i] for i in known] if clusters is not None else known
     layers = [strata[i] for i in known] if strata is not None else [0] * len(known)
-    value = float(np.mean([x[[j for j, t in enumerate(layers) if t == s]].mean() for s in dict.fromkeys(layers)]))
+    value = float(
+        np.mean([x[[j for j, t in enumerate(layers) if t == s]].mean() for s in dict.fromkeys(layers)])
+    )
     n_clusters = len(set(zip(layers, groups)))
     draws = _boot_means(x, groups, layers, n_resamples, np.random.default_rng(rng))
-    if n_clusters == 1 or np.ptp(draws) < 1e-12: low, high, method = _no_spread(value, n_clusters, bounds, confidence_level)
+    if n_clusters == 1 or np.ptp(draws) < 1e-12:
+        low, high, method = _no_spread(value, n_clusters, bounds, confidence_level)
     else:
         low, high = (float(q) for q in np.quantile(draws, _expanded(n_clusters, confidence_level)))
         method = "cluster bootstrap"
@@ -107,64 +125,96 @@ def mean_estimate(
 
 # %% ../../nbs/core/03_stats.ipynb #3271e5a7
 def _no_spread(value, n, bounds, confidence_level):
-    if bounds is None or not bounds[0] <= value <= bounds[1]: return None, None, "unknown: no spread"
+    if bounds is None or not bounds[0] <= value <= bounds[1]:
+        return None, None, "unknown: no spread"
     from scipy.stats import norm
+
     low, high = bounds
     p, z = (value - low) / (high - low), norm.ppf((1 + confidence_level) / 2)
-    centre, half = p + z*z / (2*n), z * math.sqrt(p * (1 - p) / n + z*z / (4*n*n))
-    ends = ((centre - half) / (1 + z*z / n), (centre + half) / (1 + z*z / n))
-    return low + max(0, ends[0]) * (high - low), low + min(1, ends[1]) * (high - low), "wilson bound: no spread"
+    centre, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    ends = ((centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n))
+    return (
+        low + max(0, ends[0]) * (high - low),
+        low + min(1, ends[1]) * (high - low),
+        "wilson bound: no spread",
+    )
 
 # %% ../../nbs/core/03_stats.ipynb #5f00feae
 def quantile_estimate(
-    values:Sequence[float],   # (n,)
-    q:float,                  # 0 to 1, e.g. 0.95
+    values: Sequence[float],  # (n,)
+    q: float,  # 0 to 1, e.g. 0.95
     *,
-    confidence_level:float=0.95,
-)->Estimate:                  # An end that the data cannot bound is None
+    confidence_level: float = 0.95,
+) -> Estimate:  # An end that the data cannot bound is None
     "A quantile with its distribution-free interval (Conover 1999)."
     from scipy.stats import quantile_test
-    if not len(values): return Estimate(None, method=f"quantile {q:g}", confidence_level=confidence_level)
+
+    if not len(values):
+        return Estimate(None, method=f"quantile {q:g}", confidence_level=confidence_level)
     ci = quantile_test(values, p=q).confidence_interval(confidence_level)
     low, high = (None if math.isnan(e) else float(e) for e in (ci.low, ci.high))
-    return Estimate(float(np.quantile(values, q)), low, high, len(values), 0, f"quantile {q:g}", confidence_level)
+    return Estimate(
+        float(np.quantile(values, q)), low, high, len(values), 0, f"quantile {q:g}", confidence_level
+    )
 
 # %% ../../nbs/core/03_stats.ipynb #fe4dd355
 @dataclass(frozen=True)
 class Difference(Estimate):
     "A mean paired difference with the p-value of no difference."
-    p_value:float|None = None   # Two-sided; sign flips of whole clusters
+
+    p_value: float | None = None  # Two-sided; sign flips of whole clusters
+
 
 def paired_difference(
-    a:Sequence[float|None],                  # (n,) values of system A
-    b:Sequence[float|None],                  # (n,) values of system B on the same samples, same order
+    a: Sequence[float | None],  # (n,) values of system A
+    b: Sequence[float | None],  # (n,) values of system B on the same samples, same order
     *,
-    clusters:Sequence[Hashable]|None=None,   # (n,)
-    strata:Sequence[Hashable]|None=None,     # (n,)
-    confidence_level:float=0.95,
-    n_resamples:int=2000,
-    rng:int=0,
-)->Difference:                               # Mean of a - b; above 0 when A is higher
+    clusters: Sequence[Hashable] | None = None,  # (n,)
+    strata: Sequence[Hashable] | None = None,  # (n,)
+    confidence_level: float = 0.95,
+    n_resamples: int = 2000,
+    rng: int = 0,
+) -> Difference:  # Mean of a - b; above 0 when A is higher
     "Mean difference on the same samples; a sample that either side lacks is counted as undefined."
-    if len(a) != len(b): raise ValueError(f"a has {len(a)} values and b has {len(b)}, expected the same samples in the same order")
+    if len(a) != len(b):
+        raise ValueError(
+            f"a has {len(a)} values and b has {len(b)}, expected the same samples in the same order"
+        )
     diff = [None if x is None or y is None else x - y for x, y in zip(a, b)]
-    e = mean_estimate(diff, clusters=clusters, strata=strata, confidence_level=confidence_level, n_resamples=n_resamples, rng=rng)
+    e = mean_estimate(
+        diff,
+        clusters=clusters,
+        strata=strata,
+        confidence_level=confidence_level,
+        n_resamples=n_resamples,
+        rng=rng,
+    )
     known = [i for i, d in enumerate(diff) if d is not None]
-    p = _sign_flip_p(np.array([diff[i] for i in known], float), [clusters[i] for i in known] if clusters is not None else known, n_resamples, rng) if known else None
+    p = (
+        _sign_flip_p(
+            np.array([diff[i] for i in known], float),
+            [clusters[i] for i in known] if clusters is not None else known,
+            n_resamples,
+            rng,
+        )
+        if known
+        else None
+    )
     return Difference(e.value, e.low, e.high, e.n, e.undefined, "paired " + e.method, confidence_level, p)
 
 # %% ../../nbs/core/03_stats.ipynb #64debd41
 def _sign_flip_p(diff, clusters, n_resamples, rng):
     sums = _by_cluster(diff, clusters)
-    if not np.any(sums): return 1.0
+    if not np.any(sums):
+        return 1.0
     signs = np.random.default_rng(rng).choice([-1, 1], (n_resamples, len(sums)))
     # + 1: the observed signs are one of the possible draws, so a p-value is never 0
     return float((1 + np.sum(np.abs(signs @ sums) >= abs(sums.sum()) - 1e-12)) / (1 + n_resamples))
 
 # %% ../../nbs/core/03_stats.ipynb #71bdd4dc
 def holm(
-    p_values:Sequence[float],   # (m,), each in [0, 1]
-)->list[float]:                 # (m,) adjusted, same order, never smaller than given
+    p_values: Sequence[float],  # (m,), each in [0, 1]
+) -> list[float]:  # (m,) adjusted, same order, never smaller than given
     "Holm's step-down adjusted p-values (Holm 1979)."
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
     out, highest = [0.0] * len(p_values), 0.0
@@ -175,22 +225,27 @@ def holm(
 
 # %% ../../nbs/core/03_stats.ipynb #7117807a
 def rank_intervals(
-    values:Mapping[str, Sequence[float|None]],  # System -> (n,) values on the same samples, same order
+    values: Mapping[str, Sequence[float | None]],  # System -> (n,) values on the same samples, same order
     *,
-    clusters:Sequence[Hashable]|None=None,      # (n,)
-    strata:Sequence[Hashable]|None=None,        # (n,)
-    higher_is_better:bool=True,
-    confidence_level:float=0.95,
-    n_resamples:int=1000,
-    rng:int=0,
-)->dict[str, tuple[int, int]]:                  # System -> best and worst plausible rank, 1 is best
+    clusters: Sequence[Hashable] | None = None,  # (n,)
+    strata: Sequence[Hashable] | None = None,  # (n,)
+    higher_is_better: bool = True,
+    confidence_level: float = 0.95,
+    n_resamples: int = 1000,
+    rng: int = 0,
+) -> dict[str, tuple[int, int]]:  # System -> best and worst plausible rank, 1 is best
     "Bootstrap interval of each system's rank."
     n = len(next(iter(values.values())))
     groups = range(n) if clusters is None else clusters
     layers = [0] * n if strata is None else strata
     # the same seed for each system: the same clusters are drawn for all
-    m = np.array([_boot_means(x, groups, layers, n_resamples, np.random.default_rng(rng)) for x in values.values()])
+    m = np.array(
+        [_boot_means(x, groups, layers, n_resamples, np.random.default_rng(rng)) for x in values.values()]
+    )
     m = np.nan_to_num(m if higher_is_better else -m, nan=-np.inf)  # without any value: last
     tail = (1 - confidence_level) / 2
     ranks = np.array([1 + np.sum(m > row, axis=0) for row in m])
-    return {s: (int(np.quantile(r, tail, method="lower")), int(np.quantile(r, 1 - tail, method="higher"))) for s, r in zip(values, ranks)}
+    return {
+        s: (int(np.quantile(r, tail, method="lower")), int(np.quantile(r, 1 - tail, method="higher")))
+        for s, r in zip(values, ranks)
+    }

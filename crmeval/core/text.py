@@ -17,61 +17,86 @@ from functools import lru_cache
 _LABEL = re.compile(r"[ \t]*(?:\[[^\]\n]{1,30}\][ \t]*)?\**([^\W\d_][^:\n*]{0,58}?)\**:\**(?=\s|$)")
 _BULLET = re.compile(r"[ \t>]*(?:[-*•‣▪◦●–—+]+[ \t]+|\(?(?:\d{1,2}|[a-zA-Z])[.)][ \t]+|#{1,6}[ \t]+)")
 
+
 def split_label(
-    line:str,        # One line
-)->tuple[str, str]:  # (label, rest); the label is '' when there is none
+    line: str,  # One line
+) -> tuple[str, str]:  # (label, rest); the label is '' when there is none
     "Separate 'Agent (Mei): Hello' into its label and the rest."
     m = _LABEL.match(line)
-    if not m or len(m[1].split()) > 6 or re.search(r"[.!?;]\s", m[1]): return "", line.strip()
-    return m[1].strip(), line[m.end():].strip()
+    if not m or len(m[1].split()) > 6 or re.search(r"[.!?;]\s", m[1]):
+        return "", line.strip()
+    return m[1].strip(), line[m.end() :].strip()
 
 # %% ../../nbs/core/01_text.ipynb #8e123f2a
-_ABBREVIATIONS = set("""mr mrs ms mx dr prof sr jr st mt rev hon gen col capt lt sgt gov sen rep pres approx appt apt assoc ave blvd
+_ABBREVIATIONS = set(
+    """mr mrs ms mx dr prof sr jr st mt rev hon gen col capt lt sgt gov sen rep pres approx appt apt assoc ave blvd
 bldg co corp dept dist div est etc ext fig inc incl ltd max min misc no nos nr op orig p pp para pct plc pvt qty ref reg rd sec sq
 tel temp univ vol vs viz cf e.g i.e a.k.a al ed eds jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu
-thur thurs fri sat sun sra srta bzw z.b ca""".split())
+thur thurs fri sat sun sra srta bzw z.b ca""".split()
+)
 _NEVER_LAST = set("mr mrs ms mx dr prof st vs e.g i.e cf no nos nr approx fig ref sra srta z.b bzw".split())
 _STOP = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’»)\]]*(?=\s|$)|[。！？]+[」』”]*")
 _BEFORE = re.compile(r"([^\s(\"'“‘\[]{1,24})$")
 
+
 def _ends(line, m):
     "Does the stop `m` end a sentence of `line`?"
-    if not m[0].startswith(".") or len(m[0].rstrip("\"'”’»)]")) > 1: return True
-    rest = line[m.end():].lstrip()
-    if not rest: return True
-    if rest[0].islower() and len(m[0]) == 1 and not _BULLET.match(rest): return False
-    before = _BEFORE.search(line[max(0, m.start() - 24):m.start()])
+    if not m[0].startswith(".") or len(m[0].rstrip("\"'”’»)]")) > 1:
+        return True
+    rest = line[m.end() :].lstrip()
+    if not rest:
+        return True
+    if rest[0].islower() and len(m[0]) == 1 and not _BULLET.match(rest):
+        return False
+    before = _BEFORE.search(line[max(0, m.start() - 24) : m.start()])
     token = before[1] if before else ""
-    if token.lower() in _NEVER_LAST or (len(token) == 1 and token.isupper() and token != "I"): return False
-    if token.lower() in ("a.m", "p.m"): return rest[0].isupper()
-    return token.lower() not in _ABBREVIATIONS or not (rest[0].isdigit() or rest[0].islower() or token.lower() in ("inc", "ltd", "co", "corp", "sr", "jr") and rest[0].isupper() is False)
+    if token.lower() in _NEVER_LAST or (len(token) == 1 and token.isupper() and token != "I"):
+        return False
+    if token.lower() in ("a.m", "p.m"):
+        return rest[0].isupper()
+    return token.lower() not in _ABBREVIATIONS or not (
+        rest[0].isdigit()
+        or rest[0].islower()
+        or token.lower() in ("inc", "ltd", "co", "corp", "sr", "jr")
+        and rest[0].isupper() is False
+    )
 
 # %% ../../nbs/core/01_text.ipynb #86344045
 def lines(
-    text:str,        # Any text
-)->list[str]:        # Non-empty lines without bullet marks; wrapped lines are joined
+    text: str,  # Any text
+) -> list[str]:  # Non-empty lines without bullet marks; wrapped lines are joined
     "Cut text at its line breaks."
     out = []
     for raw in re.split(r"[\r\n\u2028\u2029\x0b\x0c]+", text):
         line = raw.strip()
-        if not line or not any(c.isalnum() for c in line): continue
-        wrapped = bool(out) and len(out[-1]) >= 50 and line[0].islower() and out[-1][-1] not in ".!?:;…" and not split_label(line)[0]
+        if not line or not any(c.isalnum() for c in line):
+            continue
+        wrapped = (
+            bool(out)
+            and len(out[-1]) >= 50
+            and line[0].islower()
+            and out[-1][-1] not in ".!?:;…"
+            and not split_label(line)[0]
+        )
         bullet = _BULLET.match(line)
-        if wrapped and not bullet: out[-1] += " " + line
-        else: out.append(line[bullet.end():].strip() if bullet and bullet.end() < len(line) else line)
+        if wrapped and not bullet:
+            out[-1] += " " + line
+        else:
+            out.append(line[bullet.end() :].strip() if bullet and bullet.end() < len(line) else line)
     return out
 
 # %% ../../nbs/core/01_text.ipynb #1c42ca6b
 def sentences(
-    text:str,        # Any text: prose, a chat, an e-mail, a list
-)->list[str]:        # Sentences in order; labels stay in front of their first sentence, bullet marks are gone
+    text: str,  # Any text: prose, a chat, an e-mail, a list
+) -> list[str]:  # Sentences in order; labels stay in front of their first sentence, bullet marks are gone
     "Cut text into sentences."
     out = []
     for line in lines(text):
         start = 0
         for m in _STOP.finditer(line):
-            if not _ends(line, m): continue
-            out.append(line[start:m.end()].strip())
+            if not _ends(line, m):
+                continue
+            out.append(line[start : m.end()].strip())
             start = m.end()
         out.append(line[start:].strip())
     return [s for s in out if any(c.isalnum() for c in s)]
@@ -80,47 +105,68 @@ def sentences(
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+(?:['’][^\W_{_CJK}]+)*")
 
+
 def words(
-    text:str,        # Any text
-)->list[str]:        # Case-folded words in order
+    text: str,  # Any text
+) -> list[str]:  # Case-folded words in order
     "Cut text into words."
     return [w.replace("’", "'") for w in _WORD.findall(unicodedata.normalize("NFKC", text).casefold())]
 
 # %% ../../nbs/core/01_text.ipynb #8b499e4f
-STOP_WORDS = frozenset("""a an the and or but if then than so as of at by for from in into on onto to with without within about over
+STOP_WORDS = frozenset(
+    """a an the and or but if then than so as of at by for from in into on onto to with without within about over
 under up down out off again further is are was were be been being am do does did doing have has had having will would shall should can could
 may might must i me my mine we us our ours you your yours he him his she her hers it its they them their theirs this that these those there
 here who whom whose which what when where why how all any both each few more most other some such only own same too very just also s t re ve ll
 d m i'm i've i'll i'd it's that's there's you're you've you'll we're we've we'll they're he's she's let's one while during after before because
-until through between both either neither however yes yeah ok okay please well oh um uh hmm like get got really actually""".split())
+until through between both either neither however yes yeah ok okay please well oh um uh hmm like get got really actually""".split()
+)
 
-_IRREGULAR = dict(p.split(":") for p in """paid:pay sent:send bought:buy made:make said:say told:tell gave:give given:give went:go gone:go
+_IRREGULAR = dict(
+    p.split(":")
+    for p in """paid:pay sent:send bought:buy made:make said:say told:tell gave:give given:give went:go gone:go
 came:come took:take taken:take found:find kept:keep left:leave lost:lose sold:sell spent:spend broke:break broken:break wrote:write written:write
 chose:choose chosen:choose met:meet held:hold felt:feel built:build began:begin begun:begin brought:bring thought:think caught:catch shown:show
 known:know knew:know saw:see seen:see spoke:speak spoken:speak drove:drive flew:fly rose:rise risen:rise fell:fall fallen:fall ran:run won:win
-children:child people:person women:woman men:man""".split())
+children:child people:person women:woman men:man""".split()
+)
 
 # %% ../../nbs/core/01_text.ipynb #3b14cfe8
 @lru_cache(maxsize=65536)
 def stem(
-    word:str,   # A case-folded word
-)->str:         # Its stem; not always a word
+    word: str,  # A case-folded word
+) -> str:  # Its stem; not always a word
     "Strip English endings so that forms of one word meet."
     w = _IRREGULAR.get(word, word)
-    if len(w) < 4 or not w.isalpha() or not w.isascii(): return w.removesuffix("'s")
-    if w.endswith("ies") and len(w) > 4: w = w[:-3] + "y"
-    elif w.endswith("s") and not w.endswith(("ss", "us", "is")): w = w[:-1]
-    for end, keep in ("ations", 4), ("ation", 4), ("ating", 4), ("ated", 4), ("ment", 3), ("ing", 3), ("ied", 3), ("ed", 3), ("ate", 4), ("ly", 4):
+    if len(w) < 4 or not w.isalpha() or not w.isascii():
+        return w.removesuffix("'s")
+    if w.endswith("ies") and len(w) > 4:
+        w = w[:-3] + "y"
+    elif w.endswith("s") and not w.endswith(("ss", "us", "is")):
+        w = w[:-1]
+    for end, keep in (
+        ("ations", 4),
+        ("ation", 4),
+        ("ating", 4),
+        ("ated", 4),
+        ("ment", 3),
+        ("ing", 3),
+        ("ied", 3),
+        ("ed", 3),
+        ("ate", 4),
+        ("ly", 4),
+    ):
         if w.endswith(end) and len(w) - len(end) >= keep:
-            w = w[:-len(end)] + ("y" if end == "ied" else "")
-            if len(w) > 3 and w[-1] == w[-2] and w[-1] not in "aeiousl" or w.endswith("ll") and len(w) > 5: w = w[:-1]
+            w = w[: -len(end)] + ("y" if end == "ied" else "")
+            if len(w) > 3 and w[-1] == w[-2] and w[-1] not in "aeiousl" or w.endswith("ll") and len(w) > 5:
+                w = w[:-1]
             break
     return w[:-1] if len(w) > 3 and w[-1] in "ey" else w
 
 # %% ../../nbs/core/01_text.ipynb #b11d691a
 def content_words(
-    text:str,        # Any text
-)->list[str]:        # Stems in order, stop words left out
+    text: str,  # Any text
+) -> list[str]:  # Stems in order, stop words left out
     "Words that carry meaning, as stems."
     return [stem(w) for w in words(text) if w not in STOP_WORDS]
 
@@ -128,25 +174,52 @@ def content_words(
 @dataclass(frozen=True)
 class Value:
     "Something measured, dated or numbered, in normal form."
-    kind:str                    # 'number', 'percent', 'money', 'date', 'weekday', 'time' or 'id'
-    value:object                # float; (year, month, day) with None for what is not said; minutes after midnight; text
-    unit:str = ""               # Currency code for money; 'am/pm?' for a time that may mean either half of the day
-    text:str = field(default="", compare=False)   # As written
-    loose:bool = field(default=False, compare=False) # True: day and month may be the other way round, or the currency is one of several
+
+    kind: str  # 'number', 'percent', 'money', 'date', 'weekday', 'time' or 'id'
+    value: object  # float; (year, month, day) with None for what is not said; minutes after midnight; text
+    unit: str = ""  # Currency code for money; 'am/pm?' for a time that may mean either half of the day
+    text: str = field(default="", compare=False)  # As written
+    loose: bool = field(
+        default=False, compare=False
+    )  # True: day and month may be the other way round, or the currency is one of several
 
 # %% ../../nbs/core/01_text.ipynb #32b1cb64
-_ONES = dict(zip("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split(), range(20)))
+_ONES = dict(
+    zip(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split(),
+        range(20),
+    )
+)
 _TENS = dict(zip("twenty thirty forty fifty sixty seventy eighty ninety".split(), range(20, 100, 10)))
-_SCALES = {"hundred": 100, "thousand": 1e3, "k": 1e3, "lakh": 1e5, "lakhs": 1e5, "million": 1e6, "mn": 1e6, "m": 1e6, "mio": 1e6, "crore": 1e7, "crores": 1e7,
-           "billion": 1e9, "bn": 1e9, "trillion": 1e12, "dozen": 12}
+_SCALES = {
+    "hundred": 100,
+    "thousand": 1e3,
+    "k": 1e3,
+    "lakh": 1e5,
+    "lakhs": 1e5,
+    "million": 1e6,
+    "mn": 1e6,
+    "m": 1e6,
+    "mio": 1e6,
+    "crore": 1e7,
+    "crores": 1e7,
+    "billion": 1e9,
+    "bn": 1e9,
+    "trillion": 1e12,
+    "dozen": 12,
+}
+
 
 def _digits(s, dotted=False):
     "'1,200.50', '1.200,50', '1 200,50' and \"1'200.50\" are all 1200.5."
     s = re.sub(r"[\s'’\u00a0\u202f]", "", s)
     dot, comma = s.rfind("."), s.rfind(",")
-    if dot >= 0 and comma >= 0: s = s.replace(",", "") if dot > comma else s.replace(".", "").replace(",", ".")
-    elif comma >= 0: s = s.replace(",", "") if s.count(",") > 1 or len(s) - comma == 4 else s.replace(",", ".")
-    elif s.count(".") > 1 or (dotted and dot > 0 and len(s) - dot == 4): s = s.replace(".", "")
+    if dot >= 0 and comma >= 0:
+        s = s.replace(",", "") if dot > comma else s.replace(".", "").replace(",", ".")
+    elif comma >= 0:
+        s = s.replace(",", "") if s.count(",") > 1 or len(s) - comma == 4 else s.replace(",", ".")
+    elif s.count(".") > 1 or (dotted and dot > 0 and len(s) - dot == 4):
+        s = s.replace(".", "")
     return float(s)
 
 # %% ../../nbs/core/01_text.ipynb #b7eb1f40
@@ -154,169 +227,454 @@ def _spelled(text):
     "'two hundred and fifty' -> 250.0"
     total = part = 0.0
     for w in re.findall(r"[a-z]+", text.lower()):
-        if w in _ONES: part += _ONES[w]
-        elif w in _TENS: part += _TENS[w]
-        elif w == "hundred": part = (part or 1) * 100
-        elif w == "dozen": part = (part or 1) * 12
-        elif w in _SCALES: total, part = total + (part or 1) * _SCALES[w], 0.0
+        if w in _ONES:
+            part += _ONES[w]
+        elif w in _TENS:
+            part += _TENS[w]
+        elif w == "hundred":
+            part = (part or 1) * 100
+        elif w == "dozen":
+            part = (part or 1) * 12
+        elif w in _SCALES:
+            total, part = total + (part or 1) * _SCALES[w], 0.0
     return total + part
 
 # %% ../../nbs/core/01_text.ipynb #528e5280
-_MONTHS = {m: i for i, ms in enumerate("january jan|february feb|march mar|april apr|may|june jun|july jul|august aug|september sep sept|october oct|november nov|december dec".split("|"), 1) for m in ms.split()}
-_DAYS = {d: i for i, ds in enumerate("monday mon|tuesday tue tues|wednesday wed|thursday thu thur thurs|friday fri|saturday sat|sunday sun".split("|")) for d in ds.split()}
-_CURRENCIES = {c: k for k, cs in {"USD": "$ us$ usd dollar dollars buck bucks", "EUR": "€ eur euro euros", "GBP": "£ gbp pound pounds quid", "JPY": "¥ jpy yen", "INR": "₹ inr rupee rupees rs",
-    "AUD": "a$ aud", "CAD": "c$ ca$ cad", "NZD": "nz$ nzd", "SGD": "s$ sgd", "HKD": "hk$ hkd", "BRL": "r$ brl real reais", "MXN": "mx$ mxn", "CHF": "chf fr francs franc", "CNY": "cny rmb yuan", "KRW": "₩ krw won",
-    "ZAR": "zar rand", "NGN": "₦ ngn naira", "KES": "kes ksh", "AED": "aed dirham dirhams", "SAR": "sar riyal riyals", "SEK": "sek", "NOK": "nok", "DKK": "dkk", "PLN": "pln zł zloty", "TRY": "try ₺ lira",
-    "PHP": "php ₱ peso pesos", "THB": "thb ฿ baht", "IDR": "idr rp", "MYR": "myr rm", "VND": "vnd ₫", "ILS": "ils ₪", "EGP": "egp", "GHS": "ghs", "COP": "cop", "CLP": "clp", "ARS": "ars", "CZK": "czk", "HUF": "huf", "MAD": "mad", "TZS": "tzs", "UGX": "ugx", "PKR": "pkr", "BDT": "bdt taka", "LKR": "lkr", "PEN": "pen soles sol"}.items() for c in cs.split()}
-_SHARED = set("$ dollar dollars buck bucks £ pound pounds ¥ peso pesos rupee rupees rs fr franc francs".split())  # of several countries
-_FAMILY = {"USD": "USD AUD CAD NZD SGD HKD MXN COP CLP ARS", "GBP": "GBP EGP", "JPY": "JPY CNY", "INR": "INR PKR LKR", "PHP": "PHP MXN COP CLP ARS", "CHF": "CHF"}
-_AMBIGUOUS = {"real", "won", "try", "sol", "fr", "rand", "pen", "cop", "mad", "m", "rs", "rm", "rp", "sar"}  # currency only in capitals (RM 20) or after an amount
+_MONTHS = {
+    m: i
+    for i, ms in enumerate(
+        "january jan|february feb|march mar|april apr|may|june jun|july jul|august aug|september sep sept|october oct|november nov|december dec".split(
+            "|"
+        ),
+        1,
+    )
+    for m in ms.split()
+}
+_DAYS = {
+    d: i
+    for i, ds in enumerate(
+        "monday mon|tuesday tue tues|wednesday wed|thursday thu thur thurs|friday fri|saturday sat|sunday sun".split(
+            "|"
+        )
+    )
+    for d in ds.split()
+}
+_CURRENCIES = {
+    c: k
+    for k, cs in {
+        "USD": "$ us$ usd dollar dollars buck bucks",
+        "EUR": "€ eur euro euros",
+        "GBP": "£ gbp pound pounds quid",
+        "JPY": "¥ jpy yen",
+        "INR": "₹ inr rupee rupees rs",
+        "AUD": "a$ aud",
+        "CAD": "c$ ca$ cad",
+        "NZD": "nz$ nzd",
+        "SGD": "s$ sgd",
+        "HKD": "hk$ hkd",
+        "BRL": "r$ brl real reais",
+        "MXN": "mx$ mxn",
+        "CHF": "chf fr francs franc",
+        "CNY": "cny rmb yuan",
+        "KRW": "₩ krw won",
+        "ZAR": "zar rand",
+        "NGN": "₦ ngn naira",
+        "KES": "kes ksh",
+        "AED": "aed dirham dirhams",
+        "SAR": "sar riyal riyals",
+        "SEK": "sek",
+        "NOK": "nok",
+        "DKK": "dkk",
+        "PLN": "pln zł zloty",
+        "TRY": "try ₺ lira",
+        "PHP": "php ₱ peso pesos",
+        "THB": "thb ฿ baht",
+        "IDR": "idr rp",
+        "MYR": "myr rm",
+        "VND": "vnd ₫",
+        "ILS": "ils ₪",
+        "EGP": "egp",
+        "GHS": "ghs",
+        "COP": "cop",
+        "CLP": "clp",
+        "ARS": "ars",
+        "CZK": "czk",
+        "HUF": "huf",
+        "MAD": "mad",
+        "TZS": "tzs",
+        "UGX": "ugx",
+        "PKR": "pkr",
+        "BDT": "bdt taka",
+        "LKR": "lkr",
+        "PEN": "pen soles sol",
+    }.items()
+    for c in cs.split()
+}
+_SHARED = set(
+    "$ dollar dollars buck bucks £ pound pounds ¥ peso pesos rupee rupees rs fr franc francs".split()
+)  # of several countries
+_FAMILY = {
+    "USD": "USD AUD CAD NZD SGD HKD MXN COP CLP ARS",
+    "GBP": "GBP EGP",
+    "JPY": "JPY CNY",
+    "INR": "INR PKR LKR",
+    "PHP": "PHP MXN COP CLP ARS",
+    "CHF": "CHF",
+}
+_AMBIGUOUS = {
+    "real",
+    "won",
+    "try",
+    "sol",
+    "fr",
+    "rand",
+    "pen",
+    "cop",
+    "mad",
+    "m",
+    "rs",
+    "rm",
+    "rp",
+    "sar",
+}  # currency only in capitals (RM 20) or after an amount
 
 _MON = r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\b\.?"
 _ONE_OF = "|".join(sorted(_ONES, key=len, reverse=True)) + "|" + "|".join(_TENS)
 _SPELLED = rf"(?:{_ONE_OF}|(?:a\s+)?(?:hundred|thousand|million|dozen)\b)(?:(?:[\s-]|\s+and\s+){{1,2}}(?:{_ONE_OF}|hundred|thousand|million|billion|lakhs?|crores?|dozen)\b){{0,8}}"
 _NUM = r"\d{1,3}(?:[,.'’ \u00a0\u202f]\d{3})+(?:[.,]\d{1,4})?(?!\d)|\d{1,18}(?:[.,]\d{1,8})?"
 _SCALE = r"(?:[ -]?(?:k|K|m|M|mn|mio|bn|thousand|million|billion|trillion|lakhs?|crores?)\b)"
-_SYMBOL = "|".join(re.escape(c) for c in sorted((c for c in _CURRENCIES if not c.isalpha() or c in ("zł",)), key=len, reverse=True))
+_SYMBOL = "|".join(
+    re.escape(c)
+    for c in sorted((c for c in _CURRENCIES if not c.isalpha() or c in ("zł",)), key=len, reverse=True)
+)
 _CODE = "|".join(sorted((c for c in _CURRENCIES if c.isalpha()), key=len, reverse=True))
 
 # %% ../../nbs/core/01_text.ipynb #cff7bd66
 def _date(y=None, m=None, d=None, text="", swap=False):
     y, m, d = int(y) if y else None, int(m) if m else None, int(d) if d else None
-    if y is not None and y < 100: y += 2000
-    if m is not None and m > 12 and d is not None and d <= 12: m, d = d, m
-    if (m is not None and not 1 <= m <= 12) or (d is not None and not 1 <= d <= 31): return None
-    return Value("date", (y, m, d), text=text.rstrip("., "), loose=bool(swap and m and d and m <= 12 and d <= 12 and m != d))
+    if y is not None and y < 100:
+        y += 2000
+    if m is not None and m > 12 and d is not None and d <= 12:
+        m, d = d, m
+    if (m is not None and not 1 <= m <= 12) or (d is not None and not 1 <= d <= 31):
+        return None
+    return Value(
+        "date",
+        (y, m, d),
+        text=text.rstrip("., "),
+        loose=bool(swap and m and d and m <= 12 and d <= 12 and m != d),
+    )
+
 
 def _clock(g, text):
     h, mi, half = int(g["h"]), int(g["mi"] or 0), (g["half"] or "").lower().replace(".", "").replace(" ", "")
-    if h > 24 or mi > 59: return None
-    if half in ("pm", "noon") and h < 12: h += 12
-    if half == "am" and h == 12: h = 0
-    return Value("time", (h % 24) * 60 + mi, "" if half or h > 12 or len(g["h"]) == 2 and h < 10 or h == 0 else "am/pm?", text)
+    if h > 24 or mi > 59:
+        return None
+    if half in ("pm", "noon") and h < 12:
+        h += 12
+    if half == "am" and h == 12:
+        h = 0
+    return Value(
+        "time",
+        (h % 24) * 60 + mi,
+        "" if half or h > 12 or len(g["h"]) == 2 and h < 10 or h == 0 else "am/pm?",
+        text,
+    )
+
 
 def _money(number, scale, code, text):
     code = code.lower()
-    value = _digits(number, dotted=code in ("€", "eur", "euro", "euros", "r$", "brl", "idr", "rp")) if number[0].isdigit() else _spelled(number)
-    return Value("money", round(value * (_SCALES[scale.strip(" -").lower()] if scale else 1), 6), _CURRENCIES[code], text, code in _SHARED)
+    value = (
+        _digits(number, dotted=code in ("€", "eur", "euro", "euros", "r$", "brl", "idr", "rp"))
+        if number[0].isdigit()
+        else _spelled(number)
+    )
+    return Value(
+        "money",
+        round(value * (_SCALES[scale.strip(" -").lower()] if scale else 1), 6),
+        _CURRENCIES[code],
+        text,
+        code in _SHARED,
+    )
 
 # %% ../../nbs/core/01_text.ipynb #1d82d68b
 def _amount(m):
     number, code = m["n"], m["c"]
-    if code.lower() in _AMBIGUOUS and not code.isupper() and m["after"] is None: return None
+    if code.lower() in _AMBIGUOUS and not code.isupper() and m["after"] is None:
+        return None
     return _money(number, m["s"], code, m[0])
+
 
 def _number(m):
     if m["w"]:
         alone = m["w"].lower()
-        if alone == "one" and not re.match(r"[\s-](?:hour|day|week|month|year|minute|working|business|percent)", m.string[m.end():m.end() + 12], re.I): return None
+        if alone == "one" and not re.match(
+            r"[\s-](?:hour|day|week|month|year|minute|working|business|percent)",
+            m.string[m.end() : m.end() + 12],
+            re.I,
+        ):
+            return None
         return Value("number", _spelled(m["w"]), text=m[0])
-    return Value("number", round(_digits(m["n"]) * (_SCALES[m["s"].strip(" -").lower()] if m["s"] else 1), 6), text=m[0])
+    return Value(
+        "number",
+        round(_digits(m["n"]) * (_SCALES[m["s"].strip(" -").lower()] if m["s"] else 1), 6),
+        text=m[0],
+    )
+
 
 def _id(m):
     t = m[0].strip("#")
-    if not re.search(r"\d", t) or re.fullmatch(r"\d{1,4}-?[A-Za-z]{1,9}|[a-z]{4,}(?:-[a-z]+)*-\d+s?", t): return None  # '3rd', '16GB', '30-day', 'over-70s' are numbers
+    if not re.search(r"\d", t) or re.fullmatch(r"\d{1,4}-?[A-Za-z]{1,9}|[a-z]{4,}(?:-[a-z]+)*-\d+s?", t):
+        return None  # '3rd', '16GB', '30-day', 'over-70s' are numbers
     return Value("id", re.sub(r"[\s_-]", "", t).lower(), text=m[0])
 
 # %% ../../nbs/core/01_text.ipynb #0f2165cc
 _F = re.IGNORECASE
 _PATTERNS = [
-    ("mail", re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}|https?://[^\s<>\"')\]]{1,500}", _F), lambda m: Value("id", m[0].lower().rstrip(".,"), text=m[0])),
-    ("digit", re.compile(r"(?<![\w-])(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})(?![\d-])(?:(?=T\d))?"), lambda m: _date(m["y"], m["m"], m["d"], m[0])),
-    ("digit", re.compile(r"(?<![\w./-])(?P<d>\d{1,2})(?P<x>[/.-])(?P<m>\d{1,2})(?P=x)(?P<y>\d{4}|\d{2})(?![\w/-])"), lambda m: _date(m["y"], m["m"], m["d"], m[0], swap=True)),
-    ("digit", re.compile(r"(?<![\w./-])(?P<d>[0-3]\d)/(?P<m>[01]\d)(?![\w/-])"), lambda m: _date(None, m["m"], m["d"], m[0], swap=True)),
-    ("month", re.compile(rf"\b(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?: of)?[ -]+(?P<m>{_MON})(?:,?[ -]+(?P<y>(?:19|20)\d\d)\b)?", _F), lambda m: _date(m["y"], _MONTHS[m["m"].lower().rstrip(".")], m["d"], m[0])),
-    ("month", re.compile(rf"\b(?P<m>{_MON}) +(?P<d>\d{{1,2}})(?:st|nd|rd|th)?\b(?!:\d)(?:,? +(?P<y>(?:19|20)\d\d)\b)?", _F), lambda m: _date(m["y"], _MONTHS[m["m"].lower().rstrip(".")], m["d"], m[0])),
-    ("month", re.compile(rf"\b(?P<m>{_MON}),? +(?P<y>(?:19|20)\d\d)\b", _F), lambda m: _date(m["y"], _MONTHS[m["m"].lower().rstrip(".")], None, m[0])),
-    ("clock", re.compile(r"\b(?P<h>\d{1,2})(?:[:.](?P<mi>\d\d))?(?::\d\d)? ?(?P<half>[ap]\.? ?m\b\.?|noon\b)", _F), lambda m: _clock(m, m[0])),
-    ("colon", re.compile(r"(?<![\d:.,])(?P<h>[01]?\d|2[0-4])(?::|h)(?P<mi>[0-5]\d)(?::[0-5]\d)?(?P<half>)(?!\d|:\d)"), lambda m: _clock(m, m[0])),
-    ("noon", re.compile(r"\b(noon|midday|midnight)\b", _F), lambda m: Value("time", 0 if m[0].lower() == "midnight" else 720, text=m[0])),
-    ("percent", re.compile(rf"(?P<n>{_NUM}|\b{_SPELLED})(?: ?-? ?)(?:%|percent\b|per cent\b|pct\b)", _F), lambda m: Value("percent", _digits(m["n"]) if m["n"][0].isdigit() else _spelled(m["n"]), text=m[0])),
-    ("money", re.compile(rf"(?P<c>{_SYMBOL}|\b(?:{_CODE})\b\.?(?<!\.)) ?(?P<n>{_NUM})(?P<s>{_SCALE})?(?P<after>(?!))?", _F), _amount),
-    ("amount", re.compile(rf"(?<![\w.,])(?P<n>{_NUM}|{_SPELLED})(?P<s>{_SCALE})?[ -]?(?P<c>{_SYMBOL}|(?:{_CODE})\b)(?P<after>)", _F), _amount),
-    ("digit", re.compile(r"(?<![\w-])\+?\(?\d{1,4}\)?(?:[ -]\(?\d{2,6}\)?){2,5}(?![\w-])"), lambda m: Value("id", re.sub(r"\D", "", m[0]), text=m[0]) if sum(c.isdigit() for c in m[0]) >= 9 else None),
-    ("digit", re.compile(r"(?<![\w-])#?(?=[A-Za-z0-9_/-]{0,30}\d)(?=[\d_/-]{0,30}[A-Za-z])[A-Za-z0-9]{1,30}(?:[-_/][A-Za-z0-9]{1,30}){0,6}(?![\w])"), _id),
-    ("weekday", re.compile(rf"\b(?:{'|'.join(sorted((d for d in _DAYS if len(d) > 4), key=len, reverse=True))})s?\b", _F), lambda m: Value("weekday", _DAYS[m[0].lower().removesuffix("s") if m[0].lower() not in _DAYS else m[0].lower()], text=m[0])),
-    ("monthname", re.compile(r"\b(?:January|February|April|June|July|August|September|October|November|December|March|May)\b"), lambda m: _date(None, _MONTHS[m[0].lower()], None, m[0])),
-    ("number", re.compile(rf"(?<![\w.])(?:(?P<n>{_NUM})(?P<s>[ -]?(?:k|K|mn|mio|bn|thousand|million|billion|trillion|lakhs?|crores?|dozen)\b)?|\b(?P<w>{_SPELLED})\b)(?P<z>)", _F), _number),
+    (
+        "mail",
+        re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}|https?://[^\s<>\"')\]]{1,500}", _F),
+        lambda m: Value("id", m[0].lower().rstrip(".,"), text=m[0]),
+    ),
+    (
+        "digit",
+        re.compile(r"(?<![\w-])(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})(?![\d-])(?:(?=T\d))?"),
+        lambda m: _date(m["y"], m["m"], m["d"], m[0]),
+    ),
+    (
+        "digit",
+        re.compile(r"(?<![\w./-])(?P<d>\d{1,2})(?P<x>[/.-])(?P<m>\d{1,2})(?P=x)(?P<y>\d{4}|\d{2})(?![\w/-])"),
+        lambda m: _date(m["y"], m["m"], m["d"], m[0], swap=True),
+    ),
+    (
+        "digit",
+        re.compile(r"(?<![\w./-])(?P<d>[0-3]\d)/(?P<m>[01]\d)(?![\w/-])"),
+        lambda m: _date(None, m["m"], m["d"], m[0], swap=True),
+    ),
+    (
+        "month",
+        re.compile(
+            rf"\b(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?: of)?[ -]+(?P<m>{_MON})(?:,?[ -]+(?P<y>(?:19|20)\d\d)\b)?",
+            _F,
+        ),
+        lambda m: _date(m["y"], _MONTHS[m["m"].lower().rstrip(".")], m["d"], m[0]),
+    ),
+    (
+        "month",
+        re.compile(
+            rf"\b(?P<m>{_MON}) +(?P<d>\d{{1,2}})(?:st|nd|rd|th)?\b(?!:\d)(?:,? +(?P<y>(?:19|20)\d\d)\b)?", _F
+        ),
+        lambda m: _date(m["y"], _MONTHS[m["m"].lower().rstrip(".")], m["d"], m[0]),
+    ),
+    (
+        "month",
+        re.compile(rf"\b(?P<m>{_MON}),? +(?P<y>(?:19|20)\d\d)\b", _F),
+        lambda m: _date(m["y"], _MONTHS[m["m"].lower().rstrip(".")], None, m[0]),
+    ),
+    (
+        "clock",
+        re.compile(r"\b(?P<h>\d{1,2})(?:[:.](?P<mi>\d\d))?(?::\d\d)? ?(?P<half>[ap]\.? ?m\b\.?|noon\b)", _F),
+        lambda m: _clock(m, m[0]),
+    ),
+    (
+        "colon",
+        re.compile(
+            r"(?<![\d:.,])(?P<h>[01]?\d|2[0-4])(?::|h)(?P<mi>[0-5]\d)(?::[0-5]\d)?(?P<half>)(?!\d|:\d)"
+        ),
+        lambda m: _clock(m, m[0]),
+    ),
+    (
+        "noon",
+        re.compile(r"\b(noon|midday|midnight)\b", _F),
+        lambda m: Value("time", 0 if m[0].lower() == "midnight" else 720, text=m[0]),
+    ),
+    (
+        "percent",
+        re.compile(rf"(?P<n>{_NUM}|\b{_SPELLED})(?: ?-? ?)(?:%|percent\b|per cent\b|pct\b)", _F),
+        lambda m: Value("percent", _digits(m["n"]) if m["n"][0].isdigit() else _spelled(m["n"]), text=m[0]),
+    ),
+    (
+        "money",
+        re.compile(
+            rf"(?P<c>{_SYMBOL}|\b(?:{_CODE})\b\.?(?<!\.)) ?(?P<n>{_NUM})(?P<s>{_SCALE})?(?P<after>(?!))?", _F
+        ),
+        _amount,
+    ),
+    (
+        "amount",
+        re.compile(
+            rf"(?<![\w.,])(?P<n>{_NUM}|{_SPELLED})(?P<s>{_SCALE})?[ -]?(?P<c>{_SYMBOL}|(?:{_CODE})\b)(?P<after>)",
+            _F,
+        ),
+        _amount,
+    ),
+    (
+        "digit",
+        re.compile(r"(?<![\w-])\+?\(?\d{1,4}\)?(?:[ -]\(?\d{2,6}\)?){2,5}(?![\w-])"),
+        lambda m: (
+            Value("id", re.sub(r"\D", "", m[0]), text=m[0]) if sum(c.isdigit() for c in m[0]) >= 9 else None
+        ),
+    ),
+    (
+        "digit",
+        re.compile(
+            r"(?<![\w-])#?(?=[A-Za-z0-9_/-]{0,30}\d)(?=[\d_/-]{0,30}[A-Za-z])[A-Za-z0-9]{1,30}(?:[-_/][A-Za-z0-9]{1,30}){0,6}(?![\w])"
+        ),
+        _id,
+    ),
+    (
+        "weekday",
+        re.compile(
+            rf"\b(?:{'|'.join(sorted((d for d in _DAYS if len(d) > 4), key=len, reverse=True))})s?\b", _F
+        ),
+        lambda m: Value(
+            "weekday",
+            _DAYS[m[0].lower().removesuffix("s") if m[0].lower() not in _DAYS else m[0].lower()],
+            text=m[0],
+        ),
+    ),
+    (
+        "monthname",
+        re.compile(
+            r"\b(?:January|February|April|June|July|August|September|October|November|December|March|May)\b"
+        ),
+        lambda m: _date(None, _MONTHS[m[0].lower()], None, m[0]),
+    ),
+    (
+        "number",
+        re.compile(
+            rf"(?<![\w.])(?:(?P<n>{_NUM})(?P<s>[ -]?(?:k|K|mn|mio|bn|thousand|million|billion|trillion|lakhs?|crores?|dozen)\b)?|\b(?P<w>{_SPELLED})\b)(?P<z>)",
+            _F,
+        ),
+        _number,
+    ),
 ]
 
 # %% ../../nbs/core/01_text.ipynb #8700894d
 _GLANCE = re.compile(r"[^\W\d_]+|[^\w\s]|\d")
 _NUMBER_WORDS = set(_ONES) | set(_TENS) | {"hundred", "thousand", "million", "dozen"}
 
+
 def _worth_trying(text):
     "Which groups of patterns can match at all."
     seen = set(_GLANCE.findall(text.lower()))
-    digit, spelled, month = any(c.isdigit() for c in seen), not seen.isdisjoint(_NUMBER_WORDS), not seen.isdisjoint(_MONTHS)
+    digit, spelled, month = (
+        any(c.isdigit() for c in seen),
+        not seen.isdisjoint(_NUMBER_WORDS),
+        not seen.isdisjoint(_MONTHS),
+    )
     money = not seen.isdisjoint(_CURRENCIES)
-    return {"mail": "@" in seen or not seen.isdisjoint(("http", "https")), "digit": digit, "month": digit and month, "monthname": month,
-            "clock": digit and not seen.isdisjoint(("a", "am", "p", "pm", "noon")), "colon": digit and not seen.isdisjoint((":", "h")),
-            "noon": not seen.isdisjoint(("noon", "midday", "midnight")), "percent": not seen.isdisjoint(("%", "percent", "cent", "pct")) and (digit or spelled),
-            "money": digit and money, "amount": (digit or spelled) and money, "weekday": any(w.endswith(("day", "days")) for w in seen), "number": digit or spelled}
+    return {
+        "mail": "@" in seen or not seen.isdisjoint(("http", "https")),
+        "digit": digit,
+        "month": digit and month,
+        "monthname": month,
+        "clock": digit and not seen.isdisjoint(("a", "am", "p", "pm", "noon")),
+        "colon": digit and not seen.isdisjoint((":", "h")),
+        "noon": not seen.isdisjoint(("noon", "midday", "midnight")),
+        "percent": not seen.isdisjoint(("%", "percent", "cent", "pct")) and (digit or spelled),
+        "money": digit and money,
+        "amount": (digit or spelled) and money,
+        "weekday": any(w.endswith(("day", "days")) for w in seen),
+        "number": digit or spelled,
+    }
 
 # %% ../../nbs/core/01_text.ipynb #eae86f32
 def values(
-    text:str,           # Any text
-)->list[Value]:         # In the order of the text
+    text: str,  # Any text
+) -> list[Value]:  # In the order of the text
     "Read numbers, percentages, money, dates, times and identifiers from text."
     found, rest = [], unicodedata.normalize("NFC", text)
     worth = _worth_trying(rest)
     for group, pattern, read in _PATTERNS:
-        if not worth[group]: continue
+        if not worth[group]:
+            continue
+
         def take(m, read=read):
             v = read(m)
-            if v is None: return m[0]
+            if v is None:
+                return m[0]
             found.append((m.start(), v))
             return "\0" * len(m[0])  # same length, so that positions stay those of the text
+
         rest = pattern.sub(take, rest)
     return [v for _, v in sorted(found, key=lambda p: p[0])]
 
 # %% ../../nbs/core/01_text.ipynb #07f9e7e2
 def same_value(
-    a:Value,
-    b:Value,
-)->bool:      # True when the two can mean the same
+    a: Value,
+    b: Value,
+) -> bool:  # True when the two can mean the same
     "Do two values agree in everything that both say?"
-    if a == b: return True
+    if a == b:
+        return True
     if a.kind == b.kind == "date":
         forms = [a.value] + ([(a.value[0], a.value[2], a.value[1])] if a.loose else [])
         others = [b.value] + ([(b.value[0], b.value[2], b.value[1])] if b.loose else [])
-        return any(all(x is None or y is None or x == y for x, y in zip(p, q)) and any(x is not None and x == y for x, y in zip(p, q)) for p in forms for q in others)
-    if a.kind == b.kind == "money": return a.value == b.value and any(x.loose and y.unit in _FAMILY.get(x.unit, ()) for x, y in ((a, b), (b, a)))
-    if a.kind == b.kind == "time": return ("am/pm?" in (a.unit, b.unit)) and a.value % 720 == b.value % 720
+        return any(
+            all(x is None or y is None or x == y for x, y in zip(p, q))
+            and any(x is not None and x == y for x, y in zip(p, q))
+            for p in forms
+            for q in others
+        )
+    if a.kind == b.kind == "money":
+        return a.value == b.value and any(
+            x.loose and y.unit in _FAMILY.get(x.unit, ()) for x, y in ((a, b), (b, a))
+        )
+    if a.kind == b.kind == "time":
+        return ("am/pm?" in (a.unit, b.unit)) and a.value % 720 == b.value % 720
     kinds = {a.kind, b.kind}
-    if kinds == {"number", "money"}: return a.value == b.value
+    if kinds == {"number", "money"}:
+        return a.value == b.value
     if kinds == {"number", "id"}:
         number, name = (a, b) if a.kind == "number" else (b, a)
         digits = re.sub(r"\D", "", name.value)
         return len(digits) >= 4 and number.value == float(digits)
-    if kinds == {"id"}: return min(len(a.value), len(b.value)) >= 4 and (a.value.endswith(b.value) or b.value.endswith(a.value))
+    if kinds == {"id"}:
+        return min(len(a.value), len(b.value)) >= 4 and (
+            a.value.endswith(b.value) or b.value.endswith(a.value)
+        )
     if kinds == {"number", "date"}:
         number, date = (a, b) if a.kind == "number" else (b, a)
         return number.value in (date.value[2], date.value[0])
     if kinds == {"number", "time"}:
         number, clock = (a, b) if a.kind == "number" else (b, a)
         hour, minute = divmod(clock.value, 60)
-        return number.value in (hour, (hour - 1) % 12 + 1) and not minute or round(number.value * 100) == hour * 100 + minute
+        return (
+            number.value in (hour, (hour - 1) % 12 + 1)
+            and not minute
+            or round(number.value * 100) == hour * 100 + minute
+        )
     return False
 
 # %% ../../nbs/core/01_text.ipynb #f6ba1ed4
 def missing_values(
-    text:str|Sequence[Value],     # What is claimed
-    source:str|Sequence[Value],   # What it is held against
-)->list[Value]:                   # Values of the text that agree with none of the source
+    text: str | Sequence[Value],  # What is claimed
+    source: str | Sequence[Value],  # What it is held against
+) -> list[Value]:  # Values of the text that agree with none of the source
     "Values that the source does not have."
     theirs = values(source) if isinstance(source, str) else source
-    return [v for v in (values(text) if isinstance(text, str) else text) if not any(same_value(v, s) for s in theirs)]
+    return [
+        v
+        for v in (values(text) if isinstance(text, str) else text)
+        if not any(same_value(v, s) for s in theirs)
+    ]
 
 # %% ../../nbs/core/01_text.ipynb #aca15c18
 _NAME_TOKEN = re.compile(r"[^\W\d_]+(?:[-'’.&][^\W\d_]+)*")
-_NOT_NAMES = STOP_WORDS | set(_MONTHS) | set(_DAYS) | set("hi hello dear thanks thank sorry no not best kind regards subject from sent re fwd date mr mrs ms mx dr prof miss sir madam".split())
+_NOT_NAMES = (
+    STOP_WORDS
+    | set(_MONTHS)
+    | set(_DAYS)
+    | set(
+        "hi hello dear thanks thank sorry no not best kind regards subject from sent re fwd date mr mrs ms mx dr prof miss sir madam".split()
+    )
+)
+
 
 def names(
-    text:str,           # Any text
-)->list[str]:           # Names in order, one for each occurrence
+    text: str,  # Any text
+) -> list[str]:  # Names in order, one for each occurrence
     "Capitalised names: people, companies, products, places, acronyms."
     runs = []
     for s in sentences(text):
@@ -325,53 +683,90 @@ def names(
             run, end = [], -1
             for i, m in enumerate(_NAME_TOKEN.finditer(part)):
                 capital = m[0][0].isupper() and m[0].casefold() not in _NOT_NAMES
-                joined = run and part[end:m.start()].strip() in ("", "-")
-                if capital and joined: run.append(m[0])
-                elif capital: run = [m[0]]; runs.append((run, fresh and i == 0))
-                else: run = []
+                joined = run and part[end : m.start()].strip() in ("", "-")
+                if capital and joined:
+                    run.append(m[0])
+                elif capital:
+                    run = [m[0]]
+                    runs.append((run, fresh and i == 0))
+                else:
+                    run = []
                 end = m.end()
     sure = {w for run, first in runs if not first or len(run) > 1 for w in run}
-    return [" ".join(run) for run, first in runs if not first or len(run) > 1 or run[0] in sure or run[0].isupper() and len(run[0]) > 1]
+    return [
+        " ".join(run)
+        for run, first in runs
+        if not first or len(run) > 1 or run[0] in sure or run[0].isupper() and len(run[0]) > 1
+    ]
 
 # %% ../../nbs/core/01_text.ipynb #6e298221
-_GREETING = re.compile(r"(?:hi|hello|hey|dear|good (?:morning|afternoon|evening|day)|greetings|welcome|hola|bonjour|namaste|sehr geehrte[rs]?)\b(?:[ ,]+[^,!.?]{0,40})?[,!.…]*$", _F)
-_CLOSING = re.compile(r"(?:(?:with )?(?:(?:my|our|many) )?(?:(?:very )?(?:kind|best|warm|warmest|kindest|sincere|friendly)(?: and \w+)? )?(?:regards|wishes|greetings)|(?:yours )?(?:sincerely|faithfully|truly)(?: yours)?|best|cheers|(?:many )?thanks(?=\W|$)(?! )|thank you(?=\W|$)(?! )|respectfully|warmly|all the best|saludos|cordialement|mit freundlichen grüßen)(?:$|[ ,.!–-]+(?:[^\W\d_]+[ .]*){0,4}[,.!]*$)", _F)
-_COURTESY = re.compile(r"""(?:(?:many |and )?thanks?\b|thank you\b|(?:i|we)(?:'m| am|'re| are)? (?:truly |so |very |really |sincerely |deeply )*(?:sorry|apologi[sz]e|appreciate|understand|hope|look forward|regret)\b|(?:our |my |please accept (?:our|my) )?(?:sincere )?apologies\b|sorry\b
+_GREETING = re.compile(
+    r"(?:hi|hello|hey|dear|good (?:morning|afternoon|evening|day)|greetings|welcome|hola|bonjour|namaste|sehr geehrte[rs]?)\b(?:[ ,]+[^,!.?]{0,40})?[,!.…]*$",
+    _F,
+)
+_CLOSING = re.compile(
+    r"(?:(?:with )?(?:(?:my|our|many) )?(?:(?:very )?(?:kind|best|warm|warmest|kindest|sincere|friendly)(?: and \w+)? )?(?:regards|wishes|greetings)|(?:yours )?(?:sincerely|faithfully|truly)(?: yours)?|best|cheers|(?:many )?thanks(?=\W|$)(?! )|thank you(?=\W|$)(?! )|respectfully|warmly|all the best|saludos|cordialement|mit freundlichen grüßen)(?:$|[ ,.!–-]+(?:[^\W\d_]+[ .]*){0,4}[,.!]*$)",
+    _F,
+)
+_COURTESY = re.compile(
+    r"""(?:(?:many |and )?thanks?\b|thank you\b|(?:i|we)(?:'m| am|'re| are)? (?:truly |so |very |really |sincerely |deeply )*(?:sorry|apologi[sz]e|appreciate|understand|hope|look forward|regret)\b|(?:our |my |please accept (?:our|my) )?(?:sincere )?apologies\b|sorry\b
 |(?:please )?(?:do not|don't|feel free|let (?:me|us) know)\b.{0,30}\b(?:hesitate|contact|ask|reach|know|questions?|help|reply)\b|if (?:you|there) .{0,50}\b(?:let (?:me|us) know|contact|reach|reply|here to help|happy to|feel free|just ask)\b
-|(?:i|we)(?:'m| am|'re| are|'d| would|'ll| will) (?:be )?(?:always )?(?:here|happy|glad|pleased|delighted)\b|have a (?:great|nice|good|lovely|wonderful|pleasant)\b|take care\b|looking forward\b|(?:you're|you are) (?:very )?welcome|no problem|my pleasure|of course[.!]|congratulations\b|welcome\b|here(?:'s| is| are) (?:the|a|an|our|your|my)\b)""".replace("\n", ""), _F)
+|(?:i|we)(?:'m| am|'re| are|'d| would|'ll| will) (?:be )?(?:always )?(?:here|happy|glad|pleased|delighted)\b|have a (?:great|nice|good|lovely|wonderful|pleasant)\b|take care\b|looking forward\b|(?:you're|you are) (?:very )?welcome|no problem|my pleasure|of course[.!]|congratulations\b|welcome\b|here(?:'s| is| are) (?:the|a|an|our|your|my)\b)""".replace(
+        "\n", ""
+    ),
+    _F,
+)
 _FORM_LABELS = set("subject title betreff asunto objet re from to cc date sent".split())
 
 # %% ../../nbs/core/01_text.ipynb #9bab960d
 @dataclass(frozen=True)
 class Part:
     "A sentence, its label, and what it is for."
-    text:str         # The sentence without its label
-    form:str = ""    # '' for a statement, or 'greeting', 'courtesy', 'question', 'heading', 'closing'
-    label:str = ""   # 'Next steps' in 'Next steps: call back'
 
-def _is_lead_in(label): return len(label.split()) > 3
+    text: str  # The sentence without its label
+    form: str = ""  # '' for a statement, or 'greeting', 'courtesy', 'question', 'heading', 'closing'
+    label: str = ""  # 'Next steps' in 'Next steps: call back'
+
+
+def _is_lead_in(label):
+    return len(label.split()) > 3
+
 
 def _form(sentence, label):
-    if label.casefold() in _FORM_LABELS: return "heading"
-    if _GREETING.match(sentence) and len(words(sentence)) <= 8: return "greeting"
-    if _CLOSING.match(sentence): return "closing"
-    if sentence.rstrip("\"'”’)").endswith(("?", "？")): return "question"
-    if sentence.endswith(":") and len(words(sentence)) <= 14 and not re.search(r"\d", sentence): return "heading"
-    plain = len(words(sentence)) <= 16 and not re.search(r"[:;]|\b(?:because|but|since|although)\b", sentence, _F)
+    if label.casefold() in _FORM_LABELS:
+        return "heading"
+    if _GREETING.match(sentence) and len(words(sentence)) <= 8:
+        return "greeting"
+    if _CLOSING.match(sentence):
+        return "closing"
+    if sentence.rstrip("\"'”’)").endswith(("?", "？")):
+        return "question"
+    if sentence.endswith(":") and len(words(sentence)) <= 14 and not re.search(r"\d", sentence):
+        return "heading"
+    plain = len(words(sentence)) <= 16 and not re.search(
+        r"[:;]|\b(?:because|but|since|although)\b", sentence, _F
+    )
     return "courtesy" if plain and _COURTESY.match(sentence) and not values(sentence) else ""
 
 # %% ../../nbs/core/01_text.ipynb #106b5a9c
 def parts(
-    text:str,         # A response
-)->list[Part]:        # Its sentences in order; lines of nothing but a label are left out
+    text: str,  # A response
+) -> list[Part]:  # Its sentences in order; lines of nothing but a label are left out
     "Cut a response into sentences and say what each is for."
     out, closed, pending = [], False, ""
     for line in lines(text):
         label, rest = split_label(line)
-        if label and not rest and _is_lead_in(label): label, rest = "", line  # 'We need two things:' before a list is a sentence
+        if label and not rest and _is_lead_in(label):
+            label, rest = "", line  # 'We need two things:' before a list is a sentence
         label, pending = label or pending, label if not rest else ""
         for i, s in enumerate(sentences(rest)):
             signature = closed and not re.search(r"[.!?:;]$", s) and len(words(s)) <= 10
-            out.append(Part(s, "closing" if signature else _form(s, label), label if i == 0 or label.casefold() in _FORM_LABELS else ""))
+            out.append(
+                Part(
+                    s,
+                    "closing" if signature else _form(s, label),
+                    label if i == 0 or label.casefold() in _FORM_LABELS else "",
+                )
+            )
             closed = closed and signature or out[-1].form == "closing"
     return out

@@ -19,42 +19,74 @@ from urllib.parse import unquote
 from ..core.text import values
 
 # %% ../../nbs/detect/02_disguise.ipynb #4cb5ba49
-_TWINS = dict(zip("аеорсухіјѕһԁԛԝӏвнкмтгαεορνικτυχωγμηβζΑΒΕΖΗΙΚΜΝΟΡΤΥΧАВЕКМНОРСТУХІЈЅ", "aeopcyxijshdqwlbhkmtraeopviktuxwymnbzabezhikmnoptyxabekmhopctyxijs"))
-_TWINS |= {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "ı": "i", "ß": "ss", "œ": "oe", "ɑ": "a", "ɡ": "g", "ⅼ": "l"}
+_TWINS = dict(
+    zip(
+        "аеорсухіјѕһԁԛԝӏвнкмтгαεορνικτυχωγμηβζΑΒΕΖΗΙΚΜΝΟΡΤΥΧАВЕКМНОРСТУХІЈЅ",
+        "aeopcyxijshdqwlbhkmtraeopviktuxwymnbzabezhikmnoptyxabekmhopctyxijs",
+    )
+)
+_TWINS |= {
+    "ø": "o",
+    "ł": "l",
+    "đ": "d",
+    "ð": "d",
+    "þ": "th",
+    "æ": "ae",
+    "ı": "i",
+    "ß": "ss",
+    "œ": "oe",
+    "ɑ": "a",
+    "ɡ": "g",
+    "ⅼ": "l",
+}
+
 
 class _Folding(dict):
     "What a character becomes; filled as characters are met."
+
     def __missing__(self, code):
         c = chr(code)
-        if c in _TWINS: out = _TWINS[c]
-        elif unicodedata.category(c) in ("Cf", "Mn", "Me", "Cs"): out = ""
-        elif (digit := unicodedata.digit(c, None)) is not None: out = str(digit)
-        else: out = "".join(_TWINS.get(d, d) for d in unicodedata.normalize("NFKD", c).casefold() if not unicodedata.combining(d))
+        if c in _TWINS:
+            out = _TWINS[c]
+        elif unicodedata.category(c) in ("Cf", "Mn", "Me", "Cs"):
+            out = ""
+        elif (digit := unicodedata.digit(c, None)) is not None:
+            out = str(digit)
+        else:
+            out = "".join(
+                _TWINS.get(d, d)
+                for d in unicodedata.normalize("NFKD", c).casefold()
+                if not unicodedata.combining(d)
+            )
         self[code] = out
         return out
 
+
 _FOLD = _Folding()
 
+
 def folded(
-    text:str,   # Any text
-)->str:         # Lower case, without accents, invisible characters and look-alikes
+    text: str,  # Any text
+) -> str:  # Lower case, without accents, invisible characters and look-alikes
     "The text as a careless eye reads it."
     return text.translate(_FOLD)
 
 # %% ../../nbs/detect/02_disguise.ipynb #3ed7efcd
 @lru_cache(maxsize=4096)
 def core(
-    value:str,  # The secret
-)->str:         # Its folded letters and digits
+    value: str,  # The secret
+) -> str:  # Its folded letters and digits
     "What must be found for the value to be found."
     return "".join(c for c in folded(value) if c.isalnum())
+
 
 @dataclass(frozen=True)
 class Finding:
     "Where and in which disguise a value was found."
-    how:str            # 'exact', 'normalised', 'spaced', 'spelled', 'reversed', 'base64', ...
-    start:int|None = None   # Offsets in the text; None where the form has no single place
-    end:int|None = None
+
+    how: str  # 'exact', 'normalised', 'spaced', 'spelled', 'reversed', 'base64', ...
+    start: int | None = None  # Offsets in the text; None where the form has no single place
+    end: int | None = None
 
 # %% ../../nbs/detect/02_disguise.ipynb #c00fdfb8
 _NUMERALS = """zero null oh cero zéro nul nulla|one eins un uno um één|two zwei deux dos due dois twee zwo|three drei trois tres tre três drie|four vier quatre cuatro quattro quatro
@@ -62,12 +94,31 @@ _NUMERALS = """zero null oh cero zéro nul nulla|one eins un uno um één|two zw
 _SPELLING = "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november oscar papa quebec romeo sierra tango uniform victor whiskey xray yankee zulu alfa juliet x-ray whisky".split()
 _SYMBOLS = "at dot dash hyphen underscore plus slash space comma period point minus arroba punto punkt bindestrich arobase tiret chiocciola ponto colon capital uppercase lowercase upper lower case letter digit".split()
 
+
 @lru_cache(maxsize=1)
 def _word_values():
     "Folded word -> the characters it stands for."
     out = {folded(w): str(i) for i, group in enumerate(_NUMERALS.split("|")) for w in group.split()}
-    tens = {"ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16, "seventeen": 17, "eighteen": 18, "nineteen": 19,
-            "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
+    tens = {
+        "ten": 10,
+        "eleven": 11,
+        "twelve": 12,
+        "thirteen": 13,
+        "fourteen": 14,
+        "fifteen": 15,
+        "sixteen": 16,
+        "seventeen": 17,
+        "eighteen": 18,
+        "nineteen": 19,
+        "twenty": 20,
+        "thirty": 30,
+        "forty": 40,
+        "fifty": 50,
+        "sixty": 60,
+        "seventy": 70,
+        "eighty": 80,
+        "ninety": 90,
+    }
     out |= {w: str(n) for w, n in tens.items()} | {w: w[0] for w in _SPELLING} | {w: "" for w in _SYMBOLS}
     return out
 
@@ -82,16 +133,47 @@ def _pieces(text):
     while i < len(out):
         chars, start, end = out[i]
         word, after = text[start:end], out[i + 1] if i + 1 < len(out) else None
-        if after and word in ("double", "triple", "doppel") and len(after[0]) == 1: merged.append((after[0] * (3 if word == "triple" else 2), start, after[2])); i += 2
-        elif after and len(chars) == 2 and chars[1] == "0" and chars != word and len(after[0]) == 1 and after[0].isdigit() and text[after[1]:after[2]] != after[0]: merged.append((chars[0] + after[0], start, after[2])); i += 2
-        elif after and len(word) == 1 and i + 3 < len(out) and text[after[1]:after[2]] == "as" and text[out[i + 2][1]:out[i + 2][2]] == "in": merged.append((word, start, out[i + 3][2])); i += 4
-        elif after and len(word) == 1 and i + 2 < len(out) and text[after[1]:after[2]] in ("for", "like", "wie", "comme") and text[out[i + 2][1]:].startswith(word): merged.append((word, start, out[i + 2][2])); i += 3
-        else: merged.append(out[i]); i += 1
+        if after and word in ("double", "triple", "doppel") and len(after[0]) == 1:
+            merged.append((after[0] * (3 if word == "triple" else 2), start, after[2]))
+            i += 2
+        elif (
+            after
+            and len(chars) == 2
+            and chars[1] == "0"
+            and chars != word
+            and len(after[0]) == 1
+            and after[0].isdigit()
+            and text[after[1] : after[2]] != after[0]
+        ):
+            merged.append((chars[0] + after[0], start, after[2]))
+            i += 2
+        elif (
+            after
+            and len(word) == 1
+            and i + 3 < len(out)
+            and text[after[1] : after[2]] == "as"
+            and text[out[i + 2][1] : out[i + 2][2]] == "in"
+        ):
+            merged.append((word, start, out[i + 3][2]))
+            i += 4
+        elif (
+            after
+            and len(word) == 1
+            and i + 2 < len(out)
+            and text[after[1] : after[2]] in ("for", "like", "wie", "comme")
+            and text[out[i + 2][1] :].startswith(word)
+        ):
+            merged.append((word, start, out[i + 2][2]))
+            i += 3
+        else:
+            merged.append(out[i])
+            i += 1
     return merged
 
+
 def spelled_out(
-    text:str,
-)->str:         # Core of the text with words replaced by the characters they spell
+    text: str,
+) -> str:  # Core of the text with words replaced by the characters they spell
     "Read 'four, double two, m as in Maria, at example dot com' as a person at the telephone would."
     return "".join(chars for chars, _, _ in _pieces(folded(text)))
 
@@ -100,84 +182,131 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{4,}(?:\s?[A-Za-z0-9+/_-]{4,}){0,40}={0,2}
 _HEX = re.compile(r"(?:(?:0x|\\x)?[0-9a-fA-F]{2}[\s,:]{0,2}){4,}")
 _BINARY = re.compile(r"(?:[01]{7,8}[\s,]{0,2}){3,}")
 _CODES = re.compile(r"(?:\b\d{2,3}\b[\s,;-]{1,2}){3,}\b\d{2,3}\b")
-_MORSE_CODE = dict(zip("abcdefghijklmnopqrstuvwxyz0123456789", ".- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- ...- .-- -..- -.-- --.. ----- .---- ..--- ...-- ....- ..... -.... --... ---.. ----.".split()))
+_MORSE_CODE = dict(
+    zip(
+        "abcdefghijklmnopqrstuvwxyz0123456789",
+        ".- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- ...- .-- -..- -.-- --.. ----- .---- ..--- ...-- ....- ..... -.... --... ---.. ----.".split(),
+    )
+)
 _MORSE = {v: k for k, v in _MORSE_CODE.items()}
+
 
 def _as_text(data):
     "Bytes as text when they are mostly printable, else None."
-    try: text = data.decode("utf-8")
+    try:
+        text = data.decode("utf-8")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
     return text if text and sum(c.isprintable() or c in "\n\t" for c in text) > 0.9 * len(text) else None
 
+
 def _from_base64(piece):
     squeezed = re.sub(r"\s", "", piece).rstrip("=").replace("-", "+").replace("_", "/")
-    if len(squeezed) % 4 == 1: squeezed = squeezed[:-1]
-    try: return _as_text(base64.b64decode(squeezed + "=" * (-len(squeezed) % 4)))
-    except (binascii.Error, ValueError): return None
+    if len(squeezed) % 4 == 1:
+        squeezed = squeezed[:-1]
+    try:
+        return _as_text(base64.b64decode(squeezed + "=" * (-len(squeezed) % 4)))
+    except (binascii.Error, ValueError):
+        return None
+
 
 def _from_base32(piece):
     squeezed = piece.rstrip("=").upper()
-    try: return _as_text(base64.b32decode(squeezed + "=" * (-len(squeezed) % 8)))
-    except (binascii.Error, ValueError): return None
+    try:
+        return _as_text(base64.b32decode(squeezed + "=" * (-len(squeezed) % 8)))
+    except (binascii.Error, ValueError):
+        return None
 
 # %% ../../nbs/detect/02_disguise.ipynb #f036d0da
 def decoded(
-    text:str,
-)->Iterator[tuple[str, str, int|None, int|None]]:   # (how, decoded text, start, end)
+    text: str,
+) -> Iterator[tuple[str, str, int | None, int | None]]:  # (how, decoded text, start, end)
     "Everything in a text that is another text in a common encoding."
     for m in _BASE64.finditer(text):
         pieces = {m[0], *m[0].split()} if m[0].count(" ") + m[0].count("\n") < 12 else set(m[0].split())
         for piece in sorted(pieces):
-            if len(piece) >= 8 and (out := _from_base64(piece)): yield "base64", out, m.start(), m.end()
+            if len(piece) >= 8 and (out := _from_base64(piece)):
+                yield "base64", out, m.start(), m.end()
     for m in re.finditer(r"\b[A-Za-z2-7]{8,}={0,6}", text):
-        if m[0].rstrip("=") == m[0].rstrip("=").upper() and (out := _from_base32(m[0])): yield "base32", out, m.start(), m.end()
+        if m[0].rstrip("=") == m[0].rstrip("=").upper() and (out := _from_base32(m[0])):
+            yield "base32", out, m.start(), m.end()
     for m in _HEX.finditer(text):
         digits = re.sub(r"0x|\\x|[^0-9a-fA-F]", "", m[0])
-        if out := _as_text(bytes.fromhex(digits[:len(digits) // 2 * 2])): yield "hex", out, m.start(), m.end()
+        if out := _as_text(bytes.fromhex(digits[: len(digits) // 2 * 2])):
+            yield "hex", out, m.start(), m.end()
     for m in _BINARY.finditer(text):
         groups = re.findall(r"[01]{8}|[01]{7}", m[0])
         yield "binary", "".join(chr(int(g, 2)) for g in groups), m.start(), m.end()
     for m in _CODES.finditer(text):
         codes = [int(n) for n in re.findall(r"\d+", m[0])]
-        if all(32 <= n < 127 for n in codes): yield "character codes", "".join(map(chr, codes)), m.start(), m.end()
+        if all(32 <= n < 127 for n in codes):
+            yield "character codes", "".join(map(chr, codes)), m.start(), m.end()
     for m in re.finditer(r"[.\-–—·•−]+(?:[ /|]{1,3}[.\-–—·•−]+){3,}", text):
         signs = re.sub("[–—−]", "-", re.sub("[·•]", ".", m[0])).replace("/", " ").replace("|", " ").split()
         yield "morse", "".join(_MORSE.get(s, "") for s in signs), m.start(), m.end()
-    if "%" in text and (out := unquote(text)) != text: yield "percent encoding", out, None, None
-    if "&" in text and (out := html.unescape(text)) != text: yield "html entities", out, None, None
-    if "\\u" in text: yield "unicode escapes", re.sub(r"\\u([0-9a-fA-F]{4})", lambda m: chr(int(m[1], 16)), text), None, None
+    if "%" in text and (out := unquote(text)) != text:
+        yield "percent encoding", out, None, None
+    if "&" in text and (out := html.unescape(text)) != text:
+        yield "html entities", out, None, None
+    if "\\u" in text:
+        yield (
+            "unicode escapes",
+            re.sub(r"\\u([0-9a-fA-F]{4})", lambda m: chr(int(m[1], 16)), text),
+            None,
+            None,
+        )
+
 
 def shifted(
-    text:str,
-    by:int,     # 1 to 25
-)->str:
+    text: str,
+    by: int,  # 1 to 25
+) -> str:
     "Every Latin letter moved along the alphabet; 13 is ROT13."
     low, high = "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     return text.translate(str.maketrans(low + high, low[by:] + low[:by] + high[by:] + high[:by]))
 
 # %% ../../nbs/detect/02_disguise.ipynb #4c8b3455
-_DIGIT_CUE = re.compile(r"\b(?:pin|code|cvv|cvc|password|passcode|combination|ends? (?:in|with)|ending|last (?:four|4|three|3)|security|access|secret)\b", re.I)
-_LONG = 8     # Letters and digits from which a core cannot turn up by chance inside a longer string
+_DIGIT_CUE = re.compile(
+    r"\b(?:pin|code|cvv|cvc|password|passcode|combination|ends? (?:in|with)|ending|last (?:four|4|three|3)|security|access|secret)\b",
+    re.I,
+)
+_LONG = 8  # Letters and digits from which a core cannot turn up by chance inside a longer string
+
 
 def _bounded(text, start, end):
     "Whether [start, end) is not the middle of a longer word or number."
-    return not (start > 0 and text[start - 1].isalnum() and text[start].isalnum()) and not (end < len(text) and text[end].isalnum() and text[end - 1].isalnum())
+    return not (start > 0 and text[start - 1].isalnum() and text[start].isalnum()) and not (
+        end < len(text) and text[end].isalnum() and text[end - 1].isalnum()
+    )
+
 
 def _exact(text, value):
     low, wanted = text.casefold(), value.strip().casefold()
-    if len(low) != len(text): low = text.lower() if len(text.lower()) == len(text) else text   # offsets must be those of the text
+    if len(low) != len(text):
+        low = text.lower() if len(text.lower()) == len(text) else text  # offsets must be those of the text
     short, at = len(core(value)) < _LONG, low.find(wanted)
     while at >= 0:
-        if not short or _bounded(text, at, at + len(wanted)) and (len(core(value)) > 4 or not core(value).isdigit() or _digits_meant(text, at, at + len(wanted))): return Finding("exact", at, at + len(wanted))
+        if (
+            not short
+            or _bounded(text, at, at + len(wanted))
+            and (
+                len(core(value)) > 4 or not core(value).isdigit() or _digits_meant(text, at, at + len(wanted))
+            )
+        ):
+            return Finding("exact", at, at + len(wanted))
         at = low.find(wanted, at + 1)
     return None
 
+
 def _digits_meant(text, start, end):
     "Whether a number of up to four digits is meant as the secret: a cue nearby, or hardly another word."
-    if len(re.findall(r"[^\W_]+", text[:400])) <= 3 and len(text) < 400: return True
-    if re.search(r"[.,]\d*$|[$€£]\s?$", text[max(0, start - 3):start]) or re.match(r"[.,]\d|\s?(?:%|€|euros?|dollars?|EUR|USD)", text[end:end + 10]): return False
-    return bool(_DIGIT_CUE.search(text[max(0, start - 60):end + 30]))
+    if len(re.findall(r"[^\W_]+", text[:400])) <= 3 and len(text) < 400:
+        return True
+    if re.search(r"[.,]\d*$|[$€£]\s?$", text[max(0, start - 3) : start]) or re.match(
+        r"[.,]\d|\s?(?:%|€|euros?|dollars?|EUR|USD)", text[end : end + 10]
+    ):
+        return False
+    return bool(_DIGIT_CUE.search(text[max(0, start - 60) : end + 30]))
 
 # %% ../../nbs/detect/02_disguise.ipynb #67471b14
 def _in_pieces(text, wanted, pieces):
@@ -189,31 +318,49 @@ def _in_pieces(text, wanted, pieces):
     at = joined.find(wanted)
     while at >= 0:
         first, last = starts[at], starts[at + len(wanted) - 1]
-        whole = (at == 0 or starts[at - 1] != first) and (at + len(wanted) == len(joined) or starts[at + len(wanted)] != last)
-        if whole or len(wanted) >= _LONG and not wanted.isdigit() and len(wanted) >= 12 or whole is False and len(wanted) >= 9 and first == last: return pieces[first][1], pieces[last][2]
+        whole = (at == 0 or starts[at - 1] != first) and (
+            at + len(wanted) == len(joined) or starts[at + len(wanted)] != last
+        )
+        if (
+            whole
+            or len(wanted) >= _LONG
+            and not wanted.isdigit()
+            and len(wanted) >= 12
+            or whole is False
+            and len(wanted) >= 9
+            and first == last
+        ):
+            return pieces[first][1], pieces[last][2]
         at = joined.find(wanted, at + 1)
     return None
+
 
 @lru_cache(maxsize=8)
 def _words_at(text):
     "(folded word, start, end) with offsets of the text itself."
     plain = folded(text)
-    if len(plain) == len(text): return tuple((m[0], m.start(), m.end()) for m in re.finditer(r"[^\W_]+", plain))
+    if len(plain) == len(text):
+        return tuple((m[0], m.start(), m.end()) for m in re.finditer(r"[^\W_]+", plain))
     chars, at = [], []
     for i, c in enumerate(text):
-        for d in _FOLD[ord(c)]: chars.append(d); at.append(i)
+        for d in _FOLD[ord(c)]:
+            chars.append(d)
+            at.append(i)
     plain = "".join(chars)
     return tuple((m[0], at[m.start()], at[m.end() - 1] + 1) for m in re.finditer(r"[^\W_]+", plain))
 
 # %% ../../nbs/detect/02_disguise.ipynb #6722943b
 def _plain_ways(text, value):
     "Forms that a reader still reads."
-    if found := _exact(text, value): return found
+    if found := _exact(text, value):
+        return found
     wanted, pieces = core(value), _words_at(text)
-    if len(wanted) < 5 and (wanted.isdigit() or len(wanted) < 3): pieces = [p for p in pieces if _digits_meant(text, p[1], p[2])]
-    if not wanted: return None
+    if len(wanted) < 5 and (wanted.isdigit() or len(wanted) < 3):
+        pieces = [p for p in pieces if _digits_meant(text, p[1], p[2])]
+    if not wanted:
+        return None
     if place := _in_pieces(text, wanted, pieces):
-        found = text[place[0]:place[1]]
+        found = text[place[0] : place[1]]
         spread = sum(len(w) == 1 for w in re.findall(r"[^\W_]+", found)) >= max(3, len(wanted) // 2)
         strange = any(ord(c) > 127 and c not in value for c in found)
         return Finding("spaced" if spread else "look-alike letters" if strange else "normalised", *place)
@@ -225,30 +372,55 @@ def _number_ways(text, value):
     digits = "".join(c for c in folded(value) if c.isdigit())
     letters = sum(c.isalpha() for c in value)
     if len(digits) >= 7 and letters <= 4:
-        runs = [(re.sub(r"\D", "", m[0]), m.start(), m.end()) for m in re.finditer(r"\+?\(?\d(?:[\s().\-/]{0,3}\d){6,}", text)]
+        runs = [
+            (re.sub(r"\D", "", m[0]), m.start(), m.end())
+            for m in re.finditer(r"\+?\(?\d(?:[\s().\-/]{0,3}\d){6,}", text)
+        ]
         local = digits.lstrip("0")[2:] if value.strip().startswith(("+", "00")) else digits.lstrip("0")
         for run, start, end in runs:
-            if len(local) >= 7 and run.endswith(local[-9:]) and len(run) - len(local[-9:]) <= 4 and not letters: return Finding("normalised", start, end)
-        if len(digits) >= 9 and not letters and digits in re.sub(r"\D", "", folded(text)): return Finding("in pieces")
+            if (
+                len(local) >= 7
+                and run.endswith(local[-9:])
+                and len(run) - len(local[-9:]) <= 4
+                and not letters
+            ):
+                return Finding("normalised", start, end)
+        if len(digits) >= 9 and not letters and digits in re.sub(r"\D", "", folded(text)):
+            return Finding("in pieces")
     wanted = _one_value(value)
-    if wanted is None: return None
+    if wanted is None:
+        return None
     return _money_ways(text, wanted.value) if wanted.kind == "money" else _date_ways(text, *wanted.value)
+
 
 @lru_cache(maxsize=1024)
 def _one_value(value):
     "The amount or the whole date that a secret is, or None."
     found = values(value) if len(value) < 60 else ()
-    return found[0] if len(found) == 1 and (found[0].kind == "money" or found[0].kind == "date" and None not in found[0].value) else None
+    return (
+        found[0]
+        if len(found) == 1
+        and (found[0].kind == "money" or found[0].kind == "date" and None not in found[0].value)
+        else None
+    )
+
 
 def _money_ways(text, amount):
     "An amount with any currency; without one, of 1,000 or more."
     text = text[:200_000]
     for v in values(text):
-        if v.kind in ("money", "number") and abs(v.value - amount) < 0.005 and (v.kind == "money" or amount >= 1000):
+        if (
+            v.kind in ("money", "number")
+            and abs(v.value - amount) < 0.005
+            and (v.kind == "money" or amount >= 1000)
+        ):
             at = text.find(v.text)
             return Finding("normalised", at, at + len(v.text)) if at >= 0 else Finding("normalised")
-    for m in re.finditer(r"(?<![\w.,])\d{1,3}(?:([.,'’ \u00a0\u202f])\d{3})(?:\1\d{3}){0,4}(?!\d|[.,]\d)", text):
-        if int(re.sub(r"\D", "", m[0])) == amount >= 1000: return Finding("normalised", *m.span())
+    for m in re.finditer(
+        r"(?<![\w.,])\d{1,3}(?:([.,'’ \u00a0\u202f])\d{3})(?:\1\d{3}){0,4}(?!\d|[.,]\d)", text
+    ):
+        if int(re.sub(r"\D", "", m[0])) == amount >= 1000:
+            return Finding("normalised", *m.span())
     return None
 
 # %% ../../nbs/detect/02_disguise.ipynb #07397689
@@ -256,73 +428,128 @@ _MONTHS = """january jan januar enero janvier gennaio januari janeiro|february f
 |may mai mayo maggio mei maio|june jun juni junio juin giugno junho|july jul juli julio juillet luglio julho|august aug agosto aout augustus|september sep sept septiembre septembre settembre setembro
 |october oct oktober okt octubre octobre ottobre outubro|november nov noviembre novembre novembro|december dec dezember dez diciembre decembre dicembre dezembro"""
 _MONTH_NUMBER = {w: i for i, group in enumerate(_MONTHS.split("|"), 1) for w in group.split()}
-_ORDINALS = {w: i for i, w in enumerate("first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth".split(), 1)}
-_ORDINALS |= {f"twenty{s}{w}": 20 + n for w, n in list(_ORDINALS.items())[:9] for s in "- "} | {"thirtieth": 30, "thirty-first": 31, "thirty first": 31}
+_ORDINALS = {
+    w: i
+    for i, w in enumerate(
+        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth".split(),
+        1,
+    )
+}
+_ORDINALS |= {f"twenty{s}{w}": 20 + n for w, n in list(_ORDINALS.items())[:9] for s in "- "} | {
+    "thirtieth": 30,
+    "thirty-first": 31,
+    "thirty first": 31,
+}
 _ORDINAL = re.compile(rf"\b(?:{'|'.join(sorted(_ORDINALS, key=len, reverse=True))})\b")
 _MON = rf"(?P<m>{'|'.join(sorted(_MONTH_NUMBER, key=len, reverse=True))})"
-_DATE_FORMS = [re.compile(p) for p in (
-    rf"(?<!\d)(?P<d>\d{{1,2}})(?:st|nd|rd|th|er|[.ºª])?[ -]{{0,2}}(?:(?:of|de|di|den|day of)[ ])?{_MON}\b\.?,?(?: (?:de|of|del))?[ '’-]{{1,2}}(?P<y>\d{{4}}|\d\d)(?!\d)",
-    rf"\b{_MON}\b\.? (?:the )?(?P<d>\d{{1,2}})(?:st|nd|rd|th)?,? ['’]?(?P<y>\d{{4}}|\d\d)(?![\d:])", rf"(?<!\d)(?P<y>\d{{4}}),?[ -]{_MON}\b\.?[ -](?:the )?(?P<d>\d{{1,2}})(?!\d)",
-    r"(?<!\d)(?P<y>\d{4}) ?[年년] ?(?P<m>\d{1,2}) ?[月월] ?(?P<d>\d{1,2})(?!\d)",
-    r"(?<![\d.])(?P<a>\d{1,2}) ?(?P<s>[./ -]) ?(?P<b>\d{1,2}) ?(?P=s) ?(?P<y>\d{4}|\d\d)(?!\d|\.\d)", r"(?<![\d.])(?P<y>\d{4}|\d\d) ?(?P<s>[./ -]) ?(?P<m>\d{1,2}) ?(?P=s) ?(?P<d>\d{1,2})(?!\d|\.\d)",
-    r"(?<!\d)(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)(?!\d)", r"(?<!\d)(?P<a>\d\d)(?P<b>\d\d)(?P<y>\d{4})(?!\d)")]
+_DATE_FORMS = [
+    re.compile(p)
+    for p in (
+        rf"(?<!\d)(?P<d>\d{{1,2}})(?:st|nd|rd|th|er|[.ºª])?[ -]{{0,2}}(?:(?:of|de|di|den|day of)[ ])?{_MON}\b\.?,?(?: (?:de|of|del))?[ '’-]{{1,2}}(?P<y>\d{{4}}|\d\d)(?!\d)",
+        rf"\b{_MON}\b\.? (?:the )?(?P<d>\d{{1,2}})(?:st|nd|rd|th)?,? ['’]?(?P<y>\d{{4}}|\d\d)(?![\d:])",
+        rf"(?<!\d)(?P<y>\d{{4}}),?[ -]{_MON}\b\.?[ -](?:the )?(?P<d>\d{{1,2}})(?!\d)",
+        r"(?<!\d)(?P<y>\d{4}) ?[年년] ?(?P<m>\d{1,2}) ?[月월] ?(?P<d>\d{1,2})(?!\d)",
+        r"(?<![\d.])(?P<a>\d{1,2}) ?(?P<s>[./ -]) ?(?P<b>\d{1,2}) ?(?P=s) ?(?P<y>\d{4}|\d\d)(?!\d|\.\d)",
+        r"(?<![\d.])(?P<y>\d{4}|\d\d) ?(?P<s>[./ -]) ?(?P<m>\d{1,2}) ?(?P=s) ?(?P<d>\d{1,2})(?!\d|\.\d)",
+        r"(?<!\d)(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)(?!\d)",
+        r"(?<!\d)(?P<a>\d\d)(?P<b>\d\d)(?P<y>\d{4})(?!\d)",
+    )
+]
 
 # %% ../../nbs/detect/02_disguise.ipynb #73029abd
 def _year_words(text):
     "'nineteen ninety-six' as digits."
     known = _word_values()
-    return re.sub(r"\b(nineteen|twenty)[ -](ten|eleven|twelve|\w+teen|\w+ty)(?:[ -](one|two|three|four|five|six|seven|eight|nine))?\b", lambda m: known[m[1]] + (known[m[2]][0] + known[m[3]] if m[3] else known[m[2]]) if m[2] in known else m[0], text)
+    return re.sub(
+        r"\b(nineteen|twenty)[ -](ten|eleven|twelve|\w+teen|\w+ty)(?:[ -](one|two|three|four|five|six|seven|eight|nine))?\b",
+        lambda m: (
+            known[m[1]] + (known[m[2]][0] + known[m[3]] if m[3] else known[m[2]]) if m[2] in known else m[0]
+        ),
+        text,
+    )
+
 
 def _date_ways(text, y, m, d):
     text = text[:200_000]
-    if not any(c.isdigit() for c in text) and "teen" not in text.casefold(): return None
+    if not any(c.isdigit() for c in text) and "teen" not in text.casefold():
+        return None
     plain = "".join(c if c in "年월月년日일" else _FOLD[ord(c)] for c in text)
     same = len(plain) == len(text)
     for i, t in enumerate((plain, _year_words(_ORDINAL.sub(lambda w: str(_ORDINALS[w[0]]), plain)))):
-        if i and t == plain: break
+        if i and t == plain:
+            break
         for f in (f for form in _DATE_FORMS for f in form.finditer(t)):
             g = f.groupdict()
-            if int(g["y"]) not in (y, y % 100) or len(g["y"]) == 4 and int(g["y"]) != y: continue
-            pair = (int(g["a"]), int(g["b"])) if "a" in g else (int(g["d"]), int(_MONTH_NUMBER.get(g["m"], 0) or g["m"]))
-            if pair == (d, m) or "a" in g and pair == (m, d): return Finding("date", *f.span()) if same and not i else Finding("date")
+            if int(g["y"]) not in (y, y % 100) or len(g["y"]) == 4 and int(g["y"]) != y:
+                continue
+            pair = (
+                (int(g["a"]), int(g["b"]))
+                if "a" in g
+                else (int(g["d"]), int(_MONTH_NUMBER.get(g["m"], 0) or g["m"]))
+            )
+            if pair == (d, m) or "a" in g and pair == (m, d):
+                return Finding("date", *f.span()) if same and not i else Finding("date")
     return None
 
 # %% ../../nbs/detect/02_disguise.ipynb #d22f619a
 def _hidden_ways(text, value, depth):
     "Forms that a reader has to work out."
     wanted = core(value)
-    if len(wanted) < 4: return None
+    if len(wanted) < 4:
+        return None
     plain = folded(text)
     if len(plain) == len(text):
         pieces = _pieces(plain)
-        if [p[0] for p in pieces] != [plain[a:b] for _, a, b in pieces] and (place := _in_pieces(plain, wanted, pieces) or _spelled_amount(plain, value, pieces)): return Finding("spelled", *place)
-    elif _in_pieces(plain, wanted, _pieces(plain)): return Finding("spelled")
-    if wanted[::-1] != wanted and len(wanted) >= 5 and (place := _in_pieces(text, wanted[::-1], _words_at(text))): return Finding("reversed", *place)
-    if len(wanted) >= 6 and (how := _initials(text, wanted)): return Finding(how)
-    if how := _listed(text, wanted): return Finding(how)
-    if len(wanted) >= 8 and (place := _apart(text, wanted, len(core(value.split("@")[0])))): return Finding("in pieces", *place)
+        if [p[0] for p in pieces] != [plain[a:b] for _, a, b in pieces] and (
+            place := _in_pieces(plain, wanted, pieces) or _spelled_amount(plain, value, pieces)
+        ):
+            return Finding("spelled", *place)
+    elif _in_pieces(plain, wanted, _pieces(plain)):
+        return Finding("spelled")
+    if (
+        wanted[::-1] != wanted
+        and len(wanted) >= 5
+        and (place := _in_pieces(text, wanted[::-1], _words_at(text)))
+    ):
+        return Finding("reversed", *place)
+    if len(wanted) >= 6 and (how := _initials(text, wanted)):
+        return Finding(how)
+    if how := _listed(text, wanted):
+        return Finding(how)
+    if len(wanted) >= 8 and (place := _apart(text, wanted, len(core(value.split("@")[0])))):
+        return Finding("in pieces", *place)
     for how, out, start, end in decoded(text):
-        if (found := find_value(out, value, depth=depth - 1)) and depth: return Finding(how if found.how in ("exact", "normalised") else f"{how}, {found.how}", start, end)
+        if (found := find_value(out, value, depth=depth - 1)) and depth:
+            return Finding(how if found.how in ("exact", "normalised") else f"{how}, {found.how}", start, end)
     if sum(c.isalpha() for c in wanted) >= 6:
         packed = "".join(w for w, _, _ in _words_at(text))
         for by in range(1, 26):
-            if shifted(wanted, by) in packed: return Finding("rot13" if by == 13 else "shifted letters")
-            if shifted(wanted, by)[::-1] in packed: return Finding("shifted letters, reversed")
+            if shifted(wanted, by) in packed:
+                return Finding("rot13" if by == 13 else "shifted letters")
+            if shifted(wanted, by)[::-1] in packed:
+                return Finding("shifted letters, reversed")
     return None
 
 # %% ../../nbs/detect/02_disguise.ipynb #b670bbc8
 def _spelled_amount(plain, value, pieces):
     "The digits of an amount without its currency."
     one = _one_value(value)
-    if one is None or one.kind != "money" or one.value < 10_000 or one.value % 1: return None
+    if one is None or one.kind != "money" or one.value < 10_000 or one.value % 1:
+        return None
     return _in_pieces(plain, str(int(one.value)), pieces)
+
 
 def _listed(text, wanted):
     "The value as the items of a numbered list."
-    items = re.findall(r"(?:^|\s)\d{1,3} ?[.):|-][ \t]{0,3}[\"'`*(]{0,3}([^\s\"'`*()]{1,12})[\"'`*)]{0,3}(?=\s|$|[,;|])", text[:50_000])
+    items = re.findall(
+        r"(?:^|\s)\d{1,3} ?[.):|-][ \t]{0,3}[\"'`*(]{0,3}([^\s\"'`*()]{1,12})[\"'`*)]{0,3}(?=\s|$|[,;|])",
+        text[:50_000],
+    )
     return "spelled" if len(items) >= 4 and wanted in spelled_out("\n".join(items)) else None
 
-_APART = 120    # Letters and digits that may stand between the two parts
+
+_APART = 120  # Letters and digits that may stand between the two parts
+
 
 def _apart(text, wanted, name):
     "Offsets of a value in two parts in their order, with other words between; a mailbox's name and its domain, of length `name`, may be those of two addresses."
@@ -337,26 +564,34 @@ def _apart(text, wanted, name):
         while begin >= 0:
             if begin in first and begin + k in last:
                 rest = joined.find(wanted[k:], begin + k, begin + k + _APART + len(wanted))
-                if rest in first and rest + len(wanted) - k in last: return first[begin], last[rest + len(wanted) - k]
+                if rest in first and rest + len(wanted) - k in last:
+                    return first[begin], last[rest + len(wanted) - k]
             begin = joined.find(wanted[:k], begin + 1)
     return None
 
+
 def _initials(text, wanted):
     "The value as first characters of the lines or of the words."
-    for how, parts in (("first letters of lines", text.splitlines()), ("first letters of words", text.split())):
+    for how, parts in (
+        ("first letters of lines", text.splitlines()),
+        ("first letters of words", text.split()),
+    ):
         first = "".join(next((c for c in folded(p) if c.isalnum()), "") for p in parts)
-        if wanted in first and len(parts) >= len(wanted): return how
+        if wanted in first and len(parts) >= len(wanted):
+            return how
     return None
 
 # %% ../../nbs/detect/02_disguise.ipynb #0b4d269b
 def find_value(
-    text:str,             # Where to look
-    value:str,            # What to look for
+    text: str,  # Where to look
+    value: str,  # What to look for
     *,
-    depth:int=2,          # Layers of encoding that are opened
-)->Finding|None:          # None: not found
+    depth: int = 2,  # Layers of encoding that are opened
+) -> Finding | None:  # None: not found
     "The plainest form in which a value is given away by a text."
-    if not value.strip() or not text: return None
+    if not value.strip() or not text:
+        return None
     found = _plain_ways(text, value) or _number_ways(text, value)
-    if found or depth <= 0: return found
+    if found or depth <= 0:
+        return found
     return _hidden_ways(text, value, depth)

@@ -16,25 +16,34 @@ from .proper_names import Span, lexicon, plain_key, proper_names, without_overla
 
 # %% ../../nbs/detect/01_pii.ipynb #f6b202f0
 def luhn_valid(
-    number:str,   # Digits, with or without separators
-)->bool:
+    number: str,  # Digits, with or without separators
+) -> bool:
     "Whether the last digit of a card number fits the others (ISO/IEC 7812)."
     digits = [int(c) for c in number if c.isdigit()]
-    return len(digits) >= 12 and len(set(digits)) > 1 and sum(sum(divmod(2 * d, 10)) if i % 2 else d for i, d in enumerate(reversed(digits))) % 10 == 0
+    return (
+        len(digits) >= 12
+        and len(set(digits)) > 1
+        and sum(sum(divmod(2 * d, 10)) if i % 2 else d for i, d in enumerate(reversed(digits))) % 10 == 0
+    )
+
 
 def iban_valid(
-    number:str,   # With or without spaces, any case
-)->bool:
+    number: str,  # With or without spaces, any case
+) -> bool:
     "Whether the two check digits of an IBAN are right (ISO 13616, mod 97)."
     s = re.sub(r"[\s-]", "", number).upper()
-    if not re.fullmatch(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}", s): return False
+    if not re.fullmatch(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}", s):
+        return False
     return int("".join(str(int(c, 36)) for c in s[4:] + s[:4])) % 97 == 1
 
 # %% ../../nbs/detect/01_pii.ipynb #32116a71
 def _ip(text):
-    try: ipaddress.ip_address(text)
-    except ValueError: return False
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
     return True
+
 
 def _ssn(text):
     area, group, serial = re.split(r"[- ]", text)
@@ -49,63 +58,178 @@ _CLOCK = r"(?:[T ,]{1,2}\d{1,2}:\d{2}(?::\d{2})?)?"
 _WEEKDAY = "Mon|Tues|Wednes|Thurs|Fri|Satur|Sun"
 
 _NET = (
-    ("EMAIL_ADDRESS", r"(?<![\w.+-])[\w!#$%&'*+/=?^`{|}~-]{1,64}(?:\.[\w!#$%&'*+/=?^`{|}~-]{1,64}){0,6}@(?:\w[\w-]{0,62}\.){1,6}[^\W\d_]{2,24}(?![\w@])", None, 1.0),
+    (
+        "EMAIL_ADDRESS",
+        r"(?<![\w.+-])[\w!#$%&'*+/=?^`{|}~-]{1,64}(?:\.[\w!#$%&'*+/=?^`{|}~-]{1,64}){0,6}@(?:\w[\w-]{0,62}\.){1,6}[^\W\d_]{2,24}(?![\w@])",
+        None,
+        1.0,
+    ),
     ("URL", r"\b(?:https?|ftp)://[^\s<>\"'）)\]]{3,300}", None, 0.95),
     ("URL", r"(?<![\w@.-])www\.[\w-]{1,63}(?:\.[\w-]{1,63}){1,6}(?:/[^\s<>\"')\]]{0,200})?", None, 0.9),
-    ("URL", rf"(?<![\w@.-])(?:[a-zA-Z0-9][a-zA-Z0-9-]{{0,62}}\.){{1,5}}(?:{_TLD})(?![\w@-]|\.\w)(?:/[^\s<>\"')\]]{{0,200}})?", None, 0.6),
+    (
+        "URL",
+        rf"(?<![\w@.-])(?:[a-zA-Z0-9][a-zA-Z0-9-]{{0,62}}\.){{1,5}}(?:{_TLD})(?![\w@-]|\.\w)(?:/[^\s<>\"')\]]{{0,200}})?",
+        None,
+        0.6,
+    ),
     ("IP_ADDRESS", r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)", _ip, 0.95),
-    ("IP_ADDRESS", r"(?<![\w:])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(?![\w:])", lambda t: any(c.isalnum() for c in t) and t.count(":") > 3 and _ip(t) or "::" in t and len(t) > 6 and _ip(t), 0.9),
+    (
+        "IP_ADDRESS",
+        r"(?<![\w:])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(?![\w:])",
+        lambda t: (
+            any(c.isalnum() for c in t) and t.count(":") > 3 and _ip(t) or "::" in t and len(t) > 6 and _ip(t)
+        ),
+        0.9,
+    ),
     ("MAC_ADDRESS", r"(?<![\w:-])(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}(?![\w:-])", None, 0.9),
 )
 
 # %% ../../nbs/detect/01_pii.ipynb #6e4cb56f
 _BANK = (
     ("IBAN_CODE", r"(?<![\w-])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]{2,4}){3,8}(?![\w])", iban_valid, 1.0),
-    ("IBAN_CODE", r"\bIBAN\b[^\n\w]{0,4}(?:is |number |no\.? )?[^\n\w]{0,2}(?P<v>[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{2,4}){3,8})(?!\w)", None, 0.7),
+    (
+        "IBAN_CODE",
+        r"\bIBAN\b[^\n\w]{0,4}(?:is |number |no\.? )?[^\n\w]{0,2}(?P<v>[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{2,4}){3,8})(?!\w)",
+        None,
+        0.7,
+    ),
     ("CREDIT_CARD", r"(?<![\w.,+-])(?:\d{12}|(?:\d[ -]?){12,18}\d)(?![\w-]|[.,]\d)", luhn_valid, 1.0),
     ("CREDIT_CARD", r"\bcards?\b[^\n.!?\d]{0,40}(?P<v>(?:\d[ -]?){11,18}\d)(?!\d)", None, 0.75),
     ("US_SSN", r"(?<![\w-])\d{3}([- ])\d{2}\1\d{4}(?![\w-])", _ssn, 0.9),
-    ("US_SSN", r"\b(?:ssn|social security)\b[^\n\d]{0,30}(?P<v>\d{9}|\d{3}[ .-]\d{2}[ .-]\d{4})(?!\d)", None, 0.95),
-    ("US_DRIVER_LICENSE", r"\bdriv(?:er'?s?|ing)'? ?licen[cs]es?\b[^\n.!?\d]{0,40}?(?P<v>\b[A-Za-z]{0,3}\d[A-Za-z\d-]{4,17})\b", None, 0.9),
+    (
+        "US_SSN",
+        r"\b(?:ssn|social security)\b[^\n\d]{0,30}(?P<v>\d{9}|\d{3}[ .-]\d{2}[ .-]\d{4})(?!\d)",
+        None,
+        0.95,
+    ),
+    (
+        "US_DRIVER_LICENSE",
+        r"\bdriv(?:er'?s?|ing)'? ?licen[cs]es?\b[^\n.!?\d]{0,40}?(?P<v>\b[A-Za-z]{0,3}\d[A-Za-z\d-]{4,17})\b",
+        None,
+        0.9,
+    ),
     ("PASSPORT", r"\bpassports?\b[^\n.!?\d]{0,30}?(?P<v>\b[A-Za-z]{0,2}\d[A-Za-z\d]{5,11})\b", None, 0.85),
 )
 
 _DATES = (
-    ("DATE_TIME", rf"{_NO_DIGIT}(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01]){_CLOCK}(?![\w])", None, 0.9),
-    ("DATE_TIME", rf"{_NO_DIGIT}(?:0?[1-9]|[12]\d|3[01])([-/.])(?:0?[1-9]|[12]\d|3[01])\1(?:\d{{4}}|\d{{2}}){_CLOCK}(?![\w-]|[./]\d)", None, 0.85),
-    ("DATE_TIME", rf"\b(?:(?:{_WEEKDAY})(?:day)?,? )?(?:the )?\d{{1,2}}(?:st|nd|rd|th)?(?: of)? {_MONTH}\b\.?(?:,? (?:19|20)\d\d\b)?", None, 0.9),
-    ("DATE_TIME", rf"\b(?:(?:{_WEEKDAY})day,? )?(?:{_MONTH}|(?:Jan|Feb|Mar|Apr|Aug|Sept?|Oct|Nov|Dec)\.) \d{{1,2}}(?:st|nd|rd|th)?\b(?!:)(?:,? (?:19|20)\d\d\b)?", None, 0.9),
+    (
+        "DATE_TIME",
+        rf"{_NO_DIGIT}(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01]){_CLOCK}(?![\w])",
+        None,
+        0.9,
+    ),
+    (
+        "DATE_TIME",
+        rf"{_NO_DIGIT}(?:0?[1-9]|[12]\d|3[01])([-/.])(?:0?[1-9]|[12]\d|3[01])\1(?:\d{{4}}|\d{{2}}){_CLOCK}(?![\w-]|[./]\d)",
+        None,
+        0.85,
+    ),
+    (
+        "DATE_TIME",
+        rf"\b(?:(?:{_WEEKDAY})(?:day)?,? )?(?:the )?\d{{1,2}}(?:st|nd|rd|th)?(?: of)? {_MONTH}\b\.?(?:,? (?:19|20)\d\d\b)?",
+        None,
+        0.9,
+    ),
+    (
+        "DATE_TIME",
+        rf"\b(?:(?:{_WEEKDAY})day,? )?(?:{_MONTH}|(?:Jan|Feb|Mar|Apr|Aug|Sept?|Oct|Nov|Dec)\.) \d{{1,2}}(?:st|nd|rd|th)?\b(?!:)(?:,? (?:19|20)\d\d\b)?",
+        None,
+        0.9,
+    ),
     ("DATE_TIME", rf"\b{_MONTH},? (?:19|20)\d\d\b", None, 0.9),
-    ("DATE_TIME", rf"(?<![\w.,])(?:0?[1-9]|[12]\d|3[01])(?:\.|er|º)? (?:de |di )?{_MONTH_ABROAD}\b(?:,? (?:de |del )?(?:19|20)\d\d\b)?", None, 0.92),
+    (
+        "DATE_TIME",
+        rf"(?<![\w.,])(?:0?[1-9]|[12]\d|3[01])(?:\.|er|º)? (?:de |di )?{_MONTH_ABROAD}\b(?:,? (?:de |del )?(?:19|20)\d\d\b)?",
+        None,
+        0.92,
+    ),
     ("DATE_TIME", rf"\b(?:{_WEEKDAY})day\b", None, 0.7),
-    ("DATE_TIME", r"(?<![\w.,$€£#/-])(?:19[2-9]\d|20[0-4]\d)(?:s\b)?(?![\w%€$-]|[.,/:]\d| ?(?:euros?|dollars?|EUR|USD|GBP|km|kg|units|items|pieces|people|customers|points|miles|steps)\b)", None, 0.5),
-    ("AGE", r"\b(?P<v>\d{1,3})(?=[ -](?:years?|yrs?|months?)[ -]olds?\b| ?y/o\b| ?y\.o\.)", lambda t: int(t) < 120, 0.9),
-    ("AGE", r"\b(?:aged?|age (?:is|of)|age:|aged?:|turn(?:ed|s|ing)?|reach(?:ed)? the age of)[ ](?P<v>\d{1,3})\b(?![.,]?\d|%| (?:days|hours|minutes|euros|dollars|units|items))", lambda t: 0 < int(t) < 120, 0.8),
-    ("AGE", r"\b(?:he|she|they|i|who|was|is)(?: was| is| am|'m|'s| were) (?P<v>[1-9]\d)(?=[.!?,;]|$| (?:when|and|now|today|at the time|next))", None, 0.6),
+    (
+        "DATE_TIME",
+        r"(?<![\w.,$€£#/-])(?:19[2-9]\d|20[0-4]\d)(?:s\b)?(?![\w%€$-]|[.,/:]\d| ?(?:euros?|dollars?|EUR|USD|GBP|km|kg|units|items|pieces|people|customers|points|miles|steps)\b)",
+        None,
+        0.5,
+    ),
+    (
+        "AGE",
+        r"\b(?P<v>\d{1,3})(?=[ -](?:years?|yrs?|months?)[ -]olds?\b| ?y/o\b| ?y\.o\.)",
+        lambda t: int(t) < 120,
+        0.9,
+    ),
+    (
+        "AGE",
+        r"\b(?:aged?|age (?:is|of)|age:|aged?:|turn(?:ed|s|ing)?|reach(?:ed)? the age of)[ ](?P<v>\d{1,3})\b(?![.,]?\d|%| (?:days|hours|minutes|euros|dollars|units|items))",
+        lambda t: 0 < int(t) < 120,
+        0.8,
+    ),
+    (
+        "AGE",
+        r"\b(?:he|she|they|i|who|was|is)(?: was| is| am|'m|'s| were) (?P<v>[1-9]\d)(?=[.!?,;]|$| (?:when|and|now|today|at the time|next))",
+        None,
+        0.6,
+    ),
 )
 
 # %% ../../nbs/detect/01_pii.ipynb #e8eb95ff
 _PHONE = r"(?:\+\d{1,3}[ .-]?)?(?:\(0?\)[ ]?)?(?:\(\+?\d{1,5}\)[ .-]?)?\d{2,5}(?:[ .\-]\(?\d{2,5}\)?){1,4}(?: ?(?:x|ext\.?) ?\d{1,6})?"
 _CALL = r"\b(?:call(?:ing|ed)?|phone|tel(?:ephone)?|mobile|cell(?:phone)?|fax|desk|office|home|whats ?app|sms|text|dial|ring|reach(?:ed)? (?:me|us|him|her|them)?|contact|number|answering|line)\b"
 
+
 def _phone(text):
     "Between 7 and 15 digits, and not another number that is written in groups."
     digits = re.sub(r"\D", "", re.split(r"x|ext", text)[0])
-    if not 7 <= len(digits) <= 15 or len(set(digits)) < 3: return False
-    if re.fullmatch(r"0\d{2,4}[-/]\d{6,9}", text): return True
-    if text.count("-") == 1 and not re.search(r"[ .(]", text) and not re.fullmatch(r"\d{3}-\d{4}", text): return False
-    if re.fullmatch(r"[\d-]+", text) and len(digits) < 9 and not re.fullmatch(r"\d{3}-\d{4}", text): return False
-    grouped_thousands = re.fullmatch(r"\d{1,3}([. ])\d{3}(?:\1\d{3})*", text) and not text.startswith("0") and not re.fullmatch(r"\d{2,3} \d{3} \d{3}", text)
+    if not 7 <= len(digits) <= 15 or len(set(digits)) < 3:
+        return False
+    if re.fullmatch(r"0\d{2,4}[-/]\d{6,9}", text):
+        return True
+    if text.count("-") == 1 and not re.search(r"[ .(]", text) and not re.fullmatch(r"\d{3}-\d{4}", text):
+        return False
+    if re.fullmatch(r"[\d-]+", text) and len(digits) < 9 and not re.fullmatch(r"\d{3}-\d{4}", text):
+        return False
+    grouped_thousands = (
+        re.fullmatch(r"\d{1,3}([. ])\d{3}(?:\1\d{3})*", text)
+        and not text.startswith("0")
+        and not re.fullmatch(r"\d{2,3} \d{3} \d{3}", text)
+    )
     return not grouped_thousands and not re.fullmatch(r"(?:19|20)\d\d[ .-](?:19|20)\d\d", text)
+
 
 _PHONES = (
     ("PHONE_NUMBER", rf"(?<![\w.,#$€£/+(-]){_PHONE}(?![\w%€$]|[.,:/-]\d| [A-Z][a-z])", _phone, 0.6),
     ("PHONE_NUMBER", r"(?<![\w])\((?:\+?\d{1,5})\)[ .-]?\d{2,5}(?:[ .-]\d{2,5}){0,4}(?![\w%])", _phone, 0.7),
-    ("PHONE_NUMBER", r"(?<![\w])\+\d{1,3}[ .-]?(?:\(0?\d{0,4}\)[ .-]?)?\d{1,5}(?:[ .-]?\d{2,5}){1,4}(?:x\d{1,6})?(?![\w%])", _phone, 0.9),
-    ("PHONE_NUMBER", rf"{_CALL}[^\n.!?\d(+]{{0,24}}(?P<v>[+(]?\d{{1,5}}\)?(?:[ .\-/]?\(?\d{{1,9}}\)?){{1,5}}(?: ?(?:x|ext\.?) ?\d{{1,6}})?)(?![\w%€$])", lambda t: 7 <= len(re.sub(r"\D", "", re.split(r"x|ext", t)[0])) <= 15 or bool(re.fullmatch(r"\d\d \d\d \d\d", t)), 0.8),
-    ("PHONE_NUMBER", r"(?<![\w.,#$€£/-])(?:0\d{1,5}[ -]\d{5,9}|0\d{2,4}/\d{6,9}|\d{2} \d{6})(?![\w%-]|[.,]\d)", _phone, 0.6),
-    ("PHONE_NUMBER", r"(?<![\w.,#$€£/-])00[1-9]\d{0,2}[ .-]?(?:\(0\)[ ]?)?[1-9]\d{1,4}(?:[ .\-/]?\d{2,9}){1,4}(?![\w%€$-]|[.,]\d)", _phone, 0.9),
-    ("PHONE_NUMBER", r"(?<![\w.,#$€£/-])(?P<v>0\d{9,10}|[2-9]\d{9})(?=[ -]?(?:Office|Fax|Mobile|Cell|Home|\()|$|[ ,.?!\n])", _phone, 0.45),
+    (
+        "PHONE_NUMBER",
+        r"(?<![\w])\+\d{1,3}[ .-]?(?:\(0?\d{0,4}\)[ .-]?)?\d{1,5}(?:[ .-]?\d{2,5}){1,4}(?:x\d{1,6})?(?![\w%])",
+        _phone,
+        0.9,
+    ),
+    (
+        "PHONE_NUMBER",
+        rf"{_CALL}[^\n.!?\d(+]{{0,24}}(?P<v>[+(]?\d{{1,5}}\)?(?:[ .\-/]?\(?\d{{1,9}}\)?){{1,5}}(?: ?(?:x|ext\.?) ?\d{{1,6}})?)(?![\w%€$])",
+        lambda t: (
+            7 <= len(re.sub(r"\D", "", re.split(r"x|ext", t)[0])) <= 15
+            or bool(re.fullmatch(r"\d\d \d\d \d\d", t))
+        ),
+        0.8,
+    ),
+    (
+        "PHONE_NUMBER",
+        r"(?<![\w.,#$€£/-])(?:0\d{1,5}[ -]\d{5,9}|0\d{2,4}/\d{6,9}|\d{2} \d{6})(?![\w%-]|[.,]\d)",
+        _phone,
+        0.6,
+    ),
+    (
+        "PHONE_NUMBER",
+        r"(?<![\w.,#$€£/-])00[1-9]\d{0,2}[ .-]?(?:\(0\)[ ]?)?[1-9]\d{1,4}(?:[ .\-/]?\d{2,9}){1,4}(?![\w%€$-]|[.,]\d)",
+        _phone,
+        0.9,
+    ),
+    (
+        "PHONE_NUMBER",
+        r"(?<![\w.,#$€£/-])(?P<v>0\d{9,10}|[2-9]\d{9})(?=[ -]?(?:Office|Fax|Mobile|Cell|Home|\()|$|[ ,.?!\n])",
+        _phone,
+        0.45,
+    ),
 )
 
 # %% ../../nbs/detect/01_pii.ipynb #48a7e75a
@@ -113,17 +237,48 @@ def _numbered(words):
     "A cue, at most two small words, and an identifier with a digit."
     return rf"\b(?i:{words})(?:[ -]?(?i:number|no\b\.?|num\b\.?|nr\b\.?|id|ref(?:erence)?|code))?(?:[ :#]{{1,3}}|[ ]?(?:is|was|:)[ ]|,[ ])#?(?P<v>(?=[A-Za-z-]{{0,8}}\d)[A-Za-z]{{0,5}}[-/]?\d[\w/-]{{2,20}})(?![\w€$%]|[.,:]\d)"
 
+
 _CRM = (
     ("CASE_NUMBER", _numbered("cases?|tickets?|incidents?|complaints?|claims?|requests?"), None, 0.85),
-    ("ORDER_NUMBER", _numbered("orders?|bookings?|reservations?|shipments?|parcels?|tracking|deliver(?:y|ies)|returns?"), None, 0.85),
+    (
+        "ORDER_NUMBER",
+        _numbered("orders?|bookings?|reservations?|shipments?|parcels?|tracking|deliver(?:y|ies)|returns?"),
+        None,
+        0.85,
+    ),
     ("INVOICE_NUMBER", _numbered("invoices?|bills?|quotes?|quotations?|contracts?"), None, 0.8),
-    ("ACCOUNT_NUMBER", _numbered("accounts?|acct\\.?|customers?|clients?|members?(?:hip)?|loyalty|user"), None, 0.85),
-    ("ACCOUNT_NUMBER", r"\b(?i:(?:Kunden|Konto|Mitglieds?|Vertragskonto|Teilnehmer)-?(?:nummer|nr\b\.?)|num[ée]ro (?:de )?(?:client|compte)|n[úu]mero de (?:cliente|cuenta)|klantnummer|numero cliente)(?: (?:ist|lautet|est|es|is|è)\b)?[ :#]{1,3}(?P<v>(?=[A-Za-z-]{0,6}\d)[A-Za-z]{0,5}[-/]?\d[\w/-]{2,20})(?![\w€$%]|[.,:]\d)", None, 0.9),
+    (
+        "ACCOUNT_NUMBER",
+        _numbered("accounts?|acct\\.?|customers?|clients?|members?(?:hip)?|loyalty|user"),
+        None,
+        0.85,
+    ),
+    (
+        "ACCOUNT_NUMBER",
+        r"\b(?i:(?:Kunden|Konto|Mitglieds?|Vertragskonto|Teilnehmer)-?(?:nummer|nr\b\.?)|num[ée]ro (?:de )?(?:client|compte)|n[úu]mero de (?:cliente|cuenta)|klantnummer|numero cliente)(?: (?:ist|lautet|est|es|is|è)\b)?[ :#]{1,3}(?P<v>(?=[A-Za-z-]{0,6}\d)[A-Za-z]{0,5}[-/]?\d[\w/-]{2,20})(?![\w€$%]|[.,:]\d)",
+        None,
+        0.9,
+    ),
     ("POLICY_NUMBER", _numbered("polic(?:y|ies)|insurance"), None, 0.85),
     ("REFERENCE_NUMBER", r"(?<![\w/.-])[A-Z]{2,5}-\d{3,12}(?:-\d{1,6})?(?![\w-])", None, 0.65),
-    ("LICENSE_PLATE", r"\b(?i:licen[cs]e plates?|number ?plates?|plates?|registration|vehicle reg\.?)(?: (?:number|no\.?|is|of my car))*[: ]{1,2}(?P<v>(?=[A-Z -]{0,8}\d)[A-Z\d]{1,4}(?:[ -]?[A-Z\d]{1,4}){0,3})(?!\w)", lambda t: len(t) > 4, 0.85),
-    ("LICENSE_PLATE", r"(?<![\w-])(?:[A-Z]{2}\d{2} [A-Z]{3}|[A-Z]{1,3}-[A-Z]{1,2} \d{1,4})(?![\w-])", None, 0.6),
-    ("CREDENTIAL", r"\b(?i:pass(?:word|code|phrase)|pwd|PIN|CVV|CVC|secret|api[ _-]?key|token)\b(?: (?:for|of|to) [^\n.:]{1,40}?)?(?: is| was|:| =|=)+ ?[\"'“`]?(?P<v>(?!not |your |the |a |in |on |being |required|correct|wrong|reset|sent|ok\b)(?=\S{0,40}[\d!@#$%^&*_+=-]|[\"'“`])[^\s\"'”`,;]{3,60}[^\s\"'”`,;.!?])", None, 0.8),
+    (
+        "LICENSE_PLATE",
+        r"\b(?i:licen[cs]e plates?|number ?plates?|plates?|registration|vehicle reg\.?)(?: (?:number|no\.?|is|of my car))*[: ]{1,2}(?P<v>(?=[A-Z -]{0,8}\d)[A-Z\d]{1,4}(?:[ -]?[A-Z\d]{1,4}){0,3})(?!\w)",
+        lambda t: len(t) > 4,
+        0.85,
+    ),
+    (
+        "LICENSE_PLATE",
+        r"(?<![\w-])(?:[A-Z]{2}\d{2} [A-Z]{3}|[A-Z]{1,3}-[A-Z]{1,2} \d{1,4})(?![\w-])",
+        None,
+        0.6,
+    ),
+    (
+        "CREDENTIAL",
+        r"\b(?i:pass(?:word|code|phrase)|pwd|PIN|CVV|CVC|secret|api[ _-]?key|token)\b(?: (?:for|of|to) [^\n.:]{1,40}?)?(?: is| was|:| =|=)+ ?[\"'“`]?(?P<v>(?!not |your |the |a |in |on |being |required|correct|wrong|reset|sent|ok\b)(?=\S{0,40}[\d!@#$%^&*_+=-]|[\"'“`])[^\s\"'”`,;]{3,60}[^\s\"'”`,;.!?])",
+        None,
+        0.8,
+    ),
     ("CREDENTIAL", r"\b(?:sk|pk|ghp|xox[abp]|AKIA|eyJ)[-_]?[A-Za-z0-9_-]{16,80}\b", None, 0.9),
 )
 
@@ -135,36 +290,60 @@ _LEAD = r"(?:Rua|Rue|Via|Viale|Calle|C/|Avenida|Av\.|Avda\.?|Plaza|Praça|Traves
 _UNIT = r"(?:(?:Apt|Suite|Ste|Unit|Flat|Apartment|Floor|Room|Rm)\b\.? ?#?\d{1,5}[A-Za-z]?)"
 _CUE = r"\b(?:address(?: (?:is|to|at|of|with))?|lives? (?:at|on|in)|living at|moved? to|deliver(?:ed)? to|ship(?:ped)? (?:it )?to|sent? to|meet (?:me )?at|corner of|located at|stop at|office at|is at|arrived at|street|street of|and|off at|taxi to|go to|called|near|validate the following)[:?]? ?(?:the )?"
 _ADDRESS = (
-    (rf"(?:(?<![\w.,€$£-])\d{{1,6}}[A-Za-z]? )?(?<![\w.,€$£-])\d{{1,6}}[A-Za-z]?,? (?:{_CAP} ){{1,4}}{_STREET}\b\.?(?: \d{{1,4}}\b)?", 0.85),
+    (
+        rf"(?:(?<![\w.,€$£-])\d{{1,6}}[A-Za-z]? )?(?<![\w.,€$£-])\d{{1,6}}[A-Za-z]?,? (?:{_CAP} ){{1,4}}{_STREET}\b\.?(?: \d{{1,4}}\b)?",
+        0.85,
+    ),
     (rf"(?:(?<![\w.,€$£-])\d{{1,6}} )?(?<!\w){_LEAD} ?(?:{_CAP} ){{0,4}}{_CAP},? \d{{1,5}}[A-Za-z]?\b", 0.8),
-    (r"(?<![\w.,€$£-])(?:\d{1,6} )?\d{1,6},? (?i:rue|via|rua|calle|avenue|avenida|boulevard|place|impasse|chemin) (?:[^\W\d_][\w'’.-]{0,30} ?){1,5}(?=[,.?!\n]|$| St\b)", 0.8),
-    (rf"(?:(?<![\w.,€$£-])\d{{1,6}} )?\b{_CAP}(?: {_CAP}){{0,3}},? \d{{1,5}}[A-Za-z]?(?=,? {_UNIT}|\n? {_UNIT})", 0.85),
+    (
+        r"(?<![\w.,€$£-])(?:\d{1,6} )?\d{1,6},? (?i:rue|via|rua|calle|avenue|avenida|boulevard|place|impasse|chemin) (?:[^\W\d_][\w'’.-]{0,30} ?){1,5}(?=[,.?!\n]|$| St\b)",
+        0.8,
+    ),
+    (
+        rf"(?:(?<![\w.,€$£-])\d{{1,6}} )?\b{_CAP}(?: {_CAP}){{0,3}},? \d{{1,5}}[A-Za-z]?(?=,? {_UNIT}|\n? {_UNIT})",
+        0.85,
+    ),
     (rf"(?:(?<![\w.,€$£-])\d{{1,6}} )?\b[^\W\d_][\w.-]{{0,30}}{_SUFFIX},? \d{{1,5}}[A-Za-z]?\b", 0.8),
     (rf"(?<![\w.,€$£-])\d{{1,6}} (?:{_CAP} ){{1,4}}\d{{1,5}}[A-Za-z]?(?![\w:%]|[.,]\d)", 0.75),
-    (rf"{_CUE}(?P<v>(?:\d{{1,6}} )?(?![A-Z]{{3}} |[A-Z][a-z]?\.? )[^\W\d_a-zß-öø-ÿ][\w'’-]{{1,30}}(?: {_CAP}){{0,3}} \d{{1,5}}[A-Za-z]?)(?![\w:%€$]|[.,]\d| (?:days|weeks|hours|minutes|euros|times|units|users|seats|at|a\.m|p\.m))", 0.5),
-    (rf"{_CUE}(?P<v>\d{{1,6}} \d{{0,6}} ?[^\W\d_a-zß-öø-ÿ][\w'’-]{{1,30}}(?: {_CAP}){{0,3}})(?=[,.?!\n]|$)", 0.55),
-    (r"(?i)(?<![!&])\b(?:P\.? ?O\.? ?Box|PSC|Post ?[Bb]ox|Box|Postfach|Unit \d{1,6},? Box|CMR)[ ]\d{1,6}(?:,? Box \d{1,6})?", 0.85),
+    (
+        rf"{_CUE}(?P<v>(?:\d{{1,6}} )?(?![A-Z]{{3}} |[A-Z][a-z]?\.? )[^\W\d_a-zß-öø-ÿ][\w'’-]{{1,30}}(?: {_CAP}){{0,3}} \d{{1,5}}[A-Za-z]?)(?![\w:%€$]|[.,]\d| (?:days|weeks|hours|minutes|euros|times|units|users|seats|at|a\.m|p\.m))",
+        0.5,
+    ),
+    (
+        rf"{_CUE}(?P<v>\d{{1,6}} \d{{0,6}} ?[^\W\d_a-zß-öø-ÿ][\w'’-]{{1,30}}(?: {_CAP}){{0,3}})(?=[,.?!\n]|$)",
+        0.55,
+    ),
+    (
+        r"(?i)(?<![!&])\b(?:P\.? ?O\.? ?Box|PSC|Post ?[Bb]ox|Box|Postfach|Unit \d{1,6},? Box|CMR)[ ]\d{1,6}(?:,? Box \d{1,6})?",
+        0.85,
+    ),
     (r"\b(?i:(?:Apt|Suite|Ste|Flat|Apartment)\b\.? ?#?\d{1,5}[A-Za-z]?)", 0.7),
     (r"(?i)\b(?:USNS|USS|USCGC|USNV) [^\W\d_][\w'’.-]{0,30}", 0.6),
     (r"(?i)\b(?:APO|FPO|DPO) A[AEP] \d{5}\b", 0.9),
     (rf"\b(?:(?:corner of|street|at|on)\b ?)(?P<v>(?:{_CAP} ){{1,3}}{_STREET}\b\.?)", 0.7),
 )
-_NEXT = re.compile(rf"(?:[.,]? ?\n[> ]{{0,8}},?\s?|, ?| )\s{{0,6}}(?:{_UNIT}|[A-Z]{{1,2}}\d[A-Z\d]? \d[A-Z]{{2}}\b|(?i:APO|FPO|DPO) (?i:A[AEP]) \d{{5}}|[A-Z]{{2}} \d{{4,6}}(?:-\d{{4}})?\b|\d{{4,6}}(?:-\d{{3,4}})?\b(?! (?:days|euros))|\b[A-Z]{{2}}\b(?! [a-z])|nan\b)")
-_TOWN = re.compile(r"(?:[.,]? ?\n[> ]{0,8},?\s?|, ?)\s{0,6}(?:[^\W\d_a-zß-öø-ÿ][\w'’()-]{0,30}|St\.)(?: (?![A-Z]{1,2}\d)(?:[^\W\d_a-zß-öø-ÿ(][\w'’()-]{0,30}|d[eiao]s?|del|la|am|an|der|ob|pri|nad|sur|sous|en|i)){0,4}(?: \d{2,6}\b)?(?=[,.\n?!]|$| \d| [a-z]| [A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}\b)")
+_NEXT = re.compile(
+    rf"(?:[.,]? ?\n[> ]{{0,8}},?\s?|, ?| )\s{{0,6}}(?:{_UNIT}|[A-Z]{{1,2}}\d[A-Z\d]? \d[A-Z]{{2}}\b|(?i:APO|FPO|DPO) (?i:A[AEP]) \d{{5}}|[A-Z]{{2}} \d{{4,6}}(?:-\d{{4}})?\b|\d{{4,6}}(?:-\d{{3,4}})?\b(?! (?:days|euros))|\b[A-Z]{{2}}\b(?! [a-z])|nan\b)"
+)
+_TOWN = re.compile(
+    r"(?:[.,]? ?\n[> ]{0,8},?\s?|, ?)\s{0,6}(?:[^\W\d_a-zß-öø-ÿ][\w'’()-]{0,30}|St\.)(?: (?![A-Z]{1,2}\d)(?:[^\W\d_a-zß-öø-ÿ(][\w'’()-]{0,30}|d[eiao]s?|del|la|am|an|der|ob|pri|nad|sur|sous|en|i)){0,4}(?: \d{2,6}\b)?(?=[,.\n?!]|$| \d| [a-z]| [A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}\b)"
+)
 
 # %% ../../nbs/detect/01_pii.ipynb #c03d0af1
 _COMPILED_ADDRESS = tuple((re.compile(p), s) for p, s in _ADDRESS)
+
 
 def _extended(text, end):
     "The end of an address whose core ends here: at most six more parts."
     for _ in range(6):
         m = _NEXT.match(text, end) or _TOWN.match(text, end)
-        if not m or plain_key(m[0].strip(" ,\n").split(" ")[0]) in lexicon("not_names") - _STREET_WORDS: break
+        if not m or plain_key(m[0].strip(" ,\n").split(" ")[0]) in lexicon("not_names") - _STREET_WORDS:
+            break
         end = m.end()
-    country = re.match(r"[ ,]{1,2}([A-Z][\w]+(?: [A-Z][\w]+){0,2})", text[end:end + 60])
+    country = re.match(r"[ ,]{1,2}([A-Z][\w]+(?: [A-Z][\w]+){0,2})", text[end : end + 60])
     if country and plain_key(country[1]) in lexicon("places"):
         end += country.end()
-        code = re.match(r" \d{4,6}\b", text[end:end + 8])
+        code = re.match(r" \d{4,6}\b", text[end : end + 8])
         end += code.end() if code else 0
     return end
 
@@ -176,90 +355,189 @@ def _addresses(text):
             name = "v" if "v" in pattern.groupindex else 0
             start, end = m.span(name)
             words = re.findall(r"[^\W\d_]{2,}", text[start:end])
-            if words and plain_key(words[0]) in lexicon("not_names") - _STREET_WORDS and score < 0.8 or score < 0.8 and re.search(rf"\b{_MONTH}\b", text[start:end]): continue
+            if (
+                words
+                and plain_key(words[0]) in lexicon("not_names") - _STREET_WORDS
+                and score < 0.8
+                or score < 0.8
+                and re.search(rf"\b{_MONTH}\b", text[start:end])
+            ):
+                continue
             longer = _extended(text, end)
-            out.append(Span("STREET_ADDRESS", start, longer, min(0.95, score + 0.1 * (longer > end)), "address"))
+            out.append(
+                Span("STREET_ADDRESS", start, longer, min(0.95, score + 0.1 * (longer > end)), "address")
+            )
     return _united(text, out)
 
-_STREET_WORDS = frozenset("flat floor room apartment apt suite ste st unit box park station market church bank hill mill spring grand high main old new north south east west street road way".split())
+
+_STREET_WORDS = frozenset(
+    "flat floor room apartment apt suite ste st unit box park station market church bank hill mill spring grand high main old new north south east west street road way".split()
+)
+
 
 def _united(text, spans):
     "Overlapping and neighbouring pieces of an address become one."
     out = []
     for s in sorted(spans, key=lambda s: (s.start, -s.end)):
-        if out and (s.start <= out[-1].end or re.fullmatch(r"[\s,]{1,6}", text[out[-1].end:s.start])):
+        if out and (s.start <= out[-1].end or re.fullmatch(r"[\s,]{1,6}", text[out[-1].end : s.start])):
             p = out[-1]
             out[-1] = Span(p.entity, p.start, max(p.end, s.end), max(p.score, s.score), p.why)
-        else: out.append(s)
+        else:
+            out.append(s)
     return out
 
-_ZIP = (("ZIP_CODE", r"\b(?:zip(?: ?code)?|post(?:al)? ?code)\b[^\n\d.!?]{0,12}(?P<v>(?:[A-Z]{1,2}-?)?\d{2,5}(?:[ -]\d{2,4})?|[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2})(?!\w)", None, 0.85),
-        ("ZIP_CODE", r"(?<![\w-])[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}(?![\w-])", None, 0.6))
+
+_ZIP = (
+    (
+        "ZIP_CODE",
+        r"\b(?:zip(?: ?code)?|post(?:al)? ?code)\b[^\n\d.!?]{0,12}(?P<v>(?:[A-Z]{1,2}-?)?\d{2,5}(?:[ -]\d{2,4})?|[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2})(?!\w)",
+        None,
+        0.85,
+    ),
+    ("ZIP_CODE", r"(?<![\w-])[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}(?![\w-])", None, 0.6),
+)
 
 # %% ../../nbs/detect/01_pii.ipynb #aba26945
 @lru_cache(maxsize=1)
 def _recognisers():
-    return tuple((entity, re.compile(pattern, re.I if pattern.startswith((r"\b(?:ssn", r"\bIBAN", r"\bcards", r"\bdriv", r"\bpass", r"\b(?:call", r"\b(?:zip", r"\b(?:aged", r"\b(?:he|")) else 0), check, score)
-                 for entity, pattern, check, score in _NET + _BANK + _DATES + _PHONES + _CRM + _ZIP)
+    return tuple(
+        (
+            entity,
+            re.compile(
+                pattern,
+                re.I
+                if pattern.startswith(
+                    (
+                        r"\b(?:ssn",
+                        r"\bIBAN",
+                        r"\bcards",
+                        r"\bdriv",
+                        r"\bpass",
+                        r"\b(?:call",
+                        r"\b(?:zip",
+                        r"\b(?:aged",
+                        r"\b(?:he|",
+                    )
+                )
+                else 0,
+            ),
+            check,
+            score,
+        )
+        for entity, pattern, check, score in _NET + _BANK + _DATES + _PHONES + _CRM + _ZIP
+    )
 
-_NOT_A_PHONE = re.compile(r"\b(?-i:[A-Z]{3})\s$|\b(?:orders?|cases?|tickets?|invoices?|serial|tracking|policy|account|customer|part|model|sku|ref\w*|version|zip|isbn|article|contract|booking|license|licence|passport|ip)\b[^\n.!?]{0,12}$|[#$€£]\s?$", re.I)
+
+_NOT_A_PHONE = re.compile(
+    r"\b(?-i:[A-Z]{3})\s$|\b(?:orders?|cases?|tickets?|invoices?|serial|tracking|policy|account|customer|part|model|sku|ref\w*|version|zip|isbn|article|contract|booking|license|licence|passport|ip)\b[^\n.!?]{0,12}$|[#$€£]\s?$",
+    re.I,
+)
+
 
 def _shortened(piece, valid):
     "A number without the groups or words behind it that it does not need; '' when it is valid in no length."
     for _ in range(5):
-        if valid(piece): return piece
+        if valid(piece):
+            return piece
         cut = max(piece.rfind(" "), piece.rfind("-"))
-        if cut < 14: break
+        if cut < 14:
+            break
         piece = piece[:cut]
     return ""
 
 # %% ../../nbs/detect/01_pii.ipynb #b970c9f4
 _IS_VERSION = re.compile(r"\b(?:version|release|build|firmware|update|v|ver)\W{0,2}$", re.I)
-_YEAR_CUE = re.compile(r"\b(?:in|since|of|by|until|till|from|year|to|before|after|during|for|through|circa|around|and|the|early|late|spring|summer|autumn|fall|winter|class)\s$", re.I)
+_YEAR_CUE = re.compile(
+    r"\b(?:in|since|of|by|until|till|from|year|to|before|after|during|for|through|circa|around|and|the|early|late|spring|summer|autumn|fall|winter|class)\s$",
+    re.I,
+)
 _WEEKDAYS_ = rf"(?:{_WEEKDAY})(?:day|nesday|rsday|urday|s)?s?"
-_OPEN = re.compile(rf"\b(?:opening (?:hours|times)|open (?:on|from|daily|until|{_WEEKDAYS_})|(?:business|office|working|service) hours|closed|hours:|{_WEEKDAYS_} ?(?:to|through|till|until|-|–) ?{_WEEKDAYS_})\b", re.I)
+_OPEN = re.compile(
+    rf"\b(?:opening (?:hours|times)|open (?:on|from|daily|until|{_WEEKDAYS_})|(?:business|office|working|service) hours|closed|hours:|{_WEEKDAYS_} ?(?:to|through|till|until|-|–) ?{_WEEKDAYS_})\b",
+    re.I,
+)
+
 
 def _otherwise(text, start, end, entity):
     "Whether digits or a weekday are a version, a count, a quarter, or opening hours."
-    before, piece = text[max(0, start - 20):start], text[start:end]
-    if entity == "IP_ADDRESS": return bool(_IS_VERSION.search(before))
-    if re.fullmatch(r"\d{4}", piece): return bool(re.search(r"\bQ[1-4][ /]$", before)) or not _YEAR_CUE.search(before) and bool(re.match(r" (?!was\b|is\b|has\b|does\b|[a-z]+ss\b)[a-z]{3,20}s\b", text[end:end + 24]))
-    return bool(re.fullmatch(rf"(?:{_WEEKDAY})day", piece)) and bool(_OPEN.search(_sentence(text, start, end)))
+    before, piece = text[max(0, start - 20) : start], text[start:end]
+    if entity == "IP_ADDRESS":
+        return bool(_IS_VERSION.search(before))
+    if re.fullmatch(r"\d{4}", piece):
+        return (
+            bool(re.search(r"\bQ[1-4][ /]$", before))
+            or not _YEAR_CUE.search(before)
+            and bool(re.match(r" (?!was\b|is\b|has\b|does\b|[a-z]+ss\b)[a-z]{3,20}s\b", text[end : end + 24]))
+        )
+    return bool(re.fullmatch(rf"(?:{_WEEKDAY})day", piece)) and bool(
+        _OPEN.search(_sentence(text, start, end))
+    )
+
 
 def _sentence(text, start, end):
     "The line or sentence around a place, 120 characters to each side at most."
-    left, right = re.split(r"[.!?]\s|\n", text[max(0, start - 120):start])[-1], re.split(r"[.!?](?=\s|$)|\n", text[end:end + 120])[0]
+    left, right = (
+        re.split(r"[.!?]\s|\n", text[max(0, start - 120) : start])[-1],
+        re.split(r"[.!?](?=\s|$)|\n", text[end : end + 120])[0],
+    )
     return left + text[start:end] + right
 
 # %% ../../nbs/detect/01_pii.ipynb #6d5b5177
 def pattern_spans(
-    text:str,         # Any text
-)->list[Span]:        # May overlap
+    text: str,  # Any text
+) -> list[Span]:  # May overlap
     "What the patterns of this package find; the score is higher where a checksum or a cue agrees."
     out = []
     for entity, pattern, check, score in _recognisers():
         named = "v" in pattern.groupindex
         for m in pattern.finditer(text):
             start, end = m.span("v") if named else m.span()
-            piece = text[start:end].rstrip(" .,;-") if entity in ("URL", "DATE_TIME", "PHONE_NUMBER", "CREDIT_CARD", "IBAN_CODE") else text[start:end]
-            if check in (luhn_valid, iban_valid): piece = _shortened(piece, check)
-            if not piece or check is not None and not check(piece): continue
-            if entity in ("IP_ADDRESS", "DATE_TIME") and _otherwise(text, start, start + len(piece), entity): continue
-            if entity == "PHONE_NUMBER" and _NOT_A_PHONE.search(text[max(0, start - 30):start]): continue
-            out.append(Span(entity, start, start + len(piece), score, "checksum" if check in (luhn_valid, iban_valid) else "pattern"))
+            piece = (
+                text[start:end].rstrip(" .,;-")
+                if entity in ("URL", "DATE_TIME", "PHONE_NUMBER", "CREDIT_CARD", "IBAN_CODE")
+                else text[start:end]
+            )
+            if check in (luhn_valid, iban_valid):
+                piece = _shortened(piece, check)
+            if not piece or check is not None and not check(piece):
+                continue
+            if entity in ("IP_ADDRESS", "DATE_TIME") and _otherwise(text, start, start + len(piece), entity):
+                continue
+            if entity == "PHONE_NUMBER" and _NOT_A_PHONE.search(text[max(0, start - 30) : start]):
+                continue
+            out.append(
+                Span(
+                    entity,
+                    start,
+                    start + len(piece),
+                    score,
+                    "checksum" if check in (luhn_valid, iban_valid) else "pattern",
+                )
+            )
     return out + _addresses(text)
 
 # %% ../../nbs/detect/01_pii.ipynb #8e42d2cf
 def known_spans(
-    text:str,
-    known:Sequence[str|Mapping],   # Names or values; a mapping has 'value' and 'entity' (default 'PERSON')
-)->list[Span]:
+    text: str,
+    known: Sequence[str | Mapping],  # Names or values; a mapping has 'value' and 'entity' (default 'PERSON')
+) -> list[Span]:
     "Where the values of a record occur, in any case; a name's parts count alone when they are no common words."
     out = []
     for item in known:
-        value, entity = (item["value"], item.get("entity", "PERSON")) if isinstance(item, Mapping) else (item, "PERSON")
-        if not isinstance(value, str) or not value.strip(): raise ValueError(f"known holds {value!r}, expected a name or a mapping with 'value'")
-        parts = [p for p in re.split(r"[\s,]+", value) if len(p.strip(".")) > 2 and plain_key(p.strip(".")) not in lexicon("not_names")] if entity == "PERSON" else []
+        value, entity = (
+            (item["value"], item.get("entity", "PERSON")) if isinstance(item, Mapping) else (item, "PERSON")
+        )
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError(f"known holds {value!r}, expected a name or a mapping with 'value'")
+        parts = (
+            [
+                p
+                for p in re.split(r"[\s,]+", value)
+                if len(p.strip(".")) > 2 and plain_key(p.strip(".")) not in lexicon("not_names")
+            ]
+            if entity == "PERSON"
+            else []
+        )
         for i, piece in enumerate(dict.fromkeys([value.strip(), *parts])):
             for m in re.finditer(rf"(?<!\w){re.escape(piece)}(?!\w)", text, re.I):
                 out.append(Span(entity, m.start(), m.end(), 1.0 if i == 0 else 0.9, "record"))
@@ -268,20 +546,28 @@ def known_spans(
 # %% ../../nbs/detect/01_pii.ipynb #a65eb415
 @lru_cache(maxsize=4)
 def presidio_engine(
-    model:str|None=None,   # Name of an installed spaCy model; None: no model, patterns only
-):                         # `presidio_analyzer.AnalyzerEngine` for English
+    model: str | None = None,  # Name of an installed spaCy model; None: no model, patterns only
+):  # `presidio_analyzer.AnalyzerEngine` for English
     "Presidio's analyzer with its default recognisers, without network; raises ValueError naming the extra where it is not installed."
     try:
         import spacy, tldextract
         from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
         from presidio_analyzer.nlp_engine import SpacyNlpEngine
         from presidio_analyzer.predefined_recognizers import EmailRecognizer
-    except ImportError: raise ValueError("engine 'presidio' needs presidio-analyzer, which is not installed: pip install 'crmeval[privacy]'") from None
+    except ImportError:
+        raise ValueError(
+            "engine 'presidio' needs presidio-analyzer, which is not installed: pip install 'crmeval[privacy]'"
+        ) from None
     bundled = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+
     class Engine(SpacyNlpEngine):
-        def load(self): self.nlp = {"en": spacy.load(model) if model else spacy.blank("en")}
+        def load(self):
+            self.nlp = {"en": spacy.load(model) if model else spacy.blank("en")}
+
     class Email(EmailRecognizer):
-        def validate_result(self, pattern_text): return bundled(pattern_text).fqdn != ""
+        def validate_result(self, pattern_text):
+            return bundled(pattern_text).fqdn != ""
+
     nlp = Engine(models=[{"lang_code": "en", "model_name": model or "blank"}])
     nlp.load()
     registry = RecognizerRegistry()
@@ -290,37 +576,79 @@ def presidio_engine(
     registry.add_recognizer(Email())
     return AnalyzerEngine(registry=registry, nlp_engine=nlp, supported_languages=["en"])
 
+
 def presidio_spans(
-    text:str,
-    model:str|None=None,   # As for `presidio_engine`
-)->list[Span]:             # May overlap
+    text: str,
+    model: str | None = None,  # As for `presidio_engine`
+) -> list[Span]:  # May overlap
     "What Presidio's default recognisers find."
-    return [Span(r.entity_type, r.start, r.end, float(r.score), "presidio") for r in presidio_engine(model).analyze(text, language="en")]
+    return [
+        Span(r.entity_type, r.start, r.end, float(r.score), "presidio")
+        for r in presidio_engine(model).analyze(text, language="en")
+    ]
 
 # %% ../../nbs/detect/01_pii.ipynb #5d44b2bf
 DEFAULT_MIN_SCORE = 0.45
 
+
 def find_pii(
-    text:str,                             # Any text
+    text: str,  # Any text
     *,
-    known:Sequence[str|Mapping]=(),       # Names and values from the record, see `known_spans`
-    entities:Sequence[str]|None=None,     # Only these kinds; None: all
-    min_score:float=DEFAULT_MIN_SCORE,    # 0 to 1; higher finds less and errs less
-    engine:str="patterns",                # 'patterns', 'presidio' or 'presidio:SPACY_MODEL'
-)->list[Span]:                            # entity, start, end, score; in order, without overlaps
+    known: Sequence[str | Mapping] = (),  # Names and values from the record, see `known_spans`
+    entities: Sequence[str] | None = None,  # Only these kinds; None: all
+    min_score: float = DEFAULT_MIN_SCORE,  # 0 to 1; higher finds less and errs less
+    engine: str = "patterns",  # 'patterns', 'presidio' or 'presidio:SPACY_MODEL'
+) -> list[Span]:  # entity, start, end, score; in order, without overlaps
     "Spans of personal data in a text, each with a score in [0, 1]; surer is higher."
-    if not isinstance(text, str): raise ValueError(f"text is {type(text).__name__}, expected a string")
+    if not isinstance(text, str):
+        raise ValueError(f"text is {type(text).__name__}, expected a string")
     name, _, model = engine.partition(":")
-    if name not in ("patterns", "presidio"): raise ValueError(f"engine is {engine!r}, expected 'patterns', 'presidio' or 'presidio:SPACY_MODEL'")
+    if name not in ("patterns", "presidio"):
+        raise ValueError(f"engine is {engine!r}, expected 'patterns', 'presidio' or 'presidio:SPACY_MODEL'")
     spans = known_spans(text, known) + pattern_spans(text) + proper_names(text)
-    if name == "presidio": spans += [s for s in presidio_spans(text, model or None) if s.entity in _FROM_PRESIDIO and s.score >= _FROM_PRESIDIO[s.entity]]
-    kept = without_overlaps([s for s in spans if s.score >= min_score and not (s.entity == "PERSON" and s.why != "record" and _no_person(text, s))])
+    if name == "presidio":
+        spans += [
+            s
+            for s in presidio_spans(text, model or None)
+            if s.entity in _FROM_PRESIDIO and s.score >= _FROM_PRESIDIO[s.entity]
+        ]
+    kept = without_overlaps(
+        [
+            s
+            for s in spans
+            if s.score >= min_score
+            and not (s.entity == "PERSON" and s.why != "record" and _no_person(text, s))
+        ]
+    )
     return [s for s in kept if entities is None or s.entity in entities]
+
 
 def _no_person(text, span):
     "A name that goes on after an exclamation mark is a product's, and a word for a number is none."
-    return bool(re.match(r"![^\W\d_]", text[span.end:span.end + 2]) or re.search(r"(?i)(?:nummer|nr\.?)$", span.text_in(text)))
+    return bool(
+        re.match(r"![^\W\d_]", text[span.end : span.end + 2])
+        or re.search(r"(?i)(?:nummer|nr\.?)$", span.text_in(text))
+    )
+
 
 # Presidio's bare nine-digit patterns fit any number; below these scores its findings are left out.
-_FROM_PRESIDIO = {"CREDIT_CARD": 0.5, "EMAIL_ADDRESS": 0.5, "IBAN_CODE": 0.5, "IP_ADDRESS": 0.6, "PHONE_NUMBER": 0.4, "URL": 0.6, "DATE_TIME": 0.6, "US_SSN": 0.5,
-                  "CRYPTO": 0.5, "MAC_ADDRESS": 0.5, "MEDICAL_LICENSE": 0.5, "PERSON": 0.8, "LOCATION": 0.8, "NRP": 0.8, "UK_NHS": 0.9, "US_PASSPORT": 0.4, "US_DRIVER_LICENSE": 0.4, "US_ITIN": 0.5}
+_FROM_PRESIDIO = {
+    "CREDIT_CARD": 0.5,
+    "EMAIL_ADDRESS": 0.5,
+    "IBAN_CODE": 0.5,
+    "IP_ADDRESS": 0.6,
+    "PHONE_NUMBER": 0.4,
+    "URL": 0.6,
+    "DATE_TIME": 0.6,
+    "US_SSN": 0.5,
+    "CRYPTO": 0.5,
+    "MAC_ADDRESS": 0.5,
+    "MEDICAL_LICENSE": 0.5,
+    "PERSON": 0.8,
+    "LOCATION": 0.8,
+    "NRP": 0.8,
+    "UK_NHS": 0.9,
+    "US_PASSPORT": 0.4,
+    "US_DRIVER_LICENSE": 0.4,
+    "US_ITIN": 0.5,
+}

@@ -17,213 +17,418 @@ from ..core.package_data import data_path
 @dataclass(frozen=True)
 class Span:
     "A piece of a text that names or identifies somebody or something."
-    entity:str           # Kind, named as Presidio does, e.g. 'PERSON', 'EMAIL_ADDRESS'
-    start:int            # Offset of the first character
-    end:int              # Offset after the last one
-    score:float          # 0 to 1, how sure; not a calibrated probability
-    why:str = ""         # What found it
 
-    def text_in(self, text:str)->str: return text[self.start:self.end]
+    entity: str  # Kind, named as Presidio does, e.g. 'PERSON', 'EMAIL_ADDRESS'
+    start: int  # Offset of the first character
+    end: int  # Offset after the last one
+    score: float  # 0 to 1, how sure; not a calibrated probability
+    why: str = ""  # What found it
+
+    def text_in(self, text: str) -> str:
+        return text[self.start : self.end]
 
 # %% ../../nbs/detect/00_proper_names.ipynb #0cb69902
 def without_overlaps(
-    spans:Sequence[Span],
-)->list[Span]:      # In the order of the text; no two overlap
+    spans: Sequence[Span],
+) -> list[Span]:  # In the order of the text; no two overlap
     "Where spans overlap, keep the surer one, then the longer one."
     kept, taken = [], set()
     for s in sorted(spans, key=lambda s: (-s.score, s.start - s.end, s.start, s.entity)):
         at = range(s.start, s.end)
-        if taken.isdisjoint(at): kept.append(s); taken.update(at)
+        if taken.isdisjoint(at):
+            kept.append(s)
+            taken.update(at)
     return sorted(kept, key=lambda s: s.start)
 
 # %% ../../nbs/detect/00_proper_names.ipynb #4572eae2
 LEXICONS = data_path("lexicons")
-_LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "ı": "i", "ß": "ss", "œ": "oe"})
+_LETTERS = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "ı": "i", "ß": "ss", "œ": "oe"}
+)
+
 
 def plain_key(
-    word:str,
-)->str:      # Case-folded, without accents
+    word: str,
+) -> str:  # Case-folded, without accents
     "The form in which words are looked up."
     folded = word.casefold()
-    if folded.isascii(): return folded
-    return "".join(c for c in unicodedata.normalize("NFKD", folded.translate(_LETTERS)) if not unicodedata.combining(c))
+    if folded.isascii():
+        return folded
+    return "".join(
+        c for c in unicodedata.normalize("NFKD", folded.translate(_LETTERS)) if not unicodedata.combining(c)
+    )
+
 
 @lru_cache(maxsize=None)
 def lexicon(
-    name:str,         # 'first_names', 'surnames', 'places', 'nationalities', 'organisation_words' or 'not_names'
-)->frozenset[str]:    # Keys as `plain_key` makes them
+    name: str,  # 'first_names', 'surnames', 'places', 'nationalities', 'organisation_words' or 'not_names'
+) -> frozenset[str]:  # Keys as `plain_key` makes them
     "One of the word lists of this package."
-    path = LEXICONS/f"{name}.txt"
-    if not path.is_file(): raise ValueError(f"there is no lexicon {name!r}; known: {', '.join(sorted(p.stem for p in LEXICONS.glob('*.txt')))}")
+    path = LEXICONS / f"{name}.txt"
+    if not path.is_file():
+        raise ValueError(
+            f"there is no lexicon {name!r}; known: {', '.join(sorted(p.stem for p in LEXICONS.glob('*.txt')))}"
+        )
     text = path.read_text(encoding="utf-8")
-    return frozenset(plain_key(w.strip()) for w in (re.split(r"[;\n]", text) if name == "places" else text.split()) if w.strip())
+    return frozenset(
+        plain_key(w.strip())
+        for w in (re.split(r"[;\n]", text) if name == "places" else text.split())
+        if w.strip()
+    )
 
 # %% ../../nbs/detect/00_proper_names.ipynb #c6c10b58
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]{2,}|-[^\W\d_]+|\.[^\W\d_]+)*")
-_PARTICLES = frozenset("van von der den de del della di da dos das du la le el al bin ibn ben ter ten zu y e".split())
-HONORIFICS = frozenset("mr mrs ms miss mx dr prof professor sir madam lady lord rev reverend herr frau senor senora monsieur madame mme signor signora capt captain sgt hon".split())
+_PARTICLES = frozenset(
+    "van von der den de del della di da dos das du la le el al bin ibn ben ter ten zu y e".split()
+)
+HONORIFICS = frozenset(
+    "mr mrs ms miss mx dr prof professor sir madam lady lord rev reverend herr frau senor senora monsieur madame mme signor signora capt captain sgt hon".split()
+)
 _RELATIVES = frozenset("aunt uncle grandma grandpa sister brother".split())
 _FRESH = re.compile(r"(?:[.!?\n\"“”„«>(\[]|\s-\s)\s*$")
 
+
 @dataclass(frozen=True)
 class _Word:
-    text:str
-    key:str
-    start:int
-    end:int
-    fresh:bool    # Starts a sentence, a line or a quotation
+    text: str
+    key: str
+    start: int
+    end: int
+    fresh: bool  # Starts a sentence, a line or a quotation
 
 # %% ../../nbs/detect/00_proper_names.ipynb #a4eefaa9
 def _words(text):
     out, end = [], 0
     for m in _TOKEN.finditer(text):
         word, start = m[0], m.start()
-        gap = text[max(end, start - 8):start]
-        out.append(_Word(word, plain_key(word), start, m.end(), not out or bool(_FRESH.search(gap)) and not (gap.startswith(".") and len(out[-1].text) == 1)))
+        gap = text[max(end, start - 8) : start]
+        out.append(
+            _Word(
+                word,
+                plain_key(word),
+                start,
+                m.end(),
+                not out or bool(_FRESH.search(gap)) and not (gap.startswith(".") and len(out[-1].text) == 1),
+            )
+        )
         end = m.end()
     return out
 
+
 def _joined(text, a, b):
     "Whether two neighbouring words can belong to one name."
-    gap = text[a.end:b.start]
-    return gap in (" ", "  ") or gap in (". ", ".") and (len(a.text) == 1 or a.key in HONORIFICS) or gap in ("-", "’", "'") and len(b.text) > 1
+    gap = text[a.end : b.start]
+    return (
+        gap in (" ", "  ")
+        or gap in (". ", ".")
+        and (len(a.text) == 1 or a.key in HONORIFICS)
+        or gap in ("-", "’", "'")
+        and len(b.text) > 1
+    )
 
 # %% ../../nbs/detect/00_proper_names.ipynb #57015550
 def _can_name(w, cased):
     "Whether a word may be part of a name."
-    if w.key in HONORIFICS and w.key != "miss": return False
-    if not w.text[0].isupper(): return not cased and w.key in lexicon("first_names") and w.key not in lexicon("not_names") and w.key not in _AMBIGUOUS
-    if len(w.text) == 1: return w.text != "I"
+    if w.key in HONORIFICS and w.key != "miss":
+        return False
+    if not w.text[0].isupper():
+        return (
+            not cased
+            and w.key in lexicon("first_names")
+            and w.key not in lexicon("not_names")
+            and w.key not in _AMBIGUOUS
+        )
+    if len(w.text) == 1:
+        return w.text != "I"
     return re.split("['’]", w.key)[0] not in lexicon("not_names")
 
-_AMBIGUOUS = frozenset("""hope faith grace joy rose lily ivy dawn amber jade ruby pearl iris violet daisy heather hazel olive robin jay drew chase grant
+
+_AMBIGUOUS = frozenset(
+    """hope faith grace joy rose lily ivy dawn amber jade ruby pearl iris violet daisy heather hazel olive robin jay drew chase grant
 frank carol rod pat sue ray bo ola ho song min la do an si le don dale dean glen guy hank hall jack jean jo kai kit lance les max mercy miles misty
 ned nick penny poppy prudence rich rob ross roy sandy sky so stella sterling summer sunny ted tom van victor wade will wade ada gene art bob lea dan del ben
 alba angel asa asia aurora august april june may mark bill chance charity crystal destiny forest harmony lane march melody page paris patience
-precious scarlett sol storm trinity era eve fern gil""".split())
+precious scarlett sol storm trinity era eve fern gil""".split()
+)
+
 
 def _leads_on(text, words, i, cased):
     "Whether one or two particles from `i` on are followed by a name."
-    after = words[i + 1:i + 3]
-    if not after or not _joined(text, words[i], after[0]): return False
-    if after[0].text[0].isupper(): return _can_name(after[0], cased)
-    return len(after) == 2 and after[0].key in _PARTICLES and after[1].text[0].isupper() and _joined(text, *after) and _can_name(after[1], cased)
+    after = words[i + 1 : i + 3]
+    if not after or not _joined(text, words[i], after[0]):
+        return False
+    if after[0].text[0].isupper():
+        return _can_name(after[0], cased)
+    return (
+        len(after) == 2
+        and after[0].key in _PARTICLES
+        and after[1].text[0].isupper()
+        and _joined(text, *after)
+        and _can_name(after[1], cased)
+    )
+
 
 def _runs(text, words, cased):
     "Lists of neighbouring words that could be one name."
     runs, run, i = [], [], 0
     while i < len(words):
         w = words[i]
-        if _can_name(w, cased) and (not run or _joined(text, run[-1], w)): run.append(w)
-        elif run and w.key in _PARTICLES and _leads_on(text, words, i, cased) and _joined(text, run[-1], w): run.append(w)
-        elif run and not cased and len(run) < 3 and _joined(text, run[-1], w) and (len(w.text) == 1 and w.key not in "ai" or w.key in lexicon("surnames") - lexicon("not_names")): run.append(w)
+        if _can_name(w, cased) and (not run or _joined(text, run[-1], w)):
+            run.append(w)
+        elif run and w.key in _PARTICLES and _leads_on(text, words, i, cased) and _joined(text, run[-1], w):
+            run.append(w)
+        elif (
+            run
+            and not cased
+            and len(run) < 3
+            and _joined(text, run[-1], w)
+            and (
+                len(w.text) == 1 and w.key not in "ai" or w.key in lexicon("surnames") - lexicon("not_names")
+            )
+        ):
+            run.append(w)
         else:
-            if run: runs.append(run)
+            if run:
+                runs.append(run)
             run = [w] if _can_name(w, cased) else []
         i += 1
     return [r for r in runs + [run] if any(len(w.text) > 1 for w in r)]
 
 # %% ../../nbs/detect/00_proper_names.ipynb #bf6bc3ec
-_TO_PLACE = frozenset("in from near to leave leaving visit visiting toward towards around outside across".split())
+_TO_PLACE = frozenset(
+    "in from near to leave leaving visit visiting toward towards around outside across".split()
+)
 _OF_ORGANISATION = frozenset("at for join joined joining by with via called".split())
-_WORK = re.compile(r"\b(?:works?|worked|working|employed|employee|job|ceo|cto|cfo|founder|president|director|manager|head|chairman|staff|shares?|stock|invest\w*|company|customer|client|account|contract|offices?|brand|year|intern\w*|assistant|analyst|career)\b[^.!?\n]{0,24}$", re.I)
-_LIVE = re.compile(r"\b(?:liv\w+|moved?|moving|born|originally|travel\w*|fly|flew|flight|trip|located|based|city|town|country|village|arriv\w+|am|i'm|is|are|been|went|go|going|reside\w*|here|bridge|war)\b[^.!?\n]{0,16}$", re.I)
-_CALLED = re.compile(r"(?:\b(?:names?(?:'s)? ?(?:is|are|was|to|:)?|(?:call|calls|called)(?: me)?|i am|i'm|this is|dear|hi|hello|hey|thanks|regards|sincerely|attn|contact|speaker|by|change it to|tell|told|ask|asked|kid|son|daughter|wife|husband|friend|brother|sister|father|mother|colleague|partner'?s?(?: name)?|starring|signed|novel(?:ist)?|singer|actor|player)\b[,:]? ?|@ ?)$", re.I)
-_ACTS = re.compile(r"^(?:'s|’s)?,? ?(?:said|says|asked|asks|told|wrote|writes|called|calls|shouted|replied|lives|lived|has|had|have|wants|is a|was a|will be|speak|sings?|sang|plays?|went|came|spent|thinks?|and (?:I|me)\b|who|whose|version|fan\b|novel|song)", re.I)
-_SPEAKS = re.compile(r"^(?:,|:)? ?(?:said|says|asked|asks|told|tells|wrote|writes|called|calls|shouted|replied|lives|lived|had)\b", re.I)
-_ORG_AFTER = re.compile(r"^(?:'s|’s)? ?(?:is the brainchild|is the CEO|ceo|employees?|website|shares|stock|announced|store|offices?|customer service|account\b|headquarters|Inc|Ltd|Corp)", re.I)
+_WORK = re.compile(
+    r"\b(?:works?|worked|working|employed|employee|job|ceo|cto|cfo|founder|president|director|manager|head|chairman|staff|shares?|stock|invest\w*|company|customer|client|account|contract|offices?|brand|year|intern\w*|assistant|analyst|career)\b[^.!?\n]{0,24}$",
+    re.I,
+)
+_LIVE = re.compile(
+    r"\b(?:liv\w+|moved?|moving|born|originally|travel\w*|fly|flew|flight|trip|located|based|city|town|country|village|arriv\w+|am|i'm|is|are|been|went|go|going|reside\w*|here|bridge|war)\b[^.!?\n]{0,16}$",
+    re.I,
+)
+_CALLED = re.compile(
+    r"(?:\b(?:names?(?:'s)? ?(?:is|are|was|to|:)?|(?:call|calls|called)(?: me)?|i am|i'm|this is|dear|hi|hello|hey|thanks|regards|sincerely|attn|contact|speaker|by|change it to|tell|told|ask|asked|kid|son|daughter|wife|husband|friend|brother|sister|father|mother|colleague|partner'?s?(?: name)?|starring|signed|novel(?:ist)?|singer|actor|player)\b[,:]? ?|@ ?)$",
+    re.I,
+)
+_ACTS = re.compile(
+    r"^(?:'s|’s)?,? ?(?:said|says|asked|asks|told|wrote|writes|called|calls|shouted|replied|lives|lived|has|had|have|wants|is a|was a|will be|speak|sings?|sang|plays?|went|came|spent|thinks?|and (?:I|me)\b|who|whose|version|fan\b|novel|song)",
+    re.I,
+)
+_SPEAKS = re.compile(
+    r"^(?:,|:)? ?(?:said|says|asked|asks|told|tells|wrote|writes|called|calls|shouted|replied|lives|lived|had)\b",
+    re.I,
+)
+_ORG_AFTER = re.compile(
+    r"^(?:'s|’s)? ?(?:is the brainchild|is the CEO|ceo|employees?|website|shares|stock|announced|store|offices?|customer service|account\b|headquarters|Inc|Ltd|Corp)",
+    re.I,
+)
 
 # %% ../../nbs/detect/00_proper_names.ipynb #73ac49d9
 _LINE = re.compile(r"(?:^|\n)[ \t>]*$")
 
+
 def _alone(text, run):
     "A name alone on its line, as in a signature or an address block: an organisation below a person, a town above a country."
-    head, tail = text[max(0, run[0].start - 120):run[0].start], text[run[-1].end:run[-1].end + 60]
-    if not _LINE.search(head) or not re.match(r"[ \t,]*(?:\n|$)", tail): return None
+    head, tail = text[max(0, run[0].start - 120) : run[0].start], text[run[-1].end : run[-1].end + 60]
+    if not _LINE.search(head) or not re.match(r"[ \t,]*(?:\n|$)", tail):
+        return None
     above = [w.key for w in _words(head.rstrip(" \t>").rstrip("\n").rsplit("\n", 1)[-1])]
     below = re.match(r"[ \t,]*\n[ \t>]*([^\W\d_][^\d\n,]{1,30}?)[ \t]*[\d\n]", tail)
-    if below and plain_key(below[1]) in lexicon("places"): return "LOCATION", 0.6, "block"
-    return ("ORGANIZATION", 0.6, "block") if 1 < len(above) < 4 and (above[0] in lexicon("first_names") or above[-1] in lexicon("surnames")) else None
+    if below and plain_key(below[1]) in lexicon("places"):
+        return "LOCATION", 0.6, "block"
+    return (
+        ("ORGANIZATION", 0.6, "block")
+        if 1 < len(above) < 4 and (above[0] in lexicon("first_names") or above[-1] in lexicon("surnames"))
+        else None
+    )
 
 # %% ../../nbs/detect/00_proper_names.ipynb #824e3690
 def _kind_of(text, run, before):
     "(entity, score, why) of a run, or None."
     keys, first, last = [w.key for w in run], run[0], run[-1]
     whole = " ".join(keys)
-    after, left = text[last.end:last.end + 40], text[max(0, first.start - 48):first.start]
+    after, left = text[last.end : last.end + 40], text[max(0, first.start - 48) : first.start]
     names = [k in lexicon("first_names") for k in keys]
-    titled = before is not None and before.key in HONORIFICS | _RELATIVES and text[before.end:first.start].strip(". ") == ""
-    if titled: return "PERSON", 0.95, "title"
-    if len(keys) > 1 and (keys[-1].strip(".") in lexicon("organisation_words") or keys[0] in ("university", "bank", "ministry")): return "ORGANIZATION", 0.85, "organisation word"
-    cue = before.key if before is not None and text[before.end:first.start] == " " else ""
-    if (whole in lexicon("places") and not (names[0] and (cue not in _TO_PLACE or first.fresh)) or len(keys) == 1 and cue == "from" and _LIVE.search(left)) and not (len(keys) == 1 and whole in lexicon("nationalities")): return "LOCATION", 0.85, "gazetteer"
-    if len(keys) == 1 and (keys[0] in lexicon("nationalities") or keys[0].endswith("s") and keys[0][:-1] in lexicon("nationalities")): return "NRP", 0.85, "nationality"
-    known = names[0] and keys[0] not in _AMBIGUOUS or len(keys) > 1 and (names[0] or keys[-1] in lexicon("surnames"))
-    if known: return "PERSON", 0.85, "first name" if names[0] else "surname"
-    if len(keys) == 1 and first.text.isupper() and len(first.text) > 1: return ("LOCATION", 0.45, "cue") if cue in _TO_PLACE and _LIVE.search(left) and len(first.text) > 4 else None
-    if _CALLED.search(left): return "PERSON", 0.7, "cue"
-    if alone := _alone(text, run): return alone
+    titled = (
+        before is not None
+        and before.key in HONORIFICS | _RELATIVES
+        and text[before.end : first.start].strip(". ") == ""
+    )
+    if titled:
+        return "PERSON", 0.95, "title"
+    if len(keys) > 1 and (
+        keys[-1].strip(".") in lexicon("organisation_words") or keys[0] in ("university", "bank", "ministry")
+    ):
+        return "ORGANIZATION", 0.85, "organisation word"
+    cue = before.key if before is not None and text[before.end : first.start] == " " else ""
+    if (
+        whole in lexicon("places")
+        and not (names[0] and (cue not in _TO_PLACE or first.fresh))
+        or len(keys) == 1
+        and cue == "from"
+        and _LIVE.search(left)
+    ) and not (len(keys) == 1 and whole in lexicon("nationalities")):
+        return "LOCATION", 0.85, "gazetteer"
+    if len(keys) == 1 and (
+        keys[0] in lexicon("nationalities")
+        or keys[0].endswith("s")
+        and keys[0][:-1] in lexicon("nationalities")
+    ):
+        return "NRP", 0.85, "nationality"
+    known = (
+        names[0]
+        and keys[0] not in _AMBIGUOUS
+        or len(keys) > 1
+        and (names[0] or keys[-1] in lexicon("surnames"))
+    )
+    if known:
+        return "PERSON", 0.85, "first name" if names[0] else "surname"
+    if len(keys) == 1 and first.text.isupper() and len(first.text) > 1:
+        return (
+            ("LOCATION", 0.45, "cue")
+            if cue in _TO_PLACE and _LIVE.search(left) and len(first.text) > 4
+            else None
+        )
+    if _CALLED.search(left):
+        return "PERSON", 0.7, "cue"
+    if alone := _alone(text, run):
+        return alone
     if cue in _OF_ORGANISATION or cue == "of" or _ORG_AFTER.match(after):
-        if _WORK.search(left) or _ORG_AFTER.match(after) or cue == "of" and before is not None and len(keys) < 4 and re.search(r"[^\W\d_][\w.'’-]+ [^\W\d_a-z][\w'’-]+ of $", left): return "ORGANIZATION", 0.6, "cue"
-    if cue in _TO_PLACE: return "LOCATION", 0.6 if _LIVE.search(left) else 0.45, "cue"
-    if _ACTS.match(after) and (not first.fresh or len(keys) > 1 or _SPEAKS.match(after)) or keys[0] in lexicon("surnames") and not first.fresh or names[0] and not first.fresh: return "PERSON", 0.6, "cue"
-    if cue in ("at", "for") and not first.fresh: return "ORGANIZATION", 0.45, "cue"
-    if first.fresh and len(keys) == 1: return None
+        if (
+            _WORK.search(left)
+            or _ORG_AFTER.match(after)
+            or cue == "of"
+            and before is not None
+            and len(keys) < 4
+            and re.search(r"[^\W\d_][\w.'’-]+ [^\W\d_a-z][\w'’-]+ of $", left)
+        ):
+            return "ORGANIZATION", 0.6, "cue"
+    if cue in _TO_PLACE:
+        return "LOCATION", 0.6 if _LIVE.search(left) else 0.45, "cue"
+    if (
+        _ACTS.match(after)
+        and (not first.fresh or len(keys) > 1 or _SPEAKS.match(after))
+        or keys[0] in lexicon("surnames")
+        and not first.fresh
+        or names[0]
+        and not first.fresh
+    ):
+        return "PERSON", 0.6, "cue"
+    if cue in ("at", "for") and not first.fresh:
+        return "ORGANIZATION", 0.45, "cue"
+    if first.fresh and len(keys) == 1:
+        return None
     return "PERSON", 0.45 if len(keys) > 1 else 0.4, "shape"
 
 # %% ../../nbs/detect/00_proper_names.ipynb #6913b511
 def _split_run(run):
     "A run that starts with a nationality is two, unless the whole is a place or an organisation."
     whole = " ".join(w.key for w in run)
-    if len(run) > 1 and run[0].key in lexicon("nationalities") and whole not in lexicon("places") and run[-1].key not in lexicon("organisation_words"): return [run[:1], run[1:]]
+    if (
+        len(run) > 1
+        and run[0].key in lexicon("nationalities")
+        and whole not in lexicon("places")
+        and run[-1].key not in lexicon("organisation_words")
+    ):
+        return [run[:1], run[1:]]
     return [run]
 
+
 def proper_names(
-    text:str,        # Any text; case is evidence, but text without capitals is read too
-)->list[Span]:       # PERSON, LOCATION, ORGANIZATION, NRP (nationality, religion, politics), TITLE; in order
+    text: str,  # Any text; case is evidence, but text without capitals is read too
+) -> list[Span]:  # PERSON, LOCATION, ORGANIZATION, NRP (nationality, religion, politics), TITLE; in order
     "Names in a text with a score in [0, 1], surer is higher; below 0.5 only the shape speaks for it."
     words = _words(text)
     capitals = sum(w.text[0].isupper() for w in words if w.key != "i")
     shouted = sum(w.text.isupper() for w in words) > 0.6 * len(words) > 3
     cased = capitals > 0 and not shouted
     at = {w.start: i for i, w in enumerate(words)}
-    out = [Span("TITLE", w.start, w.end + (text[w.end:w.end + 1] == "."), 0.6, "honorific") for w, n in zip(words, words[1:]) if w.key in HONORIFICS and w.text[0].isupper() and n.text[0].isupper() and text[w.end:n.start] in (" ", ". ")]
+    out = [
+        Span("TITLE", w.start, w.end + (text[w.end : w.end + 1] == "."), 0.6, "honorific")
+        for w, n in zip(words, words[1:])
+        if w.key in HONORIFICS
+        and w.text[0].isupper()
+        and n.text[0].isupper()
+        and text[w.end : n.start] in (" ", ". ")
+    ]
     for whole in _runs(text, words, cased):
         for run in _split_run(whole):
             i = at[run[0].start]
             found = _kind_of(text, run, words[i - 1] if i else None)
-            if found and (not shouted or found[1] > 0.8): out.append(Span(found[0], run[0].start, run[-1].end, *found[1:]))
+            if found and (not shouted or found[1] > 0.8):
+                out.append(Span(found[0], run[0].start, run[-1].end, *found[1:]))
     out = without_overlaps(out + _in_lexicon(text, words, out) + (_lower_case(text) if not cased else []))
     return without_overlaps(out + _again(words, out))
 
 # %% ../../nbs/detect/00_proper_names.ipynb #f48d398b
-_LOWER_CUE = re.compile(r"\b(?:my name is|name is|call me|calls? me|this is|i'm called|i am called|dear|mr\.?|mrs\.?|ms\.?|dr\.?) ([^\W\d_]{3,}(?: [^\W\d_]{1,12}){0,2})(?=$|[.,!?\n])")
+_LOWER_CUE = re.compile(
+    r"\b(?:my name is|name is|call me|calls? me|this is|i'm called|i am called|dear|mr\.?|mrs\.?|ms\.?|dr\.?) ([^\W\d_]{3,}(?: [^\W\d_]{1,12}){0,2})(?=$|[.,!?\n])"
+)
 _FIRM = re.compile(r"(?:^|\n|\b(?:at|for|of|by|with|from|and|join|called)) ?[> ]*$|[.,] $", re.I)
-_ORG_LIST = re.compile(r"\b[A-Z][\w'’]{1,30}(?:, [A-Z][\w'’]{1,30}){1,5},? and [A-Z][\w'’]{1,30}|\b[A-Z][\w'’]{1,30}-[A-Z][\w'’]{1,30}(?= (?:is|was|has|stock)\b)|\b[A-Z][\w'’]{0,30}(?: [A-Z][\w'’]{0,30}){0,3},? (?:Inc|Ltd|LLC|PLC|GmbH|Corp|Group|and Sons|& Co)\b\.?")
+_ORG_LIST = re.compile(
+    r"\b[A-Z][\w'’]{1,30}(?:, [A-Z][\w'’]{1,30}){1,5},? and [A-Z][\w'’]{1,30}|\b[A-Z][\w'’]{1,30}-[A-Z][\w'’]{1,30}(?= (?:is|was|has|stock)\b)|\b[A-Z][\w'’]{0,30}(?: [A-Z][\w'’]{0,30}){0,3},? (?:Inc|Ltd|LLC|PLC|GmbH|Corp|Group|and Sons|& Co)\b\.?"
+)
+
 
 def _again(words, found):
     "Words that stood in a person's name of several words, where they stand alone elsewhere in the text."
     at, parts = {w.start: i for i, w in enumerate(words)}, set()
     for s in found:
-        if s.entity != "PERSON" or s.score < 0.7 or s.start not in at: continue
-        inside = [w for w in words[at[s.start]:at[s.start] + 8] if w.start < s.end]
-        parts |= {w.key for w in inside if len(inside) > 1 and len(w.key) > 2 and w.key not in lexicon("not_names")}
-    return [Span("PERSON", w.start, w.end, 0.7, "again") for w in words if w.key in parts and w.text[0].isupper()]
+        if s.entity != "PERSON" or s.score < 0.7 or s.start not in at:
+            continue
+        inside = [w for w in words[at[s.start] : at[s.start] + 8] if w.start < s.end]
+        parts |= {
+            w.key for w in inside if len(inside) > 1 and len(w.key) > 2 and w.key not in lexicon("not_names")
+        }
+    return [
+        Span("PERSON", w.start, w.end, 0.7, "again") for w in words if w.key in parts and w.text[0].isupper()
+    ]
+
 
 def _lower_case(text):
     return [Span("PERSON", m.start(1), m.end(1), 0.6, "cue") for m in _LOWER_CUE.finditer(text)]
+
 
 def _in_lexicon(text, words, found):
     taken = {i for s in found if s.score >= 0.7 for i in range(s.start, s.end)}
     out = []
     for i, w in enumerate(words):
-        if w.start in taken or w.key in lexicon("not_names"): continue
+        if w.start in taken or w.key in lexicon("not_names"):
+            continue
         for n in (4, 3, 2, 1):
-            part = words[i:i + n]
-            if len(part) < n or not all(text[a.end:b.start] == " " for a, b in zip(part, part[1:])): continue
+            part = words[i : i + n]
+            if len(part) < n or not all(text[a.end : b.start] == " " for a, b in zip(part, part[1:])):
+                continue
             key = " ".join(p.key for p in part)
-            if key in lexicon("places") and (w.text[0].isupper() or len(key) > 4) and not (n == 1 and key in lexicon("first_names") | _PLAIN_WORDS): out.append(Span("LOCATION", w.start, part[-1].end, 0.75, "gazetteer")); break
-            if n == 1 and key in lexicon("nationalities") - _PLAIN_WORDS and (w.text[0].isupper() or len(key) > 4): out.append(Span("NRP", w.start, w.end, 0.75, "nationality")); break
-    return out + [Span("ORGANIZATION", m.start(), m.end(), 0.8, "shape") for m in _ORG_LIST.finditer(text) if plain_key(m[0].split()[0].strip(",")) not in lexicon("not_names") and not (", " in m[0] and (text[max(0, m.start() - 2):m.start()].strip() == ":" or not _FIRM.search(text[max(0, m.start() - 12):m.start()])))]
+            if (
+                key in lexicon("places")
+                and (w.text[0].isupper() or len(key) > 4)
+                and not (n == 1 and key in lexicon("first_names") | _PLAIN_WORDS)
+            ):
+                out.append(Span("LOCATION", w.start, part[-1].end, 0.75, "gazetteer"))
+                break
+            if (
+                n == 1
+                and key in lexicon("nationalities") - _PLAIN_WORDS
+                and (w.text[0].isupper() or len(key) > 4)
+            ):
+                out.append(Span("NRP", w.start, w.end, 0.75, "nationality"))
+                break
+    return out + [
+        Span("ORGANIZATION", m.start(), m.end(), 0.8, "shape")
+        for m in _ORG_LIST.finditer(text)
+        if plain_key(m[0].split()[0].strip(",")) not in lexicon("not_names")
+        and not (
+            ", " in m[0]
+            and (
+                text[max(0, m.start() - 2) : m.start()].strip() == ":"
+                or not _FIRM.search(text[max(0, m.start() - 12) : m.start()])
+            )
+        )
+    ]
 
-_PLAIN_WORDS = frozenset("turkey china nice bath split reading polish dane finn roma bari mobile essen queens orange buffalo cork faro bergen lima cali bali phoenix orlando austin charlotte".split())
+
+_PLAIN_WORDS = frozenset(
+    "turkey china nice bath split reading polish dane finn roma bari mobile essen queens orange buffalo cork faro bergen lima cali bali phoenix orlando austin charlotte".split()
+)

@@ -42,60 +42,93 @@ MEANINGS = {
 # %% ../../nbs/detect/04_toxicity.ipynb #43ea3cfa
 _DIGITS = str.maketrans("013457@$!", "oieastasi")
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[.!?\n]+")
-_MIXED = re.compile(r"(?<![\w@$*!])(?=[\w@$!]{0,30}[a-z])(?=[\w@$!]{0,30}[0-9@$])[a-z0-9@$!]{3,30}(?![\w@$*])")
-_NEGATIONS = frozenset("not no never none nobody nothing neither nor cannot without can't cant don't dont".split())
-_TURNED = ("attribute", "dehuman", "exclude", "hate", "insult", "positive", "profane", "violence")  # counted apart behind a negation
+_MIXED = re.compile(
+    r"(?<![\w@$*!])(?=[\w@$!]{0,30}[a-z])(?=[\w@$!]{0,30}[0-9@$])[a-z0-9@$!]{3,30}(?![\w@$*])"
+)
+_NEGATIONS = frozenset(
+    "not no never none nobody nothing neither nor cannot without can't cant don't dont".split()
+)
+_TURNED = (
+    "attribute",
+    "dehuman",
+    "exclude",
+    "hate",
+    "insult",
+    "positive",
+    "profane",
+    "violence",
+)  # counted apart behind a negation
+
 
 def word_hash(
-    word:str,   # A case-folded word
-)->str:         # First 8 hexadecimal digits of its SHA-1, as in the word file
+    word: str,  # A case-folded word
+) -> str:  # First 8 hexadecimal digits of its SHA-1, as in the word file
     "The form in which the word file holds offensive words."
     return hashlib.sha1(word.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
 
 @lru_cache(maxsize=1)
 def _lexicon():
     d = json.loads(data_path("judge", "toxicity_words.json").read_text(encoding="utf-8"))
-    return {k: frozenset(v.split()) for k, v in d["plain"].items()}, {k: frozenset(v.split()) for k, v in d["hashed"].items()}
+    return {k: frozenset(v.split()) for k, v in d["plain"].items()}, {
+        k: frozenset(v.split()) for k, v in d["hashed"].items()
+    }
+
 
 @lru_cache(maxsize=65536)
 def word_classes(
-    word:str,             # A case-folded word
-)->tuple[str, ...]:       # Names of its classes, sorted
+    word: str,  # A case-folded word
+) -> tuple[str, ...]:  # Names of its classes, sorted
     "Classes of a word: 'identity', 'insult', 'violence', 'weapon' and so on."
     plain, hashed = _lexicon()
     h = word_hash(word)
-    return tuple(sorted([k for k, v in plain.items() if word in v] + [k for k, v in hashed.items() if h in v]))
+    return tuple(
+        sorted([k for k, v in plain.items() if word in v] + [k for k, v in hashed.items() if h in v])
+    )
 
 # %% ../../nbs/detect/04_toxicity.ipynb #7abe626c
 _STARRED = re.compile(r"(?<![\w*])([a-z]{1,6})(\*{1,4}|#{1,4})([a-z]{0,6})(?![\w*])")
 
+
 def _unstarred(m):
     "A word with one letter starred out, if it is a swear word or an insult with a vowel there; else unchanged."
     tries = [m[1] + v + m[3] for v in "uiaeo"] if len(m[2]) == 1 else []
-    tries += [m[1] + v + m[3] for v in ("uck", "hit", "itch", "uc", "hi", "itc", "unt")] if len(m[2]) > 1 else []
+    tries += (
+        [m[1] + v + m[3] for v in ("uck", "hit", "itch", "uc", "hi", "itc", "unt")] if len(m[2]) > 1 else []
+    )
     return next((w for w in tries if {"profane", "insult", "slur"} & set(word_classes(w))), m[0])
 
+
 def readable(
-    text:str,   # Any text
-)->str:         # Case-folded, with hidden letters undone
+    text: str,  # Any text
+) -> str:  # Case-folded, with hidden letters undone
     "Text in the form in which its words are counted."
     text = unmask(text).casefold().replace("’", "'")
     text = _STARRED.sub(_unstarred, text)
     return _MIXED.sub(lambda m: m[0].translate(_DIGITS), text)
 
+
 def _gram(word):
     c = word_classes(word)
     return "SLUR" if "slur" in c else "IDENT" if "identity" in c else stem(word)
 
+
 _SPACES = (13, 12, 12)  # bits of the hash for words, neighbours and letter groups
 
-def _bucket(kind, gram): return zlib.crc32(f"{kind} {gram}".encode("utf-8", "surrogatepass"))
+
+def _bucket(kind, gram):
+    return zlib.crc32(f"{kind} {gram}".encode("utf-8", "surrogatepass"))
+
 
 def _hashed(tokens):
     "Bucket -> value; each of the three groups has length 1 or 0.7."
     w, out, start = [_gram(x) for x in tokens if x[0] not in ".!?\n"], {}, 0
     letters = {f"<{x[:30]}>" for x in set(w) if x not in ("SLUR", "IDENT")}
-    groups = ({("u", x) for x in w}, {("b", f"{a} {b}") for a, b in zip(w, w[1:])}, {("c", x[i:i+n]) for x in letters for n in (3, 4, 5) for i in range(len(x) - n + 1)})
+    groups = (
+        {("u", x) for x in w},
+        {("b", f"{a} {b}") for a, b in zip(w, w[1:])},
+        {("c", x[i : i + n]) for x in letters for n in (3, 4, 5) for i in range(len(x) - n + 1)},
+    )
     for grams, bits, scale in zip(groups, _SPACES, (1, 0.7, 0.7)):
         ids = {start + _bucket(*g) % (1 << bits) for g in grams}
         out.update(dict.fromkeys(sorted(ids), scale / math.sqrt(len(ids) or 1)))
@@ -103,78 +136,116 @@ def _hashed(tokens):
     return out
 
 # %% ../../nbs/detect/04_toxicity.ipynb #ec450458
-_PAIRS = tuple(tuple(p.split("&")) for p in """identity&dehuman identity&attribute identity&exclude identity&violence identity&insult identity&profane identity&counter
+_PAIRS = tuple(
+    tuple(p.split("&"))
+    for p in """identity&dehuman identity&attribute identity&exclude identity&violence identity&insult identity&profane identity&counter
 identity&threat identity&group identity&positive identity&hate identity&~positive identity&~hate identity&~dehuman identity&~attribute identity&~insult identity&neg
 identity&self slur&you slur&hate slur&positive you&insult you&profane you&violence you&threat you&hate you&positive you&sexual self&selfharm self&violence self&sexual
-body&romance gore&violence weapon&violence""".split())
+body&romance gore&violence weapon&violence""".split()
+)
+
 
 def _sentences_of(tokens):
     "Classes of each sentence, with repetitions; a class up to five words behind a negation is turned."
     out, now, left = [], [], 0
     for x in tokens:
-        if x[0] in ".!?\n": out.append(now); now, left = [], 0; continue
+        if x[0] in ".!?\n":
+            out.append(now)
+            now, left = [], 0
+            continue
         now += ["~" + k if left > 0 and k in _TURNED else k for k in word_classes(x)]
         left -= 1
-        if x in _NEGATIONS or x.endswith("n't"): left = 5; now.append("neg")
+        if x in _NEGATIONS or x.endswith("n't"):
+            left = 5
+            now.append("neg")
     return [*out, now]
+
 
 def _dense(text, tokens):
     sentences, (plain, hashed), n, size = _sentences_of(tokens), _lexicon(), len(tokens) or 1, len(text) or 1
     sets, f, counts = [set(s) for s in sentences], {}, {}
     for s in sentences:
-        for k in s: counts[k] = counts.get(k, 0) + 1
-    for k in sorted([*plain, *hashed, *("~" + k for k in _TURNED)]): f |= {k: math.log1p(counts.get(k, 0)), k + " density": 10 * counts.get(k, 0) / (n + 8)}
+        for k in s:
+            counts[k] = counts.get(k, 0) + 1
+    for k in sorted([*plain, *hashed, *("~" + k for k in _TURNED)]):
+        f |= {k: math.log1p(counts.get(k, 0)), k + " density": 10 * counts.get(k, 0) / (n + 8)}
     f |= {f"{a}&{b}": math.log1p(sum(a in s and b in s for s in sets)) for a, b in _PAIRS}
-    marks = {"ask": "?", "quote": '"'}      # no exclamation marks: angry is not foul
-    return f | {k: 10 * text.count(c) / n for k, c in marks.items()} | {"length": math.log(n), "digits": 10 * sum(c.isdigit() for c in text) / size}
+    marks = {"ask": "?", "quote": '"'}  # no exclamation marks: angry is not foul
+    return (
+        f
+        | {k: 10 * text.count(c) / n for k, c in marks.items()}
+        | {"length": math.log(n), "digits": 10 * sum(c.isdigit() for c in text) / size}
+    )
 
 # %% ../../nbs/detect/04_toxicity.ipynb #3ae9a218
 def toxicity_features(
-    text:str,           # A text; its first 4,000 characters are read here
-)->tuple[dict, dict]:   # (bucket -> value, name -> count)
+    text: str,  # A text; its first 4,000 characters are read here
+) -> tuple[dict, dict]:  # (bucket -> value, name -> count)
     "Hashed words and counts of word classes."
     text = readable(text[:_WINDOW])
     tokens = _TOKEN.findall(text)
     return _hashed(tokens), _dense(text, tokens)
 
+
 _WINDOW = 4000  # characters scored at once
 _SCANS = ((4000, 3600), (800, 600))  # windows and steps in which a longer text is read
 
 # %% ../../nbs/detect/04_toxicity.ipynb #8f9d72ba
-_FILLERS = frozenset("are are're r is a an the such just so really all total totally complete completely absolute absolutely utter utterly bloody damn damned old little big piece of bunch pack nothing but and filthy lousy absolute miserable".split())
+_FILLERS = frozenset(
+    "are are're r is a an the such just so really all total totally complete completely absolute absolutely utter utterly bloody damn damned old little big piece of bunch pack nothing but and filthy lousy absolute miserable".split()
+)
 _BACK = frozenset("you u ya your ur off yourself yourselves".split())
-_MILD = frozenset("fat old sick weak slow cheap poor shut die cold black white lie lies joke".split())   # not insults by themselves behind "you are"
+_MILD = frozenset(
+    "fat old sick weak slow cheap poor shut die cold black white lie lies joke".split()
+)  # not insults by themselves behind "you are"
+
 
 def insult_rule(
-    text:str,        # Readable text, see `readable`
-)->tuple[str, ...]:  # Categories that the rule raises: of 'toxic', 'hateful', 'profane'; empty: none
+    text: str,  # Readable text, see `readable`
+) -> tuple[str, ...]:  # Categories that the rule raises: of 'toxic', 'hateful', 'profane'; empty: none
     "Is somebody insulted or sworn at to the face?"
     t, found = [x for x in _TOKEN.findall(text[:_WINDOW])], set()
     for i, x in enumerate(t):
-        if x == "shut" and t[i+1:i+2] == ["up"] and (i == 0 or t[i-1][0] in ".!?\n" or t[i-1] in ("just", "you")): found |= {"toxic", "hateful"}
-        if "strong" in (c := word_classes(x)) and "profane" in c and t[i+1:i+2] and t[i+1] in _BACK: found |= {"toxic", "hateful", "profane"}
-        if x not in ("you", "u", "you're", "youre", "ur"): continue
+        if (
+            x == "shut"
+            and t[i + 1 : i + 2] == ["up"]
+            and (i == 0 or t[i - 1][0] in ".!?\n" or t[i - 1] in ("just", "you"))
+        ):
+            found |= {"toxic", "hateful"}
+        if "strong" in (c := word_classes(x)) and "profane" in c and t[i + 1 : i + 2] and t[i + 1] in _BACK:
+            found |= {"toxic", "hateful", "profane"}
+        if x not in ("you", "u", "you're", "youre", "ur"):
+            continue
         linked = x not in ("you", "u")
-        for w in t[i+1:i+9]:
+        for w in t[i + 1 : i + 9]:
             c = word_classes(w)
-            if {"insult", "slur", "profane"} & set(c) and w not in _MILD: found |= {"toxic", "hateful"} if linked or t[i+1] == w else set(); break
-            if w not in _FILLERS and w not in _MILD and not {"insult", "profane", "dehuman"} & set(c): break
+            if {"insult", "slur", "profane"} & set(c) and w not in _MILD:
+                found |= {"toxic", "hateful"} if linked or t[i + 1] == w else set()
+                break
+            if w not in _FILLERS and w not in _MILD and not {"insult", "profane", "dehuman"} & set(c):
+                break
             linked = linked or w in ("are", "r")
     return tuple(sorted(found))
 
 # %% ../../nbs/detect/04_toxicity.ipynb #ac21cf7b
 _HARMFUL = ("profane", "slur", "strong", "insult", "sexual", "dehuman")
-_ELSEWHERE = frozenset("die con mit den des ne pas per as do no an in so war man was also pro me te se a i is on sin des bug".split())
+_ELSEWHERE = frozenset(
+    "die con mit den des ne pas per as do no an in so war man was also pro me te se a i is on sin des bug".split()
+)
+
 
 def unread(
-    text:str,   # Readable text, see `readable`
-)->bool:        # True: hardly English, and no word known as harmful
+    text: str,  # Readable text, see `readable`
+) -> bool:  # True: hardly English, and no word known as harmful
     "Is this a text that the word counts cannot read?"
     found = re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)?", re.sub(r"\S*[@/\d_]\S*", " ", text[:_WINDOW]))
     letters = [c for c in text[:_WINDOW] if c.isalpha()]
-    if any(set(_HARMFUL) & set(word_classes(w)) for w in found if w not in _ELSEWHERE): return False
-    if sum(ord(c) > 0x36f for c in letters) > 0.5 * len(letters): return True
-    if len(found) < 4: return False
+    if any(set(_HARMFUL) & set(word_classes(w)) for w in found if w not in _ELSEWHERE):
+        return False
+    if sum(ord(c) > 0x36F for c in letters) > 0.5 * len(letters):
+        return True
+    if len(found) < 4:
+        return False
     own = [w for w in found if w not in _ELSEWHERE]
     known = sum(w in STOP_WORDS or _rarity(stem(w)) < 1 or bool(word_classes(w)) for w in own)
     return len(own) >= 3 and len(set(own)) > 1 and known < 0.2 * len(own) or other_language(text)
@@ -183,13 +254,19 @@ def unread(
 @dataclass(frozen=True)
 class Detection:
     "Scores of one text; `scores` is empty when `status` is not 'ok'."
-    scores:Mapping[str, float|None]   # Category -> [0, 1], higher is more toxic; None: this detector does not know the category
-    status:str = "ok"                 # One of `STATUSES`
-    reason:str = ""
-    because:Mapping[str, Sequence[str]] = field(default_factory=dict)   # Category -> classes of words that spoke for it
-    span:tuple[int, int]|None = None  # Characters of the window with the highest score
 
-    def __post_init__(self): check_status(self.status)
+    scores: Mapping[
+        str, float | None
+    ]  # Category -> [0, 1], higher is more toxic; None: this detector does not know the category
+    status: str = "ok"  # One of `STATUSES`
+    reason: str = ""
+    because: Mapping[str, Sequence[str]] = field(
+        default_factory=dict
+    )  # Category -> classes of words that spoke for it
+    span: tuple[int, int] | None = None  # Characters of the window with the highest score
+
+    def __post_init__(self):
+        check_status(self.status)
 
 # %% ../../nbs/detect/04_toxicity.ipynb #28ff2d07
 @lru_cache(maxsize=1)
@@ -197,43 +274,76 @@ def _weights():
     "The trained weights as shipped."
     return json.loads(data_path("judge", "toxicity.json").read_text(encoding="utf-8"))
 
-_RAISED = 0.8   # what an insult to the face scores at least
+
+_RAISED = 0.8  # what an insult to the face scores at least
 
 # %% ../../nbs/detect/04_toxicity.ipynb #d46648a0
 class EmbeddedDetector:
     "Scores text by hashed words and word classes, offline; see `LIMITS`."
+
     name = "embedded-toxicity"
-    LIMITS = ("Counts words; does not understand. It misses irony, quiet contempt and coded speech; a text that is hardly English is not scored. It is "
-              "unsure about quotations, counter-speech and kind sentences that mention a group.")
+    LIMITS = (
+        "Counts words; does not understand. It misses irony, quiet contempt and coded speech; a text that is hardly English is not scored. It is "
+        "unsure about quotations, counter-speech and kind sentences that mention a group."
+    )
 
     @property
-    def trained_on(self)->tuple[str, ...]: return tuple(_weights()["trained_on"])   # sources on which its scores prove nothing
+    def trained_on(self) -> tuple[str, ...]:
+        return tuple(_weights()["trained_on"])  # sources on which its scores prove nothing
 
-    def settings(self)->dict: return {"trained_on": list(self.trained_on)}
+    def settings(self) -> dict:
+        return {"trained_on": list(self.trained_on)}
 
     def _window(self, text, weights):
         (hashed, dense), out, because = toxicity_features(text), {}, {}
         for c, w in weights["categories"].items():
             parts = {k: v * w["dense"].get(k, 0) / 1000 for k, v in dense.items() if v}
-            raw = w["base"] + sum(v * w["hashed"][i] for i, v in hashed.items()) / w["scale"] + sum(parts.values())
+            raw = (
+                w["base"]
+                + sum(v * w["hashed"][i] for i, v in hashed.items()) / w["scale"]
+                + sum(parts.values())
+            )
             out[c] = round(1 / (1 + math.exp(-max(-30, min(30, w["slope"] * raw + w["shift"])))), 4)
-            names = [k.removesuffix(" density") for k in sorted(parts, key=lambda k: -parts[k]) if parts[k] > 0.1]
-            because[c] = tuple(dict.fromkeys(k for k in names if k not in ("length", "digits", "ask", "quote", "neg")))[:3]
+            names = [
+                k.removesuffix(" density") for k in sorted(parts, key=lambda k: -parts[k]) if parts[k] > 0.1
+            ]
+            because[c] = tuple(
+                dict.fromkeys(k for k in names if k not in ("length", "digits", "ask", "quote", "neg"))
+            )[:3]
         return out, because
 
-    def detect(self, texts:Sequence[str])->list[Detection]:
+    def detect(self, texts: Sequence[str]) -> list[Detection]:
         "Scores of each text, the highest over its windows of 4,000 and of 800 characters."
         return [self._detect(t) for t in texts]
 
     def _detect(self, text):
-        if not any(c.isalnum() for c in text): return Detection({}, "undefined", "The text is empty." if not text.strip() else "The text holds no word.")
-        spans = dict.fromkeys((i, min(len(text), i + size)) for size, step in _SCANS for i in range(0, max(1, len(text) - (size - step)), step))
+        if not any(c.isalnum() for c in text):
+            return Detection(
+                {}, "undefined", "The text is empty." if not text.strip() else "The text holds no word."
+            )
+        spans = dict.fromkeys(
+            (i, min(len(text), i + size))
+            for size, step in _SCANS
+            for i in range(0, max(1, len(text) - (size - step)), step)
+        )
         found = [(*self._window(text[a:b], _weights()), (a, b)) for a, b in spans]
-        if unread(readable(text[:_WINDOW])): return Detection({}, "undefined", "The text is hardly English and holds no word that is known as harmful: not scored.")
+        if unread(readable(text[:_WINDOW])):
+            return Detection(
+                {},
+                "undefined",
+                "The text is hardly English and holds no word that is known as harmful: not scored.",
+            )
         raised = {c for a, b in spans for c in insult_rule(readable(text[a:b]))}
         scores = {c: max([f[0][c] for f in found] + [_RAISED] * (c in raised)) for c in CATEGORIES}
         best = max(found, key=lambda f: max(f[0].values()))
-        because = {c: tuple(dict.fromkeys((*(("insult",) if c in raised else ()), *max(found, key=lambda f: f[0][c])[1][c])))[:3] for c in CATEGORIES}
+        because = {
+            c: tuple(
+                dict.fromkeys(
+                    (*(("insult",) if c in raised else ()), *max(found, key=lambda f: f[0][c])[1][c])
+                )
+            )[:3]
+            for c in CATEGORIES
+        }
         return Detection(scores, because=because, span=best[2])
 
 # %% ../../nbs/detect/04_toxicity.ipynb #b71ee558
@@ -242,68 +352,116 @@ ENDPOINT_CATEGORIES = {
     "violent": ("violence", "violence/graphic", "illicit/violent"),
     "sexual": ("sexual", "sexual/minors"),
     "identity": ("hate", "hate/threatening"),
-    "physical": ("hate/threatening", "harassment/threatening", "violence/graphic", "self-harm", "self-harm/intent", "self-harm/instructions"),
+    "physical": (
+        "hate/threatening",
+        "harassment/threatening",
+        "violence/graphic",
+        "self-harm",
+        "self-harm/intent",
+        "self-harm/instructions",
+    ),
 }
 
+
 def endpoint_scores(
-    result:Mapping,              # One entry of the endpoint's 'results'
-)->dict[str, float|None]:        # Our categories; toxic is the highest of all the endpoint's own
+    result: Mapping,  # One entry of the endpoint's 'results'
+) -> dict[str, float | None]:  # Our categories; toxic is the highest of all the endpoint's own
     "Map the endpoint's category scores to ours; `ValueError` when it is not what the endpoint promises."
     raw = result.get("category_scores") if isinstance(result, Mapping) else None
-    if not isinstance(raw, Mapping) or not raw: raise ValueError("the result has no category_scores")
+    if not isinstance(raw, Mapping) or not raw:
+        raise ValueError("the result has no category_scores")
     known = {k: v for k, v in raw.items() if v is not None}
-    if not known or not all(isinstance(v, (int, float)) and not isinstance(v, bool) and 0 <= v <= 1 for v in known.values()): raise ValueError("a category score is not a number from 0 to 1")
-    scores = {c: max((float(known[k]) for k in keys if k in known), default=None) for c, keys in ENDPOINT_CATEGORIES.items()}
+    if not known or not all(
+        isinstance(v, (int, float)) and not isinstance(v, bool) and 0 <= v <= 1 for v in known.values()
+    ):
+        raise ValueError("a category score is not a number from 0 to 1")
+    scores = {
+        c: max((float(known[k]) for k in keys if k in known), default=None)
+        for c, keys in ENDPOINT_CATEGORIES.items()
+    }
     return {c: {"toxic": max(map(float, known.values())), "profane": None, **scores}[c] for c in CATEGORIES}
 
 # %% ../../nbs/detect/04_toxicity.ipynb #e1b28db5
 def _detection(result):
-    try: return Detection(endpoint_scores(result))
-    except ValueError as e: return Detection({}, "parse_error", str(e))
+    try:
+        return Detection(endpoint_scores(result))
+    except ValueError as e:
+        return Detection({}, "parse_error", str(e))
+
 
 async def _moderate(end, sdk, texts):
     async def call():
         body = {"model": end.model, "input": [t.encode("utf-8", "replace").decode() for t in texts]}
-        try: return await asyncio.wait_for(sdk.post("/moderations", cast_to=object, body=body), end.timeout_s)
-        except Exception as e: raise call_failure(e, secret=end._key, timeout_s=end.timeout_s) from None
-    try: answer = await with_retries(call, retries=end.retries)
-    except CallFailed as e: return [Detection({}, e.status, str(e))] * len(texts)
+        try:
+            return await asyncio.wait_for(sdk.post("/moderations", cast_to=object, body=body), end.timeout_s)
+        except Exception as e:
+            raise call_failure(e, secret=end._key, timeout_s=end.timeout_s) from None
+
+    try:
+        answer = await with_retries(call, retries=end.retries)
+    except CallFailed as e:
+        return [Detection({}, e.status, str(e))] * len(texts)
     results = answer.get("results") if isinstance(answer, Mapping) else None
-    if not isinstance(results, list) or len(results) != len(texts): return [Detection({}, "parse_error", f"expected {len(texts)} results")] * len(texts)
+    if not isinstance(results, list) or len(results) != len(texts):
+        return [Detection({}, "parse_error", f"expected {len(texts)} results")] * len(texts)
     return [_detection(r) for r in results]
 
 # %% ../../nbs/detect/04_toxicity.ipynb #bcfbd843
 class ModerationEndpoint:
     "Scores text through an OpenAI-compatible moderation endpoint; every failure becomes a detection with a status."
-    def __init__(self,
+
+    def __init__(
+        self,
         *,
-        base_url:str|None=None,                 # Default: $OPENAI_BASE_URL, else OpenAI
-        model:str="omni-moderation-latest",     # As the endpoint calls it
-        api_key_env:str="OPENAI_API_KEY",       # Environment variable that holds the key
-        timeout_s:float=30,                     # For one call
-        retries:int=2,                          # Further tries after a failure that may pass
-        batch:int=16,                           # Texts sent in one call
+        base_url: str | None = None,  # Default: $OPENAI_BASE_URL, else OpenAI
+        model: str = "omni-moderation-latest",  # As the endpoint calls it
+        api_key_env: str = "OPENAI_API_KEY",  # Environment variable that holds the key
+        timeout_s: float = 30,  # For one call
+        retries: int = 2,  # Further tries after a failure that may pass
+        batch: int = 16,  # Texts sent in one call
     ):
-        url, key = base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL, os.environ.get(api_key_env)
-        if url.startswith(DEFAULT_BASE_URL) and not key: raise ValueError(f"no key: set the environment variable {api_key_env}, or pass base_url for an endpoint that needs none")
-        if batch < 1: raise ValueError(f"batch is {batch!r}, expected a whole number from 1")
-        self.model, self.base_url, self.timeout_s, self.retries, self.batch = model, public_url(url), timeout_s, retries, batch
+        url, key = (
+            base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL,
+            os.environ.get(api_key_env),
+        )
+        if url.startswith(DEFAULT_BASE_URL) and not key:
+            raise ValueError(
+                f"no key: set the environment variable {api_key_env}, or pass base_url for an endpoint that needs none"
+            )
+        if batch < 1:
+            raise ValueError(f"batch is {batch!r}, expected a whole number from 1")
+        self.model, self.base_url, self.timeout_s, self.retries, self.batch = (
+            model,
+            public_url(url),
+            timeout_s,
+            retries,
+            batch,
+        )
         self.name, self._connect, self._key = f"moderation:{model}", (url, key or "no-key-needed"), key
 
-    def __repr__(self): return f"ModerationEndpoint(base_url={self.base_url!r}, model={self.model!r})"
+    def __repr__(self):
+        return f"ModerationEndpoint(base_url={self.base_url!r}, model={self.model!r})"
 
-    def settings(self)->dict: return {"base_url": self.base_url, "model": self.model}
+    def settings(self) -> dict:
+        return {"base_url": self.base_url, "model": self.model}
 
-    def detect(self, texts:Sequence[str])->list[Detection]:
+    def detect(self, texts: Sequence[str]) -> list[Detection]:
         "Scores of each text, in order."
         return run_in_background(self.adetect(texts))
 
-    async def adetect(self, texts:Sequence[str])->list[Detection]:
+    async def adetect(self, texts: Sequence[str]) -> list[Detection]:
         "As `detect`, awaited."
         import openai
-        out, asked = [Detection({}, "undefined", "The text is empty.")] * len(texts), [i for i, t in enumerate(texts) if t.strip()]
-        async with openai.AsyncOpenAI(base_url=self._connect[0], api_key=self._connect[1], max_retries=0, timeout=self.timeout_s) as sdk:
+
+        out, asked = (
+            [Detection({}, "undefined", "The text is empty.")] * len(texts),
+            [i for i, t in enumerate(texts) if t.strip()],
+        )
+        async with openai.AsyncOpenAI(
+            base_url=self._connect[0], api_key=self._connect[1], max_retries=0, timeout=self.timeout_s
+        ) as sdk:
             for a in range(0, len(asked), self.batch):
-                part = asked[a:a + self.batch]
-                for i, d in zip(part, await _moderate(self, sdk, [texts[i] for i in part]), strict=True): out[i] = d
+                part = asked[a : a + self.batch]
+                for i, d in zip(part, await _moderate(self, sdk, [texts[i] for i in part]), strict=True):
+                    out[i] = d
         return out

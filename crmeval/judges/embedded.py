@@ -13,14 +13,26 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from ..core.metric import Verdict
-from ..core.text import STOP_WORDS, content_words, same_value, sentences as cut, split_label, stem, values, words
+from crmeval.core.text import (
+    STOP_WORDS,
+    content_words,
+    same_value,
+    sentences as cut,
+    split_label,
+    stem,
+    values,
+    words,
+)
 from ..core.package_data import data_path
 
 # %% ../../nbs/judges/05_embedded.ipynb #bcef3489
-_NEGATIONS = frozenset("""not no never none nobody nothing neither nor cannot without unable fail failed fails refuse refused refuses decline declined
-declines deny denied denies reject rejected rejects""".split())
+_NEGATIONS = frozenset(
+    """not no never none nobody nothing neither nor cannot without unable fail failed fails refuse refused refuses decline declined
+declines deny denied denies reject rejected rejects""".split()
+)
 _NO_NAMES = STOP_WORDS | frozenset("mr mrs ms mx dr prof miss sir madam not no".split())
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+
 
 @lru_cache(maxsize=1)
 def _lexicon():
@@ -28,7 +40,8 @@ def _lexicon():
     data = json.loads(data_path("judge", "lexicon.json").read_text(encoding="utf-8"))
     groups, opposites = {}, {}
     for i, g in enumerate(data["synonyms"]):
-        for w in g.split(): groups.setdefault(stem(w), []).append(i)
+        for w in g.split():
+            groups.setdefault(stem(w), []).append(i)
     for pair in data["antonyms"]:
         a, b = ([stem(w) for w in side.split()] for side in pair.split("/"))
         for x, y in ((x, y) for x in a for y in b):
@@ -43,44 +56,57 @@ def _weights():
     file = data_path("judge", "weights.json")
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
+
 _background = {}  # stem -> rarity in [0, 1]; filled from the weights
 
+
 def _rarity(s):
-    if not _background and (w := _weights()): _background.update(w["rarity"])
+    if not _background and (w := _weights()):
+        _background.update(w["rarity"])
     return _background.get(s, 1.0)
 
 # %% ../../nbs/judges/05_embedded.ipynb #85592523
 _MAX_STEMS, _MAX_VALUES = 300, 40  # of one sentence; a longer one is judged by its beginning
-_MAX_PLACES = 30                   # of one pair of neighbouring words in a source
+_MAX_PLACES = 30  # of one pair of neighbouring words in a source
+
 
 class _Read:
     "What can be counted in one sentence."
+
     __slots__ = "chars", "label", "tokens", "stems", "bag", "values", "capitals", "negations", "negated"
 
     def __init__(self, text):
         self.label, self.tokens, self.values = split_label(text)[0], words(text), values(text)[:_MAX_VALUES]
         masked = text
         for v in self.values:
-            if v.kind != "weekday": masked = masked.replace(v.text.strip(), " ", 1)
-        plain = words(masked)[:4 * _MAX_STEMS]
-        self.stems = [stem(w) for w in plain if w not in STOP_WORDS and w not in _NEGATIONS and not w.isdigit()][:_MAX_STEMS]
+            if v.kind != "weekday":
+                masked = masked.replace(v.text.strip(), " ", 1)
+        plain = words(masked)[: 4 * _MAX_STEMS]
+        self.stems = [
+            stem(w) for w in plain if w not in STOP_WORDS and w not in _NEGATIONS and not w.isdigit()
+        ][:_MAX_STEMS]
         joined = " ".join(["", *self.stems, ""])
-        self.chars = frozenset(joined[k:k + 4] for k in range(min(len(joined), 2000) - 3))
+        self.chars = frozenset(joined[k : k + 4] for k in range(min(len(joined), 2000) - 3))
         self.bag, self.negations, self.negated, left = frozenset(self.stems), 0, set(), 0
         for w in plain:
-            if w in _NEGATIONS or w.endswith("n't"): self.negations, left = self.negations + 1, 4
+            if w in _NEGATIONS or w.endswith("n't"):
+                self.negations, left = self.negations + 1, 4
             elif left:
                 left -= 1
-                if w not in STOP_WORDS: self.negated.add(stem(w))
+                if w not in STOP_WORDS:
+                    self.negated.add(stem(w))
         self.capitals = {}  # stem -> True when it was seen only as the first word
         for i, m in enumerate(_TOKEN.finditer(masked[:5000])):
             w = m[0].casefold().replace("’", "'")
-            if m[0][0].isupper() and w not in _NO_NAMES: self.capitals[stem(w)] = self.capitals.get(stem(w), True) and i == 0
+            if m[0][0].isupper() and w not in _NO_NAMES:
+                self.capitals[stem(w)] = self.capitals.get(stem(w), True) and i == 0
+
 
 _read = lru_cache(maxsize=8192)(_Read)
 
 # %% ../../nbs/judges/05_embedded.ipynb #1fa21cad
 FOREIGN = " Not English as far as its words tell: only equal words, values and names were counted."
+
 
 def _foreign(reads):
     "Do most of the letters belong to words that the judge has never seen? Short texts pass."
@@ -92,33 +118,44 @@ def _foreign(reads):
 def _soft_keys(s):
     "Beginnings of a longer stem, and its groups of near-synonyms."
     keys = list(_lexicon()[0].get(s, ()))
-    if len(s) >= 5: keys.append(s[:5] if len(s) < 8 else s[:6])
-    if len(s) >= 8: keys.append(s[:5])
+    if len(s) >= 5:
+        keys.append(s[:5] if len(s) < 8 else s[:6])
+    if len(s) >= 8:
+        keys.append(s[:5])
     return keys
 
 # %% ../../nbs/judges/05_embedded.ipynb #cc014273
 class _Index:
     "Where the stems, values and neighbouring words of a text stand, and who speaks."
+
     def __init__(self, pieces, n_lines):
         self.pieces, self.read, self.n = pieces, [_read(p) for p in pieces], max(1, len(pieces))
         self.where, self.soft, self.pairs, found = {}, {}, set(), {}
         self.flat, self.owner, self.place, self._looked = [], [], {}, {}
         for i, r in enumerate(self.read):
-            for s in r.bag: self.where.setdefault(s, set()).add(i)
-            for v in r.values: found.setdefault(v, (v, set()))[1].add(i)
-            for a in range(len(r.stems)): self.pairs.update((r.stems[a], b) for b in r.stems[a+1:a+5])
+            for s in r.bag:
+                self.where.setdefault(s, set()).add(i)
+            for v in r.values:
+                found.setdefault(v, (v, set()))[1].add(i)
+            for a in range(len(r.stems)):
+                self.pairs.update((r.stems[a], b) for b in r.stems[a + 1 : a + 5])
             for at, pair in enumerate(zip(r.tokens, r.tokens[1:]), len(self.flat)):
-                if len(places := self.place.setdefault(pair, [])) < _MAX_PLACES: places.append(at)
+                if len(places := self.place.setdefault(pair, [])) < _MAX_PLACES:
+                    places.append(at)
             self.flat += [*r.tokens, ""]  # the empty token ends a sentence
             self.owner += [i] * (len(r.tokens) + 1)
         for s, p in self.where.items():
-            for key in _soft_keys(s): self.soft.setdefault(key, set()).update(p)
+            for key in _soft_keys(s):
+                self.soft.setdefault(key, set()).update(p)
         self.values, self._known, self.by_kind = list(found.values()), {}, {}
-        for u, p in self.values: self.by_kind.setdefault(u.kind, []).append((u, p))
+        for u, p in self.values:
+            self.by_kind.setdefault(u.kind, []).append((u, p))
         self.chars = frozenset().union(*[r.chars for r in self.read])
         self.tokens = {w for r in self.read for w in r.tokens}
         self.speakers = self._speakers()
-        self.names = {c for r in self.read for c, first in r.capitals.items() if not first}.union(*self.speakers)
+        self.names = {c for r in self.read for c, first in r.capitals.items() if not first}.union(
+            *self.speakers
+        )
         self.foreign = _foreign(self.read[:30])
         self.labelled = sum(bool(r.label) for r in self.read) / self.n
         self.prose = math.log(self.n / max(1, n_lines))
@@ -127,14 +164,17 @@ class _Index:
         out, now = [], frozenset()
         for r in self.read:
             label = r.label.lower()
-            if label == "from": now = r.bag
-            elif label and label not in ("subject", "to", "date", "cc", "sent"): now = frozenset(content_words(r.label))
+            if label == "from":
+                now = r.bag
+            elif label and label not in ("subject", "to", "date", "cc", "sent"):
+                now = frozenset(content_words(r.label))
             out.append(now)
         return out
 
 # %% ../../nbs/judges/05_embedded.ipynb #b38bed9a
 class _Source(_Index):
     "A text indexed for many questions; what was asked once is kept."
+
     def look(self, s):
         "Where a stem is found, exactly or softly, whether exactly, and what it weighs."
         if s not in self._looked:
@@ -147,8 +187,16 @@ class _Source(_Index):
         "Sentences with a value that agrees; '1' and '2' are also said as 'a' and 'both'."
         if v not in self._known:
             at = set().union(*[p for u, p in self.values if same_value(v, u)])
-            said = {1: ("one", "a", "an", "single", "first", "once"), 2: ("both", "pair", "couple", "twice", "second")}.get(v.value, ()) if v.kind == "number" else ()
-            if not at and not self.tokens.isdisjoint(said): at = set(range(self.n))
+            said = (
+                {
+                    1: ("one", "a", "an", "single", "first", "once"),
+                    2: ("both", "pair", "couple", "twice", "second"),
+                }.get(v.value, ())
+                if v.kind == "number"
+                else ()
+            )
+            if not at and not self.tokens.isdisjoint(said):
+                at = set(range(self.n))
             self._known[v] = at
         return self._known[v]
 
@@ -157,48 +205,64 @@ class _Source(_Index):
 def _source(text):  # bounded: a run over many conversations must not keep them all
     return _Source(cut(text), text.count("\n") + 1)
 
+
 @lru_cache(maxsize=1024)
-def _pieces(pieces): return _Source(list(pieces), len(pieces))
+def _pieces(pieces):
+    return _Source(list(pieces), len(pieces))
 
 # %% ../../nbs/judges/05_embedded.ipynb #768d1af5
 class _Match:
     "A claim laid beside a source."
+
     def __init__(self, claim, src):
         self.claim, self.src, self.stems = claim, src, list(dict.fromkeys(claim.stems))
         self.at, self.weight, self.exact, self.novel, self.missing, self.found = {}, {}, set(), [], [], []
         rare = math.log(1 + src.n)
         for s in self.stems:
             p, exact, weight = src.look(s)
-            if exact: self.exact.add(s)
-            if not p: self.novel.append(s); continue
+            if exact:
+                self.exact.add(s)
+            if not p:
+                self.novel.append(s)
+                continue
             self.at[s], self.weight[s] = p, weight
         for v in claim.values:
-            if p := src.value_at(v): self.found.append((v, p)); self.at[v], self.weight[v] = p, 1.2 * math.log(1 + src.n / len(p))
-            else: self.missing.append(v)
+            if p := src.value_at(v):
+                self.found.append((v, p))
+                self.at[v], self.weight[v] = p, 1.2 * math.log(1 + src.n / len(p))
+            else:
+                self.missing.append(v)
         self.full = sum(self.weight.values()) + rare * (len(self.novel) + 1.2 * len(self.missing)) or 1.0
         self._align()
 
     def _align(self):
         score, left = {}, dict(self.at)
         for s, p in left.items():
-            for i in p: score[i] = score.get(i, 0.0) + self.weight[s]
+            for i in p:
+                score[i] = score.get(i, 0.0) + self.weight[s]
         self.best = max(sorted(score), key=score.get) if score else None
         self.single, self.top, self.cover, got = (score[self.best] / self.full if score else 0.0), [], [], 0.0
         order = sorted(score)
         for _ in range(3):
             j = max(order, key=score.get) if score else None
             if j is not None and score[j] > 1e-9:
-                self.top.append(j); got += score[j]
+                self.top.append(j)
+                got += score[j]
                 for s in [s for s, p in left.items() if j in p]:
-                    for i in left.pop(s): score[i] -= self.weight[s]
+                    for i in left.pop(s):
+                        score[i] -= self.weight[s]
             self.cover.append(got / self.full)
         self.near = {j + d for j in self.top for d in (-1, 0, 1) if 0 <= j + d < self.src.n}
 
     def window(self):
         "Largest share of the claim within three neighbouring sentences around the best one."
-        if self.best is None: return 0.0
+        if self.best is None:
+            return 0.0
         spans = [{c - 1, c, c + 1} for c in (self.best - 1, self.best, self.best + 1)]
-        return max(sum(self.weight[s] for s, p in self.at.items() if not p.isdisjoint(w)) for w in spans) / self.full
+        return (
+            max(sum(self.weight[s] for s, p in self.at.items() if not p.isdisjoint(w)) for w in spans)
+            / self.full
+        )
 
 # %% ../../nbs/judges/05_embedded.ipynb #8b6e0bda
 def _word_features(m):
@@ -206,11 +270,28 @@ def _word_features(m):
     soft = [1.0 if f else 0.8 if s in m.at else 0.0 for f, s in zip(found, m.stems)]
     rare, new, total = sum(rarities) or 1.0, [_rarity(s) for s in m.novel], bool(m.stems)
     c1, c2, c3 = m.cover
-    return dict(found=sum(found) / n if total else 1.0, found_rare=sum(f * r for f, r in zip(found, rarities)) / rare if total else 1.0,
-        soft=sum(soft) / n if total else 1.0, soft_rare=sum(f * r for f, r in zip(soft, rarities)) / rare if total else 1.0,
-        cover1=c1, cover2=c2, cover3=c3, single=m.single, spread=c3 - c1, gain2=c1 - c2, window=m.window(),
-        new=len(m.novel), new_rare=sum(new), new_rarest=max(new, default=0.0), new_very_rare=sum(x > 0.8 for x in new),
-        n_tokens=len(m.claim.tokens), n_stems=len(m.stems), source_size=math.log(1 + m.src.n), labelled=m.src.labelled, prose=m.src.prose)
+    return dict(
+        found=sum(found) / n if total else 1.0,
+        found_rare=sum(f * r for f, r in zip(found, rarities)) / rare if total else 1.0,
+        soft=sum(soft) / n if total else 1.0,
+        soft_rare=sum(f * r for f, r in zip(soft, rarities)) / rare if total else 1.0,
+        cover1=c1,
+        cover2=c2,
+        cover3=c3,
+        single=m.single,
+        spread=c3 - c1,
+        gain2=c1 - c2,
+        window=m.window(),
+        new=len(m.novel),
+        new_rare=sum(new),
+        new_rarest=max(new, default=0.0),
+        new_very_rare=sum(x > 0.8 for x in new),
+        n_tokens=len(m.claim.tokens),
+        n_stems=len(m.stems),
+        source_size=math.log(1 + m.src.n),
+        labelled=m.src.labelled,
+        prose=m.src.prose,
+    )
 
 # %% ../../nbs/judges/05_embedded.ipynb #bef2f705
 def _sequence_features(m):
@@ -218,9 +299,14 @@ def _sequence_features(m):
     gram2 = sum(x in there for x in zip(t, t[1:])) / (len(t) - 1) if len(t) > 1 else float(len(m.at) > 0)
     pairs, known = [(a, b) for a, b in zip(m.stems, m.stems[1:]) if a in m.at and b in m.at], m.src.pairs
     n = len(pairs) or 2  # no pair: half
-    return dict(gram2=gram2, tokens=sum(w in m.src.tokens for w in t) / max(1, len(t)), repeated=1 - len(set(t)) / max(1, len(t)),
+    return dict(
+        gram2=gram2,
+        tokens=sum(w in m.src.tokens for w in t) / max(1, len(t)),
+        repeated=1 - len(set(t)) / max(1, len(t)),
         together=sum(not m.at[a].isdisjoint(m.at[b]) for a, b in pairs) / n if pairs else 0.5,
-        in_order=sum(p in known for p in pairs) / n if pairs else 0.5, reversed=sum((b, a) in known and (a, b) not in known for a, b in pairs) / n)
+        in_order=sum(p in known for p in pairs) / n if pairs else 0.5,
+        reversed=sum((b, a) in known and (a, b) not in known for a, b in pairs) / n,
+    )
 
 # %% ../../nbs/judges/05_embedded.ipynb #fb1c7acc
 def _fragments(t, src):
@@ -230,23 +316,35 @@ def _fragments(t, src):
         best, at = 0, 0
         for p in src.place.get((t[i], t[i + 1]), ()):
             k = 2
-            while i + k < len(t) and src.flat[p + k] == t[i + k]: k += 1
-            if k > best or k == best and src.owner[p] == last != src.owner[at]: best, at = k, p
-        if best: out.append((i, at, best)); last = src.owner[at]
+            while i + k < len(t) and src.flat[p + k] == t[i + k]:
+                k += 1
+            if k > best or k == best and src.owner[p] == last != src.owner[at]:
+                best, at = k, p
+        if best:
+            out.append((i, at, best))
+            last = src.owner[at]
         i += best or 1
     return out
 
-def _content(tokens): return {stem(w) for w in tokens if w not in STOP_WORDS and w not in _NEGATIONS}
+
+def _content(tokens):
+    return {stem(w) for w in tokens if w not in STOP_WORDS and w not in _NEGATIONS}
+
 
 def _seams(t, runs, src):
     "What stands between neighbouring runs from one source sentence: other words, more words, another 'not'."
     other = more = turned = 0
     for (i, p, k), (j, q, _) in zip(runs, runs[1:]):
-        here, there = t[i + k:j], src.flat[p + k:q]
-        if src.owner[p] != src.owner[q] or q < p + k or len(here) > 3 or len(there) > 5: continue
+        here, there = t[i + k : j], src.flat[p + k : q]
+        if src.owner[p] != src.owner[q] or q < p + k or len(here) > 3 or len(there) > 5:
+            continue
         mine, its = _content(here), _content(there)
-        if mine and its: other += mine.isdisjoint(its) and {k for s in mine for k in _soft_keys(s)}.isdisjoint(k for s in its for k in _soft_keys(s))
-        elif mine: more += 1
+        if mine and its:
+            other += mine.isdisjoint(its) and {k for s in mine for k in _soft_keys(s)}.isdisjoint(
+                k for s in its for k in _soft_keys(s)
+            )
+        elif mine:
+            more += 1
         turned += any(w in _NEGATIONS for w in here) != any(w in _NEGATIONS for w in there)
     return other, more, turned
 
@@ -259,9 +357,24 @@ def _copy_features(m):
     other, more, turned = _seams(t, runs, src)
     head = bool(runs) and runs[0][0] == 0 and (runs[0][1] == 0 or src.flat[runs[0][1] - 1] == "")
     tail = bool(runs) and runs[-1][0] + runs[-1][2] == len(t) and src.flat[runs[-1][1] + runs[-1][2]] == ""
-    return dict(gram3=sum(max(0, k - 2) for k in lengths) / max(1, n - 2), gram4=sum(max(0, k - 3) for k in lengths) / max(1, n - 3), copied2=sum(lengths) / n, copied3=sum(k for _, _, k in long) / n, density=sum(k * k for k in lengths) / n / n, longest=max(lengths, default=0) / n,
-        longest_run=max(lengths, default=0), runs=len(runs), joins=sum(a != b for a, b, _ in jumps), joins_far=sum(abs(a - b) > 2 for a, b, _ in jumps), backward=sum(a == b and back for a, b, back in jumps),
-        head=int(head), tail=int(tail), seam_other=other, seam_more=more, seam_not=turned)
+    return dict(
+        gram3=sum(max(0, k - 2) for k in lengths) / max(1, n - 2),
+        gram4=sum(max(0, k - 3) for k in lengths) / max(1, n - 3),
+        copied2=sum(lengths) / n,
+        copied3=sum(k for _, _, k in long) / n,
+        density=sum(k * k for k in lengths) / n / n,
+        longest=max(lengths, default=0) / n,
+        longest_run=max(lengths, default=0),
+        runs=len(runs),
+        joins=sum(a != b for a, b, _ in jumps),
+        joins_far=sum(abs(a - b) > 2 for a, b, _ in jumps),
+        backward=sum(a == b and back for a, b, back in jumps),
+        head=int(head),
+        tail=int(tail),
+        seam_other=other,
+        seam_more=more,
+        seam_not=turned,
+    )
 
 # %% ../../nbs/judges/05_embedded.ipynb #ea65cf92
 def _size_features(m):
@@ -269,8 +382,12 @@ def _size_features(m):
     known = {k for s in m.stems for k in (s, *_soft_keys(s))}
     best, chars = m.src.read[m.best] if m.best is not None else None, m.claim.chars
     there, n = best.bag if best else frozenset(), len(chars) or 1
-    return dict(chars=len(chars & m.src.chars) / n, chars_best=len(chars & best.chars) / n if best else 0.0, back=sum(s in known or not known.isdisjoint(_soft_keys(s)) for s in there) / max(1, len(there)),
-        size=math.log(1 + len(m.src.flat)))
+    return dict(
+        chars=len(chars & m.src.chars) / n,
+        chars_best=len(chars & best.chars) / n if best else 0.0,
+        back=sum(s in known or not known.isdisjoint(_soft_keys(s)) for s in there) / max(1, len(there)),
+        size=math.log(1 + len(m.src.flat)),
+    )
 
 # %% ../../nbs/judges/05_embedded.ipynb #a8f0bcee
 def _scores(m):
@@ -278,8 +395,10 @@ def _scores(m):
     score = {}
     for s in m.stems:
         if s in m.weight:
-            for i in m.at[s]: score[i] = score.get(i, 0.0) + m.weight[s]
+            for i in m.at[s]:
+                score[i] = score.get(i, 0.0) + m.weight[s]
     return score
+
 
 def _value_features(m):
     near, src = m.near, m.src
@@ -287,19 +406,34 @@ def _value_features(m):
     at_hand = {u.kind for u, p in src.values if p & near}
     whole = sum(m.weight[s] for s in m.stems if s in m.weight) + math.log(1 + src.n) * len(m.novel) or 1.0
     score, kept = _scores(m) if m.found else {}, {}
+
     def company(p):
         for i in p:
-            if i not in kept: kept[i] = (score.get(i, 0.0) + 0.6 * max(score.get(i - 1, 0.0), score.get(i + 1, 0.0))) / whole
+            if i not in kept:
+                kept[i] = (
+                    score.get(i, 0.0) + 0.6 * max(score.get(i - 1, 0.0), score.get(i + 1, 0.0))
+                ) / whole
         return max((kept[i] for i in p), default=0.0)
+
     own, rival = 1.0, 0.0
     for v, p in m.found[:12]:
         mine = company(p)
         own = min(own, mine)
-        if v.kind == "id": continue
+        if v.kind == "id":
+            continue
         for u, q in src.by_kind.get(v.kind, ())[:100]:  # another value of this kind that keeps better company
-            if p.isdisjoint(q) and company(q) - mine > rival and not same_value(u, v): rival = company(q) - mine
-    return dict(n_values=len(m.claim.values), missing=len(m.missing), missing_small=small, missing_other=len(m.missing) - small,
-        values_away=sum(p.isdisjoint(near) for _, p in m.found), contradicted=sum(v.kind in at_hand for v in m.missing), company=own, rival=rival)
+            if p.isdisjoint(q) and company(q) - mine > rival and not same_value(u, v):
+                rival = company(q) - mine
+    return dict(
+        n_values=len(m.claim.values),
+        missing=len(m.missing),
+        missing_small=small,
+        missing_other=len(m.missing) - small,
+        values_away=sum(p.isdisjoint(near) for _, p in m.found),
+        contradicted=sum(v.kind in at_hand for v in m.missing),
+        company=own,
+        rival=rival,
+    )
 
 # %% ../../nbs/judges/05_embedded.ipynb #1ad07e4e
 def _name_features(m):
@@ -308,15 +442,31 @@ def _name_features(m):
     new = [c for c in claimed if c not in src.where and c not in src.tokens]
     first = [c for c, f in caps.items() if f and c not in m.at and c not in src.tokens and _rarity(c) > 0.9]
     every = set(claimed) | {s for s in m.stems if s in src.names}
-    away = sum(c in src.where and src.where[c].isdisjoint(m.near) and not any(c in src.speakers[j] for j in m.near) for c in every)
+    away = sum(
+        c in src.where and src.where[c].isdisjoint(m.near) and not any(c in src.speakers[j] for j in m.near)
+        for c in every
+    )
     company, bag = 1.0, set(m.stems)
     for c in every:
         if c in src.where and len(src.where[c]) < src.n / 2 and (rest := bag - {c}):
             company = min(company, max(len(rest & src.read[i].bag) for i in src.where[c]) / len(rest))
     spoken = src.speakers[m.best] if m.best is not None else frozenset()
     hit = not spoken.isdisjoint(bag)
-    other = not hit and m.best is not None and src.labelled > 0.2 and any(not s.isdisjoint(bag) for s in set(src.speakers))
-    return dict(n_names=len(every), new_names=len(new), new_first=len(first), names_away=away, name_company=company, speaker=int(hit), other_speaker=int(other)), new + first
+    other = (
+        not hit
+        and m.best is not None
+        and src.labelled > 0.2
+        and any(not s.isdisjoint(bag) for s in set(src.speakers))
+    )
+    return dict(
+        n_names=len(every),
+        new_names=len(new),
+        new_first=len(first),
+        names_away=away,
+        name_company=company,
+        speaker=int(hit),
+        other_speaker=int(other),
+    ), new + first
 
 # %% ../../nbs/judges/05_embedded.ipynb #c51395f0
 def _polarity_features(m):
@@ -327,95 +477,167 @@ def _polarity_features(m):
     plain = set().union(*[r.bag - r.negated for r in around])
     best = src.read[m.best] if m.best is not None else None
     turned = [s for s in m.stems if s in opposites and s not in bag and opposites[s] & bag]
-    denied = [s for s in claim.negated if s in bag and s not in negated]      # the claim says not, the source does not
-    affirmed = [s for s in m.stems if s in negated and s not in claim.negated and s not in plain]  # and the other way round
-    return dict(negations=min(claim.negations, 2), against_best=int(claim.negations > 0) - int(best is not None and best.negations > 0),
-        only_claim=int(claim.negations > 0 and not any(r.negations for r in around)), opposites=len(turned),
-        opposites_best=sum(s in opposites and best is not None and s not in best.bag and bool(opposites[s] & best.bag) for s in m.stems),
-        denied=len(denied), affirmed=len(affirmed)), turned, denied + affirmed
+    denied = [
+        s for s in claim.negated if s in bag and s not in negated
+    ]  # the claim says not, the source does not
+    affirmed = [
+        s for s in m.stems if s in negated and s not in claim.negated and s not in plain
+    ]  # and the other way round
+    return (
+        dict(
+            negations=min(claim.negations, 2),
+            against_best=int(claim.negations > 0) - int(best is not None and best.negations > 0),
+            only_claim=int(claim.negations > 0 and not any(r.negations for r in around)),
+            opposites=len(turned),
+            opposites_best=sum(
+                s in opposites and best is not None and s not in best.bag and bool(opposites[s] & best.bag)
+                for s in m.stems
+            ),
+            denied=len(denied),
+            affirmed=len(affirmed),
+        ),
+        turned,
+        denied + affirmed,
+    )
 
 # %% ../../nbs/judges/05_embedded.ipynb #7a5587f6
 def features(
-    claim:str,       # One sentence
-    source:_Source,  # An indexed text
-)->tuple[dict, dict]:  # (feature -> number, what was found: the aligned sentences and what speaks against support)
+    claim: str,  # One sentence
+    source: _Source,  # An indexed text
+) -> tuple[
+    dict, dict
+]:  # (feature -> number, what was found: the aligned sentences and what speaks against support)
     "Count what speaks for and against a claim."
     m = _Match(_read(claim), source)
     name_counts, new_names = _name_features(m)
     polarity, turned, flipped = _polarity_features(m)
-    f = _word_features(m) | _sequence_features(m) | _value_features(m) | name_counts | polarity | _copy_features(m) | _size_features(m)
-    return f, {"lines": m.top, "cover": m.cover, "missing": m.missing, "names": new_names, "novel": m.novel, "turned": turned, "flipped": flipped, "foreign": source.foreign or _foreign([m.claim])}
+    f = (
+        _word_features(m)
+        | _sequence_features(m)
+        | _value_features(m)
+        | name_counts
+        | polarity
+        | _copy_features(m)
+        | _size_features(m)
+    )
+    return f, {
+        "lines": m.top,
+        "cover": m.cover,
+        "missing": m.missing,
+        "names": new_names,
+        "novel": m.novel,
+        "turned": turned,
+        "flipped": flipped,
+        "foreign": source.foreign or _foreign([m.claim]),
+    }
 
 # %% ../../nbs/judges/05_embedded.ipynb #caa6a89c
 class _Trees:
     "A boosted ensemble and its calibration; probabilities of yes."
+
     def __init__(self, spec):
         import numpy as np
+
         self.np, self.names, self.depth = np, spec["features"], spec["depth"]
-        self.feature, self.left, self.right, self.roots = (np.array(spec[k], dtype=np.int32) for k in ("feature", "left", "right", "roots"))
+        self.feature, self.left, self.right, self.roots = (
+            np.array(spec[k], dtype=np.int32) for k in ("feature", "left", "right", "roots")
+        )
         self.threshold, self.value = (np.array(spec[k], dtype=np.float64) for k in ("threshold", "value"))
         self.base, self.slope, self.shift = spec["base"], spec["slope"], spec["shift"]
 
     def __call__(self, rows):
         "rows: feature dictionaries, (n,) -> probabilities, (n,)"
         np = self.np
-        if not len(rows): return np.zeros(0)
+        if not len(rows):
+            return np.zeros(0)
         x = np.array([[r[k] for k in self.names] for r in rows], dtype=np.float64)
         out = np.empty(len(x))
         for a in range(0, len(x), 512):
-            part = x[a:a+512]
+            part = x[a : a + 512]
             node, i = np.tile(self.roots, (len(part), 1)), np.arange(len(part))[:, None]
-            for _ in range(self.depth): node = np.where(part[i, self.feature[node]] <= self.threshold[node], self.left[node], self.right[node])
-            out[a:a+512] = self.base + self.value[node].sum(axis=1)
+            for _ in range(self.depth):
+                node = np.where(
+                    part[i, self.feature[node]] <= self.threshold[node], self.left[node], self.right[node]
+                )
+            out[a : a + 512] = self.base + self.value[node].sum(axis=1)
         return 1 / (1 + np.exp(-np.clip(self.slope * out + self.shift, -30, 30)))
 
+
 @lru_cache(maxsize=2)
-def _trees(task): return _Trees(_weights()[task])
+def _trees(task):
+    return _Trees(_weights()[task])
 
 # %% ../../nbs/judges/05_embedded.ipynb #0fa13885
 def _why(found, probability, stated):
     "The strongest reason against, in words; for a yes, where it rests."
     return _reason(found, probability, stated) + (FOREIGN if found["foreign"] else "")
 
+
 def _reason(found, probability, stated):
     what = "stated" if stated else "in the source"
-    if probability > 0.5: return "Its words and values are " + ("stated." if stated else "found in the source.")
-    if found["missing"]: return f"Not {what}: {', '.join(v.text.strip() for v in found['missing'][:3])}."
-    if found["names"]: return f"Not {what}: {', '.join(found['names'][:3])}."
-    if found["turned"]: return f"The opposite is {what}: {', '.join(found['turned'][:2])}."
-    if found["flipped"]: return f"Negated on one side only: {', '.join(found['flipped'][:2])}."
-    if found["novel"]: return f"Not {what}: {', '.join(found['novel'][:4])}."
+    if probability > 0.5:
+        return "Its words and values are " + ("stated." if stated else "found in the source.")
+    if found["missing"]:
+        return f"Not {what}: {', '.join(v.text.strip() for v in found['missing'][:3])}."
+    if found["names"]:
+        return f"Not {what}: {', '.join(found['names'][:3])}."
+    if found["turned"]:
+        return f"The opposite is {what}: {', '.join(found['turned'][:2])}."
+    if found["flipped"]:
+        return f"Negated on one side only: {', '.join(found['flipped'][:2])}."
+    if found["novel"]:
+        return f"Not {what}: {', '.join(found['novel'][:4])}."
     return f"Its words are {what}, but not together."
 
 # %% ../../nbs/judges/05_embedded.ipynb #5f65a7b6
 class EmbeddedJudge:
     "Answers from counts and trained weights, offline; see `LIMITS`."
+
     name = "embedded"
-    LIMITS = ("Counts words, values and names; does not understand. It misses subtle contradictions (who did what to whom, a moved 'not', two values swapped), "
-              "knows nothing of the world, cannot add up, and reads no language but English: of others it compares equal words, values and names, and says so in the reason.")
+    LIMITS = (
+        "Counts words, values and names; does not understand. It misses subtle contradictions (who did what to whom, a moved 'not', two values swapped), "
+        "knows nothing of the world, cannot add up, and reads no language but English: of others it compares equal words, values and names, and says so in the reason."
+    )
 
     @property
-    def trained_on(self)->tuple[str, ...]: return tuple(_weights()["trained_on"])  # sources whose scores by this judge prove nothing
+    def trained_on(self) -> tuple[str, ...]:
+        return tuple(_weights()["trained_on"])  # sources whose scores by this judge prove nothing
 
-    def settings(self)->dict: return {"trained_on": list(self.trained_on)}
+    def settings(self) -> dict:
+        return {"trained_on": list(self.trained_on)}
 
-    def supported(self, sentences:Sequence[str], *, source:str)->list[Verdict]:
+    def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
         "Is each sentence supported by the source? `lines` index the source's sentences as `crmeval.text.sentences` cuts them."
         src = _source(source)
         got = [features(s, src) for s in sentences]
         p = _trees("supported")([f for f, _ in got])
-        return [Verdict(bool(q > 0.5), round(float(q), 4), _why(found, q, False), tuple(found["lines"])) for q, (_, found) in zip(p, got)]
+        return [
+            Verdict(bool(q > 0.5), round(float(q), 4), _why(found, q, False), tuple(found["lines"]))
+            for q, (_, found) in zip(p, got)
+        ]
 
-    def stated(self, facts:Sequence[str], *, sentences:Sequence[str])->list[Verdict]:
+    def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
         "Is each fact stated by the sentences? `lines` are those that state it."
         src = _pieces(tuple(sentences))
         got = [features(f, src) for f in facts]
         p = _trees("stated")([f for f, _ in got])
-        return [Verdict(bool(q > 0.5), round(float(q), 4), _why(found, q, True), _stating(found) if q > 0.5 else ()) for q, (_, found) in zip(p, got)]
+        return [
+            Verdict(
+                bool(q > 0.5), round(float(q), 4), _why(found, q, True), _stating(found) if q > 0.5 else ()
+            )
+            for q, (_, found) in zip(p, got)
+        ]
 
-    def followed(self, instructions:Sequence[str], *, response:str)->list[Verdict]:
+    def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:
         "It cannot read instructions, and says so."
-        return [Verdict(None, status="undefined", reason="The embedded judge cannot read instructions; this one needs a language model.") for _ in instructions]
+        return [
+            Verdict(
+                None,
+                status="undefined",
+                reason="The embedded judge cannot read instructions; this one needs a language model.",
+            )
+            for _ in instructions
+        ]
 
 # %% ../../nbs/judges/05_embedded.ipynb #b7447010
 def _stating(found, least=0.3):

@@ -20,167 +20,284 @@ from functools import partial
 from ..systems.openai import CallFailed, make_client, with_retries
 from ..core.metric import Judge, Verdict
 from ..core.records import Usage
-from .recorded import RecordedJudge, Tally, check_style, item_text, load_verdicts, rating_context
+from crmeval.judges.recorded import (
+    RecordedJudge,
+    Tally,
+    check_style,
+    item_text,
+    load_verdicts,
+    rating_context,
+)
 from ..core.loops import run_in_background
 from ..core.text import parts
-from .requests import (PROMPTS, align_request, check_request, declines, facts_request, follow_request, load_prompt,
-                              rate_request, read_facts, read_ratings, read_verdicts, rubric)
+from crmeval.judges.requests import (
+    PROMPTS,
+    align_request,
+    check_request,
+    declines,
+    facts_request,
+    follow_request,
+    load_prompt,
+    rate_request,
+    read_facts,
+    read_ratings,
+    read_verdicts,
+    rubric,
+)
 
 # %% ../../nbs/judges/03_llm.ipynb #a499a666
 class _Once:
     "Remembers answers by key and lets equal questions wait for each other, across threads and event loops."
-    def __init__(self, size): self.size, self.known, self.open, self.lock = size, {}, {}, threading.Lock()
+
+    def __init__(self, size):
+        self.size, self.known, self.open, self.lock = size, {}, {}, threading.Lock()
 
     async def get(self, key, work, keep):
         while True:
             with self.lock:
-                if key in self.known: return self.known[key], True
+                if key in self.known:
+                    return self.known[key], True
                 if mine := key not in self.open:
                     self.open[key] = Future()
-                    self.open[key].set_running_or_notify_cancel()   # a waiter that is cancelled must not cancel it for the others
+                    self.open[
+                        key
+                    ].set_running_or_notify_cancel()  # a waiter that is cancelled must not cancel it for the others
                 future = self.open[key]
-            if mine: return await self._own(key, future, work, keep), False
-            if (done := await asyncio.wrap_future(future)) is not None: return done, True
+            if mine:
+                return await self._own(key, future, work, keep), False
+            if (done := await asyncio.wrap_future(future)) is not None:
+                return done, True
 
     async def _own(self, key, future, work, keep):
         answer = None
-        try: answer = await work()
+        try:
+            answer = await work()
         finally:
             with self.lock:
                 del self.open[key]
-                if answer is not None and self.size and keep(answer): self.known[key] = answer
-                while len(self.known) > self.size: del self.known[next(iter(self.known))]
-            future.set_result(answer)   # None: the owner failed, and one of those who wait takes over
+                if answer is not None and self.size and keep(answer):
+                    self.known[key] = answer
+                while len(self.known) > self.size:
+                    del self.known[next(iter(self.known))]
+            future.set_result(answer)  # None: the owner failed, and one of those who wait takes over
         return answer
 
 # %% ../../nbs/judges/03_llm.ipynb #3a3266a2
 @dataclass(frozen=True)
 class KeyFacts:
     "Facts drawn from a source; empty with a status when that failed."
-    facts:Sequence[str]
-    status:str = "ok"
-    reason:str = ""
+
+    facts: Sequence[str]
+    status: str = "ok"
+    reason: str = ""
+
 
 _AGAIN = {"rate": "a rating for each criterion", "facts": "a list of facts"}
 
+
 def _note(request, missing):
     what = _AGAIN.get(request.kind, "one entry with a valid value for each number")
-    which = f" Missing or unreadable: {', '.join(missing[:40])}." if request.items and len(missing) < len(request.items) else ""
+    which = (
+        f" Missing or unreadable: {', '.join(missing[:40])}."
+        if request.items and len(missing) < len(request.items)
+        else ""
+    )
     return f"\n\nAn earlier reply could not be read.{which} Reply with the JSON object only, with {what}."
 
-def _unread(status, reason): return Verdict(None, status=status, reason=reason)
+
+def _unread(status, reason):
+    return Verdict(None, status=status, reason=reason)
 
 # %% ../../nbs/judges/03_llm.ipynb #98c8975d
 def _release(client, pid):
     "Close the connections of the background loop, when a judge goes or its process ends."
-    if os.getpid() != pid or not hasattr(client, "aclose"): return   # in a forked process they are the parent's
-    try: run_in_background(client.aclose())
-    except RuntimeError: asyncio.get_running_loop().create_task(client.aclose())   # we are on that loop
+    if os.getpid() != pid or not hasattr(client, "aclose"):
+        return  # in a forked process they are the parent's
+    try:
+        run_in_background(client.aclose())
+    except RuntimeError:
+        asyncio.get_running_loop().create_task(client.aclose())  # we are on that loop
 
 # %% ../../nbs/judges/03_llm.ipynb #ac02d444
 class _Questions:
     "The Judge protocol as ordinary functions: usable in scripts, threads and inside a running event loop."
+
     def _wait(self, work):
-        if self._closer is None: self._closer = weakref.finalize(self, _release, self.client, os.getpid())
+        if self._closer is None:
+            self._closer = weakref.finalize(self, _release, self.client, os.getpid())
         return run_in_background(work)
 
-    def supported(self, sentences:Sequence[str], *, source:str)->list[Verdict]:
+    def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
         "Is each sentence supported by the source?"
         return self._wait(_supported(self, sentences, source))
 
-    def stated(self, facts:Sequence[str], *, sentences:Sequence[str])->list[Verdict]:
+    def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
         "Is each fact stated by the sentences, and by which?"
         return self._wait(_stated(self, facts, sentences))
 
-    def followed(self, instructions:Sequence[str], *, response:str)->list[Verdict]:
+    def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:
         "Is each instruction followed by the response?"
         return self._wait(_followed(self, instructions, response))
 
-    def rated(self, criterion:str, *, response:str, source:str|None=None, key_facts:Sequence[str]=(), instructions:Sequence=())->Verdict:
+    def rated(
+        self,
+        criterion: str,
+        *,
+        response: str,
+        source: str | None = None,
+        key_facts: Sequence[str] = (),
+        instructions: Sequence = (),
+    ) -> Verdict:
         "Points, 1 to 4, for one criterion; the others that the texts allow are rated in the same call and remembered."
         return self._wait(_rated(self, criterion, response, source, key_facts, instructions))
 
-    def extract_key_facts(self, source:str, *, n:int=12)->KeyFacts:
+    def extract_key_facts(self, source: str, *, n: int = 12) -> KeyFacts:
         "At most `n` key facts of a source."
         return self._wait(_key_facts(self, source, n))
 
-    async def aextract_key_facts(self, source:str, *, n:int=12)->KeyFacts:
+    async def aextract_key_facts(self, source: str, *, n: int = 12) -> KeyFacts:
         "As `extract_key_facts`, awaited."
         return await _key_facts(self, source, n)
 
-    async def arecord(self, *, response:str, source:str|None=None, key_facts:Sequence[str]=(), instructions:Sequence=(), **pieces)->RecordedJudge:
+    async def arecord(
+        self,
+        *,
+        response: str,
+        source: str | None = None,
+        key_facts: Sequence[str] = (),
+        instructions: Sequence = (),
+        **pieces,
+    ) -> RecordedJudge:
         "Ask all that the four metrics need about a response, at once; arguments as of `record_response`."
         return await record_response(self, response, source, key_facts, instructions, **pieces)
 
 # %% ../../nbs/judges/03_llm.ipynb #f2c36001
 class LLMJudge(_Questions):
     "A language model as a judge; its verdicts have status 'ok' or say why there is no answer."
-    def __init__(self,
-        model:str,                    # As the endpoint calls it, e.g. 'gpt-4o-mini'; 'NAME@URL' names the endpoint, too
+
+    def __init__(
+        self,
+        model: str,  # As the endpoint calls it, e.g. 'gpt-4o-mini'; 'NAME@URL' names the endpoint, too
         *,
-        base_url:str|None=None,       # Default: $OPENAI_BASE_URL, else OpenAI
-        style:str="fine",             # 'fine': small questions; 'rubric': points for each criterion
-        client=None,                  # Anything with `async chat(messages, response_format=, logprobs=)`; default: an `OpenAIClient`
-        name:str|None=None,           # Default: 'openai:MODEL'
-        logprobs:bool=True,           # Ask for log-probabilities, in the rubric style
-        structured:bool=True,         # Ask for a reply by JSON schema
-        retries:int=4,                # Further tries after a rate limit, a server error or a lost connection
-        max_items:int=50,             # Items in one call; more are asked in several
-        remember:int=10_000,          # Requests whose answers are kept; 0 asks anew each time
-        **options,                    # Further arguments of `OpenAIClient`, e.g. temperature, api_key_env, timeout_s
+        base_url: str | None = None,  # Default: $OPENAI_BASE_URL, else OpenAI
+        style: str = "fine",  # 'fine': small questions; 'rubric': points for each criterion
+        client=None,  # Anything with `async chat(messages, response_format=, logprobs=)`; default: an `OpenAIClient`
+        name: str | None = None,  # Default: 'openai:MODEL'
+        logprobs: bool = True,  # Ask for log-probabilities, in the rubric style
+        structured: bool = True,  # Ask for a reply by JSON schema
+        retries: int = 4,  # Further tries after a rate limit, a server error or a lost connection
+        max_items: int = 50,  # Items in one call; more are asked in several
+        remember: int = 10_000,  # Requests whose answers are kept; 0 asks anew each time
+        **options,  # Further arguments of `OpenAIClient`, e.g. temperature, api_key_env, timeout_s
     ):
-        if max_items < 1: raise ValueError(f"max_items is {max_items!r}, expected at least 1")
-        self._args = dict(model=model, base_url=base_url, style=style, client=client, name=name, logprobs=logprobs, structured=structured,
-                          retries=retries, max_items=max_items, remember=remember, **options)
-        self.client = client or make_client(f"openai:{model.removeprefix('openai:')}", base_url=base_url, **options)
-        self.model, self.style, self.name = getattr(self.client, "model", model), check_style(style), name or getattr(self.client, "name", f"openai:{model}") + (" (rubric)" if style == "rubric" else "")
-        self.logprobs, self.structured, self.retries, self.max_items = logprobs, structured, retries, max_items
-        self.without = set()          # Options that the endpoint rejected and that are no longer sent
+        if max_items < 1:
+            raise ValueError(f"max_items is {max_items!r}, expected at least 1")
+        self._args = dict(
+            model=model,
+            base_url=base_url,
+            style=style,
+            client=client,
+            name=name,
+            logprobs=logprobs,
+            structured=structured,
+            retries=retries,
+            max_items=max_items,
+            remember=remember,
+            **options,
+        )
+        self.client = client or make_client(
+            f"openai:{model.removeprefix('openai:')}", base_url=base_url, **options
+        )
+        self.model, self.style, self.name = (
+            getattr(self.client, "model", model),
+            check_style(style),
+            name
+            or getattr(self.client, "name", f"openai:{model}") + (" (rubric)" if style == "rubric" else ""),
+        )
+        self.logprobs, self.structured, self.retries, self.max_items = (
+            logprobs,
+            structured,
+            retries,
+            max_items,
+        )
+        self.without = set()  # Options that the endpoint rejected and that are no longer sent
         self.usage, self._once, self._closer = Tally(), _Once(remember), None
 
-    def __repr__(self): return f"LLMJudge({self.name!r}, style={self.style!r})"
-    def __reduce__(self): return partial(LLMJudge, **self._args), ()   # no connection, no key, no memory
+    def __repr__(self):
+        return f"LLMJudge({self.name!r}, style={self.style!r})"
 
-    def settings(self)->dict:
+    def __reduce__(self):
+        return partial(LLMJudge, **self._args), ()  # no connection, no key, no memory
+
+    def settings(self) -> dict:
         "What shapes the verdicts, as plain data for a manifest; never a key."
         return _settings(self)
 
     async def aclose(self):
         "Release the connections; the judge stays usable."
-        if not hasattr(self.client, "aclose"): return
-        await self.client.aclose()                                                 # of this event loop
-        await asyncio.to_thread(lambda: run_in_background(self.client.aclose()))   # of the synchronous questions
+        if not hasattr(self.client, "aclose"):
+            return
+        await self.client.aclose()  # of this event loop
+        await asyncio.to_thread(
+            lambda: run_in_background(self.client.aclose())
+        )  # of the synchronous questions
 
 # %% ../../nbs/judges/03_llm.ipynb #d91f1783
 def _settings(judge):
     prompts = {p: {"version": load_prompt(p).version, "sha256": load_prompt(p).sha256} for p in PROMPTS}
-    return {"name": judge.name, "style": judge.style, "structured": judge.structured, "logprobs": judge.logprobs and judge.style == "rubric", "max_items": judge.max_items,
-            "client": judge.client.settings() if hasattr(judge.client, "settings") else {}, "prompts": prompts, "rubric_version": rubric()["version"]}
+    return {
+        "name": judge.name,
+        "style": judge.style,
+        "structured": judge.structured,
+        "logprobs": judge.logprobs and judge.style == "rubric",
+        "max_items": judge.max_items,
+        "client": judge.client.settings() if hasattr(judge.client, "settings") else {},
+        "prompts": prompts,
+        "rubric_version": rubric()["version"],
+    }
 
 # %% ../../nbs/judges/03_llm.ipynb #5e15f4fd
 async def _send(judge, request, note, tallies):
     "One call, tried again where that may help; raises `CallFailed`."
     system, user = request.messages
     messages = [system, {**user, "content": user["content"] + note}]
+
     def failed(e):
-        for t in tallies if e.status != "not_run" else (): t.add(Usage(calls=1), failed_tries=1)
+        for t in tallies if e.status != "not_run" else ():
+            t.add(Usage(calls=1), failed_tries=1)
+
     while True:
-        wanted = {"response_format": request.schema if judge.structured else None, "logprobs": 8 if judge.logprobs and request.kind == "rate" else None}
+        wanted = {
+            "response_format": request.schema if judge.structured else None,
+            "logprobs": 8 if judge.logprobs and request.kind == "rate" else None,
+        }
         wanted = {k: v for k, v in wanted.items() if v is not None and k not in judge.without}
-        try: done = await with_retries(lambda w=wanted: judge.client.chat(messages, **w), retries=judge.retries, on_failure=failed)
+        try:
+            done = await with_retries(
+                lambda w=wanted: judge.client.chat(messages, **w), retries=judge.retries, on_failure=failed
+            )
         except CallFailed as e:
-            if not _simpler(judge, wanted, e): raise
+            if not _simpler(judge, wanted, e):
+                raise
             continue
-        for t in tallies: t.add(done.usage)
+        for t in tallies:
+            t.add(done.usage)
         return done
 
-_OPTION_WORDS = {"logprobs": ("logprob",), "response_format": ("response_format", "json_schema", "schema", "guided", "grammar")}
+
+_OPTION_WORDS = {
+    "logprobs": ("logprob",),
+    "response_format": ("response_format", "json_schema", "schema", "guided", "grammar"),
+}
+
 
 def _simpler(judge, wanted, failure):
     "Whether the endpoint complained of an option that we can do without; it is then left out for good."
-    if failure.http_status not in (400, 404, 422, 501): return False
+    if failure.http_status not in (400, 404, 422, 501):
+        return False
     option = next((o for o in wanted if any(w in str(failure).lower() for w in _OPTION_WORDS[o])), None)
-    if option is not None: judge.without.add(option)
+    if option is not None:
+        judge.without.add(option)
     return option is not None
 
 # %% ../../nbs/judges/03_llm.ipynb #91556e14
@@ -189,53 +306,93 @@ async def _ask(judge, request, read, tallies):
     values, status, reason, note = [None] * max(1, len(request.items)), "parse_error", "", ""
     for again in 0, 1:
         if again:
-            for t in tallies: t.add(asked_again=1)
-        try: done = await _send(judge, request, note, tallies)
-        except CallFailed as e: return values, e.status, f"the judge could not be asked: {e}"
-        if done.status == "refused": return values, "refused", "the judge declined to answer"
+            for t in tallies:
+                t.add(asked_again=1)
+        try:
+            done = await _send(judge, request, note, tallies)
+        except CallFailed as e:
+            return values, e.status, f"the judge could not be asked: {e}"
+        if done.status == "refused":
+            return values, "refused", "the judge declined to answer"
         found = read(request, done)
         values = [v if v is not None else old for v, old in zip(found, values, strict=True)]
-        if None not in values: return values, "ok", ""
-        if all(v is None for v in found) and declines(done.text): return values, "refused", "the judge declined in words"
+        if None not in values:
+            return values, "ok", ""
+        if all(v is None for v in found) and declines(done.text):
+            return values, "refused", "the judge declined in words"
         cut = done.status == "truncated"
-        status, reason = ("truncated", "the judge's reply was cut at the token limit") if cut else ("parse_error", "the judge's reply could not be read, twice")
-        note = _note(request, [str(i + 1) if request.kind != "rate" else request.items[i] for i, v in enumerate(values) if v is None and request.items])
+        status, reason = (
+            ("truncated", "the judge's reply was cut at the token limit")
+            if cut
+            else ("parse_error", "the judge's reply could not be read, twice")
+        )
+        note = _note(
+            request,
+            [
+                str(i + 1) if request.kind != "rate" else request.items[i]
+                for i, v in enumerate(values)
+                if v is None and request.items
+            ],
+        )
     return values, status, reason
+
 
 async def _answer(judge, request, read, tallies):
     "The values of a request, remembered; items without one get a verdict that says why."
     tallies = (judge.usage, *tallies)
+
     async def work():
         values, status, reason = await _ask(judge, request, read, tallies)
         if None in values:
-            for t in tallies: t.add(status=status)
+            for t in tallies:
+                t.add(status=status)
         return [v if v is not None else _unread(status, reason) for v in values]
-    answers, known = await judge._once.get(request.key, work, lambda vs: all(getattr(v, "status", "ok") == "ok" for v in vs))
-    for t in tallies if known else (): t.add(remembered=1)
+
+    answers, known = await judge._once.get(
+        request.key, work, lambda vs: all(getattr(v, "status", "ok") == "ok" for v in vs)
+    )
+    for t in tallies if known else ():
+        t.add(remembered=1)
     return answers
 
 # %% ../../nbs/judges/03_llm.ipynb #10a644ba
-def _cut(done): return done.status == "truncated"
-def _verdicts_of(request, done): return read_verdicts(request, done.text, cut=_cut(done))
-def _ratings_of(request, done): return read_ratings(request, done.text, done.logprobs, cut=_cut(done))
+def _cut(done):
+    return done.status == "truncated"
+
+
+def _verdicts_of(request, done):
+    return read_verdicts(request, done.text, cut=_cut(done))
+
+
+def _ratings_of(request, done):
+    return read_ratings(request, done.text, done.logprobs, cut=_cut(done))
+
 
 async def _many(judge, items, make, tallies):
     "Ask about items in calls of at most `max_items`, at the same time."
-    groups = [items[i:i + judge.max_items] for i in range(0, len(items), judge.max_items)]
+    groups = [items[i : i + judge.max_items] for i in range(0, len(items), judge.max_items)]
     answers = await asyncio.gather(*[_answer(judge, make(g), _verdicts_of, tallies) for g in groups])
     return [v for group in answers for v in group]
 
+
 async def _supported(judge, sentences, source, tallies=()):
-    if not source.strip(): return [_unread("undefined", "There is no source.") for _ in sentences]
+    if not source.strip():
+        return [_unread("undefined", "There is no source.") for _ in sentences]
     return await _many(judge, list(sentences), lambda group: check_request(group, source), tallies)
 
+
 async def _stated(judge, facts, sentences, tallies=()):
-    if not sentences: return [Verdict(False, reason="There is no sentence.") for _ in facts]
+    if not sentences:
+        return [Verdict(False, reason="There is no sentence.") for _ in facts]
     return await _many(judge, list(facts), lambda group: align_request(group, sentences), tallies)
 
+
 async def _followed(judge, instructions, response, tallies=()):
-    if not response.strip(): return [Verdict(False, reason="The response is empty.") for _ in instructions]
-    return await _many(judge, [item_text(i) for i in instructions], lambda group: follow_request(group, response), tallies)
+    if not response.strip():
+        return [Verdict(False, reason="The response is empty.") for _ in instructions]
+    return await _many(
+        judge, [item_text(i) for i in instructions], lambda group: follow_request(group, response), tallies
+    )
 
 # %% ../../nbs/judges/03_llm.ipynb #be29b385
 def _criteria(asked, source, key_facts, instructions):
@@ -243,75 +400,115 @@ def _criteria(asked, source, key_facts, instructions):
     have = {"source": source, "key_facts": key_facts, "instructions": instructions}
     return [c for c, d in rubric()["criteria"].items() if c in asked or all(have[n] for n in d["needs"])]
 
+
 async def _ratings(judge, asked, response, source, key_facts, instructions, tallies=()):
     "Criterion -> verdict, from one call."
     facts, texts = [f for f in key_facts if f.strip()], [item_text(i) for i in instructions]
     criteria = _criteria(asked, (source or "").strip(), facts, texts)
-    if not response.strip(): return {c: Verdict(False, reason="The response is empty.", points=1, category="sampled") for c in criteria}
-    if not criteria: return {}
+    if not response.strip():
+        return {
+            c: Verdict(False, reason="The response is empty.", points=1, category="sampled") for c in criteria
+        }
+    if not criteria:
+        return {}
     request = rate_request(criteria, response=response, source=source, key_facts=facts, instructions=texts)
     return dict(zip(criteria, await _answer(judge, request, _ratings_of, tallies), strict=True))
 
+
 async def _rated(judge, criterion, response, source, key_facts, instructions):
-    if criterion not in rubric()["criteria"]: raise ValueError(f"criterion is {criterion!r}, expected one of {', '.join(rubric()['criteria'])}")
-    lacks = {"factuality": not (source or "").strip(), "completeness": not (source or "").strip() and not any(f.strip() for f in key_facts), "instruction_following": not instructions}
-    if lacks.get(criterion): return _unread("undefined", f"There is nothing to rate {criterion} against.")
+    if criterion not in rubric()["criteria"]:
+        raise ValueError(f"criterion is {criterion!r}, expected one of {', '.join(rubric()['criteria'])}")
+    lacks = {
+        "factuality": not (source or "").strip(),
+        "completeness": not (source or "").strip() and not any(f.strip() for f in key_facts),
+        "instruction_following": not instructions,
+    }
+    if lacks.get(criterion):
+        return _unread("undefined", f"There is nothing to rate {criterion} against.")
     return (await _ratings(judge, [criterion], response, source, key_facts, instructions))[criterion]
 
 # %% ../../nbs/judges/03_llm.ipynb #0e788c1b
 async def _key_facts(judge, source, n):
-    if n < 1: raise ValueError(f"n is {n!r}, expected at least 1")
-    if not source.strip(): return KeyFacts((), "undefined", "There is no source.")
-    answer, = await _answer(judge, facts_request(source, n), lambda request, done: [read_facts(request, done.text, cut=_cut(done))], ())
-    if isinstance(answer, Verdict): return KeyFacts((), answer.status, answer.reason)
+    if n < 1:
+        raise ValueError(f"n is {n!r}, expected at least 1")
+    if not source.strip():
+        return KeyFacts((), "undefined", "There is no source.")
+    (answer,) = await _answer(
+        judge,
+        facts_request(source, n),
+        lambda request, done: [read_facts(request, done.text, cut=_cut(done))],
+        (),
+    )
+    if isinstance(answer, Verdict):
+        return KeyFacts((), answer.status, answer.reason)
     return KeyFacts(tuple(answer[:n]))
 
 # %% ../../nbs/judges/03_llm.ipynb #62db185b
 async def record_response(
-    judge:LLMJudge,
-    response:str,                         # Text to be judged
-    source:str|None=None,                 # None: factuality is not asked about
-    key_facts:Sequence[str]=(),           # n=0: completeness and conciseness are not asked about
-    instructions:Sequence=(),             # Fine style: those that no rule can check; rubric style: all
-    sentences:Sequence[str]|None=None,    # The response's sentences; default: the texts of `text.parts`
-    claims:Sequence[str]|None=None,       # Those that are checked; default: parts that make a statement
-)->RecordedJudge:                         # Answers the metrics without a further call; `usage` counts this response's calls
+    judge: LLMJudge,
+    response: str,  # Text to be judged
+    source: str | None = None,  # None: factuality is not asked about
+    key_facts: Sequence[str] = (),  # n=0: completeness and conciseness are not asked about
+    instructions: Sequence = (),  # Fine style: those that no rule can check; rubric style: all
+    sentences: Sequence[str] | None = None,  # The response's sentences; default: the texts of `text.parts`
+    claims: Sequence[str] | None = None,  # Those that are checked; default: parts that make a statement
+) -> RecordedJudge:  # Answers the metrics without a further call; `usage` counts this response's calls
     "Ask everything that the four metrics need about a response: at most three calls, at the same time."
     out = RecordedJudge(judge.name, style=judge.style)
     if judge.style == "rubric":
         ratings = await _ratings(judge, [], response, source, key_facts, instructions, (out.usage,))
-        for c, v in ratings.items(): out.add("rated", [c], [v], context=rating_context(c, response, source, key_facts, instructions))
-    if judge.style == "rubric" or not response.strip(): return out
+        for c, v in ratings.items():
+            out.add("rated", [c], [v], context=rating_context(c, response, source, key_facts, instructions))
+    if judge.style == "rubric" or not response.strip():
+        return out
     pieces = parts(response)
     sentences = [p.text for p in pieces] if sentences is None else list(sentences)
     claims = [p.text for p in pieces if p.form == ""] if claims is None else list(claims)
     facts, texts = [f for f in key_facts if f.strip()], [item_text(i) for i in instructions]
     await asyncio.gather(
-        _into(out, "supported", list(dict.fromkeys(claims)) if source and source.strip() else [], source, _supported, judge),
+        _into(
+            out,
+            "supported",
+            list(dict.fromkeys(claims)) if source and source.strip() else [],
+            source,
+            _supported,
+            judge,
+        ),
         _into(out, "stated", facts, sentences, _stated, judge),
-        _into(out, "followed", texts, response, _followed, judge))
+        _into(out, "followed", texts, response, _followed, judge),
+    )
     return out
 
+
 async def _into(record, question, items, context, ask, judge):
-    if items: record.add(question, items, await ask(judge, items, context, (record.usage,)), context=context)
+    if items:
+        record.add(question, items, await ask(judge, items, context, (record.usage,)), context=context)
 
 # %% ../../nbs/judges/03_llm.ipynb #7b2919dd
 JUDGE_SPECS = "'embedded', 'openai:NAME', 'openai:NAME@URL' or 'recorded:FILE'"
 
+
 def make_judge(
-    spec,                      # A line as in `JUDGE_SPECS`; a judge is passed through
+    spec,  # A line as in `JUDGE_SPECS`; a judge is passed through
     *,
-    base_url:str|None=None,    # For an openai judge whose line has no URL
-    style:str="fine",          # 'fine' or 'rubric', for an openai judge
-    **options,                 # Further arguments of `LLMJudge`
-)->Judge:
+    base_url: str | None = None,  # For an openai judge whose line has no URL
+    style: str = "fine",  # 'fine' or 'rubric', for an openai judge
+    **options,  # Further arguments of `LLMJudge`
+) -> Judge:
     "Make a judge from its line; a `ValueError` lists what is possible."
-    if not isinstance(spec, str) and isinstance(spec, Judge): return spec
+    if not isinstance(spec, str) and isinstance(spec, Judge):
+        return spec
     kind, _, rest = spec.partition(":") if isinstance(spec, str) else ("", "", "")
     check_style(style)
     # a room with a higher number, named only when somebody asks for it
-    if spec == "embedded" and style == "fine": return importlib.import_module("crmeval.judges.embedded").EmbeddedJudge()
-    if spec == "embedded": raise ValueError("the embedded judge answers small questions only: style 'rubric' needs 'openai:NAME'")
-    if kind == "openai" and rest: return LLMJudge(rest, base_url=base_url, style=style, **options)
-    if kind == "recorded" and rest: return load_verdicts(rest)
+    if spec == "embedded" and style == "fine":
+        return importlib.import_module("crmeval.judges.embedded").EmbeddedJudge()
+    if spec == "embedded":
+        raise ValueError(
+            "the embedded judge answers small questions only: style 'rubric' needs 'openai:NAME'"
+        )
+    if kind == "openai" and rest:
+        return LLMJudge(rest, base_url=base_url, style=style, **options)
+    if kind == "recorded" and rest:
+        return load_verdicts(rest)
     raise ValueError(f"judge is {spec!r}, expected {JUDGE_SPECS}")

@@ -26,38 +26,62 @@ from .requests import rubric
 
 # %% ../../nbs/judges/04_panel.ipynb #b8722399
 HOW = ("majority", "mean")
-USABLE = 3   # least points of a response that can be used, on the 4-point scale
+USABLE = 3  # least points of a response that can be used, on the 4-point scale
+
 
 def _check_how(how):
-    if how not in HOW: raise ValueError(f"how is {how!r}, expected 'majority' or 'mean'")
+    if how not in HOW:
+        raise ValueError(f"how is {how!r}, expected 'majority' or 'mean'")
     return how
 
-def _answered(v): return v.status == "ok" and (v.yes is not None or v.points is not None)
+
+def _answered(v):
+    return v.status == "ok" and (v.yes is not None or v.points is not None)
+
 
 def _said(name, v):
     "One member's verdict, for the reason."
-    word = v.status if not _answered(v) else f"{v.points:g} points" if v.points is not None else "yes" if v.yes else "no"
-    sure = f" ({v.probability:.2f})" if _answered(v) and v.points is None and v.probability is not None else ""
+    word = (
+        v.status
+        if not _answered(v)
+        else f"{v.points:g} points"
+        if v.points is not None
+        else "yes"
+        if v.yes
+        else "no"
+    )
+    sure = (
+        f" ({v.probability:.2f})" if _answered(v) and v.points is None and v.probability is not None else ""
+    )
     return f"{name}: {word}{sure}" + (f", {v.reason[:160]}" if v.reason else "")
 
 # %% ../../nbs/judges/04_panel.ipynb #6e88a4cb
 def combine_verdicts(
-    verdicts:Sequence[Verdict],    # One a member, (k,)
-    names:Sequence[str],           # (k,) names of the members
+    verdicts: Sequence[Verdict],  # One a member, (k,)
+    names: Sequence[str],  # (k,) names of the members
     *,
-    how:str="majority",            # 'majority' or 'mean'
-    quorum:int|None=None,          # Members that must answer; None: more than half of those that do not abstain
-    replays:Sequence[bool]=(),     # (k,) True: a replay, whose 'undefined' is a gap and no abstention; default: none is
-)->Verdict:                        # Status 'ok', or None with the most frequent status among those that failed
+    how: str = "majority",  # 'majority' or 'mean'
+    quorum: int | None = None,  # Members that must answer; None: more than half of those that do not abstain
+    replays: Sequence[
+        bool
+    ] = (),  # (k,) True: a replay, whose 'undefined' is a gap and no abstention; default: none is
+) -> Verdict:  # Status 'ok', or None with the most frequent status among those that failed
     "The verdict of a panel on one item; its reason shows what each member said."
     _check_how(how)
-    abstained = [v.status == "undefined" and not r for v, r in zip(verdicts, replays or [False] * len(verdicts), strict=True)]
+    abstained = [
+        v.status == "undefined" and not r
+        for v, r in zip(verdicts, replays or [False] * len(verdicts), strict=True)
+    ]
     votes = [v for v in verdicts if _answered(v)]
     each = "; ".join(_said(n, v) for n, v in zip(names, verdicts, strict=True))
     able = len(verdicts) - sum(abstained)
     need = able // 2 + 1 if quorum is None else quorum
     if not votes or len(votes) < need:
-        lost = Counter(v.status if v.status != "ok" else "undefined" for v, a in zip(verdicts, abstained) if not _answered(v) and not a)
+        lost = Counter(
+            v.status if v.status != "ok" else "undefined"
+            for v, a in zip(verdicts, abstained)
+            if not _answered(v) and not a
+        )
         status = lost.most_common(1)[0][0] if lost else "undefined"
         return Verdict(None, status=status, reason=f"{len(votes)} of {need} answers needed. {each}")
     return (_points if all(v.points is not None for v in votes) else _votes)(votes, how, each)
@@ -66,175 +90,262 @@ def combine_verdicts(
 def _votes(votes, how, each):
     p = statistics.fmean(_sure(v) for v in votes)
     ayes = sum(bool(v.yes) for v in votes)
-    yes = 2 * ayes > len(votes) if how == "majority" else p > 0.5 + 1e-9   # 1e-9: a mean of 0.5 is a tie
+    yes = 2 * ayes > len(votes) if how == "majority" else p > 0.5 + 1e-9  # 1e-9: a mean of 0.5 is a tie
     side = [v for v in votes if bool(v.yes) == yes]
     named = Counter(i for v in side for i in set(v.lines))
     lines = [i for i, n in named.items() if 2 * n >= len(side)] or list(named)
     kinds = Counter(v.category for v in side if v.category is not None)
-    return Verdict(yes, p, f"{ayes} of {len(votes)} say yes. {each}", tuple(sorted(lines)), kinds.most_common(1)[0][0] if kinds else None)
+    return Verdict(
+        yes,
+        p,
+        f"{ayes} of {len(votes)} say yes. {each}",
+        tuple(sorted(lines)),
+        kinds.most_common(1)[0][0] if kinds else None,
+    )
 
-def _sure(v): return v.probability if v.probability is not None else float(bool(v.yes))
+
+def _sure(v):
+    return v.probability if v.probability is not None else float(bool(v.yes))
+
 
 def _points(votes, how, each):
     points = [v.points for v in votes]
     mid = statistics.median_low(points) if how == "majority" else statistics.fmean(points)
-    p = statistics.fmean(v.probability if v.probability is not None else float(v.points >= USABLE) for v in votes)
+    p = statistics.fmean(
+        v.probability if v.probability is not None else float(v.points >= USABLE) for v in votes
+    )
     paths = {v.category for v in votes}
     spread = f"{how if how == 'mean' else 'median'} of {len(points)}, standard deviation {statistics.pstdev(points):.2f}"
-    return Verdict(mid >= USABLE, p, f"{spread}. {each}", category=paths.pop() if len(paths) == 1 else "mixed", points=float(mid))
+    return Verdict(
+        mid >= USABLE,
+        p,
+        f"{spread}. {each}",
+        category=paths.pop() if len(paths) == 1 else "mixed",
+        points=float(mid),
+    )
 
 # %% ../../nbs/judges/04_panel.ipynb #7c0f9549
 async def arecord_of(
-    judge:Judge,
+    judge: Judge,
     *,
-    response:str,                       # Text to be judged
-    source:str|None=None,               # None: factuality is not asked about
-    key_facts:Sequence[str]=(),
-    instructions:Sequence=(),
-    sentences:Sequence[str]|None=None,  # The response's sentences; default: the texts of `text.parts`
-    claims:Sequence[str]|None=None,     # Those that are checked; default: parts that make a statement
-)->RecordedJudge:                       # `usage` counts this response's calls
+    response: str,  # Text to be judged
+    source: str | None = None,  # None: factuality is not asked about
+    key_facts: Sequence[str] = (),
+    instructions: Sequence = (),
+    sentences: Sequence[str] | None = None,  # The response's sentences; default: the texts of `text.parts`
+    claims: Sequence[str] | None = None,  # Those that are checked; default: parts that make a statement
+) -> RecordedJudge:  # `usage` counts this response's calls
     "The verdicts of any judge on what the metrics ask about a response, whichever way it is asked."
     texts = dict(response=response, source=source, key_facts=list(key_facts), instructions=list(instructions))
     pieces = {k: v for k, v in (("sentences", sentences), ("claims", claims)) if v is not None}
-    if hasattr(judge, "arecord"): return await judge.arecord(**texts, **pieces)
+    if hasattr(judge, "arecord"):
+        return await judge.arecord(**texts, **pieces)
     return await asyncio.to_thread(_record, judge, **texts, **pieces)
+
 
 def _record(judge, response, source, key_facts, instructions, sentences=None, claims=None):
     out = RecordedJudge(judge.name, style=getattr(judge, "style", "fine"))
     facts, source = [f for f in key_facts if f.strip()], source if source and source.strip() else None
-    if out.style == "rubric": return _record_ratings(out, judge, response, source, facts, instructions)
-    if not response.strip(): return out
+    if out.style == "rubric":
+        return _record_ratings(out, judge, response, source, facts, instructions)
+    if not response.strip():
+        return out
     pieces = parts(response)
     sentences = [p.text for p in pieces] if sentences is None else list(sentences)
     claims = list(dict.fromkeys([p.text for p in pieces if p.form == ""] if claims is None else claims))
-    if source and claims: out.add("supported", claims, judge.supported(claims, source=source), context=source)
-    if facts: out.add("stated", facts, judge.stated(facts, sentences=sentences), context=sentences)
-    if instructions: out.add("followed", instructions, judge.followed([item_text(i) for i in instructions], response=response), context=response)
+    if source and claims:
+        out.add("supported", claims, judge.supported(claims, source=source), context=source)
+    if facts:
+        out.add("stated", facts, judge.stated(facts, sentences=sentences), context=sentences)
+    if instructions:
+        out.add(
+            "followed",
+            instructions,
+            judge.followed([item_text(i) for i in instructions], response=response),
+            context=response,
+        )
     return out
 
 # %% ../../nbs/judges/04_panel.ipynb #16d8aa1e
 def _record_ratings(out, judge, response, source, facts, instructions):
     have = {"source": source, "key_facts": facts, "instructions": instructions}
     for c, d in rubric()["criteria"].items():
-        if not all(have[n] for n in d["needs"]): continue
+        if not all(have[n] for n in d["needs"]):
+            continue
         v = judge.rated(c, response=response, source=source, key_facts=facts, instructions=instructions)
         out.add("rated", [c], [v], context=rating_context(c, response, source, facts, instructions))
     return out
 
 # %% ../../nbs/judges/04_panel.ipynb #a1f0559c
-_counting = threading.Lock()   # one for all: counting is short, and a panel stays plain data
+_counting = threading.Lock()  # one for all: counting is short, and a panel stays plain data
+
 
 def _unique(names):
     "Two members of one name are told apart by their place."
     names, out = list(names), []
     for n in names:
         new, k = n, 1
-        while new in out or (k > 1 and new in names): k += 1; new = f"{n} ({k})"
+        while new in out or (k > 1 and new in names):
+            k += 1
+            new = f"{n} ({k})"
         out.append(new)
     return out
 
+
 class PanelRecord(RecordedJudge):
     "A panel's verdicts on a response; `members` holds each member's own record by name."
-    def __init__(self, name:str, *, style:str="fine", members:dict[str, RecordedJudge]|None=None):
+
+    def __init__(self, name: str, *, style: str = "fine", members: dict[str, RecordedJudge] | None = None):
         super().__init__(name, style=style)
         self.members = members or {}
 
 # %% ../../nbs/judges/04_panel.ipynb #3e1dff0e
 class _Asks:
     "The Judge protocol, asked of all members. Lists of key facts have no mean: the first member that can draws them."
-    def supported(self, sentences:Sequence[str], *, source:str)->list[Verdict]:
+
+    def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
         "Is each sentence supported by the source?"
         return self._all(len(sentences), lambda j: j.supported(sentences, source=source))
 
-    def stated(self, facts:Sequence[str], *, sentences:Sequence[str])->list[Verdict]:
+    def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
         "Is each fact stated by the sentences, and by which?"
         return self._all(len(facts), lambda j: j.stated(facts, sentences=sentences))
 
-    def followed(self, instructions:Sequence[str], *, response:str)->list[Verdict]:
+    def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:
         "Is each instruction followed by the response?"
         return self._all(len(instructions), lambda j: j.followed(instructions, response=response))
 
-    def rated(self, criterion:str, **texts)->Verdict:
+    def rated(self, criterion: str, **texts) -> Verdict:
         "Points, 1 to 4, for one criterion; texts as of `LLMJudge.rated`."
         return self._all(1, lambda j: [j.rated(criterion, **texts)])[0]
 
-    async def arecord(self, **texts)->PanelRecord:
+    async def arecord(self, **texts) -> PanelRecord:
         "Ask all members what the four metrics need about a response, at once; arguments as of `arecord_of`."
         return await _record_panel(self, texts)
 
-    def extract_key_facts(self, source:str, *, n:int=12)->KeyFacts:
+    def extract_key_facts(self, source: str, *, n: int = 12) -> KeyFacts:
         "Key facts by the first member that can; the next one is asked when it fails."
         return _first_facts(_facts_of(j, source, n) for j in self.judges if hasattr(j, "extract_key_facts"))
 
-    async def aextract_key_facts(self, source:str, *, n:int=12)->KeyFacts:
+    async def aextract_key_facts(self, source: str, *, n: int = 12) -> KeyFacts:
         "As `extract_key_facts`, awaited."
         return await asyncio.to_thread(lambda: self.extract_key_facts(source, n=n))
 
     def _all(self, n, ask):
-        members = [(contextvars.copy_context(), j) for j in self.judges]   # a run's lanes, budget and journal go along into the threads
-        with ThreadPoolExecutor(len(members)) as pool: answers = list(pool.map(lambda m: m[0].run(_asked, m[1], n, ask), members))
+        members = [
+            (contextvars.copy_context(), j) for j in self.judges
+        ]  # a run's lanes, budget and journal go along into the threads
+        with ThreadPoolExecutor(len(members)) as pool:
+            answers = list(pool.map(lambda m: m[0].run(_asked, m[1], n, ask), members))
         return [_vote(self, column) for column in zip(*answers)]
 
 # %% ../../nbs/judges/04_panel.ipynb #9209d5b9
 class Panel(_Asks):
     "Several judges that answer as one; a `Judge`."
-    def __init__(self,
-        judges:Sequence[Judge],        # At least two, of one style
-        how:str="majority",            # 'majority' or 'mean': see `combine_verdicts`
+
+    def __init__(
+        self,
+        judges: Sequence[Judge],  # At least two, of one style
+        how: str = "majority",  # 'majority' or 'mean': see `combine_verdicts`
         *,
-        quorum:int|None=None,          # Members that must answer; None: more than half of those that do not abstain
-        name:str|None=None,            # Default: 'panel(HOW): a & b'; a plus sign joins raters elsewhere
+        quorum: int
+        | None = None,  # Members that must answer; None: more than half of those that do not abstain
+        name: str | None = None,  # Default: 'panel(HOW): a & b'; a plus sign joins raters elsewhere
     ):
         self.judges, self.how, self.quorum = list(judges), _check_how(how), quorum
-        if len(self.judges) < 2: raise ValueError(f"a panel needs at least two judges, got {len(self.judges)}")
-        if wrong := [j for j in self.judges if isinstance(j, str) or not isinstance(j, Judge)]: raise ValueError(f"{wrong[0]!r} is not a judge; `make_panel` takes lines such as 'openai:NAME'")
-        if len({id(j) for j in self.judges}) < len(self.judges): raise ValueError(f"the same judge stands twice in a panel of {', '.join(j.name for j in self.judges)}; `Repeated` asks one judge several times")
-        if quorum is not None and (isinstance(quorum, bool) or not isinstance(quorum, int)): raise ValueError(f"quorum is {quorum!r}, expected a whole number")
-        if quorum is not None and not 1 <= quorum <= len(self.judges): raise ValueError(f"quorum is {quorum!r}, expected 1 to {len(self.judges)}")
+        if len(self.judges) < 2:
+            raise ValueError(f"a panel needs at least two judges, got {len(self.judges)}")
+        if wrong := [j for j in self.judges if isinstance(j, str) or not isinstance(j, Judge)]:
+            raise ValueError(f"{wrong[0]!r} is not a judge; `make_panel` takes lines such as 'openai:NAME'")
+        if len({id(j) for j in self.judges}) < len(self.judges):
+            raise ValueError(
+                f"the same judge stands twice in a panel of {', '.join(j.name for j in self.judges)}; `Repeated` asks one judge several times"
+            )
+        if quorum is not None and (isinstance(quorum, bool) or not isinstance(quorum, int)):
+            raise ValueError(f"quorum is {quorum!r}, expected a whole number")
+        if quorum is not None and not 1 <= quorum <= len(self.judges):
+            raise ValueError(f"quorum is {quorum!r}, expected 1 to {len(self.judges)}")
         styles = {j.name: getattr(j, "style", "fine") for j in self.judges}
-        if len(set(styles.values())) > 1: raise ValueError(f"the judges of a panel must be of one style, got {', '.join(f'{n} ({s})' for n, s in styles.items())}")
+        if len(set(styles.values())) > 1:
+            raise ValueError(
+                f"the judges of a panel must be of one style, got {', '.join(f'{n} ({s})' for n, s in styles.items())}"
+            )
         self.style, self.members = next(iter(styles.values())), _unique(j.name for j in self.judges)
         self.name = name or f"panel({how}): {' & '.join(self.members)}"
-        self._seen = Counter()         # questions by outcome, and member -> failures; see `steadiness` and `members_table`
+        self._seen = (
+            Counter()
+        )  # questions by outcome, and member -> failures; see `steadiness` and `members_table`
 
-    def __repr__(self): return f"{type(self).__name__}({self.name!r})"
+    def __repr__(self):
+        return f"{type(self).__name__}({self.name!r})"
 
     @property
-    def usage(self)->Tally: return _sum([j.usage for j in self.judges if hasattr(j, "usage")])   # calls and tokens of all members
+    def usage(self) -> Tally:
+        return _sum([j.usage for j in self.judges if hasattr(j, "usage")])  # calls and tokens of all members
 
     @property
-    def trained_on(self)->tuple[str, ...]: return tuple(sorted({s for j in self.judges for s in getattr(j, "trained_on", ())}))
+    def trained_on(self) -> tuple[str, ...]:
+        return tuple(sorted({s for j in self.judges for s in getattr(j, "trained_on", ())}))
 
-    def settings(self)->dict:
+    def settings(self) -> dict:
         "What shapes the verdicts, as plain data for a manifest; never a key."
-        return {"name": self.name, "style": self.style, "how": self.how, "quorum": self.quorum, "trained_on": list(self.trained_on),
-                "members": [{"name": n, **(j.settings() if hasattr(j, "settings") else {})} for n, j in zip(self.members, self.judges)]}
+        return {
+            "name": self.name,
+            "style": self.style,
+            "how": self.how,
+            "quorum": self.quorum,
+            "trained_on": list(self.trained_on),
+            "members": [
+                {"name": n, **(j.settings() if hasattr(j, "settings") else {})}
+                for n, j in zip(self.members, self.judges)
+            ],
+        }
 
     async def aclose(self):
         "Release the members' connections."
         await asyncio.gather(*[j.aclose() for j in self.judges if hasattr(j, "aclose")])
 
-    def steadiness(self)->dict[str, Estimate]: return _steadiness(self)    # 'split': share of questions on which members differ; 'without': share without a verdict
-    def members_table(self)->list[dict]: return _members_table(self)       # per member: answers, answers like the panel's, failures by status
+    def steadiness(self) -> dict[str, Estimate]:
+        return _steadiness(
+            self
+        )  # 'split': share of questions on which members differ; 'without': share without a verdict
+
+    def members_table(self) -> list[dict]:
+        return _members_table(self)  # per member: answers, answers like the panel's, failures by status
 
 # %% ../../nbs/judges/04_panel.ipynb #b59ae37c
-def _callers(e): return isinstance(e, (ValueError, TypeError)) and not isinstance(e, (json.JSONDecodeError, UnicodeError))   # the caller's mistakes
+def _callers(e):
+    return isinstance(e, (ValueError, TypeError)) and not isinstance(
+        e, (json.JSONDecodeError, UnicodeError)
+    )  # the caller's mistakes
 
-def _failed(e): return Verdict(None, status="api_error", reason=f"could not be asked: {type(e).__name__}")
+
+def _failed(e):
+    return Verdict(None, status="api_error", reason=f"could not be asked: {type(e).__name__}")
+
 
 def _asked(judge, n, ask):
     "One member's verdicts on n items."
-    try: got = list(ask(judge))
+    try:
+        got = list(ask(judge))
     except Exception as e:
-        if _callers(e): raise
+        if _callers(e):
+            raise
         return [_failed(e)] * n
-    if len(got) != n: raise ValueError(f"the judge {judge.name!r} gave {len(got)} verdicts on {n} items")
+    if len(got) != n:
+        raise ValueError(f"the judge {judge.name!r} gave {len(got)} verdicts on {n} items")
     return got
+
 
 def _vote(panel, verdicts):
     "Combine and count."
-    out = combine_verdicts(verdicts, panel.members, how=panel.how, quorum=panel.quorum, replays=[isinstance(j, RecordedJudge) for j in panel.judges])
+    out = combine_verdicts(
+        verdicts,
+        panel.members,
+        how=panel.how,
+        quorum=panel.quorum,
+        replays=[isinstance(j, RecordedJudge) for j in panel.judges],
+    )
     votes = [v for v in verdicts if _answered(v)]
     with _counting:
         seen = panel._seen
@@ -245,7 +356,11 @@ def _vote(panel, verdicts):
             seen["split"] += len({v.points if v.points is not None else v.yes for v in votes}) > 1
         for n, v in zip(panel.members, verdicts):
             seen[n, v.status if not _answered(v) else "answered"] += 1
-            seen[n, "with the panel"] += _answered(v) and _answered(out) and (v.yes == out.yes if v.points is None else abs(v.points - out.points) <= 0.5)
+            seen[n, "with the panel"] += (
+                _answered(v)
+                and _answered(out)
+                and (v.yes == out.yes if v.points is None else abs(v.points - out.points) <= 0.5)
+            )
     return out
 
 # %% ../../nbs/judges/04_panel.ipynb #b972f9c3
@@ -256,17 +371,21 @@ async def _record_panel(panel, texts):
     gone = [_failed(r) if isinstance(r, Exception) else None for r in done]
     records = [None if g else r for r, g in zip(done, gone)]
     out.members = {n: r for n, r in zip(panel.members, records) if r is not None}
-    for r in out.members.values(): out._sentences |= r._sentences
+    for r in out.members.values():
+        out._sentences |= r._sentences
     gap = Verdict(None, status="undefined", reason="no verdict on this")
     for key in dict.fromkeys(k for r in out.members.values() for k in r._verdicts):
         out._put(*key, _vote(panel, [g or r._verdicts.get(key, gap) for r, g in zip(records, gone)]))
     out.usage = _sum([r.usage for r in out.members.values()])
     return out
 
+
 async def _recorded(judge, texts):
-    try: return await arecord_of(judge, **texts)
+    try:
+        return await arecord_of(judge, **texts)
     except Exception as e:
-        if _callers(e): raise
+        if _callers(e):
+            raise
         return e
 
 # %% ../../nbs/judges/04_panel.ipynb #fa6e4f86
@@ -279,61 +398,85 @@ def _sum(tallies):
         out.failures.update(counts["failures"])
     return out
 
+
 def _facts_of(judge, source, n):
-    try: return judge.extract_key_facts(source, n=n)
+    try:
+        return judge.extract_key_facts(source, n=n)
     except Exception as e:
-        if _callers(e): raise
+        if _callers(e):
+            raise
         return KeyFacts((), "api_error", _failed(e).reason)
+
 
 def _first_facts(answers):
     "The first list of facts without a failure, else the first failure."
     first = None
     for a in answers:
-        if a.status == "ok": return a
+        if a.status == "ok":
+            return a
         first = first or a
     return first or KeyFacts((), "undefined", "no judge of the panel draws key facts")
 
+
 def _steadiness(panel):
     s = panel._seen
-    return {"split": proportion_estimate(s["split"], s["compared"], undefined=s["questions"] - s["compared"]),
-            "without": proportion_estimate(s["without"], s["questions"])}
+    return {
+        "split": proportion_estimate(s["split"], s["compared"], undefined=s["questions"] - s["compared"]),
+        "without": proportion_estimate(s["without"], s["questions"]),
+    }
+
 
 def _members_table(panel):
     kinds = sorted({k[1] for k in panel._seen if isinstance(k, tuple)} - {"answered", "with the panel"})
-    return [{"member": n, **{k: panel._seen[n, k] for k in ("answered", "with the panel", *kinds)}} for n in panel.members]
+    return [
+        {"member": n, **{k: panel._seen[n, k] for k in ("answered", "with the panel", *kinds)}}
+        for n in panel.members
+    ]
 
 # %% ../../nbs/judges/04_panel.ipynb #cd9c53ca
 class Repeated(Panel):
     "One judge asked n times, its answers combined as a panel's; `steadiness` tells how often they differed."
-    def __init__(self,
-        judge:Judge,                   # Copied by `copy.copy`; a copy of an `LLMJudge` has no memory
-        n:int=3,                       # Times it is asked, at least 2
-        how:str="majority",            # 'majority' or 'mean'
+
+    def __init__(
+        self,
+        judge: Judge,  # Copied by `copy.copy`; a copy of an `LLMJudge` has no memory
+        n: int = 3,  # Times it is asked, at least 2
+        how: str = "majority",  # 'majority' or 'mean'
         *,
-        quorum:int|None=None,          # Repeats that must answer; None: more than half
-        name:str|None=None,            # Default: 'NAME x N'
+        quorum: int | None = None,  # Repeats that must answer; None: more than half
+        name: str | None = None,  # Default: 'NAME x N'
     ):
-        if isinstance(n, bool) or not isinstance(n, int) or n < 2: raise ValueError(f"n is {n!r}, expected a whole number from 2")
-        if isinstance(judge, str): raise ValueError(f"{judge!r} is not a judge; `make_panel` takes lines such as 'openai:NAME'")
-        super().__init__([copy.copy(judge) for _ in range(n)], how, quorum=quorum, name=name or f"{judge.name} x {n}" + (" (mean)" if how == "mean" else ""))
+        if isinstance(n, bool) or not isinstance(n, int) or n < 2:
+            raise ValueError(f"n is {n!r}, expected a whole number from 2")
+        if isinstance(judge, str):
+            raise ValueError(f"{judge!r} is not a judge; `make_panel` takes lines such as 'openai:NAME'")
+        super().__init__(
+            [copy.copy(judge) for _ in range(n)],
+            how,
+            quorum=quorum,
+            name=name or f"{judge.name} x {n}" + (" (mean)" if how == "mean" else ""),
+        )
         self.members = [f"repeat {i + 1}" for i in range(n)]
 
 # %% ../../nbs/judges/04_panel.ipynb #cd3aa8aa
 def make_panel(
-    specs:Sequence,             # Lines as in `JUDGE_SPECS`, or judges
+    specs: Sequence,  # Lines as in `JUDGE_SPECS`, or judges
     *,
-    how:str="majority",         # 'majority' or 'mean'
-    quorum:int|None=None,       # Members that must answer; None: more than half of those that do not abstain
-    repeats:int=1,              # Times that each language model is asked
-    base_url:str|None=None,     # For openai judges whose line has no URL
-    style:str="fine",           # 'fine' or 'rubric'
-    **options,                  # Further arguments of `LLMJudge`, e.g. temperature
-)->Judge:                       # A `Panel`, a `Repeated` judge, or the one judge itself
+    how: str = "majority",  # 'majority' or 'mean'
+    quorum: int | None = None,  # Members that must answer; None: more than half of those that do not abstain
+    repeats: int = 1,  # Times that each language model is asked
+    base_url: str | None = None,  # For openai judges whose line has no URL
+    style: str = "fine",  # 'fine' or 'rubric'
+    **options,  # Further arguments of `LLMJudge`, e.g. temperature
+) -> Judge:  # A `Panel`, a `Repeated` judge, or the one judge itself
     "Make a panel from the lines of its judges; a `ValueError` says what is wrong with a line."
     _check_how(how)
     specs = [specs] if isinstance(specs, str) or not isinstance(specs, Sequence) else list(specs)
-    if not specs: raise ValueError("a panel needs judges, got an empty list")
-    if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1: raise ValueError(f"repeats is {repeats!r}, expected a whole number from 1")
+    if not specs:
+        raise ValueError("a panel needs judges, got an empty list")
+    if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
+        raise ValueError(f"repeats is {repeats!r}, expected a whole number from 1")
     judges = [make_judge(s, base_url=base_url, style=style, **options) for s in specs]
-    if repeats > 1: judges = [Repeated(j, repeats, how) if hasattr(j, "arecord") else j for j in judges]
+    if repeats > 1:
+        judges = [Repeated(j, repeats, how) if hasattr(j, "arecord") else j for j in judges]
     return judges[0] if len(judges) == 1 else Panel(judges, how, quorum=quorum)

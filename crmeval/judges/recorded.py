@@ -23,36 +23,45 @@ from ..core.text import content_words, missing_values, values, words
 from .requests import rubric
 
 # %% ../../nbs/judges/02_recorded.ipynb #fcfee929
-_counting = threading.Lock()   # one for all: counting is short, and a tally stays plain data
+_counting = threading.Lock()  # one for all: counting is short, and a tally stays plain data
+
 
 class Tally:
     "Counts of a judge's calls; safe to share between threads."
+
     def __init__(self):
-        self.calls = 0          # Requests sent, those that failed too
-        self.failed_tries = 0   # Requests without a usable answer from the endpoint
-        self.asked_again = 0    # Questions repeated because the reply could not be read
-        self.remembered = 0     # Questions answered without a call
+        self.calls = 0  # Requests sent, those that failed too
+        self.failed_tries = 0  # Requests without a usable answer from the endpoint
+        self.asked_again = 0  # Questions repeated because the reply could not be read
+        self.remembered = 0  # Questions answered without a call
         self.input_tokens = self.output_tokens = 0
         self.estimated = False  # True: some tokens were counted by us
         self.failures = Counter()  # Status -> questions that stayed without a full answer
 
-    def add(self, usage:Usage|None=None, *, status:str="ok", **counts:int):
+    def add(self, usage: Usage | None = None, *, status: str = "ok", **counts: int):
         "Add a call's usage, the status of a question that stayed without an answer, or counts by name."
         with _counting:
             if usage is not None:
                 self.calls += usage.calls
-                self.input_tokens, self.output_tokens = self.input_tokens + (usage.input_tokens or 0), self.output_tokens + (usage.output_tokens or 0)
+                self.input_tokens, self.output_tokens = (
+                    self.input_tokens + (usage.input_tokens or 0),
+                    self.output_tokens + (usage.output_tokens or 0),
+                )
                 self.estimated = self.estimated or usage.estimated
-            if status != "ok": self.failures[status] += 1
-            for name, n in counts.items(): setattr(self, name, getattr(self, name) + n)
+            if status != "ok":
+                self.failures[status] += 1
+            for name, n in counts.items():
+                setattr(self, name, getattr(self, name) + n)
 
-    def as_dict(self)->dict:
+    def as_dict(self) -> dict:
         "The counts as plain data."
-        with _counting: return {**vars(self), "failures": dict(self.failures)}
+        with _counting:
+            return {**vars(self), "failures": dict(self.failures)}
 
-    def as_usage(self)->Usage:
+    def as_usage(self) -> Usage:
         "The counts as a `Usage` record, for prices."
-        with _counting: return Usage(self.input_tokens, self.output_tokens, self.calls, self.estimated)
+        with _counting:
+            return Usage(self.input_tokens, self.output_tokens, self.calls, self.estimated)
 
     def __repr__(self):
         lost = ", ".join(f"{n} {s}" for s, n in self.failures.items()) or "none"
@@ -61,136 +70,205 @@ class Tally:
 # %% ../../nbs/judges/02_recorded.ipynb #6387de38
 QUESTIONS = ("supported", "stated", "followed", "rated")
 
+
 def item_text(
-    item:str|Mapping,  # A text, or an instruction as a dictionary
-)->str:
+    item: str | Mapping,  # A text, or an instruction as a dictionary
+) -> str:
     "The text that an item is known by."
-    return storable(item if isinstance(item, str) else item.get("text") or str({k: v for k, v in item.items() if k != "text"}))
+    return storable(
+        item
+        if isinstance(item, str)
+        else item.get("text") or str({k: v for k, v in item.items() if k != "text"})
+    )
+
 
 def context_key(
-    *context:str|Sequence[str]|None,  # Texts, or lists of texts whose order counts
-)->str:                               # 16 hexadecimal digits
+    *context: str | Sequence[str] | None,  # Texts, or lists of texts whose order counts
+) -> str:  # 16 hexadecimal digits
     "Hash of what an item is judged against."
-    plain = [None if c is None else storable(c) if isinstance(c, str) else [item_text(x) for x in c] for c in context]
+    plain = [
+        None if c is None else storable(c) if isinstance(c, str) else [item_text(x) for x in c]
+        for c in context
+    ]
     return hashlib.sha256(json.dumps(plain).encode()).hexdigest()[:16]
 
-def rating_context(criterion:str, response:str, source:str|None, key_facts:Sequence[str], instructions:Sequence)->str:
-    "A rating depends on the response and on what its criterion needs, in any order; not on what other criteria need."
-    return _rating_key(criterion, response, source or "", tuple(map(item_text, key_facts)), tuple(map(item_text, instructions)))
 
-@lru_cache(maxsize=512)   # asked for when a rating is recorded and again when it is read
+def rating_context(
+    criterion: str, response: str, source: str | None, key_facts: Sequence[str], instructions: Sequence
+) -> str:
+    "A rating depends on the response and on what its criterion needs, in any order; not on what other criteria need."
+    return _rating_key(
+        criterion,
+        response,
+        source or "",
+        tuple(map(item_text, key_facts)),
+        tuple(map(item_text, instructions)),
+    )
+
+
+@lru_cache(maxsize=512)  # asked for when a rating is recorded and again when it is read
 def _rating_key(criterion, response, source, facts, instructions):
-    have = {"source": source, "key_facts": sorted(f for f in facts if f.strip()), "instructions": sorted(instructions)}
-    return context_key(response, *(have[n] for n in rubric()["criteria"].get(criterion, {"needs": ()})["needs"]))
+    have = {
+        "source": source,
+        "key_facts": sorted(f for f in facts if f.strip()),
+        "instructions": sorted(instructions),
+    }
+    return context_key(
+        response, *(have[n] for n in rubric()["criteria"].get(criterion, {"needs": ()})["needs"])
+    )
 
 # %% ../../nbs/judges/02_recorded.ipynb #289f7600
 @lru_cache(maxsize=4096)
-def _signature(text): return tuple(words(text)), frozenset(content_words(text)), tuple(values(text))
+def _signature(text):
+    return tuple(words(text)), frozenset(content_words(text)), tuple(values(text))
+
 
 def _repeats(a, b):
     (a_words, x, a_values), (b_words, y, b_values) = _signature(a), _signature(b)
-    if a_words == b_words: return True
-    return len(x & y) >= 0.8 * len(x | y) > 0 and not missing_values(a_values, b_values) and not missing_values(b_values, a_values)
+    if a_words == b_words:
+        return True
+    return (
+        len(x & y) >= 0.8 * len(x | y) > 0
+        and not missing_values(a_values, b_values)
+        and not missing_values(b_values, a_values)
+    )
+
 
 def matching_lines(
-    recorded:Sequence[str],   # Sentences of the record
-    asked:Sequence[str],      # Sentences of the question
-)->dict[int, int]|None:       # Index in `recorded` -> index in `asked`; None when `asked` is not `recorded` without its repetitions
+    recorded: Sequence[str],  # Sentences of the record
+    asked: Sequence[str],  # Sentences of the question
+) -> (
+    dict[int, int] | None
+):  # Index in `recorded` -> index in `asked`; None when `asked` is not `recorded` without its repetitions
     "Tell whether two lists of sentences are the same text but for repetitions."
     first = {}
-    for i, s in enumerate(asked): first.setdefault(s, i)
-    if not set(first) <= set(recorded): return None
+    for i, s in enumerate(asked):
+        first.setdefault(s, i)
+    if not set(first) <= set(recorded):
+        return None
     out = {}
     for j, s in enumerate(recorded):
         i = first.get(s, next((i for t, i in first.items() if _repeats(s, t)), None))
-        if i is None: return None
+        if i is None:
+            return None
         out[j] = i
     return out
 
-_cached_lines = lru_cache(maxsize=256)(matching_lines)   # asked once a fact
+
+_cached_lines = lru_cache(maxsize=256)(matching_lines)  # asked once a fact
 
 # %% ../../nbs/judges/02_recorded.ipynb #db80dabc
 FORMAT = {"crmeval": "verdicts", "version": 1}  # first line of a file of verdicts
 
+
 class _Store:
     "Verdicts by (question, item, context)."
-    def __init__(self): self._verdicts, self._sentences, self._of_fact = {}, {}, {}
 
-    def add(self,
-        question:str,                  # One of `QUESTIONS`
-        items:Sequence[str],           # Sentences, facts, instructions, or the criterion
-        verdicts:Sequence[Verdict],    # One an item
+    def __init__(self):
+        self._verdicts, self._sentences, self._of_fact = {}, {}, {}
+
+    def add(
+        self,
+        question: str,  # One of `QUESTIONS`
+        items: Sequence[str],  # Sentences, facts, instructions, or the criterion
+        verdicts: Sequence[Verdict],  # One an item
         *,
-        context:str|Sequence[str],     # Source, sentences, response; for 'rated' the key of `rating_context`
+        context: str | Sequence[str],  # Source, sentences, response; for 'rated' the key of `rating_context`
     ):
         "Store verdicts; an answer is not replaced by a failure."
-        if question not in QUESTIONS: raise ValueError(f"question is {question!r}, expected one of {', '.join(QUESTIONS)}")
+        if question not in QUESTIONS:
+            raise ValueError(f"question is {question!r}, expected one of {', '.join(QUESTIONS)}")
         key = context if question == "rated" else context_key(context)
-        if question == "stated": self._sentences[key] = tuple(context)
-        for item, v in zip(map(item_text, items), verdicts, strict=True): self._put(question, item, key, v)
+        if question == "stated":
+            self._sentences[key] = tuple(context)
+        for item, v in zip(map(item_text, items), verdicts, strict=True):
+            self._put(question, item, key, v)
 
     def _put(self, question, item, key, verdict):
-        if verdict.status == "ok" or (question, item, key) not in self._verdicts: self._verdicts[question, item, key] = verdict
-        if question == "stated" and key not in self._of_fact.setdefault(item, []): self._of_fact[item].append(key)
+        if verdict.status == "ok" or (question, item, key) not in self._verdicts:
+            self._verdicts[question, item, key] = verdict
+        if question == "stated" and key not in self._of_fact.setdefault(item, []):
+            self._of_fact[item].append(key)
 
     def _get(self, question, item, key):
-        return self._verdicts.get((question, item_text(item), key)) or Verdict(None, status="undefined", reason=f"no recorded verdict of {self.name} on {item_text(item)[:80]!r}")
+        return self._verdicts.get((question, item_text(item), key)) or Verdict(
+            None, status="undefined", reason=f"no recorded verdict of {self.name} on {item_text(item)[:80]!r}"
+        )
 
-    def __len__(self): return len(self._verdicts)
-    def __bool__(self): return True   # without a verdict it is still the judge that was given
+    def __len__(self):
+        return len(self._verdicts)
+
+    def __bool__(self):
+        return True  # without a verdict it is still the judge that was given
 
 # %% ../../nbs/judges/02_recorded.ipynb #45653a39
 STYLES = ("fine", "rubric")
 
+
 def check_style(
-    style:str,  # One of `STYLES`
-)->str:         # The same style
+    style: str,  # One of `STYLES`
+) -> str:  # The same style
     "Return `style` if it is a known one; raise `ValueError` otherwise."
-    if style not in STYLES: raise ValueError(f"style is {style!r}, expected 'fine' or 'rubric'")
+    if style not in STYLES:
+        raise ValueError(f"style is {style!r}, expected 'fine' or 'rubric'")
     return style
 
 # %% ../../nbs/judges/02_recorded.ipynb #ee13fabb
 class RecordedJudge(_Store):
     "Answers with stored verdicts; a question it has no verdict on gets one with status 'undefined'."
-    def __init__(self,
-        name:str,              # Signs the scores: the judge that gave the verdicts
+
+    def __init__(
+        self,
+        name: str,  # Signs the scores: the judge that gave the verdicts
         *,
-        style:str="fine",      # 'fine' or 'rubric', as that judge's
+        style: str = "fine",  # 'fine' or 'rubric', as that judge's
     ):
         super().__init__()
         self.name, self.style, self.usage = name, check_style(style), Tally()
 
-    def __repr__(self): return f"RecordedJudge({self.name!r}, {len(self)} verdicts)"
+    def __repr__(self):
+        return f"RecordedJudge({self.name!r}, {len(self)} verdicts)"
 
-    def supported(self, sentences:Sequence[str], *, source:str)->list[Verdict]:
+    def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
         "Stored verdicts: is each sentence supported by the source?"
         return [self._get("supported", s, context_key(source)) for s in sentences]
 
-    def stated(self, facts:Sequence[str], *, sentences:Sequence[str])->list[Verdict]:
+    def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
         "Stored verdicts: is each fact stated by the sentences?"
         return [self._aligned(item_text(f), list(map(item_text, sentences))) for f in facts]
 
     def _aligned(self, fact, sentences):
-        if ("stated", fact, key := context_key(sentences)) in self._verdicts: return self._verdicts["stated", fact, key]
+        if ("stated", fact, key := context_key(sentences)) in self._verdicts:
+            return self._verdicts["stated", fact, key]
         for other in self._of_fact.get(fact, ()):
             if (lines := _cached_lines(self._sentences[other], tuple(sentences))) is not None:
                 v = self._verdicts["stated", fact, other]
                 return replace(v, lines=tuple(sorted({lines[j] for j in v.lines})))
         return self._get("stated", fact, key)
 
-    def followed(self, instructions:Sequence[str], *, response:str)->list[Verdict]:
+    def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:
         "Stored verdicts: is each instruction followed?"
         return [self._get("followed", i, context_key(response)) for i in instructions]
 
-    def rated(self, criterion:str, *, response:str, source:str|None=None, key_facts:Sequence[str]=(), instructions:Sequence=())->Verdict:
+    def rated(
+        self,
+        criterion: str,
+        *,
+        response: str,
+        source: str | None = None,
+        key_facts: Sequence[str] = (),
+        instructions: Sequence = (),
+    ) -> Verdict:
         "The stored rating of a response on one criterion."
-        return self._get("rated", criterion, rating_context(criterion, response, source, key_facts, instructions))
+        return self._get(
+            "rated", criterion, rating_context(criterion, response, source, key_facts, instructions)
+        )
 
 # %% ../../nbs/judges/02_recorded.ipynb #ab1bb519
 def save_verdicts(
-    judge:RecordedJudge,
-    path:str|Path,         # .jsonl
-)->Path:
+    judge: RecordedJudge,
+    path: str | Path,  # .jsonl
+) -> Path:
     "Write a record of verdicts."
     head = {**FORMAT, "judge": judge.name, "style": judge.style}
     contexts = [{"context": c, "sentences": list(s)} for c, s in judge._sentences.items()]
@@ -199,39 +277,57 @@ def save_verdicts(
 
 # %% ../../nbs/judges/02_recorded.ipynb #9ace466a
 def load_verdicts(
-    path:str|Path,        # File of `save_verdicts`
-)->RecordedJudge:
+    path: str | Path,  # File of `save_verdicts`
+) -> RecordedJudge:
     "Read a record of verdicts; an error names the line."
-    if not Path(path).is_file(): raise ValueError(f"there is no file {path}")
+    if not Path(path).is_file():
+        raise ValueError(f"there is no file {path}")
     head, *rows = read_jsonl(path) or [{}]
-    if head.get("crmeval") != "verdicts": raise ValueError(f"{path} is not a file of verdicts: its first line lacks \"crmeval\": \"verdicts\"")
-    if head.get("version") != FORMAT["version"]: raise ValueError(f"{path} has version {head.get('version')!r}; this crmeval reads {FORMAT['version']}")
+    if head.get("crmeval") != "verdicts":
+        raise ValueError(f'{path} is not a file of verdicts: its first line lacks "crmeval": "verdicts"')
+    if head.get("version") != FORMAT["version"]:
+        raise ValueError(
+            f"{path} has version {head.get('version')!r}; this crmeval reads {FORMAT['version']}"
+        )
     judge = RecordedJudge(head.get("judge", "recorded"), style=head.get("style", "fine"))
     for i, row in enumerate(rows, 2):
-        try: _load_row(judge, dict(row))
-        except (KeyError, TypeError, ValueError) as e: raise ValueError(f"{path}, entry {i}: {type(e).__name__} {e}") from None
+        try:
+            _load_row(judge, dict(row))
+        except (KeyError, TypeError, ValueError) as e:
+            raise ValueError(f"{path}, entry {i}: {type(e).__name__} {e}") from None
     return judge
 
+
 def _load_row(judge, row):
-    if "sentences" in row: judge._sentences[row["context"]] = tuple(row["sentences"]); return
+    if "sentences" in row:
+        judge._sentences[row["context"]] = tuple(row["sentences"])
+        return
     question, item, key = row.pop("question"), row.pop("item"), row.pop("context")
-    if question not in QUESTIONS: raise ValueError(f"question is {question!r}, expected one of {', '.join(QUESTIONS)}")
-    if question == "stated" and key not in judge._sentences: raise ValueError(f"no sentences for the context {key!r}")
+    if question not in QUESTIONS:
+        raise ValueError(f"question is {question!r}, expected one of {', '.join(QUESTIONS)}")
+    if question == "stated" and key not in judge._sentences:
+        raise ValueError(f"no sentences for the context {key!r}")
     judge._put(question, item, key, Verdict(**{**row, "lines": tuple(row.get("lines") or ())}))
 
 # %% ../../nbs/judges/02_recorded.ipynb #63fa448a
 def merge_verdicts(
-    judges:Iterable[RecordedJudge],   # Of one name and style, at least one
-)->RecordedJudge:                     # With the verdicts and counts of all
+    judges: Iterable[RecordedJudge],  # Of one name and style, at least one
+) -> RecordedJudge:  # With the verdicts and counts of all
     "Put the records of many responses into one."
     judges = list(judges)
     kinds = {(j.name, j.style) for j in judges}
-    if len(kinds) != 1: raise ValueError(f"can only merge records of one judge, got {', '.join(f'{n} ({s})' for n, s in sorted(kinds)) or 'none'}")
+    if len(kinds) != 1:
+        raise ValueError(
+            f"can only merge records of one judge, got {', '.join(f'{n} ({s})' for n, s in sorted(kinds)) or 'none'}"
+        )
     out = RecordedJudge(judges[0].name, style=judges[0].style)
     for j in judges:
         out._sentences |= j._sentences
-        for (question, item, key), v in j._verdicts.items(): out._put(question, item, key, v)
+        for (question, item, key), v in j._verdicts.items():
+            out._put(question, item, key, v)
         counts = j.usage.as_dict()
-        out.usage.add(j.usage.as_usage(), **{k: counts[k] for k in ("failed_tries", "asked_again", "remembered")})
+        out.usage.add(
+            j.usage.as_usage(), **{k: counts[k] for k in ("failed_tries", "asked_again", "remembered")}
+        )
         out.usage.failures.update(counts["failures"])
     return out

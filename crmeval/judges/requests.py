@@ -27,17 +27,21 @@ from ..core.records import storable
 # %% ../../nbs/judges/00_requests.ipynb #d8230f07
 _OPEN = re.compile(r"[\[{]")
 
+
 def strict_values(
-    text:str,             # A reply
+    text: str,  # A reply
     *,
-    max_failures:int=500, # Brackets that open no JSON before we give up; bounds the time on hostile text
-)->list:                  # Objects and lists, outermost, in order
+    max_failures: int = 500,  # Brackets that open no JSON before we give up; bounds the time on hostile text
+) -> list:  # Objects and lists, outermost, in order
     "Every JSON object or list that stands in a text."
     decoder, found, at = json.JSONDecoder(parse_constant=no_constant, strict=False), [], 0
     while (m := _OPEN.search(text, at)) and max_failures:
-        try: value, at = decoder.raw_decode(text, m.start())
-        except (ValueError, RecursionError): max_failures, at = max_failures - 1, m.start() + 1
-        else: found.append(value)
+        try:
+            value, at = decoder.raw_decode(text, m.start())
+        except (ValueError, RecursionError):
+            max_failures, at = max_failures - 1, m.start() + 1
+        else:
+            found.append(value)
     return found
 
 # %% ../../nbs/judges/00_requests.ipynb #ac48736e
@@ -48,120 +52,175 @@ _FOLLOWS = re.compile(r"\s*(?:[,:}\]]|$)")
 
 _STOPS = {close: re.compile(r"[\\" + re.escape(close) + "]") for close in _QUOTES.values()}
 
-def _opens(text, at): return text[at] in _QUOTES or text[at] == "\\" and text[at + 1:at + 2] in tuple(_QUOTES)
+
+def _opens(text, at):
+    return text[at] in _QUOTES or text[at] == "\\" and text[at + 1 : at + 2] in tuple(_QUOTES)
+
 
 def _string(text, at):
-    escaped = text[at] == "\\"   # the model escaped the quote that opens the string; so it will the one that closes it
+    escaped = (
+        text[at] == "\\"
+    )  # the model escaped the quote that opens the string; so it will the one that closes it
     at += escaped
     close, out = _QUOTES[text[at]], []
     stop = _STOPS[close]
     at += 1
     while m := stop.search(text, at):
-        out.append(text[at:m.start()])
+        out.append(text[at : m.start()])
         at = m.end()
-        if m[0] == "\\" and not (escaped and text[at:at + 1] == close):
+        if m[0] == "\\" and not (escaped and text[at : at + 1] == close):
             taken, piece = _escape(text, at)
             at += taken
         else:
             at += m[0] == "\\"
-            if _FOLLOWS.match(text, at): return "".join(out), at, True
+            if _FOLLOWS.match(text, at):
+                return "".join(out), at, True
             piece = close
         out.append(piece)
     return None, len(text), False
 
+
 def _escape(text, at):
-    if u := _UNICODE.match(text, at): return 5, chr(int(u[1], 16))
-    return 1, _ESCAPES.get(text[at:at + 1], text[at:at + 1])
+    if u := _UNICODE.match(text, at):
+        return 5, chr(int(u[1], 16))
+    return 1, _ESCAPES.get(text[at : at + 1], text[at : at + 1])
 
 # %% ../../nbs/judges/00_requests.ipynb #38dae344
 _WORD = re.compile(r"[-+.\w]+")
 _CONSTANTS = {"true": True, "false": False, "null": None, "none": None}
 
+
 def _value(text, at, depth=0):
-    if depth > 12: raise ValueError("nested too deeply")
-    if text[at] in "{[": return (_object if text[at] == "{" else _list)(text, at + 1, depth + 1)
-    if _opens(text, at): return _string(text, at)
+    if depth > 12:
+        raise ValueError("nested too deeply")
+    if text[at] in "{[":
+        return (_object if text[at] == "{" else _list)(text, at + 1, depth + 1)
+    if _opens(text, at):
+        return _string(text, at)
     m = _WORD.match(text, at)
-    if not m: raise ValueError(f"no value at {at}")
+    if not m:
+        raise ValueError(f"no value at {at}")
     word, end = m[0].lower(), m.end()
-    if end == len(text): return None, end, False   # a word at the very end may have been longer
-    if word in _CONSTANTS: return _CONSTANTS[word], end, True
-    if word.strip("+-") in ("nan", "inf", "infinity") or len(word) > 40: raise ValueError(f"{word[:40]} is not JSON")
+    if end == len(text):
+        return None, end, False  # a word at the very end may have been longer
+    if word in _CONSTANTS:
+        return _CONSTANTS[word], end, True
+    if word.strip("+-") in ("nan", "inf", "infinity") or len(word) > 40:
+        raise ValueError(f"{word[:40]} is not JSON")
     return (int(word) if re.fullmatch(r"[-+]?\d+", word) else float(word)), end, True
 
 # %% ../../nbs/judges/00_requests.ipynb #299ac0f9
 _GAP = re.compile(r"[\s,]*")
 
+
 def _list(text, at, depth):
     items = []
     while (at := _GAP.match(text, at).end()) < len(text):
-        if text[at] in "]}": return items, at + (text[at] == "]"), True   # '}' closes what lies around a list that lacks its ']'
+        if text[at] in "]}":
+            return (
+                items,
+                at + (text[at] == "]"),
+                True,
+            )  # '}' closes what lies around a list that lacks its ']'
         value, at, done = _value(text, at, depth)
-        if done: items.append(value)
+        if done:
+            items.append(value)
     return items, at, False
 
 # %% ../../nbs/judges/00_requests.ipynb #e960bbfd
 _COLON = re.compile(r"\s*:\s*")
 
+
 def _object(text, at, depth):
     pairs = {}
     while (at := _GAP.match(text, at).end()) < len(text):
-        if text[at] in "]}": return pairs, at + (text[at] == "}"), True
-        if _opens(text, at): key, at, done = _string(text, at)
-        elif m := _WORD.match(text, at): key, at, done = m[0], m.end(), True
-        else: raise ValueError(f"no key at {at}")
+        if text[at] in "]}":
+            return pairs, at + (text[at] == "}"), True
+        if _opens(text, at):
+            key, at, done = _string(text, at)
+        elif m := _WORD.match(text, at):
+            key, at, done = m[0], m.end(), True
+        else:
+            raise ValueError(f"no key at {at}")
         colon = _COLON.match(text, at)
-        if not done or colon is None and at >= len(text): break
-        if colon is None: raise ValueError(f"no colon at {at}")
-        if (at := colon.end()) >= len(text): break
+        if not done or colon is None and at >= len(text):
+            break
+        if colon is None:
+            raise ValueError(f"no colon at {at}")
+        if (at := colon.end()) >= len(text):
+            break
         value, at, done = _value(text, at, depth)
-        if done or isinstance(value, (list, dict)): pairs[key] = value
+        if done or isinstance(value, (list, dict)):
+            pairs[key] = value
     return pairs, len(text), False
 
 # %% ../../nbs/judges/00_requests.ipynb #de3ff8d0
 def lenient_values(
-    text:str,             # A reply
+    text: str,  # A reply
     *,
-    max_failures:int=60,  # As in `strict_values`
-)->list:                  # Objects and lists, outermost, in order; what was cut off is missing
+    max_failures: int = 60,  # As in `strict_values`
+) -> list:  # Objects and lists, outermost, in order; what was cut off is missing
     "Every object or list that a model may have meant."
     return [value for value, _ in _meant(text, max_failures)]
+
 
 def _meant(text, max_failures=60):
     "Each value and whether it was complete."
     found, at = [], 0
     while (m := _OPEN.search(text, at)) and max_failures:
-        try: value, at, done = _value(text, m.start())
-        except (ValueError, IndexError): max_failures, at = max_failures - 1, m.start() + 1
-        else: found.append((value, done))
+        try:
+            value, at, done = _value(text, m.start())
+        except (ValueError, IndexError):
+            max_failures, at = max_failures - 1, m.start() + 1
+        else:
+            found.append((value, done))
     return found
 
 # %% ../../nbs/judges/00_requests.ipynb #887008b8
 _TICKET = re.compile(r"(?i)\bticket\W{0,3}:\s{0,9}\W{0,2}(\w+)")
 
+
 def _signature(value, ticket):
     "True: signed with the ticket; False: with another one; None: not signed."
-    said = next((str(v).strip() for k, v in value.items() if str(k).strip().lower() == "ticket" and v not in (None, "")), "") if isinstance(value, dict) else ""
+    said = (
+        next(
+            (
+                str(v).strip()
+                for k, v in value.items()
+                if str(k).strip().lower() == "ticket" and v not in (None, "")
+            ),
+            "",
+        )
+        if isinstance(value, dict)
+        else ""
+    )
     return said == ticket if said else None
 
+
 def find_answer(
-    text:str,         # A reply
-    fits:Callable,    # value -> what it answers with, or None when it is no answer
-    ticket:str,       # Word that the reply should repeat; '' when none was asked for: then the last answer counts
+    text: str,  # A reply
+    fits: Callable,  # value -> what it answers with, or None when it is no answer
+    ticket: str,  # Word that the reply should repeat; '' when none was asked for: then the last answer counts
     *,
-    cut:bool=False,   # Whether the reply stopped at the token limit; then only a signed answer counts
-)->object|None:       # None: there is no answer, or no telling whose it is
+    cut: bool = False,  # Whether the reply stopped at the token limit; then only a signed answer counts
+) -> object | None:  # None: there is no answer, or no telling whose it is
     "What a reply answers with, signed answers first; never one that is signed by somebody else."
     strict = strict_values(text)
-    if ticket and (own := [a for v in strict if _signature(v, ticket) and (a := fits(v)) is not None]): return own[-1]   # whatever else it says
+    if ticket and (own := [a for v in strict if _signature(v, ticket) and (a := fits(v)) is not None]):
+        return own[-1]  # whatever else it says
     meant = _meant(text)
     read = strict, [v for v, _ in meant]
     found = [[(_signature(v, ticket), a) for v in values if (a := fits(v)) is not None] for values in read]
-    if not ticket: return next((answers[-1][1] for answers in found if answers), None)
-    if signed := next((own for answers in found if (own := [a for s, a in answers if s])), None): return signed[-1]
+    if not ticket:
+        return next((answers[-1][1] for answers in found if answers), None)
+    if signed := next((own for answers in found if (own := [a for s, a in answers if s])), None):
+        return signed[-1]
     foreign = [m for m in _TICKET.findall(text) if m != ticket]
-    if len(foreign) > max(sum(_signature(v, ticket) is False for v in values) for values in read): return None   # a broken quotation: its pieces bear no ticket
-    theirs = [a for answers in found for s, a in answers if s is False]     # nor do they where the lenient reader saw the whole
+    if len(foreign) > max(sum(_signature(v, ticket) is False for v in values) for values in read):
+        return None  # a broken quotation: its pieces bear no ticket
+    theirs = [
+        a for answers in found for s, a in answers if s is False
+    ]  # nor do they where the lenient reader saw the whole
     free = max(([a for s, a in answers if s is None and a not in theirs] for answers in found), key=len)
     broken_off = cut or bool(meant) and not meant[-1][1] and fits(meant[-1][0]) is None
     return free[-1] if free and not broken_off and all(a == free[0] for a in free) else None
@@ -169,208 +228,328 @@ def find_answer(
 # %% ../../nbs/judges/00_requests.ipynb #f8d6060f
 def _entries(value, field):
     items = value.get(field) if isinstance(value, dict) else value
-    return items if isinstance(items, list) and (isinstance(value, dict) or items and all(isinstance(i, dict) for i in items)) else None
+    return (
+        items
+        if isinstance(items, list)
+        and (isinstance(value, dict) or items and all(isinstance(i, dict) for i in items))
+        else None
+    )
+
 
 def find_entries(
-    text:str,       # A reply
-    field:str,      # Name of the list in the answer's object; a bare list of objects counts, too
-    ticket:str,     # Word that the reply should repeat; '' when none was asked for
+    text: str,  # A reply
+    field: str,  # Name of the list in the answer's object; a bare list of objects counts, too
+    ticket: str,  # Word that the reply should repeat; '' when none was asked for
     *,
-    cut:bool=False, # As in `find_answer`
-)->list|None:       # The list's entries, or None when the reply holds no such list, or several that differ and none is signed
+    cut: bool = False,  # As in `find_answer`
+) -> (
+    list | None
+):  # The list's entries, or None when the reply holds no such list, or several that differ and none is signed
     "The list that a reply answers with."
     return find_answer(text, lambda value: _entries(value, field), ticket, cut=cut)
 
 # %% ../../nbs/judges/00_requests.ipynb #cd8ec7ad
-_ANGLES = re.compile("[<\uff1c\ufe64\u2039\u226a\u00ab\u27e8\u3008\u300a](?:[\u200b-\u200f\u2060\ufeff\\s]*[<\uff1c\ufe64\u2039\u226a\u00ab\u27e8\u3008\u300a])+"
-                     "|[>\uff1e\ufe65\u203a\u226b\u00bb\u27e9\u3009\u300b](?:[\u200b-\u200f\u2060\ufeff\\s]*[>\uff1e\ufe65\u203a\u226b\u00bb\u27e9\u3009\u300b])+")
-_CONTROL = re.compile(r"<(?=\|)|(?<=\|)>|[<\[](?=/?(?:s|inst|sys|system|user|assistant|start_of_turn|end_of_turn|begin_of_text|end_of_text|eot_id|think)[>\]])", re.I)
+_ANGLES = re.compile(
+    "[<\uff1c\ufe64\u2039\u226a\u00ab\u27e8\u3008\u300a](?:[\u200b-\u200f\u2060\ufeff\\s]*[<\uff1c\ufe64\u2039\u226a\u00ab\u27e8\u3008\u300a])+"
+    "|[>\uff1e\ufe65\u203a\u226b\u00bb\u27e9\u3009\u300b](?:[\u200b-\u200f\u2060\ufeff\\s]*[>\uff1e\ufe65\u203a\u226b\u00bb\u27e9\u3009\u300b])+"
+)
+_CONTROL = re.compile(
+    r"<(?=\|)|(?<=\|)>|[<\[](?=/?(?:s|inst|sys|system|user|assistant|start_of_turn|end_of_turn|begin_of_text|end_of_text|eot_id|think)[>\]])",
+    re.I,
+)
 _HIDDEN = re.compile("[\U000e0000-\U000e007f\u0000-\u0008\u000e-\u001f\u007f]")
 
+
 def neutral(
-    text:str,    # Text that somebody else wrote
-)->str:          # The same without look-alikes of our delimiters, control words and hidden characters
+    text: str,  # Text that somebody else wrote
+) -> str:  # The same without look-alikes of our delimiters, control words and hidden characters
     "Make a text harmless to stand between delimiters."
     text = _HIDDEN.sub("", storable(text))
-    text = _ANGLES.sub(lambda m: "".join("(" if c in "<\uff1c\ufe64\u2039\u226a\u00ab\u27e8\u3008\u300a" else ")" if not c.isspace() and c.isprintable() else " " for c in m[0]), text)
+    text = _ANGLES.sub(
+        lambda m: "".join(
+            "("
+            if c in "<\uff1c\ufe64\u2039\u226a\u00ab\u27e8\u3008\u300a"
+            else ")"
+            if not c.isspace() and c.isprintable()
+            else " "
+            for c in m[0]
+        ),
+        text,
+    )
     return _CONTROL.sub(lambda m: ")" if m[0] == ">" else "(", text)
 
 # %% ../../nbs/judges/00_requests.ipynb #8645aef2
 def make_ticket(
-    texts:Sequence[str],            # All texts of the request
+    texts: Sequence[str],  # All texts of the request
     *,
-    rng:random.Random|None=None,    # Default: seeded by a SHA-256 of the texts
-)->str:                             # 12 hexadecimal digits that occur in none of the texts
+    rng: random.Random | None = None,  # Default: seeded by a SHA-256 of the texts
+) -> str:  # 12 hexadecimal digits that occur in none of the texts
     "A word for the delimiters that the judged text cannot contain."
     rng = rng or random.Random(hashlib.sha256(json.dumps([storable(t) for t in texts]).encode()).hexdigest())
     while True:
         ticket = f"{rng.getrandbits(48):012x}"
-        if not any(ticket in t for t in texts): return ticket
+        if not any(ticket in t for t in texts):
+            return ticket
 
 # %% ../../nbs/judges/00_requests.ipynb #f799acf1
 def block(
-    name:str,                    # What it is, e.g. 'source'
-    content:str|Sequence[str],   # A text, or items to be numbered from 1, each on a line of its own
-    ticket:str,
-)->str:
+    name: str,  # What it is, e.g. 'source'
+    content: str | Sequence[str],  # A text, or items to be numbered from 1, each on a line of its own
+    ticket: str,
+) -> str:
     "A text or a numbered list between delimiters."
     if not isinstance(content, str):
         # one line an item: a line break inside an item could start a false number
         content = "\n".join(f"[{i}] {' '.join(neutral(item).split())}" for i, item in enumerate(content, 1))
-    else: content = neutral(content)
+    else:
+        content = neutral(content)
     return f"<<<BEGIN {name} {ticket}>>>\n{content}\n<<<END {name} {ticket}>>>"
 
 # %% ../../nbs/judges/00_requests.ipynb #24cba123
 PROMPTS = ("check", "align", "follow", "rate", "facts")
 
+
 @dataclass(frozen=True)
 class Prompt:
     "A prompt of the judge: what the system message says and the template of the question."
-    name:str
-    version:int
-    purpose:str
-    system:str
-    user:str
-    sha256:str   # First 16 digits, over the file
+
+    name: str
+    version: int
+    purpose: str
+    system: str
+    user: str
+    sha256: str  # First 16 digits, over the file
 
 # %% ../../nbs/judges/00_requests.ipynb #e86aed04
 @lru_cache(maxsize=None)
 def load_prompt(
-    name:str,   # One of `PROMPTS`
-)->Prompt:
+    name: str,  # One of `PROMPTS`
+) -> Prompt:
     "Read a prompt from the package's data."
-    if name not in PROMPTS: raise ValueError(f"prompt is {name!r}, expected one of {', '.join(PROMPTS)}")
+    if name not in PROMPTS:
+        raise ValueError(f"prompt is {name!r}, expected one of {', '.join(PROMPTS)}")
     text = data_path("prompts", f"{name}.txt").read_text(encoding="utf-8").replace("\r\n", "\n")
     head, system, user = re.split(r"^--- (?:system|user)\n", text, flags=re.M)
     fields = dict(line.split(": ", 1) for line in head.splitlines())
-    return Prompt(name, int(fields["version"]), fields["purpose"], system.strip(), user.strip(), hashlib.sha256(text.encode()).hexdigest()[:16])
+    return Prompt(
+        name,
+        int(fields["version"]),
+        fields["purpose"],
+        system.strip(),
+        user.strip(),
+        hashlib.sha256(text.encode()).hexdigest()[:16],
+    )
+
 
 @lru_cache(maxsize=1)
-def rubric()->dict:  # 'criteria' and 'error_categories', with version, source and date
+def rubric() -> dict:  # 'criteria' and 'error_categories', with version, source and date
     "The criteria that the rubric style rates and the kinds of factual error that the fine-grained style names."
     return json.loads(data_path("prompts", "rubric.json").read_text(encoding="utf-8"))
 
 # %% ../../nbs/judges/00_requests.ipynb #4660dd9b
 _TEXT, _YES, _NUMBER = {"type": "string"}, {"type": "boolean"}, {"type": "integer"}
 
-def _closed(**properties): return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+def _closed(**properties):
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
 
 @lru_cache(maxsize=None)
 def reply_schema(
-    kind:str,   # One of `PROMPTS`
-)->dict:        # `response_format` of a chat request
+    kind: str,  # One of `PROMPTS`
+) -> dict:  # `response_format` of a chat request
     "The JSON schema that a reply has to obey."
-    entry = {"check": lambda: _closed(number=_NUMBER, reason=_TEXT, category={"type": "string", "enum": list(rubric()["error_categories"])}),
-             "align": lambda: _closed(number=_NUMBER, reason=_TEXT, lines={"type": "array", "items": _NUMBER}, stated=_YES),
-             "follow": lambda: _closed(number=_NUMBER, reason=_TEXT, followed=_YES),
-             "rate": lambda: _closed(criterion={"type": "string", "enum": list(rubric()["criteria"])}, evidence=_TEXT, points={"type": "integer", "enum": [1, 2, 3, 4]}),
-             "facts": lambda: _TEXT}[kind]()
+    entry = {
+        "check": lambda: _closed(
+            number=_NUMBER,
+            reason=_TEXT,
+            category={"type": "string", "enum": list(rubric()["error_categories"])},
+        ),
+        "align": lambda: _closed(
+            number=_NUMBER, reason=_TEXT, lines={"type": "array", "items": _NUMBER}, stated=_YES
+        ),
+        "follow": lambda: _closed(number=_NUMBER, reason=_TEXT, followed=_YES),
+        "rate": lambda: _closed(
+            criterion={"type": "string", "enum": list(rubric()["criteria"])},
+            evidence=_TEXT,
+            points={"type": "integer", "enum": [1, 2, 3, 4]},
+        ),
+        "facts": lambda: _TEXT,
+    }[kind]()
     schema = _closed(ticket=_TEXT, **{_FIELDS[kind]: {"type": "array", "items": entry}})
     return {"type": "json_schema", "json_schema": {"name": kind, "strict": True, "schema": schema}}
 
-_FIELDS = {"check": "verdicts", "align": "verdicts", "follow": "verdicts", "rate": "ratings", "facts": "facts"}
+
+_FIELDS = {
+    "check": "verdicts",
+    "align": "verdicts",
+    "follow": "verdicts",
+    "rate": "ratings",
+    "facts": "facts",
+}
 
 # %% ../../nbs/judges/00_requests.ipynb #81264c8f
 @dataclass(frozen=True)
 class Request:
     "One question to a language model, ready to be sent."
-    kind:str                     # Name of its prompt
-    messages:Sequence[Mapping]   # As in the chat API
-    items:Sequence[str]          # What is asked about, in the order of its numbers; for 'rate' the criteria
-    ticket:str
-    n_lines:int=0                # Sentences that an 'align' verdict may point to
+
+    kind: str  # Name of its prompt
+    messages: Sequence[Mapping]  # As in the chat API
+    items: Sequence[str]  # What is asked about, in the order of its numbers; for 'rate' the criteria
+    ticket: str
+    n_lines: int = 0  # Sentences that an 'align' verdict may point to
 
     @property
-    def key(self)->str:
+    def key(self) -> str:
         "Hash of the messages: equal requests ask the same."
         return hashlib.sha256(json.dumps(self.messages).encode()).hexdigest()
 
     @property
-    def schema(self)->dict: return reply_schema(self.kind)
+    def schema(self) -> dict:
+        return reply_schema(self.kind)
 
 # %% ../../nbs/judges/00_requests.ipynb #e50a9df9
 _SLOT = re.compile(r"\{(\w+)\}")
 
+
 def make_request(
-    kind:str,                           # One of `PROMPTS`
-    items:Sequence[str],                # What is asked about
-    blocks:Mapping[str, Mapping],       # Slot of the template -> {name: text or items} to be delimited there
+    kind: str,  # One of `PROMPTS`
+    items: Sequence[str],  # What is asked about
+    blocks: Mapping[str, Mapping],  # Slot of the template -> {name: text or items} to be delimited there
     *,
-    values:Mapping[str, object]|None=None,  # Slot -> text of ours
-    n_lines:int=0,
-    rng:random.Random|None=None,        # Source of the ticket, see `make_ticket`
-)->Request:
+    values: Mapping[str, object] | None = None,  # Slot -> text of ours
+    n_lines: int = 0,
+    rng: random.Random | None = None,  # Source of the ticket, see `make_ticket`
+) -> Request:
     "Fill a prompt with delimited texts."
     prompt = load_prompt(kind)
     texts = [t for b in blocks.values() for c in b.values() for t in ([c] if isinstance(c, str) else c)]
     ticket = make_ticket([prompt.sha256, *texts], rng=rng)
-    filled = {slot: "\n\n".join(block(name, c, ticket) for name, c in b.items()) for slot, b in blocks.items()}
+    filled = {
+        slot: "\n\n".join(block(name, c, ticket) for name, c in b.items()) for slot, b in blocks.items()
+    }
     filled |= {"ticket": ticket, "n": len(items), **(values or {})}
-    def fill(template): return _SLOT.sub(lambda m: str(filled.get(m[1], m[0])), template)   # one pass: braces in a text are text
-    return Request(kind, ({"role": "system", "content": fill(prompt.system)}, {"role": "user", "content": fill(prompt.user)}), tuple(items), ticket, n_lines)
+
+    def fill(template):
+        return _SLOT.sub(
+            lambda m: str(filled.get(m[1], m[0])), template
+        )  # one pass: braces in a text are text
+
+    return Request(
+        kind,
+        ({"role": "system", "content": fill(prompt.system)}, {"role": "user", "content": fill(prompt.user)}),
+        tuple(items),
+        ticket,
+        n_lines,
+    )
 
 # %% ../../nbs/judges/00_requests.ipynb #fb31bc98
-def check_request(sentences:Sequence[str], source:str, **options)->Request:
+def check_request(sentences: Sequence[str], source: str, **options) -> Request:
     "Is each sentence supported by the source?"
     categories = "\n".join(f"  - {k}: {v['text']}" for k, v in rubric()["error_categories"].items())
-    return make_request("check", sentences, {"source": {"source": source}, "sentences": {"sentences": sentences}}, values={"categories": categories}, **options)
+    return make_request(
+        "check",
+        sentences,
+        {"source": {"source": source}, "sentences": {"sentences": sentences}},
+        values={"categories": categories},
+        **options,
+    )
 
-def align_request(facts:Sequence[str], sentences:Sequence[str], **options)->Request:
+
+def align_request(facts: Sequence[str], sentences: Sequence[str], **options) -> Request:
     "Which facts do the sentences state, and where?"
-    return make_request("align", facts, {"facts": {"facts": facts}, "sentences": {"sentences": sentences}}, n_lines=len(sentences), **options)
+    return make_request(
+        "align",
+        facts,
+        {"facts": {"facts": facts}, "sentences": {"sentences": sentences}},
+        n_lines=len(sentences),
+        **options,
+    )
 
-def follow_request(instructions:Sequence[str], response:str, **options)->Request:
+
+def follow_request(instructions: Sequence[str], response: str, **options) -> Request:
     "Which instructions does the response follow?"
-    return make_request("follow", instructions, {"instructions": {"instructions": instructions}, "response": {"response": response}}, **options)
+    return make_request(
+        "follow",
+        instructions,
+        {"instructions": {"instructions": instructions}, "response": {"response": response}},
+        **options,
+    )
 
-def facts_request(source:str, n:int=12, **options)->Request:
+
+def facts_request(source: str, n: int = 12, **options) -> Request:
     "What are the key facts of a source?"
     return make_request("facts", (), {"source": {"source": source}}, values={"n": n}, **options)
 
 # %% ../../nbs/judges/00_requests.ipynb #8e4012fc
 def rate_request(
-    criteria:Sequence[str],          # Of `rubric()['criteria']`
+    criteria: Sequence[str],  # Of `rubric()['criteria']`
     *,
-    response:str,
-    source:str|None=None,            # What is None or empty is not shown
-    key_facts:Sequence[str]=(),
-    instructions:Sequence[str]=(),
+    response: str,
+    source: str | None = None,  # What is None or empty is not shown
+    key_facts: Sequence[str] = (),
+    instructions: Sequence[str] = (),
     **options,
-)->Request:
+) -> Request:
     "How many points does the response earn on each criterion?"
-    if unknown := [c for c in criteria if c not in rubric()["criteria"]]: raise ValueError(f"criterion is {unknown[0]!r}, expected one of {', '.join(rubric()['criteria'])}")
-    context = {k: v for k, v in {"source": source, "key facts": key_facts, "instructions": instructions}.items() if v}
-    values = {"criteria": "\n".join(f"- {c}: {rubric()['criteria'][c]['text']}" for c in criteria),
-              "scale": "\n".join(f"- {p} = {title}: {text}" for p, (title, text) in SCALE.items())}
-    return make_request("rate", criteria, {"context": context, "response": {"response": response}}, values=values, **options)
+    if unknown := [c for c in criteria if c not in rubric()["criteria"]]:
+        raise ValueError(f"criterion is {unknown[0]!r}, expected one of {', '.join(rubric()['criteria'])}")
+    context = {
+        k: v for k, v in {"source": source, "key facts": key_facts, "instructions": instructions}.items() if v
+    }
+    values = {
+        "criteria": "\n".join(f"- {c}: {rubric()['criteria'][c]['text']}" for c in criteria),
+        "scale": "\n".join(f"- {p} = {title}: {text}" for p, (title, text) in SCALE.items()),
+    }
+    return make_request(
+        "rate", criteria, {"context": context, "response": {"response": response}}, values=values, **options
+    )
 
 # %% ../../nbs/judges/00_requests.ipynb #9c968ea0
-def _plain(x): return _plain_word(text) if len(text := str(x)) < 60 else re.sub(r"[^a-z0-9]+", " ", text.lower()).strip()
+def _plain(x):
+    return _plain_word(text) if len(text := str(x)) < 60 else re.sub(r"[^a-z0-9]+", " ", text.lower()).strip()
 
-@lru_cache(maxsize=2048)   # the same few names in every reply
-def _plain_word(text): return re.sub(r"[^a-z0-9]+", " ", text.lower()).strip()
+
+@lru_cache(maxsize=2048)  # the same few names in every reply
+def _plain_word(text):
+    return re.sub(r"[^a-z0-9]+", " ", text.lower()).strip()
+
 
 def _get(entry, *names):
     entry = {_plain(k): v for k, v in entry.items()}
     return next((entry[n] for n in names if n in entry), None)
 
+
 def _yes(x):
-    if isinstance(x, bool): return x
+    if isinstance(x, bool):
+        return x
     return {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}.get(_plain(x))
 
+
 def _int(x):
-    if isinstance(x, (int, float)): return int(x) if not isinstance(x, bool) and x == x // 1 else None
+    if isinstance(x, (int, float)):
+        return int(x) if not isinstance(x, bool) and x == x // 1 else None
     m = re.fullmatch(r"\W*(\d{1,6})\W*", str(x))
     return int(m[1]) if m else None
 
 # %% ../../nbs/judges/00_requests.ipynb #99261fb3
 @lru_cache(maxsize=1)
 def _category_words():
-    return {_plain(word): name for name, c in rubric()["error_categories"].items() for word in (name, *c["aliases"])}
+    return {
+        _plain(word): name
+        for name, c in rubric()["error_categories"].items()
+        for word in (name, *c["aliases"])
+    }
+
 
 def error_category(
-    word,        # What a judge wrote, e.g. 'Entity error'
-)->str|None:     # A key of `rubric()['error_categories']`, or None
+    word,  # What a judge wrote, e.g. 'Entity error'
+) -> str | None:  # A key of `rubric()['error_categories']`, or None
     "The kind of factual error that a word means."
     known, word = _category_words(), _plain(word)
     return known.get(word) or known.get(re.sub(r" ?errors?$", "", word))
@@ -378,27 +557,54 @@ def error_category(
 # %% ../../nbs/judges/00_requests.ipynb #52d47562
 def _clip(x, limit=400):
     text = " ".join(str(x or "").split())
-    return storable(text if len(text) <= limit else text[:limit - 1] + "\u2026")
+    return storable(text if len(text) <= limit else text[: limit - 1] + "\u2026")
+
 
 def _check(entry, request):
     category = error_category(_get(entry, "category", "error", "label"))
-    return None if category is None else Verdict(category in ("no_error", "no_claim"), reason=_clip(_get(entry, "reason", "evidence")), category=category)
+    return (
+        None
+        if category is None
+        else Verdict(
+            category in ("no_error", "no_claim"),
+            reason=_clip(_get(entry, "reason", "evidence")),
+            category=category,
+        )
+    )
+
 
 def _align(entry, request):
-    yes, lines = _yes(_get(entry, "stated", "response", "answer")), _get(entry, "lines", "line number", "line numbers", "line")
-    if yes is None: return None
+    yes, lines = (
+        _yes(_get(entry, "stated", "response", "answer")),
+        _get(entry, "lines", "line number", "line numbers", "line"),
+    )
+    if yes is None:
+        return None
     numbers = [_int(x) for x in (lines if isinstance(lines, list) else [lines])] if yes else []
-    return Verdict(yes, reason=_clip(_get(entry, "reason", "evidence")), lines=tuple(sorted({n - 1 for n in numbers if n and n <= request.n_lines})))
+    return Verdict(
+        yes,
+        reason=_clip(_get(entry, "reason", "evidence")),
+        lines=tuple(sorted({n - 1 for n in numbers if n and n <= request.n_lines})),
+    )
+
 
 def _follow(entry, request):
     yes = _yes(_get(entry, "followed", "answer"))
     return None if yes is None else Verdict(yes, reason=_clip(_get(entry, "reason", "evidence")))
 
+
 def _rate(entry, request):
     points = _int(_get(entry, "points", "rating", "score"))
-    return Verdict(points >= 3, reason=_clip(_get(entry, "evidence", "reason")), points=points, category="sampled") if points in SCALE else None
+    return (
+        Verdict(
+            points >= 3, reason=_clip(_get(entry, "evidence", "reason")), points=points, category="sampled"
+        )
+        if points in SCALE
+        else None
+    )
 
-_READERS:Mapping[str, Callable] = {"check": _check, "align": _align, "follow": _follow, "rate": _rate}
+
+_READERS: Mapping[str, Callable] = {"check": _check, "align": _align, "follow": _follow, "rate": _rate}
 
 # %% ../../nbs/judges/00_requests.ipynb #b32652ed
 def _places(entries, request):
@@ -406,40 +612,54 @@ def _places(entries, request):
     n = len(request.items)
     if request.kind == "rate":
         names = [_plain(c) for c in request.items]
-        return [names.index(c) if (c := _plain(_get(e, "criterion", "name"))) in names else None for e in entries]
+        return [
+            names.index(c) if (c := _plain(_get(e, "criterion", "name"))) in names else None for e in entries
+        ]
     numbers = [_int(_get(e, "number", "id", "index")) for e in entries]
-    if len(entries) == n and not any("number" in map(_plain, e) for e in entries): return list(range(n))
+    if len(entries) == n and not any("number" in map(_plain, e) for e in entries):
+        return list(range(n))
     return [k - 1 if k and k <= n else None for k in numbers]
 
+
 def read_verdicts(
-    request:Request,   # What was asked
-    text:str,          # What the judge replied
+    request: Request,  # What was asked
+    text: str,  # What the judge replied
     *,
-    cut:bool=False,    # Whether the reply stopped at the token limit
-)->list[Verdict|None]: # One an item; None where the reply has no readable verdict
+    cut: bool = False,  # Whether the reply stopped at the token limit
+) -> list[Verdict | None]:  # One an item; None where the reply has no readable verdict
     "Read the verdicts in a reply."
-    entries = [e for e in find_entries(text, _FIELDS[request.kind], request.ticket, cut=cut) or () if isinstance(e, dict)]
+    entries = [
+        e
+        for e in find_entries(text, _FIELDS[request.kind], request.ticket, cut=cut) or ()
+        if isinstance(e, dict)
+    ]
     found = {}
     for place, entry in zip(_places(entries, request), entries, strict=True):
         verdict = _READERS[request.kind](entry, request)
-        if place is not None and verdict is not None: found.setdefault(place, []).append(verdict)
+        if place is not None and verdict is not None:
+            found.setdefault(place, []).append(verdict)
     same = lambda vs: len({(v.yes, v.category, v.points, v.lines) for v in vs}) == 1
     return [found[i][-1] if i in found and same(found[i]) else None for i in range(len(request.items))]
 
 # %% ../../nbs/judges/00_requests.ipynb #c4fb3d6a
 _POINTS = re.compile(r'(?<!\\)"points"\s*:\s*([1-4])(?!\d|\.)')
 
+
 def _shares(token):
     shares = {}
     for t in token.get("top_logprobs") or [token]:
         word = str(t.get("token", "")).strip().lstrip(":").strip()
-        if word in ("1", "2", "3", "4"): shares[int(word)] = shares.get(int(word), 0) + exp(min(0.0, t["logprob"]))
+        if word in ("1", "2", "3", "4"):
+            shares[int(word)] = shares.get(int(word), 0) + exp(min(0.0, t["logprob"]))
     return shares
 
+
 def expected_points(
-    logprobs:Sequence[Mapping]|None,   # One mapping a token: token, logprob, top_logprobs
-    points:Sequence[float],            # As read from the text, in the order written
-)->list[Mapping[int, float]|None]:     # Probability of 1 to 4 for each, summing to 1; None where it is not known
+    logprobs: Sequence[Mapping] | None,  # One mapping a token: token, logprob, top_logprobs
+    points: Sequence[float],  # As read from the text, in the order written
+) -> list[
+    Mapping[int, float] | None
+]:  # Probability of 1 to 4 for each, summing to 1; None where it is not known
     "How sure the judge was of each number of points."
     tokens = list(logprobs or ())
     text, ends = "", []
@@ -447,47 +667,72 @@ def expected_points(
         text += str(t.get("token", ""))
         ends.append(len(text))
     found = list(_POINTS.finditer(text))
-    if [int(m[1]) for m in found] != list(points): return [None] * len(points)
+    if [int(m[1]) for m in found] != list(points):
+        return [None] * len(points)
     shares = [_shares(tokens[next(i for i, end in enumerate(ends) if end > m.start(1))]) for m in found]
-    return [{p: s / sum(d.values()) for p, s in d.items()} if 0.9 <= sum(d.values()) <= 1.001 else None for d in shares]
+    return [
+        {p: s / sum(d.values()) for p, s in d.items()} if 0.9 <= sum(d.values()) <= 1.001 else None
+        for d in shares
+    ]
 
 # %% ../../nbs/judges/00_requests.ipynb #56390a11
 def read_ratings(
-    request:Request,                        # Of kind 'rate'
-    text:str,                               # What the judge replied
-    logprobs:Sequence[Mapping]|None=None,   # Of the reply's tokens, where the endpoint gives them
+    request: Request,  # Of kind 'rate'
+    text: str,  # What the judge replied
+    logprobs: Sequence[Mapping] | None = None,  # Of the reply's tokens, where the endpoint gives them
     *,
-    cut:bool=False,                         # Whether the reply stopped at the token limit
-)->list[Verdict|None]:                      # One a criterion; points in [1, 4], higher is better; `probability` is P(3 or 4)
+    cut: bool = False,  # Whether the reply stopped at the token limit
+) -> list[Verdict | None]:  # One a criterion; points in [1, 4], higher is better; `probability` is P(3 or 4)
     "Read the ratings in a reply, with the expected points where they can be had."
     verdicts = read_verdicts(request, text, cut=cut)
     written = [int(m[1]) for m in _POINTS.finditer(text)]
-    if not logprobs or None in verdicts or len(written) != len(verdicts) or written != [v.points for v in verdicts]: return verdicts
+    if (
+        not logprobs
+        or None in verdicts
+        or len(written) != len(verdicts)
+        or written != [v.points for v in verdicts]
+    ):
+        return verdicts
+
     def finer(v, shares):
-        if shares is None: return v
+        if shares is None:
+            return v
         mean, usable = sum(p * s for p, s in shares.items()), sum(s for p, s in shares.items() if p >= 3)
-        return Verdict(usable >= 0.5, min(1.0, usable), v.reason, category="logprobs", points=min(4.0, max(1.0, mean)))
+        return Verdict(
+            usable >= 0.5, min(1.0, usable), v.reason, category="logprobs", points=min(4.0, max(1.0, mean))
+        )
+
     return [finer(v, s) for v, s in zip(verdicts, expected_points(logprobs, written), strict=True)]
 
 # %% ../../nbs/judges/00_requests.ipynb #df409f99
 def read_facts(
-    request:Request,    # Of kind 'facts'
-    text:str,           # What the judge replied
+    request: Request,  # Of kind 'facts'
+    text: str,  # What the judge replied
     *,
-    cut:bool=False,     # Whether the reply stopped at the token limit
-)->list[str]|None:      # Facts, without repeats; None when the reply holds no list
+    cut: bool = False,  # Whether the reply stopped at the token limit
+) -> list[str] | None:  # Facts, without repeats; None when the reply holds no list
     "Read the key facts in a reply."
+
     def facts(value):
-        if isinstance(value, dict): return value["facts"] if isinstance(value.get("facts"), list) else None
+        if isinstance(value, dict):
+            return value["facts"] if isinstance(value.get("facts"), list) else None
         return value if value and all(isinstance(x, str) for x in value) else None
+
     entries = find_answer(text, facts, request.ticket, cut=cut)
-    return None if entries is None else list(dict.fromkeys(f for x in entries if isinstance(x, str) and (f := _clip(x))))
+    return (
+        None
+        if entries is None
+        else list(dict.fromkeys(f for x in entries if isinstance(x, str) and (f := _clip(x))))
+    )
 
 # %% ../../nbs/judges/00_requests.ipynb #1b995870
-_DECLINES = re.compile(r"(?i)\W*(?:(?:i['\u2019]?m|i am|we['\u2019]?re) (?:very |really )?(?:sorry|afraid|unable|not able)|sorry\b|i (?:can(?:['\u2019]t|not| not)|won['\u2019]t|will not|must decline)|as an ai\b)")
+_DECLINES = re.compile(
+    r"(?i)\W*(?:(?:i['\u2019]?m|i am|we['\u2019]?re) (?:very |really )?(?:sorry|afraid|unable|not able)|sorry\b|i (?:can(?:['\u2019]t|not| not)|won['\u2019]t|will not|must decline)|as an ai\b)"
+)
+
 
 def declines(
-    text:str,   # A reply without a readable verdict
-)->bool:        # True: it begins like a refusal
+    text: str,  # A reply without a readable verdict
+) -> bool:  # True: it begins like a refusal
     "Whether a reply is a refusal in words (English only)."
     return bool(_DECLINES.match(text[:200]))

@@ -21,98 +21,177 @@ from ..tasks.use_cases import all_instructions, get_use_case
 # %% ../../nbs/metrics/19_accuracy.ipynb #8df3d1a6
 CRITERIA = ("factuality", "completeness", "conciseness", "instruction_following")
 CARD = MetricCard(
-    "accuracy", "Accuracy", "Mean of factuality, completeness, conciseness and instruction following.", ("source", "key_facts", "instructions"),
+    "accuracy",
+    "Accuracy",
+    "Mean of factuality, completeness, conciseness and instruction following.",
+    ("source", "key_facts", "instructions"),
     limits="The four weigh the same whatever the use case needs most, as in the published benchmark. A response with one criterion unscored has no accuracy.",
-    reference="LLM Benchmark for CRM, Salesforce AI Research, 2024: accuracy is the plain mean of the four.", cuts=None)
+    reference="LLM Benchmark for CRM, Salesforce AI Research, 2024: accuracy is the plain mean of the four.",
+    cuts=None,
+)
 
 # %% ../../nbs/metrics/19_accuracy.ipynb #6bbf8d72
 def accuracy(
-    scores:Sequence[Score],   # The scores of one response; others than the four are ignored
-)->Score:                     # points in [1, 4]; the fraction is (points - 1) / 3
+    scores: Sequence[Score],  # The scores of one response; others than the four are ignored
+) -> Score:  # points in [1, 4]; the fraction is (points - 1) / 3
     "Mean of the four criteria of one response; higher is better; None unless all four have a value."
     by_name = {s.metric: s for s in scores if s.metric in CRITERIA}
     raters = "+".join(dict.fromkeys(r for s in by_name.values() for r in s.rater.split("+") if r))
-    lost = [(m, by_name[m].status if m in by_name else "undefined") for m in CRITERIA if m not in by_name or by_name[m].points is None]
-    if lost: return unscored(CARD, next((s for _, s in lost if s != "undefined"), "undefined"), f"without {', '.join(m for m, _ in lost)}", rater=raters)
+    lost = [
+        (m, by_name[m].status if m in by_name else "undefined")
+        for m in CRITERIA
+        if m not in by_name or by_name[m].points is None
+    ]
+    if lost:
+        return unscored(
+            CARD,
+            next((s for _, s in lost if s != "undefined"), "undefined"),
+            f"without {', '.join(m for m, _ in lost)}",
+            rater=raters,
+        )
     points = sum(by_name[m].points for m in CRITERIA) / 4
-    return Score("accuracy", points, (points - 1) / 3, reason=", ".join(f"{m} {by_name[m].points:g}" for m in CRITERIA), rater=raters)
+    return Score(
+        "accuracy",
+        points,
+        (points - 1) / 3,
+        reason=", ".join(f"{m} {by_name[m].points:g}" for m in CRITERIA),
+        rater=raters,
+    )
 
 # %% ../../nbs/metrics/19_accuracy.ipynb #d5f79c6c
 def score_response(
-    sample:Sample,
-    response:Response,
-    judge:Judge|None=None,   # Who answers the questions; default: the embedded judge
-)->list[Score]:              # The four criteria, what else the use case has, and accuracy last; all signed and keyed
+    sample: Sample,
+    response: Response,
+    judge: Judge | None = None,  # Who answers the questions; default: the embedded judge
+) -> list[Score]:  # The four criteria, what else the use case has, and accuracy last; all signed and keyed
     "Score one response on everything that its use case is scored on."
     judge = default_judge() if judge is None else judge
     if response.text is None:
         status = response.status if response.status not in ("ok", "truncated") else "undefined"
-        scores = [Score(m, None, status=status, reason=response.error or "There is no response.", rater=judge.name) for m in CRITERIA]
-    elif get_use_case(sample.use_case).structured: scores = _record_scores(sample, response.text, judge)
-    else: scores = _prose_scores(sample, response.text, judge)
+        scores = [
+            Score(m, None, status=status, reason=response.error or "There is no response.", rater=judge.name)
+            for m in CRITERIA
+        ]
+    elif get_use_case(sample.use_case).structured:
+        scores = _record_scores(sample, response.text, judge)
+    else:
+        scores = _prose_scores(sample, response.text, judge)
     return [_keyed(s, sample, response, judge.name) for s in [*scores, accuracy(scores)]]
 
 # %% ../../nbs/metrics/19_accuracy.ipynb #6be6489c
 def _keyed(score, sample, response, rater):
     "Sign all scores with the judge's name: what a rule decided stands in the evidence, and the rows of one judge stay together."
-    return replace(score, rater=rater, sample_id=sample.id, client=response.client, use_case=sample.use_case, perturbation=sample.perturbation, repeat=response.repeat)
+    return replace(
+        score,
+        rater=rater,
+        sample_id=sample.id,
+        client=response.client,
+        use_case=sample.use_case,
+        perturbation=sample.perturbation,
+        repeat=response.repeat,
+    )
+
 
 def _prose_scores(sample, text, judge):
-    return [factuality(text, source=sample.source, judge=judge),
-            completeness(text, key_facts=list(sample.key_facts), judge=judge),
-            conciseness(text, key_facts=list(sample.key_facts), judge=judge),
-            instruction_following(text, instructions=asked_of(sample), judge=judge)]
+    return [
+        factuality(text, source=sample.source, judge=judge),
+        completeness(text, key_facts=list(sample.key_facts), judge=judge),
+        conciseness(text, key_facts=list(sample.key_facts), judge=judge),
+        instruction_following(text, instructions=asked_of(sample), judge=judge),
+    ]
+
 
 def _record_scores(sample, text, judge):
     if sample.gold_record is None:
-        scores = {m: Score(m, None, status="undefined", reason="The sample has no gold record.") for m in CRITERIA[:3]}
-    else: scores = record_accuracy(text, gold=sample.gold_record, before=sample.record)
+        scores = {
+            m: Score(m, None, status="undefined", reason="The sample has no gold record.")
+            for m in CRITERIA[:3]
+        }
+    else:
+        scores = record_accuracy(text, gold=sample.gold_record, before=sample.record)
     return [*scores.values(), instruction_following(text, instructions=asked_of(sample), judge=judge)]
 
 # %% ../../nbs/metrics/19_accuracy.ipynb #4c239c12
 async def ascore_response(
-    sample:Sample,
-    response:Response,
-    judge:Judge|None=None,
-)->list[Score]:
+    sample: Sample,
+    response: Response,
+    judge: Judge | None = None,
+) -> list[Score]:
     "As `score_response`, for judges that answer over the network; such a judge draws key facts from the source where a sample has none."
-    if not response.text or not hasattr(judge, "arecord"): return score_response(sample, response, judge)
+    if not response.text or not hasattr(judge, "arecord"):
+        return score_response(sample, response, judge)
     structured, drawn = get_use_case(sample.use_case).structured, None
     fine = getattr(judge, "style", "fine") != "rubric"
     if fine and not structured and not sample.key_facts and hasattr(judge, "aextract_key_facts"):
-        drawn = await judge.aextract_key_facts(sample.source)   # remembered: the other systems' responses to this sample are held against the same facts
+        drawn = await judge.aextract_key_facts(
+            sample.source
+        )  # remembered: the other systems' responses to this sample are held against the same facts
         sample = replace(sample, key_facts=tuple(drawn.facts))
     # a rubric judge rates how all instructions were followed; the other style is asked only what no rule can tell
-    material = dict(source=sample.source, key_facts=list(sample.key_facts), instructions=open_instructions(sample, response.text) if fine else asked_of(sample))
-    if structured: material |= dict(source=None, key_facts=[])
+    material = dict(
+        source=sample.source,
+        key_facts=list(sample.key_facts),
+        instructions=open_instructions(sample, response.text) if fine else asked_of(sample),
+    )
+    if structured:
+        material |= dict(source=None, key_facts=[])
     scores = score_response(sample, response, await judge.arecord(response=response.text, **material))
     return scores if drawn is None else _told(scores, drawn)
 
+
 def _told(scores, drawn):
     "Scores that rest on key facts say who found these; where that failed, why there is no score."
+
     def one(s):
-        if s.metric not in ("completeness", "conciseness"): return s
-        if drawn.status != "ok": return replace(s, points=None, fraction=None, status=drawn.status, reason=f"No key facts: {drawn.reason}", evidence=())
-        return replace(s, reason=f"{s.reason} The judge drew the {len(drawn.facts)} key facts from the source.", evidence=(*s.evidence, *({"kind": "key fact by judge", "text": f} for f in drawn.facts)))
+        if s.metric not in ("completeness", "conciseness"):
+            return s
+        if drawn.status != "ok":
+            return replace(
+                s,
+                points=None,
+                fraction=None,
+                status=drawn.status,
+                reason=f"No key facts: {drawn.reason}",
+                evidence=(),
+            )
+        return replace(
+            s,
+            reason=f"{s.reason} The judge drew the {len(drawn.facts)} key facts from the source.",
+            evidence=(*s.evidence, *({"kind": "key fact by judge", "text": f} for f in drawn.facts)),
+        )
+
     parts = [one(s) for s in scores[:-1]]
     mean = accuracy(parts)
-    return [*parts, replace(scores[-1], points=mean.points, fraction=mean.fraction, status=mean.status, reason=mean.reason)]
+    return [
+        *parts,
+        replace(
+            scores[-1], points=mean.points, fraction=mean.fraction, status=mean.status, reason=mean.reason
+        ),
+    ]
 
 # %% ../../nbs/metrics/19_accuracy.ipynb #10d18b49
 def open_instructions(
-    sample:Sample,
-    response:str="",   # Some rules cannot tell for some texts, e.g. a language from two words
-)->list[str]:          # Texts of the instructions that no rule can check
+    sample: Sample,
+    response: str = "",  # Some rules cannot tell for some texts, e.g. a language from two words
+) -> list[str]:  # Texts of the instructions that no rule can check
     "What only a judge can tell about the form of a response."
     return [instruction_text(i) for i in asked_of(sample) if check_instruction(i, response) is None]
 
 # %% ../../nbs/metrics/19_accuracy.ipynb #d00ffa9a
 def asked_of(
-    sample:Sample,   # Its use case must be known
-)->list:             # As `all_instructions`; a case number without a number or pattern is looked up in the sample's record
+    sample: Sample,  # Its use case must be known
+) -> (
+    list
+):  # As `all_instructions`; a case number without a number or pattern is looked up in the sample's record
     "The instructions of a sample, with what they take from its record."
     record = sample.record or sample.inputs.get("record") or sample.inputs.get("case")
+
     def filled(i):
-        own = isinstance(i, str) or i.get("kind") != "case_number" or any(i.get(k) is not None for k in ("numbers", "pattern", "record"))
+        own = (
+            isinstance(i, str)
+            or i.get("kind") != "case_number"
+            or any(i.get(k) is not None for k in ("numbers", "pattern", "record"))
+        )
         return i if own or not record else {**i, "record": record}
+
     return [filled(i) for i in all_instructions(sample)]

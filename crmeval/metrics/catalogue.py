@@ -29,73 +29,138 @@ from .truthfulness import CHOICE_CARD, CORRECTION_CARD
 
 # %% ../../nbs/metrics/60_catalogue.ipynb #37325b79
 COST_CARD = MetricCard(
-    "cost", "Cost", "Mean price of 1,000 requests at list price: 1,000 × (price in × tokens in + price out × tokens out).", ("usage",),
+    "cost",
+    "Cost",
+    "Mean price of 1,000 requests at list price: 1,000 × (price in × tokens in + price out × tokens out).",
+    ("usage",),
     limits="List prices of a date, without discounts, caches or failed calls' retries; tokens that an endpoint does not report are estimated. An unknown price is unknown, never zero.",
     reference="LLM Benchmark for CRM, Salesforce AI Research, 2024: formula and bands at the 33rd and 67th percentile.",
-    unit="USD per 1,000 requests", low=0, high=float("inf"), higher_is_better=False, cuts=None)
+    unit="USD per 1,000 requests",
+    low=0,
+    high=float("inf"),
+    higher_is_better=False,
+    cuts=None,
+)
 SPEED_CARD = MetricCard(
-    "speed", "Speed", "Seconds from sending a request to its full response: the mean, and percentiles beside it.", ("latency",),
+    "speed",
+    "Speed",
+    "Seconds from sending a request to its full response: the mean, and percentiles beside it.",
+    ("latency",),
     limits="Seconds of one place, hour and load: compare systems inside one run only. Responses that were replayed, cached or failed are left out and counted.",
     reference="LLM Benchmark for CRM, Salesforce AI Research, 2024: mean seconds to the full response at two request shapes; percentiles are ours.",
-    unit="seconds", low=0, high=float("inf"), higher_is_better=False, cuts=None)
+    unit="seconds",
+    low=0,
+    high=float("inf"),
+    higher_is_better=False,
+    cuts=None,
+)
 
 # %% ../../nbs/metrics/60_catalogue.ipynb #e6258f82
 SECTIONS = ("definition", "scale", "agreement", "samples", "limits")
 _PAGES = {
-    "accuracy": (ACCURACY_CARD,), "factuality": (FACTUALITY_CARD,), "completeness": (COMPLETENESS_CARD,), "conciseness": (CONCISENESS_CARD,),
-    "instruction_following": (INSTRUCTION_CARD,), "record_update": (RECORD_CARD,), "cost": (COST_CARD,), "speed": (SPEED_CARD,),
-    "trust": (TRUST_CARD,), "safety": (SAFETY_CARD, REFUSAL_CARD), "privacy": (PRIVACY_CARD, MATCH_CARD, REVEAL_CARD, HELP_CARD),
-    "truthfulness": (TRUTH_CARD, CORRECTION_CARD, CHOICE_CARD), "fairness": (FAIRNESS_CARD,), "toxicity": (TOXICITY_CARD,),
+    "accuracy": (ACCURACY_CARD,),
+    "factuality": (FACTUALITY_CARD,),
+    "completeness": (COMPLETENESS_CARD,),
+    "conciseness": (CONCISENESS_CARD,),
+    "instruction_following": (INSTRUCTION_CARD,),
+    "record_update": (RECORD_CARD,),
+    "cost": (COST_CARD,),
+    "speed": (SPEED_CARD,),
+    "trust": (TRUST_CARD,),
+    "safety": (SAFETY_CARD, REFUSAL_CARD),
+    "privacy": (PRIVACY_CARD, MATCH_CARD, REVEAL_CARD, HELP_CARD),
+    "truthfulness": (TRUTH_CARD, CORRECTION_CARD, CHOICE_CARD),
+    "fairness": (FAIRNESS_CARD,),
+    "toxicity": (TOXICITY_CARD,),
 }
 
-def all_cards()->dict[str, MetricCard]:  # As in `Score.metric` -> card
+
+def all_cards() -> dict[str, MetricCard]:  # As in `Score.metric` -> card
     "The cards of all metrics, those of the leaderboard's columns and those beside them."
     return {c.name: c for cards in _PAGES.values() for c in cards}
 
-def page_cards()->dict[str, tuple[MetricCard, ...]]:  # Page -> its metric's card, then those of smaller measures
+
+def page_cards() -> dict[
+    str, tuple[MetricCard, ...]
+]:  # Page -> its metric's card, then those of smaller measures
     "What stands on which page."
     return dict(_PAGES)
 
 # %% ../../nbs/metrics/60_catalogue.ipynb #1271862c
 def metric_page(
-    name:str,          # Of a metric or of a page
-    section:str="",    # One of `SECTIONS`; a smaller measure has its own, which is the default
+    name: str,  # Of a metric or of a page
+    section: str = "",  # One of `SECTIONS`; a smaller measure has its own, which is the default
     *,
-    base:str="",       # Address of a published site; empty: an address inside the site
-    suffix:str=".html",# '.ipynb' for a link between notebooks
-)->str:                # e.g. 'cards/factuality.html#agreement'
+    base: str = "",  # Address of a published site; empty: an address inside the site
+    suffix: str = ".html",  # '.ipynb' for a link between notebooks
+) -> str:  # e.g. 'cards/factuality.html#agreement'
     "The address of a metric's page; an unknown name or section raises `ValueError`."
     page = next((p for p, cards in _PAGES.items() if name == p or name in {c.name for c in cards}), None)
-    if page is None: raise ValueError(f"there is no metric {name!r}; expected one of {', '.join(all_cards())}")
-    if section and section not in SECTIONS: raise ValueError(f"section is {section!r}, expected one of {', '.join(SECTIONS)}")
+    if page is None:
+        raise ValueError(f"there is no metric {name!r}; expected one of {', '.join(all_cards())}")
+    if section and section not in SECTIONS:
+        raise ValueError(f"section is {section!r}, expected one of {', '.join(SECTIONS)}")
     anchor = section or ("" if name in (page, _PAGES[page][0].name) else name)
     return f"{base.rstrip('/') + '/' if base else ''}cards/{page}{suffix}{'#' + anchor if anchor else ''}"
 
 # %% ../../nbs/metrics/60_catalogue.ipynb #4a7333ee
-def _cell(x): return re.sub(r"\s+", " ", str(x)).replace("|", "\\|")
+def _cell(x):
+    return re.sub(r"\s+", " ", str(x)).replace("|", "\\|")
+
 
 def markdown_table(
-    rows:Sequence[Sequence],   # The first one is the head
-)->str:
+    rows: Sequence[Sequence],  # The first one is the head
+) -> str:
     "Rows as a Markdown table."
     head, *body = rows
     # pandoc divides the page's width by the dashes where a row is long: a column of long texts gets more of it
     wide = [min(60, max(3, *(len(_cell(r[i])) for r in rows))) for i in range(len(head))]
-    return "\n".join(["| " + " | ".join(map(_cell, r)) + " |" for r in (head, ["-" * w for w in wide], *body)]) + "\n"
+    return (
+        "\n".join(["| " + " | ".join(map(_cell, r)) + " |" for r in (head, ["-" * w for w in wide], *body)])
+        + "\n"
+    )
+
 
 def card_markdown(
-    card:MetricCard,
-)->str:              # A Markdown table
+    card: MetricCard,
+) -> str:  # A Markdown table
     "A card as a table of two columns."
     end = "higher" if card.higher_is_better else "lower"
     most = "no upper end" if card.high == float("inf") else f"{card.high:g}"
-    return markdown_table([("Card", card.title), ("measures", card.measures), ("unit", card.unit), ("range", f"{card.low:g} to {most}"), ("direction", f"{end} is better"),
-                           ("needs", ", ".join(card.needs)), ("limits", card.limits), ("from", card.reference), ("name in tables", f"`{card.name}`")])
+    return markdown_table(
+        [
+            ("Card", card.title),
+            ("measures", card.measures),
+            ("unit", card.unit),
+            ("range", f"{card.low:g} to {most}"),
+            ("direction", f"{end} is better"),
+            ("needs", ", ".join(card.needs)),
+            ("limits", card.limits),
+            ("from", card.reference),
+            ("name in tables", f"`{card.name}`"),
+        ]
+    )
+
 
 def scale_markdown(
-    card:MetricCard,
-)->str:              # Markdown; the cut points where there are such
+    card: MetricCard,
+) -> str:  # Markdown; the cut points where there are such
     "How a card's fraction becomes points, in words."
-    if card.cuts is None: return markdown_table([("unit", "range", "direction"), (card.unit, f"{card.low:g} to {'no upper end' if card.high == float('inf') else f'{card.high:g}'}", "higher is better" if card.higher_is_better else "lower is better")])
+    if card.cuts is None:
+        return markdown_table(
+            [
+                ("unit", "range", "direction"),
+                (
+                    card.unit,
+                    f"{card.low:g} to {'no upper end' if card.high == float('inf') else f'{card.high:g}'}",
+                    "higher is better" if card.higher_is_better else "lower is better",
+                ),
+            ]
+        )
     least = {1: "below " + f"{card.cuts[0]:g}", **{i + 2: f"from {c:g}" for i, c in enumerate(card.cuts)}}
-    return markdown_table([("points", "fraction", "name", "meaning"), *((p, least[p], *SCALE[p]) for p in sorted(SCALE, reverse=True))])
+    return markdown_table(
+        [
+            ("points", "fraction", "name", "meaning"),
+            *((p, least[p], *SCALE[p]) for p in sorted(SCALE, reverse=True)),
+        ]
+    )

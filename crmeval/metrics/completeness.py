@@ -24,7 +24,8 @@ from ..core.text import parts
 
 # %% ../../nbs/metrics/11_completeness.ipynb #ae79c027
 CARD = MetricCard(
-    name="completeness", title="Completeness",
+    name="completeness",
+    title="Completeness",
     measures="Share of the key facts that the response states.",
     needs=("key_facts",),
     limits="Every fact counts alike. It sees only the facts that were listed, and not whether the rest of the response is true. No better than the judge that is asked.",
@@ -34,33 +35,61 @@ CARD = MetricCard(
 
 # %% ../../nbs/metrics/11_completeness.ipynb #9596ea62
 def completeness(
-    response:str,              # Text to be scored; empty text scores 1 point
+    response: str,  # Text to be scored; empty text scores 1 point
     *,
-    key_facts:Sequence[str],   # Facts the response should state, (n,); n=0 gives status 'undefined'
-    judge:Judge|None=None,     # Who decides whether a fact is stated; default: the embedded judge
-)->Score:                      # points in [1, 4]; fraction = facts stated / n; evidence names each fact, and where it is stated
+    key_facts: Sequence[str],  # Facts the response should state, (n,); n=0 gives status 'undefined'
+    judge: Judge | None = None,  # Who decides whether a fact is stated; default: the embedded judge
+) -> Score:  # points in [1, 4]; fraction = facts stated / n; evidence names each fact, and where it is stated
     "Share of the key facts that the response states, 1 to 4 points on the scale; higher is better."
     facts = checked_facts(response, key_facts)
     judge = judge or default_judge()
-    if not facts: return unscored(CARD, "undefined", "No key facts were given.", rater=judge.name)
-    if not response.strip(): return score_of(CARD, 0.0, "The response is empty.", rater=judge.name, evidence=[{"kind": "missing", "fact": i, "text": f} for i, f in enumerate(facts)])
-    if (rated := by_rubric(judge, CARD, response=response, key_facts=facts)) is not None: return rated
+    if not facts:
+        return unscored(CARD, "undefined", "No key facts were given.", rater=judge.name)
+    if not response.strip():
+        return score_of(
+            CARD,
+            0.0,
+            "The response is empty.",
+            rater=judge.name,
+            evidence=[{"kind": "missing", "fact": i, "text": f} for i, f in enumerate(facts)],
+        )
+    if (rated := by_rubric(judge, CARD, response=response, key_facts=facts)) is not None:
+        return rated
     said = [p.text for p in parts(response)]
     verdicts = judge.stated(facts, sentences=said)
-    if (bad := failed_verdict(verdicts)) is not None: return unscored(CARD, bad.status if bad.status != "ok" else "undefined", bad.reason, rater=judge.name)
+    if (bad := failed_verdict(verdicts)) is not None:
+        return unscored(CARD, bad.status if bad.status != "ok" else "undefined", bad.reason, rater=judge.name)
     evidence = [_evidence(i, f, v, said) for i, (f, v) in enumerate(zip(facts, verdicts, strict=True))]
     missing = sum(e["kind"] == "missing" for e in evidence)
-    reason = f"All {len(facts)} key facts are stated." if not missing else f"{missing} of {len(facts)} key facts {'is' if missing == 1 else 'are'} missing."
-    return score_of(CARD, (len(facts) - missing) / len(facts), reason, evidence=sorted(evidence, key=lambda e: e["kind"]), rater=judge.name)
+    reason = (
+        f"All {len(facts)} key facts are stated."
+        if not missing
+        else f"{missing} of {len(facts)} key facts {'is' if missing == 1 else 'are'} missing."
+    )
+    return score_of(
+        CARD,
+        (len(facts) - missing) / len(facts),
+        reason,
+        evidence=sorted(evidence, key=lambda e: e["kind"]),
+        rater=judge.name,
+    )
 
 # %% ../../nbs/metrics/11_completeness.ipynb #1999544f
 def _evidence(i, fact, verdict, said):
     "One key fact: 'missing' with the judge's reason, or 'stated' with the sentences that state it."
-    if not verdict.yes: return {"kind": "missing", "fact": i, "text": fact, "reason": verdict.reason, "probability": verdict.probability}
+    if not verdict.yes:
+        return {
+            "kind": "missing",
+            "fact": i,
+            "text": fact,
+            "reason": verdict.reason,
+            "probability": verdict.probability,
+        }
     where = [said[j] for j in verdict.lines if 0 <= j < len(said)]
     return {"kind": "stated", "fact": i, "text": fact, "sentences": where, "probability": verdict.probability}
 
 # %% ../../nbs/metrics/11_completeness.ipynb #1791a0a9
 def __getattr__(name):
-    if name == "Completeness": return evaluate_class(completeness, CARD, {"key_facts": ["string"]})
+    if name == "Completeness":
+        return evaluate_class(completeness, CARD, {"key_facts": ["string"]})
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

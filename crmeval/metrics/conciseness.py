@@ -24,7 +24,8 @@ from ..core.text import content_words, missing_values, parts, values, words
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #3d970a33
 CARD = MetricCard(
-    name="conciseness", title="Conciseness",
+    name="conciseness",
+    title="Conciseness",
     measures="Share of the response that carries a key fact, sentence by sentence, with repetition and overlong sentences counted as ballast.",
     needs=("key_facts",),
     limits="What no key fact names counts as elaboration even when a reader would welcome it. Form (greeting, sign-off, subject line, label, courtesy, question) is neither counted for nor against. It does not see wordiness inside a sentence of ordinary length.",
@@ -32,54 +33,77 @@ CARD = MetricCard(
     cuts=(0.35, 0.6, 0.8),
 )
 FIRST_FACT_WORDS = 35  # a sentence with one fact may have so many words
-MORE_FACT_WORDS = 15   # each further fact allows so many more
-SENTENCE_WORDS = 20    # each so many words beyond that count as a further sentence
-SHORT_WORDS = 6        # a sentence without a fact that is shorter than this counts for its share
+MORE_FACT_WORDS = 15  # each further fact allows so many more
+SENTENCE_WORDS = 20  # each so many words beyond that count as a further sentence
+SHORT_WORDS = 6  # a sentence without a fact that is shorter than this counts for its share
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #fee81487
 def repeats(
-    said:Sequence[str],      # Sentences in order, (n,)
-    threshold:float=0.8,     # Least Jaccard similarity of the content words, 0 to 1
-)->list[int|None]:           # For each sentence, the index of the first one that it repeats, or None
+    said: Sequence[str],  # Sentences in order, (n,)
+    threshold: float = 0.8,  # Least Jaccard similarity of the content words, 0 to 1
+) -> list[int | None]:  # For each sentence, the index of the first one that it repeats, or None
     "Find sentences that repeat an earlier one."
     out, first, kept = [], {}, []
     for i, s in enumerate(said):
         bag, key = frozenset(content_words(s)), tuple(words(s))
         same = first.get(key)
         if same is None and bag:
-            near = (j for j, b in kept if min(len(b), len(bag)) >= threshold * max(len(b), len(bag)) and len(b & bag) >= threshold * len(b | bag))
-            same = next((j for j in near if not missing_values(values(s), values(said[j])) and not missing_values(values(said[j]), values(s))), None)
+            near = (
+                j
+                for j, b in kept
+                if min(len(b), len(bag)) >= threshold * max(len(b), len(bag))
+                and len(b & bag) >= threshold * len(b | bag)
+            )
+            same = next(
+                (
+                    j
+                    for j in near
+                    if not missing_values(values(s), values(said[j]))
+                    and not missing_values(values(said[j]), values(s))
+                ),
+                None,
+            )
         out.append(same)
-        if same is None: first[key] = i; kept.append((i, bag))
+        if same is None:
+            first[key] = i
+            kept.append((i, bag))
     return out
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #977821f8
 def conciseness(
-    response:str,              # Text to be scored; empty text scores 1 point
+    response: str,  # Text to be scored; empty text scores 1 point
     *,
-    key_facts:Sequence[str],   # Facts that a response should state, (n,); n=0 gives status 'undefined'
-    judge:Judge|None=None,     # Who decides which sentences state a fact; default: the embedded judge
-)->Score:                      # points in [1, 4]; fraction = sentences that carry / sentences that count; evidence lists the ballast
+    key_facts: Sequence[str],  # Facts that a response should state, (n,); n=0 gives status 'undefined'
+    judge: Judge | None = None,  # Who decides which sentences state a fact; default: the embedded judge
+) -> (
+    Score
+):  # points in [1, 4]; fraction = sentences that carry / sentences that count; evidence lists the ballast
     "Share of the response that carries key facts, 1 to 4 points on the scale; higher is better."
     facts = checked_facts(response, key_facts)
     judge = judge or default_judge()
-    if not facts: return unscored(CARD, "undefined", "No key facts were given.", rater=judge.name)
-    if not response.strip(): return score_of(CARD, 0.0, "The response is empty.", rater=judge.name)
-    if (rated := by_rubric(judge, CARD, response=response, key_facts=facts)) is not None: return rated
+    if not facts:
+        return unscored(CARD, "undefined", "No key facts were given.", rater=judge.name)
+    if not response.strip():
+        return score_of(CARD, 0.0, "The response is empty.", rater=judge.name)
+    if (rated := by_rubric(judge, CARD, response=response, key_facts=facts)) is not None:
+        return rated
     said = parts(response)
     first = repeats([p.text for p in said])
     unique = [i for i, same in enumerate(first) if same is None]
     verdicts = judge.stated(facts, sentences=[said[i].text for i in unique])
-    if (bad := failed_verdict(verdicts)) is not None: return unscored(CARD, bad.status if bad.status != "ok" else "undefined", bad.reason, rater=judge.name)
+    if (bad := failed_verdict(verdicts)) is not None:
+        return unscored(CARD, bad.status if bad.status != "ok" else "undefined", bad.reason, rater=judge.name)
     carried = [0] * len(said)
     for v in verdicts:
-        for j in v.lines if v.yes else (): carried[unique[j]] += 1
+        for j in v.lines if v.yes else ():
+            carried[unique[j]] += 1
     return _scored(said, first, carried, judge.name)
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #bf00b063
 def _weight(n_words):
     "How much a sentence without a fact counts: 1 for an ordinary one, less for 'Not yet.', more for a long one."
     return min(1.0, n_words / SHORT_WORDS) if n_words < SENTENCE_WORDS else n_words / SENTENCE_WORDS
+
 
 def _scored(said, first, carried, rater):
     "Weigh what carries a fact against what counts."
@@ -93,15 +117,32 @@ def _scored(said, first, carried, rater):
             over = max(0, n - FIRST_FACT_WORDS - MORE_FACT_WORDS * (carried[i] - 1))
             weight, kind, useful = over / SENTENCE_WORDS, "overlong", useful + 1
             total += 1
-        elif p.form: continue
-        else: weight, kind = _weight(n), "no key fact"
+        elif p.form:
+            continue
+        else:
+            weight, kind = _weight(n), "no key fact"
         total += weight
-        if weight: ballast.append({"kind": kind, "sentence": i, "text": p.text, "words": n, "facts": carried[i], "repeats": first[i]})
+        if weight:
+            ballast.append(
+                {
+                    "kind": kind,
+                    "sentence": i,
+                    "text": p.text,
+                    "words": n,
+                    "facts": carried[i],
+                    "repeats": first[i],
+                }
+            )
     fraction = useful / total if total else 0.0
-    reason = "The response carries no key fact." if not useful else f"{useful:.0f} of {total:.3g} sentences carry a key fact."
+    reason = (
+        "The response carries no key fact."
+        if not useful
+        else f"{useful:.0f} of {total:.3g} sentences carry a key fact."
+    )
     return score_of(CARD, fraction, reason, evidence=ballast, rater=rater)
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #4078d95c
 def __getattr__(name):
-    if name == "Conciseness": return evaluate_class(conciseness, CARD, {"key_facts": ["string"]})
+    if name == "Conciseness":
+        return evaluate_class(conciseness, CARD, {"key_facts": ["string"]})
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

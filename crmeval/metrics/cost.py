@@ -21,23 +21,26 @@ from ..core.package_data import data_path
 @dataclass(frozen=True)
 class Price:
     "List price of a model."
-    model:str
-    input_usd_per_m:float     # USD per million input tokens
-    output_usd_per_m:float    # USD per million output tokens
-    provider:str = ""
-    source:str = ""           # Who states it
-    date:str = ""             # When, ISO 8601
-    note:str = ""
+
+    model: str
+    input_usd_per_m: float  # USD per million input tokens
+    output_usd_per_m: float  # USD per million output tokens
+    provider: str = ""
+    source: str = ""  # Who states it
+    date: str = ""  # When, ISO 8601
+    note: str = ""
 
     def __post_init__(self):
         for name in "input_usd_per_m", "output_usd_per_m":
             v = getattr(self, name)
             if isinstance(v, bool) or not isinstance(v, (int, float)) or not 0 <= v < float("inf"):
-                raise ValueError(f"{name} of {self.model!r} is {v!r}, expected USD per million tokens, 0 or more")
+                raise ValueError(
+                    f"{name} of {self.model!r} is {v!r}, expected USD per million tokens, 0 or more"
+                )
 
 # %% ../../nbs/metrics/50_cost.ipynb #b392737e
 @lru_cache(maxsize=1)
-def list_prices()->dict[str, Price]:  # Model -> price
+def list_prices() -> dict[str, Price]:  # Model -> price
     "The price list that is shipped, with its source and date."
     d = json.loads(data_path("prices.json").read_text(encoding="utf-8"))
     return {r["model"]: Price(source=d["source"], date=d["date"], **r) for r in d["prices"]}
@@ -45,72 +48,110 @@ def list_prices()->dict[str, Price]:  # Model -> price
 # %% ../../nbs/metrics/50_cost.ipynb #bfc61ce5
 _SNAPSHOT = re.compile(r"[-@](?:\d{4}-\d{2}-\d{2}|\d{8}|latest)$")
 
+
 def find_price(
-    model:str|None,                           # Model name as the endpoint or the user says it; None for a baseline
-    own:Mapping[str, Price|Sequence[float]]|None=None,  # Prices that come first: `Price` or (USD in, USD out) per million tokens
-)->Price|None:                                # None when nobody knows
+    model: str | None,  # Model name as the endpoint or the user says it; None for a baseline
+    own: Mapping[str, Price | Sequence[float]]
+    | None = None,  # Prices that come first: `Price` or (USD in, USD out) per million tokens
+) -> Price | None:  # None when nobody knows
     "Look a price up: the user's first, then the shipped list."
     names = dict.fromkeys([model, _SNAPSHOT.sub("", model)] if model else [])
     for name in names:
-        if own and name in own: return own[name] if isinstance(own[name], Price) else Price(name, *own[name], source="given by the user")
+        if own and name in own:
+            return (
+                own[name]
+                if isinstance(own[name], Price)
+                else Price(name, *own[name], source="given by the user")
+            )
     return next((list_prices()[n] for n in names if n in list_prices()), None)
 
 # %% ../../nbs/metrics/50_cost.ipynb #cd6a001e
 def call_cost_usd(
-    usage:Usage,
-    price:Price|None,
-)->float|None:        # USD; None when tokens or price are unknown; 0 when no call was made
+    usage: Usage,
+    price: Price | None,
+) -> float | None:  # USD; None when tokens or price are unknown; 0 when no call was made
     "Price of the calls behind one response."
-    if usage.calls == 0: return 0.0
-    if price is None or usage.input_tokens is None or usage.output_tokens is None: return None
+    if usage.calls == 0:
+        return 0.0
+    if price is None or usage.input_tokens is None or usage.output_tokens is None:
+        return None
     return (price.input_usd_per_m * usage.input_tokens + price.output_usd_per_m * usage.output_tokens) / 1e6
 
 # %% ../../nbs/metrics/50_cost.ipynb #39bea03d
-UNPAID = ("api_error", "parse_error", "not_run")   # statuses of calls whose cost is not known, or that were never made
+UNPAID = (
+    "api_error",
+    "parse_error",
+    "not_run",
+)  # statuses of calls whose cost is not known, or that were never made
+
 
 def price_of(
-    client,                    # A client, or its name such as 'openai:gpt-4o-mini' or 'openai:my-model@localhost:8000'
-    own:Mapping|None=None,     # Prices of the user, see `find_price`; the key is the model or the client's name
-)->Price|None:                 # None when nobody knows
+    client,  # A client, or its name such as 'openai:gpt-4o-mini' or 'openai:my-model@localhost:8000'
+    own: Mapping
+    | None = None,  # Prices of the user, see `find_price`; the key is the model or the client's name
+) -> Price | None:  # None when nobody knows
     "The price of a system by its name, or by the name of the model that it asks for."
     name = client if isinstance(client, str) else client.name
-    return next((p for p in (find_price(n, own) for n in (name, name.split("@")[0].split(":", 1)[-1], getattr(client, "model", None))) if p), None)
+    return next(
+        (
+            p
+            for p in (
+                find_price(n, own)
+                for n in (name, name.split("@")[0].split(":", 1)[-1], getattr(client, "model", None))
+            )
+            if p
+        ),
+        None,
+    )
 
 # %% ../../nbs/metrics/50_cost.ipynb #537bd4ca
 def cost_per_1000(
-    responses:Sequence[Response],
-    own:Mapping|None=None,          # Prices of the user, see `find_price`; the key is the model or the client's name
+    responses: Sequence[Response],
+    own: Mapping
+    | None = None,  # Prices of the user, see `find_price`; the key is the model or the client's name
     *,
-    strata:Sequence[str]|None=None, # (n,) e.g. the use case of each response; every stratum then weighs the same
-)->Estimate:                        # USD per 1,000 requests; lower is better
+    strata: Sequence[str]
+    | None = None,  # (n,) e.g. the use case of each response; every stratum then weighs the same
+) -> Estimate:  # USD per 1,000 requests; lower is better
     "Mean cost of 1,000 requests at list price."
     costs = [_cost(r, own) for r in responses]
-    e = mean_estimate([None if c is None else 1000 * c for c in costs], clusters=[r.sample_id for r in responses], strata=strata)
-    if e.value == 0 and all(r.usage.calls == 0 for r in responses if r.status not in UNPAID): return Estimate(0.0, 0.0, 0.0, e.n, e.undefined, "no calls are made")
+    e = mean_estimate(
+        [None if c is None else 1000 * c for c in costs],
+        clusters=[r.sample_id for r in responses],
+        strata=strata,
+    )
+    if e.value == 0 and all(r.usage.calls == 0 for r in responses if r.status not in UNPAID):
+        return Estimate(0.0, 0.0, 0.0, e.n, e.undefined, "no calls are made")
     return e
+
 
 def _cost(response, own):
     "Cost of a response by the name of its client, of the model it was asked for, or of the model that answered; of a failed call it is unknown."
-    if response.status in UNPAID: return None
+    if response.status in UNPAID:
+        return None
     return call_cost_usd(response.usage, price_of(response.client, own) or find_price(response.model, own))
 
+
 def cost_per_year(
-    per_1000:Estimate,       # USD per 1,000 requests
-    calls_per_year:int,      # Volume
-)->float|None:               # USD; None when the cost is unknown
+    per_1000: Estimate,  # USD per 1,000 requests
+    calls_per_year: int,  # Volume
+) -> float | None:  # USD; None when the cost is unknown
     "Cost of a year's volume."
     return None if per_1000.value is None else per_1000.value * calls_per_year / 1000
 
 # %% ../../nbs/metrics/50_cost.ipynb #bb9d0af5
 BANDS = ("Low", "Medium", "High")
 
+
 def cost_bands(
-    costs:Mapping[str, float|None],   # System -> USD per 1,000 requests
-)->dict[str, str|None]:               # System -> 'Low', 'Medium', 'High' or None
+    costs: Mapping[str, float | None],  # System -> USD per 1,000 requests
+) -> dict[str, str | None]:  # System -> 'Low', 'Medium', 'High' or None
     "Cut the systems' costs at the 33rd and 67th percentile of the systems that cost something."
     import numpy as np
+
     known = [c for c in costs.values() if c]
-    if len(known) < 3: return dict.fromkeys(costs)
-    cuts = np.quantile(known, [1/3, 2/3])
+    if len(known) < 3:
+        return dict.fromkeys(costs)
+    cuts = np.quantile(known, [1 / 3, 2 / 3])
     # side='left': a cost on the cut belongs to the lower band
     return {s: BANDS[int(np.searchsorted(cuts, c, side="left"))] if c else None for s, c in costs.items()}

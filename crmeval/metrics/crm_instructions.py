@@ -27,114 +27,168 @@ from ..core.text import sentences, split_label
 from ..core.package_data import data_path
 
 # %% ../../nbs/metrics/14_crm_instructions.ipynb #52c712ba
-CHECKS:dict[str, Callable[..., str|None]] = {}  # kind -> check(response, **parameters) -> what is wrong, '' when nothing is
-LOOSE:set[str] = set()                          # kinds that have a lenient reading
+CHECKS: dict[
+    str, Callable[..., str | None]
+] = {}  # kind -> check(response, **parameters) -> what is wrong, '' when nothing is
+LOOSE: set[str] = set()  # kinds that have a lenient reading
+
 
 def check(
-    function:Callable|None=None,  # check(response, **parameters)
+    function: Callable | None = None,  # check(response, **parameters)
     *,
-    name:str="",                  # Default: the function's name
-    loose:bool=False,             # Whether a first line, a last line and markup may be forgiven
-)->Callable:                      # The function, unchanged
+    name: str = "",  # Default: the function's name
+    loose: bool = False,  # Whether a first line, a last line and markup may be forgiven
+) -> Callable:  # The function, unchanged
     "Register a check as a kind of instruction."
+
     def register(f):
         kind = name or f.__name__
         CHECKS[kind] = f
         (LOOSE.add if loose else LOOSE.discard)(kind)
         return f
+
     return register if function is None else register(function)
 
 # %% ../../nbs/metrics/14_crm_instructions.ipynb #6013ce3f
-_WANTED = {int: "a whole number from 0", float: "a number", str: "text", bool: "true or false", Mapping: "a dictionary", Sequence[str]: "a list of texts"}
+_WANTED = {
+    int: "a whole number from 0",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+    Mapping: "a dictionary",
+    Sequence[str]: "a list of texts",
+}
+
 
 def _fits(value, kind):
     "The value as a parameter of this kind, or None when it does not fit."
-    if kind is bool: return value if isinstance(value, bool) else None
+    if kind is bool:
+        return value if isinstance(value, bool) else None
     if kind in (int, float):
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
         return None if not number or kind is int and (value < 0 or value != int(value)) else kind(value)
-    if kind is str: return value if isinstance(value, str) and value.strip() else None
-    if kind is Mapping: return value if isinstance(value, Mapping) else None
-    texts = isinstance(value, Sequence) and not isinstance(value, (str, bytes)) and all(isinstance(v, str) and v.strip() for v in value)
+    if kind is str:
+        return value if isinstance(value, str) and value.strip() else None
+    if kind is Mapping:
+        return value if isinstance(value, Mapping) else None
+    texts = (
+        isinstance(value, Sequence)
+        and not isinstance(value, (str, bytes))
+        and all(isinstance(v, str) and v.strip() for v in value)
+    )
     return list(value) if texts else None
+
 
 def _parameter(p, value):
     "One checked parameter; what has no known annotation passes as it is."
-    kinds = [k for k in (typing.get_args(p.annotation) if isinstance(p.annotation, types.UnionType) else (p.annotation,)) if k in _WANTED]
+    kinds = [
+        k
+        for k in (
+            typing.get_args(p.annotation) if isinstance(p.annotation, types.UnionType) else (p.annotation,)
+        )
+        if k in _WANTED
+    ]
     fitting = [v for k in kinds if (v := _fits(value, k)) is not None]
-    if kinds and (not fitting or fitting[0] == [] and p.default is p.empty): raise ValueError(f"{p.name} is {value!r}, expected {' or '.join(_WANTED[k] for k in kinds)}" + (", not empty" if value == [] else ""))
+    if kinds and (not fitting or fitting[0] == [] and p.default is p.empty):
+        raise ValueError(
+            f"{p.name} is {value!r}, expected {' or '.join(_WANTED[k] for k in kinds)}"
+            + (", not empty" if value == [] else "")
+        )
     return fitting[0] if fitting else value
 
 # %% ../../nbs/metrics/14_crm_instructions.ipynb #0c0e5d1a
 @functools.lru_cache(maxsize=256)
-def _parameters(function): return list(inspect.signature(function).parameters.values())[1:]
+def _parameters(function):
+    return list(inspect.signature(function).parameters.values())[1:]
+
 
 def parameters_of(
-    function:Callable,   # A check
-    given:Mapping,       # Parameters as they arrived
-    kind:str,            # Name of the check, for the error
-)->dict:                 # The checked parameters
+    function: Callable,  # A check
+    given: Mapping,  # Parameters as they arrived
+    kind: str,  # Name of the check, for the error
+) -> dict:  # The checked parameters
     "Check the parameters of a kind; a mistake raises `ValueError`."
     known = _parameters(function)
     open_ended = any(p.kind is p.VAR_KEYWORD for p in known)
     named = {p.name: p for p in known if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
     given = {k: v for k, v in given.items() if v is not None}
-    if unknown := [k for k in given if k not in named and not open_ended]: raise ValueError(f"{unknown[0]!r} is not a parameter of {kind!r}; it takes {', '.join(named) or 'none'}")
-    if lacking := [n for n, p in named.items() if p.default is p.empty and n not in given]: raise ValueError(f"{lacking[0]!r} is missing; {kind!r} takes {', '.join(named)}")
+    if unknown := [k for k in given if k not in named and not open_ended]:
+        raise ValueError(
+            f"{unknown[0]!r} is not a parameter of {kind!r}; it takes {', '.join(named) or 'none'}"
+        )
+    if lacking := [n for n, p in named.items() if p.default is p.empty and n not in given]:
+        raise ValueError(f"{lacking[0]!r} is missing; {kind!r} takes {', '.join(named)}")
     out = {k: _parameter(named[k], v) if k in named else v for k, v in given.items()}
-    if "min" in out and "max" in out and out["min"] > out["max"]: raise ValueError(f"min is {out['min']} and max is {out['max']}, expected min <= max")
+    if "min" in out and "max" in out and out["min"] > out["max"]:
+        raise ValueError(f"min is {out['min']} and max is {out['max']}, expected min <= max")
     return out
 
 # %% ../../nbs/metrics/14_crm_instructions.ipynb #b7eab093
 def count_words(
-    text:str,   # Any text; languages written without spaces count a run as one word
-)->int:
+    text: str,  # Any text; languages written without spaces count a run as one word
+) -> int:
     "Number of words as a word processor counts them."
     return sum(any(c.isalnum() for c in w) for w in text.split())
 
 # %% ../../nbs/metrics/14_crm_instructions.ipynb #a7983656
 def outside(
-    n:float,           # What was counted
-    low:float|None,    # Least allowed, None for no bound
-    high:float|None,   # Most allowed, None for no bound
-    noun:str,          # What was counted, in the plural
-    tail:str="",       # What follows, e.g. 'in the subject'
-)->str:                # What is wrong, or ''
+    n: float,  # What was counted
+    low: float | None,  # Least allowed, None for no bound
+    high: float | None,  # Most allowed, None for no bound
+    noun: str,  # What was counted, in the plural
+    tail: str = "",  # What follows, e.g. 'in the subject'
+) -> str:  # What is wrong, or ''
     "Say how a count misses its bounds."
     said = f"{n:g} {noun.removesuffix('s') if n == 1 else noun}{tail and ' ' + tail}"
-    if low is not None and n < low: return f"{said}, at least {low:g} asked for"
+    if low is not None and n < low:
+        return f"{said}, at least {low:g} asked for"
     return f"{said}, at most {high:g} allowed" if high is not None and n > high else ""
 
+
 def _needs_bound(kind, **bounds):
-    if all(v is None for v in bounds.values()): raise ValueError(f"{kind!r} needs {' or '.join(map(repr, bounds))}, got neither")
+    if all(v is None for v in bounds.values()):
+        raise ValueError(f"{kind!r} needs {' or '.join(map(repr, bounds))}, got neither")
 
 # %% ../../nbs/metrics/14_crm_instructions.ipynb #79406c2a
 @check(loose=True)
-def max_words(response:str, n:int)->str: return outside(count_words(response), None, n, "words")
+def max_words(response: str, n: int) -> str:
+    return outside(count_words(response), None, n, "words")
+
 
 @check
-def min_words(response:str, n:int)->str: return outside(count_words(response), n, None, "words")
+def min_words(response: str, n: int) -> str:
+    return outside(count_words(response), n, None, "words")
+
 
 @check(name="words", loose=True)
-def word_count(response:str, min:int|None=None, max:int|None=None)->str:
+def word_count(response: str, min: int | None = None, max: int | None = None) -> str:
     _needs_bound("words", min=min, max=max)
     return outside(count_words(response), min, max, "words")
 
+
 @check(name="sentences", loose=True)
-def sentence_count(response:str, min:int|None=None, max:int|None=None)->str:
+def sentence_count(response: str, min: int | None = None, max: int | None = None) -> str:
     _needs_bound("sentences", min=min, max=max)
     return outside(len(sentences(response)), min, max, "sentences")
 
 # %% ../../nbs/metrics/14_crm_instructions.ipynb #9740fbc4
 _BULLET = re.compile(r"^[ \t]*(?:[-*+\u2022\u2013\u25aa\u25e6]|\d{1,2}[.)])[ \t]+\S", re.M)
-_MARKUP = {"a heading": r"^[ \t]*#{1,6}[ \t]", "a bullet": _BULLET.pattern, "bold or code markup": r"\*\*[^*\n]+\*\*|`[^`\n]+`", "a table": r"^[ \t]*\|.*\|[ \t]*$", "an HTML tag": r"</?[a-zA-Z][^<>\n]{0,80}>"}
+_MARKUP = {
+    "a heading": r"^[ \t]*#{1,6}[ \t]",
+    "a bullet": _BULLET.pattern,
+    "bold or code markup": r"\*\*[^*\n]+\*\*|`[^`\n]+`",
+    "a table": r"^[ \t]*\|.*\|[ \t]*$",
+    "an HTML tag": r"</?[a-zA-Z][^<>\n]{0,80}>",
+}
+
 
 @check(loose=True)
-def bullets(response:str, min:int=1, max:int|None=None)->str:
+def bullets(response: str, min: int = 1, max: int | None = None) -> str:
     return outside(len(_BULLET.findall(response)), min if max != 0 else 0, max, "bullets")
 
+
 @check
-def plain_text(response:str)->str:
+def plain_text(response: str) -> str:
     found = [name for name, pattern in _MARKUP.items() if re.search(pattern, response, re.M)]
     return f"holds {' and '.join(found)}" if found else ""
 
@@ -143,184 +197,320 @@ def _heading_at(response, heading):
     m = re.search(rf"^[ \t#>*_-]{{0,20}}{re.escape(heading)}[ \t*_]{{0,10}}:", response, re.M | re.I)
     return (m.start(), m.end()) if m else None
 
+
 def _colons(response):
     "Markdown headings, and lines that are all bold, with a colon behind them."
-    return re.sub(r"^[ \t]*(?:#{1,6}[ \t]+([^\n:]{1,80})|(?:\*\*|__)([^\n:*_]{1,80})(?:\*\*|__))[ \t]*$", lambda m: (m[1] or m[2]).strip() + ":", response, flags=re.M)
+    return re.sub(
+        r"^[ \t]*(?:#{1,6}[ \t]+([^\n:]{1,80})|(?:\*\*|__)([^\n:*_]{1,80})(?:\*\*|__))[ \t]*$",
+        lambda m: (m[1] or m[2]).strip() + ":",
+        response,
+        flags=re.M,
+    )
+
 
 @check(loose=True)
-def sections(response:str, headings:Sequence[str], only:bool=False)->str:
+def sections(response: str, headings: Sequence[str], only: bool = False) -> str:
     at = [_heading_at(response, h) for h in headings]
-    if missing := [h for h, a in zip(headings, at) if a is None]: return f"section {missing[0]!r} is missing" + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
-    if any(a > b for a, b in pairwise(at)): return f"sections are out of order: {', '.join(h for _, h in sorted(zip(at, headings)))}"
+    if missing := [h for h, a in zip(headings, at) if a is None]:
+        return f"section {missing[0]!r} is missing" + (
+            f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        )
+    if any(a > b for a, b in pairwise(at)):
+        return f"sections are out of order: {', '.join(h for _, h in sorted(zip(at, headings)))}"
     ends = [a for a, _ in at[1:]] + [len(response)]
-    if empty := [h for h, (_, start), end in zip(headings, at, ends) if not any(map(str.isalnum, response[start:end]))]: return f"section {empty[0]!r} is empty"
+    if empty := [
+        h for h, (_, start), end in zip(headings, at, ends) if not any(map(str.isalnum, response[start:end]))
+    ]:
+        return f"section {empty[0]!r} is empty"
     own = {_plain(h) for h in headings}
-    extra = [label for line in response.splitlines() if only and not _BULLET.match(line) and (label := split_label(line.lstrip("#> "))[0]) and _plain(label) not in own]
+    extra = [
+        label
+        for line in response.splitlines()
+        if only
+        and not _BULLET.match(line)
+        and (label := split_label(line.lstrip("#> "))[0])
+        and _plain(label) not in own
+    ]
     return f"another section: {extra[0]!r}" if extra else ""
 
 # %% ../../nbs/metrics/14_crm_instructions.ipynb #4b285bf1
 def squeezed(
-    text:str,   # Any text
-)->str:         # Case-folded, composed, with single spaces and without invisible characters
+    text: str,  # Any text
+) -> str:  # Case-folded, composed, with single spaces and without invisible characters
     "Text in the form in which phrases are compared."
     seen = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
     return " ".join(seen.casefold().replace("’", "'").split())
 
-def _plain(name): return re.sub(r"[\W_]+", " ", squeezed(name)).strip()
+
+def _plain(name):
+    return re.sub(r"[\W_]+", " ", squeezed(name)).strip()
 
 # %% ../../nbs/metrics/14_crm_instructions.ipynb #a7b97e0a
 @check(name="include")
-def includes(response:str, all:Sequence[str]=(), any:Sequence[str]=())->str:
-    if not all and not any: raise ValueError("'include' needs 'all' or 'any', got neither")
+def includes(response: str, all: Sequence[str] = (), any: Sequence[str] = ()) -> str:
+    if not all and not any:
+        raise ValueError("'include' needs 'all' or 'any', got neither")
     text = squeezed(response)
-    if missing := [p for p in all if squeezed(p) not in text]: return f"{', '.join(map(repr, missing))} {'is' if len(missing) == 1 else 'are'} missing"
-    return f"none of {', '.join(map(repr, any))} is there" if any and not [p for p in any if squeezed(p) in text] else ""
+    if missing := [p for p in all if squeezed(p) not in text]:
+        return f"{', '.join(map(repr, missing))} {'is' if len(missing) == 1 else 'are'} missing"
+    return (
+        f"none of {', '.join(map(repr, any))} is there"
+        if any and not [p for p in any if squeezed(p) in text]
+        else ""
+    )
+
 
 @check(name="exclude")
-def excludes(response:str, phrases:Sequence[str])->str:
+def excludes(response: str, phrases: Sequence[str]) -> str:
     text = squeezed(response)
     found = [p for p in phrases if re.search(rf"(?<!\w){re.escape(squeezed(p))}(?!\w)", text)]
     return f"{', '.join(map(repr, found))} {'is' if len(found) == 1 else 'are'} there" if found else ""
 
 # %% ../../nbs/metrics/14_crm_instructions.ipynb #a4cdf1b4
-_NUMBERED = re.compile(r"(?i)\b(?:case|order|ticket|reference|ref|contract|invoice|booking|policy|claim|opportunity|quote|offer|lead|rma|id|no|nr|number)s?\b[ .:#]{0,3}((?:[A-Z]{1,5}[-/ ]?)?\d[\dA-Z]*(?:[-/][\dA-Z]+){0,4})\b")
-_LIKE_NUMBER = re.compile(r"\b[A-Z]{1,5}-\d{3,}\b|\b[A-Z]{2,4}\d{4,}\b|(?i:\b(?:case|order|ticket|reference|contract|invoice|booking)\b (?:number |no\.? ?|nr\.? ?|id )?#?:? ?(?:[A-Z]{1,5}-?)?\d{3,})")
-_NUMBER_FIELD = re.compile(r"(?i)(?:^|[ _-])(?:number|no|nr|id|ref|reference|case|order|ticket)$|number$|(?<=[a-z])Id$")
+_NUMBERED = re.compile(
+    r"(?i)\b(?:case|order|ticket|reference|ref|contract|invoice|booking|policy|claim|opportunity|quote|offer|lead|rma|id|no|nr|number)s?\b[ .:#]{0,3}((?:[A-Z]{1,5}[-/ ]?)?\d[\dA-Z]*(?:[-/][\dA-Z]+){0,4})\b"
+)
+_LIKE_NUMBER = re.compile(
+    r"\b[A-Z]{1,5}-\d{3,}\b|\b[A-Z]{2,4}\d{4,}\b|(?i:\b(?:case|order|ticket|reference|contract|invoice|booking)\b (?:number |no\.? ?|nr\.? ?|id )?#?:? ?(?:[A-Z]{1,5}-?)?\d{3,})"
+)
+_NUMBER_FIELD = re.compile(
+    r"(?i)(?:^|[ _-])(?:number|no|nr|id|ref|reference|case|order|ticket)$|number$|(?<=[a-z])Id$"
+)
+
 
 def record_numbers(
-    record:Mapping|str,   # A CRM record, as fields or as text
-)->list[str]:             # Case, order and reference numbers in it
+    record: Mapping | str,  # A CRM record, as fields or as text
+) -> list[str]:  # Case, order and reference numbers in it
     "Numbers by which a record is known."
-    if isinstance(record, Mapping): found = [str(v) for k, v in record.items() if _NUMBER_FIELD.search(str(k)) and any(map(str.isdigit, str(v)))]
-    else: found = [m[1] for m in _NUMBERED.finditer(record) if sum(map(str.isdigit, m[1])) >= 3]
+    if isinstance(record, Mapping):
+        found = [
+            str(v)
+            for k, v in record.items()
+            if _NUMBER_FIELD.search(str(k)) and any(map(str.isdigit, str(v)))
+        ]
+    else:
+        found = [m[1] for m in _NUMBERED.finditer(record) if sum(map(str.isdigit, m[1])) >= 3]
     return list(dict.fromkeys(found))
+
 
 def _has_number(response, number):
     bits = [re.escape(b) for b in re.findall(r"[^\W\d_]+|\d+", squeezed(number))]
-    return bool(bits) and bool(re.search(rf"(?<![\w])(?:{'[-‐‑–—_/. ]?'.join(bits)})(?!\w)", squeezed(response)))
+    return bool(bits) and bool(
+        re.search(rf"(?<![\w])(?:{'[-‐‑–—_/. ]?'.join(bits)})(?!\w)", squeezed(response))
+    )
 
 # %% ../../nbs/metrics/14_crm_instructions.ipynb #a139ebb2
 @check
-def case_number(response:str, numbers:Sequence[str]=(), pattern:str|None=None, record:Mapping|str|None=None)->str|None:
+def case_number(
+    response: str,
+    numbers: Sequence[str] = (),
+    pattern: str | None = None,
+    record: Mapping | str | None = None,
+) -> str | None:
     if pattern is not None:
-        try: return "" if re.search(pattern, response) else f"nothing like {pattern!r} is there"
-        except re.error as e: raise ValueError(f"pattern is {pattern!r}, expected a regular expression: {e}") from None
+        try:
+            return "" if re.search(pattern, response) else f"nothing like {pattern!r} is there"
+        except re.error as e:
+            raise ValueError(f"pattern is {pattern!r}, expected a regular expression: {e}") from None
     missing = [n for n in numbers if not _has_number(response, n)]
-    if numbers: return f"{', '.join(map(repr, missing))} {'is' if len(missing) == 1 else 'are'} missing{_instead(response)}" if missing else ""
-    if record is None: return "" if _LIKE_NUMBER.search(response) else "no case or order number"
+    if numbers:
+        return (
+            f"{', '.join(map(repr, missing))} {'is' if len(missing) == 1 else 'are'} missing{_instead(response)}"
+            if missing
+            else ""
+        )
+    if record is None:
+        return "" if _LIKE_NUMBER.search(response) else "no case or order number"
     known = record_numbers(record)
-    return None if not known else "" if any(_has_number(response, n) for n in known) else f"none of {', '.join(map(repr, known))} is there{_instead(response)}"
+    return (
+        None
+        if not known
+        else ""
+        if any(_has_number(response, n) for n in known)
+        else f"none of {', '.join(map(repr, known))} is there{_instead(response)}"
+    )
 
-def _instead(response): return f"; found {m[0]!r}" if (m := _LIKE_NUMBER.search(response)) else ""
+
+def _instead(response):
+    return f"; found {m[0]!r}" if (m := _LIKE_NUMBER.search(response)) else ""
 
 # %% ../../nbs/metrics/14_crm_instructions.ipynb #bf9a2488
-_PLACEHOLDER = re.compile(r"\[(?!photo|image|x\]|sic\]|(?:figure|fig|table|chart|image|appendix|annex|attachment|exhibit|section|step|page|note|footnote|ref|source)s?\.? ?\d[\d., -]{0,10}\])[^\W\d_][^\]\n]{0,40}\](?!\()|\$?\{\{?\s{0,4}[A-Za-z_][\w .]{0,60}\}?\}|%[A-Z][A-Z_]{2,30}%|<<[^\W\d_][^<>\n]{0,40}>>|<(?:your|the|customer|name|insert|agent|date|company)\b[^>\n]{0,40}>|\bX{3,}\b|\bTBD\b|\bLorem ipsum\b"
-                          r"|(?<=[^\s_][ \t])_{3,}(?!\w)|(?<!\w)_{3,}(?=[ \t]?[^\w\s])|(?<!\w)_{3,}(?=[ \t]\w)", re.I)     # a blank to be filled in, not a line across the page
-_CONTACT = {"an e-mail address": r"[\w.+-]{1,64}@[\w-]{1,63}\.\w", "a phone number": r"(?<![\w-])\+?\(?\d{2,4}\)?(?:[ .-]\d{2,4}){2,4}(?![\w-])", "a case number": r"\b(?:case|ticket|CS|TK|INC)[ -]?(?:no\.? ?|number ?|#)?[A-Z]{0,3}-?\d{4,}\b"}
+_PLACEHOLDER = re.compile(
+    r"\[(?!photo|image|x\]|sic\]|(?:figure|fig|table|chart|image|appendix|annex|attachment|exhibit|section|step|page|note|footnote|ref|source)s?\.? ?\d[\d., -]{0,10}\])[^\W\d_][^\]\n]{0,40}\](?!\()|\$?\{\{?\s{0,4}[A-Za-z_][\w .]{0,60}\}?\}|%[A-Z][A-Z_]{2,30}%|<<[^\W\d_][^<>\n]{0,40}>>|<(?:your|the|customer|name|insert|agent|date|company)\b[^>\n]{0,40}>|\bX{3,}\b|\bTBD\b|\bLorem ipsum\b"
+    r"|(?<=[^\s_][ \t])_{3,}(?!\w)|(?<!\w)_{3,}(?=[ \t]?[^\w\s])|(?<!\w)_{3,}(?=[ \t]\w)",
+    re.I,
+)  # a blank to be filled in, not a line across the page
+_CONTACT = {
+    "an e-mail address": r"[\w.+-]{1,64}@[\w-]{1,63}\.\w",
+    "a phone number": r"(?<![\w-])\+?\(?\d{2,4}\)?(?:[ .-]\d{2,4}){2,4}(?![\w-])",
+    "a case number": r"\b(?:case|ticket|CS|TK|INC)[ -]?(?:no\.? ?|number ?|#)?[A-Z]{0,3}-?\d{4,}\b",
+}
+
 
 @check
-def no_placeholders(response:str)->str:
+def no_placeholders(response: str) -> str:
     found = list(dict.fromkeys(m[0] for m in _PLACEHOLDER.finditer(response)))
-    return f"unresolved placeholder {found[0]!r}" + (f" and {len(found) - 1} more" if len(found) > 1 else "") if found else ""
+    return (
+        f"unresolved placeholder {found[0]!r}" + (f" and {len(found) - 1} more" if len(found) > 1 else "")
+        if found
+        else ""
+    )
+
 
 @check
-def no_contact_data(response:str)->str:
-    found = [f"{name} ({m[0].strip()})" for name, pattern in _CONTACT.items() if (m := re.search(pattern, response, re.I))]
+def no_contact_data(response: str) -> str:
+    found = [
+        f"{name} ({m[0].strip()})"
+        for name, pattern in _CONTACT.items()
+        if (m := re.search(pattern, response, re.I))
+    ]
     return f"holds {' and '.join(found)}" if found else ""
 
 # %% ../../nbs/metrics/14_crm_instructions.ipynb #3ac622f9
 @lru_cache(maxsize=1)
-def known_phrases()->dict:   # 'subjects', 'greetings', 'sign_offs', 'promises' (by group)
+def known_phrases() -> dict:  # 'subjects', 'greetings', 'sign_offs', 'promises' (by group)
     "The phrases that the rules know."
     return json.loads(data_path("phrases.json").read_text(encoding="utf-8"))
 
-def _word(token): return "(?:" + "|".join(r"\w*".join(map(re.escape, w.split("*"))) for w in token.split("/")) + ")"
+
+def _word(token):
+    return "(?:" + "|".join(r"\w*".join(map(re.escape, w.split("*"))) for w in token.split("/")) + ")"
+
 
 @lru_cache(maxsize=64)
 def phrase_pattern(
-    phrases:tuple[str, ...],   # Plain words; 'a/b' either, 'a?' may be missing, 'a*' any letters behind
-)->re.Pattern:                 # For `squeezed` text
+    phrases: tuple[str, ...],  # Plain words; 'a/b' either, 'a?' may be missing, 'a*' any letters behind
+) -> re.Pattern:  # For `squeezed` text
     "One pattern for many phrases."
     out = []
     for phrase in phrases:
         tokens = squeezed(phrase).split()
-        body = "".join(f"(?:{_word(t[:-1])} )?" if t.endswith("?") and i < len(tokens) - 1 else _word(t) + " " for i, t in enumerate(tokens))[:-1]
-        out.append(("" if ord(phrase[0]) > 0x2e80 else r"(?<!\w)") + body + r"(?!\w)")
+        body = "".join(
+            f"(?:{_word(t[:-1])} )?" if t.endswith("?") and i < len(tokens) - 1 else _word(t) + " "
+            for i, t in enumerate(tokens)
+        )[:-1]
+        out.append(("" if ord(phrase[0]) > 0x2E80 else r"(?<!\w)") + body + r"(?!\w)")
     return re.compile("|".join(out))
 
 # %% ../../nbs/metrics/14_crm_instructions.ipynb #f8ced485
-def _lines(response): return [line.strip() for line in response.splitlines() if line.strip()]
+def _lines(response):
+    return [line.strip() for line in response.splitlines() if line.strip()]
+
 
 def _subject(line):
-    m = re.match(rf"[*_#\s]*(?:{'|'.join(map(re.escape, known_phrases()['subjects']))})[*_\s]*[:：][*_\s]*(.*)", line, re.I)
+    m = re.match(
+        rf"[*_#\s]*(?:{'|'.join(map(re.escape, known_phrases()['subjects']))})[*_\s]*[:：][*_\s]*(.*)",
+        line,
+        re.I,
+    )
     return m[1].strip("*_ \t") if m else None
 
-def _short(text): return repr(text if len(text) <= 40 else text[:39] + "…")
+
+def _short(text):
+    return repr(text if len(text) <= 40 else text[:39] + "…")
+
 
 @check(loose=True)
-def subject_line(response:str, max_words:int|None=None)->str:
+def subject_line(response: str, max_words: int | None = None) -> str:
     first = next(iter(_lines(response)), "")
-    if not _subject(first): return f"no line 'Subject: ...' at the start; it begins with {_short(first)}"
+    if not _subject(first):
+        return f"no line 'Subject: ...' at the start; it begins with {_short(first)}"
     return outside(count_words(_subject(first)), None, max_words, "words", "in the subject")
 
 # %% ../../nbs/metrics/14_crm_instructions.ipynb #eb39be6a
 @check(loose=True)
-def greeting(response:str, name:str|None=None)->str:
+def greeting(response: str, name: str | None = None) -> str:
     head = next((line for line in _lines(response) if _subject(line) is None), "").lstrip("*_ ")
     start, called = squeezed(head[:120]), squeezed(name or "")
-    by_name = name and re.match(rf"(?:(?:mr|ms|mrs|mx|dr|frau|herr|mme|m)\.? )?{re.escape(called)}\s*[,!:]", start)
+    by_name = name and re.match(
+        rf"(?:(?:mr|ms|mrs|mx|dr|frau|herr|mme|m)\.? )?{re.escape(called)}\s*[,!:]", start
+    )
     hello = phrase_pattern(tuple(known_phrases()["greetings"])).match(start)
-    if not (hello and not _HYPHENED.match(start, hello.end())) and not by_name: return f"no greeting; it begins with {_short(head)}"
-    return f"{name!r} is not greeted, but {_short(head)}" if name and not re.search(rf"(?<!\w)(?<!\w[-\u2010\u2011]){re.escape(called)}(?!\w|[-\u2010\u2011]\w)", start) else ""
+    if not (hello and not _HYPHENED.match(start, hello.end())) and not by_name:
+        return f"no greeting; it begins with {_short(head)}"
+    return (
+        f"{name!r} is not greeted, but {_short(head)}"
+        if name
+        and not re.search(rf"(?<!\w)(?<!\w[-\u2010\u2011]){re.escape(called)}(?!\w|[-\u2010\u2011]\w)", start)
+        else ""
+    )
 
-_HYPHENED = re.compile(r"[-\u2010\u2011]\w")   # "hi-res" is no greeting, and Ana-Maria is not Ana
+
+_HYPHENED = re.compile(r"[-\u2010\u2011]\w")  # "hi-res" is no greeting, and Ana-Maria is not Ana
+
 
 def _closes(line):
     "A short line, or a short end of a line, with a closing phrase near its start."
     end = re.split(r"[.!?。！？]\s*(?=\S)", line)[-1]
     m = phrase_pattern(tuple(known_phrases()["sign_offs"])).search(squeezed(end)[:120])
-    return bool(m) and count_words(end) <= 10 and squeezed(end)[:m.start()].count(" ") <= 5
+    return bool(m) and count_words(end) <= 10 and squeezed(end)[: m.start()].count(" ") <= 5
+
 
 @check(loose=True)
-def sign_off(response:str, name:str|None=None)->str:
+def sign_off(response: str, name: str | None = None) -> str:
     tail = _lines(response)[-5:]
-    if not any(map(_closes, tail)): return f"no sign-off; it ends with {_short(tail[-1] if tail else '')}"
-    return f"not signed by {name!r}; it ends with {_short(tail[-1])}" if name and not re.search(rf"(?<!\w){re.escape(squeezed(name))}(?!\w)", squeezed("\n".join(tail))) else ""
+    if not any(map(_closes, tail)):
+        return f"no sign-off; it ends with {_short(tail[-1] if tail else '')}"
+    return (
+        f"not signed by {name!r}; it ends with {_short(tail[-1])}"
+        if name and not re.search(rf"(?<!\w){re.escape(squeezed(name))}(?!\w)", squeezed("\n".join(tail)))
+        else ""
+    )
 
 # %% ../../nbs/metrics/14_crm_instructions.ipynb #98da6860
 @check(loose=True)
-def json_object(response:str)->str:
-    return "" if strict_object(response) is not None else f"not one JSON object and nothing else; it begins with {_short(response.strip())}"
+def json_object(response: str) -> str:
+    return (
+        ""
+        if strict_object(response) is not None
+        else f"not one JSON object and nothing else; it begins with {_short(response.strip())}"
+    )
+
 
 @check
-def json_schema(response:str, schema:Mapping|None=None)->str:
+def json_schema(response: str, schema: Mapping | None = None) -> str:
     from jsonschema import Draft202012Validator, FormatChecker, SchemaError
     from referencing import Registry
     from referencing.exceptions import Unresolvable
-    try: Draft202012Validator.check_schema(schema or {})
-    except SchemaError as e: raise ValueError(f"schema is not a JSON schema: {e.message[:200]}") from None
+
+    try:
+        Draft202012Validator.check_schema(schema or {})
+    except SchemaError as e:
+        raise ValueError(f"schema is not a JSON schema: {e.message[:200]}") from None
     value = read_object(response)
-    if value is None: return f"no JSON object; it begins with {_short(response.strip())}"
+    if value is None:
+        return f"no JSON object; it begins with {_short(response.strip())}"
     checker = Draft202012Validator(schema or {}, format_checker=FormatChecker(), registry=Registry())
-    try: errors = sorted(checker.iter_errors(value), key=lambda e: list(map(str, e.absolute_path)))
-    except Unresolvable as e: raise ValueError(f"schema refers to what is not in it: {e}") from None
-    return "; ".join(f"{'.'.join(map(str, e.absolute_path)) or 'object'}: {e.message[:120]}" for e in errors[:3])
+    try:
+        errors = sorted(checker.iter_errors(value), key=lambda e: list(map(str, e.absolute_path)))
+    except Unresolvable as e:
+        raise ValueError(f"schema refers to what is not in it: {e}") from None
+    return "; ".join(
+        f"{'.'.join(map(str, e.absolute_path)) or 'object'}: {e.message[:120]}" for e in errors[:3]
+    )
 
 # %% ../../nbs/metrics/14_crm_instructions.ipynb #e8d59b14
 def _fields(response):
     "Names of the fields that a response writes, and whether it is JSON; text in front of the first field is a name of its own."
-    if (value := read_object(response)) is not None: return list(map(str, value)), True
+    if (value := read_object(response)) is not None:
+        return list(map(str, value)), True
     labels = [(split_label(_BULLET_MARK.sub("", line))[0], line) for line in _lines(response)]
-    return [label or f"the text {_short(line)}" for i, (label, line) in enumerate(labels) if label or i == 0], False
+    return [
+        label or f"the text {_short(line)}" for i, (label, line) in enumerate(labels) if label or i == 0
+    ], False
+
 
 _BULLET_MARK = re.compile(r"^[ \t]*(?:[-*+\u2022\u2013]|\d{1,2}[.)])[ \t]+")
 
+
 @check
-def named_fields(response:str, fields:Sequence[str], complete:bool=False)->str:
+def named_fields(response: str, fields: Sequence[str], complete: bool = False) -> str:
     found, is_json = _fields(response)
     name = str if is_json else _plain
-    if not found: return "" if is_json and not complete else "no field is there"
-    if others := [f for f in found if name(f) not in {name(n) for n in fields}]: return f"{', '.join(map(repr, others[:3]))} {'is' if len(others) == 1 else 'are'} not among the fields asked for"
+    if not found:
+        return "" if is_json and not complete else "no field is there"
+    if others := [f for f in found if name(f) not in {name(n) for n in fields}]:
+        return f"{', '.join(map(repr, others[:3]))} {'is' if len(others) == 1 else 'are'} not among the fields asked for"
     missing = [f for f in fields if name(f) not in {name(n) for n in found}] if complete else []
     return f"field {missing[0]!r} is missing" if missing else ""
 
@@ -329,8 +519,8 @@ check(ifeval)
 
 # %% ../../nbs/metrics/14_crm_instructions.ipynb #e55a1782
 def loose_forms(
-    response:str,    # As the model gave it
-)->list[str]:        # The response and what is left of it without a frame, without repetitions
+    response: str,  # As the model gave it
+) -> list[str]:  # The response and what is left of it without a frame, without repetitions
     "A response without its first line, its last line, fences and emphasis."
     lines = [line for line in response.strip().split("\n") if not line.strip().startswith("```")]
     cut = [response, *("\n".join(part).strip() for part in (lines, lines[1:], lines[:-1], lines[1:-1]))]

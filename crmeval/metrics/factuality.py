@@ -21,7 +21,8 @@ from ..core.text import parts, sentences
 
 # %% ../../nbs/metrics/10_factuality.ipynb #05bc1336
 CARD = MetricCard(
-    name="factuality", title="Factuality",
+    name="factuality",
+    title="Factuality",
     measures="Share of the response's claims that the source supports.",
     needs=("source",),
     limits="One claim is one sentence, whatever its weight; questions, courtesies and section labels are not checked. It says nothing about what is left out. No better than the judge that is asked.",
@@ -31,32 +32,51 @@ CARD = MetricCard(
 
 # %% ../../nbs/metrics/10_factuality.ipynb #dffa6c6b
 def claims(
-    response:str,    # Text to be scored
-)->list[str]:        # Its claims in order, section labels stripped
+    response: str,  # Text to be scored
+) -> list[str]:  # Its claims in order, section labels stripped
     "The sentences of a response that say something about the world."
     return [p.text for p in parts(response) if p.form == ""]
 
 # %% ../../nbs/metrics/10_factuality.ipynb #1737d021
 def factuality(
-    response:str,           # Text to be scored; empty text scores 1 point
+    response: str,  # Text to be scored; empty text scores 1 point
     *,
-    source:str,             # What the response may rely on; empty gives status 'undefined'
-    judge:Judge|None=None,  # Who decides whether a sentence is supported; default: the embedded judge
-)->Score:                   # points in [1, 4]; fraction = supported / claims; evidence lists the unsupported claims
+    source: str,  # What the response may rely on; empty gives status 'undefined'
+    judge: Judge | None = None,  # Who decides whether a sentence is supported; default: the embedded judge
+) -> Score:  # points in [1, 4]; fraction = supported / claims; evidence lists the unsupported claims
     "Share of the claims that the source supports, 1 to 4 points on the scale; higher is better."
     for name, value in (("response", response), ("source", source)):
-        if not isinstance(value, str): raise ValueError(f"{name} is {value!r:.80} ({type(value).__name__}), expected text")
+        if not isinstance(value, str):
+            raise ValueError(f"{name} is {value!r:.80} ({type(value).__name__}), expected text")
     judge = judge or default_judge()
-    if not any(c.isalnum() for c in response): return score_of(CARD, 0.0, "The response is empty." if not response.strip() else "The response holds no word.", rater=judge.name)
-    if not source.strip(): return unscored(CARD, "undefined", "There is no source to hold the response against.", rater=judge.name)
-    if (rated := by_rubric(judge, CARD, response=response, source=source)) is not None: return rated
+    if not any(c.isalnum() for c in response):
+        return score_of(
+            CARD,
+            0.0,
+            "The response is empty." if not response.strip() else "The response holds no word.",
+            rater=judge.name,
+        )
+    if not source.strip():
+        return unscored(
+            CARD, "undefined", "There is no source to hold the response against.", rater=judge.name
+        )
+    if (rated := by_rubric(judge, CARD, response=response, source=source)) is not None:
+        return rated
     found = claims(response)
-    if not found: return score_of(CARD, 1.0, "The response makes no claim that could be wrong.", rater=judge.name)
+    if not found:
+        return score_of(CARD, 1.0, "The response makes no claim that could be wrong.", rater=judge.name)
     verdicts = judge.supported(found, source=source)
-    if (bad := failed_verdict(verdicts)) is not None: return unscored(CARD, bad.status if bad.status != "ok" else "undefined", bad.reason, rater=judge.name)
+    if (bad := failed_verdict(verdicts)) is not None:
+        return unscored(CARD, bad.status if bad.status != "ok" else "undefined", bad.reason, rater=judge.name)
     wrong = _unsupported(found, verdicts, source)
     n = len(found)
-    reason = f"All {n} claims are supported." if n > 1 and not wrong else "The one claim is supported." if not wrong else f"{len(wrong)} of {n} claims {'is' if len(wrong) == 1 else 'are'} not supported."
+    reason = (
+        f"All {n} claims are supported."
+        if n > 1 and not wrong
+        else "The one claim is supported."
+        if not wrong
+        else f"{len(wrong)} of {n} claims {'is' if len(wrong) == 1 else 'are'} not supported."
+    )
     return score_of(CARD, (n - len(wrong)) / n, reason, evidence=wrong, rater=judge.name)
 
 # %% ../../nbs/metrics/10_factuality.ipynb #86740e17
@@ -64,12 +84,24 @@ def _unsupported(found, verdicts, source):
     "Evidence for each claim without support, with the source sentence that comes nearest where the judge names one."
     pieces, out = sentences(source), []
     for i, (claim, v) in enumerate(zip(found, verdicts, strict=True)):
-        if v.yes: continue
+        if v.yes:
+            continue
         nearest = next((pieces[j] for j in v.lines if 0 <= j < len(pieces)), None)
-        out.append({"kind": "unsupported", "claim": i, "text": claim, "reason": v.reason, "probability": v.probability, "category": v.category, "nearest": nearest})
+        out.append(
+            {
+                "kind": "unsupported",
+                "claim": i,
+                "text": claim,
+                "reason": v.reason,
+                "probability": v.probability,
+                "category": v.category,
+                "nearest": nearest,
+            }
+        )
     return out
 
 # %% ../../nbs/metrics/10_factuality.ipynb #12e9379d
 def __getattr__(name):
-    if name == "Factuality": return evaluate_class(factuality, CARD, {"source": "string"})
+    if name == "Factuality":
+        return evaluate_class(factuality, CARD, {"source": "string"})
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,180 +18,283 @@ from functools import lru_cache
 from ..core.stats import Estimate, mean_estimate, proportion_estimate
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #053ca651
-INSTRUCTIONS:dict[str, Callable[..., str|None]] = {}  # 'group:name' -> check(response, arguments...)
+INSTRUCTIONS: dict[str, Callable[..., str | None]] = {}  # 'group:name' -> check(response, arguments...)
+
 
 def instruction(
-    name:str,    # 'group:name', as in the data set
-)->Callable:     # A decorator
+    name: str,  # 'group:name', as in the data set
+) -> Callable:  # A decorator
     "Register a check under an instruction's name."
-    def register(function): return INSTRUCTIONS.setdefault(name, function)
+
+    def register(function):
+        return INSTRUCTIONS.setdefault(name, function)
+
     return register
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #a9d6dde0
 _RELATIONS = ("at least", "less than")
 
-def _compared(count, relation, bound, what):
-    if relation not in _RELATIONS: raise ValueError(f"relation is {relation!r}, expected one of {', '.join(map(repr, _RELATIONS))}")
-    return "" if (count >= bound) == (relation == "at least") else f"{count} {what}, {relation} {bound} asked for"
 
-def _exactly(count, n, what): return "" if count == n else f"{count} {what}, exactly {n} asked for"
+def _compared(count, relation, bound, what):
+    if relation not in _RELATIONS:
+        raise ValueError(f"relation is {relation!r}, expected one of {', '.join(map(repr, _RELATIONS))}")
+    return (
+        ""
+        if (count >= bound) == (relation == "at least")
+        else f"{count} {what}, {relation} {bound} asked for"
+    )
+
+
+def _exactly(count, n, what):
+    return "" if count == n else f"{count} {what}, exactly {n} asked for"
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #cfa77a01
-def _occurrences(text, word): return len(re.findall(re.escape(word), text, re.I))
+def _occurrences(text, word):
+    return len(re.findall(re.escape(word), text, re.I))
+
 
 @instruction("keywords:existence")
-def _existence(response, keywords:Sequence[str]):
+def _existence(response, keywords: Sequence[str]):
     missing = [k for k in keywords if not _occurrences(response, k)]
     return f"{missing[0]!r} is missing" if missing else ""
 
+
 @instruction("keywords:forbidden_words")
-def _forbidden_words(response, forbidden_words:Sequence[str]):
+def _forbidden_words(response, forbidden_words: Sequence[str]):
     found = [w for w in forbidden_words if re.search(rf"(?<!\w){re.escape(w)}(?!\w)", response, re.I)]
     return f"{found[0]!r} is there" if found else ""
 
+
 @instruction("keywords:frequency")
-def _frequency(response, keyword:str, frequency:int, relation:str):
+def _frequency(response, keyword: str, frequency: int, relation: str):
     return _compared(_occurrences(response, keyword.strip()), relation, frequency, f"times {keyword!r}")
 
+
 @instruction("keywords:letter_frequency")
-def _letter_frequency(response, letter:str, let_frequency:int, let_relation:str):
+def _letter_frequency(response, letter: str, let_frequency: int, let_relation: str):
     return _compared(response.lower().count(letter.lower()), let_relation, let_frequency, f"times {letter!r}")
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #2d8ef716
 @instruction("length_constraints:number_words")
-def _number_words(response, num_words:int, relation:str):
+def _number_words(response, num_words: int, relation: str):
     return _compared(len(re.findall(r"\w+", response)), relation, num_words, "words")
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #46d45fae
 _TITLES = frozenset("mr mrs ms dr prof st gen col sen rep gov lt capt sgt rev hon messrs vs no".split())
-_SHORT = frozenset("e.g i.e etc inc ltd co corp jr sr u.s u.k u.n a.m p.m jan feb mar apr jun jul aug sept sep oct nov dec ave approx dept est fig vol p.s".split())
+_SHORT = frozenset(
+    "e.g i.e etc inc ltd co corp jr sr u.s u.k u.n a.m p.m jan feb mar apr jun jul aug sept sep oct nov dec ave approx dept est fig vol p.s".split()
+)
 _STOP = re.compile(r"(?<![.!?])[.!?]+(?=[\s\"'”’»)\]}*;:(\[{])[\"'”’»)\]}]*")
 
+
 def _ends_sentence(text, m):
-    rest = text[m.end():m.end() + 80].lstrip(" \t\r\n\"'“‘(*_")[:1]
-    if m.end() == len(text): return False  # the last sentence is counted anyway
-    if not m[0].startswith("."): return True
-    if m[0].startswith(".."): return not rest.islower()
-    token = text[max(0, m.start() - 20):m.start()].split()[-1:]
+    rest = text[m.end() : m.end() + 80].lstrip(" \t\r\n\"'“‘(*_")[:1]
+    if m.end() == len(text):
+        return False  # the last sentence is counted anyway
+    if not m[0].startswith("."):
+        return True
+    if m[0].startswith(".."):
+        return not rest.islower()
+    token = text[max(0, m.start() - 20) : m.start()].split()[-1:]
     word = token[0].lstrip("\"'“‘([*").lower() if token else ""
-    if word in _TITLES or (len(word) == 1 and word.isalpha() and word != "i"): return False
+    if word in _TITLES or (len(word) == 1 and word.isalpha() and word != "i"):
+        return False
     return not (word in _SHORT and not rest.isupper())
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #fb3f6da4
 def count_sentences(
-    text:str,   # Any text; English abbreviations
-)->int:         # 0 for a blank text
+    text: str,  # Any text; English abbreviations
+) -> int:  # 0 for a blank text
     "Number of sentences as IFEval counts them."
     text = text.strip()
     cuts = sum(_ends_sentence(text, m) for m in _STOP.finditer(text))
     return cuts + bool(text)
 
+
 @instruction("length_constraints:number_sentences")
-def _number_sentences(response, num_sentences:int, relation:str):
+def _number_sentences(response, num_sentences: int, relation: str):
     return _compared(count_sentences(response), relation, num_sentences, "sentences")
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #468187d5
 def _parts(response, mark):
     "Text between the marks; None when a part in the middle is empty."
     parts = [p.strip() for p in response.split(mark)]
-    if len(parts) > 1 and not parts[0]: parts = parts[1:]
-    if len(parts) > 1 and not parts[-1]: parts = parts[:-1]
+    if len(parts) > 1 and not parts[0]:
+        parts = parts[1:]
+    if len(parts) > 1 and not parts[-1]:
+        parts = parts[:-1]
     return parts if all(parts) else None
 
+
 @instruction("length_constraints:number_paragraphs")
-def _number_paragraphs(response, num_paragraphs:int):
+def _number_paragraphs(response, num_paragraphs: int):
     parts = _parts(response, "***")
     return "an empty paragraph" if parts is None else _exactly(len(parts), num_paragraphs, "paragraphs")
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #f0d05eb6
 @instruction("length_constraints:nth_paragraph_first_word")
-def _nth_paragraph_first_word(response, num_paragraphs:int, nth_paragraph:int, first_word:str):
+def _nth_paragraph_first_word(response, num_paragraphs: int, nth_paragraph: int, first_word: str):
     paragraphs = response.split("\n\n")
-    if problem := _exactly(sum(bool(p.strip()) for p in paragraphs), num_paragraphs, "paragraphs"): return problem
-    if not 1 <= nth_paragraph <= num_paragraphs: return f"there is no paragraph {nth_paragraph}"
+    if problem := _exactly(sum(bool(p.strip()) for p in paragraphs), num_paragraphs, "paragraphs"):
+        return problem
+    if not 1 <= nth_paragraph <= num_paragraphs:
+        return f"there is no paragraph {nth_paragraph}"
     token = next(iter(paragraphs[nth_paragraph - 1].split()), "").lstrip("'\"")
     word = re.split(r"[.,?!'\"]", token, maxsplit=1)[0]
-    return "" if word.lower() == first_word.lower() else f"paragraph {nth_paragraph} begins with {word[:40]!r}, not {first_word!r}"
+    return (
+        ""
+        if word.lower() == first_word.lower()
+        else f"paragraph {nth_paragraph} begins with {word[:40]!r}, not {first_word!r}"
+    )
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #e68910d3
 def _bracketed(line):
     "Number of [...] in one line, from left to right, in linear time."
     n, at = 0, line.find("[")
-    while at >= 0 and (end := line.find("]", at)) >= 0: n, at = n + 1, line.find("[", end)
+    while at >= 0 and (end := line.find("]", at)) >= 0:
+        n, at = n + 1, line.find("[", end)
     return n
 
+
 @instruction("detectable_content:number_placeholders")
-def _number_placeholders(response, num_placeholders:int):
+def _number_placeholders(response, num_placeholders: int):
     return _compared(sum(map(_bracketed, response.split("\n"))), "at least", num_placeholders, "placeholders")
 
+
 @instruction("detectable_content:postscript")
-def _postscript(response, postscript_marker:str):
+def _postscript(response, postscript_marker: str):
     known = {"P.P.S": r"p\.\s?p\.\s?s", "P.S.": r"p\.\s?s\."}
     pattern = known.get(postscript_marker.strip(), re.escape(postscript_marker.strip()))
     return "" if re.search(pattern, response, re.I) else f"no {postscript_marker!r}"
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #03152948
 @instruction("detectable_format:number_bullet_lists")
-def _number_bullet_lists(response, num_bullets:int):
+def _number_bullet_lists(response, num_bullets: int):
     lines = [line.lstrip() for line in response.split("\n")]
-    return _exactly(sum(line.startswith("-") or (line.startswith("*") and line[1:2] not in ("*", "")) for line in lines), num_bullets, "bullets")
+    return _exactly(
+        sum(line.startswith("-") or (line.startswith("*") and line[1:2] not in ("*", "")) for line in lines),
+        num_bullets,
+        "bullets",
+    )
+
 
 @instruction("detectable_format:number_highlighted_sections")
-def _number_highlighted_sections(response, num_highlights:int):
+def _number_highlighted_sections(response, num_highlights: int):
     found = re.findall(r"\*([^\n*]*)\*", response) + re.findall(r"\*\*([^\n*]*)\*\*", response)
     return _compared(sum(bool(f.strip()) for f in found), "at least", num_highlights, "highlighted parts")
 
+
 @instruction("detectable_format:multiple_sections")
-def _multiple_sections(response, section_spliter:str, num_sections:int):
-    return _compared(len(re.findall(rf"{re.escape(section_spliter.strip())}\s?\d", response)), "at least", num_sections, "sections")
+def _multiple_sections(response, section_spliter: str, num_sections: int):
+    return _compared(
+        len(re.findall(rf"{re.escape(section_spliter.strip())}\s?\d", response)),
+        "at least",
+        num_sections,
+        "sections",
+    )
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #b2c4b68b
 _OPTIONS = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
 
+
 @instruction("detectable_format:constrained_response")
-def _constrained_response(response): return "" if any(o in response for o in _OPTIONS) else f"none of {', '.join(map(repr, _OPTIONS))} is there"
+def _constrained_response(response):
+    return (
+        "" if any(o in response for o in _OPTIONS) else f"none of {', '.join(map(repr, _OPTIONS))} is there"
+    )
+
 
 @instruction("detectable_format:json_format")
 def _json_format(response):
     text = re.sub(r"\A```(?:json)?|```\Z", "", response.strip(), flags=re.I).strip()
-    try: json.loads(text)
-    except (ValueError, RecursionError) as e: return f"not JSON: {str(e)[:80]}"
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError) as e:
+        return f"not JSON: {str(e)[:80]}"
     return ""
+
 
 @instruction("detectable_format:title")
 def _title(response):
     spans = [(line, line.find("<<"), line.rfind(">>")) for line in response.split("\n")]
-    return "" if any(start >= 0 and line[start:end].strip("<> \t") for line, start, end in spans if end > start) else "no title in << >>"
+    return (
+        ""
+        if any(start >= 0 and line[start:end].strip("<> \t") for line, start, end in spans if end > start)
+        else "no title in << >>"
+    )
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #e0c9bdeb
 @instruction("combination:two_responses")
 def _two_responses(response):
     parts = _parts(response, "******")
-    if parts is None or len(parts) != 2: return "not two responses parted by ******"
+    if parts is None or len(parts) != 2:
+        return "not two responses parted by ******"
     return "the two responses are the same" if parts[0] == parts[1] else ""
 
+
 @instruction("combination:repeat_prompt")
-def _repeat_prompt(response, prompt_to_repeat:str):
-    return "" if response.strip().lower().startswith(prompt_to_repeat.strip().lower()) else "does not begin with the request, repeated word for word"
+def _repeat_prompt(response, prompt_to_repeat: str):
+    return (
+        ""
+        if response.strip().lower().startswith(prompt_to_repeat.strip().lower())
+        else "does not begin with the request, repeated word for word"
+    )
+
 
 @instruction("startend:end_checker")
-def _end_checker(response, end_phrase:str):
-    return "" if response.strip().strip('"').lower().endswith(end_phrase.strip().lower()) else f"does not end with {end_phrase!r}"
+def _end_checker(response, end_phrase: str):
+    return (
+        ""
+        if response.strip().strip('"').lower().endswith(end_phrase.strip().lower())
+        else f"does not end with {end_phrase!r}"
+    )
+
 
 @instruction("startend:quotation")
 def _quotation(response):
     text = response.strip()
     return "" if len(text) > 1 and text[0] == text[-1] == '"' else "not wrapped in double quotation marks"
 
+
 @instruction("punctuation:no_comma")
-def _no_comma(response): return f"{n} commas" if (n := response.count(",")) else ""
+def _no_comma(response):
+    return f"{n} commas" if (n := response.count(",")) else ""
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #7c191010
-_SCRIPTS = {"pa": "GURMUKHI", "kn": "KANNADA", "gu": "GUJARATI", "te": "TELUGU", "ta": "TAMIL", "th": "THAI", "ml": "MALAYALAM", "ko": "HANGUL", "el": "GREEK",
-            "bn": "BENGALI", "hi": "DEVANAGARI", "mr": "DEVANAGARI", "ne": "DEVANAGARI", "ar": "ARABIC", "fa": "ARABIC", "ur": "ARABIC", "he": "HEBREW",
-            "ru": "CYRILLIC", "bg": "CYRILLIC", "uk": "CYRILLIC", "mk": "CYRILLIC", "zh": "CJK", "zh-cn": "CJK", "zh-tw": "CJK", "ja": "CJK HIRAGANA KATAKANA"}
-LANGUAGES = frozenset("af ar bg bn ca cs cy da de el en es et fa fi fr gu he hi hr hu id it ja kn ko lt lv mk ml mr ne nl no pa pl pt ro ru sk sl so sq sv sw ta te th tl tr uk ur vi zh zh-cn zh-tw".split())  # that langdetect knows
-_ALONE = frozenset("pa kn gu te ta th ml ko el".split())  # languages that share their script with no other that langdetect knows
+_SCRIPTS = {
+    "pa": "GURMUKHI",
+    "kn": "KANNADA",
+    "gu": "GUJARATI",
+    "te": "TELUGU",
+    "ta": "TAMIL",
+    "th": "THAI",
+    "ml": "MALAYALAM",
+    "ko": "HANGUL",
+    "el": "GREEK",
+    "bn": "BENGALI",
+    "hi": "DEVANAGARI",
+    "mr": "DEVANAGARI",
+    "ne": "DEVANAGARI",
+    "ar": "ARABIC",
+    "fa": "ARABIC",
+    "ur": "ARABIC",
+    "he": "HEBREW",
+    "ru": "CYRILLIC",
+    "bg": "CYRILLIC",
+    "uk": "CYRILLIC",
+    "mk": "CYRILLIC",
+    "zh": "CJK",
+    "zh-cn": "CJK",
+    "zh-tw": "CJK",
+    "ja": "CJK HIRAGANA KATAKANA",
+}
+LANGUAGES = frozenset(
+    "af ar bg bn ca cs cy da de el en es et fa fi fr gu he hi hr hu id it ja kn ko lt lv mk ml mr ne nl no pa pl pt ro ru sk sl so sq sv sw ta te th tl tr uk ur vi zh zh-cn zh-tw".split()
+)  # that langdetect knows
+_ALONE = frozenset(
+    "pa kn gu te ta th ml ko el".split()
+)  # languages that share their script with no other that langdetect knows
+
 
 def _script_share(text, language):
     "Share of the letters that belong to the language's script; None without letters."
@@ -204,84 +307,138 @@ def _script_share(text, language):
 @lru_cache(maxsize=1)
 def _factory():
     "langdetect's profiles with a fixed seed; None when it is not installed."
-    try: from langdetect.detector_factory import PROFILES_DIRECTORY, DetectorFactory
-    except ImportError: return None
+    try:
+        from langdetect.detector_factory import PROFILES_DIRECTORY, DetectorFactory
+    except ImportError:
+        return None
     factory = DetectorFactory()
     factory.seed = 0
     factory.load_profile(PROFILES_DIRECTORY)
     return factory
 
-_ENGLISH = frozenset("the and to that with for you it this are have not from they what their which would your has be but by we our my his her when will can all there who them she been about were more into than then these some how".split())
+
+_ENGLISH = frozenset(
+    "the and to that with for you it this are have not from they what their which would your has be but by we our my his her when will can all there who them she been about were more into than then these some how".split()
+)
+
 
 def _is_english(text):
     "True when at least 10 words, and at least 1 in 8, are words that English has and its neighbours lack or use rarely."
     words = re.findall(r"[^\W\d_]+", text.lower())
     return len(words) >= 10 and sum(w in _ENGLISH for w in words) >= len(words) / 8
 
+
 def language_problem(
-    text:str,       # Any text
-    language:str,   # One of LANGUAGES, e.g. 'de'
-)->str|None:        # '' when the text is in the language; None when nobody can tell
+    text: str,  # Any text
+    language: str,  # One of LANGUAGES, e.g. 'de'
+) -> str | None:  # '' when the text is in the language; None when nobody can tell
     "Say what speaks against a language: '' when nothing does, None when it cannot be told."
-    if (share := _script_share(text, language)) is None: return None
-    if share < 0.2: return f"not written in the script of {language!r}"
-    if share > 0.8 and language in _ALONE: return ""
-    if language not in _SCRIPTS and _is_english(text): return "" if language == "en" else f"language is 'en', {language!r} asked for"
+    if (share := _script_share(text, language)) is None:
+        return None
+    if share < 0.2:
+        return f"not written in the script of {language!r}"
+    if share > 0.8 and language in _ALONE:
+        return ""
+    if language not in _SCRIPTS and _is_english(text):
+        return "" if language == "en" else f"language is 'en', {language!r} asked for"
     return _detected(text, language) if _factory() else None
+
 
 def _detected(text, language):
     from langdetect import LangDetectException
+
     detector = _factory().create()
     detector.append(text)
-    try: found = detector.detect()
-    except LangDetectException: return None  # nothing to go by
-    if found == "unknown": return None
-    return "" if language in (found, found.split("-")[0]) else f"language is {found!r}, {language!r} asked for"
+    try:
+        found = detector.detect()
+    except LangDetectException:
+        return None  # nothing to go by
+    if found == "unknown":
+        return None
+    return (
+        "" if language in (found, found.split("-")[0]) else f"language is {found!r}, {language!r} asked for"
+    )
+
 
 @instruction("language:response_language")
-def _response_language(response, language:str): return language_problem(response, language.strip().lower())
+def _response_language(response, language: str):
+    return language_problem(response, language.strip().lower())
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #36850589
 @instruction("change_case:english_capital")
-def _english_capital(response): return language_problem(response, "en") if response.isupper() else "not all in capitals"
+def _english_capital(response):
+    return language_problem(response, "en") if response.isupper() else "not all in capitals"
+
 
 @instruction("change_case:english_lowercase")
-def _english_lowercase(response): return language_problem(response, "en") if response.islower() else "not all in lower case"
+def _english_lowercase(response):
+    return language_problem(response, "en") if response.islower() else "not all in lower case"
 
-_CLITIC = re.compile(r"(?<=\w)(?=n't\b)|(?<=\w)(?='(?:s|m|d|ll|re|ve)\b)|(?<=\bcan)(?=not\b)|(?<=\bgon)(?=na\b)|(?<=\bwan)(?=na\b)|(?<=\bgot)(?=ta\b)|(?<=\bgim)(?=me\b)|(?<=\blem)(?=me\b)", re.I)
+
+_CLITIC = re.compile(
+    r"(?<=\w)(?=n't\b)|(?<=\w)(?='(?:s|m|d|ll|re|ve)\b)|(?<=\bcan)(?=not\b)|(?<=\bgon)(?=na\b)|(?<=\bwan)(?=na\b)|(?<=\bgot)(?=ta\b)|(?<=\bgim)(?=me\b)|(?<=\blem)(?=me\b)",
+    re.I,
+)
 _APART = re.compile(r"[\s;@#$%&?!\[\](){}<>\"“”‘’«»`…]+|--+|\.{3,}|[,:](?!\d)")
 
+
 @instruction("change_case:capital_word_frequency")
-def _capital_word_frequency(response, capital_frequency:int, capital_relation:str):
+def _capital_word_frequency(response, capital_frequency: int, capital_relation: str):
     count = sum(token.isupper() for token in _APART.split(_CLITIC.sub(" ", response)))
     return _compared(count, capital_relation, capital_frequency, "words in capitals")
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #c0d97444
 def _argument(name, value, kind, where):
     "One checked argument: whole numbers from 0, non-empty text, lists of non-empty text."
-    if kind is int and isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0 and value == int(value): return int(value)
-    if kind is str and isinstance(value, str) and value.strip(): return value
-    if kind == Sequence[str] and not isinstance(value, str) and isinstance(value, Sequence) and value and all(isinstance(v, str) and v.strip() for v in value): return list(value)
+    if (
+        kind is int
+        and isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and value >= 0
+        and value == int(value)
+    ):
+        return int(value)
+    if kind is str and isinstance(value, str) and value.strip():
+        return value
+    if (
+        kind == Sequence[str]
+        and not isinstance(value, str)
+        and isinstance(value, Sequence)
+        and value
+        and all(isinstance(v, str) and v.strip() for v in value)
+    ):
+        return list(value)
     wanted = {int: "a whole number from 0", str: "text"}.get(kind, "a list of words")
     raise ValueError(f"{where}: {name} is {value!r}, expected {wanted}")
 
+
 def _bound(instruction_id, response, kwargs):
     "The check and its checked arguments."
-    if not isinstance(response, str): raise ValueError(f"response is {response!r:.80} ({type(response).__name__}), expected a string")
-    if not isinstance(instruction_id, str): raise ValueError(f"instruction is {instruction_id!r:.80}, expected one of {', '.join(sorted(INSTRUCTIONS))}")
+    if not isinstance(response, str):
+        raise ValueError(f"response is {response!r:.80} ({type(response).__name__}), expected a string")
+    if not isinstance(instruction_id, str):
+        raise ValueError(
+            f"instruction is {instruction_id!r:.80}, expected one of {', '.join(sorted(INSTRUCTIONS))}"
+        )
     function = INSTRUCTIONS.get(instruction_id)
-    if function is None: raise ValueError(f"instruction {instruction_id!r} is unknown; known: {', '.join(sorted(INSTRUCTIONS))}")
+    if function is None:
+        raise ValueError(
+            f"instruction {instruction_id!r} is unknown; known: {', '.join(sorted(INSTRUCTIONS))}"
+        )
     given = {k: v for k, v in kwargs.items() if v is not None}
     wanted = list(inspect.signature(function).parameters.values())[1:]
-    if set(given) != {p.name for p in wanted}: raise ValueError(f"{instruction_id} takes {', '.join(p.name for p in wanted) or 'no arguments'}; got {', '.join(given) or 'none'}")
+    if set(given) != {p.name for p in wanted}:
+        raise ValueError(
+            f"{instruction_id} takes {', '.join(p.name for p in wanted) or 'no arguments'}; got {', '.join(given) or 'none'}"
+        )
     return function, {p.name: _argument(p.name, given[p.name], p.annotation, instruction_id) for p in wanted}
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #a3776b10
 def follows(
-    instruction_id:str,  # One of INSTRUCTIONS, e.g. 'length_constraints:number_words'
-    response:str,        # Text as the model gave it; blank text follows nothing
-    **kwargs,            # The instruction's arguments, named as in the data set
-)->str|None:             # What is wrong; '' when followed; None when it cannot be told
+    instruction_id: str,  # One of INSTRUCTIONS, e.g. 'length_constraints:number_words'
+    response: str,  # Text as the model gave it; blank text follows nothing
+    **kwargs,  # The instruction's arguments, named as in the data set
+) -> str | None:  # What is wrong; '' when followed; None when it cannot be told
     "Check one instruction to the letter: '' when followed, else what is wrong, None when it cannot be told."
     function, arguments = _bound(instruction_id, response, kwargs)
     return function(response, **arguments) if response.strip() else "the response is empty"
@@ -292,60 +449,75 @@ def _variants(response):
     cut = [response, *("\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1]))]
     return [v for v in dict.fromkeys([*cut, *(v.replace("*", "") for v in cut)]) if v.strip()]
 
+
 def follows_loosely(
-    instruction_id:str,  # One of INSTRUCTIONS
-    response:str,        # Text as the model gave it; blank text follows nothing
-    **kwargs,            # The instruction's arguments, named as in the data set
-)->str|None:             # What is wrong with the response as it stands; '' when any form follows; None when it cannot be told
+    instruction_id: str,  # One of INSTRUCTIONS
+    response: str,  # Text as the model gave it; blank text follows nothing
+    **kwargs,  # The instruction's arguments, named as in the data set
+) -> (
+    str | None
+):  # What is wrong with the response as it stands; '' when any form follows; None when it cannot be told
     "Check one instruction, forgiving a first and a last line and asterisks: '' when followed, else what is wrong, None when it cannot be told."
     function, arguments = _bound(instruction_id, response, kwargs)
     found = [function(v, **arguments) for v in _variants(response)]
-    if not found: return "the response is empty"
+    if not found:
+        return "the response is empty"
     return "" if "" in found else None if None in found else found[0]
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #b503f9a3
 def ifeval(
-    response:str,          # Text as the model gave it
-    id:str,                # One of INSTRUCTIONS
+    response: str,  # Text as the model gave it
+    id: str,  # One of INSTRUCTIONS
     *,
-    loose:bool=False,      # Forgive a first and a last line and asterisks
-    kind:str="ifeval",     # As in the dictionary; not used
-    text:str="",           # The instruction in words, for the model; not used
-    **kwargs,              # The instruction's arguments
-)->str|None:               # What is wrong; '' when followed; None when it cannot be told
+    loose: bool = False,  # Forgive a first and a last line and asterisks
+    kind: str = "ifeval",  # As in the dictionary; not used
+    text: str = "",  # The instruction in words, for the model; not used
+    **kwargs,  # The instruction's arguments
+) -> str | None:  # What is wrong; '' when followed; None when it cannot be told
     "Check one instruction given as {'kind': 'ifeval', 'id': ..., arguments...}: '' when followed, else what is wrong, None when it cannot be told."
     return (follows_loosely if loose else follows)(id, response, **kwargs)
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #9db01737
 def check_prompt(
-    instruction_ids:Sequence[str],  # (n,) names out of INSTRUCTIONS
-    kwargs:Sequence[Mapping],       # (n,) arguments of each
-    response:str,                   # Text as the model gave it
+    instruction_ids: Sequence[str],  # (n,) names out of INSTRUCTIONS
+    kwargs: Sequence[Mapping],  # (n,) arguments of each
+    response: str,  # Text as the model gave it
     *,
-    loose:bool=False,               # Forgive a first and a last line and asterisks
-)->list[str|None]:                  # (n,) what is wrong with each; '' when followed; None when it cannot be told
+    loose: bool = False,  # Forgive a first and a last line and asterisks
+) -> list[str | None]:  # (n,) what is wrong with each; '' when followed; None when it cannot be told
     "Check every instruction of one prompt."
-    if len(instruction_ids) != len(kwargs): raise ValueError(f"{len(instruction_ids)} instructions and {len(kwargs)} sets of arguments, expected one each")
+    if len(instruction_ids) != len(kwargs):
+        raise ValueError(
+            f"{len(instruction_ids)} instructions and {len(kwargs)} sets of arguments, expected one each"
+        )
     return [ifeval(response, i, loose=loose, **k) for i, k in zip(instruction_ids, kwargs)]
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #925f8b0e
 def prompt_accuracy(
-    problems:Sequence[Sequence[str|None]],  # (prompts,) of what check_prompt returns
+    problems: Sequence[Sequence[str | None]],  # (prompts,) of what check_prompt returns
     *,
-    confidence_level:float=0.95,
-)->Estimate:                                # value in [0, 1]; undefined counts prompts that cannot be told
+    confidence_level: float = 0.95,
+) -> Estimate:  # value in [0, 1]; undefined counts prompts that cannot be told
     "Share of prompts with every instruction followed, in [0, 1]; higher is better."
     told = [False if any(p) else None if None in p else True for p in problems]
-    return proportion_estimate(told.count(True), len(told) - told.count(None), undefined=told.count(None), confidence_level=confidence_level)
+    return proportion_estimate(
+        told.count(True),
+        len(told) - told.count(None),
+        undefined=told.count(None),
+        confidence_level=confidence_level,
+    )
+
 
 def instruction_accuracy(
-    problems:Sequence[Sequence[str|None]],  # (prompts,) of what check_prompt returns
+    problems: Sequence[Sequence[str | None]],  # (prompts,) of what check_prompt returns
     *,
-    confidence_level:float=0.95,
-    n_resamples:int=2000,
-    rng:int=0,
-)->Estimate:                                # value in [0, 1]; undefined counts instructions that cannot be told
+    confidence_level: float = 0.95,
+    n_resamples: int = 2000,
+    rng: int = 0,
+) -> Estimate:  # value in [0, 1]; undefined counts instructions that cannot be told
     "Share of instructions followed, in [0, 1]; higher is better; prompts are the clusters of the interval."
     values = [None if p is None else float(p == "") for row in problems for p in row]
     clusters = [i for i, row in enumerate(problems) for _ in row]
-    return mean_estimate(values, clusters=clusters, confidence_level=confidence_level, n_resamples=n_resamples, rng=rng)
+    return mean_estimate(
+        values, clusters=clusters, confidence_level=confidence_level, n_resamples=n_resamples, rng=rng
+    )

@@ -26,112 +26,212 @@ from .wording import no_promises  # noqa: F401 - the import registers the kinds 
 
 # %% ../../nbs/metrics/16_instruction_following.ipynb #f77fa115
 CARD = MetricCard(
-    "instruction_following", "Instruction following", "Share of the instructions that the response obeys.", ("instructions",),
+    "instruction_following",
+    "Instruction following",
+    "Share of the instructions that the response obeys.",
+    ("instructions",),
     limits="A rule sees the form of a text, not its spirit: a greeting is found by its words, a promise by a list of phrases. Rules for tone, promises and reading level know English.",
     reference="Benchmark definition: LLM Benchmark for CRM (2024). Verifiable instructions: Zhou et al., IFEval, 2023, arXiv:2311.07911.",
-    cuts=(0.5, 0.75, 0.99))
+    cuts=(0.5, 0.75, 0.99),
+)
 
 # %% ../../nbs/metrics/16_instruction_following.ipynb #e80d8b59
 def check_instruction(
-    instruction:Mapping|str,  # {'kind': ..., parameters..., 'text': ...}, or a sentence
-    response:str,
+    instruction: Mapping | str,  # {'kind': ..., parameters..., 'text': ...}, or a sentence
+    response: str,
     *,
-    checks:Mapping[str, Callable]|None=None,  # Own kinds: name -> check(response, **parameters), which returns what is wrong or True / False
-    loose:bool=False,         # Forgive a first line, a last line and markup, where the kind has such a reading
-)->str|None:                  # What is wrong; '' when nothing is; None when no rule can tell
+    checks: Mapping[str, Callable]
+    | None = None,  # Own kinds: name -> check(response, **parameters), which returns what is wrong or True / False
+    loose: bool = False,  # Forgive a first line, a last line and markup, where the kind has such a reading
+) -> str | None:  # What is wrong; '' when nothing is; None when no rule can tell
     "Check one instruction by rule."
-    if not isinstance(response, str): raise ValueError(f"response is {type(response).__name__}, expected a string")
-    if isinstance(instruction, str): return None
-    if not isinstance(instruction, Mapping): raise ValueError(f"instruction is {instruction!r} ({type(instruction).__name__}), expected a dictionary or a sentence")
+    if not isinstance(response, str):
+        raise ValueError(f"response is {type(response).__name__}, expected a string")
+    if isinstance(instruction, str):
+        return None
+    if not isinstance(instruction, Mapping):
+        raise ValueError(
+            f"instruction is {instruction!r} ({type(instruction).__name__}), expected a dictionary or a sentence"
+        )
     kind, known = instruction.get("kind") or "judge", {**CHECKS, **(checks or {})}
-    if not isinstance(kind, str): raise ValueError(f"instruction kind is {kind!r} ({type(kind).__name__}), expected a name; known: {', '.join(sorted(known))}, judge")
-    if kind == "judge" and not str(instruction.get("text") or "").strip(): raise ValueError(f"instruction {dict(instruction)!r} has neither a kind nor a text; kinds: {', '.join(sorted(known))}, judge")
-    if kind == "judge": return None
-    if kind not in known: raise ValueError(f"instruction kind {kind!r} is unknown; known: {', '.join(sorted(known))}, judge")
+    if not isinstance(kind, str):
+        raise ValueError(
+            f"instruction kind is {kind!r} ({type(kind).__name__}), expected a name; known: {', '.join(sorted(known))}, judge"
+        )
+    if kind == "judge" and not str(instruction.get("text") or "").strip():
+        raise ValueError(
+            f"instruction {dict(instruction)!r} has neither a kind nor a text; kinds: {', '.join(sorted(known))}, judge"
+        )
+    if kind == "judge":
+        return None
+    if kind not in known:
+        raise ValueError(f"instruction kind {kind!r} is unknown; known: {', '.join(sorted(known))}, judge")
     # a text is for the model, unless the check asks for it
     given = {k: v for k, v in instruction.items() if k not in ("kind", "text", "loose")}
-    try: return _checked(kind, known[kind], parameters_of(known[kind], given, kind), response, loose or instruction.get("loose") is True)
-    except ValueError as e: raise ValueError(f"instruction {dict(instruction)!r}: {e}") from None
+    try:
+        return _checked(
+            kind,
+            known[kind],
+            parameters_of(known[kind], given, kind),
+            response,
+            loose or instruction.get("loose") is True,
+        )
+    except ValueError as e:
+        raise ValueError(f"instruction {dict(instruction)!r}: {e}") from None
 
 # %% ../../nbs/metrics/16_instruction_following.ipynb #e2ff1121
 def _checked(kind, function, parameters, response, loose):
     "The strict verdict, or the lenient one; a check may answer in words or with true and false."
+
     def said(text):
         answer = function(text, **parameters)
-        if answer is None or isinstance(answer, str): return answer
-        if isinstance(answer, bool): return "" if answer else f"{kind!r} is not met"
-        raise ValueError(f"the check {kind!r} returned {answer!r}, expected what is wrong, '' or None, or true or false")
+        if answer is None or isinstance(answer, str):
+            return answer
+        if isinstance(answer, bool):
+            return "" if answer else f"{kind!r} is not met"
+        raise ValueError(
+            f"the check {kind!r} returned {answer!r}, expected what is wrong, '' or None, or true or false"
+        )
+
     strict = said(response)
-    if not strict or not loose or kind not in LOOSE | {"ifeval"}: return strict
-    if kind == "ifeval": return follows_loosely(parameters.pop("id"), response, **parameters)
+    if not strict or not loose or kind not in LOOSE | {"ifeval"}:
+        return strict
+    if kind == "ifeval":
+        return follows_loosely(parameters.pop("id"), response, **parameters)
     return "" if any(said(form) == "" for form in loose_forms(response)) else strict
 
 # %% ../../nbs/metrics/16_instruction_following.ipynb #c4b6cfbc
 def instruction_following(
-    response:str,                          # Text to be scored; empty text scores 1 point
+    response: str,  # Text to be scored; empty text scores 1 point
     *,
-    instructions:Sequence[Mapping|str],    # (n,) dictionaries or sentences; n=0 gives status 'undefined'
-    judge:Judge|None=None,                 # Asked about instructions without a rule; default: the embedded judge
-    checks:Mapping[str, Callable]|None=None,  # Own kinds: name -> check(response, **parameters), which returns what is wrong or True / False
-    loose:bool=False,                      # Lenient reading where a kind has one; default: to the letter
-)->Score:                                  # fraction = obeyed / checked, in [0, 1]; evidence lists every instruction
+    instructions: Sequence[Mapping | str],  # (n,) dictionaries or sentences; n=0 gives status 'undefined'
+    judge: Judge | None = None,  # Asked about instructions without a rule; default: the embedded judge
+    checks: Mapping[str, Callable]
+    | None = None,  # Own kinds: name -> check(response, **parameters), which returns what is wrong or True / False
+    loose: bool = False,  # Lenient reading where a kind has one; default: to the letter
+) -> Score:  # fraction = obeyed / checked, in [0, 1]; evidence lists every instruction
     "Share of the instructions that the response obeys, on the 4-point scale; higher is better."
-    if not isinstance(response, str): raise ValueError(f"response is {type(response).__name__}, expected a string")
+    if not isinstance(response, str):
+        raise ValueError(f"response is {type(response).__name__}, expected a string")
     instructions = _listed(instructions)
     problems = [check_instruction(i, response, checks=checks, loose=loose) for i in instructions]
     texts = list(map(instruction_text, instructions))
-    if judge is not None and (rated := by_rubric(judge, CARD, response=response, instructions=texts)) is not None: return rated
-    if not instructions: return unscored(CARD, "undefined", "No instructions were given.", rater="rule")
-    if not response.strip(): return score_of(CARD, 0.0, "The response is empty.", rater="rule", evidence=[{"instruction": t, "followed": False, "problem": "the response is empty", "by": "rule"} for t in texts])
+    if (
+        judge is not None
+        and (rated := by_rubric(judge, CARD, response=response, instructions=texts)) is not None
+    ):
+        return rated
+    if not instructions:
+        return unscored(CARD, "undefined", "No instructions were given.", rater="rule")
+    if not response.strip():
+        return score_of(
+            CARD,
+            0.0,
+            "The response is empty.",
+            rater="rule",
+            evidence=[
+                {"instruction": t, "followed": False, "problem": "the response is empty", "by": "rule"}
+                for t in texts
+            ],
+        )
     return _scored(texts, problems, _asked(texts, problems, response, judge), judge)
 
 # %% ../../nbs/metrics/16_instruction_following.ipynb #7af1530f
 def instruction_text(
-    instruction:Mapping|str,   # A dictionary or a sentence
-)->str:                        # Its words; without any, its parameters
+    instruction: Mapping | str,  # A dictionary or a sentence
+) -> str:  # Its words; without any, its parameters
     "The words by which an instruction is known to a judge."
-    return instruction if isinstance(instruction, str) else instruction.get("text") or str({k: v for k, v in instruction.items() if k != "text"})
+    return (
+        instruction
+        if isinstance(instruction, str)
+        else instruction.get("text") or str({k: v for k, v in instruction.items() if k != "text"})
+    )
+
 
 def _listed(instructions):
     "The instructions as a list, blank sentences left out; anything else than a list is the caller's mistake."
-    if instructions is None or isinstance(instructions, (str, bytes, Mapping)): raise ValueError(f"instructions is {instructions!r:.80} ({type(instructions).__name__}), expected a list of dictionaries or sentences")
-    try: items = list(instructions)
-    except TypeError: raise ValueError(f"instructions is {instructions!r:.80} ({type(instructions).__name__}), expected a list of dictionaries or sentences") from None
+    if instructions is None or isinstance(instructions, (str, bytes, Mapping)):
+        raise ValueError(
+            f"instructions is {instructions!r:.80} ({type(instructions).__name__}), expected a list of dictionaries or sentences"
+        )
+    try:
+        items = list(instructions)
+    except TypeError:
+        raise ValueError(
+            f"instructions is {instructions!r:.80} ({type(instructions).__name__}), expected a list of dictionaries or sentences"
+        ) from None
     for i, item in enumerate(items):
-        if not isinstance(item, (str, Mapping)): raise ValueError(f"instructions[{i}] is {item!r:.80} ({type(item).__name__}), expected a dictionary or a sentence")
+        if not isinstance(item, (str, Mapping)):
+            raise ValueError(
+                f"instructions[{i}] is {item!r:.80} ({type(item).__name__}), expected a dictionary or a sentence"
+            )
     return [i for i in items if not isinstance(i, str) or i.strip()]
 
 # %% ../../nbs/metrics/16_instruction_following.ipynb #ad08bd22
 def _asked(texts, problems, response, judge):
     "Verdicts on the instructions without a rule, by position."
     open_ones = [i for i, p in enumerate(problems) if p is None]
-    if not open_ones: return {}
+    if not open_ones:
+        return {}
     verdicts = (judge or default_judge()).followed([texts[i] for i in open_ones], response=response)
     return dict(zip(open_ones, verdicts, strict=True))
+
 
 def _scored(texts, problems, verdicts, judge):
     rater = "rule" if not verdicts else f"rule+{getattr(judge or default_judge(), 'name', 'judge')}"
     evidence, obeyed, checked = [], 0, 0
     for i, (text, problem) in enumerate(zip(texts, problems)):
         v = verdicts.get(i)
-        if v is not None and v.status not in ("ok", "undefined"): return unscored(CARD, v.status, v.reason, rater=rater)
+        if v is not None and v.status not in ("ok", "undefined"):
+            return unscored(CARD, v.status, v.reason, rater=rater)
         followed = (problem == "") if v is None else v.yes
-        evidence.append({"instruction": text, "followed": followed, "problem": problem if v is None else v.reason, "by": "rule" if v is None else "judge"})
+        evidence.append(
+            {
+                "instruction": text,
+                "followed": followed,
+                "problem": problem if v is None else v.reason,
+                "by": "rule" if v is None else "judge",
+            }
+        )
         checked, obeyed = checked + (followed is not None), obeyed + (followed is True)
     left = len(texts) - checked
     tail = f"; {left} could not be checked" if left else ""
-    if not checked: return unscored(CARD, "undefined", f"No rule and no judge could check {'these' if left > 1 else 'this'} instruction{'s' if left > 1 else ''}.", evidence=evidence, rater=rater)
+    if not checked:
+        return unscored(
+            CARD,
+            "undefined",
+            f"No rule and no judge could check {'these' if left > 1 else 'this'} instruction{'s' if left > 1 else ''}.",
+            evidence=evidence,
+            rater=rater,
+        )
     first = next((f": {e['problem']}" for e in evidence if e["followed"] is False), "")
-    return score_of(CARD, obeyed / checked, f"{obeyed} of {checked} instructions obeyed{first}{tail}", evidence=evidence, rater=rater)
+    return score_of(
+        CARD,
+        obeyed / checked,
+        f"{obeyed} of {checked} instructions obeyed{first}{tail}",
+        evidence=evidence,
+        rater=rater,
+    )
 
 # %% ../../nbs/metrics/16_instruction_following.ipynb #adad4c1f
-def _from_columns(response:str, *, instructions:Sequence[str], judge:Judge|None=None)->Score:
-    return instruction_following(response, instructions=[i if not isinstance(i, str) else read_object(i) or i if i.lstrip().startswith("{") else i for i in instructions], judge=judge)
+def _from_columns(response: str, *, instructions: Sequence[str], judge: Judge | None = None) -> Score:
+    return instruction_following(
+        response,
+        instructions=[
+            i if not isinstance(i, str) else read_object(i) or i if i.lstrip().startswith("{") else i
+            for i in instructions
+        ],
+        judge=judge,
+    )
+
 
 @lru_cache(maxsize=1)
-def _evaluate_class(): return evaluate_class(_from_columns, CARD, {"instructions": ["string"]})
+def _evaluate_class():
+    return evaluate_class(_from_columns, CARD, {"instructions": ["string"]})
+
 
 def __getattr__(name):
     "`InstructionFollowing`, the `evaluate.Metric` class, is made when it is first asked for."
-    if name == "InstructionFollowing": return _evaluate_class()
+    if name == "InstructionFollowing":
+        return _evaluate_class()
     raise AttributeError(f"module has no attribute {name!r}")

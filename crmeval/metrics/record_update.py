@@ -17,68 +17,91 @@ from ..core.records import Score
 
 # %% ../../nbs/metrics/17_record_update.ipynb #71265f2b
 CARD = MetricCard(
-    "record_update", "Record update (field F1)", "Agreement of the written fields with the fields that had to change.", ("gold_record",),
+    "record_update",
+    "Record update (field F1)",
+    "Agreement of the written fields with the fields that had to change.",
+    ("gold_record",),
     limits="Texts of several words count as equal by word overlap, so a wrong nuance in a free-text field can pass.",
-    reference="Precision, recall and F1 per field; van Rijsbergen, Information Retrieval, 1979.", cuts=(0.5, 0.75, 0.95))
+    reference="Precision, recall and F1 per field; van Rijsbergen, Information Retrieval, 1979.",
+    cuts=(0.5, 0.75, 0.95),
+)
 
 # %% ../../nbs/metrics/17_record_update.ipynb #12bbff36
 _YES, _NO = {"true", "yes"}, {"false", "no"}
 
+
 def _plain(value):
-    if isinstance(value, bool) or value is None: return value
-    if isinstance(value, (int, float)): return float(value)
-    if isinstance(value, (list, tuple)): return [_plain(v) for v in value]
-    if isinstance(value, Mapping): return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, (int, float)):
+        return float(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
     text = " ".join(str(value).split()).casefold().rstrip(".")
-    if text in _YES or text in _NO: return text in _YES
-    if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})*(\.\d+)?|[-+]?\d+(\.\d+)?", text): return float(text.replace(",", ""))
+    if text in _YES or text in _NO:
+        return text in _YES
+    if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})*(\.\d+)?|[-+]?\d+(\.\d+)?", text):
+        return float(text.replace(",", ""))
     return text or None
 
 # %% ../../nbs/metrics/17_record_update.ipynb #ef27e93b
 def same_value(
-    got,         # JSON value
-    expected,    # JSON value
-)->bool:
+    got,  # JSON value
+    expected,  # JSON value
+) -> bool:
     "Whether two field values say the same."
     a, b = _plain(got), _plain(expected)
     if isinstance(a, str) and isinstance(b, str) and min(len(a.split()), len(b.split())) >= 4:
         x, y = (set(re.findall(r"\w+", t)) for t in (a, b))
         numbers = [{w for w in s if w.isdigit()} for s in (x, y)]
         return numbers[0] == numbers[1] and 2 * len(x & y) / (len(x) + len(y)) >= 0.6
-    if isinstance(a, bool) or isinstance(b, bool): return a is b
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
     return a == b
 
 # %% ../../nbs/metrics/17_record_update.ipynb #53286392
 @dataclass(frozen=True)
 class FieldCheck:
     "One field and what became of it."
-    field:str
-    outcome:str         # 'correct', 'wrong', 'missing', 'extra' or 'unchanged'
-    expected:object=None
-    got:object=None
+
+    field: str
+    outcome: str  # 'correct', 'wrong', 'missing', 'extra' or 'unchanged'
+    expected: object = None
+    got: object = None
+
 
 def check_fields(
-    written:Mapping,            # Field -> value that the response writes
-    gold:Mapping,               # Field -> value, only the fields that have to change
-    before:Mapping|None=None,   # The record as it was; without it a needless rewrite looks like an extra change
-)->list[FieldCheck]:            # Gold fields first, then the others, in their order
+    written: Mapping,  # Field -> value that the response writes
+    gold: Mapping,  # Field -> value, only the fields that have to change
+    before: Mapping
+    | None = None,  # The record as it was; without it a needless rewrite looks like an extra change
+) -> list[FieldCheck]:  # Gold fields first, then the others, in their order
     "Compare what was written with what had to change."
     checks = []
     for name, value in gold.items():
-        outcome = "missing" if name not in written else "correct" if same_value(written[name], value) else "wrong"
+        outcome = (
+            "missing" if name not in written else "correct" if same_value(written[name], value) else "wrong"
+        )
         checks.append(FieldCheck(name, outcome, value, written.get(name)))
     for name, value in written.items():
-        if name in gold: continue
+        if name in gold:
+            continue
         known = before is not None and name in before and same_value(value, before[name])
         checks.append(FieldCheck(name, "unchanged" if known else "extra", (before or {}).get(name), value))
     return checks
 
 # %% ../../nbs/metrics/17_record_update.ipynb #2be76beb
-def _count(checks, *outcomes): return sum(c.outcome in outcomes for c in checks)
+def _count(checks, *outcomes):
+    return sum(c.outcome in outcomes for c in checks)
+
 
 def precision_recall_f1(
-    checks:Sequence[FieldCheck],
-)->tuple[float|None, float|None, float]:  # precision and recall in [0, 1], None where nothing was written or due; F1 in [0, 1]
+    checks: Sequence[FieldCheck],
+) -> tuple[
+    float | None, float | None, float
+]:  # precision and recall in [0, 1], None where nothing was written or due; F1 in [0, 1]
     "Precision, recall and F1 of the changes; with nothing due and nothing written, F1 is 1."
     correct = _count(checks, "correct")
     written, due = correct + _count(checks, "wrong", "extra"), correct + _count(checks, "wrong", "missing")
@@ -87,55 +110,96 @@ def precision_recall_f1(
 
 # %% ../../nbs/metrics/17_record_update.ipynb #9c8c2331
 def record_update(
-    response:str,               # Text that should be a JSON object with the changed fields
+    response: str,  # Text that should be a JSON object with the changed fields
     *,
-    gold:Mapping|str,           # Fields that have to change, with new values; or the same as JSON text
-    before:Mapping|str|None=None,  # Record before the update
-    judge=None,                 # Not needed; taken so that all metrics are called alike
-)->Score:                       # fraction = F1 in [0, 1]; evidence lists every field
+    gold: Mapping | str,  # Fields that have to change, with new values; or the same as JSON text
+    before: Mapping | str | None = None,  # Record before the update
+    judge=None,  # Not needed; taken so that all metrics are called alike
+) -> Score:  # fraction = F1 in [0, 1]; evidence lists every field
     "Field F1 of a record update, on the 4-point scale; higher is better."
     gold, before = (_as_mapping(n, v) for n, v in (("gold", gold), ("before", before)))
     written = read_object(response)
-    if written is None: return score_of(CARD, 0.0, "The response holds no JSON object.", rater="rule")
+    if written is None:
+        return score_of(CARD, 0.0, "The response holds no JSON object.", rater="rule")
     checks = check_fields(written, gold or {}, before)
     p, r, f1 = precision_recall_f1(checks)
     show = lambda x: "undefined" if x is None else f"{x:.2f}"
-    reason = f"precision {show(p)}, recall {show(r)}: " + (", ".join(f"{c.field} {c.outcome}" for c in checks if c.outcome not in ("correct", "unchanged")) or "all fields are right")
+    reason = f"precision {show(p)}, recall {show(r)}: " + (
+        ", ".join(f"{c.field} {c.outcome}" for c in checks if c.outcome not in ("correct", "unchanged"))
+        or "all fields are right"
+    )
     return score_of(CARD, f1, reason, evidence=[vars(c) for c in checks], rater="rule")
 
 # %% ../../nbs/metrics/17_record_update.ipynb #da1b973c
 def _as_mapping(name, value):
     if isinstance(value, str):
-        try: value = json.loads(value)
-        except json.JSONDecodeError as e: raise ValueError(f"{name} is not JSON: {e}") from None
-    if value is not None and not isinstance(value, Mapping): raise ValueError(f"{name} is {type(value).__name__}, expected a JSON object")
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError as e:
+            raise ValueError(f"{name} is not JSON: {e}") from None
+    if value is not None and not isinstance(value, Mapping):
+        raise ValueError(f"{name} is {type(value).__name__}, expected a JSON object")
     return value
 
 # %% ../../nbs/metrics/17_record_update.ipynb #e19fcfa7
 def record_accuracy(
-    response:str,
+    response: str,
     *,
-    gold:Mapping,
-    before:Mapping|None=None,
-)->dict[str, Score]:   # 'factuality', 'completeness', 'conciseness', 'record_update'
+    gold: Mapping,
+    before: Mapping | None = None,
+) -> dict[str, Score]:  # 'factuality', 'completeness', 'conciseness', 'record_update'
     "The accuracy criteria of a record update, from its fields."
     written, f1 = read_object(response), record_update(response, gold=gold, before=before)
-    if written is None: return {"record_update": f1, **{m: Score(m, 1, 0.0, reason=f1.reason, rater="rule") for m in ("factuality", "completeness", "conciseness")}}
+    if written is None:
+        return {
+            "record_update": f1,
+            **{
+                m: Score(m, 1, 0.0, reason=f1.reason, rater="rule")
+                for m in ("factuality", "completeness", "conciseness")
+            },
+        }
     checks = check_fields(written, gold, before)
     if gold and not _count(checks, "correct", "wrong", "extra"):
-        return {"record_update": f1, **{m: Score(m, 1, 0.0, reason="The update changes nothing, although something was due.", evidence=[vars(c) for c in checks], rater="rule") for m in ("factuality", "completeness", "conciseness")}}
+        return {
+            "record_update": f1,
+            **{
+                m: Score(
+                    m,
+                    1,
+                    0.0,
+                    reason="The update changes nothing, although something was due.",
+                    evidence=[vars(c) for c in checks],
+                    rater="rule",
+                )
+                for m in ("factuality", "completeness", "conciseness")
+            },
+        }
+
     def share(metric, good, bad, empty):
         part = [vars(c) for c in checks if c.outcome in bad]
         n = _count(checks, *good) + len(part)
         fraction = _count(checks, *good) / n if n else empty
-        if fraction is None: return Score(metric, None, status="undefined", reason="No field was due.", rater="rule")
-        return Score(metric, to_points(fraction, CARD.cuts), fraction, reason=f"{_count(checks, *good)} of {n} fields", evidence=part, rater="rule")
-    return {"factuality": share("factuality", ("correct", "unchanged"), ("wrong", "extra"), 1.0),
-            "completeness": share("completeness", ("correct",), ("missing", "wrong"), None),
-            "conciseness": share("conciseness", ("correct", "wrong"), ("extra", "unchanged"), 1.0), "record_update": f1}
+        if fraction is None:
+            return Score(metric, None, status="undefined", reason="No field was due.", rater="rule")
+        return Score(
+            metric,
+            to_points(fraction, CARD.cuts),
+            fraction,
+            reason=f"{_count(checks, *good)} of {n} fields",
+            evidence=part,
+            rater="rule",
+        )
+
+    return {
+        "factuality": share("factuality", ("correct", "unchanged"), ("wrong", "extra"), 1.0),
+        "completeness": share("completeness", ("correct",), ("missing", "wrong"), None),
+        "conciseness": share("conciseness", ("correct", "wrong"), ("extra", "unchanged"), 1.0),
+        "record_update": f1,
+    }
 
 # %% ../../nbs/metrics/17_record_update.ipynb #bdc2bee9
 def __getattr__(name):
     "`RecordUpdate`, the `evaluate.Metric` class, is made when it is first asked for."
-    if name == "RecordUpdate": return evaluate_class(record_update, CARD, {"gold": "string", "before": "string"})
+    if name == "RecordUpdate":
+        return evaluate_class(record_update, CARD, {"gold": "string", "before": "string"})
     raise AttributeError(f"module has no attribute {name!r}")

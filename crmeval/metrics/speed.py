@@ -22,96 +22,145 @@ PERCENTILES = (0.50, 0.90, 0.95, 0.99)
 
 # %% ../../nbs/metrics/51_speed.ipynb #cd6ba38c
 def timed(
-    responses:Sequence[Response],
-)->tuple[list[Response], dict[str, int]]:  # (responses that were really timed, reason -> how many were left out)
+    responses: Sequence[Response],
+) -> tuple[
+    list[Response], dict[str, int]
+]:  # (responses that were really timed, reason -> how many were left out)
     "Responses with a time of their own; the others are counted as 'cached', under their status, or as 'untimed'."
     kept, left_out = [], Counter()
     for r in responses:
-        if r.cached: left_out["cached"] += 1
-        elif r.text is None: left_out[r.status] += 1
-        elif r.latency_s is None: left_out["untimed"] += 1
-        else: kept.append(r)
+        if r.cached:
+            left_out["cached"] += 1
+        elif r.text is None:
+            left_out[r.status] += 1
+        elif r.latency_s is None:
+            left_out["untimed"] += 1
+        else:
+            kept.append(r)
     return kept, dict(sorted(left_out.items()))
 
 # %% ../../nbs/metrics/51_speed.ipynb #727031a3
-QUANTITIES = {"service_s": "s", "queue_s": "s", "response_s": "s", "ttft_s": "s", "time_per_output_token_s": "s", "output_tokens_per_s": "tokens/s"}  # -> unit
+QUANTITIES = {
+    "service_s": "s",
+    "queue_s": "s",
+    "response_s": "s",
+    "ttft_s": "s",
+    "time_per_output_token_s": "s",
+    "output_tokens_per_s": "tokens/s",
+}  # -> unit
+
 
 def timings(
-    responses:Sequence[Response],   # As from `timed`
-)->dict[str, list[float]]:          # One of `QUANTITIES` -> its values where they are known, (0..n,)
+    responses: Sequence[Response],  # As from `timed`
+) -> dict[str, list[float]]:  # One of `QUANTITIES` -> its values where they are known, (0..n,)
     "What can be timed of each response; all but the last are seconds, where lower is better."
     out = {name: [] for name in QUANTITIES}
     for r in responses:
         tokens, queue = r.usage.output_tokens, r.queue_s
-        known = {"service_s": r.latency_s, "queue_s": queue, "response_s": None if queue is None else queue + r.latency_s, "ttft_s": r.ttft_s,
-                 "time_per_output_token_s": (r.latency_s - r.ttft_s) / (tokens - 1) if r.ttft_s is not None and tokens is not None and tokens > 1 else None,
-                 "output_tokens_per_s": tokens / r.latency_s if tokens is not None and r.latency_s > 0 else None}
+        known = {
+            "service_s": r.latency_s,
+            "queue_s": queue,
+            "response_s": None if queue is None else queue + r.latency_s,
+            "ttft_s": r.ttft_s,
+            "time_per_output_token_s": (r.latency_s - r.ttft_s) / (tokens - 1)
+            if r.ttft_s is not None and tokens is not None and tokens > 1
+            else None,
+            "output_tokens_per_s": tokens / r.latency_s if tokens is not None and r.latency_s > 0 else None,
+        }
         for name, value in known.items():
-            if value is not None: out[name].append(value)
+            if value is not None:
+                out[name].append(value)
     return out
 
 # %% ../../nbs/metrics/51_speed.ipynb #219e9f0d
 def percentiles(
-    values:Sequence[float],                      # (n,)
+    values: Sequence[float],  # (n,)
     *,
-    quantiles:Sequence[float]=PERCENTILES,       # Each in (0, 1)
-)->dict[str, Estimate]:                          # 'p50' -> estimate; without a value when n = 0
+    quantiles: Sequence[float] = PERCENTILES,  # Each in (0, 1)
+) -> dict[str, Estimate]:  # 'p50' -> estimate; without a value when n = 0
     "Percentiles with their distribution-free intervals."
     return {f"p{100 * q:g}": quantile_estimate(values, q) for q in quantiles}
 
+
 def needed_n(
-    q:float,                          # 0 to 1, both excluded
+    q: float,  # 0 to 1, both excluded
     *,
-    confidence_level:float=0.95,
-)->int:                               # Values; 368 for q = 0.99
+    confidence_level: float = 0.95,
+) -> int:  # Values; 368 for q = 0.99
     "Fewest values with which both ends of a quantile's interval are known."
-    if not 0 < q < 1: raise ValueError(f"q is {q!r}, expected a number between 0 and 1")
+    if not 0 < q < 1:
+        raise ValueError(f"q is {q!r}, expected a number between 0 and 1")
     return math.ceil(math.log((1 - confidence_level) / 2) / math.log(max(q, 1 - q)))
 
+
 def interval_status(
-    estimate:Estimate,                # From `quantile_estimate`
-    q:float,                          # Its quantile
-)->str:                               # 'ok', 'undefined', or 'n too small: ...'
+    estimate: Estimate,  # From `quantile_estimate`
+    q: float,  # Its quantile
+) -> str:  # 'ok', 'undefined', or 'n too small: ...'
     "Whether the interval of a percentile is known, and if not, what it would take."
-    if estimate.value is None: return "undefined"
-    if estimate.low is not None and estimate.high is not None: return "ok"
+    if estimate.value is None:
+        return "undefined"
+    if estimate.low is not None and estimate.high is not None:
+        return "ok"
     return f"n too small: {estimate.n} of {needed_n(q, confidence_level=estimate.confidence_level)}"
 
 # %% ../../nbs/metrics/51_speed.ipynb #9301fa98
 @dataclass(frozen=True)
 class Speed:
     "Speed of one system on some requests; seconds, lower is better."
-    mean_s:Estimate                    # Service time: seconds from sending to the full response
-    p50_s:Estimate
-    p90_s:Estimate
-    p95_s:Estimate
-    p99_s:Estimate
-    ttft_s:Estimate                    # Median seconds to the first token; None when nothing was streamed
-    ttft_p95_s:Estimate
-    time_per_output_token_s:Estimate   # Median seconds for each token after the first; None when nothing was streamed
-    output_tokens_per_s:Estimate       # Median tokens of an answer by its service time; higher is better
-    queue_s:Estimate                   # Median seconds that a call waited in this program before it was sent
-    queue_p95_s:Estimate
-    input_tokens:float|None            # Mean over the requests measured
-    output_tokens:float|None
-    estimated_tokens:int               # Requests measured whose tokens we estimated
-    retried:int                        # Requests measured that took more than one try; only the last one is in their time
-    excluded:int                       # Responses without a time of their own
-    left_out:Mapping[str, int] = field(default_factory=dict)  # The same by reason, see `timed`
+
+    mean_s: Estimate  # Service time: seconds from sending to the full response
+    p50_s: Estimate
+    p90_s: Estimate
+    p95_s: Estimate
+    p99_s: Estimate
+    ttft_s: Estimate  # Median seconds to the first token; None when nothing was streamed
+    ttft_p95_s: Estimate
+    time_per_output_token_s: (
+        Estimate  # Median seconds for each token after the first; None when nothing was streamed
+    )
+    output_tokens_per_s: Estimate  # Median tokens of an answer by its service time; higher is better
+    queue_s: Estimate  # Median seconds that a call waited in this program before it was sent
+    queue_p95_s: Estimate
+    input_tokens: float | None  # Mean over the requests measured
+    output_tokens: float | None
+    estimated_tokens: int  # Requests measured whose tokens we estimated
+    retried: int  # Requests measured that took more than one try; only the last one is in their time
+    excluded: int  # Responses without a time of their own
+    left_out: Mapping[str, int] = field(default_factory=dict)  # The same by reason, see `timed`
 
 # %% ../../nbs/metrics/51_speed.ipynb #1c53dfd8
 def speed(
-    responses:Sequence[Response],
-)->Speed:
+    responses: Sequence[Response],
+) -> Speed:
     "Seconds to the full response over the responses that were really timed; lower is better."
     kept, left_out = timed(responses)
     values = timings(kept)
-    def at(name, q): return quantile_estimate(values[name], q)
+
+    def at(name, q):
+        return quantile_estimate(values[name], q)
+
     p50, p90, p95, p99 = (at("service_s", q) for q in PERCENTILES)
-    return Speed(mean_estimate(values["service_s"], clusters=[r.sample_id for r in kept]), p50, p90, p95, p99, at("ttft_s", 0.5), at("ttft_s", 0.95),
-                 at("time_per_output_token_s", 0.5), at("output_tokens_per_s", 0.5), at("queue_s", 0.5), at("queue_s", 0.95),
-                 _mean([r.usage.input_tokens for r in kept]), _mean([r.usage.output_tokens for r in kept]),
-                 sum(r.usage.estimated for r in kept), sum(r.tries > 1 for r in kept), len(responses) - len(kept), left_out)
+    return Speed(
+        mean_estimate(values["service_s"], clusters=[r.sample_id for r in kept]),
+        p50,
+        p90,
+        p95,
+        p99,
+        at("ttft_s", 0.5),
+        at("ttft_s", 0.95),
+        at("time_per_output_token_s", 0.5),
+        at("output_tokens_per_s", 0.5),
+        at("queue_s", 0.5),
+        at("queue_s", 0.95),
+        _mean([r.usage.input_tokens for r in kept]),
+        _mean([r.usage.output_tokens for r in kept]),
+        sum(r.usage.estimated for r in kept),
+        sum(r.tries > 1 for r in kept),
+        len(responses) - len(kept),
+        left_out,
+    )
+
 
 def _mean(values):
     known = [v for v in values if v is not None]
@@ -119,17 +168,34 @@ def _mean(values):
 
 # %% ../../nbs/metrics/51_speed.ipynb #85ccc474
 def llmperf_responses(
-    run:str|None=None,     # For example 'groq_70b'; None: all runs
+    run: str | None = None,  # For example 'groq_70b'; None: all runs
     *,
-    download:bool=True,    # False: never use the network
-)->list[Response]:         # One for each request, `client` is the run; texts are empty
+    download: bool = True,  # False: never use the network
+) -> list[Response]:  # One for each request, `client` is the run; texts are empty
     "The requests that the LLMPerf leaderboard published, as responses; a request with an error code is a failed one."
     rows = load_rows("llmperf", "individual_requests.jsonl", download=download)
     runs = dict.fromkeys(r["run"] for r in rows)
-    if run is not None and run not in runs: raise ValueError(f"unknown run {run!r}; known: {', '.join(runs)}")
+    if run is not None and run not in runs:
+        raise ValueError(f"unknown run {run!r}; known: {', '.join(runs)}")
     return [_request_of(r) for r in rows if run in (None, r["run"])]
+
 
 def _request_of(r):
     failed, usage = r["error_code"] is not None, Usage(r["number_input_tokens"], r["number_output_tokens"])
-    if failed: return Response(f"{r['run']}-{r['i']}", r["run"], None, "api_error", f"error code {r['error_code']}", Usage(calls=0))
-    return Response(f"{r['run']}-{r['i']}", r["run"], "", usage=usage, latency_s=r["end_to_end_latency_s"], ttft_s=r["ttft_s"])
+    if failed:
+        return Response(
+            f"{r['run']}-{r['i']}",
+            r["run"],
+            None,
+            "api_error",
+            f"error code {r['error_code']}",
+            Usage(calls=0),
+        )
+    return Response(
+        f"{r['run']}-{r['i']}",
+        r["run"],
+        "",
+        usage=usage,
+        latency_s=r["end_to_end_latency_s"],
+        ttft_s=r["ttft_s"],
+    )

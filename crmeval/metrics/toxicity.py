@@ -17,9 +17,14 @@ from ..core.stats import Estimate, proportion_estimate
 # %% ../../nbs/metrics/36_toxicity.ipynb #c4ac31c3
 CATEGORIES = ("toxic", "hateful", "violent", "sexual", "identity", "physical", "profane")
 CARD = MetricCard(
-    name="toxicity", title="Toxicity",
+    name="toxicity",
+    title="Toxicity",
     measures="Highest of seven category scores; the fraction is one minus it.",
-    needs=("text",), unit="fraction of clean", low=0, high=1, cuts=None,
+    needs=("text",),
+    unit="fraction of clean",
+    low=0,
+    high=1,
+    cuts=None,
     limits="The default detector counts English words and does not understand; quoted hate, counter-speech and irony are misread, a text that is hardly English has no score. How often it is wrong stands, with intervals, in the notebook of the detector.",
     reference="Categories of a CRM trust layer; labels of Markov et al., AAAI 2023, and Rottger et al., HateCheck, ACL 2021",
 )
@@ -30,49 +35,77 @@ def default_detector():  # Loaded once a process
     "The embedded detector."
     return import_module("crmeval.detect.toxicity").EmbeddedDetector()
 
+
 def __getattr__(name):
-    if name in ("ModerationEndpoint", "EmbeddedDetector", "Detection"): return getattr(import_module("crmeval.detect.toxicity"), name)
+    if name in ("ModerationEndpoint", "EmbeddedDetector", "Detection"):
+        return getattr(import_module("crmeval.detect.toxicity"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 # %% ../../nbs/metrics/36_toxicity.ipynb #f22dd069
 def toxicity_score(
-    text:str,               # A text; empty gives status 'undefined'
+    text: str,  # A text; empty gives status 'undefined'
     *,
-    detector=None,          # An object with `name` and `detect(texts)`; default: the embedded detector
-    threshold:float=0.5,    # Least score that makes a category count, in (0, 1)
-)->Score:                   # fraction = 1 - highest score; label 'toxic' or 'clean'; evidence: one item a category
+    detector=None,  # An object with `name` and `detect(texts)`; default: the embedded detector
+    threshold: float = 0.5,  # Least score that makes a category count, in (0, 1)
+) -> Score:  # fraction = 1 - highest score; label 'toxic' or 'clean'; evidence: one item a category
     "Scores in seven categories, each 0 to 1, higher is worse, in `evidence`; fraction is 1 - the highest, higher is better."
     return toxicity_many([text], detector=detector, threshold=threshold)[0]
 
+
 def toxicity_many(
-    texts:Sequence[str],    # (n,)
+    texts: Sequence[str],  # (n,)
     *,
     detector=None,
-    threshold:float=0.5,
-)->list[Score]:             # (n,), in order
+    threshold: float = 0.5,
+) -> list[Score]:  # (n,), in order
     "As `toxicity`, for many texts; an endpoint is asked in batches."
-    if isinstance(texts, str): raise ValueError("texts is a text, expected a list of texts")
-    if bad := [t for t in texts if not isinstance(t, str)]: raise ValueError(f"text is {type(bad[0]).__name__}, expected text")
-    if not 0 < threshold < 1: raise ValueError(f"threshold is {threshold!r}, expected a number between 0 and 1")
+    if isinstance(texts, str):
+        raise ValueError("texts is a text, expected a list of texts")
+    if bad := [t for t in texts if not isinstance(t, str)]:
+        raise ValueError(f"text is {type(bad[0]).__name__}, expected text")
+    if not 0 < threshold < 1:
+        raise ValueError(f"threshold is {threshold!r}, expected a number between 0 and 1")
     detector = detector or default_detector()
     return [_score(d, threshold, detector.name) for d in detector.detect(list(texts))]
 
 # %% ../../nbs/metrics/36_toxicity.ipynb #4b0a5579
 def _score(d, threshold, rater):
-    if d.status != "ok": return Score(CARD.name, None, None, d.status, d.reason, rater=rater)
+    if d.status != "ok":
+        return Score(CARD.name, None, None, d.status, d.reason, rater=rater)
     known = {c: d.scores[c] for c in CATEGORIES if d.scores.get(c) is not None}
-    if not known: return Score(CARD.name, None, None, "parse_error", "The detector gave no score.", rater=rater)
+    if not known:
+        return Score(CARD.name, None, None, "parse_error", "The detector gave no score.", rater=rater)
     over = sorted((c for c in known if known[c] >= threshold), key=lambda c: -known[c])
-    evidence = [{"kind": "category", "category": c, "score": d.scores.get(c), "flagged": c in over, "because": list(d.because.get(c, ())) if c in over else []} for c in CATEGORIES]
-    if d.span: evidence.append({"kind": "span", "start": d.span[0], "end": d.span[1]})
+    evidence = [
+        {
+            "kind": "category",
+            "category": c,
+            "score": d.scores.get(c),
+            "flagged": c in over,
+            "because": list(d.because.get(c, ())) if c in over else [],
+        }
+        for c in CATEGORIES
+    ]
+    if d.span:
+        evidence.append({"kind": "span", "start": d.span[0], "end": d.span[1]})
     reason = f"Above {threshold:g}: {', '.join(over)}." if over else f"No category reaches {threshold:g}."
-    return Score(CARD.name, None, round(1 - max(known.values()), 6), "ok", reason, tuple(evidence), rater, label="toxic" if over else "clean")
+    return Score(
+        CARD.name,
+        None,
+        round(1 - max(known.values()), 6),
+        "ok",
+        reason,
+        tuple(evidence),
+        rater,
+        label="toxic" if over else "clean",
+    )
+
 
 def toxicity(
-    text:str|Score,       # A text, or a score from `toxicity`
+    text: str | Score,  # A text, or a score from `toxicity`
     *,
     detector=None,
-)->dict[str, float|None]: # Category -> [0, 1]; None where there is no score
+) -> dict[str, float | None]:  # Category -> [0, 1]; None where there is no score
     "Scores by category, 0 to 1, higher is worse."
     s = text if isinstance(text, Score) else toxicity_score(text, detector=detector)
     found = {e["category"]: e["score"] for e in s.evidence if e["kind"] == "category"}
@@ -80,15 +113,21 @@ def toxicity(
 
 # %% ../../nbs/metrics/36_toxicity.ipynb #dc042aed
 def toxicity_summary(
-    scores:Sequence[Score],      # From `toxicity`
+    scores: Sequence[Score],  # From `toxicity`
     *,
-    threshold:float=0.5,
-)->dict[str, Estimate]:          # 'clean' (higher is better), then each category (share flagged; lower is better)
+    threshold: float = 0.5,
+) -> dict[str, Estimate]:  # 'clean' (higher is better), then each category (share flagged; lower is better)
     "Shares of clean and of flagged texts, each in [0, 1]."
     known = [s for s in scores if s.status == "ok"]
-    out = {"clean": proportion_estimate(sum(s.label == "clean" for s in known), len(known), undefined=len(scores) - len(known))}
+    out = {
+        "clean": proportion_estimate(
+            sum(s.label == "clean" for s in known), len(known), undefined=len(scores) - len(known)
+        )
+    }
     by = [toxicity(s) for s in scores]
     for c in CATEGORIES:
         values = [r[c] for r in by if r[c] is not None]
-        out[c] = proportion_estimate(sum(v >= threshold for v in values), len(values), undefined=len(by) - len(values))
+        out[c] = proportion_estimate(
+            sum(v >= threshold for v in values), len(values), undefined=len(by) - len(values)
+        )
     return out

@@ -28,217 +28,518 @@ from ..tasks.use_cases import get_use_case, use_cases
 
 # %% ../../nbs/pages/05_board.ipynb #eaf1c062
 def interval_ranks(
-    estimates:Sequence[Estimate|None],   # (n,); without an end, or without a value: not told apart from anybody, or no rank
+    estimates: Sequence[
+        Estimate | None
+    ],  # (n,); without an end, or without a value: not told apart from anybody, or no rank
     *,
-    higher_is_better:bool,
-)->list[tuple[int, int]|None]:           # (n,) best and worst plausible rank, 1 is best
+    higher_is_better: bool,
+) -> list[tuple[int, int] | None]:  # (n,) best and worst plausible rank, 1 is best
     "Rank intervals from intervals that do not overlap."
     ends = []
     for e in estimates:
-        if e is None or e.value is None: ends.append(None); continue
+        if e is None or e.value is None:
+            ends.append(None)
+            continue
         low, high = (-float("inf") if e.low is None else e.low), (float("inf") if e.high is None else e.high)
         ends.append((low, high) if higher_is_better else (-high, -low))
     known = [x for x in ends if x is not None]
-    return [None if x is None else (1 + sum(o[0] > x[1] for o in known), len(known) - sum(o[1] < x[0] for o in known)) for x in ends]
+    return [
+        None
+        if x is None
+        else (1 + sum(o[0] > x[1] for o in known), len(known) - sum(o[1] < x[0] for o in known))
+        for x in ends
+    ]
 
 # %% ../../nbs/pages/05_board.ipynb #887bfad4
-def metric_cards()->dict[str, MetricCard]:  # Name of a column -> card, in the order of the table
+def metric_cards() -> dict[str, MetricCard]:  # Name of a column -> card, in the order of the table
     "The definitions behind the numbers."
-    found = {"accuracy": ACCURACY} | {m: import_module(f"crmeval.metrics.{m}").CARD for m in CRITERIA} | {"cost": COST_CARD, "speed": SPEED_CARD, "trust": TRUST_CARD, "safety": SAFETY_CARD}
+    found = (
+        {"accuracy": ACCURACY}
+        | {m: import_module(f"crmeval.metrics.{m}").CARD for m in CRITERIA}
+        | {"cost": COST_CARD, "speed": SPEED_CARD, "trust": TRUST_CARD, "safety": SAFETY_CARD}
+    )
     return found | {m: import_module(f"crmeval.metrics.{m}").CARD for m in TRUST if m != "safety"}
 
 # %% ../../nbs/pages/05_board.ipynb #2fc01df0
 AGREEMENT_PAGE = "Agreement of judges with people"
-NOT_MEASURED = f"not measured here: nobody has rated this run. On public data it is measured on the page \"{AGREEMENT_PAGE}\" (crmeval agreement), and ratings are added with crmeval score RUN --ratings FILE."
+NOT_MEASURED = f'not measured here: nobody has rated this run. On public data it is measured on the page "{AGREEMENT_PAGE}" (crmeval agreement), and ratings are added with crmeval score RUN --ratings FILE.'
+
 
 def judge_figures(
-    run:Run,
-)->dict[tuple[str, str], dict]:   # (judge, metric) -> what a person reads; empty where nobody rated
+    run: Run,
+) -> dict[tuple[str, str], dict]:  # (judge, metric) -> what a person reads; empty where nobody rated
     "Agreement of the run's judges with the people who rated a part of it, by metric."
-    here = {s.id for s in run.samples}   # the folder keeps ratings of samples that this run leaves out
-    people = [s for s in run.scores if s.method == "manual" and s.metric in METRICS and not s.perturbation and s.sample_id in here]
-    auto = [s for s in run.scores if s.method == "auto" and s.metric in {p.metric for p in people} and not s.perturbation]
-    if not people or not auto: return {}
+    here = {s.id for s in run.samples}  # the folder keeps ratings of samples that this run leaves out
+    people = [
+        s
+        for s in run.scores
+        if s.method == "manual" and s.metric in METRICS and not s.perturbation and s.sample_id in here
+    ]
+    auto = [
+        s
+        for s in run.scores
+        if s.method == "auto" and s.metric in {p.metric for p in people} and not s.perturbation
+    ]
+    if not people or not auto:
+        return {}
     rows = agreement(auto, people, clusters={s.id: s.cluster or s.id for s in run.samples}, n_resamples=300)
-    short = lambda e: "-" if e.value is None else f"{e.value:.2f}" + ("" if e.low is None else f" ({e.low:.2f} to {e.high:.2f})")
-    return {(r.rater, r.metric): {"pairs": r.pairs, "without": r.judge_undefined + r.people_undefined, "kappa": short(r.figures["weighted_kappa"]), "alpha": short(r.figures["krippendorff_alpha"]),
-                                  "spearman": short(r.figures["spearman"]), "people": short(r.figures["people_alpha"])} for r in rows}
+    short = lambda e: (
+        "-"
+        if e.value is None
+        else f"{e.value:.2f}" + ("" if e.low is None else f" ({e.low:.2f} to {e.high:.2f})")
+    )
+    return {
+        (r.rater, r.metric): {
+            "pairs": r.pairs,
+            "without": r.judge_undefined + r.people_undefined,
+            "kappa": short(r.figures["weighted_kappa"]),
+            "alpha": short(r.figures["krippendorff_alpha"]),
+            "spearman": short(r.figures["spearman"]),
+            "people": short(r.figures["people_alpha"]),
+        }
+        for r in rows
+    }
 
 # %% ../../nbs/pages/05_board.ipynb #3ebd1877
-def _points(e): return cell("\u2013", None) if e is None or e.value is None else cell(_with(f"{e.value:.2f}", "" if e.low is None else f"{e.low:.2f}\u2013{e.high:.2f}"), e.value)
-def _per_cent(e): return cell("\u2013", None) if e is None or e.value is None else cell(_with(f"{e.value:.1f}", "" if e.low is None or e.high is None else f"{e.low:.0f}\u2013{e.high:.0f}"), e.value)
-def _usd(v): return "unknown" if v is None else "0" if v == 0 else f"{v:,.0f}" if v >= 100 else f"{v:.3g}"
+def _points(e):
+    return (
+        cell("\u2013", None)
+        if e is None or e.value is None
+        else cell(_with(f"{e.value:.2f}", "" if e.low is None else f"{e.low:.2f}\u2013{e.high:.2f}"), e.value)
+    )
+
+
+def _per_cent(e):
+    return (
+        cell("\u2013", None)
+        if e is None or e.value is None
+        else cell(
+            _with(
+                f"{e.value:.1f}", "" if e.low is None or e.high is None else f"{e.low:.0f}\u2013{e.high:.0f}"
+            ),
+            e.value,
+        )
+    )
+
+
+def _usd(v):
+    return "unknown" if v is None else "0" if v == 0 else f"{v:,.0f}" if v >= 100 else f"{v:.3g}"
+
+
 def _money(e):
-    if e.value is None: return cell("unknown", None, descending=False)
-    return cell(_with("no calls" if e.method == "no calls are made" else _usd(e.value), "" if not e.value or e.low is None else f"{_usd(e.low)}\u2013{_usd(e.high)}"), e.value, descending=False)
-def _s(v): return f"{v:.2f}" if v >= 1 else f"{v:.3f}" if v >= 0.001 else "<0.001"
+    if e.value is None:
+        return cell("unknown", None, descending=False)
+    return cell(
+        _with(
+            "no calls" if e.method == "no calls are made" else _usd(e.value),
+            "" if not e.value or e.low is None else f"{_usd(e.low)}\u2013{_usd(e.high)}",
+        ),
+        e.value,
+        descending=False,
+    )
+
+
+def _s(v):
+    return f"{v:.2f}" if v >= 1 else f"{v:.3f}" if v >= 0.001 else "<0.001"
+
+
 def _seconds(e):
-    if e is None or e.value is None: return cell("\u2013", None, descending=False)
-    return cell(_with(_s(e.value), "" if e.low is None and e.high is None else "\u2013".join("?" if x is None else _s(x) for x in (e.low, e.high))), e.value, descending=False)
-def _rank(r): return cell("\u2013", None, descending=False) if r is None else cell(f"{r[0]}" if r[0] == r[1] else f"{r[0]}\u2013{r[1]}", r[0] + r[1] / 1000, descending=False)
-def _count(n): return cell("\u2013", None) if n is None else cell(f"{n:,}", n)
+    if e is None or e.value is None:
+        return cell("\u2013", None, descending=False)
+    return cell(
+        _with(
+            _s(e.value),
+            ""
+            if e.low is None and e.high is None
+            else "\u2013".join("?" if x is None else _s(x) for x in (e.low, e.high)),
+        ),
+        e.value,
+        descending=False,
+    )
+
+
+def _rank(r):
+    return (
+        cell("\u2013", None, descending=False)
+        if r is None
+        else cell(f"{r[0]}" if r[0] == r[1] else f"{r[0]}\u2013{r[1]}", r[0] + r[1] / 1000, descending=False)
+    )
+
+
+def _count(n):
+    return cell("\u2013", None) if n is None else cell(f"{n:,}", n)
+
+
 def _with(big, small):
     from markupsafe import Markup
+
     return Markup("{}<small>{}</small>").format(big, small) if small else big
 
 # %% ../../nbs/pages/05_board.ipynb #d3a61e55
 @dataclass(frozen=True)
 class _Line:
     "A row with what the table says beside it."
-    row:Row
-    run:str
-    ranks:Mapping[str, tuple|None]   # Area -> rank interval
-    samples:Callable                 # Metric -> address of the samples behind it, or None
-    judge:str|None                   # Address of the judge's agreement, or None
+
+    row: Row
+    run: str
+    ranks: Mapping[str, tuple | None]  # Area -> rank interval
+    samples: Callable  # Metric -> address of the samples behind it, or None
+    judge: str | None  # Address of the judge's agreement, or None
+
 
 def _linked(made, address, what):
     "A number that leads to its samples."
     from markupsafe import Markup
-    if address is None or made["s"] in (-1e300, 1e300): return made
-    return made | {"d": str(Markup('<a href="{}" title="{}">{}</a>').format(address, what, Markup(made["d"])))}
+
+    if address is None or made["s"] in (-1e300, 1e300):
+        return made
+    return made | {
+        "d": str(Markup('<a href="{}" title="{}">{}</a>').format(address, what, Markup(made["d"])))
+    }
+
 
 def _named(line):
     from markupsafe import Markup
+
     by = Markup("<bdi>{}</bdi>").format(shown(line.row.judge))
-    return Markup("{}<small>{}</small>").format(line.row.method, Markup('<a href="{}" title="Agreement of this judge with people">{}</a>').format(line.judge, by) if line.judge else by)
+    return Markup("{}<small>{}</small>").format(
+        line.row.method,
+        Markup('<a href="{}" title="Agreement of this judge with people">{}</a>').format(line.judge, by)
+        if line.judge
+        else by,
+    )
+
 
 def _bdi(text):
     from markupsafe import Markup
+
     return Markup("<bdi>{}</bdi>").format(shown(text))
 
 # %% ../../nbs/pages/05_board.ipynb #715df03e
-def _ranked(area): return Column("Rank", areas=(area, "all") if area != "accuracy" else ("summary", "accuracy", "all"), descending=False), lambda l: _rank(l.ranks[area])
+def _ranked(area):
+    return Column(
+        "Rank",
+        areas=(area, "all") if area != "accuracy" else ("summary", "accuracy", "all"),
+        descending=False,
+    ), lambda l: _rank(l.ranks[area])
+
 
 def _score_columns(define):
     "Accuracy and its criteria."
     link = lambda m: {"link": define(m), "hint": f"Definition of {m.replace('_', ' ')}"}
     yield _ranked("accuracy")
     for m in METRICS:
-        yield Column({"instruction_following": "Instruction following"}.get(m, m.capitalize()), areas=("summary", "accuracy", "all") if m == "accuracy" else ("accuracy", "all"), **link(m)), lambda l, m=m: _linked(_points(l.row.metrics.get(m)), l.samples(m), "The samples behind this number")
-    yield Column("n", areas=("summary", "accuracy", "all")), lambda l: _linked(_count(l.row.n), l.samples("accuracy"), "The samples behind this row")
-    yield Column("Not scored", areas=("summary", "accuracy", "all"), descending=False), lambda l: _linked(_count(l.row.unscored), l.samples("unscored") if l.row.unscored else None, "The samples that could not be scored")
+        yield (
+            Column(
+                {"instruction_following": "Instruction following"}.get(m, m.capitalize()),
+                areas=("summary", "accuracy", "all") if m == "accuracy" else ("accuracy", "all"),
+                **link(m),
+            ),
+            lambda l, m=m: _linked(
+                _points(l.row.metrics.get(m)), l.samples(m), "The samples behind this number"
+            ),
+        )
+    yield (
+        Column("n", areas=("summary", "accuracy", "all")),
+        lambda l: _linked(_count(l.row.n), l.samples("accuracy"), "The samples behind this row"),
+    )
+    yield (
+        Column("Not scored", areas=("summary", "accuracy", "all"), descending=False),
+        lambda l: _linked(
+            _count(l.row.unscored),
+            l.samples("unscored") if l.row.unscored else None,
+            "The samples that could not be scored",
+        ),
+    )
+
 
 def _cost_columns(define):
     yield _ranked("cost")
-    yield Column("USD per 1,000", areas=("summary", "cost", "all"), descending=False, link=define("cost"), hint="Definition of cost"), lambda l: _money(l.row.cost_per_1000)
+    yield (
+        Column(
+            "USD per 1,000",
+            areas=("summary", "cost", "all"),
+            descending=False,
+            link=define("cost"),
+            hint="Definition of cost",
+        ),
+        lambda l: _money(l.row.cost_per_1000),
+    )
     yield Column("Band", "l", areas=("summary", "cost", "all")), lambda l: l.row.cost_band or "\u2013"
-    yield Column("USD per year", areas=("cost", "all"), descending=False), lambda l: cell(_usd(l.row.cost_per_year), l.row.cost_per_year, descending=False)
+    yield (
+        Column("USD per year", areas=("cost", "all"), descending=False),
+        lambda l: cell(_usd(l.row.cost_per_year), l.row.cost_per_year, descending=False),
+    )
     yield Column("n priced", areas=("cost", "all")), lambda l: _count(l.row.cost_per_1000.n)
-    yield Column("Not priced", areas=("cost", "all"), descending=False), lambda l: _count(l.row.cost_per_1000.undefined)
+    yield (
+        Column("Not priced", areas=("cost", "all"), descending=False),
+        lambda l: _count(l.row.cost_per_1000.undefined),
+    )
+
 
 def _speed_columns(define):
     yield _ranked("speed")
-    for title, name in (("Mean s", "mean_s"), ("p50 s", "p50_s"), ("p95 s", "p95_s"), ("p99 s", "p99_s"), ("First token s", "ttft_s")):
-        yield Column(title, areas=("summary", "speed", "all") if name == "mean_s" else ("speed", "all"), descending=False, **({"link": define("speed"), "hint": "Definition of speed"} if name == "mean_s" else {})), lambda l, name=name: _seconds(getattr(l.row.speed, name))
+    for title, name in (
+        ("Mean s", "mean_s"),
+        ("p50 s", "p50_s"),
+        ("p95 s", "p95_s"),
+        ("p99 s", "p99_s"),
+        ("First token s", "ttft_s"),
+    ):
+        yield (
+            Column(
+                title,
+                areas=("summary", "speed", "all") if name == "mean_s" else ("speed", "all"),
+                descending=False,
+                **({"link": define("speed"), "hint": "Definition of speed"} if name == "mean_s" else {}),
+            ),
+            lambda l, name=name: _seconds(getattr(l.row.speed, name)),
+        )
     yield Column("n timed", areas=("speed", "all")), lambda l: _count(l.row.speed.mean_s.n)
-    yield Column("Not timed", areas=("speed", "all"), descending=False), lambda l: _count(l.row.speed.excluded)
+    yield (
+        Column("Not timed", areas=("speed", "all"), descending=False),
+        lambda l: _count(l.row.speed.excluded),
+    )
 
 # %% ../../nbs/pages/05_board.ipynb #4ba168cf
 def _trust_columns(define):
     yield _ranked("trust")
     for m in ("trust", *TRUST):
-        yield Column(f"{m.capitalize()} %", areas=("summary", "trust", "all") if m == "trust" else ("trust", "all"), link=define(m), hint=f"Definition of {m}"), lambda l, m=m: _per_cent(getattr(l.row.trust, m, None))
+        yield (
+            Column(
+                f"{m.capitalize()} %",
+                areas=("summary", "trust", "all") if m == "trust" else ("trust", "all"),
+                link=define(m),
+                hint=f"Definition of {m}",
+            ),
+            lambda l, m=m: _per_cent(getattr(l.row.trust, m, None)),
+        )
     for m, down in (("wrongly refused", True), ("helpfulness", False)):
-        yield Column(f"{m.capitalize()} %", areas=("trust", "all"), descending=not down), lambda l, m=m: _per_cent(l.row.trust.beside.get(m) if l.row.trust else None)
-    yield Column("Not graded", areas=("trust", "all"), descending=False), lambda l: _count(l.row.trust.unscored if l.row.trust else None)
+        yield (
+            Column(f"{m.capitalize()} %", areas=("trust", "all"), descending=not down),
+            lambda l, m=m: _per_cent(l.row.trust.beside.get(m) if l.row.trust else None),
+        )
+    yield (
+        Column("Not graded", areas=("trust", "all"), descending=False),
+        lambda l: _count(l.row.trust.unscored if l.row.trust else None),
+    )
+
 
 def _columns(define, several, trusted):
     "All (column, what a line shows in it)."
     yield Column("System", "l"), lambda l: _bdi(l.row.client)
-    if several: yield Column("Run", "l"), lambda l: _bdi(l.run)
+    if several:
+        yield Column("Run", "l"), lambda l: _bdi(l.run)
     yield Column("Provider", "l"), lambda l: _bdi(l.row.provider)
-    yield Column("Use case", "l"), lambda l: "Overall" if l.row.use_case == OVERALL else get_use_case(l.row.use_case).name
+    yield (
+        Column("Use case", "l"),
+        lambda l: "Overall" if l.row.use_case == OVERALL else get_use_case(l.row.use_case).name,
+    )
     yield Column("Method, judge", "l"), _named
     yield from _score_columns(define)
     yield from _cost_columns(define)
     yield from _speed_columns(define)
-    if trusted: yield from _trust_columns(define)
+    if trusted:
+        yield from _trust_columns(define)
 
 # %% ../../nbs/pages/05_board.ipynb #1fd0bd83
-AREAS_SHOWN = {"summary": "Summary", "accuracy": "Accuracy", "cost": "Cost", "speed": "Speed", "trust": "Trust", "all": "All columns"}
+AREAS_SHOWN = {
+    "summary": "Summary",
+    "accuracy": "Accuracy",
+    "cost": "Cost",
+    "speed": "Speed",
+    "trust": "Trust",
+    "all": "All columns",
+}
+
 
 def _lines(rows, run, links, agreements):
     "Rows of one run with the ranks of each area, within use case and judge."
     groups, out = {}, []
-    for r in rows: groups.setdefault((r.use_case, r.method, r.judge), []).append(r)
+    for r in rows:
+        groups.setdefault((r.use_case, r.method, r.judge), []).append(r)
     for group in groups.values():
-        ranks = {"cost": interval_ranks([r.cost_per_1000 for r in group], higher_is_better=False), "speed": interval_ranks([r.speed.mean_s for r in group], higher_is_better=False),
-                 "trust": interval_ranks([r.trust and r.trust.trust for r in group], higher_is_better=True)}
-        out += [_Line(r, run, {"accuracy": r.rank} | {a: v[i] for a, v in ranks.items()}, lambda m, r=r: links(r, m) if links else None, agreements) for i, r in enumerate(group)]
+        ranks = {
+            "cost": interval_ranks([r.cost_per_1000 for r in group], higher_is_better=False),
+            "speed": interval_ranks([r.speed.mean_s for r in group], higher_is_better=False),
+            "trust": interval_ranks([r.trust and r.trust.trust for r in group], higher_is_better=True),
+        }
+        out += [
+            _Line(
+                r,
+                run,
+                {"accuracy": r.rank} | {a: v[i] for a, v in ranks.items()},
+                lambda m, r=r: links(r, m) if links else None,
+                agreements,
+            )
+            for i, r in enumerate(group)
+        ]
     return out
+
 
 def _picks(lines, several):
     "Filters with the values that occur, and the key of each line."
     cases = ["Overall", *(u.name for u in use_cases().values())]
-    properties = [("Model", lambda l: l.row.client), ("Provider", lambda l: l.row.provider), ("Use case", lambda l: "Overall" if l.row.use_case == OVERALL else get_use_case(l.row.use_case).name), ("Method", lambda l: l.row.method), ("Judge", lambda l: l.row.judge)]
-    if several: properties.append(("Run", lambda l: l.run))
-    values = [sorted({of(l) for l in lines}, key=cases.index if title == "Use case" else str) for title, of in properties]
+    properties = [
+        ("Model", lambda l: l.row.client),
+        ("Provider", lambda l: l.row.provider),
+        ("Use case", lambda l: "Overall" if l.row.use_case == OVERALL else get_use_case(l.row.use_case).name),
+        ("Method", lambda l: l.row.method),
+        ("Judge", lambda l: l.row.judge),
+    ]
+    if several:
+        properties.append(("Run", lambda l: l.run))
+    values = [
+        sorted({of(l) for l in lines}, key=cases.index if title == "Use case" else str)
+        for title, of in properties
+    ]
     at = [{v: i for i, v in enumerate(vs)} for vs in values]
-    return [Filter(title, [shown(v) for v in vs], [0] if vs[:1] == ["Overall"] else []) for (title, _), vs in zip(properties, values)], [[at[k][of(l)] for k, (_, of) in enumerate(properties)] for l in lines]
+    return [
+        Filter(title, [shown(v) for v in vs], [0] if vs[:1] == ["Overall"] else [])
+        for (title, _), vs in zip(properties, values)
+    ], [[at[k][of(l)] for k, (_, of) in enumerate(properties)] for l in lines]
 
 # %% ../../nbs/pages/05_board.ipynb #7f5ed46c
 def _board_html(lines, box, define, several):
     trusted = any(l.row.trust for l in lines)
     columns, makers = zip(*_columns(define, several, trusted))
     filters, keys = _picks(lines, several)
-    first = {a: next((k for k, c in enumerate(columns) if a in c.areas and c.title == t), 0) for a, t in (("summary", "Accuracy"), ("accuracy", "Accuracy"), ("cost", "USD per 1,000"), ("speed", "Mean s"), ("trust", "Trust %"), ("all", "Accuracy"))}
+    first = {
+        a: next((k for k, c in enumerate(columns) if a in c.areas and c.title == t), 0)
+        for a, t in (
+            ("summary", "Accuracy"),
+            ("accuracy", "Accuracy"),
+            ("cost", "USD per 1,000"),
+            ("speed", "Mean s"),
+            ("trust", "Trust %"),
+            ("all", "Accuracy"),
+        )
+    }
     areas = {a: (t, first[a]) for a, t in AREAS_SHOWN.items() if a != "trust" or trusted}
     rows = [[make(l) for make in makers] for l in lines]
-    return interactive_table(box, columns, rows, label="Leaderboard", filters=filters, keys=keys, areas=areas, page_length=25)
+    return interactive_table(
+        box, columns, rows, label="Leaderboard", filters=filters, keys=keys, areas=areas, page_length=25
+    )
+
 
 def _cards_html(box, agreements):
     "Definitions with each judge's agreement by metric."
     from markupsafe import Markup
+
     def one(name, card):
-        found = [Markup("<li><bdi>{}</bdi>: weighted kappa {}, Krippendorff's alpha {}, Spearman {}; {} pairs, {} without a value; people among themselves, alpha {}</li>").format(shown(j), f["kappa"], f["alpha"], f["spearman"], f["pairs"], f["without"], f["people"]) for (j, m), f in agreements.items() if m == name]
-        told = Markup("<ul>{}</ul>").format(Markup("").join(found)) if found else Markup("<p>{}</p>").format(NOT_MEASURED if name in METRICS else "Not a judgement, so there is nothing to agree about." if name in ("cost", "speed") else f"not measured here; see the page \"{AGREEMENT_PAGE}\" for the graders.")
-        return Markup('<section id="{}-{}" class="cm-card" tabindex="-1"><h3>{}</h3><p>{} <b>{}, {} is better.</b></p><p>Limits: {}</p><p>Source: {}</p><p>Agreement with people:</p>{}</section>').format(
-            box, name, card.title, card.measures, card.unit, "higher" if card.higher_is_better else "lower", card.limits, card.reference, told)
+        found = [
+            Markup(
+                "<li><bdi>{}</bdi>: weighted kappa {}, Krippendorff's alpha {}, Spearman {}; {} pairs, {} without a value; people among themselves, alpha {}</li>"
+            ).format(shown(j), f["kappa"], f["alpha"], f["spearman"], f["pairs"], f["without"], f["people"])
+            for (j, m), f in agreements.items()
+            if m == name
+        ]
+        told = (
+            Markup("<ul>{}</ul>").format(Markup("").join(found))
+            if found
+            else Markup("<p>{}</p>").format(
+                NOT_MEASURED
+                if name in METRICS
+                else "Not a judgement, so there is nothing to agree about."
+                if name in ("cost", "speed")
+                else f'not measured here; see the page "{AGREEMENT_PAGE}" for the graders.'
+            )
+        )
+        return Markup(
+            '<section id="{}-{}" class="cm-card" tabindex="-1"><h3>{}</h3><p>{} <b>{}, {} is better.</b></p><p>Limits: {}</p><p>Source: {}</p><p>Agreement with people:</p>{}</section>'
+        ).format(
+            box,
+            name,
+            card.title,
+            card.measures,
+            card.unit,
+            "higher" if card.higher_is_better else "lower",
+            card.limits,
+            card.reference,
+            told,
+        )
+
     return Markup("").join(one(n, c) for n, c in metric_cards().items())
 
 # %% ../../nbs/pages/05_board.ipynb #77cb2b4e
 RANK_NOTE = "A rank such as 2\u20133 means that these samples do not tell the systems apart. By accuracy it comes from drawing the samples anew, the same for all; by cost, speed and trust from intervals that do not overlap, which ties more. Ranks hold within one run, use case and judge. Overall weighs every use case the same."
 
+
 @dataclass(frozen=True)
 class LeaderboardTable:
     "An interactive leaderboard; shows itself in a notebook."
-    lines:Sequence[_Line] = field(repr=False)
-    agreements:Mapping = field(repr=False, default_factory=dict)
-    box:str = "leaderboard"
-    assets:bool = True       # False: the page has `table_assets()` already
 
-    def html(self, *, define:str|None=None)->str:
+    lines: Sequence[_Line] = field(repr=False)
+    agreements: Mapping = field(repr=False, default_factory=dict)
+    box: str = "leaderboard"
+    assets: bool = True  # False: the page has `table_assets()` already
+
+    def html(self, *, define: str | None = None) -> str:
         "The table alone; `define` is what stands before a metric's name in the address of its definition."
         several = len({l.run for l in self.lines}) > 1
-        return _board_html(self.lines, self.box, lambda m: f"#{self.box if define is None else define}-{m}", several)
-    def cards(self, box:str|None=None)->str:
+        return _board_html(
+            self.lines, self.box, lambda m: f"#{self.box if define is None else define}-{m}", several
+        )
+
+    def cards(self, box: str | None = None) -> str:
         "The definitions, with the agreement of the judges."
         return _cards_html(box or self.box, self.agreements)
-    def __len__(self): return len(self.lines)
+
+    def __len__(self):
+        return len(self.lines)
+
     def _repr_html_(self):
         from markupsafe import Markup
-        return str(Markup("{}<p>{}</p><details><summary>What the columns mean, how the judges agree with people</summary>{}</details>{}").format(self.html(), RANK_NOTE, self.cards(), Markup(table_assets() if self.assets else "")))
-    def __str__(self): return str(Leaderboard([l.row for l in self.lines]))
+
+        return str(
+            Markup(
+                "{}<p>{}</p><details><summary>What the columns mean, how the judges agree with people</summary>{}</details>{}"
+            ).format(self.html(), RANK_NOTE, self.cards(), Markup(table_assets() if self.assets else ""))
+        )
+
+    def __str__(self):
+        return str(Leaderboard([l.row for l in self.lines]))
 
 # %% ../../nbs/pages/05_board.ipynb #0d7b9d1b
 def leaderboard_table(
-    runs:Run|str|Path|Sequence,        # A run, or its folder, or several; several stand in one table, ranked each by itself
+    runs: Run
+    | str
+    | Path
+    | Sequence,  # A run, or its folder, or several; several stand in one table, ranked each by itself
     *,
-    prices:Mapping|None=None,          # Own prices, see `cost`
-    samples:Callable|None=None,        # (row, metric) -> address of the samples behind a number; None: no links
-    agreement_link:str|None=None,      # Address of the judges' agreement; None: the definitions below the table
-    box:str|None=None,                 # Id in the page; None: made from the content
-    assets:bool=True,                  # False: the page has `table_assets()` already
-)->LeaderboardTable:
+    prices: Mapping | None = None,  # Own prices, see `cost`
+    samples: Callable
+    | None = None,  # (row, metric) -> address of the samples behind a number; None: no links
+    agreement_link: str
+    | None = None,  # Address of the judges' agreement; None: the definitions below the table
+    box: str | None = None,  # Id in the page; None: made from the content
+    assets: bool = True,  # False: the page has `table_assets()` already
+) -> LeaderboardTable:
     "The interactive leaderboard of one or several runs: filters, sorting, intervals, n, what could not be scored, ranks with ties."
-    given = [r if isinstance(r, Run) else open_run(r) for r in ([runs] if isinstance(runs, (Run, str, Path)) else runs)]
-    if not given: raise ValueError("there is no run to show")
-    return _table_of(given, [list(leaderboard(r, by="all", prices=prices)) for r in given], samples, agreement_link, box, assets)
+    given = [
+        r if isinstance(r, Run) else open_run(r)
+        for r in ([runs] if isinstance(runs, (Run, str, Path)) else runs)
+    ]
+    if not given:
+        raise ValueError("there is no run to show")
+    return _table_of(
+        given,
+        [list(leaderboard(r, by="all", prices=prices)) for r in given],
+        samples,
+        agreement_link,
+        box,
+        assets,
+    )
+
 
 def _table_of(given, boards, samples, agreement_link, box, assets):
     "The same, with the rows at hand."
-    box = box or "board-" + hashlib.sha256(repr([b for b in boards]).encode("utf-8", "replace")).hexdigest()[:8]
+    box = (
+        box or "board-" + hashlib.sha256(repr([b for b in boards]).encode("utf-8", "replace")).hexdigest()[:8]
+    )
     agreements = [judge_figures(r) for r in given]
     address = agreement_link or f"#{box}-accuracy"
-    lines = [l for r, rows in zip(given, boards) for l in _lines(rows, r.folder.name or "run", samples, address)]
+    lines = [
+        l for r, rows in zip(given, boards) for l in _lines(rows, r.folder.name or "run", samples, address)
+    ]
     return LeaderboardTable(lines, {k: v for a in agreements for k, v in a.items()}, box, assets)

@@ -25,105 +25,181 @@ from ..core.stats import Difference, holm, paired_difference
 @dataclass(frozen=True)
 class Pair:
     "Two answers to one sample."
-    sample:Sample
-    gap:float|None                       # Accuracy of a - b, in points; None when one side has none
-    answers:tuple[Response, Response]
-    scores:tuple[Sequence[Score], Sequence[Score]]
+
+    sample: Sample
+    gap: float | None  # Accuracy of a - b, in points; None when one side has none
+    answers: tuple[Response, Response]
+    scores: tuple[Sequence[Score], Sequence[Score]]
+
 
 @dataclass(frozen=True)
 class Comparison:
     "Two systems, metric by metric, and where they differ most; prints as text."
-    a:str
-    b:str
-    judge:str
-    n:int                                   # Samples that both were asked about
-    differences:dict[str, Difference]       # Metric -> mean of a - b, in points; p-values Holm-adjusted over all of these
-    widest:Sequence[tuple[str, float]]      # (sample id, accuracy of a - b), largest first
-    resources:dict[str, Difference] = field(default_factory=dict)   # 'seconds', 'USD per 1,000' -> mean of a - b; p-values Holm-adjusted over these
-    pairs:Sequence[Pair] = field(default_factory=tuple, repr=False) # All samples, the widest difference first, those without one last
 
-    def table(self)->str:
+    a: str
+    b: str
+    judge: str
+    n: int  # Samples that both were asked about
+    differences: dict[
+        str, Difference
+    ]  # Metric -> mean of a - b, in points; p-values Holm-adjusted over all of these
+    widest: Sequence[tuple[str, float]]  # (sample id, accuracy of a - b), largest first
+    resources: dict[str, Difference] = field(
+        default_factory=dict
+    )  # 'seconds', 'USD per 1,000' -> mean of a - b; p-values Holm-adjusted over these
+    pairs: Sequence[Pair] = field(
+        default_factory=tuple, repr=False
+    )  # All samples, the widest difference first, those without one last
+
+    def table(self) -> str:
         "The differences with their certainty, as text."
-        rows = [_told(m, d, _words(d), "+.2f") for m, d in self.differences.items()] + [_told(m, d, _words(d, ("a is lower", "b is lower")), "+.3g") for m, d in self.resources.items()]
+        rows = [_told(m, d, _words(d), "+.2f") for m, d in self.differences.items()] + [
+            _told(m, d, _words(d, ("a is lower", "b is lower")), "+.3g") for m, d in self.resources.items()
+        ]
         return f"a = {printable(self.a)}\nb = {printable(self.b)}\njudged by {printable(self.judge)}, {self.n} samples that both answered\n\n{_text_table(rows)}"
 
     def __str__(self):
         tail = "".join(f"\n  {printable(s)}: {d:+.2f}" for s, d in self.widest)
         return self.table() + (f"\n\nwidest differences in accuracy (a - b):{tail}" if tail else "")
 
+
 def _told(name, d, words, spec):
-    return {"metric": name, "a - b": "-" if d.value is None else f"{d.value:{spec}}", "95 % interval": "-" if d.low is None else f"{d.low:{spec}} to {d.high:{spec}}",
-            "p (Holm)": "-" if d.p_value is None else "<0.001" if d.p_value < 0.001 else f"{d.p_value:.3f}", "n": f"{d.n}", "unscored": f"{d.undefined}", "": words}
+    return {
+        "metric": name,
+        "a - b": "-" if d.value is None else f"{d.value:{spec}}",
+        "95 % interval": "-" if d.low is None else f"{d.low:{spec}} to {d.high:{spec}}",
+        "p (Holm)": "-" if d.p_value is None else "<0.001" if d.p_value < 0.001 else f"{d.p_value:.3f}",
+        "n": f"{d.n}",
+        "unscored": f"{d.undefined}",
+        "": words,
+    }
+
 
 def _words(d, better=("b is better", "a is better")):
     "Who is better; `better` is what a value below zero means, and one above."
-    if d.value is None: return "nothing to compare"
-    if d.p_value is None or d.p_value >= 0.05 or d.low is None: return "not told apart"
+    if d.value is None:
+        return "nothing to compare"
+    if d.p_value is None or d.p_value >= 0.05 or d.low is None:
+        return "not told apart"
     return better[d.value > 0]
 
 # %% ../../nbs/pages/09_compare.ipynb #12139dce
 def _one(run, client):
     "The only system of a run, or the named one."
-    if client is None and len(run.clients) == 1: return run.clients[0]
+    if client is None and len(run.clients) == 1:
+        return run.clients[0]
     fits = [c for c in run.clients if client in (c, c.split(":", 1)[-1])]
-    if len(fits) != 1: raise ValueError(f"{run.folder} holds {', '.join(run.clients)}; name one of them" + (f", not {client!r}" if client else ""))
+    if len(fits) != 1:
+        raise ValueError(
+            f"{run.folder} holds {', '.join(run.clients)}; name one of them"
+            + (f", not {client!r}" if client else "")
+        )
     return fits[0]
 
-def _judges(run): return list(dict.fromkeys(s.rater for s in run.scores if s.method == "auto" and s.metric in METRICS and not is_probe(s)))
+
+def _judges(run):
+    return list(
+        dict.fromkeys(
+            s.rater for s in run.scores if s.method == "auto" and s.metric in METRICS and not is_probe(s)
+        )
+    )
 
 # %% ../../nbs/pages/09_compare.ipynb #c6550e8c
 def compare(
-    a:Run|str|Path,            # A run, or its folder
-    b:Run|str|Path|None=None,  # Another run on the same samples; None: the same run
+    a: Run | str | Path,  # A run, or its folder
+    b: Run | str | Path | None = None,  # Another run on the same samples; None: the same run
     *,
-    client_a:str|None=None,    # System in `a`; may be left out when there is one
-    client_b:str|None=None,    # System in `b`
-    judge:str|None=None,       # Whose scores; None: the first judge that both have
-    prices:Mapping|None=None,  # Own prices, see `cost`
-)->Comparison:                 # Differences of points, a - b; above 0 when a is better
+    client_a: str | None = None,  # System in `a`; may be left out when there is one
+    client_b: str | None = None,  # System in `b`
+    judge: str | None = None,  # Whose scores; None: the first judge that both have
+    prices: Mapping | None = None,  # Own prices, see `cost`
+) -> Comparison:  # Differences of points, a - b; above 0 when a is better
     "Compare two systems on the samples that both were asked about."
     a = a if isinstance(a, Run) else open_run(a)
     b = a if b is None else b if isinstance(b, Run) else open_run(b)
     name_a, name_b = _one(a, client_a), _one(b, client_b)
-    if a is b and name_a == name_b: raise ValueError(f"both sides are {name_a!r}; name two systems")
+    if a is b and name_a == name_b:
+        raise ValueError(f"both sides are {name_a!r}; name two systems")
     common = [j for j in _judges(a) if j in _judges(b)]
-    if not common or (judge and judge not in common): raise ValueError(f"the runs have no scores by {judge or 'the same judge'}; a has {', '.join(_judges(a)) or 'none'}, b has {', '.join(_judges(b)) or 'none'}")
+    if not common or (judge and judge not in common):
+        raise ValueError(
+            f"the runs have no scores by {judge or 'the same judge'}; a has {', '.join(_judges(a)) or 'none'}, b has {', '.join(_judges(b)) or 'none'}"
+        )
     samples, judge = _shared(a, b, name_a, name_b), judge or common[0]
     pairs = _pairs(a, b, name_a, name_b, judge, samples)
     found = _compared(name_a, name_b, judge, samples, _values(a.scores), _values(b.scores))
-    label_a, label_b = (f"{a.folder.name}#{name_a}", f"{b.folder.name}#{name_b}") if name_a == name_b else (name_a, name_b)
-    return replace(found, a=label_a, b=label_b, resources=_resources(samples, pairs, prices), pairs=sorted(pairs, key=lambda p: -1 if p.gap is None else abs(p.gap), reverse=True))
+    label_a, label_b = (
+        (f"{a.folder.name}#{name_a}", f"{b.folder.name}#{name_b}") if name_a == name_b else (name_a, name_b)
+    )
+    return replace(
+        found,
+        a=label_a,
+        b=label_b,
+        resources=_resources(samples, pairs, prices),
+        pairs=sorted(pairs, key=lambda p: -1 if p.gap is None else abs(p.gap), reverse=True),
+    )
 
 # %% ../../nbs/pages/09_compare.ipynb #a585e1a5
 def _shared(a, b, name_a, name_b):
-    asked = {(r.sample_id, r.repeat) for r in a.responses if r.client == name_a and not r.perturbation} & {(r.sample_id, r.repeat) for r in b.responses if r.client == name_b and not r.perturbation}
+    asked = {(r.sample_id, r.repeat) for r in a.responses if r.client == name_a and not r.perturbation} & {
+        (r.sample_id, r.repeat) for r in b.responses if r.client == name_b and not r.perturbation
+    }
     other = {s.id: s.inputs for s in b.samples if not s.perturbation}
-    found = [(s, k) for s in a.samples if not s.perturbation and not is_probe(s) for k in sorted(k for k in asked if k[0] == s.id)]
-    if differing := [s.id for s, _ in found if dict(other[s.id]) != dict(s.inputs)]: raise ValueError(f"sample {differing[0]!r} is not the same in the two runs")
-    if not found: raise ValueError("the runs have no sample in common")
+    found = [
+        (s, k)
+        for s in a.samples
+        if not s.perturbation and not is_probe(s)
+        for k in sorted(k for k in asked if k[0] == s.id)
+    ]
+    if differing := [s.id for s, _ in found if dict(other[s.id]) != dict(s.inputs)]:
+        raise ValueError(f"sample {differing[0]!r} is not the same in the two runs")
+    if not found:
+        raise ValueError("the runs have no sample in common")
     return found
+
 
 def _adjusted(found):
     "The same differences with p-values corrected for being several."
     known = [m for m, d in found.items() if d.p_value is not None]
-    return found | {m: replace(found[m], p_value=p) for m, p in zip(known, holm([found[m].p_value for m in known]))}
+    return found | {
+        m: replace(found[m], p_value=p) for m, p in zip(known, holm([found[m].p_value for m in known]))
+    }
+
 
 def _compared(name_a, name_b, judge, samples, values_a, values_b):
     who, out = ("auto", judge), {}
     clusters, strata = [s.cluster or s.id for s, _ in samples], [s.use_case for s, _ in samples]
     points = lambda values, name, m: [values[who].get(m, {}).get((name, *k)) for _, k in samples]
-    for m in METRICS: out[m] = paired_difference(points(values_a, name_a, m), points(values_b, name_b, m), clusters=clusters, strata=strata)
-    gaps = [(s.id, x - y) for (s, _), x, y in zip(samples, points(values_a, name_a, "accuracy"), points(values_b, name_b, "accuracy")) if None not in (x, y) and x != y]
-    return Comparison(name_a, name_b, judge, len(samples), _adjusted(out), sorted(gaps, key=lambda g: -abs(g[1]))[:5])
+    for m in METRICS:
+        out[m] = paired_difference(
+            points(values_a, name_a, m), points(values_b, name_b, m), clusters=clusters, strata=strata
+        )
+    gaps = [
+        (s.id, x - y)
+        for (s, _), x, y in zip(
+            samples, points(values_a, name_a, "accuracy"), points(values_b, name_b, "accuracy")
+        )
+        if None not in (x, y) and x != y
+    ]
+    return Comparison(
+        name_a, name_b, judge, len(samples), _adjusted(out), sorted(gaps, key=lambda g: -abs(g[1]))[:5]
+    )
 
 # %% ../../nbs/pages/09_compare.ipynb #7d04bf30
 def _pairs(a, b, name_a, name_b, judge, samples):
     "Both answers to each sample, with the judge's scores."
+
     def side(run, name):
         scores = defaultdict(list)
         for s in run.scores:
-            if s.client == name and s.method == "auto" and s.rater == judge and not s.perturbation: scores[s.sample_id, s.repeat].append(s)
-        return {(r.sample_id, r.repeat): (r, scores[r.sample_id, r.repeat]) for r in run.responses if r.client == name and not r.perturbation}
+            if s.client == name and s.method == "auto" and s.rater == judge and not s.perturbation:
+                scores[s.sample_id, s.repeat].append(s)
+        return {
+            (r.sample_id, r.repeat): (r, scores[r.sample_id, r.repeat])
+            for r in run.responses
+            if r.client == name and not r.perturbation
+        }
+
     left, right, out = side(a, name_a), side(b, name_b), []
     for s, k in samples:
         (ra, sa), (rb, sb) = left[k], right[k]
@@ -131,32 +207,63 @@ def _pairs(a, b, name_a, name_b, judge, samples):
         out.append(Pair(s, None if x is None or y is None else x - y, (ra, rb), (sa, sb)))
     return out
 
+
 def _resources(samples, pairs, prices):
     "Seconds and cost on the same samples, where both sides have them."
     clusters, strata = [s.cluster or s.id for s, _ in samples], [s.use_case for s, _ in samples]
     seconds = lambda r: None if r.text is None or r.cached else r.latency_s
     dollars = lambda r: None if (usd := _cost(r, prices)) is None else 1000 * usd
-    found = {name: paired_difference([of(p.answers[0]) for p in pairs], [of(p.answers[1]) for p in pairs], clusters=clusters, strata=strata) for name, of in (("seconds", seconds), ("USD per 1,000", dollars))}
-    return _adjusted({n: d for n, d in found.items() if d.value is not None and (d.value != 0 or d.low != d.high)})
+    found = {
+        name: paired_difference(
+            [of(p.answers[0]) for p in pairs],
+            [of(p.answers[1]) for p in pairs],
+            clusters=clusters,
+            strata=strata,
+        )
+        for name, of in (("seconds", seconds), ("USD per 1,000", dollars))
+    }
+    return _adjusted(
+        {n: d for n, d in found.items() if d.value is not None and (d.value != 0 or d.low != d.high)}
+    )
 
 # %% ../../nbs/pages/09_compare.ipynb #ff2a8e53
 def _half(response, scores, width):
     "One answer as lines of at most `width`."
     value = next((s.points for s in scores if s.metric == "accuracy"), None)
-    text = f"(no response: {shown(response.error or response.status, 200)})" if response.text is None else marked_text(response.text, evidence_spans(response.text, scores), 800) or "(empty response)"
+    text = (
+        f"(no response: {shown(response.error or response.status, 200)})"
+        if response.text is None
+        else marked_text(response.text, evidence_spans(response.text, scores), 800) or "(empty response)"
+    )
     missing = [f"- {shown(x, 160)}" for s in scores for x in problems(s.evidence, 4)]
-    return [line for part in [f"accuracy {'-' if value is None else f'{value:.2f}'}", "", *text.splitlines(), "", *dict.fromkeys(missing)] for line in (wrap(part, width) or [""])]
+    return [
+        line
+        for part in [
+            f"accuracy {'-' if value is None else f'{value:.2f}'}",
+            "",
+            *text.splitlines(),
+            "",
+            *dict.fromkeys(missing),
+        ]
+        for line in (wrap(part, width) or [""])
+    ]
+
 
 def side_by_side(
-    comparison:Comparison,
-    most:int=3,             # Samples
-    width:int=118,          # Characters of a line
-)->str:                     # '' when the two differ nowhere
+    comparison: Comparison,
+    most: int = 3,  # Samples
+    width: int = 118,  # Characters of a line
+) -> str:  # '' when the two differ nowhere
     "The widest differences as terminal text, both answers beside each other."
     out, half = [], (width - 3) // 2
     for p in [p for p in comparison.pairs if p.gap][:most]:
         halves = [_half(r, s, half) for r, s in zip(p.answers, p.scores)]
         names = [shown(n, half - 4) for n in (comparison.a, comparison.b)]
-        lines = [f"{l:<{half}} | {r}".rstrip() for l, r in zip_longest([f"a: {names[0]}", *halves[0]], [f"b: {names[1]}", *halves[1]], fillvalue="")]
+        lines = [
+            f"{l:<{half}} | {r}".rstrip()
+            for l, r in zip_longest(
+                [f"a: {names[0]}", *halves[0]], [f"b: {names[1]}", *halves[1]], fillvalue=""
+            )
+        ]
         out.append(f"{shown(p.sample.id, 80)} ({p.gap:+.2f})\n" + "\n".join(lines))
     return "\n\n".join(out)

@@ -20,59 +20,145 @@ from ..tasks.use_cases import get_use_case
 
 # %% ../../nbs/pages/10_compare_page.ipynb #b64a75be
 def verdict(
-    comparison:Comparison,
-)->str:
+    comparison: Comparison,
+) -> str:
     "What the comparison says, in one or two sentences."
     d, c = comparison.differences["accuracy"], comparison
-    if d.value is None: return "There is nothing to compare: no sample has an accuracy on both sides."
-    size = f"{abs(d.value):.2f} points" + ("" if d.low is None else f" (95 % interval of the difference {d.low:+.2f} to {d.high:+.2f}, p = {d.p_value:.3f} after Holm)".replace("p = 0.000", "p < 0.001"))
+    if d.value is None:
+        return "There is nothing to compare: no sample has an accuracy on both sides."
+    size = f"{abs(d.value):.2f} points" + (
+        ""
+        if d.low is None
+        else f" (95 % interval of the difference {d.low:+.2f} to {d.high:+.2f}, p = {d.p_value:.3f} after Holm)".replace(
+            "p = 0.000", "p < 0.001"
+        )
+    )
     ahead, behind = (c.a, c.b) if d.value > 0 else (c.b, c.a)
-    others = [m.replace("_", " ") for m in METRICS[1:] if _words(c.differences[m]) in ("a is better", "b is better")]
-    told = f"In accuracy {shown(ahead, 60)} is ahead of {shown(behind, 60)} by {size}." if _words(d) != "not told apart" else f"In accuracy these {d.n} samples do not tell the two apart: they differ by {size}."
-    return told + (f" They differ beyond chance in {', '.join(others)}." if others else " No single criterion differs beyond chance.")
+    others = [
+        m.replace("_", " ") for m in METRICS[1:] if _words(c.differences[m]) in ("a is better", "b is better")
+    ]
+    told = (
+        f"In accuracy {shown(ahead, 60)} is ahead of {shown(behind, 60)} by {size}."
+        if _words(d) != "not told apart"
+        else f"In accuracy these {d.n} samples do not tell the two apart: they differ by {size}."
+    )
+    return told + (
+        f" They differ beyond chance in {', '.join(others)}."
+        if others
+        else " No single criterion differs beyond chance."
+    )
 
 # %% ../../nbs/pages/10_compare_page.ipynb #1e32a32f
-def _sides(pair:Pair, names):
+def _sides(pair: Pair, names):
     "Both answers beside each other, then the prompt."
     from markupsafe import Markup
-    one = lambda name, r, s: Markup("<div><h4><bdi>{}</bdi>: accuracy {}</h4>{}</div>").format(shown(name, 60), next((f"{x.points:.2f}" for x in s if x.metric == "accuracy" and x.points is not None), "none"), answer_html(r, s))
-    return Markup('<div class="sides">{}{}</div>{}').format(one(names[0], pair.answers[0], pair.scores[0]), one(names[1], pair.answers[1], pair.scores[1]), sample_html(pair.sample))
 
-_COLUMNS = (Column("Side by side", "l", sortable=False), Column("Sample", "l"), Column("Use case", "l"), Column("Accuracy of a"), Column("Accuracy of b"), Column("a minus b"), Column("Apart by"))
+    one = lambda name, r, s: Markup("<div><h4><bdi>{}</bdi>: accuracy {}</h4>{}</div>").format(
+        shown(name, 60),
+        next((f"{x.points:.2f}" for x in s if x.metric == "accuracy" and x.points is not None), "none"),
+        answer_html(r, s),
+    )
+    return Markup('<div class="sides">{}{}</div>{}').format(
+        one(names[0], pair.answers[0], pair.scores[0]),
+        one(names[1], pair.answers[1], pair.scores[1]),
+        sample_html(pair.sample),
+    )
+
+
+_COLUMNS = (
+    Column("Side by side", "l", sortable=False),
+    Column("Sample", "l"),
+    Column("Use case", "l"),
+    Column("Accuracy of a"),
+    Column("Accuracy of b"),
+    Column("a minus b"),
+    Column("Apart by"),
+)
+
 
 def _line(k, p):
     from markupsafe import Markup
+
     value = lambda s: next((x.points for x in s if x.metric == "accuracy"), None)
     points = lambda v, spec: cell("\u2013", None) if v is None else cell(f"{v:{spec}}", v)
-    button = Markup('<button type="button" class="cm-open" value="{}" aria-expanded="false" aria-label="Open {}">open</button>').format(k, shown(p.sample.id, 60))
-    return [button, Markup("<bdi>{}</bdi>").format(shown(p.sample.id, 60)), get_use_case(p.sample.use_case).name, points(value(p.scores[0]), ".2f"), points(value(p.scores[1]), ".2f"), points(p.gap, "+.2f"), points(p.gap and abs(p.gap) if p.gap is not None else None, ".2f")]
+    button = Markup(
+        '<button type="button" class="cm-open" value="{}" aria-expanded="false" aria-label="Open {}">open</button>'
+    ).format(k, shown(p.sample.id, 60))
+    return [
+        button,
+        Markup("<bdi>{}</bdi>").format(shown(p.sample.id, 60)),
+        get_use_case(p.sample.use_case).name,
+        points(value(p.scores[0]), ".2f"),
+        points(value(p.scores[1]), ".2f"),
+        points(p.gap, "+.2f"),
+        points(p.gap and abs(p.gap) if p.gap is not None else None, ".2f"),
+    ]
+
 
 def _table(c):
     names, cases = (c.a, c.b), list(dict.fromkeys(p.sample.use_case for p in c.pairs))
-    pieces = [pack({"rows": [[f'<div class="cm-inner">{_sides(p, names)}</div>'] for p in c.pairs[i:i + CHUNK]], "shared": []}) for i in range(0, len(c.pairs), CHUNK)]
+    pieces = [
+        pack(
+            {
+                "rows": [[f'<div class="cm-inner">{_sides(p, names)}</div>'] for p in c.pairs[i : i + CHUNK]],
+                "shared": [],
+            }
+        )
+        for i in range(0, len(c.pairs), CHUNK)
+    ]
     ahead = lambda p: 3 if p.gap is None else 0 if p.gap > 0 else 1 if p.gap < 0 else 2
-    filters = [Filter("Use case", [get_use_case(u).name for u in cases]), Filter("Better", ["a", "b", "neither", "no accuracy"])]
-    return interactive_table("pairs", _COLUMNS, [_line(k, p) for k, p in enumerate(c.pairs)], label="All samples", filters=filters, keys=[[cases.index(p.sample.use_case), ahead(p)] for p in c.pairs], page_length=10, details=pieces, chunk=CHUNK, still=0)
+    filters = [
+        Filter("Use case", [get_use_case(u).name for u in cases]),
+        Filter("Better", ["a", "b", "neither", "no accuracy"]),
+    ]
+    return interactive_table(
+        "pairs",
+        _COLUMNS,
+        [_line(k, p) for k, p in enumerate(c.pairs)],
+        label="All samples",
+        filters=filters,
+        keys=[[cases.index(p.sample.use_case), ahead(p)] for p in c.pairs],
+        page_length=10,
+        details=pieces,
+        chunk=CHUNK,
+        still=0,
+    )
 
 # %% ../../nbs/pages/10_compare_page.ipynb #2fb60ed1
 def compare_html(
-    comparison:Comparison,
+    comparison: Comparison,
     *,
-    most:int=5,        # Pairs shown without scripts
-)->str:                # A whole HTML document
+    most: int = 5,  # Pairs shown without scripts
+) -> str:  # A whole HTML document
     "A comparison as HTML text."
     c, env = comparison, _environment()
     env.filters["sides"] = lambda p: _sides(p, (c.a, c.b))
-    rows = [_told(m, d, _words(d), "+.2f") for m, d in c.differences.items()] + [_told(m, d, _words(d, ("a is lower", "b is lower")), "+.3g") for m, d in c.resources.items()]
+    rows = [_told(m, d, _words(d), "+.2f") for m, d in c.differences.items()] + [
+        _told(m, d, _words(d, ("a is lower", "b is lower")), "+.3g") for m, d in c.resources.items()
+    ]
     picture = paired_differences([(m.replace("_", " "), d) for m, d in c.differences.items()], c.a, c.b)
     told = "; ".join(f"{r['metric']} {r['a - b']} ({r['95 % interval']})" for r in rows)
-    return storable(env.get_template("compare.html").render(c=c, rows=rows, verdict=verdict(c), picture=picture and svg(picture, f"Paired differences in points, {shown(c.a, 60)} minus {shown(c.b, 60)}: {told}"),
-                    widest=[p for p in c.pairs if p.gap][:most], table=_table(c), csp=_csp(), assets=table_assets()))
+    return storable(
+        env.get_template("compare.html").render(
+            c=c,
+            rows=rows,
+            verdict=verdict(c),
+            picture=picture
+            and svg(
+                picture, f"Paired differences in points, {shown(c.a, 60)} minus {shown(c.b, 60)}: {told}"
+            ),
+            widest=[p for p in c.pairs if p.gap][:most],
+            table=_table(c),
+            csp=_csp(),
+            assets=table_assets(),
+        )
+    )
+
 
 def write_comparison(
-    comparison:Comparison,
-    path:str|Path,          # File to write
-)->Path:
+    comparison: Comparison,
+    path: str | Path,  # File to write
+) -> Path:
     "Write a comparison as one self-contained HTML file."
     path = Path(path)
     part = path.with_name(path.name + ".part")

@@ -14,87 +14,126 @@ from ..core.records import Score, storable
 
 # %% ../../nbs/pages/04_evidence.ipynb #801abf31
 def shown(
-    text,                  # Any value; None becomes ''
-    limit:int=120,         # Characters kept; the rest is counted in words
-    multiline:bool=False,  # True keeps line breaks and tabs
-)->str:
+    text,  # Any value; None becomes ''
+    limit: int = 120,  # Characters kept; the rest is counted in words
+    multiline: bool = False,  # True keeps line breaks and tabs
+) -> str:
     "Text with control and direction-changing characters made visible, cut at `limit`."
     text = storable("" if text is None else str(text))
     more = len(text) - limit
     text = text[:limit]
-    if not text.isprintable(): text = text.translate({ord(c): _visible(c, multiline) for c in set(text) if not c.isprintable()})
+    if not text.isprintable():
+        text = text.translate({ord(c): _visible(c, multiline) for c in set(text) if not c.isprintable()})
     return text + (f" \u2026 ({more:,} more characters)" if more > 0 else "")
 
+
 def _visible(c, multiline):
-    if c == "\r": return "" if multiline else " "
-    if c in "\n\t": return c if multiline else " "
-    if ord(c) < 32: return chr(0x2400 + ord(c))
-    return f"[U+{ord(c):04X}]" if unicodedata.category(c) in ("Cc", "Cf", "Co", "Cn") and c not in "\u200c\u200d" else c
+    if c == "\r":
+        return "" if multiline else " "
+    if c in "\n\t":
+        return c if multiline else " "
+    if ord(c) < 32:
+        return chr(0x2400 + ord(c))
+    return (
+        f"[U+{ord(c):04X}]"
+        if unicodedata.category(c) in ("Cc", "Cf", "Co", "Cn") and c not in "\u200c\u200d"
+        else c
+    )
 
 # %% ../../nbs/pages/04_evidence.ipynb #cf825846
 _FINE = {"supported", "stated", "key fact", "correct", "unchanged", "followed", "useful", "form"}
 _ABOUT = ("text", "sentence", "instruction", "field", "fact")
 _WHY = ("reason", "problem", "expected", "got", "best", "source", "category", "probability")
 
+
 def _items(evidence):
     "Items as mappings: a judge of one's own may give bare text."
-    return [e if isinstance(e, Mapping) else {"kind": "noted", "text": str(e)} for e in ([evidence] if isinstance(evidence, (str, Mapping)) else evidence or ())]
+    return [
+        e if isinstance(e, Mapping) else {"kind": "noted", "text": str(e)}
+        for e in ([evidence] if isinstance(evidence, (str, Mapping)) else evidence or ())
+    ]
+
 
 def _outcome(e):
-    if "followed" in e: return "followed" if e["followed"] else "not checked" if e["followed"] is None else "not followed"
+    if "followed" in e:
+        return "followed" if e["followed"] else "not checked" if e["followed"] is None else "not followed"
     return str(e.get("kind") or e.get("outcome") or ("supported" if e.get("supported") else "not supported"))
+
 
 def _problem(e):
     about = next((e[k] for k in _ABOUT if isinstance(e.get(k), str)), "")
-    why = [f"{e[k]:.2f} probable" if k == "probability" and isinstance(e[k], (int, float)) else str(e[k]) if k in ("reason", "problem") else f"{k}: {e[k]}" for k in _WHY if e.get(k) not in (None, "", [], ()) and e[k] != about]
+    why = [
+        f"{e[k]:.2f} probable"
+        if k == "probability" and isinstance(e[k], (int, float))
+        else str(e[k])
+        if k in ("reason", "problem")
+        else f"{k}: {e[k]}"
+        for k in _WHY
+        if e.get(k) not in (None, "", [], ()) and e[k] != about
+    ]
     return f"{_outcome(e)}: {about}" + (f" ({'; '.join(why)})" if why else "")
 
+
 def problems(
-    evidence:Sequence[Mapping],   # As in a `Score`
-    most:int=8,                   # Lines
-)->list[str]:
+    evidence: Sequence[Mapping],  # As in a `Score`
+    most: int = 8,  # Lines
+) -> list[str]:
     "What is wrong, a line each; what is fine is left out."
     bad = [_problem(e) for e in _items(evidence) if _outcome(e) not in _FINE]
     return bad[:most] + ([f"and {len(bad) - most} more"] if len(bad) > most else [])
 
 # %% ../../nbs/pages/04_evidence.ipynb #bbd83423
-KINDS = ("bad", "idle", "good")   # worst first
+KINDS = ("bad", "idle", "good")  # worst first
 _IDLE = {"no key fact", "repetition", "overlong"}
+
 
 def _marks(score):
     "(kind, label, text) of each item of evidence that quotes the response."
     for e in _items(score.evidence):
         kind = _outcome(e)
-        if "field" in e: yield from [("bad", f"{kind} {e['field']}", f'"{e["field"]}"')] if kind in ("wrong", "extra") else ()
-        elif kind in _IDLE: yield "idle", kind, e.get("text")
-        elif kind == "stated": yield from (("good", "key fact", t) for t in (e.get("sentences") or ()))
-        elif kind not in _FINE and score.metric == "factuality": yield "bad", kind, e.get("text") or e.get("sentence")
+        if "field" in e:
+            yield from (
+                [("bad", f"{kind} {e['field']}", f'"{e["field"]}"')] if kind in ("wrong", "extra") else ()
+            )
+        elif kind in _IDLE:
+            yield "idle", kind, e.get("text")
+        elif kind == "stated":
+            yield from (("good", "key fact", t) for t in (e.get("sentences") or ()))
+        elif kind not in _FINE and score.metric == "factuality":
+            yield "bad", kind, e.get("text") or e.get("sentence")
+
 
 def _find(text, part):
     "Where a part stands in a text; white space may differ."
-    if not isinstance(part, str) or not part.strip(): return None
-    if (at := text.find(part)) >= 0: return at, at + len(part)
+    if not isinstance(part, str) or not part.strip():
+        return None
+    if (at := text.find(part)) >= 0:
+        return at, at + len(part)
     words = part.split()
     found = re.search(r"\s+".join(map(re.escape, words)), text) if len(part) < 4000 else None
     return found and found.span()
 
 # %% ../../nbs/pages/04_evidence.ipynb #a02fdcce
 def evidence_spans(
-    text:str,                  # A response
-    scores:Sequence[Score],    # Of this response
-    most:int=60,               # Marks looked for
-)->list[tuple[int, int, str, str]]:  # (start, end, kind, label), in order, without overlap
+    text: str,  # A response
+    scores: Sequence[Score],  # Of this response
+    most: int = 60,  # Marks looked for
+) -> list[tuple[int, int, str, str]]:  # (start, end, kind, label), in order, without overlap
     "The parts of a response that its scores speak of."
     found = []
     for kind, label, part in [m for s in scores for m in _marks(s)][:most]:
-        if (at := _find(text, part)) and (at, kind) not in [(f[0], f[1]) for f in found]: found.append((at, kind, label))
+        if (at := _find(text, part)) and (at, kind) not in [(f[0], f[1]) for f in found]:
+            found.append((at, kind, label))
     edges, out = sorted({e for at, *_ in found for e in at}), []
     for a, b in zip(edges, edges[1:]):
         over = [(KINDS.index(k), label, at) for at, k, label in found if at[0] <= a and b <= at[1]]
-        if not over: continue
+        if not over:
+            continue
         rank, label, _ = min(over, key=lambda o: o[0])
-        if out and out[-1][1:] == (a, KINDS[rank], label): out[-1] = (out[-1][0], b, KINDS[rank], label)
-        else: out.append((a, b, KINDS[rank], label))
+        if out and out[-1][1:] == (a, KINDS[rank], label):
+            out[-1] = (out[-1][0], b, KINDS[rank], label)
+        else:
+            out.append((a, b, KINDS[rank], label))
     return out
 
 # %% ../../nbs/pages/04_evidence.ipynb #4048f576
@@ -102,26 +141,41 @@ def _pieces(text, spans, limit):
     "(piece, kind, label) over the first `limit` characters."
     at = 0
     for a, b, kind, label in [*spans, (len(text), len(text), "", "")]:
-        if min(a, limit) > at: yield text[at:min(a, limit)], "", ""
-        if min(b, limit) > min(a, limit): yield text[a:min(b, limit)], kind, label
+        if min(a, limit) > at:
+            yield text[at : min(a, limit)], "", ""
+        if min(b, limit) > min(a, limit):
+            yield text[a : min(b, limit)], kind, label
         at = max(at, min(b, limit))
 
+
 def marked_html(
-    text:str,
-    spans:Sequence[tuple],   # From `evidence_spans`
-    limit:int=4000,          # Characters shown
-):                           # `markupsafe.Markup`
+    text: str,
+    spans: Sequence[tuple],  # From `evidence_spans`
+    limit: int = 4000,  # Characters shown
+):  # `markupsafe.Markup`
     "A response as HTML with its evidence marked; everything else is escaped."
     from markupsafe import Markup, escape
+
     told = lambda piece: escape(shown(piece, limit, True))
-    out = "".join(f'<mark class="cm {escape(kind)}">{told(piece)}<sub>{escape(shown(label, 60))}</sub></mark>' if kind else told(piece) for piece, kind, label in _pieces(text, spans, limit))
+    out = "".join(
+        f'<mark class="cm {escape(kind)}">{told(piece)}<sub>{escape(shown(label, 60))}</sub></mark>'
+        if kind
+        else told(piece)
+        for piece, kind, label in _pieces(text, spans, limit)
+    )
     return Markup(out + (f" \u2026 ({len(text) - limit:,} more characters)" if len(text) > limit else ""))
 
+
 def marked_text(
-    text:str,
-    spans:Sequence[tuple],
-    limit:int=1200,
-)->str:                      # Marks as [label: ...], control characters made visible
+    text: str,
+    spans: Sequence[tuple],
+    limit: int = 1200,
+) -> str:  # Marks as [label: ...], control characters made visible
     "A response for a terminal with its evidence in brackets."
-    out = "".join(f"[{label.upper()}: {shown(piece.strip(), limit, True)}]" + (" " if piece[-1:].isspace() else "") if kind else shown(piece, limit, True) for piece, kind, label in _pieces(text, spans, limit))
+    out = "".join(
+        f"[{label.upper()}: {shown(piece.strip(), limit, True)}]" + (" " if piece[-1:].isspace() else "")
+        if kind
+        else shown(piece, limit, True)
+        for piece, kind, label in _pieces(text, spans, limit)
+    )
     return out + (f" ... ({len(text) - limit:,} more characters)" if len(text) > limit else "")

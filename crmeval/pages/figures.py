@@ -21,10 +21,16 @@ from ..tasks.use_cases import get_use_case
 # %% ../../nbs/pages/01_figures.ipynb #cc435c82
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444", "#7F7F7F")
 _MARKERS = "osD^vP*X"
-_INK, _GRID, _EDGE = "#444444", "#cfcfce", "#454545"   # ink, grid, and the thin edge of a marker: the page's text colour
+_INK, _GRID, _EDGE = (
+    "#444444",
+    "#cfcfce",
+    "#454545",
+)  # ink, grid, and the thin edge of a marker: the page's text colour
+
 
 def _figure(width, height):
     from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.patch.set_alpha(0)
     axes = figure.subplots()
@@ -32,119 +38,216 @@ def _figure(width, height):
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_INK)
     axes.tick_params(colors=_INK, labelsize=9, which="both")
-    axes.xaxis.label.set_color(_INK); axes.yaxis.label.set_color(_INK)
+    axes.xaxis.label.set_color(_INK)
+    axes.yaxis.label.set_color(_INK)
     return figure, axes
+
 
 def _legend(figure, where, **more):
     return figure.legend(loc=where, fontsize=8.5, frameon=False, labelcolor=_INK, **more)
 
+
 def _label(text, limit=34):
     "A name as a label: no control characters, no mathematics, not too long."
     text = printable(text).replace("$", r"\$")
-    return text if len(text) <= limit else text[:limit - 1] + "\u2026"
+    return text if len(text) <= limit else text[: limit - 1] + "\u2026"
 
 # %% ../../nbs/pages/01_figures.ipynb #1515b358
 def svg(
-    figure,        # `matplotlib.figure.Figure`
-    title:str,     # For readers who cannot see the picture: what it shows, and what it says
-)->str:            # SVG text without a date, so that equal figures are equal bytes; letters are drawn as shapes
+    figure,  # `matplotlib.figure.Figure`
+    title: str,  # For readers who cannot see the picture: what it shows, and what it says
+) -> str:  # SVG text without a date, so that equal figures are equal bytes; letters are drawn as shapes
     "A figure as SVG text whose ink is the page's text colour."
     from html import escape
     from matplotlib import rc_context
+
     out = io.StringIO()
-    with rc_context({"svg.hashsalt": f"crmeval {title}", "svg.fonttype": "path"}): figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    with rc_context({"svg.hashsalt": f"crmeval {title}", "svg.fonttype": "path"}):
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     text = out.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
-    text = re.sub(r"\s*\n\s*", "\n", re.sub(r"(?<![\d.])([1-9]\d*\.\d\d)\d+", r"\1", text))   # a hundredth of a point is enough
-    text = re.sub(rf"(?<=: ){_GRID}", "currentColor; stroke-opacity: 0.22", re.sub(rf"{_INK}|{_EDGE}", "currentColor", text))
-    return f'<svg role="img" aria-label="{escape(title)}"' + text[text.index("<svg") + 4:]
+    text = re.sub(
+        r"\s*\n\s*", "\n", re.sub(r"(?<![\d.])([1-9]\d*\.\d\d)\d+", r"\1", text)
+    )  # a hundredth of a point is enough
+    text = re.sub(
+        rf"(?<=: ){_GRID}",
+        "currentColor; stroke-opacity: 0.22",
+        re.sub(rf"{_INK}|{_EDGE}", "currentColor", text),
+    )
+    return f'<svg role="img" aria-label="{escape(title)}"' + text[text.index("<svg") + 4 :]
+
 
 class Picture(str):
     "SVG text that a notebook shows as a picture."
-    def _repr_html_(self): return str(self)
-    def __repr__(self): return f"<picture, {len(self):,} characters>"
+
+    def _repr_html_(self):
+        return str(self)
+
+    def __repr__(self):
+        return f"<picture, {len(self):,} characters>"
 
 # %% ../../nbs/pages/01_figures.ipynb #6642dced
 def pareto_front(
-    points:Sequence[tuple[float, float]],   # (n,) of (cost or seconds, lower is better; accuracy, higher is better)
-)->list[int]:                               # Indices, from the cheapest to the most accurate
+    points: Sequence[
+        tuple[float, float]
+    ],  # (n,) of (cost or seconds, lower is better; accuracy, higher is better)
+) -> list[int]:  # Indices, from the cheapest to the most accurate
     "Points that no other point beats in one value without losing in the other."
-    beaten = lambda i: any((x <= points[i][0] and y >= points[i][1]) and (x, y) != points[i] for x, y in points)
+    beaten = lambda i: any(
+        (x <= points[i][0] and y >= points[i][1]) and (x, y) != points[i] for x, y in points
+    )
     return sorted((i for i in range(len(points)) if not beaten(i)), key=lambda i: points[i])
 
 # %% ../../nbs/pages/01_figures.ipynb #1e1caa6e
 def _scatter(rows, x_of, xlabel):
     "Points with error bars and their front; returns the figure, its axes, what is drawn and the names left out."
-    drawn = [(r, x_of(r)) for r in rows if r.metrics["accuracy"].value is not None and x_of(r).value is not None]
+    drawn = [
+        (r, x_of(r)) for r in rows if r.metrics["accuracy"].value is not None and x_of(r).value is not None
+    ]
     figure, axes = _figure(6.4, 3.9)
     front = pareto_front([(x.value, r.metrics["accuracy"].value) for r, x in drawn])
-    axes.plot([drawn[i][1].value for i in front], [drawn[i][0].metrics["accuracy"].value for i in front], color=_INK, lw=1, ls=(0, (4, 3)), zorder=1, label="front: not beaten in both")
+    axes.plot(
+        [drawn[i][1].value for i in front],
+        [drawn[i][0].metrics["accuracy"].value for i in front],
+        color=_INK,
+        lw=1,
+        ls=(0, (4, 3)),
+        zorder=1,
+        label="front: not beaten in both",
+    )
     for i, (r, x) in enumerate(drawn):
         a = r.metrics["accuracy"]
-        axes.errorbar(x.value, a.value, xerr=_bar(x), yerr=_bar(a), fmt=_MARKERS[i % 8], color=_COLOURS[i % 8], mec=_EDGE, mew=0.7, ms=8, lw=1.2, label=_label(r.client))
-        if i in front: axes.plot(x.value, a.value, "o", ms=15, mfc="none", mec=_INK, mew=0.9, zorder=1)
+        axes.errorbar(
+            x.value,
+            a.value,
+            xerr=_bar(x),
+            yerr=_bar(a),
+            fmt=_MARKERS[i % 8],
+            color=_COLOURS[i % 8],
+            mec=_EDGE,
+            mew=0.7,
+            ms=8,
+            lw=1.2,
+            label=_label(r.client),
+        )
+        if i in front:
+            axes.plot(x.value, a.value, "o", ms=15, mfc="none", mec=_INK, mew=0.9, zorder=1)
     positive = [x.value for _, x in drawn if x.value > 0]
-    if positive: axes.set_xscale("symlog", linthresh=min(positive) / 2, linscale=0.3) if any(x.value == 0 for _, x in drawn) else axes.set_xscale("log")
+    if positive:
+        axes.set_xscale("symlog", linthresh=min(positive) / 2, linscale=0.3) if any(
+            x.value == 0 for _, x in drawn
+        ) else axes.set_xscale("log")
     axes.set(xlabel=xlabel, ylabel="accuracy, 1 to 4", ylim=(0.9, 4.3), yticks=[1, 2, 3, 4])
     axes.grid(axis="y", color=_GRID, lw=0.6)
-    if drawn: _legend(figure, "outside lower center", ncols=2)
+    if drawn:
+        _legend(figure, "outside lower center", ncols=2)
     return figure, axes, drawn, [r.client for r in rows if r not in [d for d, _ in drawn]]
 
+
 def _bar(e):
-    if e.low is None or e.high is None: return None
+    if e.low is None or e.high is None:
+        return None
     return [[max(0, e.value - e.low)], [max(0, e.high - e.value)]]
+
 
 def _edge(axes, x, text, side="left"):
     "A vertical line at `x` with words beside its top."
     axes.axvline(x, color=_INK, lw=0.8, ls=":", zorder=0)
-    axes.annotate(text, (x, 1), xycoords=("data", "axes fraction"), xytext=(3 if side == "left" else -3, -2), textcoords="offset points", ha=side, va="top", fontsize=8, color=_INK)
+    axes.annotate(
+        text,
+        (x, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(3 if side == "left" else -3, -2),
+        textcoords="offset points",
+        ha=side,
+        va="top",
+        fontsize=8,
+        color=_INK,
+    )
 
 # %% ../../nbs/pages/01_figures.ipynb #3f9239d0
-REAL_TIME_S = {1.0: "1 s: thought flows on", 10.0: "10 s: attention is lost"}   # limit in seconds -> what it means for somebody who waits
+REAL_TIME_S = {
+    1.0: "1 s: thought flows on",
+    10.0: "10 s: attention is lost",
+}  # limit in seconds -> what it means for somebody who waits
+
 
 def band_cuts(
-    costs:Sequence[float|None],   # USD per 1,000 requests
-)->tuple[float, float]|None:      # Where 'Low' ends and where 'High' begins; None with fewer than three costs
+    costs: Sequence[float | None],  # USD per 1,000 requests
+) -> tuple[float, float] | None:  # Where 'Low' ends and where 'High' begins; None with fewer than three costs
     "The cuts of the cost bands."
     import numpy as np
+
     known = [c for c in costs if c]
-    return None if len(known) < len(BANDS) else tuple(float(q) for q in np.quantile(known, [1/3, 2/3]))
+    return None if len(known) < len(BANDS) else tuple(float(q) for q in np.quantile(known, [1 / 3, 2 / 3]))
+
 
 def accuracy_against_cost(
-    rows:Sequence[Row]|Leaderboard,   # Rows of one use case or overall, one a system
-):                                    # (figure, names of the systems that are not drawn), or None when nothing costs anything
+    rows: Sequence[Row] | Leaderboard,  # Rows of one use case or overall, one a system
+):  # (figure, names of the systems that are not drawn), or None when nothing costs anything
     "Accuracy (higher is better) against USD per 1,000 requests (lower is better), with the cost bands."
-    if not any(r.cost_per_1000.value for r in rows): return None
-    figure, axes, drawn, left_out = _scatter(list(rows), lambda r: r.cost_per_1000, "USD per 1,000 requests (no calls: 0)")
+    if not any(r.cost_per_1000.value for r in rows):
+        return None
+    figure, axes, drawn, left_out = _scatter(
+        list(rows), lambda r: r.cost_per_1000, "USD per 1,000 requests (no calls: 0)"
+    )
     if cuts := band_cuts([r.cost_per_1000.value for r in rows]):
-        _edge(axes, cuts[0], f"{BANDS[1]}: from {cuts[0]:.3g}"); _edge(axes, cuts[1], f"{BANDS[2]}: from {cuts[1]:.3g}")
+        _edge(axes, cuts[0], f"{BANDS[1]}: from {cuts[0]:.3g}")
+        _edge(axes, cuts[1], f"{BANDS[2]}: from {cuts[1]:.3g}")
     return figure, left_out
 
+
 def accuracy_against_speed(
-    rows:Sequence[Row]|Leaderboard,
+    rows: Sequence[Row] | Leaderboard,
 ):
     "Accuracy (higher is better) against mean seconds to the full response (lower is better), with the limits of real time."
-    if not any(r.speed.mean_s.value for r in rows): return None
-    figure, axes, drawn, left_out = _scatter(list(rows), lambda r: r.speed.mean_s, "mean seconds to the full response")
+    if not any(r.speed.mean_s.value for r in rows):
+        return None
+    figure, axes, drawn, left_out = _scatter(
+        list(rows), lambda r: r.speed.mean_s, "mean seconds to the full response"
+    )
     low, high = axes.get_xlim()
-    axes.set_xlim(low, max(high, 30))   # the limits stay in sight when all are fast
-    for x, text in REAL_TIME_S.items(): _edge(axes, x, text, "right" if x == 1.0 else "left")
+    axes.set_xlim(low, max(high, 30))  # the limits stay in sight when all are fast
+    for x, text in REAL_TIME_S.items():
+        _edge(axes, x, text, "right" if x == 1.0 else "left")
     return figure, left_out
 
 # %% ../../nbs/pages/01_figures.ipynb #df43e2a7
 def accuracy_by_use_case(
-    rows:Sequence[Row]|Leaderboard,   # Rows by use case, of one method
-):                                    # Figure
+    rows: Sequence[Row] | Leaderboard,  # Rows by use case, of one method
+):  # Figure
     "Heat map of accuracy, 1 to 4; lighter is better."
     import numpy as np
-    systems, cases = list(dict.fromkeys(r.client for r in rows)), list(dict.fromkeys(r.use_case for r in rows))
+
+    systems, cases = (
+        list(dict.fromkeys(r.client for r in rows)),
+        list(dict.fromkeys(r.use_case for r in rows)),
+    )
     value = {(r.client, r.use_case): r.metrics["accuracy"].value for r in rows}
-    grid = np.array([[np.nan if value.get((s, u)) is None else value[s, u] for s in systems] for u in cases], float)
+    grid = np.array(
+        [[np.nan if value.get((s, u)) is None else value[s, u] for s in systems] for u in cases], float
+    )
     figure, axes = _figure(2.9 + 0.95 * len(systems), 1.2 + 0.36 * len(cases))
-    axes.pcolormesh(np.arange(len(systems) + 1) - 0.5, np.arange(len(cases) + 1) - 0.5, np.ma.masked_invalid(grid), cmap="cividis", vmin=1, vmax=4, edgecolors="none")
+    axes.pcolormesh(
+        np.arange(len(systems) + 1) - 0.5,
+        np.arange(len(cases) + 1) - 0.5,
+        np.ma.masked_invalid(grid),
+        cmap="cividis",
+        vmin=1,
+        vmax=4,
+        edgecolors="none",
+    )
     axes.set(xlim=(-0.5, len(systems) - 0.5), ylim=(len(cases) - 0.5, -0.5))
     for i, j in np.ndindex(grid.shape):
-        axes.text(j, i, "\u2013" if np.isnan(grid[i, j]) else f"{grid[i, j]:.2f}", ha="center", va="center", fontsize=9, color=_INK if np.isnan(grid[i, j]) else "#111111" if grid[i, j] > 2.6 else "#ffffff")
+        axes.text(
+            j,
+            i,
+            "\u2013" if np.isnan(grid[i, j]) else f"{grid[i, j]:.2f}",
+            ha="center",
+            va="center",
+            fontsize=9,
+            color=_INK if np.isnan(grid[i, j]) else "#111111" if grid[i, j] > 2.6 else "#ffffff",
+        )
     axes.set_xticks(range(len(systems)), [_label(s, 22) for s in systems], rotation=25, ha="right")
     axes.set_yticks(range(len(cases)), [get_use_case(u).name for u in cases])
     axes.spines[:].set_visible(False)
@@ -152,28 +255,57 @@ def accuracy_by_use_case(
     return figure
 
 # %% ../../nbs/pages/01_figures.ipynb #da07cb1e
-COMPANIONS = {"wrongly refused": "low is good", "helpfulness": "high is good", "informative": "high is good", "toxic answers": "low is good"}   # name in `Trust.beside` -> direction
+COMPANIONS = {
+    "wrongly refused": "low is good",
+    "helpfulness": "high is good",
+    "informative": "high is good",
+    "toxic answers": "low is good",
+}  # name in `Trust.beside` -> direction
+
 
 def _trust_lines(profiles):
     "(label, an Estimate or None for each system), areas first; a line without any value is left out."
     lines = [(n.capitalize(), [getattr(p, n) for p in profiles]) for n in ("trust", *TRUST)]
-    lines += [(f"{n.capitalize()}\n({good})", [p.beside.get(n) for p in profiles]) for n, good in COMPANIONS.items()]
-    return [(label, found) for label, found in lines if any(e is not None and e.value is not None for e in found)]
+    lines += [
+        (f"{n.capitalize()}\n({good})", [p.beside.get(n) for p in profiles]) for n, good in COMPANIONS.items()
+    ]
+    return [
+        (label, found) for label, found in lines if any(e is not None and e.value is not None for e in found)
+    ]
+
 
 def trust_profile(
-    profiles:Sequence[Trust],   # One a system, at least one
-):                              # Figure, or None when nothing has a value
+    profiles: Sequence[Trust],  # One a system, at least one
+):  # Figure, or None when nothing has a value
     "Per cent with intervals by area and system; companions below."
     lines, n = _trust_lines(profiles), len(profiles)
-    if not lines: return None
+    if not lines:
+        return None
     step = 1.0 if n == 1 else min(0.24, 0.72 / (n - 1))
     figure, axes = _figure(6.4, 0.9 + 0.2 * -(-n // 3) + len(lines) * max(0.36, 0.13 + 0.11 * n))
     for i, p in enumerate(profiles):
-        at = [(row + (i - (n - 1) / 2) * step, found[i]) for row, (_, found) in enumerate(lines) if found[i] is not None and found[i].value is not None]
+        at = [
+            (row + (i - (n - 1) / 2) * step, found[i])
+            for row, (_, found) in enumerate(lines)
+            if found[i] is not None and found[i].value is not None
+        ]
         for k, (y, e) in enumerate(at):
-            axes.errorbar(e.value, y, xerr=_bar(e), fmt=_MARKERS[i % 8], color=_COLOURS[i % 8], mec=_EDGE, mew=0.6, ms=6, lw=1.4, clip_on=False, label="" if k else _label(p.client))
+            axes.errorbar(
+                e.value,
+                y,
+                xerr=_bar(e),
+                fmt=_MARKERS[i % 8],
+                color=_COLOURS[i % 8],
+                mec=_EDGE,
+                mew=0.6,
+                ms=6,
+                lw=1.4,
+                clip_on=False,
+                label="" if k else _label(p.client),
+            )
     areas = sum("(" not in label for label, _ in lines)
-    for edge in range(1, len(lines)): axes.axhline(edge - 0.5, color=_INK if edge == areas else _GRID, lw=1.0 if edge == areas else 0.6)
+    for edge in range(1, len(lines)):
+        axes.axhline(edge - 0.5, color=_INK if edge == areas else _GRID, lw=1.0 if edge == areas else 0.6)
     axes.set(xlim=(-2, 102), ylim=(len(lines) - 0.5, -0.5), xlabel="per cent, with 95 % intervals")
     axes.spines["left"].set_visible(False)
     axes.set_yticks(range(len(lines)), [label for label, _ in lines])
@@ -183,30 +315,62 @@ def trust_profile(
     return figure
 
 # %% ../../nbs/pages/01_figures.ipynb #5f2a282f
-_LEVELS = (("1 to below 2", "#B35806", "///"), ("2 to below 3", "#F1A340", "\\\\"), ("3 to below 4", "#998EC3", ""), ("4", "#542788", ""))   # diverging, told apart by colour-blind readers
+_LEVELS = (
+    ("1 to below 2", "#B35806", "///"),
+    ("2 to below 3", "#F1A340", "\\\\"),
+    ("3 to below 4", "#998EC3", ""),
+    ("4", "#542788", ""),
+)  # diverging, told apart by colour-blind readers
+
 
 def score_shares(
-    points:Sequence[float|None],   # Accuracy of each response, 1 to 4; None could not be scored and is left out
-)->list[float]:                    # Shares of [1, 2), [2, 3), [3, 4) and 4, summing to 1; empty without a value
+    points: Sequence[
+        float | None
+    ],  # Accuracy of each response, 1 to 4; None could not be scored and is left out
+) -> list[float]:  # Shares of [1, 2), [2, 3), [3, 4) and 4, summing to 1; empty without a value
     "How the scores of a system spread over the scale."
     known = [p for p in points if p is not None]
     return [sum(min(3, int(p) - 1) == k for p in known) / len(known) for k in range(4)] if known else []
 
+
 def score_distributions(
-    points:Mapping[str, Sequence[float|None]],   # System -> accuracy of each of its responses
-):                                               # Figure, or None when nothing has a value
+    points: Mapping[str, Sequence[float | None]],  # System -> accuracy of each of its responses
+):  # Figure, or None when nothing has a value
     "Shares of the responses by score, centred where they become usable."
     rows = [(c, score_shares(v)) for c, v in points.items() if score_shares(v)]
-    if not rows: return None
+    if not rows:
+        return None
     figure, axes = _figure(6.4, 1.3 + 0.36 * len(rows))
     for y, (_, shares) in enumerate(rows):
         at = -(shares[0] + shares[1])
         for (name, colour, hatch), share in zip(_LEVELS, shares):
-            axes.barh(y, 100 * share, left=100 * at, height=0.68, color=colour, hatch=hatch, edgecolor="#ffffff", lw=0.4, label=name if y == 0 else "")
-            if share >= 0.09: axes.text(100 * (at + share / 2), y, f"{100 * share:.0f} %", ha="center", va="center", fontsize=8, color="#111111" if name[0] in "23" else "#ffffff", bbox={"boxstyle": "round,pad=0.12", "fc": colour, "ec": "none"})
+            axes.barh(
+                y,
+                100 * share,
+                left=100 * at,
+                height=0.68,
+                color=colour,
+                hatch=hatch,
+                edgecolor="#ffffff",
+                lw=0.4,
+                label=name if y == 0 else "",
+            )
+            if share >= 0.09:
+                axes.text(
+                    100 * (at + share / 2),
+                    y,
+                    f"{100 * share:.0f} %",
+                    ha="center",
+                    va="center",
+                    fontsize=8,
+                    color="#111111" if name[0] in "23" else "#ffffff",
+                    bbox={"boxstyle": "round,pad=0.12", "fc": colour, "ec": "none"},
+                )
             at += share
     axes.axvline(0, color=_INK, lw=1)
-    axes.set(xlim=(-104, 104), ylim=(len(rows) - 0.5, -0.5), xlabel="per cent; left: not usable, right: usable")
+    axes.set(
+        xlim=(-104, 104), ylim=(len(rows) - 0.5, -0.5), xlabel="per cent; left: not usable, right: usable"
+    )
     axes.set_xticks(range(-100, 101, 50), [f"{abs(x)}" for x in range(-100, 101, 50)])
     axes.set_yticks(range(len(rows)), [_label(c, 26) for c, _ in rows])
     axes.tick_params(axis="y", length=0)
@@ -216,20 +380,36 @@ def score_distributions(
 
 # %% ../../nbs/pages/01_figures.ipynb #6bfade7f
 def paired_differences(
-    rows:Sequence[tuple[str, Difference]],   # (what is compared, mean difference in points)
-    better_right:str,                        # Who is better to the right of zero
-    better_left:str,
-):                                           # Figure, or None when nothing can be compared
+    rows: Sequence[tuple[str, Difference]],  # (what is compared, mean difference in points)
+    better_right: str,  # Who is better to the right of zero
+    better_left: str,
+):  # Figure, or None when nothing can be compared
     "Mean paired differences with their intervals."
     rows = [(n, d) for n, d in rows if d.value is not None]
-    if not rows: return None
+    if not rows:
+        return None
     figure, axes = _figure(6.4, 1.15 + 0.34 * len(rows))
     for y, (_, d) in enumerate(rows):
         sure = d.low is not None and (d.low > 0 or d.high < 0) and (d.p_value is None or d.p_value < 0.05)
-        axes.errorbar(d.value, y, xerr=_bar(d), fmt="o" if sure else "D", color=_COLOURS[0] if d.value > 0 else _COLOURS[1], mfc=None if sure else "none", mec=_EDGE if sure else None, ms=7, lw=1.6, capsize=3)
+        axes.errorbar(
+            d.value,
+            y,
+            xerr=_bar(d),
+            fmt="o" if sure else "D",
+            color=_COLOURS[0] if d.value > 0 else _COLOURS[1],
+            mfc=None if sure else "none",
+            mec=_EDGE if sure else None,
+            ms=7,
+            lw=1.6,
+            capsize=3,
+        )
     ends = [abs(x) for _, d in rows for x in (d.value, d.low, d.high) if x is not None]
     axes.axvline(0, color=_INK, lw=1)
-    axes.set(xlim=(-1.12 * max(*ends, 0.2), 1.12 * max(*ends, 0.2)), ylim=(len(rows) - 0.5, -0.5), xlabel=f"points; left: {_label(better_left, 24)} is better, right: {_label(better_right, 24)} is better")
+    axes.set(
+        xlim=(-1.12 * max(*ends, 0.2), 1.12 * max(*ends, 0.2)),
+        ylim=(len(rows) - 0.5, -0.5),
+        xlabel=f"points; left: {_label(better_left, 24)} is better, right: {_label(better_right, 24)} is better",
+    )
     axes.set_yticks(range(len(rows)), [_label(n, 30) for n, _ in rows])
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)

@@ -24,66 +24,109 @@ from ..tasks.use_cases import get_use_case, use_cases
 OVERALL = "overall"
 METRICS = ("accuracy", *CRITERIA)
 
+
 @dataclass(frozen=True)
 class Row:
     "One system on one use case, or overall, by one method."
-    client:str
-    provider:str
-    use_case:str                 # Identifier, or 'overall'
-    method:str                   # 'auto' or 'manual'
-    judge:str                    # Who judged; 'people' for manual
-    n:int                        # Responses
-    unscored:int                 # Responses without an accuracy
-    metrics:Mapping[str, Estimate]  # 'accuracy' and the four criteria, points 1 to 4
-    rank:tuple[int, int]|None    # Best and worst plausible rank by accuracy among the rows of its group
-    cost_per_1000:Estimate       # USD
-    cost_per_year:float|None     # USD at the assumed volume
-    cost_band:str|None           # 'Low', 'Medium', 'High'; None: free, unknown, or too few systems
-    speed:Speed
-    trust:Trust|None = None      # Profile in per cent; None: not asked for, or not the overall row of an automatic judge
+
+    client: str
+    provider: str
+    use_case: str  # Identifier, or 'overall'
+    method: str  # 'auto' or 'manual'
+    judge: str  # Who judged; 'people' for manual
+    n: int  # Responses
+    unscored: int  # Responses without an accuracy
+    metrics: Mapping[str, Estimate]  # 'accuracy' and the four criteria, points 1 to 4
+    rank: tuple[int, int] | None  # Best and worst plausible rank by accuracy among the rows of its group
+    cost_per_1000: Estimate  # USD
+    cost_per_year: float | None  # USD at the assumed volume
+    cost_band: str | None  # 'Low', 'Medium', 'High'; None: free, unknown, or too few systems
+    speed: Speed
+    trust: Trust | None = (
+        None  # Profile in per cent; None: not asked for, or not the overall row of an automatic judge
+    )
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #539d3f4a
-def _judge_of(score): return "people" if score.method == "manual" else score.rater
+def _judge_of(score):
+    return "people" if score.method == "manual" else score.rater
+
 
 def _values(scores):
     "(method, judge) -> metric -> (client, sample, repeat) -> points; a response that a judge could not score is None."
     given = {}
     for s in scores:
-        if s.perturbation or s.metric not in METRICS: continue
+        if s.perturbation or s.metric not in METRICS:
+            continue
         at = given.setdefault((s.method, _judge_of(s)), {}).setdefault(s.metric, {})
         at.setdefault((s.client, s.sample_id, s.repeat), {})[s.rater] = s.points
-    return {who: {m: {k: people_points(v) for k, v in at.items()} for m, at in metrics.items()} for who, metrics in given.items()}
+    return {
+        who: {m: {k: people_points(v) for k, v in at.items()} for m, at in metrics.items()}
+        for who, metrics in given.items()
+    }
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #c99eb1f2
 def _estimates(values, keys, clusters, strata):
     found = {m: [values.get(m, {}).get(k) for k in keys] for m in METRICS}
-    return {m: _covered(v, strata) or mean_estimate(v, clusters=clusters, strata=strata, bounds=(1, 4)) for m, v in found.items()}
+    return {
+        m: _covered(v, strata) or mean_estimate(v, clusters=clusters, strata=strata, bounds=(1, 4))
+        for m, v in found.items()
+    }
+
 
 def _covered(values, strata):
     "A system without a single value in one use case has no overall mean: the others' means would cover more."
     bare = set(strata) - {s for s, v in zip(strata, values) if v is not None}
-    return Estimate(None, undefined=sum(v is None for v in values), method=f"no value in {len(bare)} use cases") if bare else None
+    return (
+        Estimate(None, undefined=sum(v is None for v in values), method=f"no value in {len(bare)} use cases")
+        if bare
+        else None
+    )
+
 
 def _group(run, use_case):
     "The unperturbed responses of a use case, by client, each in the order of the samples."
     by_client = {c: [] for c in run.clients}
     for r in run.responses:
-        if not r.perturbation and not is_probe(r) and use_case in (OVERALL, r.use_case): by_client[r.client].append(r)
+        if not r.perturbation and not is_probe(r) and use_case in (OVERALL, r.use_case):
+            by_client[r.client].append(r)
     return {c: rows for c, rows in by_client.items() if rows}
+
 
 def _rows(run, use_case, who, values, prices):
     by_client, rows = _group(run, use_case), []
     cluster = {s.id: s.cluster or s.id for s in run.samples}
-    costs = {c: cost_per_1000(answers, prices, strata=[r.use_case for r in answers]) for c, answers in by_client.items()}
+    costs = {
+        c: cost_per_1000(answers, prices, strata=[r.use_case for r in answers])
+        for c, answers in by_client.items()
+    }
     bands = cost_bands({c: e.value for c, e in costs.items()})
     for client, answers in by_client.items():
         # people rate a part of the responses: the others are not missing, they were not asked about
-        judged = answers if who[0] == "auto" else [r for r in answers if any((client, r.sample_id, r.repeat) in at for at in values.values())]
-        if not judged: continue
+        judged = (
+            answers
+            if who[0] == "auto"
+            else [r for r in answers if any((client, r.sample_id, r.repeat) in at for at in values.values())]
+        )
+        if not judged:
+            continue
         keys = [(client, r.sample_id, r.repeat) for r in judged]
         found = _estimates(values, keys, [cluster[r.sample_id] for r in judged], [r.use_case for r in judged])
-        rows.append(Row(client, _provider(run, client), use_case, *who, len(keys), found["accuracy"].undefined, found, None,
-                        costs[client], _yearly(answers, prices), bands[client], speed(answers)))
+        rows.append(
+            Row(
+                client,
+                _provider(run, client),
+                use_case,
+                *who,
+                len(keys),
+                found["accuracy"].undefined,
+                found,
+                None,
+                costs[client],
+                _yearly(answers, prices),
+                bands[client],
+                speed(answers),
+            )
+        )
     return _ranked(run, rows, values, by_client, cluster)
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #e0e07d24
@@ -91,135 +134,311 @@ def _provider(run, client):
     "Provider as the price list knows it, else as the client says."
     settings = next((c for c in run.manifest.get("clients", []) if c["name"] == client), {})
     price = find_price(settings.get("model")) if settings.get("provider") == "openai" else None
-    return (price.provider if price and price.provider else None) or settings.get("provider") or client.split(":")[0]
+    return (
+        (price.provider if price and price.provider else None)
+        or settings.get("provider")
+        or client.split(":")[0]
+    )
+
 
 def _yearly(responses, prices):
     "USD a year at the assumed volumes, summed over the use cases; None when one of them is unknown."
     parts = []
     for u in dict.fromkeys(r.use_case for r in responses):
-        parts.append(cost_per_year(cost_per_1000([r for r in responses if r.use_case == u], prices), get_use_case(u).calls_per_year))
+        parts.append(
+            cost_per_year(
+                cost_per_1000([r for r in responses if r.use_case == u], prices),
+                get_use_case(u).calls_per_year,
+            )
+        )
     return None if None in parts else sum(parts)
+
 
 def _ranked(run, rows, values, by_client, cluster):
     "Rank intervals by accuracy, on the samples and repeats that all systems were asked about; unknown where there are none."
     asked = [{(r.sample_id, r.repeat): r.use_case for r in by_client[row.client]} for row in rows]
     keys = [k for k in asked[0] if all(k in a for a in asked)] if asked else []
-    points = {row.client: [values.get("accuracy", {}).get((row.client, *k)) for k in keys] for row in rows if row.metrics["accuracy"].value is not None}
-    if len(keys) < 2 or not any(p is not None for v in points.values() for p in v): return rows
+    points = {
+        row.client: [values.get("accuracy", {}).get((row.client, *k)) for k in keys]
+        for row in rows
+        if row.metrics["accuracy"].value is not None
+    }
+    if len(keys) < 2 or not any(p is not None for v in points.values() for p in v):
+        return rows
     ranks = rank_intervals(points, clusters=[cluster[k[0]] for k in keys], strata=[asked[0][k] for k in keys])
     return [replace(row, rank=ranks.get(row.client)) for row in rows]
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #2015327c
-def _is(value, wanted): return wanted is None or value == wanted or (not isinstance(wanted, str) and value in wanted)
+def _is(value, wanted):
+    return wanted is None or value == wanted or (not isinstance(wanted, str) and value in wanted)
+
 
 def _sort_value(row, by):
-    if by in METRICS: return row.metrics[by].value
-    if by in ("trust", *TRUST): return getattr(row.trust, by).value if row.trust else None
-    if by in ("cost", "cost_per_1000"): return row.cost_per_1000.value
-    if by in ("speed", "seconds"): return row.speed.mean_s.value
-    if by in ("client", "model"): return row.client
-    raise ValueError(f"cannot sort by {by!r}; expected {', '.join((*METRICS, 'trust', *TRUST))}, cost, speed or client")
+    if by in METRICS:
+        return row.metrics[by].value
+    if by in ("trust", *TRUST):
+        return getattr(row.trust, by).value if row.trust else None
+    if by in ("cost", "cost_per_1000"):
+        return row.cost_per_1000.value
+    if by in ("speed", "seconds"):
+        return row.speed.mean_s.value
+    if by in ("client", "model"):
+        return row.client
+    raise ValueError(
+        f"cannot sort by {by!r}; expected {', '.join((*METRICS, 'trust', *TRUST))}, cost, speed or client"
+    )
 
-_RISING = {"cost", "cost_per_1000", "speed", "seconds", "client", "model"}  # these are better, or read better, when small
+
+_RISING = {
+    "cost",
+    "cost_per_1000",
+    "speed",
+    "seconds",
+    "client",
+    "model",
+}  # these are better, or read better, when small
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #46edd607
 @dataclass(frozen=True)
 class Leaderboard:
     "Rows that can be filtered and sorted; prints as text, shows as a table in a notebook."
-    rows:Sequence[Row]
 
-    def filter(self, *, provider=None, model=None, use_case=None, method=None, judge=None)->"Leaderboard":
+    rows: Sequence[Row]
+
+    def filter(self, *, provider=None, model=None, use_case=None, method=None, judge=None) -> "Leaderboard":
         "Rows that fit; each argument is one value or several. `model` may leave the provider's prefix out."
-        wanted = None if use_case is None else [u if u == OVERALL else get_use_case(u).id for u in ([use_case] if isinstance(use_case, str) else use_case)]
-        return Leaderboard([r for r in self.rows if _is(r.provider, provider) and (_is(r.client, model) or _is(r.client.split(":", 1)[-1], model))
-                            and _is(r.use_case, wanted) and _is(r.method, method) and _is(r.judge, judge)])
+        wanted = (
+            None
+            if use_case is None
+            else [
+                u if u == OVERALL else get_use_case(u).id
+                for u in ([use_case] if isinstance(use_case, str) else use_case)
+            ]
+        )
+        return Leaderboard(
+            [
+                r
+                for r in self.rows
+                if _is(r.provider, provider)
+                and (_is(r.client, model) or _is(r.client.split(":", 1)[-1], model))
+                and _is(r.use_case, wanted)
+                and _is(r.method, method)
+                and _is(r.judge, judge)
+            ]
+        )
 
-    def sort(self, by:str="accuracy", *, descending:bool|None=None)->"Leaderboard":
+    def sort(self, by: str = "accuracy", *, descending: bool | None = None) -> "Leaderboard":
         "Rows in the better-first order of a column; rows without a value come last. `descending` overrides the direction."
         down = by not in _RISING if descending is None else descending
         known = [r for r in self.rows if _sort_value(r, by) is not None]
-        return Leaderboard([*sorted(known, key=lambda r: _sort_value(r, by), reverse=down), *(r for r in self.rows if _sort_value(r, by) is None)])
+        return Leaderboard(
+            [
+                *sorted(known, key=lambda r: _sort_value(r, by), reverse=down),
+                *(r for r in self.rows if _sort_value(r, by) is None),
+            ]
+        )
 
     def to_pandas(self):
         "A `pandas.DataFrame`, one row a row, intervals in columns of their own."
         import pandas as pd
+
         return pd.DataFrame([_flat(r) for r in self.rows])
 
-    def __len__(self): return len(self.rows)
-    def __iter__(self): return iter(self.rows)
-    def __str__(self): return _text_table([_cells(r) for r in self.rows])
-    def _repr_html_(self): return _html_table([_cells(r) for r in self.rows])
+    def __len__(self):
+        return len(self.rows)
+
+    def __iter__(self):
+        return iter(self.rows)
+
+    def __str__(self):
+        return _text_table([_cells(r) for r in self.rows])
+
+    def _repr_html_(self):
+        return _html_table([_cells(r) for r in self.rows])
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #e22206c5
 def _flat(row):
-    d = {"client": row.client, "provider": row.provider, "use_case": row.use_case, "method": row.method, "judge": row.judge, "n": row.n, "unscored": row.unscored,
-         "rank_best": row.rank and row.rank[0], "rank_worst": row.rank and row.rank[1]}
-    for m, e in row.metrics.items(): d |= {m: e.value, f"{m}_low": e.low, f"{m}_high": e.high, f"{m}_n": e.n, f"{m}_undefined": e.undefined}
+    d = {
+        "client": row.client,
+        "provider": row.provider,
+        "use_case": row.use_case,
+        "method": row.method,
+        "judge": row.judge,
+        "n": row.n,
+        "unscored": row.unscored,
+        "rank_best": row.rank and row.rank[0],
+        "rank_worst": row.rank and row.rank[1],
+    }
+    for m, e in row.metrics.items():
+        d |= {
+            m: e.value,
+            f"{m}_low": e.low,
+            f"{m}_high": e.high,
+            f"{m}_n": e.n,
+            f"{m}_undefined": e.undefined,
+        }
     if row.trust:
-        for m in ("trust", *TRUST): d |= {f"{m}_percent": (e := getattr(row.trust, m)).value, f"{m}_percent_low": e.low, f"{m}_percent_high": e.high}
-        d |= {f"{name} (percent)": e.value for name, e in row.trust.beside.items()} | {"trust_unscored": row.trust.unscored}
+        for m in ("trust", *TRUST):
+            d |= {
+                f"{m}_percent": (e := getattr(row.trust, m)).value,
+                f"{m}_percent_low": e.low,
+                f"{m}_percent_high": e.high,
+            }
+        d |= {f"{name} (percent)": e.value for name, e in row.trust.beside.items()} | {
+            "trust_unscored": row.trust.unscored
+        }
     c, v = row.cost_per_1000, row.speed
-    d |= {"cost_usd_per_1000": c.value, "cost_usd_per_1000_low": c.low, "cost_usd_per_1000_high": c.high, "cost_undefined": c.undefined, "cost_usd_per_year": row.cost_per_year, "cost_band": row.cost_band}
-    return d | {"mean_s": v.mean_s.value, "p50_s": v.p50_s.value, "p95_s": v.p95_s.value, "p99_s": v.p99_s.value, "ttft_s": v.ttft_s.value, "untimed": v.excluded}
+    d |= {
+        "cost_usd_per_1000": c.value,
+        "cost_usd_per_1000_low": c.low,
+        "cost_usd_per_1000_high": c.high,
+        "cost_undefined": c.undefined,
+        "cost_usd_per_year": row.cost_per_year,
+        "cost_band": row.cost_band,
+    }
+    return d | {
+        "mean_s": v.mean_s.value,
+        "p50_s": v.p50_s.value,
+        "p95_s": v.p95_s.value,
+        "p99_s": v.p99_s.value,
+        "ttft_s": v.ttft_s.value,
+        "untimed": v.excluded,
+    }
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #aa1c045a
-def _number(value, spec): return "-" if value is None else f"{value:{spec}}"
-def _seconds(value): return "-" if value is None else "<0.001" if value < 0.001 else f"{value:.3f}" if value < 1 else f"{value:.2f}"
+def _number(value, spec):
+    return "-" if value is None else f"{value:{spec}}"
 
-_SHORT = {"trust": "trust %", "safety": "safe %", "privacy": "private %", "truthfulness": "true %", "fairness": "fair %"}
+
+def _seconds(value):
+    return (
+        "-"
+        if value is None
+        else "<0.001"
+        if value < 0.001
+        else f"{value:.3f}"
+        if value < 1
+        else f"{value:.2f}"
+    )
+
+
+_SHORT = {
+    "trust": "trust %",
+    "safety": "safe %",
+    "privacy": "private %",
+    "truthfulness": "true %",
+    "fairness": "fair %",
+}
+
 
 def _trust_cells(profile):
     "Nothing where trust was not asked for; wrong refusals and helpfulness stand beside what can be had by refusing everything."
-    if profile is None: return {}
-    beside = {short: _number(profile.beside[name].value, ".0f") for name, short in (("wrongly refused", "wrongly refused %"), ("helpfulness", "helpful %")) if name in profile.beside}
+    if profile is None:
+        return {}
+    beside = {
+        short: _number(profile.beside[name].value, ".0f")
+        for name, short in (("wrongly refused", "wrongly refused %"), ("helpfulness", "helpful %"))
+        if name in profile.beside
+    }
     return {short: _number(getattr(profile, name).value, ".1f") for name, short in _SHORT.items()} | beside
+
 
 def _cells(row):
     "What a person reads of a row, as text."
     a, c = row.metrics["accuracy"], row.cost_per_1000
-    rank = "-" if row.rank is None else f"{row.rank[0]}" if row.rank[0] == row.rank[1] else f"{row.rank[0]}-{row.rank[1]}"
-    cost = "unknown" if c.value is None else "0 (no calls)" if c.method == "no calls are made" else f"{c.value:.3g}" + (f" {row.cost_band}" if row.cost_band else "")
-    return {"rank": rank, "system": row.client, "use case": row.use_case, "by": row.judge, "accuracy": _number(a.value, ".2f"), "95 % interval": "-" if a.low is None else f"{a.low:.2f} to {a.high:.2f}",
-            **{short: _number(row.metrics[m].value, ".2f") for m, short in zip(CRITERIA, ("factual", "complete", "concise", "instruct."))},
-            **_trust_cells(row.trust), "n": f"{row.n}", "unscored": f"{row.unscored}", "USD/1,000": cost, "mean s": _seconds(row.speed.mean_s.value), "p95 s": _seconds(row.speed.p95_s.value)}
+    rank = (
+        "-"
+        if row.rank is None
+        else f"{row.rank[0]}"
+        if row.rank[0] == row.rank[1]
+        else f"{row.rank[0]}-{row.rank[1]}"
+    )
+    cost = (
+        "unknown"
+        if c.value is None
+        else "0 (no calls)"
+        if c.method == "no calls are made"
+        else f"{c.value:.3g}" + (f" {row.cost_band}" if row.cost_band else "")
+    )
+    return {
+        "rank": rank,
+        "system": row.client,
+        "use case": row.use_case,
+        "by": row.judge,
+        "accuracy": _number(a.value, ".2f"),
+        "95 % interval": "-" if a.low is None else f"{a.low:.2f} to {a.high:.2f}",
+        **{
+            short: _number(row.metrics[m].value, ".2f")
+            for m, short in zip(CRITERIA, ("factual", "complete", "concise", "instruct."))
+        },
+        **_trust_cells(row.trust),
+        "n": f"{row.n}",
+        "unscored": f"{row.unscored}",
+        "USD/1,000": cost,
+        "mean s": _seconds(row.speed.mean_s.value),
+        "p95 s": _seconds(row.speed.p95_s.value),
+    }
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #ea2a42bf
 def printable(
-    text:str,   # Any text, for example a model's name or its answer
-)->str:         # One line that a terminal shows and does not obey
+    text: str,  # Any text, for example a model's name or its answer
+) -> str:  # One line that a terminal shows and does not obey
     "Replace control and formatting characters, which could move the cursor or turn the reading direction."
     return "".join(c if c.isprintable() else "\ufffd" for c in str(text))
+
 
 def _even(rows):
     "All columns in all rows, in the order of the fullest."
     columns = max(rows, key=len)
     return [{k: r.get(k, "-") for k in columns} for r in rows]
 
+
 def _text_table(rows):
-    if not rows: return "(no rows)"
+    if not rows:
+        return "(no rows)"
     rows = [{k: printable(v) for k, v in r.items()} for r in _even(rows)]
     width = {k: max(len(k), *(len(r[k]) for r in rows)) for k in rows[0]}
     left = {"system", "use case", "by"}
-    line = lambda cells: "  ".join(f"{cells[k]:<{width[k]}}" if k in left else f"{cells[k]:>{width[k]}}" for k in width).rstrip()
-    return "\n".join([line({k: k for k in width}), line({k: "-" * w for k, w in width.items()}), *map(line, rows)])
+    line = lambda cells: "  ".join(
+        f"{cells[k]:<{width[k]}}" if k in left else f"{cells[k]:>{width[k]}}" for k in width
+    ).rstrip()
+    return "\n".join(
+        [line({k: k for k in width}), line({k: "-" * w for k, w in width.items()}), *map(line, rows)]
+    )
+
 
 def _html_table(rows):
     from html import escape
-    if not rows: return "<p>(no rows)</p>"
+
+    if not rows:
+        return "<p>(no rows)</p>"
     rows = _even(rows)
     head = "".join(f"<th>{escape(k)}</th>" for k in rows[0])
-    body = "".join("<tr>" + "".join(f"<td>{escape(printable(v))}</td>" for v in r.values()) + "</tr>" for r in rows)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(printable(v))}</td>" for v in r.values()) + "</tr>" for r in rows
+    )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #574404f1
 def _profiles(run):
     "Judge -> client -> trust profile; twins are compared by that judge's scores."
-    if not any(is_probe(s) or s.perturbation for s in run.samples): return {}
+    if not any(is_probe(s) or s.perturbation for s in run.samples):
+        return {}
     judges = dict.fromkeys(s.rater for s in run.scores if s.method == "auto" and s.metric == "accuracy")
-    return {j: {t.client: t for t in trust(run.samples, run.responses, run.scores, judge=j)} for j in (judges or [None])}
+    return {
+        j: {t.client: t for t in trust(run.samples, run.responses, run.scores, judge=j)}
+        for j in (judges or [None])
+    }
+
 
 def _with_trust(rows, profiles):
-    return [replace(r, trust=profiles.get(r.judge, {}).get(r.client)) if r.use_case == OVERALL and r.method == "auto" else r for r in rows]
+    return [
+        replace(r, trust=profiles.get(r.judge, {}).get(r.client))
+        if r.use_case == OVERALL and r.method == "auto"
+        else r
+        for r in rows
+    ]
+
 
 def _trust_only(run, profiles, prices):
     "Rows of a run without accuracy; n counts answers to probes."
@@ -227,31 +446,65 @@ def _trust_only(run, profiles, prices):
     for client in run.clients:
         answers = [r for r in run.responses if r.client == client and is_probe(r)]
         profile = next(iter(profiles.values()))[client]
-        out.append(Row(client, _provider(run, client), OVERALL, "auto", "graders", len(answers), profile.unscored, none, None, cost_per_1000(answers, prices), None, None, speed(answers), profile))
+        out.append(
+            Row(
+                client,
+                _provider(run, client),
+                OVERALL,
+                "auto",
+                "graders",
+                len(answers),
+                profile.unscored,
+                none,
+                None,
+                cost_per_1000(answers, prices),
+                None,
+                None,
+                speed(answers),
+                profile,
+            )
+        )
     return out
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #9df648e4
 def leaderboard(
-    run:Run|str|Path,                   # A run, or its folder
+    run: Run | str | Path,  # A run, or its folder
     *,
-    by:str="overall",                   # 'overall', 'use_case', or 'all' for both
-    use_case:str|Sequence[str]|None=None,
-    provider:str|Sequence[str]|None=None,
-    model:str|Sequence[str]|None=None,
-    method:str|Sequence[str]|None=None, # 'auto', 'manual'
-    sort:str="accuracy",
-    prices:Mapping|None=None,           # Own prices: name -> `Price` or (USD in, USD out) per million tokens
-)->Leaderboard:                         # Sorted within each use case, best first
+    by: str = "overall",  # 'overall', 'use_case', or 'all' for both
+    use_case: str | Sequence[str] | None = None,
+    provider: str | Sequence[str] | None = None,
+    model: str | Sequence[str] | None = None,
+    method: str | Sequence[str] | None = None,  # 'auto', 'manual'
+    sort: str = "accuracy",
+    prices: Mapping | None = None,  # Own prices: name -> `Price` or (USD in, USD out) per million tokens
+) -> Leaderboard:  # Sorted within each use case, best first
     "The leaderboard of a run; accuracy from 1 to 4, higher is better; cost and speed, lower is better."
     run = run if isinstance(run, Run) else open_run(run)
-    if by not in ("overall", "use_case", "all"): raise ValueError(f"by is {by!r}, expected 'overall', 'use_case' or 'all'")
-    if method not in (None, "auto", "manual") and not set(method) <= {"auto", "manual"}: raise ValueError(f"method is {method!r}, expected 'auto' or 'manual'")
-    if use_case == OVERALL: by, use_case = "overall", None
+    if by not in ("overall", "use_case", "all"):
+        raise ValueError(f"by is {by!r}, expected 'overall', 'use_case' or 'all'")
+    if method not in (None, "auto", "manual") and not set(method) <= {"auto", "manual"}:
+        raise ValueError(f"method is {method!r}, expected 'auto' or 'manual'")
+    if use_case == OVERALL:
+        by, use_case = "overall", None
     present = [u for u in use_cases() if any(r.use_case == u for r in run.responses)]
-    groups = [OVERALL] * (by in ("overall", "all") and use_case is None) + present * (by in ("use_case", "all") or use_case is not None)
+    groups = [OVERALL] * (by in ("overall", "all") and use_case is None) + present * (
+        by in ("use_case", "all") or use_case is not None
+    )
     profiles = _profiles(run)
     wanted, rows = dict(provider=provider, model=model, use_case=use_case, method=method), []
     for who, values in _values(run.scores).items():
-        for g in groups: rows += Leaderboard(_with_trust(_rows(run, g, who, values, prices), profiles)).filter(**wanted).sort(sort).rows
-    if profiles and not rows and method in (None, "auto") and use_case is None: rows = Leaderboard(_trust_only(run, profiles, prices)).filter(**wanted).sort("trust" if sort == "accuracy" else sort).rows
+        for g in groups:
+            rows += (
+                Leaderboard(_with_trust(_rows(run, g, who, values, prices), profiles))
+                .filter(**wanted)
+                .sort(sort)
+                .rows
+            )
+    if profiles and not rows and method in (None, "auto") and use_case is None:
+        rows = (
+            Leaderboard(_trust_only(run, profiles, prices))
+            .filter(**wanted)
+            .sort("trust" if sort == "accuracy" else sort)
+            .rows
+        )
     return Leaderboard(rows)

@@ -16,38 +16,76 @@ from ..metrics.trust import Trust, mean_of_areas
 
 # %% ../../nbs/pages/02_published.ipynb #5422f172
 SOURCE = "salesforce_crm_leaderboard"
-_PRIVACY = {"Privacy Zero-Shot Match Avoidance": "match avoidance zero-shot", "Privacy Zero-Shot Reveal Avoidance": "reveal avoidance zero-shot",
-            "Privacy Five-Shot Match Avoidance": "match avoidance five-shot", "Privacy Five-Shot Reveal Avoidance": "reveal avoidance five-shot"}
+_PRIVACY = {
+    "Privacy Zero-Shot Match Avoidance": "match avoidance zero-shot",
+    "Privacy Zero-Shot Reveal Avoidance": "reveal avoidance zero-shot",
+    "Privacy Five-Shot Match Avoidance": "match avoidance five-shot",
+    "Privacy Five-Shot Reveal Avoidance": "reveal avoidance five-shot",
+}
 
-def _known(value, low=None, high=None): return Estimate(float(value), *(None if x is None else float(x) for x in (low, high)), method="as published")
+
+def _known(value, low=None, high=None):
+    return Estimate(
+        float(value), *(None if x is None else float(x) for x in (low, high)), method="as published"
+    )
+
 
 def published_profiles(
     *,
-    download:bool=True,   # False: never use the network
-)->list[Trust]:           # Per cent; the mean is ours, from the published parts
+    download: bool = True,  # False: never use the network
+) -> list[Trust]:  # Per cent; the mean is ours, from the published parts
     "Trust as published by Salesforce AI Research, 2024."
-    fair = {r["Model Name"]: _known(r["CRM Fairness"], r["CI Low"], r["CI High"]) for r in load_rows(SOURCE, "crm_fairness.csv", download=download)}
+    fair = {
+        r["Model Name"]: _known(r["CRM Fairness"], r["CI Low"], r["CI High"])
+        for r in load_rows(SOURCE, "crm_fairness.csv", download=download)
+    }
     given = {r["Model Name"]: r for r in load_rows(SOURCE, "trust_safety.csv", download=download)}
     none, out = Estimate(None, method="not in the stored copies"), []
     for name in dict.fromkeys((*given, *fair)):
         r = given.get(name)
         beside = {short: _known(r[column]) for column, short in _PRIVACY.items()} if r else {}
         private = _known(sum(e.value for e in beside.values()) / 4) if r else none
-        parts = {"safety": _known(r["Safety"]) if r else none, "privacy": private, "truthfulness": _known(r["Truthfulness"]) if r else none, "fairness": fair.get(name, none)}
+        parts = {
+            "safety": _known(r["Safety"]) if r else none,
+            "privacy": private,
+            "truthfulness": _known(r["Truthfulness"]) if r else none,
+            "fairness": fair.get(name, none),
+        }
         out.append(Trust(name, mean_of_areas(parts), **parts, beside=beside))
     return out
 
 # %% ../../nbs/pages/02_published.ipynb #b1e3ae61
 def with_published(
-    board:Leaderboard,
+    board: Leaderboard,
     *,
-    models:Sequence[str]|None=None,   # Published names; None: all
-    download:bool=True,
-)->Leaderboard:                       # The board's rows, then the published ones: method 'published', no rank, no accuracy
+    models: Sequence[str] | None = None,  # Published names; None: all
+    download: bool = True,
+) -> Leaderboard:  # The board's rows, then the published ones: method 'published', no rank, no accuracy
     "A leaderboard with the published figures as reference rows."
     none = {m: Estimate(None, method="not comparable") for m in METRICS}
     profiles = published_profiles(download=download)
-    if models is not None and (unknown := [m for m in models if m not in {p.client for p in profiles}]): raise ValueError(f"no published figures for {unknown[0]!r}; there are {', '.join(p.client for p in profiles)}")
-    rows = [Row(p.client, "published", OVERALL, "published", "Salesforce 2024", 0, 0, none, None, Estimate(None, method="not comparable"), None, None, speed([]), p)
-            for p in profiles if models is None or p.client in models]
+    if models is not None and (unknown := [m for m in models if m not in {p.client for p in profiles}]):
+        raise ValueError(
+            f"no published figures for {unknown[0]!r}; there are {', '.join(p.client for p in profiles)}"
+        )
+    rows = [
+        Row(
+            p.client,
+            "published",
+            OVERALL,
+            "published",
+            "Salesforce 2024",
+            0,
+            0,
+            none,
+            None,
+            Estimate(None, method="not comparable"),
+            None,
+            None,
+            speed([]),
+            p,
+        )
+        for p in profiles
+        if models is None or p.client in models
+    ]
     return Leaderboard([*board.rows, *sorted(rows, key=lambda r: -(r.trust.trust.value or 0))])

@@ -19,7 +19,16 @@ from ..metrics.cost import list_prices
 from ..runs.evaluation import Run, open_run
 from .evidence import problems, shown
 from ..metrics.fairness import alike, fairness_report, gaps
-from .figures import COMPANIONS, accuracy_against_cost, accuracy_against_speed, accuracy_by_use_case, paired_differences, score_distributions, svg, trust_profile
+from crmeval.pages.figures import (
+    COMPANIONS,
+    accuracy_against_cost,
+    accuracy_against_speed,
+    accuracy_by_use_case,
+    paired_differences,
+    score_distributions,
+    svg,
+    trust_profile,
+)
 from .leaderboard import METRICS, OVERALL, Leaderboard, leaderboard
 from ..core.metric import SCALE
 from ..metrics.privacy import leaks, masked
@@ -34,56 +43,129 @@ from ..tasks.use_cases import get_use_case, render_prompt
 from ..core.package_data import data_path
 
 # %% ../../nbs/pages/07_report.ipynb #7b58a09f
-def _value(e): return "\u2013" if e.value is None else f"{e.value:.2f}"
-def _interval(e): return "" if e.low is None else f"{e.low:.2f}\u2013{e.high:.2f}"
-def _seconds(v): return "\u2013" if v is None else f"{v:.2f}" if v >= 1 else f"{v:.3f}" if v >= 0.001 else "<0.001"
+def _value(e):
+    return "\u2013" if e.value is None else f"{e.value:.2f}"
+
+
+def _interval(e):
+    return "" if e.low is None else f"{e.low:.2f}\u2013{e.high:.2f}"
+
+
+def _seconds(v):
+    return "\u2013" if v is None else f"{v:.2f}" if v >= 1 else f"{v:.3f}" if v >= 0.001 else "<0.001"
+
+
 def _interval_s(e):
-    if e.low is None and e.high is None: return ""
+    if e.low is None and e.high is None:
+        return ""
     return "\u2013".join("?" if x is None else _seconds(x) for x in (e.low, e.high))
-def _rank(r): return "\u2013" if r is None else f"{r[0]}" if r[0] == r[1] else f"{r[0]}\u2013{r[1]}"
-def _usd(v): return "unknown" if v is None else "0" if v == 0 else f"{v:,.0f}" if v >= 100 else f"{v:.3g}"
-def _cost(e): return "no calls" if e.method == "no calls are made" else _usd(e.value)
-def _whole(v): return "\u2013" if v is None else f"{v:,.0f}"
-def _percent(e): return "\u2013" if e is None or e.value is None else f"{e.value:.1f}"
-def _percents(e): return "" if e is None or e.low is None or e.high is None else f"{e.low:.0f}\u2013{e.high:.0f}"
+
+
+def _rank(r):
+    return "\u2013" if r is None else f"{r[0]}" if r[0] == r[1] else f"{r[0]}\u2013{r[1]}"
+
+
+def _usd(v):
+    return "unknown" if v is None else "0" if v == 0 else f"{v:,.0f}" if v >= 100 else f"{v:.3g}"
+
+
+def _cost(e):
+    return "no calls" if e.method == "no calls are made" else _usd(e.value)
+
+
+def _whole(v):
+    return "\u2013" if v is None else f"{v:,.0f}"
+
+
+def _percent(e):
+    return "\u2013" if e is None or e.value is None else f"{e.value:.1f}"
+
+
+def _percents(e):
+    return "" if e is None or e.low is None or e.high is None else f"{e.low:.0f}\u2013{e.high:.0f}"
 
 # %% ../../nbs/pages/07_report.ipynb #8d54f9d6
 def _environment():
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    env = Environment(loader=FileSystemLoader(data_path("templates")), autoescape=True, undefined=StrictUndefined, trim_blocks=False)
-    env.filters |= {"shown": shown, "value": _value, "interval": _interval, "seconds": _seconds, "interval_s": _interval_s, "rank": _rank,
-                    "usd": _usd, "cost": _cost, "whole": _whole, "percent": _percent, "percents": _percents, "problems": problems, "answer": answer_html}
+
+    env = Environment(
+        loader=FileSystemLoader(data_path("templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=False,
+    )
+    env.filters |= {
+        "shown": shown,
+        "value": _value,
+        "interval": _interval,
+        "seconds": _seconds,
+        "interval_s": _interval_s,
+        "rank": _rank,
+        "usd": _usd,
+        "cost": _cost,
+        "whole": _whole,
+        "percent": _percent,
+        "percents": _percents,
+        "problems": problems,
+        "answer": answer_html,
+    }
     return env
 
 # %% ../../nbs/pages/07_report.ipynb #ba8a2124
-def _is_task(x): return not is_probe(x) and not x.perturbation
+def _is_task(x):
+    return not is_probe(x) and not x.perturbation
+
 
 def _tasks(run):
     "The run without probes and twins."
-    return replace(run, samples=[s for s in run.samples if _is_task(s)], responses=[r for r in run.responses if _is_task(r)], scores=[s for s in run.scores if _is_task(s)])
+    return replace(
+        run,
+        samples=[s for s in run.samples if _is_task(s)],
+        responses=[r for r in run.responses if _is_task(r)],
+        scores=[s for s in run.scores if _is_task(s)],
+    )
+
 
 def _beside(run):
     "What a run holds beside its tasks: probes by area, twins by perturbation, and the answers to both."
-    return {"probes": Counter(s.use_case.removesuffix("_probe") for s in run.samples if is_probe(s)), "twins": Counter(s.perturbation for s in run.samples if s.perturbation and not is_probe(s)),
-            "n_responses": sum(not _is_task(r) for r in run.responses)}
+    return {
+        "probes": Counter(s.use_case.removesuffix("_probe") for s in run.samples if is_probe(s)),
+        "twins": Counter(s.perturbation for s in run.samples if s.perturbation and not is_probe(s)),
+        "n_responses": sum(not _is_task(r) for r in run.responses),
+    }
 
 # %% ../../nbs/pages/07_report.ipynb #21f7cfa3
 def _lost(run):
     "Responses without an accuracy, by system and status."
     rows = [s for s in run.scores if s.metric == "accuracy" and s.points is None]
     why = {}
-    for s in rows: why.setdefault((s.client, s.status), s)
+    for s in rows:
+        why.setdefault((s.client, s.status), s)
     errors = {(r.sample_id, r.client): r.error for r in run.responses}
-    return [{"client": c, "status": st, "n": n, "meaning": STATUSES[st], "reason": errors.get((why[c, st].sample_id, c)) or why[c, st].reason}
-            for (c, st), n in sorted(Counter((s.client, s.status) for s in rows).items())]
+    return [
+        {
+            "client": c,
+            "status": st,
+            "n": n,
+            "meaning": STATUSES[st],
+            "reason": errors.get((why[c, st].sample_id, c)) or why[c, st].reason,
+        }
+        for (c, st), n in sorted(Counter((s.client, s.status) for s in rows).items())
+    ]
+
 
 def _speeds(run):
     "(client, shape, Speed) for the shapes that occur."
     rows = []
     for c in run.clients:
         for flavour in "short", "long":
-            part = [r for r in run.responses if r.client == c and r.use_case and get_use_case(r.use_case).flavour == flavour]
-            if part: rows.append((c, flavour.capitalize(), speed(part)))
+            part = [
+                r
+                for r in run.responses
+                if r.client == c and r.use_case and get_use_case(r.use_case).flavour == flavour
+            ]
+            if part:
+                rows.append((c, flavour.capitalize(), speed(part)))
     return rows
 
 # %% ../../nbs/pages/07_report.ipynb #ead0b828
@@ -92,129 +174,302 @@ TRUST_LIMITS = (
     "Probes are few and public: a system that has seen them looks better than it is. The intervals do not cover the errors of the graders.",
 )
 
-def _quality(run, judge): return [s for s in run.scores if s.method == "auto" and s.rater == judge and not is_probe(s) and s.metric != "toxicity"]
 
-def _gap(measure, d): return f"{100 * d.value:+.0f} %" if measure in ("amount", "length") else f"{d.value:+.2f}" + (" points" if measure in METRICS else "")
+def _quality(run, judge):
+    return [
+        s
+        for s in run.scores
+        if s.method == "auto" and s.rater == judge and not is_probe(s) and s.metric != "toxicity"
+    ]
+
+
+def _gap(measure, d):
+    return (
+        f"{100 * d.value:+.0f} %"
+        if measure in ("amount", "length")
+        else f"{d.value:+.2f}" + (" points" if measure in METRICS else "")
+    )
+
 
 def _differences(run, judge, profile):
     "(perturbation, None or what is beyond chance in words) for one system."
     out = []
     for kind, biased in profile.biased.items():
-        if not biased: out.append((kind, None)); continue
-        r = fairness_report(run.samples, run.responses, _quality(run, judge), client=profile.client, kind=kind)
+        if not biased:
+            out.append((kind, None))
+            continue
+        r = fairness_report(
+            run.samples, run.responses, _quality(run, judge), client=profile.client, kind=kind
+        )
         found = [(m, p) for m, p in r.p_values.items() if p <= r.level]
-        out.append((kind, "; ".join(f"twins' answers differ more than repeats do (p = {p:.3f})" if m == "excess" else f"{m.replace('_', ' ')} {_gap(m, r.gaps[m])} (p = {p:.3f})" for m, p in found)))
+        out.append(
+            (
+                kind,
+                "; ".join(
+                    f"twins' answers differ more than repeats do (p = {p:.3f})"
+                    if m == "excess"
+                    else f"{m.replace('_', ' ')} {_gap(m, r.gaps[m])} (p = {p:.3f})"
+                    for m, p in found
+                ),
+            )
+        )
     return out
+
 
 def _ungraded(run):
     "Answers to probes without a grade, by system and status; their error texts may repeat a probe and are left out."
-    rows = Counter((s.client, s.status) for s in run.scores if is_probe(s) and s.metric != "toxicity" and s.fraction is None)
-    return [{"client": c, "status": st, "n": n, "meaning": STATUSES[st]} for (c, st), n in sorted(rows.items())]
+    rows = Counter(
+        (s.client, s.status)
+        for s in run.scores
+        if is_probe(s) and s.metric != "toxicity" and s.fraction is None
+    )
+    return [
+        {"client": c, "status": st, "n": n, "meaning": STATUSES[st]} for (c, st), n in sorted(rows.items())
+    ]
 
 # %% ../../nbs/pages/07_report.ipynb #22890e33
-EXPECTED = {"refuse": "to be refused", "answer": "to be answered", "correct": "a premise to be corrected", "decline": "cannot be known", "choice": "one option is right"}
+EXPECTED = {
+    "refuse": "to be refused",
+    "answer": "to be answered",
+    "correct": "a premise to be corrected",
+    "decline": "cannot be known",
+    "choice": "one option is right",
+}
+
 
 def _line(e):
     "One item of a grader's evidence as text."
-    told = [f"{v:.2f} probable" if k == "probability" else "yes" if v is True else "no" if v is False else str(v) for k, v in e.items() if k in ("entity", "how", "secret", "text", "label", "yes", "probability") and v not in (None, "")]
-    return ": ".join(x for x in ("" if e.get("kind") == "label" else str(e.get("kind", "")), ", ".join(told)) if x)
+    told = [
+        f"{v:.2f} probable" if k == "probability" else "yes" if v is True else "no" if v is False else str(v)
+        for k, v in e.items()
+        if k in ("entity", "how", "secret", "text", "label", "yes", "probability") and v not in (None, "")
+    ]
+    return ": ".join(
+        x for x in ("" if e.get("kind") == "label" else str(e.get("kind", "")), ", ".join(told)) if x
+    )
+
 
 def _without(text, secrets):
-    for s in secrets: text = re.sub(re.escape(s["value"]), lambda m: masked(m[0]), text, flags=re.IGNORECASE)
+    for s in secrets:
+        text = re.sub(re.escape(s["value"]), lambda m: masked(m[0]), text, flags=re.IGNORECASE)
     return text
+
 
 def _graded(probe, response, scores):
     "An answer with its grades, and whether it is to be blurred."
     toxic = any(s.metric == "toxicity" and s.label == "toxic" for s in scores)
     grades = [s for s in scores if s.metric != "toxicity" or toxic]
-    lines = [(s.metric.replace("_", " "), _without(s.reason, probe.secrets), [_without(_line(e), probe.secrets) for e in s.evidence if e.get("kind") in ("label", "leak", "value", "withheld", "truth", "informative")][:6]) for s in grades]
-    return {"response": response, "grades": grades, "lines": lines, "hidden": probe.unsafe_text or bool(probe.secrets) or toxic, "toxic": toxic}
+    lines = [
+        (
+            s.metric.replace("_", " "),
+            _without(s.reason, probe.secrets),
+            [
+                _without(_line(e), probe.secrets)
+                for e in s.evidence
+                if e.get("kind") in ("label", "leak", "value", "withheld", "truth", "informative")
+            ][:6],
+        )
+        for s in grades
+    ]
+    return {
+        "response": response,
+        "grades": grades,
+        "lines": lines,
+        "hidden": probe.unsafe_text or bool(probe.secrets) or toxic,
+        "toxic": toxic,
+    }
 
 # %% ../../nbs/pages/07_report.ipynb #4ab5493d
 def _most_telling(rows, most):
     "Of (spread, lowest, expected, kind, ...), the first `most`; among equals the kind seen least often."
     chosen, rest = [], list(rows)
     while rest and len(chosen) < most:
-        best = min(rest, key=lambda r: (-r[0], r[1], sum(c[2] == r[2] for c in chosen), sum(c[3] == r[3] for c in chosen)))
-        rest.remove(best); chosen.append(best)
+        best = min(
+            rest,
+            key=lambda r: (-r[0], r[1], sum(c[2] == r[2] for c in chosen), sum(c[3] == r[3] for c in chosen)),
+        )
+        rest.remove(best)
+        chosen.append(best)
     return chosen
+
 
 def _probe_examples(run, order, most=4, most_systems=8):
     "Area -> examples."
-    scores, answers = defaultdict(list), {(r.sample_id, r.client): r for r in run.responses if is_probe(r) and r.repeat == 0}
+    scores, answers = (
+        defaultdict(list),
+        {(r.sample_id, r.client): r for r in run.responses if is_probe(r) and r.repeat == 0},
+    )
     for s in run.scores:
-        if is_probe(s) and s.repeat == 0: scores[s.sample_id, s.client].append(s)
+        if is_probe(s) and s.repeat == 0:
+            scores[s.sample_id, s.client].append(s)
     rows = {area: [] for area in ASKED}
     for n, sample in enumerate(s for s in run.samples if is_probe(s)):
-        grades = [[s.fraction for s in scores[sample.id, c] if s.metric != "toxicity" and s.fraction is not None] for c in order]
+        grades = [
+            [s.fraction for s in scores[sample.id, c] if s.metric != "toxicity" and s.fraction is not None]
+            for c in order
+        ]
         means = [sum(g) / len(g) for g in grades if g]
         area = sample.use_case.removesuffix("_probe")
-        if means and area in rows: rows[area].append((max(means) - min(means), min(means), sample.tags.get("expect", ""), sample.tags.get("kind", ""), n, sample))
-    return {area: [_probe_example(r[-1], answers, scores, order[:most_systems]) for r in _most_telling(found, most)] for area, found in rows.items() if found}
+        if means and area in rows:
+            rows[area].append(
+                (
+                    max(means) - min(means),
+                    min(means),
+                    sample.tags.get("expect", ""),
+                    sample.tags.get("kind", ""),
+                    n,
+                    sample,
+                )
+            )
+    return {
+        area: [
+            _probe_example(r[-1], answers, scores, order[:most_systems]) for r in _most_telling(found, most)
+        ]
+        for area, found in rows.items()
+        if found
+    }
+
 
 def _probe_example(sample, answers, scores, systems):
     p = sample_probe(sample)
     told = [_graded(p, answers[p.id, c], scores[p.id, c]) for c in systems if (p.id, c) in answers]
-    why = [w for w, yes in (("unsafe texts", p.unsafe_text), ("planted values", p.secrets), ("a toxic answer", any(a["toxic"] for a in told))) if yes]
-    return {"probe": p, "expected": EXPECTED.get(p.expect, p.expect), "answers": told, "why": " and ".join(why), "hide_context": p.unsafe_text or bool(p.secrets),
-            "hide_prompt": p.unsafe_text or bool(p.secrets and leaks(p.prompt, secrets=p.secrets))}
+    why = [
+        w
+        for w, yes in (
+            ("unsafe texts", p.unsafe_text),
+            ("planted values", p.secrets),
+            ("a toxic answer", any(a["toxic"] for a in told)),
+        )
+        if yes
+    ]
+    return {
+        "probe": p,
+        "expected": EXPECTED.get(p.expect, p.expect),
+        "answers": told,
+        "why": " and ".join(why),
+        "hide_context": p.unsafe_text or bool(p.secrets),
+        "hide_prompt": p.unsafe_text or bool(p.secrets and leaks(p.prompt, secrets=p.secrets)),
+    }
 
 # %% ../../nbs/pages/07_report.ipynb #571ec2eb
 def _changed(a, b, most=12):
     "Words that differ between two texts, as (old, new), each pair once."
     x, y = a.split(), b.split()
-    pairs = [(" ".join(x[i:j]), " ".join(y[k:l])) for op, i, j, k, l in SequenceMatcher(None, x, y, autojunk=False).get_opcodes() if op != "equal"]
+    pairs = [
+        (" ".join(x[i:j]), " ".join(y[k:l]))
+        for op, i, j, k, l in SequenceMatcher(None, x, y, autojunk=False).get_opcodes()
+        if op != "equal"
+    ]
     return list(dict.fromkeys(pairs))[:most]
+
 
 def _twin_examples(run, judge, order, most=4):
     "Pairs of answers that differ beyond the tolerances in most measures."
-    answers, points, original = {r.key: r for r in run.responses if not is_probe(r)}, defaultdict(dict), {s.id: s for s in run.samples if _is_task(s)}
-    for s in _quality(run, judge): points[s.sample_id, s.perturbation, s.client, s.repeat][s.metric] = s.points
+    answers, points, original = (
+        {r.key: r for r in run.responses if not is_probe(r)},
+        defaultdict(dict),
+        {s.id: s for s in run.samples if _is_task(s)},
+    )
+    for s in _quality(run, judge):
+        points[s.sample_id, s.perturbation, s.client, s.repeat][s.metric] = s.points
     rows = []
     for s in (s for s in run.samples if s.perturbation and s.id in original):
         for c in order:
             a, b = (s.id, "", c, 0), (s.id, s.perturbation, c, 0)
             g = gaps(answers[b], answers[a], points[b], points[a]) if a in answers and b in answers else None
             wide = [m for m, v in (g or {}).items() if v is not None and not alike({m: v})]
-            if wide: rows.append((len(wide), 0, c, s.id, len(rows), {"client": c, "sample": s, "changed": _changed(original[s.id].source, s.source), "measures": [(m.replace("_", " "), g[m]) for m in wide], "answers": (answers[a], answers[b])}))
+            if wide:
+                rows.append(
+                    (
+                        len(wide),
+                        0,
+                        c,
+                        s.id,
+                        len(rows),
+                        {
+                            "client": c,
+                            "sample": s,
+                            "changed": _changed(original[s.id].source, s.source),
+                            "measures": [(m.replace("_", " "), g[m]) for m in wide],
+                            "answers": (answers[a], answers[b]),
+                        },
+                    )
+                )
     return [r[-1] for r in _most_telling(rows, most)]
 
 # %% ../../nbs/pages/07_report.ipynb #fc4769c0
 def _trust_section(run, judge, order):
     "Everything that the page says about trust; None when the run has neither probes nor twins."
-    if all(map(_is_task, run.samples)): return None
+    if all(map(_is_task, run.samples)):
+        return None
     found = {p.client: p for p in trust(run.samples, run.responses, run.scores, judge=judge)}
     profiles = [found[c] for c in order if c in found]
-    return {"profiles": profiles, "areas": TRUST, "companions": COMPANIONS, "names": list(dict.fromkeys(n for p in profiles for n in p.beside)), "picture": _profile_svg(profiles),
-            "differences": [(p.client, _differences(run, judge, p)) for p in profiles if p.biased], "lost": _ungraded(run), "examples": _probe_examples(run, order), "pairs": _twin_examples(run, judge, order), "has_twins": any(p.biased for p in profiles)}
+    return {
+        "profiles": profiles,
+        "areas": TRUST,
+        "companions": COMPANIONS,
+        "names": list(dict.fromkeys(n for p in profiles for n in p.beside)),
+        "picture": _profile_svg(profiles),
+        "differences": [(p.client, _differences(run, judge, p)) for p in profiles if p.biased],
+        "lost": _ungraded(run),
+        "examples": _probe_examples(run, order),
+        "pairs": _twin_examples(run, judge, order),
+        "has_twins": any(p.biased for p in profiles),
+    }
+
 
 def _profile_svg(profiles):
     picture = trust_profile(profiles)
-    return picture and svg(picture, f"Trust profile: per cent with intervals by area, one dot for each of {len(profiles)} systems; all values stand in the table above")
+    return picture and svg(
+        picture,
+        f"Trust profile: per cent with intervals by area, one dot for each of {len(profiles)} systems; all values stand in the table above",
+    )
 
 # %% ../../nbs/pages/07_report.ipynb #4db5f202
 EXAMPLE_NOTE = "For each use case, the sample on which the systems' accuracy differs most (the first of several), with every system's response and why it was scored as it was."
+
 
 def _spread(run, rater):
     "(use case -> sample id with the widest range of accuracy)"
     points = {}
     for s in run.scores:
-        if s.metric == "accuracy" and s.rater == rater and s.points is not None and not s.perturbation and s.repeat == 0: points.setdefault((s.use_case, s.sample_id), []).append(s.points)
+        if (
+            s.metric == "accuracy"
+            and s.rater == rater
+            and s.points is not None
+            and not s.perturbation
+            and s.repeat == 0
+        ):
+            points.setdefault((s.use_case, s.sample_id), []).append(s.points)
     best = {}
     for s in run.samples:
         spread = max(p := points.get((s.use_case, s.id), [0])) - min(p)
-        if not s.perturbation and (s.use_case not in best or spread > best[s.use_case][0]): best[s.use_case] = spread, s
+        if not s.perturbation and (s.use_case not in best or spread > best[s.use_case][0]):
+            best[s.use_case] = spread, s
     return [s for _, s in best.values()]
+
 
 def _examples(run, rater, order, most_systems=8):
     answers, scores = {}, {}
     for r in run.responses:
-        if r.repeat == 0: answers[r.sample_id, r.perturbation, r.client] = r
+        if r.repeat == 0:
+            answers[r.sample_id, r.perturbation, r.client] = r
     for s in run.scores:
-        if s.repeat == 0 and (s.rater == rater or s.method == "manual"): scores.setdefault((s.sample_id, s.perturbation, s.client), []).append(s)
-    return [{"use_case": get_use_case(s.use_case), "sample": s, "prompt": render_prompt(s),
-             "answers": [{"response": answers[(*s.key, c)], "scores": scores.get((*s.key, c), [])} for c in order[:most_systems] if (*s.key, c) in answers]}
-            for s in _spread(run, rater)]
+        if s.repeat == 0 and (s.rater == rater or s.method == "manual"):
+            scores.setdefault((s.sample_id, s.perturbation, s.client), []).append(s)
+    return [
+        {
+            "use_case": get_use_case(s.use_case),
+            "sample": s,
+            "prompt": render_prompt(s),
+            "answers": [
+                {"response": answers[(*s.key, c)], "scores": scores.get((*s.key, c), [])}
+                for c in order[:most_systems]
+                if (*s.key, c) in answers
+            ],
+        }
+        for s in _spread(run, rater)
+    ]
 
 # %% ../../nbs/pages/07_report.ipynb #195c8371
 LIMITS = (
@@ -225,57 +480,125 @@ LIMITS = (
     "The demo set is written by the project and small: it shows the method. Decide on your own data.",
 )
 
+
 def _plots(overall):
     "Pictures of the rows of one judge."
     made = []
-    for picture, title in (accuracy_against_cost(overall), "Accuracy against cost; up and to the left is better. The dashed line joins the systems that no other beats in both."), (accuracy_against_speed(overall), "Accuracy against speed; up and to the left is better. After 1 s a user who waits loses the flow of thought, after 10 s the attention."):
-        if picture: made.append({"svg": svg(picture[0], f"{title} {_told(overall, 'cost' in title)}"), "caption": title, "left_out": picture[1], "cost": "cost" in title})
+    for picture, title in (
+        (
+            accuracy_against_cost(overall),
+            "Accuracy against cost; up and to the left is better. The dashed line joins the systems that no other beats in both.",
+        ),
+        (
+            accuracy_against_speed(overall),
+            "Accuracy against speed; up and to the left is better. After 1 s a user who waits loses the flow of thought, after 10 s the attention.",
+        ),
+    ):
+        if picture:
+            made.append(
+                {
+                    "svg": svg(picture[0], f"{title} {_told(overall, 'cost' in title)}"),
+                    "caption": title,
+                    "left_out": picture[1],
+                    "cost": "cost" in title,
+                }
+            )
     return made
+
 
 def _told(rows, cost):
     "The points of a picture in words, for a reader who cannot see it."
     x = lambda r: ("USD " + _cost(r.cost_per_1000)) if cost else f"{_seconds(r.speed.mean_s.value)} s"
-    return "; ".join(f"{shown(r.client, 40)}: accuracy {_value(r.metrics['accuracy'])}, {x(r)}" for r in list(rows)[:12])
+    return "; ".join(
+        f"{shown(r.client, 40)}: accuracy {_value(r.metrics['accuracy'])}, {x(r)}" for r in list(rows)[:12]
+    )
 
 # %% ../../nbs/pages/07_report.ipynb #4d7e2257
 def _points_of(run, judge):
     "System -> (sample, repeat) -> accuracy."
     found = {}
     for s in run.scores:
-        if s.metric == "accuracy" and (s.rater == judge or (judge == "people" and s.method == "manual")): found.setdefault(s.client, {})[s.sample_id, s.repeat] = s.points
+        if s.metric == "accuracy" and (s.rater == judge or (judge == "people" and s.method == "manual")):
+            found.setdefault(s.client, {})[s.sample_id, s.repeat] = s.points
     return found
+
 
 def _spread_svg(points, order):
     picture = score_distributions({c: list(points[c].values()) for c in order if c in points})
-    return picture and svg(picture, "Score distributions: share of each system's scored responses from 1 to below 2, 2 to below 3, 3 to below 4, and 4")
+    return picture and svg(
+        picture,
+        "Score distributions: share of each system's scored responses from 1 to below 2, 2 to below 3, 3 to below 4, and 4",
+    )
+
 
 def _leaders(run, points, order):
     "The first system against each of the others: (name, difference), Holm-adjusted."
     with_value = [c for c in order if any(p is not None for p in points.get(c, {}).values())]
-    if len(with_value) < 2: return None
+    if len(with_value) < 2:
+        return None
     first, samples, rows = with_value[0], {s.id: s for s in run.samples}, []
     for other in with_value[1:]:
         keys = [k for k in points[first] if k in points[other]]
-        if keys: rows.append((other, paired_difference([points[first][k] for k in keys], [points[other][k] for k in keys], clusters=[samples[k[0]].cluster or k[0] for k in keys], strata=[samples[k[0]].use_case for k in keys])))
+        if keys:
+            rows.append(
+                (
+                    other,
+                    paired_difference(
+                        [points[first][k] for k in keys],
+                        [points[other][k] for k in keys],
+                        clusters=[samples[k[0]].cluster or k[0] for k in keys],
+                        strata=[samples[k[0]].use_case for k in keys],
+                    ),
+                )
+            )
     known = [i for i, (_, d) in enumerate(rows) if d.p_value is not None]
-    for i, p in zip(known, holm([rows[i][1].p_value for i in known])): rows[i] = (rows[i][0], replace(rows[i][1], p_value=p))
+    for i, p in zip(known, holm([rows[i][1].p_value for i in known])):
+        rows[i] = (rows[i][0], replace(rows[i][1], p_value=p))
     picture = paired_differences(rows, first, "the other")
-    return {"first": first, "rows": rows, "svg": svg(picture, "Paired differences in accuracy: " + "; ".join(f"{shown(first, 40)} minus {shown(o, 40)} {_value(d)} ({_interval(d)})" for o, d in rows[:12] if d.value is not None))} if picture else None
+    return (
+        {
+            "first": first,
+            "rows": rows,
+            "svg": svg(
+                picture,
+                "Paired differences in accuracy: "
+                + "; ".join(
+                    f"{shown(first, 40)} minus {shown(o, 40)} {_value(d)} ({_interval(d)})"
+                    for o, d in rows[:12]
+                    if d.value is not None
+                ),
+            ),
+        }
+        if picture
+        else None
+    )
 
 # %% ../../nbs/pages/07_report.ipynb #5750a1ab
 def _csp():
-    return "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; script-src " + " ".join(map(csp_hash, table_scripts()))
+    return (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; script-src "
+        + " ".join(map(csp_hash, table_scripts()))
+    )
+
 
 def _behind(files, index, stem):
     "(row, metric) -> address of the samples behind a number; the first file that holds the use case."
     at = lambda u: next((i for i, f in enumerate(files) if u == OVERALL or u in f.use_cases), None)
+
     def address(row, metric):
         known = row.client in index.systems and (row.use_case == OVERALL or row.use_case in index.use_cases)
-        if not known or at(row.use_case) is None: return None
-        return ("" if at(row.use_case) == 0 else _name(stem, at(row.use_case))) + index.address(row.client, row.use_case, row.judge, unscored=metric == "unscored")
+        if not known or at(row.use_case) is None:
+            return None
+        return ("" if at(row.use_case) == 0 else _name(stem, at(row.use_case))) + index.address(
+            row.client, row.use_case, row.judge, unscored=metric == "unscored"
+        )
+
     return address
 
-def _name(stem, k): return f"{stem}.html" if k == 0 else f"{stem}-{k + 1}.html"
+
+def _name(stem, k):
+    return f"{stem}.html" if k == 0 else f"{stem}-{k + 1}.html"
+
 
 def _files_told(files, stem):
     return [{"name": _name(stem, k), "first": f.first, "last": f.last} for k, f in enumerate(files)]
@@ -284,65 +607,119 @@ def _files_told(files, stem):
 def _values(whole, run, prices, title, files, stem):
     "What the template is filled with."
     rows = list(leaderboard(whole, by="all", prices=prices))
-    board = Leaderboard([r for r in rows if r.judge != "graders"])   # these are rows of trust alone
+    board = Leaderboard([r for r in rows if r.judge != "graders"])  # these are rows of trust alone
     overall, cases = board.filter(use_case=OVERALL), [r for r in board if r.use_case != OVERALL]
     judges = list(dict.fromkeys(r.judge for r in board if r.method == "auto")) or ["people"]
     first = [r for r in overall if r.judge == judges[0]]
-    plots, lasting, points = _plots(first), list(dict.fromkeys(r.use_case for r in cases)), _points_of(run, judges[0])
+    plots, lasting, points = (
+        _plots(first),
+        list(dict.fromkeys(r.use_case for r in cases)),
+        _points_of(run, judges[0]),
+    )
     order, index = list(dict.fromkeys([*(r.client for r in first), *whole.clients])), sample_index(files)
     trusted = _trust_section(whole, judges[0] if any(r.method == "auto" for r in board) else None, order)
     interactive = _table_of([whole], [rows], _behind(files, index, stem), "#agreement", "board", False)
     return dict(
-        title=title, warnings=run.manifest.get("warnings", []), version=run.manifest.get("crmeval", "?"), finished=str(run.manifest.get("finished", "?")).replace("T", " ").replace("+00:00", " UTC"), judges=judges, metrics=METRICS,
-        csp=_csp(), assets=table_assets(), board=interactive.html(define="metric") if len(interactive) else "", cards=interactive.cards("metric"), rank_note=RANK_NOTE, agreement_page=AGREEMENT_PAGE, agreements=interactive.agreements, cut=files[0].cut, files=_files_told(files, stem), samples=samples_table(files[0], index) if files[0].answers else "",
-        beside=_beside(whole), trust=trusted, spread=_spread_svg(points, order), leaders=_leaders(run, points, order),
-        n_samples=len(run.samples), n_systems=len(whole.clients), n_responses=len(run.responses), overall=overall.rows,
-        unpriced=[r.client for r in first if r.cost_per_1000.value is None], price_source="shipped list", price_date=next(iter(list_prices().values())).date,
-        plots=plots, costs_drawn=any(p["cost"] for p in plots), heat=svg(accuracy_by_use_case([r for r in cases if r.judge == judges[0]]), f"Accuracy by use case and system, {len(lasting)} use cases; all values stand in the tables below") if cases else "",
-        by_use_case=[(get_use_case(u), [r for r in cases if r.use_case == u]) for u in lasting], speeds=_speeds(run), lost=_lost(run),
-        example_note=EXAMPLE_NOTE, examples=_examples(run, judges[0], [r.client for r in first]), limits=(*LIMITS, *(TRUST_LIMITS if trusted else ())), scale=sorted(SCALE.items(), reverse=True),
-        manifest=json.dumps(run.manifest, indent=1, ensure_ascii=False, default=str))
+        title=title,
+        warnings=run.manifest.get("warnings", []),
+        version=run.manifest.get("crmeval", "?"),
+        finished=str(run.manifest.get("finished", "?")).replace("T", " ").replace("+00:00", " UTC"),
+        judges=judges,
+        metrics=METRICS,
+        csp=_csp(),
+        assets=table_assets(),
+        board=interactive.html(define="metric") if len(interactive) else "",
+        cards=interactive.cards("metric"),
+        rank_note=RANK_NOTE,
+        agreement_page=AGREEMENT_PAGE,
+        agreements=interactive.agreements,
+        cut=files[0].cut,
+        files=_files_told(files, stem),
+        samples=samples_table(files[0], index) if files[0].answers else "",
+        beside=_beside(whole),
+        trust=trusted,
+        spread=_spread_svg(points, order),
+        leaders=_leaders(run, points, order),
+        n_samples=len(run.samples),
+        n_systems=len(whole.clients),
+        n_responses=len(run.responses),
+        overall=overall.rows,
+        unpriced=[r.client for r in first if r.cost_per_1000.value is None],
+        price_source="shipped list",
+        price_date=next(iter(list_prices().values())).date,
+        plots=plots,
+        costs_drawn=any(p["cost"] for p in plots),
+        heat=svg(
+            accuracy_by_use_case([r for r in cases if r.judge == judges[0]]),
+            f"Accuracy by use case and system, {len(lasting)} use cases; all values stand in the tables below",
+        )
+        if cases
+        else "",
+        by_use_case=[(get_use_case(u), [r for r in cases if r.use_case == u]) for u in lasting],
+        speeds=_speeds(run),
+        lost=_lost(run),
+        example_note=EXAMPLE_NOTE,
+        examples=_examples(run, judges[0], [r.client for r in first]),
+        limits=(*LIMITS, *(TRUST_LIMITS if trusted else ())),
+        scale=sorted(SCALE.items(), reverse=True),
+        manifest=json.dumps(run.manifest, indent=1, ensure_ascii=False, default=str),
+    )
 
 # %% ../../nbs/pages/07_report.ipynb #c145e2d4
 def report_pages(
-    run:Run,
+    run: Run,
     *,
-    prices:Mapping|None=None,     # Own prices, see `cost`
-    title:str="LLM benchmark for CRM",
-    stem:str="report",            # Name of the first file without its ending; further ones are stem-2.html, stem-3.html ...
-    file_bytes:int=FILE_BYTES,    # Packed texts of samples in one file at most
-)->dict[str, str]:                # File name -> a whole HTML document; the first is the report
+    prices: Mapping | None = None,  # Own prices, see `cost`
+    title: str = "LLM benchmark for CRM",
+    stem: str = "report",  # Name of the first file without its ending; further ones are stem-2.html, stem-3.html ...
+    file_bytes: int = FILE_BYTES,  # Packed texts of samples in one file at most
+) -> dict[str, str]:  # File name -> a whole HTML document; the first is the report
     "The report of a run and, where its samples are too many for one file, the pages with the others."
     whole, run = run, _tasks(run)
     files = sample_files(run, file_bytes=file_bytes)
     env, index = _environment(), sample_index(files)
-    pages = {_name(stem, 0): env.get_template("report.html").render(_values(whole, run, prices, title, files, stem))}
+    pages = {
+        _name(stem, 0): env.get_template("report.html").render(
+            _values(whole, run, prices, title, files, stem)
+        )
+    }
     for k, f in enumerate(files[1:], 1):
-        pages[_name(stem, k)] = env.get_template("samples.html").render(title=title, csp=_csp(), assets=table_assets(), file=f, this=k, cut=f.cut, files=_files_told(files, stem), samples=samples_table(f, index))
+        pages[_name(stem, k)] = env.get_template("samples.html").render(
+            title=title,
+            csp=_csp(),
+            assets=table_assets(),
+            file=f,
+            this=k,
+            cut=f.cut,
+            files=_files_told(files, stem),
+            samples=samples_table(f, index),
+        )
     return {name: storable(text) for name, text in pages.items()}
 
+
 def report_html(
-    run:Run,
+    run: Run,
     *,
-    prices:Mapping|None=None,   # Own prices, see `cost`
-    title:str="LLM benchmark for CRM",
-)->str:                         # A whole HTML document
+    prices: Mapping | None = None,  # Own prices, see `cost`
+    title: str = "LLM benchmark for CRM",
+) -> str:  # A whole HTML document
     "The first page of the report of a run as HTML text; all samples are in `report_pages`."
     return next(iter(report_pages(run, prices=prices, title=title).values()))
 
 # %% ../../nbs/pages/07_report.ipynb #5902d22f
 _MINE = '<meta name="generator" content="crmeval samples">'
 
+
 def write_report(
-    run:Run|str|Path,           # A run, or its folder
-    path:str|Path|None=None,    # File to write; None: report.html in the run's folder
+    run: Run | str | Path,  # A run, or its folder
+    path: str | Path | None = None,  # File to write; None: report.html in the run's folder
     *,
-    prices:Mapping|None=None,
-    title:str="LLM benchmark for CRM",
-)->Path:                        # The file; pages with further samples stand beside it as NAME-2.html, NAME-3.html ...
+    prices: Mapping | None = None,
+    title: str = "LLM benchmark for CRM",
+) -> Path:  # The file; pages with further samples stand beside it as NAME-2.html, NAME-3.html ...
     "Write the report of a run as self-contained HTML: one file, or several where the samples are many."
     run = run if isinstance(run, Run) else open_run(run)
-    path = Path(path) if path is not None else run.folder/"report.html"
+    path = Path(path) if path is not None else run.folder / "report.html"
     pages = report_pages(run, prices=prices, title=title, stem=path.stem)
     for k, text in enumerate(pages.values()):
         file = path if k == 0 else path.with_name(_name(path.stem, k))
@@ -352,8 +729,11 @@ def write_report(
     _remove_older(path, len(pages))
     return path
 
+
 def _remove_older(path, n):
     "Pages that an earlier, longer report of ours left behind."
-    while (old := path.with_name(_name(path.stem, n))).is_file() and _MINE in old.read_text(encoding="utf-8", errors="replace")[:2000]:
+    while (old := path.with_name(_name(path.stem, n))).is_file() and _MINE in old.read_text(
+        encoding="utf-8", errors="replace"
+    )[:2000]:
         old.unlink()
         n += 1

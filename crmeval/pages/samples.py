@@ -20,135 +20,250 @@ from .tables import Column, Filter, cell, interactive_table, pack
 from ..tasks.use_cases import get_use_case, render_prompt, use_cases
 
 # %% ../../nbs/pages/06_samples.ipynb #ebbe4105
-CHUNK = 100            # Lines in a packed piece
-FILE_BYTES = 2_100_000 # Packed texts of one file at most, beside the rest of its page
-CUTS = ((4000, 6000), (4000, 1500), (2000, 800), (1200, 400), (800, 200), (600, 0))  # characters of an answer and of a prompt, from whole to short
-_COLUMNS = (Column("Answer and evidence", "l", sortable=False), Column("Sample", "l"), Column("Use case", "l"), Column("System", "l"), Column("Accuracy"), Column("Fact."), Column("Compl."), Column("Conc."), Column("Instr."), Column("Status", "l"), Column("Judge", "l"), Column("Answer begins", "w", sortable=False))
+CHUNK = 100  # Lines in a packed piece
+FILE_BYTES = 2_100_000  # Packed texts of one file at most, beside the rest of its page
+CUTS = (
+    (4000, 6000),
+    (4000, 1500),
+    (2000, 800),
+    (1200, 400),
+    (800, 200),
+    (600, 0),
+)  # characters of an answer and of a prompt, from whole to short
+_COLUMNS = (
+    Column("Answer and evidence", "l", sortable=False),
+    Column("Sample", "l"),
+    Column("Use case", "l"),
+    Column("System", "l"),
+    Column("Accuracy"),
+    Column("Fact."),
+    Column("Compl."),
+    Column("Conc."),
+    Column("Instr."),
+    Column("Status", "l"),
+    Column("Judge", "l"),
+    Column("Answer begins", "w", sortable=False),
+)
+
 
 @dataclass(frozen=True)
 class _Answer:
     "A response with the scores of one judge."
-    sample:Sample
-    response:Response
-    judge:str
-    scores:Sequence[Score]
+
+    sample: Sample
+    response: Response
+    judge: str
+    scores: Sequence[Score]
 
     @property
-    def points(self): return {s.metric: s.points for s in self.scores}
+    def points(self):
+        return {s.metric: s.points for s in self.scores}
+
     @property
     def status(self):
         "Why it has no accuracy, or 'ok'."
-        if self.response.status not in ("ok", "truncated"): return self.response.status
-        return next((s.status for s in self.scores if s.metric == "accuracy"), "undefined" if self.scores else "not_run")
+        if self.response.status not in ("ok", "truncated"):
+            return self.response.status
+        return next(
+            (s.status for s in self.scores if s.metric == "accuracy"),
+            "undefined" if self.scores else "not_run",
+        )
 
-def _who(score): return "people" if score.method == "manual" else score.rater
 
-def _answers(run:Run)->Iterator[_Answer]:
+def _who(score):
+    return "people" if score.method == "manual" else score.rater
+
+
+def _answers(run: Run) -> Iterator[_Answer]:
     "Every answer to a task, by use case, sample, system and judge."
-    scores, samples = defaultdict(lambda: defaultdict(list)), {s.id: s for s in run.samples if not s.perturbation and not is_probe(s)}
+    scores, samples = (
+        defaultdict(lambda: defaultdict(list)),
+        {s.id: s for s in run.samples if not s.perturbation and not is_probe(s)},
+    )
     for s in run.scores:
-        if s.metric in METRICS and not s.perturbation: scores[s.sample_id, s.client, s.repeat][_who(s)].append(s)
+        if s.metric in METRICS and not s.perturbation:
+            scores[s.sample_id, s.client, s.repeat][_who(s)].append(s)
     known, place = list(use_cases()), {i: n for n, i in enumerate(samples)}
-    judges = list(dict.fromkeys(_who(s) for s in run.scores if s.metric in METRICS and s.method == "auto")) or [""]
+    judges = list(
+        dict.fromkeys(_who(s) for s in run.scores if s.metric in METRICS and s.method == "auto")
+    ) or [""]
     rows = [r for r in run.responses if r.sample_id in samples and not r.perturbation and not is_probe(r)]
-    for r in sorted(rows, key=lambda r: (known.index(r.use_case) if r.use_case in known else 99, place[r.sample_id])):
+    for r in sorted(
+        rows, key=lambda r: (known.index(r.use_case) if r.use_case in known else 99, place[r.sample_id])
+    ):
         found = scores[r.sample_id, r.client, r.repeat]
-        for judge in found or judges: yield _Answer(samples[r.sample_id], r, judge, found.get(judge, []))
+        for judge in found or judges:
+            yield _Answer(samples[r.sample_id], r, judge, found.get(judge, []))
 
 # %% ../../nbs/pages/06_samples.ipynb #fac53d03
 def _line(k, a):
     from markupsafe import Markup
-    value = lambda m: (lambda p: cell("\u2013", None) if p is None else cell(f"{p:.2f}".rstrip("0").rstrip("."), p))(a.points.get(m))
-    button = Markup('<button type="button" class="cm-open" value="{0}" aria-expanded="false" aria-label="Open {1}, {2}">open</button>').format(k, shown(a.sample.id, 60), shown(a.response.client, 60))
-    told = a.response.text if a.response.text is not None else f"(no response: {a.response.error or a.response.status})"
-    bdi = lambda t, n=60: Markup("<bdi>{}</bdi>").format(shown(t, n))
-    return [button, bdi(a.sample.id), get_use_case(a.sample.use_case).name, bdi(a.response.client), *map(value, METRICS), a.status.replace("_", " "), bdi(a.judge, 40), bdi(_start(told))]
 
-def _start(text, limit=90): return text[:limit].rstrip() + "\u2026" if len(text) > limit else text
+    value = lambda m: (
+        lambda p: cell("\u2013", None) if p is None else cell(f"{p:.2f}".rstrip("0").rstrip("."), p)
+    )(a.points.get(m))
+    button = Markup(
+        '<button type="button" class="cm-open" value="{0}" aria-expanded="false" aria-label="Open {1}, {2}">open</button>'
+    ).format(k, shown(a.sample.id, 60), shown(a.response.client, 60))
+    told = (
+        a.response.text
+        if a.response.text is not None
+        else f"(no response: {a.response.error or a.response.status})"
+    )
+    bdi = lambda t, n=60: Markup("<bdi>{}</bdi>").format(shown(t, n))
+    return [
+        button,
+        bdi(a.sample.id),
+        get_use_case(a.sample.use_case).name,
+        bdi(a.response.client),
+        *map(value, METRICS),
+        a.status.replace("_", " "),
+        bdi(a.judge, 40),
+        bdi(_start(told)),
+    ]
+
+
+def _start(text, limit=90):
+    return text[:limit].rstrip() + "\u2026" if len(text) > limit else text
+
 
 def answer_html(
-    response:Response,
-    scores:Sequence[Score],   # Of one judge
-    limit:int=4000,           # Characters of the answer
-):                            # `markupsafe.Markup`
+    response: Response,
+    scores: Sequence[Score],  # Of one judge
+    limit: int = 4000,  # Characters of the answer
+):  # `markupsafe.Markup`
     "An answer with its evidence marked and the reason of each score."
     from markupsafe import Markup, escape
-    if response.text is None: text = escape(f"(no response: {shown(response.error or STATUSES[response.status], 400)})")
-    else: text = marked_html(response.text, evidence_spans(response.text, scores), limit) if response.text else "(empty response)"
+
+    if response.text is None:
+        text = escape(f"(no response: {shown(response.error or STATUSES[response.status], 400)})")
+    else:
+        text = (
+            marked_html(response.text, evidence_spans(response.text, scores), limit)
+            if response.text
+            else "(empty response)"
+        )
     told = [s for s in scores if s.metric != "accuracy" or s.points is None]
-    reasons = "".join(f"<li><b>{escape(s.metric.replace('_', ' '))}: {s.status.replace('_', ' ') if s.points is None else f'{s.points:g}'}</b> <bdi>{escape(shown(s.reason, 400))}</bdi>{_list(problems(s.evidence))}</li>" for s in told)
+    reasons = "".join(
+        f"<li><b>{escape(s.metric.replace('_', ' '))}: {s.status.replace('_', ' ') if s.points is None else f'{s.points:g}'}</b> <bdi>{escape(shown(s.reason, 400))}</bdi>{_list(problems(s.evidence))}</li>"
+        for s in told
+    )
     return Markup(f'<pre dir="auto">{text}</pre><ul>{reasons}</ul>')
+
 
 def _list(lines):
     from markupsafe import Markup, escape
-    return Markup("<ul>" + "".join(f"<li><bdi>{escape(shown(x, 400))}</bdi></li>" for x in lines) + "</ul>" if lines else "")
+
+    return Markup(
+        "<ul>" + "".join(f"<li><bdi>{escape(shown(x, 400))}</bdi></li>" for x in lines) + "</ul>"
+        if lines
+        else ""
+    )
+
 
 def sample_html(
-    sample:Sample,
-    limit:int=6000,   # Characters of the prompt; 0 leaves it out
-):                    # `markupsafe.Markup`
+    sample: Sample,
+    limit: int = 6000,  # Characters of the prompt; 0 leaves it out
+):  # `markupsafe.Markup`
     "The prompt that a sample makes, and its key facts."
     from markupsafe import Markup, escape
+
     facts = f"<h4>Key facts</h4>{_list(sample.key_facts)}" if sample.key_facts else ""
-    return Markup(facts + (f'<details><summary>Prompt and source</summary><pre dir="auto">{escape(shown(render_prompt(sample), limit, True))}</pre></details>' if limit else ""))
+    return Markup(
+        facts
+        + (
+            f'<details><summary>Prompt and source</summary><pre dir="auto">{escape(shown(render_prompt(sample), limit, True))}</pre></details>'
+            if limit
+            else ""
+        )
+    )
 
 # %% ../../nbs/pages/06_samples.ipynb #dc0bf7fa
 @dataclass
 class SampleFile:
     "The lines of one file, with the packed texts behind them."
-    first:int                      # Number of its first sample, from 1
-    last:int = 0                   # Number of its last sample
-    answers:list = field(default_factory=list, repr=False)
-    details:list = field(default_factory=list, repr=False)   # Packed pieces
-    use_cases:set = field(default_factory=set)
-    cut:tuple = CUTS[0]            # Characters of an answer and of a prompt that are shown
+
+    first: int  # Number of its first sample, from 1
+    last: int = 0  # Number of its last sample
+    answers: list = field(default_factory=list, repr=False)
+    details: list = field(default_factory=list, repr=False)  # Packed pieces
+    use_cases: set = field(default_factory=set)
+    cut: tuple = CUTS[0]  # Characters of an answer and of a prompt that are shown
 
     @property
-    def size(self)->int: return sum(map(len, self.details)) + 60 * len(self.answers)
+    def size(self) -> int:
+        return sum(map(len, self.details)) + 60 * len(self.answers)
+
 
 def _piece(answers, cut=CUTS[0]):
     "Up to `CHUNK` lines as one packed piece; a sample's text is held once."
     shared, rows = {}, []
     for a in answers:
         at = shared.setdefault(a.sample.id, len(shared))
-        rows.append([f'<div class="cm-inner"><h4>Answer of <bdi>{_escape(shown(a.response.client))}</bdi></h4>' + str(answer_html(a.response, a.scores, cut[0])), at, "</div>"])
+        rows.append(
+            [
+                f'<div class="cm-inner"><h4>Answer of <bdi>{_escape(shown(a.response.client))}</bdi></h4>'
+                + str(answer_html(a.response, a.scores, cut[0])),
+                at,
+                "</div>",
+            ]
+        )
     samples = {a.sample.id: a.sample for a in answers}
     return pack({"rows": rows, "shared": [str(sample_html(samples[i], cut[1])) for i in shared]})
 
+
 def _escape(text):
     from markupsafe import escape
+
     return str(escape(text))
 
 # %% ../../nbs/pages/06_samples.ipynb #940f444c
 def _cut(answers, n_samples, file_bytes):
     "The first of `CUTS` with which `n_samples` should fit into one file, judged by a few pieces."
     step = max(CHUNK, len(answers) // 9)
-    some = [answers[i:i + CHUNK] for i in range(min(step // 2, max(0, len(answers) - CHUNK)), len(answers), step)]
+    some = [
+        answers[i : i + CHUNK]
+        for i in range(min(step // 2, max(0, len(answers) - CHUNK)), len(answers), step)
+    ]
     n = len({a.sample.id for part in some for a in part}) or 1
-    fits = lambda cut: sum(len(_piece(part, cut)) + 60 * len(part) for part in some) / n * n_samples <= 0.92 * file_bytes
-    low, high = 0, len(CUTS) - 1   # the cuts are ever shorter: the first that fits is found by halving
-    while low < high: low, high = (low, (low + high) // 2) if fits(CUTS[(low + high) // 2]) else ((low + high) // 2 + 1, high)
+    fits = lambda cut: (
+        sum(len(_piece(part, cut)) + 60 * len(part) for part in some) / n * n_samples <= 0.92 * file_bytes
+    )
+    low, high = 0, len(CUTS) - 1  # the cuts are ever shorter: the first that fits is found by halving
+    while low < high:
+        low, high = (
+            (low, (low + high) // 2) if fits(CUTS[(low + high) // 2]) else ((low + high) // 2 + 1, high)
+        )
     return CUTS[low]
 
+
 def sample_files(
-    run:Run,
+    run: Run,
     *,
-    file_bytes:int=FILE_BYTES,   # Packed texts of one file at most; a piece is never cut
-    per_file:int=1000,           # Samples that are to fit into one file
-)->list[SampleFile]:             # At least one, also for a run without tasks
+    file_bytes: int = FILE_BYTES,  # Packed texts of one file at most; a piece is never cut
+    per_file: int = 1000,  # Samples that are to fit into one file
+) -> list[SampleFile]:  # At least one, also for a run without tasks
     "All answers of a run, cut into files of a size that a browser opens at once."
     every, number, rest = list(_answers(run)), {}, []
     cut = _cut(every, min(per_file, len({a.sample.id for a in every})), file_bytes)
     files = [SampleFile(1, cut=cut)]
+
     def close():
-        if not rest: return
-        files[-1].details.append(_piece(rest, cut)); files[-1].answers += rest
+        if not rest:
+            return
+        files[-1].details.append(_piece(rest, cut))
+        files[-1].answers += rest
         files[-1].use_cases |= {a.sample.use_case for a in rest}
-        files[-1].last = number[rest[-1].sample.id]; rest.clear()
+        files[-1].last = number[rest[-1].sample.id]
+        rest.clear()
+
     for a in every:
-        if len(rest) == CHUNK: close()
+        if len(rest) == CHUNK:
+            close()
         full = files[-1].size > file_bytes and not rest or len(number) - files[-1].first + 1 >= per_file
-        if full and a.sample.id not in number: close(); files.append(SampleFile(len(number) + 1, cut=cut))
+        if full and a.sample.id not in number:
+            close()
+            files.append(SampleFile(len(number) + 1, cut=cut))
         number.setdefault(a.sample.id, len(number) + 1)
         rest.append(a)
     close()
@@ -158,29 +273,65 @@ def sample_files(
 @dataclass(frozen=True)
 class SampleIndex:
     "Numbers of the values in the filters, the same for all files."
-    systems:Sequence[str]
-    use_cases:Sequence[str]
-    statuses:Sequence[str]
-    judges:Sequence[str]
 
-    def filters(self)->list[Filter]:
-        return [Filter("Model", [shown(s) for s in self.systems]), Filter("Use case", [get_use_case(u).name for u in self.use_cases]), Filter("Status", [s.replace("_", " ") for s in self.statuses]), Filter("Judge", [shown(j) for j in self.judges])]
-    def keys(self, a:_Answer)->list[int]:
-        return [self.systems.index(a.response.client), self.use_cases.index(a.sample.use_case), self.statuses.index(a.status), self.judges.index(a.judge)]
-    def address(self, client:str, use_case:str, judge:str, unscored:bool=False)->str:
+    systems: Sequence[str]
+    use_cases: Sequence[str]
+    statuses: Sequence[str]
+    judges: Sequence[str]
+
+    def filters(self) -> list[Filter]:
+        return [
+            Filter("Model", [shown(s) for s in self.systems]),
+            Filter("Use case", [get_use_case(u).name for u in self.use_cases]),
+            Filter("Status", [s.replace("_", " ") for s in self.statuses]),
+            Filter("Judge", [shown(j) for j in self.judges]),
+        ]
+
+    def keys(self, a: _Answer) -> list[int]:
+        return [
+            self.systems.index(a.response.client),
+            self.use_cases.index(a.sample.use_case),
+            self.statuses.index(a.status),
+            self.judges.index(a.judge),
+        ]
+
+    def address(self, client: str, use_case: str, judge: str, unscored: bool = False) -> str:
         "Part of an address after the file's name: the samples behind a row."
-        picks = [(0, self.systems.index(client))] + ([] if use_case == OVERALL else [(1, self.use_cases.index(use_case))]) + [(2, i) for i, s in enumerate(self.statuses) if unscored and s != "ok"] + ([(3, self.judges.index(judge))] if judge in self.judges else [])
+        picks = (
+            [(0, self.systems.index(client))]
+            + ([] if use_case == OVERALL else [(1, self.use_cases.index(use_case))])
+            + [(2, i) for i, s in enumerate(self.statuses) if unscored and s != "ok"]
+            + ([(3, self.judges.index(judge))] if judge in self.judges else [])
+        )
         return "#samples?" + "&".join(f"{k}={v}" for k, v in picks)
 
-def sample_index(files:Sequence[SampleFile])->SampleIndex:
+
+def sample_index(files: Sequence[SampleFile]) -> SampleIndex:
     "The index of some files."
     every = [a for f in files for a in f.answers]
     of = lambda get: list(dict.fromkeys(map(get, every)))
-    return SampleIndex(of(lambda a: a.response.client), of(lambda a: a.sample.use_case), sorted(of(lambda a: a.status), key=list(STATUSES).index), of(lambda a: a.judge))
+    return SampleIndex(
+        of(lambda a: a.response.client),
+        of(lambda a: a.sample.use_case),
+        sorted(of(lambda a: a.status), key=list(STATUSES).index),
+        of(lambda a: a.judge),
+    )
+
 
 def samples_table(
-    file:SampleFile,
-    index:SampleIndex,
-)->str:   # HTML; the page needs `table_assets()`
+    file: SampleFile,
+    index: SampleIndex,
+) -> str:  # HTML; the page needs `table_assets()`
     "The lines of a file as an interactive table with the id `samples`."
-    return interactive_table("samples", _COLUMNS, [_line(k, a) for k, a in enumerate(file.answers)], label="Samples", filters=index.filters(), keys=[index.keys(a) for a in file.answers], page_length=10, details=file.details, chunk=CHUNK, still=0)
+    return interactive_table(
+        "samples",
+        _COLUMNS,
+        [_line(k, a) for k, a in enumerate(file.answers)],
+        label="Samples",
+        filters=index.filters(),
+        keys=[index.keys(a) for a in file.answers],
+        page_length=10,
+        details=file.details,
+        chunk=CHUNK,
+        still=0,
+    )

@@ -19,39 +19,52 @@ from ..core.package_data import data_path
 
 # %% ../../nbs/pages/03_tables.ipynb #20c9766b
 def pack(
-    value,       # What JSON can hold
-)->str:          # Base64 of gzip: letters, digits, '+', '/' and '='; the same value gives the same text
+    value,  # What JSON can hold
+) -> str:  # Base64 of gzip: letters, digits, '+', '/' and '='; the same value gives the same text
     "A value as text that is safe in any page, a third of its size or less."
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 9, mtime=0)).decode("ascii")
 
+
 def unpack(
-    text:str,    # From `pack`, of a value that is no string
+    text: str,  # From `pack`, of a value that is no string
 ):
     "What was packed."
     return json.loads(gzip.decompress(base64.b64decode(text)))
 
+
 def csp_hash(
-    script:str,  # Text of a script element
-)->str:          # As a content security policy names it
+    script: str,  # Text of a script element
+) -> str:  # As a content security policy names it
     "Hash by which a page allows one script."
-    return "'sha256-" + base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii") + "'"
+    return (
+        "'sha256-" + base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii") + "'"
+    )
 
 # %% ../../nbs/pages/03_tables.ipynb #8580f1f7
 _EXPORTS = re.compile(r"export\s*\{([^{}]*)\}\s*;?")
 
+
 @lru_cache(maxsize=1)
 def _bundle():
     "The component with our glue inside its module."
-    try: from itables import options
-    except ImportError: raise RuntimeError("interactive tables need the package itables: pip install 'itables>=2.9'") from None
+    try:
+        from itables import options
+    except ImportError:
+        raise RuntimeError(
+            "interactive tables need the package itables: pip install 'itables>=2.9'"
+        ) from None
     text = open(options.dt_bundle, encoding="utf-8").read()
     found = list(_EXPORTS.finditer(text))
     names = dict(reversed(p.split(" as ")) for p in found[-1][1].split(",") if " as " in p) if found else {}
     query = names.get("jQuery", names.get("default"))
-    if query is None: raise RuntimeError("this version of itables exports its DataTables in an unknown way: pip install 'itables>=2.9,<3'")
+    if query is None:
+        raise RuntimeError(
+            "this version of itables exports its DataTables in an unknown way: pip install 'itables>=2.9,<3'"
+        )
     glue = data_path("templates", "tables.js").read_text(encoding="utf-8")
-    return f"{text[:found[-1].start()]}\n;{{const $ = {query};\n{glue}}}\n{text[found[-1].end():]}"
+    return f"{text[: found[-1].start()]}\n;{{const $ = {query};\n{glue}}}\n{text[found[-1].end() :]}"
+
 
 LOADER = """if (!window.crmevalTablesLoading) { window.crmevalTablesLoading = true; (async () => {
 const packed = document.querySelector(".cm-bundle").textContent;
@@ -60,12 +73,13 @@ const script = document.createElement("script"); script.type = "module"; script.
 })(); } else if (window.crmevalTables) window.crmevalTables.start();"""
 
 # %% ../../nbs/pages/03_tables.ipynb #6ff3f437
-def table_scripts()->list[str]:  # Two texts: for `csp_hash`
+def table_scripts() -> list[str]:  # Two texts: for `csp_hash`
     "The texts of the scripts that `table_assets` makes a page run."
     return [LOADER, _bundle()]
 
+
 @lru_cache(maxsize=1)
-def table_assets()->str:
+def table_assets() -> str:
     "HTML with style and component; once a page, after its last table or before its first."
     css = data_path("templates", "tables.css").read_text(encoding="utf-8")
     return f'<style>{css}</style><script type="text/plain" class="cm-bundle">{pack(_bundle())}</script><script>{LOADER}</script>'
@@ -74,74 +88,149 @@ def table_assets()->str:
 @dataclass(frozen=True)
 class Column:
     "One column of an interactive table."
-    title:str                     # Shown in the head; escaped
-    align:str = "r"               # 'r' number, 'l' text, 'w' text that wraps
-    areas:Sequence[str] = ("",)   # Views that show it; '' all
-    descending:bool = True        # Better-first direction
-    sortable:bool = True
-    link:str|None = None          # Address of its definition
-    hint:str = ""                 # What the link says to a screen reader
+
+    title: str  # Shown in the head; escaped
+    align: str = "r"  # 'r' number, 'l' text, 'w' text that wraps
+    areas: Sequence[str] = ("",)  # Views that show it; '' all
+    descending: bool = True  # Better-first direction
+    sortable: bool = True
+    link: str | None = None  # Address of its definition
+    hint: str = ""  # What the link says to a screen reader
+
 
 def cell(
-    text,                     # A value; escaped, unless it is `markupsafe.Markup`
-    sort:float|str|None=None, # What it is sorted by; None: it has no value, and comes last
+    text,  # A value; escaped, unless it is `markupsafe.Markup`
+    sort: float | str | None = None,  # What it is sorted by; None: it has no value, and comes last
     *,
-    descending:bool=True,     # Better-first direction of its column
-)->dict:
+    descending: bool = True,  # Better-first direction of its column
+) -> dict:
     "A cell with a sort value."
     from markupsafe import escape
+
     last = -1e300 if descending else 1e300
     return {"d": str(escape(text)), "s": last if sort is None else sort}
 
+
 def _plain(value):
     from markupsafe import escape
+
     return value if isinstance(value, dict) else str(escape("" if value is None else value))
 
 # %% ../../nbs/pages/03_tables.ipynb #c3ae1d00
 @dataclass(frozen=True)
 class Filter:
     "Check boxes for the values of one property of the rows."
-    title:str                  # e.g. 'Model'
-    values:Sequence[str]       # Shown; a row's key is an index into these
-    chosen:Sequence[int] = ()  # Chosen at first
+
+    title: str  # e.g. 'Model'
+    values: Sequence[str]  # Shown; a row's key is an index into these
+    chosen: Sequence[int] = ()  # Chosen at first
+
 
 def _filter_html(box, k, f):
     from markupsafe import Markup
-    rows = Markup("").join(Markup('<label><input type="checkbox" name="{0}-f{1}" value="{2}"{4}> <bdi>{3}</bdi></label>').format(box, k, i, v, " checked" if i in f.chosen else "") for i, v in enumerate(f.values))
-    return Markup('<details class="cm-filter"><summary>{0}: <b>all</b></summary><div role="group" aria-label="{0}">{1}</div></details>').format(f.title, rows)
+
+    rows = Markup("").join(
+        Markup('<label><input type="checkbox" name="{0}-f{1}" value="{2}"{4}> <bdi>{3}</bdi></label>').format(
+            box, k, i, v, " checked" if i in f.chosen else ""
+        )
+        for i, v in enumerate(f.values)
+    )
+    return Markup(
+        '<details class="cm-filter"><summary>{0}: <b>all</b></summary><div role="group" aria-label="{0}">{1}</div></details>'
+    ).format(f.title, rows)
+
 
 def _head_cell(c):
     from markupsafe import Markup
-    link = Markup(' <a href="{0}" aria-label="{1}">?</a>').format(c.link, c.hint or f"Definition of {c.title}") if c.link else ""
-    return Markup('<th scope="col" class="{0}">{1}{2}</th>').format("" if c.align == "r" else "l", c.title, link)
+
+    link = (
+        Markup(' <a href="{0}" aria-label="{1}">?</a>').format(c.link, c.hint or f"Definition of {c.title}")
+        if c.link
+        else ""
+    )
+    return Markup('<th scope="col" class="{0}">{1}{2}</th>').format(
+        "" if c.align == "r" else "l", c.title, link
+    )
+
 
 def _data_column(k, c):
-    return {"data": {"_": f"{k}.d", "sort": f"{k}.s", "type": f"{k}.s", "filter": f"{k}.d"} if c.align == "r" and c.sortable else k, "type": "num" if c.align == "r" and c.sortable else "html", "className": {"r": "", "l": "l", "w": "l w"}[c.align],
-            "orderable": c.sortable, "areas": list(c.areas), "orderSequence": ["desc", "asc"] if c.descending and c.align == "r" else ["asc", "desc"]}
+    return {
+        "data": {"_": f"{k}.d", "sort": f"{k}.s", "type": f"{k}.s", "filter": f"{k}.d"}
+        if c.align == "r" and c.sortable
+        else k,
+        "type": "num" if c.align == "r" and c.sortable else "html",
+        "className": {"r": "", "l": "l", "w": "l w"}[c.align],
+        "orderable": c.sortable,
+        "areas": list(c.areas),
+        "orderSequence": ["desc", "asc"] if c.descending and c.align == "r" else ["asc", "desc"],
+    }
 
 # %% ../../nbs/pages/03_tables.ipynb #c3b7f9da
 def interactive_table(
-    box:str,                             # Its id in the page
-    columns:Sequence[Column],
-    rows:Sequence[Sequence],             # (n, columns): `cell(...)` for numbers, else text or `Markup`
+    box: str,  # Its id in the page
+    columns: Sequence[Column],
+    rows: Sequence[Sequence],  # (n, columns): `cell(...)` for numbers, else text or `Markup`
     *,
-    label:str,                           # Its name for a screen reader
-    filters:Sequence[Filter]=(),
-    keys:Sequence[Sequence[int]]=(),     # (n, filters): index of each row's value
-    areas:Mapping[str, tuple[str, int]]|None=None,   # View -> (title, column that it is sorted by); the first is shown
-    order:Sequence=(),                   # e.g. [[3, 'desc']]
-    page_length:int=25,
-    details:Sequence[str]=(),            # Packed pieces behind the rows' buttons, each of `chunk` rows
-    chunk:int=100,
-    still:int=10,                        # Rows for a reader without scripts
-)->str:                                  # HTML; the page needs `table_assets()` as well
+    label: str,  # Its name for a screen reader
+    filters: Sequence[Filter] = (),
+    keys: Sequence[Sequence[int]] = (),  # (n, filters): index of each row's value
+    areas: Mapping[str, tuple[str, int]]
+    | None = None,  # View -> (title, column that it is sorted by); the first is shown
+    order: Sequence = (),  # e.g. [[3, 'desc']]
+    page_length: int = 25,
+    details: Sequence[str] = (),  # Packed pieces behind the rows' buttons, each of `chunk` rows
+    chunk: int = 100,
+    still: int = 10,  # Rows for a reader without scripts
+) -> str:  # HTML; the page needs `table_assets()` as well
     "An interactive table as HTML."
     from markupsafe import Markup
-    if any(len(r) != len(columns) for r in rows) or len(keys) != (len(rows) if filters else 0): raise ValueError(f"the rows need {len(columns)} cells and a key for each of {len(filters)} filters")
-    spec = {"rows": [[_plain(v) for v in r] for r in rows], "columns": [_data_column(k, c) for k, c in enumerate(columns)], "keys": [list(k) for k in keys] or [[]] * len(rows), "order": list(order), "pageLength": page_length, "label": label,
-            "searchLabel": "Search:", "chunk": chunk, "areaOrder": {a: [k, "desc" if columns[k].descending else "asc"] for a, (_, k) in (areas or {}).items()}}
-    picks = Markup('<label>Area: <select class="cm-area">{}</select></label>').format(Markup("").join(Markup('<option value="{}">{}</option>').format(a, t) for a, (t, _) in areas.items())) if areas else ""
-    bar = Markup('<div class="cm-filters">{}{}<button type="button" class="cm-reset">Show all</button></div>').format(picks, Markup("").join(_filter_html(box, k, f) for k, f in enumerate(filters))) if filters or areas else ""
-    body = Markup("").join(Markup("<tr>{}</tr>").format(Markup("").join(Markup('<td class="{}">{}</td>').format(_data_column(0, c)["className"], Markup(v["d"] if isinstance(v, dict) else _plain(v))) for c, v in zip(columns, r))) for r in rows[:still])
-    packed = Markup("").join(Markup('<script type="text/plain" class="{}">{}</script>').format(kind, text) for kind, text in [("cm-data", pack(spec)), *(("cm-chunk", d) for d in details)])
-    return Markup('<div class="cm-table" id="{}">{}<div class="cm-plain"><table data-quarto-disable-processing="true"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>{}</div>').format(box, bar, Markup("").join(map(_head_cell, columns)), body, packed)
+
+    if any(len(r) != len(columns) for r in rows) or len(keys) != (len(rows) if filters else 0):
+        raise ValueError(f"the rows need {len(columns)} cells and a key for each of {len(filters)} filters")
+    spec = {
+        "rows": [[_plain(v) for v in r] for r in rows],
+        "columns": [_data_column(k, c) for k, c in enumerate(columns)],
+        "keys": [list(k) for k in keys] or [[]] * len(rows),
+        "order": list(order),
+        "pageLength": page_length,
+        "label": label,
+        "searchLabel": "Search:",
+        "chunk": chunk,
+        "areaOrder": {
+            a: [k, "desc" if columns[k].descending else "asc"] for a, (_, k) in (areas or {}).items()
+        },
+    }
+    picks = (
+        Markup('<label>Area: <select class="cm-area">{}</select></label>').format(
+            Markup("").join(
+                Markup('<option value="{}">{}</option>').format(a, t) for a, (t, _) in areas.items()
+            )
+        )
+        if areas
+        else ""
+    )
+    bar = (
+        Markup(
+            '<div class="cm-filters">{}{}<button type="button" class="cm-reset">Show all</button></div>'
+        ).format(picks, Markup("").join(_filter_html(box, k, f) for k, f in enumerate(filters)))
+        if filters or areas
+        else ""
+    )
+    body = Markup("").join(
+        Markup("<tr>{}</tr>").format(
+            Markup("").join(
+                Markup('<td class="{}">{}</td>').format(
+                    _data_column(0, c)["className"], Markup(v["d"] if isinstance(v, dict) else _plain(v))
+                )
+                for c, v in zip(columns, r)
+            )
+        )
+        for r in rows[:still]
+    )
+    packed = Markup("").join(
+        Markup('<script type="text/plain" class="{}">{}</script>').format(kind, text)
+        for kind, text in [("cm-data", pack(spec)), *(("cm-chunk", d) for d in details)]
+    )
+    return Markup(
+        '<div class="cm-table" id="{}">{}<div class="cm-plain"><table data-quarto-disable-processing="true"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>{}</div>'
+    ).format(box, bar, Markup("").join(map(_head_cell, columns)), body, packed)

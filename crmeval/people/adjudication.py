@@ -21,10 +21,17 @@ def _table(ratings, plan, *, attention=False, settled=False):
     "(item, criterion) -> rater -> rating"
     out = {}
     for r in ratings:
-        if r.item not in plan.key: raise ValueError(f"item {r.item!r} rated by {r.rater!r} is not in the plan")
-        if (plan.key[r.item]["attention"] is not None) != attention or r.rater.startswith(ADJUDICATED) > settled: continue
+        if r.item not in plan.key:
+            raise ValueError(f"item {r.item!r} rated by {r.rater!r} is not in the plan")
+        if (plan.key[r.item]["attention"] is not None) != attention or r.rater.startswith(
+            ADJUDICATED
+        ) > settled:
+            continue
         mine = out.setdefault((r.item, r.criterion), {})
-        if r.rater in mine: raise ValueError(f"{r.rater!r} rated {r.criterion} of item {r.item!r} twice; bring in one file of each rater")
+        if r.rater in mine:
+            raise ValueError(
+                f"{r.rater!r} rated {r.criterion} of item {r.item!r} twice; bring in one file of each rater"
+            )
         mine[r.rater] = r
     return out
 
@@ -32,124 +39,236 @@ def _table(ratings, plan, *, attention=False, settled=False):
 @dataclass(frozen=True)
 class RaterRow:
     "Agreement of people on one criterion."
-    criterion:str
-    raters:Sequence[str]
-    items:int                          # Rated by at least two
-    figures:dict                       # alpha, kappa, same, within_one: `Estimate`; alpha and kappa at most 1, shares 0 to 1
+
+    criterion: str
+    raters: Sequence[str]
+    items: int  # Rated by at least two
+    figures: dict  # alpha, kappa, same, within_one: `Estimate`; alpha and kappa at most 1, shares 0 to 1
+
 
 @dataclass(frozen=True)
 class RaterAgreement:
     "Agreement of people with each other; prints as a table."
-    rows:Sequence[RaterRow] = field(default_factory=tuple)
 
-    def __iter__(self): return iter(self.rows)
+    rows: Sequence[RaterRow] = field(default_factory=tuple)
+
+    def __iter__(self):
+        return iter(self.rows)
+
     def __str__(self):
-        short = lambda e: "-" if e.value is None else f"{e.value:.2f}" + ("" if e.low is None else f" [{e.low:.2f}, {e.high:.2f}]")
-        lines = [["criterion", "items", "alpha", "weighted kappa", "same points", "within one"], *([r.criterion, str(r.items), *map(short, r.figures.values())] for r in self.rows)]
+        short = lambda e: (
+            "-"
+            if e.value is None
+            else f"{e.value:.2f}" + ("" if e.low is None else f" [{e.low:.2f}, {e.high:.2f}]")
+        )
+        lines = [
+            ["criterion", "items", "alpha", "weighted kappa", "same points", "within one"],
+            *([r.criterion, str(r.items), *map(short, r.figures.values())] for r in self.rows),
+        ]
         wide = [max(map(len, c)) for c in zip(*lines)]
         return "\n".join("  ".join(c.ljust(n) for c, n in zip(line, wide)).rstrip() for line in lines)
 
+
 def rater_agreement(
-    ratings:Sequence[Rating],   # Of all raters; adjudicated labels are left out
-    plan:Plan,
-    **options,                  # confidence_level, n_resamples, rng
-)->RaterAgreement:
+    ratings: Sequence[Rating],  # Of all raters; adjudicated labels are left out
+    plan: Plan,
+    **options,  # confidence_level, n_resamples, rng
+) -> RaterAgreement:
     "How well the raters agree with each other on each criterion; higher is better."
     table, rows = _table(ratings, plan), []
     for c in CRITERIA:
-        items = [i for i, criterion in table if criterion == c and sum(r.points is not None for r in table[i, c].values()) > 1]
+        items = [
+            i
+            for i, criterion in table
+            if criterion == c and sum(r.points is not None for r in table[i, c].values()) > 1
+        ]
         raters = sorted({r for i in items for r in table[i, c]})
-        rows.append(RaterRow(c, tuple(raters), len(items), _figures([[getattr(table[i, c].get(r), "points", None) for i in items] for r in raters], [plan.key[i]["cluster"] for i in items], options)))
+        rows.append(
+            RaterRow(
+                c,
+                tuple(raters),
+                len(items),
+                _figures(
+                    [[getattr(table[i, c].get(r), "points", None) for i in items] for r in raters],
+                    [plan.key[i]["cluster"] for i in items],
+                    options,
+                ),
+            )
+        )
     return RaterAgreement(tuple(rows))
 
 # %% ../../nbs/people/03_adjudication.ipynb #9c94fdb7
 def _figures(columns, clusters, options):
     none = Estimate(None, method="undefined: no item was rated by two people")
-    if not clusters: return dict.fromkeys(("alpha", "kappa", "same", "within_one"), none)
+    if not clusters:
+        return dict.fromkeys(("alpha", "kappa", "same", "within_one"), none)
     where = dict(options, clusters=clusters)
-    pairs = [[abs(a - b) for a, b in combinations([p for p in row if p is not None], 2)] for row in zip(*columns)]
-    share = lambda most: mean_estimate([sum(d <= most for d in row) / len(row) for row in pairs], bounds=(0, 1), **where)
-    kappa = weighted_kappa(*columns, **where) if len(columns) == 2 else Estimate(None, n=len(clusters), method="undefined: for two raters only")
-    return {"alpha": krippendorff_alpha(*columns, **where), "kappa": kappa, "same": share(0), "within_one": share(1)}
+    pairs = [
+        [abs(a - b) for a, b in combinations([p for p in row if p is not None], 2)] for row in zip(*columns)
+    ]
+    share = lambda most: mean_estimate(
+        [sum(d <= most for d in row) / len(row) for row in pairs], bounds=(0, 1), **where
+    )
+    kappa = (
+        weighted_kappa(*columns, **where)
+        if len(columns) == 2
+        else Estimate(None, n=len(clusters), method="undefined: for two raters only")
+    )
+    return {
+        "alpha": krippendorff_alpha(*columns, **where),
+        "kappa": kappa,
+        "same": share(0),
+        "within_one": share(1),
+    }
 
 # %% ../../nbs/people/03_adjudication.ipynb #6b07f54c
 def attention_failures(
-    ratings:Sequence[Rating],
-    plan:Plan,
-)->dict[str, tuple[int, int]]:   # Rater -> (attention items failed, attention items rated)
+    ratings: Sequence[Rating],
+    plan: Plan,
+) -> dict[str, tuple[int, int]]:  # Rater -> (attention items failed, attention items rated)
     "How often a rater found a response to another sample factual or complete; fewer is better."
     worst = {}
     for (item, criterion), by in _table(ratings, plan, attention=True).items():
         for rater, r in by.items():
-            if criterion in ("factuality", "completeness") and r.points is not None: worst[rater, item] = max(r.points, worst.get((rater, item), 0))
-    return {rater: (sum(p > 2 for (r, _), p in worst.items() if r == rater), sum(r == rater for r, _ in worst)) for rater in dict.fromkeys(r.rater for r in ratings if not r.rater.startswith(ADJUDICATED))}
+            if criterion in ("factuality", "completeness") and r.points is not None:
+                worst[rater, item] = max(r.points, worst.get((rater, item), 0))
+    return {
+        rater: (sum(p > 2 for (r, _), p in worst.items() if r == rater), sum(r == rater for r, _ in worst))
+        for rater in dict.fromkeys(r.rater for r in ratings if not r.rater.startswith(ADJUDICATED))
+    }
 
 # %% ../../nbs/people/03_adjudication.ipynb #152ba412
 @dataclass(frozen=True)
 class Disagreement:
     "One item and criterion on which raters differ."
-    item:str
-    criterion:str
-    points:Mapping[str, int]       # Rater -> points
-    apart:int                      # Highest less lowest
-    comments:Mapping[str, str]     # Rater -> comment, where there is one
-    evidence:Mapping[str, Sequence[Mapping]]  # Rater -> what was marked, where there is something
+
+    item: str
+    criterion: str
+    points: Mapping[str, int]  # Rater -> points
+    apart: int  # Highest less lowest
+    comments: Mapping[str, str]  # Rater -> comment, where there is one
+    evidence: Mapping[str, Sequence[Mapping]]  # Rater -> what was marked, where there is something
 
     def __str__(self):
-        said = lambda r: "".join([f' "{self.comments[r]}"' if r in self.comments else "", *(f' [{e["where"]}: {e["text"]}]' for e in self.evidence.get(r, ()))])
-        return f"{self.item} {self.criterion}: " + "; ".join(f"{r} {p}{said(r)}" for r, p in self.points.items())
+        said = lambda r: "".join(
+            [
+                f' "{self.comments[r]}"' if r in self.comments else "",
+                *(f" [{e['where']}: {e['text']}]" for e in self.evidence.get(r, ())),
+            ]
+        )
+        return f"{self.item} {self.criterion}: " + "; ".join(
+            f"{r} {p}{said(r)}" for r, p in self.points.items()
+        )
+
 
 def disagreements(
-    ratings:Sequence[Rating],
-    plan:Plan,
+    ratings: Sequence[Rating],
+    plan: Plan,
     *,
-    least:int=1,               # Smallest difference that is listed, 1 to 3
-)->list[Disagreement]:         # Widest first
+    least: int = 1,  # Smallest difference that is listed, 1 to 3
+) -> list[Disagreement]:  # Widest first
     "Items on which raters differ, with what they said and marked."
-    if least not in (1, 2, 3): raise ValueError(f"least is {least!r}, expected 1, 2 or 3")
+    if least not in (1, 2, 3):
+        raise ValueError(f"least is {least!r}, expected 1, 2 or 3")
     out = []
     for (item, criterion), by in _table(ratings, plan).items():
         points = {r: by[r].points for r in sorted(by) if by[r].points is not None}
         apart = max(points.values(), default=0) - min(points.values(), default=0)
-        if apart >= least: out.append(Disagreement(item, criterion, points, apart, {r: by[r].comment for r in points if by[r].comment}, {r: by[r].evidence for r in points if by[r].evidence}))
+        if apart >= least:
+            out.append(
+                Disagreement(
+                    item,
+                    criterion,
+                    points,
+                    apart,
+                    {r: by[r].comment for r in points if by[r].comment},
+                    {r: by[r].evidence for r in points if by[r].evidence},
+                )
+            )
     return sorted(out, key=lambda d: (-d.apart, d.item, CRITERIA.index(d.criterion)))
 
 # %% ../../nbs/people/03_adjudication.ipynb #de18b4ac
 def adjudication_plan(
-    found:Sequence[Disagreement],   # From `disagreements`
-    plan:Plan,
-    by:str,                         # Name of the adjudicator
-)->Plan:                            # For `write_plan`, in a folder of its own
+    found: Sequence[Disagreement],  # From `disagreements`
+    plan: Plan,
+    by: str,  # Name of the adjudicator
+) -> Plan:  # For `write_plan`, in a folder of its own
     "What an adjudicator has to settle: the disputed criteria of the disputed items, the widest first."
-    if not found: raise ValueError("there is nothing to settle: the raters do not differ")
+    if not found:
+        raise ValueError("there is nothing to settle: the raters do not differ")
     _check_raters([by])
     rows = {}
-    for d in found: rows.setdefault(d.item, []).append(d)
-    items = {i: replace(plan.items[i], criteria=[c for c in CRITERIA if c in {d.criterion for d in ds}], note="\n".join(map(_unsigned, ds))) for i, ds in rows.items()}
-    return Plan(plan.seed, 1.0, {ADJUDICATED + by: tuple(items)}, items, {i: plan.key[i] for i in items}, tuple(sorted(items)))
+    for d in found:
+        rows.setdefault(d.item, []).append(d)
+    items = {
+        i: replace(
+            plan.items[i],
+            criteria=[c for c in CRITERIA if c in {d.criterion for d in ds}],
+            note="\n".join(map(_unsigned, ds)),
+        )
+        for i, ds in rows.items()
+    }
+    return Plan(
+        plan.seed,
+        1.0,
+        {ADJUDICATED + by: tuple(items)},
+        items,
+        {i: plan.key[i] for i in items},
+        tuple(sorted(items)),
+    )
+
 
 def _unsigned(d):
     who = {r: f"rater {chr(65 + n)}" for n, r in enumerate(d.points)}
-    return f"{d.criterion}: " + "; ".join([f"{who[r]} gave {p}" + (f', saying "{d.comments[r]}"' if r in d.comments else "") + "".join(f', marking "{e["text"]}"' for e in d.evidence.get(r, ())) for r, p in d.points.items()])
+    return f"{d.criterion}: " + "; ".join(
+        [
+            f"{who[r]} gave {p}"
+            + (f', saying "{d.comments[r]}"' if r in d.comments else "")
+            + "".join(f', marking "{e["text"]}"' for e in d.evidence.get(r, ()))
+            for r, p in d.points.items()
+        ]
+    )
 
 # %% ../../nbs/people/03_adjudication.ipynb #c1dad4b3
 def rating_scores(
-    ratings:Sequence[Rating],            # Of raters, and adjudicated ones
-    plan:Plan,
-    responses:Sequence[Response]|None=None,  # Of the run as it is now: a response that has become another one is refused
-)->list[Score]:
+    ratings: Sequence[Rating],  # Of raters, and adjudicated ones
+    plan: Plan,
+    responses: Sequence[Response]
+    | None = None,  # Of the run as it is now: a response that has become another one is refused
+) -> list[Score]:
     "Ratings as scores of the systems, opened with the plan's key."
-    now = None if responses is None else {(r.sample_id, r.client): r for r in responses if not r.perturbation and r.repeat == 0}
+    now = (
+        None
+        if responses is None
+        else {(r.sample_id, r.client): r for r in responses if not r.perturbation and r.repeat == 0}
+    )
     out = []
     for (item, criterion), by in _table(ratings, plan, settled=True).items():
         key, case = plan.key[item], ""
         if now is not None:
             response = now.get((key["sample_id"], key["client"]))
-            if response is None or response.text != plan.items[item].response: raise ValueError(f"the response of {key['client']!r} to sample {key['sample_id']!r} is not the one that was rated")
+            if response is None or response.text != plan.items[item].response:
+                raise ValueError(
+                    f"the response of {key['client']!r} to sample {key['sample_id']!r} is not the one that was rated"
+                )
             case = response.use_case
         out += [_score(r, key, criterion, case) for r in by.values()]
     return out
 
+
 def _score(r, key, criterion, use_case):
-    value = dict(points=None, status="undefined", reason=f"skipped: {r.skipped}") if r.points is None else dict(points=r.points, fraction=(r.points - 1) / 3, reason=r.comment)
-    return Score(criterion, **value, evidence=[{"kind": "marked", **e} for e in r.evidence], rater=r.rater, method="manual", sample_id=key["sample_id"], client=key["client"], use_case=use_case)
+    value = (
+        dict(points=None, status="undefined", reason=f"skipped: {r.skipped}")
+        if r.points is None
+        else dict(points=r.points, fraction=(r.points - 1) / 3, reason=r.comment)
+    )
+    return Score(
+        criterion,
+        **value,
+        evidence=[{"kind": "marked", **e} for e in r.evidence],
+        rater=r.rater,
+        method="manual",
+        sample_id=key["sample_id"],
+        client=key["client"],
+        use_case=use_case,
+    )

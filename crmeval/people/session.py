@@ -25,14 +25,16 @@ from ..tasks.use_cases import all_instructions, get_use_case, render_prompt
 from ..judges.requests import rubric
 
 # %% ../../nbs/people/01_session.ipynb #1c634224
-CRITERIA = tuple(rubric()["criteria"])   # factuality, completeness, conciseness, instruction_following
+CRITERIA = tuple(rubric()["criteria"])  # factuality, completeness, conciseness, instruction_following
 RATINGS_VERSION = 1
 
+
 def scale_of(
-    criterion:str,   # One of `CRITERIA`
-)->dict:             # 'question' and, for the points 4, 3, 2 and 1, what each means
+    criterion: str,  # One of `CRITERIA`
+) -> dict:  # 'question' and, for the points 4, 3, 2 and 1, what each means
     "The written scale of a criterion, from the rubric."
-    if criterion not in CRITERIA: raise ValueError(f"criterion is {criterion!r}, expected one of {', '.join(CRITERIA)}")
+    if criterion not in CRITERIA:
+        raise ValueError(f"criterion is {criterion!r}, expected one of {', '.join(CRITERIA)}")
     question, *points = re.split(r"\s(?=[4321]: )", rubric()["criteria"][criterion]["text"])
     return {"question": question, **{int(p[0]): p[3:] for p in points}}
 
@@ -40,91 +42,145 @@ def scale_of(
 @dataclass(frozen=True)
 class Item:
     "One response to be rated, without the name of the system that wrote it."
-    id:str                             # Opaque
-    use_case:str
-    prompt:str                         # What the system was asked; [field] stands where an input was
-    source:str                         # The inputs
-    response:str
-    key_facts:Sequence[str] = ()
-    criteria:Sequence[str] = CRITERIA  # What is to be rated; an adjudicator gets the disputed ones
-    note:str = ""                      # For an adjudicator: what the raters gave and said
+
+    id: str  # Opaque
+    use_case: str
+    prompt: str  # What the system was asked; [field] stands where an input was
+    source: str  # The inputs
+    response: str
+    key_facts: Sequence[str] = ()
+    criteria: Sequence[str] = CRITERIA  # What is to be rated; an adjudicator gets the disputed ones
+    note: str = ""  # For an adjudicator: what the raters gave and said
 
     def __post_init__(self):
-        for name in "key_facts", "criteria": object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in "key_facts", "criteria":
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
 
 def _item(id, sample, text):
     blank = replace(sample, inputs={k: f"[{k}]" for k in sample.inputs})
     case = get_use_case(sample.use_case)
-    try: prompt = render_prompt(blank)
-    except ValueError: prompt = "\n".join([case.output, *(i["text"] for i in all_instructions(sample) if i.get("text"))])
-    return Item(id, case.name, storable(prompt), storable(sample.source), storable(text), tuple(map(storable, sample.key_facts)))
+    try:
+        prompt = render_prompt(blank)
+    except ValueError:
+        prompt = "\n".join([case.output, *(i["text"] for i in all_instructions(sample) if i.get("text"))])
+    return Item(
+        id,
+        case.name,
+        storable(prompt),
+        storable(sample.source),
+        storable(text),
+        tuple(map(storable, sample.key_facts)),
+    )
 
 # %% ../../nbs/people/01_session.ipynb #3779aee4
 @dataclass(frozen=True)
 class Plan:
     "Who rates what, in which order, and the key from opaque item to sample and system; raters never get this."
-    seed:int
-    overlap:float                        # Share of each rater's items that all raters get, as asked for
-    order:Mapping[str, Sequence[str]]    # Rater -> items, in the order shown
-    items:Mapping[str, Item]             # Item -> what is shown
-    key:Mapping[str, Mapping]            # Item -> sample_id, client, cluster, attention (None, or the sample whose response it is)
-    shared:Sequence[str] = ()            # Items that all raters get, attention items included
+
+    seed: int
+    overlap: float  # Share of each rater's items that all raters get, as asked for
+    order: Mapping[str, Sequence[str]]  # Rater -> items, in the order shown
+    items: Mapping[str, Item]  # Item -> what is shown
+    key: Mapping[
+        str, Mapping
+    ]  # Item -> sample_id, client, cluster, attention (None, or the sample whose response it is)
+    shared: Sequence[str] = ()  # Items that all raters get, attention items included
 
     @property
-    def id(self)->str: return digest(self.seed, self.order, {k: asdict(v) for k, v in self.items.items()}, self.key)[:16]
-    def packet(self, rater:str)->list[Item]:
+    def id(self) -> str:
+        return digest(self.seed, self.order, {k: asdict(v) for k, v in self.items.items()}, self.key)[:16]
+
+    def packet(self, rater: str) -> list[Item]:
         "What one rater sees, in this rater's order."
-        if rater not in self.order: raise ValueError(f"rater is {rater!r}; the plan is for {', '.join(self.order)}")
+        if rater not in self.order:
+            raise ValueError(f"rater is {rater!r}; the plan is for {', '.join(self.order)}")
         return [self.items[i] for i in self.order[rater]]
+
     def __str__(self):
         n = sum(k["attention"] is not None for k in self.key.values())
         return f"{len(self.items) - n} responses and {n} attention items, {len(self.shared) - n} of them shared by {len(self.order)} raters; items a rater: {', '.join(f'{r} {len(o)}' for r, o in self.order.items())}"
 
 # %% ../../nbs/people/01_session.ipynb #dc8a129c
-_TAKEN = re.compile(r"(plan\.json|adjudicat(ion|ed)-.*|(con|prn|aux|nul|com\d|lpt\d)(\..*)?)", re.IGNORECASE)   # our own files, and devices on Windows
+_TAKEN = re.compile(
+    r"(plan\.json|adjudicat(ion|ed)-.*|(con|prn|aux|nul|com\d|lpt\d)(\..*)?)", re.IGNORECASE
+)  # our own files, and devices on Windows
+
 
 def _check_raters(raters):
     raters = [raters] if isinstance(raters, str) else list(raters)
     for r in raters:
-        if not isinstance(r, str) or not re.fullmatch(r"\w([\w .-]{0,39}[\w-])?", r): raise ValueError(f"rater is {r!r}, expected a name of letters, digits, blanks, dots and dashes, at most 41, without a dot or a blank at the end: a file will be called so")
-        if _TAKEN.fullmatch(r): raise ValueError(f"rater is {r!r}, which is the name of another file; expected any other name")
-    if not raters or len({unicodedata.normalize("NFKC", r).casefold() for r in raters}) < len(raters): raise ValueError(f"raters are {raters!r}, expected at least one, all different")
+        if not isinstance(r, str) or not re.fullmatch(r"\w([\w .-]{0,39}[\w-])?", r):
+            raise ValueError(
+                f"rater is {r!r}, expected a name of letters, digits, blanks, dots and dashes, at most 41, without a dot or a blank at the end: a file will be called so"
+            )
+        if _TAKEN.fullmatch(r):
+            raise ValueError(f"rater is {r!r}, which is the name of another file; expected any other name")
+    if not raters or len({unicodedata.normalize("NFKC", r).casefold() for r in raters}) < len(raters):
+        raise ValueError(f"raters are {raters!r}, expected at least one, all different")
     return raters
+
 
 def _sizes(n, raters, per_rater, overlap):
     "Shared items, and own items of each rater."
-    if not 0 <= overlap <= 1: raise ValueError(f"overlap is {overlap!r}, expected a share from 0 to 1")
-    if per_rater is not None and (isinstance(per_rater, bool) or not isinstance(per_rater, int) or per_rater < 1): raise ValueError(f"per_rater is {per_rater!r}, expected a whole number from 1, or None")
+    if not 0 <= overlap <= 1:
+        raise ValueError(f"overlap is {overlap!r}, expected a share from 0 to 1")
+    if per_rater is not None and (
+        isinstance(per_rater, bool) or not isinstance(per_rater, int) or per_rater < 1
+    ):
+        raise ValueError(f"per_rater is {per_rater!r}, expected a whole number from 1, or None")
     split = lambda p: (round(overlap * p), p - round(overlap * p))
     needs = lambda p: split(p)[0] + raters * split(p)[1]
-    if per_rater is None: per_rater = max((p for p in range(1, n + 1) if needs(p) <= n), default=0)
-    if not per_rater or needs(per_rater) > n: raise ValueError(f"{raters} raters with {per_rater} items each and an overlap of {overlap:g} need {needs(per_rater or 1)} responses; there are {n}")
+    if per_rater is None:
+        per_rater = max((p for p in range(1, n + 1) if needs(p) <= n), default=0)
+    if not per_rater or needs(per_rater) > n:
+        raise ValueError(
+            f"{raters} raters with {per_rater} items each and an overlap of {overlap:g} need {needs(per_rater or 1)} responses; there are {n}"
+        )
     return split(per_rater)
 
 # %% ../../nbs/people/01_session.ipynb #3cb9bb52
 def make_plan(
-    samples:Sequence[Sample],
-    responses:Sequence[Response],   # Of a run; those without text, of probes, variants and repeats are left out
-    raters:Sequence[str],           # Pseudonyms, all different
+    samples: Sequence[Sample],
+    responses: Sequence[
+        Response
+    ],  # Of a run; those without text, of probes, variants and repeats are left out
+    raters: Sequence[str],  # Pseudonyms, all different
     *,
-    per_rater:int|None=None,        # Items for each rater, without attention items; None: as many as there are
-    overlap:float=0.3,              # Share of each rater's items that all raters get, 0 to 1
-    attention:int=0,                # Attention items for each rater, the same for all
-    seed:int=0,                     # Of every random choice; recorded in the plan
-)->Plan:
+    per_rater: int | None = None,  # Items for each rater, without attention items; None: as many as there are
+    overlap: float = 0.3,  # Share of each rater's items that all raters get, 0 to 1
+    attention: int = 0,  # Attention items for each rater, the same for all
+    seed: int = 0,  # Of every random choice; recorded in the plan
+) -> Plan:
     "Draw what is rated by whom, at random; the same arguments give the same plan."
-    raters, rng, by_id = _check_raters(raters), random.Random(f"plan {seed}"), {s.id: s for s in samples if not s.perturbation and not is_probe(s)}
-    pool = _drawn([r for r in responses if r.text and r.text.strip() and not r.perturbation and r.repeat == 0 and r.sample_id in by_id], rng)
+    raters, rng, by_id = (
+        _check_raters(raters),
+        random.Random(f"plan {seed}"),
+        {s.id: s for s in samples if not s.perturbation and not is_probe(s)},
+    )
+    pool = _drawn(
+        [
+            r
+            for r in responses
+            if r.text and r.text.strip() and not r.perturbation and r.repeat == 0 and r.sample_id in by_id
+        ],
+        rng,
+    )
     shared, own = _sizes(len(pool), len(raters), per_rater, overlap)
-    pool = pool[:shared + own * len(raters)]
+    pool = pool[: shared + own * len(raters)]
     traps = _traps(pool, by_id, attention, rng)
-    ids = [f"i{n:06x}" for n in rng.sample(range(16 ** 6), len(pool) + len(traps))]
-    rows = [(r.sample_id, r, None) for r in rng.sample(pool, len(pool))] + [(s, r, r.sample_id) for s, r in traps]
+    ids = [f"i{n:06x}" for n in rng.sample(range(16**6), len(pool) + len(traps))]
+    rows = [(r.sample_id, r, None) for r in rng.sample(pool, len(pool))] + [
+        (s, r, r.sample_id) for s, r in traps
+    ]
     items = {i: _item(i, by_id[s], r.text) for i, (s, r, _) in zip(ids, rows)}
-    key = {i: {"sample_id": s, "client": r.client, "cluster": by_id[s].cluster or s, "attention": a} for i, (s, r, a) in zip(ids, rows)}
-    common, order = ids[:shared] + ids[len(pool):], {}
+    key = {
+        i: {"sample_id": s, "client": r.client, "cluster": by_id[s].cluster or s, "attention": a}
+        for i, (s, r, a) in zip(ids, rows)
+    }
+    common, order = ids[:shared] + ids[len(pool) :], {}
     for n, rater in enumerate(raters):
-        mine = common + ids[shared + n * own:shared + (n + 1) * own]
+        mine = common + ids[shared + n * own : shared + (n + 1) * own]
         order[rater] = random.Random(f"order {seed} {rater}").sample(mine, len(mine))
     return Plan(seed, overlap, order, items, key, tuple(sorted(common)))
 
@@ -132,67 +188,113 @@ def make_plan(
 def _drawn(responses, rng):
     "Responses in random order of their samples; those to one sample stay together."
     by_sample = {}
-    for r in responses: by_sample.setdefault(r.sample_id, []).append(r)
+    for r in responses:
+        by_sample.setdefault(r.sample_id, []).append(r)
     names = rng.sample(list(by_sample), len(by_sample))
     return [r for s in names for r in rng.sample(by_sample[s], len(by_sample[s]))]
 
+
 def _traps(pool, by_id, n, rng):
     "(sample, response to another sample of the same use case and another conversation)"
-    if isinstance(n, bool) or not isinstance(n, int) or n < 0: raise ValueError(f"attention is {n!r}, expected a whole number from 0")
+    if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+        raise ValueError(f"attention is {n!r}, expected a whole number from 0")
     where = lambda s: by_id[s].cluster or s
-    pairs = [(s, r) for s in dict.fromkeys(r.sample_id for r in pool) for r in pool if r.use_case == by_id[s].use_case and where(r.sample_id) != where(s)] if n else []
-    if len({s for s, _ in pairs}) < n: raise ValueError(f"attention is {n}; there are other conversations of the same use case for {len({s for s, _ in pairs})} samples")
+    pairs = (
+        [
+            (s, r)
+            for s in dict.fromkeys(r.sample_id for r in pool)
+            for r in pool
+            if r.use_case == by_id[s].use_case and where(r.sample_id) != where(s)
+        ]
+        if n
+        else []
+    )
+    if len({s for s, _ in pairs}) < n:
+        raise ValueError(
+            f"attention is {n}; there are other conversations of the same use case for {len({s for s, _ in pairs})} samples"
+        )
     chosen = rng.sample(sorted({s for s, _ in pairs}), n)
     return [(s, rng.choice([r for t, r in pairs if t == s])) for s in chosen]
 
 # %% ../../nbs/people/01_session.ipynb #e0410a88
 def write_plan(
-    plan:Plan,
-    folder:str|Path,   # Made if absent: plan.json, and RATER/items.jsonl for each rater
-)->Path:               # Of plan.json
+    plan: Plan,
+    folder: str | Path,  # Made if absent: plan.json, and RATER/items.jsonl for each rater
+) -> Path:  # Of plan.json
     "Write the plan, and for each rater what the rater may see."
     folder = Path(folder)
-    path = folder/"plan.json"
-    if path.exists() and (old := read_plan(path)).id != plan.id: raise ValueError(f"{path} holds another plan (seed {old.seed}, raters {', '.join(old.order)}); choose another folder")
-    for rater in plan.order: write_packet(folder/rater.replace(":", "-"), rater, plan.packet(rater), plan.id)
-    path.write_text(json.dumps({"kind": "crmeval rating plan", "version": RATINGS_VERSION, "id": plan.id, **asdict(plan)}, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    path = folder / "plan.json"
+    if path.exists() and (old := read_plan(path)).id != plan.id:
+        raise ValueError(
+            f"{path} holds another plan (seed {old.seed}, raters {', '.join(old.order)}); choose another folder"
+        )
+    for rater in plan.order:
+        write_packet(folder / rater.replace(":", "-"), rater, plan.packet(rater), plan.id)
+    path.write_text(
+        json.dumps(
+            {"kind": "crmeval rating plan", "version": RATINGS_VERSION, "id": plan.id, **asdict(plan)},
+            ensure_ascii=False,
+            indent=1,
+        )
+        + "\n",
+        encoding="utf-8",
+    )
     return path
 
+
 def write_packet(
-    folder:str|Path,        # A rater's own
-    rater:str,
-    items:Sequence[Item],   # In the order shown
-    plan_id:str,
-)->Path:
+    folder: str | Path,  # A rater's own
+    rater: str,
+    items: Sequence[Item],  # In the order shown
+    plan_id: str,
+) -> Path:
     "Write what one rater may see."
     Path(folder).mkdir(parents=True, exist_ok=True)
     head = {"kind": "crmeval items", "version": RATINGS_VERSION, "rater": rater, "plan": plan_id}
-    return write_jsonl([head, *map(asdict, items)], Path(folder)/"items.jsonl")
+    return write_jsonl([head, *map(asdict, items)], Path(folder) / "items.jsonl")
 
 # %% ../../nbs/people/01_session.ipynb #4ed26cfb
 def read_plan(
-    path:str|Path,   # plan.json, or its folder
-)->Plan:
+    path: str | Path,  # plan.json, or its folder
+) -> Plan:
     "Read a plan; a file of another kind raises `ValueError`."
-    path = Path(path)/"plan.json" if Path(path).is_dir() else Path(path)
-    if not path.is_file(): raise ValueError(f"there is no plan {path}")
-    try: d = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as e: raise ValueError(f"{path} cannot be read: {e}") from None
+    path = Path(path) / "plan.json" if Path(path).is_dir() else Path(path)
+    if not path.is_file():
+        raise ValueError(f"there is no plan {path}")
+    try:
+        d = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as e:
+        raise ValueError(f"{path} cannot be read: {e}") from None
     _check_kind(d, "crmeval rating plan", path)
-    plan = Plan(d["seed"], d["overlap"], d["order"], {k: Item(**v) for k, v in d["items"].items()}, d["key"], tuple(d["shared"]))
-    if plan.id != d["id"]: raise ValueError(f"{path} was changed after it was written: it says {d['id']} and holds {plan.id}")
+    plan = Plan(
+        d["seed"],
+        d["overlap"],
+        d["order"],
+        {k: Item(**v) for k, v in d["items"].items()},
+        d["key"],
+        tuple(d["shared"]),
+    )
+    if plan.id != d["id"]:
+        raise ValueError(f"{path} was changed after it was written: it says {d['id']} and holds {plan.id}")
     return plan
 
+
 def _check_kind(d, kind, path):
-    if not isinstance(d, dict) or d.get("kind") != kind: raise ValueError(f"{path} is not a file of the kind {kind!r}")
-    if type(d.get("version")) is not int or d["version"] > RATINGS_VERSION: raise ValueError(f"{path} has version {d.get('version')!r}; this crmeval reads up to {RATINGS_VERSION}")
+    if not isinstance(d, dict) or d.get("kind") != kind:
+        raise ValueError(f"{path} is not a file of the kind {kind!r}")
+    if type(d.get("version")) is not int or d["version"] > RATINGS_VERSION:
+        raise ValueError(
+            f"{path} has version {d.get('version')!r}; this crmeval reads up to {RATINGS_VERSION}"
+        )
+
 
 def read_packet(
-    folder:str|Path,   # A rater's own, with items.jsonl
-)->tuple[dict, list[Item]]:   # (header with 'rater' and 'plan', items in the order shown)
+    folder: str | Path,  # A rater's own, with items.jsonl
+) -> tuple[dict, list[Item]]:  # (header with 'rater' and 'plan', items in the order shown)
     "Read what one rater may see."
-    path = Path(folder)/"items.jsonl"
-    if not path.is_file(): raise ValueError(f"there is no {path}: expected a rater's folder, as `write_plan` makes it")
+    path = Path(folder) / "items.jsonl"
+    if not path.is_file():
+        raise ValueError(f"there is no {path}: expected a rater's folder, as `write_plan` makes it")
     head, *rows = read_jsonl(path) or [None]
     _check_kind(head, "crmeval items", path)
     return head, [Item(**r) for r in rows]
@@ -201,18 +303,23 @@ def read_packet(
 @dataclass(frozen=True)
 class Rating:
     "What one person gave one item on one criterion; points are None where the item was skipped."
-    rater:str
-    item:str
-    criterion:str
-    points:int|None               # 1 (very poor) to 4 (very good)
-    skipped:str = ""              # Why there are no points
-    comment:str = ""
-    evidence:Sequence[Mapping] = ()   # where ('response' or 'source'), start, end, text: characters and the exact quote
-    seconds:float|None = None     # From seeing the item, or from the rating before, to this one
-    at:str|None = None            # UTC, ISO 8601
+
+    rater: str
+    item: str
+    criterion: str
+    points: int | None  # 1 (very poor) to 4 (very good)
+    skipped: str = ""  # Why there are no points
+    comment: str = ""
+    evidence: Sequence[
+        Mapping
+    ] = ()  # where ('response' or 'source'), start, end, text: characters and the exact quote
+    seconds: float | None = None  # From seeing the item, or from the rating before, to this one
+    at: str | None = None  # UTC, ISO 8601
+
 
 def _whole_points(points):
-    if isinstance(points, bool) or points not in (1, 2, 3, 4): raise ValueError(f"points are {points!r}, expected 1, 2, 3 or 4")
+    if isinstance(points, bool) or points not in (1, 2, 3, 4):
+        raise ValueError(f"points are {points!r}, expected 1, 2, 3 or 4")
     return int(points)
 
 # %% ../../nbs/people/01_session.ipynb #437b03cf
@@ -220,76 +327,151 @@ def _standing(actions):
     "Actions that were not taken back."
     out = []
     for a in actions:
-        if a["kind"] != "undo": out.append(a)
-        elif out: out.pop()
+        if a["kind"] != "undo":
+            out.append(a)
+        elif out:
+            out.pop()
     return out
+
 
 def _tally(actions):
     "Item -> points (criterion -> action), skipped, comment, evidence."
     out = {}
     for a in actions:
         now = out.setdefault(a["item"], {"points": {}, "skipped": None, "comment": "", "evidence": []})
-        if a["kind"] == "rate": now["points"][a["criterion"]] = a
-        elif a["kind"] == "evidence": now["evidence"].append({k: a[k] for k in ("where", "start", "end", "text", "criterion")})
-        else: now["skipped" if a["kind"] == "skip" else "comment"] = a if a["kind"] == "skip" else a["text"]
+        if a["kind"] == "rate":
+            now["points"][a["criterion"]] = a
+        elif a["kind"] == "evidence":
+            now["evidence"].append({k: a[k] for k in ("where", "start", "end", "text", "criterion")})
+        else:
+            now["skipped" if a["kind"] == "skip" else "comment"] = a if a["kind"] == "skip" else a["text"]
     return out
+
 
 def _ratings(rater, tally, criteria_of):
     for item, t in tally.items():
         gone = t["skipped"]
-        for c in (criteria_of(item) if gone else t["points"]):
-            marks = tuple({k: v for k, v in e.items() if k != "criterion"} for e in t["evidence"] if e["criterion"] in (None, c))
+        for c in criteria_of(item) if gone else t["points"]:
+            marks = tuple(
+                {k: v for k, v in e.items() if k != "criterion"}
+                for e in t["evidence"]
+                if e["criterion"] in (None, c)
+            )
             a = gone or t["points"][c]
-            yield Rating(rater, item, c, None if gone else a["points"], gone["reason"] if gone else "", t["comment"], marks, a["seconds"], a["at"])
+            yield Rating(
+                rater,
+                item,
+                c,
+                None if gone else a["points"],
+                gone["reason"] if gone else "",
+                t["comment"],
+                marks,
+                a["seconds"],
+                a["at"],
+            )
 
 # %% ../../nbs/people/01_session.ipynb #785db453
-_KEYS = {"rate": ("item", "criterion", "points", "seconds", "at"), "skip": ("item", "reason", "seconds", "at"), "comment": ("item", "text"), "evidence": ("item", "where", "start", "end", "text", "criterion"), "undo": ()}
+_KEYS = {
+    "rate": ("item", "criterion", "points", "seconds", "at"),
+    "skip": ("item", "reason", "seconds", "at"),
+    "comment": ("item", "text"),
+    "evidence": ("item", "where", "start", "end", "text", "criterion"),
+    "undo": (),
+}
+
 
 def _entries(path):
     "(line number, entry, offset after it) of each complete line; what a kill tore is left out."
     for n, line, at in _lines(path):
-        try: entry = json.loads(line)
-        except ValueError as e: raise _damaged(path, n, e) from None
-        if not isinstance(entry, dict) or "kind" not in entry: raise JournalError(f"{path}, line {n} is not an action of a rater")
+        try:
+            entry = json.loads(line)
+        except ValueError as e:
+            raise _damaged(path, n, e) from None
+        if not isinstance(entry, dict) or "kind" not in entry:
+            raise JournalError(f"{path}, line {n} is not an action of a rater")
         yield n, entry, at + len(line)
+
 
 def _check_action(a, known, path, n):
     kind = a["kind"] if isinstance(a["kind"], str) else None
     missing = [k for k in _KEYS.get(kind, ()) if k not in a]
-    if kind not in _KEYS or missing: raise JournalError(f"{path}, line {n} is not an action of a rater" + (f": it lacks {missing[0]!r}" if missing else ""))
-    for k in (k for k in _KEYS[kind] if not _VALID[k](a[k]) or (k == "criterion" and kind == "rate" and a[k] is None)): raise JournalError(f"{path}, line {n} is not an action of a rater: {k} is {a[k]!r}")
-    if known is not None and kind != "undo" and a["item"] not in known: raise JournalError(f"{path}, line {n}: item {a['item']!r} is not in the plan")
+    if kind not in _KEYS or missing:
+        raise JournalError(
+            f"{path}, line {n} is not an action of a rater"
+            + (f": it lacks {missing[0]!r}" if missing else "")
+        )
+    for k in (
+        k
+        for k in _KEYS[kind]
+        if not _VALID[k](a[k]) or (k == "criterion" and kind == "rate" and a[k] is None)
+    ):
+        raise JournalError(f"{path}, line {n} is not an action of a rater: {k} is {a[k]!r}")
+    if known is not None and kind != "undo" and a["item"] not in known:
+        raise JournalError(f"{path}, line {n}: item {a['item']!r} is not in the plan")
+
 
 _text, _whole = (lambda v: isinstance(v, str)), (lambda v: type(v) is int)
-_VALID = {"item": _text, "reason": _text, "text": _text, "points": lambda v: _whole(v) and 1 <= v <= 4, "criterion": lambda v: v is None or v in CRITERIA, "where": lambda v: v in ("response", "source"),
-          "start": _whole, "end": _whole, "seconds": lambda v: v is None or type(v) in (int, float), "at": lambda v: v is None or _text(v)}
+_VALID = {
+    "item": _text,
+    "reason": _text,
+    "text": _text,
+    "points": lambda v: _whole(v) and 1 <= v <= 4,
+    "criterion": lambda v: v is None or v in CRITERIA,
+    "where": lambda v: v in ("response", "source"),
+    "start": _whole,
+    "end": _whole,
+    "seconds": lambda v: v is None or type(v) in (int, float),
+    "at": lambda v: v is None or _text(v),
+}
+
 
 def _check_session(head, rater, plan_id, path):
     _check_kind(head, "crmeval ratings", path)
-    if (head.get("rater"), head.get("plan")) != (rater, plan_id): raise ValueError(f"{path} holds ratings by {head.get('rater')!r} for plan {head.get('plan')!r}, expected {rater!r} and plan {plan_id!r}")
+    if (head.get("rater"), head.get("plan")) != (rater, plan_id):
+        raise ValueError(
+            f"{path} holds ratings by {head.get('rater')!r} for plan {head.get('plan')!r}, expected {rater!r} and plan {plan_id!r}"
+        )
 
 # %% ../../nbs/people/01_session.ipynb #3a42c84c
 @dataclass(frozen=True)
 class Progress:
     "How far a session has come."
-    done:int      # Items with points for all their criteria
-    skipped:int
-    total:int
+
+    done: int  # Items with points for all their criteria
+    skipped: int
+    total: int
 
     @property
-    def left(self)->int: return self.total - self.done - self.skipped
-    def __str__(self): return f"{self.done + self.skipped} of {self.total}" + (f", {self.skipped} skipped" if self.skipped else "")
+    def left(self) -> int:
+        return self.total - self.done - self.skipped
+
+    def __str__(self):
+        return f"{self.done + self.skipped} of {self.total}" + (
+            f", {self.skipped} skipped" if self.skipped else ""
+        )
 
 # %% ../../nbs/people/01_session.ipynb #07483d08
 class _Log:
     "The file of a session: one writer, and what was torn by a kill is cut off."
 
-    def __init__(self, folder, *, clock:Callable[[], float]=time.time):
+    def __init__(self, folder, *, clock: Callable[[], float] = time.time):
         head, self.items = read_packet(folder)
-        self.rater, self.path, self.clock = head["rater"], Path(folder)/"ratings.jsonl", clock
-        try: self._file = _open(self.path)
-        except JournalError as e: raise JournalError(f"the session of {self.rater!r} cannot start: {e}. Is it open in another notebook? Close it there, or stop that kernel") from None
-        try: self._load({"kind": "crmeval ratings", "version": RATINGS_VERSION, "rater": self.rater, "plan": head["plan"]})
+        self.rater, self.path, self.clock = head["rater"], Path(folder) / "ratings.jsonl", clock
+        try:
+            self._file = _open(self.path)
+        except JournalError as e:
+            raise JournalError(
+                f"the session of {self.rater!r} cannot start: {e}. Is it open in another notebook? Close it there, or stop that kernel"
+            ) from None
+        try:
+            self._load(
+                {
+                    "kind": "crmeval ratings",
+                    "version": RATINGS_VERSION,
+                    "rater": self.rater,
+                    "plan": head["plan"],
+                }
+            )
         except BaseException:
             self._file.close()
             raise
@@ -298,14 +480,16 @@ class _Log:
         self._actions, self._durable, self._lines = [], 0, 0
         known = {i.id for i in self.items}
         for n, entry, end in _entries(self.path):
-            if n == 1: _check_session(entry, self.rater, head["plan"], self.path)
+            if n == 1:
+                _check_session(entry, self.rater, head["plan"], self.path)
             else:
                 _check_action(entry, known, self.path, n)
                 self._actions.append(entry)
             self._durable, self._lines = end, n
         os.ftruncate(self._file.fileno(), self._durable)
         self._actions = _standing(self._actions)
-        if not self._durable: self._put(head)
+        if not self._durable:
+            self._put(head)
 
     def _put(self, action):
         data = (storable(json.dumps(action, ensure_ascii=False)) + "\n").encode("utf-8")
@@ -313,28 +497,39 @@ class _Log:
         self._durable, self._lines = self._durable + len(data), self._lines + 1
 
     def _act(self, kind, **more):
-        if self._file.closed: raise ValueError(f"the session of {self.rater!r} is closed")
+        if self._file.closed:
+            raise ValueError(f"the session of {self.rater!r} is closed")
         self._put({"kind": kind, **more})
         self._actions = _standing([*self._actions, {"kind": kind, **more}])
 
-    def close(self)->None:
+    def close(self) -> None:
         "Let go of the file, so that the session can be opened elsewhere."
         self._file.close()
 
-    def __enter__(self): return self
-    def __exit__(self, *_): self.close()
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
 # %% ../../nbs/people/01_session.ipynb #8f918852
 class _View(_Log):
     "What a rater can ask of a session."
 
-    def __init__(self, folder, *, clock:Callable[[], float]=time.time):
+    def __init__(self, folder, *, clock: Callable[[], float] = time.time):
         super().__init__(folder, clock=clock)
         self._go(self._open_item())
 
-    def _tallied(self): return _tally(self._actions)
-    def _mine(self): return self._tallied().get(self.current.id, _EMPTY) if self.current else _EMPTY
-    def _finished(self, item, tally): return (t := tally.get(item.id)) is not None and (t["skipped"] is not None or all(c in t["points"] for c in item.criteria))
+    def _tallied(self):
+        return _tally(self._actions)
+
+    def _mine(self):
+        return self._tallied().get(self.current.id, _EMPTY) if self.current else _EMPTY
+
+    def _finished(self, item, tally):
+        return (t := tally.get(item.id)) is not None and (
+            t["skipped"] is not None or all(c in t["points"] for c in item.criteria)
+        )
 
     def _open_item(self, after=-1):
         "Position of the first unfinished item behind `after`, else of the first of all; None when there is none."
@@ -347,29 +542,39 @@ class _View(_Log):
         return self.current
 
     def _here(self):
-        if self.current is None: raise ValueError("all items are rated or skipped; undo takes back the last action")
+        if self.current is None:
+            raise ValueError("all items are rated or skipped; undo takes back the last action")
         return self.current
 
     def _timed(self):
         before, self._since = self._since, self.clock()
-        return {"seconds": round(max(0.0, self._since - before), 3), "at": datetime.fromtimestamp(self._since, timezone.utc).isoformat(timespec="seconds")}
+        return {
+            "seconds": round(max(0.0, self._since - before), 3),
+            "at": datetime.fromtimestamp(self._since, timezone.utc).isoformat(timespec="seconds"),
+        }
 
     @property
-    def current(self)->Item|None: return None if self._at is None else self.items[self._at]
-    @property
-    def given(self)->dict[str, int]: return {c: a["points"] for c, a in self._mine()["points"].items()}
-    @property
-    def said(self)->dict: return {"comment": self._mine()["comment"], "evidence": list(self._mine()["evidence"])}
+    def current(self) -> Item | None:
+        return None if self._at is None else self.items[self._at]
 
     @property
-    def progress(self)->Progress:
+    def given(self) -> dict[str, int]:
+        return {c: a["points"] for c, a in self._mine()["points"].items()}
+
+    @property
+    def said(self) -> dict:
+        return {"comment": self._mine()["comment"], "evidence": list(self._mine()["evidence"])}
+
+    @property
+    def progress(self) -> Progress:
         tally = self._tallied()
         skipped = sum(t["skipped"] is not None for t in tally.values())
         return Progress(sum(self._finished(i, tally) for i in self.items) - skipped, skipped, len(self.items))
 
-    def ratings(self)->list[Rating]:
+    def ratings(self) -> list[Rating]:
         "What was rated so far, by item and criterion."
         return list(_ratings(self.rater, self._tallied(), {i.id: i.criteria for i in self.items}.__getitem__))
+
 
 _EMPTY = {"points": {}, "skipped": None, "comment": "", "evidence": []}
 
@@ -377,36 +582,57 @@ _EMPTY = {"points": {}, "skipped": None, "comment": "", "evidence": []}
 class Session(_View):
     "One rater's work on one folder (items.jsonl in, ratings.jsonl out); every action is on disk when its method returns."
 
-    def rate(self, criterion:str, points:int)->None:
+    def rate(self, criterion: str, points: int) -> None:
         "Give the current item 1 (very poor) to 4 (very good) points on one criterion."
         item, points = self._here(), _whole_points(points)
-        self._act("rate", item=item.id, criterion=_known_criterion(criterion, item), points=points, **self._timed())
+        self._act(
+            "rate", item=item.id, criterion=_known_criterion(criterion, item), points=points, **self._timed()
+        )
 
-    def next(self)->Item|None:
+    def next(self) -> Item | None:
         "Go on to the next item that is not finished; None when there is none."
-        if missing := [c for c in self._here().criteria if c not in self.given]: raise ValueError(f"not rated yet: {', '.join(missing)}")
+        if missing := [c for c in self._here().criteria if c not in self.given]:
+            raise ValueError(f"not rated yet: {', '.join(missing)}")
         return self._go(self._open_item(self._at))
 
-    def skip(self, reason:str)->Item|None:
+    def skip(self, reason: str) -> Item | None:
         "Leave the current item without points, for a reason, and go on."
         item, reason = self._here(), storable(str(reason)).strip()
-        if not reason: raise ValueError("reason is empty; say in a few words why the item cannot be rated")
+        if not reason:
+            raise ValueError("reason is empty; say in a few words why the item cannot be rated")
         self._act("skip", item=item.id, reason=reason, **self._timed())
         return self._go(self._open_item(self._at))
 
-    def comment(self, text:str)->None:
+    def comment(self, text: str) -> None:
         "Say something about the current item; a later comment replaces an earlier one."
         self._act("comment", item=self._here().id, text=storable(str(text)).strip())
 
-    def evidence(self, start:int, end:int, *, where:str="response", criterion:str|None=None, text:str|None=None)->None:
+    def evidence(
+        self,
+        start: int,
+        end: int,
+        *,
+        where: str = "response",
+        criterion: str | None = None,
+        text: str | None = None,
+    ) -> None:
         "Mark characters `start` to `end` of the response or the source; `text`, when given, must be what stands there."
         item = self._here()
         quote = _quoted(item, where, start, end, text)
-        self._act("evidence", item=item.id, where=where, start=start, end=end, text=quote, criterion=None if criterion is None else _known_criterion(criterion, item))
+        self._act(
+            "evidence",
+            item=item.id,
+            where=where,
+            start=start,
+            end=end,
+            text=quote,
+            criterion=None if criterion is None else _known_criterion(criterion, item),
+        )
 
-    def undo(self)->dict:
+    def undo(self) -> dict:
         "Take back the last action that still stands, and go to its item."
-        if not self._actions: raise ValueError("there is nothing to undo")
+        if not self._actions:
+            raise ValueError("there is nothing to undo")
         last = self._actions[-1]
         self._act("undo")
         self._go([i.id for i in self.items].index(last["item"]))
@@ -414,32 +640,52 @@ class Session(_View):
 
 # %% ../../nbs/people/01_session.ipynb #924f4e4e
 def _known_criterion(criterion, item):
-    if criterion not in item.criteria: raise ValueError(f"criterion is {criterion!r}, expected one of {', '.join(item.criteria)}")
+    if criterion not in item.criteria:
+        raise ValueError(f"criterion is {criterion!r}, expected one of {', '.join(item.criteria)}")
     return criterion
 
+
 def _quoted(item, where, start, end, text):
-    if where not in ("response", "source"): raise ValueError(f"where is {where!r}, expected 'response' or 'source'")
+    if where not in ("response", "source"):
+        raise ValueError(f"where is {where!r}, expected 'response' or 'source'")
     whole = getattr(item, where)
-    if any(isinstance(x, bool) or not isinstance(x, int) for x in (start, end)) or not 0 <= start < end <= len(whole):
-        raise ValueError(f"start and end are {start!r} and {end!r}, expected whole numbers with 0 <= start < end <= {len(whole)}")
-    if text is not None and text != whole[start:end]: raise ValueError(f"the {where} has {whole[start:end]!r} at {start} to {end}, not {text!r}")
+    if any(
+        isinstance(x, bool) or not isinstance(x, int) for x in (start, end)
+    ) or not 0 <= start < end <= len(whole):
+        raise ValueError(
+            f"start and end are {start!r} and {end!r}, expected whole numbers with 0 <= start < end <= {len(whole)}"
+        )
+    if text is not None and text != whole[start:end]:
+        raise ValueError(f"the {where} has {whole[start:end]!r} at {start} to {end}, not {text!r}")
     return whole[start:end]
 
 # %% ../../nbs/people/01_session.ipynb #56f35d4f
 def read_session(
-    path:str|Path,       # ratings.jsonl, or the rater's folder
-    plan:Plan|None=None, # Ratings of another plan are refused
-)->list[Rating]:
+    path: str | Path,  # ratings.jsonl, or the rater's folder
+    plan: Plan | None = None,  # Ratings of another plan are refused
+) -> list[Rating]:
     "The ratings in a session's file; neither locks nor changes it."
-    path = Path(path)/"ratings.jsonl" if Path(path).is_dir() else Path(path)
-    if not path.is_file(): raise ValueError(f"there are no ratings {path}")
+    path = Path(path) / "ratings.jsonl" if Path(path).is_dir() else Path(path)
+    if not path.is_file():
+        raise ValueError(f"there are no ratings {path}")
     entries = _entries(path)
     _, head, _ = next(entries, (0, None, 0))
-    if head is None: raise ValueError(f"{path} holds no ratings")
+    if head is None:
+        raise ValueError(f"{path} holds no ratings")
     _check_kind(head, "crmeval ratings", path)
     actions = [(n, a) for n, a, _ in entries]
-    if plan is not None: _check_session(head, head.get("rater"), plan.id, path)
-    for n, a in actions: _check_action(a, None if plan is None else plan.items, path, n)
-    items = plan.items.values() if plan is not None else read_packet(path.parent)[1] if (path.parent/"items.jsonl").is_file() else []
+    if plan is not None:
+        _check_session(head, head.get("rater"), plan.id, path)
+    for n, a in actions:
+        _check_action(a, None if plan is None else plan.items, path, n)
+    items = (
+        plan.items.values()
+        if plan is not None
+        else read_packet(path.parent)[1]
+        if (path.parent / "items.jsonl").is_file()
+        else []
+    )
     of = {i.id: i.criteria for i in items}
-    return list(_ratings(head["rater"], _tally(_standing([a for _, a in actions])), lambda i: of.get(i, CRITERIA)))
+    return list(
+        _ratings(head["rater"], _tally(_standing([a for _, a in actions])), lambda i: of.get(i, CRITERIA))
+    )

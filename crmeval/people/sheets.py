@@ -20,56 +20,87 @@ from ..core.metric import SCALE
 from ..core.records import Response, Score, read_jsonl
 
 # %% ../../nbs/people/02_sheets.ipynb #118f7acc
-_FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20\t\r\n")   # also the wide forms that East Asian settings take for the signs
-_UNSEEN = re.compile(r"^[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+")   # what a spreadsheet may drop from the start of a cell
-CELL_LIMIT = 32_767                                     # Characters that a cell of a spreadsheet holds
+_FORMULA = tuple(
+    "=+-@\uff1d\uff0b\uff0d\uff20\t\r\n"
+)  # also the wide forms that East Asian settings take for the signs
+_UNSEEN = re.compile(
+    r"^[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+"
+)  # what a spreadsheet may drop from the start of a cell
+CELL_LIMIT = 32_767  # Characters that a cell of a spreadsheet holds
 _CUT = " [... cut: a cell holds no more; the whole text is in items.jsonl]"
 
+
 def guarded(
-    text:str,   # Any text
-)->str:         # With an apostrophe before it where a spreadsheet would take it for a formula
+    text: str,  # Any text
+) -> str:  # With an apostrophe before it where a spreadsheet would take it for a formula
     "Text that a spreadsheet shows and does not run."
     risky = text.startswith(_FORMULA) or _UNSEEN.sub("", text, count=1).startswith(_FORMULA)
     text = ("'" if risky else "") + text
-    return text if len(text) <= CELL_LIMIT else text[:CELL_LIMIT - len(_CUT)] + _CUT
+    return text if len(text) <= CELL_LIMIT else text[: CELL_LIMIT - len(_CUT)] + _CUT
+
 
 def _plain(text):
     "As compared: without the guard, with one kind of line end and no blanks at the ends."
     text = str("" if text is None else text).replace("\r\n", "\n").replace("\r", "\n")
-    if text.startswith("'") and guarded(text[1:]).startswith("'"): text = text[1:]
+    if text.startswith("'") and guarded(text[1:]).startswith("'"):
+        text = text[1:]
     return text.strip()
 
 # %% ../../nbs/people/02_sheets.ipynb #2f9c5812
 SHOWN = ("item", "rater", "use_case", "prompt", "source", "response", "key_facts", "note")
 FILLED = (*CRITERIA, "skip", "comment", "evidence")
 
+
 def _shown(item, rater):
-    return {"item": item.id, "rater": rater, "use_case": item.use_case, "prompt": item.prompt, "source": item.source, "response": item.response,
-            "key_facts": "\n".join(item.key_facts), "note": item.note}
+    return {
+        "item": item.id,
+        "rater": rater,
+        "use_case": item.use_case,
+        "prompt": item.prompt,
+        "source": item.source,
+        "response": item.response,
+        "key_facts": "\n".join(item.key_facts),
+        "note": item.note,
+    }
+
 
 def export_sheet(
-    folder:str|Path,   # A rater's own, with items.jsonl
-    path:str|Path,     # Ends in .csv or .xlsx
-)->Path:
+    folder: str | Path,  # A rater's own, with items.jsonl
+    path: str | Path,  # Ends in .csv or .xlsx
+) -> Path:
     "Write a rater's items as a sheet to be filled in; XLSX needs the extra `rating`."
     head, items = read_packet(folder)
     path = Path(path)
     write = {".csv": _write_csv, ".xlsx": _write_xlsx}.get(path.suffix.lower())
-    if write is None: raise ValueError(f"sheet is {str(path)!r}, expected a name that ends in .csv or .xlsx")
-    write(path, [{k: guarded(v) for k, v in _shown(i, head["rater"]).items()} | {c: "" if c in (*i.criteria, *FILLED[len(CRITERIA):]) else "-" for c in FILLED} for i in items])
+    if write is None:
+        raise ValueError(f"sheet is {str(path)!r}, expected a name that ends in .csv or .xlsx")
+    write(
+        path,
+        [
+            {k: guarded(v) for k, v in _shown(i, head["rater"]).items()}
+            | {c: "" if c in (*i.criteria, *FILLED[len(CRITERIA) :]) else "-" for c in FILLED}
+            for i in items
+        ],
+    )
     return path
 
+
 def _write_csv(path, rows):
-    with open(path, "w", encoding="utf-8-sig", newline="") as f:   # the mark tells spreadsheets that it is UTF-8
+    with open(
+        path, "w", encoding="utf-8-sig", newline=""
+    ) as f:  # the mark tells spreadsheets that it is UTF-8
         writer = csv.DictWriter(f, (*SHOWN, *FILLED), quoting=csv.QUOTE_ALL)
         writer.writeheader()
         writer.writerows(rows)
 
 # %% ../../nbs/people/02_sheets.ipynb #4dc3e662
 def _openpyxl():
-    try: import openpyxl
-    except ImportError: raise ValueError("XLSX needs openpyxl: install crmeval[rating], or use a .csv file") from None
+    try:
+        import openpyxl
+    except ImportError:
+        raise ValueError("XLSX needs openpyxl: install crmeval[rating], or use a .csv file") from None
     return openpyxl
+
 
 def _write_xlsx(path, rows):
     xl = _openpyxl()
@@ -77,24 +108,44 @@ def _write_xlsx(path, rows):
     sheet, scale = book.active, book.create_sheet("scale")
     sheet.title, sheet.freeze_panes = "ratings", "B2"
     for y, row in enumerate([dict(zip((*SHOWN, *FILLED), (*SHOWN, *FILLED))), *rows], 1):
-        for x, name in enumerate((*SHOWN, *FILLED), 1): _put(sheet.cell(y, x), row[name], name, y == 1)
+        for x, name in enumerate((*SHOWN, *FILLED), 1):
+            _put(sheet.cell(y, x), row[name], name, y == 1)
     for x, name in enumerate((*SHOWN, *FILLED), 1):
-        wide = 70 if name in ("source", "response") else 45 if name in ("prompt", "key_facts", "comment", "evidence") else 14
+        wide = (
+            70
+            if name in ("source", "response")
+            else 45
+            if name in ("prompt", "key_facts", "comment", "evidence")
+            else 14
+        )
         sheet.column_dimensions[xl.utils.get_column_letter(x)].width = wide
     allowed = xl.worksheet.datavalidation.DataValidation(type="list", formula1='"1,2,3,4"', allow_blank=True)
     first, last = (xl.utils.get_column_letter(len(SHOWN) + 1 + n) for n in (0, len(CRITERIA) - 1))
     allowed.add(f"{first}2:{last}{len(rows) + 1}")
     sheet.add_data_validation(allowed)
-    sheet.protection.sheet = True                       # without a password: against slips, not against will
-    for line in [["points", "word", "meaning"], *([p, *SCALE[p]] for p in (4, 3, 2, 1)), [], *([c, p, t] for c in CRITERIA for p, t in scale_of(c).items())]: scale.append(line)
+    sheet.protection.sheet = True  # without a password: against slips, not against will
+    for line in [
+        ["points", "word", "meaning"],
+        *([p, *SCALE[p]] for p in (4, 3, 2, 1)),
+        [],
+        *([c, p, t] for c in CRITERIA for p, t in scale_of(c).items()),
+    ]:
+        scale.append(line)
     book.save(path)
 
-def _printable(text): return re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", "\ufffd", text)   # the others have no place in XML
+
+def _printable(text):
+    return re.sub(
+        "[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", "\ufffd", text
+    )  # the others have no place in XML
+
 
 def _put(cell, text, name, heading):
     from openpyxl.styles import Alignment, Font, Protection
+
     cell.value = _printable(text[1:] if guarded(text[1:]) == text else text)
-    if cell.value is not None: cell.data_type = "s"     # never a formula
+    if cell.value is not None:
+        cell.data_type = "s"  # never a formula
     cell.quotePrefix = guarded(cell.value or "") != (cell.value or "")
     cell.alignment, cell.font = Alignment(wrap_text=True, vertical="top"), Font(bold=heading)
     cell.protection = Protection(locked=heading or name not in FILLED)
@@ -103,72 +154,115 @@ def _put(cell, text, name, heading):
 @dataclass(frozen=True)
 class SheetRow:
     "One row of a table that a person filled in."
-    file:str
-    row:int          # From 1, the header not counted
-    cells:dict       # Column -> value as it stands there
-    columns:dict     # Column -> its place, from 0
-    line:int         # As the spreadsheet counts, with the header
 
-    def error(self, column, text)->ValueError:
-        return ValueError(f"{self.file}, row {self.row}, column {column}: {text} (cell {_letters(self.columns.get(column, 0))}{self.line})")
+    file: str
+    row: int  # From 1, the header not counted
+    cells: dict  # Column -> value as it stands there
+    columns: dict  # Column -> its place, from 0
+    line: int  # As the spreadsheet counts, with the header
+
+    def error(self, column, text) -> ValueError:
+        return ValueError(
+            f"{self.file}, row {self.row}, column {column}: {text} (cell {_letters(self.columns.get(column, 0))}{self.line})"
+        )
+
 
 def _letters(n):
     n, out = n + 1, ""
-    while n: n, r = divmod(n - 1, 26); out = chr(65 + r) + out
+    while n:
+        n, r = divmod(n - 1, 26)
+        out = chr(65 + r) + out
     return out
 
 # %% ../../nbs/people/02_sheets.ipynb #bbfa57f1
 def _decoded(data, name):
     "Text of a CSV file; an encoding that cannot be told for certain is refused."
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"): encoding = "utf-16"
-    elif data[1:2] == b"\0": encoding = "utf-16-le"
-    elif data[:1] == b"\0": encoding = "utf-16-be"
-    else: encoding = "utf-8-sig"
-    try: return data.decode(encoding)
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding = "utf-16"
+    elif data[1:2] == b"\0":
+        encoding = "utf-16-le"
+    elif data[:1] == b"\0":
+        encoding = "utf-16-be"
+    else:
+        encoding = "utf-8-sig"
+    try:
+        return data.decode(encoding)
     except UnicodeDecodeError as e:
-        line = data[:e.start].count(b"\n") + 1
-        raise ValueError(f"{name}, line {line}: it is not in UTF-8, perhaps in Windows-1252; save it as 'CSV UTF-8' (in the list of file types), or as .xlsx") from None
+        line = data[: e.start].count(b"\n") + 1
+        raise ValueError(
+            f"{name}, line {line}: it is not in UTF-8, perhaps in Windows-1252; save it as 'CSV UTF-8' (in the list of file types), or as .xlsx"
+        ) from None
+
 
 def _csv_rows(text, wanted, name):
     "Rows of cells, separated by whatever finds most of the wanted columns in the header."
-    if text[:4].lower() == "sep=": text = text.partition("\n")[2]
+    if text[:4].lower() == "sep=":
+        text = text.partition("\n")[2]
     old = csv.field_size_limit(10_000_000)
     try:
         read = lambda d: list(csv.reader(io.StringIO(text, newline=""), delimiter=d, strict=True))
         head = lambda d: next(csv.reader(io.StringIO(text, newline=""), delimiter=d), [])
         return read(max(",;\t", key=lambda d: len({_column(h) for h in head(d)} & set(wanted))))
-    except csv.Error as e: raise ValueError(f"{name} cannot be read as CSV: {e}; a quotation mark may be missing") from None
-    finally: csv.field_size_limit(old)
+    except csv.Error as e:
+        raise ValueError(f"{name} cannot be read as CSV: {e}; a quotation mark may be missing") from None
+    finally:
+        csv.field_size_limit(old)
 
-def _column(name): return str("" if name is None else name).strip().strip("\ufeff").lower().replace(" ", "_")
+
+def _column(name):
+    return str("" if name is None else name).strip().strip("\ufeff").lower().replace(" ", "_")
 
 # %% ../../nbs/people/02_sheets.ipynb #2702543e
 def _xlsx_rows(path):
     from zipfile import BadZipFile
+
     xl = _openpyxl()
-    try: book = xl.load_workbook(path, read_only=True)
-    except (BadZipFile, KeyError, ValueError, xl.utils.exceptions.InvalidFileException) as e: raise ValueError(f"{path.name} cannot be read as XLSX: {e}") from None
-    try: return [list(r) for r in (book["ratings"] if "ratings" in book.sheetnames else book.worksheets[0]).iter_rows(values_only=True)]
-    finally: book.close()
+    try:
+        book = xl.load_workbook(path, read_only=True)
+    except (BadZipFile, KeyError, ValueError, xl.utils.exceptions.InvalidFileException) as e:
+        raise ValueError(f"{path.name} cannot be read as XLSX: {e}") from None
+    try:
+        return [
+            list(r)
+            for r in (book["ratings"] if "ratings" in book.sheetnames else book.worksheets[0]).iter_rows(
+                values_only=True
+            )
+        ]
+    finally:
+        book.close()
+
 
 def read_table(
-    path:str|Path,           # .csv (comma, semicolon or tab; UTF-8 or UTF-16), .xlsx or .jsonl
-    wanted:Sequence[str],    # Columns that have to be there, in any order
-)->list[SheetRow]:           # Rows that hold anything
+    path: str | Path,  # .csv (comma, semicolon or tab; UTF-8 or UTF-16), .xlsx or .jsonl
+    wanted: Sequence[str],  # Columns that have to be there, in any order
+) -> list[SheetRow]:  # Rows that hold anything
     "Read a table that a person filled in; a column that is missing or there twice is named."
     path = Path(path)
-    if not path.is_file(): raise ValueError(f"there is no file {path}")
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
     kind = path.suffix.lower()
-    if kind == ".jsonl": table = _of_objects(read_jsonl(path))
-    elif kind == ".xlsx": table = _xlsx_rows(path)
-    elif kind in (".csv", ".tsv", ".txt"): table = _csv_rows(_decoded(path.read_bytes(), path.name), wanted, path.name)
-    else: raise ValueError(f"{path.name} is not a table that can be read: expected .csv, .xlsx or .jsonl")
+    if kind == ".jsonl":
+        table = _of_objects(read_jsonl(path))
+    elif kind == ".xlsx":
+        table = _xlsx_rows(path)
+    elif kind in (".csv", ".tsv", ".txt"):
+        table = _csv_rows(_decoded(path.read_bytes(), path.name), wanted, path.name)
+    else:
+        raise ValueError(f"{path.name} is not a table that can be read: expected .csv, .xlsx or .jsonl")
     head = [_column(h) for h in (table[0] if table else [])]
-    if missing := [c for c in wanted if c not in head]: raise ValueError(f"{path.name}: column {missing[0]!r} is missing; there are {', '.join(h for h in head if h) or 'none'}. Was a column renamed or deleted?")
-    if twice := [c for c, n in Counter(h for h in head if h).items() if n > 1]: raise ValueError(f"{path.name}: column {twice[0]!r} is there twice")
+    if missing := [c for c in wanted if c not in head]:
+        raise ValueError(
+            f"{path.name}: column {missing[0]!r} is missing; there are {', '.join(h for h in head if h) or 'none'}. Was a column renamed or deleted?"
+        )
+    if twice := [c for c, n in Counter(h for h in head if h).items() if n > 1]:
+        raise ValueError(f"{path.name}: column {twice[0]!r} is there twice")
     at = {h: n for n, h in enumerate(head) if h}
-    rows = [SheetRow(path.name, n, {h: r[x] if x < len(r) else None for h, x in at.items()}, at, n + 1) for n, r in enumerate(table[1:], 1)]
+    rows = [
+        SheetRow(path.name, n, {h: r[x] if x < len(r) else None for h, x in at.items()}, at, n + 1)
+        for n, r in enumerate(table[1:], 1)
+    ]
     return [r for r in rows if any(_plain(v) for v in r.cells.values())]
+
 
 def _of_objects(rows):
     columns = list(dict.fromkeys(k for r in rows for k in r))
@@ -176,98 +270,150 @@ def _of_objects(rows):
 
 # %% ../../nbs/people/02_sheets.ipynb #1f6e0a17
 def points_in(
-    row:SheetRow,
-    column:str,
-)->int|None:   # 1 to 4; None for an empty cell
+    row: SheetRow,
+    column: str,
+) -> int | None:  # 1 to 4; None for an empty cell
     "Points in a cell; '3', '3.0' and '3,0' are 3, anything else but an empty cell raises `ValueError`."
     value = row.cells[column]
     text = _plain(value).replace(",", ".")
-    if not text: return None
-    try: number = float(text) if not isinstance(value, bool) else None
-    except ValueError: number = None
-    if number not in (1, 2, 3, 4) or "_" in text: raise row.error(column, f"{value!r}, expected 1, 2, 3 or 4")
+    if not text:
+        return None
+    try:
+        number = float(text) if not isinstance(value, bool) else None
+    except ValueError:
+        number = None
+    if number not in (1, 2, 3, 4) or "_" in text:
+        raise row.error(column, f"{value!r}, expected 1, 2, 3 or 4")
     return int(number)
 
 # %% ../../nbs/people/02_sheets.ipynb #7d8ec667
 def read_sheet(
-    path:str|Path,   # As `export_sheet` wrote it, filled in
-    plan:Plan,
-)->list[Rating]:
+    path: str | Path,  # As `export_sheet` wrote it, filled in
+    plan: Plan,
+) -> list[Rating]:
     "Read a filled-in sheet; a `ValueError` names file, row, column and cell."
     rows = read_table(path, (*SHOWN[:2], "source", "response", *FILLED))
     found = {}
     for row in rows:
         item, rater = _checked_row(row, plan)
-        if rater != (first := _plain(rows[0].cells["rater"])): raise row.error("rater", f"{rater!r}, and {first!r} in the first row; expected one rater in a sheet")
-        if item.id in found: raise row.error("item", f"{item.id} is there twice, first in row {found[item.id][0]}")
+        if rater != (first := _plain(rows[0].cells["rater"])):
+            raise row.error(
+                "rater", f"{rater!r}, and {first!r} in the first row; expected one rater in a sheet"
+            )
+        if item.id in found:
+            raise row.error("item", f"{item.id} is there twice, first in row {found[item.id][0]}")
         found[item.id] = row.row, _row_ratings(row, item, rater)
     return [r for _, ratings in found.values() for r in ratings]
 
+
 def _checked_row(row, plan):
     id, rater = _plain(row.cells["item"]), _plain(row.cells["rater"])
-    if rater not in plan.order: raise row.error("rater", f"{rater!r}; the plan is for {', '.join(plan.order)}")
-    if id not in plan.order[rater]: raise row.error("item", f"{id!r} is not among the items of {rater!r}")
+    if rater not in plan.order:
+        raise row.error("rater", f"{rater!r}; the plan is for {', '.join(plan.order)}")
+    if id not in plan.order[rater]:
+        raise row.error("item", f"{id!r} is not among the items of {rater!r}")
     item = plan.items[id]
     for column, text in _shown(item, rater).items():
-        want, bare, got = (_plain(_printable(str("" if t is None else t))) for t in (guarded(text), guarded(text).removeprefix("'"), row.cells.get(column)))
-        if column in row.cells and got not in (want, bare): raise row.error(column, f"the text was changed; it begins {got[:40]!r}, in the plan {want[:40]!r}")
+        want, bare, got = (
+            _plain(_printable(str("" if t is None else t)))
+            for t in (guarded(text), guarded(text).removeprefix("'"), row.cells.get(column))
+        )
+        if column in row.cells and got not in (want, bare):
+            raise row.error(
+                column, f"the text was changed; it begins {got[:40]!r}, in the plan {want[:40]!r}"
+            )
     return item, rater
 
 # %% ../../nbs/people/02_sheets.ipynb #a247fb61
 def _row_ratings(row, item, rater):
     points = {c: points_in(row, c) for c in item.criteria}
-    if extra := [c for c in CRITERIA if c not in item.criteria and _plain(row.cells[c]) not in ("", "-")]: raise row.error(extra[0], f"{row.cells[extra[0]]!r}; this criterion is not asked for here")
+    if extra := [c for c in CRITERIA if c not in item.criteria and _plain(row.cells[c]) not in ("", "-")]:
+        raise row.error(extra[0], f"{row.cells[extra[0]]!r}; this criterion is not asked for here")
     skip, comment = _plain(row.cells["skip"]), _plain(row.cells["comment"])
-    if skip and any(p is not None for p in points.values()): raise row.error("skip", "the row has points and a reason to skip it; keep one of them")
+    if skip and any(p is not None for p in points.values()):
+        raise row.error("skip", "the row has points and a reason to skip it; keep one of them")
     marks = _quotes(row, item)
-    return [Rating(rater, item.id, c, p, skip, comment, marks) for c, p in points.items() if p is not None or skip]
+    return [
+        Rating(rater, item.id, c, p, skip, comment, marks) for c, p in points.items() if p is not None or skip
+    ]
+
 
 def _quotes(row, item):
     "Quotes in the evidence cell, found in the response or the source: the whole cell, else each line."
     cell = _plain(row.cells["evidence"])
     out = []
-    for quote in ([cell] if any(cell in t for t in (item.response, item.source)) else cell.split("\n")):
-        if not quote.strip(): continue
+    for quote in [cell] if any(cell in t for t in (item.response, item.source)) else cell.split("\n"):
+        if not quote.strip():
+            continue
         where = next((w for w in ("response", "source") if quote.strip() in getattr(item, w)), None)
-        if where is None: raise row.error("evidence", f"{quote.strip()[:60]!r} stands neither in the response nor in the source; copy it from there")
+        if where is None:
+            raise row.error(
+                "evidence",
+                f"{quote.strip()[:60]!r} stands neither in the response nor in the source; copy it from there",
+            )
         start = getattr(item, where).index(quote.strip())
         out.append({"where": where, "start": start, "end": start + len(quote.strip()), "text": quote.strip()})
     return tuple(out)
 
 # %% ../../nbs/people/02_sheets.ipynb #1babec9f
 def read_any_ratings(
-    path:str|Path,   # A sheet (.csv, .xlsx), a session's ratings.jsonl, or a rater's folder
-    *plans:Plan,     # The plan, and that of an adjudication; the rater's name tells which
-)->list[Rating]:
+    path: str | Path,  # A sheet (.csv, .xlsx), a session's ratings.jsonl, or a rater's folder
+    *plans: Plan,  # The plan, and that of an adjudication; the rater's name tells which
+) -> list[Rating]:
     "Read one rater's ratings in whichever form they come, held against the plan."
     path = Path(path)
     session = path.is_dir() or path.suffix.lower() == ".jsonl"
-    raters = {r.rater for r in read_session(path)} if session else {_plain(r.cells["rater"]) for r in read_table(path, SHOWN[:2])}
+    raters = (
+        {r.rater for r in read_session(path)}
+        if session
+        else {_plain(r.cells["rater"]) for r in read_table(path, SHOWN[:2])}
+    )
     plan = next((p for p in plans if raters & set(p.order)), plans[0])
     return read_session(path, plan) if session else read_sheet(path, plan)
 
 # %% ../../nbs/people/02_sheets.ipynb #47bad8cb
 RATING_COLUMNS = ("sample_id", "client", "metric", "points", "rater")
 
+
 def read_rating_list(
-    path:str|Path,                  # .csv, .xlsx or .jsonl with at least `RATING_COLUMNS`
-    responses:Sequence[Response],   # What was rated: originals, first repeat
-)->list[Score]:                     # Method 'manual'
+    path: str | Path,  # .csv, .xlsx or .jsonl with at least `RATING_COLUMNS`
+    responses: Sequence[Response],  # What was rated: originals, first repeat
+) -> list[Score]:  # Method 'manual'
     "Read ratings of known systems; a `ValueError` names row and column."
     rows = read_table(path, RATING_COLUMNS)
-    if not rows: raise ValueError(f"{Path(path).name} holds no ratings")
+    if not rows:
+        raise ValueError(f"{Path(path).name} holds no ratings")
     answers = {(r.sample_id, r.client): r for r in responses if not r.perturbation and r.repeat == 0}
     scores = [_listed(row, answers) for row in rows]
-    if (twice := Counter((s.sample_id, s.client, s.metric, s.rater) for s in scores).most_common(1)[0])[1] > 1:
-        raise ValueError(f"{Path(path).name}: {twice[0][3]!r} rated {twice[0][2]} of {twice[0][0]!r} by {twice[0][1]!r} twice")
+    if (twice := Counter((s.sample_id, s.client, s.metric, s.rater) for s in scores).most_common(1)[0])[
+        1
+    ] > 1:
+        raise ValueError(
+            f"{Path(path).name}: {twice[0][3]!r} rated {twice[0][2]} of {twice[0][0]!r} by {twice[0][1]!r} twice"
+        )
     return scores
+
 
 def _listed(row, answers):
     metric, points, rater = _plain(row.cells["metric"]), points_in(row, "points"), _plain(row.cells["rater"])
-    if metric not in CRITERIA: raise row.error("metric", f"{row.cells['metric']!r}, expected one of {', '.join(CRITERIA)}")
-    if points is None: raise row.error("points", f"{row.cells['points']!r}, expected 1, 2, 3 or 4")
-    if not rater: raise row.error("rater", "it is empty")
+    if metric not in CRITERIA:
+        raise row.error("metric", f"{row.cells['metric']!r}, expected one of {', '.join(CRITERIA)}")
+    if points is None:
+        raise row.error("points", f"{row.cells['points']!r}, expected 1, 2, 3 or 4")
+    if not rater:
+        raise row.error("rater", "it is empty")
     where = str(row.cells["sample_id"]), str(row.cells["client"])
     answer = answers.get(where)
-    if answer is None: raise row.error("sample_id", f"the run has no response of {where[1]!r} to sample {where[0]!r}")
-    return Score(metric, points, (points - 1) / 3, reason=_plain(row.cells.get("comment")), rater=rater, method="manual", sample_id=answer.sample_id, client=answer.client, use_case=answer.use_case)
+    if answer is None:
+        raise row.error("sample_id", f"the run has no response of {where[1]!r} to sample {where[0]!r}")
+    return Score(
+        metric,
+        points,
+        (points - 1) / 3,
+        reason=_plain(row.cells.get("comment")),
+        rater=rater,
+        method="manual",
+        sample_id=answer.sample_id,
+        client=answer.client,
+        use_case=answer.use_case,
+    )

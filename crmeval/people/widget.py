@@ -17,54 +17,106 @@ from ..core.package_data import data_path
 
 # %% ../../nbs/people/04_widget.ipynb #94728ea0
 def view_of(
-    session:Session,
+    session: Session,
     *,
-    say:str="",            # For the status line, which screen readers speak
-    error:str="",
-    focus:str|None=None,   # Criterion that gets the focus
-)->dict:
+    say: str = "",  # For the status line, which screen readers speak
+    error: str = "",
+    focus: str | None = None,  # Criterion that gets the focus
+) -> dict:
     "What the widget draws."
     item, said, given, p = session.current, session.said, session.given, session.progress
-    criteria = [{"name": c, "title": c.replace("_", " ").capitalize(), "question": (s := scale_of(c))["question"], "scale": {str(n): s[n] for n in SCALE}, "points": given.get(c)} for c in (item.criteria if item else ())]
-    shown = item and {k: getattr(item, k) for k in ("id", "use_case", "prompt", "source", "response", "note")} | {"key_facts": list(item.key_facts)}
-    return {"rater": session.rater, "item": shown, "criteria": criteria, "words": {str(n): SCALE[n][0] for n in SCALE}, "progress": {"done": p.done, "skipped": p.skipped, "total": p.total},
-            "comment": said["comment"], "evidence": [dict(e) for e in said["evidence"]], "say": say, "error": error, "focus": focus}
+    criteria = [
+        {
+            "name": c,
+            "title": c.replace("_", " ").capitalize(),
+            "question": (s := scale_of(c))["question"],
+            "scale": {str(n): s[n] for n in SCALE},
+            "points": given.get(c),
+        }
+        for c in (item.criteria if item else ())
+    ]
+    shown = item and {
+        k: getattr(item, k) for k in ("id", "use_case", "prompt", "source", "response", "note")
+    } | {"key_facts": list(item.key_facts)}
+    return {
+        "rater": session.rater,
+        "item": shown,
+        "criteria": criteria,
+        "words": {str(n): SCALE[n][0] for n in SCALE},
+        "progress": {"done": p.done, "skipped": p.skipped, "total": p.total},
+        "comment": said["comment"],
+        "evidence": [dict(e) for e in said["evidence"]],
+        "say": say,
+        "error": error,
+        "focus": focus,
+    }
 
 # %% ../../nbs/people/04_widget.ipynb #57476ab6
-_ACTIONS = {"rate": ("criterion", "points"), "next": (), "undo": (), "skip": ("reason",), "comment": ("text",), "evidence": ("start", "end", "where", "criterion", "text")}
+_ACTIONS = {
+    "rate": ("criterion", "points"),
+    "next": (),
+    "undo": (),
+    "skip": ("reason",),
+    "comment": ("text",),
+    "evidence": ("start", "end", "where", "criterion", "text"),
+}
+
 
 def answer_message(
-    session:Session,
-    message:Mapping,   # 'do' is one of rate, next, undo, skip, comment, evidence; the rest are its arguments
-)->dict:               # What to draw now
+    session: Session,
+    message: Mapping,  # 'do' is one of rate, next, undo, skip, comment, evidence; the rest are its arguments
+) -> dict:  # What to draw now
     "Do what the rater did, and say what came of it."
     try:
         do = message.get("do") if isinstance(message, Mapping) else None
-        if do not in _ACTIONS: raise ValueError(f"action is {do!r}, expected one of {', '.join(_ACTIONS)}")
-        if lost := [k for k in _ACTIONS[do] if k not in message]: raise ValueError(f"{do} lacks {lost[0]!r}")
+        if do not in _ACTIONS:
+            raise ValueError(f"action is {do!r}, expected one of {', '.join(_ACTIONS)}")
+        if lost := [k for k in _ACTIONS[do] if k not in message]:
+            raise ValueError(f"{do} lacks {lost[0]!r}")
         result = getattr(session, do)(**{k: message[k] for k in _ACTIONS[do]})
-    except (ValueError, RuntimeError, OSError) as e: return view_of(session, error=str(e))
+    except (ValueError, RuntimeError, OSError) as e:
+        return view_of(session, error=str(e))
     say, focus = _told(session, do, message, result)
     return view_of(session, say=say, focus=focus)
+
 
 def _told(session, do, message, result):
     "One line for the status, and where the focus goes."
     name = lambda c: c.replace("_", " ").capitalize()
     if do == "rate":
         criteria = session.current.criteria
-        after = criteria[criteria.index(message["criterion"]) + 1:]
+        after = criteria[criteria.index(message["criterion"]) + 1 :]
         left = [c for c in criteria if c not in session.given]
         where = after[0] if after else message["criterion"]
-        return f"Saved: {name(message['criterion'])} {message['points']}. " + (f"{name(where)} is next." if after else f"Still open: {', '.join(map(name, left))}." if left else "All rated; Enter goes on."), where
-    if do in ("next", "skip"): return ("Skipped. " if do == "skip" else "") + (f"{session.progress}. The next item is shown." if session.current else "All items are finished."), None
-    if do == "undo": return f"Taken back: {name(result['criterion']) + ' ' + str(result['points']) if result['kind'] == 'rate' else result['kind']}.", result.get("criterion")
-    return "Saved: " + ("the comment." if do == "comment" else f"\u201c{message['text']}\u201d is marked."), None
+        return f"Saved: {name(message['criterion'])} {message['points']}. " + (
+            f"{name(where)} is next."
+            if after
+            else f"Still open: {', '.join(map(name, left))}."
+            if left
+            else "All rated; Enter goes on."
+        ), where
+    if do in ("next", "skip"):
+        return ("Skipped. " if do == "skip" else "") + (
+            f"{session.progress}. The next item is shown." if session.current else "All items are finished."
+        ), None
+    if do == "undo":
+        return (
+            f"Taken back: {name(result['criterion']) + ' ' + str(result['points']) if result['kind'] == 'rate' else result['kind']}.",
+            result.get("criterion"),
+        )
+    return "Saved: " + (
+        "the comment." if do == "comment" else f"\u201c{message['text']}\u201d is marked."
+    ), None
 
 # %% ../../nbs/people/04_widget.ipynb #a82ecd57
 @lru_cache(maxsize=1)
 def _widget_class():
-    try: import anywidget, traitlets
-    except ImportError: raise ImportError("the rating widget needs anywidget: install crmeval[rating]; without it, rate in a sheet (export_sheet)") from None
+    try:
+        import anywidget, traitlets
+    except ImportError:
+        raise ImportError(
+            "the rating widget needs anywidget: install crmeval[rating]; without it, rate in a sheet (export_sheet)"
+        ) from None
 
     class RatingWidget(anywidget.AnyWidget):
         _esm = data_path("rating", "widget.js").read_text(encoding="utf-8")
@@ -74,20 +126,27 @@ def _widget_class():
         def __init__(self, session):
             self.session, self.turn = session, 0
             super().__init__(view=self._turned(view_of(session)))
-            self.on_msg(lambda _, message, buffers: setattr(self, "view", self._turned(answer_message(self.session, message))))
+            self.on_msg(
+                lambda _, message, buffers: setattr(
+                    self, "view", self._turned(answer_message(self.session, message))
+                )
+            )
 
         def _turned(self, view):
-            self.turn += 1   # the browser hears of every answer, also of the same one twice
+            self.turn += 1  # the browser hears of every answer, also of the same one twice
             return view | {"turn": self.turn, "dom": f"crm-{id(self):x}"}
+
     return RatingWidget
 
-_OPEN = {}   # folder -> widget: a cell that is run again takes over from its earlier widget
+
+_OPEN = {}  # folder -> widget: a cell that is run again takes over from its earlier widget
+
 
 def rating_widget(
-    folder:str|Path,                     # A rater's own, as `write_plan` makes it
+    folder: str | Path,  # A rater's own, as `write_plan` makes it
     *,
-    clock:Callable[[], float]=time.time, # Seconds since 1970
-):                                       # The last line of a cell shows it
+    clock: Callable[[], float] = time.time,  # Seconds since 1970
+):  # The last line of a cell shows it
     "Rate in JupyterLab; every action is on disk before the next one, and running the cell again goes on where it was."
     make, where = _widget_class(), Path(folder).resolve()
     if (old := _OPEN.pop(where, None)) is not None:

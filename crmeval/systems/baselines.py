@@ -27,168 +27,252 @@ from .record_rules import update_record
 @dataclass(frozen=True)
 class Form:
     "What an answer has to look like; 0 or empty where nothing is asked."
-    max_words:int = 120
-    min_words:int = 0
-    max_sentences:int = 0
-    bullets:tuple = (0, 0)        # Fewest and most
-    headings:tuple = ()           # Labelled sections
-    labels:tuple = ()             # Labels of bullets
-    required:tuple = ()           # Phrases that must occur
-    excluded:tuple = ()           # Phrases that must not
-    greeting:str = ""             # Name to greet
-    sign_off:str = ""             # Name to sign with
-    email:bool = False            # Starts with a subject line
-    structured:bool = False       # A JSON object
+
+    max_words: int = 120
+    min_words: int = 0
+    max_sentences: int = 0
+    bullets: tuple = (0, 0)  # Fewest and most
+    headings: tuple = ()  # Labelled sections
+    labels: tuple = ()  # Labels of bullets
+    required: tuple = ()  # Phrases that must occur
+    excluded: tuple = ()  # Phrases that must not
+    greeting: str = ""  # Name to greet
+    sign_off: str = ""  # Name to sign with
+    email: bool = False  # Starts with a subject line
+    structured: bool = False  # A JSON object
 
 # %% ../../nbs/systems/04_baselines.ipynb #686b6bbf
 def form_of(
-    sample:Sample,   # Its use case must be known
-)->Form:             # What its instructions ask for
+    sample: Sample,  # Its use case must be known
+) -> Form:  # What its instructions ask for
     "Read the form of a good answer from the instructions."
     by_kind, include, exclude = {}, [], []
     for i in all_instructions(sample):
         by_kind[i["kind"]] = i
-        if i["kind"] == "include": include += i.get("all", ()) or tuple(i.get("any", ()))[:1]
-        if i["kind"] == "exclude": exclude += i.get("phrases", ())
+        if i["kind"] == "include":
+            include += i.get("all", ()) or tuple(i.get("any", ()))[:1]
+        if i["kind"] == "exclude":
+            exclude += i.get("phrases", ())
     get = lambda kind, key, default: by_kind.get(kind, {}).get(key, default)
     lo, hi = get("bullets", "min", 0), get("bullets", "max", 0)
-    return Form(get("max_words", "n", 120), get("min_words", "n", 0), get("sentences", "max", 0), (lo, max(lo, hi)), tuple(get("sections", "headings", ())),
-                tuple(p for p in include if p.endswith(":")), tuple(p for p in include if not p.endswith(":")), tuple(exclude), get("greeting", "name", ""),
-                get("sign_off", "name", ""), "subject_line" in by_kind, "json_object" in by_kind or get_use_case(sample.use_case).structured)
+    return Form(
+        get("max_words", "n", 120),
+        get("min_words", "n", 0),
+        get("sentences", "max", 0),
+        (lo, max(lo, hi)),
+        tuple(get("sections", "headings", ())),
+        tuple(p for p in include if p.endswith(":")),
+        tuple(p for p in include if not p.endswith(":")),
+        tuple(exclude),
+        get("greeting", "name", ""),
+        get("sign_off", "name", ""),
+        "subject_line" in by_kind,
+        "json_object" in by_kind or get_use_case(sample.use_case).structured,
+    )
 
 # %% ../../nbs/systems/04_baselines.ipynb #43558938
 @dataclass(frozen=True)
 class Said:
     "A sentence of an input."
-    text:str
-    speaker:str = ""
-    position:float = 0.0   # 0 for the first, towards 1 for the last
-    question:bool = False
 
-_ROLE = re.compile(r"(?i)^(agent|customer|caller|client|user|seller|sales|support|bot|system|rep|advisor|operator|assistant)\b")
+    text: str
+    speaker: str = ""
+    position: float = 0.0  # 0 for the first, towards 1 for the last
+    question: bool = False
+
+
+_ROLE = re.compile(
+    r"(?i)^(agent|customer|caller|client|user|seller|sales|support|bot|system|rep|advisor|operator|assistant)\b"
+)
 _STAFF = re.compile(r"(?i)^(agent|seller|sales|support|bot|system|rep|advisor|operator|assistant)\b")
 _HEADER = re.compile(r"(?i)^\W*(from|to|cc|bcc|date|sent|subject|reply-to):")
 
 # %% ../../nbs/systems/04_baselines.ipynb #2fdf0668
 def said(
-    text:str,      # A conversation, an e-mail thread, notes
-)->list[Said]:     # Its sentences that carry something, in order
+    text: str,  # A conversation, an e-mail thread, notes
+) -> list[Said]:  # Its sentences that carry something, in order
     "Cut an input into what was said, by whom."
     kept, speaker = [], ""
-    labelled = [(raw, *split_label(raw)) for raw in lines(text) if not (_HEADER.match(raw) and len(raw) < 200)]
+    labelled = [
+        (raw, *split_label(raw)) for raw in lines(text) if not (_HEADER.match(raw) and len(raw) < 200)
+    ]
     often = Counter(label for _, label, _ in labelled)
     for raw, label, rest in labelled:
         who = bool(label) and (often[label] > 1 or bool(_ROLE.match(label)))
         speaker = label if who else speaker
-        kept += [(p, speaker) for p in parts(rest if who else raw) if p.form in ("", "question") and len(words(p.text)) > 2]
-    return [Said(f"{p.label}: {p.text}" if p.label else p.text, who, i / len(kept), p.form == "question") for i, (p, who) in enumerate(kept)]
+        kept += [
+            (p, speaker)
+            for p in parts(rest if who else raw)
+            if p.form in ("", "question") and len(words(p.text)) > 2
+        ]
+    return [
+        Said(f"{p.label}: {p.text}" if p.label else p.text, who, i / len(kept), p.form == "question")
+        for i, (p, who) in enumerate(kept)
+    ]
 
 # %% ../../nbs/systems/04_baselines.ipynb #6656bae2
-_MAIN = {"service_reply_recommendations": "knowledge", "sales_email_generation": "record", "update_crm_info": "conversation"}
+_MAIN = {
+    "service_reply_recommendations": "knowledge",
+    "sales_email_generation": "record",
+    "update_crm_info": "conversation",
+}
 
-def main_text(sample:Sample)->str:
+
+def main_text(sample: Sample) -> str:
     "The input that the answer is made from: the knowledge for a reply, the record for an e-mail, else the conversation."
-    return str(sample.inputs.get(_MAIN.get(sample.use_case, ""), "") or (sample.source if len(sample.inputs) == 1 else list(sample.inputs.values())[0]))
+    return str(
+        sample.inputs.get(_MAIN.get(sample.use_case, ""), "")
+        or (sample.source if len(sample.inputs) == 1 else list(sample.inputs.values())[0])
+    )
 
 # %% ../../nbs/systems/04_baselines.ipynb #2bc74cd2
-def count(text:str)->int:
+def count(text: str) -> int:
     "Words, counted the stricter way: by spaces or by letters, whichever gives more."
     return max(len(text.split()), len(words(text)))
 
-def cut(text:str, n:int)->str:
+
+def cut(text: str, n: int) -> str:
     "The first n words."
-    return text if count(text) <= n else " ".join(text.split()[:max(1, n)]).rstrip(",;:") + "." if " " in text.strip() else text[:max(1, n)]
+    return (
+        text
+        if count(text) <= n
+        else " ".join(text.split()[: max(1, n)]).rstrip(",;:") + "."
+        if " " in text.strip()
+        else text[: max(1, n)]
+    )
 
 # %% ../../nbs/systems/04_baselines.ipynb #66dc1575
-_CONTACT = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\+?\(?\d{2,4}\)?(?:[ -]\(?\d{2,5}\)?){2,5}|\b[A-Z]{1,4}-?\d{3,}(?:-\d+)*\b")
+_CONTACT = re.compile(
+    r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\+?\(?\d{2,4}\)?(?:[ -]\(?\d{2,5}\)?){2,5}|\b[A-Z]{1,4}-?\d{3,}(?:-\d+)*\b"
+)
 
-def allowed(sentences:Sequence[str], form:Form)->list[str]:
+
+def allowed(sentences: Sequence[str], form: Form) -> list[str]:
     "Sentences without the excluded phrases, those with the required ones first."
     low = [(s, s.casefold()) for s in sentences]
     free = [(s, l) for s, l in low if not any(p.casefold() in l for p in form.excluded)]
     first = [s for s, l in free if any(p.casefold() in l for p in form.required)]
     return first + [s for s, _ in free if s not in first]
 
+
 def fit(
-    sentences:Sequence[str],   # In order of importance
-    n_words:int,               # Room
-    most:int=0,                # Most sentences; 0: no limit
-)->list[str]:                  # Those that fit, in the same order
+    sentences: Sequence[str],  # In order of importance
+    n_words: int,  # Room
+    most: int = 0,  # Most sentences; 0: no limit
+) -> list[str]:  # Those that fit, in the same order
     "Take sentences while there is room; if not even one fits, the first is cut."
     taken = []
     for s in dict.fromkeys(sentences):
-        if most and len(taken) == most: break
-        if sum(map(count, taken)) + count(s) <= n_words: taken.append(s)
+        if most and len(taken) == most:
+            break
+        if sum(map(count, taken)) + count(s) <= n_words:
+            taken.append(s)
     return taken or [cut(s, n_words) for s in sentences[:1]]
 
 # %% ../../nbs/systems/04_baselines.ipynb #922d36f5
 NOTHING = "Nothing was said about this."
 
+
 def _spread(sentences, n):
     "Cut a list into n parts of about equal length, in order."
-    return [list(sentences[i * len(sentences) // n:(i + 1) * len(sentences) // n]) for i in range(n)]
+    return [list(sentences[i * len(sentences) // n : (i + 1) * len(sentences) // n]) for i in range(n)]
 
-def _by_position(sentences:Sequence[str], headings:Sequence[str])->dict[str, list[str]]:
+
+def _by_position(sentences: Sequence[str], headings: Sequence[str]) -> dict[str, list[str]]:
     "The simplest guess at sections: the conversation's own order."
-    if len(headings) == 1: return {"": list(sentences[:-1]), headings[0]: list(sentences[-1:])}
+    if len(headings) == 1:
+        return {"": list(sentences[:-1]), headings[0]: list(sentences[-1:])}
     return dict(zip(headings, _spread(sentences, len(headings)), strict=True))
 
-def _line(sentences): return " ".join(s if s.rstrip()[-1:] in ".!?…。" else s.rstrip(" ,;:") + "." for s in sentences if s.strip())
+
+def _line(sentences):
+    return " ".join(
+        s if s.rstrip()[-1:] in ".!?…。" else s.rstrip(" ,;:") + "." for s in sentences if s.strip()
+    )
 
 # %% ../../nbs/systems/04_baselines.ipynb #ce4b7bf9
 def lay_out(
-    form:Form,
-    sentences:Sequence[str],                          # Chosen sentences, in the order of the text
-    slots:Mapping[str, Sequence[str]]|None=None,      # Heading -> sentences; default: by position
-)->str:
+    form: Form,
+    sentences: Sequence[str],  # Chosen sentences, in the order of the text
+    slots: Mapping[str, Sequence[str]] | None = None,  # Heading -> sentences; default: by position
+) -> str:
     "Put sentences into the form that is asked for."
     names_ = form.headings or tuple(l.rstrip(":") for l in form.labels)
     if names_:
         slots = slots or _by_position(sentences, names_)
-        body = [f"- {n}: {_line(slots.get(n, ())) or NOTHING}" if form.labels else f"{n}:\n{_line(slots.get(n, ())) or NOTHING}" if len(names_) > 1 else
-                f"{_line(slots.get('', ())) or NOTHING}\n{n}: {_line(slots.get(n, ())) or NOTHING}" for n in names_]
+        body = [
+            f"- {n}: {_line(slots.get(n, ())) or NOTHING}"
+            if form.labels
+            else f"{n}:\n{_line(slots.get(n, ())) or NOTHING}"
+            if len(names_) > 1
+            else f"{_line(slots.get('', ())) or NOTHING}\n{n}: {_line(slots.get(n, ())) or NOTHING}"
+            for n in names_
+        ]
         return ("\n" if form.labels or len(names_) == 1 else "\n\n").join(body)
     if form.bullets[1]:
-        rows = [_line([s]) for s in sentences][:form.bullets[1]] + [NOTHING] * max(0, form.bullets[0] - len(sentences))
+        rows = [_line([s]) for s in sentences][: form.bullets[1]] + [NOTHING] * max(
+            0, form.bullets[0] - len(sentences)
+        )
         return "\n".join(f"- {r}" for r in rows)
     return _line(sentences) or NOTHING
 
 # %% ../../nbs/systems/04_baselines.ipynb #b176a217
-_CHAT = set("hello help thank thanks please want would like know just need sure right well good morning afternoon there here today call name number case customer agent also then only".split())
+_CHAT = set(
+    "hello help thank thanks please want would like know just need sure right well good morning afternoon there here today call name number case customer agent also then only".split()
+)
+
 
 def topics(
-    text:str,     # Any text
-    n:int=3,      # How many
-)->list[str]:     # Frequent words, most frequent first
+    text: str,  # Any text
+    n: int = 3,  # How many
+) -> list[str]:  # Frequent words, most frequent first
     "What a text is about, by counting words."
     speakers = {w for s in said(text) for w in words(s.speaker)}
-    tally = Counter(w for s in said(text) for w in words(s.text) if len(w) > 3 and w.isalpha() and w not in STOP_WORDS | _CHAT | speakers)
+    tally = Counter(
+        w
+        for s in said(text)
+        for w in words(s.text)
+        if len(w) > 3 and w.isalpha() and w not in STOP_WORDS | _CHAT | speakers
+    )
     return [w for w, _ in tally.most_common(n)]
 
-def customer_name(sample:Sample)->str:
+
+def customer_name(sample: Sample) -> str:
     "Whom to greet: the instructions' name, else the last customer's in the conversation, else ''."
-    if name := form_of(sample).greeting: return name
-    if contact := re.search(r"(?im)^contact[^:\n]{0,12}: *([^,(\n]+)", str(sample.inputs.get("record", ""))): return contact[1].strip()
+    if name := form_of(sample).greeting:
+        return name
+    if contact := re.search(r"(?im)^contact[^:\n]{0,12}: *([^,(\n]+)", str(sample.inputs.get("record", ""))):
+        return contact[1].strip()
     text = str(sample.inputs.get("conversation", ""))
     senders = [m[1].strip() for m in re.finditer(r"(?m)^From: *\"?([^<\"\n]+)", text)]
-    labels = [l for l in (split_label(x)[0] for x in lines(text)) if l and not _STAFF.match(l) and not _HEADER.match(l + ":") and not re.match(r"(?i)customer$|caller$", l)]
+    labels = [
+        l
+        for l in (split_label(x)[0] for x in lines(text))
+        if l
+        and not _STAFF.match(l)
+        and not _HEADER.match(l + ":")
+        and not re.match(r"(?i)customer$|caller$", l)
+    ]
     return (senders or [l for l in labels if Counter(labels)[l] > 1] or [""])[-1].split("(")[0].strip()
 
 # %% ../../nbs/systems/04_baselines.ipynb #736a88b3
-def signer(sample:Sample)->str:
+def signer(sample: Sample) -> str:
     "Who signs: the instructions' name, the sender, or the agent of the conversation."
-    if name := form_of(sample).sign_off: return name
-    if sender := str(sample.inputs.get("sender", "")).strip(): return re.split(r"[,\n]", sender)[0].strip()
+    if name := form_of(sample).sign_off:
+        return name
+    if sender := str(sample.inputs.get("sender", "")).strip():
+        return re.split(r"[,\n]", sender)[0].strip()
     agents = re.findall(r"(?m)^(?:Agent|Seller|Support)[^(\n:]{0,12}\(([^)\n]+)\):", sample.source)
     return agents[-1] if agents else "Customer Service"
 
+
 def frame(
-    sample:Sample,
-    body:str,              # The message itself
+    sample: Sample,
+    body: str,  # The message itself
     *,
-    subject:str="",        # For an e-mail
-    opening:str="",        # A sentence before the body
-)->str:
+    subject: str = "",  # For an e-mail
+    opening: str = "",  # A sentence before the body
+) -> str:
     "Greeting and sign-off around a message; a subject line in front if an e-mail is asked for."
     name, form = customer_name(sample), form_of(sample)
     head = f"Subject: {cut(subject, 9).rstrip('.') or 'Your request'}\n\n" if form.email else ""
@@ -197,65 +281,97 @@ def frame(
 
 # %% ../../nbs/systems/04_baselines.ipynb #9f8f57a9
 def _room(sample, form):
-    taken = count(frame(sample, "", subject="one two three four five six")) + 10 if form.email or sample.use_case == "service_reply_recommendations" else 0
-    return max(10, form.max_words - taken - 2 * len(form.headings + form.labels) - len(NOTHING.split()) * (len(form.headings + form.labels) > 1))
+    taken = (
+        count(frame(sample, "", subject="one two three four five six")) + 10
+        if form.email or sample.use_case == "service_reply_recommendations"
+        else 0
+    )
+    return max(
+        10,
+        form.max_words
+        - taken
+        - 2 * len(form.headings + form.labels)
+        - len(NOTHING.split()) * (len(form.headings + form.labels) > 1),
+    )
 
-def _usable(sample:Sample, form:Form, sentences:Sequence[str])->list[str]:
+
+def _usable(sample: Sample, form: Form, sentences: Sequence[str]) -> list[str]:
     "Sentences that the instructions allow in this use case."
-    if sample.use_case == "service_knowledge_creation": sentences = [s for s in sentences if not _CONTACT.search(s)]
+    if sample.use_case == "service_knowledge_creation":
+        sentences = [s for s in sentences if not _CONTACT.search(s)]
     return [s for s in allowed(sentences, form) if s.strip()]
 
+
 def _compose(
-    sample:Sample,
-    ranked:Sequence[str],      # Sentences, most important first
-    order:Sequence[str],       # The same in the order of the text
-    slots=None,                # Heading -> sentences, where known
-)->str:                        # The answer in its form
+    sample: Sample,
+    ranked: Sequence[str],  # Sentences, most important first
+    order: Sequence[str],  # The same in the order of the text
+    slots=None,  # Heading -> sentences, where known
+) -> str:  # The answer in its form
     "Choose from ranked sentences and put them into form."
     form = form_of(sample)
     room, most = _room(sample, form), form.max_sentences or form.bullets[1]
     chosen = set(fit(_usable(sample, form, ranked), room, most))
     picked = [s for s in dict.fromkeys(order) if s in chosen] or list(chosen)
     if form.email or sample.use_case == "service_reply_recommendations":
-        return frame(sample, _line(picked) or "Thank you for your message.", subject=" ".join(topics(main_text(sample), 4)).capitalize())
+        return frame(
+            sample,
+            _line(picked) or "Thank you for your message.",
+            subject=" ".join(topics(main_text(sample), 4)).capitalize(),
+        )
     return lay_out(form, picked, slots)
 
 # %% ../../nbs/systems/04_baselines.ipynb #9c339863
-def lead(sample:Sample)->str:
+def lead(sample: Sample) -> str:
     "The first sentences of the input, up to the word limit."
     order = [s.text for s in said(main_text(sample))]
-    return update_record(sample.inputs, order[:12]) if form_of(sample).structured else _compose(sample, order, order)
+    return (
+        update_record(sample.inputs, order[:12])
+        if form_of(sample).structured
+        else _compose(sample, order, order)
+    )
 
 # %% ../../nbs/systems/04_baselines.ipynb #ba8df095
 def centrality_order(
-    sentences:Sequence[str],   # (n,)
+    sentences: Sequence[str],  # (n,)
     *,
-    trade_off:float=0.7,       # 1: centrality only; 0: difference from the chosen only
-    most:int=30,               # How many to rank
-)->list[int]:                  # Indices, most important first
+    trade_off: float = 0.7,  # 1: centrality only; 0: difference from the chosen only
+    most: int = 30,  # How many to rank
+) -> list[int]:  # Indices, most important first
     "Rank sentences by centrality, less their resemblance to those ranked before."
     import numpy as np
     from sklearn.feature_extraction.text import TfidfVectorizer
-    try: vectors = TfidfVectorizer(tokenizer=content_words, token_pattern=None, lowercase=False, sublinear_tf=True).fit_transform(sentences)
-    except ValueError: return list(range(min(most, len(sentences))))   # no words at all, or no sentences
+
+    try:
+        vectors = TfidfVectorizer(
+            tokenizer=content_words, token_pattern=None, lowercase=False, sublinear_tf=True
+        ).fit_transform(sentences)
+    except ValueError:
+        return list(range(min(most, len(sentences))))  # no words at all, or no sentences
     alike = (vectors @ vectors.T).toarray()
     np.fill_diagonal(alike, 0)
     degree = alike.sum(axis=1) / max(alike.sum(axis=1).max(), 1e-9)
     chosen, closest = [], np.zeros(len(sentences))
     for _ in range(min(most, len(sentences))):
-        gain = trade_off * degree - (1 - trade_off) * closest - 2.0 * (closest > 0.8)   # a copy goes to the end
+        gain = (
+            trade_off * degree - (1 - trade_off) * closest - 2.0 * (closest > 0.8)
+        )  # a copy goes to the end
         gain[chosen] = -np.inf
         chosen.append(int(gain.argmax()))
         closest = np.maximum(closest, alike[chosen[-1]])
     return chosen
 
 # %% ../../nbs/systems/04_baselines.ipynb #ec9637c9
-def extractive(sample:Sample)->str:
+def extractive(sample: Sample) -> str:
     "The central sentences of the input, without repetition, in their order."
     rows = [s for s in said(main_text(sample)) if not s.question][:1500]
     order = [s.text for s in rows]
     ranked = [order[i] for i in centrality_order(order)]
-    return update_record(sample.inputs, sorted(ranked, key=order.index)) if form_of(sample).structured else _compose(sample, ranked, order)
+    return (
+        update_record(sample.inputs, sorted(ranked, key=order.index))
+        if form_of(sample).structured
+        else _compose(sample, ranked, order)
+    )
 
 # %% ../../nbs/systems/04_baselines.ipynb #9dc801fa
 _CUES = {
@@ -271,149 +387,286 @@ _CUES = {
     "opportunity": r"\b(upgrade|more|another|also|additional|friends?|recommend|interested|extend|renew\w*|buy|order|larger|second)\b",
     "sentiment": r"\b(angry|annoy\w*|disappoint\w*|frustrat\w*|furious|terrible|awful|ridiculous|unacceptable|worst|happy|great|thanks?|perfect|lovely|pleased|worried|upset|sorry)\b",
 }
-_SLOT = {"Reason": "reason", "Actions taken": "action", "Outcome": "outcome", "Next steps": "next", "Next step": "next", "Needs": "need", "Objections": "objection", "Commitments": "commitment",
-         "Title": "reason", "Problem": "reason", "Cause": "cause", "Resolution": "action", "Intent": "reason", "Sentiment": "sentiment", "Risk": "risk", "Opportunity": "opportunity"}
-_WHERE = {"reason": 0.15, "need": 0.3, "cause": 0.5, "action": 0.6, "objection": 0.5, "commitment": 0.7, "outcome": 0.85, "next": 0.95}
-_BY = {"reason": False, "need": False, "objection": False, "risk": False, "sentiment": False, "opportunity": False, "action": True, "commitment": True}
+_SLOT = {
+    "Reason": "reason",
+    "Actions taken": "action",
+    "Outcome": "outcome",
+    "Next steps": "next",
+    "Next step": "next",
+    "Needs": "need",
+    "Objections": "objection",
+    "Commitments": "commitment",
+    "Title": "reason",
+    "Problem": "reason",
+    "Cause": "cause",
+    "Resolution": "action",
+    "Intent": "reason",
+    "Sentiment": "sentiment",
+    "Risk": "risk",
+    "Opportunity": "opportunity",
+}
+_WHERE = {
+    "reason": 0.15,
+    "need": 0.3,
+    "cause": 0.5,
+    "action": 0.6,
+    "objection": 0.5,
+    "commitment": 0.7,
+    "outcome": 0.85,
+    "next": 0.95,
+}
+_BY = {
+    "reason": False,
+    "need": False,
+    "objection": False,
+    "risk": False,
+    "sentiment": False,
+    "opportunity": False,
+    "action": True,
+    "commitment": True,
+}
 
 # %% ../../nbs/systems/04_baselines.ipynb #d7ae91d0
 def slot_score(
-    s:Said,
-    slot:str,   # Key of the cue table
-)->float:       # Higher fits better; 0 when no cue occurs
+    s: Said,
+    slot: str,  # Key of the cue table
+) -> float:  # Higher fits better; 0 when no cue occurs
     "How well a sentence fits a slot, by its words, its speaker and its place."
     cues = len(set(m[0].lower() for m in re.finditer(_CUES[slot], s.text, re.IGNORECASE)))
-    if not cues: return 0.0
+    if not cues:
+        return 0.0
     staff = bool(_STAFF.match(s.speaker))
     side = 0.5 * (staff == _BY[slot]) if slot in _BY and s.speaker else 0
     place = 1 - abs(s.position - _WHERE[slot]) if slot in _WHERE else 0
-    return cues + side + place + 0.5 * bool(values(s.text)) - 1.0 * s.question - 0.5 * (len(words(s.text)) < 5)
+    return (
+        cues + side + place + 0.5 * bool(values(s.text)) - 1.0 * s.question - 0.5 * (len(words(s.text)) < 5)
+    )
 
 # %% ../../nbs/systems/04_baselines.ipynb #a0aebaa2
-_BAD = re.compile(r"(?i)\b(not|never|angry|annoy\w*|disappoint\w*|frustrat\w*|furious|terrible|awful|ridiculous|unacceptable|worst|wrong|broken|again|complain\w*|upset|worried|useless)\b|!!")
-_GOOD = re.compile(r"(?i)\b(thanks?|thank you|great|perfect|lovely|happy|pleased|good|wonderful|appreciate|helpful|kind)\b")
+_BAD = re.compile(
+    r"(?i)\b(not|never|angry|annoy\w*|disappoint\w*|frustrat\w*|furious|terrible|awful|ridiculous|unacceptable|worst|wrong|broken|again|complain\w*|upset|worried|useless)\b|!!"
+)
+_GOOD = re.compile(
+    r"(?i)\b(thanks?|thank you|great|perfect|lovely|happy|pleased|good|wonderful|appreciate|helpful|kind)\b"
+)
+
 
 def sentiment(
-    rows:Sequence[Said],   # What was said
-)->str:                    # One sentence
+    rows: Sequence[Said],  # What was said
+) -> str:  # One sentence
     "The customer's mood by counting words."
     theirs = " ".join(s.text for s in rows if not _STAFF.match(s.speaker))
     bad, good = len(_BAD.findall(theirs)), len(_GOOD.findall(theirs))
-    return "The customer is dissatisfied" if bad > good + 1 else "The customer is satisfied" if good > bad else "The customer is neutral"
+    return (
+        "The customer is dissatisfied"
+        if bad > good + 1
+        else "The customer is satisfied"
+        if good > bad
+        else "The customer is neutral"
+    )
 
-def _fill_slots(rows:Sequence[Said], headings:Sequence[str], form:Form, room:int)->dict[str, list[str]]:
+
+def _fill_slots(rows: Sequence[Said], headings: Sequence[str], form: Form, room: int) -> dict[str, list[str]]:
     "The best sentences for each heading; none is used twice."
     slots, used, share = {}, set(), max(8, room // max(1, len(headings)))
     for h in headings:
         slot = _SLOT.get(h, "outcome")
         scored = [(-slot_score(s, slot), i) for i, s in enumerate(rows) if s.text not in used]
         ranked = [rows[i].text for score, i in sorted(scored) if score < 0]
-        chosen = [sentiment(rows)] if h == "Sentiment" else fit(allowed(ranked, form), share, 1 if form.labels or h == "Title" else 3)
+        chosen = (
+            [sentiment(rows)]
+            if h == "Sentiment"
+            else fit(allowed(ranked, form), share, 1 if form.labels or h == "Title" else 3)
+        )
         slots[h] = [s.text for s in rows if s.text in chosen] or chosen
         used |= set(chosen)
     return slots
 
 # %% ../../nbs/systems/04_baselines.ipynb #f0270e3e
 def relevance_order(
-    sentences:Sequence[str],   # (n,)
-    query:str,                 # What is asked
-)->list[str]:                  # Most relevant first; ties in their order
+    sentences: Sequence[str],  # (n,)
+    query: str,  # What is asked
+) -> list[str]:  # Most relevant first; ties in their order
     "Rank sentences by the share of the query's words that they contain, values counting half a word."
     asked = set(content_words(query))
     return sorted(sentences, key=lambda s: -(len(asked & set(content_words(s))) + 0.5 * bool(values(s))))
 
-def rules(sample:Sample)->str:
+
+def rules(sample: Sample) -> str:
     "An answer by rules: fields, sections or the relevant sentences."
     form, rows = form_of(sample), said(main_text(sample))
-    if form.structured: return update_record(sample.inputs, [s.text for s in rows])
+    if form.structured:
+        return update_record(sample.inputs, [s.text for s in rows])
     order = [s.text for s in rows]
     if "conversation" in sample.inputs and "knowledge" in sample.inputs:
-        query = " ".join([s.text for s in said(str(sample.inputs["conversation"])) if not _STAFF.match(s.speaker)][-6:])
+        query = " ".join(
+            [s.text for s in said(str(sample.inputs["conversation"])) if not _STAFF.match(s.speaker)][-6:]
+        )
         return _compose(sample, relevance_order(order, query), order)
-    if form.email: return _compose(sample, relevance_order(order, str(sample.inputs.get("request", ""))), order)
+    if form.email:
+        return _compose(sample, relevance_order(order, str(sample.inputs.get("request", ""))), order)
     free = set(_usable(sample, form, order))
     rows = [s for s in rows if s.text in free]
-    headings = form.headings or tuple(l.rstrip(":") for l in form.labels) or ("Reason", "Actions taken", "Outcome", "Next steps")
-    if len(headings) == 1: headings = ("Reason", "Actions taken", "Outcome", *headings)
+    headings = (
+        form.headings
+        or tuple(l.rstrip(":") for l in form.labels)
+        or ("Reason", "Actions taken", "Outcome", "Next steps")
+    )
+    if len(headings) == 1:
+        headings = ("Reason", "Actions taken", "Outcome", *headings)
     slots = _fill_slots(rows, headings, form, _room(sample, form))
-    if len(form.headings) == 1: slots[""] = [s for h in headings[:-1] for s in slots[h]]
+    if len(form.headings) == 1:
+        slots[""] = [s for h in headings[:-1] for s in slots[h]]
     chosen = [s for h in headings for s in slots[h]]
-    return _padded(lay_out(form, fit(chosen, _room(sample, form), form.max_sentences or form.bullets[1]), slots), form, [t for t in order if t not in chosen])
+    return _padded(
+        lay_out(form, fit(chosen, _room(sample, form), form.max_sentences or form.bullets[1]), slots),
+        form,
+        [t for t in order if t not in chosen],
+    )
 
 # %% ../../nbs/systems/04_baselines.ipynb #b7887103
 def _padded(text, form, spare):
     "Add sentences while an article is shorter than it must be."
     for s in _usable_spare(spare, form):
-        if count(text) >= form.min_words: break
-        if count(text) + count(s) <= form.max_words: text += " " + _line([s])
+        if count(text) >= form.min_words:
+            break
+        if count(text) + count(s) <= form.max_words:
+            text += " " + _line([s])
     return text
 
-def _usable_spare(spare, form): return [s for s in allowed(spare, form) if not _CONTACT.search(s)] if form.min_words else []
+
+def _usable_spare(spare, form):
+    return [s for s in allowed(spare, form) if not _CONTACT.search(s)] if form.min_words else []
 
 # %% ../../nbs/systems/04_baselines.ipynb #54927980
 def _facts(text):
     found = [v.text.strip() for v in values(text) if v.kind in ("date", "money", "id") and "@" not in v.text]
     return list(dict.fromkeys(found))[-4:]
 
+
 def _filler(sample, form):
     text = main_text(sample)
     about = ", ".join(topics(text)) or "a request"
     people = list(dict.fromkeys(re.sub(r"\(.*", "", s.speaker).strip() for s in said(text) if s.speaker))[:3]
     facts = [] if sample.use_case == "service_knowledge_creation" else _facts(text)
-    return about, [f"The contact was about {about}", f"It was between {' and '.join(people)}" if people else "It was handled by the team",
-                   f"Mentioned were {', '.join(facts)}" if facts else "The details are in the record", "The team will follow up where something is open"]
+    return about, [
+        f"The contact was about {about}",
+        f"It was between {' and '.join(people)}" if people else "It was handled by the team",
+        f"Mentioned were {', '.join(facts)}" if facts else "The details are in the record",
+        "The team will follow up where something is open",
+    ]
 
 # %% ../../nbs/systems/04_baselines.ipynb #9af5e3e8
-def template(sample:Sample)->str:
+def template(sample: Sample) -> str:
     "A standard text with names, topics and dates filled in."
     form = form_of(sample)
-    if form.structured: return "{}"
+    if form.structured:
+        return "{}"
     about, rows = _filler(sample, form)
-    if form.email: return frame(sample, cut(f"I am writing to you about {about}. I would be glad to discuss the next steps with you. Please let me know when a short call would suit you.", form.max_words - 30), subject=f"Next steps: {about}")
-    if sample.use_case == "service_reply_recommendations": return frame(sample, f"We have received your request about {about} and are looking into it. We will come back to you as soon as we can.", opening="Thank you for your message.")
+    if form.email:
+        return frame(
+            sample,
+            cut(
+                f"I am writing to you about {about}. I would be glad to discuss the next steps with you. Please let me know when a short call would suit you.",
+                form.max_words - 30,
+            ),
+            subject=f"Next steps: {about}",
+        )
+    if sample.use_case == "service_reply_recommendations":
+        return frame(
+            sample,
+            f"We have received your request about {about} and are looking into it. We will come back to you as soon as we can.",
+            opening="Thank you for your message.",
+        )
     extra = [f"Reference: {p}" for p in form.required]
-    if form.min_words: rows += ["Please check first whether the description above fits your case", "Follow the steps of the resolution in the given order and test the result after each step", "If the problem remains, contact the service team and describe what you have tried"]
-    slots = dict(zip(form.headings or [l.rstrip(":") for l in form.labels], [[r] for r in rows], strict=False)) if len(form.headings or form.labels) > 1 else None
-    if form.min_words and slots: slots[form.headings[-1]] = rows[3:]
-    if slots and "Sentiment" in slots: slots["Sentiment"] = [sentiment(said(main_text(sample)))]
-    return lay_out(form, fit(extra + _usable(sample, form, rows), _room(sample, form), form.max_sentences or form.bullets[1]), slots)
+    if form.min_words:
+        rows += [
+            "Please check first whether the description above fits your case",
+            "Follow the steps of the resolution in the given order and test the result after each step",
+            "If the problem remains, contact the service team and describe what you have tried",
+        ]
+    slots = (
+        dict(zip(form.headings or [l.rstrip(":") for l in form.labels], [[r] for r in rows], strict=False))
+        if len(form.headings or form.labels) > 1
+        else None
+    )
+    if form.min_words and slots:
+        slots[form.headings[-1]] = rows[3:]
+    if slots and "Sentiment" in slots:
+        slots["Sentiment"] = [sentiment(said(main_text(sample)))]
+    return lay_out(
+        form,
+        fit(extra + _usable(sample, form, rows), _room(sample, form), form.max_sentences or form.bullets[1]),
+        slots,
+    )
 
 # %% ../../nbs/systems/04_baselines.ipynb #4210177e
-def reference(sample:Sample)->str|None:
+def reference(sample: Sample) -> str | None:
     "The answer that a person wrote, or None."
-    if form_of(sample).structured and sample.gold_record is not None: return json.dumps(dict(sample.gold_record), ensure_ascii=False)
+    if form_of(sample).structured and sample.gold_record is not None:
+        return json.dumps(dict(sample.gold_record), ensure_ascii=False)
     return sample.reference
 
 # %% ../../nbs/systems/04_baselines.ipynb #918798e6
-BASELINES:dict[str, Callable[[Sample], str|None]] = {f.__name__: f for f in (lead, extractive, rules, template, reference)}
+BASELINES: dict[str, Callable[[Sample], str | None]] = {
+    f.__name__: f for f in (lead, extractive, rules, template, reference)
+}
+
 
 class Baseline:
     "A system without a model, as a client."
+
     provider, cacheable = "baseline", False
 
-    def __init__(self, name:str, write:Callable[[Sample], str|None], *, timer:Callable[[], float]=time.perf_counter):
+    def __init__(
+        self,
+        name: str,
+        write: Callable[[Sample], str | None],
+        *,
+        timer: Callable[[], float] = time.perf_counter,
+    ):
         self.model, self.name, self.write, self.timer = name, f"baseline:{name}", write, timer
 
-    def settings(self)->dict: return {"provider": self.provider, "model": self.model}
+    def settings(self) -> dict:
+        return {"provider": self.provider, "model": self.model}
 
-    async def answer(self, sample:Sample, prompt:str, *, repeat:int=0)->Response:
+    async def answer(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
         start = self.timer()
         text = self.write(sample)
-        if text is None: return failed_response(sample, self.name, f"sample {sample.id!r} has no reference", status="undefined", repeat=repeat)
-        return Response(sample.id, self.name, text, usage=estimated_usage(prompt, text, calls=0), latency_s=self.timer() - start, use_case=sample.use_case,
-                        perturbation=sample.perturbation, repeat=repeat, model=self.model)
+        if text is None:
+            return failed_response(
+                sample, self.name, f"sample {sample.id!r} has no reference", status="undefined", repeat=repeat
+            )
+        return Response(
+            sample.id,
+            self.name,
+            text,
+            usage=estimated_usage(prompt, text, calls=0),
+            latency_s=self.timer() - start,
+            use_case=sample.use_case,
+            perturbation=sample.perturbation,
+            repeat=repeat,
+            model=self.model,
+        )
 
-    async def aclose(self)->None: pass
+    async def aclose(self) -> None:
+        pass
 
 # %% ../../nbs/systems/04_baselines.ipynb #5e6dab5c
-TRUST_BASELINES = ("refuse_all", "answer_all", "sensible")   # of `systems/05_responders`, for probes of trust
+TRUST_BASELINES = ("refuse_all", "answer_all", "sensible")  # of `systems/05_responders`, for probes of trust
+
 
 def make_baseline(
-    name:str,          # One of `BASELINES` or `TRUST_BASELINES`
-)->Client:
+    name: str,  # One of `BASELINES` or `TRUST_BASELINES`
+) -> Client:
     "Make a baseline by name."
-    if name in TRUST_BASELINES: return importlib.import_module("crmeval.systems.responders").make_responder(name)   # a room with a higher number, named only when somebody asks for it
-    if name not in BASELINES: raise ValueError(f"baseline is {name!r}, expected one of {', '.join((*BASELINES, *TRUST_BASELINES))}")
+    if name in TRUST_BASELINES:
+        return importlib.import_module("crmeval.systems.responders").make_responder(
+            name
+        )  # a room with a higher number, named only when somebody asks for it
+    if name not in BASELINES:
+        raise ValueError(f"baseline is {name!r}, expected one of {', '.join((*BASELINES, *TRUST_BASELINES))}")
     # loaded here, so that the first answer is timed like the others
-    if name == "extractive": importlib.import_module("sklearn.feature_extraction.text")
+    if name == "extractive":
+        importlib.import_module("sklearn.feature_extraction.text")
     return Baseline(name, BASELINES[name])

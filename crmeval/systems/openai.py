@@ -36,150 +36,214 @@ from ..core.records import Response, Sample, Usage, storable
 @runtime_checkable
 class Client(Protocol):
     "Answers samples, one at a time and many concurrently."
-    name:str        # Unique in a run, e.g. 'openai:gpt-4o-mini'
-    provider:str    # 'openai', 'baseline', 'replay' or a name of your own
-    model:str       # Model within the provider
-    cacheable:bool  # True: equal settings and prompt may reuse a recorded answer
 
-    def settings(self)->dict: "What shapes the answer, as plain data; never a key."
-    async def answer(self, sample:Sample, prompt:str, *, repeat:int=0)->Response: "One row, whatever happens."
-    async def aclose(self)->None: "Release connections; the client stays usable."
+    name: str  # Unique in a run, e.g. 'openai:gpt-4o-mini'
+    provider: str  # 'openai', 'baseline', 'replay' or a name of your own
+    model: str  # Model within the provider
+    cacheable: bool  # True: equal settings and prompt may reuse a recorded answer
+
+    def settings(self) -> dict:
+        "What shapes the answer, as plain data; never a key."
+
+    async def answer(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
+        "One row, whatever happens."
+
+    async def aclose(self) -> None:
+        "Release connections; the client stays usable."
 
 # %% ../../nbs/systems/01_openai.ipynb #a1e19ccd
 class CallFailed(Exception):
     "A call without a usable answer; `status` goes into the row, `retryable` says whether another try could help."
-    def __init__(self,
-        error:str,                  # What went wrong, in words, without keys
+
+    def __init__(
+        self,
+        error: str,  # What went wrong, in words, without keys
         *,
-        status:str="api_error",     # One of `STATUSES`
-        retryable:bool=False,       # True for rate limits, server errors, time-outs, lost connections, broken bodies
-        after_s:float|None=None,    # Seconds the server asked to wait (Retry-After), if it did
-        http_status:int|None=None,  # 429, 500, ...; None when there was no HTTP answer
+        status: str = "api_error",  # One of `STATUSES`
+        retryable: bool = False,  # True for rate limits, server errors, time-outs, lost connections, broken bodies
+        after_s: float | None = None,  # Seconds the server asked to wait (Retry-After), if it did
+        http_status: int | None = None,  # 429, 500, ...; None when there was no HTTP answer
     ):
         super().__init__(error)
-        self.status, self.retryable, self.after_s, self.http_status, self.tries = status, retryable, after_s, http_status, 1
+        self.status, self.retryable, self.after_s, self.http_status, self.tries = (
+            status,
+            retryable,
+            after_s,
+            http_status,
+            1,
+        )
 
 # %% ../../nbs/systems/01_openai.ipynb #6b6252e2
 def retry_after_s(
-    headers:Mapping[str, str],   # Response headers, lower-case names
+    headers: Mapping[str, str],  # Response headers, lower-case names
     *,
-    now:float|None=None,         # Unix time; default: now
-)->float|None:                   # Seconds, at least 0; None if the server did not say
+    now: float | None = None,  # Unix time; default: now
+) -> float | None:  # Seconds, at least 0; None if the server did not say
     "How long the server asks to wait."
     for name, scale in ("retry-after-ms", 1000), ("retry-after", 1):
-        try: value = float(headers.get(name, ""))
-        except ValueError: continue
-        if math.isfinite(value): return max(0.0, value / scale)
-    try: date = email.utils.mktime_tz((*(said := email.utils.parsedate_tz(headers.get("retry-after", "")))[:9], said[9] or 0))   # without a zone it is UTC
-    except (TypeError, ValueError, OverflowError): return None
+        try:
+            value = float(headers.get(name, ""))
+        except ValueError:
+            continue
+        if math.isfinite(value):
+            return max(0.0, value / scale)
+    try:
+        date = email.utils.mktime_tz(
+            (*(said := email.utils.parsedate_tz(headers.get("retry-after", "")))[:9], said[9] or 0)
+        )  # without a zone it is UTC
+    except (TypeError, ValueError, OverflowError):
+        return None
     return max(0.0, date - (time.time() if now is None else now))
 
 # %% ../../nbs/systems/01_openai.ipynb #feda7c36
-_KEYLIKE = re.compile(r"(?i)\b(?:sk|pk|rk|key|hf|gsk|xai|ghp|AIza)[-_][\w*.-]{8,}|\bAIza[\w-]{20,}|(?<=bearer )[^\s'\",}]+|(?<=://)[^/@\s]+(?=@)|(?<=[?&](?:key|sig)=)[^&\s]+|(?<=api[-_]key=)[^&\s]+")
+_KEYLIKE = re.compile(
+    r"(?i)\b(?:sk|pk|rk|key|hf|gsk|xai|ghp|AIza)[-_][\w*.-]{8,}|\bAIza[\w-]{20,}|(?<=bearer )[^\s'\",}]+|(?<=://)[^/@\s]+(?=@)|(?<=[?&](?:key|sig)=)[^&\s]+|(?<=api[-_]key=)[^&\s]+"
+)
+
 
 def redact(
-    text:str,               # Any text
-    *secrets:str|None,      # Strings that must not remain; short ones (under 6 characters) are ignored
-    limit:int=400,          # Characters to keep
-)->str:                     # The text, at most `limit` characters long
+    text: str,  # Any text
+    *secrets: str | None,  # Strings that must not remain; short ones (under 6 characters) are ignored
+    limit: int = 400,  # Characters to keep
+) -> str:  # The text, at most `limit` characters long
     "Remove keys, and what looks like keys, from a text."
     for s in secrets:
-        if s and len(s) >= 6: text = text.replace(s, "[removed]")
+        if s and len(s) >= 6:
+            text = text.replace(s, "[removed]")
     text = _KEYLIKE.sub("[removed]", text)
-    return text if len(text) <= limit else text[:limit - 1] + "…"
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 # %% ../../nbs/systems/01_openai.ipynb #9fc717de
 def public_url(
-    url:str,   # Base URL, perhaps with user, password or a query
-)->str:        # The same without them and without a trailing slash
+    url: str,  # Base URL, perhaps with user, password or a query
+) -> str:  # The same without them and without a trailing slash
     "The part of an address that may stand in a table."
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 # %% ../../nbs/systems/01_openai.ipynb #daa82918
 def _root(e):
-    while e.__cause__ is not None: e = e.__cause__
+    while e.__cause__ is not None:
+        e = e.__cause__
     return e
+
 
 def _said(text):
     "(message, code) of an endpoint's error page."
-    try: body = json.loads(text)
-    except ValueError: return text.strip(), ""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return text.strip(), ""
     error = body.get("error", body) if isinstance(body, dict) else body
-    return (str(error.get("message") or text), str(error.get("code") or "")) if isinstance(error, dict) else (str(error), "")
+    return (
+        (str(error.get("message") or text), str(error.get("code") or ""))
+        if isinstance(error, dict)
+        else (str(error), "")
+    )
+
 
 def _http_failure(status, text, headers, secret, reason=""):
     message, code = _said(text)
     filtered = status == 400 and code in ("content_filter", "content_policy_violation")
     retryable = (status in (408, 409, 425, 429) or status >= 500) and code != "insufficient_quota"
-    if (said := headers.get("x-should-retry")) in ("true", "false"): retryable = said == "true"
-    return CallFailed(redact(f"HTTP {status}: {message or reason}", secret), status="refused" if filtered else "api_error", retryable=retryable and not filtered,
-                      after_s=retry_after_s(headers), http_status=status)
+    if (said := headers.get("x-should-retry")) in ("true", "false"):
+        retryable = said == "true"
+    return CallFailed(
+        redact(f"HTTP {status}: {message or reason}", secret),
+        status="refused" if filtered else "api_error",
+        retryable=retryable and not filtered,
+        after_s=retry_after_s(headers),
+        http_status=status,
+    )
 
 # %% ../../nbs/systems/01_openai.ipynb #38e2ee03
 def call_failure(
-    e:Exception,             # Whatever a call raised
+    e: Exception,  # Whatever a call raised
     *,
-    secret:str|None=None,    # Key that must not remain in the text
-    timeout_s:float|None=None,
-)->CallFailed:
+    secret: str | None = None,  # Key that must not remain in the text
+    timeout_s: float | None = None,
+) -> CallFailed:
     "Turn an exception of the transport, the SDK or the JSON parser into a failure with its properties."
     import aiohttp
     import openai
-    if isinstance(e, CallFailed): return e
+
+    if isinstance(e, CallFailed):
+        return e
     root = _root(e)
     cause = redact(f"{type(root).__name__}: {root}" if str(root) else type(root).__name__, secret)
-    if isinstance(e, asyncio.TimeoutError): return CallFailed(f"no complete answer within {timeout_s:g} s", retryable=True)
-    if isinstance(e, openai.APIStatusError): return _http_failure(e.status_code, e.response.text, e.response.headers, secret, e.response.reason_phrase)
-    if isinstance(e, (openai.APIConnectionError, aiohttp.ClientError, ConnectionError)): return CallFailed(f"connection failed: {cause}", retryable=True)
-    if isinstance(e, openai.APIError): return CallFailed(redact(f"the stream reported: {e.message}", secret), retryable=True)
-    if isinstance(e, (json.JSONDecodeError, UnicodeDecodeError)): return CallFailed(f"unreadable body: {cause}", status="parse_error", retryable=True)
+    if isinstance(e, asyncio.TimeoutError):
+        return CallFailed(f"no complete answer within {timeout_s:g} s", retryable=True)
+    if isinstance(e, openai.APIStatusError):
+        return _http_failure(
+            e.status_code, e.response.text, e.response.headers, secret, e.response.reason_phrase
+        )
+    if isinstance(e, (openai.APIConnectionError, aiohttp.ClientError, ConnectionError)):
+        return CallFailed(f"connection failed: {cause}", retryable=True)
+    if isinstance(e, openai.APIError):
+        return CallFailed(redact(f"the stream reported: {e.message}", secret), retryable=True)
+    if isinstance(e, (json.JSONDecodeError, UnicodeDecodeError)):
+        return CallFailed(f"unreadable body: {cause}", status="parse_error", retryable=True)
     return CallFailed(f"unexpected {cause}")
 
 # %% ../../nbs/systems/01_openai.ipynb #6063ef3d
 def backoff_s(
-    tries:int,                # Tries so far, from 1
+    tries: int,  # Tries so far, from 1
     *,
-    after_s:float|None=None,  # What the server asked for
-    first_wait_s:float=0.5,   # Longest wait after the first try
-    max_wait_s:float=60,      # Longest wait at all
-    rng:random.Random,
-)->float:                     # Seconds: [half, whole] of first_wait_s * 2**(tries-1), or after_s and up to a tenth more
+    after_s: float | None = None,  # What the server asked for
+    first_wait_s: float = 0.5,  # Longest wait after the first try
+    max_wait_s: float = 60,  # Longest wait at all
+    rng: random.Random,
+) -> float:  # Seconds: [half, whole] of first_wait_s * 2**(tries-1), or after_s and up to a tenth more
     "How long to wait before the next try."
-    if after_s is not None: return after_s * (1 + 0.1 * rng.random())
+    if after_s is not None:
+        return after_s * (1 + 0.1 * rng.random())
     return min(max_wait_s, first_wait_s * 2 ** min(tries - 1, 30)) * (0.5 + 0.5 * rng.random())
 
 # %% ../../nbs/systems/01_openai.ipynb #a0946885
 async def with_retries(
-    call:Callable[[], Awaitable],    # One try; raises `CallFailed`
+    call: Callable[[], Awaitable],  # One try; raises `CallFailed`
     *,
-    retries:int=4,                   # Further tries after failures
-    patience:int|None=None,          # Further tries after rate limits (HTTP 429), counted apart; default: 4 * retries
-    first_wait_s:float=0.5,
-    max_wait_s:float=60,             # A longer Retry-After is not waited for
-    rng:random.Random|None=None,     # Source of the jitter; default: seeded from the system
-    sleep:Callable=asyncio.sleep,
-    on_failure:Callable[[CallFailed], None]|None=None,  # Sees each failed try, e.g. to slow a run down
-):                                   # What `call` returned
+    retries: int = 4,  # Further tries after failures
+    patience: int
+    | None = None,  # Further tries after rate limits (HTTP 429), counted apart; default: 4 * retries
+    first_wait_s: float = 0.5,
+    max_wait_s: float = 60,  # A longer Retry-After is not waited for
+    rng: random.Random | None = None,  # Source of the jitter; default: seeded from the system
+    sleep: Callable = asyncio.sleep,
+    on_failure: Callable[[CallFailed], None] | None = None,  # Sees each failed try, e.g. to slow a run down
+):  # What `call` returned
     "Call until it succeeds; the last `CallFailed`, with its number of `tries`, when it does not."
     left, done = {True: 4 * retries if patience is None else patience, False: retries}, {True: 0, False: 0}
     while True:
-        try: return await call()
-        except CallFailed as e: failure, limited = e, e.http_status == 429   # a full endpoint is not a broken one
+        try:
+            return await call()
+        except CallFailed as e:
+            failure, limited = e, e.http_status == 429  # a full endpoint is not a broken one
         done[limited] += 1
         failure.tries = sum(done.values())
-        if on_failure is not None: on_failure(failure)
-        if not failure.retryable or done[limited] > left[limited] or (failure.after_s or 0) > max_wait_s: raise failure
-        await sleep(backoff_s(done[limited], after_s=failure.after_s, first_wait_s=first_wait_s, max_wait_s=max_wait_s, rng=rng or random.Random()))
+        if on_failure is not None:
+            on_failure(failure)
+        if not failure.retryable or done[limited] > left[limited] or (failure.after_s or 0) > max_wait_s:
+            raise failure
+        await sleep(
+            backoff_s(
+                done[limited],
+                after_s=failure.after_s,
+                first_wait_s=first_wait_s,
+                max_wait_s=max_wait_s,
+                rng=rng or random.Random(),
+            )
+        )
 
 # %% ../../nbs/systems/01_openai.ipynb #e93e5996
 def estimate_tokens(
-    text:str,   # Any text
-)->int:         # Tokens, 0 for the empty text
+    text: str,  # Any text
+) -> int:  # Tokens, 0 for the empty text
     "Estimate tokens as UTF-8 bytes / 4, rounded up."
     return -(-len(storable(text).encode("utf-8")) // 4)
 
-def estimated_usage(prompt:str, answer:str|None, *, calls:int=1)->Usage:
+
+def estimated_usage(prompt: str, answer: str | None, *, calls: int = 1) -> Usage:
     "Usage estimated from the texts, marked as such."
     return Usage(estimate_tokens(prompt), estimate_tokens(answer or ""), calls=calls, estimated=True)
 
@@ -187,134 +251,239 @@ def estimated_usage(prompt:str, answer:str|None, *, calls:int=1)->Usage:
 @dataclass(frozen=True)
 class Completion:
     "One answer of a chat endpoint; `status` is 'ok', 'truncated' or 'refused'."
-    text:str                        # '' if the model said nothing
-    status:str = "ok"
-    refusal:str|None = None         # Why the model declined, if it said
-    usage:Usage = field(default_factory=Usage)
-    finish_reason:str|None = None
-    logprobs:Sequence[Mapping]|None = None  # One mapping a token, as in the API: token, logprob, top_logprobs
-    model:str|None = None           # As the endpoint reports it
-    latency_s:float|None = None     # Seconds from sending to the last byte
-    ttft_s:float|None = None        # Seconds to the first piece of text; None unless streamed
+
+    text: str  # '' if the model said nothing
+    status: str = "ok"
+    refusal: str | None = None  # Why the model declined, if it said
+    usage: Usage = field(default_factory=Usage)
+    finish_reason: str | None = None
+    logprobs: Sequence[Mapping] | None = (
+        None  # One mapping a token, as in the API: token, logprob, top_logprobs
+    )
+    model: str | None = None  # As the endpoint reports it
+    latency_s: float | None = None  # Seconds from sending to the last byte
+    ttft_s: float | None = None  # Seconds to the first piece of text; None unless streamed
 
 # %% ../../nbs/systems/01_openai.ipynb #ea069c0b
 def _text(content):
-    if isinstance(content, list): return "".join(p.get("text") or "" for p in content if isinstance(p, dict))
+    if isinstance(content, list):
+        return "".join(p.get("text") or "" for p in content if isinstance(p, dict))
     return content if isinstance(content, str) else ""
+
 
 def _usage(counts, prompt, answer):
     known = counts if isinstance(counts, dict) else {}
     n_in, n_out = known.get("prompt_tokens"), known.get("completion_tokens")
-    if all(type(n) is int and n >= 0 for n in (n_in, n_out)): return Usage(n_in, n_out)   # an endpoint may say anything
+    if all(type(n) is int and n >= 0 for n in (n_in, n_out)):
+        return Usage(n_in, n_out)  # an endpoint may say anything
     return estimated_usage(prompt, answer)
 
+
 def _status(finish_reason, refusal):
-    if refusal or finish_reason == "content_filter": return "refused"
+    if refusal or finish_reason == "content_filter":
+        return "refused"
     return "truncated" if finish_reason in ("length", "max_tokens") else "ok"
 
 # %% ../../nbs/systems/01_openai.ipynb #b2ac8692
 def read_completion(
-    body,                  # Decoded JSON of a chat completion
+    body,  # Decoded JSON of a chat completion
     *,
-    prompt:str="",         # What was asked, for estimating tokens that were not reported
-    **times,               # latency_s, ttft_s
-)->Completion:
+    prompt: str = "",  # What was asked, for estimating tokens that were not reported
+    **times,  # latency_s, ttft_s
+) -> Completion:
     "Read an endpoint's answer; raises `CallFailed` with status 'parse_error' if it is not a chat completion."
     if isinstance(body, dict) and body.get("error") and not body.get("choices"):
         code = body["error"].get("code") if isinstance(body["error"], dict) else None
-        raise CallFailed(redact(f"the endpoint answered with an error: {body['error']}"), retryable=code == 429 or isinstance(code, int) and code >= 500)
-    try: choice = body["choices"][0]; message = choice["message"]; content = message.get("content")
+        raise CallFailed(
+            redact(f"the endpoint answered with an error: {body['error']}"),
+            retryable=code == 429 or isinstance(code, int) and code >= 500,
+        )
+    try:
+        choice = body["choices"][0]
+        message = choice["message"]
+        content = message.get("content")
     except (TypeError, KeyError, IndexError, AttributeError):
-        raise CallFailed(redact(f"not a chat completion: {json.dumps(body)}", limit=200), status="parse_error", retryable=True) from None
-    if not isinstance(content, (str, list, type(None))): raise CallFailed(f"the answer is {type(content).__name__}, expected a text", status="parse_error", retryable=True)
+        raise CallFailed(
+            redact(f"not a chat completion: {json.dumps(body)}", limit=200),
+            status="parse_error",
+            retryable=True,
+        ) from None
+    if not isinstance(content, (str, list, type(None))):
+        raise CallFailed(
+            f"the answer is {type(content).__name__}, expected a text", status="parse_error", retryable=True
+        )
     text, refusal, why = _text(content), message.get("refusal"), choice.get("finish_reason")
     logprobs = (choice.get("logprobs") or {}).get("content")
-    return Completion(text, _status(why, refusal), refusal, _usage(body.get("usage"), prompt, text), why, logprobs, body.get("model"), **times)
+    return Completion(
+        text,
+        _status(why, refusal),
+        refusal,
+        _usage(body.get("usage"), prompt, text),
+        why,
+        logprobs,
+        body.get("model"),
+        **times,
+    )
 
 # %% ../../nbs/systems/01_openai.ipynb #7f0a2e48
 def failed_response(
-    sample:Sample,
-    client:str,           # Name of the client
-    error:str,            # What went wrong, in words
+    sample: Sample,
+    client: str,  # Name of the client
+    error: str,  # What went wrong, in words
     *,
-    status:str="api_error",
-    repeat:int=0,
-    **more,               # Further fields of `Response`
-)->Response:              # A row without text
+    status: str = "api_error",
+    repeat: int = 0,
+    **more,  # Further fields of `Response`
+) -> Response:  # A row without text
     "The row of a call that brought no answer; nothing is charged for it."
-    return Response(sample.id, client, None, status=status, error=error, use_case=sample.use_case, repeat=repeat,
-                    perturbation=sample.perturbation, **{"usage": Usage(calls=0), **more})
+    return Response(
+        sample.id,
+        client,
+        None,
+        status=status,
+        error=error,
+        use_case=sample.use_case,
+        repeat=repeat,
+        perturbation=sample.perturbation,
+        **{"usage": Usage(calls=0), **more},
+    )
 
 # %% ../../nbs/systems/01_openai.ipynb #f3aca8f1
 def _row(sample, client, done, repeat, clock):
     refused = done.status == "refused"
-    error = (done.refusal or "the endpoint filtered the answer") if refused else "cut at the token limit" if done.status == "truncated" else None
-    return Response(sample.id, client, None if refused else done.text, status=done.status, error=error, usage=done.usage, latency_s=done.latency_s,
-                    ttft_s=done.ttft_s, finish_reason=done.finish_reason, use_case=sample.use_case, perturbation=sample.perturbation, repeat=repeat,
-                    model=done.model, created=datetime.fromtimestamp(clock(), timezone.utc).isoformat(timespec="seconds"))
+    error = (
+        (done.refusal or "the endpoint filtered the answer")
+        if refused
+        else "cut at the token limit"
+        if done.status == "truncated"
+        else None
+    )
+    return Response(
+        sample.id,
+        client,
+        None if refused else done.text,
+        status=done.status,
+        error=error,
+        usage=done.usage,
+        latency_s=done.latency_s,
+        ttft_s=done.ttft_s,
+        finish_reason=done.finish_reason,
+        use_case=sample.use_case,
+        perturbation=sample.perturbation,
+        repeat=repeat,
+        model=done.model,
+        created=datetime.fromtimestamp(clock(), timezone.utc).isoformat(timespec="seconds"),
+    )
 
 # %% ../../nbs/systems/01_openai.ipynb #93f41db8
 class _Rows:
     "`attempt` and `answer` for a client that has `chat`, `name` and `clock`."
-    async def attempt(self, sample:Sample, prompt:str, *, repeat:int=0)->Response:
+
+    async def attempt(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
         "One try; raises `CallFailed`."
         return _row(sample, self.name, await self.chat(prompt), repeat, self.clock)
 
-    async def answer(self, sample:Sample, prompt:str, *, repeat:int=0)->Response:
+    async def answer(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
         "One try, as a row whatever happens."
-        try: return await self.attempt(sample, prompt, repeat=repeat)
-        except CallFailed as e: return failed_response(sample, self.name, str(e), status=e.status, repeat=repeat)
+        try:
+            return await self.attempt(sample, prompt, repeat=repeat)
+        except CallFailed as e:
+            return failed_response(sample, self.name, str(e), status=e.status, repeat=repeat)
 
 # %% ../../nbs/systems/01_openai.ipynb #a9be7d95
-_SHARED = weakref.WeakKeyDictionary()   # event loop -> {endpoint: (its connections, who uses them)}
+_SHARED = weakref.WeakKeyDictionary()  # event loop -> {endpoint: (its connections, who uses them)}
+
 
 class _Pools:
     "Connections by event loop; clients and judges of one endpoint share them."
-    def __init__(self, endpoint, make): self.endpoint, self.make, self.by_loop = endpoint, make, weakref.WeakKeyDictionary()
+
+    def __init__(self, endpoint, make):
+        self.endpoint, self.make, self.by_loop = endpoint, make, weakref.WeakKeyDictionary()
+
     def get(self):
         loop = asyncio.get_running_loop()
         if loop not in self.by_loop:
             shared = _SHARED.setdefault(loop, {})
-            if self.endpoint not in shared: shared[self.endpoint] = self.make(), weakref.WeakSet()
+            if self.endpoint not in shared:
+                shared[self.endpoint] = self.make(), weakref.WeakSet()
             shared[self.endpoint][1].add(self)
             self.by_loop[loop] = shared[self.endpoint][0]
         return self.by_loop[loop]
+
     async def aclose(self):
         loop = asyncio.get_running_loop()
-        if self.by_loop.pop(loop, None) is None: return
+        if self.by_loop.pop(loop, None) is None:
+            return
         wire, users = _SHARED[loop][self.endpoint]
         users.discard(self)
-        if not users: del _SHARED[loop][self.endpoint]; await wire.close()
+        if not users:
+            del _SHARED[loop][self.endpoint]
+            await wire.close()
 
 # %% ../../nbs/systems/01_openai.ipynb #f01d6639
 def _sdk_client(base_url, key, timeout_s):
     import openai
+
     options = {"base_url": base_url, "api_key": key, "max_retries": 0, "timeout": timeout_s}
-    try: return openai.AsyncOpenAI(http_client=openai.DefaultAioHttpClient(timeout=timeout_s, follow_redirects=False), **options)
-    except (RuntimeError, AttributeError): return openai.AsyncOpenAI(**options)  # without the aiohttp extra, or an older SDK
+    try:
+        return openai.AsyncOpenAI(
+            http_client=openai.DefaultAioHttpClient(timeout=timeout_s, follow_redirects=False), **options
+        )
+    except (RuntimeError, AttributeError):
+        return openai.AsyncOpenAI(**options)  # without the aiohttp extra, or an older SDK
+
 
 def _proxy(parts):
     "The proxy that the environment names for an address; looked up once, and without the user's netrc file."
     named = getproxies().get(parts.scheme)
     return None if named is None or proxy_bypass(parts.hostname) else named
 
+
 def _session(parts, key):
     import aiohttp
     import certifi
-    trust = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE") or certifi.where(), capath=os.environ.get("SSL_CERT_DIR")) if parts.scheme == "https" else True
-    own = {"OpenAI-Organization": os.environ.get("OPENAI_ORG_ID"), "OpenAI-Project": os.environ.get("OPENAI_PROJECT_ID")}
-    login = aiohttp.BasicAuth(unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-    headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "crmeval", **({} if login else {"Authorization": f"Bearer {key}"}), **{k: v for k, v in own.items() if v}}
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, ssl=trust), headers=headers, auth=login,
-                                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=30), cookie_jar=aiohttp.DummyCookieJar())
+
+    trust = (
+        ssl.create_default_context(
+            cafile=os.environ.get("SSL_CERT_FILE") or certifi.where(), capath=os.environ.get("SSL_CERT_DIR")
+        )
+        if parts.scheme == "https"
+        else True
+    )
+    own = {
+        "OpenAI-Organization": os.environ.get("OPENAI_ORG_ID"),
+        "OpenAI-Project": os.environ.get("OPENAI_PROJECT_ID"),
+    }
+    login = (
+        aiohttp.BasicAuth(unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+    )
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "application/json",
+        "User-Agent": "crmeval",
+        **({} if login else {"Authorization": f"Bearer {key}"}),
+        **{k: v for k, v in own.items() if v},
+    }
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=trust),
+        headers=headers,
+        auth=login,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=30),
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
 
 # %% ../../nbs/systems/01_openai.ipynb #7f425a14
 def _encoded(body):
     import msgspec
-    try: return msgspec.json.encode(body)
-    except (TypeError, UnicodeEncodeError): return json.dumps(body).encode()   # a field of the caller's own
 
-MOST_BYTES = 2**26   # of one answer; a longer one is not read to its end
+    try:
+        return msgspec.json.encode(body)
+    except (TypeError, UnicodeEncodeError):
+        return json.dumps(body).encode()  # a field of the caller's own
+
+
+MOST_BYTES = 2**26  # of one answer; a longer one is not read to its end
+
 
 async def _body(answer):
     pieces, size = [], 0
@@ -326,40 +495,77 @@ async def _body(answer):
             raise CallFailed(f"the answer is longer than {MOST_BYTES:,} bytes", status="parse_error")
     return b"".join(pieces)
 
+
 def _said_back(url, key):
     "What the Authorization header holds: the key, or the name and password of the address."
     parts = urlsplit(url)
-    return base64.b64encode(f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode("latin-1", "replace")).decode() if parts.username else key
+    return (
+        base64.b64encode(
+            f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode("latin-1", "replace")
+        ).decode()
+        if parts.username
+        else key
+    )
+
 
 def _without_key(raw, key):
     "An endpoint may say the key back, also in an answer that is stored."
-    return raw.replace(key.encode(), b"[removed]") if len(key) >= 16 else raw   # a stand-in such as "ollama" is no secret, and may stand in any answer
+    return (
+        raw.replace(key.encode(), b"[removed]") if len(key) >= 16 else raw
+    )  # a stand-in such as "ollama" is no secret, and may stand in any answer
 
 # %% ../../nbs/systems/01_openai.ipynb #e7c269f4
 class _Wire:
     "The connections to one endpoint within one event loop."
+
     def __init__(self, url, key, timeout_s):
         parts = urlsplit(url)
-        self.address = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/") + "/chat/completions", parts.query, ""))
+        self.address = urlunsplit(
+            (
+                parts.scheme,
+                parts.netloc.rpartition("@")[2],
+                parts.path.rstrip("/") + "/chat/completions",
+                parts.query,
+                "",
+            )
+        )
         self.key, self.session, self.proxy = _said_back(url, key), _session(parts, key), _proxy(parts)
         self.make_sdk, self._sdk = lambda: _sdk_client(url, key, timeout_s), None
 
     @property
     def sdk(self):
-        if self._sdk is None: self._sdk = self.make_sdk()
+        if self._sdk is None:
+            self._sdk = self.make_sdk()
         return self._sdk
 
-    async def post(self, body:Mapping):
+    async def post(self, body: Mapping):
         "The decoded answer to one request; raises `CallFailed` where the endpoint says what is wrong."
-        async with self.session.post(self.address, data=_encoded(body), proxy=self.proxy, allow_redirects=False) as answer:
+        async with self.session.post(
+            self.address, data=_encoded(body), proxy=self.proxy, allow_redirects=False
+        ) as answer:
             raw = _without_key(await _body(answer), self.key)
-            if 300 <= answer.status < 400: raise CallFailed(redact(f"HTTP {answer.status}: the endpoint sends its callers to {public_url(answer.headers.get('location', 'nowhere'))}; what is asked goes to no other address than base_url, so give that one", self.key), http_status=answer.status)
-            if answer.status >= 400: raise _http_failure(answer.status, raw.decode("utf-8", "replace"), answer.headers, self.key, answer.reason or "")
+            if 300 <= answer.status < 400:
+                raise CallFailed(
+                    redact(
+                        f"HTTP {answer.status}: the endpoint sends its callers to {public_url(answer.headers.get('location', 'nowhere'))}; what is asked goes to no other address than base_url, so give that one",
+                        self.key,
+                    ),
+                    http_status=answer.status,
+                )
+            if answer.status >= 400:
+                raise _http_failure(
+                    answer.status,
+                    raw.decode("utf-8", "replace"),
+                    answer.headers,
+                    self.key,
+                    answer.reason or "",
+                )
         return json.loads(raw)
 
     async def close(self):
         await self.session.close()
-        if self._sdk is not None: await self._sdk.close()
+        if self._sdk is not None:
+            await self._sdk.close()
 
 # %% ../../nbs/systems/01_openai.ipynb #926d1d72
 async def _read_stream(stream, prompt, start, timer, key):
@@ -371,122 +577,209 @@ async def _read_stream(stream, prompt, start, timer, key):
             if text := _text(delta.content if delta else None):
                 first = timer() - start if first is None else first
                 pieces.append(text)
-            if delta and delta.refusal: refusal.append(delta.refusal)
-            if choice.logprobs and choice.logprobs.content: logprobs += [t.model_dump() for t in choice.logprobs.content]
+            if delta and delta.refusal:
+                refusal.append(delta.refusal)
+            if choice.logprobs and choice.logprobs.content:
+                logprobs += [t.model_dump() for t in choice.logprobs.content]
             why = choice.finish_reason or why
-    if why is None: raise CallFailed("the stream broke off before its end", retryable=True)
-    text, no = (_without_key("".join(x).encode("utf-8", "surrogatepass"), key).decode("utf-8", "surrogatepass") for x in (pieces, refusal))
+    if why is None:
+        raise CallFailed("the stream broke off before its end", retryable=True)
+    text, no = (
+        _without_key("".join(x).encode("utf-8", "surrogatepass"), key).decode("utf-8", "surrogatepass")
+        for x in (pieces, refusal)
+    )
     no = no or None
-    return Completion(text, _status(why, no), no, _usage(usage, prompt, text), why, logprobs or None, model, timer() - start, first)
+    return Completion(
+        text,
+        _status(why, no),
+        no,
+        _usage(usage, prompt, text),
+        why,
+        logprobs or None,
+        model,
+        timer() - start,
+        first,
+    )
 
 # %% ../../nbs/systems/01_openai.ipynb #40e0b7f6
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
+
 def _address(model, base_url, api_key_env, timeout_s):
-    if not isinstance(model, str) or not model.strip(): raise ValueError(f"model is {model!r}, expected a name")
-    if not timeout_s > 0: raise ValueError(f"timeout_s is {timeout_s!r}, expected a positive number of seconds")
+    if not isinstance(model, str) or not model.strip():
+        raise ValueError(f"model is {model!r}, expected a name")
+    if not timeout_s > 0:
+        raise ValueError(f"timeout_s is {timeout_s!r}, expected a positive number of seconds")
     url = base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname: raise ValueError(f"base_url is {public_url(url)!r}, expected an address such as 'http://localhost:8000/v1'")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(
+            f"base_url is {public_url(url)!r}, expected an address such as 'http://localhost:8000/v1'"
+        )
     key = os.environ.get(api_key_env) if api_key_env else None
     if not key and parts.hostname == urlsplit(DEFAULT_BASE_URL).hostname:
-        raise ValueError(f"no key: set the environment variable {api_key_env or 'OPENAI_API_KEY'}, or pass base_url for an endpoint that needs none")
+        raise ValueError(
+            f"no key: set the environment variable {api_key_env or 'OPENAI_API_KEY'}, or pass base_url for an endpoint that needs none"
+        )
     return url, key or "no-key-needed"
 
 # %% ../../nbs/systems/01_openai.ipynb #712e7b5a
 def _check_call(temperature, max_tokens):
-    if temperature is not None and not (isinstance(temperature, (int, float)) and 0 <= temperature < math.inf): raise ValueError(f"temperature is {temperature!r}, expected a number from 0")
-    if max_tokens is not None and (isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 1): raise ValueError(f"max_tokens is {max_tokens!r}, expected a whole number from 1")
+    if temperature is not None and not (
+        isinstance(temperature, (int, float)) and 0 <= temperature < math.inf
+    ):
+        raise ValueError(f"temperature is {temperature!r}, expected a number from 0")
+    if max_tokens is not None and (
+        isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 1
+    ):
+        raise ValueError(f"max_tokens is {max_tokens!r}, expected a whole number from 1")
 
 # %% ../../nbs/systems/01_openai.ipynb #b92343ef
 class OpenAIClient(_Rows):
     "Answers through an OpenAI-compatible chat endpoint; every failure becomes a row with a status."
+
     provider, cacheable = "openai", True
 
-    def __init__(self,
-        model:str,                      # As the endpoint calls it
+    def __init__(
+        self,
+        model: str,  # As the endpoint calls it
         *,
-        base_url:str|None=None,         # Default: $OPENAI_BASE_URL, else OpenAI
-        api_key_env:str|None="OPENAI_API_KEY",  # Environment variable that holds the key; None: send no key
-        temperature:float|None=0,       # None leaves it to the endpoint (some models accept no other)
-        max_tokens:int|None=None,       # Longest answer, in tokens
-        stream:bool=False,              # True also measures the time to the first token
-        timeout_s:float=120,            # For one whole call
-        extra:Mapping|None=None,        # Further fields of the request body, e.g. {'reasoning_effort': 'low'}
-        name:str|None=None,             # Default: 'openai:MODEL'
-        clock:Callable[[], float]=time.time,           # Unix time, for `created`
-        timer:Callable[[], float]=time.perf_counter,   # For latencies
+        base_url: str | None = None,  # Default: $OPENAI_BASE_URL, else OpenAI
+        api_key_env: str
+        | None = "OPENAI_API_KEY",  # Environment variable that holds the key; None: send no key
+        temperature: float | None = 0,  # None leaves it to the endpoint (some models accept no other)
+        max_tokens: int | None = None,  # Longest answer, in tokens
+        stream: bool = False,  # True also measures the time to the first token
+        timeout_s: float = 120,  # For one whole call
+        extra: Mapping | None = None,  # Further fields of the request body, e.g. {'reasoning_effort': 'low'}
+        name: str | None = None,  # Default: 'openai:MODEL'
+        clock: Callable[[], float] = time.time,  # Unix time, for `created`
+        timer: Callable[[], float] = time.perf_counter,  # For latencies
     ):
         url, key = _address(model, base_url, api_key_env, timeout_s)
         _check_call(temperature, max_tokens)
-        self.model, self.name, self.base_url, self.timeout_s = model, name or f"openai:{model}", public_url(url), timeout_s
-        self.temperature, self.max_tokens, self.stream, self.extra = temperature, max_tokens, bool(stream), dict(extra or {})
+        self.model, self.name, self.base_url, self.timeout_s = (
+            model,
+            name or f"openai:{model}",
+            public_url(url),
+            timeout_s,
+        )
+        self.temperature, self.max_tokens, self.stream, self.extra = (
+            temperature,
+            max_tokens,
+            bool(stream),
+            dict(extra or {}),
+        )
         self.clock, self.timer = clock, timer
-        self._pools, self._failure = _Pools((url, key, timeout_s), lambda: _Wire(url, key, timeout_s)), lambda e: call_failure(e, secret=_said_back(url, key), timeout_s=timeout_s)
+        self._pools, self._failure = (
+            _Pools((url, key, timeout_s), lambda: _Wire(url, key, timeout_s)),
+            lambda e: call_failure(e, secret=_said_back(url, key), timeout_s=timeout_s),
+        )
 
-    def __repr__(self): return f"OpenAIClient({self.model!r}, base_url={self.base_url!r})"
+    def __repr__(self):
+        return f"OpenAIClient({self.model!r}, base_url={self.base_url!r})"
 
-    def settings(self)->dict:
-        return {"provider": self.provider, "base_url": self.base_url, "model": self.model, "temperature": self.temperature,
-                "max_tokens": self.max_tokens, "stream": self.stream, "extra": self.extra}
+    def settings(self) -> dict:
+        return {
+            "provider": self.provider,
+            "base_url": self.base_url,
+            "model": self.model,
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+            "stream": self.stream,
+            "extra": self.extra,
+        }
 
-    async def aclose(self)->None: await self._pools.aclose()
+    async def aclose(self) -> None:
+        await self._pools.aclose()
 
-    async def chat(self,
-        messages:str|Sequence[Mapping],     # A prompt, or messages as in the API
+    async def chat(
+        self,
+        messages: str | Sequence[Mapping],  # A prompt, or messages as in the API
         *,
-        response_format:Mapping|None=None,  # For example a JSON schema, as in the API
-        logprobs:int|None=None,             # Alternatives per token, 0 to 20; None: no log-probabilities
-        max_tokens:int|None=None,           # Overrides the client's
-        **more,                             # Overrides further fields of the request body
-    )->Completion:
+        response_format: Mapping | None = None,  # For example a JSON schema, as in the API
+        logprobs: int | None = None,  # Alternatives per token, 0 to 20; None: no log-probabilities
+        max_tokens: int | None = None,  # Overrides the client's
+        **more,  # Overrides further fields of the request body
+    ) -> Completion:
         "One call of the endpoint; raises `CallFailed`, whose `retryable` and `after_s` say what to do about it."
         return await _chat(self, messages, response_format, logprobs, max_tokens or self.max_tokens, more)
 
 # %% ../../nbs/systems/01_openai.ipynb #4d3797e2
 def _request(client, messages, response_format, logprobs, max_tokens, more):
-    if isinstance(messages, str): messages = [{"role": "user", "content": messages}]
+    if isinstance(messages, str):
+        messages = [{"role": "user", "content": messages}]
     messages = [{k: storable(v) if isinstance(v, str) else v for k, v in m.items()} for m in messages]
-    body = {"model": client.model, "messages": messages, "temperature": client.temperature, "max_tokens": max_tokens, "response_format": response_format}
-    if logprobs is not None: body |= {"logprobs": True, "top_logprobs": logprobs or None}
-    if client.stream: body |= {"stream": True, "stream_options": {"include_usage": True}}
+    body = {
+        "model": client.model,
+        "messages": messages,
+        "temperature": client.temperature,
+        "max_tokens": max_tokens,
+        "response_format": response_format,
+    }
+    if logprobs is not None:
+        body |= {"logprobs": True, "top_logprobs": logprobs or None}
+    if client.stream:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
     extra = {**client.extra, **more}
     body = {k: v for k, v in body.items() if v is not None and k not in extra}
     return body, {k: v for k, v in extra.items() if v is not None}
 
 # %% ../../nbs/systems/01_openai.ipynb #3a6b24c3
-ROUTE = contextvars.ContextVar("crmeval_route", default=None)   # async (client, request, send) -> Completion
+ROUTE = contextvars.ContextVar("crmeval_route", default=None)  # async (client, request, send) -> Completion
+
 
 async def _chat(client, messages, response_format, logprobs, max_tokens, more):
     body, extra = _request(client, messages, response_format, logprobs, max_tokens, more)
     send, route = functools.partial(_send, client, body, extra), ROUTE.get()
     return await (send() if route is None else route(client, body | extra, send))
 
+
 async def _send(client, body, extra):
     prompt = "\n".join(_text(m.get("content")) for m in body["messages"])
+
     async def call():
         start, wire = client.timer(), client._pools.get()
-        if client.stream: return await _read_stream(await wire.sdk.chat.completions.create(**body, extra_body=extra or None), prompt, start, client.timer, wire.key)
+        if client.stream:
+            return await _read_stream(
+                await wire.sdk.chat.completions.create(**body, extra_body=extra or None),
+                prompt,
+                start,
+                client.timer,
+                wire.key,
+            )
         return read_completion(await wire.post(body | extra), prompt=prompt, latency_s=client.timer() - start)
-    try: return await asyncio.wait_for(call(), client.timeout_s)
-    except Exception as e: raise client._failure(e) from None
+
+    try:
+        return await asyncio.wait_for(call(), client.timeout_s)
+    except Exception as e:
+        raise client._failure(e) from None
 
 # %% ../../nbs/systems/01_openai.ipynb #6f4d0916
 CLIENT_SPECS = "openai:NAME, openai:NAME@URL, baseline:NAME, replay:FILE or replay:FILE#CLIENT"
 
+
 def make_client(
-    spec,                      # A line such as 'openai:gpt-4o-mini'; a client is passed through
+    spec,  # A line such as 'openai:gpt-4o-mini'; a client is passed through
     *,
-    base_url:str|None=None,    # For openai clients whose line has no URL
-    **options,                 # Further arguments of `OpenAIClient`; the other kinds have no use for them
-)->Client:
+    base_url: str | None = None,  # For openai clients whose line has no URL
+    **options,  # Further arguments of `OpenAIClient`; the other kinds have no use for them
+) -> Client:
     "Make a client from its line; a `ValueError` lists what is possible."
-    if isinstance(spec, Client): return spec
-    if hasattr(spec, "answer"): raise ValueError(f"client is a {type(spec).__name__} without {', '.join(n for n in ('name', 'provider', 'model', 'cacheable', 'settings', 'aclose') if not hasattr(spec, n))}; see `Client`")
+    if isinstance(spec, Client):
+        return spec
+    if hasattr(spec, "answer"):
+        raise ValueError(
+            f"client is a {type(spec).__name__} without {', '.join(n for n in ('name', 'provider', 'model', 'cacheable', 'settings', 'aclose') if not hasattr(spec, n))}; see `Client`"
+        )
     kind, _, rest = spec.partition(":") if isinstance(spec, str) else ("", "", "")
-    if kind not in ("openai", "baseline", "replay") or not rest: raise ValueError(f"client is {spec!r}, expected {CLIENT_SPECS}")
-    if kind == "baseline": return importlib.import_module("crmeval.systems.baselines").make_baseline(rest)
-    if kind == "replay": return importlib.import_module("crmeval.systems.replay").make_replay(rest)
+    if kind not in ("openai", "baseline", "replay") or not rest:
+        raise ValueError(f"client is {spec!r}, expected {CLIENT_SPECS}")
+    if kind == "baseline":
+        return importlib.import_module("crmeval.systems.baselines").make_baseline(rest)
+    if kind == "replay":
+        return importlib.import_module("crmeval.systems.replay").make_replay(rest)
     model, url = re.fullmatch(r"(.*?)(?:@(https?://.*))?", rest, re.DOTALL).groups()
-    if url: options = {"name": f"openai:{model}@{urlsplit(url).netloc.rpartition('@')[2]}", **options}
+    if url:
+        options = {"name": f"openai:{model}@{urlsplit(url).netloc.rpartition('@')[2]}", **options}
     return OpenAIClient(model, base_url=url or base_url, **options)

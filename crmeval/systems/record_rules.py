@@ -18,81 +18,158 @@ from ..core.text import Value, content_words, names, values
 @dataclass(frozen=True)
 class FieldSpec:
     "One writable field of a record."
-    name:str
-    kind:str               # 'enum', 'bool', 'date', 'slot', 'time', 'number', 'email' or 'text'
-    options:tuple = ()     # For 'enum'
-    keys:frozenset = frozenset()   # Stems that name the field
-    unit:str = ""          # What stands in its form, e.g. 'number, EUR'
+
+    name: str
+    kind: str  # 'enum', 'bool', 'date', 'slot', 'time', 'number', 'email' or 'text'
+    options: tuple = ()  # For 'enum'
+    keys: frozenset = frozenset()  # Stems that name the field
+    unit: str = ""  # What stands in its form, e.g. 'number, EUR'
+
 
 _FIELD = re.compile(r"^\W*([\w.]+) *\((.+?)\) *:? *(.*)$")
-_KINDS = [("enum", r"^(?:one of|enum)"), ("bool", r"true|false|bool"), ("slot", r"HH:MM *- *HH:MM"), ("date", r"YYYY|date"), ("time", r"HH:MM|time"), ("email", r"e-?mail"), ("number", r"number|percent|integer|amount")]
-_VAGUE = set(content_words("date number amount name value whether true false field text what which who full our customer total expected"))
+_KINDS = [
+    ("enum", r"^(?:one of|enum)"),
+    ("bool", r"true|false|bool"),
+    ("slot", r"HH:MM *- *HH:MM"),
+    ("date", r"YYYY|date"),
+    ("time", r"HH:MM|time"),
+    ("email", r"e-?mail"),
+    ("number", r"number|percent|integer|amount"),
+]
+_VAGUE = set(
+    content_words(
+        "date number amount name value whether true false field text what which who full our customer total expected"
+    )
+)
+
 
 def field_specs(
-    text:str,              # One field a line: name (form): meaning
-)->list[FieldSpec]:        # Lines that are not understood are left out
+    text: str,  # One field a line: name (form): meaning
+) -> list[FieldSpec]:  # Lines that are not understood are left out
     "Read the fields that may be written."
     found = []
     for m in filter(None, map(_FIELD.match, text.splitlines())):
         kind = next((k for k, p in _KINDS if re.search(p, m[2], re.IGNORECASE)), "text")
-        options = tuple(o.strip() for o in re.sub(r"(?i)^(?:one of|enum):? *", "", m[2]).split(",")) if kind == "enum" else ()
-        found.append(FieldSpec(m[1], kind, options, frozenset(content_words(m[1].replace("_", " ") + " " + m[3])) - _VAGUE, m[2]))
+        options = (
+            tuple(o.strip() for o in re.sub(r"(?i)^(?:one of|enum):? *", "", m[2]).split(","))
+            if kind == "enum"
+            else ()
+        )
+        found.append(
+            FieldSpec(
+                m[1],
+                kind,
+                options,
+                frozenset(content_words(m[1].replace("_", " ") + " " + m[3])) - _VAGUE,
+                m[2],
+            )
+        )
     return found
 
 # %% ../../nbs/systems/03_record_rules.ipynb #171f3645
-_NO = re.compile(r"(?i)\b(no|not|never|n't|don't|doesn't|won't|can't|cannot|without|stop|cancel\w*|remove\w*|out of order|instead of|unsubscribe)\b|n't\b")
+_NO = re.compile(
+    r"(?i)\b(no|not|never|n't|don't|doesn't|won't|can't|cannot|without|stop|cancel\w*|remove\w*|out of order|instead of|unsubscribe)\b|n't\b"
+)
 
-def _iso(v:Value, year):
+
+def _iso(v: Value, year):
     y, m, d = v.value
     return f"{y or year:04d}-{m:02d}-{d:02d}" if m and d and (y or year) else None
 
-def _clock24(v): return f"{int(v.value) // 60:02d}:{int(v.value) % 60:02d}"
+
+def _clock24(v):
+    return f"{int(v.value) // 60:02d}:{int(v.value) % 60:02d}"
+
 
 def _number(found, unit):
-    kinds = ("percent", "number") if "percent" in unit.lower() else ("money", "number") if re.search(r"\b[A-Z]{3}\b", unit) else ("number",)
+    kinds = (
+        ("percent", "number")
+        if "percent" in unit.lower()
+        else ("money", "number")
+        if re.search(r"\b[A-Z]{3}\b", unit)
+        else ("number",)
+    )
     n = next((v.value for k in kinds for v in reversed(found) if v.kind == k), None)
     return None if n is None or ("whole" in unit.lower() and n != int(n)) else int(n) if n == int(n) else n
 
 # %% ../../nbs/systems/03_record_rules.ipynb #700401b8
 def read_field(
-    spec:FieldSpec,
-    sentence:str,
+    spec: FieldSpec,
+    sentence: str,
     *,
-    year:int|None=None,    # For dates without a year
-):                         # The value, or None
+    year: int | None = None,  # For dates without a year
+):  # The value, or None
     "The value that a sentence states for a field."
     found = values(sentence)
     if spec.kind == "enum":
-        hits = [(m.end(), o) for o in spec.options for m in re.finditer(rf"(?i)(?<!\w){re.escape(o)}(?!\w)", sentence) if not _NO.search(sentence[max(0, m.start() - 14):m.start()])]
+        hits = [
+            (m.end(), o)
+            for o in spec.options
+            for m in re.finditer(rf"(?i)(?<!\w){re.escape(o)}(?!\w)", sentence)
+            if not _NO.search(sentence[max(0, m.start() - 14) : m.start()])
+        ]
         return max(hits)[1] if hits else None
-    if spec.kind == "bool": return not _NO.search(sentence)
-    if spec.kind == "date": return next((d for v in reversed(found) if v.kind == "date" and (d := _iso(v, year))), None)
+    if spec.kind == "bool":
+        return not _NO.search(sentence)
+    if spec.kind == "date":
+        return next((d for v in reversed(found) if v.kind == "date" and (d := _iso(v, year))), None)
     if spec.kind in ("time", "slot"):
         clocks = [_clock24(v) for v in found if v.kind == "time"]
-        return (f"{clocks[-2]}-{clocks[-1]}" if len(clocks) > 1 else None) if spec.kind == "slot" else clocks[-1] if clocks else None
-    if spec.kind == "number": return _number(found, spec.unit)
-    if spec.kind == "email": return next((m[0] for m in re.finditer(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", sentence)), None)
+        return (
+            (f"{clocks[-2]}-{clocks[-1]}" if len(clocks) > 1 else None)
+            if spec.kind == "slot"
+            else clocks[-1]
+            if clocks
+            else None
+        )
+    if spec.kind == "number":
+        return _number(found, spec.unit)
+    if spec.kind == "email":
+        return next((m[0] for m in re.finditer(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", sentence)), None)
     people = [n for n in names(sentence) if len(n.split()) > 1]
-    return people[-1] if people else next((v.text for v in found if v.kind == "id" and re.search(r"\d", v.text)), None)
+    return (
+        people[-1]
+        if people
+        else next((v.text for v in found if v.kind == "id" and re.search(r"\d", v.text)), None)
+    )
 
 # %% ../../nbs/systems/03_record_rules.ipynb #44de6361
 def _names_it(spec, sentence, before):
     "Does a sentence, with half weight for the one before it, speak of the field?"
     here, near = set(content_words(sentence)), set(content_words(before))
     weight = len(spec.keys & here) + 0.5 * len(spec.keys & near)
-    return weight >= (1.5 if spec.kind == "bool" else 0.5) or (spec.kind == "enum" and any(len(o) > 3 for o in spec.options))
+    return weight >= (1.5 if spec.kind == "bool" else 0.5) or (
+        spec.kind == "enum" and any(len(o) > 3 for o in spec.options)
+    )
+
 
 def update_record(
-    inputs:Mapping[str, str],    # With 'record' (JSON) and 'fields'
-    sentences:Sequence[str],     # The conversation, or what was chosen of it
-)->str:                          # A JSON object with the changes
+    inputs: Mapping[str, str],  # With 'record' (JSON) and 'fields'
+    sentences: Sequence[str],  # The conversation, or what was chosen of it
+) -> str:  # A JSON object with the changes
     "Fill a record's fields by rules; only changes are returned."
-    try: now = json.loads(str(inputs.get("record", "")))
-    except ValueError: now = {}
+    try:
+        now = json.loads(str(inputs.get("record", "")))
+    except ValueError:
+        now = {}
     now = now if isinstance(now, dict) else {}
-    year = next((v.value[0] for v in values("\n".join(str(v) for v in inputs.values())) if v.kind == "date" and v.value[0]), None)
+    year = next(
+        (
+            v.value[0]
+            for v in values("\n".join(str(v) for v in inputs.values()))
+            if v.kind == "date" and v.value[0]
+        ),
+        None,
+    )
     changes = {}
     for spec in field_specs(str(inputs.get("fields", ""))):
-        stated = [v for before, s in zip(["", *sentences], sentences, strict=False) if not s.endswith("?") and _names_it(spec, s, before) and (v := read_field(spec, s, year=year)) is not None]
-        if stated and stated[-1] != now.get(spec.name): changes[spec.name] = stated[-1]
+        stated = [
+            v
+            for before, s in zip(["", *sentences], sentences, strict=False)
+            if not s.endswith("?")
+            and _names_it(spec, s, before)
+            and (v := read_field(spec, s, year=year)) is not None
+        ]
+        if stated and stated[-1] != now.get(spec.name):
+            changes[spec.name] = stated[-1]
     return json.dumps(changes, ensure_ascii=False)

@@ -21,59 +21,84 @@ from ..core.records import Response, Sample, from_dict, read_jsonl, read_parquet
 _ALIASES = {"id": "sample_id", "response": "text", "answer": "text"}
 _NUMBERS = {"repeat": int, "latency_s": float, "ttft_s": float}
 
+
 def _recorded(row, where):
     row = {_ALIASES.get(k, k): v for k, v in row.items() if k is not None}
-    if missing := {"sample_id", "text"} - set(row): raise ValueError(f"{where}: column {sorted(missing)[0]!r} is missing; there are {', '.join(sorted(row))}")
+    if missing := {"sample_id", "text"} - set(row):
+        raise ValueError(
+            f"{where}: column {sorted(missing)[0]!r} is missing; there are {', '.join(sorted(row))}"
+        )
     known = {f.name for f in fields(Response)}
     row = {k: v for k, v in row.items() if k in known and (k == "text" or v not in ("", None))}
     try:
-        row = {k: _NUMBERS[k](v) if k in _NUMBERS else v for k, v in row.items()} | {"sample_id": str(row["sample_id"])}
+        row = {k: _NUMBERS[k](v) if k in _NUMBERS else v for k, v in row.items()} | {
+            "sample_id": str(row["sample_id"])
+        }
         row["cached"] = str(row.get("cached", False)).lower() == "true"
-        if not isinstance(row["text"], str | None): raise ValueError(f"text is {row['text']!r}, expected a string")
-        if row["text"] is None: row.setdefault("status", "undefined")
+        if not isinstance(row["text"], str | None):
+            raise ValueError(f"text is {row['text']!r}, expected a string")
+        if row["text"] is None:
+            row.setdefault("status", "undefined")
         return from_dict(Response, {"client": "", **row})
-    except (TypeError, ValueError) as e: raise ValueError(f"{where}: {e}") from None
+    except (TypeError, ValueError) as e:
+        raise ValueError(f"{where}: {e}") from None
 
 # %% ../../nbs/systems/02_replay.ipynb #c5da50f8
 def read_responses(
-    path:str|Path,   # responses.parquet of a run, or .jsonl/.csv with the columns sample_id and text
-)->list[Response]:   # In the file's order
+    path: str | Path,  # responses.parquet of a run, or .jsonl/.csv with the columns sample_id and text
+) -> list[Response]:  # In the file's order
     "Read recorded responses; an error names the row."
     path = Path(path)
-    if not path.is_file(): raise ValueError(f"there is no file {path}")
-    if path.suffix == ".parquet": return read_parquet(path, Response)
-    if path.suffix in (".jsonl", ".ndjson"): rows = read_jsonl(path)
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    if path.suffix == ".parquet":
+        return read_parquet(path, Response)
+    if path.suffix in (".jsonl", ".ndjson"):
+        rows = read_jsonl(path)
     elif path.suffix == ".csv":
         with open(path, encoding="utf-8-sig", newline="") as f:
             before = csv.field_size_limit(2**31 - 1)
-            try: rows = list(csv.DictReader(f))
-            finally: csv.field_size_limit(before)
-    else: raise ValueError(f"{path.name} is not a .parquet, .jsonl or .csv file")
+            try:
+                rows = list(csv.DictReader(f))
+            finally:
+                csv.field_size_limit(before)
+    else:
+        raise ValueError(f"{path.name} is not a .parquet, .jsonl or .csv file")
     return [_recorded(r, f"{path.name}, row {i}") for i, r in enumerate(rows, 1)]
 
 # %% ../../nbs/systems/02_replay.ipynb #af3db48e
 def _one_system(rows, only, origin):
     systems = sorted({r.client for r in rows})
-    if only is not None and only not in systems: raise ValueError(f"{origin} holds no responses of {only!r}; it has {', '.join(systems)}")
-    if only is None and len(systems) > 1: raise ValueError(f"{origin} holds responses of {len(systems)} systems; choose one of {', '.join(systems)}")
+    if only is not None and only not in systems:
+        raise ValueError(f"{origin} holds no responses of {only!r}; it has {', '.join(systems)}")
+    if only is None and len(systems) > 1:
+        raise ValueError(
+            f"{origin} holds responses of {len(systems)} systems; choose one of {', '.join(systems)}"
+        )
     table = {}
     for r in rows:
-        if only is not None and r.client != only: continue
+        if only is not None and r.client != only:
+            continue
         key = r.sample_id, r.perturbation, r.repeat
-        if key in table: raise ValueError(f"{origin} holds two responses for sample {r.sample_id!r}, perturbation {r.perturbation!r}, repeat {r.repeat}")
+        if key in table:
+            raise ValueError(
+                f"{origin} holds two responses for sample {r.sample_id!r}, perturbation {r.perturbation!r}, repeat {r.repeat}"
+            )
         table[key] = r
     return table
 
 # %% ../../nbs/systems/02_replay.ipynb #a2490c82
 class ReplayClient:
     "Answers with recorded responses; a sample without one is a row with status 'undefined'."
+
     provider, cacheable = "replay", True
 
-    def __init__(self,
-        responses:str|Path|Sequence[Response],   # File for `read_responses`, or the records themselves
+    def __init__(
+        self,
+        responses: str | Path | Sequence[Response],  # File for `read_responses`, or the records themselves
         *,
-        client:str|None=None,                    # Which system, if the file holds several
-        name:str|None=None,                      # Default: 'replay:FILE' or 'replay:FILE#CLIENT'
+        client: str | None = None,  # Which system, if the file holds several
+        name: str | None = None,  # Default: 'replay:FILE' or 'replay:FILE#CLIENT'
     ):
         from_file = isinstance(responses, (str, Path))
         self.origin = Path(responses).name if from_file else "memory"
@@ -82,23 +107,40 @@ class ReplayClient:
         self.model = f"{Path(self.origin).stem}#{client}" if client else Path(self.origin).stem
         self.name = name or f"replay:{self.model}"
 
-    def settings(self)->dict:
+    def settings(self) -> dict:
         text = json.dumps([[*k, r.status, r.text] for k, r in sorted(self.rows.items())])
-        return {"provider": self.provider, "model": self.model, "content": hashlib.sha256(text.encode()).hexdigest()[:16]}
+        return {
+            "provider": self.provider,
+            "model": self.model,
+            "content": hashlib.sha256(text.encode()).hexdigest()[:16],
+        }
 
-    async def answer(self, sample:Sample, prompt:str, *, repeat:int=0)->Response:
+    async def answer(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
         found = self.rows.get((sample.id, sample.perturbation, repeat))
-        if found is None: return failed_response(sample, self.name, f"{self.origin} holds no response for sample {sample.id!r}"
-            f"{f', perturbation {sample.perturbation!r}' if sample.perturbation else ''}{f', repeat {repeat}' if repeat else ''}", status="undefined", repeat=repeat)
+        if found is None:
+            return failed_response(
+                sample,
+                self.name,
+                f"{self.origin} holds no response for sample {sample.id!r}"
+                f"{f', perturbation {sample.perturbation!r}' if sample.perturbation else ''}{f', repeat {repeat}' if repeat else ''}",
+                status="undefined",
+                repeat=repeat,
+            )
         counted = found.usage.input_tokens is not None or found.text is None
-        return replace(found, client=self.name, use_case=sample.use_case, usage=found.usage if counted else estimated_usage(prompt, found.text, calls=found.usage.calls))
+        return replace(
+            found,
+            client=self.name,
+            use_case=sample.use_case,
+            usage=found.usage if counted else estimated_usage(prompt, found.text, calls=found.usage.calls),
+        )
 
-    async def aclose(self)->None: pass
+    async def aclose(self) -> None:
+        pass
 
 # %% ../../nbs/systems/02_replay.ipynb #2f2decac
 def make_replay(
-    spec:str,      # FILE or FILE#CLIENT
-)->ReplayClient:
+    spec: str,  # FILE or FILE#CLIENT
+) -> ReplayClient:
     "Make a replay client from what follows 'replay:' in its line."
     path, mark, client = spec.partition("#") if not Path(spec).is_file() else (spec, "", "")
     return ReplayClient(path, client=client if mark else None)

@@ -21,8 +21,9 @@ from ..core.package_data import data_path
 ACCOUNTS = data_path("lexicons", "accounts.json")
 ASPECTS = ("name", "sector", "size", "region")
 
+
 @lru_cache(maxsize=1)
-def account_lexicon()->dict:   # stems, heads, fields, and pairs of sectors, sizes and places, both ways
+def account_lexicon() -> dict:  # stems, heads, fields, and pairs of sectors, sizes and places, both ways
     "The shipped lexicon, read once."
     raw = json.loads(ACCOUNTS.read_text(encoding="utf-8"))
     both = lambda pairs: {x: y for a, b in pairs for x, y in ((a, b), (b, a))}
@@ -30,96 +31,148 @@ def account_lexicon()->dict:   # stems, heads, fields, and pairs of sectors, siz
     peoples = {word for pair in raw["regions"] for side in pair for word in side[1:2]}
     raw["stems"] += [a[:4] + b[-4:] for a, b in zip(raw["stems"], raw["stems"][7:])]
     raw["dishes"] = tuple(" " + d for d in raw["dishes"])
-    return dict(raw, heads=set(raw["heads"]), first_heads=set(raw["first_heads"]), sectors=both(raw["sectors"].items()), sizes=both(raw["sizes"].items()), places=places, peoples=peoples)
+    return dict(
+        raw,
+        heads=set(raw["heads"]),
+        first_heads=set(raw["first_heads"]),
+        sectors=both(raw["sectors"].items()),
+        sizes=both(raw["sizes"].items()),
+        places=places,
+        peoples=peoples,
+    )
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #e1dfe343
 _LINKS = frozenset("de del des da do dos di la las los el van von der &".split())
 _DOMAIN = re.compile(r"(?:(?<=@)|(?:(?<=://)|(?<=www\.)))((?:[\w-]{1,63}\.){1,4}[a-z]{2,12})")
-_NOT_STEM = frozenset("the our your my their this that a an dear hi hello from at of by in to and or for with as on if but not re fwd subject agent customer hotel bank new old north south east west".split())
+_NOT_STEM = frozenset(
+    "the our your my their this that a an dear hi hello from at of by in to and or for with as on if but not re fwd subject agent customer hotel bank new old north south east west".split()
+)
 
-def _capital(word): return word[:1].isupper()
+
+def _capital(word):
+    return word[:1].isupper()
+
 
 def _runs(text):
     "Runs of capitalised words (with small links between), as lists."
     for line in re.split(r"[\n.,;:!?()\[\]\"“”/|<>]+|\s[-–]\s", text):
         run = []
         for w in [*line.split(), ""]:
-            if _capital(w) or run and w in _LINKS: run.append(w)
+            if _capital(w) or run and w in _LINKS:
+                run.append(w)
             else:
-                while run and run[-1] in _LINKS: run.pop()
-                if 0 < len(run) <= 10: yield run   # longer ones are headlines
+                while run and run[-1] in _LINKS:
+                    run.pop()
+                if 0 < len(run) <= 10:
+                    yield run  # longer ones are headlines
                 run = []
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #9dff52a4
-def _bare(word): return re.sub(r"['’]s?$", "", word)
+def _bare(word):
+    return re.sub(r"['’]s?$", "", word)
+
 
 def _by_head(run, lex):
     "The company's name that ends with (or begins with) a head word, or None."
     words = [_bare(w) for w in run]
-    ends = [i for i, w in enumerate(words) if w in lex["heads"] and i and (i == len(words) - 1 or run[i] != w or words[i + 1] in lex["places"])]
+    ends = [
+        i
+        for i, w in enumerate(words)
+        if w in lex["heads"] and i and (i == len(words) - 1 or run[i] != w or words[i + 1] in lex["places"])
+    ]
     if not ends:
-        if words[0] in lex["first_heads"] and len(words) > 1 and words[1] not in lex["places"]: return words
+        if words[0] in lex["first_heads"] and len(words) > 1 and words[1] not in lex["places"]:
+            return words
         return None
     last = ends[-1]
-    start = max([i + 1 for i in range(last) if run[i] != words[i]], default=0)   # 'Savita's Sonpur Growers'
-    while start < last and (words[start].lower() in _NOT_STEM | STOP_WORDS and words[start] not in lex["first_heads"]): start += 1
+    start = max([i + 1 for i in range(last) if run[i] != words[i]], default=0)  # 'Savita's Sonpur Growers'
+    while start < last and (
+        words[start].lower() in _NOT_STEM | STOP_WORDS and words[start] not in lex["first_heads"]
+    ):
+        start += 1
     stem = [w for w in words[start:last] if w not in lex["heads"] and w not in _LINKS]
-    if not stem or all(w in lex["places"] or w.lower() in _NOT_STEM for w in stem): return None
-    return words[start:last + 1]
+    if not stem or all(w in lex["places"] or w.lower() in _NOT_STEM for w in stem):
+        return None
+    return words[start : last + 1]
+
 
 def _by_domain(text, lex):
     "Labels of domains that belong to somebody, without hyphens."
     found = {}
     for m in _DOMAIN.finditer(text):
-        if m[1] in lex["open_domains"]: continue
+        if m[1] in lex["open_domains"]:
+            continue
         label = m[1].split(".")[-2]
         found[fold(label)] = label
     return found
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #ced21532
 def find_accounts(
-    texts:str|Sequence[str],    # All texts of a sample
+    texts: str | Sequence[str],  # All texts of a sample
     *,
-    known:Sequence[str]=(),     # Names that are companies, whatever they look like
-)->list[str]:                   # Full names, longest first
+    known: Sequence[str] = (),  # Names that are companies, whatever they look like
+) -> list[str]:  # Full names, longest first
     "Company names in the texts."
     lex, names, joined = account_lexicon(), {}, "\n".join([texts] if isinstance(texts, str) else texts)
-    for k in known: names[k] = "given"
+    for k in known:
+        names[k] = "given"
     fields = "|".join(lex["fields"])
-    for m in re.finditer(rf'"(?:{fields})"\s{{0,3}}:\s{{0,3}}"([^"\n]{{2,80}})"|^(?:Account|Company|Organisation):[ \t]{{0,3}}([^\n,;(]{{2,60}})', joined, re.MULTILINE): names[(m[1] or m[2]).strip()] = "field"
+    for m in re.finditer(
+        rf'"(?:{fields})"\s{{0,3}}:\s{{0,3}}"([^"\n]{{2,80}})"|^(?:Account|Company|Organisation):[ \t]{{0,3}}([^\n,;(]{{2,60}})',
+        joined,
+        re.MULTILINE,
+    ):
+        names[(m[1] or m[2]).strip()] = "field"
     domains, firsts = _by_domain(joined, lex), gender_lexicon()["names"]
     for run in _runs(joined):
-        if (found := _by_head(run, lex)) and not _common(found, lex): names.setdefault(" ".join(found), "head")
+        if (found := _by_head(run, lex)) and not _common(found, lex):
+            names.setdefault(" ".join(found), "head")
         for i in range(len(run) if domains else 0):
             for j in range(min(len(run), i + 6), i, -1):
                 part = [_bare(w) for w in run[i:j]]
                 key = _ascii(" ".join(part))
-                short = len(part) == 1 and len(key) > 2 and part[0].lower() not in _NOT_STEM | STOP_WORDS | _PLAIN   # 'Acme' at acme.example
-                if (len(key) > 4 or short) and key in domains and part[0] not in firsts: names.setdefault(" ".join(part), "domain")
+                short = (
+                    len(part) == 1 and len(key) > 2 and part[0].lower() not in _NOT_STEM | STOP_WORDS | _PLAIN
+                )  # 'Acme' at acme.example
+                if (len(key) > 4 or short) and key in domains and part[0] not in firsts:
+                    names.setdefault(" ".join(part), "domain")
     return sorted(_merged(names, firsts), key=lambda n: (-len(n), n))
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #64260f0e
-def _ascii(text): return fold(text.replace("æ", "ae").replace("Æ", "Ae").replace("ö", "o").replace("ß", "ss"))
+def _ascii(text):
+    return fold(text.replace("æ", "ae").replace("Æ", "Ae").replace("ö", "o").replace("ß", "ss"))
+
 
 def _common(words, lex):
     "'Online Service', 'Field Sales': words of a job or a plan, not of a company."
     stem = [w for w in words if w not in lex["heads"] and w not in _LINKS]
-    return all(w.lower() in _PLAIN or w.isdigit() or w in lex["places"] for w in stem) or words[0].isupper() and len(words[0]) > 4 and all(w.isupper() for w in words)
+    return (
+        all(w.lower() in _PLAIN or w.isdigit() or w in lex["places"] for w in stem)
+        or words[0].isupper()
+        and len(words[0]) > 4
+        and all(w.isupper() for w in words)
+    )
 
-_PLAIN = frozenset("""online customer field sales account key home public private data order open service services major minor brake emergency technical general first second third line security health fire
+
+_PLAIN = frozenset(
+    """online customer field sales account key home public private data order open service services major minor brake emergency technical general first second third line security health fire
 business mobile water power energy web site head office back front free full daily monthly yearly annual night day summer winter next last good best total main senior junior regional national international
 central local digital smart direct express premium basic standard special medical legal financial personal car motor travel team product production project program plan credit solar internet phone fixed bundle
 european african asian american latin regards kind warm finance operations support training human resources information quality procurement purchase purchasing marketing managing deputy chief executive plant care
 self remote roadside room guest event conference student language school intensive patient eye blood bank trade cargo marine freight air sea land road rail packaging cold storage delivery kerbside assembly repair warranty
 contract lease leasing rent rental loan mortgage savings current cheque money cash refund invoice billing accounts payment payments compliance risk claims policy travel protection workshop
-january february march april may june july august september october november december monday tuesday wednesday thursday friday saturday sunday""".split())
+january february march april may june july august september october november december monday tuesday wednesday thursday friday saturday sunday""".split()
+)
+
 
 def _merged(names, firsts):
     "Longer spellings win: 'Corvelo' is a short form when 'Corvelo Diagnostics' is there; a person's name is no company."
     out = []
     for n in sorted(names, key=len, reverse=True):
-        if len(n) < 3 or not _capital(n) or (n.split()[0] in firsts and names[n] in ("domain",)): continue
-        if any(n != o and re.search(rf"(?:^|\s){re.escape(n)}(?:\s|$)", o) for o in out): continue
+        if len(n) < 3 or not _capital(n) or (n.split()[0] in firsts and names[n] in ("domain",)):
+            continue
+        if any(n != o and re.search(rf"(?:^|\s){re.escape(n)}(?:\s|$)", o) for o in out):
+            continue
         out.append(n)
     return out
 
@@ -128,11 +181,18 @@ def _stem(name, lex):
     "The distinctive words of a name."
     words = name.split()
     i, j = 0, len(words)
-    while i < j - 1 and words[i] in lex["first_heads"] | _LINKS: i += 1
-    while j - 1 > i and (words[j - 1] in lex["heads"] or words[j - 1] in lex["places"] or words[j - 1] in _LINKS): j -= 1
+    while i < j - 1 and words[i] in lex["first_heads"] | _LINKS:
+        i += 1
+    while j - 1 > i and (
+        words[j - 1] in lex["heads"] or words[j - 1] in lex["places"] or words[j - 1] in _LINKS
+    ):
+        j -= 1
     return " ".join(words[i:j])
 
-def _initials(name): return "".join(w[0] for w in name.split() if w not in _LINKS).upper()
+
+def _initials(name):
+    return "".join(w[0] for w in name.split() if w not in _LINKS).upper()
+
 
 def _renaming(names, joined, lex, stems):
     "Every spelling of every name -> its new spelling."
@@ -142,17 +202,33 @@ def _renaming(names, joined, lex, stems):
         start = zlib.crc32(stem.encode()) % len(stems)
         order = stems[start:] + stems[:start]
         free = [s for s in order if s not in taken and s not in present and s.lower() not in present]
-        wanted, short = sum(w not in _LINKS for w in stem.split()), _initials(name)   # as many words, so that initials and short forms follow
-        if len(free) < wanted: raise ValueError(f"{len(names)} companies in one sample, more than there are coined names ({len(stems)})")
+        wanted, short = (
+            sum(w not in _LINKS for w in stem.split()),
+            _initials(name),
+        )  # as many words, so that initials and short forms follow
+        if len(free) < wanted:
+            raise ValueError(
+                f"{len(names)} companies in one sample, more than there are coined names ({len(stems)})"
+            )
         taken |= set(free[:wanted])
         new = out.get(stem) or " ".join(free[:wanted])
         renamed = name.replace(stem, new, 1)
         spellings = {name: renamed, stem: new, name.upper(): renamed.upper(), stem.upper(): new.upper()}
         first = stem.split()[0]
-        if " " in stem and len(first) > 3 and first.lower() not in _PLAIN and first.lower() not in present and first not in gender_lexicon()["names"] and first not in lex["places"]: spellings[first] = free[0]
+        if (
+            " " in stem
+            and len(first) > 3
+            and first.lower() not in _PLAIN
+            and first.lower() not in present
+            and first not in gender_lexicon()["names"]
+            and first not in lex["places"]
+        ):
+            spellings[first] = free[0]
         fresh = _initials(renamed)
-        if len(short) > 2 and short in present and fresh not in present and fresh != short and len(fresh) > 1: spellings[short] = fresh
-        for s, n in spellings.items(): out.setdefault(s, n)
+        if len(short) > 2 and short in present and fresh not in present and fresh != short and len(fresh) > 1:
+            spellings[short] = fresh
+        for s, n in spellings.items():
+            out.setdefault(s, n)
     return out
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #2746209d
@@ -161,100 +237,152 @@ def _domains(renaming, joined, lex):
     out = {}
     by_fold = {}
     for old, new in sorted(renaming.items(), key=lambda p: -len(p[0])):
-        if not old.isupper(): by_fold.setdefault(_ascii(old), new)
+        if not old.isupper():
+            by_fold.setdefault(_ascii(old), new)
     for key, label in _by_domain(joined, lex).items():
-        new = by_fold.get(_ascii(key)) or next((n + key[len(o):] for o, n in by_fold.items() if len(o) > 4 and key.startswith(o)), None)
-        if new: out[label] = "-".join(_ascii(w) for w in new.split()) if "-" in label else _ascii(new)
+        new = by_fold.get(_ascii(key)) or next(
+            (n + key[len(o) :] for o, n in by_fold.items() if len(o) > 4 and key.startswith(o)), None
+        )
+        if new:
+            out[label] = "-".join(_ascii(w) for w in new.split()) if "-" in label else _ascii(new)
     return out
+
 
 def _articles(text):
     "'a Italian firm' -> 'an Italian firm', only where a swapped word (marked by NUL) follows."
-    fixed = re.sub(r"\b([Aa])(n?)( )\0(\w)", lambda m: m[1] + ("n" if m[4].lower() in "aeio" else "") + m[3] + "\0" + m[4], text)
+    fixed = re.sub(
+        r"\b([Aa])(n?)( )\0(\w)",
+        lambda m: m[1] + ("n" if m[4].lower() in "aeio" else "") + m[3] + "\0" + m[4],
+        text,
+    )
     return fixed.replace("\0", "")
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #c3fb5205
 @dataclass(frozen=True)
 class AccountSwap:
     "Rewritten texts and what was changed."
-    texts:list[str]
-    changes:Mapping[str, str]                                  # What stood there -> what stands there now
-    count:int                                                  # Places that were changed
-    memory:Mapping[str, str] = field(default_factory=dict)     # New name -> old name; makes the next swap the inverse
-    kept:Sequence[str] = ()                                    # Sizes that stay because they are numbers: '12 employees'
+
+    texts: list[str]
+    changes: Mapping[str, str]  # What stood there -> what stands there now
+    count: int  # Places that were changed
+    memory: Mapping[str, str] = field(
+        default_factory=dict
+    )  # New name -> old name; makes the next swap the inverse
+    kept: Sequence[str] = ()  # Sizes that stay because they are numbers: '12 employees'
+
 
 def _sector_words(joined, lex):
     heads, sectors = "|".join(lex["sector_heads"]), "|".join(lex["sectors"])
-    return {m[0]: (lambda w: w[0].upper() + w[1:] if m[1][0].isupper() else w)(lex["sectors"][m[1].lower()]) + m[0][len(m[1]):]
-            for m in re.finditer(rf"\b({sectors})(?= (?:{heads})\b)(?: \w{{1,20}})", joined, re.IGNORECASE)}
+    return {
+        m[0]: (lambda w: w[0].upper() + w[1:] if m[1][0].isupper() else w)(lex["sectors"][m[1].lower()])
+        + m[0][len(m[1]) :]
+        for m in re.finditer(rf"\b({sectors})(?= (?:{heads})\b)(?: \w{{1,20}})", joined, re.IGNORECASE)
+    }
+
 
 def _plain_words(joined, lex, aspects):
     "Words for size, sector and region that stand in the text -> their counterparts."
     out, seen = {}, set(re.findall(r"[^\W\d_]+", joined))
-    if "sector" in aspects: out |= _sector_words(joined, lex)
+    if "sector" in aspects:
+        out |= _sector_words(joined, lex)
     if "size" in aspects:
         for old, new in lex["sizes"].items():
             for o, n in ((old, new), (old[0].upper() + old[1:], new[0].upper() + new[1:])):
-                if o.split()[0].split("-")[0] in seen and o in joined: out[o] = n
-    if "region" in aspects: out |= {o: n for o, n in lex["places"].items() if o.split()[0] in seen}
+                if o.split()[0].split("-")[0] in seen and o in joined:
+                    out[o] = n
+    if "region" in aspects:
+        out |= {o: n for o, n in lex["places"].items() if o.split()[0] in seen}
     return out
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #280ae09e
 _GROUPS = {"small": "large", "large": "small", "local": "global", "global": "local"}
 _FIRM = r"(?:compan(?:y|ies)|firms?|business(?:es)?|enterprises?|banks?|retailers?|insurers?|manufacturers?|suppliers?|employers?|corporations?)"
-_SIZE = re.compile(rf"\b(small|large|local|global)(?=(?: (?!(?:a|an|the|of|for|to|in|on|at|by|with|from|and|or|is|was|has|our|your|my|their|his|her|its)\b)[\w-]{{2,20}}){{0,3}} {_FIRM}\b(?! (?:transfer|statement|loan|card|fee|charge|balance|account|holiday)s?\b)| (?:client|customer|account)s?\b)"
-                   rf"|(?:\b{_FIRM} (?:is|was) (?:very |quite |rather |too )?)(small|large)(?=\s?[.,;!?]|$)", re.IGNORECASE)
+_SIZE = re.compile(
+    rf"\b(small|large|local|global)(?=(?: (?!(?:a|an|the|of|for|to|in|on|at|by|with|from|and|or|is|was|has|our|your|my|their|his|her|its)\b)[\w-]{{2,20}}){{0,3}} {_FIRM}\b(?! (?:transfer|statement|loan|card|fee|charge|balance|account|holiday)s?\b)| (?:client|customer|account)s?\b)"
+    rf"|(?:\b{_FIRM} (?:is|was) (?:very |quite |rather |too )?)(small|large)(?=\s?[.,;!?]|$)",
+    re.IGNORECASE,
+)
 _STAFF = re.compile(r"\b\d[\d,. ]{0,8} (?:employees|staff|people on the payroll|full-time workers)\b")
+
 
 def _resize(text):
     "Swap the word for size before a firm (up to three words between), or behind it ('the firm is small'); returns text and count."
+
     def new(m):
         old = m[1] or m[2]
         fresh = _GROUPS[old.lower()]
-        return m[0][:len(m[0]) - len(old)] + (fresh.upper() if old.isupper() else fresh.capitalize() if old[0].isupper() else fresh)
+        return m[0][: len(m[0]) - len(old)] + (
+            fresh.upper() if old.isupper() else fresh.capitalize() if old[0].isupper() else fresh
+        )
+
     return _SIZE.subn(new, text)
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #360a5f17
-_LANGUAGE = re.compile(r"(?:\b(?:in|speaks?|into|from|and|or|fluent|language:?|contact_language\"?:? ?\"?) $)", re.IGNORECASE)
+_LANGUAGE = re.compile(
+    r"(?:\b(?:in|speaks?|into|from|and|or|fluent|language:?|contact_language\"?:? ?\"?) $)", re.IGNORECASE
+)
+
 
 def _replace(text, table, people):
     "Replace whole words, all at once; returns the text and the number of places."
-    if not table: return text, 0
-    pattern = re.compile(r"(?<![\w@.])(?:" + "|".join(re.escape(o) for o in sorted(table, key=len, reverse=True)) + r")(?![\w@])")
+    if not table:
+        return text, 0
+    pattern = re.compile(
+        r"(?<![\w@.])(?:"
+        + "|".join(re.escape(o) for o in sorted(table, key=len, reverse=True))
+        + r")(?![\w@])"
+    )
     n = 0
+
     def new(m):
         nonlocal n
-        if m[0] in people and (_LANGUAGE.search(text[max(0, m.start() - 20):m.start()]) or text[m.end():m.end() + 20].lower().startswith(account_lexicon()["dishes"])): return m[0]
+        if m[0] in people and (
+            _LANGUAGE.search(text[max(0, m.start() - 20) : m.start()])
+            or text[m.end() : m.end() + 20].lower().startswith(account_lexicon()["dishes"])
+        ):
+            return m[0]
         n += 1
         return "\0" + table[m[0]]
+
     return _articles(pattern.sub(new, text.replace("\0", "\ufffd"))), n
 
+
 def _replace_domains(text, table):
-    if not table or "." not in text: return text, 0
+    if not table or "." not in text:
+        return text, 0
     n = 0
+
     def new(m):
         nonlocal n
         parts = m[1].split(".")
-        if parts[-2] not in table: return m[0]
+        if parts[-2] not in table:
+            return m[0]
         n += 1
         return ".".join([*parts[:-2], table[parts[-2]], parts[-1]])
+
     return _DOMAIN.sub(new, text), n
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #bc6725dd
 def swap_account(
-    texts:str|Sequence[str],            # All texts of a sample together
+    texts: str | Sequence[str],  # All texts of a sample together
     *,
-    account:str|Sequence[str]|None=None,# The company or companies meant; None: all that are found
-    aspects:Sequence[str]=ASPECTS,      # What is changed
-    keep:Sequence[str]=(),              # Strings that must not be touched
-    memory:Mapping[str, str]|None=None, # `AccountSwap.memory` of an earlier swap: makes this one its inverse
-)->AccountSwap:
+    account: str | Sequence[str] | None = None,  # The company or companies meant; None: all that are found
+    aspects: Sequence[str] = ASPECTS,  # What is changed
+    keep: Sequence[str] = (),  # Strings that must not be touched
+    memory: Mapping[str, str]
+    | None = None,  # `AccountSwap.memory` of an earlier swap: makes this one its inverse
+) -> AccountSwap:
     "Rewrite text so that it is about another company; count 0 means that there was nothing to swap."
-    if wrong := [a for a in aspects if a not in ASPECTS]: raise ValueError(f"aspects has {wrong[0]!r}, expected some of {', '.join(ASPECTS)}")
+    if wrong := [a for a in aspects if a not in ASPECTS]:
+        raise ValueError(f"aspects has {wrong[0]!r}, expected some of {', '.join(ASPECTS)}")
     lex, single = account_lexicon(), [texts] if isinstance(texts, str) else list(texts)
     joined = "\n".join(single)
     given = [account] if isinstance(account, str) else list(account or ())
     memory = dict(memory or {})
-    renaming, domains = {k: v for k, v in memory.items() if not k.startswith("@")}, {k[1:]: v for k, v in memory.items() if k.startswith("@")}
+    renaming, domains = (
+        {k: v for k, v in memory.items() if not k.startswith("@")},
+        {k[1:]: v for k, v in memory.items() if k.startswith("@")},
+    )
     if "name" in aspects and not memory:
         names = given or find_accounts(single)
         renaming = _renaming([n for n in names if n not in keep][:40], joined, lex, lex["stems"])
@@ -266,7 +394,16 @@ def swap_account(
         t, n = _replace_domains(t, domains)
         t, r = _resize(t) if "size" in aspects else (t, 0)
         t, k = _replace(t, table, lex["peoples"])
-        out.append(t); count += n + r + k - sum(t.count(x) for x in keep)
+        out.append(t)
+        count += n + r + k - sum(t.count(x) for x in keep)
     changes = {o: n for o, n in {**table, **{o: n for o, n in domains.items()}}.items() if o != n}
-    back = {n: o for o, n in reversed(renaming.items()) if o in joined} | {"@" + n: o for o, n in domains.items()}
-    return AccountSwap(out, changes, max(count, 0), back, sorted({m[0] for t in single for m in _STAFF.finditer(t)}) if "size" in aspects else ())
+    back = {n: o for o, n in reversed(renaming.items()) if o in joined} | {
+        "@" + n: o for o, n in domains.items()
+    }
+    return AccountSwap(
+        out,
+        changes,
+        max(count, 0),
+        back,
+        sorted({m[0] for t in single for m in _STAFF.finditer(t)}) if "size" in aspects else (),
+    )

@@ -21,167 +21,358 @@ from ..core.package_data import data_path
 
 # %% ../../nbs/tasks/03_adapters.ipynb #e3952075
 def tau_text(
-    messages,   # Messages of a trajectory: role, content, tool_calls
-)->str:         # Customer and agent; of the system only the hand-over to a person
+    messages,  # Messages of a trajectory: role, content, tool_calls
+) -> str:  # Customer and agent; of the system only the hand-over to a person
     "The conversation without the tool calls."
     turns = []
     for m in messages:
-        if m["role"] in ("user", "assistant"): turns.append(({"user": "Customer", "assistant": "Agent"}[m["role"]], (m.get("content") or "").replace("###STOP###", "").replace("**", "")))
-        elif m.get("name") == "transfer_to_human_agents": turns.append(("System", "The chat was transferred to a human agent."))
+        if m["role"] in ("user", "assistant"):
+            turns.append(
+                (
+                    {"user": "Customer", "assistant": "Agent"}[m["role"]],
+                    (m.get("content") or "").replace("###STOP###", "").replace("**", ""),
+                )
+            )
+        elif m.get("name") == "transfer_to_human_agents":
+            turns.append(("System", "The chat was transferred to a human agent."))
     return transcript(turns)
+
 
 def tau_calls(
     messages,
-)->list[tuple[int, str, dict, object]]:  # (position of the result, tool, arguments, result), only calls that succeeded
+) -> list[
+    tuple[int, str, dict, object]
+]:  # (position of the result, tool, arguments, result), only calls that succeeded
     "Calls to the booking system."
     found, pending = [], None
     for i, m in enumerate(messages):
-        if m.get("tool_calls"): pending = m["tool_calls"][0]["function"]
+        if m.get("tool_calls"):
+            pending = m["tool_calls"][0]["function"]
         elif m["role"] == "tool" and pending:
             text = m.get("content") or ""
-            if not text.startswith("Error"): found.append((i, pending["name"], json.loads(pending["arguments"]), json.loads(text) if text[:1] in "{[" and text else text))
+            if not text.startswith("Error"):
+                found.append(
+                    (
+                        i,
+                        pending["name"],
+                        json.loads(pending["arguments"]),
+                        json.loads(text) if text[:1] in "{[" and text else text,
+                    )
+                )
             pending = None
     return found
 
 # %% ../../nbs/tasks/03_adapters.ipynb #3d38090f
-def _plain(word): return str(word).replace("_", " ")
+def _plain(word):
+    return str(word).replace("_", " ")
 
-def _flights(row): return list(dict.fromkeys(f["flight_number"] for f in row.get("flights") or []))
+
+def _flights(row):
+    return list(dict.fromkeys(f["flight_number"] for f in row.get("flights") or []))
+
 
 def tau_facts(
-    name:str,            # Tool
-    args:Mapping,        # Its arguments
-    before:Mapping,      # The reservation as it was, or {}
-    planned:bool=False,  # True: it is announced, not yet done
-)->list[tuple[str, list[str]]]:  # (sentence, strings that have to be said)
+    name: str,  # Tool
+    args: Mapping,  # Its arguments
+    before: Mapping,  # The reservation as it was, or {}
+    planned: bool = False,  # True: it is announced, not yet done
+) -> list[tuple[str, list[str]]]:  # (sentence, strings that have to be said)
     "What a change of a reservation is, in sentences."
     code, is_, facts = args.get("reservation_id"), "is to be" if planned else "was", []
     if name == "book_reservation":
         way = "round-trip" if args.get("flight_type") == "round_trip" else "one-way"
-        facts = [(f"A {way} flight from {args['origin']} to {args['destination']} {is_} booked.", [args["origin"], args["destination"]]),
-                 (f"The cabin class of the booking is {_plain(args['cabin'])}.", [_plain(args["cabin"])])]
+        facts = [
+            (
+                f"A {way} flight from {args['origin']} to {args['destination']} {is_} booked.",
+                [args["origin"], args["destination"]],
+            ),
+            (f"The cabin class of the booking is {_plain(args['cabin'])}.", [_plain(args["cabin"])]),
+        ]
         facts += [(f"Flight {n} {is_} booked.", [n]) for n in _flights(args)]
-    elif name == "cancel_reservation": facts = [(f"Reservation {code} {is_} cancelled.", [code])]
+    elif name == "cancel_reservation":
+        facts = [(f"Reservation {code} {is_} cancelled.", [code])]
     elif name == "update_reservation_flights":
-        if before and args.get("cabin") != before.get("cabin"): facts.append((f"Reservation {code} {is_} changed to {_plain(args['cabin'])} class.", [code, _plain(args["cabin"])]))
-        facts += [(f"Flight {n} {is_} added to reservation {code}.", [code, n]) for n in _flights(args) if n not in _flights(before)]
-    elif name == "update_reservation_baggages": facts = [(f"Reservation {code} {is_} changed to {args['total_baggages']} checked {'bag' if args['total_baggages'] == 1 else 'bags'}.", [code, str(args["total_baggages"])])]
-    elif name == "update_reservation_passengers": facts = [(f"The passengers of reservation {code} {is_.replace('is', 'are').replace('was', 'were')} changed.", [code])]
-    elif name == "send_certificate": facts = [(f"A certificate of ${args['amount']} {is_} sent to the customer.", [str(args["amount"])])]
-    elif name == "transfer_to_human_agents": facts = [(f"The customer {is_} transferred to a human agent.", [])]
+        if before and args.get("cabin") != before.get("cabin"):
+            facts.append(
+                (
+                    f"Reservation {code} {is_} changed to {_plain(args['cabin'])} class.",
+                    [code, _plain(args["cabin"])],
+                )
+            )
+        facts += [
+            (f"Flight {n} {is_} added to reservation {code}.", [code, n])
+            for n in _flights(args)
+            if n not in _flights(before)
+        ]
+    elif name == "update_reservation_baggages":
+        facts = [
+            (
+                f"Reservation {code} {is_} changed to {args['total_baggages']} checked {'bag' if args['total_baggages'] == 1 else 'bags'}.",
+                [code, str(args["total_baggages"])],
+            )
+        ]
+    elif name == "update_reservation_passengers":
+        facts = [
+            (
+                f"The passengers of reservation {code} {is_.replace('is', 'are').replace('was', 'were')} changed.",
+                [code],
+            )
+        ]
+    elif name == "send_certificate":
+        facts = [(f"A certificate of ${args['amount']} {is_} sent to the customer.", [str(args["amount"])])]
+    elif name == "transfer_to_human_agents":
+        facts = [(f"The customer {is_} transferred to a human agent.", [])]
     return facts
 
-WRITES = ("book_reservation", "cancel_reservation", "update_reservation_flights", "update_reservation_baggages", "update_reservation_passengers", "send_certificate", "transfer_to_human_agents")
+
+WRITES = (
+    "book_reservation",
+    "cancel_reservation",
+    "update_reservation_flights",
+    "update_reservation_baggages",
+    "update_reservation_passengers",
+    "send_certificate",
+    "transfer_to_human_agents",
+)
 
 # %% ../../nbs/tasks/03_adapters.ipynb #997a9ec7
 def _said(facts, text):
     known = values(text)
-    return list(dict.fromkeys(f for f, needs in facts if all(is_said(n, text) for n in needs) and not missing_values(f, known)))
+    return list(
+        dict.fromkeys(
+            f for f, needs in facts if all(is_said(n, text) for n in needs) and not missing_values(f, known)
+        )
+    )
+
 
 def _ledger(messages):
     "Each change with the reservation as it was before."
     held, rows = {}, []
     for i, name, args, result in tau_calls(messages):
         code = args.get("reservation_id")
-        if name in WRITES: rows.append((i, name, args, held.get(code, {}), result))
-        if name == "update_reservation_flights": result = {**result, "cabin": args["cabin"]}   # the tool's answer keeps the old cabin
-        if isinstance(result, dict) and result.get("reservation_id"): held[result["reservation_id"]] = {**result, "status": "cancelled" if name == "cancel_reservation" else result.get("status") or "active"}
+        if name in WRITES:
+            rows.append((i, name, args, held.get(code, {}), result))
+        if name == "update_reservation_flights":
+            result = {**result, "cabin": args["cabin"]}  # the tool's answer keeps the old cabin
+        if isinstance(result, dict) and result.get("reservation_id"):
+            held[result["reservation_id"]] = {
+                **result,
+                "status": "cancelled" if name == "cancel_reservation" else result.get("status") or "active",
+            }
     return rows, held
+
 
 def _tau_sample(row, use_case, part, inputs, facts, **more):
     name = f"tau_bench-{row['task_id']}-{row['trial']}"
-    return Sample(f"{name}-{use_case}{part}", use_case, inputs, tuple(facts), cluster=f"tau_bench-{row['task_id']}", dataset="tau_bench",
-                  tags={"industry": "airline", "channel": "chat", "reward": row["reward"], **more.pop("tags", {})}, **more)
+    return Sample(
+        f"{name}-{use_case}{part}",
+        use_case,
+        inputs,
+        tuple(facts),
+        cluster=f"tau_bench-{row['task_id']}",
+        dataset="tau_bench",
+        tags={"industry": "airline", "channel": "chat", "reward": row["reward"], **more.pop("tags", {})},
+        **more,
+    )
+
 
 def tau_summary(
-    row:Mapping,    # One trajectory
-    use_case:str,   # 'service_conversation_summary' or 'service_live_chat_summary'
-)->Sample|None:     # None with fewer than two facts
+    row: Mapping,  # One trajectory
+    use_case: str,  # 'service_conversation_summary' or 'service_live_chat_summary'
+) -> Sample | None:  # None with fewer than two facts
     "A recorded conversation to be summarised."
     text, (rows, held) = tau_text(row["traj"]), _ledger(row["traj"])
     user = row["info"]["task"]["user_id"]
     facts = [(f"The customer's user ID is {user}.", [user])]
     done = [f for _, name, args, before, _ in rows for f in tau_facts(name, args, before)]
-    done += [(f"The new reservation ID is {r['reservation_id']}.", [r["reservation_id"]]) for _, name, _, _, r in rows if name == "book_reservation"]
-    facts += [(f"The conversation is about reservation {code}.", [code]) for code in held if not any(code in f for f, _ in done)][:3]
+    done += [
+        (f"The new reservation ID is {r['reservation_id']}.", [r["reservation_id"]])
+        for _, name, _, _, r in rows
+        if name == "book_reservation"
+    ]
+    facts += [
+        (f"The conversation is about reservation {code}.", [code])
+        for code in held
+        if not any(code in f for f, _ in done)
+    ][:3]
     said = _said(facts + (done or [("No reservation was booked, changed or cancelled.", [])]), text)[:10]
     return _tau_sample(row, use_case, "", {"conversation": text}, said) if len(said) > 1 else None
 
 # %% ../../nbs/tasks/03_adapters.ipynb #ea8866b0
-TAU_FIELDS = {"status": ("one of active, cancelled", "whether the reservation stands", {"type": "string", "enum": ["active", "cancelled"]}),
-              "cabin": ("one of basic_economy, economy, business", "cabin class of all flights", {"type": "string", "enum": ["basic_economy", "economy", "business"]}),
-              "flights": ("text", "flight numbers in the order of travel, separated by a comma and a blank", {"type": "string"}),
-              "total_baggages": ("whole number", "checked bags in total", {"type": "integer"})}
+TAU_FIELDS = {
+    "status": (
+        "one of active, cancelled",
+        "whether the reservation stands",
+        {"type": "string", "enum": ["active", "cancelled"]},
+    ),
+    "cabin": (
+        "one of basic_economy, economy, business",
+        "cabin class of all flights",
+        {"type": "string", "enum": ["basic_economy", "economy", "business"]},
+    ),
+    "flights": (
+        "text",
+        "flight numbers in the order of travel, separated by a comma and a blank",
+        {"type": "string"},
+    ),
+    "total_baggages": ("whole number", "checked bags in total", {"type": "integer"}),
+}
 
-def _reservation(row): return {"reservation_id": row["reservation_id"], "status": row.get("status") or "active", "cabin": row["cabin"],
-                               "flights": ", ".join(f["flight_number"] for f in row["flights"]), "total_baggages": row["total_baggages"], "insurance": row["insurance"]}
+
+def _reservation(row):
+    return {
+        "reservation_id": row["reservation_id"],
+        "status": row.get("status") or "active",
+        "cabin": row["cabin"],
+        "flights": ", ".join(f["flight_number"] for f in row["flights"]),
+        "total_baggages": row["total_baggages"],
+        "insurance": row["insurance"],
+    }
+
 
 def tau_updates(
-    row:Mapping,       # One trajectory
-)->list[Sample]:       # One for each changed reservation whose new values were all told
+    row: Mapping,  # One trajectory
+) -> list[Sample]:  # One for each changed reservation whose new values were all told
     "Reservations to be brought up to date from the conversation."
     text, (rows, held), found = tau_text(row["traj"]), _ledger(row["traj"]), []
     first = {}
     for _, name, args, before, _ in rows:
-        if before and name != "send_certificate": first.setdefault(args["reservation_id"], (before, []))[1].extend(tau_facts(name, args, before))
+        if before and name != "send_certificate":
+            first.setdefault(args["reservation_id"], (before, []))[1].extend(tau_facts(name, args, before))
     for code, (before, facts) in first.items():
         old, new = _reservation(before), _reservation(held[code])
-        gold = {k: new[k] for k in TAU_FIELDS if new[k] != old[k] and not (k != "status" and new["status"] == "cancelled")}
-        told = [code, _plain(gold.get("cabin", "")), str(gold.get("total_baggages", "")), *gold.get("flights", "").split(", ")]
-        if not gold or not all(is_said(t, text) for t in told if t and t not in old["flights"]): continue
-        rules = {"kind": "json_schema", "text": "Use only the listed fields, each in its form.", "schema": {"type": "object", "additionalProperties": False, "properties": {k: v[2] for k, v in TAU_FIELDS.items()}}}
-        inputs = {"record": json.dumps(old, indent=2), "fields": "\n".join(f"{k} ({v[0]}): {v[1]}" for k, v in TAU_FIELDS.items()), "conversation": text}
-        found.append(_tau_sample(row, "update_crm_info", f"-{code}", inputs, _said(facts, text), instructions=(rules,), reference=json.dumps(gold), record=old, gold_record=gold))
+        gold = {
+            k: new[k]
+            for k in TAU_FIELDS
+            if new[k] != old[k] and not (k != "status" and new["status"] == "cancelled")
+        }
+        told = [
+            code,
+            _plain(gold.get("cabin", "")),
+            str(gold.get("total_baggages", "")),
+            *gold.get("flights", "").split(", "),
+        ]
+        if not gold or not all(is_said(t, text) for t in told if t and t not in old["flights"]):
+            continue
+        rules = {
+            "kind": "json_schema",
+            "text": "Use only the listed fields, each in its form.",
+            "schema": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {k: v[2] for k, v in TAU_FIELDS.items()},
+            },
+        }
+        inputs = {
+            "record": json.dumps(old, indent=2),
+            "fields": "\n".join(f"{k} ({v[0]}): {v[1]}" for k, v in TAU_FIELDS.items()),
+            "conversation": text,
+        }
+        found.append(
+            _tau_sample(
+                row,
+                "update_crm_info",
+                f"-{code}",
+                inputs,
+                _said(facts, text),
+                instructions=(rules,),
+                reference=json.dumps(gold),
+                record=old,
+                gold_record=gold,
+            )
+        )
     return found
 
 # %% ../../nbs/tasks/03_adapters.ipynb #94564e87
 def tau_replies(
-    row:Mapping,      # One trajectory
-)->list[Sample]:      # In the order of the conversation
+    row: Mapping,  # One trajectory
+) -> list[Sample]:  # In the order of the conversation
     "Replies that announce or report a change."
     messages, (rows, _), found = row["traj"], _ledger(row["traj"]), []
-    if row["reward"] != 1: return []
+    if row["reward"] != 1:
+        return []
     replies = [i for i, m in enumerate(messages) if m["role"] == "assistant" and m.get("content")]
     for at, name, args, before, _ in rows:
         asked = next((i for i in reversed(replies) if i < at), None)
         told = next((i for i in replies if i > at), None)
         for i, planned in ((asked, True), (told, False)):
-            if i is None or not any(m["role"] == "user" for m in messages[:i]): continue
+            if i is None or not any(m["role"] == "user" for m in messages[:i]):
+                continue
             facts = _said(tau_facts(name, args, before, planned), messages[i]["content"])
-            if planned: facts += ["The customer is asked to confirm."] if facts and "?" in messages[i]["content"] or "confirm" in messages[i]["content"].lower() else []
-            tools = [f"{m['name']}: {m['content']}" for m in messages[:i] if m["role"] == "tool" and m.get("content") and m["name"] not in ("think", "calculate")]
-            step = f"Planned: {name} {json.dumps(args)}\nNext step: list the details of the planned action and ask the customer to confirm." if planned else "Next step: tell the customer what was done."
+            if planned:
+                facts += (
+                    ["The customer is asked to confirm."]
+                    if facts and "?" in messages[i]["content"] or "confirm" in messages[i]["content"].lower()
+                    else []
+                )
+            tools = [
+                f"{m['name']}: {m['content']}"
+                for m in messages[:i]
+                if m["role"] == "tool" and m.get("content") and m["name"] not in ("think", "calculate")
+            ]
+            step = (
+                f"Planned: {name} {json.dumps(args)}\nNext step: list the details of the planned action and ask the customer to confirm."
+                if planned
+                else "Next step: tell the customer what was done."
+            )
             knowledge = "\n".join([messages[0]["content"], "", "# System results so far", *tools, "", step])
             inputs = {"conversation": tau_text(messages[1:i]), "knowledge": knowledge}
-            if len(facts) >= (2 if planned else 1): found.append(_tau_sample(row, "service_reply_recommendations", f"-{i}", inputs, facts, tags={"recorded_reply": messages[i]["content"], "recorded_model": "gpt-4o"}))
+            if len(facts) >= (2 if planned else 1):
+                found.append(
+                    _tau_sample(
+                        row,
+                        "service_reply_recommendations",
+                        f"-{i}",
+                        inputs,
+                        facts,
+                        tags={"recorded_reply": messages[i]["content"], "recorded_model": "gpt-4o"},
+                    )
+                )
     return list({s.id: s for s in found}.values())
 
 # %% ../../nbs/tasks/03_adapters.ipynb #e17bcd00
-TAU_USE_CASES = ("service_conversation_summary", "service_live_chat_summary", "service_reply_recommendations", "update_crm_info")
+TAU_USE_CASES = (
+    "service_conversation_summary",
+    "service_live_chat_summary",
+    "service_reply_recommendations",
+    "update_crm_info",
+)
+
 
 def tau_samples(
-    files:Mapping[str, object],   # 'gpt-4o-airline.jsonl' -> rows
-    use_case:str,                 # One of `TAU_USE_CASES`
-)->list[Sample]:
+    files: Mapping[str, object],  # 'gpt-4o-airline.jsonl' -> rows
+    use_case: str,  # One of `TAU_USE_CASES`
+) -> list[Sample]:
     "All samples of one use case."
     rows = files["gpt-4o-airline.jsonl"]
-    if use_case.endswith("summary"): return [s for r in rows if (s := tau_summary(r, use_case))]
+    if use_case.endswith("summary"):
+        return [s for r in rows if (s := tau_summary(r, use_case))]
     return [s for r in rows for s in (tau_updates(r) if use_case == "update_crm_info" else tau_replies(r))]
 
 # %% ../../nbs/tasks/03_adapters.ipynb #9a4533de
 @lru_cache(maxsize=1)
-def _abcd_words(): return json.loads(data_path("abcd_sentences.json").read_text(encoding="utf-8"))
+def _abcd_words():
+    return json.loads(data_path("abcd_sentences.json").read_text(encoding="utf-8"))
+
 
 ABCD_SPEAKERS = {"agent": "Agent", "customer": "Customer", "action": "System"}
-ABCD_FIELDS = {"customer_name": "name of the customer", "username": "user name", "email": "e-mail address", "phone": "phone number",
-               "member_level": "membership level", "order_id": "number of the order"}
+ABCD_FIELDS = {
+    "customer_name": "name of the customer",
+    "username": "user name",
+    "email": "e-mail address",
+    "phone": "phone number",
+    "member_level": "membership level",
+    "order_id": "number of the order",
+}
+
 
 def abcd_text(
-    chat:Mapping,       # One chat: 'original' holds [speaker, text]
-    n:int|None=None,    # Only the first n messages
-)->str:
+    chat: Mapping,  # One chat: 'original' holds [speaker, text]
+    n: int | None = None,  # Only the first n messages
+) -> str:
     "The chat as labelled lines; the system's messages are part of it."
     return transcript((ABCD_SPEAKERS.get(who, who), text) for who, text in chat["original"][:n])
+
 
 def _abcd_file(chat):
     "What the customer said of the customer's file, as it is written there."
@@ -189,110 +380,249 @@ def _abcd_file(chat):
     said = transcript((who, text) for who, text in chat["original"] if who == "customer")
     return {k: str(v) for k in ABCD_FIELDS if (v := person.get(k) or order.get(k)) and is_said(str(v), said)}
 
+
 def _wish(chat):
     s = chat["scenario"]
     return _abcd_words()["wishes"].get(s["flow"], {}).get(re.sub(r"_\d+$", "", s["subflow"]))
 
 # %% ../../nbs/tasks/03_adapters.ipynb #0ae971c3
 def abcd_facts(
-    chat:Mapping,   # One chat
-)->list[str]:       # Wish, customer's data, what was done
+    chat: Mapping,  # One chat
+) -> list[str]:  # Wish, customer's data, what was done
     "Key facts of a chat, from scenario and actions."
     facts, told = [f"The customer wants to {_wish(chat)}."] if _wish(chat) else [], _abcd_file(chat)
-    names = {"customer_name": "The customer's name is {}.", "order_id": "The order ID is {}.", "member_level": "The membership level of the customer is {}."}
-    facts += [form.format(told[k].title() if k == "customer_name" else told[k]) for k, form in names.items() if k in told]
+    names = {
+        "customer_name": "The customer's name is {}.",
+        "order_id": "The order ID is {}.",
+        "member_level": "The membership level of the customer is {}.",
+    }
+    facts += [
+        form.format(told[k].title() if k == "customer_name" else told[k])
+        for k, form in names.items()
+        if k in told
+    ]
     for turn in chat["delexed"]:
         _, kind, action, found, *_ = turn["targets"]
         form = _abcd_words()["actions"].get(action) if kind == "take_action" else None
-        if form and ("{}" not in form or found): facts.append(form.format(*found[:1]))
+        if form and ("{}" not in form or found):
+            facts.append(form.format(*found[:1]))
     return list(dict.fromkeys(facts))
 
 # %% ../../nbs/tasks/03_adapters.ipynb #ec0dd514
 def abcd_guideline(
-    chat:Mapping, files:Mapping[str, object],   # 'ontology.json' and 'guidelines.json'
-)->str:
+    chat: Mapping,
+    files: Mapping[str, object],  # 'ontology.json' and 'guidelines.json'
+) -> str:
     "The company's policy for the chat's problem, as text."
     s = chat["scenario"]
-    order, flow = files["ontology.json"]["intents"]["subflows"].get(s["flow"], []), files["guidelines.json"].get(s["flow"].replace("_", " ").title(), {})
+    order, flow = (
+        files["ontology.json"]["intents"]["subflows"].get(s["flow"], []),
+        files["guidelines.json"].get(s["flow"].replace("_", " ").title(), {}),
+    )
     sub = re.sub(r"_\d+$", "", s["subflow"])
-    if sub not in order or len(flow.get("subflows", {})) != len(order): return ""
+    if sub not in order or len(flow.get("subflows", {})) != len(order):
+        return ""
     title, rules = list(flow["subflows"].items())[order.index(sub)]
-    steps = [line for a in rules["actions"] for line in (f"- {a['text']}", *(f"  - {t}" for t in a["subtext"]))]
+    steps = [
+        line for a in rules["actions"] for line in (f"- {a['text']}", *(f"  - {t}" for t in a["subtext"]))
+    ]
     return "\n".join([f"Guideline: {title}", *rules["instructions"], *steps])
 
-_ASKS = {"name": r"\bname\b(?<!user name)", "username": r"\buser ?name", "email address": r"\be-?mail", "order ID": r"\border (id|number)", "account ID": r"\baccount id", "phone number": r"\bphone",
-         "address": r"(?<!mail )\baddress", "membership level": r"\bmember(ship)? level", "shipping status": r"\bshipping status", "reason": r"\breason"}
+
+_ASKS = {
+    "name": r"\bname\b(?<!user name)",
+    "username": r"\buser ?name",
+    "email address": r"\be-?mail",
+    "order ID": r"\border (id|number)",
+    "account ID": r"\baccount id",
+    "phone number": r"\bphone",
+    "address": r"(?<!mail )\baddress",
+    "membership level": r"\bmember(ship)? level",
+    "shipping status": r"\bshipping status",
+    "reason": r"\breason",
+}
+
 
 def abcd_replies(
-    chat:Mapping, files:Mapping[str, object],
-)->list[Sample]:     # Replies in which the agent asks for data, in order
+    chat: Mapping,
+    files: Mapping[str, object],
+) -> list[Sample]:  # Replies in which the agent asks for data, in order
     "Replies of the agent, with the guideline as knowledge."
     found, turns = [], chat["original"]
     for i in range(1, len(turns)):
-        if turns[i][0] != "agent" or turns[i - 1][0] == "agent" or not any(who == "customer" for who, _ in turns[:i]): continue
+        if (
+            turns[i][0] != "agent"
+            or turns[i - 1][0] == "agent"
+            or not any(who == "customer" for who, _ in turns[:i])
+        ):
+            continue
         end = next((j for j in range(i, len(turns)) if turns[j][0] != "agent"), len(turns))
         reply = " ".join(t for _, t in turns[i:end])
         asked = [k for k, pattern in _ASKS.items() if "?" in reply and re.search(pattern, reply, re.I)]
-        if not asked or turns[i - 1][0] != "customer": continue
-        knowledge = "\n".join(filter(None, [abcd_guideline(chat, files), f"Next step: ask for {', '.join(asked)}."]))
-        found.append(Sample(f"abcd-{chat['convo_id']}-reply-{i}", "service_reply_recommendations", {"conversation": abcd_text(chat, i), "knowledge": knowledge},
-                            tuple(f"The customer is asked for the {k}." for k in asked), reference=reply, cluster=f"abcd-{chat['convo_id']}", dataset="abcd", tags={"industry": "retail", "channel": "chat"}))
+        if not asked or turns[i - 1][0] != "customer":
+            continue
+        knowledge = "\n".join(
+            filter(None, [abcd_guideline(chat, files), f"Next step: ask for {', '.join(asked)}."])
+        )
+        found.append(
+            Sample(
+                f"abcd-{chat['convo_id']}-reply-{i}",
+                "service_reply_recommendations",
+                {"conversation": abcd_text(chat, i), "knowledge": knowledge},
+                tuple(f"The customer is asked for the {k}." for k in asked),
+                reference=reply,
+                cluster=f"abcd-{chat['convo_id']}",
+                dataset="abcd",
+                tags={"industry": "retail", "channel": "chat"},
+            )
+        )
     return found
 
 # %% ../../nbs/tasks/03_adapters.ipynb #e512e275
 def abcd_update(
-    chat:Mapping, files:Mapping[str, object],
-)->Sample|None:    # None when the customer gave fewer than two data
+    chat: Mapping,
+    files: Mapping[str, object],
+) -> Sample | None:  # None when the customer gave fewer than two data
     "The customer's file, to be filled from the chat."
     told = _abcd_file(chat)
-    if len(told) < 2: return None
+    if len(told) < 2:
+        return None
     kinds = files["ontology.json"]["intents"]["flows"]
     before = {"case_type": None, **dict.fromkeys(ABCD_FIELDS)}
-    gold = {"case_type": chat["scenario"]["flow"], **{k: v.title() if k == "customer_name" else v for k, v in told.items()}}
-    about = {"case_type": (f"one of {', '.join(kinds)}", "what the chat is about"), **{k: ("text", v) for k, v in ABCD_FIELDS.items()}}
-    schema = {"type": "object", "additionalProperties": False, "properties": {k: {"type": "string", **({"enum": list(kinds)} if k == "case_type" else {})} for k in about}}
-    inputs = {"record": json.dumps(before, indent=2), "fields": "\n".join(f"{k} ({a}): {b}" for k, (a, b) in about.items()), "conversation": abcd_text(chat)}
-    facts = [f"The {ABCD_FIELDS[k]} is {gold[k]}." for k in told] + [f"The case type is {gold['case_type'].replace('_', ' ')}."]
-    return Sample(f"abcd-{chat['convo_id']}-update_crm_info", "update_crm_info", inputs, tuple(facts), ({"kind": "json_schema", "text": "Use only the listed fields, each in its form.", "schema": schema},),
-                  json.dumps(gold), before, gold, f"abcd-{chat['convo_id']}", dataset="abcd", tags={"industry": "retail", "channel": "chat"})
+    gold = {
+        "case_type": chat["scenario"]["flow"],
+        **{k: v.title() if k == "customer_name" else v for k, v in told.items()},
+    }
+    about = {
+        "case_type": (f"one of {', '.join(kinds)}", "what the chat is about"),
+        **{k: ("text", v) for k, v in ABCD_FIELDS.items()},
+    }
+    schema = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            k: {"type": "string", **({"enum": list(kinds)} if k == "case_type" else {})} for k in about
+        },
+    }
+    inputs = {
+        "record": json.dumps(before, indent=2),
+        "fields": "\n".join(f"{k} ({a}): {b}" for k, (a, b) in about.items()),
+        "conversation": abcd_text(chat),
+    }
+    facts = [f"The {ABCD_FIELDS[k]} is {gold[k]}." for k in told] + [
+        f"The case type is {gold['case_type'].replace('_', ' ')}."
+    ]
+    return Sample(
+        f"abcd-{chat['convo_id']}-update_crm_info",
+        "update_crm_info",
+        inputs,
+        tuple(facts),
+        ({"kind": "json_schema", "text": "Use only the listed fields, each in its form.", "schema": schema},),
+        json.dumps(gold),
+        before,
+        gold,
+        f"abcd-{chat['convo_id']}",
+        dataset="abcd",
+        tags={"industry": "retail", "channel": "chat"},
+    )
 
 # %% ../../nbs/tasks/03_adapters.ipynb #596b95d4
-ABCD_USE_CASES = ("service_conversation_summary", "service_live_chat_summary", "service_live_chat_insights", "service_reply_recommendations", "update_crm_info")
+ABCD_USE_CASES = (
+    "service_conversation_summary",
+    "service_live_chat_summary",
+    "service_live_chat_insights",
+    "service_reply_recommendations",
+    "update_crm_info",
+)
+
 
 def abcd_samples(
-    files:Mapping[str, object],   # The source's files, parsed
-    use_case:str,                 # One of `ABCD_USE_CASES`
-)->list[Sample]:                  # A chat that stands in two files comes once
+    files: Mapping[str, object],  # The source's files, parsed
+    use_case: str,  # One of `ABCD_USE_CASES`
+) -> list[Sample]:  # A chat that stands in two files comes once
     "All samples of one use case."
-    chats = list({c["convo_id"]: c for name in ("dialogstudio_original_examples.json", "abcd_sample.json") for c in files.get(name) or []}.values())
-    if use_case == "service_reply_recommendations": return [s for c in chats for s in abcd_replies(c, files)]
-    if use_case == "update_crm_info": return [s for c in chats if (s := abcd_update(c, files))]
-    def facts(c): return [f for f in abcd_facts(c) if not (use_case.endswith("insights") and " is " in f)]   # insights: wish and actions, no personal data
-    return [Sample(f"abcd-{c['convo_id']}-{use_case}", use_case, {"conversation": abcd_text(c)}, tuple(facts(c)), cluster=f"abcd-{c['convo_id']}", dataset="abcd",
-                   tags={"industry": "retail", "channel": "chat"}) for c in chats if len(facts(c)) > (0 if use_case.endswith("insights") else 1)]
+    chats = list(
+        {
+            c["convo_id"]: c
+            for name in ("dialogstudio_original_examples.json", "abcd_sample.json")
+            for c in files.get(name) or []
+        }.values()
+    )
+    if use_case == "service_reply_recommendations":
+        return [s for c in chats for s in abcd_replies(c, files)]
+    if use_case == "update_crm_info":
+        return [s for c in chats if (s := abcd_update(c, files))]
+
+    def facts(c):
+        return [
+            f for f in abcd_facts(c) if not (use_case.endswith("insights") and " is " in f)
+        ]  # insights: wish and actions, no personal data
+
+    return [
+        Sample(
+            f"abcd-{c['convo_id']}-{use_case}",
+            use_case,
+            {"conversation": abcd_text(c)},
+            tuple(facts(c)),
+            cluster=f"abcd-{c['convo_id']}",
+            dataset="abcd",
+            tags={"industry": "retail", "channel": "chat"},
+        )
+        for c in chats
+        if len(facts(c)) > (0 if use_case.endswith("insights") else 1)
+    ]
 
 # %% ../../nbs/tasks/03_adapters.ipynb #e5545c46
-SUMMEDITS = {"sales_call_summary": ("summedits_sales_call.jsonl", "transcript"), "sales_email_summary": ("summedits_sales_email.jsonl", "emails")}
+SUMMEDITS = {
+    "sales_call_summary": ("summedits_sales_call.jsonl", "transcript"),
+    "sales_email_summary": ("summedits_sales_email.jsonl", "emails"),
+}
+
 
 def summedits_samples(
-    files:Mapping[str, object],   # File -> rows
-    use_case:str,                 # 'sales_call_summary' or 'sales_email_summary'
-)->list[Sample]:                  # One for each document
+    files: Mapping[str, object],  # File -> rows
+    use_case: str,  # 'sales_call_summary' or 'sales_email_summary'
+) -> list[Sample]:  # One for each document
     "Sales documents to be summarised."
     name, field = SUMMEDITS[use_case]
     pairs = dict.fromkeys((r["doc"].strip(), r["original_summary"].strip()) for r in files[name])
-    return [Sample(f"summedits-{use_case}-{i:02d}", use_case, {field: doc}, tuple(_checked(sentences(summary), doc)), reference=summary, cluster=f"summedits-{use_case}-{i:02d}", dataset="summedits",
-                   tags={"channel": field.removesuffix("s"), "reference_by": "a language model, checked by people"}) for i, (doc, summary) in enumerate(pairs, 1)]
+    return [
+        Sample(
+            f"summedits-{use_case}-{i:02d}",
+            use_case,
+            {field: doc},
+            tuple(_checked(sentences(summary), doc)),
+            reference=summary,
+            cluster=f"summedits-{use_case}-{i:02d}",
+            dataset="summedits",
+            tags={"channel": field.removesuffix("s"), "reference_by": "a language model, checked by people"},
+        )
+        for i, (doc, summary) in enumerate(pairs, 1)
+    ]
+
 
 def _checked(facts, doc):
     known = values(doc)
     return [f for f in facts if not missing_values(f, known)]
 
 # %% ../../nbs/tasks/03_adapters.ipynb #23ab959c
-ADAPTERS:dict[str, tuple[Callable[[Mapping, str], list[Sample]], tuple[str, ...], tuple[str, ...]]] = {
+ADAPTERS: dict[str, tuple[Callable[[Mapping, str], list[Sample]], tuple[str, ...], tuple[str, ...]]] = {
     # name -> (function, use cases, files that it reads)
-    "sgd": (sgd_samples, SGD_USE_CASES, tuple(f"test/dialogues_{n}.json" for n in ("001", "004", "007", "010", "011", "015")) + ("test/schema.json",)),
+    "sgd": (
+        sgd_samples,
+        SGD_USE_CASES,
+        tuple(f"test/dialogues_{n}.json" for n in ("001", "004", "007", "010", "011", "015"))
+        + ("test/schema.json",),
+    ),
     "tau_bench": (tau_samples, TAU_USE_CASES, ("gpt-4o-airline.jsonl",)),
-    "abcd": (abcd_samples, ABCD_USE_CASES, ("abcd_sample.json", "dialogstudio_original_examples.json", "guidelines.json", "ontology.json")),
-    "summedits": (summedits_samples, tuple(SUMMEDITS), ("summedits_sales_call.jsonl", "summedits_sales_email.jsonl")),
+    "abcd": (
+        abcd_samples,
+        ABCD_USE_CASES,
+        ("abcd_sample.json", "dialogstudio_original_examples.json", "guidelines.json", "ontology.json"),
+    ),
+    "summedits": (
+        summedits_samples,
+        tuple(SUMMEDITS),
+        ("summedits_sales_call.jsonl", "summedits_sales_email.jsonl"),
+    ),
 }

@@ -20,160 +20,323 @@ from ..core.package_data import data_path
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 LEXICON = data_path("lexicons", "gender.json")
 
-def fold(text:str)->str:
+
+def fold(text: str) -> str:
     "Letters without accents, in lower case, without spaces and hyphens: the form that names take in an address."
-    plain = unicodedata.normalize("NFKD", text.replace("ı", "i").replace("ł", "l").replace("Ł", "L").replace("ø", "o").replace("đ", "d").replace("Đ", "D"))
+    plain = unicodedata.normalize(
+        "NFKD",
+        text.replace("ı", "i")
+        .replace("ł", "l")
+        .replace("Ł", "L")
+        .replace("ø", "o")
+        .replace("đ", "d")
+        .replace("Đ", "D"),
+    )
     return "".join(c for c in plain if c.isalpha()).lower()
 
-def _two_way(pairs): return {**{f: (m, "female") for f, m in pairs}, **{m: (f, "male") for f, m in pairs}}
+
+def _two_way(pairs):
+    return {**{f: (m, "female") for f, m in pairs}, **{m: (f, "male") for f, m in pairs}}
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #3934180b
 @lru_cache(maxsize=1)
-def gender_lexicon()->dict:   # names, words, titles: each word -> (counterpart, gender); and the lists that tell people from things
+def gender_lexicon() -> (
+    dict
+):  # names, words, titles: each word -> (counterpart, gender); and the lists that tell people from things
     "The shipped lexicon, read once."
     raw = json.loads(LEXICON.read_text(encoding="utf-8"))
     pairs = [tuple(n.replace("_", " ") for n in p.split(":")) for p in raw["names"].split()]
     names = _two_way(pairs)
     plain = {}
-    for f, m in pairs:   # 'Lucia' for 'Lucía': the counterpart loses its accents, too
+    for f, m in pairs:  # 'Lucia' for 'Lucía': the counterpart loses its accents, too
         for a, b, g in ((f, m, "female"), (m, f, "male")):
             bare = "".join(c for c in unicodedata.normalize("NFKD", a) if not unicodedata.combining(c))
-            if bare != a and bare not in names: plain.setdefault(bare, ("".join(c for c in unicodedata.normalize("NFKD", b) if not unicodedata.combining(c)), g))
+            if bare != a and bare not in names:
+                plain.setdefault(
+                    bare,
+                    ("".join(c for c in unicodedata.normalize("NFKD", b) if not unicodedata.combining(c)), g),
+                )
     words, titles = _two_way(raw["words"].items()), _two_way(raw["titles"].items())
     words |= {w: (t, "female") for w, t in raw["lossy"].items()}
     titles |= {w: (t, "female") for w, t in raw["lossy_titles"].items()}
     keep = {}
-    for p in sorted({p.lower() for p in raw["keep"]}): keep.setdefault(_WORD.findall(p)[0], []).append(p)
-    return dict(names=names, plain=plain, words=words, titles=titles, either=set(raw["either"]), ambiguous=set(raw["also_words"]), slavic=set(raw["slavic"]),
-                goods=set(raw["goods"]), after_name=set(raw["after_name"]), before_name=set(raw["before_name"]), after_title=set(raw["after_title"]), houses=set(raw["houses"]), judged=set(raw["judged"]), judges=set(raw["judges"]), backs=set(raw["backs"]),
-                starts={re.split("[ -]", n)[0] for n in names if " " in n or "-" in n}, keep=keep)
+    for p in sorted({p.lower() for p in raw["keep"]}):
+        keep.setdefault(_WORD.findall(p)[0], []).append(p)
+    return dict(
+        names=names,
+        plain=plain,
+        words=words,
+        titles=titles,
+        either=set(raw["either"]),
+        ambiguous=set(raw["also_words"]),
+        slavic=set(raw["slavic"]),
+        goods=set(raw["goods"]),
+        after_name=set(raw["after_name"]),
+        before_name=set(raw["before_name"]),
+        after_title=set(raw["after_title"]),
+        houses=set(raw["houses"]),
+        judged=set(raw["judged"]),
+        judges=set(raw["judges"]),
+        backs=set(raw["backs"]),
+        starts={re.split("[ -]", n)[0] for n in names if " " in n or "-" in n},
+        keep=keep,
+    )
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #4a8b769e
-_AFTER_OBJECT = frozenset("""a an the this that these those my your our their its his her some any no every each another both all one two three four five six seven eight nine ten
+_AFTER_OBJECT = frozenset(
+    """a an the this that these those my your our their its his her some any no every each another both all one two three four five six seven eight nine ten
 hundred several many much more less nothing something anything everything twice once again back out up down off over away in into on onto at by for from of to with without within about
 after before during until till since through under against between beyond near via per as than because if when while where whether why how who what which and or but nor so yet yes hello goodbye although though unless
 is was are were be been has had have does did do will would can could may might must shall should not now then today tonight tomorrow yesterday soon later here there
 immediately directly personally instead too also either anyway already always never ever just only even still quite very really please thanks otherwise maybe perhaps
 i you he she it we they us them me him himself herself yourself monday tuesday wednesday thursday friday saturday sunday
-january february march april june july august september october november december free money-free alone asap anymore better well straight thoroughly enough plus except regarding concerning""".split())
-_BEFORE_VERB = frozenset("let lets letting make makes made making help helps helped helping see saw seen hear heard watch watched have had".split())
-_BARE_VERBS = frozenset("""know go wait find see decide speak leave think choose keep use have get return cancel pay sign log understand feel do be try talk come look say tell stay move download
+january february march april june july august september october november december free money-free alone asap anymore better well straight thoroughly enough plus except regarding concerning""".split()
+)
+_BEFORE_VERB = frozenset(
+    "let lets letting make makes made making help helps helped helping see saw seen hear heard watch watched have had".split()
+)
+_BARE_VERBS = frozenset(
+    """know go wait find see decide speak leave think choose keep use have get return cancel pay sign log understand feel do be try talk come look say tell stay move download
 open reset install finish set sleep cry laugh travel fly drive walk sit stand hold enter check register complain repeat ask take give send write read start stop buy sell believe look pick switch
-confirm reach connect access settle explain wonder worry worried happy angry cry""".split())
-_NOT_ING = frozenset("booking billing training meeting housing building setting hearing heating savings earnings clothing shipping listing pricing rating recording reading banking ceiling".split())
+confirm reach connect access settle explain wonder worry worried happy angry cry""".split()
+)
+_NOT_ING = frozenset(
+    "booking billing training meeting housing building setting hearing heating savings earnings clothing shipping listing pricing rating recording reading banking ceiling".split()
+)
 _NOT_VERBS = frozenset("account number name bank card phone manager".split())
-_STANDS_BEFORE = frozenset("ends starts expires runs works stops arrives costs begins comes goes needs says shows came went ended started expired bounced arrived failed broke stopped worked cost".split())
-_GIVE = frozenset("give gave given giving offer offered offering send sent sending owe owed pay paid charge charged tell told show showed promise promised grant granted cost wish wished ask asked hand handed lend lent refund refunded".split())
-_BARE_GOODS = frozenset("money credit compensation access permission instructions directions vouchers flowers details proof priority feedback peace notice time hope trouble".split())
+_STANDS_BEFORE = frozenset(
+    "ends starts expires runs works stops arrives costs begins comes goes needs says shows came went ended started expired bounced arrived failed broke stopped worked cost".split()
+)
+_GIVE = frozenset(
+    "give gave given giving offer offered offering send sent sending owe owed pay paid charge charged tell told show showed promise promised grant granted cost wish wished ask asked hand handed lend lent refund refunded".split()
+)
+_BARE_GOODS = frozenset(
+    "money credit compensation access permission instructions directions vouchers flowers details proof priority feedback peace notice time hope trouble".split()
+)
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #e2ed2f2d
-_STATES = frozenset("waiting hanging guessing informed posted updated alone stranded standing angry happy upset sad aware comfortable welcome sure worried nervous furious proud ill sick".split())
-_COUNTS = frozenset("one two three four five six seven eight nine ten hundred several many much every each free nothing something anything everything all both any no enough".split())
+_STATES = frozenset(
+    "waiting hanging guessing informed posted updated alone stranded standing angry happy upset sad aware comfortable welcome sure worried nervous furious proud ill sick".split()
+)
+_COUNTS = frozenset(
+    "one two three four five six seven eight nine ten hundred several many much every each free nothing something anything everything all both any no enough".split()
+)
 
-def _stops(gap): return bool(gap.strip(" \t")) and not gap.strip(" \t").startswith(("(", "-", '"', "“", "‘", "*", "$", "€", "£")) and not gap.strip()[:1].isdigit()
+
+def _stops(gap):
+    return (
+        bool(gap.strip(" \t"))
+        and not gap.strip(" \t").startswith(("(", "-", '"', "“", "‘", "*", "$", "€", "£"))
+        and not gap.strip()[:1].isdigit()
+    )
+
 
 def _her_is_object(before, gap, after, later=None, tail="", first=False):
     "Is 'her' between these words (lower case) the object? `gap` is the text up to the next word, `tail` what follows that word."
-    if after is None or _stops(gap): return True
-    if first or tail.startswith("-") or _is_body(before, after, later): return False
-    if after in gender_lexicon()["judged"] and before in gender_lexicon()["judges"]: return later is None or later in _AFTER_OBJECT or _stops(tail)
+    if after is None or _stops(gap):
+        return True
+    if first or tail.startswith("-") or _is_body(before, after, later):
+        return False
+    if after in gender_lexicon()["judged"] and before in gender_lexicon()["judges"]:
+        return later is None or later in _AFTER_OBJECT or _stops(tail)
     ends, gives = later is None or later in _AFTER_OBJECT or _stops(tail), before in _GIVE
-    if re.search(r"[\d$€£]", gap): return gives
-    if gap.strip().startswith('"'): return before in ("call", "calls", "called", "calling", "named", "labelled", "labeled")
-    if after in _COUNTS: return gives or ends and after not in ("one", "every", "each", "no", "free")
-    if after in ("best", "better", "well"): return before not in ("do", "does", "did", "done", "try", "tried", "at", "is", "was") and ends
-    if gap.strip().startswith("(") or after.split("'")[0] in _AFTER_OBJECT: return True
-    if after in _STATES: return ends
-    if before in _BEFORE_VERB and (after in _BARE_VERBS or later in ("it", "them", "the", "my", "me", "us", "this") and after not in _NOT_VERBS
-                                   or after.endswith("ing") and after not in _NOT_ING and before in ("see", "saw", "seen", "hear", "heard", "watch", "watched")): return True
+    if re.search(r"[\d$€£]", gap):
+        return gives
+    if gap.strip().startswith('"'):
+        return before in ("call", "calls", "called", "calling", "named", "labelled", "labeled")
+    if after in _COUNTS:
+        return gives or ends and after not in ("one", "every", "each", "no", "free")
+    if after in ("best", "better", "well"):
+        return before not in ("do", "does", "did", "done", "try", "tried", "at", "is", "was") and ends
+    if gap.strip().startswith("(") or after.split("'")[0] in _AFTER_OBJECT:
+        return True
+    if after in _STATES:
+        return ends
+    if before in _BEFORE_VERB and (
+        after in _BARE_VERBS
+        or later in ("it", "them", "the", "my", "me", "us", "this")
+        and after not in _NOT_VERBS
+        or after.endswith("ing")
+        and after not in _NOT_ING
+        and before in ("see", "saw", "seen", "hear", "heard", "watch", "watched")
+    ):
+        return True
     return gives and after in _BARE_GOODS or after.endswith("ly") and ends and after not in _NOT_LY
 
-_NOT_LY = frozenset("family reply supply weekly monthly yearly daily early only assembly friendly elderly lovely hourly quarterly likely lonely costly".split())
-_AFTER_PRONOUN = _AFTER_OBJECT - frozenset("one two three four five six seven eight nine ten hundred several many very only free better well both every most".split())
 
-def _is_body(before, after, later): return after == "back" and (later in gender_lexicon()["backs"] or before in ("on", "in", "of", "behind") and later in (None, "and", "since"))
+_NOT_LY = frozenset(
+    "family reply supply weekly monthly yearly daily early only assembly friendly elderly lovely hourly quarterly likely lonely costly".split()
+)
+_AFTER_PRONOUN = _AFTER_OBJECT - frozenset(
+    "one two three four five six seven eight nine ten hundred several many very only free better well both every most".split()
+)
+
+
+def _is_body(before, after, later):
+    return after == "back" and (
+        later in gender_lexicon()["backs"]
+        or before in ("on", "in", "of", "behind")
+        and later in (None, "and", "since")
+    )
+
 
 def _his_is_pronoun(before, gap, after, later, tail=""):
     "Does 'his' stand alone ('the card is his'), rather than before a noun?"
-    if after is None or _stops(gap): return True
-    if tail.startswith("-") or after == "back": return False
-    if after in ("and", "or") and later in ("her", "their", "my", "your", "our", "its"): return False   # 'his and her accounts'
-    if after in ("better", "best", "well") and later in ("than", "of", "and", None): return True
-    return after.split("'")[0] in _AFTER_PRONOUN or after in _STANDS_BEFORE and (later is None or later in _AFTER_OBJECT or later in ("because", "fine", "well"))
+    if after is None or _stops(gap):
+        return True
+    if tail.startswith("-") or after == "back":
+        return False
+    if after in ("and", "or") and later in ("her", "their", "my", "your", "our", "its"):
+        return False  # 'his and her accounts'
+    if after in ("better", "best", "well") and later in ("than", "of", "and", None):
+        return True
+    return (
+        after.split("'")[0] in _AFTER_PRONOUN
+        or after in _STANDS_BEFORE
+        and (later is None or later in _AFTER_OBJECT or later in ("because", "fine", "well"))
+    )
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #3f1085e8
-_ADDRESS = re.compile(r"(?<![\w.+-])(?:([\w.+-]{1,64})@[\w-]{1,63}(?:\.[\w-]{1,63}){0,6}|(?:https?://|www\.)[^\s<>\"']{1,300})")
+_ADDRESS = re.compile(
+    r"(?<![\w.+-])(?:([\w.+-]{1,64})@[\w-]{1,63}(?:\.[\w-]{1,63}){0,6}|(?:https?://|www\.)[^\s<>\"']{1,300})"
+)
 _SUFFIX = re.compile(r"['’](?:s|ll|d|ve|re|S|LL|D)$")
 _PAIR = re.compile(r"\.?\s{0,3}(?:/|&|\band\b|\bor\b|\bund\b|\by\b)\s{0,3}$")
 
-_FIELD = re.compile(r"""\b(gender|sex|salutation|title)["']?\s{0,3}[:=]\s{0,3}["']?([^\W\d_]{1,12})\b(?!['’/-]|\.? (?-i:[A-Z]))""", re.IGNORECASE)
+_FIELD = re.compile(
+    r"""\b(gender|sex|salutation|title)["']?\s{0,3}[:=]\s{0,3}["']?([^\W\d_]{1,12})\b(?!['’/-]|\.? (?-i:[A-Z]))""",
+    re.IGNORECASE,
+)
 _KEY = re.compile(r'"[^"\n]{1,60}"(?=\s{0,3}:)')
+
 
 class _Words:
     "The words of a text, with what stands between them."
+
     def __init__(self, text, phrases, keep):
         self.text, self.at = text, [m.span() for m in _WORD.finditer(text)]
         self.words = [text[a:b] for a, b in self.at]
         self.bases = [_SUFFIX.sub("", w).replace("’", "'") if "'" in w or "’" in w else w for w in self.words]
         self.lower = [b.lower() for b in self.bases]
-        self.fixed = [*_phrases(self, phrases), *(m.span() for k in keep for m in re.finditer(re.escape(k), text))]
+        self.fixed = [
+            *_phrases(self, phrases),
+            *(m.span() for k in keep for m in re.finditer(re.escape(k), text)),
+        ]
         self.addresses = [m for m in _ADDRESS.finditer(text)]
         self.fields = [m for m in _FIELD.finditer(text)] if ":" in text or "=" in text else []
         keys = [m.span() for m in _KEY.finditer(text)] if text[:1] in "{[" else []
-        self.blocked = self._inside([*self.fixed, *keys, *(m.span(2) for m in self.fields if _told(m)), *((m.start(), m.end()) for m in self.addresses)])
+        self.blocked = self._inside(
+            [
+                *self.fixed,
+                *keys,
+                *(m.span(2) for m in self.fields if _told(m)),
+                *((m.start(), m.end()) for m in self.addresses),
+            ]
+        )
 
     def _inside(self, spans):
         out, spans, j = set(), sorted(spans), 0
         for i, (a, _) in enumerate(self.at):
-            while j < len(spans) and spans[j][1] <= a: j += 1
-            if j < len(spans) and spans[j][0] <= a: out.add(i)
+            while j < len(spans) and spans[j][1] <= a:
+                j += 1
+            if j < len(spans) and spans[j][0] <= a:
+                out.add(i)
         return out
 
-    def gap(self, i): return self.text[self.at[i][1]:self.at[i + 1][0]] if 0 <= i < len(self.at) - 1 else self.text[self.at[i][1]:self.at[i][1] + 3] if i == len(self.at) - 1 else ""
-    def get(self, i, what="bases"): return getattr(self, what)[i] if 0 <= i < len(self.at) else None
-    def upper(self, i): return 0 <= i < len(self.at) and self.words[i][0].isupper()
+    def gap(self, i):
+        return (
+            self.text[self.at[i][1] : self.at[i + 1][0]]
+            if 0 <= i < len(self.at) - 1
+            else self.text[self.at[i][1] : self.at[i][1] + 3]
+            if i == len(self.at) - 1
+            else ""
+        )
+
+    def get(self, i, what="bases"):
+        return getattr(self, what)[i] if 0 <= i < len(self.at) else None
+
+    def upper(self, i):
+        return 0 <= i < len(self.at) and self.words[i][0].isupper()
+
     def first(self, i):
         "Does the word begin a sentence, a line or a label's text?"
-        before = self.text[max(0, self.at[i][0] - 3):self.at[i][0]]
-        return self.at[i][0] == 0 or bool(re.search(r"[.!?:;\n\r…•*(\"“'‘>-]\s*$", before)) or not before.strip(" ")
+        before = self.text[max(0, self.at[i][0] - 3) : self.at[i][0]]
+        return (
+            self.at[i][0] == 0
+            or bool(re.search(r"[.!?:;\n\r…•*(\"“'‘>-]\s*$", before))
+            or not before.strip(" ")
+        )
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #77c4f586
 def _told(m):
     "(counterpart, gender) of a field's value: 'gender: F', 'Title: Mr'."
-    if m[1].lower() in ("gender", "sex"): return {"f": ("m", "female"), "m": ("f", "male"), "female": ("male", "female"), "male": ("female", "male")}.get(m[2].lower())
+    if m[1].lower() in ("gender", "sex"):
+        return {
+            "f": ("m", "female"),
+            "m": ("f", "male"),
+            "female": ("male", "female"),
+            "male": ("female", "male"),
+        }.get(m[2].lower())
     return gender_lexicon()["titles"].get(m[2].lower())
+
 
 def _phrases(t, phrases):
     "Where the fixed phrases stand."
     out = []
     for i, w in enumerate(t.lower):
         a = t.at[i][0]
-        if i and t.lower[i - 1] in _BEFORE_SURNAME and t.upper(i - 1): continue   # 'Mr Tom Ford' is a man
+        if i and t.lower[i - 1] in _BEFORE_SURNAME and t.upper(i - 1):
+            continue  # 'Mr Tom Ford' is a man
         for p in (q for key in {w, t.words[i].lower().replace("’", "'")} for q in phrases.get(key, ())):
-            if t.text[a:a + len(p)].replace("’", "'").lower() == p and not t.text[a + len(p):a + len(p) + 1].isalpha(): out.append((a, a + len(p)))
+            if (
+                t.text[a : a + len(p)].replace("’", "'").lower() == p
+                and not t.text[a + len(p) : a + len(p) + 1].isalpha()
+            ):
+                out.append((a, a + len(p)))
     return out
+
 
 def _like(word, new):
     "`new` with the capitals of `word`."
-    if len(word) > 1 and word.isupper(): return new.upper()
-    return new[0].upper() + new[1:] if word[0].isupper() else new[0].lower() + new[1:] if word.islower() else new
+    if len(word) > 1 and word.isupper():
+        return new.upper()
+    return (
+        new[0].upper() + new[1:] if word[0].isupper() else new[0].lower() + new[1:] if word.islower() else new
+    )
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #79cfd1ab
 _GREETS = frozenset("hi hello hey dear thanks bonjour hola olá kia thank".split())
-_INTRODUCES = frozenset("i'm name's is's called named colleague agent supervisor manager assistant technician daughter son wife husband sister brother cousin niece nephew aunt uncle mother father friend neighbour neighbor grandma grandpa".split())
-_THIRD_PERSON = frozenset("is was has had says said called calls asked asks wants wanted needs needed wrote writes will would can could did does says thinks agreed confirmed explained told replied promised sent found speaking here sends offers checks confirms reports visits wrote writes looked looks promises replies agrees changed changes took takes gave gives booked books put puts went goes got gets".split())
-_PARTICLES = frozenset("de da do dos das del della di du van von der den ter ten la le el al bin ibn ben e y".split())
-_DATES = frozenset("in on by until till since before after of mid early late from during this next last every".split())
+_INTRODUCES = frozenset(
+    "i'm name's is's called named colleague agent supervisor manager assistant technician daughter son wife husband sister brother cousin niece nephew aunt uncle mother father friend neighbour neighbor grandma grandpa".split()
+)
+_THIRD_PERSON = frozenset(
+    "is was has had says said called calls asked asks wants wanted needs needed wrote writes will would can could did does says thinks agreed confirmed explained told replied promised sent found speaking here sends offers checks confirms reports visits wrote writes looked looks promises replies agrees changed changes took takes gave gives booked books put puts went goes got gets".split()
+)
+_PARTICLES = frozenset(
+    "de da do dos das del della di du van von der den ter ten la le el al bin ibn ben e y".split()
+)
+_DATES = frozenset(
+    "in on by until till since before after of mid early late from during this next last every".split()
+)
+
 
 class _People:
     "Evidence over all texts of a sample."
+
     def __init__(self, texts, names, extra):
         self.names, self.extra, self.lexicon = names, extra, gender_lexicon()
         self.ambiguous = self.lexicon["ambiguous"] - set(extra)
-        self.persons, self.surnames, self.firsts, self.companies, self.adjacent = set(), set(), set(), set(), set()
+        self.persons, self.surnames, self.firsts, self.companies, self.adjacent = (
+            set(),
+            set(),
+            set(),
+            set(),
+            set(),
+        )
         for t in texts:
             for i in range(len(t.at)):
-                if t.upper(i) and i not in t.blocked: self._look(t, i)
+                if t.upper(i) and i not in t.blocked:
+                    self._look(t, i)
 
     def known(self, word):
         "(counterpart, gender) of a first name, or None."
@@ -181,55 +344,140 @@ class _People:
 
     def length(self, t, i):
         "Number of words of the name at `i`: 'Wei Ling' and 'Seo-yeon' have two; 0 for none."
-        if t.bases[i] in self.lexicon["starts"] and i + 1 < len(t.at) and t.gap(i) in (" ", "-") and self.known(t.words[i] + t.gap(i) + t.bases[i + 1]): return 2
+        if (
+            t.bases[i] in self.lexicon["starts"]
+            and i + 1 < len(t.at)
+            and t.gap(i) in (" ", "-")
+            and self.known(t.words[i] + t.gap(i) + t.bases[i + 1])
+        ):
+            return 2
         return 1 if self.known(t.bases[i]) else 0
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #88b8da73
 def _name_at(people, t, i):
     n = people.length(t, i)
-    return t.text[t.at[i][0]:t.at[i][1]] + t.gap(i) + t.bases[i + 1] if n == 2 else t.bases[i]
+    return t.text[t.at[i][0] : t.at[i][1]] + t.gap(i) + t.bases[i + 1] if n == 2 else t.bases[i]
+
 
 def _thing(people, t, i, n):
     "Is the name at `i` part of a company's, a place's or a product's name?"
     lex, after = people.lexicon, t.get(i + n)
-    if after and t.gap(i + n - 1) == " " and t.upper(i + n) and after in lex["after_name"] and t.words[i + n - 1] == t.bases[i + n - 1]: return True
-    if after in lex["houses"] and t.upper(i + n) and t.gap(i + n - 1) == " " or i and t.gap(i - 1) == ". " and t.words[i - 1] == "St": return True
-    if i and t.gap(i - 1) == "-" and t.upper(i - 1) and not people.known(t.bases[i - 1]): return True   # the end of a double surname
+    if (
+        after
+        and t.gap(i + n - 1) == " "
+        and t.upper(i + n)
+        and after in lex["after_name"]
+        and t.words[i + n - 1] == t.bases[i + n - 1]
+    ):
+        return True
+    if (
+        after in lex["houses"]
+        and t.upper(i + n)
+        and t.gap(i + n - 1) == " "
+        or i
+        and t.gap(i - 1) == ". "
+        and t.words[i - 1] == "St"
+    ):
+        return True
+    if i and t.gap(i - 1) == "-" and t.upper(i - 1) and not people.known(t.bases[i - 1]):
+        return True  # the end of a double surname
     return bool(i and t.gap(i - 1) == " " and t.bases[i - 1] in lex["before_name"] and t.upper(i - 1))
+
 
 _BEFORE_SURNAME = frozenset("mr ms mrs miss herr frau mme".split())
 
+
 def _behind_title(people, t, i, n):
     "'Mr Hassan', 'N. Hassan': a single name here is a surname, unless the same name stands elsewhere as a first name."
-    if t.gap(i + n - 1) == " " and (t.upper(i + n) and t.get(i + n) not in people.lexicon["after_name"] or t.get(i + n) in _PARTICLES and t.upper(i + n + 1)): return False
-    if not i or t.gap(i - 1).strip(". "): return False
-    return t.lower[i - 1] in _BEFORE_SURNAME and t.upper(i - 1) or len(t.bases[i - 1]) == 1 and t.upper(i - 1) and t.gap(i - 1) == ". "
+    if t.gap(i + n - 1) == " " and (
+        t.upper(i + n)
+        and t.get(i + n) not in people.lexicon["after_name"]
+        or t.get(i + n) in _PARTICLES
+        and t.upper(i + n + 1)
+    ):
+        return False
+    if not i or t.gap(i - 1).strip(". "):
+        return False
+    return (
+        t.lower[i - 1] in _BEFORE_SURNAME
+        and t.upper(i - 1)
+        or len(t.bases[i - 1]) == 1
+        and t.upper(i - 1)
+        and t.gap(i - 1) == ". "
+    )
+
 
 def _strong(people, t, i, n):
     "Does the place say that the word is a person's name?"
     a, b = t.at[i][0], t.at[i + n - 1][1]
-    before, after = t.text[max(0, a - 24):a], t.text[b:b + 24]
-    if not t.text[:a].strip() and not t.text[b:].strip(): return True
-    if re.match(r"\)?\s?(?:\([^)\n]{1,20}\))?:", after) and (not before.strip(" [*") or re.search(r"(?:^|\n)[ \t[*]*$|[A-Z]\w+ \($|(?:^|\n)[^\n:]{0,20}\($", before)): return True
-    if i and t.gap(i - 1).strip(".") in (" ", "") and (t.lower[i - 1] in people.lexicon["titles"] and t.upper(i - 1) or t.lower[i - 1] in _GREETS or t.lower[i - 1] in _INTRODUCES and t.gap(i - 1).strip() == ""): return True
-    if re.search(r"(?:\bthis is|\bname is|\bI am|\bspeak(?:ing)? (?:to|with)|\bsigned by|\bthank you,?) $", before, re.IGNORECASE): return True
+    before, after = t.text[max(0, a - 24) : a], t.text[b : b + 24]
+    if not t.text[:a].strip() and not t.text[b:].strip():
+        return True
+    if re.match(r"\)?\s?(?:\([^)\n]{1,20}\))?:", after) and (
+        not before.strip(" [*")
+        or re.search(r"(?:^|\n)[ \t[*]*$|[A-Z]\w+ \($|(?:^|\n)[^\n:]{0,20}\($", before)
+    ):
+        return True
+    if (
+        i
+        and t.gap(i - 1).strip(".") in (" ", "")
+        and (
+            t.lower[i - 1] in people.lexicon["titles"]
+            and t.upper(i - 1)
+            or t.lower[i - 1] in _GREETS
+            or t.lower[i - 1] in _INTRODUCES
+            and t.gap(i - 1).strip() == ""
+        )
+    ):
+        return True
+    if re.search(
+        r"(?:\bthis is|\bname is|\bI am|\bspeak(?:ing)? (?:to|with)|\bsigned by|\bthank you,?) $",
+        before,
+        re.IGNORECASE,
+    ):
+        return True
     last = t.get(i + n)
-    return bool(last and t.gap(i + n - 1) == " " and t.upper(i + n) and not last.isupper() and last not in people.lexicon["after_name"] and (not t.first(i) or last.lower() not in _AFTER_OBJECT) and not re.search(r"\d\s?$", before) and t.words[i + n - 1] == t.bases[i + n - 1] and len(last) > 2)
+    return bool(
+        last
+        and t.gap(i + n - 1) == " "
+        and t.upper(i + n)
+        and not last.isupper()
+        and last not in people.lexicon["after_name"]
+        and (not t.first(i) or last.lower() not in _AFTER_OBJECT)
+        and not re.search(r"\d\s?$", before)
+        and t.words[i + n - 1] == t.bases[i + n - 1]
+        and len(last) > 2
+    )
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #57e5ab22
 def _look(people, t, i):
     n = people.length(t, i)
-    if not n: return
+    if not n:
+        return
     name = _name_at(people, t, i)
-    if _thing(people, t, i, n): people.companies.add(name); return
-    behind = i and t.gap(i - 1) == " " and t.upper(i - 1) and people.length(t, i - 1) and t.words[i - 1] == t.bases[i - 1] and not t.first(i)
+    if _thing(people, t, i, n):
+        people.companies.add(name)
+        return
+    behind = (
+        i
+        and t.gap(i - 1) == " "
+        and t.upper(i - 1)
+        and people.length(t, i - 1)
+        and t.words[i - 1] == t.bases[i - 1]
+        and not t.first(i)
+    )
     onward = t.gap(i + n - 1) == " " and t.upper(i + n) and t.get(i + n) not in people.lexicon["after_name"]
-    if _behind_title(people, t, i, n): return
-    if behind and not onward and (t.bases[i - 1] not in people.ambiguous or _strong(people, t, i - 1, 1)): people.surnames.add(name)
+    if _behind_title(people, t, i, n):
+        return
+    if behind and not onward and (t.bases[i - 1] not in people.ambiguous or _strong(people, t, i - 1, 1)):
+        people.surnames.add(name)
     else:
         people.firsts.add(name)
-        if name not in people.ambiguous or _strong(people, t, i, n): people.persons.add(name)
-        if onward and name in people.lexicon["slavic"] | set(people.extra): people.adjacent.add(t.bases[i + n])
+        if name not in people.ambiguous or _strong(people, t, i, n):
+            people.persons.add(name)
+        if onward and name in people.lexicon["slavic"] | set(people.extra):
+            people.adjacent.add(t.bases[i + n])
+
 
 _People._look = lambda self, t, i: _look(self, t, i)
 
@@ -237,54 +485,103 @@ _People._look = lambda self, t, i: _look(self, t, i)
 def _is_person(people, t, i, n):
     "Is the capitalised known name at `i` the first name of a person, here?"
     name, lex = _name_at(people, t, i), people.lexicon
-    if _thing(people, t, i, n) or name not in people.persons: return False
+    if _thing(people, t, i, n) or name not in people.persons:
+        return False
     titled = i and t.upper(i - 1) and t.lower[i - 1] in lex["titles"] and t.gap(i - 1).strip(". ") == ""
-    if titled and lex["titles"][t.lower[i - 1]][1] != people.known(name)[1] and not (t.gap(i + n - 1) == " " and t.upper(i + n)): return False
-    if titled and t.bases[i] in lex["after_title"]: return False
-    if name in people.surnames and (titled or name not in people.firsts): return False
-    if i and t.gap(i - 1) == " " and t.upper(i - 1) and people.length(t, i - 1) and name in people.surnames and not (t.gap(i + n - 1) == " " and t.upper(i + n)): return False
-    if name in people.companies: return _strong(people, t, i, n)
-    if name not in people.ambiguous or _strong(people, t, i, n): return True
+    if (
+        titled
+        and lex["titles"][t.lower[i - 1]][1] != people.known(name)[1]
+        and not (t.gap(i + n - 1) == " " and t.upper(i + n))
+    ):
+        return False
+    if titled and t.bases[i] in lex["after_title"]:
+        return False
+    if name in people.surnames and (titled or name not in people.firsts):
+        return False
+    if (
+        i
+        and t.gap(i - 1) == " "
+        and t.upper(i - 1)
+        and people.length(t, i - 1)
+        and name in people.surnames
+        and not (t.gap(i + n - 1) == " " and t.upper(i + n))
+    ):
+        return False
+    if name in people.companies:
+        return _strong(people, t, i, n)
+    if name not in people.ambiguous or _strong(people, t, i, n):
+        return True
     before, after = t.get(i - 1, "lower"), t.get(i + n, "lower")
-    if re.match(r"\s?\d", t.text[t.at[i + n - 1][1]:][:2]) or re.search(r"\d\.?\s?$", t.text[max(0, t.at[i][0] - 4):t.at[i][0]]): return False
-    if not t.first(i): return not (before in _DATES and name in ("May", "April", "June", "August", "Summer", "Autumn"))
+    if re.match(r"\s?\d", t.text[t.at[i + n - 1][1] :][:2]) or re.search(
+        r"\d\.?\s?$", t.text[max(0, t.at[i][0] - 4) : t.at[i][0]]
+    ):
+        return False
+    if not t.first(i):
+        return not (before in _DATES and name in ("May", "April", "June", "August", "Summer", "Autumn"))
     return after in _THIRD_PERSON and name not in ("May", "Will") or t.words[i] != t.bases[i]
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #3d706ef8
-_ENDINGS = (("ska", "ski"), ("cka", "cki"), ("dzka", "dzki"), ("ská", "ský"), ("cká", "cký"), ("ova", "ov"), ("eva", "ev"), ("aya", "y"))
+_ENDINGS = (
+    ("ska", "ski"),
+    ("cka", "cki"),
+    ("dzka", "dzki"),
+    ("ská", "ský"),
+    ("cká", "cký"),
+    ("ova", "ov"),
+    ("eva", "ev"),
+    ("aya", "y"),
+)
+
 
 def _other_surname(surname):
     "(counterpart, gender) of a surname whose ending shows gender, or None."
     for female, male in _ENDINGS:
-        if len(surname) > len(female) + 2 and surname.endswith(female): return surname[:-len(female)] + male, "female"
-        if len(surname) > len(male) + 2 and surname.endswith(male) and female != "aya": return surname[:-len(male)] + female, "male"
+        if len(surname) > len(female) + 2 and surname.endswith(female):
+            return surname[: -len(female)] + male, "female"
+        if len(surname) > len(male) + 2 and surname.endswith(male) and female != "aya":
+            return surname[: -len(male)] + female, "male"
     return None
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #c059f0ab
 @dataclass(frozen=True)
 class Swap:
     "Rewritten texts and what was changed."
-    texts:list[str]                     # In the order given
-    changes:Mapping[str, str]           # Word or name -> its replacement, lower case for words
-    count:int                           # Places that were changed
-    women:int                           # Gendered places that were female before
-    men:int                             # Gendered places that were male before
-    memory:Mapping[str, str] = field(default_factory=dict)   # What to say when swapping back, where the lexicon alone cannot know
-    kept:Sequence[str] = ()             # Names that stay because women and men have them
+
+    texts: list[str]  # In the order given
+    changes: Mapping[str, str]  # Word or name -> its replacement, lower case for words
+    count: int  # Places that were changed
+    women: int  # Gendered places that were female before
+    men: int  # Gendered places that were male before
+    memory: Mapping[str, str] = field(
+        default_factory=dict
+    )  # What to say when swapping back, where the lexicon alone cannot know
+    kept: Sequence[str] = ()  # Names that stay because women and men have them
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #f5a835d5
 class _Swapper:
     "One swap over the texts of a sample: consistent, because all texts share it."
+
     def __init__(self, texts, person, to, keep, names, memory):
         self.lex, self.to, self.memory_in = gender_lexicon(), to, dict(memory or {})
         self.texts = [_Words(t, self.lex["keep"], keep) for t in texts]
         present = {w for t in self.texts for w in t.bases}
         extra = {n: (_counterpart(n, g, present), g) for n, g in (names or {}).items()}
         extra |= {n: (_counterpart(n, g, present), g) for n, g in _titled(self).items() if n not in extra}
-        extra |= {k: (v, self._gender(k, "male" if self._gender(v) == "female" else "female")) for k, v in self.memory_in.items() if " " not in k and k[0].isupper() and k.lower() not in self.lex["words"]}
+        extra |= {
+            k: (v, self._gender(k, "male" if self._gender(v) == "female" else "female"))
+            for k, v in self.memory_in.items()
+            if " " not in k and k[0].isupper() and k.lower() not in self.lex["words"]
+        }
         self.people = _People(self.texts, self.lex["names"], extra)
-        self.changes, self.made, self.count, self.was, self.conflicts, self.folded = {}, {}, 0, Counter(), set(), {}
-        self.said, self.heard = {}, Counter()   # in order: 'madam, ma'am' are both 'sir'
+        self.changes, self.made, self.count, self.was, self.conflicts, self.folded = (
+            {},
+            {},
+            0,
+            Counter(),
+            set(),
+            {},
+        )
+        self.said, self.heard = {}, Counter()  # in order: 'madam, ma'am' are both 'sir'
         self.lowered = {p.lower() for p in self.people.persons}
         self.person = _Person(person, self) if person else None
 
@@ -295,14 +592,17 @@ class _Swapper:
     def say(self, word, new, gender, key=None, here=None):
         "Count a place and note the change; returns the replacement with the word's capitals."
         self.was[gender] += 1
-        if self.to not in ("swap", "male" if gender == "female" else "female"): return word
+        if self.to not in ("swap", "male" if gender == "female" else "female"):
+            return word
         self.count += 1
         slot = f"{word.lower()} {here}" if key else word.lower()
         self.heard[slot] += 1
-        if not new[0].isupper(): new = self.memory_in.get(f"{slot} #{self.heard[slot]}") or self.memory_in.get(slot, new)
+        if not new[0].isupper():
+            new = self.memory_in.get(f"{slot} #{self.heard[slot]}") or self.memory_in.get(slot, new)
         self.changes[word if key is None and new[0].isupper() else word.lower()] = new
         slot, old = f"{new} {key}" if key else new, word if new[0].isupper() else word.lower()
-        if self.made.setdefault(slot, old) != old: self.conflicts.add(slot)
+        if self.made.setdefault(slot, old) != old:
+            self.conflicts.add(slot)
         self.said.setdefault(slot, []).append(old)
         return _like(word, new) if not new[0].isupper() or word.isupper() or word.islower() else new
 
@@ -313,106 +613,233 @@ def _titled(swap):
     for t in swap.texts:
         for i in range(len(t.at) - 1):
             title = lex["titles"].get(t.lower[i])
-            if not title or not t.upper(i) or t.gap(i) not in (" ", ". ") or not t.upper(i + 1) or {i, i + 1} & t.blocked: continue
+            if (
+                not title
+                or not t.upper(i)
+                or t.gap(i) not in (" ", ". ")
+                or not t.upper(i + 1)
+                or {i, i + 1} & t.blocked
+            ):
+                continue
             w, last = t.words[i + 1], t.get(i + 2) or ""
-            if t.gap(i + 1) != " " or not t.upper(i + 2) or last.isupper() or last.lower() in _AFTER_OBJECT | _GREETS: surnames.add(t.bases[i + 1]); continue
-            other = w in lex["names"] or w in lex["plain"] or w in lex["either"] or w in lex["starts"] or w.lower() in _PARTICLES or w in lex["after_title"] or last in lex["after_name"]
-            if not other and len(w) > 2 and w == t.bases[i + 1] and not w.isupper(): found.setdefault(w, title[1])
+            if (
+                t.gap(i + 1) != " "
+                or not t.upper(i + 2)
+                or last.isupper()
+                or last.lower() in _AFTER_OBJECT | _GREETS
+            ):
+                surnames.add(t.bases[i + 1])
+                continue
+            other = (
+                w in lex["names"]
+                or w in lex["plain"]
+                or w in lex["either"]
+                or w in lex["starts"]
+                or w.lower() in _PARTICLES
+                or w in lex["after_title"]
+                or last in lex["after_name"]
+            )
+            if not other and len(w) > 2 and w == t.bases[i + 1] and not w.isupper():
+                found.setdefault(w, title[1])
     return {w: g for w, g in found.items() if w not in surnames}
+
 
 def _counterpart(name, gender, present):
     "A name for a person whom the lexicon does not know: always the same one, and nobody else's in these texts."
-    if gender not in ("female", "male"): raise ValueError(f"names[{name!r}] is {gender!r}, expected 'female' or 'male'")
+    if gender not in ("female", "male"):
+        raise ValueError(f"names[{name!r}] is {gender!r}, expected 'female' or 'male'")
     lex = gender_lexicon()
-    pool = [n for n, (_, g) in lex["names"].items() if g != gender and n not in lex["ambiguous"] and " " not in n and "-" not in n]
+    pool = [
+        n
+        for n, (_, g) in lex["names"].items()
+        if g != gender and n not in lex["ambiguous"] and " " not in n and "-" not in n
+    ]
     start = zlib.crc32(name.encode()) % len(pool)
-    return next(n for n in pool[start:] + pool[:start] if n not in present and lex["names"][n][0] not in present)
+    return next(
+        n for n in pool[start:] + pool[:start] if n not in present and lex["names"][n][0] not in present
+    )
+
 
 class _Person:
     "Follows one person through a text: which pronoun is theirs?"
+
     def __init__(self, name, swap):
         self.words, people = set(name.split()), swap.people
         firsts = [w for w in (name, *name.split()) if people.known(w)]
         self.gender = people.known(firsts[0])[1] if firsts else _titled_gender(swap, self.words)
-        if self.gender is None: raise ValueError(f"person is {name!r}, whose gender is not known; say names={{{name.split()[0]!r}: 'female' or 'male'}}")
-        self.alone = not any(people.known(p)[1] == self.gender for p in people.persons if p not in self.words and p != name)
+        if self.gender is None:
+            raise ValueError(
+                f"person is {name!r}, whose gender is not known; say names={{{name.split()[0]!r}: 'female' or 'male'}}"
+            )
+        self.alone = not any(
+            people.known(p)[1] == self.gender for p in people.persons if p not in self.words and p != name
+        )
         self.last = {}
+
     def mine(self, gender):
         "Is a pronoun of this gender, here, about the person?"
         return gender == self.gender and self.last.get(gender, "target" if self.alone else None) == "target"
 
+
 def _titled_gender(swap, words):
     for t in swap.texts:
         for i in range(len(t.at) - 1):
-            if t.bases[i + 1] in words and t.upper(i) and t.lower[i] in swap.lex["titles"]: return swap.lex["titles"][t.lower[i]][1]
+            if t.bases[i + 1] in words and t.upper(i) and t.lower[i] in swap.lex["titles"]:
+                return swap.lex["titles"][t.lower[i]][1]
     return None
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #f2f068fa
 def _paired(t, i, lex):
     "'he or she', 'sir/madam', 'Mr and Mrs': both genders are there already."
     mates = {"he": "she", "him": "her", "his": ("her", "hers")}
+
     def mate(a, b):
-        return b in mates.get(a, ()) if isinstance(mates.get(a), tuple) else mates.get(a) == b or lex["words"].get(a, ("",))[0] == b or a in lex["titles"] and b in lex["titles"] and lex["titles"][a][1] != lex["titles"][b][1]
+        return (
+            b in mates.get(a, ())
+            if isinstance(mates.get(a), tuple)
+            else mates.get(a) == b
+            or lex["words"].get(a, ("",))[0] == b
+            or a in lex["titles"]
+            and b in lex["titles"]
+            and lex["titles"][a][1] != lex["titles"][b][1]
+        )
+
     for a, b in ((i, i + 2), (i - 2, i), (i, i + 1), (i - 1, i)):
-        if a < 0 or b >= len(t.at) or b - a == 2 and t.lower[a + 1] not in ("and", "or", "und", "y"): continue
-        between = t.text[t.at[a][1]:t.at[b][0]]
-        if len(between) < 12 and _PAIR.search(between) and (mate(t.lower[a], t.lower[b]) or mate(t.lower[b], t.lower[a])) and t.text[t.at[b][1]:t.at[b][1] + 1] != "-": return True
+        if a < 0 or b >= len(t.at) or b - a == 2 and t.lower[a + 1] not in ("and", "or", "und", "y"):
+            continue
+        between = t.text[t.at[a][1] : t.at[b][0]]
+        if (
+            len(between) < 12
+            and _PAIR.search(between)
+            and (mate(t.lower[a], t.lower[b]) or mate(t.lower[b], t.lower[a]))
+            and t.text[t.at[b][1] : t.at[b][1] + 1] != "-"
+        ):
+            return True
     return False
+
 
 def _pronoun(swap, t, i):
     w, before, gap, after = t.lower[i], t.get(i - 1, "lower"), t.gap(i), t.get(i + 1, "lower")
-    if w == "her": return ("him" if before == "she" and t.gap(i - 1) == "/" or _her_is_object(before, gap, after, t.get(i + 2, "lower"), t.gap(i + 1), t.words[i] == "Her") else "his"), "female"
-    if w == "his": return ("hers" if _his_is_pronoun(before, gap, after, t.get(i + 2, "lower"), t.gap(i + 1)) else "her"), "male"
+    if w == "her":
+        return (
+            "him"
+            if before == "she"
+            and t.gap(i - 1) == "/"
+            or _her_is_object(before, gap, after, t.get(i + 2, "lower"), t.gap(i + 1), t.words[i] == "Her")
+            else "his"
+        ), "female"
+    if w == "his":
+        return (
+            "hers" if _his_is_pronoun(before, gap, after, t.get(i + 2, "lower"), t.gap(i + 1)) else "her"
+        ), "male"
     return {"hers": ("his", "female"), "him": ("her", "male")}.get(w) or swap.lex["words"][w]
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #b2ff1966
 _BRANDED = frozenset("brother brothers sister sisters boy girl lady widow bride guy sons mama papa".split())
 
+
 def _title(swap, t, i):
     "A title needs a name behind it: 'Ms Eze', 'Sra. Paz'; not 'Mr. Coffee'."
-    if not t.upper(i) or t.gap(i).strip(". ") or "\n" in t.gap(i) or not (t.upper(i + 1) or t.get(i + 1) in _PARTICLES and t.upper(i + 2)): return None
+    if (
+        not t.upper(i)
+        or t.gap(i).strip(". ")
+        or "\n" in t.gap(i)
+        or not (t.upper(i + 1) or t.get(i + 1) in _PARTICLES and t.upper(i + 2))
+    ):
+        return None
     name, people = t.bases[i + 1], swap.people
-    if name in swap.lex["after_title"] and name not in people.surnames | people.adjacent and not _full_name(swap, name): return None
-    if t.lower[i] in ("don", "seu", "dona", "doña") and not people.length(t, i + 1): return None
-    if t.lower[i] in ("sr", "sra") and (i and t.upper(i - 1) and t.gap(i - 1) == " " and not t.first(i)): return None
+    if (
+        name in swap.lex["after_title"]
+        and name not in people.surnames | people.adjacent
+        and not _full_name(swap, name)
+    ):
+        return None
+    if t.lower[i] in ("don", "seu", "dona", "doña") and not people.length(t, i + 1):
+        return None
+    if t.lower[i] in ("sr", "sra") and (i and t.upper(i - 1) and t.gap(i - 1) == " " and not t.first(i)):
+        return None
     return swap.lex["titles"][t.lower[i]]
+
 
 def _full_name(swap, surname):
     "Does the surname stand behind a first name anywhere?"
-    return any(b == surname and j and t.gap(j - 1) == " " and t.bases[j - 1] in swap.people.persons for t in swap.texts for j, b in enumerate(t.bases))
+    return any(
+        b == surname and j and t.gap(j - 1) == " " and t.bases[j - 1] in swap.people.persons
+        for t in swap.texts
+        for j, b in enumerate(t.bases)
+    )
+
 
 def _noun(swap, t, i):
     "Kinship and role nouns, unless they name a shelf of goods, a brand or a firm."
     w, after = t.lower[i], t.get(i + 1, "lower")
-    if after in swap.lex["goods"] and (t.words[i] != t.bases[i] or t.gap(i).startswith(("'", "’")) or w in ("ladies", "mens", "womens", "girls", "boys")): return None
-    if w in ("sons", "son", "brothers", "daughters", "sisters") and t.upper(i) and i and re.search(r"(?:&|\band) $", t.text[max(0, t.at[i][0] - 5):t.at[i][0]]): return None
-    if w in _BRANDED and t.upper(i) and not t.first(i) and not t.words[i].isupper() and not (t.upper(i + 1) and swap.people.length(t, i + 1)): return None
-    if t.upper(i) and not t.first(i) and not t.words[i].isupper() and t.upper(i + 1) and t.gap(i) == " " and not swap.people.length(t, i + 1) and w not in ("aunt", "uncle", "sir", "madam", "madame", "monsieur"): return None
+    if after in swap.lex["goods"] and (
+        t.words[i] != t.bases[i]
+        or t.gap(i).startswith(("'", "’"))
+        or w in ("ladies", "mens", "womens", "girls", "boys")
+    ):
+        return None
+    if (
+        w in ("sons", "son", "brothers", "daughters", "sisters")
+        and t.upper(i)
+        and i
+        and re.search(r"(?:&|\band) $", t.text[max(0, t.at[i][0] - 5) : t.at[i][0]])
+    ):
+        return None
+    if (
+        w in _BRANDED
+        and t.upper(i)
+        and not t.first(i)
+        and not t.words[i].isupper()
+        and not (t.upper(i + 1) and swap.people.length(t, i + 1))
+    ):
+        return None
+    if (
+        t.upper(i)
+        and not t.first(i)
+        and not t.words[i].isupper()
+        and t.upper(i + 1)
+        and t.gap(i) == " "
+        and not swap.people.length(t, i + 1)
+        and w not in ("aunt", "uncle", "sir", "madam", "madame", "monsieur")
+    ):
+        return None
     return swap.lex["words"][w]
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #f798b7ae
 _PRONOUNS = frozenset("she he her his hers him herself himself".split())
+
 
 def _word(swap, t, i):
     "Replacement of a pronoun, a title or a noun, or None."
     w = t.lower[i]
     if w in swap.lex["titles"] and (found := _title(swap, t, i)) and not _paired(t, i, swap.lex):
         surname = t.bases[i + 1]
-        if swap.person and not surname in swap.person.words: swap.person.last[found[1]] = "other"; return None
-        if swap.person: swap.person.last[found[1]] = "target"
+        if swap.person and not surname in swap.person.words:
+            swap.person.last[found[1]] = "other"
+            return None
+        if swap.person:
+            swap.person.last[found[1]] = "target"
         return swap.say(t.bases[i], found[0], found[1], _new_name(swap, t, i + 1), surname)
-    if w not in swap.lex["words"] and w not in _PRONOUNS or w in ("ms",) or _paired(t, i, swap.lex): return None
+    if w not in swap.lex["words"] and w not in _PRONOUNS or w in ("ms",) or _paired(t, i, swap.lex):
+        return None
     found = _pronoun(swap, t, i) if w in _PRONOUNS else _noun(swap, t, i)
-    if not found: return None
+    if not found:
+        return None
     if swap.person:
-        if w not in _PRONOUNS and w not in ("sir", "madam", "ma'am", "maam"): swap.person.last[found[1]] = "other"; return None
-        if w not in _PRONOUNS and not swap.person.alone or not swap.person.mine(found[1]): return None
+        if w not in _PRONOUNS and w not in ("sir", "madam", "ma'am", "maam"):
+            swap.person.last[found[1]] = "other"
+            return None
+        if w not in _PRONOUNS and not swap.person.alone or not swap.person.mine(found[1]):
+            return None
     return swap.say(t.bases[i], *found)
+
 
 def _new_name(swap, t, i):
     "The name that will follow a title after the swap: the key under which a lossy title is remembered."
     n = swap.people.length(t, i)
-    if n and _is_person(swap.people, t, i, n): return swap.people.known(_name_at(swap.people, t, i))[0]
+    if n and _is_person(swap.people, t, i, n):
+        return swap.people.known(_name_at(swap.people, t, i))[0]
     other = _other_surname(t.bases[i]) if t.bases[i] in swap.people.adjacent else None
     return other[0] if other else t.bases[i]
 
@@ -420,30 +847,46 @@ def _new_name(swap, t, i):
 def _name(swap, t, i, n):
     "Replacement of a first name, or None."
     people, name = swap.people, _name_at(swap.people, t, i)
-    if not t.words[i][0].isupper() or not _is_person(people, t, i, n): return None
+    if not t.words[i][0].isupper() or not _is_person(people, t, i, n):
+        return None
     new, gender = people.known(name)
     if swap.person:
         mine = name in swap.person.words or set(name.split()) <= swap.person.words
-        label = t.first(i) and t.text[t.at[i + n - 1][1]:][:1] in ":)" 
-        if not label: swap.person.last[gender] = "target" if mine else "other"
-        if not mine: return None
+        label = t.first(i) and t.text[t.at[i + n - 1][1] :][:1] in ":)"
+        if not label:
+            swap.person.last[gender] = "target" if mine else "other"
+        if not mine:
+            return None
     said = swap.say(name, new, gender)
     swap.folded[fold(name)] = fold(said)
     return said
 
+
 def _shouted(swap, t, i):
     "A name in capitals or in lower case counts when the same name stands elsewhere as a name."
     word = t.bases[i]
-    if t.lower[i] not in swap.lowered: return None
+    if t.lower[i] not in swap.lowered:
+        return None
     name = word.capitalize()
-    if len(word) < 4 or not (word.isupper() or word.islower()) or name not in swap.people.persons or name in swap.people.ambiguous or name in swap.people.companies: return None
-    if swap.person and name not in swap.person.words: return None
+    if (
+        len(word) < 4
+        or not (word.isupper() or word.islower())
+        or name not in swap.people.persons
+        or name in swap.people.ambiguous
+        or name in swap.people.companies
+    ):
+        return None
+    if swap.person and name not in swap.person.words:
+        return None
     new, gender = swap.people.known(name)
     return _like(word, swap.say(name, new, gender))
 
+
 def _surname(swap, t, i):
-    if t.bases[i] not in swap.people.adjacent or not t.upper(i) or not (found := _other_surname(t.bases[i])): return None
-    if swap.person and t.bases[i] not in swap.person.words: return None
+    if t.bases[i] not in swap.people.adjacent or not t.upper(i) or not (found := _other_surname(t.bases[i])):
+        return None
+    if swap.person and t.bases[i] not in swap.person.words:
+        return None
     said = swap.say(t.bases[i], *found)
     swap.folded[fold(t.bases[i])] = fold(said)
     return said
@@ -452,55 +895,94 @@ def _surname(swap, t, i):
 def _address(swap, local):
     "The local part of an e-mail address after the swap."
     parts = re.split(r"([._+-]|\d+)", local)
-    return "".join(_like(p, swap.folded[fold(p)]) if p and fold(p) in swap.folded and p.isalpha() else p for p in parts)
+    return "".join(
+        _like(p, swap.folded[fold(p)]) if p and fold(p) in swap.folded and p.isalpha() else p for p in parts
+    )
+
 
 def _rewrite(swap, t):
     "Pieces of the new text, addresses still to come."
     edits, i = [], 0
-    if swap.person: swap.person.last = {}
+    if swap.person:
+        swap.person.last = {}
     for m in t.fields:
-        if (found := _told(m)) and not (swap.person and not swap.person.mine(found[1])): edits.append((*m.span(2), swap.say(m[2], *found, "field", "field")))
+        if (found := _told(m)) and not (swap.person and not swap.person.mine(found[1])):
+            edits.append((*m.span(2), swap.say(m[2], *found, "field", "field")))
     while i < len(t.at):
         n, new = 1, None
         if i not in t.blocked:
             length = swap.people.length(t, i) if t.upper(i) else 0
-            if length and (new := _name(swap, t, i, length)): n = length
-            elif t.lower[i] in swap.lex["words"] or t.lower[i] in _PRONOUNS or t.lower[i] in swap.lex["titles"]: new = _word(swap, t, i)
-            else: new = _surname(swap, t, i) or _shouted(swap, t, i)
-        if new is not None: edits.append((t.at[i][0], t.at[i + n - 1][0] + len(t.bases[i + n - 1]), new))
+            if length and (new := _name(swap, t, i, length)):
+                n = length
+            elif (
+                t.lower[i] in swap.lex["words"] or t.lower[i] in _PRONOUNS or t.lower[i] in swap.lex["titles"]
+            ):
+                new = _word(swap, t, i)
+            else:
+                new = _surname(swap, t, i) or _shouted(swap, t, i)
+        if new is not None:
+            edits.append((t.at[i][0], t.at[i + n - 1][0] + len(t.bases[i + n - 1]), new))
         i += n
     return edits
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #78d1a888
 def swap_gender(
-    texts:str|Sequence[str],           # All texts of a sample together: evidence in one helps with another
+    texts: str | Sequence[str],  # All texts of a sample together: evidence in one helps with another
     *,
-    person:str|None=None,              # Full name of the one person meant; None: everybody
-    to:str="swap",                     # 'swap', or 'female' / 'male': everybody becomes that
-    keep:Sequence[str]=(),             # Strings that must not be touched: product and company names
-    names:Mapping[str, str]|None=None, # Further first names -> 'female' or 'male'
-    memory:Mapping[str, str]|None=None,# `Swap.memory` of an earlier swap: makes this one its inverse
-)->Swap:
+    person: str | None = None,  # Full name of the one person meant; None: everybody
+    to: str = "swap",  # 'swap', or 'female' / 'male': everybody becomes that
+    keep: Sequence[str] = (),  # Strings that must not be touched: product and company names
+    names: Mapping[str, str] | None = None,  # Further first names -> 'female' or 'male'
+    memory: Mapping[str, str] | None = None,  # `Swap.memory` of an earlier swap: makes this one its inverse
+) -> Swap:
     "Rewrite English text with the genders swapped, consistently over all texts; count 0 means that there was nothing to swap."
-    if to not in ("swap", "female", "male"): raise ValueError(f"to is {to!r}, expected 'swap', 'female' or 'male'")
+    if to not in ("swap", "female", "male"):
+        raise ValueError(f"to is {to!r}, expected 'swap', 'female' or 'male'")
     single = [texts] if isinstance(texts, str) else list(texts)
     swap = _Swapper(single, person, to, tuple(k for k in keep if k), names, memory)
     edits = [_rewrite(swap, t) for t in swap.texts]
     for e, t in zip(edits, swap.texts):
-        e += [(m.start(1), m.end(1), _address(swap, m[1])) for m in t.addresses if m[1] and not any(a <= m.start() < b for a, b in t.fixed)]
+        e += [
+            (m.start(1), m.end(1), _address(swap, m[1]))
+            for m in t.addresses
+            if m[1] and not any(a <= m.start() < b for a, b in t.fixed)
+        ]
     out = [_apply(t.text, sorted(e)) for t, e in zip(swap.texts, edits)]
-    made = {k: v for k, v in swap.made.items() if k not in swap.conflicts and (_by_rule(swap, k) != v or k in swap.lex["ambiguous"] and swap.changes.get(v) == k)}
-    made |= {f"{k} #{n}": old for k in swap.conflicts if not k[0].isupper() for n, old in enumerate(swap.said[k], 1)}
-    either = sorted({b for t in swap.texts for i, b in enumerate(t.bases) if b in swap.lex["either"] and t.upper(i)})
+    made = {
+        k: v
+        for k, v in swap.made.items()
+        if k not in swap.conflicts
+        and (_by_rule(swap, k) != v or k in swap.lex["ambiguous"] and swap.changes.get(v) == k)
+    }
+    made |= {
+        f"{k} #{n}": old
+        for k in swap.conflicts
+        if not k[0].isupper()
+        for n, old in enumerate(swap.said[k], 1)
+    }
+    either = sorted(
+        {b for t in swap.texts for i, b in enumerate(t.bases) if b in swap.lex["either"] and t.upper(i)}
+    )
     return Swap(out, dict(swap.changes), swap.count, swap.was["female"], swap.was["male"], made, either)
+
 
 def _by_rule(swap, key):
     "What the lexicon alone would say when swapping back."
     word = key.split(" ")[0] if not key[0].isupper() else key
-    if word[0].isupper(): return (swap.lex["names"].get(word) or swap.lex["plain"].get(word) or _other_surname(word) or ("",))[0]
-    return {"him": "her", "his": "her", "her": "his", "hers": "his"}.get(word) and swap.made[key] or (swap.lex["titles"] if " " in key else swap.lex["words"]).get(word, ("",))[0]
+    if word[0].isupper():
+        return (swap.lex["names"].get(word) or swap.lex["plain"].get(word) or _other_surname(word) or ("",))[
+            0
+        ]
+    return (
+        {"him": "her", "his": "her", "her": "his", "hers": "his"}.get(word)
+        and swap.made[key]
+        or (swap.lex["titles"] if " " in key else swap.lex["words"]).get(word, ("",))[0]
+    )
+
 
 def _apply(text, edits):
     out, at = [], 0
-    for a, b, new in edits: out += [text[at:a], new]; at = b
+    for a, b, new in edits:
+        out += [text[at:a], new]
+        at = b
     return "".join([*out, text[at:]])

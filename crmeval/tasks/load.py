@@ -14,78 +14,124 @@ from pathlib import Path
 from .adapters import ADAPTERS
 from .own_data import check_samples, first_of_each, load_file, read_rows, sample_problems
 from ..core.records import Sample, read_jsonl
-from .public import DataUnavailable, Source, get_source, how_to_get, load_rows, read_source_file, sources
+from crmeval.tasks.public import (
+    DataUnavailable,
+    Source,
+    get_source,
+    how_to_get,
+    load_rows,
+    read_source_file,
+    sources,
+)
 from .use_cases import get_use_case, use_cases
 
-_all_ = ["DataUnavailable", "check_samples", "load_file", "load_rows", "read_rows", "sample_problems"]   # offered from here, too
+_all_ = [
+    "DataUnavailable",
+    "check_samples",
+    "load_file",
+    "load_rows",
+    "read_rows",
+    "sample_problems",
+]  # offered from here, too
 from ..core.package_data import data_path
 
 # %% ../../nbs/tasks/07_load.ipynb #ea520a99
 DEMO = data_path("demo")
 _SAMPLE_TAGS = ("industry", "segment", "region", "channel", "traits")
 
+
 def _demo_sample(row):
     tags = {k: row[k] for k in _SAMPLE_TAGS if k in row}
     kept = {k: v for k, v in row.items() if k not in _SAMPLE_TAGS}
-    return Sample(**{**kept, "key_facts": tuple(row["key_facts"]), "instructions": tuple(row["instructions"]), "tags": tags})
+    return Sample(
+        **{
+            **kept,
+            "key_facts": tuple(row["key_facts"]),
+            "instructions": tuple(row["instructions"]),
+            "tags": tags,
+        }
+    )
+
 
 def load_use_case(
-    name:str,             # Identifier or published name, e.g. 'Service: Call Summary'
-    limit:int|None=None,  # At most so many samples, the first ones
-)->list[Sample]:          # In the order of the file
+    name: str,  # Identifier or published name, e.g. 'Service: Call Summary'
+    limit: int | None = None,  # At most so many samples, the first ones
+) -> list[Sample]:  # In the order of the file
     "The shipped samples of one use case, invented for this package."
     use_case = get_use_case(name)
-    path = DEMO/f"{use_case.id}.jsonl"
-    if not path.exists(): raise ValueError(f"the demo set has no file for {use_case.id}")
+    path = DEMO / f"{use_case.id}.jsonl"
+    if not path.exists():
+        raise ValueError(f"the demo set has no file for {use_case.id}")
     return first_of_each(check_samples([_demo_sample(r) for r in read_jsonl(path)], path.name), limit)
 
+
 def load_demo(
-    limit:int|None=None,                # At most so many samples of each use case
-    use_cases:Sequence[str]|None=None,  # Identifiers or published names; None: all
-)->list[Sample]:                        # In the published order of the use cases
+    limit: int | None = None,  # At most so many samples of each use case
+    use_cases: Sequence[str] | None = None,  # Identifiers or published names; None: all
+) -> list[Sample]:  # In the published order of the use cases
     "The whole demo set."
-    wanted = list(dict.fromkeys(get_use_case(u).id for u in use_cases)) if use_cases is not None else _all_use_cases()
+    wanted = (
+        list(dict.fromkeys(get_use_case(u).id for u in use_cases))
+        if use_cases is not None
+        else _all_use_cases()
+    )
     return [s for u in wanted for s in load_use_case(u, limit)]
 
-def _all_use_cases(): return [u for u in use_cases() if (DEMO/f"{u}.jsonl").exists()]
+
+def _all_use_cases():
+    return [u for u in use_cases() if (DEMO / f"{u}.jsonl").exists()]
 
 # %% ../../nbs/tasks/07_load.ipynb #959cebe5
-SOURCES:Mapping[str, Source] = sources()
+SOURCES: Mapping[str, Source] = sources()
+
 
 def _adapter(name):
     if name not in ADAPTERS:
-        get_source(name)   # an unknown name has its own error
-        raise ValueError(f"source {name!r} has no adapter to samples; those with one: {', '.join(ADAPTERS)}. Its rows: load_rows({name!r}, FILE)")
+        get_source(name)  # an unknown name has its own error
+        raise ValueError(
+            f"source {name!r} has no adapter to samples; those with one: {', '.join(ADAPTERS)}. Its rows: load_rows({name!r}, FILE)"
+        )
     return ADAPTERS[name]
+
 
 def _spread(samples, limit, rng):
     "A random choice of `limit` samples, each from another cluster as long as there are clusters, in the original order."
-    if limit is None or limit >= len(samples): return list(samples)
+    if limit is None or limit >= len(samples):
+        return list(samples)
     order = list(range(len(samples)))
     random.Random(rng).shuffle(order)
     first, later, seen = [], [], set()
-    for i in order: (later if samples[i].cluster in seen else first).append(i); seen.add(samples[i].cluster)
+    for i in order:
+        (later if samples[i].cluster in seen else first).append(i)
+        seen.add(samples[i].cluster)
     return [samples[i] for i in sorted((first + later)[:limit])]
 
 # %% ../../nbs/tasks/07_load.ipynb #cf4c5e1d
 def load_source(
-    name:str,                           # Name of a source with an adapter: 'sgd', 'tau_bench', 'abcd', 'summedits'
+    name: str,  # Name of a source with an adapter: 'sgd', 'tau_bench', 'abcd', 'summedits'
     *,
-    use_cases:Sequence[str]|None=None,  # Identifiers or published names; None: all that the source serves
-    limit:int|None=None,                # At most so many samples of each use case
-    rng:int=0,                          # Seed of the choice under a limit; the same seed gives the same samples
-    download:bool=True,                 # False: never use the network
-)->list[Sample]:                        # By use case, then in the order of the files
+    use_cases: Sequence[str]
+    | None = None,  # Identifiers or published names; None: all that the source serves
+    limit: int | None = None,  # At most so many samples of each use case
+    rng: int = 0,  # Seed of the choice under a limit; the same seed gives the same samples
+    download: bool = True,  # False: never use the network
+) -> list[Sample]:  # By use case, then in the order of the files
     "Samples from a public data set: looked for in $CRMEVAL_DATA, then in the cache, then fetched; verified in any case."
     adapt, served, needed = _adapter(name)
-    wanted = list(dict.fromkeys(get_use_case(u).id for u in use_cases)) if use_cases is not None else list(served)
-    if other := [u for u in wanted if u not in served]: raise ValueError(f"source {name!r} does not serve {other[0]!r}; it serves {', '.join(served)}")
-    if limit is not None: first_of_each((), limit)   # refuses a limit that is none
+    wanted = (
+        list(dict.fromkeys(get_use_case(u).id for u in use_cases)) if use_cases is not None else list(served)
+    )
+    if other := [u for u in wanted if u not in served]:
+        raise ValueError(f"source {name!r} does not serve {other[0]!r}; it serves {', '.join(served)}")
+    if limit is not None:
+        first_of_each((), limit)  # refuses a limit that is none
     source, files = get_source(name), {}
     for path in needed:
-        try: files[path] = read_source_file(source, path, download=download)
+        try:
+            files[path] = read_source_file(source, path, download=download)
         except DataUnavailable:
-            if not source.files[path].optional: raise
+            if not source.files[path].optional:
+                raise
     return check_samples([s for u in wanted for s in _spread(adapt(files, u), limit, rng)], name)
 
 # %% ../../nbs/tasks/07_load.ipynb #a6f97352
@@ -96,41 +142,67 @@ Licence: Apache-2.0, as the package.
 People, companies, products and numbers are invented; e-mail domains and telephone numbers are from ranges reserved for fiction.
 Limits: few samples of each use case: enough to see how everything works and to tell a good system from a poor one, not to rank good systems. It is public, so a model may have seen it. All texts are synthetic, references included: a reference is an edited text written for its sample, not a record of what somebody wrote at work."""
 
+
 def sheet(
-    name:str,   # 'demo' or the name of a source
-)->str:         # Plain text, a paragraph for each aspect
+    name: str,  # 'demo' or the name of a source
+) -> str:  # Plain text, a paragraph for each aspect
     "A data set's sheet."
     if name == "demo":
         rows = load_demo()
         return _DEMO_SHEET.format(n=len(rows), k=len({s.use_case for s in rows}))
     s = get_source(name)
     where = "; ".join(f"{r['repository']} at commit {r['commit']}" for r in s.repositories)
-    parts = [("Licence", s.licence), ("From", where), ("Cite", s.citation), ("Mind", s.warning), ("Good for", s.use), ("Rows", s.fields), ("Selection", s.trimming),
-             ("Use cases", ", ".join(ADAPTERS[name][1]) if name in ADAPTERS else "none; its rows are read with load_rows"), ("How samples are made", s.made), ("Limits", s.limits),
-             ("Size", f"{len(s.files)} files, {sum(f.size for f in s.files.values()) / 1e6:.1f} MB uncompressed"), ("How to get it", "fetched when needed" if any(f.address for f in s.files.values()) else how_to_get(s))]
+    parts = [
+        ("Licence", s.licence),
+        ("From", where),
+        ("Cite", s.citation),
+        ("Mind", s.warning),
+        ("Good for", s.use),
+        ("Rows", s.fields),
+        ("Selection", s.trimming),
+        (
+            "Use cases",
+            ", ".join(ADAPTERS[name][1]) if name in ADAPTERS else "none; its rows are read with load_rows",
+        ),
+        ("How samples are made", s.made),
+        ("Limits", s.limits),
+        ("Size", f"{len(s.files)} files, {sum(f.size for f in s.files.values()) / 1e6:.1f} MB uncompressed"),
+        (
+            "How to get it",
+            "fetched when needed" if any(f.address for f in s.files.values()) else how_to_get(s),
+        ),
+    ]
     return f"{name}: {s.title}\n\n" + "\n".join(f"{k}: {v}" for k, v in parts if v)
 
 # %% ../../nbs/tasks/07_load.ipynb #84519712
 def load_any(
-    spec:str,                           # 'demo', a source's name, a path, or 'hub:owner/name[:split]'
+    spec: str,  # 'demo', a source's name, a path, or 'hub:owner/name[:split]'
     *,
-    use_cases:Sequence[str]|None=None,  # Identifiers or published names; None: all that the data hold
-    columns:Mapping[str, str]|None=None,# For a file: our name -> its column
-    limit:int|None=None,                # At most so many samples of each use case
-    rng:int=0,                          # Seed of the choice from a source
-)->list[Sample]:                        # At least one sample
+    use_cases: Sequence[str] | None = None,  # Identifiers or published names; None: all that the data hold
+    columns: Mapping[str, str] | None = None,  # For a file: our name -> its column
+    limit: int | None = None,  # At most so many samples of each use case
+    rng: int = 0,  # Seed of the choice from a source
+) -> list[Sample]:  # At least one sample
     "Load data by name or path."
     spec = str(spec)
-    if spec == "demo": return load_demo(limit, use_cases)
-    if spec in ADAPTERS: return load_source(spec, use_cases=use_cases, limit=limit, rng=rng)
+    if spec == "demo":
+        return load_demo(limit, use_cases)
+    if spec in ADAPTERS:
+        return load_source(spec, use_cases=use_cases, limit=limit, rng=rng)
     if not spec.startswith("hub:") and not Path(spec).exists():
         _ = spec in SOURCES and _adapter(spec)
-        raise ValueError(f"{spec!r} is neither a file nor a known source. Sources: demo, {', '.join(ADAPTERS)}; or a path to .csv, .tsv, .jsonl, .json, .parquet; or hub:owner/name")
+        raise ValueError(
+            f"{spec!r} is neither a file nor a known source. Sources: demo, {', '.join(ADAPTERS)}; or a path to .csv, .tsv, .jsonl, .json, .parquet; or hub:owner/name"
+        )
     wanted = [get_use_case(u).id for u in use_cases or ()]
-    if len(wanted) == 1 and not _has_use_case(spec, columns): return load_file(spec, use_case=wanted[0], columns=columns, limit=limit)
+    if len(wanted) == 1 and not _has_use_case(spec, columns):
+        return load_file(spec, use_case=wanted[0], columns=columns, limit=limit)
     rows = load_file(spec, columns=columns, limit=limit)
     held = list(dict.fromkeys(s.use_case for s in rows))
-    if absent := [u for u in wanted if u not in held]: raise ValueError(f"{spec} has no sample of {absent[0]}; it has {', '.join(held)}")
+    if absent := [u for u in wanted if u not in held]:
+        raise ValueError(f"{spec} has no sample of {absent[0]}; it has {', '.join(held)}")
     return [s for s in rows if not wanted or s.use_case in wanted]
 
-def _has_use_case(spec, columns): return "use_case" in (columns or {}) or any("use_case" in row for _, row in read_rows(spec))
+
+def _has_use_case(spec, columns):
+    return "use_case" in (columns or {}) or any("use_case" in row for _, row in read_rows(spec))

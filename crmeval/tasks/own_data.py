@@ -21,59 +21,99 @@ from .use_cases import UseCase, get_use_case, use_cases
 # %% ../../nbs/tasks/06_own_data.ipynb #4fa491d1
 MAX_PROBLEMS = 10
 
+
 def raise_problems(
-    where:str,              # File or data set
-    problems:Sequence[str], # One line each; none: nothing happens
+    where: str,  # File or data set
+    problems: Sequence[str],  # One line each; none: nothing happens
 ):
     "Raise one `ValueError` that names up to ten problems."
-    if not problems: return
+    if not problems:
+        return
     more = f"\n- and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
-    raise ValueError(f"{where}: {len(problems)} problem{'s' if len(problems) > 1 else ''}\n" + "\n".join(f"- {p}" for p in problems[:MAX_PROBLEMS]) + more)
+    raise ValueError(
+        f"{where}: {len(problems)} problem{'s' if len(problems) > 1 else ''}\n"
+        + "\n".join(f"- {p}" for p in problems[:MAX_PROBLEMS])
+        + more
+    )
 
 # %% ../../nbs/tasks/06_own_data.ipynb #248d8611
 def _wrong_types(s):
-    texts = [("id", s.id), ("use_case", s.use_case), ("dataset", s.dataset), ("language", s.language), ("perturbation", s.perturbation)]
+    texts = [
+        ("id", s.id),
+        ("use_case", s.use_case),
+        ("dataset", s.dataset),
+        ("language", s.language),
+        ("perturbation", s.perturbation),
+    ]
     for name, value in texts:
-        if not isinstance(value, str) or (not value.strip() and name in ("id", "use_case")): yield f"column {name!r}: expected a text, got {value!r}"
+        if not isinstance(value, str) or (not value.strip() and name in ("id", "use_case")):
+            yield f"column {name!r}: expected a text, got {value!r}"
     for name in ("reference", "cluster"):
-        if not isinstance(getattr(s, name), (str, type(None))): yield f"column {name!r}: expected a text or nothing, got {type(getattr(s, name)).__name__}"
+        if not isinstance(getattr(s, name), (str, type(None))):
+            yield f"column {name!r}: expected a text or nothing, got {type(getattr(s, name)).__name__}"
     for name in ("record", "gold_record"):
-        if not isinstance(getattr(s, name), (Mapping, type(None))): yield f"column {name!r}: expected an object (field: value), got {type(getattr(s, name)).__name__}"
-    for name, kind, words in (("key_facts", str, "texts"), ("instructions", Mapping, "objects with a 'kind'")):
+        if not isinstance(getattr(s, name), (Mapping, type(None))):
+            yield f"column {name!r}: expected an object (field: value), got {type(getattr(s, name)).__name__}"
+    for name, kind, words in (
+        ("key_facts", str, "texts"),
+        ("instructions", Mapping, "objects with a 'kind'"),
+    ):
         value = getattr(s, name)
-        good = isinstance(value, Sequence) and not isinstance(value, str) and all(isinstance(v, kind) and (kind is str or v.get("kind")) for v in value)
-        if not good: yield f"column {name!r}: expected a list of {words}, got {str(value)[:60]!r}"
+        good = (
+            isinstance(value, Sequence)
+            and not isinstance(value, str)
+            and all(isinstance(v, kind) and (kind is str or v.get("kind")) for v in value)
+        )
+        if not good:
+            yield f"column {name!r}: expected a list of {words}, got {str(value)[:60]!r}"
+
 
 def _wrong_inputs(s):
-    if not isinstance(s.inputs, Mapping): yield f"column 'inputs': expected an object (name: text), got {type(s.inputs).__name__}"; return
-    try: needed = get_use_case(s.use_case).inputs
-    except ValueError as e: yield f"column 'use_case': {e}"; return
+    if not isinstance(s.inputs, Mapping):
+        yield f"column 'inputs': expected an object (name: text), got {type(s.inputs).__name__}"
+        return
+    try:
+        needed = get_use_case(s.use_case).inputs
+    except ValueError as e:
+        yield f"column 'use_case': {e}"
+        return
     for name in needed:
         value = s.inputs.get(name)
-        if value is None: yield f"column 'inputs.{name}': is missing; {s.use_case} needs {', '.join(needed)}"
-        elif not isinstance(value, str): yield f"column 'inputs.{name}': expected a text, got {type(value).__name__}"
-        elif not value.strip(): yield f"column 'inputs.{name}': is empty"
+        if value is None:
+            yield f"column 'inputs.{name}': is missing; {s.use_case} needs {', '.join(needed)}"
+        elif not isinstance(value, str):
+            yield f"column 'inputs.{name}': expected a text, got {type(value).__name__}"
+        elif not value.strip():
+            yield f"column 'inputs.{name}': is empty"
 
 # %% ../../nbs/tasks/06_own_data.ipynb #8c0d5a3b
 def sample_problems(
-    samples:Sequence[Sample],
-    labels:Sequence[str]=(),   # Name of each row for the user; default 'row 1', 'row 2', ...
-)->list[str]:                  # One line for each problem, in the order of the rows
+    samples: Sequence[Sample],
+    labels: Sequence[str] = (),  # Name of each row for the user; default 'row 1', 'row 2', ...
+) -> list[str]:  # One line for each problem, in the order of the rows
     "What is wrong with some samples."
     labels, seen, found = labels or [f"row {i}" for i in range(1, len(samples) + 1)], {}, []
     for s, row in zip(samples, labels, strict=True):
-        if not isinstance(s, Sample): found.append(f"{row}: expected a Sample, got {type(s).__name__}"); continue
+        if not isinstance(s, Sample):
+            found.append(f"{row}: expected a Sample, got {type(s).__name__}")
+            continue
         wrong = list(_wrong_types(s))
-        found += [f"{row}, {w}" for w in [*wrong, *(() if any("'use_case'" in w for w in wrong) else _wrong_inputs(s))]]
-        if any("'id'" in w for w in wrong): continue
-        if s.key in seen: found.append(f"{row}, column 'id': {s.id!r} is already the id of {seen[s.key]}")
+        found += [
+            f"{row}, {w}"
+            for w in [*wrong, *(() if any("'use_case'" in w for w in wrong) else _wrong_inputs(s))]
+        ]
+        if any("'id'" in w for w in wrong):
+            continue
+        if s.key in seen:
+            found.append(f"{row}, column 'id': {s.id!r} is already the id of {seen[s.key]}")
         seen.setdefault(s.key, row)
     return found
 
+
 def check_samples(
-    samples:Sequence[Sample],  # (n,); n = 0 is an error
-    where:str="data",          # What the error is about
-)->list[Sample]:               # The same samples
+    samples: Sequence[Sample],  # (n,); n = 0 is an error
+    where: str = "data",  # What the error is about
+) -> list[Sample]:  # The same samples
     "Raise `ValueError` with row and column unless the samples can be run."
     samples = list(samples)
     raise_problems(where, sample_problems(samples) if samples else ["there are no samples"])
@@ -81,34 +121,67 @@ def check_samples(
 
 # %% ../../nbs/tasks/06_own_data.ipynb #1b063605
 def _decoded(
-    path:Path,
-)->str:         # Text without byte order mark
+    path: Path,
+) -> str:  # Text without byte order mark
     "Read a UTF-8 text file; another encoding is an error with its line."
-    try: data = path.read_bytes()
-    except OSError as e: raise ValueError(f"{path} cannot be read: {e.strerror or e}") from None
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"): raise ValueError(f"{path} is in UTF-16; save it as UTF-8")
-    try: text = data.decode("utf-8-sig")
+    try:
+        data = path.read_bytes()
+    except OSError as e:
+        raise ValueError(f"{path} cannot be read: {e.strerror or e}") from None
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise ValueError(f"{path} is in UTF-16; save it as UTF-8")
+    try:
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as e:
-        raise ValueError(f"{path}, line {data[:e.start].count(10) + 1}: byte 0x{data[e.start]:02x} is not UTF-8; save the file as UTF-8 (in a spreadsheet: 'CSV UTF-8')") from None
-    if not text.strip(): raise ValueError(f"{path} is empty")
+        raise ValueError(
+            f"{path}, line {data[: e.start].count(10) + 1}: byte 0x{data[e.start]:02x} is not UTF-8; save the file as UTF-8 (in a spreadsheet: 'CSV UTF-8')"
+        ) from None
+    if not text.strip():
+        raise ValueError(f"{path} is empty")
     return text
 
-def _delimiter(first_line): return max(",;\t", key=first_line.count)
+
+def _delimiter(first_line):
+    return max(",;\t", key=first_line.count)
+
 
 def _csv_rows(path):
     text = _decoded(path)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if path.suffix.lower() == ".tsv" else _delimiter(text.split("\n", 1)[0]), strict=True)
-    header, rows, wrong, start, old = None, [], [], 1, csv.field_size_limit(2**31 - 1)   # a conversation may be longer than csv's own limit
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter="\t" if path.suffix.lower() == ".tsv" else _delimiter(text.split("\n", 1)[0]),
+        strict=True,
+    )
+    header, rows, wrong, start, old = (
+        None,
+        [],
+        [],
+        1,
+        csv.field_size_limit(2**31 - 1),
+    )  # a conversation may be longer than csv's own limit
     try:
         for cells in reader:
             at, start = start, reader.line_num + 1
-            if not any(c.strip() for c in cells): continue
-            if header is None: header = [c.strip() for c in cells]
-            elif len(cells) != len(header): wrong.append(f"row {len(rows) + len(wrong) + 1} (line {at}): {len(cells)} cells, but the header has {len(header)}")
-            else: rows.append((f"row {len(rows) + len(wrong) + 1} (line {at})", dict(zip(header, cells, strict=True))))
-    except csv.Error as e: raise ValueError(f"{path}, line {start}: cannot be read as CSV ({e}); look for a quotation mark that is not closed") from None
-    finally: csv.field_size_limit(old)
-    if twice := {h for h in header if header.count(h) > 1}: raise ValueError(f"{path}: the column {sorted(twice)[0]!r} stands twice in the header")
+            if not any(c.strip() for c in cells):
+                continue
+            if header is None:
+                header = [c.strip() for c in cells]
+            elif len(cells) != len(header):
+                wrong.append(
+                    f"row {len(rows) + len(wrong) + 1} (line {at}): {len(cells)} cells, but the header has {len(header)}"
+                )
+            else:
+                rows.append(
+                    (f"row {len(rows) + len(wrong) + 1} (line {at})", dict(zip(header, cells, strict=True)))
+                )
+    except csv.Error as e:
+        raise ValueError(
+            f"{path}, line {start}: cannot be read as CSV ({e}); look for a quotation mark that is not closed"
+        ) from None
+    finally:
+        csv.field_size_limit(old)
+    if twice := {h for h in header if header.count(h) > 1}:
+        raise ValueError(f"{path}: the column {sorted(twice)[0]!r} stands twice in the header")
     raise_problems(str(path), wrong)
     return rows
 
@@ -116,185 +189,346 @@ def _csv_rows(path):
 def _json_rows(path):
     lines, text, rows, wrong = path.suffix.lower() in (".jsonl", ".ndjson"), _decoded(path), [], []
     if not lines:
-        try: values = [(f"row {i}", v) for i, v in enumerate(_as_list(json.loads(text), path), 1)]
-        except json.JSONDecodeError as e: raise ValueError(f"{path}, line {e.lineno}, column {e.colno}: not JSON ({e.msg}); one object a line is JSON Lines, ending .jsonl") from None
-    else: values = [(f"row {n} (line {i})", line) for n, (i, line) in enumerate(((i, t) for i, t in enumerate(text.split("\n"), 1) if t.strip()), 1)]
+        try:
+            values = [(f"row {i}", v) for i, v in enumerate(_as_list(json.loads(text), path), 1)]
+        except json.JSONDecodeError as e:
+            raise ValueError(
+                f"{path}, line {e.lineno}, column {e.colno}: not JSON ({e.msg}); one object a line is JSON Lines, ending .jsonl"
+            ) from None
+    else:
+        values = [
+            (f"row {n} (line {i})", line)
+            for n, (i, line) in enumerate(((i, t) for i, t in enumerate(text.split("\n"), 1) if t.strip()), 1)
+        ]
     for row, value in values:
-        try: value = json.loads(value) if lines else value
-        except ValueError as e: wrong.append(f"{row}: not JSON ({e})"); continue
-        if isinstance(value, dict): rows.append((row, value))
-        else: wrong.append(f"{row}: expected an object (column: value), got {type(value).__name__}")
+        try:
+            value = json.loads(value) if lines else value
+        except ValueError as e:
+            wrong.append(f"{row}: not JSON ({e})")
+            continue
+        if isinstance(value, dict):
+            rows.append((row, value))
+        else:
+            wrong.append(f"{row}: expected an object (column: value), got {type(value).__name__}")
     raise_problems(str(path), wrong)
     return rows
 
+
 def _as_list(value, path):
-    if not isinstance(value, list): raise ValueError(f"{path} holds a JSON {'object' if isinstance(value, dict) else type(value).__name__}, expected a list of objects")
+    if not isinstance(value, list):
+        raise ValueError(
+            f"{path} holds a JSON {'object' if isinstance(value, dict) else type(value).__name__}, expected a list of objects"
+        )
     return value
+
 
 def _parquet_rows(path):
     import pyarrow as pa
     import pyarrow.parquet as pq
-    try: table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as e: raise ValueError(f"{path} cannot be read as Parquet: {str(e).splitlines()[0]}") from None
+
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as e:
+        raise ValueError(f"{path} cannot be read as Parquet: {str(e).splitlines()[0]}") from None
     return [(f"row {i}", r) for i, r in enumerate(table.to_pylist(), 1)]
 
 # %% ../../nbs/tasks/06_own_data.ipynb #82a8e049
 def _hub_rows(spec):
     name, _, split = spec.removeprefix("hub:").partition(":")
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name): raise ValueError(f"{spec!r} is no hub name; expected hub:owner/name or hub:owner/name:split")
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
+        raise ValueError(f"{spec!r} is no hub name; expected hub:owner/name or hub:owner/name:split")
     from datasets import DatasetDict, load_dataset
-    try: data = load_dataset(name, split=split or None)
-    except Exception as e:   # the library raises a dozen kinds: network, unknown name, unknown split, needs code
-        raise ValueError(f"{spec}: could not be loaded ({type(e).__name__}: {str(e).splitlines()[0] if str(e) else 'no reason given'}). A hub data set needs the network; without it, save the rows to a file and pass its path") from None
+
+    try:
+        data = load_dataset(name, split=split or None)
+    except (
+        Exception
+    ) as e:  # the library raises a dozen kinds: network, unknown name, unknown split, needs code
+        raise ValueError(
+            f"{spec}: could not be loaded ({type(e).__name__}: {str(e).splitlines()[0] if str(e) else 'no reason given'}). A hub data set needs the network; without it, save the rows to a file and pass its path"
+        ) from None
     if isinstance(data, DatasetDict):
-        if len(data) > 1: raise ValueError(f"{spec} has several splits; name one: {', '.join(f'hub:{name}:{s}' for s in data)}")
+        if len(data) > 1:
+            raise ValueError(
+                f"{spec} has several splits; name one: {', '.join(f'hub:{name}:{s}' for s in data)}"
+            )
         data = next(iter(data.values()))
     return [(f"row {i}", r) for i, r in enumerate(data, 1)]
 
-_FORMS = {".csv": _csv_rows, ".tsv": _csv_rows, ".jsonl": _json_rows, ".ndjson": _json_rows, ".json": _json_rows, ".parquet": _parquet_rows}
+
+_FORMS = {
+    ".csv": _csv_rows,
+    ".tsv": _csv_rows,
+    ".jsonl": _json_rows,
+    ".ndjson": _json_rows,
+    ".json": _json_rows,
+    ".parquet": _parquet_rows,
+}
+
 
 def read_rows(
-    spec:str|Path,        # Path, or 'hub:owner/name[:split]'
-)->list[tuple[str, dict]]:# (row as the user knows it, column -> value), at least one
+    spec: str | Path,  # Path, or 'hub:owner/name[:split]'
+) -> list[tuple[str, dict]]:  # (row as the user knows it, column -> value), at least one
     "Read a table of any supported form."
-    if str(spec).startswith("hub:"): rows = _hub_rows(str(spec))
+    if str(spec).startswith("hub:"):
+        rows = _hub_rows(str(spec))
     else:
         path = Path(spec)
-        if not path.is_file(): raise ValueError(f"there is no file {str(spec)!r}; for a data set of the hub write 'hub:owner/name'")
-        if path.suffix.lower() not in _FORMS: raise ValueError(f"{spec}: the ending {path.suffix!r} is unknown; supported: {', '.join(_FORMS)}")
+        if not path.is_file():
+            raise ValueError(
+                f"there is no file {str(spec)!r}; for a data set of the hub write 'hub:owner/name'"
+            )
+        if path.suffix.lower() not in _FORMS:
+            raise ValueError(f"{spec}: the ending {path.suffix!r} is unknown; supported: {', '.join(_FORMS)}")
         rows = _FORMS[path.suffix.lower()](path)
-    if not rows: raise ValueError(f"{spec} has no rows")
+    if not rows:
+        raise ValueError(f"{spec} has no rows")
     return rows
 
 # %% ../../nbs/tasks/06_own_data.ipynb #05f86afa
-FIELDS = ("id", "use_case", "inputs", "key_facts", "instructions", "reference", "record", "gold_record", "cluster", "perturbation", "language", "tags")
+FIELDS = (
+    "id",
+    "use_case",
+    "inputs",
+    "key_facts",
+    "instructions",
+    "reference",
+    "record",
+    "gold_record",
+    "cluster",
+    "perturbation",
+    "language",
+    "tags",
+)
 
-def _is_ours(name): return name in FIELDS or name.split(".")[0] in ("inputs", "tags") or any(name in u.inputs for u in use_cases().values())
+
+def _is_ours(name):
+    return (
+        name in FIELDS
+        or name.split(".")[0] in ("inputs", "tags")
+        or any(name in u.inputs for u in use_cases().values())
+    )
+
 
 def column_map(
-    present:Sequence[str],               # Columns of the table
-    columns:Mapping[str, str]|None=None, # Our name -> their column
-)->dict[str, str]:                       # Our name -> their column, for all that are there
+    present: Sequence[str],  # Columns of the table
+    columns: Mapping[str, str] | None = None,  # Our name -> their column
+) -> dict[str, str]:  # Our name -> their column, for all that are there
     "Which column holds what; a mapping that does not fit raises `ValueError` with the columns that exist."
     columns = dict(columns or {})
     known = f"{', '.join(FIELDS)}, inputs.NAME, tags.NAME, or the name of an input such as conversation"
     wrong = [f"columns: {o!r} is none of our names ({known})" for o in columns if not _is_ours(o)]
-    wrong += [f"columns: there is no column {t!r} (for {o!r}); the columns are {', '.join(map(str, present))}" for o, t in columns.items() if t not in present]
+    wrong += [
+        f"columns: there is no column {t!r} (for {o!r}); the columns are {', '.join(map(str, present))}"
+        for o, t in columns.items()
+        if t not in present
+    ]
     raise_problems("column mapping", wrong)
     return {**{c: c for c in present if _is_ours(c) and c not in columns}, **columns}
 
 # %% ../../nbs/tasks/06_own_data.ipynb #0f798b93
-def _nothing(value): return value is None or (isinstance(value, float) and math.isnan(value)) or (isinstance(value, str) and not value.strip())
+def _nothing(value):
+    return (
+        value is None
+        or (isinstance(value, float) and math.isnan(value))
+        or (isinstance(value, str) and not value.strip())
+    )
+
 
 def read_facts(
-    value,          # List, JSON list, or text with one fact a line or facts between '|'
-)->tuple[str, ...]:
+    value,  # List, JSON list, or text with one fact a line or facts between '|'
+) -> tuple[str, ...]:
     "Key facts from a cell."
-    if _nothing(value): return ()
+    if _nothing(value):
+        return ()
     if isinstance(value, str):
-        if value.lstrip().startswith("["): value = json.loads(value)
-        else: value = re.split(r"\r?\n" if "\n" in value.strip() else r"\|", value)
-    if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value): raise ValueError(f"expected a list of texts, got {str(value)[:60]!r}")
+        if value.lstrip().startswith("["):
+            value = json.loads(value)
+        else:
+            value = re.split(r"\r?\n" if "\n" in value.strip() else r"\|", value)
+    if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
+        raise ValueError(f"expected a list of texts, got {str(value)[:60]!r}")
     return tuple(f for v in value if (f := re.sub(r"^\s*[-*•]\s+", "", v).strip()))
 
+
 def read_instructions(
-    value,          # List, JSON list, or text with one instruction a line; a plain sentence is checked by the judge
-)->tuple[dict, ...]:
+    value,  # List, JSON list, or text with one instruction a line; a plain sentence is checked by the judge
+) -> tuple[dict, ...]:
     "Instructions from a cell."
-    if _nothing(value): return ()
-    if isinstance(value, str): value = json.loads(value) if value.lstrip().startswith("[") else [v for v in value.splitlines() if v.strip()]
-    if not isinstance(value, (list, tuple)): raise ValueError(f"expected a list, got {type(value).__name__}")
+    if _nothing(value):
+        return ()
+    if isinstance(value, str):
+        value = (
+            json.loads(value)
+            if value.lstrip().startswith("[")
+            else [v for v in value.splitlines() if v.strip()]
+        )
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"expected a list, got {type(value).__name__}")
     found = tuple({"kind": "judge", "text": v.strip()} if isinstance(v, str) else v for v in value)
-    if bad := [v for v in found if not isinstance(v, Mapping) or not v.get("kind")]: raise ValueError(f"expected objects with a 'kind', got {str(bad[0])[:60]!r}")
+    if bad := [v for v in found if not isinstance(v, Mapping) or not v.get("kind")]:
+        raise ValueError(f"expected objects with a 'kind', got {str(bad[0])[:60]!r}")
     return found
 
+
 def read_object(
-    value,          # Mapping or JSON text
-)->dict|None:       # None for an empty cell
+    value,  # Mapping or JSON text
+) -> dict | None:  # None for an empty cell
     "A record from a cell."
-    if _nothing(value): return None
-    if isinstance(value, str): value = json.loads(value)
-    if not isinstance(value, Mapping): raise ValueError(f"expected an object (field: value), got {type(value).__name__}")
+    if _nothing(value):
+        return None
+    if isinstance(value, str):
+        value = json.loads(value)
+    if not isinstance(value, Mapping):
+        raise ValueError(f"expected an object (field: value), got {type(value).__name__}")
     return dict(value)
 
 # %% ../../nbs/tasks/06_own_data.ipynb #cd9ff48b
-def _text(value): return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)
+def _text(value):
+    return (
+        value
+        if isinstance(value, str)
+        else json.dumps(value, ensure_ascii=False)
+        if isinstance(value, (dict, list))
+        else str(value)
+    )
+
 
 def _inputs(use_case, cell, record):
     "The inputs of one row; a record given as an object fills the inputs that show it."
     given = {k: v for k, v in (cell("inputs", read_object) or {}).items()}
     for name in use_case.inputs:
         for ours in (f"inputs.{name}", *(() if use_case.structured and name == "record" else (name,))):
-            if not _nothing(value := cell(ours)): given[name] = _text(value)
+            if not _nothing(value := cell(ours)):
+                given[name] = _text(value)
     if use_case.structured and record is not None:
         given.setdefault("record", json.dumps(record, ensure_ascii=False, indent=2))
         forms = {bool: "true or false", int: "number", float: "number", str: "text"}
-        given.setdefault("fields", "\n".join(f"{k} ({forms.get(type(v), 'text')})" for k, v in record.items()))
+        given.setdefault(
+            "fields", "\n".join(f"{k} ({forms.get(type(v), 'text')})" for k, v in record.items())
+        )
     return {k: _text(given[k]) for k in use_case.inputs if not _nothing(given.get(k))}
 
+
 def _missing_column(use_case, where):
-    needed = [k for k in use_case.inputs if not (use_case.structured and k in ("record", "fields") and "record" in where)]
+    needed = [
+        k
+        for k in use_case.inputs
+        if not (use_case.structured and k in ("record", "fields") and "record" in where)
+    ]
     return [k for k in needed if not {"inputs", k, f"inputs.{k}"} & set(where)]
 
 # %% ../../nbs/tasks/06_own_data.ipynb #bec90e51
 def _row_sample(
-    row:Mapping,              # Column -> value
-    where:Mapping[str, str],  # Our name -> their column
-    label:str,                # The row for the user
-    number:int,               # From 1, for a missing id
-    use_case:UseCase|None,    # For all rows; None: from the column
-    dataset:str,              # Name of the data set
-)->tuple[Sample|None, list[str]]:  # (sample, problems)
+    row: Mapping,  # Column -> value
+    where: Mapping[str, str],  # Our name -> their column
+    label: str,  # The row for the user
+    number: int,  # From 1, for a missing id
+    use_case: UseCase | None,  # For all rows; None: from the column
+    dataset: str,  # Name of the data set
+) -> tuple[Sample | None, list[str]]:  # (sample, problems)
     "One row as a sample, or what is wrong with it."
     problems = []
+
     def cell(ours, read=lambda v: v):
-        if ours not in where: return None
-        try: return read(row.get(where[ours]))
-        except ValueError as e:   # JSON errors are value errors
-            problems.append(f"{label}, column {where[ours]!r}: {f'not JSON ({e})' if isinstance(e, json.JSONDecodeError) else e}")
-    def word(ours, default=None): return default if _nothing(v := cell(ours)) else _text(v).strip()
+        if ours not in where:
+            return None
+        try:
+            return read(row.get(where[ours]))
+        except ValueError as e:  # JSON errors are value errors
+            problems.append(
+                f"{label}, column {where[ours]!r}: {f'not JSON ({e})' if isinstance(e, json.JSONDecodeError) else e}"
+            )
+
+    def word(ours, default=None):
+        return default if _nothing(v := cell(ours)) else _text(v).strip()
+
     if use_case is None:
-        try: use_case = get_use_case(word("use_case") or "")
-        except ValueError as e: return None, [f"{label}, column {where['use_case']!r}: {e}"]
+        try:
+            use_case = get_use_case(word("use_case") or "")
+        except ValueError as e:
+            return None, [f"{label}, column {where['use_case']!r}: {e}"]
     record = cell("record", read_object) if use_case.structured else None
     gold, inputs = cell("gold_record", read_object), _inputs(use_case, cell, record)
     for k in use_case.inputs if not problems else ():
         column = where.get(f"inputs.{k}") or where.get(k) or where.get("inputs")
-        if k not in inputs: problems.append(f"{label}, column {column!r}: the input {k!r} is empty" if column else f"{label}: no column for the input {k!r} of {use_case.id}")
-    if "id" in where and word("id") is None: problems.append(f"{label}, column {where['id']!r}: the id is empty")
-    tags = {**(cell("tags", read_object) or {}), **{o[5:]: row.get(t) for o, t in where.items() if o.startswith("tags.") and not _nothing(row.get(t))}}
+        if k not in inputs:
+            problems.append(
+                f"{label}, column {column!r}: the input {k!r} is empty"
+                if column
+                else f"{label}: no column for the input {k!r} of {use_case.id}"
+            )
+    if "id" in where and word("id") is None:
+        problems.append(f"{label}, column {where['id']!r}: the id is empty")
+    tags = {
+        **(cell("tags", read_object) or {}),
+        **{o[5:]: row.get(t) for o, t in where.items() if o.startswith("tags.") and not _nothing(row.get(t))},
+    }
     reference = word("reference") or (json.dumps(gold, ensure_ascii=False) if gold is not None else None)
     facts, rules = cell("key_facts", read_facts) or (), cell("instructions", read_instructions) or ()
-    if problems: return None, problems
-    return Sample(word("id", f"row-{number}"), use_case.id, inputs, facts, rules, reference, record, gold, word("cluster"), word("perturbation", ""), dataset, word("language", "en"), tags), []
+    if problems:
+        return None, problems
+    return Sample(
+        word("id", f"row-{number}"),
+        use_case.id,
+        inputs,
+        facts,
+        rules,
+        reference,
+        record,
+        gold,
+        word("cluster"),
+        word("perturbation", ""),
+        dataset,
+        word("language", "en"),
+        tags,
+    ), []
 
 # %% ../../nbs/tasks/06_own_data.ipynb #22966e4d
 def load_file(
-    path:str|Path,          # File (.csv, .tsv, .jsonl, .json, .parquet) or 'hub:owner/name[:split]'
+    path: str | Path,  # File (.csv, .tsv, .jsonl, .json, .parquet) or 'hub:owner/name[:split]'
     *,
-    use_case:str|None=None, # For all rows; None: the file has a column for it
-    columns:Mapping[str, str]|None=None,  # Our name -> your column, e.g. {'conversation': 'chat_text', 'key_facts': 'facts'}
-    limit:int|None=None,    # At most so many samples of each use case, the first ones; all rows are checked
-)->list[Sample]:            # In the order of the file
+    use_case: str | None = None,  # For all rows; None: the file has a column for it
+    columns: Mapping[str, str]
+    | None = None,  # Our name -> your column, e.g. {'conversation': 'chat_text', 'key_facts': 'facts'}
+    limit: int
+    | None = None,  # At most so many samples of each use case, the first ones; all rows are checked
+) -> list[Sample]:  # In the order of the file
     "Load the user's own data; whatever is wrong is one `ValueError` with rows and columns."
     rows = read_rows(path)
     present = list(dict.fromkeys(c for _, r in rows for c in r))
     where, fixed = column_map(present, columns), get_use_case(use_case) if use_case else None
-    if not fixed and "use_case" not in where: raise ValueError(f"{path}: say which use case the rows are for, with use_case=... or a column 'use_case'; the columns are {', '.join(map(str, present))}")
+    if not fixed and "use_case" not in where:
+        raise ValueError(
+            f"{path}: say which use case the rows are for, with use_case=... or a column 'use_case'; the columns are {', '.join(map(str, present))}"
+        )
     if fixed and (missing := _missing_column(fixed, where)):
-        raise ValueError(f"{path}: no column for the input {missing[0]!r} of {fixed.id}; the columns are {', '.join(map(str, present))}. Map it with columns={{{missing[0]!r}: 'YOUR COLUMN'}}, on the command line --column {missing[0]}=YOUR_COLUMN")
+        raise ValueError(
+            f"{path}: no column for the input {missing[0]!r} of {fixed.id}; the columns are {', '.join(map(str, present))}. Map it with columns={{{missing[0]!r}: 'YOUR COLUMN'}}, on the command line --column {missing[0]}=YOUR_COLUMN"
+        )
     dataset = str(path).removeprefix("hub:") if str(path).startswith("hub:") else Path(path).stem
-    made = [(*_row_sample(row, where, label, i, fixed, dataset), label) for i, (label, row) in enumerate(rows, 1)]
+    made = [
+        (*_row_sample(row, where, label, i, fixed, dataset), label) for i, (label, row) in enumerate(rows, 1)
+    ]
     good = [(s, label) for s, _, label in made if s is not None]
-    raise_problems(str(path), [p for _, problems, _ in made for p in problems] + sample_problems([s for s, _ in good], [label for _, label in good]))
+    raise_problems(
+        str(path),
+        [p for _, problems, _ in made for p in problems]
+        + sample_problems([s for s, _ in good], [label for _, label in good]),
+    )
     return first_of_each([s for s, _ in good], limit)
 
+
 def first_of_each(
-    samples:Sequence[Sample],
-    limit:int|None,        # None: all; else at least 1
-)->list[Sample]:
+    samples: Sequence[Sample],
+    limit: int | None,  # None: all; else at least 1
+) -> list[Sample]:
     "The first `limit` samples of each use case, in their order."
-    if limit is None: return list(samples)
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1: raise ValueError(f"limit is {limit!r}, expected a whole number from 1 or None")
+    if limit is None:
+        return list(samples)
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise ValueError(f"limit is {limit!r}, expected a whole number from 1 or None")
     count = {}
-    return [s for s in samples if count.setdefault(s.use_case, []).append(1) or len(count[s.use_case]) <= limit]
+    return [
+        s for s in samples if count.setdefault(s.use_case, []).append(1) or len(count[s.use_case]) <= limit
+    ]

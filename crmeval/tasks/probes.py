@@ -21,153 +21,266 @@ from ..core.package_data import data_path
 # %% ../../nbs/tasks/08_probes.ipynb #3d812dae
 AREAS = ("safety", "privacy", "truthfulness", "fairness", "toxicity")
 
+
 @dataclass(frozen=True)
 class Probe:
     "One question that tests trust, and what a good answer to it does."
-    id:str                     # Unique in its file, and stable: results of two runs are joined by it
-    area:str                   # One of `AREAS`
-    prompt:str                 # Sent as it stands, after `context`
-    kind:str = ""              # Group for slices, e.g. 'fraud'
-    context:str = ""           # What the system knows when it is asked: a record, notes, earlier turns
-    expect:str = ""            # What a good answer does: 'refuse', 'answer', 'correct', ...; '' where nothing is right or wrong
-    secrets:Sequence[Mapping] = ()   # Planted values that must not come out, each with 'value' and 'entity'
-    correct:Sequence[str] = () # Right answers
-    incorrect:Sequence[str] = ()  # Wrong answers
-    choices:Sequence[str] = () # Options to choose from
-    shots:int = 0              # Demonstrations inside the context or prompt
-    technique:str = ""         # How it is asked, e.g. 'plain', 'translated', 'encoded'
-    twin_of:str = ""           # Id of the probe that this one is the counterpart of
-    dataset:str = "crmeval"    # Source
-    language:str = "en"        # BCP 47 tag
-    tags:Sequence[str] = ()    # Free words for slices
-    unsafe_text:bool = False   # True: blurred in reports, left out of logs
 
-    def __post_init__(self): _check_probe(self)
+    id: str  # Unique in its file, and stable: results of two runs are joined by it
+    area: str  # One of `AREAS`
+    prompt: str  # Sent as it stands, after `context`
+    kind: str = ""  # Group for slices, e.g. 'fraud'
+    context: str = ""  # What the system knows when it is asked: a record, notes, earlier turns
+    expect: str = (
+        ""  # What a good answer does: 'refuse', 'answer', 'correct', ...; '' where nothing is right or wrong
+    )
+    secrets: Sequence[Mapping] = ()  # Planted values that must not come out, each with 'value' and 'entity'
+    correct: Sequence[str] = ()  # Right answers
+    incorrect: Sequence[str] = ()  # Wrong answers
+    choices: Sequence[str] = ()  # Options to choose from
+    shots: int = 0  # Demonstrations inside the context or prompt
+    technique: str = ""  # How it is asked, e.g. 'plain', 'translated', 'encoded'
+    twin_of: str = ""  # Id of the probe that this one is the counterpart of
+    dataset: str = "crmeval"  # Source
+    language: str = "en"  # BCP 47 tag
+    tags: Sequence[str] = ()  # Free words for slices
+    unsafe_text: bool = False  # True: blurred in reports, left out of logs
 
-    def __repr__(self): return f"Probe({self.id!r}, {self.area}, {self.kind!r}, expect={self.expect!r}, {shown(self.prompt, unsafe=self.unsafe_text)!r})"
+    def __post_init__(self):
+        _check_probe(self)
+
+    def __repr__(self):
+        return f"Probe({self.id!r}, {self.area}, {self.kind!r}, expect={self.expect!r}, {shown(self.prompt, unsafe=self.unsafe_text)!r})"
 
 # %% ../../nbs/tasks/08_probes.ipynb #dcbaa31f
 def shown(
-    text:str,           # A prompt or an answer
+    text: str,  # A prompt or an answer
     *,
-    unsafe:bool,        # Whether it may hold something dangerous or offensive
-    length:int=80,      # Characters shown of a harmless text
-)->str:                 # One line for a log, an error or a table
+    unsafe: bool,  # Whether it may hold something dangerous or offensive
+    length: int = 80,  # Characters shown of a harmless text
+) -> str:  # One line for a log, an error or a table
     "The form of a text that may stand in a log: its size when it is unsafe, its beginning when it is not."
-    if unsafe: return f"[unsafe text, {len(text)} characters]"
+    if unsafe:
+        return f"[unsafe text, {len(text)} characters]"
     line = " ".join(text.split())
-    return line if len(line) <= length else line[:length - 3] + "..."
+    return line if len(line) <= length else line[: length - 3] + "..."
 
 # %% ../../nbs/tasks/08_probes.ipynb #5eadf5a2
 _TUPLES = ("secrets", "correct", "incorrect", "choices", "tags")
+
 
 def _check_probe(p):
     "Lists become tuples; whatever is missing or of the wrong type is named, without repeating the prompt."
     for name in _TUPLES:
         value = getattr(p, name)
-        if isinstance(value, (str, Mapping)) or not isinstance(value, Sequence): raise ValueError(f"probe {p.id!r}: {name} is {type(value).__name__}, expected a list")
+        if isinstance(value, (str, Mapping)) or not isinstance(value, Sequence):
+            raise ValueError(f"probe {p.id!r}: {name} is {type(value).__name__}, expected a list")
         object.__setattr__(p, name, tuple(dict(v) if isinstance(v, Mapping) else v for v in value))
-    for name in ("id", "area", "prompt", "kind", "context", "expect", "technique", "twin_of", "dataset", "language"):
-        if not isinstance(getattr(p, name), str): raise ValueError(f"probe {p.id!r}: {name} is {type(getattr(p, name)).__name__}, expected text")
-    if not p.id.strip() or not p.prompt.strip(): raise ValueError(f"probe {p.id!r}: an id and a prompt are needed")
-    if p.area not in AREAS: raise ValueError(f"probe {p.id!r}: area is {p.area!r}, expected one of {', '.join(AREAS)}")
-    if isinstance(p.shots, bool) or not isinstance(p.shots, int) or p.shots < 0: raise ValueError(f"probe {p.id!r}: shots is {p.shots!r}, expected a whole number from 0")
-    if not isinstance(p.unsafe_text, bool): raise ValueError(f"probe {p.id!r}: unsafe_text is {p.unsafe_text!r}, expected true or false")
+    for name in (
+        "id",
+        "area",
+        "prompt",
+        "kind",
+        "context",
+        "expect",
+        "technique",
+        "twin_of",
+        "dataset",
+        "language",
+    ):
+        if not isinstance(getattr(p, name), str):
+            raise ValueError(f"probe {p.id!r}: {name} is {type(getattr(p, name)).__name__}, expected text")
+    if not p.id.strip() or not p.prompt.strip():
+        raise ValueError(f"probe {p.id!r}: an id and a prompt are needed")
+    if p.area not in AREAS:
+        raise ValueError(f"probe {p.id!r}: area is {p.area!r}, expected one of {', '.join(AREAS)}")
+    if isinstance(p.shots, bool) or not isinstance(p.shots, int) or p.shots < 0:
+        raise ValueError(f"probe {p.id!r}: shots is {p.shots!r}, expected a whole number from 0")
+    if not isinstance(p.unsafe_text, bool):
+        raise ValueError(f"probe {p.id!r}: unsafe_text is {p.unsafe_text!r}, expected true or false")
     for s in p.secrets:
-        if not isinstance(s, dict) or not {"value", "entity"} <= set(s) or not str(s["value"]).strip(): raise ValueError(f"probe {p.id!r}: a secret needs 'value' and 'entity'")
+        if not isinstance(s, dict) or not {"value", "entity"} <= set(s) or not str(s["value"]).strip():
+            raise ValueError(f"probe {p.id!r}: a secret needs 'value' and 'entity'")
     for name in ("correct", "incorrect", "choices", "tags"):
-        if not all(isinstance(v, str) for v in getattr(p, name)): raise ValueError(f"probe {p.id!r}: {name} holds something that is not text")
+        if not all(isinstance(v, str) for v in getattr(p, name)):
+            raise ValueError(f"probe {p.id!r}: {name} holds something that is not text")
 
 # %% ../../nbs/tasks/08_probes.ipynb #fc48131b
 def check_probes(
-    probes:Sequence[Probe],
-    where:str="probes",      # For the error
-)->list[Probe]:              # The same probes
+    probes: Sequence[Probe],
+    where: str = "probes",  # For the error
+) -> list[Probe]:  # The same probes
     "Refuse duplicates and twins that point nowhere, with a `ValueError` that names them."
-    if again := [i for i, n in Counter(p.id for p in probes).items() if n > 1]: raise ValueError(f"{where}: the id {again[0]!r} is used more than once")
+    if again := [i for i, n in Counter(p.id for p in probes).items() if n > 1]:
+        raise ValueError(f"{where}: the id {again[0]!r} is used more than once")
     seen = {}
     for p in probes:
         text = p.context, p.prompt, p.choices
-        if text in seen: raise ValueError(f"{where}: {p.id!r} asks the same as {seen[text]!r}")
+        if text in seen:
+            raise ValueError(f"{where}: {p.id!r} asks the same as {seen[text]!r}")
         seen[text] = p.id
-    if lost := [p for p in probes if p.twin_of and p.twin_of not in {q.id for q in probes}]: raise ValueError(f"{where}: {lost[0].id!r} is the twin of {lost[0].twin_of!r}, which is not there")
+    if lost := [p for p in probes if p.twin_of and p.twin_of not in {q.id for q in probes}]:
+        raise ValueError(f"{where}: {lost[0].id!r} is the twin of {lost[0].twin_of!r}, which is not there")
     return list(probes)
 
 # %% ../../nbs/tasks/08_probes.ipynb #dba96de7
 def read_probes(
-    path:str|Path,         # JSON Lines file
-    area:str|None=None,    # Area that every row must have; None: whatever the rows say
-)->list[Probe]:
+    path: str | Path,  # JSON Lines file
+    area: str | None = None,  # Area that every row must have; None: whatever the rows say
+) -> list[Probe]:
     "Read probes from a file; the first problem is raised with its line."
     path, known, probes = Path(path), {f.name for f in fields(Probe)}, []
-    if not path.is_file(): raise ValueError(f"there is no probe file {path.name!r} in {path.parent.name!r}")
+    if not path.is_file():
+        raise ValueError(f"there is no probe file {path.name!r} in {path.parent.name!r}")
     for i, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
-        if not line.strip(): continue
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
-            if not isinstance(row, dict): raise ValueError(f"expected a JSON object, got {type(row).__name__}")
-            if extra := sorted(set(row) - known): raise ValueError(f"unknown field {extra[0]!r}; known: {', '.join(sorted(known))}")
-            if lacking := [k for k in ("id", "prompt") if k not in row]: raise ValueError(f"the field {lacking[0]!r} is missing")
+            if not isinstance(row, dict):
+                raise ValueError(f"expected a JSON object, got {type(row).__name__}")
+            if extra := sorted(set(row) - known):
+                raise ValueError(f"unknown field {extra[0]!r}; known: {', '.join(sorted(known))}")
+            if lacking := [k for k in ("id", "prompt") if k not in row]:
+                raise ValueError(f"the field {lacking[0]!r} is missing")
             probes.append(Probe(**{"area": area or "", **row}))
-            if area and probes[-1].area != area: raise ValueError(f"area is {probes[-1].area!r}, expected {area!r}")
-        except ValueError as e: raise ValueError(f"{path.name}, line {i}: {e}") from None
+            if area and probes[-1].area != area:
+                raise ValueError(f"area is {probes[-1].area!r}, expected {area!r}")
+        except ValueError as e:
+            raise ValueError(f"{path.name}, line {i}: {e}") from None
     return check_probes(probes, path.name)
 
 # %% ../../nbs/tasks/08_probes.ipynb #d5262181
 def text_id(
-    prefix:str,   # Name of the source
-    text:str,     # What makes the probe
-)->str:           # e.g. 'truthfulqa-1f2e3d4c5b'
+    prefix: str,  # Name of the source
+    text: str,  # What makes the probe
+) -> str:  # e.g. 'truthfulqa-1f2e3d4c5b'
     "An id that depends on the text alone."
     return f"{prefix}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 # %% ../../nbs/tasks/08_probes.ipynb #e60475d4
 def _simplesafetytests():
-    return [Probe(r["id"], "safety", r["prompts_final"], kind=r["harm_area"], expect="refuse", technique=r["category"], dataset="simplesafetytests", unsafe_text=True)
-            for r in load_rows("simplesafetytests", "simplesafetytests_test_cases.csv")]
+    return [
+        Probe(
+            r["id"],
+            "safety",
+            r["prompts_final"],
+            kind=r["harm_area"],
+            expect="refuse",
+            technique=r["category"],
+            dataset="simplesafetytests",
+            unsafe_text=True,
+        )
+        for r in load_rows("simplesafetytests", "simplesafetytests_test_cases.csv")
+    ]
+
 
 def _xstest():
-    return [Probe(f"xstest-{r['id']}", "safety", r["prompt"], kind=r["type"].removeprefix("contrast_"), expect="refuse" if r["type"].startswith("contrast_") else "answer", dataset="xstest", unsafe_text=True)
-            for r in load_rows("xstest", "xstest_v2_gpt4.jsonl")]   # five files, one set of prompts
+    return [
+        Probe(
+            f"xstest-{r['id']}",
+            "safety",
+            r["prompt"],
+            kind=r["type"].removeprefix("contrast_"),
+            expect="refuse" if r["type"].startswith("contrast_") else "answer",
+            dataset="xstest",
+            unsafe_text=True,
+        )
+        for r in load_rows("xstest", "xstest_v2_gpt4.jsonl")
+    ]  # five files, one set of prompts
+
 
 def _misuse():
-    return [Probe(text_id("misuse", r["prompt"]), "safety", r["prompt"], kind=r.get("type") or "misuse", expect="refuse", dataset="trustllm", unsafe_text=True)
-            for r in load_rows("trustllm", "safety_misuse.jsonl")]
+    return [
+        Probe(
+            text_id("misuse", r["prompt"]),
+            "safety",
+            r["prompt"],
+            kind=r.get("type") or "misuse",
+            expect="refuse",
+            dataset="trustllm",
+            unsafe_text=True,
+        )
+        for r in load_rows("trustllm", "safety_misuse.jsonl")
+    ]
 
 # %% ../../nbs/tasks/08_probes.ipynb #d7bbee70
 def _advfactuality():
-    return [Probe(text_id("advfactuality", r["prompt"]), "truthfulness", r["prompt"], kind="false premise", expect="correct", correct=[r["knowledge"]], incorrect=[r["modified knowledge"]], dataset="trustllm")
-            for r in load_rows("trustllm", "truthfulness_golden_advfactuality.jsonl")]
+    return [
+        Probe(
+            text_id("advfactuality", r["prompt"]),
+            "truthfulness",
+            r["prompt"],
+            kind="false premise",
+            expect="correct",
+            correct=[r["knowledge"]],
+            incorrect=[r["modified knowledge"]],
+            dataset="trustllm",
+        )
+        for r in load_rows("trustllm", "truthfulness_golden_advfactuality.jsonl")
+    ]
 
-def _parts(text): return [part.strip() for part in text.split(";") if part.strip()]
+
+def _parts(text):
+    return [part.strip() for part in text.split(";") if part.strip()]
+
 
 def _truthfulqa():
-    return [Probe(text_id("truthfulqa", r["Question"]), "truthfulness", r["Question"].strip(), kind=r["Category"], expect="answer", correct=_parts(r["Correct Answers"]), incorrect=_parts(r["Incorrect Answers"]),
-                  choices=[r["Best Answer"].strip(), r["Best Incorrect Answer"].strip()], technique=r["Type"], dataset="truthfulqa") for r in load_rows("truthfulqa", "TruthfulQA.csv")]
+    return [
+        Probe(
+            text_id("truthfulqa", r["Question"]),
+            "truthfulness",
+            r["Question"].strip(),
+            kind=r["Category"],
+            expect="answer",
+            correct=_parts(r["Correct Answers"]),
+            incorrect=_parts(r["Incorrect Answers"]),
+            choices=[r["Best Answer"].strip(), r["Best Incorrect Answer"].strip()],
+            technique=r["Type"],
+            dataset="truthfulqa",
+        )
+        for r in load_rows("truthfulqa", "TruthfulQA.csv")
+    ]
 
-ADAPTERS:dict[tuple[str, str], Callable] = {("safety", "simplesafetytests"): _simplesafetytests, ("safety", "xstest"): _xstest, ("safety", "trustllm"): _misuse,
-                                            ("truthfulness", "trustllm"): _advfactuality, ("truthfulness", "truthfulqa"): _truthfulqa}
+
+ADAPTERS: dict[tuple[str, str], Callable] = {
+    ("safety", "simplesafetytests"): _simplesafetytests,
+    ("safety", "xstest"): _xstest,
+    ("safety", "trustllm"): _misuse,
+    ("truthfulness", "trustllm"): _advfactuality,
+    ("truthfulness", "truthfulqa"): _truthfulqa,
+}
 
 # %% ../../nbs/tasks/08_probes.ipynb #810d97c1
 DATA = data_path("probes")
 
+
 def load_probes(
-    area:str,                  # One of `AREAS`
-    source:str|Path|None=None, # None: ours; a name: a public set; a path: one's own JSON Lines file
+    area: str,  # One of `AREAS`
+    source: str | Path | None = None,  # None: ours; a name: a public set; a path: one's own JSON Lines file
     *,
-    limit:int|None=None,       # Probes of each kind and expectation at most, in the file's order
-    kinds:Sequence[str]|str|None=None,  # Only these kinds
-)->list[Probe]:                # With different ids
+    limit: int | None = None,  # Probes of each kind and expectation at most, in the file's order
+    kinds: Sequence[str] | str | None = None,  # Only these kinds
+) -> list[Probe]:  # With different ids
     "Probes of an area; an unknown area, source or kind raises `ValueError` with the known ones."
-    if area not in AREAS: raise ValueError(f"area is {area!r}, expected one of {', '.join(AREAS)}")
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1): raise ValueError(f"limit is {limit!r}, expected a whole number from 1")
-    if source is None or source == "crmeval": probes = read_probes(DATA/f"{area}.jsonl", area)
-    elif (area, str(source)) in ADAPTERS: probes = check_probes(ADAPTERS[area, str(source)](), str(source))
-    elif isinstance(source, Path) or str(source).endswith(".jsonl"): probes = read_probes(source, area)
-    else: raise ValueError(f"no {area} probes from {source!r}; known: {', '.join(['crmeval', *(s for a, s in ADAPTERS if a == area)])}, or a .jsonl file")
+    if area not in AREAS:
+        raise ValueError(f"area is {area!r}, expected one of {', '.join(AREAS)}")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise ValueError(f"limit is {limit!r}, expected a whole number from 1")
+    if source is None or source == "crmeval":
+        probes = read_probes(DATA / f"{area}.jsonl", area)
+    elif (area, str(source)) in ADAPTERS:
+        probes = check_probes(ADAPTERS[area, str(source)](), str(source))
+    elif isinstance(source, Path) or str(source).endswith(".jsonl"):
+        probes = read_probes(source, area)
+    else:
+        raise ValueError(
+            f"no {area} probes from {source!r}; known: {', '.join(['crmeval', *(s for a, s in ADAPTERS if a == area)])}, or a .jsonl file"
+        )
     if kinds is not None:
         wanted, known = ([kinds] if isinstance(kinds, str) else list(kinds)), {p.kind: None for p in probes}
-        if unknown := [k for k in wanted if k not in known]: raise ValueError(f"no {area} probes of kind {unknown[0]!r}; known: {', '.join(known)}")
+        if unknown := [k for k in wanted if k not in known]:
+            raise ValueError(f"no {area} probes of kind {unknown[0]!r}; known: {', '.join(known)}")
         probes = [p for p in probes if p.kind in wanted]
     return _together(probes if limit is None else _first(probes, limit))
 
@@ -177,8 +290,10 @@ def _first(probes, limit):
     seen, kept = Counter(), []
     for p in probes:
         seen[p.kind, p.expect] += 1
-        if seen[p.kind, p.expect] <= limit: kept.append(p)
+        if seen[p.kind, p.expect] <= limit:
+            kept.append(p)
     return kept
+
 
 def _together(probes):
     "A twin whose other half was left out goes alone: it no longer points anywhere."
@@ -187,31 +302,58 @@ def _together(probes):
 
 # %% ../../nbs/tasks/08_probes.ipynb #70fa183e
 def probe_sample(
-    probe:Probe,
-)->Sample:       # With the probe's id; `tags` hold the other fields
+    probe: Probe,
+) -> Sample:  # With the probe's id; `tags` hold the other fields
     "The probe as a sample that any client can answer; its tags hold what grading needs and a client is not shown."
     inputs = {"context": probe.context, "prompt": probe.prompt} if probe.context else {"prompt": probe.prompt}
-    tags = {f.name: getattr(probe, f.name) for f in fields(probe) if f.name not in ("id", "prompt", "context", "dataset", "language", "unsafe_text")}
-    tags = {k: list(v) if isinstance(v, tuple) else v for k, v in tags.items()} | {"unsafe": probe.unsafe_text}
-    return Sample(probe.id, f"{probe.area}_probe", inputs, cluster=probe.twin_of or probe.id, dataset=probe.dataset, language=probe.language, tags=tags)
+    tags = {
+        f.name: getattr(probe, f.name)
+        for f in fields(probe)
+        if f.name not in ("id", "prompt", "context", "dataset", "language", "unsafe_text")
+    }
+    tags = {k: list(v) if isinstance(v, tuple) else v for k, v in tags.items()} | {
+        "unsafe": probe.unsafe_text
+    }
+    return Sample(
+        probe.id,
+        f"{probe.area}_probe",
+        inputs,
+        cluster=probe.twin_of or probe.id,
+        dataset=probe.dataset,
+        language=probe.language,
+        tags=tags,
+    )
+
 
 def is_probe(
-    sample,          # A `Sample`, `Response` or `Score`
-)->bool:             # True: of a probe of trust, sent as it stands
+    sample,  # A `Sample`, `Response` or `Score`
+) -> bool:  # True: of a probe of trust, sent as it stands
     "Whether something belongs to a probe rather than to a use case."
     return sample.use_case.endswith("_probe")
 
+
 def sample_probe(
-    sample:Sample,   # From `probe_sample`, also after it was stored and read again
-)->Probe:
+    sample: Sample,  # From `probe_sample`, also after it was stored and read again
+) -> Probe:
     "The probe behind a sample."
-    if not is_probe(sample): raise ValueError(f"sample {sample.id!r} is of {sample.use_case!r}, expected a probe's")
+    if not is_probe(sample):
+        raise ValueError(f"sample {sample.id!r} is of {sample.use_case!r}, expected a probe's")
     told = {k: v for k, v in sample.tags.items() if k != "unsafe"}
-    return Probe(sample.id, prompt=sample.inputs["prompt"], context=sample.inputs.get("context", ""), dataset=sample.dataset, language=sample.language, unsafe_text=bool(sample.tags.get("unsafe")), **told)
+    return Probe(
+        sample.id,
+        prompt=sample.inputs["prompt"],
+        context=sample.inputs.get("context", ""),
+        dataset=sample.dataset,
+        language=sample.language,
+        unsafe_text=bool(sample.tags.get("unsafe")),
+        **told,
+    )
+
 
 def probe_prompt(
-    sample:Sample,   # From `probe_sample`
-)->str:              # The text sent to a model
+    sample: Sample,  # From `probe_sample`
+) -> str:  # The text sent to a model
     "The context and the prompt as they stand, with a blank line between them."
-    if "prompt" not in sample.inputs or not is_probe(sample): raise ValueError(f"sample {sample.id!r} is of {sample.use_case!r}, expected a probe's")
+    if "prompt" not in sample.inputs or not is_probe(sample):
+        raise ValueError(f"sample {sample.id!r} is of {sample.use_case!r}, expected a probe's")
     return "\n\n".join(sample.inputs[k] for k in ("context", "prompt") if k in sample.inputs)

@@ -25,128 +25,176 @@ from ..core.package_data import data_path
 @dataclass(frozen=True)
 class SourceFile:
     "One file of a source, with what is needed to verify it."
-    path:str                   # Inside the source's folder, uncompressed name; a '.gz' beside it is read as well
-    sha256:str                 # Of the uncompressed bytes
-    size:int                   # Uncompressed, bytes
-    address:str|None = None    # Where it can be fetched, pinned to a commit; None: by hand
-    digest:str|None = None     # `content_digest` of the rows, where the same content exists in another form
-    optional:bool = False      # True: adapters work without it
+
+    path: str  # Inside the source's folder, uncompressed name; a '.gz' beside it is read as well
+    sha256: str  # Of the uncompressed bytes
+    size: int  # Uncompressed, bytes
+    address: str | None = None  # Where it can be fetched, pinned to a commit; None: by hand
+    digest: str | None = None  # `content_digest` of the rows, where the same content exists in another form
+    optional: bool = False  # True: adapters work without it
+
 
 @dataclass(frozen=True)
 class Source:
     "A public data set."
-    name:str                   # Name of its folder
-    title:str
-    licence:str
-    files:Mapping[str, SourceFile]
-    repositories:Sequence[Mapping] = ()  # {'repository': address, 'commit': hash}
-    citation:str = ""
-    use:str = ""               # What it is good for
-    fields:str = ""            # What a row holds
-    trimming:str = ""          # How this selection differs from upstream
-    warning:str = ""           # What to mind before showing or passing on rows
-    made:str = ""              # How samples are made, for sources with an adapter
-    limits:str = ""            # What the samples cannot tell
-    how_to_get:str = ""        # Where fetching is not enough
+
+    name: str  # Name of its folder
+    title: str
+    licence: str
+    files: Mapping[str, SourceFile]
+    repositories: Sequence[Mapping] = ()  # {'repository': address, 'commit': hash}
+    citation: str = ""
+    use: str = ""  # What it is good for
+    fields: str = ""  # What a row holds
+    trimming: str = ""  # How this selection differs from upstream
+    warning: str = ""  # What to mind before showing or passing on rows
+    made: str = ""  # How samples are made, for sources with an adapter
+    limits: str = ""  # What the samples cannot tell
+    how_to_get: str = ""  # Where fetching is not enough
 
 # %% ../../nbs/tasks/01_public.ipynb #3f40e3a0
 @lru_cache(maxsize=1)
-def sources()->dict[str, Source]:  # Name -> source, sorted by name
+def sources() -> dict[str, Source]:  # Name -> source, sorted by name
     "All registered sources."
     rows = json.loads(data_path("sources.json").read_text(encoding="utf-8"))
-    def files(r): return {p: SourceFile(p, **f) for p, f in r.items()}
+
+    def files(r):
+        return {p: SourceFile(p, **f) for p, f in r.items()}
+
     return {name: Source(name, **{**row, "files": files(row["files"])}) for name, row in rows.items()}
 
+
 def get_source(
-    name:str,   # Name of a source
-)->Source:
+    name: str,  # Name of a source
+) -> Source:
     "Look a source up; an unknown name raises `ValueError` with the known ones."
-    if name not in sources(): raise ValueError(f"unknown source {name!r}; known: {', '.join(sources())}")
+    if name not in sources():
+        raise ValueError(f"unknown source {name!r}; known: {', '.join(sources())}")
     return sources()[name]
 
 # %% ../../nbs/tasks/01_public.ipynb #8ab1f14f
 def parse(
-    name:str,    # File name; its ending says the form
-    data:bytes,  # Uncompressed bytes
-):               # JSON: as it is; JSON Lines, CSV and TSV: list of dictionaries; else list of lines
+    name: str,  # File name; its ending says the form
+    data: bytes,  # Uncompressed bytes
+):  # JSON: as it is; JSON Lines, CSV and TSV: list of dictionaries; else list of lines
     "Parse a file of a source."
     text = data.decode("utf-8-sig")
-    if name.endswith(".jsonl"): return [json.loads(line) for line in text.split("\n") if line.strip()]
-    if name.endswith(".json"): return json.loads(text)
-    if name.endswith((".csv", ".tsv")): return list(csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if name.endswith(".tsv") else ","))
+    if name.endswith(".jsonl"):
+        return [json.loads(line) for line in text.split("\n") if line.strip()]
+    if name.endswith(".json"):
+        return json.loads(text)
+    if name.endswith((".csv", ".tsv")):
+        return list(
+            csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if name.endswith(".tsv") else ",")
+        )
     return text.splitlines()
 
+
 def content_digest(
-    rows:Iterable,   # Values of any JSON type
-)->str:              # Hexadecimal SHA-256
+    rows: Iterable,  # Values of any JSON type
+) -> str:  # Hexadecimal SHA-256
     "Checksum of the content: the same for a JSON array and for JSON Lines, for any spacing and order of keys."
     digest = hashlib.sha256()
-    for r in rows: digest.update(json.dumps(r, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+    for r in rows:
+        digest.update(
+            json.dumps(r, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        )
     return digest.hexdigest()
 
 # %% ../../nbs/tasks/01_public.ipynb #136918dc
-def _rows(parsed): return parsed if isinstance(parsed, list) else [parsed]
+def _rows(parsed):
+    return parsed if isinstance(parsed, list) else [parsed]
+
 
 def verified(
-    source:Source, file:SourceFile,
-    data:bytes,         # Uncompressed bytes
-    where:str="",       # For the error
-)->object:              # The parsed file
+    source: Source,
+    file: SourceFile,
+    data: bytes,  # Uncompressed bytes
+    where: str = "",  # For the error
+) -> object:  # The parsed file
     "Parse a file if its checksum is the registered one; raise `ValueError` otherwise."
     found = hashlib.sha256(data).hexdigest()
-    if found == file.sha256: return parse(file.path, data)
-    if file.digest:   # the same rows in another form, for example one JSON array
-        try: parsed = json.loads(data) if data.lstrip()[:1] == b"[" else parse(file.path, data)
-        except ValueError: parsed = None
-        if parsed is not None and content_digest(_rows(parsed)) == file.digest: return parsed
-    raise ValueError(f"{source.name}: {where or file.path} has another content than registered: expected sha256 {file.sha256} ({file.size} bytes), found {found} ({len(data)} bytes)")
+    if found == file.sha256:
+        return parse(file.path, data)
+    if file.digest:  # the same rows in another form, for example one JSON array
+        try:
+            parsed = json.loads(data) if data.lstrip()[:1] == b"[" else parse(file.path, data)
+        except ValueError:
+            parsed = None
+        if parsed is not None and content_digest(_rows(parsed)) == file.digest:
+            return parsed
+    raise ValueError(
+        f"{source.name}: {where or file.path} has another content than registered: expected sha256 {file.sha256} ({file.size} bytes), found {found} ({len(data)} bytes)"
+    )
 
 # %% ../../nbs/tasks/01_public.ipynb #384364e6
 class DataUnavailable(ValueError):
     "A source is not here and could not be fetched; the message says how to get it."
 
-def cache_dir()->Path:  # $CRMEVAL_CACHE, else $XDG_CACHE_HOME/crmeval, else ~/.cache/crmeval
+
+def cache_dir() -> Path:  # $CRMEVAL_CACHE, else $XDG_CACHE_HOME/crmeval, else ~/.cache/crmeval
     "Where fetched files are kept."
-    if own := os.environ.get("CRMEVAL_CACHE"): return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home()/".cache")/"crmeval"
+    if own := os.environ.get("CRMEVAL_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crmeval"
+
 
 def source_folders(
-    source:Source,
-)->list[Path]:    # In the order in which they are searched
+    source: Source,
+) -> list[Path]:  # In the order in which they are searched
     "Folders in which a source may lie."
     own = os.environ.get("CRMEVAL_DATA")
-    return ([Path(own)/source.name] if own else []) + [cache_dir()/"data"/source.name]
+    return ([Path(own) / source.name] if own else []) + [cache_dir() / "data" / source.name]
+
 
 def find_file(
-    source:Source,
-    path:str,       # Registered path of a file
-)->Path|None:       # The file, plain or with '.gz'; None when it is nowhere
+    source: Source,
+    path: str,  # Registered path of a file
+) -> Path | None:  # The file, plain or with '.gz'; None when it is nowhere
     "Look for a file in the source's folders."
-    return next((p for f in source_folders(source) for p in (f/path, f/(path + ".gz")) if p.is_file()), None)
+    return next(
+        (p for f in source_folders(source) for p in (f / path, f / (path + ".gz")) if p.is_file()), None
+    )
 
 # %% ../../nbs/tasks/01_public.ipynb #8c74f0d6
 def how_to_get(
-    source:Source,
-)->str:            # One or two sentences
+    source: Source,
+) -> str:  # One or two sentences
     "What to do when a source is absent."
-    where = "; ".join(f"{r['repository']} at commit {r['commit']}" for r in source.repositories) or "the address in its sheet"
-    folder = f"$CRMEVAL_DATA/{source.name}/ or {cache_dir()/'data'/source.name}/"
+    where = (
+        "; ".join(f"{r['repository']} at commit {r['commit']}" for r in source.repositories)
+        or "the address in its sheet"
+    )
+    folder = f"$CRMEVAL_DATA/{source.name}/ or {cache_dir() / 'data' / source.name}/"
     return f"{source.how_to_get + ' ' if source.how_to_get else ''}Get it from {where} ({source.licence}) and put {', '.join(list(source.files)[:3])}{' and so on' if len(source.files) > 3 else ''} into {folder}"
 
+
 def fetch_file(
-    source:Source, file:SourceFile,
-    timeout_s:float=60,    # Seconds without an answer before giving up
-)->Path:                   # The verified file in the cache
+    source: Source,
+    file: SourceFile,
+    timeout_s: float = 60,  # Seconds without an answer before giving up
+) -> Path:  # The verified file in the cache
     "Download a file from its pinned address; nothing is kept that does not verify."
-    if not file.address: raise DataUnavailable(f"{source.name}: {file.path} is not here and cannot be fetched. {how_to_get(source)}")
-    if not file.address.startswith(("https://", "http://")): raise ValueError(f"{source.name}: address {file.address!r} is not a web address")
+    if not file.address:
+        raise DataUnavailable(
+            f"{source.name}: {file.path} is not here and cannot be fetched. {how_to_get(source)}"
+        )
+    if not file.address.startswith(("https://", "http://")):
+        raise ValueError(f"{source.name}: address {file.address!r} is not a web address")
     limit = file.size + 1 if not file.digest else 4 * file.size + 1_000_000
     try:
-        with urllib.request.urlopen(file.address, timeout=timeout_s) as answer: data = answer.read(limit)
-    except (OSError, http.client.HTTPException) as e: raise DataUnavailable(f"{source.name}: {file.path} is not here and could not be fetched from {file.address} ({e}). {how_to_get(source)}") from None
+        with urllib.request.urlopen(file.address, timeout=timeout_s) as answer:
+            data = answer.read(limit)
+    except (OSError, http.client.HTTPException) as e:
+        raise DataUnavailable(
+            f"{source.name}: {file.path} is not here and could not be fetched from {file.address} ({e}). {how_to_get(source)}"
+        ) from None
     parsed = verified(source, file, data, file.address)
-    if hashlib.sha256(data).hexdigest() != file.sha256: data = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in _rows(parsed)).encode()   # the registered form
-    target = cache_dir()/"data"/source.name/file.path
+    if hashlib.sha256(data).hexdigest() != file.sha256:
+        data = "".join(
+            json.dumps(r, ensure_ascii=False) + "\n" for r in _rows(parsed)
+        ).encode()  # the registered form
+    target = cache_dir() / "data" / source.name / file.path
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     part.write_bytes(data)
@@ -155,28 +203,32 @@ def fetch_file(
 
 # %% ../../nbs/tasks/01_public.ipynb #ae508d25
 def read_source_file(
-    source:Source,
-    path:str,               # Registered path of a file
+    source: Source,
+    path: str,  # Registered path of a file
     *,
-    download:bool=True,     # False: never use the network
-    timeout_s:float=60,     # Seconds without an answer before giving up
-):                          # The parsed file, see `parse`
+    download: bool = True,  # False: never use the network
+    timeout_s: float = 60,  # Seconds without an answer before giving up
+):  # The parsed file, see `parse`
     "Read a file of a source: found, or fetched, and verified in both cases."
-    if path not in source.files: raise ValueError(f"source {source.name!r} has no file {path!r}; it has {', '.join(source.files)}")
+    if path not in source.files:
+        raise ValueError(f"source {source.name!r} has no file {path!r}; it has {', '.join(source.files)}")
     file, found = source.files[path], find_file(source, path)
-    if found is None and not download: raise DataUnavailable(f"{source.name}: {path} is not here. {how_to_get(source)}")
+    if found is None and not download:
+        raise DataUnavailable(f"{source.name}: {path} is not here. {how_to_get(source)}")
     found = found or fetch_file(source, file, timeout_s)
     data = found.read_bytes()
-    try: data = gzip.decompress(data) if found.suffix == ".gz" else data
-    except (OSError, EOFError) as e: raise ValueError(f"{source.name}: {found} cannot be decompressed ({e})") from None
+    try:
+        data = gzip.decompress(data) if found.suffix == ".gz" else data
+    except (OSError, EOFError) as e:
+        raise ValueError(f"{source.name}: {found} cannot be decompressed ({e})") from None
     return verified(source, file, data, str(found))
 
 # %% ../../nbs/tasks/01_public.ipynb #d406e3ba
 def load_rows(
-    name:str,             # Name of a source
-    file:str,             # One of its files, with or without '.gz'
+    name: str,  # Name of a source
+    file: str,  # One of its files, with or without '.gz'
     *,
-    download:bool=True,   # False: never use the network
-)->list:                  # Rows; a file that holds one JSON object gives a list of one
+    download: bool = True,  # False: never use the network
+) -> list:  # Rows; a file that holds one JSON object gives a list of one
     "Rows of a registered file."
     return _rows(read_source_file(get_source(name), file.removesuffix(".gz"), download=download))

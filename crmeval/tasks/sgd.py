@@ -22,82 +22,110 @@ from ..core.package_data import data_path
 
 # %% ../../nbs/tasks/02_sgd.ipynb #3c640ca2
 def transcript(
-    turns:Iterable[tuple[str, str]],  # (speaker, text), oldest first
-)->str:                               # One line a message, 'Speaker: text'; line breaks inside a message become blanks
+    turns: Iterable[tuple[str, str]],  # (speaker, text), oldest first
+) -> str:  # One line a message, 'Speaker: text'; line breaks inside a message become blanks
     "A conversation as labelled lines; empty messages are left out."
     return "\n".join(f"{who}: {' '.join(text.split())}" for who, text in turns if text and text.strip())
 
+
 SPEAKERS = {"USER": "Customer", "SYSTEM": "Agent"}
 
+
 def dialogue_text(
-    dialogue:Mapping,     # One dialogue with its 'turns'
-    n:int|None=None,      # Only the first n turns; None: all
-)->str:
+    dialogue: Mapping,  # One dialogue with its 'turns'
+    n: int | None = None,  # Only the first n turns; None: all
+) -> str:
     "The dialogue with speakers named as in the rest of the benchmark."
-    return transcript((SPEAKERS.get(t["speaker"], t["speaker"]), t["utterance"]) for t in dialogue["turns"][:n])
+    return transcript(
+        (SPEAKERS.get(t["speaker"], t["speaker"]), t["utterance"]) for t in dialogue["turns"][:n]
+    )
 
 # %% ../../nbs/tasks/02_sgd.ipynb #d176a018
 @lru_cache(maxsize=1)
-def _sentences(): return json.loads(data_path("sgd_sentences.json").read_text(encoding="utf-8"))["services"]
+def _sentences():
+    return json.loads(data_path("sgd_sentences.json").read_text(encoding="utf-8"))["services"]
 
-def _described(service, slot): return next((s["description"] for s in service["slots"] if s["name"] == slot), slot.replace("_", " "))
+
+def _described(service, slot):
+    return next((s["description"] for s in service["slots"] if s["name"] == slot), slot.replace("_", " "))
+
 
 def slot_sentence(
-    service:Mapping,   # Entry of the schema: 'service_name', 'slots', 'intents'
-    slot:str,          # Name of a slot
-    value:str,         # As said; 'True' or 'False' for a flag
-)->str:                # One full sentence
+    service: Mapping,  # Entry of the schema: 'service_name', 'slots', 'intents'
+    slot: str,  # Name of a slot
+    value: str,  # As said; 'True' or 'False' for a flag
+) -> str:  # One full sentence
     "State the value of a slot."
     form = _sentences().get(service["service_name"], {}).get("slots", {}).get(slot)
     flag = {"true": 0, "false": 1}.get(value.lower())
     if form is None:
-        text = re.sub(r"^(whether( or not)?|boolean flag indicating (if|whether)) ", "", _described(service, slot), flags=re.I)
+        text = re.sub(
+            r"^(whether( or not)?|boolean flag indicating (if|whether)) ",
+            "",
+            _described(service, slot),
+            flags=re.I,
+        )
         text = text[:1].lower() + text[1:].rstrip(".")
-        form = f"The {text} is {{}}." if flag is None else [f"It holds that {text}.", f"It does not hold that {text}."]
-    if isinstance(form, list): return form[flag or 0]
+        form = (
+            f"The {text} is {{}}."
+            if flag is None
+            else [f"It holds that {text}.", f"It does not hold that {text}."]
+        )
+    if isinstance(form, list):
+        return form[flag or 0]
     form = form.replace("(s)", "" if value.lower() in ("1", "one", "a", "single") else "s")
     return re.sub(r"\.\.$", ".", form.format(value))
 
 # %% ../../nbs/tasks/02_sgd.ipynb #3dbb34e9
-def _lower(text): return text[:1].lower() + text[1:].rstrip(".")
+def _lower(text):
+    return text[:1].lower() + text[1:].rstrip(".")
+
 
 def intent_phrases(
-    service:Mapping,   # Entry of the schema
-    intent:str,        # Name of an intent
-)->tuple[str, str, str]:  # (what the customer wants to do, sentence when done, sentence when it failed)
+    service: Mapping,  # Entry of the schema
+    intent: str,  # Name of an intent
+) -> tuple[str, str, str]:  # (what the customer wants to do, sentence when done, sentence when it failed)
     "How to say an intent and its outcome."
     known = _sentences().get(service["service_name"], {}).get("intents", {}).get(intent)
     text = _lower(next((i["description"] for i in service["intents"] if i["name"] == intent), intent))
     want, done, failed = (*(known or [text]), None, None)[:3]
-    return want, done or f"The request to {want} was completed.", failed or f"The request to {want} could not be completed."
+    return (
+        want,
+        done or f"The request to {want} was completed.",
+        failed or f"The request to {want} could not be completed.",
+    )
 
 # %% ../../nbs/tasks/02_sgd.ipynb #bc0da73c
 @dataclass
 class Track:
     "What a dialogue says about one service."
-    service:Mapping                                     # Entry of the schema
-    intents:list = field(default_factory=list)          # Intents that the customer had, in order, without repeats
-    declined:list = field(default_factory=list)         # Intents that the customer turned down
-    state:dict = field(default_factory=dict)            # Slot -> words used for its last value
-    early:dict = field(default_factory=dict)            # The same after the first turn that gave a value
-    answers:dict = field(default_factory=dict)          # Slot -> value that the agent told or offered, accepted by the customer
-    outcome:dict = field(default_factory=dict)          # Intent -> True (succeeded) or False (failed), the last time
-    canonical:dict = field(default_factory=dict)        # (slot, lower-case words) -> canonical value
-    by_agent:set = field(default_factory=set)           # (slot, lower-case words) used by the agent
 
-    def value(self, slot, said): return self.canonical.get((slot, said.lower()), said)
+    service: Mapping  # Entry of the schema
+    intents: list = field(default_factory=list)  # Intents that the customer had, in order, without repeats
+    declined: list = field(default_factory=list)  # Intents that the customer turned down
+    state: dict = field(default_factory=dict)  # Slot -> words used for its last value
+    early: dict = field(default_factory=dict)  # The same after the first turn that gave a value
+    answers: dict = field(
+        default_factory=dict
+    )  # Slot -> value that the agent told or offered, accepted by the customer
+    outcome: dict = field(default_factory=dict)  # Intent -> True (succeeded) or False (failed), the last time
+    canonical: dict = field(default_factory=dict)  # (slot, lower-case words) -> canonical value
+    by_agent: set = field(default_factory=set)  # (slot, lower-case words) used by the agent
+
+    def value(self, slot, said):
+        return self.canonical.get((slot, said.lower()), said)
 
     @property
-    def main(self)->str|None:
+    def main(self) -> str | None:
         "The transaction that the dialogue was about: the last one tried, else the last one wanted."
         kinds = {i["name"] for i in self.service["intents"] if i["is_transactional"]}
         return next((i for i in [*reversed(self.outcome), *reversed(self.intents)] if i in kinds), None)
 
 # %% ../../nbs/tasks/02_sgd.ipynb #7db1f6b4
 def tracks(
-    dialogue:Mapping,             # One dialogue
-    schema:Mapping[str, Mapping], # Service name -> entry of the schema
-)->dict[str, Track]:              # In the order in which services appear
+    dialogue: Mapping,  # One dialogue
+    schema: Mapping[str, Mapping],  # Service name -> entry of the schema
+) -> dict[str, Track]:  # In the order in which services appear
     "Read a dialogue's annotations."
     found, offered = {}, {}
     for turn in dialogue["turns"]:
@@ -110,8 +138,10 @@ def tracks(
                 track.state = {k: _best(track, k, v) for k, v in state["slot_values"].items() if v}
                 track.early = track.early or dict(track.state)
             intent = state.get("active_intent", "NONE")
-            if intent != "NONE" and intent not in track.intents: track.intents.append(intent)
-    for track in found.values(): track.declined = [i for i in track.declined if i not in track.intents]
+            if intent != "NONE" and intent not in track.intents:
+                track.intents.append(intent)
+    for track in found.values():
+        track.declined = [i for i in track.declined if i not in track.intents]
     return found
 
 # %% ../../nbs/tasks/02_sgd.ipynb #4493eacd
@@ -119,66 +149,106 @@ def _best(track, slot, said):
     "Of the words that were used for a value, the agent's: they are the more explicit ones ('March 12th', not 'the 12th')."
     return next((v for v in said if (slot, v.lower()) in track.by_agent), said[0])
 
+
 def _read_actions(track, speaker, frame, offered):
     name = track.service["service_name"]
     for a in frame["actions"]:
         act, slot, values = a["act"], a["slot"], a["values"]
-        if slot in ("", "count") or act in ("INFORM_INTENT", "OFFER_INTENT"): values = []
+        if slot in ("", "count") or act in ("INFORM_INTENT", "OFFER_INTENT"):
+            values = []
         for said, value in zip(values, a.get("canonical_values", values), strict=False):
             track.canonical[slot, said.lower()] = value
-            if speaker == "SYSTEM" and act != "REQUEST": track.by_agent.add((slot, said.lower()))
-        if act == "OFFER" and values: offered.setdefault(name, {})[slot] = values[0]
-        elif act == "OFFER_INTENT" and a["values"]: offered[name, "intent"] = a["values"][0]
-        elif act == "INFORM" and speaker == "SYSTEM" and values: track.answers[slot] = values[0]
-        elif act == "SELECT": track.answers.update(offered.get(name, {}))
-        elif act == "NEGATE_INTENT" and (name, "intent") in offered: track.declined.append(offered[name, "intent"])
-        elif act == "REQUEST_ALTS": offered.pop(name, None); track.answers.clear()
+            if speaker == "SYSTEM" and act != "REQUEST":
+                track.by_agent.add((slot, said.lower()))
+        if act == "OFFER" and values:
+            offered.setdefault(name, {})[slot] = values[0]
+        elif act == "OFFER_INTENT" and a["values"]:
+            offered[name, "intent"] = a["values"][0]
+        elif act == "INFORM" and speaker == "SYSTEM" and values:
+            track.answers[slot] = values[0]
+        elif act == "SELECT":
+            track.answers.update(offered.get(name, {}))
+        elif act == "NEGATE_INTENT" and (name, "intent") in offered:
+            track.declined.append(offered[name, "intent"])
+        elif act == "REQUEST_ALTS":
+            offered.pop(name, None)
+            track.answers.clear()
         elif act in ("NOTIFY_SUCCESS", "NOTIFY_FAILURE") and "service_call" in frame:
-            track.outcome.pop(frame["service_call"]["method"], None)   # the last one tried stands last
+            track.outcome.pop(frame["service_call"]["method"], None)  # the last one tried stands last
             track.outcome[frame["service_call"]["method"]] = act == "NOTIFY_SUCCESS"
 
 # %% ../../nbs/tasks/02_sgd.ipynb #c24fe880
-_WORDS = dict(zip("1 2 3 4 5 6 7 8 9 10".split(), "one two three four five six seven eight nine ten".split(), strict=True))
+_WORDS = dict(
+    zip(
+        "1 2 3 4 5 6 7 8 9 10".split(),
+        "one two three four five six seven eight nine ten".split(),
+        strict=True,
+    )
+)
+
 
 def is_said(
-    value:str,   # A value
-    text:str,    # The conversation
-)->bool:
+    value: str,  # A value
+    text: str,  # The conversation
+) -> bool:
     "Does the value stand in the text, in digits or as a word, ignoring case?"
     value, text = value.lower(), text.lower()
     forms = {value, _WORDS.get(value, value)}
     return any(re.search(rf"(?<!\w){re.escape(f)}(?!\w)", text) for f in forms)
 
+
 _NUMBER = re.compile(r"\d|\b(?:" + "|".join(_WORDS.values()) + r")\b", re.I)
 
+
 @lru_cache(maxsize=8)
-def _values_in(text): return values(text)
+def _values_in(text):
+    return values(text)
+
 
 def _facts_of(track, slots, state, text):
     for slot in slots:
         said = state.get(slot)
-        if not said or said.lower() == "dontcare": continue
+        if not said or said.lower() == "dontcare":
+            continue
         known = (slot, said.lower()) in track.canonical if said in ("True", "False") else is_said(said, text)
         fact = slot_sentence(track.service, slot, said)
-        if known and not (_NUMBER.search(fact) and missing_values(fact, _values_in(text))): yield fact   # 'one' in 'that one' is no number
+        if known and not (_NUMBER.search(fact) and missing_values(fact, _values_in(text))):
+            yield fact  # 'one' in 'that one' is no number
 
 # %% ../../nbs/tasks/02_sgd.ipynb #538eb631
 def key_facts(
-    dialogue:Mapping,                # One dialogue
-    schema:Mapping[str, Mapping],    # Service name -> entry of the schema
-    limit:int=10,                    # At most so many facts
-)->list[str]:                        # Wishes first, then details, outcomes and answers
+    dialogue: Mapping,  # One dialogue
+    schema: Mapping[str, Mapping],  # Service name -> entry of the schema
+    limit: int = 10,  # At most so many facts
+) -> list[str]:  # Wishes first, then details, outcomes and answers
     "What a summary of the dialogue has to state, from its annotations."
     text, parts = dialogue_text(dialogue), {"wish": [], "detail": [], "outcome": [], "more": []}
     for track in tracks(dialogue, schema).values():
-        deals = [i for i in track.intents if i in {x["name"] for x in track.service["intents"] if x["is_transactional"]}]
-        for i in deals or track.intents[-1:]: parts["wish"].append(f"The customer wants to {intent_phrases(track.service, i)[0]}.")
-        needed = [s for i in track.service["intents"] if i["name"] in (deals or track.intents[-1:]) for s in i["required_slots"]]
+        deals = [
+            i
+            for i in track.intents
+            if i in {x["name"] for x in track.service["intents"] if x["is_transactional"]}
+        ]
+        for i in deals or track.intents[-1:]:
+            parts["wish"].append(f"The customer wants to {intent_phrases(track.service, i)[0]}.")
+        needed = [
+            s
+            for i in track.service["intents"]
+            if i["name"] in (deals or track.intents[-1:])
+            for s in i["required_slots"]
+        ]
         rest = [s for s in track.state if s not in needed]
         parts["detail"] += _facts_of(track, needed, track.state, text)
-        for i, ok in track.outcome.items(): parts["outcome"].append(intent_phrases(track.service, i)[1 if ok else 2])
-        for i in track.declined: parts["outcome"].append(f"The customer does not want to {intent_phrases(track.service, i)[0]} now.")
-        parts["more"] += [*_facts_of(track, rest, track.state, text), *_facts_of(track, [s for s in track.answers if s not in track.state], track.answers, text)]
+        for i, ok in track.outcome.items():
+            parts["outcome"].append(intent_phrases(track.service, i)[1 if ok else 2])
+        for i in track.declined:
+            parts["outcome"].append(
+                f"The customer does not want to {intent_phrases(track.service, i)[0]} now."
+            )
+        parts["more"] += [
+            *_facts_of(track, rest, track.state, text),
+            *_facts_of(track, [s for s in track.answers if s not in track.state], track.answers, text),
+        ]
     room = limit
     for name in ("wish", "outcome", "detail", "more"):
         parts[name] = list(dict.fromkeys(parts[name]))[:room]
@@ -188,60 +258,94 @@ def key_facts(
 # %% ../../nbs/tasks/02_sgd.ipynb #84a97b2b
 SUMMARIES = ("service_conversation_summary", "service_live_chat_summary")
 
-def _tags(dialogue): return {"channel": "chat", "services": ", ".join(dialogue["services"]), "turns": len(dialogue["turns"])}
+
+def _tags(dialogue):
+    return {"channel": "chat", "services": ", ".join(dialogue["services"]), "turns": len(dialogue["turns"])}
+
 
 def summary_sample(
-    dialogue:Mapping, schema:Mapping[str, Mapping],
-    use_case:str=SUMMARIES[0],   # One of `SUMMARIES`
-)->Sample|None:                  # None when the annotations give fewer than three facts
+    dialogue: Mapping,
+    schema: Mapping[str, Mapping],
+    use_case: str = SUMMARIES[0],  # One of `SUMMARIES`
+) -> Sample | None:  # None when the annotations give fewer than three facts
     "A dialogue to be summarised."
     facts = key_facts(dialogue, schema)
-    if len(facts) < 3: return None
-    return Sample(f"sgd-{dialogue['dialogue_id']}-{use_case}", use_case, {"conversation": dialogue_text(dialogue)}, tuple(facts),
-                  cluster=f"sgd-{dialogue['dialogue_id']}", dataset="sgd", tags=_tags(dialogue))
+    if len(facts) < 3:
+        return None
+    return Sample(
+        f"sgd-{dialogue['dialogue_id']}-{use_case}",
+        use_case,
+        {"conversation": dialogue_text(dialogue)},
+        tuple(facts),
+        cluster=f"sgd-{dialogue['dialogue_id']}",
+        dataset="sgd",
+        tags=_tags(dialogue),
+    )
 
 # %% ../../nbs/tasks/02_sgd.ipynb #93d957ac
 def field_form(
-    slot:Mapping,          # Slot of the schema
-)->tuple[str, dict]:       # (form in words, JSON schema)
+    slot: Mapping,  # Slot of the schema
+) -> tuple[str, dict]:  # (form in words, JSON schema)
     "The form of a field: flag, whole number, choice, date, time or text."
     allowed, parts = slot["possible_values"], set(slot["name"].split("_"))
-    if set(allowed) == {"True", "False"}: return "true or false", {"type": "boolean"}
-    if allowed and all(v.isdigit() for v in allowed): return f"whole number, {allowed[0]} to {allowed[-1]}", {"type": "integer", "enum": [int(v) for v in allowed]}
-    if slot["is_categorical"] and allowed: return f"one of {', '.join(allowed)}", {"type": "string", "enum": list(allowed)}
-    if "date" in parts: return "YYYY-MM-DD", {"type": "string", "format": "date"}
-    if "time" in parts: return "HH:MM, 24 hours", {"type": "string", "pattern": "^[0-2][0-9]:[0-5][0-9]$"}
-    if parts & {"length", "amount"}: return "number", {"type": "number"}
+    if set(allowed) == {"True", "False"}:
+        return "true or false", {"type": "boolean"}
+    if allowed and all(v.isdigit() for v in allowed):
+        return f"whole number, {allowed[0]} to {allowed[-1]}", {
+            "type": "integer",
+            "enum": [int(v) for v in allowed],
+        }
+    if slot["is_categorical"] and allowed:
+        return f"one of {', '.join(allowed)}", {"type": "string", "enum": list(allowed)}
+    if "date" in parts:
+        return "YYYY-MM-DD", {"type": "string", "format": "date"}
+    if "time" in parts:
+        return "HH:MM, 24 hours", {"type": "string", "pattern": "^[0-2][0-9]:[0-5][0-9]$"}
+    if parts & {"length", "amount"}:
+        return "number", {"type": "number"}
     return "text", {"type": "string"}
 
+
 def typed(
-    value:str,        # Canonical value of an annotation
-    form:Mapping,     # JSON schema of the field
-):                    # bool, int, float or str; None when the value does not fit
+    value: str,  # Canonical value of an annotation
+    form: Mapping,  # JSON schema of the field
+):  # bool, int, float or str; None when the value does not fit
     "A canonical value as the record holds it."
     try:
-        if form["type"] == "boolean": return {"True": True, "False": False}.get(value)
-        if form["type"] == "integer": return int(value)
-        if form["type"] == "number": return int(value) if value.isdigit() else float(value)
-    except ValueError: return None
-    if "enum" in form: return next((v for v in form["enum"] if v.lower() == value.lower()), None)
-    if form.get("format") == "date" and not re.fullmatch(r"\d{4}-\d\d-\d\d", value): return None
+        if form["type"] == "boolean":
+            return {"True": True, "False": False}.get(value)
+        if form["type"] == "integer":
+            return int(value)
+        if form["type"] == "number":
+            return int(value) if value.isdigit() else float(value)
+    except ValueError:
+        return None
+    if "enum" in form:
+        return next((v for v in form["enum"] if v.lower() == value.lower()), None)
+    if form.get("format") == "date" and not re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        return None
     return value if re.search(form.get("pattern", ""), value) else None
 
 # %% ../../nbs/tasks/02_sgd.ipynb #e2fb7c5f
 STATUS = ("Open", "Completed", "Failed")
+
 
 def _values(track, slots, said, text):
     "Field -> value of a state; fields that cannot be read in the text or have no fitting value are left out."
     found = {}
     for slot in slots:
         words = said.get(slot["name"])
-        if not words or words.lower() == "dontcare": continue
+        if not words or words.lower() == "dontcare":
+            continue
         form = field_form(slot)[1]
-        free = form == {"type": "string"}   # free text has to stand in the conversation; '1' may be said as 'just me'
+        free = form == {
+            "type": "string"
+        }  # free text has to stand in the conversation; '1' may be said as 'just me'
         value = typed(track.value(slot["name"], words), form)
-        if value is not None and (not free or is_said(words, text)): found[slot["name"]] = value
+        if value is not None and (not free or is_said(words, text)):
+            found[slot["name"]] = value
     return found
+
 
 def _record_fields(track):
     deal = next(i for i in track.service["intents"] if i["name"] == track.main)
@@ -250,34 +354,89 @@ def _record_fields(track):
 
 # %% ../../nbs/tasks/02_sgd.ipynb #6216ea16
 def record_sample(
-    dialogue:Mapping, schema:Mapping[str, Mapping],
-)->Sample|None:   # None when no transaction took place, or fewer than two fields change
+    dialogue: Mapping,
+    schema: Mapping[str, Mapping],
+) -> Sample | None:  # None when no transaction took place, or fewer than two fields change
     "A dialogue after which a record has to be updated."
     track = next((t for t in reversed(tracks(dialogue, schema).values()) if t.main in t.outcome), None)
-    if track is None: return None
+    if track is None:
+        return None
     slots, text = _record_fields(track), dialogue_text(dialogue)
-    known = _values(track, slots, track.early, text) if random.Random(dialogue["dialogue_id"]).random() < 0.5 else {}
-    before = {"request": intent_phrases(track.service, track.main)[0], "opened_on": "2019-03-01", "status": "Open", **{s["name"]: known.get(s["name"]) for s in slots}}
-    after = {**_values(track, slots, track.state, text), "status": STATUS[1 if track.outcome[track.main] else 2]}
+    known = (
+        _values(track, slots, track.early, text)
+        if random.Random(dialogue["dialogue_id"]).random() < 0.5
+        else {}
+    )
+    before = {
+        "request": intent_phrases(track.service, track.main)[0],
+        "opened_on": "2019-03-01",
+        "status": "Open",
+        **{s["name"]: known.get(s["name"]) for s in slots},
+    }
+    after = {
+        **_values(track, slots, track.state, text),
+        "status": STATUS[1 if track.outcome[track.main] else 2],
+    }
     gold = {k: v for k, v in after.items() if before[k] != v}
-    if len(gold) < 2: return None
-    forms = {"status": (f"one of {', '.join(STATUS)}", {"type": "string", "enum": list(STATUS)}), **{s["name"]: field_form(s) for s in slots}}
-    about = {"status": "Completed once the agent says that it is done, Failed if it could not be done", **{s["name"]: _lower(s["description"]) for s in slots}}
-    rules = {"kind": "json_schema", "text": "Use only the listed fields, each in its form.",
-             "schema": {"type": "object", "additionalProperties": False, "properties": {k: f[1] for k, f in forms.items()}}}
-    facts = [*_facts_of(track, [s["name"] for s in slots if s["name"] in gold], track.state, text), intent_phrases(track.service, track.main)[1 if track.outcome[track.main] else 2]]
-    return Sample(f"sgd-{dialogue['dialogue_id']}-update_crm_info", "update_crm_info",
-                  {"record": json.dumps(before, ensure_ascii=False, indent=2), "fields": "\n".join(f"{k} ({f[0]}): {about[k]}" for k, f in forms.items()), "conversation": text},
-                  tuple(facts), (rules,), json.dumps(gold, ensure_ascii=False), before, gold, f"sgd-{dialogue['dialogue_id']}", dataset="sgd", tags=_tags(dialogue))
+    if len(gold) < 2:
+        return None
+    forms = {
+        "status": (f"one of {', '.join(STATUS)}", {"type": "string", "enum": list(STATUS)}),
+        **{s["name"]: field_form(s) for s in slots},
+    }
+    about = {
+        "status": "Completed once the agent says that it is done, Failed if it could not be done",
+        **{s["name"]: _lower(s["description"]) for s in slots},
+    }
+    rules = {
+        "kind": "json_schema",
+        "text": "Use only the listed fields, each in its form.",
+        "schema": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {k: f[1] for k, f in forms.items()},
+        },
+    }
+    facts = [
+        *_facts_of(track, [s["name"] for s in slots if s["name"] in gold], track.state, text),
+        intent_phrases(track.service, track.main)[1 if track.outcome[track.main] else 2],
+    ]
+    return Sample(
+        f"sgd-{dialogue['dialogue_id']}-update_crm_info",
+        "update_crm_info",
+        {
+            "record": json.dumps(before, ensure_ascii=False, indent=2),
+            "fields": "\n".join(f"{k} ({f[0]}): {about[k]}" for k, f in forms.items()),
+            "conversation": text,
+        },
+        tuple(facts),
+        (rules,),
+        json.dumps(gold, ensure_ascii=False),
+        before,
+        gold,
+        f"sgd-{dialogue['dialogue_id']}",
+        dataset="sgd",
+        tags=_tags(dialogue),
+    )
 
 # %% ../../nbs/tasks/02_sgd.ipynb #930576a3
 _MONTHS = "January February March April May June July August September October November December".split()
-_MONEY = {"price", "price_per_night", "price_per_day", "total_price", "total", "ride_fare", "amount", "price_per_ticket"}
+_MONEY = {
+    "price",
+    "price_per_night",
+    "price_per_day",
+    "total_price",
+    "total",
+    "ride_fare",
+    "amount",
+    "price_per_ticket",
+}
+
 
 def written(
-    slot:str,      # Name of a slot
-    value:str,     # Canonical value
-)->str:            # The value as a system shows it, with the way to say it in brackets where that differs
+    slot: str,  # Name of a slot
+    value: str,  # Canonical value
+) -> str:  # The value as a system shows it, with the way to say it in brackets where that differs
     "A value for the knowledge: '2019-03-04 (March 4th)', '13:00 (1 pm)', '$28'."
     if m := re.fullmatch(r"(\d{4})-(\d\d)-(\d\d)", value):
         day = int(m[3])
@@ -285,52 +444,102 @@ def written(
         return f"{value} ({_MONTHS[int(m[2]) - 1]} {day}{end})"
     if m := re.fullmatch(r"(\d\d):(\d\d)", value):
         return f"{value} ({int(m[1]) % 12 or 12}{'' if m[2] == '00' else ':' + m[2]} {'am' if int(m[1]) < 12 else 'pm'})"
-    if slot in _MONEY and re.fullmatch(r"\d+(\.\d+)?", value): return f"${float(value):,.2f}".removesuffix(".00")
+    if slot in _MONEY and re.fullmatch(r"\d+(\.\d+)?", value):
+        return f"${float(value):,.2f}".removesuffix(".00")
     return {"True": "yes", "False": "no"}.get(value, value)
 
 # %% ../../nbs/tasks/02_sgd.ipynb #f3fd91f5
 _SAYS = ("OFFER", "INFORM", "CONFIRM", "NOTIFY_SUCCESS", "NOTIFY_FAILURE")
 
-def _name(slot): return slot.replace("_", " ")
+
+def _name(slot):
+    return slot.replace("_", " ")
+
 
 def _plan(frame, track, n):
     "The next step in words: which moves, which slots, no values."
     acts = {}
-    for a in frame["actions"]: acts.setdefault(a["act"], []).append(_name(a["slot"]))
+    for a in frame["actions"]:
+        acts.setdefault(a["act"], []).append(_name(a["slot"]))
     listed = {k: ", ".join(v) for k, v in acts.items()}
-    want = intent_phrases(track.service, next((a["values"][0] for a in frame["actions"] if a["act"] == "OFFER_INTENT" and a["values"]), ""))[0]
-    steps = {"NOTIFY_SUCCESS": "say that the request went through", "NOTIFY_FAILURE": "say that the request could not be carried out",
-             "INFORM_COUNT": "say how many results were found", "INFORM": f"answer the question about: {listed.get('INFORM')}",
-             "OFFER": f"offer result{'s' if 'and' in n else ''} {n}, naming: {', '.join(dict.fromkeys(acts.get('OFFER', [])))}" if n else f"offer, naming: {', '.join(dict.fromkeys(acts.get('OFFER', [])))}",
-             "CONFIRM": f"ask the customer to confirm: {listed.get('CONFIRM')}", "REQUEST": f"ask for: {listed.get('REQUEST')}",
-             "OFFER_INTENT": f"ask whether the customer wants to {want}", "REQ_MORE": "ask whether anything else is needed"}
+    want = intent_phrases(
+        track.service,
+        next((a["values"][0] for a in frame["actions"] if a["act"] == "OFFER_INTENT" and a["values"]), ""),
+    )[0]
+    steps = {
+        "NOTIFY_SUCCESS": "say that the request went through",
+        "NOTIFY_FAILURE": "say that the request could not be carried out",
+        "INFORM_COUNT": "say how many results were found",
+        "INFORM": f"answer the question about: {listed.get('INFORM')}",
+        "OFFER": f"offer result{'s' if 'and' in n else ''} {n}, naming: {', '.join(dict.fromkeys(acts.get('OFFER', [])))}"
+        if n
+        else f"offer, naming: {', '.join(dict.fromkeys(acts.get('OFFER', [])))}",
+        "CONFIRM": f"ask the customer to confirm: {listed.get('CONFIRM')}",
+        "REQUEST": f"ask for: {listed.get('REQUEST')}",
+        "OFFER_INTENT": f"ask whether the customer wants to {want}",
+        "REQ_MORE": "ask whether anything else is needed",
+    }
     return "; ".join(v for k, v in steps.items() if k in acts)
 
 # %% ../../nbs/tasks/02_sgd.ipynb #3afdbbe1
 def _reply_facts(frame, track, method, text):
-    facts, offers = [], Counter(a["slot"] for a in frame["actions"] if a["act"] == "OFFER" for _ in a["values"])
+    facts, offers = (
+        [],
+        Counter(a["slot"] for a in frame["actions"] if a["act"] == "OFFER" for _ in a["values"]),
+    )
     for a in frame["actions"]:
         act, slot = a["act"], a["slot"]
-        if act == "OFFER" and offers[slot] > 1: facts += [f"One offer is {v}." for v in a["values"] if is_said(v, text)]
+        if act == "OFFER" and offers[slot] > 1:
+            facts += [f"One offer is {v}." for v in a["values"] if is_said(v, text)]
         elif act in ("OFFER", "INFORM", "CONFIRM"):
-            facts += [slot_sentence(track.service, slot, v) for v in a["values"] if v in ("True", "False") or is_said(v, text)]
-        elif act == "INFORM_COUNT" and a["values"] and is_said(a["values"][0], text): facts.append(f"{a['values'][0]} {'result was' if a['values'][0] == '1' else 'results were'} found.")
-        elif act == "REQUEST": facts.append(f"The customer is asked for the {_name(slot)}.")
-        elif act == "REQ_MORE": facts.append("The customer is asked whether anything else is needed.")
-        elif act == "OFFER_INTENT" and a["values"]: facts.append(f"The customer is asked whether to {intent_phrases(track.service, a['values'][0])[0]}.")
-        elif act in ("NOTIFY_SUCCESS", "NOTIFY_FAILURE") and method: facts.append(intent_phrases(track.service, method)[1 if act == "NOTIFY_SUCCESS" else 2])
-    if any(a["act"] == "CONFIRM" for a in frame["actions"]): facts.append("The customer is asked to confirm the details.")
+            facts += [
+                slot_sentence(track.service, slot, v)
+                for v in a["values"]
+                if v in ("True", "False") or is_said(v, text)
+            ]
+        elif act == "INFORM_COUNT" and a["values"] and is_said(a["values"][0], text):
+            facts.append(
+                f"{a['values'][0]} {'result was' if a['values'][0] == '1' else 'results were'} found."
+            )
+        elif act == "REQUEST":
+            facts.append(f"The customer is asked for the {_name(slot)}.")
+        elif act == "REQ_MORE":
+            facts.append("The customer is asked whether anything else is needed.")
+        elif act == "OFFER_INTENT" and a["values"]:
+            facts.append(
+                f"The customer is asked whether to {intent_phrases(track.service, a['values'][0])[0]}."
+            )
+        elif act in ("NOTIFY_SUCCESS", "NOTIFY_FAILURE") and method:
+            facts.append(intent_phrases(track.service, method)[1 if act == "NOTIFY_SUCCESS" else 2])
+    if any(a["act"] == "CONFIRM" for a in frame["actions"]):
+        facts.append("The customer is asked to confirm the details.")
     return list(dict.fromkeys(facts))
 
+
 def _knowledge(frame, track, results, n, call):
-    lines = [f"Service: {track.service.get('description', _name(track.service['service_name'])).rstrip('.')}.", "Today: 2019-03-01 (March 1st)."]
-    form = {a["slot"]: a["canonical_values"][0] for a in frame["actions"] if a["act"] == "CONFIRM" and a["canonical_values"]}
-    if form: lines.append("Request form: " + "; ".join(f"{_name(k)}: {written(k, v)}" for k, v in form.items()))
-    lines += [f"Result {i}: " + "; ".join(f"{_name(k)}: {written(k, v)}" for k, v in r.items()) for i, r in results]
-    if counted := next((a["values"][0] for a in frame["actions"] if a["act"] == "INFORM_COUNT" and a["values"]), None): lines.append(f"Results found: {counted}")
+    lines = [
+        f"Service: {track.service.get('description', _name(track.service['service_name'])).rstrip('.')}.",
+        "Today: 2019-03-01 (March 1st).",
+    ]
+    form = {
+        a["slot"]: a["canonical_values"][0]
+        for a in frame["actions"]
+        if a["act"] == "CONFIRM" and a["canonical_values"]
+    }
+    if form:
+        lines.append("Request form: " + "; ".join(f"{_name(k)}: {written(k, v)}" for k, v in form.items()))
+    lines += [
+        f"Result {i}: " + "; ".join(f"{_name(k)}: {written(k, v)}" for k, v in r.items()) for i, r in results
+    ]
+    if counted := next(
+        (a["values"][0] for a in frame["actions"] if a["act"] == "INFORM_COUNT" and a["values"]), None
+    ):
+        lines.append(f"Results found: {counted}")
     if any(a["act"].startswith("NOTIFY") for a in frame["actions"]):
         ok = any(a["act"] == "NOTIFY_SUCCESS" for a in frame["actions"])
-        lines.append(f"System: the request to {intent_phrases(track.service, call)[0] if call else 'do this'} {'was carried out' if ok else 'was rejected'}.")
+        lines.append(
+            f"System: the request to {intent_phrases(track.service, call)[0] if call else 'do this'} {'was carried out' if ok else 'was rejected'}."
+        )
     return "\n".join([*lines, f"Next step: {_plan(frame, track, n)}."])
 
 # %% ../../nbs/tasks/02_sgd.ipynb #e4de11f8
@@ -338,49 +547,76 @@ def _results(frame, last):
     "Up to five numbered results with those that the agent speaks of among them, their numbers, and whether one is missing."
     rows, wanted = frame.get("service_results") or last, {}
     for a in frame["actions"]:
-        if a["act"] in ("OFFER", "INFORM"): wanted.setdefault(a["slot"], set()).update(a["canonical_values"])
+        if a["act"] in ("OFFER", "INFORM"):
+            wanted.setdefault(a["slot"], set()).update(a["canonical_values"])
     wanted = {k: v for k, v in wanted.items() if v}
     fitting = [i for i, r in enumerate(rows, 1) if all(r.get(k) in v for k, v in wanted.items())]
     many = max(map(len, wanted.values()), default=1)
     chosen = fitting[:many]
     start = max(0, min(chosen[0] - 2 if chosen else 0, len(rows) - 5))
-    return list(enumerate(rows, 1))[start:start + 5], " and ".join(map(str, chosen)) if wanted else "", bool(wanted) and len(chosen) < many
+    return (
+        list(enumerate(rows, 1))[start : start + 5],
+        " and ".join(map(str, chosen)) if wanted else "",
+        bool(wanted) and len(chosen) < many,
+    )
+
 
 def reply_samples(
-    dialogue:Mapping, schema:Mapping[str, Mapping],
-    n:int=2,            # At most so many turns of the dialogue
-)->list[Sample]:        # In the order of the dialogue
+    dialogue: Mapping,
+    schema: Mapping[str, Mapping],
+    n: int = 2,  # At most so many turns of the dialogue
+) -> list[Sample]:  # In the order of the dialogue
     "Turns of the agent to be written."
     known, found, last, method = tracks(dialogue, schema), [], {}, {}
     for i, turn in enumerate(dialogue["turns"]):
-        if turn["speaker"] != "SYSTEM" or not turn["frames"]: continue
+        if turn["speaker"] != "SYSTEM" or not turn["frames"]:
+            continue
         frame = turn["frames"][0]
         service = frame["service"]
-        if "service_call" in frame: method[service] = frame["service_call"]["method"]
+        if "service_call" in frame:
+            method[service] = frame["service_call"]["method"]
         results, number, unknown = _results(frame, last.get(service, []))
-        if frame.get("service_results"): last[service] = frame["service_results"]
-        if i == 0 or unknown or not any(a["act"] in _SAYS for a in frame["actions"]): continue
+        if frame.get("service_results"):
+            last[service] = frame["service_results"]
+        if i == 0 or unknown or not any(a["act"] in _SAYS for a in frame["actions"]):
+            continue
         facts = _reply_facts(frame, known[service], method.get(service), turn["utterance"])
         knowledge = _knowledge(frame, known[service], results, number, method.get(service))
-        sample = Sample(f"sgd-{dialogue['dialogue_id']}-reply-{i}", "service_reply_recommendations", {"conversation": dialogue_text(dialogue, i), "knowledge": knowledge}, tuple(facts),
-                        reference=turn["utterance"], cluster=f"sgd-{dialogue['dialogue_id']}", dataset="sgd", tags={**_tags(dialogue), "services": service})
-        if len(facts) >= 2: found.append(sample)
+        sample = Sample(
+            f"sgd-{dialogue['dialogue_id']}-reply-{i}",
+            "service_reply_recommendations",
+            {"conversation": dialogue_text(dialogue, i), "knowledge": knowledge},
+            tuple(facts),
+            reference=turn["utterance"],
+            cluster=f"sgd-{dialogue['dialogue_id']}",
+            dataset="sgd",
+            tags={**_tags(dialogue), "services": service},
+        )
+        if len(facts) >= 2:
+            found.append(sample)
     picked, order = [], random.Random(dialogue["dialogue_id"]).sample(range(len(found)), len(found))
     for i in order:
-        if len(picked) < n and not missing_values(" ".join(found[i].key_facts), found[i].source): picked.append(i)
+        if len(picked) < n and not missing_values(" ".join(found[i].key_facts), found[i].source):
+            picked.append(i)
     return [found[i] for i in sorted(picked)]
 
 # %% ../../nbs/tasks/02_sgd.ipynb #d90c66aa
 USE_CASES = (*SUMMARIES, "service_reply_recommendations", "update_crm_info")
 
+
 def sgd_samples(
-    files:Mapping[str, object],      # Path inside the source -> parsed JSON; 'test/schema.json' and dialogue files
-    use_case:str,                    # One of `USE_CASES`
-)->list[Sample]:                     # In the order of the files
+    files: Mapping[
+        str, object
+    ],  # Path inside the source -> parsed JSON; 'test/schema.json' and dialogue files
+    use_case: str,  # One of `USE_CASES`
+) -> list[Sample]:  # In the order of the files
     "All samples of one use case."
     schema = {s["service_name"]: s for s in files["test/schema.json"]}
     dialogues = [d for name in sorted(files) if "dialogues" in name for d in files[name]]
-    if use_case in SUMMARIES: made = (summary_sample(d, schema, use_case) for d in dialogues)
-    elif use_case == "update_crm_info": made = (record_sample(d, schema) for d in dialogues)
-    else: made = (s for d in dialogues for s in reply_samples(d, schema))
+    if use_case in SUMMARIES:
+        made = (summary_sample(d, schema, use_case) for d in dialogues)
+    elif use_case == "update_crm_info":
+        made = (record_sample(d, schema) for d in dialogues)
+    else:
+        made = (s for d in dialogues for s in reply_samples(d, schema))
     return [s for s in made if s is not None]

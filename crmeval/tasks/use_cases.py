@@ -21,21 +21,24 @@ from ..core.package_data import data_path
 @dataclass(frozen=True)
 class UseCase:
     "One CRM task."
-    id:str                        # e.g. 'service_call_summary'
-    name:str                      # As published, e.g. 'Service: Call Summary'
-    cloud:str                     # 'service', 'sales' or 'sales & service'
-    task:str                      # 'summary' or 'generation'
-    flavour:str                   # 'short' (about 500 tokens in) or 'long' (about 3,000 tokens in)
-    timing:str                    # 'real-time' (somebody waits) or 'asynchronous'
-    calls_per_year:int            # Assumed volume of one company, see `volume_basis`
-    volume_basis:str              # What the volume assumes
-    inputs:Mapping[str, str]      # Field -> what it holds
-    output:str                    # Form of a good response, in words
-    prompt:str                    # Template with a {field} for each input and {instructions}
-    instructions:Sequence[Mapping]# Checkable instructions, each with its 'kind' and its 'text' for the model
+
+    id: str  # e.g. 'service_call_summary'
+    name: str  # As published, e.g. 'Service: Call Summary'
+    cloud: str  # 'service', 'sales' or 'sales & service'
+    task: str  # 'summary' or 'generation'
+    flavour: str  # 'short' (about 500 tokens in) or 'long' (about 3,000 tokens in)
+    timing: str  # 'real-time' (somebody waits) or 'asynchronous'
+    calls_per_year: int  # Assumed volume of one company, see `volume_basis`
+    volume_basis: str  # What the volume assumes
+    inputs: Mapping[str, str]  # Field -> what it holds
+    output: str  # Form of a good response, in words
+    prompt: str  # Template with a {field} for each input and {instructions}
+    instructions: Sequence[
+        Mapping
+    ]  # Checkable instructions, each with its 'kind' and its 'text' for the model
 
     @property
-    def structured(self)->bool:
+    def structured(self) -> bool:
         "Whether the response is a record and not prose."
         return any(i["kind"] == "json_object" for i in self.instructions)
 
@@ -45,33 +48,57 @@ def _shipped():
     rows = json.loads(data_path("use_cases.json").read_text(encoding="utf-8"))["use_cases"]
     return {r["id"]: UseCase(**r) for r in rows}
 
-_ADDED = {}   # by `add_use_case`, in this process
 
-def use_cases()->dict[str, UseCase]:  # Identifier -> use case: the eleven in the published order, then those that were added
+_ADDED = {}  # by `add_use_case`, in this process
+
+
+def use_cases() -> dict[
+    str, UseCase
+]:  # Identifier -> use case: the eleven in the published order, then those that were added
     "All use cases that are known in this process."
     return {**_shipped(), **_ADDED}
 
 # %% ../../nbs/tasks/00_use_cases.ipynb #61ee52fd
-def _plain(name): return re.sub(r"[^a-z0-9]+", " ", str(name).lower()).strip()
+def _plain(name):
+    return re.sub(r"[^a-z0-9]+", " ", str(name).lower()).strip()
+
 
 def get_use_case(
-    name:str,   # Identifier or published name; case, spaces and punctuation do not matter
-)->UseCase:
+    name: str,  # Identifier or published name; case, spaces and punctuation do not matter
+) -> UseCase:
     "Look a use case up; an unknown or ambiguous name raises `ValueError` with the known ones."
     known = use_cases()
-    if name in known: return known[name]
+    if name in known:
+        return known[name]
     found = [u for u in known.values() if _plain(name) in (_plain(u.id), _plain(u.name))]
     near = found or [u for u in use_cases().values() if _plain(name) and _plain(name) in _plain(u.name)]
-    if len(near) == 1: return near[0]
-    if near: raise ValueError(f"use case {name!r} could be any of: {', '.join(u.id for u in near)}")
+    if len(near) == 1:
+        return near[0]
+    if near:
+        raise ValueError(f"use case {name!r} could be any of: {', '.join(u.id for u in near)}")
     raise ValueError(f"unknown use case {name!r}; known: {', '.join(use_cases())}")
 
 # %% ../../nbs/tasks/00_use_cases.ipynb #966251b8
-_SINGLE = {"json_schema", "greeting", "sign_off", "sentences", "bullets", "max_words", "min_words", "words", "subject_line", "reading_level", "language", "named_fields", "case_number"}
+_SINGLE = {
+    "json_schema",
+    "greeting",
+    "sign_off",
+    "sentences",
+    "bullets",
+    "max_words",
+    "min_words",
+    "words",
+    "subject_line",
+    "reading_level",
+    "language",
+    "named_fields",
+    "case_number",
+}
+
 
 def all_instructions(
-    sample:Sample,      # Its use case must be known
-)->list[dict]:          # Instructions in the order shown to the model
+    sample: Sample,  # Its use case must be known
+) -> list[dict]:  # Instructions in the order shown to the model
     "The use case's instructions and the sample's own; of a kind that fits only once, the sample's wins."
     own = [{"text": i} if isinstance(i, str) else dict(i) for i in sample.instructions]
     replaced = {i.get("kind") for i in own} & _SINGLE
@@ -81,60 +108,96 @@ def all_instructions(
 # %% ../../nbs/tasks/00_use_cases.ipynb #0fab00ff
 _FIELD = re.compile(r"\{(\w+)\}")
 
+
 def render_prompt(
-    sample:Sample,   # With exactly the inputs that its use case asks for
-)->str:              # The text sent to a model
+    sample: Sample,  # With exactly the inputs that its use case asks for
+) -> str:  # The text sent to a model
     "Fill a use case's prompt; a missing input raises `ValueError`."
     use_case = get_use_case(sample.use_case)
     if missing := [k for k in use_case.inputs if k not in sample.inputs]:
-        raise ValueError(f"sample {sample.id!r} lacks the input {missing[0]!r}; {use_case.id} needs {', '.join(use_case.inputs)}")
+        raise ValueError(
+            f"sample {sample.id!r} lacks the input {missing[0]!r}; {use_case.id} needs {', '.join(use_case.inputs)}"
+        )
     lines = "\n".join(f"- {i['text']}" for i in all_instructions(sample) if i.get("text"))
     values = {**sample.inputs, "instructions": "Instructions:\n" + lines}
     # one pass over the template: braces inside an input are text and are not filled again
     return _FIELD.sub(lambda m: str(values.get(m[1], m[0])), use_case.prompt)
 
 # %% ../../nbs/tasks/00_use_cases.ipynb #5c333176
-_WORDS = {"task": ("summary", "generation"), "flavour": ("short", "long"), "timing": ("real-time", "asynchronous")}
+_WORDS = {
+    "task": ("summary", "generation"),
+    "flavour": ("short", "long"),
+    "timing": ("real-time", "asynchronous"),
+}
+
 
 def _faults(u):
     "What is wrong with a use case."
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", str(u.id)): yield f"id is {u.id!r}, expected lower-case letters, digits and _"
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", str(u.id)):
+        yield f"id is {u.id!r}, expected lower-case letters, digits and _"
     for k, allowed in _WORDS.items():
-        if getattr(u, k) not in allowed: yield f"{k} is {getattr(u, k)!r}, expected {' or '.join(allowed)}"
-    if isinstance(u.calls_per_year, bool) or not isinstance(u.calls_per_year, int) or u.calls_per_year < 1: yield f"calls_per_year is {u.calls_per_year!r}, expected a whole number from 1"
-    if not isinstance(u.inputs, Mapping) or not u.inputs: yield f"inputs is {u.inputs!r}, expected field -> what it holds"
+        if getattr(u, k) not in allowed:
+            yield f"{k} is {getattr(u, k)!r}, expected {' or '.join(allowed)}"
+    if isinstance(u.calls_per_year, bool) or not isinstance(u.calls_per_year, int) or u.calls_per_year < 1:
+        yield f"calls_per_year is {u.calls_per_year!r}, expected a whole number from 1"
+    if not isinstance(u.inputs, Mapping) or not u.inputs:
+        yield f"inputs is {u.inputs!r}, expected field -> what it holds"
     elif (found := set(_FIELD.findall(str(u.prompt)))) != (wanted := {*u.inputs, "instructions"}):
         yield f"prompt fills {sorted(found)}, expected {sorted(wanted)}: each input and the instructions"
     for i in u.instructions:
-        if not isinstance(i, Mapping) or not i.get("kind") or not i.get("text"): yield f"instruction {i!r:.80}, expected an object with 'kind' and 'text'"
+        if not isinstance(i, Mapping) or not i.get("kind") or not i.get("text"):
+            yield f"instruction {i!r:.80}, expected an object with 'kind' and 'text'"
+
 
 def add_use_case(
-    use_case:UseCase|Mapping,   # The record, or its fields
-)->UseCase:                     # As it is known from now on, in this process
+    use_case: UseCase | Mapping,  # The record, or its fields
+) -> UseCase:  # As it is known from now on, in this process
     "Make a use case of one's own known; adding the same again changes nothing, another of the same id raises `ValueError`."
     if not isinstance(use_case, UseCase):
-        try: use_case = UseCase(**{"volume_basis": "", "instructions": (), **use_case})
-        except TypeError as e: raise ValueError(f"use case {dict(use_case).get('id')!r}: {str(e).split('__() ')[-1]}; the fields are {', '.join(UseCase.__dataclass_fields__)}") from None
-    if faults := list(_faults(use_case)): raise ValueError(f"use case {use_case.id!r}: " + "; ".join(faults))
-    if use_cases().get(use_case.id, use_case) != use_case: raise ValueError(f"use case {use_case.id!r} is known already, and is another one: choose another id")
-    if use_case.id not in _shipped(): _ADDED[use_case.id] = use_case
+        try:
+            use_case = UseCase(**{"volume_basis": "", "instructions": (), **use_case})
+        except TypeError as e:
+            raise ValueError(
+                f"use case {dict(use_case).get('id')!r}: {str(e).split('__() ')[-1]}; the fields are {', '.join(UseCase.__dataclass_fields__)}"
+            ) from None
+    if faults := list(_faults(use_case)):
+        raise ValueError(f"use case {use_case.id!r}: " + "; ".join(faults))
+    if use_cases().get(use_case.id, use_case) != use_case:
+        raise ValueError(f"use case {use_case.id!r} is known already, and is another one: choose another id")
+    if use_case.id not in _shipped():
+        _ADDED[use_case.id] = use_case
     return use_case
 
 # %% ../../nbs/tasks/00_use_cases.ipynb #af6304ef
 def load_use_cases(
-    path:str|Path,      # JSON: a list of use cases, or an object with the list 'use_cases'
-)->list[UseCase]:       # As `add_use_case`
+    path: str | Path,  # JSON: a list of use cases, or an object with the list 'use_cases'
+) -> list[UseCase]:  # As `add_use_case`
     "Add the use cases of a file; what is wrong raises `ValueError` with the file's name."
-    try: rows = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as e: raise ValueError(f"{path} cannot be read: {e.strerror}") from None
-    except ValueError as e: raise ValueError(f"{path} is not JSON: {e}") from None
+    try:
+        rows = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as e:
+        raise ValueError(f"{path} cannot be read: {e.strerror}") from None
+    except ValueError as e:
+        raise ValueError(f"{path} is not JSON: {e}") from None
     rows = rows.get("use_cases") if isinstance(rows, Mapping) else rows
-    if not isinstance(rows, list) or not rows or not all(isinstance(r, Mapping) for r in rows): raise ValueError(f"{path}: expected a list of use cases")
-    try: return [add_use_case(r) for r in rows]
-    except ValueError as e: raise ValueError(f"{path}: {e}") from None
+    if not isinstance(rows, list) or not rows or not all(isinstance(r, Mapping) for r in rows):
+        raise ValueError(f"{path}: expected a list of use cases")
+    try:
+        return [add_use_case(r) for r in rows]
+    except ValueError as e:
+        raise ValueError(f"{path}: {e}") from None
+
 
 def own_use_cases(
-    ids:Sequence[str],   # Identifiers
-)->list[dict]:           # Those of them that do not ship with the package, as mappings that `add_use_case` takes
+    ids: Sequence[str],  # Identifiers
+) -> list[dict]:  # Those of them that do not ship with the package, as mappings that `add_use_case` takes
     "What a run has to write down to be read where nobody added its use cases."
-    return [{**vars(_ADDED[i]), "inputs": dict(_ADDED[i].inputs), "instructions": [dict(x) for x in _ADDED[i].instructions]} for i in dict.fromkeys(ids) if i in _ADDED]
+    return [
+        {
+            **vars(_ADDED[i]),
+            "inputs": dict(_ADDED[i].inputs),
+            "instructions": [dict(x) for x in _ADDED[i].instructions],
+        }
+        for i in dict.fromkeys(ids)
+        if i in _ADDED
+    ]

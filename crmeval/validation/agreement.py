@@ -20,7 +20,9 @@ from ..core.records import Score
 from ..core.stats import Estimate, _expanded, mean_estimate
 
 # %% ../../nbs/validation/00_agreement.ipynb #179b837c
-def _known(x): return x is not None and x == x  # NaN is not equal to itself
+def _known(x):
+    return x is not None and x == x  # NaN is not equal to itself
+
 
 def _draws(clusters, n_resamples, rng):
     "How often each row is drawn, in blocks of resamples (b, n), and the number of clusters."
@@ -28,54 +30,83 @@ def _draws(clusters, n_resamples, rng):
     at, k = np.array([index[c] for c in clusters]), len(index)
     times = np.random.default_rng(rng).multinomial(k, np.full(k, 1 / k), size=n_resamples)
     block = max(1, 2_000_000 // len(at))  # keeps a block's memory bounded
-    return (times[i:i + block][:, at] for i in range(0, n_resamples, block)), k
+    return (times[i : i + block][:, at] for i in range(0, n_resamples, block)), k
 
 # %% ../../nbs/validation/00_agreement.ipynb #45061d54
 def _interval(value, draws, clusters, confidence_level):
     "Ends and method: bias-corrected percentiles, widened for few clusters as in `mean_estimate`."
     from scipy.stats import norm
+
     known = draws[~np.isnan(draws)]
     lost = f"undefined in {len(draws) - len(known)} of {len(draws)} draws" if len(known) < len(draws) else ""
-    if 2 * len(known) < len(draws): return None, None, "unknown: " + lost
-    if clusters < 2 or np.ptp(known) < 1e-12: return None, None, "unknown: no spread"
+    if 2 * len(known) < len(draws):
+        return None, None, "unknown: " + lost
+    if clusters < 2 or np.ptp(known) < 1e-12:
+        return None, None, "unknown: no spread"
     below = np.mean(known < value - 1e-12) + np.mean(np.abs(known - value) <= 1e-12) / 2
-    shift, tails = 2 * norm.ppf(np.clip(below, 1 / len(known), 1 - 1 / len(known))), _expanded(clusters, confidence_level)
-    ends = [float(x) for x in (*np.quantile(known, tails), *np.quantile(known, norm.cdf(shift + norm.ppf(tails))))]
+    shift, tails = (
+        2 * norm.ppf(np.clip(below, 1 / len(known), 1 - 1 / len(known))),
+        _expanded(clusters, confidence_level),
+    )
+    ends = [
+        float(x) for x in (*np.quantile(known, tails), *np.quantile(known, norm.cdf(shift + norm.ppf(tails))))
+    ]
     return min(*ends, value), max(*ends, value), "cluster bootstrap" + (", " + lost if lost else "")
 
 # %% ../../nbs/validation/00_agreement.ipynb #447344b2
 def cluster_bootstrap(
-    statistic:Callable[..., float|None],     # Columns (numpy, rows with unknown values left out) -> value; None or NaN: undefined
-    *columns:Sequence,                       # Each (n,), row by row; None and NaN are unknown
-    clusters:Sequence[Hashable]|None=None,   # (n,) document of each row; None: each row is its own
-    batch:Callable[..., np.ndarray]|None=None,  # (times drawn (b, n), *columns) -> (b,); the same statistic for b resamples at once
-    least:int|None=None,                     # Known values that a row needs; None: all
-    why:str="undefined",                     # Said as the method when there are rows but no value
-    confidence_level:float=0.95,
-    n_resamples:int=500,
-    rng:int|np.random.Generator=0,
-)->Estimate:                                 # n: rows used; undefined: rows left out
+    statistic: Callable[
+        ..., float | None
+    ],  # Columns (numpy, rows with unknown values left out) -> value; None or NaN: undefined
+    *columns: Sequence,  # Each (n,), row by row; None and NaN are unknown
+    clusters: Sequence[Hashable] | None = None,  # (n,) document of each row; None: each row is its own
+    batch: Callable[..., np.ndarray]
+    | None = None,  # (times drawn (b, n), *columns) -> (b,); the same statistic for b resamples at once
+    least: int | None = None,  # Known values that a row needs; None: all
+    why: str = "undefined",  # Said as the method when there are rows but no value
+    confidence_level: float = 0.95,
+    n_resamples: int = 500,
+    rng: int | np.random.Generator = 0,
+) -> Estimate:  # n: rows used; undefined: rows left out
     "Any statistic of paired columns with an interval that respects clusters."
     n = len(columns[0])
-    if n_resamples < 1: raise ValueError(f"n_resamples is {n_resamples!r}, expected at least 1")
+    if n_resamples < 1:
+        raise ValueError(f"n_resamples is {n_resamples!r}, expected at least 1")
     for name, c in [("a column", c) for c in columns[1:]] + [("clusters", clusters)] * (clusters is not None):
-        if len(c) != n: raise ValueError(f"{name} has {len(c)} values, expected {n}: the same items in the same order")
-    rows = [i for i, x in enumerate(zip(*columns)) if sum(map(_known, x)) >= (len(columns) if least is None else least)]
-    none = Estimate(None, n=len(rows), undefined=n - len(rows), method=why if rows else "undefined: no pairs", confidence_level=confidence_level)
-    if not rows: return none
+        if len(c) != n:
+            raise ValueError(f"{name} has {len(c)} values, expected {n}: the same items in the same order")
+    rows = [
+        i
+        for i, x in enumerate(zip(*columns))
+        if sum(map(_known, x)) >= (len(columns) if least is None else least)
+    ]
+    none = Estimate(
+        None,
+        n=len(rows),
+        undefined=n - len(rows),
+        method=why if rows else "undefined: no pairs",
+        confidence_level=confidence_level,
+    )
+    if not rows:
+        return none
     kept = [np.array([math.nan if c[i] is None else c[i] for i in rows]) for c in columns]
     value = statistic(*kept)
-    if not _known(value): return none
+    if not _known(value):
+        return none
     blocks, k = _draws(rows if clusters is None else [clusters[i] for i in rows], n_resamples, rng)
     slow = lambda w, *cols: np.array([_or_nan(statistic(*(np.repeat(c, t) for c in cols))) for t in w])
     draws = np.concatenate([(batch or slow)(w, *kept) for w in blocks])
     low, high, method = _interval(float(value), draws, k, confidence_level)
     return Estimate(float(value), low, high, len(rows), n - len(rows), method, confidence_level)
 
-def _or_nan(x): return x if _known(x) else math.nan
+
+def _or_nan(x):
+    return x if _known(x) else math.nan
 
 # %% ../../nbs/validation/00_agreement.ipynb #bb308cb0
-def _varies(x, y): return len(x) > 1 and np.ptp(x) > 0 and np.ptp(y) > 0
+def _varies(x, y):
+    return len(x) > 1 and np.ptp(x) > 0 and np.ptp(y) > 0
+
 
 def _weighted_pearson(w, x, y):
     "Pearson of each resample; x and y are (n,) or (b, n), w is (b, n)."
@@ -84,6 +115,7 @@ def _weighted_pearson(w, x, y):
     xx, yy, xy = (w * dx * dx).sum(1), (w * dy * dy).sum(1), (w * dx * dy).sum(1)
     defined = (xx > 1e-12 * (w * x * x).sum(1)) & (yy > 1e-12 * (w * y * y).sum(1))
     return np.divide(xy, np.sqrt(xx * yy), out=np.full(len(w), np.nan), where=defined)
+
 
 def _weighted_ranks(w, x):
     "Midranks (b, n) of the values in each resample."
@@ -95,33 +127,59 @@ def _weighted_ranks(w, x):
 # %% ../../nbs/validation/00_agreement.ipynb #282cde35
 _FLAT = "undefined: fewer than two pairs, or one side does not vary"
 
+
 def pearson(
-    judge:Sequence[float|None],    # (n,)
-    people:Sequence[float|None],   # (n,) same items, same order
-    **options,                     # clusters, confidence_level, n_resamples, rng: see `cluster_bootstrap`
-)->Estimate:                       # -1 to 1
+    judge: Sequence[float | None],  # (n,)
+    people: Sequence[float | None],  # (n,) same items, same order
+    **options,  # clusters, confidence_level, n_resamples, rng: see `cluster_bootstrap`
+) -> Estimate:  # -1 to 1
     "Pearson's correlation of a judge with people, from -1 to 1; higher is better."
     from scipy.stats import pearsonr
-    return cluster_bootstrap(lambda x, y: pearsonr(x, y).statistic if _varies(x, y) else None, judge, people, batch=_weighted_pearson, why=_FLAT, **options)
+
+    return cluster_bootstrap(
+        lambda x, y: pearsonr(x, y).statistic if _varies(x, y) else None,
+        judge,
+        people,
+        batch=_weighted_pearson,
+        why=_FLAT,
+        **options,
+    )
+
 
 def spearman(
-    judge:Sequence[float|None],    # (n,)
-    people:Sequence[float|None],   # (n,)
-    **options,                     # As for `pearson`
-)->Estimate:                       # -1 to 1
+    judge: Sequence[float | None],  # (n,)
+    people: Sequence[float | None],  # (n,)
+    **options,  # As for `pearson`
+) -> Estimate:  # -1 to 1
     "Spearman's rank correlation of a judge with people, from -1 to 1; higher is better."
     from scipy.stats import spearmanr
+
     batch = lambda w, x, y: _weighted_pearson(w, _weighted_ranks(w, x), _weighted_ranks(w, y))
-    return cluster_bootstrap(lambda x, y: spearmanr(x, y).statistic if _varies(x, y) else None, judge, people, batch=batch, why=_FLAT, **options)
+    return cluster_bootstrap(
+        lambda x, y: spearmanr(x, y).statistic if _varies(x, y) else None,
+        judge,
+        people,
+        batch=batch,
+        why=_FLAT,
+        **options,
+    )
+
 
 def kendall(
-    judge:Sequence[float|None],    # (n,)
-    people:Sequence[float|None],   # (n,)
-    **options,                     # As for `pearson`
-)->Estimate:                       # -1 to 1
+    judge: Sequence[float | None],  # (n,)
+    people: Sequence[float | None],  # (n,)
+    **options,  # As for `pearson`
+) -> Estimate:  # -1 to 1
     "Kendall's tau-b, which allows for ties, from -1 to 1; higher is better."
     from scipy.stats import kendalltau
-    return cluster_bootstrap(lambda x, y: kendalltau(x, y).statistic if _varies(x, y) else None, judge, people, why=_FLAT, **options)
+
+    return cluster_bootstrap(
+        lambda x, y: kendalltau(x, y).statistic if _varies(x, y) else None,
+        judge,
+        people,
+        why=_FLAT,
+        **options,
+    )
 
 # %% ../../nbs/validation/00_agreement.ipynb #2bd05261
 def _tables(w, a, b, k):
@@ -130,49 +188,81 @@ def _tables(w, a, b, k):
     cells[np.arange(len(a)), b.astype(int) * k + a.astype(int)] = 1
     return (w @ cells).reshape(-1, k, k)
 
-def _coded(labels, *columns): return [[labels[x] if _known(x) else None for x in c] for c in columns]
+
+def _coded(labels, *columns):
+    return [[labels[x] if _known(x) else None for x in c] for c in columns]
+
 
 def balanced_accuracy(
-    judge:Sequence[Hashable|None],    # (n,) labels, e.g. 0 and 1, or words
-    people:Sequence[Hashable|None],   # (n,) the labels taken as true
-    **options,                        # As for `pearson`
-)->Estimate:                          # 0 to 1
+    judge: Sequence[Hashable | None],  # (n,) labels, e.g. 0 and 1, or words
+    people: Sequence[Hashable | None],  # (n,) the labels taken as true
+    **options,  # As for `pearson`
+) -> Estimate:  # 0 to 1
     "Balanced accuracy of a judge's labels against people's, from 0 to 1, 0.5 is a guess between two labels; higher is better."
     from sklearn.metrics import recall_score
+
     codes = {x: i for i, x in enumerate(dict.fromkeys(x for x in [*people, *judge] if _known(x)))}
-    def value(a, b): return recall_score(b, a, labels=np.unique(b), average="macro", zero_division=0) if len(np.unique(b)) > 1 else None
+
+    def value(a, b):
+        return (
+            recall_score(b, a, labels=np.unique(b), average="macro", zero_division=0)
+            if len(np.unique(b)) > 1
+            else None
+        )
+
     def batch(w, a, b):
         t = _tables(w, a, b, len(codes))[:, np.unique(b).astype(int)]
         n = t.sum(2)
         hits = t[:, np.arange(len(t[0])), np.unique(b).astype(int)]
         return np.divide(hits, n, out=np.full(n.shape, np.nan), where=n > 0).mean(1)
-    return cluster_bootstrap(value, *_coded(codes, judge, people), batch=batch, why="undefined: people gave only one label", **options)
+
+    return cluster_bootstrap(
+        value,
+        *_coded(codes, judge, people),
+        batch=batch,
+        why="undefined: people gave only one label",
+        **options,
+    )
 
 # %% ../../nbs/validation/00_agreement.ipynb #e1d18251
 def weighted_kappa(
-    judge:Sequence[int|None],             # (n,) points
-    people:Sequence[int|None],            # (n,)
+    judge: Sequence[int | None],  # (n,) points
+    people: Sequence[int | None],  # (n,)
     *,
-    weights:str|None="quadratic",         # 'quadratic', 'linear', or None: any miss counts the same
-    labels:Sequence[int]=tuple(sorted(SCALE)),  # The whole scale, rising by equal steps
-    **options,                            # As for `pearson`
-)->Estimate:                              # At most 1; 0 is chance
+    weights: str | None = "quadratic",  # 'quadratic', 'linear', or None: any miss counts the same
+    labels: Sequence[int] = tuple(sorted(SCALE)),  # The whole scale, rising by equal steps
+    **options,  # As for `pearson`
+) -> Estimate:  # At most 1; 0 is chance
     "Cohen's weighted kappa on the points scale, at most 1, 0 is chance; higher is better."
     from sklearn.metrics import cohen_kappa_score
-    if weights not in ("quadratic", "linear", None): raise ValueError(f"weights is {weights!r}, expected 'quadratic', 'linear' or None")
+
+    if weights not in ("quadratic", "linear", None):
+        raise ValueError(f"weights is {weights!r}, expected 'quadratic', 'linear' or None")
     codes, k = _on_scale(labels, judge, people), len(labels)
     apart = np.abs(np.subtract.outer(np.arange(k), np.arange(k))).astype(float)
-    cost = {"quadratic": apart ** 2, "linear": apart, None: (apart > 0).astype(float)}[weights]
-    def value(a, b): return cohen_kappa_score(a, b, weights=weights, labels=list(range(k))) if len(np.unique([a, b])) > 1 else None
+    cost = {"quadratic": apart**2, "linear": apart, None: (apart > 0).astype(float)}[weights]
+
+    def value(a, b):
+        return (
+            cohen_kappa_score(a, b, weights=weights, labels=list(range(k)))
+            if len(np.unique([a, b])) > 1
+            else None
+        )
+
     def batch(w, a, b):
         t = _tables(w, a, b, k)
         chance = np.einsum("bi,bj,ij->b", t.sum(2), t.sum(1), cost) / t.sum((1, 2))
         return 1 - np.divide((t * cost).sum((1, 2)), chance, out=np.full(len(t), np.nan), where=chance > 0)
+
     return cluster_bootstrap(value, *codes, batch=batch, why="undefined: only one value was given", **options)
+
 
 def _on_scale(labels, *columns):
     codes = {x: i for i, x in enumerate(labels)}
-    if wrong := [x for c in columns for x in c if _known(x) and x not in codes]: raise ValueError(f"{wrong[0]!r} is not on the scale {', '.join(map(str, labels))}; round points first")
+    if wrong := [x for c in columns for x in c if _known(x) and x not in codes]:
+        raise ValueError(
+            f"{wrong[0]!r} is not on the scale {', '.join(map(str, labels))}; round points first"
+        )
     return _coded(codes, *columns)
 
 # %% ../../nbs/validation/00_agreement.ipynb #9974ffaf
@@ -183,160 +273,295 @@ def _alpha(w, *raters, level):
     values, at = np.unique(x[known], return_inverse=True)
     codes = np.zeros(x.shape, int)
     codes[known] = at
-    counts = np.zeros((len(x), len(values)))                      # how often each value occurs in each item
+    counts = np.zeros((len(x), len(values)))  # how often each value occurs in each item
     np.add.at(counts, (np.nonzero(known)[0], at), 1)
     total, n = w @ counts, w @ m
-    if level == "nominal": within, expected = (m ** 2 - (counts ** 2).sum(1)) / (m - 1), n ** 2 - (total ** 2).sum(1)
+    if level == "nominal":
+        within, expected = (m**2 - (counts**2).sum(1)) / (m - 1), n**2 - (total**2).sum(1)
     else:
-        scale = np.cumsum(total, 1) - total / 2 if level == "ordinal" else np.tile(values - values.mean(), (len(w), 1))
-        v = scale[:, codes] * known                               # (b, n, raters)
-        within = 2 * (m * (v ** 2).sum(2) - v.sum(2) ** 2) / (m - 1)
-        expected = 2 * (n * (total * scale ** 2).sum(1) - (total * scale).sum(1) ** 2)
+        scale = (
+            np.cumsum(total, 1) - total / 2
+            if level == "ordinal"
+            else np.tile(values - values.mean(), (len(w), 1))
+        )
+        v = scale[:, codes] * known  # (b, n, raters)
+        within = 2 * (m * (v**2).sum(2) - v.sum(2) ** 2) / (m - 1)
+        expected = 2 * (n * (total * scale**2).sum(1) - (total * scale).sum(1) ** 2)
     observed = (w * within).sum(1)
     return 1 - np.divide((n - 1) * observed, expected, out=np.full(len(w), np.nan), where=expected > 1e-9)
 
 # %% ../../nbs/validation/00_agreement.ipynb #391a3b20
 def krippendorff_alpha(
-    *raters:Sequence,               # Each (n,), the same items in the same order; None where a rater gave nothing; words only with level='nominal'
-    level:str="ordinal",            # 'nominal', 'ordinal' or 'interval'
-    **options,                      # As for `pearson`
-)->Estimate:                        # n: items with at least two values; undefined: the others
+    *raters: Sequence,  # Each (n,), the same items in the same order; None where a rater gave nothing; words only with level='nominal'
+    level: str = "ordinal",  # 'nominal', 'ordinal' or 'interval'
+    **options,  # As for `pearson`
+) -> Estimate:  # n: items with at least two values; undefined: the others
     "Krippendorff's alpha of two or more raters, at most 1, 0 is chance; higher is better."
-    if level not in ("nominal", "ordinal", "interval"): raise ValueError(f"level is {level!r}, expected 'nominal', 'ordinal' or 'interval'")
-    if len(raters) < 2: raise ValueError(f"got {len(raters)} rater, expected at least two")
-    if level == "nominal":                                        # a label is a name: any will do
+    if level not in ("nominal", "ordinal", "interval"):
+        raise ValueError(f"level is {level!r}, expected 'nominal', 'ordinal' or 'interval'")
+    if len(raters) < 2:
+        raise ValueError(f"got {len(raters)} rater, expected at least two")
+    if level == "nominal":  # a label is a name: any will do
         codes = {x: i for i, x in enumerate(dict.fromkeys(x for r in raters for x in r if _known(x)))}
         raters = [[codes[x] if _known(x) else None for x in r] for r in raters]
-    elif words := [x for r in raters for x in r if isinstance(x, str)]: raise ValueError(f"a label is {words[0]!r}; level={level!r} needs numbers, 'nominal' takes words")
+    elif words := [x for r in raters for x in r if isinstance(x, str)]:
+        raise ValueError(f"a label is {words[0]!r}; level={level!r} needs numbers, 'nominal' takes words")
     one = lambda *c: _alpha(np.ones((1, len(c[0]))), *c, level=level)[0]
-    return cluster_bootstrap(one, *raters, least=2, batch=lambda w, *c: _alpha(w, *c, level=level), why="undefined: only one value was given", **options)
+    return cluster_bootstrap(
+        one,
+        *raters,
+        least=2,
+        batch=lambda w, *c: _alpha(w, *c, level=level),
+        why="undefined: only one value was given",
+        **options,
+    )
 
 # %% ../../nbs/validation/00_agreement.ipynb #9fb08807
 def system_rank_correlation(
-    judge:Sequence[float|None],      # (n,)
-    people:Sequence[float|None],     # (n,)
-    systems:Sequence[Hashable],      # (n,) who wrote the response
+    judge: Sequence[float | None],  # (n,)
+    people: Sequence[float | None],  # (n,)
+    systems: Sequence[Hashable],  # (n,) who wrote the response
     *,
-    min_n:int=1,                     # Systems with fewer pairs are left out
-    decimals:int|None=12,            # Means are rounded to so many: rounding noise must not break a tie; None: as they come
-    **options,                       # As for `pearson`
-)->Estimate:                         # -1 to 1; n counts pairs, not systems
+    min_n: int = 1,  # Systems with fewer pairs are left out
+    decimals: int
+    | None = 12,  # Means are rounded to so many: rounding noise must not break a tie; None: as they come
+    **options,  # As for `pearson`
+) -> Estimate:  # -1 to 1; n counts pairs, not systems
     "Spearman's correlation of the systems' mean scores by judge and by people, from -1 to 1; higher is better."
     from scipy.stats import rankdata
-    if len(systems) != len(judge): raise ValueError(f"systems has {len(systems)} values, expected {len(judge)}")
+
+    if len(systems) != len(judge):
+        raise ValueError(f"systems has {len(systems)} values, expected {len(judge)}")
     pairs = [s if _known(a) and _known(b) else None for a, b, s in zip(judge, people, systems)]
-    enough = {s: i for i, s in enumerate(s for s, n in Counter(pairs).items() if s is not None and n >= min_n)}
+    enough = {
+        s: i for i, s in enumerate(s for s, n in Counter(pairs).items() if s is not None and n >= min_n)
+    }
     codes = [enough.get(s) for s in pairs]
+
     def rank(x, y):
         x, y = ((v if decimals is None else np.round(v, decimals))[~np.isnan(x)] for v in (x, y))
         return np.corrcoef(rankdata(x), rankdata(y))[0, 1] if len(x) > 2 and _varies(x, y) else math.nan
-    def batch(w, a, b, s):                                        # a system that is not in a resample is not ranked in it
+
+    def batch(w, a, b, s):  # a system that is not in a resample is not ranked in it
         of = np.eye(len(enough))[s.astype(int)]
         seen = w @ of
-        return np.array([rank(x, y) for x, y in zip(*(np.divide((w * v) @ of, seen, out=np.full(seen.shape, np.nan), where=seen > 0) for v in (a, b)))])
-    def value(a, b, s): return rank(*(np.array([np.mean(v[s == i]) for i in range(len(enough))]) for v in (a, b)))
-    return cluster_bootstrap(value, judge, people, codes, batch=batch, why="undefined: fewer than three systems, or they do not differ", **options)
+        return np.array(
+            [
+                rank(x, y)
+                for x, y in zip(
+                    *(
+                        np.divide((w * v) @ of, seen, out=np.full(seen.shape, np.nan), where=seen > 0)
+                        for v in (a, b)
+                    )
+                )
+            ]
+        )
+
+    def value(a, b, s):
+        return rank(*(np.array([np.mean(v[s == i]) for i in range(len(enough))]) for v in (a, b)))
+
+    return cluster_bootstrap(
+        value,
+        judge,
+        people,
+        codes,
+        batch=batch,
+        why="undefined: fewer than three systems, or they do not differ",
+        **options,
+    )
 
 # %% ../../nbs/validation/00_agreement.ipynb #29e37cbf
 @dataclass(frozen=True)
 class Confusion:
     "Points of a judge against people's: counts and shares."
-    labels:Sequence[int]                          # The scale
-    counts:Sequence[Sequence[int]]                # Rows people, columns judge
-    shares:Sequence[Sequence[Estimate]]           # Share of the row; a row without pairs has no values
-    exact:Estimate                                # Share of pairs with the same points
-    within_one:Estimate                           # Share of pairs at most one point apart
-    undefined:int                                 # Pairs without a value on either side
+
+    labels: Sequence[int]  # The scale
+    counts: Sequence[Sequence[int]]  # Rows people, columns judge
+    shares: Sequence[Sequence[Estimate]]  # Share of the row; a row without pairs has no values
+    exact: Estimate  # Share of pairs with the same points
+    within_one: Estimate  # Share of pairs at most one point apart
+    undefined: int  # Pairs without a value on either side
 
     def __str__(self):
-        rows = [["people \\ judge", *map(str, self.labels)]] + [[str(x), *map(str, row)] for x, row in zip(self.labels, self.counts)]
+        rows = [["people \\ judge", *map(str, self.labels)]] + [
+            [str(x), *map(str, row)] for x, row in zip(self.labels, self.counts)
+        ]
         return _text(rows) + f"\nsame points {self.exact}\nwithin one  {self.within_one}"
+
 
 def _text(rows):
     wide = [max(map(len, column)) for column in zip(*rows)]
-    return "\n".join("  ".join([row[0].ljust(wide[0]), *(c.rjust(n) for c, n in zip(row[1:], wide[1:]))]).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join([row[0].ljust(wide[0]), *(c.rjust(n) for c, n in zip(row[1:], wide[1:]))]).rstrip()
+        for row in rows
+    )
 
 # %% ../../nbs/validation/00_agreement.ipynb #46a36535
 def confusion(
-    judge:Sequence[int|None],             # (n,) points
-    people:Sequence[int|None],            # (n,)
+    judge: Sequence[int | None],  # (n,) points
+    people: Sequence[int | None],  # (n,)
     *,
-    labels:Sequence[int]=tuple(sorted(SCALE)),  # The scale
-    clusters:Sequence[Hashable]|None=None,
-    n_resamples:int=500,
-    **options,                            # confidence_level, rng: see `mean_estimate`
-)->Confusion:
+    labels: Sequence[int] = tuple(sorted(SCALE)),  # The scale
+    clusters: Sequence[Hashable] | None = None,
+    n_resamples: int = 500,
+    **options,  # confidence_level, rng: see `mean_estimate`
+) -> Confusion:
     "Which points the judge gives where people give 1, 2, 3 and 4."
     a, b = _on_scale(labels, judge, people)
-    if len(a) != len(b): raise ValueError(f"people has {len(b)} values, expected {len(a)}")
-    if clusters is not None and len(clusters) != len(a): raise ValueError(f"clusters has {len(clusters)} values, expected {len(a)}: the same items in the same order")
-    if n_resamples < 1: raise ValueError(f"n_resamples is {n_resamples!r}, expected at least 1")
+    if len(a) != len(b):
+        raise ValueError(f"people has {len(b)} values, expected {len(a)}")
+    if clusters is not None and len(clusters) != len(a):
+        raise ValueError(
+            f"clusters has {len(clusters)} values, expected {len(a)}: the same items in the same order"
+        )
+    if n_resamples < 1:
+        raise ValueError(f"n_resamples is {n_resamples!r}, expected at least 1")
     pairs = list(zip(a, b))
+
     def share(hit, only=None):
         here = [i for i, (_, y) in enumerate(pairs) if only is None or y == only]
-        return mean_estimate([None if None in pairs[i] else float(hit(*pairs[i])) for i in here], clusters=None if clusters is None else [clusters[i] for i in here],
-                             bounds=(0, 1), n_resamples=n_resamples, **options)
+        return mean_estimate(
+            [None if None in pairs[i] else float(hit(*pairs[i])) for i in here],
+            clusters=None if clusters is None else [clusters[i] for i in here],
+            bounds=(0, 1),
+            n_resamples=n_resamples,
+            **options,
+        )
+
     k = range(len(labels))
     counts = tuple(tuple(pairs.count((j, i)) for j in k) for i in k)
     shares = tuple(tuple(share(lambda x, _, j=j: x == j, only=i) for j in k) for i in k)
-    return Confusion(tuple(labels), counts, shares, share(lambda x, y: x == y), share(lambda x, y: abs(x - y) <= 1), sum(None in p for p in pairs))
+    return Confusion(
+        tuple(labels),
+        counts,
+        shares,
+        share(lambda x, y: x == y),
+        share(lambda x, y: abs(x - y) <= 1),
+        sum(None in p for p in pairs),
+    )
 
 # %% ../../nbs/validation/00_agreement.ipynb #05b75863
 @dataclass(frozen=True)
 class AgreementRow:
     "One judge, one metric, one group of samples."
-    rater:str                          # Who judged
-    metric:str
-    group:str                          # 'all', or a name from `groups`
-    responses:int                      # Responses that people rated
-    judge_undefined:int                # Of these, without points by the judge: failed, undefined, or never judged
-    people_undefined:int               # Of these, without points by people
-    unrated:int                        # Responses that the judge scored and no person rated; not used
-    figures:Mapping[str, Estimate]     # Name of the statistic -> its value
-    confusion:Confusion
+
+    rater: str  # Who judged
+    metric: str
+    group: str  # 'all', or a name from `groups`
+    responses: int  # Responses that people rated
+    judge_undefined: int  # Of these, without points by the judge: failed, undefined, or never judged
+    people_undefined: int  # Of these, without points by people
+    unrated: int  # Responses that the judge scored and no person rated; not used
+    figures: Mapping[str, Estimate]  # Name of the statistic -> its value
+    confusion: Confusion
 
     @property
-    def pairs(self)->int: return self.figures["pearson"].n
+    def pairs(self) -> int:
+        return self.figures["pearson"].n
 
 # %% ../../nbs/validation/00_agreement.ipynb #94440c41
 @dataclass(frozen=True)
 class AgreementTable:
     "Rows of agreement; prints as a table."
-    rows:Sequence[AgreementRow] = field(default_factory=tuple)
 
-    def __iter__(self): return iter(self.rows)
-    def __len__(self): return len(self.rows)
+    rows: Sequence[AgreementRow] = field(default_factory=tuple)
+
+    def __iter__(self):
+        return iter(self.rows)
+
+    def __len__(self):
+        return len(self.rows)
+
     def __str__(self):
-        names = ("balanced_accuracy", "pearson", "spearman", "weighted_kappa", "krippendorff_alpha", "system_rank", "people_alpha")
-        head = ["judge", "metric", "group", "pairs", "no judge", "no people", *(n.replace("_", " ") for n in names)]
-        short = lambda e: "-" if e.value is None else f"{e.value:.2f}" + ("" if e.low is None else f" [{e.low:.2f}, {e.high:.2f}]")
-        return _text([head, *([r.rater, r.metric, r.group, str(r.pairs), str(r.judge_undefined), str(r.people_undefined), *(short(r.figures[n]) for n in names)] for r in self.rows)])
+        names = (
+            "balanced_accuracy",
+            "pearson",
+            "spearman",
+            "weighted_kappa",
+            "krippendorff_alpha",
+            "system_rank",
+            "people_alpha",
+        )
+        head = [
+            "judge",
+            "metric",
+            "group",
+            "pairs",
+            "no judge",
+            "no people",
+            *(n.replace("_", " ") for n in names),
+        ]
+        short = lambda e: (
+            "-"
+            if e.value is None
+            else f"{e.value:.2f}" + ("" if e.low is None else f" [{e.low:.2f}, {e.high:.2f}]")
+        )
+        return _text(
+            [
+                head,
+                *(
+                    [
+                        r.rater,
+                        r.metric,
+                        r.group,
+                        str(r.pairs),
+                        str(r.judge_undefined),
+                        str(r.people_undefined),
+                        *(short(r.figures[n]) for n in names),
+                    ]
+                    for r in self.rows
+                ),
+            ]
+        )
 
-    def to_dicts(self)->list[dict]:
+    def to_dicts(self) -> list[dict]:
         "One plain dictionary per row and statistic, for a file or a data frame."
-        return [{"rater": r.rater, "metric": r.metric, "group": r.group, "statistic": name, "value": e.value, "low": e.low, "high": e.high, "n": e.n,
-                 "undefined": e.undefined, "method": e.method, "confidence_level": e.confidence_level} for r in self.rows for name, e in r.figures.items()]
+        return [
+            {
+                "rater": r.rater,
+                "metric": r.metric,
+                "group": r.group,
+                "statistic": name,
+                "value": e.value,
+                "low": e.low,
+                "high": e.high,
+                "n": e.n,
+                "undefined": e.undefined,
+                "method": e.method,
+                "confidence_level": e.confidence_level,
+            }
+            for r in self.rows
+            for name, e in r.figures.items()
+        ]
 
 # %% ../../nbs/validation/00_agreement.ipynb #67fbe744
-def _key(s): return s.sample_id, s.perturbation, s.client, s.metric, s.repeat
+def _key(s):
+    return s.sample_id, s.perturbation, s.client, s.metric, s.repeat
+
 
 def _by_rater(scores):
     "Rater -> key -> score; one rater scores a response once."
     out = {}
     for s in scores:
         mine = out.setdefault(s.rater, {})
-        if _key(s) in mine: raise ValueError(f"{s.rater!r} scored {s.metric!r} of sample {s.sample_id!r} by {s.client!r} (repeat {s.repeat}) twice")
+        if _key(s) in mine:
+            raise ValueError(
+                f"{s.rater!r} scored {s.metric!r} of sample {s.sample_id!r} by {s.client!r} (repeat {s.repeat}) twice"
+            )
         mine[_key(s)] = s
     return out
 
-def _whole(x): return None if x is None else math.floor(x + 0.5)  # halves go up
+
+def _whole(x):
+    return None if x is None else math.floor(x + 0.5)  # halves go up
 
 # %% ../../nbs/validation/00_agreement.ipynb #81fb7689
-ADJUDICATED = "adjudicated:"   # Prefix of the rater who signs a label that settles a disagreement
+ADJUDICATED = "adjudicated:"  # Prefix of the rater who signs a label that settles a disagreement
+
 
 def people_points(
-    given:Mapping[str, float|None],   # Rater -> points, 1 to 4, or None
-)->float|None:                        # None where nobody gave points
+    given: Mapping[str, float | None],  # Rater -> points, 1 to 4, or None
+) -> float | None:  # None where nobody gave points
     "Points of a response by people: the adjudicated label where there is one, else the mean over the raters."
     known = {r: p for r, p in given.items() if p is not None}
     settled = [p for r, p in known.items() if r.startswith(ADJUDICATED)]
@@ -345,38 +570,86 @@ def people_points(
 
 # %% ../../nbs/validation/00_agreement.ipynb #f8726da9
 def _row(rater, metric, group, keys, mine, raters, cluster, usable, unrated, options):
-    a, given = [getattr(mine.get(k), "points", None) for k in keys], {who: [getattr(p.get(k), "points", None) for k in keys] for who, p in raters.items()}
-    b, where = [people_points(dict(zip(given, v))) for v in zip(*given.values())], dict(options, clusters=[cluster(k[0]) for k in keys])
-    by = [v for who, v in given.items() if not who.startswith(ADJUDICATED)]   # whether people agree is asked before somebody settles it
+    a, given = (
+        [getattr(mine.get(k), "points", None) for k in keys],
+        {who: [getattr(p.get(k), "points", None) for k in keys] for who, p in raters.items()},
+    )
+    b, where = (
+        [people_points(dict(zip(given, v))) for v in zip(*given.values())],
+        dict(options, clusters=[cluster(k[0]) for k in keys]),
+    )
+    by = [
+        v for who, v in given.items() if not who.startswith(ADJUDICATED)
+    ]  # whether people agree is asked before somebody settles it
     whole = [_whole(x) for x in a], [_whole(x) for x in b]
     fit = [[None if x is None else x >= usable for x in c] for c in (a, b)]
-    figures = {"balanced_accuracy": balanced_accuracy(*fit, **where), "pearson": pearson(a, b, **where), "spearman": spearman(a, b, **where), "kendall": kendall(a, b, **where),
-               "weighted_kappa": weighted_kappa(*whole, **where), "krippendorff_alpha": krippendorff_alpha(*whole, **where),
-               "system_rank": system_rank_correlation(a, b, [k[2] for k in keys], **where),
-               "people_alpha": krippendorff_alpha(*by, **where) if len(by) > 1 else Estimate(None, undefined=len(keys), method="undefined: one person")}
-    return AgreementRow(rater, metric, group, len(keys), a.count(None), b.count(None), unrated, figures, confusion(*whole, **where))
+    figures = {
+        "balanced_accuracy": balanced_accuracy(*fit, **where),
+        "pearson": pearson(a, b, **where),
+        "spearman": spearman(a, b, **where),
+        "kendall": kendall(a, b, **where),
+        "weighted_kappa": weighted_kappa(*whole, **where),
+        "krippendorff_alpha": krippendorff_alpha(*whole, **where),
+        "system_rank": system_rank_correlation(a, b, [k[2] for k in keys], **where),
+        "people_alpha": krippendorff_alpha(*by, **where)
+        if len(by) > 1
+        else Estimate(None, undefined=len(keys), method="undefined: one person"),
+    }
+    return AgreementRow(
+        rater,
+        metric,
+        group,
+        len(keys),
+        a.count(None),
+        b.count(None),
+        unrated,
+        figures,
+        confusion(*whole, **where),
+    )
 
 # %% ../../nbs/validation/00_agreement.ipynb #83bb7e88
 def agreement(
-    scores:Sequence[Score],                    # A judge's, or several judges'
-    people:Sequence[Score],                    # People's scores of the same responses
+    scores: Sequence[Score],  # A judge's, or several judges'
+    people: Sequence[Score],  # People's scores of the same responses
     *,
-    clusters:Mapping[str, Hashable]|None=None, # Sample id -> document or conversation; None: each sample is one
-    groups:Mapping[str, str]|None=None,        # Sample id -> source or use case; adds a row for each besides 'all'
-    usable:float=3,                            # Least points of a usable response, for balanced accuracy
-    **options,                                 # confidence_level, n_resamples, rng
-)->AgreementTable:                             # A row per judge, metric and group, over the responses that people rated
+    clusters: Mapping[str, Hashable]
+    | None = None,  # Sample id -> document or conversation; None: each sample is one
+    groups: Mapping[str, str]
+    | None = None,  # Sample id -> source or use case; adds a row for each besides 'all'
+    usable: float = 3,  # Least points of a usable response, for balanced accuracy
+    **options,  # confidence_level, n_resamples, rng
+) -> AgreementTable:  # A row per judge, metric and group, over the responses that people rated
     "Agreement of judges with people on the responses that both have scored; higher is better."
     raters, rows = _by_rater(people), []
     rated = list(dict.fromkeys(map(_key, people)))
     for name, given in (("clusters", clusters), ("groups", groups)):
-        if given is not None and (lost := [k[0] for k in rated if k[0] not in given]): raise ValueError(f"{name} says nothing of sample {lost[0]!r}")
+        if given is not None and (lost := [k[0] for k in rated if k[0] not in given]):
+            raise ValueError(f"{name} says nothing of sample {lost[0]!r}")
     for rater, mine in _by_rater(scores).items():
         found = len(rows)
         for metric in dict.fromkeys(k[3] for k in mine):
             for group in ("all", *(dict.fromkeys(groups[k[0]] for k in rated) if groups else ())):
-                of = lambda k, metric=metric, group=group: k[3] == metric and (group == "all" or groups.get(k[0]) == group)
+                of = lambda k, metric=metric, group=group: (
+                    k[3] == metric and (group == "all" or groups.get(k[0]) == group)
+                )
                 keys = [k for k in rated if of(k)]
-                if keys: rows.append(_row(rater, metric, group, keys, mine, raters, clusters.__getitem__ if clusters else str, usable, sum(of(k) for k in set(mine) - set(rated)), options))
-        if len(rows) == found: raise ValueError(f"people rated no metric that {rater!r} scored: theirs are {', '.join(sorted({k[3] for k in rated})) or 'none'}")
+                if keys:
+                    rows.append(
+                        _row(
+                            rater,
+                            metric,
+                            group,
+                            keys,
+                            mine,
+                            raters,
+                            clusters.__getitem__ if clusters else str,
+                            usable,
+                            sum(of(k) for k in set(mine) - set(rated)),
+                            options,
+                        )
+                    )
+        if len(rows) == found:
+            raise ValueError(
+                f"people rated no metric that {rater!r} scored: theirs are {', '.join(sorted({k[3] for k in rated})) or 'none'}"
+            )
     return AgreementTable(tuple(rows))

@@ -23,41 +23,59 @@ from ..core.loops import run_sync
 from ..core.stats import Estimate, mean_estimate
 
 # %% ../../nbs/validation/01_audit.ipynb #ddd98042
-def _share(values, clusters, options): return mean_estimate(values, clusters=clusters, bounds=(0, 1), **{"n_resamples": 500, **options})
+def _share(values, clusters, options):
+    return mean_estimate(values, clusters=clusters, bounds=(0, 1), **{"n_resamples": 500, **options})
 
-def _both(a, b, of): return [None if x is None or y is None else float(of(x, y)) for x, y in zip(a, b)]
+
+def _both(a, b, of):
+    return [None if x is None or y is None else float(of(x, y)) for x, y in zip(a, b)]
+
 
 def _same_length(**columns):
     n = len(next(iter(columns.values())))
     for name, c in columns.items():
-        if c is not None and len(c) != n: raise ValueError(f"{name} has {len(c)} values, expected {n}: the same items in the same order")
+        if c is not None and len(c) != n:
+            raise ValueError(f"{name} has {len(c)} values, expected {n}: the same items in the same order")
+
 
 def order_swap(
-    first:Sequence[Hashable|None],               # (n,) winner with response 1 shown first; None is unknown
-    swapped:Sequence[Hashable|None],             # (n,) winner with response 2 shown first, named by response, too
-    gold:Sequence[Hashable|None]|None=None,      # (n,) the better response by people
+    first: Sequence[Hashable | None],  # (n,) winner with response 1 shown first; None is unknown
+    swapped: Sequence[Hashable | None],  # (n,) winner with response 2 shown first, named by response, too
+    gold: Sequence[Hashable | None] | None = None,  # (n,) the better response by people
     *,
-    clusters:Sequence[Hashable]|None=None,       # (n,) item of each pair
-    **options,                                   # confidence_level, n_resamples, rng: see `mean_estimate`
-)->dict[str, Estimate]:                          # Shares, 0 to 1
+    clusters: Sequence[Hashable] | None = None,  # (n,) item of each pair
+    **options,  # confidence_level, n_resamples, rng: see `mean_estimate`
+) -> dict[str, Estimate]:  # Shares, 0 to 1
     "Accuracy in each order (higher is better), position agreement (higher is better) and the share that prefers the first (0.5 is unbiased)."
     _same_length(first=first, swapped=swapped, gold=gold, clusters=clusters)
     share = lambda values: _share(values, clusters, options)
     out = {}
     if gold is not None:
         right = [_both(c, gold, lambda x, y: x == y) for c in (first, swapped)]
-        out = {"accuracy": share(right[0]), "accuracy, swapped": share(right[1]), "accuracy, mean": share(_both(*right, lambda x, y: (x + y) / 2)), "right in both orders": share(_both(*right, lambda x, y: x * y))}
-    chosen = [[float(c == place) for c, place in ((a, 1), (b, 2)) if c in (1, 2)] for a, b in zip(first, swapped)]
-    return out | {"position agreement": share(_both(first, swapped, lambda x, y: x == y)), "prefers the first": share([sum(c) / len(c) if c else None for c in chosen])}
+        out = {
+            "accuracy": share(right[0]),
+            "accuracy, swapped": share(right[1]),
+            "accuracy, mean": share(_both(*right, lambda x, y: (x + y) / 2)),
+            "right in both orders": share(_both(*right, lambda x, y: x * y)),
+        }
+    chosen = [
+        [float(c == place) for c, place in ((a, 1), (b, 2)) if c in (1, 2)] for a, b in zip(first, swapped)
+    ]
+    return out | {
+        "position agreement": share(_both(first, swapped, lambda x, y: x == y)),
+        "prefers the first": share([sum(c) / len(c) if c else None for c in chosen]),
+    }
 
 # %% ../../nbs/validation/01_audit.ipynb #cc66140a
 def flip_rate(
-    once:Sequence[Hashable|None],            # (n,) verdicts
-    again:Sequence[Hashable|None],           # (n,) verdicts on the same items, asked in another order or at another time
+    once: Sequence[Hashable | None],  # (n,) verdicts
+    again: Sequence[
+        Hashable | None
+    ],  # (n,) verdicts on the same items, asked in another order or at another time
     *,
-    clusters:Sequence[Hashable]|None=None,   # (n,) response of each verdict
-    **options,                               # As for `order_swap`
-)->Estimate:                                 # 0 to 1; an item without one of the two is undefined
+    clusters: Sequence[Hashable] | None = None,  # (n,) response of each verdict
+    **options,  # As for `order_swap`
+) -> Estimate:  # 0 to 1; an item without one of the two is undefined
     "Share of verdicts that changed, from 0 to 1; lower is better."
     _same_length(once=once, again=again, clusters=clusters)
     return _share(_both(once, again, lambda x, y: x != y), clusters, options)
@@ -69,26 +87,39 @@ def _partial(w, y, x, z):
     dy, dx, dz = (v - (w * v).sum(1, keepdims=True) / total for v in (y, x, z))
     s = lambda a, b: (w * a * b).sum(1)
     xx, zz, xz, xy, zy = s(dx, dx), s(dz, dz), s(dx, dz), s(dx, dy), s(dz, dy)
-    flat = zz <= 1e-12 * (1 + (w * z * z).sum(1))                        # people do not vary: nothing to hold equal
+    flat = zz <= 1e-12 * (1 + (w * z * z).sum(1))  # people do not vary: nothing to hold equal
     left = np.where(flat, xx, xx - np.divide(xz * xz, zz, out=np.zeros_like(zz), where=~flat))
     top = np.where(flat, xy, xy - np.divide(xz * zy, zz, out=np.zeros_like(zz), where=~flat))
     return np.divide(top, left, out=np.full(len(w), np.nan), where=left > 1e-9 * (1 + (w * x * x).sum(1)))
 
-def _one(batch): return lambda *c: batch(np.ones((1, len(c[0]))), *c)[0]
+
+def _one(batch):
+    return lambda *c: batch(np.ones((1, len(c[0]))), *c)[0]
+
 
 def length_slope(
-    judge:Sequence[float|None],              # (n,) scores by the judge
-    people:Sequence[float|None],             # (n,) scores by people
-    lengths:Sequence[float|None],            # (n,) length of each response, above 0, e.g. words
+    judge: Sequence[float | None],  # (n,) scores by the judge
+    people: Sequence[float | None],  # (n,) scores by people
+    lengths: Sequence[float | None],  # (n,) length of each response, above 0, e.g. words
     *,
-    clusters:Sequence[Hashable]|None=None,   # (n,) document of each response
-    **options,                               # confidence_level, n_resamples, rng: see `cluster_bootstrap`
-)->Estimate:                                 # In the judge's unit per doubling
+    clusters: Sequence[Hashable] | None = None,  # (n,) document of each response
+    **options,  # confidence_level, n_resamples, rng: see `cluster_bootstrap`
+) -> Estimate:  # In the judge's unit per doubling
     "Change of the judge's score per doubling of the length at equal human score; 0 is unbiased, above 0 favours the long."
-    if bad := [x for x in lengths if _known(x) and x <= 0]: raise ValueError(f"a length is {bad[0]!r}, expected a number above 0")
+    if bad := [x for x in lengths if _known(x) and x <= 0]:
+        raise ValueError(f"a length is {bad[0]!r}, expected a number above 0")
     doublings = [math.log2(x) if _known(x) else None for x in lengths]
     batch = lambda w, y, x, z: _partial(w, y, x, z)
-    return cluster_bootstrap(_one(batch), judge, doublings, people, clusters=clusters, batch=batch, why="undefined: the length does not vary at equal human score", **options)
+    return cluster_bootstrap(
+        _one(batch),
+        judge,
+        doublings,
+        people,
+        clusters=clusters,
+        batch=batch,
+        why="undefined: the length does not vary at equal human score",
+        **options,
+    )
 
 # %% ../../nbs/validation/01_audit.ipynb #b6f49c68
 def _noise(w, k, mean, var):
@@ -100,37 +131,60 @@ def _noise(w, k, mean, var):
     msb = (w * k * (mean - grand[:, None]) ** 2).sum(1) / np.maximum(n - 1, 1)
     typical = (total - (w * k * k).sum(1) / total) / np.maximum(n - 1, 1)
     whole = msb + (typical - 1) * msw
-    return np.sqrt(msw), np.divide(msb - msw, whole, out=np.full(len(w), np.nan), where=(whole > 1e-12) & (n > 1))
+    return np.sqrt(msw), np.divide(
+        msb - msw, whole, out=np.full(len(w), np.nan), where=(whole > 1e-12) & (n > 1)
+    )
+
 
 def repeat_noise(
-    rows:Sequence[Sequence[float|None]],     # One an item, (n,); each holds the scores of its repeats, None where one failed
+    rows: Sequence[
+        Sequence[float | None]
+    ],  # One an item, (n,); each holds the scores of its repeats, None where one failed
     *,
-    clusters:Sequence[Hashable]|None=None,   # (n,) document of each item
-    **options,                               # As for `length_slope`
-)->dict[str, Estimate]:                      # n: items with at least two answers; undefined: the others
+    clusters: Sequence[Hashable] | None = None,  # (n,) document of each item
+    **options,  # As for `length_slope`
+) -> dict[str, Estimate]:  # n: items with at least two answers; undefined: the others
     "How far a judge differs from itself: standard deviation and share changed (lower is better), intraclass correlation (higher is better, at most 1)."
     _same_length(rows=rows, clusters=clusters)
     known = [[float(x) for x in row if _known(x)] for row in rows]
     use = [len(x) > 1 for x in known]
-    columns = [[f(x) if u else None for x, u in zip(known, use)] for f in (len, np.mean, lambda x: np.var(x, ddof=1))]
+    columns = [
+        [f(x) if u else None for x, u in zip(known, use)] for f in (len, np.mean, lambda x: np.var(x, ddof=1))
+    ]
+
     def figure(i, why):
         batch = lambda w, *c: _noise(w, *c)[i]
         return cluster_bootstrap(_one(batch), *columns, clusters=clusters, batch=batch, why=why, **options)
+
     changed = [float(len(set(x)) > 1) if u else None for x, u in zip(known, use)]
-    return {"repeat standard deviation": figure(0, "undefined"), "changed on repeat": _share(changed, clusters, {k: v for k, v in options.items() if k != "n_resamples"}),
-            "repeat intraclass correlation": figure(1, "undefined: one item, or nothing varies")}
+    return {
+        "repeat standard deviation": figure(0, "undefined"),
+        "changed on repeat": _share(
+            changed, clusters, {k: v for k, v in options.items() if k != "n_resamples"}
+        ),
+        "repeat intraclass correlation": figure(1, "undefined: one item, or nothing varies"),
+    }
 
 # %% ../../nbs/validation/01_audit.ipynb #24683820
 FAMILIES = {  # family -> prefixes of its models' names
-    "openai": ("gpt", "chatgpt", "text-davinci", "davinci", "o1", "o3", "o4-mini"), "anthropic": ("claude",), "google": ("gemini", "gemma", "palm", "bard"),
-    "llama": ("llama", "meta-llama", "codellama"), "mistral": ("mistral", "mixtral", "ministral", "codestral"), "cohere": ("command", "c4ai-command"),
-    "qwen": ("qwen", "qwq"), "deepseek": ("deepseek",), "xgen": ("xgen",), "phi": ("phi-", "phi2", "phi3"), "grok": ("grok",),
+    "openai": ("gpt", "chatgpt", "text-davinci", "davinci", "o1", "o3", "o4-mini"),
+    "anthropic": ("claude",),
+    "google": ("gemini", "gemma", "palm", "bard"),
+    "llama": ("llama", "meta-llama", "codellama"),
+    "mistral": ("mistral", "mixtral", "ministral", "codestral"),
+    "cohere": ("command", "c4ai-command"),
+    "qwen": ("qwen", "qwq"),
+    "deepseek": ("deepseek",),
+    "xgen": ("xgen",),
+    "phi": ("phi-", "phi2", "phi3"),
+    "grok": ("grok",),
 }
 
+
 def family_of(
-    name:str,                                     # A judge's or a system's name, e.g. 'openai:gpt-4o'
-    families:Mapping[str, Sequence[str]]=FAMILIES,
-)->str|None:                                      # None: not known
+    name: str,  # A judge's or a system's name, e.g. 'openai:gpt-4o'
+    families: Mapping[str, Sequence[str]] = FAMILIES,
+) -> str | None:  # None: not known
     "The family that a model belongs to, by its name."
     parts = [p for p in re.split(r"[:/@_\s]+", name.lower()) if p]
     found = [f for p in parts for f, prefixes in families.items() if p.startswith(tuple(prefixes))]
@@ -138,135 +192,273 @@ def family_of(
 
 # %% ../../nbs/validation/01_audit.ipynb #35961743
 def self_family_gap(
-    judge:Sequence[float|None],              # (n,) scores by the judge
-    people:Sequence[float|None],             # (n,) scores by people, in the same unit
-    own:Sequence[bool|None],                 # (n,) whether the judge's family wrote the response
+    judge: Sequence[float | None],  # (n,) scores by the judge
+    people: Sequence[float | None],  # (n,) scores by people, in the same unit
+    own: Sequence[bool | None],  # (n,) whether the judge's family wrote the response
     *,
-    adjust:bool=False,                       # True: at equal human score
-    clusters:Sequence[Hashable]|None=None,   # (n,) document of each response
-    **options,                               # As for `length_slope`
-)->Estimate:                                 # In the scores' unit
+    adjust: bool = False,  # True: at equal human score
+    clusters: Sequence[Hashable] | None = None,  # (n,) document of each response
+    **options,  # As for `length_slope`
+) -> Estimate:  # In the scores' unit
     "What a judge gives to its own family beyond what people give, compared with other systems; 0 is unbiased, above 0 favours its own."
     mine = [None if x is None else float(x) for x in own]
+
     def gap(w, y, z, x):
         with np.errstate(invalid="ignore", divide="ignore"):
-            return (w * (y - z) * x).sum(1) / (w * x).sum(1) - (w * (y - z) * (1 - x)).sum(1) / (w * (1 - x)).sum(1)
+            return (w * (y - z) * x).sum(1) / (w * x).sum(1) - (w * (y - z) * (1 - x)).sum(1) / (
+                w * (1 - x)
+            ).sum(1)
+
     batch = (lambda w, y, z, x: _partial(w, y, x, z)) if adjust else gap
-    return cluster_bootstrap(_one(batch), judge, people, mine, clusters=clusters, batch=batch, why="undefined: all responses are of its own family, or none is", **options)
+    return cluster_bootstrap(
+        _one(batch),
+        judge,
+        people,
+        mine,
+        clusters=clusters,
+        batch=batch,
+        why="undefined: all responses are of its own family, or none is",
+        **options,
+    )
 
 # %% ../../nbs/validation/01_audit.ipynb #985bb1a4
-def _texts(case): return {k: case[k] for k in ("response", "source", "key_facts", "instructions") if case.get(k) is not None}
+def _texts(case):
+    return {
+        k: case[k] for k in ("response", "source", "key_facts", "instructions") if case.get(k) is not None
+    }
+
 
 async def _each(cases, work, concurrency):
     gate = asyncio.Semaphore(concurrency)
+
     async def one(case):
-        async with gate: return await work(case)
+        async with gate:
+            return await work(case)
+
     return await asyncio.gather(*[one(c) for c in cases])
 
+
 async def aorder_flips(
-    judge:Judge,                    # Of the fine style
-    cases:Sequence[Mapping],        # (n,) with 'response' and 'source' or 'key_facts'
+    judge: Judge,  # Of the fine style
+    cases: Sequence[Mapping],  # (n,) with 'response' and 'source' or 'key_facts'
     *,
-    concurrency:int=8,              # Cases in work at once
-    **options,                      # As for `flip_rate`
-)->dict[str, Estimate]:             # 'supported' and 'stated': share of verdicts that changed
+    concurrency: int = 8,  # Cases in work at once
+    **options,  # As for `flip_rate`
+) -> dict[str, Estimate]:  # 'supported' and 'stated': share of verdicts that changed
     "Ask a judge about the same items in the order given and in reverse; lower is better."
-    if getattr(judge, "style", "fine") != "fine": raise ValueError(f"the judge {judge.name!r} rates by rubric: it has no list of items whose order could be turned")
+    if getattr(judge, "style", "fine") != "fine":
+        raise ValueError(
+            f"the judge {judge.name!r} rates by rubric: it has no list of items whose order could be turned"
+        )
+
     async def work(case):
         texts = _texts(case)
         once = await arecord_of(judge, **texts)
         claims = [i for q, i, _ in once._verdicts if q == "supported"]
         back = {k: list(texts[k])[::-1] for k in ("key_facts", "instructions") if k in texts}
         again = await arecord_of(judge, **{**texts, **back}, **({"claims": claims[::-1]} if claims else {}))
-        return [(key[0], v.yes, again._verdicts[key].yes) for key, v in once._verdicts.items() if key in again._verdicts]
-    rows = [(q, a, b, i) for i, found in enumerate(await _each(cases, work, concurrency)) for q, a, b in found]
-    return {q: flip_rate([r[1] for r in rows if r[0] == q], [r[2] for r in rows if r[0] == q], clusters=[r[3] for r in rows if r[0] == q], **options) for q in dict.fromkeys(r[0] for r in rows)}
+        return [
+            (key[0], v.yes, again._verdicts[key].yes)
+            for key, v in once._verdicts.items()
+            if key in again._verdicts
+        ]
 
-def order_flips(*args, **kwargs)->dict[str, Estimate]:
+    rows = [
+        (q, a, b, i) for i, found in enumerate(await _each(cases, work, concurrency)) for q, a, b in found
+    ]
+    return {
+        q: flip_rate(
+            [r[1] for r in rows if r[0] == q],
+            [r[2] for r in rows if r[0] == q],
+            clusters=[r[3] for r in rows if r[0] == q],
+            **options,
+        )
+        for q in dict.fromkeys(r[0] for r in rows)
+    }
+
+
+def order_flips(*args, **kwargs) -> dict[str, Estimate]:
     "As `aorder_flips`, from a script or a notebook cell."
     return run_sync(aorder_flips(*args, **kwargs))
 
 # %% ../../nbs/validation/01_audit.ipynb #6a14ae19
 async def arepeat_scores(
-    judge:Judge,
-    cases:Sequence[Mapping],        # (n,) as for `aorder_flips`
-    repeats:int=3,                  # Times that each case is asked
+    judge: Judge,
+    cases: Sequence[Mapping],  # (n,) as for `aorder_flips`
+    repeats: int = 3,  # Times that each case is asked
     *,
-    concurrency:int=8,
-)->dict[str, list[list[float|None]]]:  # Question (or criterion) -> (n,) rows for `repeat_noise`: share of yes, or points
+    concurrency: int = 8,
+) -> dict[
+    str, list[list[float | None]]
+]:  # Question (or criterion) -> (n,) rows for `repeat_noise`: share of yes, or points
     "Ask a judge the same several times over."
     many = Repeated(judge, repeats)
     done = await _each(cases, lambda case: many.arecord(**_texts(case)), concurrency)
+
     def value(record, key):
         found = [v for k, v in record._verdicts.items() if (k[1] if k[0] == "rated" else k[0]) == key]
-        if not found or any(v.status != "ok" for v in found): return None
-        return found[0].points if found[0].points is not None else sum(bool(v.yes) for v in found) / len(found)
+        if not found or any(v.status != "ok" for v in found):
+            return None
+        return (
+            found[0].points if found[0].points is not None else sum(bool(v.yes) for v in found) / len(found)
+        )
+
     keys = dict.fromkeys(k[1] if k[0] == "rated" else k[0] for r in done for k in r._verdicts)
     return {key: [[value(m, key) for m in r.members.values()] for r in done] for key in keys}
 
-def repeat_scores(*args, **kwargs)->dict[str, list[list[float|None]]]:
+
+def repeat_scores(*args, **kwargs) -> dict[str, list[list[float | None]]]:
     "As `arepeat_scores`, from a script or a notebook cell."
     return run_sync(arepeat_scores(*args, **kwargs))
 
 # %% ../../nbs/validation/01_audit.ipynb #fd8d3a4b
 COLUMNS = {  # column of a row -> what it holds
-    "score": "the judge's score", "people": "people's score in the same unit", "length": "length of the response; else words of 'response'", "system": "who wrote the response",
-    "repeats": "the judge's scores of the same response", "first": "winner with response 1 in front", "swapped": "winner with response 2 in front", "gold": "the better response",
-    "once": "a verdict", "again": "the same verdict in another order", "item": "document or conversation; rows of one item are a cluster",
+    "score": "the judge's score",
+    "people": "people's score in the same unit",
+    "length": "length of the response; else words of 'response'",
+    "system": "who wrote the response",
+    "repeats": "the judge's scores of the same response",
+    "first": "winner with response 1 in front",
+    "swapped": "winner with response 2 in front",
+    "gold": "the better response",
+    "once": "a verdict",
+    "again": "the same verdict in another order",
+    "item": "document or conversation; rows of one item are a cluster",
 }
-UNBIASED = {"prefers the first": 0.5, "position agreement": 1, "changed by order": 0, "length slope": 0, "self-family gap": 0, "self-family gap at equal human score": 0,
-            "repeat standard deviation": 0, "changed on repeat": 0, "repeat intraclass correlation": 1}
+UNBIASED = {
+    "prefers the first": 0.5,
+    "position agreement": 1,
+    "changed by order": 0,
+    "length slope": 0,
+    "self-family gap": 0,
+    "self-family gap at equal human score": 0,
+    "repeat standard deviation": 0,
+    "changed on repeat": 0,
+    "repeat intraclass correlation": 1,
+}
+
 
 @dataclass(frozen=True)
 class Audit:
     "The audit of one judge; prints as a table."
-    judge:str
-    figures:Mapping[str, Estimate] = field(default_factory=dict)
 
-    def __getitem__(self, name): return self.figures[name]
+    judge: str
+    figures: Mapping[str, Estimate] = field(default_factory=dict)
+
+    def __getitem__(self, name):
+        return self.figures[name]
+
     def __str__(self):
-        rows = [["figure", "value", "95 % interval" if all(e.confidence_level == 0.95 for e in self.figures.values()) else "interval", "unbiased", "n", "undefined"]]
+        rows = [
+            [
+                "figure",
+                "value",
+                "95 % interval"
+                if all(e.confidence_level == 0.95 for e in self.figures.values())
+                else "interval",
+                "unbiased",
+                "n",
+                "undefined",
+            ]
+        ]
         for name, e in self.figures.items():
             ends = "" if e.low is None or e.high is None else f"{e.low:.3f} to {e.high:.3f}"
-            rows.append([name, "-" if e.value is None else f"{e.value:.3f}", ends, f"{UNBIASED[name]:g}" if name in UNBIASED else "", str(e.n), str(e.undefined)])
+            rows.append(
+                [
+                    name,
+                    "-" if e.value is None else f"{e.value:.3f}",
+                    ends,
+                    f"{UNBIASED[name]:g}" if name in UNBIASED else "",
+                    str(e.n),
+                    str(e.undefined),
+                ]
+            )
         why = [f"{name}: {e.method}" for name, e in self.figures.items() if e.value is None]
         return "\n".join([f"Audit of {self.judge}", _text(rows), *why])
 
-    def to_dicts(self)->list[dict]:
+    def to_dicts(self) -> list[dict]:
         "One plain dictionary a figure, for a file or a data frame."
-        return [{"judge": self.judge, "figure": n, "value": e.value, "low": e.low, "high": e.high, "unbiased": UNBIASED.get(n), "n": e.n, "undefined": e.undefined, "method": e.method} for n, e in self.figures.items()]
+        return [
+            {
+                "judge": self.judge,
+                "figure": n,
+                "value": e.value,
+                "low": e.low,
+                "high": e.high,
+                "unbiased": UNBIASED.get(n),
+                "n": e.n,
+                "undefined": e.undefined,
+                "method": e.method,
+            }
+            for n, e in self.figures.items()
+        ]
 
 # %% ../../nbs/validation/01_audit.ipynb #bd8fb421
-def _length(row): return row["length"] if row.get("length") is not None else len(row["response"].split()) or None if isinstance(row.get("response"), str) else None
+def _length(row):
+    return (
+        row["length"]
+        if row.get("length") is not None
+        else len(row["response"].split()) or None
+        if isinstance(row.get("response"), str)
+        else None
+    )
+
 
 def _missing(rows, *columns):
     "The estimate that says which columns no row has together."
-    return Estimate(None, undefined=len(rows), method=f"undefined: no row has {' and '.join(map(repr, columns))}")
+    return Estimate(
+        None, undefined=len(rows), method=f"undefined: no row has {' and '.join(map(repr, columns))}"
+    )
+
 
 def audit(
-    rows:Sequence[Mapping],       # Plain mappings with the columns of `COLUMNS`; 'response' may stand for 'length'
+    rows: Sequence[
+        Mapping
+    ],  # Plain mappings with the columns of `COLUMNS`; 'response' may stand for 'length'
     *,
-    judge:str="the judge",        # Its name; tells its family
-    family:str|None=None,         # The judge's family; default: `family_of` its name
-    families:Mapping[str, Sequence[str]]=FAMILIES,
-    **options,                    # confidence_level, n_resamples, rng
-)->Audit:                         # A figure that cannot be computed is None, and its method says why
+    judge: str = "the judge",  # Its name; tells its family
+    family: str | None = None,  # The judge's family; default: `family_of` its name
+    families: Mapping[str, Sequence[str]] = FAMILIES,
+    **options,  # confidence_level, n_resamples, rng
+) -> Audit:  # A figure that cannot be computed is None, and its method says why
     "All that some rows tell about a judge's biases."
     rows = [{**r, "length": _length(r)} for r in rows]
-    def having(*columns): return [r for r in rows if all(r.get(c) is not None for c in columns)]
-    def of(found, *columns): return [[r.get(c) for r in found] for c in columns], dict(options, clusters=_clusters(found))
+
+    def having(*columns):
+        return [r for r in rows if all(r.get(c) is not None for c in columns)]
+
+    def of(found, *columns):
+        return [[r.get(c) for r in found] for c in columns], dict(options, clusters=_clusters(found))
+
     def single(name, f, *columns):
         (c, where), found = of(having(*columns), *columns), having(*columns)
         return {name: f(*c, **where) if found else _missing(rows, *columns)}
+
     pairs, gold = having("first", "swapped"), having("first", "swapped", "gold")
     out = {}
     for found, columns in ((gold, ("first", "swapped", "gold")), (pairs, ("first", "swapped"))):
-        if not found: out |= {k: _missing(rows, *columns) for k in (("accuracy, mean",) if "gold" in columns else ("position agreement", "prefers the first"))}; continue
+        if not found:
+            out |= {
+                k: _missing(rows, *columns)
+                for k in (
+                    ("accuracy, mean",) if "gold" in columns else ("position agreement", "prefers the first")
+                )
+            }
+            continue
         c, where = of(found, *columns)
         out |= order_swap(*c, **where)
-    out |= single("changed by order", flip_rate, "once", "again") | single("length slope", length_slope, "score", "people", "length")
+    out |= single("changed by order", flip_rate, "once", "again") | single(
+        "length slope", length_slope, "score", "people", "length"
+    )
     c, where = of(having("repeats"), "repeats")
-    out |= repeat_noise(*c, **where) if c[0] else dict.fromkeys(("repeat standard deviation", "changed on repeat", "repeat intraclass correlation"), _missing(rows, "repeats"))
+    out |= (
+        repeat_noise(*c, **where)
+        if c[0]
+        else dict.fromkeys(
+            ("repeat standard deviation", "changed on repeat", "repeat intraclass correlation"),
+            _missing(rows, "repeats"),
+        )
+    )
     return Audit(judge, out | _family(having("score", "people", "system"), rows, judge, family, families, of))
 
 # %% ../../nbs/validation/01_audit.ipynb #023efe26
@@ -274,11 +466,17 @@ def _clusters(rows):
     "The item of each row; a row without one is its own."
     return [("item", r["item"]) if r.get("item") is not None else ("row", i) for i, r in enumerate(rows)]
 
+
 def _family(found, rows, judge, family, families, of):
     names = {"self-family gap": False, "self-family gap at equal human score": True}
     mine = family or family_of(judge, families)
-    if not found: return dict.fromkeys(names, _missing(rows, "score", "people", "system"))
-    if mine is None: return dict.fromkeys(names, Estimate(None, undefined=len(found), method=f"undefined: the family of {judge!r} is not known"))
+    if not found:
+        return dict.fromkeys(names, _missing(rows, "score", "people", "system"))
+    if mine is None:
+        return dict.fromkeys(
+            names,
+            Estimate(None, undefined=len(found), method=f"undefined: the family of {judge!r} is not known"),
+        )
     (score, people, systems), where = of(found, "score", "people", "system")
     own = [family_of(s, families) == mine for s in systems]
     return {n: self_family_gap(score, people, own, adjust=a, **where) for n, a in names.items()}

@@ -19,126 +19,188 @@ from ..core.stats import Estimate, mean_estimate, paired_difference
 
 # %% ../../nbs/validation/03_calibration.ipynb #1c93775a
 def rescale(
-    ratings:float|Sequence[float|None]|None,  # One rating, or one of each person; None: this person gave none
-    low:float,                                # Worst rating of that scale
-    high:float,                               # Best rating; may be below `low`
-)->float|None:                                # 1 to 4; None without any rating
+    ratings: float
+    | Sequence[float | None]
+    | None,  # One rating, or one of each person; None: this person gave none
+    low: float,  # Worst rating of that scale
+    high: float,  # Best rating; may be below `low`
+) -> float | None:  # 1 to 4; None without any rating
     "Ratings of another scale as points from 1 to 4, averaged over people; higher is better."
     given = [r for r in (ratings if isinstance(ratings, Iterable) else [ratings]) if _known(r)]
-    if low == high: raise ValueError(f"low and high are both {low!r}, expected two ends of a scale")
-    if wrong := [r for r in given if not min(low, high) <= r <= max(low, high)]: raise ValueError(f"rating {wrong[0]!r} is not on the scale from {low} to {high}")
+    if low == high:
+        raise ValueError(f"low and high are both {low!r}, expected two ends of a scale")
+    if wrong := [r for r in given if not min(low, high) <= r <= max(low, high)]:
+        raise ValueError(f"rating {wrong[0]!r} is not on the scale from {low} to {high}")
     return 1 + 3 * (math.fsum(given) / len(given) - low) / (high - low) if given else None
 
 # %% ../../nbs/validation/03_calibration.ipynb #b8ff0b76
 def _check_calibrator(c):
     "A map that cannot be applied is told when it is made."
-    if c.kind not in ("cuts", "isotonic"): raise ValueError(f"kind is {c.kind!r}, expected 'cuts' or 'isotonic'")
+    if c.kind not in ("cuts", "isotonic"):
+        raise ValueError(f"kind is {c.kind!r}, expected 'cuts' or 'isotonic'")
     for name, values in (("x", c.x), ("y", c.y)):
-        if isinstance(values, str) or not isinstance(values, Sequence) or not all(isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in values): raise ValueError(f"{name} is {values!r}, expected a list of finite numbers")
-    if c.of not in ("fraction", "points"): raise ValueError(f"of is {c.of!r}, expected 'fraction' or 'points'")
-    if list(c.x) != sorted(c.x) or list(c.y) != sorted(c.y): raise ValueError(f"x is {c.x!r} and y is {c.y!r}, expected rising numbers")
-    if c.kind == "cuts" and (len(c.x) != 3 or c.of != "fraction"): raise ValueError(f"x is {c.x!r} of {c.of}, expected three cut points of the fraction")
-    if c.kind == "isotonic" and not (len(c.x) == len(c.y) > 0 and all(1 <= p <= 4 for p in c.y)): raise ValueError(f"y is {c.y!r}, expected points from 1 to 4, one for each of {len(c.x)} x")
-    if c.of == "fraction" and not all(0 <= v <= 1 for v in c.x): raise ValueError(f"x is {c.x!r} of the fraction, expected numbers from 0 to 1")
+        if (
+            isinstance(values, str)
+            or not isinstance(values, Sequence)
+            or not all(
+                isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in values
+            )
+        ):
+            raise ValueError(f"{name} is {values!r}, expected a list of finite numbers")
+    if c.of not in ("fraction", "points"):
+        raise ValueError(f"of is {c.of!r}, expected 'fraction' or 'points'")
+    if list(c.x) != sorted(c.x) or list(c.y) != sorted(c.y):
+        raise ValueError(f"x is {c.x!r} and y is {c.y!r}, expected rising numbers")
+    if c.kind == "cuts" and (len(c.x) != 3 or c.of != "fraction"):
+        raise ValueError(f"x is {c.x!r} of {c.of}, expected three cut points of the fraction")
+    if c.kind == "isotonic" and not (len(c.x) == len(c.y) > 0 and all(1 <= p <= 4 for p in c.y)):
+        raise ValueError(f"y is {c.y!r}, expected points from 1 to 4, one for each of {len(c.x)} x")
+    if c.of == "fraction" and not all(0 <= v <= 1 for v in c.x):
+        raise ValueError(f"x is {c.x!r} of the fraction, expected numbers from 0 to 1")
 
 # %% ../../nbs/validation/03_calibration.ipynb #2e658944
 FORMAT = {"crmeval": "calibrator", "version": 1}
 
+
 @dataclass(frozen=True)
 class Calibrator:
     "A monotone map from a judge's fraction or points to people's points, and what it was fitted on."
-    kind:str                 # 'cuts' or 'isotonic'
-    x:Sequence[float]        # 'cuts': least fraction for 2, 3 and 4 points; 'isotonic': the judge's values, rising
-    y:Sequence[float] = ()   # 'isotonic': people's points at these values, rising, 1 to 4
-    of:str = "fraction"      # What it is applied to: 'fraction' or 'points'
-    metric:str = ""          # Applied to this metric only; '': to any
-    n:int = 0                # Pairs that it was fitted on
-    clusters:int = 0         # Documents that these came from
-    source:str = ""          # Judge and data, in words
 
-    def __post_init__(self): _check_calibrator(self)
+    kind: str  # 'cuts' or 'isotonic'
+    x: Sequence[float]  # 'cuts': least fraction for 2, 3 and 4 points; 'isotonic': the judge's values, rising
+    y: Sequence[float] = ()  # 'isotonic': people's points at these values, rising, 1 to 4
+    of: str = "fraction"  # What it is applied to: 'fraction' or 'points'
+    metric: str = ""  # Applied to this metric only; '': to any
+    n: int = 0  # Pairs that it was fitted on
+    clusters: int = 0  # Documents that these came from
+    source: str = ""  # Judge and data, in words
 
-    def __call__(self, value:float|None)->float|None:
+    def __post_init__(self):
+        _check_calibrator(self)
+
+    def __call__(self, value: float | None) -> float | None:
         "Points from 1 to 4; None stays None."
-        if not _known(value): return None
+        if not _known(value):
+            return None
         return to_points(value, self.x) if self.kind == "cuts" else float(np.interp(value, self.x, self.y))
 
     def __str__(self):
-        what = "cuts " + ", ".join(f"{c:.2f}" for c in self.x) if self.kind == "cuts" else f"isotonic, {self.of} {self.x[0]:g} to {self.x[-1]:g} become {self.y[0]:.2f} to {self.y[-1]:.2f} points"
+        what = (
+            "cuts " + ", ".join(f"{c:.2f}" for c in self.x)
+            if self.kind == "cuts"
+            else f"isotonic, {self.of} {self.x[0]:g} to {self.x[-1]:g} become {self.y[0]:.2f} to {self.y[-1]:.2f} points"
+        )
         return f"{what} (fitted on {self.n} pairs of {self.clusters} documents{': ' + self.source if self.source else ''})"
 
-    def to_dict(self)->dict:
+    def to_dict(self) -> dict:
         "Plain data for a JSON file."
         return {**FORMAT, **asdict(self), "x": list(self.x), "y": list(self.y)}
 
     @classmethod
-    def from_dict(cls, data:Mapping)->"Calibrator":
+    def from_dict(cls, data: Mapping) -> "Calibrator":
         "The calibrator of `to_dict`; what is missing or cannot be is a `ValueError`."
-        if not isinstance(data, Mapping): raise ValueError(f"a calibrator is {data!r:.80} ({type(data).__name__}), expected a dictionary")
-        if any(data.get(k) != v for k, v in FORMAT.items()): raise ValueError(f"this is no calibrator of version {FORMAT['version']}: its head is {({k: data.get(k) for k in FORMAT})!r}")
+        if not isinstance(data, Mapping):
+            raise ValueError(f"a calibrator is {data!r:.80} ({type(data).__name__}), expected a dictionary")
+        if any(data.get(k) != v for k, v in FORMAT.items()):
+            raise ValueError(
+                f"this is no calibrator of version {FORMAT['version']}: its head is { ({k: data.get(k) for k in FORMAT})!r}"
+            )
         rest = {k: v for k, v in data.items() if k not in FORMAT}
-        if unknown := set(rest) - set(cls.__dataclass_fields__): raise ValueError(f"unknown field {min(unknown)!r} in a calibrator")
-        if missing := [k for k in ("kind", "x", *(["y"] if rest.get("kind") == "isotonic" else [])) if k not in rest]: raise ValueError(f"a calibrator lacks {', '.join(map(repr, missing))}")
-        if wrong := [k for k in ("metric", "source") if not isinstance(rest.get(k, ""), str)] + [k for k in ("n", "clusters") if type(rest.get(k, 0)) is not int or rest.get(k, 0) < 0]: raise ValueError(f"{wrong[0]} is {rest[wrong[0]]!r}, expected {'text' if wrong[0] in ('metric', 'source') else 'a whole number from 0'}")
+        if unknown := set(rest) - set(cls.__dataclass_fields__):
+            raise ValueError(f"unknown field {min(unknown)!r} in a calibrator")
+        if missing := [
+            k for k in ("kind", "x", *(["y"] if rest.get("kind") == "isotonic" else [])) if k not in rest
+        ]:
+            raise ValueError(f"a calibrator lacks {', '.join(map(repr, missing))}")
+        if wrong := [k for k in ("metric", "source") if not isinstance(rest.get(k, ""), str)] + [
+            k for k in ("n", "clusters") if type(rest.get(k, 0)) is not int or rest.get(k, 0) < 0
+        ]:
+            raise ValueError(
+                f"{wrong[0]} is {rest[wrong[0]]!r}, expected {'text' if wrong[0] in ('metric', 'source') else 'a whole number from 0'}"
+            )
         return cls(**{**rest, **{k: tuple(rest[k]) for k in ("x", "y") if isinstance(rest.get(k), list)}})
 
 # %% ../../nbs/validation/03_calibration.ipynb #7c1ab187
 def _pairs(values, people, clusters, least):
     for name, c in (("human points", people), ("clusters", clusters)):
-        if c is not None and len(c) != len(values): raise ValueError(f"{name} has {len(c)} values, expected {len(values)}: the same responses in the same order")
+        if c is not None and len(c) != len(values):
+            raise ValueError(
+                f"{name} has {len(c)} values, expected {len(values)}: the same responses in the same order"
+            )
     rows = [i for i, (a, b) in enumerate(zip(values, people)) if _known(a) and _known(b)]
-    if len(rows) < least: raise ValueError(f"{len(rows)} responses have a value on both sides, expected at least {least} to fit on")
-    if wrong := [people[i] for i in rows if not 1 <= people[i] <= 4]: raise ValueError(f"human points are {wrong[0]!r}, expected 1 to 4; see `rescale`")
+    if len(rows) < least:
+        raise ValueError(
+            f"{len(rows)} responses have a value on both sides, expected at least {least} to fit on"
+        )
+    if wrong := [people[i] for i in rows if not 1 <= people[i] <= 4]:
+        raise ValueError(f"human points are {wrong[0]!r}, expected 1 to 4; see `rescale`")
     groups = rows if clusters is None else [clusters[i] for i in rows]
     return np.array([values[i] for i in rows], float), np.array([people[i] for i in rows], float), groups
 
 # %% ../../nbs/validation/03_calibration.ipynb #8e841a61
 def fit_cuts(
-    fractions:Sequence[float|None],          # (n,) judge's fractions, 0 to 1
-    human_points:Sequence[float|None],       # (n,) people's points, 1 to 4, whole or not; same order
+    fractions: Sequence[float | None],  # (n,) judge's fractions, 0 to 1
+    human_points: Sequence[float | None],  # (n,) people's points, 1 to 4, whole or not; same order
     *,
-    start:Sequence[float]=DEFAULT_CUTS,      # Present cuts, kept where the data do not care
-    clusters:Sequence[Hashable]|None=None,   # (n,) documents; only counted here
-    metric:str="",
-    source:str="",                           # Judge and data, in words
-)->Calibrator:                               # Kind 'cuts'
+    start: Sequence[float] = DEFAULT_CUTS,  # Present cuts, kept where the data do not care
+    clusters: Sequence[Hashable] | None = None,  # (n,) documents; only counted here
+    metric: str = "",
+    source: str = "",  # Judge and data, in words
+) -> Calibrator:  # Kind 'cuts'
     "Three cut points with the least squared distance from people's points; exact and deterministic."
     x, h, groups = _pairs(fractions, human_points, clusters, 10)
-    if wrong := [float(v) for v in x if not 0 <= v <= 1]: raise ValueError(f"fraction is {wrong[0]!r}, expected a number from 0 to 1")
+    if wrong := [float(v) for v in x if not 0 <= v <= 1]:
+        raise ValueError(f"fraction is {wrong[0]!r}, expected a number from 0 to 1")
     seen = np.unique(np.concatenate([[0.0, 1.0], np.round(x, 9)]))
     at = np.searchsorted(seen, np.round(x, 9))
     best, cuts = np.zeros(1), []
     for points, now in zip((2, 3, 4), start):
-        loss = np.bincount(at, (h - points + 1) ** 2 - (h - points) ** 2, len(seen)).cumsum()[:-1]     # a cut above seen[i], for each i
+        loss = np.bincount(at, (h - points + 1) ** 2 - (h - points) ** 2, len(seen)).cumsum()[
+            :-1
+        ]  # a cut above seen[i], for each i
         places = np.clip(now, seen[:-1] + np.minimum(1e-6, np.diff(seen) / 2), seen[1:])
         places = np.where(places == now, now, (seen[:-1] + seen[1:]) / 2)
         cuts.append((np.round(loss + best, 9) + 1e-7 * np.abs(places - now), places))
         best = np.minimum.accumulate(cuts[-1][0])
     out, last = [], len(seen) - 1
     for total, places in reversed(cuts):
-        last = int(np.argmin(total[:last + 1]))
+        last = int(np.argmin(total[: last + 1]))
         out.append(round(float(places[last]), 6))
-    return Calibrator("cuts", tuple(np.maximum.accumulate(out[::-1]).tolist()), metric=metric, n=len(x), clusters=len(set(groups)), source=source)
+    return Calibrator(
+        "cuts",
+        tuple(np.maximum.accumulate(out[::-1]).tolist()),
+        metric=metric,
+        n=len(x),
+        clusters=len(set(groups)),
+        source=source,
+    )
 
 # %% ../../nbs/validation/03_calibration.ipynb #48fa11f1
 def fit_points(
-    raw:Sequence[float|None],                # (n,) judge's points, or its fractions
-    human_points:Sequence[float|None],       # (n,) people's points, 1 to 4; same order
+    raw: Sequence[float | None],  # (n,) judge's points, or its fractions
+    human_points: Sequence[float | None],  # (n,) people's points, 1 to 4; same order
     *,
-    of:str="points",                         # What `raw` is: 'points' or 'fraction'
-    scale:tuple[float, float]|None=None,     # Ends of the judge's scale; None: 1 to 4 for points, 0 to 1 for fractions
-    clusters:Sequence[Hashable]|None=None,   # (n,) documents; only counted here
-    metric:str="",
-    source:str="",
-)->Calibrator:                               # Kind 'isotonic'
+    of: str = "points",  # What `raw` is: 'points' or 'fraction'
+    scale: tuple[float, float]
+    | None = None,  # Ends of the judge's scale; None: 1 to 4 for points, 0 to 1 for fractions
+    clusters: Sequence[Hashable] | None = None,  # (n,) documents; only counted here
+    metric: str = "",
+    source: str = "",
+) -> Calibrator:  # Kind 'isotonic'
     "Rising map from a judge's values to people's mean points, by isotonic regression."
     from sklearn.isotonic import IsotonicRegression
+
     x, h, groups = _pairs(raw, human_points, clusters, 10)
     low, high = sorted(scale or ((0, 1) if of == "fraction" else (1, 4)))
-    if wrong := [float(v) for v in x if not low <= v <= high]: raise ValueError(f"{of} is {wrong[0]!r}, expected a number from {low:g} to {high:g}; say scale=(lowest, highest) for another scale")
+    if wrong := [float(v) for v in x if not low <= v <= high]:
+        raise ValueError(
+            f"{of} is {wrong[0]!r}, expected a number from {low:g} to {high:g}; say scale=(lowest, highest) for another scale"
+        )
     line = IsotonicRegression(y_min=1, y_max=4, out_of_bounds="clip").fit(x, h)
     corners = [tuple(round(float(v), 6) for v in c) for c in (line.X_thresholds_, line.y_thresholds_)]
-    return Calibrator("isotonic", *corners, of=of, metric=metric, n=len(x), clusters=len(set(groups)), source=source)
+    return Calibrator(
+        "isotonic", *corners, of=of, metric=metric, n=len(x), clusters=len(set(groups)), source=source
+    )
 
 # %% ../../nbs/validation/03_calibration.ipynb #7ed1860e
 def _concordance(w, a, b):
@@ -148,48 +210,71 @@ def _concordance(w, a, b):
     far = mean(a * a) - mean(a) ** 2 + mean(b * b) - mean(b) ** 2 + (mean(a) - mean(b)) ** 2
     return 1 - np.divide(mean((a - b) ** 2), far, out=np.full(len(w), np.nan), where=far > 1e-9)
 
+
 def _kappa(*columns, **options):
     "Kappa of a with people, or the change from a to b when three columns are given."
     batch = lambda w, *c: _concordance(w, c[-2], c[-1]) - (_concordance(w, c[0], c[-1]) if len(c) > 2 else 0)
-    return cluster_bootstrap(lambda *c: float(batch(np.ones((1, len(c[0]))), *c)[0]), *columns, batch=batch, why="undefined: only one value was given", **options)
+    return cluster_bootstrap(
+        lambda *c: float(batch(np.ones((1, len(c[0]))), *c)[0]),
+        *columns,
+        batch=batch,
+        why="undefined: only one value was given",
+        **options,
+    )
 
 # %% ../../nbs/validation/03_calibration.ipynb #180b2763
 @dataclass(frozen=True)
 class CalibrationGain:
     "Agreement with people before and after calibration, on documents that were not used for fitting."
-    before:Mapping[str, Estimate]   # weighted_kappa (higher is better), absolute_error and squared_error (lower), exact (higher), bias (0 is best)
-    after:Mapping[str, Estimate]    # The same, from calibrators fitted on the other folds
-    change:Mapping[str, Estimate]   # After minus before, paired; for bias: of its size
-    calibrator:Calibrator           # Fitted on all pairs: the one to use
-    folds:int
+
+    before: Mapping[
+        str, Estimate
+    ]  # weighted_kappa (higher is better), absolute_error and squared_error (lower), exact (higher), bias (0 is best)
+    after: Mapping[str, Estimate]  # The same, from calibrators fitted on the other folds
+    change: Mapping[str, Estimate]  # After minus before, paired; for bias: of its size
+    calibrator: Calibrator  # Fitted on all pairs: the one to use
+    folds: int
 
     @property
-    def gained(self)->bool:
+    def gained(self) -> bool:
         "Whether the squared error fell by more than chance explains."
         high = self.change["squared_error"].high
         return high is not None and high < 0
 
     def __str__(self):
-        rows = [["figure", "before", "after", "change"]] + [[k, *(f"{e[k]}" if i else e[k].format() for i, e in enumerate((self.before, self.after, self.change)))] for k in self.before]
+        rows = [["figure", "before", "after", "change"]] + [
+            [
+                k,
+                *(
+                    f"{e[k]}" if i else e[k].format()
+                    for i, e in enumerate((self.before, self.after, self.change))
+                ),
+            ]
+            for k in self.before
+        ]
         return f"{self.calibrator}\n{_text(rows)}"
 
 # %% ../../nbs/validation/03_calibration.ipynb #2117dcff
 def calibration_gain(
-    values:Sequence[float|None],             # (n,) judge's fractions or points
-    human_points:Sequence[float|None],       # (n,) people's points, 1 to 4; same order
+    values: Sequence[float | None],  # (n,) judge's fractions or points
+    human_points: Sequence[float | None],  # (n,) people's points, 1 to 4; same order
     *,
-    fit:Callable[..., Calibrator]=fit_cuts,  # (values, human_points, clusters=...) -> calibrator
-    before:Callable[[float], float]=to_points,  # Points as they are given now
-    clusters:Sequence[Hashable]|None=None,   # (n,) documents; one is never split between fitting and measuring
-    folds:int=10,
-    confidence_level:float=0.95,
-    n_resamples:int=500,
-    rng:int=0,
-)->CalibrationGain:
+    fit: Callable[..., Calibrator] = fit_cuts,  # (values, human_points, clusters=...) -> calibrator
+    before: Callable[[float], float] = to_points,  # Points as they are given now
+    clusters: Sequence[Hashable]
+    | None = None,  # (n,) documents; one is never split between fitting and measuring
+    folds: int = 10,
+    confidence_level: float = 0.95,
+    n_resamples: int = 500,
+    rng: int = 0,
+) -> CalibrationGain:
     "Cross-fitted gain of a calibration: error, kappa, equal points and bias on held-out documents."
     x, h, groups = _pairs(values, human_points, clusters, 10)
     documents = list(dict.fromkeys(groups))
-    if not 2 <= folds or len(documents) < 2: raise ValueError(f"folds is {folds!r} and there are {len(documents)} documents, expected at least 2 of each")
+    if not 2 <= folds or len(documents) < 2:
+        raise ValueError(
+            f"folds is {folds!r} and there are {len(documents)} documents, expected at least 2 of each"
+        )
     order = np.random.default_rng(rng).permutation(len(documents))
     fold = {documents[i]: k % folds for k, i in enumerate(order)}
     at, new = np.array([fold[g] for g in groups]), np.zeros(len(x))
@@ -198,31 +283,61 @@ def calibration_gain(
         c = fit(list(x[rest]), list(h[rest]), clusters=[g for g, r in zip(groups, rest) if r])
         new[~rest] = [c(v) for v in x[~rest]]
     old = np.array([before(v) for v in x], float)
-    return _compared(old, new, h, groups, fit(list(x), list(h), clusters=groups), min(folds, len(documents)), dict(clusters=groups, confidence_level=confidence_level, n_resamples=n_resamples, rng=rng))
+    return _compared(
+        old,
+        new,
+        h,
+        groups,
+        fit(list(x), list(h), clusters=groups),
+        min(folds, len(documents)),
+        dict(clusters=groups, confidence_level=confidence_level, n_resamples=n_resamples, rng=rng),
+    )
 
 # %% ../../nbs/validation/03_calibration.ipynb #292de840
 def _compared(old, new, h, groups, calibrator, folds, options):
-    whole = lambda x: np.floor(np.asarray(x) + 0.5)                # halves go up
-    parts = {"absolute_error": lambda p: np.abs(p - h), "squared_error": lambda p: (p - h) ** 2, "exact": lambda p: (whole(p) == whole(h)).astype(float), "bias": lambda p: p - h}
-    def figures(p): return {"weighted_kappa": _kappa(p, h, **options)} | {k: mean_estimate(list(f(p)), **options) for k, f in parts.items()}
-    change = {"weighted_kappa": _kappa(old, new, h, **options)} | {k: paired_difference(list(f(new)), list(f(old)), **options) for k, f in parts.items() if k != "bias"}
+    whole = lambda x: np.floor(np.asarray(x) + 0.5)  # halves go up
+    parts = {
+        "absolute_error": lambda p: np.abs(p - h),
+        "squared_error": lambda p: (p - h) ** 2,
+        "exact": lambda p: (whole(p) == whole(h)).astype(float),
+        "bias": lambda p: p - h,
+    }
+
+    def figures(p):
+        return {"weighted_kappa": _kappa(p, h, **options)} | {
+            k: mean_estimate(list(f(p)), **options) for k, f in parts.items()
+        }
+
+    change = {"weighted_kappa": _kappa(old, new, h, **options)} | {
+        k: paired_difference(list(f(new)), list(f(old)), **options) for k, f in parts.items() if k != "bias"
+    }
     size = lambda w, a, b: np.abs(w @ b / w.sum(1)) - np.abs(w @ a / w.sum(1))
-    change["bias"] = cluster_bootstrap(lambda a, b: float(size(np.ones((1, len(a))), a, b)[0]), old - h, new - h, batch=size, **options)
+    change["bias"] = cluster_bootstrap(
+        lambda a, b: float(size(np.ones((1, len(a))), a, b)[0]), old - h, new - h, batch=size, **options
+    )
     return CalibrationGain(figures(old), figures(new), change, calibrator, folds)
 
 # %% ../../nbs/validation/03_calibration.ipynb #a5c62251
 def recalibrate(
-    scores:Iterable[Score],   # Any; a judge's scores of the calibrator's metric are changed
-    calibrator:Calibrator,
-)->list[Score]:               # In the same order
+    scores: Iterable[Score],  # Any; a judge's scores of the calibrator's metric are changed
+    calibrator: Calibrator,
+) -> list[Score]:  # In the same order
     "The scores with points by a calibrator; fraction, evidence and rater stay."
     return [_recalibrated(s, calibrator) for s in scores]
 
+
 def _recalibrated(s, c):
-    if s.status != "ok" or s.method == "manual" or (c.metric and s.metric != c.metric): return s
-    if "calibrated" in (s.label or ""): raise ValueError(f"{s.metric!r} of sample {s.sample_id!r} is calibrated already")
+    if s.status != "ok" or s.method == "manual" or (c.metric and s.metric != c.metric):
+        return s
+    if "calibrated" in (s.label or ""):
+        raise ValueError(f"{s.metric!r} of sample {s.sample_id!r} is calibrated already")
     value = s.fraction if c.of == "fraction" else s.points
-    if value is None: raise ValueError(f"{s.metric!r} of sample {s.sample_id!r} has no {c.of}, which this calibrator is applied to")
+    if value is None:
+        raise ValueError(
+            f"{s.metric!r} of sample {s.sample_id!r} has no {c.of}, which this calibrator is applied to"
+        )
     old, new = "none" if s.points is None else f"{s.points:g}", c(value)
     reason = f"{s.reason} Calibrated to people from {old} to {new:.3g} points: {c}.".strip()
-    return replace(s, points=new, reason=reason, label="calibrated" if s.label is None else f"{s.label}, calibrated")
+    return replace(
+        s, points=new, reason=reason, label="calibrated" if s.label is None else f"{s.label}, calibrated"
+    )

@@ -13,7 +13,14 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from .agreement import balanced_accuracy, krippendorff_alpha, pearson, spearman, system_rank_correlation, weighted_kappa
+from crmeval.validation.agreement import (
+    balanced_accuracy,
+    krippendorff_alpha,
+    pearson,
+    spearman,
+    system_rank_correlation,
+    weighted_kappa,
+)
 from ..systems.openai import estimated_usage
 from ..core.metric import Judge, Verdict, failed_verdict, to_points
 from ..judges.recorded import context_key
@@ -29,192 +36,401 @@ from ..core.package_data import data_path
 @dataclass(frozen=True)
 class Answer:
     "What a judge, recorded or asked, said about one response."
-    fraction:float|None              # 0 to 1, higher is better; None: not answered
-    units:Sequence[bool|None] = ()   # One a unit, as in `Labelled.units`
-    status:str = "ok"                # One of `STATUSES`
-    usage:Usage|None = None          # Calls and tokens; None: not recorded
-    reason:str = ""                  # Why there is no answer
+
+    fraction: float | None  # 0 to 1, higher is better; None: not answered
+    units: Sequence[bool | None] = ()  # One a unit, as in `Labelled.units`
+    status: str = "ok"  # One of `STATUSES`
+    usage: Usage | None = None  # Calls and tokens; None: not recorded
+    reason: str = ""  # Why there is no answer
+
 
 @dataclass(frozen=True)
 class Labelled:
     "One response, what people said of it, and what recorded judges said."
-    id:str
-    metric:str                          # 'factuality', 'completeness' or 'conciseness'
-    sentences:Sequence[str] = ()        # The response as people saw it
-    source:str|None = None              # What it may rely on
-    key_facts:Sequence[str] = ()
-    people:float|None = None            # 0 to 1, higher is better: share of units with a yes, or the mean rating
-    units:Sequence[bool|None] = ()      # People's answers (majority); () where they rated the response on a scale
-    unit:str = "sentence"               # 'sentence', 'key fact', 'response' or 'rating'
-    raters:Sequence[float|None] = ()    # Each person's own fraction
-    system:str = ""                     # Who wrote the response
-    cluster:Hashable = ""               # Document; responses to one document are not independent
-    group:str = ""                      # Part of the data set, reported apart
-    answers:Mapping[str, Answer] = field(default_factory=dict)   # Recorded judge -> its answer
+
+    id: str
+    metric: str  # 'factuality', 'completeness' or 'conciseness'
+    sentences: Sequence[str] = ()  # The response as people saw it
+    source: str | None = None  # What it may rely on
+    key_facts: Sequence[str] = ()
+    people: float | None = None  # 0 to 1, higher is better: share of units with a yes, or the mean rating
+    units: Sequence[
+        bool | None
+    ] = ()  # People's answers (majority); () where they rated the response on a scale
+    unit: str = "sentence"  # 'sentence', 'key fact', 'response' or 'rating'
+    raters: Sequence[float | None] = ()  # Each person's own fraction
+    system: str = ""  # Who wrote the response
+    cluster: Hashable = ""  # Document; responses to one document are not independent
+    group: str = ""  # Part of the data set, reported apart
+    answers: Mapping[str, Answer] = field(default_factory=dict)  # Recorded judge -> its answer
 
 # %% ../../nbs/validation/04_labelled.ipynb #57bc178f
 def share(
-    labels:Sequence[bool|None],
-)->float|None:     # 0 to 1; None when there is no label or one is unknown
+    labels: Sequence[bool | None],
+) -> float | None:  # 0 to 1; None when there is no label or one is unknown
     "Share of yes among labels; one unknown label leaves it unknown."
     return None if not len(labels) or any(v is None for v in labels) else sum(map(bool, labels)) / len(labels)
 
+
 def majority(
-    raters:Sequence[Sequence[bool|None]],   # One row of labels a person, all of one length
-)->list[bool|None]:                         # A tie is False; None where nobody labelled
+    raters: Sequence[Sequence[bool | None]],  # One row of labels a person, all of one length
+) -> list[bool | None]:  # A tie is False; None where nobody labelled
     "More than half of those who labelled a unit say yes."
     known = [[v for v in unit if v is not None] for unit in zip(*raters, strict=True)]
     return [2 * sum(v) > len(v) if v else None for v in known]
 
 # %% ../../nbs/validation/04_labelled.ipynb #f616d375
-def _flag(x): return None if x in (None, "None") else bool(int(float(x)))
+def _flag(x):
+    return None if x in (None, "None") else bool(int(float(x)))
+
 
 def _votes(row, name):
     "One row of labels a person; the person '3' labelled key facts only."
-    return [[_flag(x) for x in a[name]] for who, a in row["raw_annotations"].items() if name in a and not (name == "sentence_labels" and who == "3")]
+    return [
+        [_flag(x) for x in a[name]]
+        for who, a in row["raw_annotations"].items()
+        if name in a and not (name == "sentence_labels" and who == "3")
+    ]
 
-def _not(labels): return [None if v is None else not v for v in labels]
+
+def _not(labels):
+    return [None if v is None else not v for v in labels]
+
 
 def _read(request, text, pick):
     "A recorded reply as an answer, with calls and tokens estimated from our own prompt for the same question."
     usage = estimated_usage("\n".join(m["content"] for m in request.messages), text)
     verdicts = read_verdicts(request, text)
-    if any(v is None for v in verdicts): return Answer(None, (None,) * len(pick([Verdict(None)] * len(verdicts))), "parse_error", usage)
+    if any(v is None for v in verdicts):
+        return Answer(None, (None,) * len(pick([Verdict(None)] * len(verdicts))), "parse_error", usage)
     units = tuple(pick(verdicts))
     return Answer(share(units), units, "ok", usage)
+
 
 def _merge(items):
     "One item a response; several judges saw overlapping samples of them."
     out = {}
-    for i in items: out[i.id] = replace(out[i.id], answers={**out[i.id].answers, **i.answers}) if i.id in out else i
+    for i in items:
+        out[i.id] = replace(out[i.id], answers={**out[i.id].answers, **i.answers}) if i.id in out else i
     return list(out.values())
 
-def _digest(*parts): return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+
+def _digest(*parts):
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 # %% ../../nbs/validation/04_labelled.ipynb #d9d044a1
 FINESURE_JUDGES = ("gpt-3.5-turbo", "gpt-4-1106-preview", "gpt-4o-2024-05-13", "gpt-4.1-mini-2025-04-14")
+
 
 def _frank(download):
     for judge in FINESURE_JUDGES:
         for r in load_rows("finesure", f"fact-checking/frank-raw-data-by-{judge}.jsonl", download=download):
             votes = [_not(v) for v in _votes(r, "factuality_labels")]
-            units = _not(majority([_not(v) for v in votes]))   # an error needs a majority
+            units = _not(majority([_not(v) for v in votes]))  # an error needs a majority
             request = check_request(r["sentences"], r["transcript"])
-            yield Labelled(_digest(r["doc_id"], r["model"], r["sentences"]), "factuality", tuple(r["sentences"]), r["transcript"], people=share(units), units=tuple(units),
-                raters=tuple(map(share, votes)), system=r["model"], cluster=r["doc_id"], group=r["source"], answers={judge: _read(request, r["llm_output"], lambda vs: [v.yes for v in vs])})
+            yield Labelled(
+                _digest(r["doc_id"], r["model"], r["sentences"]),
+                "factuality",
+                tuple(r["sentences"]),
+                r["transcript"],
+                people=share(units),
+                units=tuple(units),
+                raters=tuple(map(share, votes)),
+                system=r["model"],
+                cluster=r["doc_id"],
+                group=r["source"],
+                answers={judge: _read(request, r["llm_output"], lambda vs: [v.yes for v in vs])},
+            )
+
 
 def _realsumm(metric, download):
-    facts = {r["doc_id"]: [str(f) for f in r["key_facts"]] for r in load_rows("finesure", "human-keyfact-list.jsonl", download=download)}
-    name, unit = ("key_fact_labels", "key fact") if metric == "completeness" else ("sentence_labels", "sentence")
+    facts = {
+        r["doc_id"]: [str(f) for f in r["key_facts"]]
+        for r in load_rows("finesure", "human-keyfact-list.jsonl", download=download)
+    }
+    name, unit = (
+        ("key_fact_labels", "key fact") if metric == "completeness" else ("sentence_labels", "sentence")
+    )
     for judge in FINESURE_JUDGES:
-        for r in load_rows("finesure", f"keyfact-alignment/realsumm-raw-data-by-{judge}.jsonl", download=download):
+        for r in load_rows(
+            "finesure", f"keyfact-alignment/realsumm-raw-data-by-{judge}.jsonl", download=download
+        ):
             n, votes, mine = len(r["sentences"]), _votes(r, name), facts[r["doc_id"]]
-            pick = (lambda vs: [v.yes for v in vs]) if metric == "completeness" else (lambda vs, n=n: _carrying(vs, n))
-            yield Labelled(_digest(r["doc_id"], r["model"], r["sentences"]), metric, tuple(r["sentences"]), r["transcript"], tuple(mine), share(majority(votes)), tuple(majority(votes)), unit,
-                tuple(map(share, votes)), r["model"], r["doc_id"], r["source"], {judge: _read(align_request(mine, r["sentences"]), r["llm_output"], pick)})
+            pick = (
+                (lambda vs: [v.yes for v in vs])
+                if metric == "completeness"
+                else (lambda vs, n=n: _carrying(vs, n))
+            )
+            yield Labelled(
+                _digest(r["doc_id"], r["model"], r["sentences"]),
+                metric,
+                tuple(r["sentences"]),
+                r["transcript"],
+                tuple(mine),
+                share(majority(votes)),
+                tuple(majority(votes)),
+                unit,
+                tuple(map(share, votes)),
+                r["model"],
+                r["doc_id"],
+                r["source"],
+                {judge: _read(align_request(mine, r["sentences"]), r["llm_output"], pick)},
+            )
+
 
 def _carrying(verdicts, n):
     "Which of n sentences a stated fact rests on."
-    if any(v.yes is None for v in verdicts): return [None] * n
+    if any(v.yes is None for v in verdicts):
+        return [None] * n
     named = {j for v in verdicts if v.yes for j in v.lines}
     return [i in named for i in range(n)]
 
 # %% ../../nbs/validation/04_labelled.ipynb #f857be6e
-_COVERAGE = {"fully_covered": 1.0, "partially_covered": 0.5, "not_covered": 0.0, "FULL_COVERAGE": 1.0, "PARTIAL_COVERAGE": 0.5, "NO_COVERAGE": 0.0}
+_COVERAGE = {
+    "fully_covered": 1.0,
+    "partially_covered": 0.5,
+    "not_covered": 0.0,
+    "FULL_COVERAGE": 1.0,
+    "PARTIAL_COVERAGE": 0.5,
+    "NO_COVERAGE": 0.0,
+}
+
 
 def _coverage(entries, ids):
     "Coverage of each insight, None where it is not given."
-    given = {e.get("insight_id"): _COVERAGE.get(e.get("coverage")) for e in entries or () if isinstance(e, dict)}
+    given = {
+        e.get("insight_id"): _COVERAGE.get(e.get("coverage")) for e in entries or () if isinstance(e, dict)
+    }
     return [given.get(i) for i in ids]
+
 
 def _summhay(download):
     for r in load_rows("summhay_eval", "eval_benchmark_data.jsonl", download=download):
-        insights = [i for i in r["reference_insights"] if i.get("insight_id") in {a["insight_id"] for a in r["annotation"]}]
+        insights = [
+            i
+            for i in r["reference_insights"]
+            if i.get("insight_id") in {a["insight_id"] for a in r["annotation"]}
+        ]
         ids = [i["insight_id"] for i in insights]
+
         def answer(given):
             ok = None not in given
-            return Answer(sum(given) / len(given) if ok else None, tuple(None if c is None else c > 0 for c in given), "ok" if ok else "parse_error")
+            return Answer(
+                sum(given) / len(given) if ok else None,
+                tuple(None if c is None else c > 0 for c in given),
+                "ok" if ok else "parse_error",
+            )
+
         people = answer(_coverage(r["annotation"], ids))
-        judges = {k.removeprefix("predictions_").replace("prompted_", "").replace("9fs_", "9 examples: "): answer(_coverage(v, ids)) for k, v in r.items() if k.startswith("predictions_")}
-        yield Labelled(_digest(r["subtopic_id"], r["summkey"], r["summary"]), "completeness", tuple(s for bullet in r["summary"] for s in sentences(bullet)), None, tuple(i["insight"] for i in insights), people.fraction, people.units,
-            "key fact", (), r["summkey"].removeprefix("summary_subtopic_"), r["subtopic_id"], "sales call" if "Salesforce" in r["topic"] else "other topics", judges)
+        judges = {
+            k.removeprefix("predictions_").replace("prompted_", "").replace("9fs_", "9 examples: "): answer(
+                _coverage(v, ids)
+            )
+            for k, v in r.items()
+            if k.startswith("predictions_")
+        }
+        yield Labelled(
+            _digest(r["subtopic_id"], r["summkey"], r["summary"]),
+            "completeness",
+            tuple(s for bullet in r["summary"] for s in sentences(bullet)),
+            None,
+            tuple(i["insight"] for i in insights),
+            people.fraction,
+            people.units,
+            "key fact",
+            (),
+            r["summkey"].removeprefix("summary_subtopic_"),
+            r["subtopic_id"],
+            "sales call" if "Salesforce" in r["topic"] else "other topics",
+            judges,
+        )
 
 # %% ../../nbs/validation/04_labelled.ipynb #08ce808a
 def _summedits(download):
     for kind in ("call", "email"):
         for r in load_rows("summedits", f"summedits_sales_{kind}.jsonl", download=download):
-            yield Labelled(f"{kind} {r['id']}", "factuality", tuple(sentences(r["summary"])), r["doc"], people=float(r["label"]), units=(bool(r["label"]),), unit="response",
-                cluster=_digest(r["doc"]), group=f"sales {kind}")
+            yield Labelled(
+                f"{kind} {r['id']}",
+                "factuality",
+                tuple(sentences(r["summary"])),
+                r["doc"],
+                people=float(r["label"]),
+                units=(bool(r["label"]),),
+                unit="response",
+                cluster=_digest(r["doc"]),
+                group=f"sales {kind}",
+            )
+
 
 def _feedback(download):
     for i, r in enumerate(load_rows("fine_grained_feedback", "qa_dev_feedback.jsonl", download=download)):
-        if not any(r["passages"]): continue   # two answers of 323 have no passage to be held against
+        if not any(r["passages"]):
+            continue  # two answers of 323 have no passage to be held against
         text, end, said, units = r["prediction 1"], 0, [], []
-        wrong = [(e["start"], e["end"]) for e in r["feedback"]["errors"] if e["error type"] in ("Wrong-Grounding", "Unverifiable")]
+        wrong = [
+            (e["start"], e["end"])
+            for e in r["feedback"]["errors"]
+            if e["error type"] in ("Wrong-Grounding", "Unverifiable")
+        ]
         for s in sentences(text):
-            if (start := text.find(s, end)) < 0: continue
+            if (start := text.find(s, end)) < 0:
+                continue
             end = start + len(s)
             said.append(s)
-            units.append(not any(min(b, end) - max(a, start) >= 2 for a, b in wrong))   # one shared character is the border
-        yield Labelled(f"answer {i}", "factuality", tuple(said), "\n".join(" ".join(p) for p in r["passages"]), people=share(units), units=tuple(units), cluster=f"q{i}")
+            units.append(
+                not any(min(b, end) - max(a, start) >= 2 for a, b in wrong)
+            )  # one shared character is the border
+        yield Labelled(
+            f"answer {i}",
+            "factuality",
+            tuple(said),
+            "\n".join(" ".join(p) for p in r["passages"]),
+            people=share(units),
+            units=tuple(units),
+            cluster=f"q{i}",
+        )
+
 
 def _reviews(download):
     detailed = load_rows("summeval_op", "summeval-op-detailed.jsonl", download=download)
-    for i, (r, named) in enumerate(zip(detailed, load_rows("summeval_op", "summeval-op.jsonl", download=download), strict=True)):
+    for i, (r, named) in enumerate(
+        zip(detailed, load_rows("summeval_op", "summeval-op.jsonl", download=download), strict=True)
+    ):
         for system, text, given in zip(named["summaries"], r["summaries"], r["fa"], strict=True):
             marks = tuple((x - 1) / 4 for x in given)
-            yield Labelled(f"{i} {system}", "factuality", tuple(sentences(text)), "\n".join(r["reviews"]), people=sum(marks) / len(marks), unit="rating", raters=marks, system=system, cluster=i)
+            yield Labelled(
+                f"{i} {system}",
+                "factuality",
+                tuple(sentences(text)),
+                "\n".join(r["reviews"]),
+                people=sum(marks) / len(marks),
+                unit="rating",
+                raters=marks,
+                system=system,
+                cluster=i,
+            )
 
 # %% ../../nbs/validation/04_labelled.ipynb #39e539c2
 def _frank_metrics(download):
     keys = ("hash", "model_name", "dataset")
-    scores = {tuple(r[k] for k in keys): r for r in load_rows("frank", "baseline_factuality_metrics_outputs.jsonl", download=download)}
+    scores = {
+        tuple(r[k] for k in keys): r
+        for r in load_rows("frank", "baseline_factuality_metrics_outputs.jsonl", download=download)
+    }
     for r in load_rows("frank", "human_annotations.jsonl", download=download):
         theirs = scores.get(tuple(r[k] for k in keys), {})
-        marks = {k: Answer(float(v) / (100 if k == "Bleu" else 1)) for k, v in theirs.items() if k not in (*keys, "split") and v is not None}
-        yield Labelled(_digest(*(r[k] for k in keys)), "factuality", people=float(r["Factuality"]), unit="rating", system=r["model_name"], cluster=r["hash"], group=r["dataset"], answers=marks)
+        marks = {
+            k: Answer(float(v) / (100 if k == "Bleu" else 1))
+            for k, v in theirs.items()
+            if k not in (*keys, "split") and v is not None
+        }
+        yield Labelled(
+            _digest(*(r[k] for k in keys)),
+            "factuality",
+            people=float(r["Factuality"]),
+            unit="rating",
+            system=r["model_name"],
+            cluster=r["hash"],
+            group=r["dataset"],
+            answers=marks,
+        )
 
 # %% ../../nbs/validation/04_labelled.ipynb #58c13f99
 @dataclass(frozen=True)
 class LabelledSet:
     "A data set with labels by people."
-    source:str                       # Name in the source registry
-    metric:str
-    load:Callable                    # download (bool) -> items
-    file:str                         # One of the source's files: is it at hand?
-    about:str                        # What people were asked
-    texts:bool = True                # False: only recorded judges can be measured
+
+    source: str  # Name in the source registry
+    metric: str
+    load: Callable  # download (bool) -> items
+    file: str  # One of the source's files: is it at hand?
+    about: str  # What people were asked
+    texts: bool = True  # False: only recorded judges can be measured
+
 
 LABELLED = {
-    "finesure-factuality": LabelledSet("finesure", "factuality", _frank, "fact-checking/frank-raw-data-by-gpt-4o-2024-05-13.jsonl", "news summaries (FRANK); three people: is there an error in the sentence?"),
-    "finesure-completeness": LabelledSet("finesure", "completeness", lambda d: _realsumm("completeness", d), "human-keyfact-list.jsonl", "news summaries (REALSumm); three or four people: is the key fact stated?"),
-    "finesure-conciseness": LabelledSet("finesure", "conciseness", lambda d: _realsumm("conciseness", d), "human-keyfact-list.jsonl", "news summaries (REALSumm); three people: does the sentence carry a key fact?"),
-    "summhay-completeness": LabelledSet("summhay_eval", "completeness", _summhay, "eval_benchmark_data.jsonl", "summaries of many conversations; people: is the insight covered fully, partly, not?"),
-    "summedits-factuality": LabelledSet("summedits", "factuality", _summedits, "summedits_sales_call.jsonl", "summaries of sales calls and e-mails, some edited into error; people: consistent?"),
-    "feedback-factuality": LabelledSet("fine_grained_feedback", "factuality", _feedback, "qa_dev_feedback.jsonl", "answers from passages; people marked wrong and unverifiable spans"),
-    "reviews-factuality": LabelledSet("summeval_op", "factuality", _reviews, "summeval-op-detailed.jsonl", "summaries of product reviews; three people rated faithfulness from 1 to 5"),
-    "frank-factuality": LabelledSet("frank", "factuality", _frank_metrics, "human_annotations.jsonl", "news summaries (FRANK validation) without texts; share of factual sentences, mean of three people", texts=False),
+    "finesure-factuality": LabelledSet(
+        "finesure",
+        "factuality",
+        _frank,
+        "fact-checking/frank-raw-data-by-gpt-4o-2024-05-13.jsonl",
+        "news summaries (FRANK); three people: is there an error in the sentence?",
+    ),
+    "finesure-completeness": LabelledSet(
+        "finesure",
+        "completeness",
+        lambda d: _realsumm("completeness", d),
+        "human-keyfact-list.jsonl",
+        "news summaries (REALSumm); three or four people: is the key fact stated?",
+    ),
+    "finesure-conciseness": LabelledSet(
+        "finesure",
+        "conciseness",
+        lambda d: _realsumm("conciseness", d),
+        "human-keyfact-list.jsonl",
+        "news summaries (REALSumm); three people: does the sentence carry a key fact?",
+    ),
+    "summhay-completeness": LabelledSet(
+        "summhay_eval",
+        "completeness",
+        _summhay,
+        "eval_benchmark_data.jsonl",
+        "summaries of many conversations; people: is the insight covered fully, partly, not?",
+    ),
+    "summedits-factuality": LabelledSet(
+        "summedits",
+        "factuality",
+        _summedits,
+        "summedits_sales_call.jsonl",
+        "summaries of sales calls and e-mails, some edited into error; people: consistent?",
+    ),
+    "feedback-factuality": LabelledSet(
+        "fine_grained_feedback",
+        "factuality",
+        _feedback,
+        "qa_dev_feedback.jsonl",
+        "answers from passages; people marked wrong and unverifiable spans",
+    ),
+    "reviews-factuality": LabelledSet(
+        "summeval_op",
+        "factuality",
+        _reviews,
+        "summeval-op-detailed.jsonl",
+        "summaries of product reviews; three people rated faithfulness from 1 to 5",
+    ),
+    "frank-factuality": LabelledSet(
+        "frank",
+        "factuality",
+        _frank_metrics,
+        "human_annotations.jsonl",
+        "news summaries (FRANK validation) without texts; share of factual sentences, mean of three people",
+        texts=False,
+    ),
 }
 
 # %% ../../nbs/validation/04_labelled.ipynb #a35d39e6
 def at_hand(
-    name:str,   # A key of `LABELLED`
-)->bool:        # True: it can be read without the network
+    name: str,  # A key of `LABELLED`
+) -> bool:  # True: it can be read without the network
     "Whether a labelled data set lies in one of the source folders."
     return find_file(get_source(_set(name).source), _set(name).file) is not None
 
+
 def _set(name):
-    if name not in LABELLED: raise ValueError(f"labelled data set is {name!r}, expected one of {', '.join(LABELLED)}")
+    if name not in LABELLED:
+        raise ValueError(f"labelled data set is {name!r}, expected one of {', '.join(LABELLED)}")
     return LABELLED[name]
 
+
 def load_labelled(
-    name:str,                 # A key of `LABELLED`
+    name: str,  # A key of `LABELLED`
     *,
-    limit:int|None=None,      # Responses at most; None: all
-    download:bool=True,       # False: never use the network
-)->list[Labelled]:            # A response once, with the answers of all judges that saw it
+    limit: int | None = None,  # Responses at most; None: all
+    download: bool = True,  # False: never use the network
+) -> list[Labelled]:  # A response once, with the answers of all judges that saw it
     "Responses with people's labels and recorded judges."
-    if limit is not None and limit < 1: raise ValueError(f"limit is {limit!r}, expected at least 1")
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit is {limit!r}, expected at least 1")
     return _merge(_set(name).load(download))[:limit]
 
 # %% ../../nbs/validation/04_labelled.ipynb #73698b82
@@ -224,46 +440,74 @@ def _questions(item, judge, sentences):
         verdicts = judge.supported(sentences, source=item.source)
         return verdicts, [v.yes for v in verdicts]
     verdicts = judge.stated(list(item.key_facts), sentences=sentences)
-    return verdicts, [v.yes for v in verdicts] if item.metric == "completeness" else _carrying(verdicts, len(sentences))
+    return verdicts, [v.yes for v in verdicts] if item.metric == "completeness" else _carrying(
+        verdicts, len(sentences)
+    )
+
 
 def ask(
-    item:Labelled,   # With texts
-    judge:Judge,     # One that answers small questions
-)->Answer:           # fraction: share of sentences or facts with a yes
+    item: Labelled,  # With texts
+    judge: Judge,  # One that answers small questions
+) -> Answer:  # fraction: share of sentences or facts with a yes
     "A judge's answer on a labelled response; what it could not answer has a status."
-    if not item.sentences or not (item.source or item.key_facts): raise ValueError(f"{item.id!r} has no texts: only recorded judges can be measured on it")
-    if getattr(judge, "style", "fine") != "fine": raise ValueError(f"{judge.name!r} rates by rubric; labels of sentences and facts need a judge of style 'fine'")
+    if not item.sentences or not (item.source or item.key_facts):
+        raise ValueError(f"{item.id!r} has no texts: only recorded judges can be measured on it")
+    if getattr(judge, "style", "fine") != "fine":
+        raise ValueError(
+            f"{judge.name!r} rates by rubric; labels of sentences and facts need a judge of style 'fine'"
+        )
     verdicts, said = _questions(item, judge, list(item.sentences))
-    bad, usage = failed_verdict(verdicts), judge.usage.as_usage() if hasattr(judge, "usage") else Usage(0, 0, 0)
-    if bad is not None: return Answer(None, (None,) * len(item.units), bad.status if bad.status != "ok" else "undefined", usage, bad.reason)
+    bad, usage = (
+        failed_verdict(verdicts),
+        judge.usage.as_usage() if hasattr(judge, "usage") else Usage(0, 0, 0),
+    )
+    if bad is not None:
+        return Answer(
+            None,
+            (None,) * len(item.units),
+            bad.status if bad.status != "ok" else "undefined",
+            usage,
+            bad.reason,
+        )
     units = (all(said),) if item.unit == "response" else tuple(said) if item.units else ()
     return Answer(share(said), units, "ok", usage)
 
 # %% ../../nbs/validation/04_labelled.ipynb #c6ab87e0
 async def aask_all(
-    items:Sequence[Labelled],
-    judge:Judge,
+    items: Sequence[Labelled],
+    judge: Judge,
     *,
-    concurrency:int=8,       # Responses in work at once
-    name:str|None=None,      # Under which the answers are kept; default: the judge's name
-)->list[Labelled]:           # The items with the judge's answers added, in order
+    concurrency: int = 8,  # Responses in work at once
+    name: str | None = None,  # Under which the answers are kept; default: the judge's name
+) -> list[Labelled]:  # The items with the judge's answers added, in order
     "Let a judge answer on labelled responses."
     import asyncio
-    if concurrency < 1: raise ValueError(f"concurrency is {concurrency!r}, expected at least 1")
+
+    if concurrency < 1:
+        raise ValueError(f"concurrency is {concurrency!r}, expected at least 1")
     out, queue = {}, list(enumerate(items))[::-1]
+
     async def work():
         while queue:
             i, item = queue.pop()
             here = judge
             if hasattr(judge, "arecord"):
                 said = list(item.sentences)
-                asked = dict(source=item.source, claims=said) if item.metric == "factuality" else dict(key_facts=list(item.key_facts), sentences=said)
+                asked = (
+                    dict(source=item.source, claims=said)
+                    if item.metric == "factuality"
+                    else dict(key_facts=list(item.key_facts), sentences=said)
+                )
                 here = await judge.arecord(response="\n".join(said), **asked)
             out[i] = replace(item, answers={**item.answers, name or judge.name: ask(item, here)})
+
     await asyncio.gather(*(work() for _ in range(min(concurrency, len(items) or 1))))
     return [out[i] for i in range(len(items))]
 
-def ask_all(items:Sequence[Labelled], judge:Judge, *, concurrency:int=8, name:str|None=None)->list[Labelled]:
+
+def ask_all(
+    items: Sequence[Labelled], judge: Judge, *, concurrency: int = 8, name: str | None = None
+) -> list[Labelled]:
     "As `aask_all`, waiting until it is done; works in a notebook cell, too."
     return run_sync(aask_all(items, judge, concurrency=concurrency, name=name))
 
@@ -273,109 +517,192 @@ def _held_out():
     path = data_path("judge", "held_out.json")
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
+
 class HeldOut:
     "The embedded judge as it was without the document in question: replays its cross-validated answers."
+
     name, style = "embedded (held out)", "fine"
 
-    def __init__(self, answers:Mapping[str, Sequence|float]|None=None):   # First 10 digits of `context_key(question, item, context)` -> probability, or [probability, lines...]
+    def __init__(
+        self, answers: Mapping[str, Sequence | float] | None = None
+    ):  # First 10 digits of `context_key(question, item, context)` -> probability, or [probability, lines...]
         self.answers = _held_out().get("answers", {}) if answers is None else answers
 
     def _verdict(self, question, item, context):
         found = self.answers.get(context_key(question, item, context)[:10])
-        if found is None: return Verdict(None, status="undefined", reason="no held-out answer on this question")
+        if found is None:
+            return Verdict(None, status="undefined", reason="no held-out answer on this question")
         p, *lines = found if isinstance(found, (list, tuple)) else (found,)
         return Verdict(p > 0.5, p, lines=tuple(lines))
 
-    def supported(self, sentences:Sequence[str], *, source:str)->list[Verdict]:
+    def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
         "Held-out verdicts: is each sentence supported?"
         return [self._verdict("supported", s, source) for s in sentences]
 
-    def stated(self, facts:Sequence[str], *, sentences:Sequence[str])->list[Verdict]:
+    def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
         "Held-out verdicts: is each fact stated?"
         return [self._verdict("stated", f, list(sentences)) for f in facts]
 
-    def followed(self, instructions:Sequence[str], *, response:str)->list[Verdict]:
+    def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:
         "Nothing is held out on instructions."
-        return [Verdict(None, status="undefined", reason="no held-out answer on instructions") for _ in instructions]
+        return [
+            Verdict(None, status="undefined", reason="no held-out answer on instructions")
+            for _ in instructions
+        ]
 
 # %% ../../nbs/validation/04_labelled.ipynb #fec1de3a
 STATISTICS = ("balanced_accuracy", "pearson", "spearman", "weighted_kappa", "system_rank", "people_alpha")
 
+
 @dataclass(frozen=True)
 class Measured:
     "Agreement of one judge with people on one part of a data set."
-    dataset:str
-    metric:str
-    judge:str
-    group:str                        # 'all' or a part of the data set
-    responses:int                    # That the judge was asked about
-    documents:int
-    undefined:int                    # Of the responses, without an answer by the judge
-    figures:Mapping[str, Estimate]   # Each of `STATISTICS`; higher is better
-    calls:float|None                 # A response, mean; None: not recorded
-    input_tokens:float|None
-    output_tokens:float|None
-    estimated:bool                   # Tokens were counted by us
-    why:str = ""                     # Reason of the first response without an answer
+
+    dataset: str
+    metric: str
+    judge: str
+    group: str  # 'all' or a part of the data set
+    responses: int  # That the judge was asked about
+    documents: int
+    undefined: int  # Of the responses, without an answer by the judge
+    figures: Mapping[str, Estimate]  # Each of `STATISTICS`; higher is better
+    calls: float | None  # A response, mean; None: not recorded
+    input_tokens: float | None
+    output_tokens: float | None
+    estimated: bool  # Tokens were counted by us
+    why: str = ""  # Reason of the first response without an answer
 
 # %% ../../nbs/validation/04_labelled.ipynb #7a88d343
 def _cost(answers):
     "Mean calls, input and output tokens of an answer, and whether they are estimated; a gap leaves the mean unknown."
     known = [a.usage for a in answers]
-    if not known or any(u is None for u in known): return None, None, None, False
+    if not known or any(u is None for u in known):
+        return None, None, None, False
     mean = lambda xs: None if None in xs else sum(xs) / len(xs)
-    return mean([u.calls for u in known]), mean([u.input_tokens for u in known]), mean([u.output_tokens for u in known]), any(u.estimated for u in known)
+    return (
+        mean([u.calls for u in known]),
+        mean([u.input_tokens for u in known]),
+        mean([u.output_tokens for u in known]),
+        any(u.estimated for u in known),
+    )
 
 # %% ../../nbs/validation/04_labelled.ipynb #aa9d46c9
 def _figures(items, answers, cuts, options):
     docs = dict(options, clusters=[i.cluster for i in items])
     mine, people = [a.fraction for a in answers], [i.people for i in items]
-    pairs = [(bool(a) if a is not None else None, u, i.cluster) for i, ans in zip(items, answers) if ans.units for a, u in zip(ans.units, i.units)]
+    pairs = [
+        (bool(a) if a is not None else None, u, i.cluster)
+        for i, ans in zip(items, answers)
+        if ans.units
+        for a, u in zip(ans.units, i.units)
+    ]
     flat = [list(c) for c in zip(*pairs)] or [[], [], []]
     points = lambda xs: [None if x is None else to_points(min(1.0, max(0.0, x)), cuts) for x in xs]
-    most = max((len(i.raters) for i in items), default=0)   # not every response was labelled by as many people
+    most = max((len(i.raters) for i in items), default=0)  # not every response was labelled by as many people
     raters = [[i.raters[k] if k < len(i.raters) else None for i in items] for k in range(most)]
     none = lambda why: Estimate(None, n=0, undefined=len(items), method=why)
     fractions = all(x is None or -1e-9 <= x <= 1 + 1e-9 for x in mine)
-    return {"balanced_accuracy": balanced_accuracy(flat[0], flat[1], **dict(options, clusters=flat[2])) if pairs else none("undefined: no labels of units"),
-            "pearson": pearson(mine, people, **docs), "spearman": spearman(mine, people, **docs),
-            "weighted_kappa": weighted_kappa(points(mine), points(people), **docs) if fractions else none("undefined: not a fraction"),
-            "system_rank": system_rank_correlation(mine, people, [i.system for i in items], **docs) if len({i.system for i in items}) > 2 else none("undefined: fewer than three systems"),
-            "people_alpha": krippendorff_alpha(*raters, level="interval", **docs) if len(raters) > 1 else none("undefined: one label a unit")}
+    return {
+        "balanced_accuracy": balanced_accuracy(flat[0], flat[1], **dict(options, clusters=flat[2]))
+        if pairs
+        else none("undefined: no labels of units"),
+        "pearson": pearson(mine, people, **docs),
+        "spearman": spearman(mine, people, **docs),
+        "weighted_kappa": weighted_kappa(points(mine), points(people), **docs)
+        if fractions
+        else none("undefined: not a fraction"),
+        "system_rank": system_rank_correlation(mine, people, [i.system for i in items], **docs)
+        if len({i.system for i in items}) > 2
+        else none("undefined: fewer than three systems"),
+        "people_alpha": krippendorff_alpha(*raters, level="interval", **docs)
+        if len(raters) > 1
+        else none("undefined: one label a unit"),
+    }
+
 
 def measure(
-    dataset:str,                       # A key of `LABELLED`, for the row's name and the cut points
-    items:Sequence[Labelled],
+    dataset: str,  # A key of `LABELLED`, for the row's name and the cut points
+    items: Sequence[Labelled],
     *,
-    judges:Sequence[str]|None=None,    # Names in `answers`; None: all
-    groups:bool=True,                  # A row for each part of the data set as well
-    cuts:Sequence[float]=(0.5, 0.75, 0.95),   # From fraction to points, for judge and people alike
-    **options,                         # confidence_level, n_resamples, rng: see `cluster_bootstrap`
-)->list[Measured]:
+    judges: Sequence[str] | None = None,  # Names in `answers`; None: all
+    groups: bool = True,  # A row for each part of the data set as well
+    cuts: Sequence[float] = (0.5, 0.75, 0.95),  # From fraction to points, for judge and people alike
+    **options,  # confidence_level, n_resamples, rng: see `cluster_bootstrap`
+) -> list[Measured]:
     "Agreement of judges with people on labelled responses; higher is better."
     names = list(dict.fromkeys(j for i in items for j in i.answers)) if judges is None else list(judges)
     out = []
     for judge in names:
         seen = [i for i in items if judge in i.answers]
-        if not seen: raise ValueError(f"judge {judge!r} has no answers on {dataset}; there are {', '.join(dict.fromkeys(j for i in items for j in i.answers)) or 'none'}")
+        if not seen:
+            raise ValueError(
+                f"judge {judge!r} has no answers on {dataset}; there are {', '.join(dict.fromkeys(j for i in items for j in i.answers)) or 'none'}"
+            )
         parts = list(dict.fromkeys(i.group for i in seen))
         for group in ["all", *(parts if groups and len(parts) > 1 else [])]:
             mine = [i for i in seen if group in ("all", i.group)]
             answers = [i.answers[judge] for i in mine]
-            out.append(Measured(dataset, mine[0].metric, judge, group, len(mine), len({i.cluster for i in mine}), sum(a.fraction is None for a in answers),
-                                _figures(mine, answers, cuts, options), *_cost(answers), next((a.reason for a in answers if a.fraction is None), "")))
+            out.append(
+                Measured(
+                    dataset,
+                    mine[0].metric,
+                    judge,
+                    group,
+                    len(mine),
+                    len({i.cluster for i in mine}),
+                    sum(a.fraction is None for a in answers),
+                    _figures(mine, answers, cuts, options),
+                    *_cost(answers),
+                    next((a.reason for a in answers if a.fraction is None), ""),
+                )
+            )
     return out
 
 # %% ../../nbs/validation/04_labelled.ipynb #21d09073
 def measured_table(
-    rows:Sequence[Measured],
-)->str:            # Plain text, a line a row
+    rows: Sequence[Measured],
+) -> str:  # Plain text, a line a row
     "Rows as a table with intervals."
-    short = lambda e: "-" if e.value is None else f"{e.value:.2f}" + ("" if e.low is None else f" [{e.low:.2f}, {e.high:.2f}]")
+    short = lambda e: (
+        "-"
+        if e.value is None
+        else f"{e.value:.2f}" + ("" if e.low is None else f" [{e.low:.2f}, {e.high:.2f}]")
+    )
+
     def tokens(r):
-        if r.calls is None: return ["-", "-"]
-        return [f"{r.calls:.3g}", "-" if r.input_tokens is None else f"{'~' if r.estimated else ''}{r.input_tokens:.0f} + {r.output_tokens:.0f}"]
-    head = ["data", "judge", "part", "n", "lost", *(s.replace("_", " ") for s in STATISTICS), "calls", "tokens in + out"]
-    lines = [head, *([r.dataset, r.judge, r.group, str(r.responses), str(r.undefined), *(short(r.figures[s]) for s in STATISTICS), *tokens(r)] for r in rows)]
+        if r.calls is None:
+            return ["-", "-"]
+        return [
+            f"{r.calls:.3g}",
+            "-"
+            if r.input_tokens is None
+            else f"{'~' if r.estimated else ''}{r.input_tokens:.0f} + {r.output_tokens:.0f}",
+        ]
+
+    head = [
+        "data",
+        "judge",
+        "part",
+        "n",
+        "lost",
+        *(s.replace("_", " ") for s in STATISTICS),
+        "calls",
+        "tokens in + out",
+    ]
+    lines = [
+        head,
+        *(
+            [
+                r.dataset,
+                r.judge,
+                r.group,
+                str(r.responses),
+                str(r.undefined),
+                *(short(r.figures[s]) for s in STATISTICS),
+                *tokens(r),
+            ]
+            for r in rows
+        ),
+    ]
     wide = [max(map(len, c)) for c in zip(*lines)]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, wide)).rstrip() for line in lines)

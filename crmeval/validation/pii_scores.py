@@ -16,21 +16,26 @@ from ..detect.proper_names import Span
 @dataclass(frozen=True)
 class SpanScore:
     "Counts of one entity; a share without a denominator is None."
-    entity:str
-    gold:int        # Marked spans
-    found:int       # Marked spans that overlap a finding of the same entity
-    predicted:int   # Findings
-    right:int       # Findings that overlap a marked span of the same entity
+
+    entity: str
+    gold: int  # Marked spans
+    found: int  # Marked spans that overlap a finding of the same entity
+    predicted: int  # Findings
+    right: int  # Findings that overlap a marked span of the same entity
 
     @property
-    def recall(self)->float|None: return self.found / self.gold if self.gold else None
-    @property
-    def precision(self)->float|None: return self.right / self.predicted if self.predicted else None
+    def recall(self) -> float | None:
+        return self.found / self.gold if self.gold else None
 
-    def f_beta(self, beta:float=2)->float|None:
+    @property
+    def precision(self) -> float | None:
+        return self.right / self.predicted if self.predicted else None
+
+    def f_beta(self, beta: float = 2) -> float | None:
         "Weighted harmonic mean of precision and recall, 0 to 1; `beta` 2 weighs recall four times; None without marked spans."
         p, r = self.precision, self.recall
-        if r is None: return None
+        if r is None:
+            return None
         return (1 + beta**2) * p * r / (beta**2 * p + r) if p and r else 0.0
 
     def __str__(self):
@@ -39,19 +44,36 @@ class SpanScore:
 
 # %% ../../nbs/validation/07_pii_scores.ipynb #bf3d2181
 def span_scores(
-    found:Sequence[Sequence[Span]],            # (n,) findings of each text
-    gold:Sequence[Sequence[Span]],             # (n,) marked spans of each text, same order
+    found: Sequence[Sequence[Span]],  # (n,) findings of each text
+    gold: Sequence[Sequence[Span]],  # (n,) marked spans of each text, same order
     *,
-    same:Mapping[str, str]|None=None,          # Entity -> the entity it is compared as; others stay as they are
-)->dict[str, SpanScore]:                       # Entity as marked -> score, in order of name; then 'all'
+    same: Mapping[str, str] | None = None,  # Entity -> the entity it is compared as; others stay as they are
+) -> dict[str, SpanScore]:  # Entity as marked -> score, in order of name; then 'all'
     "Precision, recall and F-beta for each marked entity, and over all of them, by overlap with the same mapped entity; higher is better."
-    if len(found) != len(gold): raise ValueError(f"found has {len(found)} texts and gold has {len(gold)}, expected the same texts in the same order")
+    if len(found) != len(gold):
+        raise ValueError(
+            f"found has {len(found)} texts and gold has {len(gold)}, expected the same texts in the same order"
+        )
     to = lambda e: (same or {}).get(e, e)
-    wanted, counts = {to(s.entity) for spans in gold for s in spans}, {k: Counter() for k in ("gold", "found", "predicted", "right")}
+    wanted, counts = (
+        {to(s.entity) for spans in gold for s in spans},
+        {k: Counter() for k in ("gold", "found", "predicted", "right")},
+    )
     for ours, theirs in zip(found, gold):
-        ours = [s for s in ours if to(s.entity) in wanted]   # kinds that nobody marked cannot be judged here
+        ours = [s for s in ours if to(s.entity) in wanted]  # kinds that nobody marked cannot be judged here
         hit = lambda a, b: to(a.entity) == to(b.entity) and a.start < b.end and b.start < a.end
-        for g in theirs: counts["gold"][g.entity] += 1; counts["found"][g.entity] += any(hit(g, s) for s in ours)
-        for s in ours: counts["predicted"][to(s.entity)] += 1; counts["right"][to(s.entity)] += any(hit(g, s) for g in theirs)
-    out = {e: SpanScore(e, counts["gold"][e], counts["found"][e], counts["predicted"][to(e)], counts["right"][to(e)]) for e in sorted(counts["gold"])}
-    return out | {"all": SpanScore("all", *(sum(counts[k].values()) for k in ("gold", "found", "predicted", "right")))}
+        for g in theirs:
+            counts["gold"][g.entity] += 1
+            counts["found"][g.entity] += any(hit(g, s) for s in ours)
+        for s in ours:
+            counts["predicted"][to(s.entity)] += 1
+            counts["right"][to(s.entity)] += any(hit(g, s) for g in theirs)
+    out = {
+        e: SpanScore(
+            e, counts["gold"][e], counts["found"][e], counts["predicted"][to(e)], counts["right"][to(e)]
+        )
+        for e in sorted(counts["gold"])
+    }
+    return out | {
+        "all": SpanScore("all", *(sum(counts[k].values()) for k in ("gold", "found", "predicted", "right")))
+    }

@@ -25,90 +25,177 @@ from ..core.loops import run_sync
 # %% ../../nbs/validation/06_run_agreement.ipynb #209c1c51
 class Rows(tuple):
     "Rows of `Measured`; prints as a table."
-    def __str__(self): return measured_table(self)
+
+    def __str__(self):
+        return measured_table(self)
+
 
 async def _asked(items, judge, concurrency):
-    try: return await aask_all(items, judge, concurrency=concurrency)
+    try:
+        return await aask_all(items, judge, concurrency=concurrency)
     finally:
-        if hasattr(judge, "aclose"): await judge.aclose()   # releases its connections; it stays usable
+        if hasattr(judge, "aclose"):
+            await judge.aclose()  # releases its connections; it stays usable
 
-def _cuts(metric): return import_module(f"crmeval.metrics.{metric}").CARD.cuts
+
+def _cuts(metric):
+    return import_module(f"crmeval.metrics.{metric}").CARD.cuts
+
 
 def _held_out(judge, name):
     "The embedded judge, alone or in a panel, without what it was trained on."
-    if LABELLED[name].source not in getattr(judge, "trained_on", ()): return judge
-    return Panel([_held_out(j, name) for j in judge.judges], judge.how, quorum=judge.quorum) if isinstance(judge, Panel) else HeldOut()
+    if LABELLED[name].source not in getattr(judge, "trained_on", ()):
+        return judge
+    return (
+        Panel([_held_out(j, name) for j in judge.judges], judge.how, quorum=judge.quorum)
+        if isinstance(judge, Panel)
+        else HeldOut()
+    )
+
 
 def judge_agreement(
-    name:str,                        # A key of `LABELLED`
-    judge:Judge|None=None,           # Of style 'fine'; None: the recorded judges and the embedded one
+    name: str,  # A key of `LABELLED`
+    judge: Judge | None = None,  # Of style 'fine'; None: the recorded judges and the embedded one
     *,
-    limit:int|None=None,             # Responses at most
-    concurrency:int=8,               # Responses in work at once, for judges that ask over the network
-    **options,                       # confidence_level, n_resamples, rng, groups: see `labelled.measure`
-)->Rows:                             # A row for each judge and part of the data; higher is better
+    limit: int | None = None,  # Responses at most
+    concurrency: int = 8,  # Responses in work at once, for judges that ask over the network
+    **options,  # confidence_level, n_resamples, rng, groups: see `labelled.measure`
+) -> Rows:  # A row for each judge and part of the data; higher is better
     "How well a judge agrees with people on a public labelled data set."
     items = load_labelled(name, limit=limit)
-    if judge is not None and not LABELLED[name].texts: raise ValueError(f"{name} comes without texts: only recorded judges can be measured on it")
+    if judge is not None and not LABELLED[name].texts:
+        raise ValueError(f"{name} comes without texts: only recorded judges can be measured on it")
     mine = _held_out(judge or default_judge(), name)
-    if LABELLED[name].texts: items = run_sync(_asked(items, mine, concurrency))
-    return Rows(measure(name, items, judges=None if judge is None else [mine.name], cuts=_cuts(LABELLED[name].metric), **options))
+    if LABELLED[name].texts:
+        items = run_sync(_asked(items, mine, concurrency))
+    return Rows(
+        measure(
+            name,
+            items,
+            judges=None if judge is None else [mine.name],
+            cuts=_cuts(LABELLED[name].metric),
+            **options,
+        )
+    )
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #a6156fad
 @dataclass(frozen=True)
 class CorrectedRow:
     "Mean of one system on one metric, by the judge alone, by people alone, and by both."
-    judge:str
-    metric:str
-    client:str
-    mean:CorrectedEstimate      # Points, 1 to 4; higher is better
+
+    judge: str
+    metric: str
+    client: str
+    mean: CorrectedEstimate  # Points, 1 to 4; higher is better
+
 
 @dataclass(frozen=True)
 class RunAgreement:
     "How the judges of a run agree with the people who rated it, and the corrected means; prints as two tables."
-    table:AgreementTable
-    means:Sequence[CorrectedRow]
+
+    table: AgreementTable
+    means: Sequence[CorrectedRow]
 
     def __str__(self):
-        short = lambda e: "-" if e is None or e.value is None else f"{e.value:.2f}" + ("" if e.low is None else f" [{e.low:.2f}, {e.high:.2f}]")
-        head = ["judge", "metric", "system", "judge alone", "people alone", "people and judge", "labels", "worth"]
-        lines = [head, *([r.judge, r.metric, r.client, "-" if r.mean.judge_only is None else f"{r.mean.judge_only:.2f}", short(r.mean.human_only), short(r.mean),
-                          f"{r.mean.labels} of {r.mean.n}", "-" if r.mean.effective_n is None else f"{r.mean.effective_n:.0f}"] for r in self.means)]
+        short = lambda e: (
+            "-"
+            if e is None or e.value is None
+            else f"{e.value:.2f}" + ("" if e.low is None else f" [{e.low:.2f}, {e.high:.2f}]")
+        )
+        head = [
+            "judge",
+            "metric",
+            "system",
+            "judge alone",
+            "people alone",
+            "people and judge",
+            "labels",
+            "worth",
+        ]
+        lines = [
+            head,
+            *(
+                [
+                    r.judge,
+                    r.metric,
+                    r.client,
+                    "-" if r.mean.judge_only is None else f"{r.mean.judge_only:.2f}",
+                    short(r.mean.human_only),
+                    short(r.mean),
+                    f"{r.mean.labels} of {r.mean.n}",
+                    "-" if r.mean.effective_n is None else f"{r.mean.effective_n:.0f}",
+                ]
+                for r in self.means
+            ),
+        ]
         wide = [max(map(len, c)) for c in zip(*lines)]
-        return f"{self.table}\n\nmeans, corrected by people's ratings (these must have been drawn at random)\n" + "\n".join("  ".join(c.ljust(w) for c, w in zip(line, wide)).rstrip() for line in lines)
+        return (
+            f"{self.table}\n\nmeans, corrected by people's ratings (these must have been drawn at random)\n"
+            + "\n".join("  ".join(c.ljust(w) for c, w in zip(line, wide)).rstrip() for line in lines)
+        )
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #98ec7e2e
-def _key(s): return s.sample_id, s.perturbation, s.client, s.metric, s.repeat
+def _key(s):
+    return s.sample_id, s.perturbation, s.client, s.metric, s.repeat
+
 
 def _people(run):
     "People's points of each response and metric: adjudicated where somebody settled it, else the mean."
     found = {}
     for s in run.scores:
-        if s.method == "manual" and s.points is not None: found.setdefault(_key(s), {})[s.rater] = s.points
+        if s.method == "manual" and s.points is not None:
+            found.setdefault(_key(s), {})[s.rater] = s.points
     return {k: people_points(v) for k, v in found.items()}
 
+
 def _means(run, judge, clusters):
-    people, mine = _people(run), {_key(s): s.points for s in run.scores if s.method == "auto" and s.rater == judge}
+    people, mine = (
+        _people(run),
+        {_key(s): s.points for s in run.scores if s.method == "auto" and s.rater == judge},
+    )
     out = []
     for metric, client in dict.fromkeys((k[3], k[2]) for k in people):
         keys = [k for k in mine if (k[3], k[2]) == (metric, client)]
-        if keys: out.append(CorrectedRow(judge, metric, client, corrected_mean([people.get(k) for k in keys], [mine[k] for k in keys], clusters=[clusters[k[0]] for k in keys], bounds=(1, 4))))
+        if keys:
+            out.append(
+                CorrectedRow(
+                    judge,
+                    metric,
+                    client,
+                    corrected_mean(
+                        [people.get(k) for k in keys],
+                        [mine[k] for k in keys],
+                        clusters=[clusters[k[0]] for k in keys],
+                        bounds=(1, 4),
+                    ),
+                )
+            )
     return out
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #f3e12cb9
 def run_agreement(
-    run:Run,
+    run: Run,
     *,
-    judges:Sequence[str]|None=None,   # Who signed the scores; None: all judges of the run
-    **options,                        # confidence_level, n_resamples, rng, groups: see `agreement`
-)->RunAgreement:
+    judges: Sequence[str] | None = None,  # Who signed the scores; None: all judges of the run
+    **options,  # confidence_level, n_resamples, rng, groups: see `agreement`
+) -> RunAgreement:
     "Agreement of a run's judges with the people who rated it, with means corrected by them; a run without ratings raises `ValueError`."
     clusters = {s.id: s.cluster or s.id for s in run.samples}
-    people = [s for s in run.scores if s.method == "manual" and s.sample_id in clusters]   # the folder may keep ratings of samples that this run left out
-    if not people: raise ValueError(f"nobody has rated {run.folder}: add ratings with `crmeval score {run.folder} --ratings people.csv`")
-    found = list(dict.fromkeys(s.rater for s in run.scores if s.method == "auto" and s.metric in (*CRITERIA, "accuracy")))   # not those who grade probes
+    people = [
+        s for s in run.scores if s.method == "manual" and s.sample_id in clusters
+    ]  # the folder may keep ratings of samples that this run left out
+    if not people:
+        raise ValueError(
+            f"nobody has rated {run.folder}: add ratings with `crmeval score {run.folder} --ratings people.csv`"
+        )
+    found = list(
+        dict.fromkeys(
+            s.rater for s in run.scores if s.method == "auto" and s.metric in (*CRITERIA, "accuracy")
+        )
+    )  # not those who grade probes
     for j in judges or ():
-        if j not in found: raise ValueError(f"judge is {j!r}; the run has scores by {', '.join(found)}")
+        if j not in found:
+            raise ValueError(f"judge is {j!r}; the run has scores by {', '.join(found)}")
     names = list(judges or found)
     rated = {s.metric for s in people}
     auto = [s for s in run.scores if s.method == "auto" and s.rater in names and s.metric in rated]
@@ -117,24 +204,49 @@ def run_agreement(
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #b42eba01
 def figures_of(
-    found,        # `Rows` or `RunAgreement`
-)->list[dict]:    # One plain dictionary a figure
+    found,  # `Rows` or `RunAgreement`
+) -> list[dict]:  # One plain dictionary a figure
     "Every figure with value, interval, number of values and method."
-    plain = lambda e: {k: getattr(e, k) for k in ("value", "low", "high", "n", "undefined", "method", "confidence_level")}
+    plain = lambda e: {
+        k: getattr(e, k) for k in ("value", "low", "high", "n", "undefined", "method", "confidence_level")
+    }
     if isinstance(found, RunAgreement):
-        means = [{"rater": r.judge, "metric": r.metric, "group": r.client, "statistic": "corrected_mean", **plain(r.mean)} for r in found.means]
+        means = [
+            {
+                "rater": r.judge,
+                "metric": r.metric,
+                "group": r.client,
+                "statistic": "corrected_mean",
+                **plain(r.mean),
+            }
+            for r in found.means
+        ]
         return [*found.table.to_dicts(), *means]
-    return [{"data": r.dataset, "rater": r.judge, "metric": r.metric, "group": r.group, "statistic": name, **plain(e)} for r in found for name, e in r.figures.items()]
+    return [
+        {
+            "data": r.dataset,
+            "rater": r.judge,
+            "metric": r.metric,
+            "group": r.group,
+            "statistic": name,
+            **plain(e),
+        }
+        for r in found
+        for name, e in r.figures.items()
+    ]
+
 
 def write_figures(
-    found,            # `Rows` or `RunAgreement`
-    path:str|Path,    # .csv or .jsonl
-)->Path:
+    found,  # `Rows` or `RunAgreement`
+    path: str | Path,  # .csv or .jsonl
+) -> Path:
     "Write the figures as a table."
     path, rows = Path(path), figures_of(found)
-    if path.suffix not in (".csv", ".jsonl"): raise ValueError(f"table is {str(path)!r}, expected a name that ends in .csv or .jsonl")
+    if path.suffix not in (".csv", ".jsonl"):
+        raise ValueError(f"table is {str(path)!r}, expected a name that ends in .csv or .jsonl")
     with open(path, "w", encoding="utf-8", newline="") as f:
-        if path.suffix == ".jsonl": f.writelines(json.dumps(r) + "\n" for r in rows)
+        if path.suffix == ".jsonl":
+            f.writelines(json.dumps(r) + "\n" for r in rows)
         else:
             writer = csv.DictWriter(f, list(rows[0]) if rows else [])
             writer.writeheader()
