@@ -30,7 +30,7 @@ _WHERE = {
     "perturb": "metrics.fairness",
     "load_use_case": "tasks.load",
     "load_source": "tasks.load",
-    "make_panel": "judges.panel",
+    "make_panel": "runs.specs",
     "run": "runs.evaluation",
     "arun": "runs.evaluation",
     "open_run": "runs.evaluation",

@@ -387,7 +387,7 @@ def _mute_judges(run, failed):
 # %% ../../nbs/cli/00_app.ipynb #b06d64d7
 def _judge(args):
     "The judge, or the panel of judges, that the words name."
-    from crmeval.judges.panel import make_panel
+    from crmeval.runs.specs import make_panel
 
     return make_panel(
         args.judge,
@@ -764,7 +764,7 @@ def _speed_words(p):
 
 # %% ../../nbs/cli/00_app.ipynb #a63ffffe
 def _speed(args):
-    from crmeval.systems.openai import make_client
+    from crmeval.runs.specs import make_client
     from crmeval.runs.load import format_load, make_plan, measure_load, planned_words
 
     if not args.model.startswith("openai:"):

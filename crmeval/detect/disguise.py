@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote
 
-from ..core.text import values
+from ..core.values import values
 
 # %% ../../nbs/detect/02_disguise.ipynb #4cb5ba49
 _TWINS = dict(

@@ -17,7 +17,7 @@ import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
 
-from ..core.metric import Verdict
+from ..core.judging import Verdict
 from ..core.package_data import data_path
 
 # %% ../../nbs/detect/03_refusal.ipynb #c73eb14f

@@ -18,10 +18,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from ..systems.openai import DEFAULT_BASE_URL, CallFailed, call_failure, public_url, with_retries
+from ..systems.openai import DEFAULT_BASE_URL
+from ..core.calls import call_failure, CallFailed, public_url, with_retries
 from ..core.records import check_status
 from ..core.loops import run_in_background
-from ..judges.embedded import _rarity
+from ..core.trees import rarity
 from .refusal import other_language
 from ..core.text import STOP_WORDS, stem
 from ..judges.truth import unmask
@@ -247,7 +248,7 @@ def unread(
     if len(found) < 4:
         return False
     own = [w for w in found if w not in _ELSEWHERE]
-    known = sum(w in STOP_WORDS or _rarity(stem(w)) < 1 or bool(word_classes(w)) for w in own)
+    known = sum(w in STOP_WORDS or rarity(stem(w)) < 1 or bool(word_classes(w)) for w in own)
     return len(own) >= 3 and len(set(own)) > 1 and known < 0.2 * len(own) or other_language(text)
 
 # %% ../../nbs/detect/04_toxicity.ipynb #28fbca57

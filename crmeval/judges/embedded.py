@@ -6,24 +6,23 @@
 __all__ = ['FOREIGN', 'features', 'EmbeddedJudge']
 
 # %% ../../nbs/judges/05_embedded.ipynb #cedbb550
-import json
 import math
 import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from ..core.metric import Verdict
+from ..core.judging import Verdict
+from ..core.values import same_value
 from crmeval.core.text import (
-    STOP_WORDS,
     content_words,
-    same_value,
     sentences as cut,
     split_label,
     stem,
-    values,
+    STOP_WORDS,
     words,
 )
-from ..core.package_data import data_path
+from ..core.values import values
+from ..core.trees import lexicon, rarity, shipped_weights, soft_keys, Trees
 
 # %% ../../nbs/judges/05_embedded.ipynb #bcef3489
 _NEGATIONS = frozenset(
@@ -32,38 +31,6 @@ declines deny denied denies reject rejected rejects""".split()
 )
 _NO_NAMES = STOP_WORDS | frozenset("mr mrs ms mx dr prof miss sir madam not no".split())
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
-
-
-@lru_cache(maxsize=1)
-def _lexicon():
-    "Stem -> groups of near-synonyms, and stem -> its opposites."
-    data = json.loads(data_path("judge", "lexicon.json").read_text(encoding="utf-8"))
-    groups, opposites = {}, {}
-    for i, g in enumerate(data["synonyms"]):
-        for w in g.split():
-            groups.setdefault(stem(w), []).append(i)
-    for pair in data["antonyms"]:
-        a, b = ([stem(w) for w in side.split()] for side in pair.split("/"))
-        for x, y in ((x, y) for x in a for y in b):
-            opposites.setdefault(x, set()).add(y)
-            opposites.setdefault(y, set()).add(x)
-    return groups, opposites
-
-# %% ../../nbs/judges/05_embedded.ipynb #780a0ba4
-@lru_cache(maxsize=1)
-def _weights():
-    "The trained weights as shipped, or None before the first training."
-    file = data_path("judge", "weights.json")
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-
-
-_background = {}  # stem -> rarity in [0, 1]; filled from the weights
-
-
-def _rarity(s):
-    if not _background and (w := _weights()):
-        _background.update(w["rarity"])
-    return _background.get(s, 1.0)
 
 # %% ../../nbs/judges/05_embedded.ipynb #85592523
 _MAX_STEMS, _MAX_VALUES = 300, 40  # of one sentence; a longer one is judged by its beginning
@@ -110,19 +77,8 @@ FOREIGN = " Not English as far as its words tell: only equal words, values and n
 
 def _foreign(reads):
     "Do most of the letters belong to words that the judge has never seen? Short texts pass."
-    unseen = sum(len(s) for r in reads for s in r.stems if _rarity(s) == 1.0)
+    unseen = sum(len(s) for r in reads for s in r.stems if rarity(s) == 1.0)
     return unseen > 20 and unseen > 0.5 * sum(len(t) for r in reads for t in r.tokens[:_MAX_STEMS])
-
-# %% ../../nbs/judges/05_embedded.ipynb #445bb9ce
-@lru_cache(maxsize=16384)
-def _soft_keys(s):
-    "Beginnings of a longer stem, and its groups of near-synonyms."
-    keys = list(_lexicon()[0].get(s, ()))
-    if len(s) >= 5:
-        keys.append(s[:5] if len(s) < 8 else s[:6])
-    if len(s) >= 8:
-        keys.append(s[:5])
-    return keys
 
 # %% ../../nbs/judges/05_embedded.ipynb #cc014273
 class _Index:
@@ -145,7 +101,7 @@ class _Index:
             self.flat += [*r.tokens, ""]  # the empty token ends a sentence
             self.owner += [i] * (len(r.tokens) + 1)
         for s, p in self.where.items():
-            for key in _soft_keys(s):
+            for key in soft_keys(s):
                 self.soft.setdefault(key, set()).update(p)
         self.values, self._known, self.by_kind = list(found.values()), {}, {}
         for u, p in self.values:
@@ -179,7 +135,7 @@ class _Source(_Index):
         "Where a stem is found, exactly or softly, whether exactly, and what it weighs."
         if s not in self._looked:
             exact = s in self.where
-            p = self.where[s] if exact else set().union(*[self.soft.get(k, ()) for k in _soft_keys(s)])
+            p = self.where[s] if exact else set().union(*[self.soft.get(k, ()) for k in soft_keys(s)])
             self._looked[s] = p, exact, (1 if exact else 0.8) * math.log(1 + self.n / len(p)) if p else 0.0
         return self._looked[s]
 
@@ -266,9 +222,9 @@ class _Match:
 
 # %% ../../nbs/judges/05_embedded.ipynb #8b6e0bda
 def _word_features(m):
-    n, rarities, found = len(m.stems) or 1, [_rarity(s) for s in m.stems], [s in m.exact for s in m.stems]
+    n, rarities, found = len(m.stems) or 1, [rarity(s) for s in m.stems], [s in m.exact for s in m.stems]
     soft = [1.0 if f else 0.8 if s in m.at else 0.0 for f, s in zip(found, m.stems)]
-    rare, new, total = sum(rarities) or 1.0, [_rarity(s) for s in m.novel], bool(m.stems)
+    rare, new, total = sum(rarities) or 1.0, [rarity(s) for s in m.novel], bool(m.stems)
     c1, c2, c3 = m.cover
     return dict(
         found=sum(found) / n if total else 1.0,
@@ -340,8 +296,8 @@ def _seams(t, runs, src):
             continue
         mine, its = _content(here), _content(there)
         if mine and its:
-            other += mine.isdisjoint(its) and {k for s in mine for k in _soft_keys(s)}.isdisjoint(
-                k for s in its for k in _soft_keys(s)
+            other += mine.isdisjoint(its) and {k for s in mine for k in soft_keys(s)}.isdisjoint(
+                k for s in its for k in soft_keys(s)
             )
         elif mine:
             more += 1
@@ -379,13 +335,13 @@ def _copy_features(m):
 # %% ../../nbs/judges/05_embedded.ipynb #ea65cf92
 def _size_features(m):
     "How many groups of four letters are found, how much of the best sentence is taken up, and how long the text is."
-    known = {k for s in m.stems for k in (s, *_soft_keys(s))}
+    known = {k for s in m.stems for k in (s, *soft_keys(s))}
     best, chars = m.src.read[m.best] if m.best is not None else None, m.claim.chars
     there, n = best.bag if best else frozenset(), len(chars) or 1
     return dict(
         chars=len(chars & m.src.chars) / n,
         chars_best=len(chars & best.chars) / n if best else 0.0,
-        back=sum(s in known or not known.isdisjoint(_soft_keys(s)) for s in there) / max(1, len(there)),
+        back=sum(s in known or not known.isdisjoint(soft_keys(s)) for s in there) / max(1, len(there)),
         size=math.log(1 + len(m.src.flat)),
     )
 
@@ -440,7 +396,7 @@ def _name_features(m):
     src, caps = m.src, m.claim.capitals
     claimed = [c for c, first in caps.items() if not first or c in src.names]
     new = [c for c in claimed if c not in src.where and c not in src.tokens]
-    first = [c for c, f in caps.items() if f and c not in m.at and c not in src.tokens and _rarity(c) > 0.9]
+    first = [c for c, f in caps.items() if f and c not in m.at and c not in src.tokens and rarity(c) > 0.9]
     every = set(claimed) | {s for s in m.stems if s in src.names}
     away = sum(
         c in src.where and src.where[c].isdisjoint(m.near) and not any(c in src.speakers[j] for j in m.near)
@@ -470,7 +426,7 @@ def _name_features(m):
 
 # %% ../../nbs/judges/05_embedded.ipynb #c51395f0
 def _polarity_features(m):
-    src, claim, opposites = m.src, m.claim, _lexicon()[1]
+    src, claim, opposites = m.src, m.claim, lexicon()[1]
     around = [src.read[j] for j in m.near]
     bag = set().union(*[r.bag for r in around])
     negated = set().union(*[r.negated for r in around])
@@ -532,40 +488,9 @@ def features(
     }
 
 # %% ../../nbs/judges/05_embedded.ipynb #caa6a89c
-class _Trees:
-    "A boosted ensemble and its calibration; probabilities of yes."
-
-    def __init__(self, spec):
-        import numpy as np
-
-        self.np, self.names, self.depth = np, spec["features"], spec["depth"]
-        self.feature, self.left, self.right, self.roots = (
-            np.array(spec[k], dtype=np.int32) for k in ("feature", "left", "right", "roots")
-        )
-        self.threshold, self.value = (np.array(spec[k], dtype=np.float64) for k in ("threshold", "value"))
-        self.base, self.slope, self.shift = spec["base"], spec["slope"], spec["shift"]
-
-    def __call__(self, rows):
-        "rows: feature dictionaries, (n,) -> probabilities, (n,)"
-        np = self.np
-        if not len(rows):
-            return np.zeros(0)
-        x = np.array([[r[k] for k in self.names] for r in rows], dtype=np.float64)
-        out = np.empty(len(x))
-        for a in range(0, len(x), 512):
-            part = x[a : a + 512]
-            node, i = np.tile(self.roots, (len(part), 1)), np.arange(len(part))[:, None]
-            for _ in range(self.depth):
-                node = np.where(
-                    part[i, self.feature[node]] <= self.threshold[node], self.left[node], self.right[node]
-                )
-            out[a : a + 512] = self.base + self.value[node].sum(axis=1)
-        return 1 / (1 + np.exp(-np.clip(self.slope * out + self.shift, -30, 30)))
-
-
 @lru_cache(maxsize=2)
 def _trees(task):
-    return _Trees(_weights()[task])
+    return Trees(shipped_weights()[task])
 
 # %% ../../nbs/judges/05_embedded.ipynb #0fa13885
 def _why(found, probability, stated):
@@ -601,7 +526,7 @@ class EmbeddedJudge:
 
     @property
     def trained_on(self) -> tuple[str, ...]:
-        return tuple(_weights()["trained_on"])  # sources whose scores by this judge prove nothing
+        return tuple(shipped_weights()["trained_on"])  # sources whose scores by this judge prove nothing
 
     def settings(self) -> dict:
         return {"trained_on": list(self.trained_on)}

@@ -17,9 +17,10 @@ from functools import lru_cache
 from pathlib import Path
 
 # %% ../../nbs/judges/02_recorded.ipynb #4eb2e119
-from ..core.metric import Verdict
+from ..core.judging import Verdict
 from ..core.records import Usage, read_jsonl, storable, write_jsonl
-from ..core.text import content_words, missing_values, values, words
+from ..core.text import content_words, words
+from ..core.values import missing_values, values
 from .requests import rubric
 
 # %% ../../nbs/judges/02_recorded.ipynb #fcfee929

@@ -13,9 +13,10 @@ import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 
-from .embedded import _Trees, _rarity, _soft_keys
-from ..core.metric import Verdict
-from ..core.text import STOP_WORDS, stem, values, words
+from ..core.trees import rarity, soft_keys, Trees
+from ..core.judging import Verdict
+from ..core.text import stem, STOP_WORDS, words
+from ..core.values import values
 from ..core.package_data import data_path
 
 # %% ../../nbs/judges/06_truth.ipynb #c3412c0e
@@ -202,7 +203,7 @@ _view = lru_cache(maxsize=65536)(lambda text: _View(unmask(text[:4000])))
 
 @lru_cache(maxsize=65536)
 def _soft(s):
-    return frozenset(_soft_keys(s)) | {s}
+    return frozenset(soft_keys(s)) | {s}
 
 # %% ../../nbs/judges/06_truth.ipynb #27261ccf
 def _dice(a, b):
@@ -338,7 +339,7 @@ def truth_features(
         [_view(i) for i in incorrect],
     )
     stems = set().union(a.bag, *[r.bag for r in right + wrong])
-    weight = {x: (_rarity(x) + 0.1) * (0.3 if x in q.bag else 1) for x in stems}
+    weight = {x: (rarity(x) + 0.1) * (0.3 if x in q.bag else 1) for x in stems}
     f = _likeness_features(
         [_likeness(a, r, q, weight) for r in right], [_likeness(a, r, q, weight) for r in wrong]
     )
@@ -388,7 +389,7 @@ def _weights():
 
 @lru_cache(maxsize=2)
 def _model(task):
-    return _Trees(_weights()[task])
+    return Trees(_weights()[task])
 
 
 def _texts(name, value):

@@ -13,7 +13,9 @@ from .completeness import completeness
 from .conciseness import conciseness
 from .factuality import factuality
 from .instruction_following import check_instruction, instruction_following, instruction_text
-from ..core.metric import Judge, MetricCard, default_judge, unscored
+from ..core.judging import Judge
+from ..core.cards import MetricCard, unscored
+from .defaults import default_judge
 from .record_update import record_accuracy
 from ..core.records import Response, Sample, Score
 from ..tasks.use_cases import all_instructions, get_use_case

@@ -16,7 +16,7 @@ from .conciseness import CARD as CONCISENESS_CARD
 from .factuality import CARD as FACTUALITY_CARD
 from .fairness import CARD as FAIRNESS_CARD
 from .instruction_following import CARD as INSTRUCTION_CARD
-from ..core.metric import SCALE, MetricCard
+from ..core.cards import MetricCard, SCALE
 from .privacy import CARD as PRIVACY_CARD
 from .privacy import HELP_CARD, MATCH_CARD, REVEAL_CARD
 from .record_update import CARD as RECORD_CARD

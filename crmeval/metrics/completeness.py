@@ -8,17 +8,10 @@ __all__ = ['CARD', 'completeness']
 # %% ../../nbs/metrics/11_completeness.ipynb #059008c8
 from collections.abc import Sequence
 
-from crmeval.core.metric import (
-    by_rubric,
-    checked_facts,
-    default_judge,
-    evaluate_class,
-    failed_verdict,
-    Judge,
-    MetricCard,
-    score_of,
-    unscored,
-)
+from .forms import by_rubric, checked_facts, evaluate_class
+from .defaults import default_judge
+from ..core.judging import failed_verdict, Judge
+from ..core.cards import MetricCard, score_of, unscored
 from ..core.records import Score
 from ..core.text import parts
 

@@ -8,19 +8,13 @@ __all__ = ['CARD', 'FIRST_FACT_WORDS', 'MORE_FACT_WORDS', 'SENTENCE_WORDS', 'SHO
 # %% ../../nbs/metrics/12_conciseness.ipynb #62aa803b
 from collections.abc import Sequence
 
-from crmeval.core.metric import (
-    by_rubric,
-    checked_facts,
-    default_judge,
-    evaluate_class,
-    failed_verdict,
-    Judge,
-    MetricCard,
-    score_of,
-    unscored,
-)
+from .forms import by_rubric, checked_facts, evaluate_class
+from .defaults import default_judge
+from ..core.judging import failed_verdict, Judge
+from ..core.cards import MetricCard, score_of, unscored
 from ..core.records import Score
-from ..core.text import content_words, missing_values, parts, values, words
+from ..core.text import content_words, parts, words
+from ..core.values import missing_values, values
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #3d970a33
 CARD = MetricCard(

@@ -6,16 +6,10 @@
 __all__ = ['CARD', 'claims', 'factuality']
 
 # %% ../../nbs/metrics/10_factuality.ipynb #28571d55
-from crmeval.core.metric import (
-    by_rubric,
-    default_judge,
-    evaluate_class,
-    failed_verdict,
-    Judge,
-    MetricCard,
-    score_of,
-    unscored,
-)
+from .forms import by_rubric, evaluate_class
+from .defaults import default_judge
+from ..core.judging import failed_verdict, Judge
+from ..core.cards import MetricCard, score_of, unscored
 from ..core.records import Score
 from ..core.text import parts, sentences
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..tasks.account_swap import ASPECTS, swap_account
 from ..tasks.gender_swap import swap_gender
-from ..core.metric import MetricCard
+from ..core.cards import MetricCard
 from ..core.records import Response, Sample, Score, check_status
 from crmeval.core.stats import (
     Difference,
@@ -29,7 +29,8 @@ from crmeval.core.stats import (
     paired_difference,
     proportion_estimate,
 )
-from ..core.text import sentences, values, words
+from ..core.text import sentences, words
+from ..core.values import values
 
 # %% ../../nbs/metrics/33_fairness.ipynb #7d2c9cc6
 CARD = MetricCard(

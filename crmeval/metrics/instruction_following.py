@@ -12,15 +12,10 @@ from functools import lru_cache
 from .crm_instructions import CHECKS, LOOSE, loose_forms, parameters_of
 from .ifeval import follows_loosely
 from ..core.json_text import read_object
-from crmeval.core.metric import (
-    by_rubric,
-    default_judge,
-    evaluate_class,
-    Judge,
-    MetricCard,
-    score_of,
-    unscored,
-)
+from .forms import by_rubric, evaluate_class
+from .defaults import default_judge
+from ..core.judging import Judge
+from ..core.cards import MetricCard, score_of, unscored
 from ..core.records import Score
 from .wording import no_promises  # noqa: F401 - the import registers the kinds of that room
 

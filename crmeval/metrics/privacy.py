@@ -13,12 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..detect.disguise import core, decoded, find_value, folded
-from ..core.metric import MetricCard, unscored
+from ..core.cards import MetricCard, unscored
 from ..detect.pii import find_pii
 from ..tasks.probes import Probe
 from ..core.records import Response, Score
 from ..core.stats import Estimate, mean_estimate
-from ..core.text import content_words, values
+from ..core.text import content_words
+from ..core.values import values
 
 # %% ../../nbs/metrics/31_privacy.ipynb #5a64e284
 CARD = MetricCard(

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.json_text import read_object
-from ..core.metric import evaluate_class, MetricCard, score_of, to_points
+from .forms import evaluate_class
+from ..core.cards import MetricCard, score_of, to_points
 from ..core.records import Score
 
 # %% ../../nbs/metrics/17_record_update.ipynb #71265f2b

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import import_module
 
-from ..core.metric import MetricCard, Verdict, unscored
+from ..core.cards import MetricCard, unscored
+from ..core.judging import Verdict
 from ..tasks.probes import Probe
 from ..core.records import Response, Score
 from ..core.stats import Estimate, mean_estimate, proportion_estimate

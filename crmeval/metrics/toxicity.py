@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from importlib import import_module
 
-from ..core.metric import MetricCard
+from ..core.cards import MetricCard
 from ..core.records import Score
 from ..core.stats import Estimate, proportion_estimate
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .fairness import fairness_report
-from ..core.metric import MetricCard
+from ..core.cards import MetricCard
 from .privacy import grade_probe, privacy_profile
 from ..tasks.probes import Probe, is_probe, load_probes, sample_probe
 from ..core.records import Response, Sample, Score

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 
-from ..core.metric import Judge, MetricCard
+from ..core.judging import Judge
+from ..core.cards import MetricCard
 from ..tasks.probes import Probe
 from ..core.records import Score
 from ..core.stats import Estimate, mean_estimate, proportion_estimate

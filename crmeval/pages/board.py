@@ -18,7 +18,7 @@ from ..metrics.catalogue import COST_CARD, SPEED_CARD
 from ..validation.agreement import agreement
 from ..runs.evaluation import Run, open_run
 from .leaderboard import METRICS, OVERALL, Leaderboard, Row, leaderboard
-from ..core.metric import MetricCard
+from ..core.cards import MetricCard
 from .evidence import shown
 from ..metrics.safety import SAFETY_CARD
 from ..core.stats import Estimate

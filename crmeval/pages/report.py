@@ -30,7 +30,7 @@ from crmeval.pages.figures import (
     trust_profile,
 )
 from .leaderboard import METRICS, OVERALL, Leaderboard, leaderboard
-from ..core.metric import SCALE
+from ..core.cards import SCALE
 from ..metrics.privacy import leaks, masked
 from ..tasks.probes import is_probe, sample_probe
 from ..core.records import STATUSES, storable

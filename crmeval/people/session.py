@@ -18,7 +18,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..runs.journal import JournalError, _append, _damaged, _lines, _open, digest
+from ..core.log import digest, JournalError
+from ..core.log import append_bytes, damaged, open_locked, read_lines
 from ..tasks.probes import is_probe
 from ..core.records import Response, Sample, read_jsonl, storable, write_jsonl
 from ..tasks.use_cases import all_instructions, get_use_case, render_prompt
@@ -382,11 +383,11 @@ _KEYS = {
 
 def _entries(path):
     "(line number, entry, offset after it) of each complete line; what a kill tore is left out."
-    for n, line, at in _lines(path):
+    for n, line, at in read_lines(path):
         try:
             entry = json.loads(line)
         except ValueError as e:
-            raise _damaged(path, n, e) from None
+            raise damaged(path, n, e) from None
         if not isinstance(entry, dict) or "kind" not in entry:
             raise JournalError(f"{path}, line {n} is not an action of a rater")
         yield n, entry, at + len(line)
@@ -458,7 +459,7 @@ class _Log:
         head, self.items = read_packet(folder)
         self.rater, self.path, self.clock = head["rater"], Path(folder) / "ratings.jsonl", clock
         try:
-            self._file = _open(self.path)
+            self._file = open_locked(self.path)
         except JournalError as e:
             raise JournalError(
                 f"the session of {self.rater!r} cannot start: {e}. Is it open in another notebook? Close it there, or stop that kernel"
@@ -493,7 +494,7 @@ class _Log:
 
     def _put(self, action):
         data = (storable(json.dumps(action, ensure_ascii=False)) + "\n").encode("utf-8")
-        _append(self._file.fileno(), data, self._durable, self.path, self._lines)
+        append_bytes(self._file.fileno(), data, self._durable, self.path, self._lines)
         self._durable, self._lines = self._durable + len(data), self._lines + 1
 
     def _act(self, kind, **more):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .session import CRITERIA, Plan, Rating, read_packet, read_session, scale_of
-from ..core.metric import SCALE
+from ..core.cards import SCALE
 from ..core.records import Response, Score, read_jsonl
 
 # %% ../../nbs/people/02_sheets.ipynb #118f7acc

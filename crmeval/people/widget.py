@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from .session import Session, scale_of
-from ..core.metric import SCALE
+from ..core.cards import SCALE
 from ..core.package_data import data_path
 
 # %% ../../nbs/people/04_widget.ipynb #94728ea0

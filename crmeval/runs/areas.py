@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from ..metrics.accuracy import ascore_response, score_response
 from ..metrics.fairness import perturb_all
-from ..core.metric import Judge
+from ..core.judging import Judge
 from ..tasks.probes import is_probe, probe_prompt, probe_sample
 from ..core.records import Sample
 from ..metrics.trust import TRUST, score_probe, trust_probes

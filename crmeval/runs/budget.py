@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 # %% ../../nbs/runs/00_budget.ipynb #3b385c27
 from ..core.records import Usage
-from ..systems.openai import CallFailed
+from ..core.calls import CallFailed
 
 # %% ../../nbs/runs/00_budget.ipynb #4ed31ee4
 class BudgetReached(CallFailed):

@@ -15,8 +15,10 @@ from pathlib import Path
 
 # %% ../../nbs/runs/08_dry_run.ipynb #7c69057f
 from ..core.records import Response, Usage
-from ..systems.openai import ROUTE, Completion, estimate_tokens
-from .journal import Journal, digest
+from ..systems.openai import ROUTE
+from ..core.calls import Completion, estimate_tokens
+from .journal import Journal
+from ..core.log import digest
 from ..core.loops import run_sync
 from .runner import FINAL, pays
 from ..metrics.cost import call_cost_usd, price_of

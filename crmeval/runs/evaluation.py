@@ -24,18 +24,19 @@ from .. import __version__
 from ..metrics.accuracy import CRITERIA, accuracy
 from ..validation.agreement import ADJUDICATED, people_points
 from .areas import area_samples, check_areas, make_scorer, prompt_of
-from ..systems.openai import make_client
+from .specs import make_client
 from ..tasks.load import load_any
 from ..metrics.instruction_following import check_instruction
-from ..judges.panel import make_panel
-from ..core.metric import Judge
+from .specs import make_panel
+from ..core.judging import Judge
 from ..tasks.own_data import check_samples, first_of_each
 from ..tasks.probes import is_probe
 from ..people.sheets import read_rating_list
 from ..core.records import SCHEMA_VERSION, Response, Sample, Score, Usage, read_parquet, write_parquet
 from .budget import Budget
 from ..metrics.cost import call_cost_usd, price_of
-from .journal import Journal, digest
+from .journal import Journal
+from ..core.log import digest
 from ..core.loops import run_sync
 from .runner import answer_all, check_work, pays, score_all
 from .traffic import Traffic

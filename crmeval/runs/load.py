@@ -23,7 +23,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from .. import __version__
-from ..systems.openai import Client, failed_response, redact
+from ..core.calls import Client, failed_response, redact
 from ..metrics.cost import Price, call_cost_usd, find_price
 from ..tasks.load import load_demo
 from ..core.loops import run_sync

@@ -22,9 +22,11 @@ from types import SimpleNamespace
 # %% ../../nbs/runs/03_runner.ipynb #27b9dc13
 from ..core.records import Response, Sample, Score, Usage
 from ..tasks.use_cases import render_prompt
-from ..systems.openai import ROUTE, CallFailed, Client, failed_response, redact, with_retries
+from ..systems.openai import ROUTE
+from ..core.calls import CallFailed, Client, failed_response, redact, with_retries
 from .traffic import Traffic, send
-from .journal import Journal, Writer, digest
+from .journal import Journal, Writer
+from ..core.log import digest
 
 # %% ../../nbs/runs/03_runner.ipynb #b5d0a180
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from .. import __version__
 from .areas import area_samples, check_areas
-from ..systems.openai import DEFAULT_BASE_URL, redact
+from ..systems.openai import DEFAULT_BASE_URL
+from ..core.calls import redact
 from crmeval.runs.evaluation import (
     FILES,
     Run,
@@ -30,8 +31,8 @@ from crmeval.runs.evaluation import (
     scoring_fingerprint,
     select_samples,
 )
-from .journal import digest
-from ..judges.panel import make_panel
+from ..core.log import digest
+from .specs import make_panel
 from ..core.records import Sample, read_parquet, storable, write_parquet
 from .runner import FINAL, check_work
 from ..tasks.use_cases import add_use_case, own_use_cases, use_cases as known_use_cases

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 # %% ../../nbs/runs/01_traffic.ipynb #dde0ab36
 from .budget import Budget, hold, settle
-from ..systems.openai import CallFailed
+from ..core.calls import CallFailed
 
 # %% ../../nbs/runs/01_traffic.ipynb #b5616bb7
 BUSY = (429, 503, 529)  # HTTP statuses that ask the caller to slow down

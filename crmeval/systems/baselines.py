@@ -18,9 +18,10 @@ from dataclasses import dataclass
 
 # %% ../../nbs/systems/04_baselines.ipynb #ab148cfa
 from ..core.records import Response, Sample
-from ..core.text import STOP_WORDS, content_words, lines, parts, split_label, values, words
+from ..core.text import content_words, lines, parts, split_label, STOP_WORDS, words
+from ..core.values import values
 from ..tasks.use_cases import all_instructions, get_use_case
-from .openai import Client, estimated_usage, failed_response
+from ..core.calls import Client, estimated_usage, failed_response
 from .record_rules import update_record
 
 # %% ../../nbs/systems/04_baselines.ipynb #2e4aa6ed

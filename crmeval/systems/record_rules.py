@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 # %% ../../nbs/systems/03_record_rules.ipynb #1392d98b
-from ..core.text import Value, content_words, names, values
+from ..core.values import Value, values
+from ..core.text import content_words, names
 
 # %% ../../nbs/systems/03_record_rules.ipynb #ff5cad39
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 # %% ../../nbs/systems/02_replay.ipynb #a31930c5
-from .openai import estimated_usage, failed_response
+from ..core.calls import estimated_usage, failed_response
 from ..core.records import Response, Sample, from_dict, read_jsonl, read_parquet
 
 # %% ../../nbs/systems/02_replay.ipynb #26fe2b0b

@@ -16,7 +16,8 @@ from functools import lru_cache
 
 from ..core.records import Sample
 from .sgd import USE_CASES as SGD_USE_CASES, is_said, sgd_samples, transcript
-from ..core.text import missing_values, sentences, values
+from ..core.values import missing_values, values
+from ..core.text import sentences
 from ..core.package_data import data_path
 
 # %% ../../nbs/tasks/03_adapters.ipynb #e3952075

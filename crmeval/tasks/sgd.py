@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from ..core.records import Sample
-from ..core.text import missing_values, values
+from ..core.values import missing_values, values
 from ..core.package_data import data_path
 
 # %% ../../nbs/tasks/02_sgd.ipynb #3c640ca2

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..core.metric import SCALE
+from ..core.cards import SCALE
 from ..core.records import Score
 from ..core.stats import Estimate, _expanded, mean_estimate
 

@@ -17,7 +17,7 @@ import numpy as np
 
 # %% ../../nbs/validation/01_audit.ipynb #4bb29ed1
 from .agreement import _known, _text, cluster_bootstrap
-from ..core.metric import Judge
+from ..core.judging import Judge
 from ..judges.panel import Repeated, arecord_of
 from ..core.loops import run_sync
 from ..core.stats import Estimate, mean_estimate

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from .agreement import _known, _text, cluster_bootstrap
-from ..core.metric import DEFAULT_CUTS, to_points
+from ..core.cards import DEFAULT_CUTS, to_points
 from ..core.records import Score
 from ..core.stats import Estimate, mean_estimate, paired_difference
 

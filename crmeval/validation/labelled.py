@@ -21,15 +21,17 @@ from crmeval.validation.agreement import (
     system_rank_correlation,
     weighted_kappa,
 )
-from ..systems.openai import estimated_usage
-from ..core.metric import Judge, Verdict, failed_verdict, to_points
+from ..core.calls import estimated_usage
+from ..core.judging import failed_verdict, Judge, Verdict
+from ..core.cards import to_points
 from ..judges.recorded import context_key
 from ..core.records import Usage
 from ..core.loops import run_sync
 from ..tasks.public import find_file, get_source, load_rows
 from ..core.stats import Estimate
 from ..core.text import sentences
-from ..judges.requests import align_request, check_request, read_verdicts
+from ..judges.requests import align_request, check_request
+from ..judges.replies import read_verdicts
 from ..core.package_data import data_path
 
 # %% ../../nbs/validation/04_labelled.ipynb #1285c520

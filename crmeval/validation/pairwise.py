@@ -16,12 +16,13 @@ from collections.abc import Callable, Mapping, Sequence
 # %% ../../nbs/validation/02_pairwise.ipynb #5060b1e9
 from .agreement import balanced_accuracy, weighted_kappa
 from .audit import order_swap
-from ..systems.openai import CallFailed, with_retries
+from ..core.calls import CallFailed, with_retries
 from ..core.records import Usage
 from ..judges.recorded import Tally
 from ..core.loops import run_sync
 from ..core.stats import Estimate, mean_estimate
-from ..judges.requests import block, find_answer, make_ticket, strict_values
+from ..core.fence import block, make_ticket
+from ..core.json_text import find_answer, strict_values
 
 # %% ../../nbs/validation/02_pairwise.ipynb #8d881a57
 _NAME = r"(?:output|response|answer|assistant|option)s?\s*[(\[]?\s*([ab12])\b[)\]]?"

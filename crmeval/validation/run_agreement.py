@@ -18,7 +18,8 @@ from .agreement import AgreementTable, agreement, people_points
 from ..core.corrected import CorrectedEstimate, corrected_mean
 from ..runs.evaluation import Run
 from .labelled import LABELLED, HeldOut, aask_all, load_labelled, measure, measured_table
-from ..core.metric import Judge, default_judge
+from ..core.judging import Judge
+from ..metrics.defaults import default_judge
 from ..judges.panel import Panel
 from ..core.loops import run_sync
 
