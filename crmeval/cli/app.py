@@ -460,7 +460,9 @@ def _run(args):
 
 # %% ../../nbs/cli/00_app.ipynb #8b3ceb3a
 def _score(args):
-    from crmeval.runs.evaluation import add_ratings, open_run, read_ratings, score_run
+    from crmeval.runs.evaluation import add_ratings, score_run
+    from crmeval.runs.folder import open_run
+    from crmeval.judges.replies import read_ratings
 
     if not args.judge and not args.ratings:
         raise ValueError("nothing to do: name a --judge, or a file with --ratings")
@@ -473,7 +475,7 @@ def _score(args):
 
 
 def _report(args):
-    from crmeval.runs.evaluation import open_run
+    from crmeval.runs.folder import open_run
 
     return _finish(open_run(args.run), args, use_cases=args.use_case, out=args.out)
 
@@ -507,7 +509,7 @@ def _agreement(args):
             args.of, _judge(args) if args.judge else None, limit=args.limit, concurrency=args.concurrency
         )
     elif Path(args.of).is_dir():
-        from crmeval.runs.evaluation import open_run
+        from crmeval.runs.folder import open_run
 
         if args.limit is not None:
             raise ValueError("--limit is for labelled data; a run is measured on all that people rated")
@@ -577,7 +579,7 @@ def _rate_words(p):
 
 
 def _rate(args):
-    from crmeval.runs.evaluation import open_run
+    from crmeval.runs.folder import open_run
 
     if bool(args.raters) == bool(args.files):
         raise ValueError("say either --raters A,B to write a plan, or --import FILE... to bring ratings in")
