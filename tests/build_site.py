@@ -196,8 +196,10 @@ def in_lines(cell):
 
 
 def one_cell(cell, module, pages, page, boxes):
-    kept = ("cell_type", "id", "source", "outputs", "execution_count")
+    kept = ("cell_type", "source", "outputs", "execution_count")
     made = {k: cell[k] for k in kept if k in cell} | {"metadata": dict(cell.get("metadata", {}))}
+    # Quarto makes an anchor of it: one that begins with a digit is none to some versions of pandoc
+    made["id"] = f"cell-{cell['id']}"
     if made["cell_type"] == "markdown":
         made["source"] = prose(made["source"], pages, page, boxes)
     if made["cell_type"] == "code":

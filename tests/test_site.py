@@ -311,6 +311,15 @@ def test_pandoc_loses_headings_where_newlines_are_lost(notebook):
     assert not title and not {"definition", "scale", "agreement"} & anchors
 
 
+@pytest.mark.skipif(not shutil.which("pandoc"), reason="pandoc is not installed")
+def test_pandoc_shows_no_marks_of_boxes_as_text(prepared):
+    for page in ("cards/factuality.ipynb", "methodology/the_house.ipynb", "api.ipynb"):
+        document = quarto_reading.assembled(json.loads((prepared / page).read_text(encoding="utf-8")))
+        command = ["pandoc", "-f", "markdown", "-t", "html"]
+        shown = subprocess.run(command, input=document, capture_output=True, text=True, check=True).stdout
+        assert ":::" not in shown and '<div id="cell-' in shown and "<table" in shown, page
+
+
 def test_metric_pages_have_the_sections_that_tables_link_to(prepared):
     from crmeval.metrics.catalogue import SECTIONS, all_cards, metric_page, page_cards
 
