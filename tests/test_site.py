@@ -317,7 +317,8 @@ def test_pandoc_shows_no_marks_of_boxes_as_text(prepared):
         document = quarto_reading.assembled(json.loads((prepared / page).read_text(encoding="utf-8")))
         command = ["pandoc", "-f", "markdown", "-t", "html"]
         shown = subprocess.run(command, input=document, capture_output=True, text=True, check=True).stdout
-        assert ":::" not in shown and '<div id="cell-' in shown and "<table" in shown, page
+        assert ":::" not in shown and "<table" in shown, page
+        assert ('<div id="cell-' in shown) == (".cell}" in document), page
 
 
 def test_metric_pages_have_the_sections_that_tables_link_to(prepared):
