@@ -1,17 +1,23 @@
-"The site without Quarto: pages and navigation, links and anchors, nothing fetched from elsewhere; and what is said where Quarto is absent."
+"""The site without Quarto: pages and navigation, links and anchors, nothing fetched from elsewhere.
+
+Where Quarto is absent, one line says how to get it."""
 
 import json
 import os
 import re
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("nbdev")
 import build_site
+import quarto_reading
+import site_checks
 import yaml
+from site_markdown import NARROW, Boxes, lines_of, narrowest, pipe_rows, spaced_headings
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.skipif(
@@ -31,12 +37,13 @@ def copy(prepared, tmp_path):
 
 def add(folder, page, markdown):
     nb = json.loads((folder / page).read_text(encoding="utf-8"))
-    nb["cells"].append({"cell_type": "markdown", "id": "added", "metadata": {}, "source": markdown})
+    cell = {"cell_type": "markdown", "id": "added", "metadata": {}, "source": lines_of(markdown)}
+    nb["cells"].append(cell)
     (folder / page).write_text(json.dumps(nb), encoding="utf-8")
 
 
 def test_pages_are_whole(prepared):
-    assert build_site.problems(prepared) == []
+    assert site_checks.problems(prepared, build_site.old_addresses()) == []
 
 
 def test_numbered_notebooks_are_in_the_navigation_as_written():
@@ -69,14 +76,14 @@ def test_numbered_notebooks_are_in_the_navigation_as_written():
 )
 def test_dead_links_and_foreign_addresses_are_found(copy, text, said):
     add(copy, "cards/factuality.ipynb", text)
-    found = [f for f in build_site.problems(copy) if f.startswith("cards/factuality.ipynb")]
+    found = [f for f in site_checks.problems(copy) if f.startswith("cards/factuality.ipynb")]
     assert any(said in f for f in found) if said else not found, found
 
 
 def test_a_page_that_nobody_lists_is_found(copy):
     (copy / "lonely.ipynb").write_text((copy / "index.ipynb").read_text(encoding="utf-8"), encoding="utf-8")
     (copy / "cards" / "cost.ipynb").unlink()
-    found = "\n".join(build_site.problems(copy))
+    found = "\n".join(site_checks.problems(copy))
     assert (
         "lonely.ipynb is a page, and no navigation lists it" in found
         and "cards/cost.ipynb is listed, and there is no such page" in found
@@ -85,8 +92,8 @@ def test_a_page_that_nobody_lists_is_found(copy):
 
 def test_no_output_makes_quarto_load_scripts_from_elsewhere(prepared):
     "Quarto adds require.js and jquery from a CDN to every page with an output of type text/html or a widget."
-    for page in build_site.notebooks(prepared):
-        for _, _, outputs in build_site.cells_of(prepared / page):
+    for page in site_checks.notebooks(prepared):
+        for _, _, outputs in site_checks.cells_of(prepared / page):
             kinds = {k for o in outputs for k in o.get("data") or ()}
             assert not kinds & {
                 "text/html",
@@ -97,29 +104,168 @@ def test_no_output_makes_quarto_load_scripts_from_elsewhere(prepared):
 
 
 def test_tables_survive_as_plain_html():
-    assert (
-        build_site.plain_html("<style scoped>\nx{}\n</style><table></table>")
-        == '```{=html}\n<div class="wide">\n<table></table>\n</div>\n```\n'
+    boxes = Boxes("Speed")
+    small = boxes.html("<style scoped>\nx{}\n</style><table><tr><td>a</td></tr></table>")
+    assert small == "```{=html}\n<div>\n<table><tr><td>a</td></tr></table>\n</div>\n```\n"
+    wide = boxes.html(f"<table><tr>{'<td>1,234.5</td>' * 4}</tr></table>")
+    assert '<div class="wide" tabindex="0" role="region" aria-label="Table 1: Speed">\n<table>' in wide
+    assert boxes.html("a ``` b").startswith("````{=html}\n")
+
+
+TABLE = "| a | b |\n| - | - |\n| {} | `{}` |"
+
+
+def test_wide_tables_scroll_in_a_box_that_the_keyboard_reaches():
+    boxes = Boxes("Page")
+    small, wide = TABLE.format("x", "y"), TABLE.format("x", "y" * 40)
+    assert boxes.markdown(f"# A\n\n{small}\n\nb") == f"# A\n\n{small}\n\nb"
+    for said, label in (("", "Table 1: A"), ('## With "names" {#b}\n', "Table 2: With &quot;names&quot;")):
+        found = boxes.markdown(f"{said}\n{wide}\nc").splitlines()
+        mark = f'::: {{.wide tabindex="0" role="region" aria-label="{label}"}}'
+        at = found.index(mark)
+        assert found[at - 1] == "" and found[at + 1 : at + 5] == [*wide.splitlines(), ":::"]
+    fenced = f"```\n{wide}\n```"
+    assert boxes.markdown(fenced) == fenced and boxes.count == 2
+    # many words are no width: a cell is as narrow as its longest word; links count as what is read of them
+    assert narrowest(pipe_rows(TABLE.format("many words " * 20, "y").split("\n"))) <= NARROW
+    assert narrowest(pipe_rows(TABLE.format(f"[x]({'y' * 90})", "y").split("\n"))) <= NARROW
+
+
+def test_every_wide_table_of_the_site_has_its_box(prepared):
+    boxed = 0
+    for page in site_checks.notebooks(prepared):
+        text = quarto_reading.assembled(json.loads((prepared / page).read_text(encoding="utf-8")))
+        labels = re.findall(r'\{\.wide tabindex="0" role="region" aria-label="([^"]+)"\}', text)
+        labels += re.findall(r'<div class="wide" tabindex="0" role="region" aria-label="([^"]+)">', text)
+        assert len(set(labels)) == len(labels), page
+        boxed += len(labels)
+        for box, table in re.findall(r"(\n::: \{\.wide [^\n]*)?((?:\n\|[^\n]*){3,})", text):
+            assert box or narrowest(pipe_rows(table.strip().split("\n"))) <= NARROW, (page, table[:200])
+    assert boxed > 50
+
+
+def test_words_never_break_inside():
+    style = (ROOT / "nbs" / "site.scss").read_text(encoding="utf-8")
+    assert "break-all" not in style and "anywhere" not in style and "hyphens: auto" not in style
+    assert re.search(r"^div\.wide \{[^}]*overflow-x: auto", style, re.M)
+    assert re.search(r"^main table td, main table th \{[^}]*overflow-wrap: normal", style, re.M)
+    assert re.search(r"^div\.wide:focus-visible \{[^}]*outline", style, re.M)
+
+
+# ---- what Quarto makes of a notebook
+@pytest.fixture
+def notebook(prepared):
+    return json.loads((prepared / "cards" / "factuality.ipynb").read_text(encoding="utf-8"))
+
+
+def test_a_source_that_is_one_string_loses_its_newlines(notebook):
+    whole = quarto_reading.assembled(notebook)
+    assert whole.startswith("---\ntitle: Factuality\n") and "\n\n## Definition\n\n" in whole
+    assert quarto_reading.reading_problems(notebook) == []
+    for cell in notebook["cells"]:
+        cell["source"] = "".join(cell["source"])
+    broken = quarto_reading.assembled(notebook)
+    assert "title: Factualitydescription:" in broken and "\n## Definition\n" not in broken
+    said = quarto_reading.reading_problems(notebook)
+    assert any("one string" in x for x in said) and any("no front matter" in x for x in said)
+
+
+@pytest.mark.parametrize(
+    "kind,source,said",
+    [
+        ("markdown", ["a\n", "b"], None),
+        ("markdown", ["a\nb"], "not cut at its newlines"),
+        ("markdown", ["a", "b"], "not cut at its newlines"),
+        ("markdown", "a", "one string"),
+        ("markdown", ["text\n", "## Heading"], "no blank line"),
+        ("markdown", ["## Heading\n", "text"], "no blank line"),
+        ("markdown", ["```\n", "# a comment\n", "x\n", "```"], None),
+        ("code", ["#| echo: false\n", "1"], None),
+        ("code", ["1\n", "#| echo: false\n"], "below code"),
+        ("code", ["#| echo: [\n", "1"], "no YAML"),
+        ("code", ["#| hide\n", "1"], "no option"),
+    ],
+)
+def test_what_quarto_would_misread_is_found(notebook, kind, source, said):
+    cell = {"cell_type": kind, "id": "added", "metadata": {}, "source": source}
+    notebook["cells"].append({**cell, "outputs": []} if kind == "code" else cell)
+    found = quarto_reading.reading_problems(notebook)
+    assert any(said in f for f in found) if said else not found, found
+
+
+def test_outputs_are_lines_and_front_matter_comes_first(notebook):
+    notebook["cells"].append({**notebook["cells"].pop(0)})
+    assert quarto_reading.front_matter_problems(notebook)
+    stream = {"output_type": "stream", "name": "stdout", "text": "a\nb\n"}
+    cell = {"cell_type": "code", "id": "x", "metadata": {}, "source": ["1"], "outputs": [stream]}
+    assert len(list(quarto_reading.line_problems(cell))) == 1
+    stream["text"] = lines_of(stream["text"])
+    assert not list(quarto_reading.line_problems(cell))
+    shown = quarto_reading.of_code(cell)
+    assert shown.startswith("::: {#x .cell}\n``` {.python .cell-code}\n1\n```\n")
+    assert "::: {.cell-output .cell-output-stdout}\n```\na\nb\n```\n:::\n:::\n" in shown
+
+
+def test_lines_are_cut_at_newlines_alone():
+    text = "a\x0cb\u2028c\r\n\nd"
+    assert lines_of(text) == ["a\x0cb\u2028c\r\n", "\n", "d"] and "".join(lines_of(text)) == text
+    assert lines_of("") == []
+
+
+def test_headings_get_room():
+    assert spaced_headings("a\n# B\nc\n\n## D\n```\n# e\nf\n```") == (
+        "a\n\n# B\n\nc\n\n## D\n\n```\n# e\nf\n```"
     )
-    assert build_site.plain_html("a ``` b").startswith("````{=html}\n")
+
+
+def test_pages_have_their_titles_and_lose_no_text(prepared):
+    "nbdev takes the first cell for the title; whatever else stands there would be gone."
+    for page in site_checks.notebooks(ROOT / "nbs"):
+        kind, first, _ = site_checks.cells_of(ROOT / "nbs" / page)[0]
+        assert kind == "markdown" and re.fullmatch(r"# [^\n]+(\n+> [^\n]+)?\s*", first), page
+        matter = yaml.safe_load(site_checks.cells_of(prepared / page)[0][1].strip().strip("-"))
+        assert matter["title"] == build_site.title_of(ROOT / "nbs" / page), page
+        assert set(matter) <= {"title", "description", "aliases"}, page
+
+
+def test_old_addresses_lead_to_pages(prepared):
+    moved = build_site.old_addresses()
+    pages = site_checks.notebooks(prepared)
+    assert site_checks.alias_problems(moved, pages) == [] and len(moved) > 90
+    assert ("/40_factuality.html", "metrics/10_factuality.ipynb") in moved
+    assert ("/metrics/factuality.html", "cards/factuality.ipynb") in moved
+    written = []
+    for page in pages:
+        matter = yaml.safe_load(site_checks.cells_of(prepared / page)[0][1].strip().strip("-"))
+        written += [(old, page) for old in matter.get("aliases", [])]
+    assert sorted(written) == sorted(moved)
+    wrong = [("/a.html", "index.ipynb"), ("/a.html", "api.ipynb"), ("/b.html", "c.ipynb")]
+    wrong.append(("/cards/cost.html", "index.ipynb"))
+    said = "\n".join(site_checks.alias_problems(wrong, pages))
+    assert "/a.html is listed twice" in said and "/b.html leads to c.ipynb" in said
+    assert "/cards/cost.html is the address of a page" in said
 
 
 def test_functions_are_documented_where_they_are_explained(prepared):
-    text, _ = build_site.page_text(prepared / "metrics/10_factuality.ipynb")
-    assert (
-        re.search(r"^### factuality$", text, re.M)
-        and "Share of the claims that the source supports" in text
-        and "__getattr__" not in text
-    )
-    api, _ = build_site.page_text(prepared / "api.ipynb")
-    assert (
-        len(re.findall(r"^### crmeval\.\w+", api, re.M)) > 40
-        and "metrics/10_factuality.ipynb#factuality" in api
-    )
-    shown = [
-        t for k, t, _ in build_site.cells_of(prepared / "metrics/10_factuality.ipynb") if "#| export" in t
-    ]
-    assert not shown
+    text, _ = site_checks.page_text(prepared / "metrics/10_factuality.ipynb")
+    assert re.search(r"^### factuality$", text, re.M) and "__getattr__" not in text
+    assert "Share of the claims that the source supports" in text
+    cells = site_checks.cells_of(prepared / "metrics/10_factuality.ipynb")
+    assert not any("#| export" in source for _, source, _ in cells)
+
+
+def test_the_page_of_names_is_whole_and_goes_by_wing(prepared):
+    import crmeval
+
+    text, _ = site_checks.page_text(prepared / "api.ipynb")
+    assert set(crmeval.__all__) - {"__version__"} <= set(re.findall(r"^### (\w+)$", text, re.M))
+    assert len(re.findall(r"^#### crmeval\.\w+\.\w+", text, re.M)) > 40
+    assert "metrics/10_factuality.ipynb#factuality" in text
+    headings = [line for line in text.splitlines() if line.startswith("### ") and ": " in line]
+    assert headings == [f"### {w}" for w in build_site.WINGS.values() if f"### {w}" in headings]
+    assert len(headings) > 8
+    wing = text.index(headings[0]), text.index("#### crmeval.core.records"), text.index(headings[1])
+    assert list(wing) == sorted(wing)
 
 
 def test_headings_get_the_anchors_of_pandoc():
@@ -134,29 +280,52 @@ def test_headings_get_the_anchors_of_pandoc():
         "1 2": "section",
     }
     for heading, anchor in known.items():
-        assert build_site.slug(heading.lstrip("# ")) == anchor
-    assert build_site.anchors_of("# A\n\n# A\n\n## A", "<b id='z'>") == {"a", "a-1", "a-2", "z"}
+        assert site_checks.slug(heading.lstrip("# ")) == anchor
+    assert site_checks.anchors_of("# A\n\n# A\n\n## A", "<b id='z'>") == {"a", "a-1", "a-2", "z"}
 
 
 @pytest.mark.skipif(not shutil.which("pandoc"), reason="pandoc is not installed")
-def test_pandoc_agrees_about_anchors(prepared):
-    for page in ("cards/privacy.ipynb", "methodology/accuracy.ipynb", "reports/agreement.ipynb", "api.ipynb"):
-        prose, html = build_site.page_text(prepared / page)
-        out = subprocess.run(
-            ["pandoc", "-f", "markdown", "-t", "html"],
-            input=prose,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        assert set(re.findall(r'<h\d[^>]*\sid="([^"]+)"', out)) == build_site.anchors_of(prose, ""), page
+def test_pandoc_finds_titles_and_every_anchor_that_is_linked(prepared):
+    pages = site_checks.notebooks(prepared)
+    documents = [
+        quarto_reading.assembled(json.loads((prepared / p).read_text(encoding="utf-8"))) for p in pages
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        read = dict(zip(pages, pool.map(quarto_reading.pandoc_anchors, documents)))
+    for page in pages:
+        prose, html = site_checks.page_text(prepared / page)
+        title, anchors = read[page]
+        assert title and site_checks.anchors_of(prose, html) <= anchors, page
+        for link in site_checks.links_of(prose, html):
+            target, anchor = site_checks.resolved(link, page) or ("", "")
+            assert target not in read or not anchor or anchor in read[target][1], (page, link)
+
+
+@pytest.mark.skipif(not shutil.which("pandoc"), reason="pandoc is not installed")
+def test_pandoc_loses_headings_where_newlines_are_lost(notebook):
+    title, anchors = quarto_reading.pandoc_anchors(quarto_reading.assembled(notebook))
+    assert title == "Factuality" and {"definition", "scale", "agreement", "samples", "limits"} <= anchors
+    for cell in notebook["cells"]:
+        cell["source"] = "".join(cell["source"])
+    title, anchors = quarto_reading.pandoc_anchors(quarto_reading.assembled(notebook))
+    assert not title and not {"definition", "scale", "agreement"} & anchors
+
+
+@pytest.mark.skipif(not shutil.which("pandoc"), reason="pandoc is not installed")
+def test_pandoc_shows_no_marks_of_boxes_as_text(prepared):
+    for page in ("cards/factuality.ipynb", "methodology/the_house.ipynb", "api.ipynb"):
+        document = quarto_reading.assembled(json.loads((prepared / page).read_text(encoding="utf-8")))
+        command = ["pandoc", "-f", "markdown", "-t", "html"]
+        shown = subprocess.run(command, input=document, capture_output=True, text=True, check=True).stdout
+        assert ":::" not in shown and "<table" in shown, page
+        assert ('<div id="cell-' in shown) == (".cell}" in document), page
 
 
 def test_metric_pages_have_the_sections_that_tables_link_to(prepared):
     from crmeval.metrics.catalogue import SECTIONS, all_cards, metric_page, page_cards
 
     pages = {
-        p: build_site.anchors_of(*build_site.page_text(prepared / "cards" / f"{p}.ipynb"))
+        p: site_checks.anchors_of(*site_checks.page_text(prepared / "cards" / f"{p}.ipynb"))
         for p in page_cards()
     }
     for name in all_cards():
@@ -168,7 +337,7 @@ def test_metric_pages_have_the_sections_that_tables_link_to(prepared):
 def test_links_of_the_readme_lead_somewhere():
     found = [
         link.split("#")[0]
-        for link in build_site.links_of((ROOT / "README.md").read_text(encoding="utf-8"), "")
+        for link in site_checks.links_of((ROOT / "README.md").read_text(encoding="utf-8"), "")
         if not link.startswith(("http", "#"))
     ]
     assert len(found) > 5 and [link for link in found if not (ROOT / link).exists()] == []
@@ -187,7 +356,8 @@ def test_themes_fetch_no_fonts():
 
 
 def test_the_rendered_site_is_checked(tmp_path):
-    page = '<html><head><link rel="stylesheet" href="site_libs/a.css">{}</head><body><h2 id="there">x</h2>{}</body></html>'
+    head = '<html><head><link rel="stylesheet" href="site_libs/a.css">{}</head>'
+    page = head + '<body><h2 id="there">x</h2>{}</body></html>'
     (tmp_path / "site_libs").mkdir()
     (tmp_path / "site_libs" / "a.css").write_text("body{}")
     (tmp_path / "index.html").write_text(
@@ -196,7 +366,9 @@ def test_the_rendered_site_is_checked(tmp_path):
         )
     )
     (tmp_path / "b.html").write_text(page.format("", '<a href="#there">x</a>'))
-    assert build_site.rendered_problems(tmp_path) == []
+    assert site_checks.rendered_problems(tmp_path) == []
+    old = [("/b.html", "x.ipynb"), ("/a/b.html", "y.ipynb")]
+    assert site_checks.rendered_problems(tmp_path, old) == ["aliases: /a/b.html is not in the site"]
     (tmp_path / "b.html").write_text(
         page.format(
             '<script src="https://cdn.invalid/require.js"></script>',
@@ -204,7 +376,7 @@ def test_the_rendered_site_is_checked(tmp_path):
         )
     )
     (tmp_path / "site_libs" / "a.css").write_text('@import url("https://fonts.invalid/css")')
-    found = "\n".join(build_site.rendered_problems(tmp_path))
+    found = "\n".join(site_checks.rendered_problems(tmp_path))
     for said in (
         "b.html: https://cdn.invalid/require.js is fetched",
         "b.html: c.html leads nowhere",
@@ -237,4 +409,4 @@ def test_quarto_renders_the_site(prepared, tmp_path):
         timeout=1200,
         env={**os.environ, "QUARTO_LOG_LEVEL": "ERROR"},
     )
-    assert build_site.rendered_problems(tmp_path / "site") == []
+    assert site_checks.rendered_problems(tmp_path / "site", build_site.old_addresses()) == []

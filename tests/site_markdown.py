@@ -1,0 +1,135 @@
+"""What becomes of the Markdown of a page before Quarto reads it: links, headings, tables in boxes."""
+
+import html
+import re
+
+FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+HEADING = re.compile(r"#{1,6}\s+(.+?)\s*$")
+RULE = re.compile(r"\|[\s:|-]*-[\s:|-]*$")  # the line below the head of a table
+NARROW = 36  # characters of a table's narrowest form that fit on a phone, 320 CSS pixels wide
+
+
+def lines_of(text):
+    "A text as a notebook keeps it: lines that end with their newline."
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
+
+
+def with_fences(text):
+    "(line, whether it belongs to a fenced block) for every line."
+    mark = ""
+    for line in text.split("\n"):
+        found = FENCE.match(line)
+        inside = bool(mark or found)
+        if not mark:
+            mark = found[1] if found else ""
+        elif found and found[1].startswith(mark) and not line.strip().strip(mark[0]):
+            mark = ""
+        yield line, inside
+
+
+def linked(text, pages, here):
+    "Names of notebooks in backticks become links."
+    up = "../" * here.count("/")
+
+    def link(found):
+        page = pages.get(found[1], here)
+        return found[0] if page == here else f"[{found[0]}]({up}{page})"
+
+    def link_outside_links(line):
+        parts = re.split(r"(\[[^\]]*\]\([^)]*\))", line)
+        return "".join(p if i % 2 else re.sub(r"`(\w+/[0-9]{2}_\w+)`", link, p) for i, p in enumerate(parts))
+
+    # a link may run over the end of a line, so lines outside fences are taken together
+    return "\n".join(p if fenced else link_outside_links(p) for p, fenced in blocks(text))
+
+
+def blocks(text):
+    "(text, whether it is fenced) for every stretch of lines of one kind."
+    found = []
+    for line, fenced in with_fences(text):
+        if found and found[-1][1] == fenced:
+            found[-1][0].append(line)
+        else:
+            found.append(([line], fenced))
+    return [("\n".join(lines), fenced) for lines, fenced in found]
+
+
+def spaced_headings(text):
+    "A blank line before and after every heading: without it, pandoc reads no heading."
+    out, after = [], False
+    for line, fenced in with_fences(text):
+        heading = bool(not fenced and HEADING.match(line))
+        if (heading or after) and out and out[-1].strip() and line.strip():
+            out.append("")
+        out.append(line)
+        after = heading
+    return "\n".join(out)
+
+
+# ---- tables
+def words_of(cell):
+    "What a reader sees of a table's cell, in pieces that are never broken."
+    bare = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", re.sub(r"<[^>]*>", " ", cell))
+    return html.unescape(bare).replace("`", "").replace("*", "").split()
+
+
+def narrowest(rows):
+    "Characters that a table needs when every cell is as narrow as its longest word."
+    columns = {}
+    for row in rows:
+        for i, cell in enumerate(row):
+            columns[i] = max([columns.get(i, 9), *map(len, words_of(cell))])
+    return sum(width + 3 for width in columns.values())
+
+
+def pipe_rows(lines):
+    return [re.split(r"(?<!\\)\|", line.strip().strip("|")) for line in lines if not RULE.match(line)]
+
+
+def html_rows(text):
+    return [
+        re.findall(r"<t[hd]\b[^>]*>(.*?)</t[hd]>", row, re.S | re.I)
+        for row in re.findall(r"<tr\b.*?</tr>", text, re.S | re.I)
+    ]
+
+
+class Boxes:
+    "Wide tables of one page in boxes that scroll, that the keyboard reaches, and that say what they hold."
+
+    def __init__(self, title):
+        self.heading, self.count = title, 0
+
+    def attributes(self):
+        self.count += 1
+        plain = re.sub(r"\s*\{[^}]*\}$", "", self.heading)
+        label = html.escape(" ".join(words_of(plain)))
+        return f'tabindex="0" role="region" aria-label="Table {self.count}: {label}"'
+
+    def markdown(self, text):
+        "The text with its wide pipe tables in boxes; headings on the way name the tables below them."
+        out, table = [], []
+        for line, fenced in [*with_fences(text), ("", False)]:
+            if line.startswith("|") and not fenced:
+                table.append(line)
+                continue
+            out += self.box(table)
+            table = []
+            out.append(line)
+            if not fenced and (found := HEADING.match(line)):
+                self.heading = found[1]
+        return "\n".join(out[:-1])
+
+    def box(self, table):
+        if len(table) < 2 or not RULE.match(table[1]) or narrowest(pipe_rows(table)) <= NARROW:
+            return table
+        return ["", f"::: {{.wide {self.attributes()}}}", *table, ":::", ""]
+
+    def html(self, text):
+        """HTML as Markdown that pandoc passes on unchanged.
+
+        Left as an output of type text/html, Quarto would add require.js and jquery from a CDN to the page."""
+        text = re.sub(r"<style scoped>.*?</style>", "", text, flags=re.S).strip()
+        scrolls = "<table" in text and narrowest(html_rows(text)) > NARROW
+        box = f'<div class="wide" {self.attributes()}>' if scrolls else "<div>"
+        fence = "`" * max(3, 1 + max((len(m) for m in re.findall("`+", text)), default=0))
+        return f"{fence}{{=html}}\n{box}\n{text}\n</div>\n{fence}\n"
