@@ -26,8 +26,8 @@ needs_data = pytest.mark.skipif(
     not (FOLDER / "ifeval_gpt4.jsonl.gz").exists(), reason="ifeval is not in CRMEVAL_DATA"
 )
 
-# Recorded verdicts that no rule can reach, by type: (strict, loose). Only one: a sign counted as a letter. Its
-# recorded strict verdict is yes and the loose one no, although the loose includes the strict.
+# Recorded verdicts that no rule can reach, by type: (strict, loose). Only one: a sign counted as a letter.
+# Its recorded strict verdict is yes and the loose one no, although the loose includes the strict.
 EXCEPTIONS = {"keywords:letter_frequency": (0, 1)}
 # Verdicts left open (None) when langdetect is not installed: at most this many, strict or loose.
 OPEN = {
