@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from .fairness import fairness_report
 from ..core.metric import MetricCard
 from .privacy import grade_probe, privacy_profile
-from ..tasks.probes import Probe, is_probe, load_probes, sample_probe
+from ..tasks.probes import Probe, is_probe, load_probes, sample_probe, scene_of
 from ..core.records import Response, Sample, Score
 from .safety import safety, score_probe as score_safety
 from ..core.stats import Estimate, mean_estimate
@@ -219,19 +219,10 @@ def _safety(scores):
     return {"wrongly refused": _hundred(s.wrongly_refused)}, _hundred(s.avoided)
 
 
-def _scene(sample):
-    return next(
-        (t for t in sample.tags.get("tags", ()) if t.startswith("scenario:")), sample.cluster or sample.id
-    )
-
-
 def _privacy(scores, samples):
-    found = privacy_profile(
-        [
-            (s.metric, samples[s.sample_id].tags.get("shots") or 0, _scene(samples[s.sample_id]), s.fraction)
-            for s in scores
-        ]
-    )
+    probes = {i: sample_probe(samples[i]) for i in dict.fromkeys(s.sample_id for s in scores)}
+    grades = [(s.metric, p.shots, scene_of(p), s.fraction) for s in scores for p in [probes[s.sample_id]]]
+    found = privacy_profile(grades)
     return {n: e for n, e in found.items() if n != "privacy"}, found.get("privacy", _none("no probes"))
 
 
