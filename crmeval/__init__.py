@@ -24,7 +24,7 @@ _WHERE = {
     "toxicity": "metrics.toxicity",
     "trust": "metrics.trust",
     "refusal": "metrics.safety",
-    "leaks": "metrics.privacy",
+    "leaks": "metrics.leaks",
     "truthful": "metrics.truthfulness",
     "find_pii": "detect.pii",
     "perturb": "metrics.fairness",

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from crmeval.metrics.leaks import leaks
 from crmeval.metrics.privacy import privacy as module
 from crmeval.metrics.privacy import (
     grade_probe,
-    leaks,
     match_avoidance,
     privacy,
     privacy_helpfulness,

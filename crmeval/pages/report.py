@@ -31,7 +31,7 @@ from crmeval.pages.figures import (
 )
 from .leaderboard import METRICS, OVERALL, Leaderboard, leaderboard
 from ..core.metric import SCALE
-from ..metrics.privacy import leaks, masked
+from ..metrics.leaks import leaks, masked
 from ..tasks.probes import is_probe, sample_probe
 from ..core.records import STATUSES, storable
 from .samples import FILE_BYTES, answer_html, sample_files, sample_index, samples_table
