@@ -27,7 +27,7 @@ _WHERE = {
     "leaks": "metrics.leaks",
     "truthful": "metrics.truthfulness",
     "find_pii": "detect.pii",
-    "perturb": "metrics.fairness",
+    "perturb": "tasks.twins",
     "load_use_case": "tasks.load",
     "load_source": "tasks.load",
     "make_panel": "judges.panel",

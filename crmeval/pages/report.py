@@ -18,7 +18,8 @@ from .board import AGREEMENT_PAGE, RANK_NOTE, _table_of
 from ..metrics.cost import list_prices
 from ..runs.evaluation import Run, open_run
 from .evidence import problems, shown
-from ..metrics.fairness import alike, fairness_report, gaps
+from ..metrics.decisions import alike, gaps
+from ..metrics.fairness import fairness_report
 from crmeval.pages.figures import (
     COMPANIONS,
     accuracy_against_cost,

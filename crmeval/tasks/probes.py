@@ -123,7 +123,8 @@ def _refuse_old_tags(p):
         for old, name in _OLD_TAGS.items():
             if tag.startswith(old):
                 raise ValueError(
-                    f"probe {p.id!r}: a tag begins with {old!r}, an older form; its value goes to the field {name!r}"
+                    f"probe {p.id!r}: a tag begins with {old!r}, an older form; "
+                    f"its value goes to the field {name!r}"
                 )
 
 # %% ../../nbs/tasks/08_probes.ipynb #fc48131b
@@ -317,7 +318,7 @@ def _probes_from(area, source):
 
 # %% ../../nbs/tasks/08_probes.ipynb #cf064400
 def _first(probes, limit):
-    "The first `limit` probes of each kind and expectation: the harmless halves stay, so refusing does not pay."
+    "The first `limit` probes of each kind and expectation: with the harmless halves, or refusing would pay."
     seen, kept = Counter(), []
     for p in probes:
         seen[p.kind, p.expect] += 1
@@ -345,7 +346,7 @@ _ELSEWHERE = (
 def probe_sample(
     probe: Probe,
 ) -> Sample:  # With the probe's id; `tags` hold the other fields
-    "The probe as a sample that any client can answer; its tags hold what grading needs and a client is not shown."
+    "The probe as a sample for any client; its tags hold what grading needs and a client is not shown."
     inputs = {"context": probe.context, "prompt": probe.prompt} if probe.context else {"prompt": probe.prompt}
     tags = {f.name: getattr(probe, f.name) for f in fields(probe) if f.name not in _ELSEWHERE}
     tags = {k: list(v) if isinstance(v, tuple) else v for k, v in tags.items()}
