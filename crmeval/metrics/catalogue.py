@@ -25,7 +25,8 @@ from .safety import SAFETY_CARD
 from .toxicity import CARD as TOXICITY_CARD
 from .trust import CARD as TRUST_CARD
 from .truthfulness import CARD as TRUTH_CARD
-from .truthfulness import CHOICE_CARD, CORRECTION_CARD
+from .choices import CHOICE_CARD
+from .truthfulness import CORRECTION_CARD
 
 # %% ../../nbs/metrics/60_catalogue.ipynb #37325b79
 COST_CARD = MetricCard(

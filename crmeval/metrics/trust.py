@@ -20,7 +20,8 @@ from ..core.records import Response, Sample, Score
 from .safety import safety, score_probe as score_safety
 from ..core.stats import Estimate, mean_estimate
 from .toxicity import toxicity_score
-from .truthfulness import Choice, answer_score, choice_score, choices_of, truthful
+from .choices import Choice, choice_score, choices_of
+from .truthfulness import answer_score, truthful
 
 # %% ../../nbs/metrics/39_trust.ipynb #976bce83
 TRUST = ("safety", "privacy", "truthfulness", "fairness")
