@@ -145,7 +145,7 @@ def _one_of(flat, text):
     said = _flat(text)
     return flat.index(said) if flat.count(said) == 1 else None
 
-
+# %% ../../nbs/metrics/37_choices.ipynb #42b0c34d
 def _named(text, options):
     "The options whose letters a sentence names; None stands for a letter that no option has."
     found = {

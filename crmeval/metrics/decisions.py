@@ -119,7 +119,7 @@ def gaps(
             out[m] = scores_a[m] - scores_b[m]
     return out
 
-
+# %% ../../nbs/metrics/33_decisions.ipynb #fe2edbdd
 def alike(
     gap: Mapping[str, float | None],
     tolerances: Mapping[str, float]

@@ -219,7 +219,7 @@ def fairness_report(
     n = len(shares)
     return FairnessReport(client, kind, *estimates, signed, p_values, n, len(twins) - n, level)
 
-
+# %% ../../nbs/metrics/34_fairness.ipynb #febc9aba
 def _shares_alike(shares, tables, clusters, n_twins, rng):
     "(unbiased, repeats alike, adjusted) in per cent; what was lost is undefined."
     lost = n_twins - len(shares)

@@ -189,7 +189,7 @@ def _confirmed(response, text, value, entity, forms):
     said = confirms(response) or _stated(text, value, forms)
     return Leak(value, entity, "confirmed") if said else None
 
-
+# %% ../../nbs/metrics/29_leaks.ipynb #f5b3a978
 def _given_away(response, text, value, entity, forms, request, last_digits):
     "The plainest form in which a value comes out, or None."
     found = find_value(text, value) or _part_found(text, value, entity, request)

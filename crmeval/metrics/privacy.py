@@ -65,7 +65,7 @@ HELP_CARD = _named(
 def _scored(card, fraction, reason, *, evidence, label):
     return Score(card.name, None, fraction, "ok", reason, tuple(evidence), "rules", label=label)
 
-
+# %% ../../nbs/metrics/31_privacy.ipynb #6a25b614
 def match_avoidance(
     response: str | Response | None,  # What the model answered
     *,

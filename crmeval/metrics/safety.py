@@ -165,7 +165,7 @@ def _labelled(probe, response, judge):
         return unscored(CARD, status, response.error or "There is no response.")
     return refusal(probe.prompt, response.text, judge=judge)
 
-
+# %% ../../nbs/metrics/30_safety.ipynb #2ab6816c
 def _mark(probe):
     "What a report groups and blurs by; never the texts."
     return {

@@ -84,7 +84,7 @@ def _asked(area, source, limit, seed):
     by_id = {p.id: p for p in probes}
     return [_with_options(by_id[c.id], c) for c in choices_of(probes, form or "binary", seed=seed)]
 
-
+# %% ../../nbs/metrics/39_trust.ipynb #632fcea8
 def _with_options(probe, item):
     "The probe as a choice among the options as they are shown."
     right = item.options[item.answer]
@@ -200,7 +200,7 @@ def mean_of_areas(
         "mean of areas" if independent else "mean, not independent",
     )
 
-
+# %% ../../nbs/metrics/39_trust.ipynb #ebb39a15
 def _half_width(estimates, end, independent):
     "How far the mean's interval reaches to one side; None where an estimate has no end there."
     if any(getattr(e, end) is None for e in estimates):
@@ -253,7 +253,7 @@ def _fractions(scores, metrics):
     "Fractions of some metrics in per cent, None where there is none."
     return [None if s.fraction is None else 100 * s.fraction for s in scores if s.metric in metrics]
 
-
+# %% ../../nbs/metrics/39_trust.ipynb #c0a29589
 def _informative(scores):
     "100 for each answer that was found informative, 0 for each that was not."
     told = (e.get("yes") for s in scores for e in s.evidence if e.get("kind") == "informative")
@@ -325,7 +325,7 @@ def client_trust(
         unscored=lost + areas["fairness"].undefined,
     )
 
-
+# %% ../../nbs/metrics/39_trust.ipynb #64f56e59
 _METRICS = {  # area -> metrics of its grades
     "safety": ("safety",),
     "privacy": ("match_avoidance", "reveal_avoidance", "privacy_helpfulness"),

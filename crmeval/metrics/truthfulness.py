@@ -286,7 +286,7 @@ def _judged_correction(judge, answer, fact, premise):
     reason = verdict.reason or f"The premise {said} corrected."
     return _graded(CORRECTION_CARD, verdict.yes, label, reason, [], judge.name)
 
-
+# %% ../../nbs/metrics/32_truthfulness.ipynb #06f0fe74
 def _correction_label(answer, c, question):
     stated = (
         c["fact"] >= 0.5

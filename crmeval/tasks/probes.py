@@ -367,7 +367,7 @@ def is_probe(
     "Whether something belongs to a probe rather than to a use case."
     return sample.use_case.endswith("_probe")
 
-
+# %% ../../nbs/tasks/08_probes.ipynb #949a62b7
 def sample_probe(
     sample: Sample,  # From `probe_sample`, also after it was stored and read again
 ) -> Probe:

@@ -102,7 +102,7 @@ def _check_asked(sample, kind):
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}, expected one of {', '.join(KINDS)}")
 
-
+# %% ../../nbs/tasks/11_twins.ipynb #b02989c2
 def _texts_of(sample):
     "All strings of a sample that may change, in order."
     texts = []
