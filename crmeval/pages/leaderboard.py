@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..metrics.accuracy import CRITERIA
-from ..validation.agreement import people_points
+from ..core.raters import people_points
 from ..metrics.cost import cost_bands, cost_per_1000, cost_per_year, find_price
 from ..runs.evaluation import Run, open_run
 from ..metrics.speed import Speed, speed

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
-from ..validation.agreement import ADJUDICATED, krippendorff_alpha, weighted_kappa
+from ..core.raters import ADJUDICATED, krippendorff_alpha, weighted_kappa
 from .session import CRITERIA, Plan, Rating, _check_raters
 from ..core.records import Response, Score
 from ..core.stats import Estimate, mean_estimate

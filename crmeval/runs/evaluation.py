@@ -22,7 +22,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..metrics.accuracy import CRITERIA, accuracy
-from ..validation.agreement import ADJUDICATED, people_points
+from ..core.raters import ADJUDICATED, people_points
 from .areas import area_samples, check_areas, make_scorer, prompt_of
 from ..systems.openai import make_client
 from ..tasks.load import load_any
