@@ -598,7 +598,7 @@ def _sheets(folder):
 
 
 def _hand_out(run, folder, args):
-    from crmeval.people.session import make_plan, write_plan
+    from crmeval.people.plan import make_plan, write_plan
 
     raters = [r.strip() for r in args.raters.split(",") if r.strip()]
     plan = make_plan(
@@ -625,12 +625,12 @@ def _bring_in(run, folder, args):
         rater_agreement,
         rating_scores,
     )
-    from crmeval.people.session import _check_raters, read_plan, write_plan
+    from crmeval.people.plan import check_raters, read_plan, write_plan
     from crmeval.runs.evaluation import add_ratings
     from crmeval.people.sheets import read_any_ratings
 
     if args.adjudicate is not None:
-        _check_raters([args.adjudicate])  # before anything is written
+        check_raters([args.adjudicate])  # before anything is written
     plan = read_plan(folder)
     ratings = [
         r

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from ..core.raters import ADJUDICATED, krippendorff_alpha, weighted_kappa
-from .session import CRITERIA, Plan, Rating, _check_raters
+from .plan import CRITERIA, Plan, check_raters
+from .session import Rating
 from ..core.records import Response, Score
 from ..core.stats import Estimate, mean_estimate
 
@@ -196,7 +197,7 @@ def adjudication_plan(
     "What an adjudicator has to settle: the disputed criteria of the disputed items, the widest first."
     if not found:
         raise ValueError("there is nothing to settle: the raters do not differ")
-    _check_raters([by])
+    check_raters([by])
     rows = {}
     for d in found:
         rows.setdefault(d.item, []).append(d)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from .session import Session, scale_of
+from .session import Session
+from .plan import scale_of
 from ..core.metric import SCALE
 from ..core.package_data import data_path
 
