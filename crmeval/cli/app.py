@@ -460,7 +460,8 @@ def _run(args):
 
 # %% ../../nbs/cli/00_app.ipynb #8b3ceb3a
 def _score(args):
-    from crmeval.runs.evaluation import add_ratings, open_run, read_ratings, score_run
+    from crmeval.people.in_runs import add_ratings, read_ratings
+    from crmeval.runs.evaluation import open_run, score_run
 
     if not args.judge and not args.ratings:
         raise ValueError("nothing to do: name a --judge, or a file with --ratings")
@@ -626,7 +627,7 @@ def _bring_in(run, folder, args):
         rating_scores,
     )
     from crmeval.people.plan import check_raters, read_plan, write_plan
-    from crmeval.runs.evaluation import add_ratings
+    from crmeval.people.in_runs import add_ratings
     from crmeval.people.sheets import read_any_ratings
 
     if args.adjudicate is not None:

@@ -348,7 +348,7 @@ def _is_finished(item, tally):
 
 # %% ../../nbs/people/01_session.ipynb #2dc1bcf9
 class Session(_View):
-    "One rater's work on a folder (items.jsonl in, ratings.jsonl out); an action that returns is on disk."
+    "One rater's work on a folder (items.jsonl in, ratings.jsonl out); each action is on disk at once."
 
     def rate(self, criterion: str, points: int) -> None:
         "Give the current item 1 (very poor) to 4 (very good) points on one criterion."
@@ -382,7 +382,7 @@ class Session(_View):
         criterion: str | None = None,
         text: str | None = None,
     ) -> None:
-        "Mark characters `start` to `end` of the response or the source; `text`, when given, must stand there."
+        "Mark characters `start` to `end` of the response or the source; `text`, if given, must stand there."
         item = self._here()
         quote = _quoted(item, where, start, end, text)
         of = None if criterion is None else _known_criterion(criterion, item)

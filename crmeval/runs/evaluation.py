@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FILES', 'REBUILD', 'DEFAULT_MODELS', 'TRUST_MODELS', 'Run', 'open_run', 'scoring_fingerprint', 'seen_in_training',
            'select_samples', 'embedded_systems', 'make_clients', 'default_folder', 'Work', 'judge_clients',
-           'make_budget', 'prepare_run', 'arun', 'run', 'ascore_run', 'score_run', 'read_ratings', 'add_ratings']
+           'make_budget', 'prepare_run', 'arun', 'run', 'ascore_run', 'score_run']
 
 # %% ../../nbs/runs/07_evaluation.ipynb #c2940494
 import asyncio
@@ -21,8 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .. import __version__
-from ..metrics.accuracy import CRITERIA, accuracy
-from ..core.raters import ADJUDICATED, people_points
+from ..metrics.accuracy import CRITERIA
 from .areas import area_samples, check_areas, make_scorer, prompt_of
 from ..systems.openai import make_client
 from ..tasks.load import load_any
@@ -31,7 +30,6 @@ from ..judges.panel import make_panel
 from ..core.metric import Judge
 from ..tasks.own_data import check_samples, first_of_each
 from ..tasks.probes import is_probe
-from ..people.sheets import read_rating_list
 from ..core.records import SCHEMA_VERSION, Response, Sample, Score, Usage, read_parquet, write_parquet
 from .budget import Budget
 from ..metrics.cost import call_cost_usd, price_of
@@ -699,70 +697,3 @@ async def ascore_run(
 def score_run(run: Run, judge: Judge, *, concurrency: int = 8) -> Run:
     "As `ascore_run`, waiting until it is done."
     return run_sync(ascore_run(run, judge, concurrency=concurrency))
-
-# %% ../../nbs/runs/07_evaluation.ipynb #ea7e0fff
-def read_ratings(
-    path: str | Path,  # .csv, .xlsx or .jsonl with at least `RATING_COLUMNS`
-    run: Run,  # The run whose responses were rated
-) -> list[Score]:  # Method 'manual'; with 'accuracy' where a rater gave all four criteria
-    "Read ratings by people; a `ValueError` names row and column."
-    scores = read_rating_list(path, run.responses)
-    return [*scores, *_manual_accuracy(scores)]
-
-# %% ../../nbs/runs/07_evaluation.ipynb #2c6dffe0
-def _manual_accuracy(scores):
-    "Accuracy by each rater who gave all four criteria; where somebody settled a criterion, accuracy of what counts, signed by the adjudicator."
-    by = {}
-    for s in scores:
-        by.setdefault((s.sample_id, s.client, s.perturbation, s.repeat), {}).setdefault(s.rater, {})[
-            s.metric
-        ] = s
-    out = []
-    for raters in by.values():
-        for who, mine in raters.items():
-            if who.startswith(ADJUDICATED):
-                first = {m: s for r in raters.values() for m, s in r.items()}
-                mine = {
-                    m: _counted(s, {r: v[m].points for r, v in raters.items() if m in v})
-                    for m, s in first.items()
-                }
-            if len({*mine} & {*CRITERIA}) == len(CRITERIA):
-                out.append(_by_person(accuracy(list(mine.values())), who, mine[CRITERIA[0]]))
-    return out
-
-
-def _counted(score, given):
-    return (
-        score
-        if (points := people_points(given)) is None
-        else replace(score, points=points, fraction=(points - 1) / 3, status="ok")
-    )
-
-
-def _by_person(mean, who, of):
-    key = {k: getattr(of, k) for k in ("sample_id", "client", "use_case", "perturbation", "repeat")}
-    return replace(mean, rater=who, method="manual", **key)
-
-# %% ../../nbs/runs/07_evaluation.ipynb #38ca5fe6
-def add_ratings(
-    run: Run,
-    scores: Sequence[Score],  # From `read_ratings`, or `rating_scores` of the room of adjudication
-) -> Run:  # Written; ratings by the same people are replaced
-    "Add ratings by people to a run, with the accuracy that follows from them."
-    raters = {s.rater for s in scores}
-    rows = [*(s for s in run.scores if s.method == "auto" or s.rater not in raters), *scores]
-    follows = lambda s: (
-        s.metric == "accuracy" and s.rater.startswith(ADJUDICATED)
-    )  # from other people's ratings too, which may have changed
-    rows = [s for s in rows if s.method == "auto" or not follows(s)]
-    has = {
-        (s.sample_id, s.client, s.perturbation, s.repeat, s.rater)
-        for s in rows
-        if s.method == "manual" and s.metric == "accuracy"
-    }
-    new = [
-        s
-        for s in _manual_accuracy([s for s in rows if s.method == "manual"])
-        if (s.sample_id, s.client, s.perturbation, s.repeat, s.rater) not in has
-    ]
-    return _write(replace(run, scores=[*rows, *new]), None)
