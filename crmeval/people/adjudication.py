@@ -254,7 +254,7 @@ def rating_scores(
         out += [_score(r, key, criterion, case) for r in by.values()]
     return out
 
-
+# %% ../../nbs/people/03_adjudication.ipynb #25e8298d
 def _value_of(rating):
     if rating.points is None:
         return dict(points=None, status="undefined", reason=f"skipped: {rating.skipped}")

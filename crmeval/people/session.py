@@ -159,7 +159,7 @@ class _Tally:
         given = self.points[criterion]
         return Rating(rater, item, criterion, given.points, "", comment, marks, given.seconds, given.at)
 
-
+# %% ../../nbs/people/01_session.ipynb #874ef1a2
 def _marked(e):
     return {"where": e.where, "start": e.start, "end": e.end, "text": e.text}
 
@@ -229,7 +229,7 @@ def _open_session(path, rater):
         advice = "Is it open in another notebook? Close it there, or stop that kernel"
         raise JournalError(f"the session of {rater!r} cannot start: {e}. {advice}") from None
 
-
+# %% ../../nbs/people/01_session.ipynb #9bc6fd38
 class _Log:
     "The file of a session: one writer, and what was torn by a kill is cut off."
 
@@ -340,7 +340,7 @@ class _View(_Log):
         criteria = {i.id: i.criteria for i in self.items}
         return list(_ratings(self.rater, _tally(self._actions), criteria.__getitem__))
 
-
+# %% ../../nbs/people/01_session.ipynb #f8b4be1d
 def _is_finished(item, tally):
     "It was skipped, or has points for all its criteria."
     t = tally.get(item.id)

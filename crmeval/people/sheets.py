@@ -130,7 +130,7 @@ def _fill_sheet(sheet, rows):
     for x, name in enumerate(_HEAD, 1):
         sheet.column_dimensions[get_column_letter(x)].width = _WIDTHS.get(name, 14)
 
-
+# %% ../../nbs/people/02_sheets.ipynb #fd76d15e
 def _allow_points(sheet, xl, n):
     "The cells of the criteria take 1 to 4 and nothing else."
     allowed = xl.worksheet.datavalidation.DataValidation(type="list", formula1='"1,2,3,4"', allow_blank=True)
@@ -209,7 +209,7 @@ def _decoded(data, name):
         why = "it is not in UTF-8, perhaps in Windows-1252"
         raise ValueError(f"{name}, line {line}: {why}; {_SAVE_AS}") from None
 
-
+# %% ../../nbs/people/02_sheets.ipynb #83b846a5
 def _reader(text, delimiter, **options):
     return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, **options)
 
@@ -438,7 +438,7 @@ def read_rating_list(
     _check_once(scores, Path(path).name)
     return scores
 
-
+# %% ../../nbs/people/02_sheets.ipynb #dedbc1a2
 def _listed(row, answers):
     metric, points, rater = row.text("metric"), points_in(row, "points"), row.text("rater")
     if metric not in CRITERIA:

@@ -141,7 +141,7 @@ def _figures(judge, people, given, keys, usable, where):
         "people_alpha": _people_alpha(given, len(keys), where),
     }
 
-
+# %% ../../nbs/validation/00_agreement.ipynb #0b55e88a
 def _usable(points, least):
     return [None if x is None else x >= least for x in points]
 

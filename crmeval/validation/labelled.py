@@ -213,7 +213,7 @@ def _coverage_answer(entries, ids):
         return Answer(None, units, "parse_error")
     return Answer(sum(given) / len(given), units, "ok")
 
-
+# %% ../../nbs/validation/04_labelled.ipynb #333d71a9
 def _summhay_judges(row, ids):
     "Recorded judge -> its answer."
     answers = {}
@@ -362,7 +362,7 @@ class LabelledSet:
     about: str  # What people were asked
     texts: bool = True  # False: only recorded judges can be measured
 
-
+# %% ../../nbs/validation/04_labelled.ipynb #5d0c0be2
 LABELLED = {
     "finesure-factuality": LabelledSet(
         "finesure",

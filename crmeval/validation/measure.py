@@ -217,7 +217,7 @@ def _points_kappa(items, mine, people, cuts, docs):
         return _undefined(items, "not a fraction")
     return weighted_kappa(_points_of(mine, cuts), _points_of(people, cuts), **docs)
 
-
+# %% ../../nbs/validation/05_measure.ipynb #4569f224
 def _system_rank(items, mine, people, docs):
     systems = [i.system for i in items]
     if len(set(systems)) < 3:
