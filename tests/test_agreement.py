@@ -10,9 +10,8 @@ import pytest
 from scipy import stats as scipy_stats
 from sklearn import metrics as sklearn_metrics
 
-from crmeval.validation import agreement as module
-from crmeval.validation.agreement import (
-    agreement,
+from crmeval.core import raters as module
+from crmeval.core.raters import (
     balanced_accuracy,
     cluster_bootstrap,
     confusion,
@@ -23,8 +22,9 @@ from crmeval.validation.agreement import (
     system_rank_correlation,
     weighted_kappa,
 )
-from crmeval.tasks.load import load_rows
 from crmeval.core.records import Score
+from crmeval.tasks.load import load_rows
+from crmeval.validation.agreement import agreement
 
 # ---- the published table: FineSurE (Song et al., ACL 2024), reproduction github.com/wjkim9653/FineSurE-ACL24 at commit caf01195
 

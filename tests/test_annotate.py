@@ -14,21 +14,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crmeval.metrics import accuracy
-from crmeval.people import session as annotate
 from crmeval.people.adjudication import adjudication_plan, disagreements, rating_scores
-from crmeval.people.session import (
+from crmeval.people.in_runs import add_ratings
+from crmeval.people.plan import (
     CRITERIA,
     Item,
-    Rating,
-    Session,
     make_plan,
     read_packet,
-    read_session,
+    read_plan,
     write_packet,
     write_plan,
 )
+from crmeval.people.session import Rating, Session, read_session
 from crmeval.cli.app import main
-from crmeval.runs.evaluation import add_ratings, open_run, run
+from crmeval.runs.evaluation import open_run, run
 from crmeval.pages.leaderboard import leaderboard
 from crmeval.people.sheets import export_sheet, guarded, read_any_ratings, read_sheet
 from crmeval.core.records import Response, Sample
@@ -63,7 +62,7 @@ def planned(folder, raters=("ann", "ben"), **options):
 
 
 def test_criteria_are_those_of_the_automatic_scores():
-    assert annotate.CRITERIA == accuracy.CRITERIA
+    assert CRITERIA == accuracy.CRITERIA
 
 
 @given(
@@ -113,7 +112,8 @@ def test_order_is_random_for_each_rater_and_systems_are_not_in_blocks():
 
 KILLED = textwrap.dedent("""
     import os, sys
-    from crmeval.people.session import CRITERIA, Session
+    from crmeval.people.plan import CRITERIA
+    from crmeval.people.session import Session
     with Session(sys.argv[1]) as s:
         while s.current:
             for c in CRITERIA:
@@ -416,7 +416,7 @@ def test_the_command_plans_and_brings_in(done, tmp_path, capsys):
         main(["rate", where, "--raters", "ann,ben", "--overlap", "1", "--attention", "1", "--out", str(home)])
         == 0
     )
-    plan = annotate.read_plan(home)
+    plan = read_plan(home)
     rng = random.Random(1)
     for rater in plan.order:
         with Session(home / rater) as s:
@@ -464,8 +464,7 @@ def test_the_command_plans_and_brings_in(done, tmp_path, capsys):
         "adjudicated:kim",
     }
     assert (
-        read_any_ratings(packet, plan, annotate.read_plan(home / "adjudication-kim"))[0].rater
-        == "adjudicated:kim"
+        read_any_ratings(packet, plan, read_plan(home / "adjudication-kim"))[0].rater == "adjudicated:kim"
         and read_packet(packet)[0]["rater"] == "adjudicated:kim"
     )
     for words, said in [

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crmeval.validation.agreement import weighted_kappa
+from crmeval.core.raters import weighted_kappa
 from crmeval.validation.audit import (
     audit,
     family_of,

@@ -10,16 +10,8 @@ from pathlib import Path
 import pytest
 
 from crmeval.judges.llm import LLMJudge
-from crmeval.validation.labelled import (
-    FINESURE_JUDGES,
-    LABELLED,
-    STATISTICS,
-    HeldOut,
-    ask_all,
-    at_hand,
-    load_labelled,
-    measure,
-)
+from crmeval.validation.labelled import FINESURE_JUDGES, LABELLED, at_hand, load_labelled
+from crmeval.validation.measure import STATISTICS, HeldOut, ask_all, measure
 from crmeval.core.metric import Verdict, default_judge
 from crmeval.validation.run_agreement import figures_of, judge_agreement
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from crmeval.people.session import CRITERIA, make_plan, read_session, write_plan
+from crmeval.people.plan import CRITERIA, make_plan, write_plan
+from crmeval.people.session import read_session
 from crmeval.core.records import Response, Sample
 
 CHROMIUM = next(

@@ -11,27 +11,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
-from ..validation.agreement import ADJUDICATED, krippendorff_alpha, weighted_kappa
-from .session import CRITERIA, Plan, Rating, _check_raters
+from ..core.raters import ADJUDICATED, krippendorff_alpha, text_table, weighted_kappa
+from .plan import CRITERIA, Plan, check_raters
+from .session import Rating
 from ..core.records import Response, Score
 from ..core.stats import Estimate, mean_estimate
 
 # %% ../../nbs/people/03_adjudication.ipynb #f535420b
+def _belongs(rating, plan, attention, settled):
+    "Whether a rating is of the wanted kind: on an attention item or not, by an adjudicator or not."
+    trap = plan.key[rating.item]["attention"] is not None
+    return trap == attention and (settled or not rating.rater.startswith(ADJUDICATED))
+
+
 def _table(ratings, plan, *, attention=False, settled=False):
     "(item, criterion) -> rater -> rating"
     out = {}
     for r in ratings:
         if r.item not in plan.key:
             raise ValueError(f"item {r.item!r} rated by {r.rater!r} is not in the plan")
-        if (plan.key[r.item]["attention"] is not None) != attention or r.rater.startswith(
-            ADJUDICATED
-        ) > settled:
+        if not _belongs(r, plan, attention, settled):
             continue
         mine = out.setdefault((r.item, r.criterion), {})
         if r.rater in mine:
-            raise ValueError(
-                f"{r.rater!r} rated {r.criterion} of item {r.item!r} twice; bring in one file of each rater"
-            )
+            told = f"{r.rater!r} rated {r.criterion} of item {r.item!r} twice"
+            raise ValueError(f"{told}; bring in one file of each rater")
         mine[r.rater] = r
     return out
 
@@ -46,6 +50,9 @@ class RaterRow:
     figures: dict  # alpha, kappa, same, within_one: `Estimate`; alpha and kappa at most 1, shares 0 to 1
 
 
+_HEADS = ("criterion", "items", "alpha", "weighted kappa", "same points", "within one")
+
+
 @dataclass(frozen=True)
 class RaterAgreement:
     "Agreement of people with each other; prints as a table."
@@ -56,17 +63,27 @@ class RaterAgreement:
         return iter(self.rows)
 
     def __str__(self):
-        short = lambda e: (
-            "-"
-            if e.value is None
-            else f"{e.value:.2f}" + ("" if e.low is None else f" [{e.low:.2f}, {e.high:.2f}]")
-        )
-        lines = [
-            ["criterion", "items", "alpha", "weighted kappa", "same points", "within one"],
-            *([r.criterion, str(r.items), *map(short, r.figures.values())] for r in self.rows),
-        ]
-        wide = [max(map(len, c)) for c in zip(*lines)]
-        return "\n".join("  ".join(c.ljust(n) for c, n in zip(line, wide)).rstrip() for line in lines)
+        cells = [[r.criterion, str(r.items), *(e.brief() for e in r.figures.values())] for r in self.rows]
+        return text_table([_HEADS, *cells], right=False)
+
+# %% ../../nbs/people/03_adjudication.ipynb #9fecc58d
+def _rated_by_two(table, criterion):
+    "Items with points by at least two raters."
+    return [
+        i for i, c in table if c == criterion and sum(r.points is not None for r in table[i, c].values()) > 1
+    ]
+
+
+def _rater_row(table, plan, criterion, options):
+    items = _rated_by_two(table, criterion)
+    raters = sorted({r for i in items for r in table[i, criterion]})
+
+    def points_by(rater):
+        return [getattr(table[i, criterion].get(rater), "points", None) for i in items]
+
+    clusters = [plan.key[i]["cluster"] for i in items]
+    figures = _figures(list(map(points_by, raters)), clusters, options)
+    return RaterRow(criterion, tuple(raters), len(items), figures)
 
 
 def rater_agreement(
@@ -75,67 +92,59 @@ def rater_agreement(
     **options,  # confidence_level, n_resamples, rng
 ) -> RaterAgreement:
     "How well the raters agree with each other on each criterion; higher is better."
-    table, rows = _table(ratings, plan), []
-    for c in CRITERIA:
-        items = [
-            i
-            for i, criterion in table
-            if criterion == c and sum(r.points is not None for r in table[i, c].values()) > 1
-        ]
-        raters = sorted({r for i in items for r in table[i, c]})
-        rows.append(
-            RaterRow(
-                c,
-                tuple(raters),
-                len(items),
-                _figures(
-                    [[getattr(table[i, c].get(r), "points", None) for i in items] for r in raters],
-                    [plan.key[i]["cluster"] for i in items],
-                    options,
-                ),
-            )
-        )
-    return RaterAgreement(tuple(rows))
+    table = _table(ratings, plan)
+    return RaterAgreement(tuple(_rater_row(table, plan, c, options) for c in CRITERIA))
 
 # %% ../../nbs/people/03_adjudication.ipynb #9c94fdb7
+def _distances(row):
+    "How far each two raters of an item are apart."
+    return [abs(a - b) for a, b in combinations([p for p in row if p is not None], 2)]
+
+
+def _share_within(most, pairs, where):
+    return mean_estimate([sum(d <= most for d in row) / len(row) for row in pairs], bounds=(0, 1), **where)
+
+
+def _kappa_of_two(columns, where):
+    if len(columns) == 2:
+        return weighted_kappa(*columns, **where)
+    return Estimate(None, n=len(where["clusters"]), method="undefined: for two raters only")
+
+
 def _figures(columns, clusters, options):
-    none = Estimate(None, method="undefined: no item was rated by two people")
     if not clusters:
+        none = Estimate(None, method="undefined: no item was rated by two people")
         return dict.fromkeys(("alpha", "kappa", "same", "within_one"), none)
     where = dict(options, clusters=clusters)
-    pairs = [
-        [abs(a - b) for a, b in combinations([p for p in row if p is not None], 2)] for row in zip(*columns)
-    ]
-    share = lambda most: mean_estimate(
-        [sum(d <= most for d in row) / len(row) for row in pairs], bounds=(0, 1), **where
-    )
-    kappa = (
-        weighted_kappa(*columns, **where)
-        if len(columns) == 2
-        else Estimate(None, n=len(clusters), method="undefined: for two raters only")
-    )
+    pairs = list(map(_distances, zip(*columns)))
     return {
         "alpha": krippendorff_alpha(*columns, **where),
-        "kappa": kappa,
-        "same": share(0),
-        "within_one": share(1),
+        "kappa": _kappa_of_two(columns, where),
+        "same": _share_within(0, pairs, where),
+        "within_one": _share_within(1, pairs, where),
     }
 
 # %% ../../nbs/people/03_adjudication.ipynb #6b07f54c
+def _highest_on_traps(ratings, plan):
+    "(rater, attention item) -> the most points on factuality or completeness."
+    highest = {}
+    for (item, criterion), by in _table(ratings, plan, attention=True).items():
+        for rater, r in by.items():
+            if criterion in ("factuality", "completeness") and r.points is not None:
+                highest[rater, item] = max(r.points, highest.get((rater, item), 0))
+    return highest
+
+
 def attention_failures(
     ratings: Sequence[Rating],
     plan: Plan,
 ) -> dict[str, tuple[int, int]]:  # Rater -> (attention items failed, attention items rated)
     "How often a rater found a response to another sample factual or complete; fewer is better."
-    worst = {}
-    for (item, criterion), by in _table(ratings, plan, attention=True).items():
-        for rater, r in by.items():
-            if criterion in ("factuality", "completeness") and r.points is not None:
-                worst[rater, item] = max(r.points, worst.get((rater, item), 0))
-    return {
-        rater: (sum(p > 2 for (r, _), p in worst.items() if r == rater), sum(r == rater for r, _ in worst))
-        for rater in dict.fromkeys(r.rater for r in ratings if not r.rater.startswith(ADJUDICATED))
-    }
+    counts = {r.rater: (0, 0) for r in ratings if not r.rater.startswith(ADJUDICATED)}
+    for (rater, _), points in _highest_on_traps(ratings, plan).items():
+        failed, rated = counts[rater]
+        counts[rater] = failed + (points > 2), rated + 1
+    return counts
 
 # %% ../../nbs/people/03_adjudication.ipynb #152ba412
 @dataclass(frozen=True)
@@ -149,16 +158,22 @@ class Disagreement:
     comments: Mapping[str, str]  # Rater -> comment, where there is one
     evidence: Mapping[str, Sequence[Mapping]]  # Rater -> what was marked, where there is something
 
+    def _given_by(self, rater):
+        comment = f' "{self.comments[rater]}"' if rater in self.comments else ""
+        marks = "".join(f" [{e['where']}: {e['text']}]" for e in self.evidence.get(rater, ()))
+        return f"{rater} {self.points[rater]}{comment}{marks}"
+
     def __str__(self):
-        said = lambda r: "".join(
-            [
-                f' "{self.comments[r]}"' if r in self.comments else "",
-                *(f" [{e['where']}: {e['text']}]" for e in self.evidence.get(r, ())),
-            ]
-        )
-        return f"{self.item} {self.criterion}: " + "; ".join(
-            f"{r} {p}{said(r)}" for r, p in self.points.items()
-        )
+        return f"{self.item} {self.criterion}: " + "; ".join(map(self._given_by, self.points))
+
+
+def _disagreement(item, criterion, by):
+    "What the raters of one item gave and said."
+    points = {r: by[r].points for r in sorted(by) if by[r].points is not None}
+    apart = max(points.values(), default=0) - min(points.values(), default=0)
+    comments = {r: by[r].comment for r in points if by[r].comment}
+    evidence = {r: by[r].evidence for r in points if by[r].evidence}
+    return Disagreement(item, criterion, points, apart, comments, evidence)
 
 
 def disagreements(
@@ -170,24 +185,18 @@ def disagreements(
     "Items on which raters differ, with what they said and marked."
     if least not in (1, 2, 3):
         raise ValueError(f"least is {least!r}, expected 1, 2 or 3")
-    out = []
-    for (item, criterion), by in _table(ratings, plan).items():
-        points = {r: by[r].points for r in sorted(by) if by[r].points is not None}
-        apart = max(points.values(), default=0) - min(points.values(), default=0)
-        if apart >= least:
-            out.append(
-                Disagreement(
-                    item,
-                    criterion,
-                    points,
-                    apart,
-                    {r: by[r].comment for r in points if by[r].comment},
-                    {r: by[r].evidence for r in points if by[r].evidence},
-                )
-            )
-    return sorted(out, key=lambda d: (-d.apart, d.item, CRITERIA.index(d.criterion)))
+    found = [_disagreement(*where, by) for where, by in _table(ratings, plan).items()]
+    found = [d for d in found if d.apart >= least]
+    return sorted(found, key=lambda d: (-d.apart, d.item, CRITERIA.index(d.criterion)))
 
 # %% ../../nbs/people/03_adjudication.ipynb #de18b4ac
+def _disputed(item, found):
+    "The item as an adjudicator sees it: its disputed criteria, and what the raters gave and said."
+    disputed = {d.criterion for d in found}
+    criteria = [c for c in CRITERIA if c in disputed]
+    return replace(item, criteria=criteria, note="\n".join(map(_unsigned, found)))
+
+
 def adjudication_plan(
     found: Sequence[Disagreement],  # From `disagreements`
     plan: Plan,
@@ -196,40 +205,39 @@ def adjudication_plan(
     "What an adjudicator has to settle: the disputed criteria of the disputed items, the widest first."
     if not found:
         raise ValueError("there is nothing to settle: the raters do not differ")
-    _check_raters([by])
+    check_raters([by])
     rows = {}
     for d in found:
         rows.setdefault(d.item, []).append(d)
-    items = {
-        i: replace(
-            plan.items[i],
-            criteria=[c for c in CRITERIA if c in {d.criterion for d in ds}],
-            note="\n".join(map(_unsigned, ds)),
-        )
-        for i, ds in rows.items()
-    }
-    return Plan(
-        plan.seed,
-        1.0,
-        {ADJUDICATED + by: tuple(items)},
-        items,
-        {i: plan.key[i] for i in items},
-        tuple(sorted(items)),
-    )
+    items = {i: _disputed(plan.items[i], ds) for i, ds in rows.items()}
+    key, order = {i: plan.key[i] for i in items}, {ADJUDICATED + by: tuple(items)}
+    return Plan(plan.seed, 1.0, order, items, key, tuple(sorted(items)))
 
 
 def _unsigned(d):
-    who = {r: f"rater {chr(65 + n)}" for n, r in enumerate(d.points)}
-    return f"{d.criterion}: " + "; ".join(
-        [
-            f"{who[r]} gave {p}"
-            + (f', saying "{d.comments[r]}"' if r in d.comments else "")
-            + "".join(f', marking "{e["text"]}"' for e in d.evidence.get(r, ()))
-            for r, p in d.points.items()
-        ]
-    )
+    "What the raters gave and said, without their names."
+    said = []
+    for n, (rater, points) in enumerate(d.points.items()):
+        comment = f', saying "{d.comments[rater]}"' if rater in d.comments else ""
+        marks = "".join(f', marking "{e["text"]}"' for e in d.evidence.get(rater, ()))
+        said.append(f"rater {chr(65 + n)} gave {points}{comment}{marks}")
+    return f"{d.criterion}: " + "; ".join(said)
 
 # %% ../../nbs/people/03_adjudication.ipynb #c1dad4b3
+def _originals(responses):
+    "(sample, client) -> its response, as it was rated: no variant, first repeat."
+    return {(r.sample_id, r.client): r for r in responses if not r.perturbation and r.repeat == 0}
+
+
+def _rated_response(key, item, originals):
+    "The response that was rated; one that has become another one is refused."
+    client, sample = key["client"], key["sample_id"]
+    response = originals.get((sample, client))
+    if response is None or response.text != item.response:
+        raise ValueError(f"the response of {client!r} to sample {sample!r} is not the one that was rated")
+    return response
+
+
 def rating_scores(
     ratings: Sequence[Rating],  # Of raters, and adjudicated ones
     plan: Plan,
@@ -237,34 +245,26 @@ def rating_scores(
     | None = None,  # Of the run as it is now: a response that has become another one is refused
 ) -> list[Score]:
     "Ratings as scores of the systems, opened with the plan's key."
-    now = (
-        None
-        if responses is None
-        else {(r.sample_id, r.client): r for r in responses if not r.perturbation and r.repeat == 0}
-    )
+    originals = None if responses is None else _originals(responses)
     out = []
     for (item, criterion), by in _table(ratings, plan, settled=True).items():
         key, case = plan.key[item], ""
-        if now is not None:
-            response = now.get((key["sample_id"], key["client"]))
-            if response is None or response.text != plan.items[item].response:
-                raise ValueError(
-                    f"the response of {key['client']!r} to sample {key['sample_id']!r} is not the one that was rated"
-                )
-            case = response.use_case
+        if originals is not None:
+            case = _rated_response(key, plan.items[item], originals).use_case
         out += [_score(r, key, criterion, case) for r in by.values()]
     return out
 
+# %% ../../nbs/people/03_adjudication.ipynb #25e8298d
+def _value_of(rating):
+    if rating.points is None:
+        return dict(points=None, status="undefined", reason=f"skipped: {rating.skipped}")
+    return dict(points=rating.points, fraction=(rating.points - 1) / 3, reason=rating.comment)
+
 
 def _score(r, key, criterion, use_case):
-    value = (
-        dict(points=None, status="undefined", reason=f"skipped: {r.skipped}")
-        if r.points is None
-        else dict(points=r.points, fraction=(r.points - 1) / 3, reason=r.comment)
-    )
     return Score(
         criterion,
-        **value,
+        **_value_of(r),
         evidence=[{"kind": "marked", **e} for e in r.evidence],
         rater=r.rater,
         method="manual",
