@@ -4,51 +4,55 @@
 
 # %% auto #0
 __all__ = ['AGREEMENT_PAGE', 'NOT_MEASURED', 'AREAS_SHOWN', 'RANK_NOTE', 'interval_ranks', 'metric_cards', 'judge_figures',
-           'LeaderboardTable', 'leaderboard_table']
+           'LeaderboardTable', 'leaderboard_table', 'table_of_rows']
 
 # %% ../../nbs/pages/05_board.ipynb #0d5705c0
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
+from ..core.metric import MetricCard
+from ..core.show import DASH, interval, per_cent, points, rank, seconds, shown, usd, whole
+from ..core.stats import Estimate
 from ..metrics.accuracy import CARD as ACCURACY, CRITERIA
 from ..metrics.catalogue import COST_CARD, SPEED_CARD
-from ..validation.agreement import agreement
-from ..runs.evaluation import Run, open_run
-from .leaderboard import METRICS, OVERALL, Leaderboard, Row, leaderboard
-from ..core.metric import MetricCard
-from .evidence import shown
 from ..metrics.safety import SAFETY_CARD
-from ..core.stats import Estimate
-from .tables import Column, Filter, cell, interactive_table, table_assets
 from ..metrics.trust import CARD as TRUST_CARD, TRUST
+from .leaderboard import METRICS, OVERALL, Leaderboard, Row, leaderboard
+from .tables import Cell, Column, Filter, interactive_table, table_assets
+from .template import cost, macros
+from ..runs.evaluation import Run, open_run
 from ..tasks.use_cases import get_use_case, use_cases
+from ..validation.agreement import agreement
 
 # %% ../../nbs/pages/05_board.ipynb #eaf1c062
 def interval_ranks(
-    estimates: Sequence[
-        Estimate | None
-    ],  # (n,); without an end, or without a value: not told apart from anybody, or no rank
+    estimates: Sequence[Estimate | None],  # (n,); without an end: not told apart; without a value: no rank
     *,
     higher_is_better: bool,
 ) -> list[tuple[int, int] | None]:  # (n,) best and worst plausible rank, 1 is best
     "Rank intervals from intervals that do not overlap."
-    ends = []
-    for e in estimates:
-        if e is None or e.value is None:
-            ends.append(None)
-            continue
-        low, high = (-float("inf") if e.low is None else e.low), (float("inf") if e.high is None else e.high)
-        ends.append((low, high) if higher_is_better else (-high, -low))
+    ends = [_ends(e, higher_is_better) for e in estimates]
     known = [x for x in ends if x is not None]
-    return [
-        None
-        if x is None
-        else (1 + sum(o[0] > x[1] for o in known), len(known) - sum(o[1] < x[0] for o in known))
-        for x in ends
-    ]
+    return [None if x is None else _place(x, known) for x in ends]
+
+
+def _ends(e, higher_is_better):
+    "(worse, better) end of an interval, such that higher is better; an unknown end is infinitely far."
+    if e is None or e.value is None:
+        return None
+    low = -float("inf") if e.low is None else e.low
+    high = float("inf") if e.high is None else e.high
+    return (low, high) if higher_is_better else (-high, -low)
+
+
+def _place(ends, known):
+    better = sum(other[0] > ends[1] for other in known)
+    worse = sum(other[1] < ends[0] for other in known)
+    return 1 + better, len(known) - worse
 
 # %% ../../nbs/pages/05_board.ipynb #887bfad4
 def metric_cards() -> dict[str, MetricCard]:  # Name of a column -> card, in the order of the table
@@ -62,7 +66,10 @@ def metric_cards() -> dict[str, MetricCard]:  # Name of a column -> card, in the
 
 # %% ../../nbs/pages/05_board.ipynb #2fc01df0
 AGREEMENT_PAGE = "Agreement of judges with people"
-NOT_MEASURED = f'not measured here: nobody has rated this run. On public data it is measured on the page "{AGREEMENT_PAGE}" (crmeval agreement), and ratings are added with crmeval score RUN --ratings FILE.'
+NOT_MEASURED = (
+    "not measured here: nobody has rated this run. On public data it is measured on the page "
+    f'"{AGREEMENT_PAGE}" (crmeval agreement), and ratings are added with crmeval score RUN --ratings FILE.'
+)
 
 
 def judge_figures(
@@ -70,110 +77,64 @@ def judge_figures(
 ) -> dict[tuple[str, str], dict]:  # (judge, metric) -> what a person reads; empty where nobody rated
     "Agreement of the run's judges with the people who rated a part of it, by metric."
     here = {s.id for s in run.samples}  # the folder keeps ratings of samples that this run leaves out
-    people = [
-        s
-        for s in run.scores
-        if s.method == "manual" and s.metric in METRICS and not s.perturbation and s.sample_id in here
-    ]
-    auto = [
-        s
-        for s in run.scores
-        if s.method == "auto" and s.metric in {p.metric for p in people} and not s.perturbation
-    ]
+    known = [s for s in run.scores if not s.perturbation]
+    people = [s for s in known if s.method == "manual" and s.metric in METRICS and s.sample_id in here]
+    rated = {s.metric for s in people}
+    auto = [s for s in known if s.method == "auto" and s.metric in rated]
     if not people or not auto:
         return {}
     rows = agreement(auto, people, clusters={s.id: s.cluster or s.id for s in run.samples}, n_resamples=300)
-    short = lambda e: (
-        "-"
-        if e.value is None
-        else f"{e.value:.2f}" + ("" if e.low is None else f" ({e.low:.2f} to {e.high:.2f})")
-    )
+    return {(r.rater, r.metric): _figures_shown(r) for r in rows}
+
+
+def _figures_shown(row):
     return {
-        (r.rater, r.metric): {
-            "pairs": r.pairs,
-            "without": r.judge_undefined + r.people_undefined,
-            "kappa": short(r.figures["weighted_kappa"]),
-            "alpha": short(r.figures["krippendorff_alpha"]),
-            "spearman": short(r.figures["spearman"]),
-            "people": short(r.figures["people_alpha"]),
-        }
-        for r in rows
+        "pairs": row.pairs,
+        "without": row.judge_undefined + row.people_undefined,
+        "kappa": _with_ends(row.figures["weighted_kappa"]),
+        "alpha": _with_ends(row.figures["krippendorff_alpha"]),
+        "spearman": _with_ends(row.figures["spearman"]),
+        "people": _with_ends(row.figures["people_alpha"]),
     }
 
+
+def _with_ends(e):
+    ends = interval(e, none="")
+    return f"{points(e)} ({ends})" if ends else points(e)
+
 # %% ../../nbs/pages/05_board.ipynb #3ebd1877
-def _points(e):
-    return (
-        cell("\u2013", None)
-        if e is None or e.value is None
-        else cell(_with(f"{e.value:.2f}", "" if e.low is None else f"{e.low:.2f}\u2013{e.high:.2f}"), e.value)
-    )
+def _small(big, small):
+    return macros("parts.jinja").with_small(big, small)
 
 
-def _per_cent(e):
-    return (
-        cell("\u2013", None)
-        if e is None or e.value is None
-        else cell(
-            _with(
-                f"{e.value:.1f}", "" if e.low is None or e.high is None else f"{e.low:.0f}\u2013{e.high:.0f}"
-            ),
-            e.value,
-        )
-    )
-
-
-def _usd(v):
-    return "unknown" if v is None else "0" if v == 0 else f"{v:,.0f}" if v >= 100 else f"{v:.3g}"
-
-
-def _money(e):
-    if e.value is None:
-        return cell("unknown", None, descending=False)
-    return cell(
-        _with(
-            "no calls" if e.method == "no calls are made" else _usd(e.value),
-            "" if not e.value or e.low is None else f"{_usd(e.low)}\u2013{_usd(e.high)}",
-        ),
-        e.value,
-        descending=False,
-    )
-
-
-def _s(v):
-    return f"{v:.2f}" if v >= 1 else f"{v:.3f}" if v >= 0.001 else "<0.001"
-
-
-def _seconds(e):
+def _estimate_cell(e, form, ends):
+    "A value with its interval in small figures below it."
     if e is None or e.value is None:
-        return cell("\u2013", None, descending=False)
-    return cell(
-        _with(
-            _s(e.value),
-            ""
-            if e.low is None and e.high is None
-            else "\u2013".join("?" if x is None else _s(x) for x in (e.low, e.high)),
-        ),
-        e.value,
-        descending=False,
-    )
+        return Cell(DASH)
+    return Cell(_small(form(e), interval(e, ends, to=DASH, none="")), e.value)
 
 
-def _rank(r):
-    return (
-        cell("\u2013", None, descending=False)
-        if r is None
-        else cell(f"{r[0]}" if r[0] == r[1] else f"{r[0]}\u2013{r[1]}", r[0] + r[1] / 1000, descending=False)
-    )
+_points_cell = partial(_estimate_cell, form=points, ends=".2f")
+_per_cent_cell = partial(_estimate_cell, form=per_cent, ends=".0f")
+_seconds_cell = partial(_estimate_cell, form=seconds, ends=seconds)
 
 
-def _count(n):
-    return cell("\u2013", None) if n is None else cell(f"{n:,}", n)
+def _cost_cell(e):
+    if e.value is None:
+        return Cell(usd(None))
+    return Cell(_small(cost(e), interval(e, usd, to=DASH, none="") if e.value else ""), e.value)
 
 
-def _with(big, small):
-    from markupsafe import Markup
+def _yearly_cell(value):
+    return Cell(usd(value), value)
 
-    return Markup("{}<small>{}</small>").format(big, small) if small else big
+
+def _rank_cell(ends):
+    return Cell(rank(ends, DASH), None if ends is None else ends[0] + ends[1] / 1000)
+
+
+def _count_cell(n):
+    return Cell(whole(n, DASH), n)
 
 # %% ../../nbs/pages/05_board.ipynb #d3a61e55
 @dataclass(frozen=True)
@@ -186,156 +147,136 @@ class _Line:
     samples: Callable  # Metric -> address of the samples behind it, or None
     judge: str | None  # Address of the judge's agreement, or None
 
+    @property
+    def use_case(self):
+        return "Overall" if self.row.use_case == OVERALL else get_use_case(self.row.use_case).name
 
-def _linked(made, address, what):
+    @property
+    def judged_by(self):
+        return macros("board.jinja").judged_by(self.row.method, self.row.judge, self.judge)
+
+
+def _linked(cell, address, what):
     "A number that leads to its samples."
-    from markupsafe import Markup
-
-    if address is None or made["s"] in (-1e300, 1e300):
-        return made
-    return made | {
-        "d": str(Markup('<a href="{}" title="{}">{}</a>').format(address, what, Markup(made["d"])))
-    }
-
-
-def _named(line):
-    from markupsafe import Markup
-
-    by = Markup("<bdi>{}</bdi>").format(shown(line.row.judge))
-    return Markup("{}<small>{}</small>").format(
-        line.row.method,
-        Markup('<a href="{}" title="Agreement of this judge with people">{}</a>').format(line.judge, by)
-        if line.judge
-        else by,
-    )
+    if address is None or cell.sort is None:
+        return cell
+    return replace(cell, text=macros("parts.jinja").link(address, what, cell.html))
 
 
 def _bdi(text):
-    from markupsafe import Markup
-
-    return Markup("<bdi>{}</bdi>").format(shown(text))
+    return macros("parts.jinja").bdi(text)
 
 # %% ../../nbs/pages/05_board.ipynb #715df03e
-def _ranked(area):
-    return Column(
-        "Rank",
-        areas=(area, "all") if area != "accuracy" else ("summary", "accuracy", "all"),
-        descending=False,
-    ), lambda l: _rank(l.ranks[area])
+def _metric_column(metric, define):
+    names = {"instruction_following": "Instruction following"}
+    areas = ("summary", "accuracy", "all") if metric == "accuracy" else ("accuracy", "all")
+    hint = f"Definition of {metric.replace('_', ' ')}"
+    column = Column(names.get(metric, metric.capitalize()), areas=areas, link=define(metric), hint=hint)
+
+    def cell(line):
+        made = _points_cell(line.row.metrics.get(metric))
+        return _linked(made, line.samples(metric), "The samples behind this number")
+
+    return column, cell
+
+
+def _rank_column(area):
+    areas = ("summary", "accuracy", "all") if area == "accuracy" else (area, "all")
+    return Column("Rank", areas=areas, descending=False), lambda line: _rank_cell(line.ranks[area])
+
+
+def _n_cell(line):
+    return _linked(_count_cell(line.row.n), line.samples("accuracy"), "The samples behind this row")
+
+
+def _unscored_cell(line):
+    address = line.samples("unscored") if line.row.unscored else None
+    return _linked(_count_cell(line.row.unscored), address, "The samples that could not be scored")
 
 
 def _score_columns(define):
     "Accuracy and its criteria."
-    link = lambda m: {"link": define(m), "hint": f"Definition of {m.replace('_', ' ')}"}
-    yield _ranked("accuracy")
+    areas = ("summary", "accuracy", "all")
+    yield _rank_column("accuracy")
     for m in METRICS:
-        yield (
-            Column(
-                {"instruction_following": "Instruction following"}.get(m, m.capitalize()),
-                areas=("summary", "accuracy", "all") if m == "accuracy" else ("accuracy", "all"),
-                **link(m),
-            ),
-            lambda l, m=m: _linked(
-                _points(l.row.metrics.get(m)), l.samples(m), "The samples behind this number"
-            ),
-        )
-    yield (
-        Column("n", areas=("summary", "accuracy", "all")),
-        lambda l: _linked(_count(l.row.n), l.samples("accuracy"), "The samples behind this row"),
-    )
-    yield (
-        Column("Not scored", areas=("summary", "accuracy", "all"), descending=False),
-        lambda l: _linked(
-            _count(l.row.unscored),
-            l.samples("unscored") if l.row.unscored else None,
-            "The samples that could not be scored",
-        ),
-    )
+        yield _metric_column(m, define)
+    yield Column("n", areas=areas), _n_cell
+    yield Column("Not scored", areas=areas, descending=False), _unscored_cell
 
-
+# %% ../../nbs/pages/05_board.ipynb #254bce5d
 def _cost_columns(define):
-    yield _ranked("cost")
-    yield (
-        Column(
-            "USD per 1,000",
-            areas=("summary", "cost", "all"),
-            descending=False,
-            link=define("cost"),
-            hint="Definition of cost",
-        ),
-        lambda l: _money(l.row.cost_per_1000),
-    )
-    yield Column("Band", "l", areas=("summary", "cost", "all")), lambda l: l.row.cost_band or "\u2013"
-    yield (
-        Column("USD per year", areas=("cost", "all"), descending=False),
-        lambda l: cell(_usd(l.row.cost_per_year), l.row.cost_per_year, descending=False),
-    )
-    yield Column("n priced", areas=("cost", "all")), lambda l: _count(l.row.cost_per_1000.n)
-    yield (
-        Column("Not priced", areas=("cost", "all"), descending=False),
-        lambda l: _count(l.row.cost_per_1000.undefined),
-    )
+    "Cost, of which less is better."
+    asked = dict(link=define("cost"), hint="Definition of cost")
+    first, further = ("summary", "cost", "all"), ("cost", "all")
+    yield _rank_column("cost")
+    per_1000 = Column("USD per 1,000", areas=first, descending=False, **asked)
+    yield per_1000, lambda line: _cost_cell(line.row.cost_per_1000)
+    yield Column("Band", "l", areas=first), lambda line: line.row.cost_band or DASH
+    yearly = Column("USD per year", areas=further, descending=False)
+    yield yearly, lambda line: _yearly_cell(line.row.cost_per_year)
+    yield Column("n priced", areas=further), lambda line: _count_cell(line.row.cost_per_1000.n)
+    unpriced = Column("Not priced", areas=further, descending=False)
+    yield unpriced, lambda line: _count_cell(line.row.cost_per_1000.undefined)
+
+
+_TIMES = {
+    "p50_s": "p50 s",
+    "p95_s": "p95 s",
+    "p99_s": "p99 s",
+    "ttft_s": "First token s",
+}  # field of `Speed` -> title, beside the mean
 
 
 def _speed_columns(define):
-    yield _ranked("speed")
-    for title, name in (
-        ("Mean s", "mean_s"),
-        ("p50 s", "p50_s"),
-        ("p95 s", "p95_s"),
-        ("p99 s", "p99_s"),
-        ("First token s", "ttft_s"),
-    ):
-        yield (
-            Column(
-                title,
-                areas=("summary", "speed", "all") if name == "mean_s" else ("speed", "all"),
-                descending=False,
-                **({"link": define("speed"), "hint": "Definition of speed"} if name == "mean_s" else {}),
-            ),
-            lambda l, name=name: _seconds(getattr(l.row.speed, name)),
-        )
-    yield Column("n timed", areas=("speed", "all")), lambda l: _count(l.row.speed.mean_s.n)
-    yield (
-        Column("Not timed", areas=("speed", "all"), descending=False),
-        lambda l: _count(l.row.speed.excluded),
-    )
+    "Times, of which less is better."
+    asked = dict(link=define("speed"), hint="Definition of speed")
+    yield _rank_column("speed")
+    mean = Column("Mean s", areas=("summary", "speed", "all"), descending=False, **asked)
+    yield mean, lambda line: _seconds_cell(line.row.speed.mean_s)
+    for name, title in _TIMES.items():
+        yield Column(title, areas=("speed", "all"), descending=False), partial(_time_cell, name)
+    yield Column("n timed", areas=("speed", "all")), lambda line: _count_cell(line.row.speed.mean_s.n)
+    untimed = Column("Not timed", areas=("speed", "all"), descending=False)
+    yield untimed, lambda line: _count_cell(line.row.speed.excluded)
+
+
+def _time_cell(name, line):
+    return _seconds_cell(getattr(line.row.speed, name))
 
 # %% ../../nbs/pages/05_board.ipynb #4ba168cf
 def _trust_columns(define):
-    yield _ranked("trust")
+    "Trust, its areas, and the companions that they are read with."
+    yield _rank_column("trust")
     for m in ("trust", *TRUST):
-        yield (
-            Column(
-                f"{m.capitalize()} %",
-                areas=("summary", "trust", "all") if m == "trust" else ("trust", "all"),
-                link=define(m),
-                hint=f"Definition of {m}",
-            ),
-            lambda l, m=m: _per_cent(getattr(l.row.trust, m, None)),
-        )
-    for m, down in (("wrongly refused", True), ("helpfulness", False)):
-        yield (
-            Column(f"{m.capitalize()} %", areas=("trust", "all"), descending=not down),
-            lambda l, m=m: _per_cent(l.row.trust.beside.get(m) if l.row.trust else None),
-        )
-    yield (
-        Column("Not graded", areas=("trust", "all"), descending=False),
-        lambda l: _count(l.row.trust.unscored if l.row.trust else None),
-    )
+        areas = ("summary", "trust", "all") if m == "trust" else ("trust", "all")
+        column = Column(f"{m.capitalize()} %", areas=areas, link=define(m), hint=f"Definition of {m}")
+        yield column, partial(_area_cell, m)
+    for m, higher_is_better in (("wrongly refused", False), ("helpfulness", True)):
+        column = Column(f"{m.capitalize()} %", areas=("trust", "all"), descending=higher_is_better)
+        yield column, partial(_companion_cell, m)
+    yield Column("Not graded", areas=("trust", "all"), descending=False), _ungraded_cell
+
+
+def _area_cell(name, line):
+    return _per_cent_cell(getattr(line.row.trust, name, None))
+
+
+def _companion_cell(name, line):
+    return _per_cent_cell(line.row.trust.beside.get(name) if line.row.trust else None)
+
+
+def _ungraded_cell(line):
+    return _count_cell(line.row.trust.unscored if line.row.trust else None)
 
 
 def _columns(define, several, trusted):
     "All (column, what a line shows in it)."
-    yield Column("System", "l"), lambda l: _bdi(l.row.client)
+    yield Column("System", "l"), lambda line: _bdi(line.row.client)
     if several:
-        yield Column("Run", "l"), lambda l: _bdi(l.run)
-    yield Column("Provider", "l"), lambda l: _bdi(l.row.provider)
-    yield (
-        Column("Use case", "l"),
-        lambda l: "Overall" if l.row.use_case == OVERALL else get_use_case(l.row.use_case).name,
-    )
-    yield Column("Method, judge", "l"), _named
+        yield Column("Run", "l"), lambda line: _bdi(line.run)
+    yield Column("Provider", "l"), lambda line: _bdi(line.row.provider)
+    yield Column("Use case", "l"), lambda line: line.use_case
+    yield Column("Method, judge", "l"), lambda line: line.judged_by
     yield from _score_columns(define)
     yield from _cost_columns(define)
     yield from _speed_columns(define)
@@ -351,118 +292,105 @@ AREAS_SHOWN = {
     "trust": "Trust",
     "all": "All columns",
 }
+_SORTED_BY = {"cost": "USD per 1,000", "speed": "Mean s", "trust": "Trust %"}  # else by accuracy
 
 
 def _lines(rows, run, links, agreements):
     "Rows of one run with the ranks of each area, within use case and judge."
-    groups, out = {}, []
+    groups, lines = {}, []
     for r in rows:
         groups.setdefault((r.use_case, r.method, r.judge), []).append(r)
     for group in groups.values():
-        ranks = {
-            "cost": interval_ranks([r.cost_per_1000 for r in group], higher_is_better=False),
-            "speed": interval_ranks([r.speed.mean_s for r in group], higher_is_better=False),
-            "trust": interval_ranks([r.trust and r.trust.trust for r in group], higher_is_better=True),
-        }
-        out += [
-            _Line(
-                r,
-                run,
-                {"accuracy": r.rank} | {a: v[i] for a, v in ranks.items()},
-                lambda m, r=r: links(r, m) if links else None,
-                agreements,
-            )
-            for i, r in enumerate(group)
-        ]
-    return out
+        for i, row in enumerate(group):
+            ranks = {area: found[i] for area, found in _area_ranks(group).items()}
+            samples = partial(links, row) if links else _no_link
+            lines.append(_Line(row, run, ranks, samples, agreements))
+    return lines
 
 
+def _area_ranks(group):
+    return {
+        "accuracy": [r.rank for r in group],
+        "cost": interval_ranks([r.cost_per_1000 for r in group], higher_is_better=False),
+        "speed": interval_ranks([r.speed.mean_s for r in group], higher_is_better=False),
+        "trust": interval_ranks([r.trust and r.trust.trust for r in group], higher_is_better=True),
+    }
+
+
+def _no_link(metric):
+    return None
+
+# %% ../../nbs/pages/05_board.ipynb #da7dde8d
 def _picks(lines, several):
     "Filters with the values that occur, and the key of each line."
-    cases = ["Overall", *(u.name for u in use_cases().values())]
-    properties = [
-        ("Model", lambda l: l.row.client),
-        ("Provider", lambda l: l.row.provider),
-        ("Use case", lambda l: "Overall" if l.row.use_case == OVERALL else get_use_case(l.row.use_case).name),
-        ("Method", lambda l: l.row.method),
-        ("Judge", lambda l: l.row.judge),
-    ]
+    properties = {
+        "Model": [line.row.client for line in lines],
+        "Provider": [line.row.provider for line in lines],
+        "Use case": [line.use_case for line in lines],
+        "Method": [line.row.method for line in lines],
+        "Judge": [line.row.judge for line in lines],
+    }
     if several:
-        properties.append(("Run", lambda l: l.run))
-    values = [
-        sorted({of(l) for l in lines}, key=cases.index if title == "Use case" else str)
-        for title, of in properties
-    ]
-    at = [{v: i for i, v in enumerate(vs)} for vs in values]
-    return [
-        Filter(title, [shown(v) for v in vs], [0] if vs[:1] == ["Overall"] else [])
-        for (title, _), vs in zip(properties, values)
-    ], [[at[k][of(l)] for k, (_, of) in enumerate(properties)] for l in lines]
+        properties["Run"] = [line.run for line in lines]
+    filters, keys = [], []
+    for title, found in properties.items():
+        values = _in_order(title, found)
+        chosen = [0] if values[:1] == ["Overall"] else []
+        filters.append(Filter(title, list(map(shown, values)), chosen))
+        keys.append([values.index(v) for v in found])
+    return filters, list(zip(*keys))
+
+
+def _in_order(title, found):
+    "Distinct values: use cases as they are numbered, everything else by its letters."
+    cases = ["Overall", *(u.name for u in use_cases().values())]
+    return sorted(set(found), key=cases.index if title == "Use case" else str)
 
 # %% ../../nbs/pages/05_board.ipynb #7f5ed46c
 def _board_html(lines, box, define, several):
-    trusted = any(l.row.trust for l in lines)
+    trusted = any(line.row.trust for line in lines)
     columns, makers = zip(*_columns(define, several, trusted))
     filters, keys = _picks(lines, several)
-    first = {
-        a: next((k for k, c in enumerate(columns) if a in c.areas and c.title == t), 0)
-        for a, t in (
-            ("summary", "Accuracy"),
-            ("accuracy", "Accuracy"),
-            ("cost", "USD per 1,000"),
-            ("speed", "Mean s"),
-            ("trust", "Trust %"),
-            ("all", "Accuracy"),
-        )
+    areas = {
+        a: (title, _sorted_at(a, columns)) for a, title in AREAS_SHOWN.items() if a != "trust" or trusted
     }
-    areas = {a: (t, first[a]) for a, t in AREAS_SHOWN.items() if a != "trust" or trusted}
-    rows = [[make(l) for make in makers] for l in lines]
+    rows = [[make(line) for make in makers] for line in lines]
     return interactive_table(
         box, columns, rows, label="Leaderboard", filters=filters, keys=keys, areas=areas, page_length=25
     )
+
+
+def _sorted_at(area, columns):
+    "The column that an area is sorted by at first."
+    title = _SORTED_BY.get(area, "Accuracy")
+    return next((k for k, c in enumerate(columns) if area in c.areas and c.title == title), 0)
+
+
+def _otherwise(name):
+    "What a definition says about agreement that is not measured in this run."
+    if name in METRICS:
+        return NOT_MEASURED
+    if name in ("cost", "speed"):
+        return "Not a judgement, so there is nothing to agree about."
+    return f'not measured here; see the page "{AGREEMENT_PAGE}" for the graders.'
 
 
 def _cards_html(box, agreements):
     "Definitions with each judge's agreement by metric."
     from markupsafe import Markup
 
-    def one(name, card):
-        found = [
-            Markup(
-                "<li><bdi>{}</bdi>: weighted kappa {}, Krippendorff's alpha {}, Spearman {}; {} pairs, {} without a value; people among themselves, alpha {}</li>"
-            ).format(shown(j), f["kappa"], f["alpha"], f["spearman"], f["pairs"], f["without"], f["people"])
-            for (j, m), f in agreements.items()
-            if m == name
-        ]
-        told = (
-            Markup("<ul>{}</ul>").format(Markup("").join(found))
-            if found
-            else Markup("<p>{}</p>").format(
-                NOT_MEASURED
-                if name in METRICS
-                else "Not a judgement, so there is nothing to agree about."
-                if name in ("cost", "speed")
-                else f'not measured here; see the page "{AGREEMENT_PAGE}" for the graders.'
-            )
-        )
-        return Markup(
-            '<section id="{}-{}" class="cm-card" tabindex="-1"><h3>{}</h3><p>{} <b>{}, {} is better.</b></p><p>Limits: {}</p><p>Source: {}</p><p>Agreement with people:</p>{}</section>'
-        ).format(
-            box,
-            name,
-            card.title,
-            card.measures,
-            card.unit,
-            "higher" if card.higher_is_better else "lower",
-            card.limits,
-            card.reference,
-            told,
-        )
-
-    return Markup("").join(one(n, c) for n, c in metric_cards().items())
+    cards = []
+    for name, card in metric_cards().items():
+        found = [(judge, f) for (judge, metric), f in agreements.items() if metric == name]
+        cards.append(macros("board.jinja").card(box, name, card, found, _otherwise(name)))
+    return Markup("").join(cards)
 
 # %% ../../nbs/pages/05_board.ipynb #77cb2b4e
-RANK_NOTE = "A rank such as 2\u20133 means that these samples do not tell the systems apart. By accuracy it comes from drawing the samples anew, the same for all; by cost, speed and trust from intervals that do not overlap, which ties more. Ranks hold within one run, use case and judge. Overall weighs every use case the same."
+RANK_NOTE = (
+    "A rank such as 2\u20133 means that these samples do not tell the systems apart. By accuracy it comes from "
+    "drawing the samples anew, the same for all; by cost, speed and trust from intervals that do not overlap, "
+    "which ties more. Ranks hold within one run, use case and judge. Overall weighs every use case the same."
+)
 
 
 @dataclass(frozen=True)
@@ -476,10 +404,9 @@ class LeaderboardTable:
 
     def html(self, *, define: str | None = None) -> str:
         "The table alone; `define` is what stands before a metric's name in the address of its definition."
-        several = len({l.run for l in self.lines}) > 1
-        return _board_html(
-            self.lines, self.box, lambda m: f"#{self.box if define is None else define}-{m}", several
-        )
+        several = len({line.run for line in self.lines}) > 1
+        before = self.box if define is None else define
+        return _board_html(self.lines, self.box, lambda metric: f"#{before}-{metric}", several)
 
     def cards(self, box: str | None = None) -> str:
         "The definitions, with the agreement of the judges."
@@ -491,55 +418,49 @@ class LeaderboardTable:
     def _repr_html_(self):
         from markupsafe import Markup
 
-        return str(
-            Markup(
-                "{}<p>{}</p><details><summary>What the columns mean, how the judges agree with people</summary>{}</details>{}"
-            ).format(self.html(), RANK_NOTE, self.cards(), Markup(table_assets() if self.assets else ""))
-        )
+        assets = Markup(table_assets() if self.assets else "")
+        return str(macros("board.jinja").in_notebook(self.html(), RANK_NOTE, self.cards(), assets))
 
     def __str__(self):
-        return str(Leaderboard([l.row for l in self.lines]))
+        return str(Leaderboard([line.row for line in self.lines]))
 
 # %% ../../nbs/pages/05_board.ipynb #0d7b9d1b
 def leaderboard_table(
     runs: Run
     | str
     | Path
-    | Sequence,  # A run, or its folder, or several; several stand in one table, ranked each by itself
+    | Sequence,  # A run, or its folder, or several: then in one table, ranked each by itself
     *,
     prices: Mapping | None = None,  # Own prices, see `cost`
     samples: Callable
     | None = None,  # (row, metric) -> address of the samples behind a number; None: no links
-    agreement_link: str
-    | None = None,  # Address of the judges' agreement; None: the definitions below the table
+    agreement_link: str | None = None,  # Address of the judges' agreement; None: the definitions below
     box: str | None = None,  # Id in the page; None: made from the content
     assets: bool = True,  # False: the page has `table_assets()` already
 ) -> LeaderboardTable:
-    "The interactive leaderboard of one or several runs: filters, sorting, intervals, n, what could not be scored, ranks with ties."
-    given = [
-        r if isinstance(r, Run) else open_run(r)
-        for r in ([runs] if isinstance(runs, (Run, str, Path)) else runs)
-    ]
+    "The interactive leaderboard of one run or several: filters, intervals, n, what has no score, ranks with ties."
+    several = [runs] if isinstance(runs, (Run, str, Path)) else runs
+    given = [r if isinstance(r, Run) else open_run(r) for r in several]
     if not given:
         raise ValueError("there is no run to show")
-    return _table_of(
-        given,
-        [list(leaderboard(r, by="all", prices=prices)) for r in given],
-        samples,
-        agreement_link,
-        box,
-        assets,
-    )
+    rows = [list(leaderboard(r, by="all", prices=prices)) for r in given]
+    return table_of_rows(given, rows, samples=samples, agreement_link=agreement_link, box=box, assets=assets)
 
 
-def _table_of(given, boards, samples, agreement_link, box, assets):
+def table_of_rows(
+    runs: Sequence[Run],
+    rows: Sequence[Sequence[Row]],  # Of each run
+    *,
+    samples: Callable | None = None,  # As in `leaderboard_table`, like the others
+    agreement_link: str | None = None,
+    box: str | None = None,
+    assets: bool = True,
+) -> LeaderboardTable:
     "The same, with the rows at hand."
-    box = (
-        box or "board-" + hashlib.sha256(repr([b for b in boards]).encode("utf-8", "replace")).hexdigest()[:8]
-    )
-    agreements = [judge_figures(r) for r in given]
+    box = box or "board-" + hashlib.sha256(repr(list(rows)).encode("utf-8", "replace")).hexdigest()[:8]
     address = agreement_link or f"#{box}-accuracy"
-    lines = [
-        l for r, rows in zip(given, boards) for l in _lines(rows, r.folder.name or "run", samples, address)
-    ]
-    return LeaderboardTable(lines, {k: v for a in agreements for k, v in a.items()}, box, assets)
+    lines, agreements = [], {}
+    for run, of_run in zip(runs, rows):
+        lines += _lines(of_run, run.folder.name or "run", samples, address)
+        agreements |= judge_figures(run)
+    return LeaderboardTable(lines, agreements, box, assets)

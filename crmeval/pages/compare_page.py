@@ -8,14 +8,22 @@ __all__ = ['verdict', 'compare_html', 'write_comparison']
 # %% ../../nbs/pages/10_compare_page.ipynb #0c80c3c2
 from pathlib import Path
 
-from .compare import Comparison, Pair, _told, _words
-from .evidence import shown
+from ..core.records import storable
+from ..core.show import DASH, number, p_value, points, shown
+from .compare import Comparison, Pair, accuracy_of, who_is_better
 from .figures import paired_differences, svg
 from .leaderboard import METRICS
-from ..core.records import storable
-from .report import _csp, _environment
 from .samples import CHUNK, answer_html, sample_html
-from .tables import Column, Filter, cell, interactive_table, pack, table_assets
+from crmeval.pages.tables import (
+    Cell,
+    Column,
+    Filter,
+    interactive_table,
+    pack,
+    table_assets,
+    table_scripts,
+)
+from .template import content_security_policy, environment, macros
 from ..tasks.use_cases import get_use_case
 
 # %% ../../nbs/pages/10_compare_page.ipynb #b64a75be
@@ -26,43 +34,37 @@ def verdict(
     d, c = comparison.differences["accuracy"], comparison
     if d.value is None:
         return "There is nothing to compare: no sample has an accuracy on both sides."
-    size = f"{abs(d.value):.2f} points" + (
-        ""
-        if d.low is None
-        else f" (95 % interval of the difference {d.low:+.2f} to {d.high:+.2f}, p = {d.p_value:.3f} after Holm)".replace(
-            "p = 0.000", "p < 0.001"
-        )
-    )
     ahead, behind = (c.a, c.b) if d.value > 0 else (c.b, c.a)
-    others = [
-        m.replace("_", " ") for m in METRICS[1:] if _words(c.differences[m]) in ("a is better", "b is better")
-    ]
-    told = (
-        f"In accuracy {shown(ahead, 60)} is ahead of {shown(behind, 60)} by {size}."
-        if _words(d) != "not told apart"
-        else f"In accuracy these {d.n} samples do not tell the two apart: they differ by {size}."
-    )
-    return told + (
-        f" They differ beyond chance in {', '.join(others)}."
-        if others
-        else " No single criterion differs beyond chance."
-    )
+    if who_is_better(d) == "not told apart":
+        told = f"In accuracy these {d.n} samples do not tell the two apart: they differ by {_size(d)}."
+    else:
+        told = f"In accuracy {shown(ahead, 60)} is ahead of {shown(behind, 60)} by {_size(d)}."
+    return f"{told} {_beyond_chance(c)}"
+
+
+def _size(d):
+    "How far apart, and how sure that is."
+    if d.low is None:
+        return f"{abs(d.value):.2f} points"
+    p = f"= {p_value(d.p_value)}".replace("= <", "< ")
+    ends = f"95 % interval of the difference {d.low:+.2f} to {d.high:+.2f}"
+    return f"{abs(d.value):.2f} points ({ends}, p {p} after Holm)"
+
+
+def _beyond_chance(c):
+    sides = {m: who_is_better(c.differences[m]) for m in METRICS[1:]}
+    differing = [m.replace("_", " ") for m, who in sides.items() if who in ("a is better", "b is better")]
+    if not differing:
+        return "No single criterion differs beyond chance."
+    return f"They differ beyond chance in {', '.join(differing)}."
 
 # %% ../../nbs/pages/10_compare_page.ipynb #1e32a32f
 def _sides(pair: Pair, names):
     "Both answers beside each other, then the prompt."
-    from markupsafe import Markup
-
-    one = lambda name, r, s: Markup("<div><h4><bdi>{}</bdi>: accuracy {}</h4>{}</div>").format(
-        shown(name, 60),
-        next((f"{x.points:.2f}" for x in s if x.metric == "accuracy" and x.points is not None), "none"),
-        answer_html(r, s),
-    )
-    return Markup('<div class="sides">{}{}</div>{}').format(
-        one(names[0], pair.answers[0], pair.scores[0]),
-        one(names[1], pair.answers[1], pair.scores[1]),
-        sample_html(pair.sample),
-    )
+    both = []
+    for name, response, scores in zip(names, pair.answers, pair.scores):
+        both.append((name, points(accuracy_of(scores), "none"), answer_html(response, scores)))
+    return macros("answers.jinja").sides(both, sample_html(pair.sample))
 
 
 _COLUMNS = (
@@ -76,50 +78,53 @@ _COLUMNS = (
 )
 
 
-def _line(k, p):
-    from markupsafe import Markup
-
-    value = lambda s: next((x.points for x in s if x.metric == "accuracy"), None)
-    points = lambda v, spec: cell("\u2013", None) if v is None else cell(f"{v:{spec}}", v)
-    button = Markup(
-        '<button type="button" class="cm-open" value="{}" aria-expanded="false" aria-label="Open {}">open</button>'
-    ).format(k, shown(p.sample.id, 60))
+def _row(k, p):
+    parts = macros("parts.jinja")
     return [
-        button,
-        Markup("<bdi>{}</bdi>").format(shown(p.sample.id, 60)),
+        parts.open_button(k, f"Open {shown(p.sample.id, 60)}"),
+        parts.bdi(p.sample.id, 60),
         get_use_case(p.sample.use_case).name,
-        points(value(p.scores[0]), ".2f"),
-        points(value(p.scores[1]), ".2f"),
-        points(p.gap, "+.2f"),
-        points(p.gap and abs(p.gap) if p.gap is not None else None, ".2f"),
+        *(_number_cell(accuracy_of(s), ".2f") for s in p.scores),
+        _number_cell(p.gap, "+.2f"),
+        _number_cell(None if p.gap is None else abs(p.gap), ".2f"),
     ]
+
+
+def _number_cell(value, spec):
+    return Cell(number(value, spec, DASH), value)
+
+# %% ../../nbs/pages/10_compare_page.ipynb #1368a8b4
+_SIDES = ("a", "b", "neither", "no accuracy")
+
+
+def _side_ahead(pair):
+    "Index into `_SIDES`."
+    if pair.gap is None:
+        return 3
+    if pair.gap == 0:
+        return 2
+    return 0 if pair.gap > 0 else 1
+
+
+def _pieces(c):
+    "The texts behind the rows, packed."
+    inner = [str(macros("answers.jinja").inner(_sides(p, (c.a, c.b)))) for p in c.pairs]
+    chunks = [inner[i : i + CHUNK] for i in range(0, len(inner), CHUNK)]
+    return [pack({"rows": [[html] for html in chunk], "shared": []}) for chunk in chunks]
 
 
 def _table(c):
-    names, cases = (c.a, c.b), list(dict.fromkeys(p.sample.use_case for p in c.pairs))
-    pieces = [
-        pack(
-            {
-                "rows": [[f'<div class="cm-inner">{_sides(p, names)}</div>'] for p in c.pairs[i : i + CHUNK]],
-                "shared": [],
-            }
-        )
-        for i in range(0, len(c.pairs), CHUNK)
-    ]
-    ahead = lambda p: 3 if p.gap is None else 0 if p.gap > 0 else 1 if p.gap < 0 else 2
-    filters = [
-        Filter("Use case", [get_use_case(u).name for u in cases]),
-        Filter("Better", ["a", "b", "neither", "no accuracy"]),
-    ]
+    cases = list(dict.fromkeys(p.sample.use_case for p in c.pairs))
+    filters = [Filter("Use case", [get_use_case(u).name for u in cases]), Filter("Better", _SIDES)]
     return interactive_table(
         "pairs",
         _COLUMNS,
-        [_line(k, p) for k, p in enumerate(c.pairs)],
+        [_row(k, p) for k, p in enumerate(c.pairs)],
         label="All samples",
         filters=filters,
-        keys=[[cases.index(p.sample.use_case), ahead(p)] for p in c.pairs],
+        keys=[[cases.index(p.sample.use_case), _side_ahead(p)] for p in c.pairs],
         page_length=10,
-        details=pieces,
+        details=_pieces(c),
         chunk=CHUNK,
         still=0,
     )
@@ -131,30 +136,29 @@ def compare_html(
     most: int = 5,  # Pairs shown without scripts
 ) -> str:  # A whole HTML document
     "A comparison as HTML text."
-    c, env = comparison, _environment()
-    env.filters["sides"] = lambda p: _sides(p, (c.a, c.b))
-    rows = [_told(m, d, _words(d), "+.2f") for m, d in c.differences.items()] + [
-        _told(m, d, _words(d, ("a is lower", "b is lower")), "+.3g") for m, d in c.resources.items()
-    ]
-    picture = paired_differences([(m.replace("_", " "), d) for m, d in c.differences.items()], c.a, c.b)
-    told = "; ".join(f"{r['metric']} {r['a - b']} ({r['95 % interval']})" for r in rows)
-    return storable(
-        env.get_template("compare.html").render(
-            c=c,
-            rows=rows,
-            verdict=verdict(c),
-            picture=picture
-            and svg(
-                picture, f"Paired differences in points, {shown(c.a, 60)} minus {shown(c.b, 60)}: {told}"
-            ),
-            widest=[p for p in c.pairs if p.gap][:most],
-            table=_table(c),
-            csp=_csp(),
-            assets=table_assets(),
-        )
+    c, rows = comparison, comparison.rows()
+    page = environment(sides=lambda pair: _sides(pair, (c.a, c.b))).get_template("compare.html")
+    html = page.render(
+        c=c,
+        rows=rows,
+        verdict=verdict(c),
+        picture=_differences_svg(c, rows),
+        widest=[p for p in c.pairs if p.gap][:most],
+        table=_table(c),
+        csp=content_security_policy(table_scripts()),
+        assets=table_assets(),
     )
+    return storable(html)
 
 
+def _differences_svg(c, rows):
+    picture = paired_differences([(m.replace("_", " "), d) for m, d in c.differences.items()], c.a, c.b)
+    if not picture:
+        return None
+    values = "; ".join(f"{r['metric']} {r['a - b']} ({r['95 % interval']})" for r in rows)
+    return svg(picture, f"Paired differences in points, {shown(c.a, 60)} minus {shown(c.b, 60)}: {values}")
+
+# %% ../../nbs/pages/10_compare_page.ipynb #f0d112a0
 def write_comparison(
     comparison: Comparison,
     path: str | Path,  # File to write

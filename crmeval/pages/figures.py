@@ -13,8 +13,9 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ..metrics.cost import BANDS
-from .leaderboard import Leaderboard, Row, printable
+from ..core.show import printable, shortened
 from ..core.stats import Difference
+from .leaderboard import Leaderboard, Row
 from ..metrics.trust import TRUST, Trust
 from ..tasks.use_cases import get_use_case
 
@@ -49,8 +50,7 @@ def _legend(figure, where, **more):
 
 def _label(text, limit=34):
     "A name as a label: no control characters, no mathematics, not too long."
-    text = printable(text).replace("$", r"\$")
-    return text if len(text) <= limit else text[: limit - 1] + "\u2026"
+    return shortened(printable(text).replace("$", r"\$"), limit)
 
 # %% ../../nbs/pages/01_figures.ipynb #1515b358
 def svg(

@@ -11,12 +11,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ..runs.evaluation import Run
-from .evidence import evidence_spans, marked_html, problems, shown
-from .leaderboard import METRICS, OVERALL
-from ..tasks.probes import is_probe
 from ..core.records import STATUSES, Response, Sample, Score
-from .tables import Column, Filter, cell, interactive_table, pack
+from ..core.show import DASH, points, shortened, shown
+from .evidence import evidence_spans, marked_html, problems
+from .leaderboard import METRICS, OVERALL, is_task, judge_of
+from .tables import Cell, Column, Filter, interactive_table, pack
+from .template import macros
+from ..runs.evaluation import Run
 from ..tasks.use_cases import get_use_case, render_prompt, use_cases
 
 # %% ../../nbs/pages/06_samples.ipynb #ebbe4105
@@ -30,20 +31,6 @@ CUTS = (
     (800, 200),
     (600, 0),
 )  # characters of an answer and of a prompt, from whole to short
-_COLUMNS = (
-    Column("Answer and evidence", "l", sortable=False),
-    Column("Sample", "l"),
-    Column("Use case", "l"),
-    Column("System", "l"),
-    Column("Accuracy"),
-    Column("Fact."),
-    Column("Compl."),
-    Column("Conc."),
-    Column("Instr."),
-    Column("Status", "l"),
-    Column("Judge", "l"),
-    Column("Answer begins", "w", sortable=False),
-)
 
 
 @dataclass(frozen=True)
@@ -64,101 +51,101 @@ class _Answer:
         "Why it has no accuracy, or 'ok'."
         if self.response.status not in ("ok", "truncated"):
             return self.response.status
-        return next(
-            (s.status for s in self.scores if s.metric == "accuracy"),
-            "undefined" if self.scores else "not_run",
-        )
+        otherwise = "undefined" if self.scores else "not_run"
+        return next((s.status for s in self.scores if s.metric == "accuracy"), otherwise)
 
-
-def _who(score):
-    return "people" if score.method == "manual" else score.rater
+    @property
+    def begins(self):
+        "The beginning of the answer, or why there is none."
+        if self.response.text is None:
+            return f"(no response: {self.response.error or self.response.status})"
+        return self.response.text
 
 
 def _answers(run: Run) -> Iterator[_Answer]:
     "Every answer to a task, by use case, sample, system and judge."
-    scores, samples = (
-        defaultdict(lambda: defaultdict(list)),
-        {s.id: s for s in run.samples if not s.perturbation and not is_probe(s)},
-    )
-    for s in run.scores:
-        if s.metric in METRICS and not s.perturbation:
-            scores[s.sample_id, s.client, s.repeat][_who(s)].append(s)
-    known, place = list(use_cases()), {i: n for n, i in enumerate(samples)}
-    judges = list(
-        dict.fromkeys(_who(s) for s in run.scores if s.metric in METRICS and s.method == "auto")
-    ) or [""]
-    rows = [r for r in run.responses if r.sample_id in samples and not r.perturbation and not is_probe(r)]
-    for r in sorted(
-        rows, key=lambda r: (known.index(r.use_case) if r.use_case in known else 99, place[r.sample_id])
-    ):
+    samples = {s.id: s for s in run.samples if is_task(s)}
+    scores = _scores_by_response(run)
+    judges = dict.fromkeys(s.rater for s in run.scores if s.metric in METRICS and s.method == "auto")
+    for r in _in_order(run, list(samples)):
         found = scores[r.sample_id, r.client, r.repeat]
-        for judge in found or judges:
+        for judge in found or judges or [""]:
             yield _Answer(samples[r.sample_id], r, judge, found.get(judge, []))
 
-# %% ../../nbs/pages/06_samples.ipynb #fac53d03
-def _line(k, a):
-    from markupsafe import Markup
 
-    value = lambda m: (
-        lambda p: cell("\u2013", None) if p is None else cell(f"{p:.2f}".rstrip("0").rstrip("."), p)
-    )(a.points.get(m))
-    button = Markup(
-        '<button type="button" class="cm-open" value="{0}" aria-expanded="false" aria-label="Open {1}, {2}">open</button>'
-    ).format(k, shown(a.sample.id, 60), shown(a.response.client, 60))
-    told = (
-        a.response.text
-        if a.response.text is not None
-        else f"(no response: {a.response.error or a.response.status})"
-    )
-    bdi = lambda t, n=60: Markup("<bdi>{}</bdi>").format(shown(t, n))
+def _scores_by_response(run):
+    "(sample, client, repeat) -> judge -> scores."
+    scores = defaultdict(lambda: defaultdict(list))
+    for s in run.scores:
+        if s.metric in METRICS and not s.perturbation:
+            scores[s.sample_id, s.client, s.repeat][judge_of(s)].append(s)
+    return scores
+
+
+def _in_order(run, ids):
+    "Responses to these samples by use case, then in the order of the samples."
+    cases = {u: n for n, u in enumerate(use_cases())}
+    place = {i: n for n, i in enumerate(ids)}
+    rows = [r for r in run.responses if r.sample_id in place and is_task(r)]
+    return sorted(rows, key=lambda r: (cases.get(r.use_case, 99), place[r.sample_id]))
+
+# %% ../../nbs/pages/06_samples.ipynb #fac53d03
+_COLUMNS = (
+    Column("Answer and evidence", "l", sortable=False),
+    Column("Sample", "l"),
+    Column("Use case", "l"),
+    Column("System", "l"),
+    Column("Accuracy"),
+    Column("Fact."),
+    Column("Compl."),
+    Column("Conc."),
+    Column("Instr."),
+    Column("Status", "l"),
+    Column("Judge", "l"),
+    Column("Answer begins", "w", sortable=False),
+)
+
+
+def _row(number, a):
+    parts = macros("parts.jinja")
+    label = f"Open {shown(a.sample.id, 60)}, {shown(a.response.client, 60)}"
     return [
-        button,
-        bdi(a.sample.id),
+        parts.open_button(number, label),
+        parts.bdi(a.sample.id, 60),
         get_use_case(a.sample.use_case).name,
-        bdi(a.response.client),
-        *map(value, METRICS),
+        parts.bdi(a.response.client, 60),
+        *(_points_cell(a.points.get(m)) for m in METRICS),
         a.status.replace("_", " "),
-        bdi(a.judge, 40),
-        bdi(_start(told)),
+        parts.bdi(a.judge, 40),
+        parts.bdi(shortened(a.begins, 91), 60),
     ]
 
 
-def _start(text, limit=90):
-    return text[:limit].rstrip() + "\u2026" if len(text) > limit else text
+def _points_cell(value):
+    "Points without zeros at the end."
+    return Cell(DASH if value is None else points(value).rstrip("0").rstrip("."), value)
 
-
+# %% ../../nbs/pages/06_samples.ipynb #f10da10e
 def answer_html(
     response: Response,
     scores: Sequence[Score],  # Of one judge
     limit: int = 4000,  # Characters of the answer
 ):  # `markupsafe.Markup`
     "An answer with its evidence marked and the reason of each score."
-    from markupsafe import Markup, escape
-
     if response.text is None:
-        text = escape(f"(no response: {shown(response.error or STATUSES[response.status], 400)})")
+        text = f"(no response: {shown(response.error or STATUSES[response.status], 400)})"
+    elif not response.text:
+        text = "(empty response)"
     else:
-        text = (
-            marked_html(response.text, evidence_spans(response.text, scores), limit)
-            if response.text
-            else "(empty response)"
-        )
-    told = [s for s in scores if s.metric != "accuracy" or s.points is None]
-    reasons = "".join(
-        f"<li><b>{escape(s.metric.replace('_', ' '))}: {s.status.replace('_', ' ') if s.points is None else f'{s.points:g}'}</b> <bdi>{escape(shown(s.reason, 400))}</bdi>{_list(problems(s.evidence))}</li>"
-        for s in told
-    )
-    return Markup(f'<pre dir="auto">{text}</pre><ul>{reasons}</ul>')
+        text = marked_html(response.text, evidence_spans(response.text, scores), limit)
+    reasons = [_reason(s) for s in scores if s.metric != "accuracy" or s.points is None]
+    return macros("answers.jinja").answer(text, reasons)
 
 
-def _list(lines):
-    from markupsafe import Markup, escape
-
-    return Markup(
-        "<ul>" + "".join(f"<li><bdi>{escape(shown(x, 400))}</bdi></li>" for x in lines) + "</ul>"
-        if lines
-        else ""
-    )
+def _reason(score):
+    "(metric, points or status, reason, what is wrong)"
+    given = score.status.replace("_", " ") if score.points is None else f"{score.points:g}"
+    return score.metric.replace("_", " "), given, score.reason, problems(score.evidence)
 
 
 def sample_html(
@@ -166,17 +153,8 @@ def sample_html(
     limit: int = 6000,  # Characters of the prompt; 0 leaves it out
 ):  # `markupsafe.Markup`
     "The prompt that a sample makes, and its key facts."
-    from markupsafe import Markup, escape
-
-    facts = f"<h4>Key facts</h4>{_list(sample.key_facts)}" if sample.key_facts else ""
-    return Markup(
-        facts
-        + (
-            f'<details><summary>Prompt and source</summary><pre dir="auto">{escape(shown(render_prompt(sample), limit, True))}</pre></details>'
-            if limit
-            else ""
-        )
-    )
+    prompt = render_prompt(sample) if limit else ""
+    return macros("answers.jinja").sample(sample.key_facts, prompt, limit)
 
 # %% ../../nbs/pages/06_samples.ipynb #dc0bf7fa
 @dataclass
@@ -200,41 +178,30 @@ def _piece(answers, cut=CUTS[0]):
     shared, rows = {}, []
     for a in answers:
         at = shared.setdefault(a.sample.id, len(shared))
-        rows.append(
-            [
-                f'<div class="cm-inner"><h4>Answer of <bdi>{_escape(shown(a.response.client))}</bdi></h4>'
-                + str(answer_html(a.response, a.scores, cut[0])),
-                at,
-                "</div>",
-            ]
-        )
+        answer = answer_html(a.response, a.scores, cut[0])
+        rows.append([macros("answers.jinja").opened(a.response.client, answer), at, "</div>"])
     samples = {a.sample.id: a.sample for a in answers}
     return pack({"rows": rows, "shared": [str(sample_html(samples[i], cut[1])) for i in shared]})
-
-
-def _escape(text):
-    from markupsafe import escape
-
-    return str(escape(text))
 
 # %% ../../nbs/pages/06_samples.ipynb #940f444c
 def _cut(answers, n_samples, file_bytes):
     "The first of `CUTS` with which `n_samples` should fit into one file, judged by a few pieces."
     step = max(CHUNK, len(answers) // 9)
-    some = [
-        answers[i : i + CHUNK]
-        for i in range(min(step // 2, max(0, len(answers) - CHUNK)), len(answers), step)
-    ]
+    first = min(step // 2, max(0, len(answers) - CHUNK))
+    some = [answers[i : i + CHUNK] for i in range(first, len(answers), step)]
     n = len({a.sample.id for part in some for a in part}) or 1
-    fits = lambda cut: (
-        sum(len(_piece(part, cut)) + 60 * len(part) for part in some) / n * n_samples <= 0.92 * file_bytes
-    )
     low, high = 0, len(CUTS) - 1  # the cuts are ever shorter: the first that fits is found by halving
     while low < high:
-        low, high = (
-            (low, (low + high) // 2) if fits(CUTS[(low + high) // 2]) else ((low + high) // 2 + 1, high)
-        )
+        middle = (low + high) // 2
+        if _bytes_of(some, CUTS[middle]) / n * n_samples <= 0.92 * file_bytes:
+            high = middle
+        else:
+            low = middle + 1
     return CUTS[low]
+
+
+def _bytes_of(parts, cut):
+    return sum(len(_piece(part, cut)) + 60 * len(part) for part in parts)
 
 
 def sample_files(
@@ -247,27 +214,28 @@ def sample_files(
     every, number, rest = list(_answers(run)), {}, []
     cut = _cut(every, min(per_file, len({a.sample.id for a in every})), file_bytes)
     files = [SampleFile(1, cut=cut)]
-
-    def close():
-        if not rest:
-            return
-        files[-1].details.append(_piece(rest, cut))
-        files[-1].answers += rest
-        files[-1].use_cases |= {a.sample.use_case for a in rest}
-        files[-1].last = number[rest[-1].sample.id]
-        rest.clear()
-
     for a in every:
         if len(rest) == CHUNK:
-            close()
-        full = files[-1].size > file_bytes and not rest or len(number) - files[-1].first + 1 >= per_file
+            _close_piece(files[-1], rest, number)
+        size_reached = files[-1].size > file_bytes and not rest
+        full = size_reached or len(number) - files[-1].first + 1 >= per_file
         if full and a.sample.id not in number:
-            close()
+            _close_piece(files[-1], rest, number)
             files.append(SampleFile(len(number) + 1, cut=cut))
         number.setdefault(a.sample.id, len(number) + 1)
         rest.append(a)
-    close()
+    _close_piece(files[-1], rest, number)
     return files
+
+
+def _close_piece(file, rest, number):
+    "Move the answers that wait into a file as one packed piece."
+    if rest:
+        file.details.append(_piece(rest, file.cut))
+        file.answers += rest
+        file.use_cases |= {a.sample.use_case for a in rest}
+        file.last = number[rest[-1].sample.id]
+        rest.clear()
 
 # %% ../../nbs/pages/06_samples.ipynb #add18044
 @dataclass(frozen=True)
@@ -297,27 +265,27 @@ class SampleIndex:
 
     def address(self, client: str, use_case: str, judge: str, unscored: bool = False) -> str:
         "Part of an address after the file's name: the samples behind a row."
-        picks = (
-            [(0, self.systems.index(client))]
-            + ([] if use_case == OVERALL else [(1, self.use_cases.index(use_case))])
-            + [(2, i) for i, s in enumerate(self.statuses) if unscored and s != "ok"]
-            + ([(3, self.judges.index(judge))] if judge in self.judges else [])
-        )
+        picks = [(0, self.systems.index(client))]
+        if use_case != OVERALL:
+            picks.append((1, self.use_cases.index(use_case)))
+        if unscored:
+            picks += [(2, i) for i, s in enumerate(self.statuses) if s != "ok"]
+        if judge in self.judges:
+            picks.append((3, self.judges.index(judge)))
         return "#samples?" + "&".join(f"{k}={v}" for k, v in picks)
 
 
 def sample_index(files: Sequence[SampleFile]) -> SampleIndex:
     "The index of some files."
     every = [a for f in files for a in f.answers]
-    of = lambda get: list(dict.fromkeys(map(get, every)))
     return SampleIndex(
-        of(lambda a: a.response.client),
-        of(lambda a: a.sample.use_case),
-        sorted(of(lambda a: a.status), key=list(STATUSES).index),
-        of(lambda a: a.judge),
+        list(dict.fromkeys(a.response.client for a in every)),
+        list(dict.fromkeys(a.sample.use_case for a in every)),
+        sorted({a.status for a in every}, key=list(STATUSES).index),
+        list(dict.fromkeys(a.judge for a in every)),
     )
 
-
+# %% ../../nbs/pages/06_samples.ipynb #11f49c45
 def samples_table(
     file: SampleFile,
     index: SampleIndex,
@@ -326,7 +294,7 @@ def samples_table(
     return interactive_table(
         "samples",
         _COLUMNS,
-        [_line(k, a) for k, a in enumerate(file.answers)],
+        [_row(k, a) for k, a in enumerate(file.answers)],
         label="Samples",
         filters=index.filters(),
         keys=[index.keys(a) for a in file.answers],
