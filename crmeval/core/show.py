@@ -172,7 +172,7 @@ def text_table(
     rule: bool = False,  # True draws a line under the head
 ) -> str:  # Lines without blanks at their ends; cells made `printable`
     "A plain-text table."
-    lines = [[printable(cell) for cell in line] for line in lines]
+    lines = [list(map(printable, line)) for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines)]
     if rule:
         lines.insert(1, ["-" * w for w in widths])

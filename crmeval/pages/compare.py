@@ -226,7 +226,8 @@ def _resources(samples, pairs, prices):
     clusters, strata = [s.cluster or s.id for s, _ in samples], [s.use_case for s, _ in samples]
     found = {}
     for name, quantity in (("seconds", _seconds_of), ("USD per 1,000", _usd_per_1000)):
-        a, b = ([quantity(p.answers[side], prices) for p in pairs] for side in (0, 1))
+        a = [quantity(p.answers[0], prices) for p in pairs]
+        b = [quantity(p.answers[1], prices) for p in pairs]
         found[name] = paired_difference(a, b, clusters=clusters, strata=strata)
     known = {n: d for n, d in found.items() if d.value is not None}
     return _adjusted({n: d for n, d in known.items() if d.value != 0 or d.low != d.high})

@@ -85,7 +85,7 @@ def response_usd(
 def points_by_judge(
     scores: Sequence,  # Scores; those of other metrics and of perturbed samples are left out
 ) -> dict[tuple[str, str], dict]:  # (method, judge) -> metric -> (client, sample, repeat) -> points
-    "What each judge gave; a response that a judge could not score is None, one that several people rated has their mean."
+    "What each judge gave: None where a response could not be scored, the mean where several people rated it."
     given = {}
     for s in scores:
         if s.perturbation or s.metric not in METRICS:
@@ -188,8 +188,8 @@ def _yearly(responses, prices):
 
 
 def _ranked(run, rows, values, by_client, cluster):
-    "Rows with rank intervals by accuracy, on what all systems were asked about; without where there is nothing."
-    asked = [{(r.sample_id, r.repeat): r.use_case for r in by_client[row.client]} for row in rows]
+    "Rows with rank intervals by accuracy, on what all systems were asked about."
+    asked = [_asked(by_client[row.client]) for row in rows]
     keys = [k for k in asked[0] if all(k in a for a in asked)] if asked else []
     accuracy = values.get("accuracy", {})
     found = {}
@@ -201,6 +201,11 @@ def _ranked(run, rows, values, by_client, cluster):
         return rows
     ranks = rank_intervals(found, clusters=[cluster[k[0]] for k in keys], strata=[asked[0][k] for k in keys])
     return [replace(row, rank=ranks.get(row.client)) for row in rows]
+
+
+def _asked(answers):
+    "(sample, repeat) -> use case."
+    return {(r.sample_id, r.repeat): r.use_case for r in answers}
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #2015327c
 def _fits(value, wanted):
@@ -243,7 +248,7 @@ class Leaderboard:
         )
 
     def sort(self, by: str = "accuracy", *, descending: bool | None = None) -> "Leaderboard":
-        "Rows in a column's better-first order, those without a value last; `descending` overrides the direction."
+        "Rows in a column's better-first order, unknown values last; `descending` overrides the direction."
         down = by not in _SORTED_BY if descending is None else descending
         known = [r for r in self.rows if _sort_value(r, by) is not None]
         unknown = [r for r in self.rows if _sort_value(r, by) is None]
@@ -366,7 +371,10 @@ def _lines(rows):
     "A head and the rows as text, all columns in all rows, in the order of the fullest."
     cells = [_cells(r) for r in rows]
     columns = list(max(cells, key=len))
-    return [columns, *([c.get(k, "-") for k in columns] for c in cells)]
+    lines = [columns]
+    for by_column in cells:
+        lines.append([by_column.get(k, "-") for k in columns])
+    return lines
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #574404f1
 def _profiles(run):
