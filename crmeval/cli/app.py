@@ -662,7 +662,7 @@ def _bring_in(run, folder, args):
 
 
 def _plain_line(text):
-    from crmeval.pages.leaderboard import printable
+    from crmeval.core.show import printable
 
     return printable(text)
 

@@ -119,7 +119,7 @@ def _scatter(rows, x_of, xlabel):
         _legend(figure, "outside lower center", ncols=2)
     return figure, axes, [r.client for r in rows if r not in known]
 
-
+# %% ../../nbs/pages/01_figures.ipynb #e9f08264
 def _draw_front(axes, drawn):
     axes.plot(
         [x.value for _, x, _ in drawn],
@@ -141,7 +141,7 @@ def _look(i):
     "Marker, colour and edge of the i-th system."
     return {"fmt": _MARKERS[i % 8], "color": _COLOURS[i % 8], "mec": _EDGE}
 
-
+# %% ../../nbs/pages/01_figures.ipynb #5948c4af
 def _log_scale(axes, values):
     "A logarithmic scale; with a place for 0 at the left where there is one."
     positive = [v for v in values if v > 0]
@@ -297,7 +297,7 @@ def trust_profile(
     _legend(figure, "outside upper center", ncols=min(3, n))
     return figure
 
-
+# %% ../../nbs/pages/01_figures.ipynb #9c69cd49
 def _draw_profile(axes, i, client, estimates, shift):
     "The dots of one system, each on its line; the first that is drawn names the system in the legend."
     label = _label(client)
@@ -353,7 +353,7 @@ def score_distributions(
     _legend(figure, "outside upper center", ncols=4)
     return figure
 
-
+# %% ../../nbs/pages/01_figures.ipynb #40e1bf14
 def _draw_shares(axes, y, shares):
     "The bar of one system; the first one is what the legend names."
     at = -(shares[0] + shares[1])

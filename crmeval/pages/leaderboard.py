@@ -6,7 +6,6 @@
 __all__ = ['OVERALL', 'METRICS', 'Row', 'is_task', 'judge_of', 'response_usd', 'points_by_judge', 'Leaderboard', 'leaderboard']
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #cc4296c1
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -272,7 +271,7 @@ class Leaderboard:
     def _repr_html_(self):
         return html_table(_lines(self.rows)) if self.rows else "<p>(no rows)</p>"
 
-# %% ../../nbs/pages/00_leaderboard.ipynb #5d073c81
+# %% ../../nbs/pages/00_leaderboard.ipynb #e22206c5
 def _use_case_ids(given):
     "Identifiers of one use case or of several, which may be given by name; None stays None."
     if given is None:
@@ -280,7 +279,7 @@ def _use_case_ids(given):
     several = [given] if isinstance(given, str) else given
     return [u if u == OVERALL else get_use_case(u).id for u in several]
 
-# %% ../../nbs/pages/00_leaderboard.ipynb #e22206c5
+
 def _flat(row):
     best, worst = row.rank or (None, None)
     flat = {name: getattr(row, name) for name in ("client", "provider", "use_case", "method", "judge")}
@@ -446,7 +445,7 @@ def _check_options(by, method):
 
 def _groups(run, by, use_case):
     "Overall and the use cases of a run, as far as they are asked for."
-    present = Counter(r.use_case for r in run.responses)
+    present = {r.use_case for r in run.responses}
     groups = [OVERALL] if by in ("overall", "all") and use_case is None else []
     if by in ("use_case", "all") or use_case is not None:
         groups += [u for u in use_cases() if u in present]

@@ -142,7 +142,7 @@ _AGAINST_SPEED = (
     "thought, after 10 s the attention."
 )
 
-
+# %% ../../nbs/pages/08_report.ipynb #5b91fb82
 def _plots(overall):
     "Pictures of the rows of one judge."
     made = []
@@ -165,7 +165,7 @@ def _in_words(rows, in_words, most=12):
         for r in list(rows)[:most]
     )
 
-
+# %% ../../nbs/pages/08_report.ipynb #048978d9
 def _cost_in_words(row):
     return f"USD {cost(row.cost_per_1000)}"
 
@@ -207,7 +207,7 @@ def _leaders(run, accuracy, order):
     told = "; ".join(_difference_in_words(first, c, d) for c, d in rows[:12] if d.value is not None)
     return {"first": first, "rows": rows, "svg": svg(picture, f"Paired differences in accuracy: {told}")}
 
-
+# %% ../../nbs/pages/08_report.ipynb #132aeea2
 def _difference(a, b, samples):
     "Paired difference of two systems on what both were scored on; None where that is nothing."
     keys = [k for k in a if k in b]

@@ -61,7 +61,7 @@ class _Answer:
             return f"(no response: {self.response.error or self.response.status})"
         return self.response.text
 
-
+# %% ../../nbs/pages/06_samples.ipynb #c237d58f
 def _answers(run: Run) -> Iterator[_Answer]:
     "Every answer to a task, by use case, sample, system and judge."
     samples = {s.id: s for s in run.samples if is_task(s)}
@@ -203,7 +203,7 @@ def _cut(answers, n_samples, file_bytes):
 def _bytes_of(parts, cut):
     return sum(len(_piece(part, cut)) + 60 * len(part) for part in parts)
 
-
+# %% ../../nbs/pages/06_samples.ipynb #1dcfead9
 def sample_files(
     run: Run,
     *,
@@ -227,7 +227,7 @@ def sample_files(
     _close_piece(files[-1], rest, number)
     return files
 
-
+# %% ../../nbs/pages/06_samples.ipynb #edb61c3c
 def _close_piece(file, rest, number):
     "Move the answers that wait into a file as one packed piece."
     if rest:

@@ -40,7 +40,7 @@ def _gap(measure, d):
         return f"{100 * d.value:+.0f} %"
     return number(d, "+.2f") + (" points" if measure in METRICS else "")
 
-
+# %% ../../nbs/pages/07_trust_section.ipynb #5c1f1d80
 def _beyond_chance(report, measure, p):
     "One measure in which twins are not answered alike, in words."
     if measure == "excess":
@@ -61,7 +61,7 @@ def _difference(run, scores, client, kind):
     r = fairness_report(run.samples, run.responses, scores, client=client, kind=kind)
     return "; ".join(_beyond_chance(r, m, p) for m, p in r.p_values.items() if p <= r.level)
 
-
+# %% ../../nbs/pages/07_trust_section.ipynb #2de41cdc
 def _ungraded(run):
     "Answers to probes without a grade; their error texts may repeat a probe and are left out."
     grades = [s for s in run.scores if is_probe(s) and s.metric != "toxicity" and s.fraction is None]
@@ -90,7 +90,7 @@ def _evidence_text(item):
     kind = "" if item.get("kind") == "label" else str(item.get("kind", ""))
     return ": ".join(x for x in (kind, told) if x)
 
-
+# %% ../../nbs/pages/07_trust_section.ipynb #79a8ec2b
 def _value_text(key, value):
     if key == "probability":
         return f"{value:.2f} probable"
@@ -109,7 +109,7 @@ def _grade_lines(score, secrets, most=6):
     told = [_without(_evidence_text(e), secrets) for e in score.evidence if e.get("kind") in _TOLD_KINDS]
     return score.metric.replace("_", " "), _without(score.reason, secrets), told[:most]
 
-
+# %% ../../nbs/pages/07_trust_section.ipynb #d92c1c46
 def _graded(probe, response, scores):
     "An answer with its grades, and whether it is to be blurred."
     toxic = any(s.metric == "toxicity" and s.label == "toxic" for s in scores)
