@@ -460,9 +460,9 @@ def _run(args):
 
 # %% ../../nbs/cli/00_app.ipynb #8b3ceb3a
 def _score(args):
-    from crmeval.runs.evaluation import add_ratings, score_run
+    from crmeval.people.in_runs import add_ratings, read_ratings
     from crmeval.runs.folder import open_run
-    from crmeval.judges.replies import read_ratings
+    from crmeval.runs.evaluation import score_run
 
     if not args.judge and not args.ratings:
         raise ValueError("nothing to do: name a --judge, or a file with --ratings")
@@ -600,7 +600,7 @@ def _sheets(folder):
 
 
 def _hand_out(run, folder, args):
-    from crmeval.people.session import make_plan, write_plan
+    from crmeval.people.plan import make_plan, write_plan
 
     raters = [r.strip() for r in args.raters.split(",") if r.strip()]
     plan = make_plan(
@@ -627,12 +627,12 @@ def _bring_in(run, folder, args):
         rater_agreement,
         rating_scores,
     )
-    from crmeval.people.session import _check_raters, read_plan, write_plan
-    from crmeval.runs.evaluation import add_ratings
+    from crmeval.people.plan import check_raters, read_plan, write_plan
+    from crmeval.people.in_runs import add_ratings
     from crmeval.people.sheets import read_any_ratings
 
     if args.adjudicate is not None:
-        _check_raters([args.adjudicate])  # before anything is written
+        check_raters([args.adjudicate])  # before anything is written
     plan = read_plan(folder)
     ratings = [
         r
@@ -664,7 +664,7 @@ def _bring_in(run, folder, args):
 
 
 def _plain_line(text):
-    from crmeval.pages.leaderboard import printable
+    from crmeval.core.show import printable
 
     return printable(text)
 

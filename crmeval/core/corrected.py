@@ -7,17 +7,17 @@ __all__ = ['CorrectedEstimate', 'corrected_mean', 'corrected_difference']
 
 # %% ../../nbs/core/06_corrected.ipynb #319743a7
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from .stats import Estimate, _no_spread
+from .stats import Estimate, is_known, no_spread
 
 # %% ../../nbs/core/06_corrected.ipynb #d64ed6ca
 @dataclass(frozen=True)
 class CorrectedEstimate(Estimate):
-    "A mean over judge's scores corrected by human ones; `n` counts all responses, `undefined` those that the judge could not score."
+    "A judge's mean corrected by human labels; `undefined`: responses that the judge could not score."
 
     tuning: float = 0.0  # Lambda, 0 (the judge is ignored) to 1
     labels: int = 0  # Responses with a human label
@@ -36,30 +36,27 @@ class CorrectedEstimate(Estimate):
         return f"{self.format()}, {self.labels} human labels{more}, lambda {self.tuning:.2f}"
 
 # %% ../../nbs/core/06_corrected.ipynb #1f1b9d1e
+def _centred_product(m, first, second):
+    "Sum over clusters of the product of two centred columns, from the products m (..., 5, 5)."
+    (i, k, c), (j, l, d) = first, second  # a cluster's sum (column), its count (column), the mean to take off
+    return m[..., i, j] - d * m[..., i, l] - c * m[..., k, j] + c * d * m[..., k, l]
+
+
 def _tuned(s, m):
-    "Corrected mean, human mean and lambda from the sums s (..., 5) over clusters and their products m (..., 5, 5)."
+    "Corrected mean, human mean, lambda from the clusters' sums s (..., 5) and products m (..., 5, 5)."
     n, y, f, N, g = np.moveaxis(s, -1, 0)
     human, judge = y / n, (f + g) / (n + N)
-    people, seen, unseen = (
-        (1, 0, human),
-        (2, 0, judge),
-        (4, 3, judge),
-    )  # a cluster's sum (column), its count (column), the mean to take off
-
-    def over(a, b):
-        (i, k, c), (j, l, d) = a, b
-        return m[..., i, j] - d * m[..., i, l] - c * m[..., k, j] + c * d * m[..., k, l]
-
-    gain = over(people, seen) / n**2 - over(people, unseen) / (n * N)
-    cost = (over(seen, seen) + over(unseen, unseen)) / (n + N - 1) * (1 / n + 1 / N) - 2 * over(
-        seen, unseen
-    ) / (n * N)
+    people, seen, unseen = (1, 0, human), (2, 0, judge), (4, 3, judge)
+    gain = _centred_product(m, people, seen) / n**2 - _centred_product(m, people, unseen) / (n * N)
+    spread = _centred_product(m, seen, seen) + _centred_product(m, unseen, unseen)
+    shared = 2 * _centred_product(m, seen, unseen) / (n * N)
+    cost = spread / (n + N - 1) * (1 / n + 1 / N) - shared
     tuning = np.clip(np.divide(gain, cost, out=np.zeros(n.shape), where=cost > 1e-12), 0, 1)
     return human + tuning * (g / N - f / n), human, tuning
 
 # %% ../../nbs/core/06_corrected.ipynb #0138af63
 def _jackknife(v):
-    "Corrected mean, human mean, lambda, standard errors of the two means and degrees of freedom; v (..., clusters, 5)."
+    "Corrected and human mean, lambda, the means' standard errors, degrees of freedom; v (..., k, 5)."
     s, p = v.sum(-2), v[..., :, None] * v[..., None, :]
     m = p.sum(-3)
     value, human, tuning = _tuned(s, m)
@@ -77,31 +74,47 @@ def _spread(x, part):
     return (k - 1) / k * ((x - centre[..., None]) ** 2 * part).sum(-1)
 
 # %% ../../nbs/core/06_corrected.ipynb #35e440dd
-def _known(x):
-    return x is not None and x == x  # NaN is not equal to itself
+def _check_lengths(columns: Mapping[str, Sequence], what: str):
+    "Every column is as long as the first."
+    (first, given), *others = columns.items()
+    for name, column in others:
+        if len(column) != len(given):
+            found = f"{name} has {len(column)} values and {first} has {len(given)}"
+            raise ValueError(f"{found}, expected the same {what} in the same order")
+
+
+def _check_bounds(bounds):
+    if bounds is None or len(bounds) == 2 and all(map(math.isfinite, bounds)) and bounds[0] < bounds[1]:
+        return
+    raise ValueError(f"bounds is {bounds!r}, expected (lowest, highest)")
+
+
+def _check_finite(name, values):
+    if wrong := [x for x in values if is_known(x) and not math.isfinite(x)]:
+        expected = "expected finite numbers, or None where there is none"
+        raise ValueError(f"{name} has the value {wrong[0]!r}, {expected}")
+
+
+def _check_inside(name, values, bounds):
+    if bounds is None:
+        return
+    low, high = bounds
+    if wrong := [x for x in values if is_known(x) and not low <= x <= high]:
+        raise ValueError(f"{name} has the value {wrong[0]!r}, expected {low:g} to {high:g} as bounds say")
 
 
 def _check_values(bounds, human, judge, names=("human", "judge")):
     "A mistake in bounds or values is the caller's."
-    if bounds is not None and not (
-        len(bounds) == 2 and all(map(math.isfinite, bounds)) and bounds[0] < bounds[1]
-    ):
-        raise ValueError(f"bounds is {bounds!r}, expected (lowest, highest)")
+    _check_bounds(bounds)
     for name, values in zip(names, (human, judge)):
-        if wrong := [x for x in values if _known(x) and not math.isfinite(x)]:
-            raise ValueError(
-                f"{name} has the value {wrong[0]!r}, expected finite numbers, or None where there is none"
-            )
-    if wrong := [x for x in human if bounds is not None and _known(x) and not bounds[0] <= x <= bounds[1]]:
-        raise ValueError(
-            f"{names[0]} has the value {wrong[0]!r}, expected {bounds[0]:g} to {bounds[1]:g} as bounds say"
-        )
+        _check_finite(name, values)
+    _check_inside(names[0], human, bounds)
 
-
+# %% ../../nbs/core/06_corrected.ipynb #d99ded4a
 def _sums(human, judge, clusters):
     "The five sums of each cluster (clusters, 5)."
     index = {c: i for i, c in enumerate(dict.fromkeys(clusters))}
-    at, has = np.array([index[c] for c in clusters]), np.array([_known(y) for y in human])
+    at, has = np.array([index[c] for c in clusters]), np.array([is_known(y) for y in human])
     y, f = np.array([y if h else 0.0 for y, h in zip(human, has)], float), np.array(judge, float)
     return np.stack([np.bincount(at, w, len(index)) for w in (has, y * has, f * has, ~has, f * ~has)], -1)
 
@@ -117,16 +130,13 @@ def corrected_mean(
     bounds: tuple[float, float] | None = None,  # Range of a value, e.g. (1, 4); the interval stays inside
     confidence_level: float = 0.95,
 ) -> CorrectedEstimate:  # On the scale of `human`
-    "Mean of people's values over all responses, from few human labels and a judge; labels must have been drawn at random (PPI++, 2023)."
-    for name, c in (("judge", judge), *([("clusters", clusters)] if clusters is not None else [])):
-        if len(c) != len(human):
-            raise ValueError(
-                f"{name} has {len(c)} values and human has {len(human)}, expected the same responses in the same order"
-            )
+    "Mean of people's values over all responses, from a judge and few labels, drawn at random (PPI++)."
+    columns = {"human": human, "judge": judge} | ({} if clusters is None else {"clusters": clusters})
+    _check_lengths(columns, "responses")
     _check_values(bounds, human, judge)
     if not 0 < confidence_level < 1:
         raise ValueError(f"confidence_level is {confidence_level!r}, expected a number between 0 and 1")
-    scored, labelled = [x for x in judge if _known(x)], [x for x in human if _known(x)]
+    scored, labelled = [x for x in judge if is_known(x)], [x for x in human if is_known(x)]
     said = math.fsum(scored) / len(scored) if scored else None
     counts = dict(
         n=len(human),
@@ -137,67 +147,78 @@ def corrected_mean(
     )
     if not labelled:
         return CorrectedEstimate(None, method="undefined: no human label", **counts)
-    shift, filled = math.fsum(labelled) / len(labelled), [x if _known(x) else said or 0.0 for x in judge]
-    scale = max(max(labelled) - min(labelled), max(filled) - min(filled)) or 1.0
-    y, f = (
-        [(x - shift) / scale if _known(x) else None for x in human],
-        [(x - (said or 0.0)) / scale for x in filled],
-    )
+    shift, scale, y, f = _standardised(human, judge, labelled, said or 0.0)
     v = _sums(y, f, range(len(y)) if clusters is None else clusters)
     return _result(v, shift, scale, bounds, counts)
 
+
+def _standardised(human, judge, labelled, said):
+    "Shift, scale, and both columns centred and scaled; a response without a score gets `said`."
+    shift, filled = math.fsum(labelled) / len(labelled), [x if is_known(x) else said for x in judge]
+    scale = max(max(labelled) - min(labelled), max(filled) - min(filled)) or 1.0
+    y = [(x - shift) / scale if is_known(x) else None for x in human]
+    return shift, scale, y, [(x - said) / scale for x in filled]
+
 # %% ../../nbs/core/06_corrected.ipynb #76782e88
-def _result(v, shift, scale, bounds, counts):
-    level, k = counts["confidence_level"], int((v[:, 0] > 0).sum())
+def _without_judge(v):
+    "The five sums as they are when the judge says nothing: only the labels stay."
+    nothing = np.zeros(len(v))
+    return np.column_stack([v[:, :2], nothing, np.ones(len(v)), nothing])
+
+
+def _fitted(v, k):
+    "What `_jackknife` gives, as plain numbers, and how it was found; k: clusters with a label."
+    way = "prediction-powered, jackknife t"
     if k < 2 or (v[:, 3] > 0).sum() < 2:  # nothing to correct, or no way to know how well
-        v, why = (
-            np.column_stack([v[:, :2], np.zeros(len(v)), np.ones(len(v)), np.zeros(len(v))]),
-            "human labels only, jackknife t",
-        )
-    else:
-        why = "prediction-powered, jackknife t"
+        v, way = _without_judge(v), "human labels only, jackknife t"
     if k < 2:
-        value = human = 0.0
-        tuning = error = alone = 0.0
-        df = 1
-    else:
-        value, human, tuning, error, alone, df = (float(x) for x in _jackknife(v))
+        return (0.0, 0.0, 0.0, 0.0, 0.0, 1), way
+    return tuple(float(x) for x in _jackknife(v)), way
+
+
+def _result(v, shift, scale, bounds, counts):
+    k = int((v[:, 0] > 0).sum())
+    (value, human, tuning, error, alone, df), way = _fitted(v, k)
     value, human = (_inside(shift + scale * x, bounds) for x in (value, human))
-    people = _interval(human, scale * alone, df, k, bounds, level)
-    own = _interval(value, scale * error, df, k, bounds, level)
-    worth = counts["labels"] * (alone / error) ** 2 if error > 1e-9 else None
+    low, high, why = _interval(value, scale * error, df, k, bounds, counts["confidence_level"])
     return CorrectedEstimate(
         value,
-        *own[:2],
-        method=own[2] or why,
+        low,
+        high,
+        method=why or way,
         tuning=tuning,
         labelled_clusters=k,
-        effective_n=worth,
-        human_only=Estimate(
-            human,
-            *people[:2],
-            counts["labels"],
-            counts["n"] - counts["labels"],
-            people[2] or "jackknife t",
-            level,
-        ),
+        effective_n=counts["labels"] * (alone / error) ** 2 if error > 1e-9 else None,
+        human_only=_people_alone(human, scale * alone, df, k, bounds, counts),
         **counts,
     )
 
 
+def _people_alone(value, error, df, k, bounds, counts):
+    "The estimate without the judge."
+    level, labels = counts["confidence_level"], counts["labels"]
+    low, high, why = _interval(value, error, df, k, bounds, level)
+    return Estimate(value, low, high, labels, counts["n"] - labels, why or "jackknife t", level)
+
+# %% ../../nbs/core/06_corrected.ipynb #b5e7addb
 def _inside(x, bounds):
     return x if bounds is None else min(max(x, bounds[0]), bounds[1])
 
 
 def _interval(value, error, df, k, bounds, confidence_level):
+    "(low, high, why there is no t-interval)"
     from scipy.stats import t
 
     if k < 2 or error <= 1e-12:
-        return _no_spread(value, k, bounds, confidence_level)
+        return no_spread(value, k, bounds, confidence_level)
     half = float(t.ppf((1 + confidence_level) / 2, df)) * error
     return _inside(value - half, bounds), _inside(value + half, bounds), ""
 
 # %% ../../nbs/core/06_corrected.ipynb #3d9f1f9e
+def _differences(a, b):
+    return [x - y if is_known(x) and is_known(y) else None for x, y in zip(a, b)]
+
+
 def corrected_difference(
     human_a: Sequence[float | None],  # (n,) people's values of system A; None: not labelled
     judge_a: Sequence[float | None],  # (n,) judge's values of system A
@@ -209,20 +230,15 @@ def corrected_difference(
     | None = None,  # Range of a single value; the difference then lies within its width
     confidence_level: float = 0.95,
 ) -> CorrectedEstimate:  # Mean of A - B; above 0 when A is higher
-    "Mean difference of two systems on the same samples, from few human labels and a judge; a sample counts as labelled when both responses are."
-    sides = {"judge_a": judge_a, "human_b": human_b, "judge_b": judge_b}
-    for name, c in sides.items():
-        if len(c) != len(human_a):
-            raise ValueError(
-                f"{name} has {len(c)} values and human_a has {len(human_a)}, expected the same samples in the same order"
-            )
-    minus = lambda a, b: [x - y if _known(x) and _known(y) else None for x, y in zip(a, b)]
+    "Mean difference of two systems on the same samples; a sample has a label when both responses have."
+    sides = {"human_a": human_a, "judge_a": judge_a, "human_b": human_b, "judge_b": judge_b}
+    _check_lengths(sides, "samples")
     for side, h, j in (("a", human_a, judge_a), ("b", human_b, judge_b)):
         _check_values(bounds, h, j, (f"human_{side}", f"judge_{side}"))
     width = None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
     return corrected_mean(
-        minus(human_a, human_b),
-        minus(judge_a, judge_b),
+        _differences(human_a, human_b),
+        _differences(judge_a, judge_b),
         clusters=clusters,
         bounds=width,
         confidence_level=confidence_level,

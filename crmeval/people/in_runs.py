@@ -14,7 +14,7 @@ from ..core.raters import ADJUDICATED, people_points
 from ..core.records import Score
 from ..metrics.accuracy import CRITERIA, accuracy
 from .sheets import read_rating_list
-from ..runs.evaluation import Run, _write
+from ..runs.folder import Run, write_run
 
 # %% ../../nbs/people/05_in_runs.ipynb #c700472d
 def _response_key(s):
@@ -93,4 +93,4 @@ def add_ratings(
     raters = {s.rater for s in scores}
     rows = [*(s for s in run.scores if s.method == "auto" or s.rater not in raters), *scores]
     rows = [s for s in rows if not _follows(s)]
-    return _write(replace(run, scores=[*rows, *_missing_accuracy(rows)]), None)
+    return write_run(replace(run, scores=[*rows, *_missing_accuracy(rows)]))

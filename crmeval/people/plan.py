@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..core.records import Response, Sample, read_jsonl, storable, write_jsonl
 from ..judges.requests import rubric
-from ..runs.journal import digest
+from ..core.log import digest
 from ..tasks.probes import is_probe
 from ..tasks.use_cases import all_instructions, get_use_case, render_prompt
 

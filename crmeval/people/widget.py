@@ -11,11 +11,34 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from .session import Session, scale_of
+from .session import Session
+from .plan import scale_of
 from ..core.cards import SCALE
 from ..core.package_data import data_path
 
 # %% ../../nbs/people/04_widget.ipynb #94728ea0
+_OF_ITEM = ("id", "use_case", "prompt", "source", "response", "note")
+
+
+def _in_words(criterion):
+    return criterion.replace("_", " ").capitalize()
+
+
+def _criterion_view(criterion, points):
+    scale = scale_of(criterion)
+    return {
+        "name": criterion,
+        "title": _in_words(criterion),
+        "question": scale["question"],
+        "scale": {str(n): scale[n] for n in SCALE},
+        "points": points,
+    }
+
+
+def _item_view(item):
+    return item and {k: getattr(item, k) for k in _OF_ITEM} | {"key_facts": list(item.key_facts)}
+
+
 def view_of(
     session: Session,
     *,
@@ -25,23 +48,10 @@ def view_of(
 ) -> dict:
     "What the widget draws."
     item, said, given, p = session.current, session.said, session.given, session.progress
-    criteria = [
-        {
-            "name": c,
-            "title": c.replace("_", " ").capitalize(),
-            "question": (s := scale_of(c))["question"],
-            "scale": {str(n): s[n] for n in SCALE},
-            "points": given.get(c),
-        }
-        for c in (item.criteria if item else ())
-    ]
-    shown = item and {
-        k: getattr(item, k) for k in ("id", "use_case", "prompt", "source", "response", "note")
-    } | {"key_facts": list(item.key_facts)}
     return {
         "rater": session.rater,
-        "item": shown,
-        "criteria": criteria,
+        "item": _item_view(item),
+        "criteria": [_criterion_view(c, given.get(c)) for c in (item.criteria if item else ())],
         "words": {str(n): SCALE[n][0] for n in SCALE},
         "progress": {"done": p.done, "skipped": p.skipped, "total": p.total},
         "comment": said["comment"],
@@ -76,47 +86,68 @@ def answer_message(
         result = getattr(session, do)(**{k: message[k] for k in _ACTIONS[do]})
     except (ValueError, RuntimeError, OSError) as e:
         return view_of(session, error=str(e))
-    say, focus = _told(session, do, message, result)
+    say, focus = _SAID[do](session, message, result)
     return view_of(session, say=say, focus=focus)
 
-
-def _told(session, do, message, result):
+# %% ../../nbs/people/04_widget.ipynb #0b5f1b67
+def _said_of_rate(session, message, result):
     "One line for the status, and where the focus goes."
-    name = lambda c: c.replace("_", " ").capitalize()
-    if do == "rate":
-        criteria = session.current.criteria
-        after = criteria[criteria.index(message["criterion"]) + 1 :]
-        left = [c for c in criteria if c not in session.given]
-        where = after[0] if after else message["criterion"]
-        return f"Saved: {name(message['criterion'])} {message['points']}. " + (
-            f"{name(where)} is next."
-            if after
-            else f"Still open: {', '.join(map(name, left))}."
-            if left
-            else "All rated; Enter goes on."
-        ), where
-    if do in ("next", "skip"):
-        return ("Skipped. " if do == "skip" else "") + (
-            f"{session.progress}. The next item is shown." if session.current else "All items are finished."
-        ), None
-    if do == "undo":
-        return (
-            f"Taken back: {name(result['criterion']) + ' ' + str(result['points']) if result['kind'] == 'rate' else result['kind']}.",
-            result.get("criterion"),
-        )
-    return "Saved: " + (
-        "the comment." if do == "comment" else f"\u201c{message['text']}\u201d is marked."
-    ), None
+    criteria, criterion = session.current.criteria, message["criterion"]
+    after = criteria[criteria.index(criterion) + 1 :]
+    saved = f"Saved: {_in_words(criterion)} {message['points']}. "
+    if after:
+        return f"{saved}{_in_words(after[0])} is next.", after[0]
+    if left := [c for c in criteria if c not in session.given]:
+        return f"{saved}Still open: {', '.join(map(_in_words, left))}.", criterion
+    return saved + "All rated; Enter goes on.", criterion
+
+
+def _said_of_next(session, message, result):
+    if session.current:
+        return f"{session.progress}. The next item is shown.", None
+    return "All items are finished.", None
+
+
+def _said_of_skip(session, message, result):
+    return "Skipped. " + _said_of_next(session, message, result)[0], None
+
+
+def _said_of_undo(session, message, result):
+    what = result["kind"]
+    if what == "rate":
+        what = f"{_in_words(result['criterion'])} {result['points']}"
+    return f"Taken back: {what}.", result.get("criterion")
+
+
+def _said_of_comment(session, message, result):
+    return "Saved: the comment.", None
+
+
+def _said_of_evidence(session, message, result):
+    return f"Saved: \u201c{message['text']}\u201d is marked.", None
+
+
+_SAID = {
+    "rate": _said_of_rate,
+    "next": _said_of_next,
+    "undo": _said_of_undo,
+    "skip": _said_of_skip,
+    "comment": _said_of_comment,
+    "evidence": _said_of_evidence,
+}
 
 # %% ../../nbs/people/04_widget.ipynb #a82ecd57
+_NO_WIDGET = (
+    "the rating widget needs anywidget: install crmeval[rating]; without it, rate in a sheet (export_sheet)"
+)
+
+
 @lru_cache(maxsize=1)
 def _widget_class():
     try:
         import anywidget, traitlets
     except ImportError:
-        raise ImportError(
-            "the rating widget needs anywidget: install crmeval[rating]; without it, rate in a sheet (export_sheet)"
-        ) from None
+        raise ImportError(_NO_WIDGET) from None
 
     class RatingWidget(anywidget.AnyWidget):
         _esm = data_path("rating", "widget.js").read_text(encoding="utf-8")
@@ -126,11 +157,10 @@ def _widget_class():
         def __init__(self, session):
             self.session, self.turn = session, 0
             super().__init__(view=self._turned(view_of(session)))
-            self.on_msg(
-                lambda _, message, buffers: setattr(
-                    self, "view", self._turned(answer_message(self.session, message))
-                )
-            )
+            self.on_msg(self._answer)
+
+        def _answer(self, _, message, buffers):
+            self.view = self._turned(answer_message(self.session, message))
 
         def _turned(self, view):
             self.turn += 1  # the browser hears of every answer, also of the same one twice
@@ -147,7 +177,7 @@ def rating_widget(
     *,
     clock: Callable[[], float] = time.time,  # Seconds since 1970
 ):  # The last line of a cell shows it
-    "Rate in JupyterLab; every action is on disk before the next one, and running the cell again goes on where it was."
+    "Rate in JupyterLab; every action is on disk before the next; a cell run again goes on where it was."
     make, where = _widget_class(), Path(folder).resolve()
     if (old := _OPEN.pop(where, None)) is not None:
         old.session.close()

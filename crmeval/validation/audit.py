@@ -8,6 +8,7 @@ __all__ = ['FAMILIES', 'COLUMNS', 'UNBIASED', 'order_swap', 'flip_rate', 'length
 
 # %% ../../nbs/validation/01_audit.ipynb #22037cdd
 import asyncio
+import json
 import math
 import re
 from collections.abc import Hashable, Mapping, Sequence
@@ -16,11 +17,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 # %% ../../nbs/validation/01_audit.ipynb #4bb29ed1
-from .agreement import _known, _text, cluster_bootstrap
-from ..core.judging import Judge
-from ..judges.panel import Repeated, arecord_of
 from ..core.loops import run_sync
-from ..core.stats import Estimate, mean_estimate
+from ..core.judging import Judge
+from ..core.package_data import data_path
+from ..core.raters import cluster_bootstrap, text_table
+from ..core.stats import Estimate, is_known, mean_estimate
+from ..judges.panel import Repeated, arecord_of
 
 # %% ../../nbs/validation/01_audit.ipynb #ddd98042
 def _share(values, clusters, options):
@@ -38,6 +40,12 @@ def _same_length(**columns):
             raise ValueError(f"{name} has {len(c)} values, expected {n}: the same items in the same order")
 
 
+def _share_of_first(a, b):
+    "Share of a pair's choices that went to what stood in front; None where nothing was chosen."
+    chosen = [float(c == place) for c, place in ((a, 1), (b, 2)) if c in (1, 2)]
+    return sum(chosen) / len(chosen) if chosen else None
+
+# %% ../../nbs/validation/01_audit.ipynb #07470410
 def order_swap(
     first: Sequence[Hashable | None],  # (n,) winner with response 1 shown first; None is unknown
     swapped: Sequence[Hashable | None],  # (n,) winner with response 2 shown first, named by response, too
@@ -46,25 +54,22 @@ def order_swap(
     clusters: Sequence[Hashable] | None = None,  # (n,) item of each pair
     **options,  # confidence_level, n_resamples, rng: see `mean_estimate`
 ) -> dict[str, Estimate]:  # Shares, 0 to 1
-    "Accuracy in each order (higher is better), position agreement (higher is better) and the share that prefers the first (0.5 is unbiased)."
+    "Accuracy in each order, position agreement (higher is better), preference for the first (0.5 is best)."
     _same_length(first=first, swapped=swapped, gold=gold, clusters=clusters)
-    share = lambda values: _share(values, clusters, options)
-    out = {}
+    shares = {}
     if gold is not None:
-        right = [_both(c, gold, lambda x, y: x == y) for c in (first, swapped)]
-        out = {
-            "accuracy": share(right[0]),
-            "accuracy, swapped": share(right[1]),
-            "accuracy, mean": share(_both(*right, lambda x, y: (x + y) / 2)),
-            "right in both orders": share(_both(*right, lambda x, y: x * y)),
+        once, again = (_both(c, gold, lambda x, y: x == y) for c in (first, swapped))
+        shares = {
+            "accuracy": once,
+            "accuracy, swapped": again,
+            "accuracy, mean": _both(once, again, lambda x, y: (x + y) / 2),
+            "right in both orders": _both(once, again, lambda x, y: x * y),
         }
-    chosen = [
-        [float(c == place) for c, place in ((a, 1), (b, 2)) if c in (1, 2)] for a, b in zip(first, swapped)
-    ]
-    return out | {
-        "position agreement": share(_both(first, swapped, lambda x, y: x == y)),
-        "prefers the first": share([sum(c) / len(c) if c else None for c in chosen]),
+    shares |= {
+        "position agreement": _both(first, swapped, lambda x, y: x == y),
+        "prefers the first": [_share_of_first(a, b) for a, b in zip(first, swapped)],
     }
+    return {name: _share(values, clusters, options) for name, values in shares.items()}
 
 # %% ../../nbs/validation/01_audit.ipynb #cc66140a
 def flip_rate(
@@ -85,18 +90,21 @@ def _partial(w, y, x, z):
     "Coefficient of x in the regression of y on x and z, for each resample; w is (b, n)."
     total = w.sum(1, keepdims=True)
     dy, dx, dz = (v - (w * v).sum(1, keepdims=True) / total for v in (y, x, z))
-    s = lambda a, b: (w * a * b).sum(1)
-    xx, zz, xz, xy, zy = s(dx, dx), s(dz, dz), s(dx, dz), s(dx, dy), s(dz, dy)
+    xx, zz, xz, xy, zy = ((w * a * b).sum(1) for a, b in ((dx, dx), (dz, dz), (dx, dz), (dx, dy), (dz, dy)))
     flat = zz <= 1e-12 * (1 + (w * z * z).sum(1))  # people do not vary: nothing to hold equal
-    left = np.where(flat, xx, xx - np.divide(xz * xz, zz, out=np.zeros_like(zz), where=~flat))
-    top = np.where(flat, xy, xy - np.divide(xz * zy, zz, out=np.zeros_like(zz), where=~flat))
+
+    def at_equal_z(whole, product):
+        return np.where(flat, whole, whole - np.divide(product, zz, out=np.zeros_like(zz), where=~flat))
+
+    left, top = at_equal_z(xx, xz * xz), at_equal_z(xy, xz * zy)
     return np.divide(top, left, out=np.full(len(w), np.nan), where=left > 1e-9 * (1 + (w * x * x).sum(1)))
 
 
 def _one(batch):
+    "The statistic of the rows as they are, from its form for many resamples."
     return lambda *c: batch(np.ones((1, len(c[0]))), *c)[0]
 
-
+# %% ../../nbs/validation/01_audit.ipynb #814e6d85
 def length_slope(
     judge: Sequence[float | None],  # (n,) scores by the judge
     people: Sequence[float | None],  # (n,) scores by people
@@ -105,21 +113,13 @@ def length_slope(
     clusters: Sequence[Hashable] | None = None,  # (n,) document of each response
     **options,  # confidence_level, n_resamples, rng: see `cluster_bootstrap`
 ) -> Estimate:  # In the judge's unit per doubling
-    "Change of the judge's score per doubling of the length at equal human score; 0 is unbiased, above 0 favours the long."
-    if bad := [x for x in lengths if _known(x) and x <= 0]:
+    "Judge's points per doubling of the length at equal human score; 0 is unbiased, above 0 favours length."
+    if bad := [x for x in lengths if is_known(x) and x <= 0]:
         raise ValueError(f"a length is {bad[0]!r}, expected a number above 0")
-    doublings = [math.log2(x) if _known(x) else None for x in lengths]
-    batch = lambda w, y, x, z: _partial(w, y, x, z)
-    return cluster_bootstrap(
-        _one(batch),
-        judge,
-        doublings,
-        people,
-        clusters=clusters,
-        batch=batch,
-        why="undefined: the length does not vary at equal human score",
-        **options,
-    )
+    doublings = [math.log2(x) if is_known(x) else None for x in lengths]
+    why = "undefined: the length does not vary at equal human score"
+    columns = judge, doublings, people
+    return cluster_bootstrap(_one(_partial), *columns, clusters=clusters, batch=_partial, why=why, **options)
 
 # %% ../../nbs/validation/01_audit.ipynb #b6f49c68
 def _noise(w, k, mean, var):
@@ -131,54 +131,61 @@ def _noise(w, k, mean, var):
     msb = (w * k * (mean - grand[:, None]) ** 2).sum(1) / np.maximum(n - 1, 1)
     typical = (total - (w * k * k).sum(1) / total) / np.maximum(n - 1, 1)
     whole = msb + (typical - 1) * msw
-    return np.sqrt(msw), np.divide(
-        msb - msw, whole, out=np.full(len(w), np.nan), where=(whole > 1e-12) & (n > 1)
-    )
+    defined = (whole > 1e-12) & (n > 1)
+    return np.sqrt(msw), np.divide(msb - msw, whole, out=np.full(len(w), np.nan), where=defined)
 
 
+def _noise_deviation(w, *columns):
+    return _noise(w, *columns)[0]
+
+
+def _noise_correlation(w, *columns):
+    return _noise(w, *columns)[1]
+
+
+def _variance(values):
+    return np.var(values, ddof=1)
+
+
+def _answered(row):
+    "The answers of one item; None where there are fewer than two."
+    known = [float(x) for x in row if is_known(x)]
+    return known if len(known) > 1 else None
+
+
+def _each_item(f, answers):
+    return [None if x is None else f(x) for x in answers]
+
+# %% ../../nbs/validation/01_audit.ipynb #900e2143
 def repeat_noise(
-    rows: Sequence[
-        Sequence[float | None]
-    ],  # One an item, (n,); each holds the scores of its repeats, None where one failed
+    rows: Sequence[Sequence[float | None]],  # (n,) items, each the scores of its repeats; None: one failed
     *,
     clusters: Sequence[Hashable] | None = None,  # (n,) document of each item
     **options,  # As for `length_slope`
 ) -> dict[str, Estimate]:  # n: items with at least two answers; undefined: the others
-    "How far a judge differs from itself: standard deviation and share changed (lower is better), intraclass correlation (higher is better, at most 1)."
+    "A judge against itself: deviation, share changed (lower is better), correlation (higher, at most 1)."
     _same_length(rows=rows, clusters=clusters)
-    known = [[float(x) for x in row if _known(x)] for row in rows]
-    use = [len(x) > 1 for x in known]
-    columns = [
-        [f(x) if u else None for x, u in zip(known, use)] for f in (len, np.mean, lambda x: np.var(x, ddof=1))
-    ]
+    answers = list(map(_answered, rows))
+    columns = [_each_item(f, answers) for f in (len, np.mean, _variance)]
 
-    def figure(i, why):
-        batch = lambda w, *c: _noise(w, *c)[i]
+    def figure(batch, why):
         return cluster_bootstrap(_one(batch), *columns, clusters=clusters, batch=batch, why=why, **options)
 
-    changed = [float(len(set(x)) > 1) if u else None for x, u in zip(known, use)]
+    changed = _each_item(lambda x: float(len(set(x)) > 1), answers)
+    plain = {k: v for k, v in options.items() if k != "n_resamples"}
     return {
-        "repeat standard deviation": figure(0, "undefined"),
-        "changed on repeat": _share(
-            changed, clusters, {k: v for k, v in options.items() if k != "n_resamples"}
-        ),
-        "repeat intraclass correlation": figure(1, "undefined: one item, or nothing varies"),
+        "repeat standard deviation": figure(_noise_deviation, "undefined"),
+        "changed on repeat": _share(changed, clusters, plain),
+        "repeat intraclass correlation": figure(_noise_correlation, "undefined: one item, or nothing varies"),
     }
 
 # %% ../../nbs/validation/01_audit.ipynb #24683820
-FAMILIES = {  # family -> prefixes of its models' names
-    "openai": ("gpt", "chatgpt", "text-davinci", "davinci", "o1", "o3", "o4-mini"),
-    "anthropic": ("claude",),
-    "google": ("gemini", "gemma", "palm", "bard"),
-    "llama": ("llama", "meta-llama", "codellama"),
-    "mistral": ("mistral", "mixtral", "ministral", "codestral"),
-    "cohere": ("command", "c4ai-command"),
-    "qwen": ("qwen", "qwq"),
-    "deepseek": ("deepseek",),
-    "xgen": ("xgen",),
-    "phi": ("phi-", "phi2", "phi3"),
-    "grok": ("grok",),
-}
+def _read_families():
+    rows = json.loads(data_path("lexicons", "families.json").read_text(encoding="utf-8"))["families"]
+    return {family: tuple(prefixes) for family, prefixes in rows.items()}
+
+
+FAMILIES = _read_families()  # Family -> prefixes of its models' names
 
 
 def family_of(
@@ -191,6 +198,17 @@ def family_of(
     return found[-1] if found else None
 
 # %% ../../nbs/validation/01_audit.ipynb #35961743
+def _gap(w, y, z, x):
+    "Mean of y - z where x is 1, minus that where x is 0, for each resample."
+    with np.errstate(invalid="ignore", divide="ignore"):
+        own = (w * (y - z) * x).sum(1) / (w * x).sum(1)
+        return own - (w * (y - z) * (1 - x)).sum(1) / (w * (1 - x)).sum(1)
+
+
+def _gap_at_equal_score(w, y, z, x):
+    return _partial(w, y, x, z)
+
+
 def self_family_gap(
     judge: Sequence[float | None],  # (n,) scores by the judge
     people: Sequence[float | None],  # (n,) scores by people, in the same unit
@@ -200,32 +218,19 @@ def self_family_gap(
     clusters: Sequence[Hashable] | None = None,  # (n,) document of each response
     **options,  # As for `length_slope`
 ) -> Estimate:  # In the scores' unit
-    "What a judge gives to its own family beyond what people give, compared with other systems; 0 is unbiased, above 0 favours its own."
+    "What a judge gives its family beyond people and beyond others; 0 is unbiased, above 0 favours its own."
     mine = [None if x is None else float(x) for x in own]
-
-    def gap(w, y, z, x):
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return (w * (y - z) * x).sum(1) / (w * x).sum(1) - (w * (y - z) * (1 - x)).sum(1) / (
-                w * (1 - x)
-            ).sum(1)
-
-    batch = (lambda w, y, z, x: _partial(w, y, x, z)) if adjust else gap
-    return cluster_bootstrap(
-        _one(batch),
-        judge,
-        people,
-        mine,
-        clusters=clusters,
-        batch=batch,
-        why="undefined: all responses are of its own family, or none is",
-        **options,
-    )
+    batch = _gap_at_equal_score if adjust else _gap
+    why = "undefined: all responses are of its own family, or none is"
+    columns = judge, people, mine
+    return cluster_bootstrap(_one(batch), *columns, clusters=clusters, batch=batch, why=why, **options)
 
 # %% ../../nbs/validation/01_audit.ipynb #985bb1a4
+_TEXTS = ("response", "source", "key_facts", "instructions")
+
+
 def _texts(case):
-    return {
-        k: case[k] for k in ("response", "source", "key_facts", "instructions") if case.get(k) is not None
-    }
+    return {k: case[k] for k in _TEXTS if case.get(k) is not None}
 
 
 async def _each(cases, work, concurrency):
@@ -238,6 +243,24 @@ async def _each(cases, work, concurrency):
     return await asyncio.gather(*[one(c) for c in cases])
 
 
+async def _asked_both_ways(judge, case):
+    "(question, verdict, verdict in reverse order) of each item of one case."
+    texts = _texts(case)
+    once = await arecord_of(judge, **texts)
+    back = {k: list(texts[k])[::-1] for k in ("key_facts", "instructions") if k in texts}
+    claims = [i for q, i, _ in once._verdicts if q == "supported"]
+    if claims:
+        back["claims"] = claims[::-1]
+    again = (await arecord_of(judge, **{**texts, **back}))._verdicts
+    return [(key[0], v.yes, again[key].yes) for key, v in once._verdicts.items() if key in again]
+
+
+def _flips(rows, question, options):
+    "Share of verdicts that changed, of one question; rows (question, once, again, case)."
+    once, again, clusters = zip(*(r[1:] for r in rows if r[0] == question))
+    return flip_rate(list(once), list(again), clusters=list(clusters), **options)
+
+# %% ../../nbs/validation/01_audit.ipynb #239f48ac
 async def aorder_flips(
     judge: Judge,  # Of the fine style
     cases: Sequence[Mapping],  # (n,) with 'response' and 'source' or 'key_facts'
@@ -247,34 +270,12 @@ async def aorder_flips(
 ) -> dict[str, Estimate]:  # 'supported' and 'stated': share of verdicts that changed
     "Ask a judge about the same items in the order given and in reverse; lower is better."
     if getattr(judge, "style", "fine") != "fine":
-        raise ValueError(
-            f"the judge {judge.name!r} rates by rubric: it has no list of items whose order could be turned"
-        )
-
-    async def work(case):
-        texts = _texts(case)
-        once = await arecord_of(judge, **texts)
-        claims = [i for q, i, _ in once._verdicts if q == "supported"]
-        back = {k: list(texts[k])[::-1] for k in ("key_facts", "instructions") if k in texts}
-        again = await arecord_of(judge, **{**texts, **back}, **({"claims": claims[::-1]} if claims else {}))
-        return [
-            (key[0], v.yes, again._verdicts[key].yes)
-            for key, v in once._verdicts.items()
-            if key in again._verdicts
-        ]
-
-    rows = [
-        (q, a, b, i) for i, found in enumerate(await _each(cases, work, concurrency)) for q, a, b in found
-    ]
-    return {
-        q: flip_rate(
-            [r[1] for r in rows if r[0] == q],
-            [r[2] for r in rows if r[0] == q],
-            clusters=[r[3] for r in rows if r[0] == q],
-            **options,
-        )
-        for q in dict.fromkeys(r[0] for r in rows)
-    }
+        why = "it has no list of items whose order could be turned"
+        raise ValueError(f"the judge {judge.name!r} rates by rubric: {why}")
+    asked = await _each(cases, lambda case: _asked_both_ways(judge, case), concurrency)
+    rows = [(q, a, b, i) for i, found in enumerate(asked) for q, a, b in found]
+    questions = dict.fromkeys(r[0] for r in rows)
+    return {q: _flips(rows, q, options) for q in questions}
 
 
 def order_flips(*args, **kwargs) -> dict[str, Estimate]:
@@ -282,6 +283,25 @@ def order_flips(*args, **kwargs) -> dict[str, Estimate]:
     return run_sync(aorder_flips(*args, **kwargs))
 
 # %% ../../nbs/validation/01_audit.ipynb #6a14ae19
+def _asked_for(verdict_key):
+    "The question of a verdict; of a rating, its criterion."
+    return verdict_key[1] if verdict_key[0] == "rated" else verdict_key[0]
+
+
+def _one_score(record, question):
+    "Points, or share of yes, of one record; None where a verdict is missing."
+    found = [v for k, v in record._verdicts.items() if _asked_for(k) == question]
+    if not found or any(v.status != "ok" for v in found):
+        return None
+    if found[0].points is not None:
+        return found[0].points
+    return sum(bool(v.yes) for v in found) / len(found)
+
+
+def _repeats(record, question):
+    return [_one_score(member, question) for member in record.members.values()]
+
+
 async def arepeat_scores(
     judge: Judge,
     cases: Sequence[Mapping],  # (n,) as for `aorder_flips`
@@ -294,17 +314,10 @@ async def arepeat_scores(
     "Ask a judge the same several times over."
     many = Repeated(judge, repeats)
     done = await _each(cases, lambda case: many.arecord(**_texts(case)), concurrency)
-
-    def value(record, key):
-        found = [v for k, v in record._verdicts.items() if (k[1] if k[0] == "rated" else k[0]) == key]
-        if not found or any(v.status != "ok" for v in found):
-            return None
-        return (
-            found[0].points if found[0].points is not None else sum(bool(v.yes) for v in found) / len(found)
-        )
-
-    keys = dict.fromkeys(k[1] if k[0] == "rated" else k[0] for r in done for k in r._verdicts)
-    return {key: [[value(m, key) for m in r.members.values()] for r in done] for key in keys}
+    rows = {}
+    for question in dict.fromkeys(_asked_for(k) for r in done for k in r._verdicts):
+        rows[question] = [_repeats(r, question) for r in done]
+    return rows
 
 
 def repeat_scores(*args, **kwargs) -> dict[str, list[list[float | None]]]:
@@ -338,6 +351,14 @@ UNBIASED = {
 }
 
 
+def _audit_row(name, e):
+    "Cells of one figure."
+    value = "-" if e.value is None else f"{e.value:.3f}"
+    ends = "" if e.low is None or e.high is None else f"{e.low:.3f} to {e.high:.3f}"
+    unbiased = f"{UNBIASED[name]:g}" if name in UNBIASED else ""
+    return [name, value, ends, unbiased, str(e.n), str(e.undefined)]
+
+# %% ../../nbs/validation/01_audit.ipynb #08ce4f97
 @dataclass(frozen=True)
 class Audit:
     "The audit of one judge; prints as a table."
@@ -349,32 +370,11 @@ class Audit:
         return self.figures[name]
 
     def __str__(self):
-        rows = [
-            [
-                "figure",
-                "value",
-                "95 % interval"
-                if all(e.confidence_level == 0.95 for e in self.figures.values())
-                else "interval",
-                "unbiased",
-                "n",
-                "undefined",
-            ]
-        ]
-        for name, e in self.figures.items():
-            ends = "" if e.low is None or e.high is None else f"{e.low:.3f} to {e.high:.3f}"
-            rows.append(
-                [
-                    name,
-                    "-" if e.value is None else f"{e.value:.3f}",
-                    ends,
-                    f"{UNBIASED[name]:g}" if name in UNBIASED else "",
-                    str(e.n),
-                    str(e.undefined),
-                ]
-            )
+        usual = all(e.confidence_level == 0.95 for e in self.figures.values())
+        heads = ["figure", "value", "95 % interval" if usual else "interval", "unbiased", "n", "undefined"]
+        rows = [heads, *(_audit_row(name, e) for name, e in self.figures.items())]
         why = [f"{name}: {e.method}" for name, e in self.figures.items() if e.value is None]
-        return "\n".join([f"Audit of {self.judge}", _text(rows), *why])
+        return "\n".join([f"Audit of {self.judge}", text_table(rows), *why])
 
     def to_dicts(self) -> list[dict]:
         "One plain dictionary a figure, for a file or a data frame."
@@ -394,27 +394,54 @@ class Audit:
         ]
 
 # %% ../../nbs/validation/01_audit.ipynb #bd8fb421
+_REPEATS = ("repeat standard deviation", "changed on repeat", "repeat intraclass correlation")
+_FIGURES = (  # function, the columns that it takes, the figures that are missing without them
+    (order_swap, ("first", "swapped", "gold"), ("accuracy, mean",)),
+    (order_swap, ("first", "swapped"), ("position agreement", "prefers the first")),
+    (flip_rate, ("once", "again"), ("changed by order",)),
+    (length_slope, ("score", "people", "length"), ("length slope",)),
+    (repeat_noise, ("repeats",), _REPEATS),
+)
+
+
 def _length(row):
-    return (
-        row["length"]
-        if row.get("length") is not None
-        else len(row["response"].split()) or None
-        if isinstance(row.get("response"), str)
-        else None
-    )
+    if row.get("length") is not None:
+        return row["length"]
+    if isinstance(row.get("response"), str):
+        return len(row["response"].split()) or None
+    return None
 
 
 def _missing(rows, *columns):
     "The estimate that says which columns no row has together."
-    return Estimate(
-        None, undefined=len(rows), method=f"undefined: no row has {' and '.join(map(repr, columns))}"
-    )
+    names = " and ".join(map(repr, columns))
+    return Estimate(None, undefined=len(rows), method=f"undefined: no row has {names}")
 
 
+def _having(rows, columns):
+    return [r for r in rows if all(r.get(c) is not None for c in columns)]
+
+
+def _clusters(rows):
+    "The item of each row; a row without one is its own."
+    return [("item", r["item"]) if r.get("item") is not None else ("row", i) for i, r in enumerate(rows)]
+
+
+def _column(rows, name):
+    return [r.get(name) for r in rows]
+
+
+def _figure(rows, f, columns, names, options):
+    "Figures that `f` computes from the rows that have the columns; what no row allows says so."
+    found = _having(rows, columns)
+    if not found:
+        return dict.fromkeys(names, _missing(rows, *columns))
+    figure = f(*(_column(found, c) for c in columns), **options, clusters=_clusters(found))
+    return {names[0]: figure} if isinstance(figure, Estimate) else figure
+
+# %% ../../nbs/validation/01_audit.ipynb #878a75ad
 def audit(
-    rows: Sequence[
-        Mapping
-    ],  # Plain mappings with the columns of `COLUMNS`; 'response' may stand for 'length'
+    rows: Sequence[Mapping],  # Mappings with columns of `COLUMNS`; 'response' may stand for 'length'
     *,
     judge: str = "the judge",  # Its name; tells its family
     family: str | None = None,  # The judge's family; default: `family_of` its name
@@ -423,60 +450,24 @@ def audit(
 ) -> Audit:  # A figure that cannot be computed is None, and its method says why
     "All that some rows tell about a judge's biases."
     rows = [{**r, "length": _length(r)} for r in rows]
-
-    def having(*columns):
-        return [r for r in rows if all(r.get(c) is not None for c in columns)]
-
-    def of(found, *columns):
-        return [[r.get(c) for r in found] for c in columns], dict(options, clusters=_clusters(found))
-
-    def single(name, f, *columns):
-        (c, where), found = of(having(*columns), *columns), having(*columns)
-        return {name: f(*c, **where) if found else _missing(rows, *columns)}
-
-    pairs, gold = having("first", "swapped"), having("first", "swapped", "gold")
-    out = {}
-    for found, columns in ((gold, ("first", "swapped", "gold")), (pairs, ("first", "swapped"))):
-        if not found:
-            out |= {
-                k: _missing(rows, *columns)
-                for k in (
-                    ("accuracy, mean",) if "gold" in columns else ("position agreement", "prefers the first")
-                )
-            }
-            continue
-        c, where = of(found, *columns)
-        out |= order_swap(*c, **where)
-    out |= single("changed by order", flip_rate, "once", "again") | single(
-        "length slope", length_slope, "score", "people", "length"
-    )
-    c, where = of(having("repeats"), "repeats")
-    out |= (
-        repeat_noise(*c, **where)
-        if c[0]
-        else dict.fromkeys(
-            ("repeat standard deviation", "changed on repeat", "repeat intraclass correlation"),
-            _missing(rows, "repeats"),
-        )
-    )
-    return Audit(judge, out | _family(having("score", "people", "system"), rows, judge, family, families, of))
+    figures = {}
+    for f, columns, names in _FIGURES:
+        figures |= _figure(rows, f, columns, names, options)
+    return Audit(judge, figures | _family_gaps(rows, judge, family, families, options))
 
 # %% ../../nbs/validation/01_audit.ipynb #023efe26
-def _clusters(rows):
-    "The item of each row; a row without one is its own."
-    return [("item", r["item"]) if r.get("item") is not None else ("row", i) for i, r in enumerate(rows)]
+_GAPS = {"self-family gap": False, "self-family gap at equal human score": True}  # name -> adjusted
 
 
-def _family(found, rows, judge, family, families, of):
-    names = {"self-family gap": False, "self-family gap at equal human score": True}
-    mine = family or family_of(judge, families)
+def _family_gaps(rows, judge, family, families, options):
+    mine, columns = family or family_of(judge, families), ("score", "people", "system")
+    found = _having(rows, columns)
     if not found:
-        return dict.fromkeys(names, _missing(rows, "score", "people", "system"))
+        return dict.fromkeys(_GAPS, _missing(rows, *columns))
     if mine is None:
-        return dict.fromkeys(
-            names,
-            Estimate(None, undefined=len(found), method=f"undefined: the family of {judge!r} is not known"),
-        )
-    (score, people, systems), where = of(found, "score", "people", "system")
+        why = f"undefined: the family of {judge!r} is not known"
+        return dict.fromkeys(_GAPS, Estimate(None, undefined=len(found), method=why))
+    score, people, systems = (_column(found, c) for c in columns)
     own = [family_of(s, families) == mine for s in systems]
-    return {n: self_family_gap(score, people, own, adjust=a, **where) for n, a in names.items()}
+    where = dict(options, clusters=_clusters(found))
+    return {n: self_family_gap(score, people, own, adjust=a, **where) for n, a in _GAPS.items()}

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from ..core.loops import run_sync
-from ..core.metric import Judge, Verdict, failed_verdict, to_points
+from ..core.judging import failed_verdict, Judge, Verdict
+from ..core.cards import to_points
 from ..core.package_data import data_path
 from crmeval.core.raters import (
     balanced_accuracy,

@@ -8,6 +8,10 @@ async function start(box) {
   box.dataset.cm = "starting";
   const spec = await unpack(box.querySelector(".cm-data")), node = box.querySelector("table");
   node.querySelector("tbody")?.remove();
+  spec.columns.forEach((c, k) => {   // what has no value comes last in the better-first order of its column
+    const last = c.orderSequence[0] === "desc" ? -Infinity : Infinity;
+    spec.rows.forEach(r => { if (r[k].s === null) r[k].s = last; });
+  });
   const table = $(node).DataTable({ data: spec.rows, columns: spec.columns, order: spec.order, pageLength: spec.pageLength, lengthMenu: [10, 25, 50, 100],
     deferRender: true, autoWidth: false, language: { search: spec.searchLabel, lengthMenu: "_MENU_ rows a page", emptyTable: "No rows" } });
   const scroll = box.querySelector(".dt-layout-table");
