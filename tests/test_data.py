@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from crmeval.tasks import load as data, own_data, public as sources_module
-from crmeval.tasks.adapters import ADAPTERS
 from crmeval.tasks.load import (
+    ADAPTERS,
     DataUnavailable,
     check_samples,
     load_any,
