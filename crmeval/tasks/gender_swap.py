@@ -25,7 +25,7 @@ _NO_MARK = str.maketrans({"ı": "i", "ł": "l", "Ł": "L", "ø": "o", "đ": "d",
 
 
 def fold(text: str) -> str:
-    "Letters without accents, in lower case, without spaces and hyphens: the form that names take in an address."
+    "Letters alone, without accents, in lower case: the form that names take in an address."
     plain = unicodedata.normalize("NFKD", text.translate(_NO_MARK))
     return "".join(c for c in plain if c.isalpha()).lower()
 
@@ -40,15 +40,12 @@ def _two_way(pairs):
     return {**{f: (m, "female") for f, m in pairs}, **{m: (f, "male") for f, m in pairs}}
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #3934180b
-_LISTS = (
-    "either slavic goods after_name before_name after_title houses judged judges backs".split()
-)  # of the lexicon, as sets
+# lists of the lexicon that are sets
+_LISTS = "either slavic goods after_name before_name after_title houses judged judges backs".split()
 
 
 @lru_cache(maxsize=1)
-def gender_lexicon() -> (
-    dict
-):  # names, words, titles: word -> (counterpart, gender); and lists of people and things
+def gender_lexicon() -> dict:  # names, words, titles: word -> (counterpart, gender); and sets of words
     "The shipped lexicon, read once."
     raw = json.loads(LEXICON.read_text(encoding="utf-8"))
     names = _two_way(raw["names"].items())
@@ -509,9 +506,7 @@ class Swap:
     count: int  # Places that were changed
     women: int  # Gendered places that were female before
     men: int  # Gendered places that were male before
-    memory: Mapping[str, str] = field(
-        default_factory=dict
-    )  # What to say when swapping back, beyond the lexicon
+    memory: Mapping[str, str] = field(default_factory=dict)  # What to say when swapping back
     kept: Sequence[str] = ()  # Names that stay because women and men have them
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #f5a835d5
@@ -535,9 +530,8 @@ class _Swapper:
         "Names that the lexicon does not know: given, behind a title, or remembered -> (counterpart, gender)."
         present = {w for t in self.texts for w in t.bases}
         extra = {n: (_counterpart(n, g, present), g) for n, g in names.items()}
-        extra |= {
-            n: (_counterpart(n, g, present), g) for n, g in _titled_names(self).items() if n not in extra
-        }
+        behind_titles = {n: g for n, g in _titled_names(self).items() if n not in extra}
+        extra |= {n: (_counterpart(n, g, present), g) for n, g in behind_titles.items()}
         for new, old in self.memory_in.items():
             if " " not in new and new[0].isupper() and new.lower() not in self.lex["words"]:
                 extra[new] = (old, self._gender(new, _OTHER[self._gender(old)]))
@@ -570,7 +564,7 @@ class _Swapper:
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #b4845e62
 def _titled_names(swap):
-    "First names that the lexicon does not know, between a title and a surname ('Mr Piotr Kowalski') -> gender."
+    "First names that the lexicon does not know, between title and surname ('Mr Piotr Kowalski') -> gender."
     found, surnames = {}, set()
     for t in swap.texts:
         for i in range(len(t.at) - 1):
@@ -599,7 +593,7 @@ def _may_be_first_name(lex, word, last):
 
 
 def _counterpart(name, gender, present):
-    "A name for a person whom the lexicon does not know: always the same one, and nobody else's in these texts."
+    "A name for a person whom the lexicon does not know: always the same, and nobody else's in these texts."
     if gender not in _OTHER:
         raise ValueError(f"names[{name!r}] is {gender!r}, expected 'female' or 'male'")
     names, pool = gender_lexicon()["names"], _single_names(_OTHER[gender])
