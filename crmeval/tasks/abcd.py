@@ -143,7 +143,7 @@ def abcd_replies(
             found.append(_reply_sample(chat, i, files, reply, asked))
     return found
 
-
+# %% ../../nbs/tasks/04_abcd.ipynb #42504a4e
 def _whole_reply(turns):
     "What the agent writes until somebody else does."
     return " ".join(text for _, text in takewhile(lambda turn: turn[0] == "agent", turns))

@@ -235,7 +235,7 @@ def _renaming(names, joined, lex, stems):
             out.setdefault(spelling, fresh)
     return out
 
-
+# %% ../../nbs/tasks/10_account_swap.ipynb #67424c50
 def _from_own_place(stem, stems):
     "The coined names, beginning at a place that the stem alone decides."
     start = zlib.crc32(stem.encode()) % len(stems)
@@ -314,7 +314,7 @@ def _sector_words(joined, lex):
         out[m[0]] = (_capitalised(new) if m[1][0].isupper() else new) + m[0][len(m[1]) :]
     return out
 
-
+# %% ../../nbs/tasks/10_account_swap.ipynb #dd5dee40
 def _size_words(joined, lex, seen):
     "Words for a company's size -> their counterparts, small and with a capital."
     out = {}

@@ -221,7 +221,7 @@ _FIELD = re.compile(
 _KEY = re.compile(r'"[^"\n]{1,60}"(?=\s{0,3}:)')
 _STARTS = re.compile(r"[.!?:;\n\r…•*(\"“'‘>-]\s*$")
 
-
+# %% ../../nbs/tasks/09_gender_swap.ipynb #13b6faf8
 class _Words:
     "The words of a text, with what stands between them."
 
@@ -512,7 +512,7 @@ class Swap:
 # %% ../../nbs/tasks/09_gender_swap.ipynb #f5a835d5
 _OTHER = {"female": "male", "male": "female"}
 
-
+# %% ../../nbs/tasks/09_gender_swap.ipynb #8cc31840
 class _Swapper:
     "One swap over the texts of a sample: consistent, because all texts share it."
 

@@ -364,7 +364,7 @@ def read_facts(
         raise ValueError(f"expected a list of texts, got {str(value)[:60]!r}")
     return tuple(f for v in value if (f := re.sub(r"^\s*[-*•]\s+", "", v).strip()))
 
-
+# %% ../../nbs/tasks/06_own_data.ipynb #75202888
 def read_instructions(
     value,  # List, JSON list, or text with one instruction a line; a plain sentence is checked by the judge
 ) -> tuple[dict, ...]:
@@ -556,7 +556,7 @@ def _check_columns(path, present, where, use_case):
             f"on the command line --column {first}=YOUR_COLUMN"
         )
 
-
+# %% ../../nbs/tasks/06_own_data.ipynb #0806f77f
 def first_of_each(
     samples: Sequence[Sample],
     limit: int | None,  # None: all; else at least 1

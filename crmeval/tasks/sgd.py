@@ -183,7 +183,7 @@ def _note_words(track, speaker, action):
         if speaker == "SYSTEM" and action["act"] != "REQUEST":
             track.by_agent.add((slot, words.lower()))
 
-
+# %% ../../nbs/tasks/02_sgd.ipynb #b29124d9
 def _note_offer(track, action, offered):
     "Values and intents that were offered, and intents that were turned down."
     name, values = track.service["service_name"], _slot_values(action)
@@ -295,7 +295,7 @@ def _track_facts(track, text):
         ],
     }
 
-
+# %% ../../nbs/tasks/02_sgd.ipynb #43905e43
 def _outcome_facts(track):
     "How transactions ended, and what the customer turned down."
     ended = [_outcome_sentence(track.service, i, ok) for i, ok in track.outcome.items()]
@@ -469,7 +469,7 @@ def _record_change(dialogue, track, text):
     }
     return before, {k: v for k, v in after.items() if before[k] != v}
 
-
+# %% ../../nbs/tasks/02_sgd.ipynb #67a61cb4
 def _update_sample(dialogue, track, text, before, gold):
     "The sample of a record that changes."
     slots, name = _record_fields(track), f"sgd-{dialogue['dialogue_id']}"
@@ -703,7 +703,7 @@ def _reply_turns(dialogue, schema):
         if len(facts) >= 2:
             yield _reply_sample(dialogue, i, knowledge, facts)
 
-
+# %% ../../nbs/tasks/02_sgd.ipynb #1675de74
 def _reply_sample(dialogue, i, knowledge, facts):
     "The sample of turn `i`."
     name, turn = f"sgd-{dialogue['dialogue_id']}", dialogue["turns"][i]

@@ -78,7 +78,7 @@ def _cancelling_facts(args, before, is_):
     code = args.get("reservation_id")
     return [(f"Reservation {code} {is_} cancelled.", [code])]
 
-
+# %% ../../nbs/tasks/03_tau_bench.ipynb #cc1b018c
 def _flight_facts(args, before, is_):
     code, cabin, facts = args.get("reservation_id"), args.get("cabin"), []
     if before and cabin != before.get("cabin"):
@@ -102,7 +102,7 @@ def _passenger_facts(args, before, is_):
 def _certificate_facts(args, before, is_):
     return [(f"A certificate of ${args['amount']} {is_} sent to the customer.", [str(args["amount"])])]
 
-
+# %% ../../nbs/tasks/03_tau_bench.ipynb #895468eb
 def _transfer_facts(args, before, is_):
     return [(f"The customer {is_} transferred to a human agent.", [])]
 
@@ -249,7 +249,7 @@ def _changed(rows):
             facts += tau_facts(name, args, before)
     return first
 
-
+# %% ../../nbs/tasks/03_tau_bench.ipynb #7668c013
 def _gold(old, new):
     "Fields that change; of a cancelled reservation only the status."
     fields = ["status"] if new["status"] == "cancelled" else list(TAU_FIELDS)
