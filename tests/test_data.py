@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from crmeval.tasks import load as data, own_data, public as sources_module
-from crmeval.tasks.adapters import ADAPTERS
 from crmeval.tasks.load import (
+    ADAPTERS,
     DataUnavailable,
     check_samples,
     load_any,
@@ -158,6 +158,23 @@ def test_every_registered_file_that_is_here_verifies():
         else [{}]
     )
     assert isinstance(rows[0], dict)
+
+
+def test_a_table_with_semicolons_has_its_columns():
+    need("bank_marketing")
+    rows = load_rows("bank_marketing", "bank-additional.csv")
+    assert (len(rows), len(rows[0]), list(rows[0])[:2]) == (4119, 21, ["age", "job"])
+    assert {r["y"] for r in rows} == {"yes", "no"}
+
+
+def test_no_registered_table_is_read_as_one_column():
+    tables = [
+        (s.name, p) for s in sources().values() for p in s.files if p.endswith(".csv") and find_file(s, p)
+    ]
+    if not tables:
+        pytest.skip("no source with a table is in CRMEVAL_DATA")
+    headers = {t: list(load_rows(*t, download=False)[0]) for t in tables}
+    assert not {t: h for t, h in headers.items() if len(h) == 1 and set(h[0]) & set(",;\t")}
 
 
 def test_files_with_real_addresses_are_not_registered():

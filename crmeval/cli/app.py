@@ -85,7 +85,7 @@ def _parser():
 # %% ../../nbs/cli/00_app.ipynb #68dbce84
 def _run_help():
     from crmeval.runs.evaluation import DEFAULT_MODELS
-    from crmeval.tasks.adapters import ADAPTERS
+    from crmeval.tasks.load import ADAPTERS
     from crmeval.tasks.use_cases import use_cases
 
     cases = "\n".join(f"  {u.id:<32}{u.name}" for u in use_cases().values())

@@ -26,74 +26,92 @@ ASPECTS = ("name", "sector", "size", "region")
 def account_lexicon() -> dict:  # stems, heads, fields, and pairs of sectors, sizes and places, both ways
     "The shipped lexicon, read once."
     raw = json.loads(ACCOUNTS.read_text(encoding="utf-8"))
-    both = lambda pairs: {x: y for a, b in pairs for x, y in ((a, b), (b, a))}
-    places = both((a, b) for left, right in raw["regions"] for a, b in zip(left, right))
-    peoples = {word for pair in raw["regions"] for side in pair for word in side[1:2]}
+    regions = raw["regions"]
+    pairs_of_places = [pair for left, right in regions for pair in zip(left, right)]
     raw["stems"] += [a[:4] + b[-4:] for a, b in zip(raw["stems"], raw["stems"][7:])]
-    raw["dishes"] = tuple(" " + d for d in raw["dishes"])
     return dict(
         raw,
+        dishes=tuple(" " + d for d in raw["dishes"]),
         heads=set(raw["heads"]),
         first_heads=set(raw["first_heads"]),
-        sectors=both(raw["sectors"].items()),
-        sizes=both(raw["sizes"].items()),
-        places=places,
-        peoples=peoples,
+        not_stems=frozenset(raw["not_stems"]),
+        plain_words=frozenset(raw["plain_words"]),
+        sectors=_both_ways(raw["sectors"].items()),
+        sizes=_both_ways(raw["sizes"].items()),
+        places=_both_ways(pairs_of_places),
+        peoples={word for pair in regions for side in pair for word in side[1:2]},
     )
+
+
+def _both_ways(pairs):
+    "Each word of each pair -> the other."
+    return {x: y for a, b in pairs for x, y in ((a, b), (b, a))}
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #e1dfe343
 _LINKS = frozenset("de del des da do dos di la las los el van von der &".split())
 _DOMAIN = re.compile(r"(?:(?<=@)|(?:(?<=://)|(?<=www\.)))((?:[\w-]{1,63}\.){1,4}[a-z]{2,12})")
-_NOT_STEM = frozenset(
-    "the our your my their this that a an dear hi hello from at of by in to and or for with as on if but not re fwd subject agent customer hotel bank new old north south east west".split()
-)
+_BREAKS = re.compile(r"[\n.,;:!?()\[\]\"“”/|<>]+|\s[-–]\s")
 
 
 def _capital(word):
+    "Does a word begin with a capital?"
     return word[:1].isupper()
 
 
 def _runs(text):
-    "Runs of capitalised words (with small links between), as lists."
-    for line in re.split(r"[\n.,;:!?()\[\]\"“”/|<>]+|\s[-–]\s", text):
+    "Runs of capitalised words (with small links between), as lists; more than ten words are a headline."
+    for line in _BREAKS.split(text):
         run = []
         for w in [*line.split(), ""]:
-            if _capital(w) or run and w in _LINKS:
+            if _capital(w) or (run and w in _LINKS):
                 run.append(w)
-            else:
-                while run and run[-1] in _LINKS:
-                    run.pop()
-                if 0 < len(run) <= 10:
-                    yield run  # longer ones are headlines
-                run = []
+                continue
+            run = _without_last_links(run)
+            if 0 < len(run) <= 10:
+                yield run
+            run = []
+
+
+def _without_last_links(run):
+    "A run that ends with a capitalised word."
+    while run and run[-1] in _LINKS:
+        run = run[:-1]
+    return run
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #9dff52a4
 def _bare(word):
+    "A word without its possessive ending."
     return re.sub(r"['’]s?$", "", word)
+
+
+def _no_stem(word, lex):
+    "Is a word too common to begin a company's name?"
+    return word.lower() in lex["not_stems"] or word.lower() in STOP_WORDS
 
 
 def _by_head(run, lex):
     "The company's name that ends with (or begins with) a head word, or None."
     words = [_bare(w) for w in run]
-    ends = [
-        i
-        for i, w in enumerate(words)
-        if w in lex["heads"] and i and (i == len(words) - 1 or run[i] != w or words[i + 1] in lex["places"])
-    ]
-    if not ends:
-        if words[0] in lex["first_heads"] and len(words) > 1 and words[1] not in lex["places"]:
-            return words
-        return None
-    last = ends[-1]
+    last = _last_head(run, words, lex)
+    if last is None:
+        begins = words[0] in lex["first_heads"] and len(words) > 1 and words[1] not in lex["places"]
+        return words if begins else None
     start = max([i + 1 for i in range(last) if run[i] != words[i]], default=0)  # 'Savita's Sonpur Growers'
-    while start < last and (
-        words[start].lower() in _NOT_STEM | STOP_WORDS and words[start] not in lex["first_heads"]
-    ):
+    while start < last and _no_stem(words[start], lex) and words[start] not in lex["first_heads"]:
         start += 1
     stem = [w for w in words[start:last] if w not in lex["heads"] and w not in _LINKS]
-    if not stem or all(w in lex["places"] or w.lower() in _NOT_STEM for w in stem):
+    if not stem or all(w in lex["places"] or w.lower() in lex["not_stems"] for w in stem):
         return None
     return words[start : last + 1]
+
+
+def _last_head(run, words, lex):
+    "Position of the last head word that ends a name, or None."
+    for i in range(len(words) - 1, 0, -1):
+        ends = i == len(words) - 1 or run[i] != words[i] or words[i + 1] in lex["places"]
+        if words[i] in lex["heads"] and ends:
+            return i
+    return None
 
 
 def _by_domain(text, lex):
@@ -113,84 +131,90 @@ def find_accounts(
     known: Sequence[str] = (),  # Names that are companies, whatever they look like
 ) -> list[str]:  # Full names, longest first
     "Company names in the texts."
-    lex, names, joined = account_lexicon(), {}, "\n".join([texts] if isinstance(texts, str) else texts)
-    for k in known:
-        names[k] = "given"
-    fields = "|".join(lex["fields"])
-    for m in re.finditer(
-        rf'"(?:{fields})"\s{{0,3}}:\s{{0,3}}"([^"\n]{{2,80}})"|^(?:Account|Company|Organisation):[ \t]{{0,3}}([^\n,;(]{{2,60}})',
-        joined,
-        re.MULTILINE,
-    ):
-        names[(m[1] or m[2]).strip()] = "field"
+    lex, joined = account_lexicon(), "\n".join([texts] if isinstance(texts, str) else texts)
+    names = {**dict.fromkeys(known, "given"), **dict.fromkeys(_in_fields(joined, lex), "field")}
     domains, firsts = _by_domain(joined, lex), gender_lexicon()["names"]
     for run in _runs(joined):
         if (found := _by_head(run, lex)) and not _common(found, lex):
             names.setdefault(" ".join(found), "head")
-        for i in range(len(run) if domains else 0):
-            for j in range(min(len(run), i + 6), i, -1):
-                part = [_bare(w) for w in run[i:j]]
-                key = _ascii(" ".join(part))
-                short = (
-                    len(part) == 1 and len(key) > 2 and part[0].lower() not in _NOT_STEM | STOP_WORDS | _PLAIN
-                )  # 'Acme' at acme.example
-                if (len(key) > 4 or short) and key in domains and part[0] not in firsts:
-                    names.setdefault(" ".join(part), "domain")
+        for part in _spelled_by(run, domains, lex):
+            if part[0] not in firsts:
+                names.setdefault(" ".join(part), "domain")
     return sorted(_merged(names, firsts), key=lambda n: (-len(n), n))
+
+
+def _in_fields(text, lex):
+    "Names that stand in a record's field for the company."
+    field, label = "|".join(lex["fields"]), r"Account|Company|Organisation"
+    quoted = rf'"(?:{field})"\s{{0,3}}:\s{{0,3}}"([^"\n]{{2,80}})"'
+    written = rf"^(?:{label}):[ \t]{{0,3}}([^\n,;(]{{2,60}})"
+    return [(m[1] or m[2]).strip() for m in re.finditer(f"{quoted}|{written}", text, re.MULTILINE)]
+
+
+def _spelled_by(run, domains, lex):
+    "Parts of a run of up to six words that a domain spells."
+    for i in range(len(run) if domains else 0):
+        for j in range(min(len(run), i + 6), i, -1):
+            part = [_bare(w) for w in run[i:j]]
+            key = _ascii(" ".join(part))
+            if key in domains and (len(key) > 4 or _short_name(part, key, lex)):
+                yield part
+
+
+def _short_name(part, key, lex):
+    "'Acme' at acme.example: one word, three or four letters, and no common word."
+    if len(part) > 1 or len(key) < 3 or _no_stem(part[0], lex):
+        return False
+    return part[0].lower() not in lex["plain_words"]
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #64260f0e
 def _ascii(text):
+    "A name as a domain spells it."
     return fold(text.replace("æ", "ae").replace("Æ", "Ae").replace("ö", "o").replace("ß", "ss"))
 
 
 def _common(words, lex):
-    "'Online Service', 'Field Sales': words of a job or a plan, not of a company."
+    "'Online Service', 'Field Sales': words of a job or a plan, not of a company; or a line in capitals."
     stem = [w for w in words if w not in lex["heads"] and w not in _LINKS]
-    return (
-        all(w.lower() in _PLAIN or w.isdigit() or w in lex["places"] for w in stem)
-        or words[0].isupper()
-        and len(words[0]) > 4
-        and all(w.isupper() for w in words)
-    )
-
-
-_PLAIN = frozenset(
-    """online customer field sales account key home public private data order open service services major minor brake emergency technical general first second third line security health fire
-business mobile water power energy web site head office back front free full daily monthly yearly annual night day summer winter next last good best total main senior junior regional national international
-central local digital smart direct express premium basic standard special medical legal financial personal car motor travel team product production project program plan credit solar internet phone fixed bundle
-european african asian american latin regards kind warm finance operations support training human resources information quality procurement purchase purchasing marketing managing deputy chief executive plant care
-self remote roadside room guest event conference student language school intensive patient eye blood bank trade cargo marine freight air sea land road rail packaging cold storage delivery kerbside assembly repair warranty
-contract lease leasing rent rental loan mortgage savings current cheque money cash refund invoice billing accounts payment payments compliance risk claims policy travel protection workshop
-january february march april may june july august september october november december monday tuesday wednesday thursday friday saturday sunday""".split()
-)
+    if all(w.lower() in lex["plain_words"] or w.isdigit() or w in lex["places"] for w in stem):
+        return True
+    return len(words[0]) > 4 and all(w.isupper() for w in words)
 
 
 def _merged(names, firsts):
-    "Longer spellings win: 'Corvelo' is a short form when 'Corvelo Diagnostics' is there; a person's name is no company."
+    "Longer spellings win: 'Corvelo' is a short form of 'Corvelo Diagnostics'; a person's name is no company."
     out = []
     for n in sorted(names, key=len, reverse=True):
-        if len(n) < 3 or not _capital(n) or (n.split()[0] in firsts and names[n] in ("domain",)):
+        if len(n) < 3 or not _capital(n) or any(_stands_in(n, longer) for longer in out):
             continue
-        if any(n != o and re.search(rf"(?:^|\s){re.escape(n)}(?:\s|$)", o) for o in out):
-            continue
-        out.append(n)
+        if n.split()[0] not in firsts or names[n] != "domain":
+            out.append(n)
     return out
+
+
+def _stands_in(name, longer):
+    "Is a name a part of a longer one, in whole words?"
+    return name != longer and re.search(rf"(?:^|\s){re.escape(name)}(?:\s|$)", longer)
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #276c770f
 def _stem(name, lex):
     "The distinctive words of a name."
     words = name.split()
     i, j = 0, len(words)
-    while i < j - 1 and words[i] in lex["first_heads"] | _LINKS:
+    while i < j - 1 and (words[i] in lex["first_heads"] or words[i] in _LINKS):
         i += 1
-    while j - 1 > i and (
-        words[j - 1] in lex["heads"] or words[j - 1] in lex["places"] or words[j - 1] in _LINKS
-    ):
+    while j - 1 > i and _is_generic(words[j - 1], lex):
         j -= 1
     return " ".join(words[i:j])
 
 
+def _is_generic(word, lex):
+    "A word at the end of a name that does not tell companies apart."
+    return word in lex["heads"] or word in lex["places"] or word in _LINKS
+
+
 def _initials(name):
+    "'BNSD' of 'Birch Narrows School Division'."
     return "".join(w[0] for w in name.split() if w not in _LINKS).upper()
 
 
@@ -199,62 +223,67 @@ def _renaming(names, joined, lex, stems):
     present, out, taken = set(re.findall(r"[^\W\d_]+", joined)), {}, set()
     for name in names:
         stem = _stem(name, lex)
-        start = zlib.crc32(stem.encode()) % len(stems)
-        order = stems[start:] + stems[:start]
-        free = [s for s in order if s not in taken and s not in present and s.lower() not in present]
-        wanted, short = (
-            sum(w not in _LINKS for w in stem.split()),
-            _initials(name),
-        )  # as many words, so that initials and short forms follow
+        free = [s for s in _from_own_place(stem, stems) if not {s, s.lower()} & present and s not in taken]
+        wanted = sum(w not in _LINKS for w in stem.split())  # as many words, so that initials follow
         if len(free) < wanted:
             raise ValueError(
                 f"{len(names)} companies in one sample, more than there are coined names ({len(stems)})"
             )
         taken |= set(free[:wanted])
         new = out.get(stem) or " ".join(free[:wanted])
-        renamed = name.replace(stem, new, 1)
-        spellings = {name: renamed, stem: new, name.upper(): renamed.upper(), stem.upper(): new.upper()}
-        first = stem.split()[0]
-        if (
-            " " in stem
-            and len(first) > 3
-            and first.lower() not in _PLAIN
-            and first.lower() not in present
-            and first not in gender_lexicon()["names"]
-            and first not in lex["places"]
-        ):
-            spellings[first] = free[0]
-        fresh = _initials(renamed)
-        if len(short) > 2 and short in present and fresh not in present and fresh != short and len(fresh) > 1:
-            spellings[short] = fresh
-        for s, n in spellings.items():
-            out.setdefault(s, n)
+        for spelling, fresh in _spellings(name, stem, new, free, present, lex).items():
+            out.setdefault(spelling, fresh)
     return out
+
+# %% ../../nbs/tasks/10_account_swap.ipynb #67424c50
+def _from_own_place(stem, stems):
+    "The coined names, beginning at a place that the stem alone decides."
+    start = zlib.crc32(stem.encode()) % len(stems)
+    return stems[start:] + stems[:start]
+
+
+def _spellings(name, stem, new, free, present, lex):
+    "A name in full, its stem, both in capitals, its first word and its initials -> what they become."
+    renamed, first = name.replace(stem, new, 1), stem.split()[0]
+    spellings = {name: renamed, stem: new, name.upper(): renamed.upper(), stem.upper(): new.upper()}
+    if " " in stem and _is_short_form(first, present, lex):
+        spellings[first] = free[0]
+    short, fresh = _initials(name), _initials(renamed)
+    if len(short) > 2 and short in present and len(fresh) > 1 and fresh != short and fresh not in present:
+        spellings[short] = fresh
+    return spellings
+
+
+def _is_short_form(first, present, lex):
+    "May the first word alone stand for the company?"
+    if len(first) < 4 or first.lower() in lex["plain_words"] or first.lower() in present:
+        return False
+    return first not in gender_lexicon()["names"] and first not in lex["places"]
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #2746209d
 def _domains(renaming, joined, lex):
     "Domain labels that spell a renamed company -> the new label, hyphens as before."
-    out = {}
-    by_fold = {}
+    out, by_fold = {}, {}
     for old, new in sorted(renaming.items(), key=lambda p: -len(p[0])):
         if not old.isupper():
             by_fold.setdefault(_ascii(old), new)
     for key, label in _by_domain(joined, lex).items():
-        new = by_fold.get(_ascii(key)) or next(
-            (n + key[len(o) :] for o, n in by_fold.items() if len(o) > 4 and key.startswith(o)), None
-        )
-        if new:
+        if new := by_fold.get(_ascii(key)) or _longer_domain(key, by_fold):
             out[label] = "-".join(_ascii(w) for w in new.split()) if "-" in label else _ascii(new)
     return out
 
 
+def _longer_domain(key, by_fold):
+    "The new name for a domain that begins with a company's name, with what follows; or None."
+    return next((n + key[len(o) :] for o, n in by_fold.items() if len(o) > 4 and key.startswith(o)), None)
+
+
+_ARTICLE = re.compile(r"\b([Aa])n?( \0)(?=(\w))")
+
+
 def _articles(text):
     "'a Italian firm' -> 'an Italian firm', only where a swapped word (marked by NUL) follows."
-    fixed = re.sub(
-        r"\b([Aa])(n?)( )\0(\w)",
-        lambda m: m[1] + ("n" if m[4].lower() in "aeio" else "") + m[3] + "\0" + m[4],
-        text,
-    )
+    fixed = _ARTICLE.sub(lambda m: m[1] + ("n" if m[3].lower() in "aeio" else "") + m[2], text)
     return fixed.replace("\0", "")
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #c3fb5205
@@ -267,17 +296,33 @@ class AccountSwap:
     count: int  # Places that were changed
     memory: Mapping[str, str] = field(
         default_factory=dict
-    )  # New name -> old name; makes the next swap the inverse
+    )  # New name -> old; makes the next swap the inverse
     kept: Sequence[str] = ()  # Sizes that stay because they are numbers: '12 employees'
 
 
+def _capitalised(word):
+    "A word with a capital, the rest as it is."
+    return word[0].upper() + word[1:]
+
+
 def _sector_words(joined, lex):
-    heads, sectors = "|".join(lex["sector_heads"]), "|".join(lex["sectors"])
-    return {
-        m[0]: (lambda w: w[0].upper() + w[1:] if m[1][0].isupper() else w)(lex["sectors"][m[1].lower()])
-        + m[0][len(m[1]) :]
-        for m in re.finditer(rf"\b({sectors})(?= (?:{heads})\b)(?: \w{{1,20}})", joined, re.IGNORECASE)
-    }
+    "Phrases that say a company's sector -> the same for another sector."
+    heads, sectors, out = "|".join(lex["sector_heads"]), "|".join(lex["sectors"]), {}
+    pattern = rf"\b({sectors})(?= (?:{heads})\b)(?: \w{{1,20}})"
+    for m in re.finditer(pattern, joined, re.IGNORECASE):
+        new = lex["sectors"][m[1].lower()]
+        out[m[0]] = (_capitalised(new) if m[1][0].isupper() else new) + m[0][len(m[1]) :]
+    return out
+
+# %% ../../nbs/tasks/10_account_swap.ipynb #dd5dee40
+def _size_words(joined, lex, seen):
+    "Words for a company's size -> their counterparts, small and with a capital."
+    out = {}
+    for old, new in lex["sizes"].items():
+        for o, n in ((old, new), (_capitalised(old), _capitalised(new))):
+            if o.split()[0].split("-")[0] in seen and o in joined:
+                out[o] = n
+    return out
 
 
 def _plain_words(joined, lex, aspects):
@@ -286,36 +331,44 @@ def _plain_words(joined, lex, aspects):
     if "sector" in aspects:
         out |= _sector_words(joined, lex)
     if "size" in aspects:
-        for old, new in lex["sizes"].items():
-            for o, n in ((old, new), (old[0].upper() + old[1:], new[0].upper() + new[1:])):
-                if o.split()[0].split("-")[0] in seen and o in joined:
-                    out[o] = n
+        out |= _size_words(joined, lex, seen)
     if "region" in aspects:
         out |= {o: n for o, n in lex["places"].items() if o.split()[0] in seen}
     return out
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #280ae09e
 _GROUPS = {"small": "large", "large": "small", "local": "global", "global": "local"}
-_FIRM = r"(?:compan(?:y|ies)|firms?|business(?:es)?|enterprises?|banks?|retailers?|insurers?|manufacturers?|suppliers?|employers?|corporations?)"
-_SIZE = re.compile(
-    rf"\b(small|large|local|global)(?=(?: (?!(?:a|an|the|of|for|to|in|on|at|by|with|from|and|or|is|was|has|our|your|my|their|his|her|its)\b)[\w-]{{2,20}}){{0,3}} {_FIRM}\b(?! (?:transfer|statement|loan|card|fee|charge|balance|account|holiday)s?\b)| (?:client|customer|account)s?\b)"
-    rf"|(?:\b{_FIRM} (?:is|was) (?:very |quite |rather |too )?)(small|large)(?=\s?[.,;!?]|$)",
-    re.IGNORECASE,
-)
 _STAFF = re.compile(r"\b\d[\d,. ]{0,8} (?:employees|staff|people on the payroll|full-time workers)\b")
 
 
+@lru_cache(maxsize=1)
+def _size_pattern():
+    "A word for size before a firm (up to three words between), or behind it."
+    lex = account_lexicon()
+    firm, no_link = f"(?:{'|'.join(lex['firms'])})", f"(?!(?:{'|'.join(lex['not_between'])})\\b)"
+    no_product = f"(?! (?:{'|'.join(lex['not_behind_firm'])})s?\\b)"
+    between = rf"(?: {no_link}[\w-]{{2,20}}){{0,3}}"
+    before = (
+        rf"\b(small|large|local|global)(?={between} {firm}\b{no_product}| (?:client|customer|account)s?\b)"
+    )
+    behind = rf"(?:\b{firm} (?:is|was) (?:very |quite |rather |too )?)(small|large)(?=\s?[.,;!?]|$)"
+    return re.compile(f"{before}|{behind}", re.IGNORECASE)
+
+
 def _resize(text):
-    "Swap the word for size before a firm (up to three words between), or behind it ('the firm is small'); returns text and count."
+    "Swap the word for size at a firm ('a small firm', 'the firm is small'); returns text and count."
+    return _size_pattern().subn(_other_size, text)
 
-    def new(m):
-        old = m[1] or m[2]
-        fresh = _GROUPS[old.lower()]
-        return m[0][: len(m[0]) - len(old)] + (
-            fresh.upper() if old.isupper() else fresh.capitalize() if old[0].isupper() else fresh
-        )
 
-    return _SIZE.subn(new, text)
+def _other_size(m):
+    "What was found, with the opposite size in the same capitals."
+    old = m[1] or m[2]
+    fresh = _GROUPS[old.lower()]
+    if old.isupper():
+        fresh = fresh.upper()
+    elif old[0].isupper():
+        fresh = fresh.capitalize()
+    return m[0][: len(m[0]) - len(old)] + fresh
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #360a5f17
 _LANGUAGE = re.compile(
@@ -327,40 +380,32 @@ def _replace(text, table, people):
     "Replace whole words, all at once; returns the text and the number of places."
     if not table:
         return text, 0
-    pattern = re.compile(
-        r"(?<![\w@.])(?:"
-        + "|".join(re.escape(o) for o in sorted(table, key=len, reverse=True))
-        + r")(?![\w@])"
-    )
-    n = 0
+    words = "|".join(re.escape(o) for o in sorted(table, key=len, reverse=True))
+    pieces, at, n, text_in = [], 0, 0, text.replace("\0", "\ufffd")
+    for m in re.finditer(rf"(?<![\w@.])(?:{words})(?![\w@])", text_in):
+        if m[0] in people and _is_no_region(text, m):
+            continue
+        pieces += [text_in[at : m.start()], "\0" + table[m[0]]]
+        at, n = m.end(), n + 1
+    return _articles("".join([*pieces, text_in[at:]])), n
 
-    def new(m):
-        nonlocal n
-        if m[0] in people and (
-            _LANGUAGE.search(text[max(0, m.start() - 20) : m.start()])
-            or text[m.end() : m.end() + 20].lower().startswith(account_lexicon()["dishes"])
-        ):
-            return m[0]
-        n += 1
-        return "\0" + table[m[0]]
 
-    return _articles(pattern.sub(new, text.replace("\0", "\ufffd"))), n
+def _is_no_region(text, m):
+    "A language ('speaks Spanish') or a dish ('French fries')?"
+    before, after = text[max(0, m.start() - 20) : m.start()], text[m.end() : m.end() + 20]
+    return _LANGUAGE.search(before) or after.lower().startswith(account_lexicon()["dishes"])
 
 
 def _replace_domains(text, table):
-    if not table or "." not in text:
-        return text, 0
-    n = 0
-
-    def new(m):
-        nonlocal n
+    "Replace labels of domains; returns the text and the number of places."
+    found = [m for m in _DOMAIN.finditer(text)] if table and "." in text else []
+    pieces, at, n = [], 0, 0
+    for m in found:
         parts = m[1].split(".")
-        if parts[-2] not in table:
-            return m[0]
-        n += 1
-        return ".".join([*parts[:-2], table[parts[-2]], parts[-1]])
-
-    return _DOMAIN.sub(new, text), n
+        if parts[-2] in table:
+            pieces += [text[at : m.start()], ".".join([*parts[:-2], table[parts[-2]], parts[-1]])]
+            at, n = m.end(), n + 1
+    return "".join([*pieces, text[at:]]), n
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #bc6725dd
 def swap_account(
@@ -370,40 +415,40 @@ def swap_account(
     aspects: Sequence[str] = ASPECTS,  # What is changed
     keep: Sequence[str] = (),  # Strings that must not be touched
     memory: Mapping[str, str]
-    | None = None,  # `AccountSwap.memory` of an earlier swap: makes this one its inverse
+    | None = None,  # `AccountSwap.memory` of an earlier swap: makes this its inverse
 ) -> AccountSwap:
     "Rewrite text so that it is about another company; count 0 means that there was nothing to swap."
     if wrong := [a for a in aspects if a not in ASPECTS]:
         raise ValueError(f"aspects has {wrong[0]!r}, expected some of {', '.join(ASPECTS)}")
     lex, single = account_lexicon(), [texts] if isinstance(texts, str) else list(texts)
     joined = "\n".join(single)
-    given = [account] if isinstance(account, str) else list(account or ())
-    memory = dict(memory or {})
-    renaming, domains = (
-        {k: v for k, v in memory.items() if not k.startswith("@")},
-        {k[1:]: v for k, v in memory.items() if k.startswith("@")},
-    )
+    renaming, domains = _remembered(memory or {})
     if "name" in aspects and not memory:
-        names = given or find_accounts(single)
+        names = ([account] if isinstance(account, str) else list(account or ())) or find_accounts(single)
         renaming = _renaming([n for n in names if n not in keep][:40], joined, lex, lex["stems"])
         domains = _domains(renaming, joined, lex)
     plain = {o: n for o, n in _plain_words(joined, lex, aspects).items() if o not in renaming}
     table = {o: n for o, n in {**plain, **renaming, **{k: k for k in keep}}.items() if o in joined}
-    out, count = [], 0
-    for t in single:
-        t, n = _replace_domains(t, domains)
-        t, r = _resize(t) if "size" in aspects else (t, 0)
-        t, k = _replace(t, table, lex["peoples"])
-        out.append(t)
-        count += n + r + k - sum(t.count(x) for x in keep)
-    changes = {o: n for o, n in {**table, **{o: n for o, n in domains.items()}}.items() if o != n}
-    back = {n: o for o, n in reversed(renaming.items()) if o in joined} | {
-        "@" + n: o for o, n in domains.items()
-    }
+    swapped = [_swap_text(t, domains, table, "size" in aspects, keep) for t in single]
     return AccountSwap(
-        out,
-        changes,
-        max(count, 0),
-        back,
+        [t for t, _ in swapped],
+        {o: n for o, n in {**table, **domains}.items() if o != n},
+        max(sum(n for _, n in swapped), 0),
+        {n: o for o, n in reversed(renaming.items()) if o in joined}
+        | {"@" + n: o for o, n in domains.items()},
         sorted({m[0] for t in single for m in _STAFF.finditer(t)}) if "size" in aspects else (),
     )
+
+
+def _remembered(memory):
+    "(names, labels of domains) of an earlier swap, as they are to be said now."
+    names = {k: v for k, v in memory.items() if not k.startswith("@")}
+    return names, {k[1:]: v for k, v in memory.items() if k.startswith("@")}
+
+
+def _swap_text(text, domains, table, resize, keep):
+    "One text after the swap, and the number of places that changed."
+    text, in_domains = _replace_domains(text, domains)
+    text, sizes = _resize(text) if resize else (text, 0)
+    text, words = _replace(text, table, account_lexicon()["peoples"])
+    return text, in_domains + sizes + words - sum(text.count(k) for k in keep)

@@ -14,187 +14,198 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
+
 from ..core.package_data import data_path
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #42df64bb
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 LEXICON = data_path("lexicons", "gender.json")
+_NO_MARK = str.maketrans({"ı": "i", "ł": "l", "Ł": "L", "ø": "o", "đ": "d", "Đ": "D"})
 
 
 def fold(text: str) -> str:
-    "Letters without accents, in lower case, without spaces and hyphens: the form that names take in an address."
-    plain = unicodedata.normalize(
-        "NFKD",
-        text.replace("ı", "i")
-        .replace("ł", "l")
-        .replace("Ł", "L")
-        .replace("ø", "o")
-        .replace("đ", "d")
-        .replace("Đ", "D"),
-    )
+    "Letters alone, without accents, in lower case: the form that names take in an address."
+    plain = unicodedata.normalize("NFKD", text.translate(_NO_MARK))
     return "".join(c for c in plain if c.isalpha()).lower()
 
 
+def _unaccented(name):
+    "A name without its accents."
+    return "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+
+
 def _two_way(pairs):
+    "Word -> (counterpart, gender), from pairs of a female and a male word."
     return {**{f: (m, "female") for f, m in pairs}, **{m: (f, "male") for f, m in pairs}}
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #3934180b
+# lists of the lexicon that are sets
+_LISTS = "either slavic goods after_name before_name after_title houses judged judges backs".split()
+
+
 @lru_cache(maxsize=1)
-def gender_lexicon() -> (
-    dict
-):  # names, words, titles: each word -> (counterpart, gender); and the lists that tell people from things
+def gender_lexicon() -> dict:  # names, words, titles: word -> (counterpart, gender); and sets of words
     "The shipped lexicon, read once."
     raw = json.loads(LEXICON.read_text(encoding="utf-8"))
-    pairs = [tuple(n.replace("_", " ") for n in p.split(":")) for p in raw["names"].split()]
-    names = _two_way(pairs)
-    plain = {}
-    for f, m in pairs:  # 'Lucia' for 'Lucía': the counterpart loses its accents, too
-        for a, b, g in ((f, m, "female"), (m, f, "male")):
-            bare = "".join(c for c in unicodedata.normalize("NFKD", a) if not unicodedata.combining(c))
-            if bare != a and bare not in names:
-                plain.setdefault(
-                    bare,
-                    ("".join(c for c in unicodedata.normalize("NFKD", b) if not unicodedata.combining(c)), g),
-                )
+    names = _two_way(raw["names"].items())
     words, titles = _two_way(raw["words"].items()), _two_way(raw["titles"].items())
-    words |= {w: (t, "female") for w, t in raw["lossy"].items()}
-    titles |= {w: (t, "female") for w, t in raw["lossy_titles"].items()}
-    keep = {}
-    for p in sorted({p.lower() for p in raw["keep"]}):
-        keep.setdefault(_WORD.findall(p)[0], []).append(p)
     return dict(
         names=names,
-        plain=plain,
-        words=words,
-        titles=titles,
-        either=set(raw["either"]),
+        plain=_plain_names(raw["names"].items(), names),
+        words=words | {w: (t, "female") for w, t in raw["lossy"].items()},
+        titles=titles | {w: (t, "female") for w, t in raw["lossy_titles"].items()},
         ambiguous=set(raw["also_words"]),
-        slavic=set(raw["slavic"]),
-        goods=set(raw["goods"]),
-        after_name=set(raw["after_name"]),
-        before_name=set(raw["before_name"]),
-        after_title=set(raw["after_title"]),
-        houses=set(raw["houses"]),
-        judged=set(raw["judged"]),
-        judges=set(raw["judges"]),
-        backs=set(raw["backs"]),
         starts={re.split("[ -]", n)[0] for n in names if " " in n or "-" in n},
-        keep=keep,
+        keep=_kept_phrases(raw["keep"]),
+        **{name: set(raw[name]) for name in _LISTS},
     )
 
+
+def _plain_names(pairs, names):
+    "'Lucia' for 'Lucía': a name without its accents, whose counterpart loses them, too."
+    plain = {}
+    for f, m in pairs:
+        for name, other, gender in ((f, m, "female"), (m, f, "male")):
+            bare = _unaccented(name)
+            if bare != name and bare not in names:
+                plain.setdefault(bare, (_unaccented(other), gender))
+    return plain
+
+
+def _kept_phrases(phrases):
+    "First word -> fixed phrases that begin with it."
+    keep = {}
+    for p in sorted({p.lower() for p in phrases}):
+        keep.setdefault(_WORD.findall(p)[0], []).append(p)
+    return keep
+
 # %% ../../nbs/tasks/09_gender_swap.ipynb #4a8b769e
-_AFTER_OBJECT = frozenset(
-    """a an the this that these those my your our their its his her some any no every each another both all one two three four five six seven eight nine ten
-hundred several many much more less nothing something anything everything twice once again back out up down off over away in into on onto at by for from of to with without within about
-after before during until till since through under against between beyond near via per as than because if when while where whether why how who what which and or but nor so yet yes hello goodbye although though unless
-is was are were be been has had have does did do will would can could may might must shall should not now then today tonight tomorrow yesterday soon later here there
-immediately directly personally instead too also either anyway already always never ever just only even still quite very really please thanks otherwise maybe perhaps
-i you he she it we they us them me him himself herself yourself monday tuesday wednesday thursday friday saturday sunday
-january february march april june july august september october november december free money-free alone asap anymore better well straight thoroughly enough plus except regarding concerning""".split()
-)
-_BEFORE_VERB = frozenset(
-    "let lets letting make makes made making help helps helped helping see saw seen hear heard watch watched have had".split()
-)
-_BARE_VERBS = frozenset(
-    """know go wait find see decide speak leave think choose keep use have get return cancel pay sign log understand feel do be try talk come look say tell stay move download
-open reset install finish set sleep cry laugh travel fly drive walk sit stand hold enter check register complain repeat ask take give send write read start stop buy sell believe look pick switch
-confirm reach connect access settle explain wonder worry worried happy angry cry""".split()
-)
-_NOT_ING = frozenset(
-    "booking billing training meeting housing building setting hearing heating savings earnings clothing shipping listing pricing rating recording reading banking ceiling".split()
-)
-_NOT_VERBS = frozenset("account number name bank card phone manager".split())
-_STANDS_BEFORE = frozenset(
-    "ends starts expires runs works stops arrives costs begins comes goes needs says shows came went ended started expired bounced arrived failed broke stopped worked cost".split()
-)
-_GIVE = frozenset(
-    "give gave given giving offer offered offering send sent sending owe owed pay paid charge charged tell told show showed promise promised grant granted cost wish wished ask asked hand handed lend lent refund refunded".split()
-)
-_BARE_GOODS = frozenset(
-    "money credit compensation access permission instructions directions vouchers flowers details proof priority feedback peace notice time hope trouble".split()
-)
+@lru_cache(maxsize=1)
+def _word_lists():
+    "Name of a list -> its words, by which a sentence is read."
+    raw = json.loads(data_path("lexicons", "gender_swap.json").read_text(encoding="utf-8"))
+    lists = {name: frozenset(words) for name, words in raw.items() if name not in _NOT_LISTS}
+    lists["after_pronoun"] = lists["after_object"] - lists["not_after_pronoun"]
+    lists["ends_title"] = lists["after_object"] | lists["greets"]
+    return lists | {"surname_endings": [tuple(pair) for pair in raw["surname_endings"]]}
+
+
+_NOT_LISTS = ("about", "source", "date", "surname_endings")
+
+
+def _is(word, *names):
+    "Does a word stand in one of the lists?"
+    lists = _word_lists()
+    return any(word in lists[name] for name in names)
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #e2ed2f2d
-_STATES = frozenset(
-    "waiting hanging guessing informed posted updated alone stranded standing angry happy upset sad aware comfortable welcome sure worried nervous furious proud ill sick".split()
-)
-_COUNTS = frozenset(
-    "one two three four five six seven eight nine ten hundred several many much every each free nothing something anything everything all both any no enough".split()
-)
+class _Place(NamedTuple):
+    "The surroundings of a pronoun, in lower case."
+
+    before: str | None  # The word before
+    gap: str  # The text up to the next word
+    after: str | None  # The next word
+    later: str | None  # The word after that
+    tail: str  # The text between these two
+
+    @property
+    def ends(self):
+        "Does the phrase end with the next word?"
+        return self.later is None or _is(self.later, "after_object") or _stops(self.tail)
+
+    @property
+    def gives(self):
+        "Is somebody given, sent or told something?"
+        return _is(self.before, "gives")
 
 
 def _stops(gap):
-    return (
-        bool(gap.strip(" \t"))
-        and not gap.strip(" \t").startswith(("(", "-", '"', "“", "‘", "*", "$", "€", "£"))
-        and not gap.strip()[:1].isdigit()
-    )
+    "Does something new begin after this text between two words?"
+    opens = ("(", "-", '"', "“", "‘", "*", "$", "€", "£")
+    bare = gap.strip(" \t")
+    return bool(bare) and not bare.startswith(opens) and not gap.strip()[:1].isdigit()
 
 
-def _her_is_object(before, gap, after, later=None, tail="", first=False):
-    "Is 'her' between these words (lower case) the object? `gap` is the text up to the next word, `tail` what follows that word."
-    if after is None or _stops(gap):
+def _is_body(place):
+    "'her back hurts', 'on her back'."
+    behind = place.before in ("on", "in", "of", "behind") and place.later in (None, "and", "since")
+    return place.after == "back" and (place.later in gender_lexicon()["backs"] or behind)
+
+# %% ../../nbs/tasks/09_gender_swap.ipynb #44489838
+def _judged(p):
+    "'I consider her rude', but 'her rude mail'."
+    lex = gender_lexicon()
+    return p.ends if p.after in lex["judged"] and p.before in lex["judges"] else None
+
+
+def _figure_or_quote(p):
+    "'charged her $40', but 'her $40 fee'; 'called her \"difficult\"'."
+    if re.search(r"[\d$€£]", p.gap):
+        return p.gives
+    return _is(p.before, "names_something") if p.gap.strip().startswith('"') else None
+
+
+def _counted(p):
+    "'sent her two vouchers', but 'her two vouchers expired'; 'suits her best', but 'did her best'."
+    if _is(p.after, "counts"):
+        return p.gives or (p.ends and p.after not in ("one", "every", "each", "no", "free"))
+    if p.after in ("best", "better", "well"):
+        return not _is(p.before, "does_best") and p.ends
+    return None
+
+
+def _new_phrase(p):
+    "'told her that', 'keep her informed'."
+    if p.gap.strip().startswith("(") or _is(p.after.split("'")[0], "after_object"):
         return True
-    if first or tail.startswith("-") or _is_body(before, after, later):
+    return p.ends if _is(p.after, "states") else None
+
+
+def _bare_verb(p):
+    "'let her know', 'saw her leaving'."
+    if not _is(p.before, "before_verb"):
+        return None
+    with_object = p.later in ("it", "them", "the", "my", "me", "us", "this") and not _is(p.after, "not_verbs")
+    seen = p.after.endswith("ing") and not _is(p.after, "not_ing") and _is(p.before, "seen")
+    return True if _is(p.after, "bare_verbs") or with_object or seen else None
+
+
+def _goods_or_manner(p):
+    "'owe her money', 'connect her directly'; what is left is a possessive."
+    if p.gives and _is(p.after, "bare_goods"):
+        return True
+    return p.after.endswith("ly") and p.ends and not _is(p.after, "not_ly")
+
+
+_HER_RULES = (_judged, _figure_or_quote, _counted, _new_phrase, _bare_verb, _goods_or_manner)
+
+# %% ../../nbs/tasks/09_gender_swap.ipynb #be8362de
+def _her_is_object(place, first=False):
+    "Is 'her' in this place the object? `first`: it is written with a capital."
+    if place.after is None or _stops(place.gap):
+        return True
+    if first or place.tail.startswith("-") or _is_body(place):
         return False
-    if after in gender_lexicon()["judged"] and before in gender_lexicon()["judges"]:
-        return later is None or later in _AFTER_OBJECT or _stops(tail)
-    ends, gives = later is None or later in _AFTER_OBJECT or _stops(tail), before in _GIVE
-    if re.search(r"[\d$€£]", gap):
-        return gives
-    if gap.strip().startswith('"'):
-        return before in ("call", "calls", "called", "calling", "named", "labelled", "labeled")
-    if after in _COUNTS:
-        return gives or ends and after not in ("one", "every", "each", "no", "free")
-    if after in ("best", "better", "well"):
-        return before not in ("do", "does", "did", "done", "try", "tried", "at", "is", "was") and ends
-    if gap.strip().startswith("(") or after.split("'")[0] in _AFTER_OBJECT:
-        return True
-    if after in _STATES:
-        return ends
-    if before in _BEFORE_VERB and (
-        after in _BARE_VERBS
-        or later in ("it", "them", "the", "my", "me", "us", "this")
-        and after not in _NOT_VERBS
-        or after.endswith("ing")
-        and after not in _NOT_ING
-        and before in ("see", "saw", "seen", "hear", "heard", "watch", "watched")
-    ):
-        return True
-    return gives and after in _BARE_GOODS or after.endswith("ly") and ends and after not in _NOT_LY
+    readings = (rule(place) for rule in _HER_RULES)
+    return next(r for r in readings if r is not None)
 
 
-_NOT_LY = frozenset(
-    "family reply supply weekly monthly yearly daily early only assembly friendly elderly lovely hourly quarterly likely lonely costly".split()
-)
-_AFTER_PRONOUN = _AFTER_OBJECT - frozenset(
-    "one two three four five six seven eight nine ten hundred several many very only free better well both every most".split()
-)
-
-
-def _is_body(before, after, later):
-    return after == "back" and (
-        later in gender_lexicon()["backs"]
-        or before in ("on", "in", "of", "behind")
-        and later in (None, "and", "since")
-    )
-
-
-def _his_is_pronoun(before, gap, after, later, tail=""):
+def _his_is_pronoun(place):
     "Does 'his' stand alone ('the card is his'), rather than before a noun?"
-    if after is None or _stops(gap):
+    after, later = place.after, place.later
+    if after is None or _stops(place.gap):
         return True
-    if tail.startswith("-") or after == "back":
+    if place.tail.startswith("-") or after == "back":
         return False
     if after in ("and", "or") and later in ("her", "their", "my", "your", "our", "its"):
         return False  # 'his and her accounts'
     if after in ("better", "best", "well") and later in ("than", "of", "and", None):
         return True
-    return (
-        after.split("'")[0] in _AFTER_PRONOUN
-        or after in _STANDS_BEFORE
-        and (later is None or later in _AFTER_OBJECT or later in ("because", "fine", "well"))
-    )
+    if _is(after.split("'")[0], "after_pronoun"):
+        return True
+    ends = later is None or _is(later, "after_object") or later in ("because", "fine", "well")
+    return _is(after, "stands_before") and ends
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #3f1085e8
 _ADDRESS = re.compile(
@@ -202,14 +213,15 @@ _ADDRESS = re.compile(
 )
 _SUFFIX = re.compile(r"['’](?:s|ll|d|ve|re|S|LL|D)$")
 _PAIR = re.compile(r"\.?\s{0,3}(?:/|&|\band\b|\bor\b|\bund\b|\by\b)\s{0,3}$")
-
 _FIELD = re.compile(
-    r"""\b(gender|sex|salutation|title)["']?\s{0,3}[:=]\s{0,3}["']?([^\W\d_]{1,12})\b(?!['’/-]|\.? (?-i:[A-Z]))""",
+    r"\b(gender|sex|salutation|title)[\"']?\s{0,3}[:=]\s{0,3}[\"']?"
+    r"([^\W\d_]{1,12})\b(?!['’/-]|\.? (?-i:[A-Z]))",
     re.IGNORECASE,
 )
 _KEY = re.compile(r'"[^"\n]{1,60}"(?=\s{0,3}:)')
+_STARTS = re.compile(r"[.!?:;\n\r…•*(\"“'‘>-]\s*$")
 
-
+# %% ../../nbs/tasks/09_gender_swap.ipynb #13b6faf8
 class _Words:
     "The words of a text, with what stands between them."
 
@@ -218,21 +230,13 @@ class _Words:
         self.words = [text[a:b] for a, b in self.at]
         self.bases = [_SUFFIX.sub("", w).replace("’", "'") if "'" in w or "’" in w else w for w in self.words]
         self.lower = [b.lower() for b in self.bases]
-        self.fixed = [
-            *_phrases(self, phrases),
-            *(m.span() for k in keep for m in re.finditer(re.escape(k), text)),
-        ]
-        self.addresses = [m for m in _ADDRESS.finditer(text)]
-        self.fields = [m for m in _FIELD.finditer(text)] if ":" in text or "=" in text else []
+        kept = [m.span() for k in keep for m in re.finditer(re.escape(k), text)]
+        self.fixed = [*_phrases(self, phrases), *kept]
+        self.addresses = list(_ADDRESS.finditer(text))
+        self.fields = list(_FIELD.finditer(text)) if ":" in text or "=" in text else []
         keys = [m.span() for m in _KEY.finditer(text)] if text[:1] in "{[" else []
-        self.blocked = self._inside(
-            [
-                *self.fixed,
-                *keys,
-                *(m.span(2) for m in self.fields if _told(m)),
-                *((m.start(), m.end()) for m in self.addresses),
-            ]
-        )
+        values = [m.span(2) for m in self.fields if _field_value(m)]
+        self.blocked = self._inside([*self.fixed, *keys, *values, *(m.span() for m in self.addresses)])
 
     def _inside(self, spans):
         out, spans, j = set(), sorted(spans), 0
@@ -244,13 +248,11 @@ class _Words:
         return out
 
     def gap(self, i):
-        return (
-            self.text[self.at[i][1] : self.at[i + 1][0]]
-            if 0 <= i < len(self.at) - 1
-            else self.text[self.at[i][1] : self.at[i][1] + 3]
-            if i == len(self.at) - 1
-            else ""
-        )
+        "The text between a word and the next one; of the last word the three characters behind it."
+        if not 0 <= i < len(self.at):
+            return ""
+        end = self.at[i][1]
+        return self.text[end : self.at[i + 1][0] if i < len(self.at) - 1 else end + 3]
 
     def get(self, i, what="bases"):
         return getattr(self, what)[i] if 0 <= i < len(self.at) else None
@@ -260,24 +262,32 @@ class _Words:
 
     def first(self, i):
         "Does the word begin a sentence, a line or a label's text?"
-        before = self.text[max(0, self.at[i][0] - 3) : self.at[i][0]]
-        return (
-            self.at[i][0] == 0
-            or bool(re.search(r"[.!?:;\n\r…•*(\"“'‘>-]\s*$", before))
-            or not before.strip(" ")
-        )
+        start = self.at[i][0]
+        before = self.text[max(0, start - 3) : start]
+        return start == 0 or bool(_STARTS.search(before)) or not before.strip(" ")
+
+    def place(self, i):
+        "The surroundings of a pronoun."
+        before, after, later = (self.get(j, "lower") for j in (i - 1, i + 1, i + 2))
+        return _Place(before, self.gap(i), after, later, self.gap(i + 1))
+
+    def full_name(self, i):
+        "Does another word with a capital stand right behind?"
+        return self.gap(i) == " " and self.upper(i + 1)
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #77c4f586
-def _told(m):
+_LETTERS = {
+    "f": ("m", "female"),
+    "m": ("f", "male"),
+    "female": ("male", "female"),
+    "male": ("female", "male"),
+}
+
+
+def _field_value(m):
     "(counterpart, gender) of a field's value: 'gender: F', 'Title: Mr'."
-    if m[1].lower() in ("gender", "sex"):
-        return {
-            "f": ("m", "female"),
-            "m": ("f", "male"),
-            "female": ("male", "female"),
-            "male": ("female", "male"),
-        }.get(m[2].lower())
-    return gender_lexicon()["titles"].get(m[2].lower())
+    known = _LETTERS if m[1].lower() in ("gender", "sex") else gender_lexicon()["titles"]
+    return known.get(m[2].lower())
 
 
 def _phrases(t, phrases):
@@ -285,14 +295,12 @@ def _phrases(t, phrases):
     out = []
     for i, w in enumerate(t.lower):
         a = t.at[i][0]
-        if i and t.lower[i - 1] in _BEFORE_SURNAME and t.upper(i - 1):
+        if i and _is(t.lower[i - 1], "before_surname") and t.upper(i - 1):
             continue  # 'Mr Tom Ford' is a man
         for p in (q for key in {w, t.words[i].lower().replace("’", "'")} for q in phrases.get(key, ())):
-            if (
-                t.text[a : a + len(p)].replace("’", "'").lower() == p
-                and not t.text[a + len(p) : a + len(p) + 1].isalpha()
-            ):
-                out.append((a, a + len(p)))
+            said, end = t.text[a : a + len(p)], a + len(p)
+            if said.replace("’", "'").lower() == p and not t.text[end : end + 1].isalpha():
+                out.append((a, end))
     return out
 
 
@@ -300,43 +308,23 @@ def _like(word, new):
     "`new` with the capitals of `word`."
     if len(word) > 1 and word.isupper():
         return new.upper()
-    return (
-        new[0].upper() + new[1:] if word[0].isupper() else new[0].lower() + new[1:] if word.islower() else new
-    )
+    if word[0].isupper():
+        return new[0].upper() + new[1:]
+    return new[0].lower() + new[1:] if word.islower() else new
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #79cfd1ab
-_GREETS = frozenset("hi hello hey dear thanks bonjour hola olá kia thank".split())
-_INTRODUCES = frozenset(
-    "i'm name's is's called named colleague agent supervisor manager assistant technician daughter son wife husband sister brother cousin niece nephew aunt uncle mother father friend neighbour neighbor grandma grandpa".split()
-)
-_THIRD_PERSON = frozenset(
-    "is was has had says said called calls asked asks wants wanted needs needed wrote writes will would can could did does says thinks agreed confirmed explained told replied promised sent found speaking here sends offers checks confirms reports visits wrote writes looked looks promises replies agrees changed changes took takes gave gives booked books put puts went goes got gets".split()
-)
-_PARTICLES = frozenset(
-    "de da do dos das del della di du van von der den ter ten la le el al bin ibn ben e y".split()
-)
-_DATES = frozenset(
-    "in on by until till since before after of mid early late from during this next last every".split()
-)
-
-
 class _People:
     "Evidence over all texts of a sample."
 
     def __init__(self, texts, names, extra):
         self.names, self.extra, self.lexicon = names, extra, gender_lexicon()
         self.ambiguous = self.lexicon["ambiguous"] - set(extra)
-        self.persons, self.surnames, self.firsts, self.companies, self.adjacent = (
-            set(),
-            set(),
-            set(),
-            set(),
-            set(),
-        )
+        self.persons, self.surnames, self.firsts = set(), set(), set()
+        self.companies, self.adjacent = set(), set()
         for t in texts:
             for i in range(len(t.at)):
                 if t.upper(i) and i not in t.blocked:
-                    self._look(t, i)
+                    _note_name(self, t, i)
 
     def known(self, word):
         "(counterpart, gender) of a first name, or None."
@@ -355,56 +343,44 @@ class _People:
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #88b8da73
 def _name_at(people, t, i):
-    n = people.length(t, i)
-    return t.text[t.at[i][0] : t.at[i][1]] + t.gap(i) + t.bases[i + 1] if n == 2 else t.bases[i]
+    "The name at `i`, of one word or two."
+    if people.length(t, i) != 2:
+        return t.bases[i]
+    return t.text[t.at[i][0] : t.at[i][1]] + t.gap(i) + t.bases[i + 1]
 
 
 def _thing(people, t, i, n):
     "Is the name at `i` part of a company's, a place's or a product's name?"
     lex, after = people.lexicon, t.get(i + n)
-    if (
-        after
-        and t.gap(i + n - 1) == " "
-        and t.upper(i + n)
-        and after in lex["after_name"]
-        and t.words[i + n - 1] == t.bases[i + n - 1]
-    ):
-        return True
-    if (
-        after in lex["houses"]
-        and t.upper(i + n)
-        and t.gap(i + n - 1) == " "
-        or i
-        and t.gap(i - 1) == ". "
-        and t.words[i - 1] == "St"
-    ):
+    if after and t.full_name(i + n - 1):
+        plain = t.words[i + n - 1] == t.bases[i + n - 1]
+        if after in lex["houses"] or (plain and after in lex["after_name"]):
+            return True
+    if i and t.gap(i - 1) == ". " and t.words[i - 1] == "St":
         return True
     if i and t.gap(i - 1) == "-" and t.upper(i - 1) and not people.known(t.bases[i - 1]):
         return True  # the end of a double surname
     return bool(i and t.gap(i - 1) == " " and t.bases[i - 1] in lex["before_name"] and t.upper(i - 1))
 
 
-_BEFORE_SURNAME = frozenset("mr ms mrs miss herr frau mme".split())
-
-
 def _behind_title(people, t, i, n):
-    "'Mr Hassan', 'N. Hassan': a single name here is a surname, unless the same name stands elsewhere as a first name."
-    if t.gap(i + n - 1) == " " and (
-        t.upper(i + n)
-        and t.get(i + n) not in people.lexicon["after_name"]
-        or t.get(i + n) in _PARTICLES
-        and t.upper(i + n + 1)
-    ):
+    "'Mr Hassan', 'N. Hassan': a single name here is a surname, unless it stands elsewhere as a first name."
+    if t.gap(i + n - 1) == " ":
+        after = t.get(i + n)
+        surname = t.upper(i + n) and after not in people.lexicon["after_name"]
+        if surname or (_is(after, "particles") and t.upper(i + n + 1)):
+            return False
+    if not i or t.gap(i - 1).strip(". ") or not t.upper(i - 1):
         return False
-    if not i or t.gap(i - 1).strip(". "):
-        return False
-    return (
-        t.lower[i - 1] in _BEFORE_SURNAME
-        and t.upper(i - 1)
-        or len(t.bases[i - 1]) == 1
-        and t.upper(i - 1)
-        and t.gap(i - 1) == ". "
-    )
+    initial = len(t.bases[i - 1]) == 1 and t.gap(i - 1) == ". "
+    return _is(t.lower[i - 1], "before_surname") or initial
+
+# %% ../../nbs/tasks/09_gender_swap.ipynb #f88bbaae
+_LABEL = re.compile(r"\)?\s?(?:\([^)\n]{1,20}\))?:")
+_BEFORE_LABEL = re.compile(r"(?:^|\n)[ \t[*]*$|[A-Z]\w+ \($|(?:^|\n)[^\n:]{0,20}\($")
+_SAYS_NAME = re.compile(
+    r"(?:\bthis is|\bname is|\bI am|\bspeak(?:ing)? (?:to|with)|\bsigned by|\bthank you,?) $", re.IGNORECASE
+)
 
 
 def _strong(people, t, i, n):
@@ -413,129 +389,107 @@ def _strong(people, t, i, n):
     before, after = t.text[max(0, a - 24) : a], t.text[b : b + 24]
     if not t.text[:a].strip() and not t.text[b:].strip():
         return True
-    if re.match(r"\)?\s?(?:\([^)\n]{1,20}\))?:", after) and (
-        not before.strip(" [*")
-        or re.search(r"(?:^|\n)[ \t[*]*$|[A-Z]\w+ \($|(?:^|\n)[^\n:]{0,20}\($", before)
-    ):
+    if _LABEL.match(after) and (not before.strip(" [*") or _BEFORE_LABEL.search(before)):
         return True
-    if (
-        i
-        and t.gap(i - 1).strip(".") in (" ", "")
-        and (
-            t.lower[i - 1] in people.lexicon["titles"]
-            and t.upper(i - 1)
-            or t.lower[i - 1] in _GREETS
-            or t.lower[i - 1] in _INTRODUCES
-            and t.gap(i - 1).strip() == ""
-        )
-    ):
+    if _greeted(people, t, i) or _SAYS_NAME.search(before):
         return True
-    if re.search(
-        r"(?:\bthis is|\bname is|\bI am|\bspeak(?:ing)? (?:to|with)|\bsigned by|\bthank you,?) $",
-        before,
-        re.IGNORECASE,
-    ):
+    return _before_a_surname(people, t, i, n, before)
+
+
+def _greeted(people, t, i):
+    "Behind a title, a greeting, or a word that introduces somebody?"
+    if not i or t.gap(i - 1).strip(".") not in (" ", ""):
+        return False
+    word = t.lower[i - 1]
+    if (word in people.lexicon["titles"] and t.upper(i - 1)) or _is(word, "greets"):
         return True
+    return _is(word, "introduces") and t.gap(i - 1).strip() == ""
+
+
+def _before_a_surname(people, t, i, n, before):
+    "Does a word follow that can be the person's surname?"
     last = t.get(i + n)
-    return bool(
-        last
-        and t.gap(i + n - 1) == " "
-        and t.upper(i + n)
-        and not last.isupper()
-        and last not in people.lexicon["after_name"]
-        and (not t.first(i) or last.lower() not in _AFTER_OBJECT)
-        and not re.search(r"\d\s?$", before)
-        and t.words[i + n - 1] == t.bases[i + n - 1]
-        and len(last) > 2
-    )
+    if not last or not t.full_name(i + n - 1) or last.isupper() or len(last) < 3:
+        return False
+    if last in people.lexicon["after_name"] or t.words[i + n - 1] != t.bases[i + n - 1]:
+        return False
+    if t.first(i) and _is(last.lower(), "after_object"):
+        return False
+    return not re.search(r"\d\s?$", before)
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #57e5ab22
-def _look(people, t, i):
+def _note_name(people, t, i):
+    "Note what the name at `i`, if it is one, is evidence of."
     n = people.length(t, i)
     if not n:
         return
     name = _name_at(people, t, i)
     if _thing(people, t, i, n):
         people.companies.add(name)
-        return
-    behind = (
-        i
-        and t.gap(i - 1) == " "
-        and t.upper(i - 1)
-        and people.length(t, i - 1)
-        and t.words[i - 1] == t.bases[i - 1]
-        and not t.first(i)
-    )
-    onward = t.gap(i + n - 1) == " " and t.upper(i + n) and t.get(i + n) not in people.lexicon["after_name"]
-    if _behind_title(people, t, i, n):
-        return
+    elif not _behind_title(people, t, i, n):
+        _note_first_or_surname(people, t, i, n, name)
+
+
+def _note_first_or_surname(people, t, i, n, name):
+    "A name behind a first name is a surname, any other a first name."
+    onward = t.full_name(i + n - 1) and t.get(i + n) not in people.lexicon["after_name"]
+    behind = _follows_name(people, t, i) and t.words[i - 1] == t.bases[i - 1] and not t.first(i)
     if behind and not onward and (t.bases[i - 1] not in people.ambiguous or _strong(people, t, i - 1, 1)):
         people.surnames.add(name)
-    else:
-        people.firsts.add(name)
-        if name not in people.ambiguous or _strong(people, t, i, n):
-            people.persons.add(name)
-        if onward and name in people.lexicon["slavic"] | set(people.extra):
-            people.adjacent.add(t.bases[i + n])
+        return
+    people.firsts.add(name)
+    if name not in people.ambiguous or _strong(people, t, i, n):
+        people.persons.add(name)
+    if onward and name in people.lexicon["slavic"] | set(people.extra):
+        people.adjacent.add(t.bases[i + n])
 
 
-_People._look = lambda self, t, i: _look(self, t, i)
+def _follows_name(people, t, i):
+    "Does a first name with a capital stand right before?"
+    return bool(i and t.gap(i - 1) == " " and t.upper(i - 1) and people.length(t, i - 1))
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #2f576833
 def _is_person(people, t, i, n):
     "Is the capitalised known name at `i` the first name of a person, here?"
-    name, lex = _name_at(people, t, i), people.lexicon
-    if _thing(people, t, i, n) or name not in people.persons:
-        return False
-    titled = i and t.upper(i - 1) and t.lower[i - 1] in lex["titles"] and t.gap(i - 1).strip(". ") == ""
-    if (
-        titled
-        and lex["titles"][t.lower[i - 1]][1] != people.known(name)[1]
-        and not (t.gap(i + n - 1) == " " and t.upper(i + n))
-    ):
-        return False
-    if titled and t.bases[i] in lex["after_title"]:
-        return False
-    if name in people.surnames and (titled or name not in people.firsts):
-        return False
-    if (
-        i
-        and t.gap(i - 1) == " "
-        and t.upper(i - 1)
-        and people.length(t, i - 1)
-        and name in people.surnames
-        and not (t.gap(i + n - 1) == " " and t.upper(i + n))
-    ):
+    name = _name_at(people, t, i)
+    if _thing(people, t, i, n) or name not in people.persons or _is_surname_here(people, t, i, n, name):
         return False
     if name in people.companies:
         return _strong(people, t, i, n)
     if name not in people.ambiguous or _strong(people, t, i, n):
         return True
-    before, after = t.get(i - 1, "lower"), t.get(i + n, "lower")
-    if re.match(r"\s?\d", t.text[t.at[i + n - 1][1] :][:2]) or re.search(
-        r"\d\.?\s?$", t.text[max(0, t.at[i][0] - 4) : t.at[i][0]]
+    return _reads_as_name(t, i, n, name)
+
+
+def _is_surname_here(people, t, i, n, name):
+    "Behind a title or a first name, is the name at `i` a surname?"
+    lex, alone = people.lexicon, not t.full_name(i + n - 1)
+    titled = i and t.upper(i - 1) and t.lower[i - 1] in lex["titles"] and t.gap(i - 1).strip(". ") == ""
+    if titled and alone and lex["titles"][t.lower[i - 1]][1] != people.known(name)[1]:
+        return True
+    if titled and t.bases[i] in lex["after_title"]:
+        return True
+    if name not in people.surnames:
+        return False
+    return bool(titled or name not in people.firsts or (alone and _follows_name(people, t, i)))
+
+
+def _reads_as_name(t, i, n, name):
+    "A word that is also a name: may it be the name, in this place?"
+    start, end = t.at[i][0], t.at[i + n - 1][1]
+    if re.match(r"\s?\d", t.text[end : end + 2]) or re.search(
+        r"\d\.?\s?$", t.text[max(0, start - 4) : start]
     ):
         return False
     if not t.first(i):
-        return not (before in _DATES and name in ("May", "April", "June", "August", "Summer", "Autumn"))
-    return after in _THIRD_PERSON and name not in ("May", "Will") or t.words[i] != t.bases[i]
+        return not (_is(t.get(i - 1, "lower"), "dates") and _is(name, "calendar_names"))
+    acts = _is(t.get(i + n, "lower"), "third_person") and name not in ("May", "Will")
+    return acts or t.words[i] != t.bases[i]
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #3d706ef8
-_ENDINGS = (
-    ("ska", "ski"),
-    ("cka", "cki"),
-    ("dzka", "dzki"),
-    ("ská", "ský"),
-    ("cká", "cký"),
-    ("ova", "ov"),
-    ("eva", "ev"),
-    ("aya", "y"),
-)
-
-
 def _other_surname(surname):
     "(counterpart, gender) of a surname whose ending shows gender, or None."
-    for female, male in _ENDINGS:
+    for female, male in _word_lists()["surname_endings"]:
         if len(surname) > len(female) + 2 and surname.endswith(female):
             return surname[: -len(female)] + male, "female"
         if len(surname) > len(male) + 2 and surname.endswith(male) and female != "aya":
@@ -552,38 +506,36 @@ class Swap:
     count: int  # Places that were changed
     women: int  # Gendered places that were female before
     men: int  # Gendered places that were male before
-    memory: Mapping[str, str] = field(
-        default_factory=dict
-    )  # What to say when swapping back, where the lexicon alone cannot know
+    memory: Mapping[str, str] = field(default_factory=dict)  # What to say when swapping back
     kept: Sequence[str] = ()  # Names that stay because women and men have them
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #f5a835d5
+_OTHER = {"female": "male", "male": "female"}
+
+# %% ../../nbs/tasks/09_gender_swap.ipynb #8cc31840
 class _Swapper:
     "One swap over the texts of a sample: consistent, because all texts share it."
 
     def __init__(self, texts, person, to, keep, names, memory):
         self.lex, self.to, self.memory_in = gender_lexicon(), to, dict(memory or {})
         self.texts = [_Words(t, self.lex["keep"], keep) for t in texts]
-        present = {w for t in self.texts for w in t.bases}
-        extra = {n: (_counterpart(n, g, present), g) for n, g in (names or {}).items()}
-        extra |= {n: (_counterpart(n, g, present), g) for n, g in _titled(self).items() if n not in extra}
-        extra |= {
-            k: (v, self._gender(k, "male" if self._gender(v) == "female" else "female"))
-            for k, v in self.memory_in.items()
-            if " " not in k and k[0].isupper() and k.lower() not in self.lex["words"]
-        }
-        self.people = _People(self.texts, self.lex["names"], extra)
-        self.changes, self.made, self.count, self.was, self.conflicts, self.folded = (
-            {},
-            {},
-            0,
-            Counter(),
-            set(),
-            {},
-        )
-        self.said, self.heard = {}, Counter()  # in order: 'madam, ma'am' are both 'sir'
+        self.people = _People(self.texts, self.lex["names"], self._extra_names(names or {}))
+        self.changes, self.made, self.folded, self.said = {}, {}, {}, {}
+        self.count, self.was, self.conflicts = 0, Counter(), set()
+        self.heard = Counter()  # in order: 'madam, ma'am' are both 'sir'
         self.lowered = {p.lower() for p in self.people.persons}
         self.person = _Person(person, self) if person else None
+
+    def _extra_names(self, names):
+        "Names that the lexicon does not know: given, behind a title, or remembered -> (counterpart, gender)."
+        present = {w for t in self.texts for w in t.bases}
+        extra = {n: (_counterpart(n, g, present), g) for n, g in names.items()}
+        behind_titles = {n: g for n, g in _titled_names(self).items() if n not in extra}
+        extra |= {n: (_counterpart(n, g, present), g) for n, g in behind_titles.items()}
+        for new, old in self.memory_in.items():
+            if " " not in new and new[0].isupper() and new.lower() not in self.lex["words"]:
+                extra[new] = (old, self._gender(new, _OTHER[self._gender(old)]))
+        return extra
 
     def _gender(self, name, otherwise="female"):
         known = self.lex["names"].get(name) or self.lex["plain"].get(name)
@@ -592,74 +544,71 @@ class _Swapper:
     def say(self, word, new, gender, key=None, here=None):
         "Count a place and note the change; returns the replacement with the word's capitals."
         self.was[gender] += 1
-        if self.to not in ("swap", "male" if gender == "female" else "female"):
+        if self.to not in ("swap", _OTHER[gender]):
             return word
         self.count += 1
         slot = f"{word.lower()} {here}" if key else word.lower()
         self.heard[slot] += 1
         if not new[0].isupper():
             new = self.memory_in.get(f"{slot} #{self.heard[slot]}") or self.memory_in.get(slot, new)
+        self._note(word, new, key)
+        return _like(word, new) if not new[0].isupper() or word.isupper() or word.islower() else new
+
+    def _note(self, word, new, key):
+        "Remember what was said for what, and where two words share their counterpart."
         self.changes[word if key is None and new[0].isupper() else word.lower()] = new
         slot, old = f"{new} {key}" if key else new, word if new[0].isupper() else word.lower()
         if self.made.setdefault(slot, old) != old:
             self.conflicts.add(slot)
         self.said.setdefault(slot, []).append(old)
-        return _like(word, new) if not new[0].isupper() or word.isupper() or word.islower() else new
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #b4845e62
-def _titled(swap):
-    "First names that the lexicon does not know, between a title and a surname ('Mr Piotr Kowalski') -> gender."
-    lex, found, surnames = swap.lex, {}, set()
+def _titled_names(swap):
+    "First names that the lexicon does not know, between title and surname ('Mr Piotr Kowalski') -> gender."
+    found, surnames = {}, set()
     for t in swap.texts:
         for i in range(len(t.at) - 1):
-            title = lex["titles"].get(t.lower[i])
-            if (
-                not title
-                or not t.upper(i)
-                or t.gap(i) not in (" ", ". ")
-                or not t.upper(i + 1)
-                or {i, i + 1} & t.blocked
-            ):
+            title = swap.lex["titles"].get(t.lower[i])
+            if not title or not _before_name(t, i):
                 continue
             w, last = t.words[i + 1], t.get(i + 2) or ""
-            if (
-                t.gap(i + 1) != " "
-                or not t.upper(i + 2)
-                or last.isupper()
-                or last.lower() in _AFTER_OBJECT | _GREETS
-            ):
+            if not t.full_name(i + 1) or last.isupper() or _is(last.lower(), "ends_title"):
                 surnames.add(t.bases[i + 1])
-                continue
-            other = (
-                w in lex["names"]
-                or w in lex["plain"]
-                or w in lex["either"]
-                or w in lex["starts"]
-                or w.lower() in _PARTICLES
-                or w in lex["after_title"]
-                or last in lex["after_name"]
-            )
-            if not other and len(w) > 2 and w == t.bases[i + 1] and not w.isupper():
+            elif _may_be_first_name(swap.lex, w, last) and w == t.bases[i + 1]:
                 found.setdefault(w, title[1])
     return {w: g for w, g in found.items() if w not in surnames}
 
 
+def _before_name(t, i):
+    "Is the word at `i` a title's spelling with a capitalised word behind, both open to change?"
+    named = t.upper(i) and t.gap(i) in (" ", ". ") and t.upper(i + 1)
+    return named and not {i, i + 1} & t.blocked
+
+
+def _may_be_first_name(lex, word, last):
+    "A word of more than two letters that the lexicon knows as nothing else."
+    if len(word) < 3 or word.isupper() or _is(word.lower(), "particles") or last in lex["after_name"]:
+        return False
+    return not any(word in lex[k] for k in ("names", "plain", "either", "starts", "after_title"))
+
+
 def _counterpart(name, gender, present):
-    "A name for a person whom the lexicon does not know: always the same one, and nobody else's in these texts."
-    if gender not in ("female", "male"):
+    "A name for a person whom the lexicon does not know: always the same, and nobody else's in these texts."
+    if gender not in _OTHER:
         raise ValueError(f"names[{name!r}] is {gender!r}, expected 'female' or 'male'")
-    lex = gender_lexicon()
-    pool = [
-        n
-        for n, (_, g) in lex["names"].items()
-        if g != gender and n not in lex["ambiguous"] and " " not in n and "-" not in n
-    ]
+    names, pool = gender_lexicon()["names"], _single_names(_OTHER[gender])
     start = zlib.crc32(name.encode()) % len(pool)
-    return next(
-        n for n in pool[start:] + pool[:start] if n not in present and lex["names"][n][0] not in present
-    )
+    free = (n for n in pool[start:] + pool[:start] if n not in present and names[n][0] not in present)
+    return next(free)
 
 
+def _single_names(gender):
+    "Names of a gender that are one word, and no other word."
+    lex = gender_lexicon()
+    known = [n for n, (_, g) in lex["names"].items() if g == gender and n not in lex["ambiguous"]]
+    return [n for n in known if " " not in n and "-" not in n]
+
+# %% ../../nbs/tasks/09_gender_swap.ipynb #e3be4697
 class _Person:
     "Follows one person through a text: which pronoun is theirs?"
 
@@ -668,12 +617,12 @@ class _Person:
         firsts = [w for w in (name, *name.split()) if people.known(w)]
         self.gender = people.known(firsts[0])[1] if firsts else _titled_gender(swap, self.words)
         if self.gender is None:
+            first = name.split()[0]
             raise ValueError(
-                f"person is {name!r}, whose gender is not known; say names={{{name.split()[0]!r}: 'female' or 'male'}}"
+                f"person is {name!r}, whose gender is not known; say names={{{first!r}: 'female' or 'male'}}"
             )
-        self.alone = not any(
-            people.known(p)[1] == self.gender for p in people.persons if p not in self.words and p != name
-        )
+        others = [p for p in people.persons if p not in self.words and p != name]
+        self.alone = not any(people.known(p)[1] == self.gender for p in others)
         self.last = {}
 
     def mine(self, gender):
@@ -682,6 +631,7 @@ class _Person:
 
 
 def _titled_gender(swap, words):
+    "Gender by a title before one of the words, or None."
     for t in swap.texts:
         for i in range(len(t.at) - 1):
             if t.bases[i + 1] in words and t.upper(i) and t.lower[i] in swap.lex["titles"]:
@@ -689,76 +639,61 @@ def _titled_gender(swap, words):
     return None
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #f2f068fa
+_MATES = {"he": ("she",), "him": ("her",), "his": ("her", "hers")}
+
+
+def _mates(a, b, lex):
+    "Are two words the same one for both genders?"
+    if b in _MATES.get(a, ()) or lex["words"].get(a, ("",))[0] == b:
+        return True
+    titles = lex["titles"]
+    return a in titles and b in titles and titles[a][1] != titles[b][1]
+
+
 def _paired(t, i, lex):
     "'he or she', 'sir/madam', 'Mr and Mrs': both genders are there already."
-    mates = {"he": "she", "him": "her", "his": ("her", "hers")}
-
-    def mate(a, b):
-        return (
-            b in mates.get(a, ())
-            if isinstance(mates.get(a), tuple)
-            else mates.get(a) == b
-            or lex["words"].get(a, ("",))[0] == b
-            or a in lex["titles"]
-            and b in lex["titles"]
-            and lex["titles"][a][1] != lex["titles"][b][1]
-        )
-
     for a, b in ((i, i + 2), (i - 2, i), (i, i + 1), (i - 1, i)):
-        if a < 0 or b >= len(t.at) or b - a == 2 and t.lower[a + 1] not in ("and", "or", "und", "y"):
+        if a < 0 or b >= len(t.at) or (b - a == 2 and t.lower[a + 1] not in ("and", "or", "und", "y")):
             continue
-        between = t.text[t.at[a][1] : t.at[b][0]]
-        if (
-            len(between) < 12
-            and _PAIR.search(between)
-            and (mate(t.lower[a], t.lower[b]) or mate(t.lower[b], t.lower[a]))
-            and t.text[t.at[b][1] : t.at[b][1] + 1] != "-"
-        ):
+        between, end = t.text[t.at[a][1] : t.at[b][0]], t.at[b][1]
+        if len(between) >= 12 or not _PAIR.search(between) or t.text[end : end + 1] == "-":
+            continue
+        if _mates(t.lower[a], t.lower[b], lex) or _mates(t.lower[b], t.lower[a], lex):
             return True
     return False
 
 
 def _pronoun(swap, t, i):
-    w, before, gap, after = t.lower[i], t.get(i - 1, "lower"), t.gap(i), t.get(i + 1, "lower")
+    "(counterpart, gender) of a pronoun."
+    w, place = t.lower[i], t.place(i)
     if w == "her":
-        return (
-            "him"
-            if before == "she"
-            and t.gap(i - 1) == "/"
-            or _her_is_object(before, gap, after, t.get(i + 2, "lower"), t.gap(i + 1), t.words[i] == "Her")
-            else "his"
-        ), "female"
+        listed = place.before == "she" and t.gap(i - 1) == "/"  # 'she/her'
+        return "him" if listed or _her_is_object(place, t.words[i] == "Her") else "his", "female"
     if w == "his":
-        return (
-            "hers" if _his_is_pronoun(before, gap, after, t.get(i + 2, "lower"), t.gap(i + 1)) else "her"
-        ), "male"
+        return "hers" if _his_is_pronoun(place) else "her", "male"
     return {"hers": ("his", "female"), "him": ("her", "male")}.get(w) or swap.lex["words"][w]
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #b2ff1966
-_BRANDED = frozenset("brother brothers sister sisters boy girl lady widow bride guy sons mama papa".split())
-
-
 def _title(swap, t, i):
     "A title needs a name behind it: 'Ms Eze', 'Sra. Paz'; not 'Mr. Coffee'."
-    if (
-        not t.upper(i)
-        or t.gap(i).strip(". ")
-        or "\n" in t.gap(i)
-        or not (t.upper(i + 1) or t.get(i + 1) in _PARTICLES and t.upper(i + 2))
-    ):
+    w, behind = t.lower[i], t.gap(i)
+    if not t.upper(i) or behind.strip(". ") or "\n" in behind:
         return None
-    name, people = t.bases[i + 1], swap.people
-    if (
-        name in swap.lex["after_title"]
-        and name not in people.surnames | people.adjacent
-        and not _full_name(swap, name)
-    ):
+    if not (t.upper(i + 1) or (_is(t.get(i + 1), "particles") and t.upper(i + 2))):
         return None
-    if t.lower[i] in ("don", "seu", "dona", "doña") and not people.length(t, i + 1):
+    if _is_product(swap, t.bases[i + 1]):
         return None
-    if t.lower[i] in ("sr", "sra") and (i and t.upper(i - 1) and t.gap(i - 1) == " " and not t.first(i)):
+    if w in ("don", "seu", "dona", "doña") and not swap.people.length(t, i + 1):
         return None
-    return swap.lex["titles"][t.lower[i]]
+    if w in ("sr", "sra") and i and t.full_name(i - 1) and t.upper(i - 1) and not t.first(i):
+        return None
+    return swap.lex["titles"][w]
+
+
+def _is_product(swap, name):
+    "'Mr. Coffee': a name behind a title that is a thing's, unless a person here has it as a surname."
+    known = name in swap.people.surnames or name in swap.people.adjacent
+    return name in swap.lex["after_title"] and not known and not _full_name(swap, name)
 
 
 def _full_name(swap, surname):
@@ -769,70 +704,72 @@ def _full_name(swap, surname):
         for j, b in enumerate(t.bases)
     )
 
+# %% ../../nbs/tasks/09_gender_swap.ipynb #4690160f
+_GOODS_FOR = ("ladies", "mens", "womens", "girls", "boys")
+_FIRM_OF = ("sons", "son", "brothers", "daughters", "sisters")
+_CALLS = ("aunt", "uncle", "sir", "madam", "madame", "monsieur")
+
 
 def _noun(swap, t, i):
     "Kinship and role nouns, unless they name a shelf of goods, a brand or a firm."
-    w, after = t.lower[i], t.get(i + 1, "lower")
-    if after in swap.lex["goods"] and (
-        t.words[i] != t.bases[i]
-        or t.gap(i).startswith(("'", "’"))
-        or w in ("ladies", "mens", "womens", "girls", "boys")
-    ):
+    if _names_goods(swap, t, i) or _ends_firm(t, i) or _is_brand(swap, t, i):
         return None
-    if (
-        w in ("sons", "son", "brothers", "daughters", "sisters")
-        and t.upper(i)
-        and i
-        and re.search(r"(?:&|\band) $", t.text[max(0, t.at[i][0] - 5) : t.at[i][0]])
-    ):
-        return None
-    if (
-        w in _BRANDED
-        and t.upper(i)
-        and not t.first(i)
-        and not t.words[i].isupper()
-        and not (t.upper(i + 1) and swap.people.length(t, i + 1))
-    ):
-        return None
-    if (
-        t.upper(i)
-        and not t.first(i)
-        and not t.words[i].isupper()
-        and t.upper(i + 1)
-        and t.gap(i) == " "
-        and not swap.people.length(t, i + 1)
-        and w not in ("aunt", "uncle", "sir", "madam", "madame", "monsieur")
-    ):
-        return None
-    return swap.lex["words"][w]
+    return swap.lex["words"][t.lower[i]]
+
+
+def _names_goods(swap, t, i):
+    "'ladies' shoes', 'mens jackets'."
+    possessive = t.words[i] != t.bases[i] or t.gap(i).startswith(("'", "’"))
+    return t.get(i + 1, "lower") in swap.lex["goods"] and (possessive or t.lower[i] in _GOODS_FOR)
+
+
+def _ends_firm(t, i):
+    "'Okoro & Sons'."
+    before = t.text[max(0, t.at[i][0] - 5) : t.at[i][0]]
+    return t.lower[i] in _FIRM_OF and t.upper(i) and i and re.search(r"(?:&|\band) $", before)
+
+
+def _is_brand(swap, t, i):
+    "'My Brother printer', 'the Lady Luck machine': a capital inside a sentence, and no person's name behind."
+    if not t.upper(i) or t.first(i) or t.words[i].isupper():
+        return False
+    named = t.upper(i + 1) and swap.people.length(t, i + 1)
+    if _is(t.lower[i], "branded") and not named:
+        return True
+    return t.full_name(i) and not named and t.lower[i] not in _CALLS
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #f798b7ae
-_PRONOUNS = frozenset("she he her his hers him herself himself".split())
-
-
 def _word(swap, t, i):
     "Replacement of a pronoun, a title or a noun, or None."
     w = t.lower[i]
     if w in swap.lex["titles"] and (found := _title(swap, t, i)) and not _paired(t, i, swap.lex):
-        surname = t.bases[i + 1]
-        if swap.person and not surname in swap.person.words:
-            swap.person.last[found[1]] = "other"
-            return None
-        if swap.person:
-            swap.person.last[found[1]] = "target"
-        return swap.say(t.bases[i], found[0], found[1], _new_name(swap, t, i + 1), surname)
-    if w not in swap.lex["words"] and w not in _PRONOUNS or w in ("ms",) or _paired(t, i, swap.lex):
+        return _say_title(swap, t, i, found)
+    pronoun = _is(w, "pronouns")
+    if (w not in swap.lex["words"] and not pronoun) or w == "ms" or _paired(t, i, swap.lex):
         return None
-    found = _pronoun(swap, t, i) if w in _PRONOUNS else _noun(swap, t, i)
-    if not found:
+    found = _pronoun(swap, t, i) if pronoun else _noun(swap, t, i)
+    if not found or (swap.person and not _about_person(swap.person, w, found[1], pronoun)):
         return None
-    if swap.person:
-        if w not in _PRONOUNS and w not in ("sir", "madam", "ma'am", "maam"):
-            swap.person.last[found[1]] = "other"
-            return None
-        if w not in _PRONOUNS and not swap.person.alone or not swap.person.mine(found[1]):
-            return None
     return swap.say(t.bases[i], *found)
+
+
+def _say_title(swap, t, i, found):
+    "Replacement of a title, or None for another person's."
+    surname = t.bases[i + 1]
+    if swap.person:
+        mine = surname in swap.person.words
+        swap.person.last[found[1]] = "target" if mine else "other"
+        if not mine:
+            return None
+    return swap.say(t.bases[i], found[0], found[1], _new_name(swap, t, i + 1), surname)
+
+
+def _about_person(person, word, gender, pronoun):
+    "Is a pronoun or a form of address about the one person meant? A noun names somebody else."
+    if not pronoun and word not in ("sir", "madam", "ma'am", "maam"):
+        person.last[gender] = "other"
+        return False
+    return (pronoun or person.alone) and person.mine(gender)
 
 
 def _new_name(swap, t, i):
@@ -864,25 +801,19 @@ def _name(swap, t, i, n):
 
 def _shouted(swap, t, i):
     "A name in capitals or in lower case counts when the same name stands elsewhere as a name."
-    word = t.bases[i]
-    if t.lower[i] not in swap.lowered:
+    word, people = t.bases[i], swap.people
+    if t.lower[i] not in swap.lowered or len(word) < 4 or not (word.isupper() or word.islower()):
         return None
     name = word.capitalize()
-    if (
-        len(word) < 4
-        or not (word.isupper() or word.islower())
-        or name not in swap.people.persons
-        or name in swap.people.ambiguous
-        or name in swap.people.companies
-    ):
+    if name not in people.persons or name in people.ambiguous or name in people.companies:
         return None
     if swap.person and name not in swap.person.words:
         return None
-    new, gender = swap.people.known(name)
-    return _like(word, swap.say(name, new, gender))
+    return _like(word, swap.say(name, *people.known(name)))
 
 
 def _surname(swap, t, i):
+    "Replacement of a surname that shows gender, or None."
     if t.bases[i] not in swap.people.adjacent or not t.upper(i) or not (found := _other_surname(t.bases[i])):
         return None
     if swap.person and t.bases[i] not in swap.person.words:
@@ -894,10 +825,13 @@ def _surname(swap, t, i):
 # %% ../../nbs/tasks/09_gender_swap.ipynb #e825b89b
 def _address(swap, local):
     "The local part of an e-mail address after the swap."
-    parts = re.split(r"([._+-]|\d+)", local)
-    return "".join(
-        _like(p, swap.folded[fold(p)]) if p and fold(p) in swap.folded and p.isalpha() else p for p in parts
-    )
+    return "".join(_address_part(swap, p) for p in re.split(r"([._+-]|\d+)", local))
+
+
+def _address_part(swap, part):
+    "A part of an address after the swap: somebody's name, or what it was."
+    known = part.isalpha() and swap.folded.get(fold(part))
+    return _like(part, known) if known else part
 
 
 def _rewrite(swap, t):
@@ -906,24 +840,25 @@ def _rewrite(swap, t):
     if swap.person:
         swap.person.last = {}
     for m in t.fields:
-        if (found := _told(m)) and not (swap.person and not swap.person.mine(found[1])):
+        if (found := _field_value(m)) and not (swap.person and not swap.person.mine(found[1])):
             edits.append((*m.span(2), swap.say(m[2], *found, "field", "field")))
     while i < len(t.at):
-        n, new = 1, None
-        if i not in t.blocked:
-            length = swap.people.length(t, i) if t.upper(i) else 0
-            if length and (new := _name(swap, t, i, length)):
-                n = length
-            elif (
-                t.lower[i] in swap.lex["words"] or t.lower[i] in _PRONOUNS or t.lower[i] in swap.lex["titles"]
-            ):
-                new = _word(swap, t, i)
-            else:
-                new = _surname(swap, t, i) or _shouted(swap, t, i)
+        n, new = (1, None) if i in t.blocked else _replacement(swap, t, i)
         if new is not None:
             edits.append((t.at[i][0], t.at[i + n - 1][0] + len(t.bases[i + n - 1]), new))
         i += n
     return edits
+
+
+def _replacement(swap, t, i):
+    "(number of words, what they become or None) at `i`."
+    length = swap.people.length(t, i) if t.upper(i) else 0
+    if length and (new := _name(swap, t, i, length)):
+        return length, new
+    w = t.lower[i]
+    if w in swap.lex["words"] or _is(w, "pronouns") or w in swap.lex["titles"]:
+        return 1, _word(swap, t, i)
+    return 1, _surname(swap, t, i) or _shouted(swap, t, i)
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #78d1a888
 def swap_gender(
@@ -935,54 +870,64 @@ def swap_gender(
     names: Mapping[str, str] | None = None,  # Further first names -> 'female' or 'male'
     memory: Mapping[str, str] | None = None,  # `Swap.memory` of an earlier swap: makes this one its inverse
 ) -> Swap:
-    "Rewrite English text with the genders swapped, consistently over all texts; count 0 means that there was nothing to swap."
+    "Rewrite English text with the genders swapped, consistently over all texts; count 0: nothing to swap."
     if to not in ("swap", "female", "male"):
         raise ValueError(f"to is {to!r}, expected 'swap', 'female' or 'male'")
     single = [texts] if isinstance(texts, str) else list(texts)
     swap = _Swapper(single, person, to, tuple(k for k in keep if k), names, memory)
     edits = [_rewrite(swap, t) for t in swap.texts]
     for e, t in zip(edits, swap.texts):
-        e += [
-            (m.start(1), m.end(1), _address(swap, m[1]))
-            for m in t.addresses
-            if m[1] and not any(a <= m.start() < b for a, b in t.fixed)
-        ]
+        e += _address_edits(swap, t)
     out = [_apply(t.text, sorted(e)) for t, e in zip(swap.texts, edits)]
-    made = {
-        k: v
-        for k, v in swap.made.items()
-        if k not in swap.conflicts
-        and (_by_rule(swap, k) != v or k in swap.lex["ambiguous"] and swap.changes.get(v) == k)
-    }
-    made |= {
-        f"{k} #{n}": old
-        for k in swap.conflicts
-        if not k[0].isupper()
-        for n, old in enumerate(swap.said[k], 1)
-    }
-    either = sorted(
-        {b for t in swap.texts for i, b in enumerate(t.bases) if b in swap.lex["either"] and t.upper(i)}
-    )
-    return Swap(out, dict(swap.changes), swap.count, swap.was["female"], swap.was["male"], made, either)
+    women, men = swap.was["female"], swap.was["male"]
+    return Swap(out, dict(swap.changes), swap.count, women, men, _memory(swap), _kept_names(swap))
 
 
-def _by_rule(swap, key):
-    "What the lexicon alone would say when swapping back."
-    word = key.split(" ")[0] if not key[0].isupper() else key
-    if word[0].isupper():
-        return (swap.lex["names"].get(word) or swap.lex["plain"].get(word) or _other_surname(word) or ("",))[
-            0
-        ]
-    return (
-        {"him": "her", "his": "her", "her": "his", "hers": "his"}.get(word)
-        and swap.made[key]
-        or (swap.lex["titles"] if " " in key else swap.lex["words"]).get(word, ("",))[0]
-    )
+def _address_edits(swap, t):
+    "Pieces of the new text in the addresses; those in fixed phrases stay."
+    owned = [m for m in t.addresses if m[1] and not any(a <= m.start() < b for a, b in t.fixed)]
+    return [(m.start(1), m.end(1), _address(swap, m[1])) for m in owned]
+
+
+def _kept_names(swap):
+    "Names that women and men have."
+    either = swap.lex["either"]
+    return sorted({b for t in swap.texts for i, b in enumerate(t.bases) if b in either and t.upper(i)})
 
 
 def _apply(text, edits):
+    "A text with pieces replaced, which are in order."
     out, at = [], 0
     for a, b, new in edits:
         out += [text[at:a], new]
         at = b
     return "".join([*out, text[at:]])
+
+# %% ../../nbs/tasks/09_gender_swap.ipynb #144cc10a
+def _memory(swap):
+    "What has to be said when swapping back and is not what the lexicon alone would say."
+    certain = {k: v for k, v in swap.made.items() if k not in swap.conflicts and _surprising(swap, k, v)}
+    for k in swap.conflicts:
+        if not k[0].isupper():
+            certain |= {f"{k} #{n}": old for n, old in enumerate(swap.said[k], 1)}
+    return certain
+
+
+def _surprising(swap, new, old):
+    "Would the lexicon alone say something else, or may the name be read as a word?"
+    return _by_rule(swap, new) != old or (new in swap.lex["ambiguous"] and swap.changes.get(old) == new)
+
+
+_BACK = {"him": "her", "his": "her", "her": "his", "hers": "his"}  # read from their place, not looked up
+
+
+def _by_rule(swap, key):
+    "What the lexicon alone would say when swapping back."
+    lex = swap.lex
+    if key[0].isupper():
+        found = lex["names"].get(key) or lex["plain"].get(key) or _other_surname(key) or ("",)
+        return found[0]
+    word = key.split(" ")[0]
+    if word in _BACK and swap.made[key]:
+        return swap.made[key]
+    return (lex["titles"] if " " in key else lex["words"]).get(word, ("",))[0]

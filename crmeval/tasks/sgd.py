@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SPEAKERS', 'SUMMARIES', 'STATUS', 'USE_CASES', 'transcript', 'dialogue_text', 'slot_sentence', 'intent_phrases',
-           'Track', 'tracks', 'is_said', 'key_facts', 'summary_sample', 'field_form', 'typed', 'record_sample',
-           'written', 'reply_samples', 'sgd_samples']
+           'Track', 'tracks', 'is_said', 'supported_facts', 'key_facts', 'summary_sample', 'field_form', 'typed',
+           'fields_text', 'only_these_fields', 'record_sample', 'written', 'reply_samples', 'sgd_samples']
 
 # %% ../../nbs/tasks/02_sgd.ipynb #0e61476b
 import json
@@ -43,10 +43,12 @@ def dialogue_text(
 # %% ../../nbs/tasks/02_sgd.ipynb #d176a018
 @lru_cache(maxsize=1)
 def _sentences():
+    "Our sentences for the intents and slots of each service."
     return json.loads(data_path("sgd_sentences.json").read_text(encoding="utf-8"))["services"]
 
 
-def _described(service, slot):
+def _slot_description(service, slot):
+    "What the schema says about a slot, or its name in words."
     return next((s["description"] for s in service["slots"] if s["name"] == slot), slot.replace("_", " "))
 
 
@@ -59,28 +61,29 @@ def slot_sentence(
     form = _sentences().get(service["service_name"], {}).get("slots", {}).get(slot)
     flag = {"true": 0, "false": 1}.get(value.lower())
     if form is None:
-        text = re.sub(
-            r"^(whether( or not)?|boolean flag indicating (if|whether)) ",
-            "",
-            _described(service, slot),
-            flags=re.I,
-        )
-        text = text[:1].lower() + text[1:].rstrip(".")
-        form = (
-            f"The {text} is {{}}."
-            if flag is None
-            else [f"It holds that {text}.", f"It does not hold that {text}."]
-        )
+        form = _described_form(_slot_description(service, slot), flag is not None)
     if isinstance(form, list):
         return form[flag or 0]
     form = form.replace("(s)", "" if value.lower() in ("1", "one", "a", "single") else "s")
     return re.sub(r"\.\.$", ".", form.format(value))
 
-# %% ../../nbs/tasks/02_sgd.ipynb #3dbb34e9
+
+_WHETHER = re.compile(r"^(whether( or not)?|boolean flag indicating (if|whether)) ", re.IGNORECASE)
+
+
+def _described_form(description, flag):
+    "A sentence with a gap, or for a flag the sentences for true and false, from the schema's description."
+    text = _lower(_WHETHER.sub("", description))
+    if flag:
+        return [f"It holds that {text}.", f"It does not hold that {text}."]
+    return f"The {text} is {{}}."
+
+
 def _lower(text):
+    "A description as a part of a sentence: without its capital and its full stop."
     return text[:1].lower() + text[1:].rstrip(".")
 
-
+# %% ../../nbs/tasks/02_sgd.ipynb #3dbb34e9
 def intent_phrases(
     service: Mapping,  # Entry of the schema
     intent: str,  # Name of an intent
@@ -105,9 +108,7 @@ class Track:
     declined: list = field(default_factory=list)  # Intents that the customer turned down
     state: dict = field(default_factory=dict)  # Slot -> words used for its last value
     early: dict = field(default_factory=dict)  # The same after the first turn that gave a value
-    answers: dict = field(
-        default_factory=dict
-    )  # Slot -> value that the agent told or offered, accepted by the customer
+    answers: dict = field(default_factory=dict)  # Slot -> value that the agent told, or that was accepted
     outcome: dict = field(default_factory=dict)  # Intent -> True (succeeded) or False (failed), the last time
     canonical: dict = field(default_factory=dict)  # (slot, lower-case words) -> canonical value
     by_agent: set = field(default_factory=set)  # (slot, lower-case words) used by the agent
@@ -116,10 +117,15 @@ class Track:
         return self.canonical.get((slot, said.lower()), said)
 
     @property
+    def transactions(self) -> set:
+        "Intents of the service that change something, not searches."
+        return {i["name"] for i in self.service["intents"] if i["is_transactional"]}
+
+    @property
     def main(self) -> str | None:
         "The transaction that the dialogue was about: the last one tried, else the last one wanted."
-        kinds = {i["name"] for i in self.service["intents"] if i["is_transactional"]}
-        return next((i for i in [*reversed(self.outcome), *reversed(self.intents)] if i in kinds), None)
+        tried = [*reversed(self.outcome), *reversed(self.intents)]
+        return next((i for i in tried if i in self.transactions), None)
 
 # %% ../../nbs/tasks/02_sgd.ipynb #7db1f6b4
 def tracks(
@@ -130,61 +136,87 @@ def tracks(
     found, offered = {}, {}
     for turn in dialogue["turns"]:
         for frame in turn["frames"]:
-            name = frame["service"]
-            track = found.setdefault(name, Track(schema[name]))
+            track = found.setdefault(frame["service"], Track(schema[frame["service"]]))
             _read_actions(track, turn["speaker"], frame, offered)
-            state = frame.get("state", {})
-            if state.get("slot_values"):
-                track.state = {k: _best(track, k, v) for k, v in state["slot_values"].items() if v}
-                track.early = track.early or dict(track.state)
-            intent = state.get("active_intent", "NONE")
-            if intent != "NONE" and intent not in track.intents:
-                track.intents.append(intent)
+            _read_state(track, frame.get("state", {}))
     for track in found.values():
         track.declined = [i for i in track.declined if i not in track.intents]
     return found
 
-# %% ../../nbs/tasks/02_sgd.ipynb #4493eacd
+
+def _read_state(track, state):
+    "Take the values and the intent of one frame's state into the track."
+    if state.get("slot_values"):
+        track.state = {k: _best(track, k, v) for k, v in state["slot_values"].items() if v}
+        track.early = track.early or dict(track.state)
+    intent = state.get("active_intent", "NONE")
+    if intent != "NONE" and intent not in track.intents:
+        track.intents.append(intent)
+
+
 def _best(track, slot, said):
-    "Of the words that were used for a value, the agent's: they are the more explicit ones ('March 12th', not 'the 12th')."
+    "Of the words used for a value, the agent's: the more explicit ones ('March 12th', not 'the 12th')."
     return next((v for v in said if (slot, v.lower()) in track.by_agent), said[0])
 
-
+# %% ../../nbs/tasks/02_sgd.ipynb #4493eacd
 def _read_actions(track, speaker, frame, offered):
-    name = track.service["service_name"]
-    for a in frame["actions"]:
-        act, slot, values = a["act"], a["slot"], a["values"]
-        if slot in ("", "count") or act in ("INFORM_INTENT", "OFFER_INTENT"):
-            values = []
-        for said, value in zip(values, a.get("canonical_values", values), strict=False):
-            track.canonical[slot, said.lower()] = value
-            if speaker == "SYSTEM" and act != "REQUEST":
-                track.by_agent.add((slot, said.lower()))
-        if act == "OFFER" and values:
-            offered.setdefault(name, {})[slot] = values[0]
-        elif act == "OFFER_INTENT" and a["values"]:
-            offered[name, "intent"] = a["values"][0]
-        elif act == "INFORM" and speaker == "SYSTEM" and values:
-            track.answers[slot] = values[0]
-        elif act == "SELECT":
-            track.answers.update(offered.get(name, {}))
-        elif act == "NEGATE_INTENT" and (name, "intent") in offered:
-            track.declined.append(offered[name, "intent"])
-        elif act == "REQUEST_ALTS":
-            offered.pop(name, None)
-            track.answers.clear()
-        elif act in ("NOTIFY_SUCCESS", "NOTIFY_FAILURE") and "service_call" in frame:
-            track.outcome.pop(frame["service_call"]["method"], None)  # the last one tried stands last
-            track.outcome[frame["service_call"]["method"]] = act == "NOTIFY_SUCCESS"
+    "Take one frame's actions into the track; `offered` remembers what is on the table."
+    for action in frame["actions"]:
+        _note_words(track, speaker, action)
+        _note_offer(track, action, offered)
+        _note_answer(track, speaker, action, offered)
+        _note_outcome(track, action, frame)
+
+
+def _slot_values(action):
+    "Values of an action that fill a slot."
+    if action["slot"] in ("", "count") or action["act"] in ("INFORM_INTENT", "OFFER_INTENT"):
+        return []
+    return action["values"]
+
+
+def _note_words(track, speaker, action):
+    "Which words stood for which value, and which of them the agent used."
+    slot, said = action["slot"], _slot_values(action)
+    for words, value in zip(said, action.get("canonical_values", said), strict=False):
+        track.canonical[slot, words.lower()] = value
+        if speaker == "SYSTEM" and action["act"] != "REQUEST":
+            track.by_agent.add((slot, words.lower()))
+
+# %% ../../nbs/tasks/02_sgd.ipynb #b29124d9
+def _note_offer(track, action, offered):
+    "Values and intents that were offered, and intents that were turned down."
+    name, values = track.service["service_name"], _slot_values(action)
+    if action["act"] == "OFFER" and values:
+        offered.setdefault(name, {})[action["slot"]] = values[0]
+    elif action["act"] == "OFFER_INTENT" and action["values"]:
+        offered[name, "intent"] = action["values"][0]
+    elif action["act"] == "NEGATE_INTENT" and (name, "intent") in offered:
+        track.declined.append(offered[name, "intent"])
+
+
+def _note_answer(track, speaker, action, offered):
+    "What the agent told, and which offer the customer took or did not want."
+    name, values = track.service["service_name"], _slot_values(action)
+    if action["act"] == "INFORM" and speaker == "SYSTEM" and values:
+        track.answers[action["slot"]] = values[0]
+    elif action["act"] == "SELECT":
+        track.answers.update(offered.get(name, {}))
+    elif action["act"] == "REQUEST_ALTS":
+        offered.pop(name, None)
+        track.answers.clear()
+
+
+def _note_outcome(track, action, frame):
+    "How a transaction ended."
+    if action["act"] in ("NOTIFY_SUCCESS", "NOTIFY_FAILURE") and "service_call" in frame:
+        method = frame["service_call"]["method"]
+        track.outcome.pop(method, None)  # the last one tried stands last
+        track.outcome[method] = action["act"] == "NOTIFY_SUCCESS"
 
 # %% ../../nbs/tasks/02_sgd.ipynb #c24fe880
-_WORDS = dict(
-    zip(
-        "1 2 3 4 5 6 7 8 9 10".split(),
-        "one two three four five six seven eight nine ten".split(),
-        strict=True,
-    )
-)
+_DIGITS = "1 2 3 4 5 6 7 8 9 10".split()
+_WORDS = dict(zip(_DIGITS, "one two three four five six seven eight nine ten".split(), strict=True))
 
 
 def is_said(
@@ -196,70 +228,91 @@ def is_said(
     forms = {value, _WORDS.get(value, value)}
     return any(re.search(rf"(?<!\w){re.escape(f)}(?!\w)", text) for f in forms)
 
-
-_NUMBER = re.compile(r"\d|\b(?:" + "|".join(_WORDS.values()) + r")\b", re.I)
-
-
+# %% ../../nbs/tasks/02_sgd.ipynb #636c3c60
 @lru_cache(maxsize=8)
 def _values_in(text):
+    "Numbers, dates and times of a text."
     return values(text)
 
 
+def supported_facts(
+    facts: Iterable[str],  # Sentences
+    text: str,  # What they are about
+) -> list[str]:  # In their order
+    "The facts that state no number, date or time which the text does not hold."
+    return [f for f in facts if not missing_values(f, _values_in(text))]
+
+# %% ../../nbs/tasks/02_sgd.ipynb #a22c14ca
+_NUMBER = re.compile(r"\d|\b(?:" + "|".join(_WORDS.values()) + r")\b", re.IGNORECASE)
+
+
 def _facts_of(track, slots, state, text):
+    "Sentences for the slots of a state that can be read in the text."
     for slot in slots:
         said = state.get(slot)
         if not said or said.lower() == "dontcare":
             continue
         known = (slot, said.lower()) in track.canonical if said in ("True", "False") else is_said(said, text)
         fact = slot_sentence(track.service, slot, said)
-        if known and not (_NUMBER.search(fact) and missing_values(fact, _values_in(text))):
+        if known and (supported_facts([fact], text) or not _NUMBER.search(fact)):
             yield fact  # 'one' in 'that one' is no number
 
 # %% ../../nbs/tasks/02_sgd.ipynb #538eb631
+_CUT_LAST = ("wish", "outcome", "detail", "more")  # what is kept first under a limit
+_TOLD_IN = ("wish", "detail", "more", "outcome")  # the order in which facts are listed
+
+
 def key_facts(
     dialogue: Mapping,  # One dialogue
     schema: Mapping[str, Mapping],  # Service name -> entry of the schema
     limit: int = 10,  # At most so many facts
 ) -> list[str]:  # Wishes first, then details, outcomes and answers
     "What a summary of the dialogue has to state, from its annotations."
-    text, parts = dialogue_text(dialogue), {"wish": [], "detail": [], "outcome": [], "more": []}
+    text, parts, room = dialogue_text(dialogue), {name: [] for name in _CUT_LAST}, limit
     for track in tracks(dialogue, schema).values():
-        deals = [
-            i
-            for i in track.intents
-            if i in {x["name"] for x in track.service["intents"] if x["is_transactional"]}
-        ]
-        for i in deals or track.intents[-1:]:
-            parts["wish"].append(f"The customer wants to {intent_phrases(track.service, i)[0]}.")
-        needed = [
-            s
-            for i in track.service["intents"]
-            if i["name"] in (deals or track.intents[-1:])
-            for s in i["required_slots"]
-        ]
-        rest = [s for s in track.state if s not in needed]
-        parts["detail"] += _facts_of(track, needed, track.state, text)
-        for i, ok in track.outcome.items():
-            parts["outcome"].append(intent_phrases(track.service, i)[1 if ok else 2])
-        for i in track.declined:
-            parts["outcome"].append(
-                f"The customer does not want to {intent_phrases(track.service, i)[0]} now."
-            )
-        parts["more"] += [
-            *_facts_of(track, rest, track.state, text),
-            *_facts_of(track, [s for s in track.answers if s not in track.state], track.answers, text),
-        ]
-    room = limit
-    for name in ("wish", "outcome", "detail", "more"):
+        for name, facts in _track_facts(track, text).items():
+            parts[name] += facts
+    for name in _CUT_LAST:
         parts[name] = list(dict.fromkeys(parts[name]))[:room]
         room -= len(parts[name])
-    return [f for name in ("wish", "detail", "more", "outcome") for f in parts[name]]
+    return [f for name in _TOLD_IN for f in parts[name]]
+
+
+def _track_facts(track, text):
+    "Part of the list -> facts about one service."
+    service = track.service
+    wanted = [i for i in track.intents if i in track.transactions] or track.intents[-1:]
+    needed = [s for i in service["intents"] if i["name"] in wanted for s in i["required_slots"]]
+    rest = [s for s in track.state if s not in needed]
+    answered = [s for s in track.answers if s not in track.state]
+    return {
+        "wish": [f"The customer wants to {intent_phrases(service, i)[0]}." for i in wanted],
+        "detail": list(_facts_of(track, needed, track.state, text)),
+        "outcome": _outcome_facts(track),
+        "more": [
+            *_facts_of(track, rest, track.state, text),
+            *_facts_of(track, answered, track.answers, text),
+        ],
+    }
+
+# %% ../../nbs/tasks/02_sgd.ipynb #43905e43
+def _outcome_facts(track):
+    "How transactions ended, and what the customer turned down."
+    ended = [_outcome_sentence(track.service, i, ok) for i, ok in track.outcome.items()]
+    refused = [intent_phrases(track.service, i)[0] for i in track.declined]
+    return ended + [f"The customer does not want to {want} now." for want in refused]
+
+
+def _outcome_sentence(service, intent, succeeded):
+    "The sentence for an intent that went through, or did not."
+    return intent_phrases(service, intent)[1 if succeeded else 2]
 
 # %% ../../nbs/tasks/02_sgd.ipynb #84a97b2b
 SUMMARIES = ("service_conversation_summary", "service_live_chat_summary")
 
 
 def _tags(dialogue):
+    "Tags of a dialogue's samples."
     return {"channel": "chat", "services": ", ".join(dialogue["services"]), "turns": len(dialogue["turns"])}
 
 
@@ -283,64 +336,86 @@ def summary_sample(
     )
 
 # %% ../../nbs/tasks/02_sgd.ipynb #93d957ac
+_FLAG = {"True": True, "False": False}
+
+
 def field_form(
     slot: Mapping,  # Slot of the schema
 ) -> tuple[str, dict]:  # (form in words, JSON schema)
     "The form of a field: flag, whole number, choice, date, time or text."
     allowed, parts = slot["possible_values"], set(slot["name"].split("_"))
-    if set(allowed) == {"True", "False"}:
+    if set(allowed) == set(_FLAG):
         return "true or false", {"type": "boolean"}
     if allowed and all(v.isdigit() for v in allowed):
-        return f"whole number, {allowed[0]} to {allowed[-1]}", {
-            "type": "integer",
-            "enum": [int(v) for v in allowed],
-        }
+        schema = {"type": "integer", "enum": [int(v) for v in allowed]}
+        return f"whole number, {allowed[0]} to {allowed[-1]}", schema
     if slot["is_categorical"] and allowed:
         return f"one of {', '.join(allowed)}", {"type": "string", "enum": list(allowed)}
-    if "date" in parts:
-        return "YYYY-MM-DD", {"type": "string", "format": "date"}
-    if "time" in parts:
-        return "HH:MM, 24 hours", {"type": "string", "pattern": "^[0-2][0-9]:[0-5][0-9]$"}
-    if parts & {"length", "amount"}:
-        return "number", {"type": "number"}
-    return "text", {"type": "string"}
+    return next((form for words, form in _FORMS_BY_NAME if parts & words), ("text", {"type": "string"}))
 
 
+_FORMS_BY_NAME = (  # a part of the slot's name -> form
+    ({"date"}, ("YYYY-MM-DD", {"type": "string", "format": "date"})),
+    ({"time"}, ("HH:MM, 24 hours", {"type": "string", "pattern": "^[0-2][0-9]:[0-5][0-9]$"})),
+    ({"length", "amount"}, ("number", {"type": "number"})),
+)
+
+# %% ../../nbs/tasks/02_sgd.ipynb #cfd80c25
 def typed(
     value: str,  # Canonical value of an annotation
     form: Mapping,  # JSON schema of the field
 ):  # bool, int, float or str; None when the value does not fit
     "A canonical value as the record holds it."
-    try:
-        if form["type"] == "boolean":
-            return {"True": True, "False": False}.get(value)
-        if form["type"] == "integer":
-            return int(value)
-        if form["type"] == "number":
-            return int(value) if value.isdigit() else float(value)
-    except ValueError:
-        return None
+    if form["type"] == "boolean":
+        return _FLAG.get(value)
+    if form["type"] in ("integer", "number"):
+        return _number(value, whole=form["type"] == "integer")
     if "enum" in form:
         return next((v for v in form["enum"] if v.lower() == value.lower()), None)
     if form.get("format") == "date" and not re.fullmatch(r"\d{4}-\d\d-\d\d", value):
         return None
     return value if re.search(form.get("pattern", ""), value) else None
 
+
+def _number(value, whole):
+    "A number from its digits; None for what is none."
+    try:
+        return int(value) if whole or value.isdigit() else float(value)
+    except ValueError:
+        return None
+
+# %% ../../nbs/tasks/02_sgd.ipynb #782fc5b9
+def fields_text(
+    table: Mapping[str, tuple[str, str, dict]],  # Field -> (form in words, what it holds, JSON schema)
+) -> str:  # One line a field
+    "The fields of a record, as a model is shown them."
+    return "\n".join(f"{name} ({form}): {about}" for name, (form, about, _) in table.items())
+
+
+def only_these_fields(
+    table: Mapping[str, tuple[str, str, dict]],  # As for `fields_text`
+) -> dict:  # An instruction of the kind 'json_schema'
+    "The instruction that a record has these fields and no others."
+    properties = {name: schema for name, (_, _, schema) in table.items()}
+    return {
+        "kind": "json_schema",
+        "text": "Use only the listed fields, each in its form.",
+        "schema": {"type": "object", "additionalProperties": False, "properties": properties},
+    }
+
 # %% ../../nbs/tasks/02_sgd.ipynb #e2fb7c5f
 STATUS = ("Open", "Completed", "Failed")
 
 
-def _values(track, slots, said, text):
-    "Field -> value of a state; fields that cannot be read in the text or have no fitting value are left out."
+def _record_values(track, slots, said, text):
+    "Field -> value of a state; what cannot be read in the text or has no fitting value is left out."
     found = {}
     for slot in slots:
         words = said.get(slot["name"])
         if not words or words.lower() == "dontcare":
             continue
         form = field_form(slot)[1]
-        free = form == {
-            "type": "string"
-        }  # free text has to stand in the conversation; '1' may be said as 'just me'
+        free = form == {"type": "string"}  # has to stand in the conversation; '1' may be said as 'just me'
         value = typed(track.value(slot["name"], words), form)
         if value is not None and (not free or is_said(words, text)):
             found[slot["name"]] = value
@@ -348,9 +423,20 @@ def _values(track, slots, said, text):
 
 
 def _record_fields(track):
+    "Slots of the main transaction."
     deal = next(i for i in track.service["intents"] if i["name"] == track.main)
     names = [*deal["required_slots"], *deal["optional_slots"]]
     return [s for n in names for s in track.service["slots"] if s["name"] == n]
+
+
+def _record_table(slots):
+    "Field -> (form in words, what it holds, JSON schema); the status goes first."
+    about = "Completed once the agent says that it is done, Failed if it could not be done"
+    table = {"status": (f"one of {', '.join(STATUS)}", about, {"type": "string", "enum": list(STATUS)})}
+    for s in slots:
+        form, schema = field_form(s)
+        table[s["name"]] = (form, _lower(s["description"]), schema)
+    return table
 
 # %% ../../nbs/tasks/02_sgd.ipynb #6216ea16
 def record_sample(
@@ -361,12 +447,16 @@ def record_sample(
     track = next((t for t in reversed(tracks(dialogue, schema).values()) if t.main in t.outcome), None)
     if track is None:
         return None
-    slots, text = _record_fields(track), dialogue_text(dialogue)
-    known = (
-        _values(track, slots, track.early, text)
-        if random.Random(dialogue["dialogue_id"]).random() < 0.5
-        else {}
-    )
+    text = dialogue_text(dialogue)
+    before, gold = _record_change(dialogue, track, text)
+    return _update_sample(dialogue, track, text, before, gold) if len(gold) > 1 else None
+
+
+def _record_change(dialogue, track, text):
+    "The record before the conversation, and the fields that it changes."
+    slots = _record_fields(track)
+    begun = random.Random(dialogue["dialogue_id"]).random() < 0.5
+    known = _record_values(track, slots, track.early, text) if begun else {}
     before = {
         "request": intent_phrases(track.service, track.main)[0],
         "opened_on": "2019-03-01",
@@ -374,63 +464,41 @@ def record_sample(
         **{s["name"]: known.get(s["name"]) for s in slots},
     }
     after = {
-        **_values(track, slots, track.state, text),
+        **_record_values(track, slots, track.state, text),
         "status": STATUS[1 if track.outcome[track.main] else 2],
     }
-    gold = {k: v for k, v in after.items() if before[k] != v}
-    if len(gold) < 2:
-        return None
-    forms = {
-        "status": (f"one of {', '.join(STATUS)}", {"type": "string", "enum": list(STATUS)}),
-        **{s["name"]: field_form(s) for s in slots},
-    }
-    about = {
-        "status": "Completed once the agent says that it is done, Failed if it could not be done",
-        **{s["name"]: _lower(s["description"]) for s in slots},
-    }
-    rules = {
-        "kind": "json_schema",
-        "text": "Use only the listed fields, each in its form.",
-        "schema": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {k: f[1] for k, f in forms.items()},
-        },
-    }
-    facts = [
-        *_facts_of(track, [s["name"] for s in slots if s["name"] in gold], track.state, text),
-        intent_phrases(track.service, track.main)[1 if track.outcome[track.main] else 2],
-    ]
+    return before, {k: v for k, v in after.items() if before[k] != v}
+
+# %% ../../nbs/tasks/02_sgd.ipynb #67a61cb4
+def _update_sample(dialogue, track, text, before, gold):
+    "The sample of a record that changes."
+    slots, name = _record_fields(track), f"sgd-{dialogue['dialogue_id']}"
+    table = _record_table(slots)
+    changed = [s["name"] for s in slots if s["name"] in gold]
+    outcome = _outcome_sentence(track.service, track.main, track.outcome[track.main])
     return Sample(
-        f"sgd-{dialogue['dialogue_id']}-update_crm_info",
+        f"{name}-update_crm_info",
         "update_crm_info",
         {
             "record": json.dumps(before, ensure_ascii=False, indent=2),
-            "fields": "\n".join(f"{k} ({f[0]}): {about[k]}" for k, f in forms.items()),
+            "fields": fields_text(table),
             "conversation": text,
         },
-        tuple(facts),
-        (rules,),
+        (*_facts_of(track, changed, track.state, text), outcome),
+        (only_these_fields(table),),
         json.dumps(gold, ensure_ascii=False),
         before,
         gold,
-        f"sgd-{dialogue['dialogue_id']}",
+        name,
         dataset="sgd",
         tags=_tags(dialogue),
     )
 
 # %% ../../nbs/tasks/02_sgd.ipynb #930576a3
 _MONTHS = "January February March April May June July August September October November December".split()
-_MONEY = {
-    "price",
-    "price_per_night",
-    "price_per_day",
-    "total_price",
-    "total",
-    "ride_fare",
-    "amount",
-    "price_per_ticket",
-}
+_MONEY = frozenset(
+    "price price_per_night price_per_day total_price total ride_fare amount price_per_ticket".split()
+)
 
 
 def written(
@@ -439,135 +507,185 @@ def written(
 ) -> str:  # The value as a system shows it, with the way to say it in brackets where that differs
     "A value for the knowledge: '2019-03-04 (March 4th)', '13:00 (1 pm)', '$28'."
     if m := re.fullmatch(r"(\d{4})-(\d\d)-(\d\d)", value):
-        day = int(m[3])
-        end = "th" if 10 < day < 14 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
-        return f"{value} ({_MONTHS[int(m[2]) - 1]} {day}{end})"
+        return f"{value} ({_spoken_day(int(m[2]), int(m[3]))})"
     if m := re.fullmatch(r"(\d\d):(\d\d)", value):
-        return f"{value} ({int(m[1]) % 12 or 12}{'' if m[2] == '00' else ':' + m[2]} {'am' if int(m[1]) < 12 else 'pm'})"
+        return f"{value} ({_spoken_time(int(m[1]), m[2])})"
     if slot in _MONEY and re.fullmatch(r"\d+(\.\d+)?", value):
         return f"${float(value):,.2f}".removesuffix(".00")
     return {"True": "yes", "False": "no"}.get(value, value)
 
+
+def _spoken_day(month, day):
+    "'March 4th'."
+    end = "th" if 10 < day < 14 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
+    return f"{_MONTHS[month - 1]} {day}{end}"
+
+
+def _spoken_time(hour, minutes):
+    "'1 pm', '12:30 am'."
+    past = "" if minutes == "00" else f":{minutes}"
+    return f"{hour % 12 or 12}{past} {'am' if hour < 12 else 'pm'}"
+
 # %% ../../nbs/tasks/02_sgd.ipynb #f3fd91f5
 _SAYS = ("OFFER", "INFORM", "CONFIRM", "NOTIFY_SUCCESS", "NOTIFY_FAILURE")
+_MOVES = {  # act -> the next step in words
+    "NOTIFY_SUCCESS": "say that the request went through",
+    "NOTIFY_FAILURE": "say that the request could not be carried out",
+    "INFORM_COUNT": "say how many results were found",
+    "INFORM": "answer the question about: {slots}",
+    "OFFER": "offer{which}, naming: {slots}",
+    "CONFIRM": "ask the customer to confirm: {slots}",
+    "REQUEST": "ask for: {slots}",
+    "OFFER_INTENT": "ask whether the customer wants to {want}",
+    "REQ_MORE": "ask whether anything else is needed",
+}
 
 
-def _name(slot):
+def _slot_name(slot):
+    "A slot in words."
     return slot.replace("_", " ")
+
+
+def _first_value(frame, act):
+    "The first value of the first action of a kind that has one, or None."
+    return next((a["values"][0] for a in frame["actions"] if a["act"] == act and a["values"]), None)
 
 
 def _plan(frame, track, n):
     "The next step in words: which moves, which slots, no values."
-    acts = {}
+    slots = {}
     for a in frame["actions"]:
-        acts.setdefault(a["act"], []).append(_name(a["slot"]))
-    listed = {k: ", ".join(v) for k, v in acts.items()}
-    want = intent_phrases(
-        track.service,
-        next((a["values"][0] for a in frame["actions"] if a["act"] == "OFFER_INTENT" and a["values"]), ""),
-    )[0]
-    steps = {
-        "NOTIFY_SUCCESS": "say that the request went through",
-        "NOTIFY_FAILURE": "say that the request could not be carried out",
-        "INFORM_COUNT": "say how many results were found",
-        "INFORM": f"answer the question about: {listed.get('INFORM')}",
-        "OFFER": f"offer result{'s' if 'and' in n else ''} {n}, naming: {', '.join(dict.fromkeys(acts.get('OFFER', [])))}"
-        if n
-        else f"offer, naming: {', '.join(dict.fromkeys(acts.get('OFFER', [])))}",
-        "CONFIRM": f"ask the customer to confirm: {listed.get('CONFIRM')}",
-        "REQUEST": f"ask for: {listed.get('REQUEST')}",
-        "OFFER_INTENT": f"ask whether the customer wants to {want}",
-        "REQ_MORE": "ask whether anything else is needed",
-    }
-    return "; ".join(v for k, v in steps.items() if k in acts)
+        slots.setdefault(a["act"], []).append(_slot_name(a["slot"]))
+    if "OFFER" in slots:
+        slots["OFFER"] = list(dict.fromkeys(slots["OFFER"]))
+    want = intent_phrases(track.service, _first_value(frame, "OFFER_INTENT") or "")[0]
+    which = f" result{'s' if 'and' in n else ''} {n}" if n else ""
+    return "; ".join(
+        move.format(slots=", ".join(slots[act]), which=which, want=want)
+        for act, move in _MOVES.items()
+        if act in slots
+    )
 
 # %% ../../nbs/tasks/02_sgd.ipynb #3afdbbe1
+def _value_facts(action, track, method, text):
+    "Sentences for the values of an action that stand in the reply; a flag is never said literally."
+    said = [v for v in action["values"] if v in ("True", "False") or is_said(v, text)]
+    return [slot_sentence(track.service, action["slot"], v) for v in said]
+
+
+def _count_facts(action, track, method, text):
+    "How many results were found, where the reply says it."
+    if not action["values"] or not is_said(action["values"][0], text):
+        return []
+    n = action["values"][0]
+    return [f"{n} {'result was' if n == '1' else 'results were'} found."]
+
+
+def _question_facts(action, track, method, text):
+    "What the customer is asked for."
+    return [f"The customer is asked for the {_slot_name(action['slot'])}."]
+
+
+def _more_facts(action, track, method, text):
+    "Whether the customer is asked for more wishes."
+    return ["The customer is asked whether anything else is needed."]
+
+
+def _intent_facts(action, track, method, text):
+    "What the customer is offered to do."
+    wants = [intent_phrases(track.service, v)[0] for v in action["values"][:1]]
+    return [f"The customer is asked whether to {want}." for want in wants]
+
+
+def _notice_facts(action, track, method, text):
+    "How the transaction ended."
+    return [_outcome_sentence(track.service, method, action["act"] == "NOTIFY_SUCCESS")] if method else []
+
+
+_FACTS_OF_ACT = {
+    "OFFER": _value_facts,
+    "INFORM": _value_facts,
+    "CONFIRM": _value_facts,
+    "INFORM_COUNT": _count_facts,
+    "REQUEST": _question_facts,
+    "REQ_MORE": _more_facts,
+    "OFFER_INTENT": _intent_facts,
+    "NOTIFY_SUCCESS": _notice_facts,
+    "NOTIFY_FAILURE": _notice_facts,
+}
+
+# %% ../../nbs/tasks/02_sgd.ipynb #278849a5
 def _reply_facts(frame, track, method, text):
-    facts, offers = (
-        [],
-        Counter(a["slot"] for a in frame["actions"] if a["act"] == "OFFER" for _ in a["values"]),
-    )
-    for a in frame["actions"]:
-        act, slot = a["act"], a["slot"]
-        if act == "OFFER" and offers[slot] > 1:
+    "What the agent's turn says, from its actions."
+    actions, facts = frame["actions"], []
+    offers = Counter(a["slot"] for a in actions if a["act"] == "OFFER" for _ in a["values"])
+    for a in actions:
+        if a["act"] == "OFFER" and offers[a["slot"]] > 1:
             facts += [f"One offer is {v}." for v in a["values"] if is_said(v, text)]
-        elif act in ("OFFER", "INFORM", "CONFIRM"):
-            facts += [
-                slot_sentence(track.service, slot, v)
-                for v in a["values"]
-                if v in ("True", "False") or is_said(v, text)
-            ]
-        elif act == "INFORM_COUNT" and a["values"] and is_said(a["values"][0], text):
-            facts.append(
-                f"{a['values'][0]} {'result was' if a['values'][0] == '1' else 'results were'} found."
-            )
-        elif act == "REQUEST":
-            facts.append(f"The customer is asked for the {_name(slot)}.")
-        elif act == "REQ_MORE":
-            facts.append("The customer is asked whether anything else is needed.")
-        elif act == "OFFER_INTENT" and a["values"]:
-            facts.append(
-                f"The customer is asked whether to {intent_phrases(track.service, a['values'][0])[0]}."
-            )
-        elif act in ("NOTIFY_SUCCESS", "NOTIFY_FAILURE") and method:
-            facts.append(intent_phrases(track.service, method)[1 if act == "NOTIFY_SUCCESS" else 2])
-    if any(a["act"] == "CONFIRM" for a in frame["actions"]):
+        elif a["act"] in _FACTS_OF_ACT:
+            facts += _FACTS_OF_ACT[a["act"]](a, track, method, text)
+    if any(a["act"] == "CONFIRM" for a in actions):
         facts.append("The customer is asked to confirm the details.")
     return list(dict.fromkeys(facts))
 
-
+# %% ../../nbs/tasks/02_sgd.ipynb #bc00ba81
 def _knowledge(frame, track, results, n, call):
-    lines = [
-        f"Service: {track.service.get('description', _name(track.service['service_name'])).rstrip('.')}.",
-        "Today: 2019-03-01 (March 1st).",
-    ]
-    form = {
-        a["slot"]: a["canonical_values"][0]
-        for a in frame["actions"]
-        if a["act"] == "CONFIRM" and a["canonical_values"]
-    }
-    if form:
-        lines.append("Request form: " + "; ".join(f"{_name(k)}: {written(k, v)}" for k, v in form.items()))
-    lines += [
-        f"Result {i}: " + "; ".join(f"{_name(k)}: {written(k, v)}" for k, v in r.items()) for i, r in results
-    ]
-    if counted := next(
-        (a["values"][0] for a in frame["actions"] if a["act"] == "INFORM_COUNT" and a["values"]), None
-    ):
+    "What the agent could see, a line for each thing."
+    about = track.service.get("description", _slot_name(track.service["service_name"])).rstrip(".")
+    lines = [f"Service: {about}.", "Today: 2019-03-01 (March 1st)."]
+    if form := _to_confirm(frame):
+        lines.append(f"Request form: {_written_row(form)}")
+    lines += [f"Result {i}: {_written_row(r)}" for i, r in results]
+    if counted := _first_value(frame, "INFORM_COUNT"):
         lines.append(f"Results found: {counted}")
-    if any(a["act"].startswith("NOTIFY") for a in frame["actions"]):
-        ok = any(a["act"] == "NOTIFY_SUCCESS" for a in frame["actions"])
-        lines.append(
-            f"System: the request to {intent_phrases(track.service, call)[0] if call else 'do this'} {'was carried out' if ok else 'was rejected'}."
-        )
+    lines += _system_lines(frame, track, call)
     return "\n".join([*lines, f"Next step: {_plan(frame, track, n)}."])
+
+
+def _to_confirm(frame):
+    "Slot -> canonical value that the customer is asked to confirm."
+    asked = [a for a in frame["actions"] if a["act"] == "CONFIRM" and a["canonical_values"]]
+    return {a["slot"]: a["canonical_values"][0] for a in asked}
+
+
+def _written_row(row):
+    "Slots and values on one line."
+    return "; ".join(f"{_slot_name(k)}: {written(k, v)}" for k, v in row.items())
+
+
+def _system_lines(frame, track, call):
+    "What the booking system reports."
+    acts = {a["act"] for a in frame["actions"]}
+    if not any(act.startswith("NOTIFY") for act in acts):
+        return []
+    what = intent_phrases(track.service, call)[0] if call else "do this"
+    result = "was carried out" if "NOTIFY_SUCCESS" in acts else "was rejected"
+    return [f"System: the request to {what} {result}."]
 
 # %% ../../nbs/tasks/02_sgd.ipynb #e4de11f8
 def _results(frame, last):
-    "Up to five numbered results with those that the agent speaks of among them, their numbers, and whether one is missing."
-    rows, wanted = frame.get("service_results") or last, {}
-    for a in frame["actions"]:
-        if a["act"] in ("OFFER", "INFORM"):
-            wanted.setdefault(a["slot"], set()).update(a["canonical_values"])
-    wanted = {k: v for k, v in wanted.items() if v}
+    "Up to five results around those that the agent speaks of, their numbers, and whether one is missing."
+    rows, wanted = frame.get("service_results") or last, _spoken_of(frame)
     fitting = [i for i, r in enumerate(rows, 1) if all(r.get(k) in v for k, v in wanted.items())]
     many = max(map(len, wanted.values()), default=1)
     chosen = fitting[:many]
     start = max(0, min(chosen[0] - 2 if chosen else 0, len(rows) - 5))
-    return (
-        list(enumerate(rows, 1))[start : start + 5],
-        " and ".join(map(str, chosen)) if wanted else "",
-        bool(wanted) and len(chosen) < many,
-    )
+    shown = list(enumerate(rows, 1))[start : start + 5]
+    return shown, " and ".join(map(str, chosen)) if wanted else "", bool(wanted) and len(chosen) < many
 
 
-def reply_samples(
-    dialogue: Mapping,
-    schema: Mapping[str, Mapping],
-    n: int = 2,  # At most so many turns of the dialogue
-) -> list[Sample]:  # In the order of the dialogue
-    "Turns of the agent to be written."
-    known, found, last, method = tracks(dialogue, schema), [], {}, {}
+def _spoken_of(frame):
+    "Slot -> canonical values that the agent offers or tells."
+    wanted = {}
+    for a in frame["actions"]:
+        if a["act"] in ("OFFER", "INFORM"):
+            wanted.setdefault(a["slot"], set()).update(a["canonical_values"])
+    return {k: v for k, v in wanted.items() if v}
+
+
+def _reply_turns(dialogue, schema):
+    "The agent's turns in which something is said that the knowledge holds, as samples."
+    known, last, method = tracks(dialogue, schema), {}, {}
     for i, turn in enumerate(dialogue["turns"]):
         if turn["speaker"] != "SYSTEM" or not turn["frames"]:
             continue
@@ -580,22 +698,35 @@ def reply_samples(
             last[service] = frame["service_results"]
         if i == 0 or unknown or not any(a["act"] in _SAYS for a in frame["actions"]):
             continue
-        facts = _reply_facts(frame, known[service], method.get(service), turn["utterance"])
         knowledge = _knowledge(frame, known[service], results, number, method.get(service))
-        sample = Sample(
-            f"sgd-{dialogue['dialogue_id']}-reply-{i}",
-            "service_reply_recommendations",
-            {"conversation": dialogue_text(dialogue, i), "knowledge": knowledge},
-            tuple(facts),
-            reference=turn["utterance"],
-            cluster=f"sgd-{dialogue['dialogue_id']}",
-            dataset="sgd",
-            tags={**_tags(dialogue), "services": service},
-        )
+        facts = _reply_facts(frame, known[service], method.get(service), turn["utterance"])
         if len(facts) >= 2:
-            found.append(sample)
-    picked, order = [], random.Random(dialogue["dialogue_id"]).sample(range(len(found)), len(found))
-    for i in order:
+            yield _reply_sample(dialogue, i, knowledge, facts)
+
+# %% ../../nbs/tasks/02_sgd.ipynb #1675de74
+def _reply_sample(dialogue, i, knowledge, facts):
+    "The sample of turn `i`."
+    name, turn = f"sgd-{dialogue['dialogue_id']}", dialogue["turns"][i]
+    return Sample(
+        f"{name}-reply-{i}",
+        "service_reply_recommendations",
+        {"conversation": dialogue_text(dialogue, i), "knowledge": knowledge},
+        tuple(facts),
+        reference=turn["utterance"],
+        cluster=name,
+        dataset="sgd",
+        tags={**_tags(dialogue), "services": turn["frames"][0]["service"]},
+    )
+
+
+def reply_samples(
+    dialogue: Mapping,
+    schema: Mapping[str, Mapping],
+    n: int = 2,  # At most so many turns of the dialogue
+) -> list[Sample]:  # In the order of the dialogue
+    "Turns of the agent to be written."
+    found, picked = list(_reply_turns(dialogue, schema)), []
+    for i in random.Random(dialogue["dialogue_id"]).sample(range(len(found)), len(found)):
         if len(picked) < n and not missing_values(" ".join(found[i].key_facts), found[i].source):
             picked.append(i)
     return [found[i] for i in sorted(picked)]
