@@ -46,7 +46,7 @@ def _of_run(folder, words, limit):
     text_word("table", "write the figures as .csv or .jsonl as well"),
 )
 def agreement_command(of, *, limit=None, table=None, json=False, **words) -> int:
-    "How well a judge agrees with people: in a run that people rated (--judge: whose scores), or on public labelled data (--judge: who is asked)."
+    "How well a judge agrees with people, in a run (--judge: whose scores) or on labelled data (who is asked)."
     from crmeval.validation.labelled import LABELLED
     from crmeval.validation.run_agreement import write_figures
 

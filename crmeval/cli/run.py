@@ -142,7 +142,8 @@ def _check_engine(plan):
     for name in ("max_calls", "max_usd"):
         if plan.engine != "local" and getattr(plan, name) is not None:
             raise ValueError(
-                f"--{name.replace('_', '-')} is for --engine local: workers on several machines do not share a budget"
+                f"--{name.replace('_', '-')} is for --engine local: "
+                "workers on several machines do not share a budget"
             )
 
 

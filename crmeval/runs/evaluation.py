@@ -108,7 +108,7 @@ TRUST_MODELS = ("baseline:refuse_all", "baseline:answer_all", "baseline:sensible
 def embedded_systems(
     samples: Sequence[Sample],
 ) -> list[str]:  # Lines for `make_clients`
-    "The embedded baselines; the human reference only where a sample has one, the three responders where there are probes."
+    "The embedded baselines, with the human reference where there is one; for probes the three responders."
     if any(map(is_probe, samples)):
         return list(TRUST_MODELS)
     known = any(s.reference is not None or s.gold_record is not None for s in samples)
@@ -287,7 +287,7 @@ async def arun(
     progress=True,  # A bar; or a function (done, total, response)
     **changes,  # Fields of `RunPlan`
 ) -> Run:
-    "Answer and score samples with several systems, and leave a run folder; raises `ValueError` before anything is spent."
+    "Answer and score samples with several systems; raises `ValueError` before anything is spent."
     told = changes if models is None else {"models": models, **changes}
     work = prepare_run(make_plan(plan, **told))
     with knowing(work.own_use_cases):
@@ -329,7 +329,7 @@ def _key(row):
 
 
 def _others(folder, scores, responses):
-    "Scores in the folder that other raters gave to responses which are still the same: they stay in the table."
+    "Scores that other raters gave to responses which are still the same: they stay in the table."
     if not (folder / "scores.parquet").is_file() or not (folder / "responses.parquet").is_file():
         return []
     texts = {r.key: r.text for r in read_parquet(folder / "responses.parquet", Response)}

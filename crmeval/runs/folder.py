@@ -258,13 +258,14 @@ def as_manifest(
 def open_run(
     folder: str | Path,  # Written by `run`
 ) -> Run:
-    "Open a run again; a folder of another kind, of a newer version, or with missing rows raises `ValueError`."
+    "Open a run again; one of another kind, of a newer version, or with missing rows raises `ValueError`."
     folder = Path(folder).expanduser()
     manifest = read_manifest(folder)
     missing = [n for n in FILES if not (folder / f"{n}.parquet").is_file()]
     if missing:
         raise ValueError(
-            f"{folder} lacks {missing[0]}.parquet: the run did not finish; run the same command again to continue"
+            f"{folder} lacks {missing[0]}.parquet: the run did not finish; "
+            "run the same command again to continue"
         )
     for u in manifest.own_use_cases:
         if u.get("id") not in use_cases():
@@ -330,7 +331,8 @@ def check_folder(
     if (folder / "manifest.json").exists():
         if read_manifest(folder).engine == "ray":
             raise ValueError(
-                f"{folder} was written in shards by engine 'ray'; continue it with that engine, or choose another folder"
+                f"{folder} was written in shards by engine 'ray'; "
+                "continue it with that engine, or choose another folder"
             )
         for name in ("responses", "scores"):
             if (folder / f"{name}.parquet").exists():

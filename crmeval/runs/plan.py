@@ -44,11 +44,11 @@ def _setting(default, says, group, **more):
 # %% ../../nbs/runs/00_plan.ipynb #093b5a5a
 @dataclass(frozen=True, kw_only=True)
 class RunPlan:
-    "Everything that a run is told, as plain data where it comes from a file; an unknown or impossible value raises `ValueError`."
+    "Everything that a run is told; an unknown or impossible value raises `ValueError`."
 
     models: list | None = _setting(
         None,
-        "systems: openai:NAME, openai:NAME@URL, baseline:NAME, replay:FILE, or clients; none: the embedded ones",
+        "openai:NAME, openai:NAME@URL, baseline:NAME, replay:FILE, or clients; none: the embedded ones",
         "what answers",
         word="--model",
         value="SPEC",
@@ -85,7 +85,7 @@ class RunPlan:
     )
     areas: list | None = _setting(
         ["accuracy"],
-        "accuracy, trust, or some of safety, privacy, truthfulness, fairness; fairness wants repeats of 2 or more",
+        "accuracy, trust, or some of safety, privacy, truthfulness, fairness (wants 2 repeats)",
         "what is asked",
         value="A,B",
     )
@@ -294,7 +294,7 @@ def _unknown(name, known):
 
 
 def make_plan(
-    plan: "RunPlan | Mapping | str | Path | None" = None,  # A plan, its mapping, or a YAML file; None: the defaults
+    plan: "RunPlan | Mapping | str | Path | None" = None,  # Or a YAML file; None: the defaults
     **changes,  # Fields of `RunPlan` that count instead
 ) -> RunPlan:
     "A plan from whatever says it; raises `ValueError`."
@@ -365,9 +365,7 @@ def plan_text(
 ) -> str:  # YAML with comments; `read_plan` reads it
     "A plan as a file that explains itself."
     plan, said, group = plan or RunPlan(), plain_plan(plan or RunPlan()), None
-    lines = [
-        "# A run of crmeval: crmeval run THIS_FILE; words of the command line count instead of what stands here."
-    ]
+    lines = ["# A run of crmeval: crmeval run THIS_FILE; words beside it count instead of what stands here."]
     for name, setting in settings().items():
         if setting.group != group:
             group = setting.group
