@@ -25,7 +25,7 @@ setup(
     keywords=cfg["keywords"].split(),
     python_requires=f">={cfg['min_python']}",
     packages=find_packages(include=["crmeval", "crmeval.*"]),
-    package_data={"crmeval": ["data/*", "data/*/*"]},
+    package_data={"crmeval": ["py.typed", "data/*", "data/*/*"]},
     include_package_data=False,
     install_requires=cfg["requirements"].split(),
     extras_require={
