@@ -8,10 +8,12 @@ __all__ = ['LEXICONS', 'HONORIFICS', 'Span', 'without_overlaps', 'plain_key', 'l
 # %% ../../nbs/detect/00_proper_names.ipynb #1bd65a83
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+
 from ..core.package_data import data_path
+from ..core.patterns import PatternFile
 
 # %% ../../nbs/detect/00_proper_names.ipynb #fb1b3ca9
 @dataclass(frozen=True)
@@ -54,9 +56,8 @@ def plain_key(
     folded = word.casefold()
     if folded.isascii():
         return folded
-    return "".join(
-        c for c in unicodedata.normalize("NFKD", folded.translate(_LETTERS)) if not unicodedata.combining(c)
-    )
+    letters = unicodedata.normalize("NFKD", folded.translate(_LETTERS))
+    return "".join(c for c in letters if not unicodedata.combining(c))
 
 
 @lru_cache(maxsize=None)
@@ -66,26 +67,16 @@ def lexicon(
     "One of the word lists of this package."
     path = LEXICONS / f"{name}.txt"
     if not path.is_file():
-        raise ValueError(
-            f"there is no lexicon {name!r}; known: {', '.join(sorted(p.stem for p in LEXICONS.glob('*.txt')))}"
-        )
+        known = ", ".join(sorted(p.stem for p in LEXICONS.glob("*.txt")))
+        raise ValueError(f"there is no lexicon {name!r}; known: {known}")
     text = path.read_text(encoding="utf-8")
-    return frozenset(
-        plain_key(w.strip())
-        for w in (re.split(r"[;\n]", text) if name == "places" else text.split())
-        if w.strip()
-    )
+    entries = re.split(r"[;\n]", text) if name == "places" else text.split()
+    return frozenset(plain_key(w.strip()) for w in entries if w.strip())
 
 # %% ../../nbs/detect/00_proper_names.ipynb #c6c10b58
+_CUES = PatternFile(data_path("lexicons", "proper_names.json"))
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]{2,}|-[^\W\d_]+|\.[^\W\d_]+)*")
-_PARTICLES = frozenset(
-    "van von der den de del della di da dos das du la le el al bin ibn ben ter ten zu y e".split()
-)
-HONORIFICS = frozenset(
-    "mr mrs ms miss mx dr prof professor sir madam lady lord rev reverend herr frau senor senora monsieur madame mme signor signora capt captain sgt hon".split()
-)
-_RELATIVES = frozenset("aunt uncle grandma grandpa sister brother".split())
-_FRESH = re.compile(r"(?:[.!?\n\"“”„«>(\[]|\s-\s)\s*$")
+HONORIFICS = _CUES.words("honorifics")
 
 
 @dataclass(frozen=True)
@@ -97,34 +88,28 @@ class _Word:
     fresh: bool  # Starts a sentence, a line or a quotation
 
 # %% ../../nbs/detect/00_proper_names.ipynb #a4eefaa9
-def _words(text):
+def _words_of(text):
     out, end = [], 0
     for m in _TOKEN.finditer(text):
-        word, start = m[0], m.start()
-        gap = text[max(end, start - 8) : start]
-        out.append(
-            _Word(
-                word,
-                plain_key(word),
-                start,
-                m.end(),
-                not out or bool(_FRESH.search(gap)) and not (gap.startswith(".") and len(out[-1].text) == 1),
-            )
-        )
+        gap = text[max(end, m.start() - 8) : m.start()]
+        fresh = not out or _starts_anew(gap, out[-1])
+        out.append(_Word(m[0], plain_key(m[0]), m.start(), m.end(), fresh))
         end = m.end()
     return out
+
+
+def _starts_anew(gap, before):
+    "Whether what stands between two words ends a sentence; the point of an initial does not."
+    ends = bool(_CUES.pattern("sentence_start").search(gap))
+    return ends and not (gap.startswith(".") and len(before.text) == 1)
 
 
 def _joined(text, a, b):
     "Whether two neighbouring words can belong to one name."
     gap = text[a.end : b.start]
-    return (
-        gap in (" ", "  ")
-        or gap in (". ", ".")
-        and (len(a.text) == 1 or a.key in HONORIFICS)
-        or gap in ("-", "’", "'")
-        and len(b.text) > 1
-    )
+    if gap in (". ", "."):
+        return len(a.text) == 1 or a.key in HONORIFICS
+    return gap in (" ", "  ") or gap in ("-", "’", "'") and len(b.text) > 1
 
 # %% ../../nbs/detect/00_proper_names.ipynb #57015550
 def _can_name(w, cased):
@@ -132,24 +117,15 @@ def _can_name(w, cased):
     if w.key in HONORIFICS and w.key != "miss":
         return False
     if not w.text[0].isupper():
-        return (
-            not cased
-            and w.key in lexicon("first_names")
-            and w.key not in lexicon("not_names")
-            and w.key not in _AMBIGUOUS
-        )
+        return not cased and w.key in lexicon("first_names") and not _is_common(w.key)
     if len(w.text) == 1:
         return w.text != "I"
     return re.split("['’]", w.key)[0] not in lexicon("not_names")
 
 
-_AMBIGUOUS = frozenset(
-    """hope faith grace joy rose lily ivy dawn amber jade ruby pearl iris violet daisy heather hazel olive robin jay drew chase grant
-frank carol rod pat sue ray bo ola ho song min la do an si le don dale dean glen guy hank hall jack jean jo kai kit lance les max mercy miles misty
-ned nick penny poppy prudence rich rob ross roy sandy sky so stella sterling summer sunny ted tom van victor wade will wade ada gene art bob lea dan del ben
-alba angel asa asia aurora august april june may mark bill chance charity crystal destiny forest harmony lane march melody page paris patience
-precious scarlett sol storm trinity era eve fern gil""".split()
-)
+def _is_common(key):
+    "Whether a first name is also an ordinary word."
+    return key in lexicon("not_names") or key in _CUES.words("names_that_are_words")
 
 
 def _leads_on(text, words, i, cased):
@@ -161,165 +137,247 @@ def _leads_on(text, words, i, cased):
         return _can_name(after[0], cased)
     return (
         len(after) == 2
-        and after[0].key in _PARTICLES
+        and after[0].key in _CUES.words("particles")
         and after[1].text[0].isupper()
         and _joined(text, *after)
         and _can_name(after[1], cased)
     )
 
+# %% ../../nbs/detect/00_proper_names.ipynb #45a0248b
+def _goes_on(text, words, i, run, cased):
+    "Whether the word at `i` continues a run."
+    w = words[i]
+    if not run:
+        return _can_name(w, cased)
+    if not _joined(text, run[-1], w):
+        return False
+    if _can_name(w, cased):
+        return True
+    if w.key in _CUES.words("particles") and _leads_on(text, words, i, cased):
+        return True
+    return not cased and len(run) < 3 and _is_lower_surname(w)
+
+
+def _is_lower_surname(w):
+    "In text without capitals: an initial, or a surname that is no ordinary word."
+    if len(w.text) == 1 and w.key not in "ai":
+        return True
+    return w.key in lexicon("surnames") and w.key not in lexicon("not_names")
+
 
 def _runs(text, words, cased):
     "Lists of neighbouring words that could be one name."
-    runs, run, i = [], [], 0
-    while i < len(words):
-        w = words[i]
-        if _can_name(w, cased) and (not run or _joined(text, run[-1], w)):
+    runs, run = [], []
+    for i, w in enumerate(words):
+        if _goes_on(text, words, i, run, cased):
             run.append(w)
-        elif run and w.key in _PARTICLES and _leads_on(text, words, i, cased) and _joined(text, run[-1], w):
-            run.append(w)
-        elif (
-            run
-            and not cased
-            and len(run) < 3
-            and _joined(text, run[-1], w)
-            and (
-                len(w.text) == 1 and w.key not in "ai" or w.key in lexicon("surnames") - lexicon("not_names")
-            )
-        ):
-            run.append(w)
-        else:
-            if run:
-                runs.append(run)
-            run = [w] if _can_name(w, cased) else []
-        i += 1
+            continue
+        if run:
+            runs.append(run)
+        run = [w] if _can_name(w, cased) else []
     return [r for r in runs + [run] if any(len(w.text) > 1 for w in r)]
 
 # %% ../../nbs/detect/00_proper_names.ipynb #bf6bc3ec
-_TO_PLACE = frozenset(
-    "in from near to leave leaving visit visiting toward towards around outside across".split()
-)
-_OF_ORGANISATION = frozenset("at for join joined joining by with via called".split())
-_WORK = re.compile(
-    r"\b(?:works?|worked|working|employed|employee|job|ceo|cto|cfo|founder|president|director|manager|head|chairman|staff|shares?|stock|invest\w*|company|customer|client|account|contract|offices?|brand|year|intern\w*|assistant|analyst|career)\b[^.!?\n]{0,24}$",
-    re.I,
-)
-_LIVE = re.compile(
-    r"\b(?:liv\w+|moved?|moving|born|originally|travel\w*|fly|flew|flight|trip|located|based|city|town|country|village|arriv\w+|am|i'm|is|are|been|went|go|going|reside\w*|here|bridge|war)\b[^.!?\n]{0,16}$",
-    re.I,
-)
-_CALLED = re.compile(
-    r"(?:\b(?:names?(?:'s)? ?(?:is|are|was|to|:)?|(?:call|calls|called)(?: me)?|i am|i'm|this is|dear|hi|hello|hey|thanks|regards|sincerely|attn|contact|speaker|by|change it to|tell|told|ask|asked|kid|son|daughter|wife|husband|friend|brother|sister|father|mother|colleague|partner'?s?(?: name)?|starring|signed|novel(?:ist)?|singer|actor|player)\b[,:]? ?|@ ?)$",
-    re.I,
-)
-_ACTS = re.compile(
-    r"^(?:'s|’s)?,? ?(?:said|says|asked|asks|told|wrote|writes|called|calls|shouted|replied|lives|lived|has|had|have|wants|is a|was a|will be|speak|sings?|sang|plays?|went|came|spent|thinks?|and (?:I|me)\b|who|whose|version|fan\b|novel|song)",
-    re.I,
-)
-_SPEAKS = re.compile(
-    r"^(?:,|:)? ?(?:said|says|asked|asks|told|tells|wrote|writes|called|calls|shouted|replied|lives|lived|had)\b",
-    re.I,
-)
-_ORG_AFTER = re.compile(
-    r"^(?:'s|’s)? ?(?:is the brainchild|is the CEO|ceo|employees?|website|shares|stock|announced|store|offices?|customer service|account\b|headquarters|Inc|Ltd|Corp)",
-    re.I,
-)
+@dataclass(frozen=True)
+class _Run:
+    "Words that could be one name, in their text."
+
+    text: str
+    words: Sequence[_Word]
+    before: _Word | None  # The word in front of them
+
+    @property
+    def first(self):
+        return self.words[0]
+
+    @cached_property
+    def keys(self):
+        return [w.key for w in self.words]
+
+    @cached_property
+    def whole(self):
+        return " ".join(self.keys)
+
+    @property
+    def is_single(self):
+        return len(self.words) == 1
+
+    @cached_property
+    def left(self):
+        "What stands before it."
+        return self.text[max(0, self.first.start - 48) : self.first.start]
+
+    @cached_property
+    def after(self):
+        "What stands behind it."
+        end = self.words[-1].end
+        return self.text[end : end + 40]
+
+    @cached_property
+    def cue(self):
+        "Key of the word right before it, or ''."
+        b = self.before
+        return b.key if b is not None and self.text[b.end : self.first.start] == " " else ""
+
+    @cached_property
+    def has_first_name(self):
+        return self.keys[0] in lexicon("first_names")
+
+    def fits(self, pattern, where):
+        return bool(_CUES.pattern(pattern).search(where))
 
 # %% ../../nbs/detect/00_proper_names.ipynb #73ac49d9
-_LINE = re.compile(r"(?:^|\n)[ \t>]*$")
+_LINE_START = re.compile(r"(?:^|\n)[ \t>]*$")
 
 
-def _alone(text, run):
-    "A name alone on its line, as in a signature or an address block: an organisation below a person, a town above a country."
-    head, tail = text[max(0, run[0].start - 120) : run[0].start], text[run[-1].end : run[-1].end + 60]
-    if not _LINE.search(head) or not re.match(r"[ \t,]*(?:\n|$)", tail):
+def _line_above(r):
+    "Keys of the words in the line above a run that is alone on its line, else None."
+    end = r.words[-1].end
+    head, tail = r.text[max(0, r.first.start - 120) : r.first.start], r.text[end : end + 60]
+    if not _LINE_START.search(head) or not re.match(r"[ \t,]*(?:\n|$)", tail):
         return None
-    above = [w.key for w in _words(head.rstrip(" \t>").rstrip("\n").rsplit("\n", 1)[-1])]
-    below = re.match(r"[ \t,]*\n[ \t>]*([^\W\d_][^\d\n,]{1,30}?)[ \t]*[\d\n]", tail)
-    if below and plain_key(below[1]) in lexicon("places"):
-        return "LOCATION", 0.6, "block"
-    return (
-        ("ORGANIZATION", 0.6, "block")
-        if 1 < len(above) < 4 and (above[0] in lexicon("first_names") or above[-1] in lexicon("surnames"))
-        else None
-    )
+    above = head.rstrip(" \t>").rstrip("\n").rsplit("\n", 1)[-1]
+    return [w.key for w in _words_of(above)]
+
+
+def _stands_above_a_country(r):
+    "A town in an address block."
+    end = r.words[-1].end
+    below = re.match(r"[ \t,]*\n[ \t>]*([^\W\d_][^\d\n,]{1,30}?)[ \t]*[\d\n]", r.text[end : end + 60])
+    return below is not None and plain_key(below[1]) in lexicon("places") and _line_above(r) is not None
+
+
+def _stands_below_a_person(r):
+    "An organisation in a signature."
+    above = _line_above(r) or ()
+    if not 1 < len(above) < 4:
+        return False
+    return above[0] in lexicon("first_names") or above[-1] in lexicon("surnames")
 
 # %% ../../nbs/detect/00_proper_names.ipynb #824e3690
-def _kind_of(text, run, before):
+def _follows_a_title(r):
+    b = r.before
+    if b is None or r.text[b.end : r.first.start].strip(". "):
+        return False
+    return b.key in HONORIFICS or b.key in _CUES.words("relatives")
+
+
+def _has_an_organisation_word(r):
+    if r.is_single:
+        return False
+    last = r.keys[-1].strip(".")
+    return last in lexicon("organisation_words") or r.keys[0] in ("university", "bank", "ministry")
+
+
+def _is_a_place(r):
+    if r.is_single and r.whole in lexicon("nationalities"):
+        return False
+    if r.is_single and r.cue == "from" and r.fits("live_before", r.left):
+        return True
+    name_first = r.has_first_name and (r.cue not in _CUES.words("before_places") or r.first.fresh)
+    return r.whole in lexicon("places") and not name_first
+
+
+def _is_a_nationality(r):
+    if not r.is_single:
+        return False
+    key = r.keys[0]
+    return key in lexicon("nationalities") or key.endswith("s") and key[:-1] in lexicon("nationalities")
+
+
+def _has_a_first_name(r):
+    return r.has_first_name and not (r.is_single and r.keys[0] in _CUES.words("names_that_are_words"))
+
+
+def _has_a_surname(r):
+    return not r.is_single and r.keys[-1] in lexicon("surnames")
+
+
+def _is_in_capitals(r):
+    return r.is_single and r.first.text.isupper() and len(r.first.text) > 1
+
+
+def _is_a_place_in_capitals(r):
+    return _is_in_capitals(r) and len(r.first.text) > 4 and _is_where_one_lives(r)
+
+# %% ../../nbs/detect/00_proper_names.ipynb #9120cb27
+def _is_called(r):
+    return r.fits("called_before", r.left)
+
+
+def _is_where_one_works(r):
+    after = r.fits("organisation_after", r.after)
+    if not (r.cue in _CUES.words("before_organisations") or r.cue == "of" or after):
+        return False
+    return after or r.fits("work_before", r.left) or _is_whose_office_it_is(r)
+
+
+def _is_whose_office_it_is(r):
+    "'the Head Buyer of Norvane'"
+    office = r"[^\W\d_][\w.'’-]+ [^\W\d_a-z][\w'’-]+ of $"
+    return r.cue == "of" and len(r.keys) < 4 and bool(re.search(office, r.left))
+
+
+def _follows_a_preposition_of_place(r):
+    return r.cue in _CUES.words("before_places")
+
+
+def _is_where_one_lives(r):
+    return _follows_a_preposition_of_place(r) and r.fits("live_before", r.left)
+
+
+def _acts(r):
+    "Somebody who does something, or a name that starts no sentence."
+    if not r.first.fresh and (r.keys[0] in lexicon("surnames") or r.has_first_name):
+        return True
+    telling = not r.first.fresh or not r.is_single or r.fits("speaks_after", r.after)
+    return telling and r.fits("acts_after", r.after)
+
+
+def _follows_at_or_for(r):
+    return r.cue in ("at", "for") and not r.first.fresh
+
+
+def _only_starts_a_sentence(r):
+    return r.first.fresh and r.is_single
+
+
+def _has_several_words(r):
+    return not r.is_single
+
+
+def _is_left(r):
+    return True
+
+# %% ../../nbs/detect/00_proper_names.ipynb #0478c395
+_NO_NAME = ""
+_RULES: tuple[tuple[Callable[[_Run], bool], str, float, str], ...] = (
+    (_follows_a_title, "PERSON", 0.95, "title"),
+    (_has_an_organisation_word, "ORGANIZATION", 0.85, "organisation word"),
+    (_is_a_place, "LOCATION", 0.85, "gazetteer"),
+    (_is_a_nationality, "NRP", 0.85, "nationality"),
+    (_has_a_first_name, "PERSON", 0.85, "first name"),
+    (_has_a_surname, "PERSON", 0.85, "surname"),
+    (_is_a_place_in_capitals, "LOCATION", 0.45, "cue"),
+    (_is_in_capitals, _NO_NAME, 0.0, ""),
+    (_is_called, "PERSON", 0.7, "cue"),
+    (_stands_above_a_country, "LOCATION", 0.6, "block"),
+    (_stands_below_a_person, "ORGANIZATION", 0.6, "block"),
+    (_is_where_one_works, "ORGANIZATION", 0.6, "cue"),
+    (_is_where_one_lives, "LOCATION", 0.6, "cue"),
+    (_follows_a_preposition_of_place, "LOCATION", 0.45, "cue"),
+    (_acts, "PERSON", 0.6, "cue"),
+    (_follows_at_or_for, "ORGANIZATION", 0.45, "cue"),
+    (_only_starts_a_sentence, _NO_NAME, 0.0, ""),
+    (_has_several_words, "PERSON", 0.45, "shape"),
+    (_is_left, "PERSON", 0.4, "shape"),
+)
+
+
+def _kind_of(run):
     "(entity, score, why) of a run, or None."
-    keys, first, last = [w.key for w in run], run[0], run[-1]
-    whole = " ".join(keys)
-    after, left = text[last.end : last.end + 40], text[max(0, first.start - 48) : first.start]
-    names = [k in lexicon("first_names") for k in keys]
-    titled = (
-        before is not None
-        and before.key in HONORIFICS | _RELATIVES
-        and text[before.end : first.start].strip(". ") == ""
-    )
-    if titled:
-        return "PERSON", 0.95, "title"
-    if len(keys) > 1 and (
-        keys[-1].strip(".") in lexicon("organisation_words") or keys[0] in ("university", "bank", "ministry")
-    ):
-        return "ORGANIZATION", 0.85, "organisation word"
-    cue = before.key if before is not None and text[before.end : first.start] == " " else ""
-    if (
-        whole in lexicon("places")
-        and not (names[0] and (cue not in _TO_PLACE or first.fresh))
-        or len(keys) == 1
-        and cue == "from"
-        and _LIVE.search(left)
-    ) and not (len(keys) == 1 and whole in lexicon("nationalities")):
-        return "LOCATION", 0.85, "gazetteer"
-    if len(keys) == 1 and (
-        keys[0] in lexicon("nationalities")
-        or keys[0].endswith("s")
-        and keys[0][:-1] in lexicon("nationalities")
-    ):
-        return "NRP", 0.85, "nationality"
-    known = (
-        names[0]
-        and keys[0] not in _AMBIGUOUS
-        or len(keys) > 1
-        and (names[0] or keys[-1] in lexicon("surnames"))
-    )
-    if known:
-        return "PERSON", 0.85, "first name" if names[0] else "surname"
-    if len(keys) == 1 and first.text.isupper() and len(first.text) > 1:
-        return (
-            ("LOCATION", 0.45, "cue")
-            if cue in _TO_PLACE and _LIVE.search(left) and len(first.text) > 4
-            else None
-        )
-    if _CALLED.search(left):
-        return "PERSON", 0.7, "cue"
-    if alone := _alone(text, run):
-        return alone
-    if cue in _OF_ORGANISATION or cue == "of" or _ORG_AFTER.match(after):
-        if (
-            _WORK.search(left)
-            or _ORG_AFTER.match(after)
-            or cue == "of"
-            and before is not None
-            and len(keys) < 4
-            and re.search(r"[^\W\d_][\w.'’-]+ [^\W\d_a-z][\w'’-]+ of $", left)
-        ):
-            return "ORGANIZATION", 0.6, "cue"
-    if cue in _TO_PLACE:
-        return "LOCATION", 0.6 if _LIVE.search(left) else 0.45, "cue"
-    if (
-        _ACTS.match(after)
-        and (not first.fresh or len(keys) > 1 or _SPEAKS.match(after))
-        or keys[0] in lexicon("surnames")
-        and not first.fresh
-        or names[0]
-        and not first.fresh
-    ):
-        return "PERSON", 0.6, "cue"
-    if cue in ("at", "for") and not first.fresh:
-        return "ORGANIZATION", 0.45, "cue"
-    if first.fresh and len(keys) == 1:
-        return None
-    return "PERSON", 0.45 if len(keys) > 1 else 0.4, "shape"
+    entity, score, why = next(row[1:] for row in _RULES if row[0](run))
+    return (entity, score, why) if entity else None
 
 # %% ../../nbs/detect/00_proper_names.ipynb #6913b511
 def _split_run(run):
@@ -335,16 +393,9 @@ def _split_run(run):
     return [run]
 
 
-def proper_names(
-    text: str,  # Any text; case is evidence, but text without capitals is read too
-) -> list[Span]:  # PERSON, LOCATION, ORGANIZATION, NRP (nationality, religion, politics), TITLE; in order
-    "Names in a text with a score in [0, 1], surer is higher; below 0.5 only the shape speaks for it."
-    words = _words(text)
-    capitals = sum(w.text[0].isupper() for w in words if w.key != "i")
-    shouted = sum(w.text.isupper() for w in words) > 0.6 * len(words) > 3
-    cased = capitals > 0 and not shouted
-    at = {w.start: i for i, w in enumerate(words)}
-    out = [
+def _titles(text, words):
+    "'Ms' and the like before a capital, with their point."
+    return [
         Span("TITLE", w.start, w.end + (text[w.end : w.end + 1] == "."), 0.6, "honorific")
         for w, n in zip(words, words[1:])
         if w.key in HONORIFICS
@@ -352,83 +403,100 @@ def proper_names(
         and n.text[0].isupper()
         and text[w.end : n.start] in (" ", ". ")
     ]
-    for whole in _runs(text, words, cased):
-        for run in _split_run(whole):
-            i = at[run[0].start]
-            found = _kind_of(text, run, words[i - 1] if i else None)
-            if found and (not shouted or found[1] > 0.8):
-                out.append(Span(found[0], run[0].start, run[-1].end, *found[1:]))
+
+
+def _by_rule(text, words, cased, surest):
+    "Spans of the runs that the rules take for names; with `surest`, only those that are sure."
+    at, out = {w.start: i for i, w in enumerate(words)}, []
+    for run in (part for whole in _runs(text, words, cased) for part in _split_run(whole)):
+        i = at[run[0].start]
+        found = _kind_of(_Run(text, run, words[i - 1] if i else None))
+        if found and (not surest or found[1] > 0.8):
+            out.append(Span(found[0], run[0].start, run[-1].end, *found[1:]))
+    return out
+
+
+def proper_names(
+    text: str,  # Any text; case is evidence, but text without capitals is read too
+) -> list[Span]:  # PERSON, LOCATION, ORGANIZATION, NRP (nationality, religion, politics), TITLE; in order
+    "Names in a text with a score in [0, 1], surer is higher; below 0.5 only the shape speaks for it."
+    words = _words_of(text)
+    capitals = sum(w.text[0].isupper() for w in words if w.key != "i")
+    shouted = sum(w.text.isupper() for w in words) > 0.6 * len(words) > 3
+    cased = capitals > 0 and not shouted
+    out = _titles(text, words) + _by_rule(text, words, cased, shouted)
     out = without_overlaps(out + _in_lexicon(text, words, out) + (_lower_case(text) if not cased else []))
     return without_overlaps(out + _again(words, out))
 
 # %% ../../nbs/detect/00_proper_names.ipynb #f48d398b
-_LOWER_CUE = re.compile(
-    r"\b(?:my name is|name is|call me|calls? me|this is|i'm called|i am called|dear|mr\.?|mrs\.?|ms\.?|dr\.?) ([^\W\d_]{3,}(?: [^\W\d_]{1,12}){0,2})(?=$|[.,!?\n])"
-)
-_FIRM = re.compile(r"(?:^|\n|\b(?:at|for|of|by|with|from|and|join|called)) ?[> ]*$|[.,] $", re.I)
-_ORG_LIST = re.compile(
-    r"\b[A-Z][\w'’]{1,30}(?:, [A-Z][\w'’]{1,30}){1,5},? and [A-Z][\w'’]{1,30}|\b[A-Z][\w'’]{1,30}-[A-Z][\w'’]{1,30}(?= (?:is|was|has|stock)\b)|\b[A-Z][\w'’]{0,30}(?: [A-Z][\w'’]{0,30}){0,3},? (?:Inc|Ltd|LLC|PLC|GmbH|Corp|Group|and Sons|& Co)\b\.?"
-)
-
-
 def _again(words, found):
     "Words that stood in a person's name of several words, where they stand alone elsewhere in the text."
     at, parts = {w.start: i for i, w in enumerate(words)}, set()
     for s in found:
-        if s.entity != "PERSON" or s.score < 0.7 or s.start not in at:
-            continue
-        inside = [w for w in words[at[s.start] : at[s.start] + 8] if w.start < s.end]
-        parts |= {
-            w.key for w in inside if len(inside) > 1 and len(w.key) > 2 and w.key not in lexicon("not_names")
-        }
+        if s.entity == "PERSON" and s.score >= 0.7 and s.start in at:
+            parts |= _telling_parts([w for w in words[at[s.start] : at[s.start] + 8] if w.start < s.end])
     return [
         Span("PERSON", w.start, w.end, 0.7, "again") for w in words if w.key in parts and w.text[0].isupper()
     ]
 
 
+def _telling_parts(name):
+    "Keys of the parts of a name of several words that are no ordinary words."
+    if len(name) < 2:
+        return set()
+    return {w.key for w in name if len(w.key) > 2 and w.key not in lexicon("not_names")}
+
+
 def _lower_case(text):
-    return [Span("PERSON", m.start(1), m.end(1), 0.6, "cue") for m in _LOWER_CUE.finditer(text)]
+    cue = _CUES.pattern("named_in_lower_case")
+    return [Span("PERSON", m.start(1), m.end(1), 0.6, "cue") for m in cue.finditer(text)]
 
-
+# %% ../../nbs/detect/00_proper_names.ipynb #a60eac09
 def _in_lexicon(text, words, found):
     taken = {i for s in found if s.score >= 0.7 for i in range(s.start, s.end)}
     out = []
     for i, w in enumerate(words):
-        if w.start in taken or w.key in lexicon("not_names"):
+        if w.start not in taken and w.key not in lexicon("not_names"):
+            out += _longest_entry(text, words[i : i + 4])
+    return out + _listed_organisations(text)
+
+
+def _longest_entry(text, words):
+    "The longest place that starts these words, or a nationality: one span or none."
+    first = words[0]
+    for n in range(len(words), 0, -1):
+        part = words[:n]
+        if any(text[a.end : b.start] != " " for a, b in zip(part, part[1:])):
             continue
-        for n in (4, 3, 2, 1):
-            part = words[i : i + n]
-            if len(part) < n or not all(text[a.end : b.start] == " " for a, b in zip(part, part[1:])):
-                continue
-            key = " ".join(p.key for p in part)
-            if (
-                key in lexicon("places")
-                and (w.text[0].isupper() or len(key) > 4)
-                and not (n == 1 and key in lexicon("first_names") | _PLAIN_WORDS)
-            ):
-                out.append(Span("LOCATION", w.start, part[-1].end, 0.75, "gazetteer"))
-                break
-            if (
-                n == 1
-                and key in lexicon("nationalities") - _PLAIN_WORDS
-                and (w.text[0].isupper() or len(key) > 4)
-            ):
-                out.append(Span("NRP", w.start, w.end, 0.75, "nationality"))
-                break
-    return out + [
+        key = " ".join(p.key for p in part)
+        if not first.text[0].isupper() and len(key) <= 4:
+            continue
+        if _names_a_place(key, n):
+            return [Span("LOCATION", first.start, part[-1].end, 0.75, "gazetteer")]
+        if n == 1 and key in lexicon("nationalities") - _CUES.words("places_that_are_words"):
+            return [Span("NRP", first.start, first.end, 0.75, "nationality")]
+    return []
+
+
+def _names_a_place(key, n):
+    if key not in lexicon("places"):
+        return False
+    return n > 1 or key not in lexicon("first_names") and key not in _CUES.words("places_that_are_words")
+
+
+def _listed_organisations(text):
+    "Organisations by their shape: names in a row, with a hyphen, or with the legal form behind them."
+    return [
         Span("ORGANIZATION", m.start(), m.end(), 0.8, "shape")
-        for m in _ORG_LIST.finditer(text)
-        if plain_key(m[0].split()[0].strip(",")) not in lexicon("not_names")
-        and not (
-            ", " in m[0]
-            and (
-                text[max(0, m.start() - 2) : m.start()].strip() == ":"
-                or not _FIRM.search(text[max(0, m.start() - 12) : m.start()])
-            )
-        )
+        for m in _CUES.pattern("organisations").finditer(text)
+        if plain_key(m[0].split()[0].strip(",")) not in lexicon("not_names") and not _is_other_list(text, m)
     ]
 
 
-_PLAIN_WORDS = frozenset(
-    "turkey china nice bath split reading polish dane finn roma bari mobile essen queens orange buffalo cork faro bergen lima cali bali phoenix orlando austin charlotte".split()
-)
+def _is_other_list(text, m):
+    "Whether names in a row stand behind a colon, or where no firm would."
+    if ", " not in m[0]:
+        return False
+    if text[max(0, m.start() - 2) : m.start()].strip() == ":":
+        return True
+    return not _CUES.pattern("before_firm").search(text[max(0, m.start() - 12) : m.start()])
