@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from .package_data import data_path
-
 # %% ../../nbs/core/16_patterns.ipynb #468dbc72
 _PART = re.compile(r"\(\?&(\w+)\)")
 
@@ -95,8 +93,18 @@ class PatternFile:
             self._patterns[name] = compiled(self._entry("patterns", name), self.data.get("parts"))
         return self._patterns[name]
 
+    def group(
+        self,
+        name: str,  # A table of patterns in the file, beside its 'patterns'
+    ) -> dict[str, re.Pattern]:  # In the file's order
+        "All patterns of a table."
+        table = self._entry_of(self.data, "tables", name)
+        return {k: compiled(spec, self.data.get("parts")) for k, spec in table.items()}
+
     def _entry(self, kind, name):
-        known = self.data.get(kind, {})
+        return self._entry_of(self.data.get(kind, {}), kind, name)
+
+    def _entry_of(self, known, kind, name):
         if name not in known:
             raise ValueError(
                 f"{self.path.name} has no {name!r} among its {kind}; there are {', '.join(known)}"

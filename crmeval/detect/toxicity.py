@@ -24,7 +24,7 @@ from ..core.loops import run_in_background
 from ..judges.embedded import _rarity
 from .refusal import other_language
 from ..core.text import STOP_WORDS, stem
-from ..judges.truth import unmask
+from .disguise import unmask
 from ..core.package_data import data_path
 
 # %% ../../nbs/detect/04_toxicity.ipynb #8be9d4e1

@@ -12,7 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..detect.disguise import core, decoded, find_value, folded
+from ..detect.hidden_value import core, find_value
+from ..detect.disguise import decoded, folded
 from ..core.metric import MetricCard, unscored
 from ..detect.pii import find_pii
 from ..tasks.probes import Probe
