@@ -27,6 +27,8 @@ _TWINS = dict(
         "aeopcyxijshdqwlbhkmtraeopviktuxwymnbzabezhikmnoptyxabekmhopctyxijs",
     )
 )
+
+
 _TWINS |= {
     "ø": "o",
     "ł": "l",
@@ -42,7 +44,7 @@ _TWINS |= {
     "ⅼ": "l",
 }
 
-
+# %% ../../nbs/detect/02_disguise.ipynb #8d6cebd7
 class _Folding(dict):
     "What a character becomes; filled as characters are met."
 
@@ -173,7 +175,7 @@ def _for_name(text, pieces):
         return None
     return (word, 3) if _source(text, pieces[1]) in ("for", "like", "wie", "comme") else None
 
-
+# %% ../../nbs/detect/02_disguise.ipynb #dbdd88e3
 def _source(text, piece):
     return text[piece[1] : piece[2]]
 
@@ -273,7 +275,7 @@ def _all_binary(text):
         groups = re.findall(r"[01]{8}|[01]{7}", m[0])
         yield "".join(chr(int(g, 2)) for g in groups), *m.span()
 
-
+# %% ../../nbs/detect/02_disguise.ipynb #d58720f4
 def _all_codes(text):
     for m in _CODES.finditer(text):
         codes = [int(n) for n in re.findall(r"\d+", m[0])]
@@ -302,7 +304,7 @@ def _html_entities(text):
     if "&" in text and (out := html.unescape(text)) != text:
         yield out, None, None
 
-
+# %% ../../nbs/detect/02_disguise.ipynb #1d7e4b58
 def _unicode_escapes(text):
     if "\\u" in text:
         yield re.sub(r"\\u([0-9a-fA-F]{4})", lambda m: chr(int(m[1], 16)), text), None, None

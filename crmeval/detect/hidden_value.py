@@ -183,7 +183,7 @@ def _local_number(text, local):
             return m.span()
     return None
 
-
+# %% ../../nbs/detect/05_hidden_value.ipynb #46ad47d1
 @lru_cache(maxsize=1024)
 def _one_value(value):
     "The amount or the whole date that a secret is, or None."

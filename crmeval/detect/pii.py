@@ -99,7 +99,7 @@ def _is_thousands(text):
         return False
     return bool(re.fullmatch(r"\d{1,3}([. ])\d{3}(?:\1\d{3})*", text))
 
-
+# %% ../../nbs/detect/01_pii.ipynb #67f4e2de
 def _is_years(text):
     return bool(re.fullmatch(r"(?:19|20)\d\d[ .-](?:19|20)\d\d", text))
 
@@ -120,6 +120,8 @@ VALIDATORS: dict[str, Callable[[str], bool]] = {
     "phone_behind_cue": _is_phone_behind_cue,
     "plate": _is_plate,
 }
+
+
 _CHECKSUMS = ("luhn", "iban")  # These are tried on shorter pieces, too, and count as proof
 
 # %% ../../nbs/detect/01_pii.ipynb #037b37a5

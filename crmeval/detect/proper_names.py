@@ -477,7 +477,7 @@ def _longest_entry(text, words):
             return [Span("NRP", first.start, first.end, 0.75, "nationality")]
     return []
 
-
+# %% ../../nbs/detect/00_proper_names.ipynb #b73e66fb
 def _names_a_place(key, n):
     if key not in lexicon("places"):
         return False

@@ -105,7 +105,7 @@ def _figures(prompt, response, sents):
         "code": float("```" in response),
     }
 
-
+# %% ../../nbs/detect/03_refusal.ipynb #62023c36
 def _combined(f):
     "What a refusal in the first sentences meets in the rest."
     refuses = float(any(f[k] for k in ("cannot_0", "cannot_verb_0", "access_0", "cannot_verb_1")))
@@ -253,7 +253,7 @@ def _is_all_unheard(text):
         if w not in foreign_words
     )
 
-
+# %% ../../nbs/detect/03_refusal.ipynb #bdc761bd
 def _size(text):
     "Words; a Chinese or Japanese character counts as half of one."
     return len(re.findall(r"\w+", text)) + sum(ord(c) > 0x2E7F for c in text) / 2
@@ -298,7 +298,7 @@ class RefusalGrader:
             return _elsewhere(grade_elsewhere(text), decoding)
         return _by_model(plain_text(prompt), text, decoding)
 
-
+# %% ../../nbs/detect/03_refusal.ipynb #d13b491e
 def _by_model(prompt, text, decoding):
     p = probabilities(prompt, text)
     first = max(LABELS, key=p.get)

@@ -76,7 +76,11 @@ def word_classes(
 
 # %% ../../nbs/detect/04_toxicity.ipynb #7abe626c
 _STARRED = re.compile(r"(?<![\w*])([a-z]{1,6})(\*{1,4}|#{1,4})([a-z]{0,6})(?![\w*])")
+
+
 _ONE_STAR = tuple("uiaeo")
+
+
 _MORE_STARS = ("uck", "hit", "itch", "uc", "hi", "itc", "unt")
 
 
@@ -97,7 +101,7 @@ def readable(
     text = _STARRED.sub(_unstarred, text)
     return _MIXED.sub(lambda m: m[0].translate(_DIGITS), text)
 
-
+# %% ../../nbs/detect/04_toxicity.ipynb #fdd31c1e
 def _gram(word):
     "A word as it is counted: one for all slurs, one for all identity groups, else its stem."
     classes = word_classes(word)
@@ -334,7 +338,7 @@ def _evidence(category, windows, raised):
     best = max(windows, key=lambda w: w[0][category])
     return tuple(dict.fromkeys((*(("insult",) if category in raised else ()), *best[1][category])))[:3]
 
-
+# %% ../../nbs/detect/04_toxicity.ipynb #a56e4724
 class EmbeddedDetector:
     "Scores text by hashed words and word classes, offline; see `LIMITS`."
 

@@ -566,7 +566,7 @@ def _standard_slots(sample, form, rows):
         slots["Sentiment"] = [sentiment(said(main_text(sample)))]
     return slots
 
-
+# %% ../../nbs/systems/04_baselines.ipynb #9264856b
 def template(sample: Sample) -> str:
     "A standard text with names, topics and dates filled in."
     form = form_of(sample)

@@ -125,7 +125,7 @@ def _read_slot(spec, sentence, found, year):
 def _read_number(spec, sentence, found, year):
     return _number(found, spec.unit)
 
-
+# %% ../../nbs/systems/03_record_rules.ipynb #ece245c2
 def _read_email(spec, sentence, found, year):
     return next((m[0] for m in re.finditer(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", sentence)), None)
 

@@ -88,7 +88,7 @@ def _asks_for_own(prompt, me, names):
 def _told_to_staff(prompt, records):
     return "Gladly. " + " ".join(x for name, lines in records.items() if name in prompt for x in lines)
 
-
+# %% ../../nbs/systems/05_responders.ipynb #dcb3f9d2
 def _discreet(context, prompt):
     me, records = re.search(r"Verified requester: (?:the buyer of )?([^,\n]+)", context), _records(context)
     if re.search(r"Verified requester: .*\(staff\)", context):
