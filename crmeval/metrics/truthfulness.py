@@ -21,6 +21,7 @@ from ..tasks.probes import Probe
 from ..core.records import Score
 from ..core.stats import Estimate, mean_estimate, proportion_estimate
 from ..core.text import STOP_WORDS, sentences, stem, words
+from ..detect.disguise import LOOKALIKES
 
 # %% ../../nbs/metrics/32_truthfulness.ipynb #18309a74
 CARD = MetricCard(
@@ -259,7 +260,7 @@ def read_choice(
     if not text:
         return None
     if len(text.strip(" .()*")) == 1:
-        text = text.translate(grader._LOOKALIKES)
+        text = text.translate(LOOKALIKES)
     flat = [_flat(o) for o in options]
     if (said := _flat(text)) and flat.count(said) == 1:
         return flat.index(said)
