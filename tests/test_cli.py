@@ -382,7 +382,9 @@ def test_a_bad_file_is_refused_by_row_and_column(tmp_path, name, text, said):
 
 def test_own_file_with_its_own_columns(tmp_path):
     (tmp_path / "mine.csv").write_text(
-        'nr,chat,facts\nA1,"Customer: my lamp is broken\nAgent: a new lamp comes on Friday","The lamp is broken. | A new lamp comes on Friday."\n'
+        "nr,chat,facts\n"
+        'A1,"Customer: my lamp is broken\nAgent: a new lamp comes on Friday",'
+        '"The lamp is broken. | A new lamp comes on Friday."\n'
     )
     run(
         tmp_path,
@@ -520,10 +522,11 @@ def test_interrupted_and_told_how_to_go_on(tmp_path, server):
 
 def test_a_full_disk_loses_nothing_that_was_durable(tmp_path):
     words = ("--model", "baseline:lead", "--model", "baseline:reference", "--use-case", CASE, "--out", "r")
-    limit = lambda: (
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
-    )
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
     done = run(tmp_path, *words, code=2, preexec_fn=limit)
     assert "cannot write" in done.stderr and "journal.jsonl" in done.stderr
     kept = read_jsonl(tmp_path / "r/journal.jsonl")
@@ -615,65 +618,21 @@ def test_a_damaged_table_is_named_and_can_be_made_again(tmp_path):
 
 
 def test_a_panel_of_judges_and_repeats(tmp_path, server):
-    run(
-        tmp_path,
-        "--model",
-        "baseline:reference",
-        "--use-case",
-        CASE,
-        "--limit",
-        1,
-        "--judge",
-        "embedded",
-        "--judge",
-        "openai:judge",
-        "--judge-base-url",
-        server.url,
-        "--judge-panel",
-        "mean",
-        "--out",
-        "r",
-    )
+    words = ("--model", "baseline:reference", "--use-case", CASE, "--limit", 1, "--out", "r")
+    judge = ("--judge", "openai:judge", "--judge-base-url", server.url)
+    panel = ("--judge", "embedded", *judge, "--judge-panel", "mean")
+    run(tmp_path, *words, *panel)
     scores = {s.metric: s for s in open_run(tmp_path / "r").scores}
     assert scores["factuality"].rater.startswith("panel(mean): ") and scores["factuality"].status == "ok"
     manifest = json.loads((tmp_path / "r/manifest.json").read_text())
     assert manifest["judge"]["usage"]["calls"] >= 2 and manifest["judge"]["usage"]["input_tokens"] > 0
-    again = run(
-        tmp_path,
-        "--model",
-        "baseline:reference",
-        "--use-case",
-        CASE,
-        "--limit",
-        1,
-        "--judge",
-        "embedded",
-        "--judge",
-        "openai:judge",
-        "--judge-base-url",
-        server.url,
-        "--judge-panel",
-        "mean",
-        "--out",
-        "r",
-    )
+    again = run(tmp_path, *words, *panel)
     assert (
         json.loads((tmp_path / "r/manifest.json").read_text())["judge"]["usage"] == manifest["judge"]["usage"]
     ), "a run that is continued does not forget what was spent"
     assert f"judge: {manifest['judge']['usage']['calls']} calls" in again.stdout
     before = len(server.bodies)
-    done = crmeval(
-        "score",
-        "r",
-        "--judge",
-        "openai:judge",
-        "--judge-base-url",
-        server.url,
-        "--judge-repeats",
-        3,
-        "--no-progress",
-        cwd=tmp_path,
-    )
+    done = crmeval("score", "r", *judge, "--judge-repeats", 3, "--no-progress", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(server.bodies) - before == 4, (
         "each repeat is asked for anew, and what the folder has already is the first of the three"

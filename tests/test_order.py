@@ -9,24 +9,31 @@ from crmeval.core.records import Response
 from crmeval.tasks.use_cases import use_cases
 
 SENSIBLE = ["baseline:extractive", "baseline:lead", "baseline:rules"]
-OFF_TOPIC = "The weather was sunny all week. Our cafeteria now serves vegan lasagne on Mondays. A new carpet was laid in the library on the second floor."
+OFF_TOPIC = (
+    "The weather was sunny all week. Our cafeteria now serves vegan lasagne on Mondays. "
+    "A new carpet was laid in the library on the second floor."
+)
+
+
+def next_of_its_use_case(samples, at):
+    mine = samples[at]
+    return next(t for t in samples[at + 1 :] + samples if t.use_case == mine.use_case and t.id != mine.id)
+
+
+def replay(samples, name, text):
+    "A client that answers each sample with `text(sample)`."
+    return ReplayClient([Response(s.id, name, text(s), use_case=s.use_case) for s in samples], name=name)
 
 
 def lower_bounds(samples):
     "Nothing at all, a text about something else, and a good response to another sample of the same use case."
-    other = {
-        s.id: next(t for t in samples[i + 1 :] + samples if t.use_case == s.use_case and t.id != s.id)
-        for i, s in enumerate(samples)
-    }
+    other = {s.id: next_of_its_use_case(samples, i) for i, s in enumerate(samples)}
     texts = {
         "test:empty": lambda s: "",
         "test:off-topic": lambda s: OFF_TOPIC,
         "test:mistaken": lambda s: other[s.id].reference,
     }
-    return [
-        ReplayClient([Response(s.id, name, text(s), use_case=s.use_case) for s in samples], name=name)
-        for name, text in texts.items()
-    ]
+    return [replay(samples, name, text) for name, text in texts.items()]
 
 
 @pytest.fixture(scope="module")
