@@ -45,7 +45,7 @@ def run(tmp_path, *words, code=0, **more):
 
 @pytest.fixture(scope="module")
 def lead(tmp_path_factory):
-    "Puts into a folder, as `r`, what a run of one system on n samples left; each run is made once and copied."
+    "Puts what a run of one system on n samples left into a folder, as `r`; each run is made once and copied."
     made = {}
 
     def put(tmp_path, n):

@@ -1,7 +1,7 @@
 """Every figure is the same to the digit as before the rooms were split and renamed.
 
-The digests below were computed once with the package as it was when all modules lay side by side in one folder.
-A change of a figure is a decision: whoever takes it replaces the digest and says in the change log what changed.
+The digests below were computed once with the package as it was when all modules lay in one folder.
+A change of a figure is a decision: whoever takes it replaces the digest and tells it in the change log.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ FIELDS = (
 # accuracy of the five embedded systems on the whole demo set: 79 samples, 2,015 scores
 DEMO = "76b574419caacd6242fd2de89521c4122b1adddd02fe8bb37f01033e236fe27c"
 # trust of the three embedded responders, at most 3 samples and probes of each kind, 2 answers each:
-# 92 samples with their twins, 108 probes, 4,326 scores of accuracy, safety, privacy, truthfulness and fairness
+# 92 samples with their twins and 108 probes, 4,326 scores of accuracy and of the four kinds of trust
 TRUST = "208ade43863643f232a2cd60befb2b7e4d7ca9da8ac03cd982fa49bf2d97cb47"
 # the printed table of each labelled set, the embedded judge held out from what it learned from;
 # spaces between columns are free
