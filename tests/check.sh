@@ -83,6 +83,8 @@ PY
   test -s demo/report.html
 }
 
+types() { basedpyright --level error --pythonpath "$(command -v python)"; }
+
 step "notebooks are clean, exported and in sync"
 if git rev-parse --git-dir >/dev/null 2>&1; then in_sync; else echo "skipped: this is not a git checkout"; fi
 
@@ -90,11 +92,13 @@ step "ruff"
 ruff check .
 ruff format --check .
 
+beside types types
 beside wheel wheel
 
 step "notebook tests"
 nbdev_test --n_workers 2 --do_print
 
+joined types "types of the package and of a program that uses it"
 joined wheel "wheel, built and used in an empty environment, and the CLI demo from it"
 
 step "pytest"
