@@ -1,4 +1,4 @@
-"`crmeval compare` as a program: what it prints, the page it writes, and that its p-values keep the chance of a false finding."
+"`crmeval compare` as a program: its print, its page, and p-values that keep the chance of a false finding."
 
 import random
 import re

@@ -216,22 +216,8 @@ def command(tmp_path, monkeypatch, capsys):
 
 
 def test_the_command_says_what_it_sends_and_writes_a_folder(tmp_path, server, command):
-    words = (
-        "--model",
-        "openai:good",
-        "--base-url",
-        server.url,
-        "--shape",
-        "short",
-        "--shape",
-        "200/20",
-        "--calls",
-        8,
-        "--concurrency",
-        2,
-        "--out",
-        "s",
-    )
+    model = ("--model", "openai:good", "--base-url", server.url)
+    words = (*model, "--shape", "short", "--shape", "200/20", "--calls", 8, "--concurrency", 2, "--out", "s")
     dry = command(*words, "--dry-run")
     usage = planned_usage(LoadPlan(["short", "200/20"], calls=8, concurrency=2))
     assert (

@@ -1,4 +1,4 @@
-"Toxicity of the installed package: no word list in the open, false alarms, hidden letters, the endpoint on loopback, keys."
+"Toxicity, installed: no word list in the open, false alarms, hidden letters, the endpoint on loopback, keys."
 
 import json
 import re
