@@ -18,11 +18,12 @@ from pathlib import Path
 import openai
 from common import WARM_UP, conversation, counts, cpu_s, keys, task
 
-from crmeval.runs.areas import make_scorer
-from crmeval.systems.openai import OpenAIClient
-from crmeval.judges.llm import LLMJudge
 from crmeval.core.records import Response, Sample, Score
-from crmeval.runs.runner import Journal, answer_all, answer_each
+from crmeval.judges.llm import LLMJudge
+from crmeval.runs.areas import make_scorer
+from crmeval.runs.journal import Journal
+from crmeval.runs.runner import answer_all, answer_each
+from crmeval.systems.openai import OpenAIClient
 
 USE_CASE = "service_conversation_summary"
 

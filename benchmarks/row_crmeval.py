@@ -5,10 +5,10 @@ from pathlib import Path
 
 from common import conversation, keys, row
 
-from crmeval.systems.openai import OpenAIClient
-from crmeval.runs.evaluation import run
-from crmeval.judges.llm import LLMJudge
 from crmeval.core.records import Sample
+from crmeval.judges.llm import LLMJudge
+from crmeval.runs.evaluation import run
+from crmeval.systems.openai import OpenAIClient
 
 FACTS = ("The customer was charged twice.", "The second charge was refunded.")
 

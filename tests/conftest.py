@@ -20,7 +20,8 @@ def server(monkeypatch):
 @pytest.fixture(scope="session")
 def demo_run(tmp_path_factory):
     "The five embedded systems on the whole demo set: run by the first test process, opened by the others."
-    from crmeval.runs.evaluation import open_run, run
+    from crmeval.runs.evaluation import run
+    from crmeval.runs.folder import open_run
 
     root = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:

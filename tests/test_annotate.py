@@ -13,7 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from crmeval.cli.app import main
+from crmeval.core.records import Response, Sample
 from crmeval.metrics import accuracy
+from crmeval.pages.leaderboard import leaderboard
 from crmeval.people.adjudication import adjudication_plan, disagreements, rating_scores
 from crmeval.people.in_runs import add_ratings
 from crmeval.people.plan import (
@@ -26,11 +29,9 @@ from crmeval.people.plan import (
     write_plan,
 )
 from crmeval.people.session import Rating, Session, read_session
-from crmeval.cli.app import main
-from crmeval.runs.evaluation import open_run, run
-from crmeval.pages.leaderboard import leaderboard
 from crmeval.people.sheets import export_sheet, guarded, read_any_ratings, read_sheet
-from crmeval.core.records import Response, Sample
+from crmeval.runs.evaluation import run
+from crmeval.runs.folder import open_run
 from crmeval.validation.run_agreement import run_agreement
 
 quick = settings(

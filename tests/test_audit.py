@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from crmeval.core.raters import weighted_kappa
+from crmeval.judges.llm import LLMJudge
+from crmeval.runs.specs import make_client
+from crmeval.tasks.load import load_rows
 from crmeval.validation.audit import (
     audit,
     family_of,
@@ -19,9 +22,6 @@ from crmeval.validation.audit import (
     repeat_scores,
     self_family_gap,
 )
-from crmeval.systems.openai import make_client
-from crmeval.tasks.load import load_rows
-from crmeval.judges.llm import LLMJudge
 from crmeval.validation.pairwise import (
     PairwiseJudge,
     both_orders,

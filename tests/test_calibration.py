@@ -10,7 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from crmeval.core.cards import DEFAULT_CUTS, MetricCard, score_of, to_points
 from crmeval.core.raters import weighted_kappa
+from crmeval.core.records import Score
+from crmeval.tasks.public import load_rows
 from crmeval.validation.calibration import (
     Calibrator,
     calibration_gain,
@@ -19,9 +22,6 @@ from crmeval.validation.calibration import (
     recalibrate,
     rescale,
 )
-from crmeval.core.metric import DEFAULT_CUTS, MetricCard, score_of, to_points
-from crmeval.core.records import Score
-from crmeval.tasks.public import load_rows
 
 
 def lenient(seed, documents=40, each=3, shift=0.3):

@@ -1,8 +1,8 @@
 "The command as a user types it: in processes, against an endpoint on loopback, with mistakes on purpose."
 
 import json
-import re
 import os
+import re
 import resource
 import shutil
 import signal
@@ -16,8 +16,8 @@ import endpoint
 import pytest
 
 from crmeval import leaderboard
-from crmeval.runs.evaluation import open_run
 from crmeval.core.records import read_jsonl, write_jsonl
+from crmeval.runs.folder import open_run
 
 CASE = "service_conversation_summary"
 LEAD = ("--model", "baseline:lead", "--use-case", CASE, "--out", "r")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from crmeval.pages.compare import compare
-from crmeval.runs.evaluation import Run
-from crmeval.pages.leaderboard import METRICS
 from crmeval.core.records import Response, Sample, Score
+from crmeval.pages.compare import compare
+from crmeval.pages.leaderboard import METRICS
+from crmeval.runs.folder import Run
 
 
 def crmeval(*words):

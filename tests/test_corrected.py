@@ -14,8 +14,8 @@ from scipy import stats as scipy_stats
 
 from crmeval.core import corrected as module
 from crmeval.core.corrected import corrected_difference, corrected_mean
-from crmeval.tasks.public import load_rows
 from crmeval.core.stats import mean_estimate
+from crmeval.tasks.public import load_rows
 
 # ---- beside the library of the method's authors
 

@@ -17,7 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from crmeval.tasks import load as data, own_data, public as sources_module
+from crmeval.core.records import Sample, read_parquet, write_jsonl, write_parquet
+from crmeval.core.values import missing_values
+from crmeval.tasks import load as data
+from crmeval.tasks import own_data
+from crmeval.tasks import public as sources_module
 from crmeval.tasks.load import (
     ADAPTERS,
     DataUnavailable,
@@ -30,10 +34,8 @@ from crmeval.tasks.load import (
     load_use_case,
     sheet,
 )
-from crmeval.core.records import Sample, read_parquet, write_jsonl, write_parquet
-from crmeval.tasks.sgd import is_said
 from crmeval.tasks.public import Source, SourceFile, content_digest, find_file, read_source_file, sources
-from crmeval.core.text import missing_values
+from crmeval.tasks.sgd import is_said
 from crmeval.tasks.use_cases import render_prompt, use_cases
 
 

@@ -11,14 +11,16 @@ import endpoint
 import pytest
 
 import crmeval.systems.openai as clients
-from crmeval.runs.budget import Budget
-from crmeval.systems.openai import OpenAIClient, make_client, retry_after_s
-from crmeval.runs.evaluation import open_run, run
-from crmeval.judges.llm import LLMJudge
+from crmeval.core.calls import retry_after_s
 from crmeval.core.loops import run_sync
-from crmeval.judges.panel import make_panel
 from crmeval.core.records import Response, Sample
+from crmeval.judges.llm import LLMJudge
+from crmeval.runs.budget import Budget
+from crmeval.runs.evaluation import run
+from crmeval.runs.folder import open_run
 from crmeval.runs.runner import answer_all
+from crmeval.runs.specs import make_client, make_panel
+from crmeval.systems.openai import OpenAIClient
 
 CASE = "service_call_summary"
 

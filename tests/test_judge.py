@@ -13,27 +13,27 @@ from types import SimpleNamespace
 import pytest
 from endpoint import KEY
 
-from crmeval.metrics.completeness import completeness
-from crmeval.metrics.conciseness import conciseness
-from crmeval.metrics.factuality import factuality
-from crmeval.metrics.instruction_following import instruction_following
-from crmeval.judges.llm import LLMJudge, make_judge
-from crmeval.core.metric import score_dataset
-from crmeval.judges.recorded import load_verdicts, merge_verdicts, save_verdicts
-from crmeval.core.records import Usage
+from crmeval.core.json_text import find_entries, lenient_values
 from crmeval.core.package_data import data_path
+from crmeval.core.records import Usage
+from crmeval.judges.llm import LLMJudge
+from crmeval.judges.recorded import load_verdicts, merge_verdicts, save_verdicts
+from crmeval.judges.replies import read_verdicts
 from crmeval.judges.requests import (
     PROMPTS,
     align_request,
     check_request,
     facts_request,
-    find_entries,
-    lenient_values,
     load_prompt,
     read_facts,
-    read_verdicts,
     rubric,
 )
+from crmeval.metrics.completeness import completeness
+from crmeval.metrics.conciseness import conciseness
+from crmeval.metrics.factuality import factuality
+from crmeval.metrics.forms import score_dataset
+from crmeval.metrics.instruction_following import instruction_following
+from crmeval.runs.specs import make_judge
 
 SOURCE = "Caller: the line is dead. Agent: a technician comes on 14 May. The visit is free."
 RESPONSE = (

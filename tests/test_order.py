@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from crmeval import leaderboard, run
-from crmeval.systems.replay import ReplayClient
 from crmeval.core.records import Response
+from crmeval.systems.replay import ReplayClient
 from crmeval.tasks.use_cases import use_cases
 
 SENSIBLE = ["baseline:extractive", "baseline:lead", "baseline:rules"]

@@ -9,15 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from endpoint import KEY
 
+from crmeval.core.judging import Judge, Verdict
+from crmeval.judges.llm import LLMJudge
+from crmeval.judges.panel import Panel, Repeated, combine_verdicts
+from crmeval.judges.recorded import RecordedJudge, load_verdicts, save_verdicts
 from crmeval.metrics.completeness import completeness
 from crmeval.metrics.conciseness import conciseness
-from crmeval.runs.evaluation import open_run, run
+from crmeval.metrics.defaults import default_judge
 from crmeval.metrics.factuality import factuality
 from crmeval.metrics.instruction_following import instruction_following
-from crmeval.judges.llm import LLMJudge
-from crmeval.core.metric import Judge, Verdict, default_judge
-from crmeval.judges.panel import Panel, Repeated, combine_verdicts, make_panel
-from crmeval.judges.recorded import RecordedJudge, load_verdicts, save_verdicts
+from crmeval.runs.evaluation import run
+from crmeval.runs.folder import open_run
+from crmeval.runs.specs import make_panel
 
 SOURCE = "Caller: the line is dead. Agent: a technician comes on 14 May. The visit is free."
 RESPONSE = (

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from crmeval.core.records import Response
 from crmeval.metrics.leaks import leaks
-from crmeval.metrics.privacy import privacy as module
 from crmeval.metrics.privacy import (
     grade_probe,
     match_avoidance,
@@ -22,8 +22,8 @@ from crmeval.metrics.privacy import (
     privacy_table,
     reveal_avoidance,
 )
+from crmeval.metrics.privacy import privacy as module
 from crmeval.tasks.probes import load_probes
-from crmeval.core.records import Response
 
 FILE = (
     Path(os.environ.get("CRMEVAL_DATA", "no data"))

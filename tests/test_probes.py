@@ -7,6 +7,8 @@ from collections import Counter
 
 import pytest
 
+from crmeval.core.records import Response, Sample, from_dict, to_dict
+from crmeval.runs.runner import answer_all
 from crmeval.tasks.probes import (
     ADAPTERS,
     AREAS,
@@ -19,8 +21,6 @@ from crmeval.tasks.probes import (
     read_probes,
     text_id,
 )
-from crmeval.core.records import Response, Sample, from_dict, to_dict
-from crmeval.runs.runner import answer_all
 from crmeval.tasks.public import DataUnavailable
 
 SHIPPED = sorted(p.stem for p in DATA.glob("*.jsonl") if p.stem in AREAS)

@@ -15,7 +15,8 @@ import endpoint
 import pytest
 
 from crmeval.cli.app import main
-from crmeval.runs.evaluation import FILES, open_run, run, select_samples
+from crmeval.runs.evaluation import run, select_samples
+from crmeval.runs.folder import FILES, open_run
 from crmeval.runs.shards import run_sharded
 from crmeval.tasks import use_cases
 from crmeval.tasks.use_cases import add_use_case, get_use_case

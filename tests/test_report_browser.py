@@ -7,14 +7,15 @@ from dataclasses import replace
 
 import pytest
 
+from crmeval.core.records import Response, Sample, Score, Usage
 from crmeval.pages.board import leaderboard_table
 from crmeval.pages.compare import compare
 from crmeval.pages.compare_page import write_comparison
-from crmeval.runs.evaluation import Run, run as run_benchmark
 from crmeval.pages.leaderboard import METRICS
-from crmeval.core.records import Response, Sample, Score, Usage
 from crmeval.pages.report import write_report
 from crmeval.pages.tables import unpack
+from crmeval.runs.evaluation import run as run_benchmark
+from crmeval.runs.folder import Run
 
 pytest.importorskip("playwright", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from crmeval.pages.compare import compare
-from crmeval.tasks.load import load_demo
-from crmeval.runs.evaluation import Run
-from crmeval.tasks.twins import perturb_all
-from crmeval.tasks.probes import Probe, is_probe, probe_prompt, probe_sample, sample_probe
 from crmeval.core.records import Response, Score
-from crmeval.pages.report import report_html, write_report
-from crmeval.systems.responders import make_responder
-from crmeval.runs.runner import answer_all
-from crmeval.pages.tables import LOADER
 from crmeval.metrics.trust import score_probe, trust, trust_probes
+from crmeval.pages.compare import compare
+from crmeval.pages.report import report_html, write_report
+from crmeval.pages.tables import LOADER
+from crmeval.runs.folder import Run
+from crmeval.runs.runner import answer_all
+from crmeval.systems.responders import make_responder
+from crmeval.tasks.load import load_demo
+from crmeval.tasks.probes import Probe, is_probe, probe_prompt, probe_sample, sample_probe
+from crmeval.tasks.twins import perturb_all
 from crmeval.tasks.use_cases import render_prompt
 
 VOID = {"meta", "br", "link", "img", "use", "path", "input"}

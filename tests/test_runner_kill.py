@@ -12,9 +12,10 @@ import time
 import pytest
 from endpoint import interruptible
 
-from crmeval.core.records import Sample
-from crmeval.runs.journal import Journal, JournalError
+from crmeval.core.log import JournalError
 from crmeval.core.loops import run_sync
+from crmeval.core.records import Sample
+from crmeval.runs.journal import Journal
 from crmeval.runs.runner import answer_all
 
 N, CONCURRENCY = 60, 4

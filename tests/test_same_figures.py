@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from crmeval import run
-from crmeval.core.metric import default_judge
+from crmeval.metrics.defaults import default_judge
 from crmeval.validation.labelled import LABELLED, at_hand
 from crmeval.validation.run_agreement import judge_agreement
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from crmeval import leaderboard
-from crmeval.runs.evaluation import open_run, run
-from crmeval.tasks.probes import is_probe, load_probes, sample_probe
-from crmeval.pages.published import with_published
 from crmeval.metrics.trust import TRUST, trust
+from crmeval.pages.published import with_published
+from crmeval.runs.evaluation import run
+from crmeval.runs.folder import open_run
+from crmeval.tasks.probes import is_probe, load_probes, sample_probe
 
 
 def crmeval(*words, cwd):
@@ -97,8 +98,8 @@ def test_an_opened_run_has_the_same_profile(small):
 
 
 def test_the_same_command_redoes_nothing_and_another_judge_does_not_double_the_grades(small):
+    from crmeval.metrics.defaults import default_judge
     from crmeval.runs.evaluation import score_run
-    from crmeval.core.metric import default_judge
 
     before = len(small.scores)
     again = run(

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from crmeval.tasks.probes import load_probes
-from crmeval.tasks.public import DataUnavailable, load_rows
 from crmeval.core.text import words
 from crmeval.metrics.choices import choice, choice_report, choice_score, choices_of, read_choice
 from crmeval.metrics.truthfulness import answer_score, corrects, truth_summary, truthful
+from crmeval.tasks.probes import load_probes
+from crmeval.tasks.public import DataUnavailable, load_rows
 
 REFS = {
     "correct": ["No, a refund is final", "A refund cannot be cancelled"],

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from crmeval.core.records import Response, Sample
 from crmeval.people.plan import CRITERIA, make_plan, write_plan
 from crmeval.people.session import read_session
-from crmeval.core.records import Response, Sample
 
 CHROMIUM = next(
     (
