@@ -767,7 +767,8 @@ def _speed_words(p):
 # %% ../../nbs/cli/00_app.ipynb #a63ffffe
 def _speed(args):
     from crmeval.runs.specs import make_client
-    from crmeval.runs.load import format_load, make_plan, measure_load, planned_words
+    from crmeval.runs.load import format_load, measure_load
+    from crmeval.runs.load_plan import make_plan, planned_words
 
     if not args.model.startswith("openai:"):
         raise ValueError(f"--model is {args.model!r}, expected openai:NAME or openai:NAME@URL")

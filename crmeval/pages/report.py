@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .board import AGREEMENT_PAGE, RANK_NOTE, _table_of
 from ..metrics.cost import list_prices
-from ..runs.evaluation import Run, open_run
+from ..runs.folder import open_run, Run
 from .evidence import problems, shown
 from ..metrics.fairness import alike, fairness_report, gaps
 from crmeval.pages.figures import (
