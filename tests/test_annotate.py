@@ -28,7 +28,8 @@ from crmeval.people.session import (
     write_plan,
 )
 from crmeval.cli.app import main
-from crmeval.runs.evaluation import add_ratings, open_run, run
+from crmeval.runs.evaluation import add_ratings, run
+from crmeval.runs.folder import open_run
 from crmeval.pages.leaderboard import leaderboard
 from crmeval.people.sheets import export_sheet, guarded, read_any_ratings, read_sheet
 from crmeval.core.records import Response, Sample

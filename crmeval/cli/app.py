@@ -336,11 +336,11 @@ def _finish(run, args, use_cases=None, out=None):
         board = import_module("crmeval.pages.published").with_published(board)
     print(board)
     failed = {"api_error", "parse_error", "not_run"}
-    if tokens := run.manifest.get("judge", {}).get("usage", {}):
+    if tokens := run.manifest.judge.get("usage", {}):
         print(
             f"\njudge: {tokens['calls']} calls, {tokens['input_tokens']} tokens in, {tokens['output_tokens']} out, {tokens['calls'] / max(1, len(run.responses)):.2g} calls a response"
         )
-    for w in run.manifest.get("warnings", []):
+    for w in run.manifest.warnings:
         print(f"\nmind: {w}")
     silent = [c for c in run.clients if all(r.status in failed for r in run.responses if r.client == c)]
     lost = Counter(s.status for s in run.scores if s.metric == "accuracy" and s.points is None)
@@ -362,7 +362,7 @@ def _finish(run, args, use_cases=None, out=None):
             f"\n{len(unasked)} of {len(run.responses)} answers were not asked for: {unasked[-1].error}. What was answered is kept; the same command goes on, with a larger budget if that was the reason",
             file=sys.stderr,
         )
-    elif budget := (run.manifest.get("budget") or {}).get("reached"):
+    elif budget := (run.manifest.budget or {}).get("reached"):
         print(
             f"\nthe judge could not be asked about everything: {budget}. The same command with a larger budget goes on",
             file=sys.stderr,

@@ -16,7 +16,7 @@ from pathlib import Path
 from ..metrics.accuracy import CARD as ACCURACY, CRITERIA
 from ..metrics.catalogue import COST_CARD, SPEED_CARD
 from ..validation.agreement import agreement
-from ..runs.folder import open_run, Run
+from ..runs.folder import in_terms_of_run, open_run, Run
 from .leaderboard import METRICS, OVERALL, Leaderboard, Row, leaderboard
 from ..core.cards import MetricCard
 from .evidence import shown
@@ -65,6 +65,7 @@ AGREEMENT_PAGE = "Agreement of judges with people"
 NOT_MEASURED = f'not measured here: nobody has rated this run. On public data it is measured on the page "{AGREEMENT_PAGE}" (crmeval agreement), and ratings are added with crmeval score RUN --ratings FILE.'
 
 
+@in_terms_of_run
 def judge_figures(
     run: Run,
 ) -> dict[tuple[str, str], dict]:  # (judge, metric) -> what a person reads; empty where nobody rated
@@ -501,6 +502,7 @@ class LeaderboardTable:
         return str(Leaderboard([l.row for l in self.lines]))
 
 # %% ../../nbs/pages/05_board.ipynb #0d7b9d1b
+@in_terms_of_run
 def leaderboard_table(
     runs: Run
     | str

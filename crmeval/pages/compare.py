@@ -14,7 +14,7 @@ from pathlib import Path
 from textwrap import wrap
 
 from ..metrics.cost import _cost
-from ..runs.folder import open_run, Run
+from ..runs.folder import in_terms_of_run, open_run, Run
 from .evidence import evidence_spans, marked_text, problems, shown
 from .leaderboard import METRICS, _text_table, _values, printable
 from ..tasks.probes import is_probe
@@ -105,6 +105,7 @@ def _judges(run):
     )
 
 # %% ../../nbs/pages/09_compare.ipynb #c6550e8c
+@in_terms_of_run
 def compare(
     a: Run | str | Path,  # A run, or its folder
     b: Run | str | Path | None = None,  # Another run on the same samples; None: the same run

@@ -13,7 +13,7 @@ from pathlib import Path
 from ..metrics.accuracy import CRITERIA
 from ..validation.agreement import people_points
 from ..metrics.cost import cost_bands, cost_per_1000, cost_per_year, find_price
-from ..runs.folder import open_run, Run
+from ..runs.folder import in_terms_of_run, open_run, Run
 from ..metrics.speed import Speed, speed
 from ..tasks.probes import is_probe
 from ..core.stats import Estimate, mean_estimate, rank_intervals
@@ -132,7 +132,7 @@ def _rows(run, use_case, who, values, prices):
 # %% ../../nbs/pages/00_leaderboard.ipynb #e0e07d24
 def _provider(run, client):
     "Provider as the price list knows it, else as the client says."
-    settings = next((c for c in run.manifest.get("clients", []) if c["name"] == client), {})
+    settings = next((c for c in run.manifest.clients if c["name"] == client), {})
     price = find_price(settings.get("model")) if settings.get("provider") == "openai" else None
     return (
         (price.provider if price and price.provider else None)
@@ -467,6 +467,7 @@ def _trust_only(run, profiles, prices):
     return out
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #9df648e4
+@in_terms_of_run
 def leaderboard(
     run: Run | str | Path,  # A run, or its folder
     *,

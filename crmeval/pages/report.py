@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .board import AGREEMENT_PAGE, RANK_NOTE, _table_of
 from ..metrics.cost import list_prices
-from ..runs.folder import open_run, Run
+from ..runs.folder import in_terms_of_run, open_run, Run
 from .evidence import problems, shown
 from ..metrics.fairness import alike, fairness_report, gaps
 from crmeval.pages.figures import (
@@ -621,9 +621,9 @@ def _values(whole, run, prices, title, files, stem):
     interactive = _table_of([whole], [rows], _behind(files, index, stem), "#agreement", "board", False)
     return dict(
         title=title,
-        warnings=run.manifest.get("warnings", []),
-        version=run.manifest.get("crmeval", "?"),
-        finished=str(run.manifest.get("finished", "?")).replace("T", " ").replace("+00:00", " UTC"),
+        warnings=run.manifest.warnings,
+        version=run.manifest.crmeval,
+        finished=str(run.manifest.finished or "?").replace("T", " ").replace("+00:00", " UTC"),
         judges=judges,
         metrics=METRICS,
         csp=_csp(),
@@ -662,10 +662,11 @@ def _values(whole, run, prices, title, files, stem):
         examples=_examples(run, judges[0], [r.client for r in first]),
         limits=(*LIMITS, *(TRUST_LIMITS if trusted else ())),
         scale=sorted(SCALE.items(), reverse=True),
-        manifest=json.dumps(run.manifest, indent=1, ensure_ascii=False, default=str),
+        manifest=json.dumps(run.manifest.as_dict(), indent=1, ensure_ascii=False, default=str),
     )
 
 # %% ../../nbs/pages/07_report.ipynb #c145e2d4
+@in_terms_of_run
 def report_pages(
     run: Run,
     *,
@@ -697,6 +698,7 @@ def report_pages(
     return {name: storable(text) for name, text in pages.items()}
 
 
+@in_terms_of_run
 def report_html(
     run: Run,
     *,
@@ -710,6 +712,7 @@ def report_html(
 _MINE = '<meta name="generator" content="crmeval samples">'
 
 
+@in_terms_of_run
 def write_report(
     run: Run | str | Path,  # A run, or its folder
     path: str | Path | None = None,  # File to write; None: report.html in the run's folder

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ..runs.folder import Run
+from ..runs.folder import in_terms_of_run, Run
 from .evidence import evidence_spans, marked_html, problems, shown
 from .leaderboard import METRICS, OVERALL
 from ..tasks.probes import is_probe
@@ -237,6 +237,7 @@ def _cut(answers, n_samples, file_bytes):
     return CUTS[low]
 
 
+@in_terms_of_run
 def sample_files(
     run: Run,
     *,

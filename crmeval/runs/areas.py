@@ -25,7 +25,8 @@ def check_areas(
     areas: Sequence[str] | str,  # 'accuracy', 'trust' (all four), or some of `AREAS`
 ) -> tuple[str, ...]:  # Some of `AREAS`, in their order
     "The areas that are meant; a `ValueError` lists what is possible."
-    named = [a.strip() for a in areas.split(",")] if isinstance(areas, str) else list(areas)
+    lines = [areas] if isinstance(areas, str) else areas
+    named = [a.strip() for line in lines for a in str(line).split(",")]
     known = (*AREAS, "trust")
     wrong = [a for a in named if a not in known] if named else ["nothing"]
     if wrong:

@@ -26,6 +26,7 @@ from .areas import area_samples, check_areas, make_scorer, prompt_of
 from .budget import Budget
 from crmeval.runs.folder import (
     check_folder,
+    make_known,
     Manifest,
     manifest_of,
     now,
@@ -287,7 +288,9 @@ async def arun(
         )
     work = prepare_run(plan)
     with knowing(work.own_use_cases):
-        return await do_work(work, progress)
+        done = await do_work(work, progress)
+    make_known(done.manifest)  # as where the run is opened again
+    return done
 
 
 async def do_work(

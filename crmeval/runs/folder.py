@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FILES', 'REBUILD', 'scoring_fingerprint', 'Manifest', 'now', 'git_revision', 'manifest_of', 'seen_in_training', 'Run',
-           'in_terms_of_run', 'read_manifest', 'as_manifest', 'open_run', 'read_table', 'write_run', 'write_json',
-           'check_folder']
+           'in_terms_of_run', 'read_manifest', 'as_manifest', 'make_known', 'open_run', 'read_table', 'write_run',
+           'write_json', 'check_folder']
 
 # %% ../../nbs/runs/08_folder.ipynb #089044b5
 import contextlib
@@ -186,10 +186,14 @@ class Run:
     "A finished run: its folder and its tables."
 
     folder: Path
-    manifest: Manifest = field(repr=False)
+    manifest: Manifest = field(repr=False)  # Plain data becomes the record
     samples: list[Sample] = field(repr=False)
     responses: list[Response] = field(repr=False)
     scores: list[Score] = field(repr=False)
+
+    def __post_init__(self):
+        if isinstance(self.manifest, Mapping):
+            self.manifest = as_manifest(self.manifest)
 
     @property
     def clients(self) -> list[str]:
@@ -244,7 +248,11 @@ def read_manifest(
     return as_manifest(said)
 
 
-_NEEDED = {"created": "", "samples": {}, "clients": [], "judge": {}, "scoring": ""}
+# what nobody said is not taken from the machine that reads it
+_UNSAID = {
+    **{"created": "", "samples": {}, "clients": [], "judge": {}, "scoring": ""},
+    **{"crmeval": "?", "python": "?", "system": "?", "packages": {}, "git_revision": None},
+}
 
 
 def as_manifest(
@@ -253,7 +261,16 @@ def as_manifest(
     "A manifest from plain data."
     known = {f.name for f in fields(Manifest)} - {"more"}
     more = {k: v for k, v in said.items() if k not in known}
-    return Manifest(**{**_NEEDED, **{k: v for k, v in said.items() if k in known}}, more=more)
+    return Manifest(**{**_UNSAID, **{k: v for k, v in said.items() if k in known}}, more=more)
+
+
+def make_known(
+    manifest: Manifest,  # Of a run that is in hand
+) -> None:
+    "Its own use cases are known from now on, unless others of their names are; see `in_terms_of_run`."
+    for u in manifest.own_use_cases:
+        if u.get("id") not in use_cases():
+            add_use_case(u)
 
 
 def open_run(
@@ -268,9 +285,7 @@ def open_run(
             f"{folder} lacks {missing[0]}.parquet: the run did not finish; "
             "run the same command again to continue"
         )
-    for u in manifest.own_use_cases:
-        if u.get("id") not in use_cases():
-            add_use_case(u)
+    make_known(manifest)
     run = Run(folder, manifest, *(read_table(folder / f"{n}.parquet", kind) for n, kind in FILES.items()))
     said = sum(manifest.responses.values()) if manifest.responses else len(run.responses)
     if said != len(run.responses):

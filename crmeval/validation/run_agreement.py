@@ -16,7 +16,7 @@ from pathlib import Path
 from ..metrics.accuracy import CRITERIA
 from .agreement import AgreementTable, agreement, people_points
 from ..core.corrected import CorrectedEstimate, corrected_mean
-from ..runs.folder import Run
+from ..runs.folder import in_terms_of_run, Run
 from .labelled import LABELLED, HeldOut, aask_all, load_labelled, measure, measured_table
 from ..core.judging import Judge
 from ..metrics.defaults import default_judge
@@ -174,6 +174,7 @@ def _means(run, judge, clusters):
     return out
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #f3e12cb9
+@in_terms_of_run
 def run_agreement(
     run: Run,
     *,
