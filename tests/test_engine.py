@@ -10,14 +10,15 @@ import time
 import endpoint
 import pytest
 
-import crmeval.systems.openai as clients
+import crmeval.systems.wire as wire
 from crmeval.runs.budget import Budget
-from crmeval.systems.openai import OpenAIClient, make_client, retry_after_s
+from crmeval.core.calls import retry_after_s
+from crmeval.systems.openai import OpenAIClient
 from crmeval.runs.evaluation import run
 from crmeval.runs.folder import open_run
 from crmeval.judges.llm import LLMJudge
 from crmeval.core.loops import run_sync
-from crmeval.judges.panel import make_panel
+from crmeval.runs.specs import make_client, make_panel
 from crmeval.core.records import Response, Sample
 from crmeval.runs.runner import answer_all
 
@@ -309,7 +310,7 @@ def test_what_is_asked_follows_no_redirection(server, stream):
 
 
 def test_an_answer_without_end_is_not_read_to_its_end(server, monkeypatch):
-    monkeypatch.setattr(clients, "MOST_BYTES", 2000)
+    monkeypatch.setattr(wire, "MOST_BYTES", 2000)
     rows = run_sync(
         answer_all(samples(1), [OpenAIClient(m, base_url=server.url) for m in ("good", "endless")])
     )

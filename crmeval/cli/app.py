@@ -452,6 +452,7 @@ def _run(args):
     if budget or args.dry_run:
         words |= {**budget, "prices": _prices(args.price)}
     if args.dry_run:
+        words.pop("progress")
         print(import_module("crmeval.runs.dry_run").dry_run(args.model, **words))
         return 0
     done = _engine(args)(args.model, **words)
