@@ -154,7 +154,7 @@ def _covers(found, wanted):
 def _cover(found, wanted):
     return isinstance(found, list) and len(found) == len(wanted) and all(map(_covers, found, wanted))
 
-
+# %% ../../nbs/runs/11_cutting.ipynb #8c085532
 def asks_again(
     manifest: Manifest,  # Of a shard
 ) -> bool:

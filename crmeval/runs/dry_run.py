@@ -195,7 +195,7 @@ def _usual_length(samples):
     known = [estimate_tokens(s.reference) for s in samples if s.reference]
     return round(statistics.fmean(known) if known else 200)
 
-
+# %% ../../nbs/runs/10_dry_run.ipynb #b460059a
 @takes_plan
 def dry_run(
     models: Sequence | str | None = None,  # Systems, as in `run`

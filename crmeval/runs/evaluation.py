@@ -208,7 +208,7 @@ def judge_of(
         style=plan.judge_style,
     )
 
-
+# %% ../../nbs/runs/09_evaluation.ipynb #67f26519
 def prepare_run(
     plan: RunPlan,
 ) -> Work:
@@ -270,7 +270,7 @@ async def _answered(work, progress):
         await close_judge(judge)
     return rows
 
-
+# %% ../../nbs/runs/09_evaluation.ipynb #8a534143
 @takes_plan
 async def arun(
     models: Sequence | str | None = None,  # Systems: lines such as 'openai:NAME', or clients
@@ -310,7 +310,7 @@ async def do_work(
     _note_judge(work)
     return write_run(Run(work.folder, work.manifest, work.samples, responses, [*scores, *kept]))
 
-
+# %% ../../nbs/runs/09_evaluation.ipynb #68f43167
 @takes_plan
 def run(
     models: Sequence | str | None = None,  # Systems: lines such as 'openai:NAME', or clients
@@ -442,7 +442,7 @@ async def _scored(run, judge, concurrency):
     finally:
         await close_judge(judge)
 
-
+# %% ../../nbs/runs/09_evaluation.ipynb #76e20a40
 def score_run(run: Run, judge: Judge, *, concurrency: int = 8) -> Run:
     "As `ascore_run`, waiting until it is done."
     return run_sync(ascore_run(run, judge, concurrency=concurrency))

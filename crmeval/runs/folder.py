@@ -88,7 +88,7 @@ class Manifest:
         optional = {"budget", "traffic", "finished", "shards"}
         return {**{k: v for k, v in said.items() if v is not None or k not in optional}, **self.more}
 
-
+# %% ../../nbs/runs/08_folder.ipynb #25d3bc41
 _PACKAGES = ("openai", "datasets", "evaluate", "scikit-learn", "numpy", "pyarrow")
 
 
@@ -151,7 +151,7 @@ def _counts(samples):
         "twins": dict(Counter(s.perturbation for s in samples if s.perturbation)),
     }
 
-
+# %% ../../nbs/runs/08_folder.ipynb #93eccd60
 _GRADED = ("truthfulqa", "xstest")  # probes on whose recorded answers the embedded graders were trained
 
 
@@ -212,7 +212,7 @@ class Run:
         "Within it, use cases are the run's own: another run that was opened does not change what they say."
         return knowing(self.manifest.own_use_cases)
 
-
+# %% ../../nbs/runs/08_folder.ipynb #9def10f6
 def in_terms_of_run(
     function: Callable,  # Its first argument is a `Run`, or the folder of one
 ) -> Callable:
@@ -263,7 +263,7 @@ def as_manifest(
     more = {k: v for k, v in said.items() if k not in known}
     return Manifest(**{**_UNSAID, **{k: v for k, v in said.items() if k in known}}, more=more)
 
-
+# %% ../../nbs/runs/08_folder.ipynb #8595f19e
 def make_known(
     manifest: Manifest,  # Of a run that is in hand
 ) -> None:
@@ -335,7 +335,7 @@ def write_json(
     part.write_text(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
     part.replace(path)
 
-
+# %% ../../nbs/runs/08_folder.ipynb #fe17a9ab
 # what a run that was killed may leave behind
 _OURS = {"journal.jsonl", "manifest.json", *(f"{n}.parquet" for n in FILES)}
 

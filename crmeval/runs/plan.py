@@ -231,7 +231,7 @@ def settings() -> dict[str, Setting]:  # Field -> what it says about itself, in 
     "All settings of a run."
     return {f.name: f.metadata["setting"] for f in fields(RunPlan)}
 
-
+# %% ../../nbs/runs/00_plan.ipynb #45ad2aa3
 @functools.cache
 def kinds() -> dict[str, tuple[type, bool]]:  # Field -> (type, whether None is allowed)
     "What the fields hold."
@@ -361,7 +361,7 @@ def _plain(value):
         return [_plain(v) for v in value]
     return {"object": str(getattr(value, "name", type(value).__name__))}
 
-
+# %% ../../nbs/runs/00_plan.ipynb #6650b2ef
 def plan_text(
     plan: RunPlan | None = None,  # None: the defaults
 ) -> str:  # YAML with comments; `read_plan` reads it

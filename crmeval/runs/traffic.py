@@ -217,7 +217,7 @@ class Traffic:
     def summary(self) -> list[dict]:
         return [lane.summary() for lane in self.lanes.values()]
 
-
+# %% ../../nbs/runs/02_traffic.ipynb #ad54c1ee
 async def send(
     traffic: Traffic,
     client,
