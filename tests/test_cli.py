@@ -16,6 +16,7 @@ import endpoint
 import pytest
 
 from crmeval import leaderboard
+from crmeval.runs.folder import open_run
 from crmeval.core.records import read_jsonl, write_jsonl
 from crmeval.runs.folder import open_run
 
@@ -189,7 +190,7 @@ def test_a_language_model_judges(tmp_path, server, style, calls):
         "openai:judge" in s.rater for s in done.scores
     )
     assert len(server.bodies) == 2 * calls
-    assert done.manifest["judge"]["usage"]["calls"] == 2 * calls
+    assert done.manifest.judge["usage"]["calls"] == 2 * calls
 
 
 def test_scoring_again_with_another_judge_keeps_both(tmp_path, server, lead):
