@@ -29,10 +29,6 @@ from crmeval.people.plan import (
     write_plan,
 )
 from crmeval.people.session import Rating, Session, read_session
-from crmeval.cli.app import main
-from crmeval.runs.evaluation import add_ratings, run
-from crmeval.runs.folder import open_run
-from crmeval.pages.leaderboard import leaderboard
 from crmeval.people.sheets import export_sheet, guarded, read_any_ratings, read_sheet
 from crmeval.runs.evaluation import run
 from crmeval.runs.folder import open_run

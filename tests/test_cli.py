@@ -16,7 +16,6 @@ import endpoint
 import pytest
 
 from crmeval import leaderboard
-from crmeval.runs.folder import open_run
 from crmeval.core.records import read_jsonl, write_jsonl
 from crmeval.runs.folder import open_run
 

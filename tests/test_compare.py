@@ -8,9 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from crmeval.pages.compare import compare
-from crmeval.runs.folder import Run
-from crmeval.pages.leaderboard import METRICS
 from crmeval.core.records import Response, Sample, Score
 from crmeval.pages.compare import compare
 from crmeval.pages.leaderboard import METRICS

@@ -10,18 +10,9 @@ import time
 import endpoint
 import pytest
 
-import crmeval.systems.openai as clients
-from crmeval.core.calls import retry_after_s
-from crmeval.core.loops import run_sync
 import crmeval.systems.wire as wire
-from crmeval.runs.budget import Budget
 from crmeval.core.calls import retry_after_s
-from crmeval.systems.openai import OpenAIClient
-from crmeval.runs.evaluation import run
-from crmeval.runs.folder import open_run
-from crmeval.judges.llm import LLMJudge
 from crmeval.core.loops import run_sync
-from crmeval.runs.specs import make_client, make_panel
 from crmeval.core.records import Response, Sample
 from crmeval.judges.llm import LLMJudge
 from crmeval.runs.budget import Budget

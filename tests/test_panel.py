@@ -16,8 +16,6 @@ from crmeval.judges.recorded import RecordedJudge, load_verdicts, save_verdicts
 from crmeval.metrics.completeness import completeness
 from crmeval.metrics.conciseness import conciseness
 from crmeval.metrics.defaults import default_judge
-from crmeval.runs.evaluation import run
-from crmeval.runs.folder import open_run
 from crmeval.metrics.factuality import factuality
 from crmeval.metrics.instruction_following import instruction_following
 from crmeval.runs.evaluation import run

@@ -11,8 +11,6 @@ from crmeval.core.records import Response, Sample, Score, Usage
 from crmeval.pages.board import leaderboard_table
 from crmeval.pages.compare import compare
 from crmeval.pages.compare_page import write_comparison
-from crmeval.runs.evaluation import run as run_benchmark
-from crmeval.runs.folder import Run
 from crmeval.pages.leaderboard import METRICS
 from crmeval.pages.report import write_report
 from crmeval.pages.tables import unpack

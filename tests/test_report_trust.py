@@ -8,11 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from crmeval.pages.compare import compare
-from crmeval.tasks.load import load_demo
-from crmeval.runs.folder import Run
-from crmeval.metrics.fairness import perturb_all
-from crmeval.tasks.probes import Probe, is_probe, probe_prompt, probe_sample, sample_probe
 from crmeval.core.records import Response, Score
 from crmeval.metrics.trust import score_probe, trust, trust_probes
 from crmeval.pages.compare import compare

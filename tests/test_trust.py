@@ -9,10 +9,6 @@ from pathlib import Path
 import pytest
 
 from crmeval import leaderboard
-from crmeval.runs.evaluation import run
-from crmeval.runs.folder import open_run
-from crmeval.tasks.probes import is_probe, load_probes, sample_probe
-from crmeval.pages.published import with_published
 from crmeval.metrics.trust import TRUST, trust
 from crmeval.pages.published import with_published
 from crmeval.runs.evaluation import run
