@@ -26,8 +26,8 @@ needs_data = pytest.mark.skipif(
     not (FOLDER / "ifeval_gpt4.jsonl.gz").exists(), reason="ifeval is not in CRMEVAL_DATA"
 )
 
-# Recorded verdicts that no rule can reach, by type: (strict, loose). Only one: a sign to be counted as a letter, for which the recorded
-# strict verdict is yes and the loose one no, although the loose verdict includes the strict one.
+# Recorded verdicts that no rule can reach, by type: (strict, loose). Only one: a sign counted as a letter.
+# Its recorded strict verdict is yes and the loose one no, although the loose includes the strict.
 EXCEPTIONS = {"keywords:letter_frequency": (0, 1)}
 # Verdicts left open (None) when langdetect is not installed: at most this many, strict or loose.
 OPEN = {
@@ -73,7 +73,7 @@ def test_every_recorded_verdict_is_reached(recorded, name):
 
 @needs_data
 def test_all_recorded_verdicts_together(recorded):
-    "Strict 555 of 555 and loose 554 of 555 with langdetect; without it what is left open is left out and nothing else differs."
+    "Strict 555 of 555, loose 554 of 555 with langdetect; without it some are open and nothing else differs."
     total, found = 0, Counter()
     for name in INSTRUCTIONS:
         n, differs = disagreements(recorded, name)
@@ -89,7 +89,7 @@ def test_all_recorded_verdicts_together(recorded):
 
 @needs_data
 def test_the_one_exception_contradicts_itself(recorded):
-    "Followed to the letter but not leniently, although the lenient reading includes the letter: no rule can reach both."
+    "Followed to the letter but not leniently, although leniency includes the letter: no rule can reach both."
     odd = [
         (r, at)
         for r in recorded
@@ -109,7 +109,7 @@ def test_the_one_exception_contradicts_itself(recorded):
 
 @needs_data
 def test_four_accuracies_of_our_verdicts(recorded):
-    "The known accuracies from our own verdicts; an open verdict (no langdetect) is filled with the recorded one, the exception counts as ours."
+    "The known accuracies from our verdicts; an open one is filled with the recorded, the exception is ours."
     known = json.loads((FOLDER / "known_accuracies.json").read_text())["this_subset"]
     for kind in ("strict", "loose"):
         ours = [

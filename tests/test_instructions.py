@@ -1,4 +1,4 @@
-"The kinds of CRM instructions: right, wrong and edge for each, mistakes, hostile text, and who is asked about the rest."
+"Kinds of CRM instructions: right, wrong and edge for each, mistakes, hostile text, who is asked the rest."
 
 import inspect
 import time
@@ -208,7 +208,8 @@ CASES = {
         {"max": 6},
         [ENGLISH],
         {
-            "Notwithstanding the aforementioned contractual limitations, the organization acknowledges that your representatives have submitted comprehensive documentation.": "reading grade, at most 6",
+            "Notwithstanding the aforementioned contractual limitations, the organization acknowledges that "
+            "your representatives have submitted comprehensive documentation.": "reading grade, at most 6",
             "": "empty",
         },
     ),
@@ -442,7 +443,10 @@ def test_the_case_number_comes_from_the_record():
         inputs,
         instructions=[{"kind": "case_number", "text": "Name the order."}],
     )
-    found = lambda text: check_instruction(asked_of(sample)[-1], text)
+
+    def found(text):
+        return check_instruction(asked_of(sample)[-1], text)
+
     assert found("Your order 55-1204 ships.") == "" and found("Your order 99-1204 ships.").startswith(
         "none of '55-1204' is there"
     )

@@ -18,17 +18,21 @@ from crmeval.metrics.record_update import record_update
 from crmeval.judges.recorded import RecordedJudge
 from crmeval.core.text import parts
 
-SOURCE = (
-    "Customer: My heater, serial H-2207, stopped on 3 March and the house is cold.\nAgent (Ito): I am sorry. I can send a technician on 5 March at 14:30.\n"
-    "Customer: Fine. What does it cost?\nAgent (Ito): The visit costs 80 euros, and it is free if the pump is broken.\nCustomer: Good, I will be at home."
-)
+SOURCE = """Customer: My heater, serial H-2207, stopped on 3 March and the house is cold.
+Agent (Ito): I am sorry. I can send a technician on 5 March at 14:30.
+Customer: Fine. What does it cost?
+Agent (Ito): The visit costs 80 euros, and it is free if the pump is broken.
+Customer: Good, I will be at home."""
 FACTS = [
     "The customer's heater H-2207 stopped on 3 March.",
     "A technician comes on 5 March at 14:30.",
     "The visit costs 80 euros.",
     "The visit is free if the pump is broken.",
 ]
-GOOD = "The customer's heater H-2207 stopped on 3 March. A technician comes on 5 March at 14:30. The visit costs 80 euros, and it is free if the pump is broken."
+GOOD = (
+    "The customer's heater H-2207 stopped on 3 March. A technician comes on 5 March at 14:30. "
+    "The visit costs 80 euros, and it is free if the pump is broken."
+)
 WRONG = "The weather in Lisbon was sunny all week. Our cafeteria now serves vegan lasagne on Mondays."
 GOLD = {"stage": "Won", "amount": 900}
 RULES = [
@@ -45,16 +49,19 @@ METRICS = {
 }
 every = pytest.mark.parametrize("name", METRICS)
 STRANGE = {
-    "non-English": "Le chauffage du client est tombé en panne. Ein Techniker kommt am 5. März um 14:30 Uhr. 技術者は3月5日に来ます。",
+    "non-English": "Le chauffage du client est tombé en panne. "
+    "Ein Techniker kommt am 5. März um 14:30 Uhr. 技術者は3月5日に来ます。",
     "very long": "The technician comes on 5 March and looks at the heater again. " * 800,
     "one long word": "x" * 50_000,
     "unicode": "🚒 e\u0301 \u202e\u2066 \u00a0 ﬁ \ufeff \u200b ½ Ⅳ ١٢٣",
     "combining characters": "The heater\u0301\u0308\u0323 sto\u0304pped on 3 March. Cafe\u0301. "
     + "e"
     + "\u0301" * 5000,
-    "right to left": "\u0627\u0644\u0633\u062e\u0627\u0646 \u062a\u0648\u0642\u0641 \u0641\u064a 3 March. \u202eThe heater stopped.\u202c \u05d4\u05ea\u05e0\u05d5\u05e8 \u05d4\u05ea\u05e7\u05dc\u05e7\u05dc.",
+    "right to left": "\u0627\u0644\u0633\u062e\u0627\u0646 \u062a\u0648\u0642\u0641 \u0641\u064a 3 March. "
+    "\u202eThe heater stopped.\u202c \u05d4\u05ea\u05e0\u05d5\u05e8 \u05d4\u05ea\u05e7\u05dc\u05e7\u05dc.",
     "zero width": "The\u200b hea\u200cter\u200d stopped\ufeff on 3\u2060 March.",
-    "emoji": "\U0001f525 The heater \U0001f468\u200d\U0001f469\u200d\U0001f467 stopped \U0001f1eb\U0001f1f7 on 3 March \U0001f44d\U0001f3fd.",
+    "emoji": "\U0001f525 The heater \U0001f468\u200d\U0001f469\u200d\U0001f467 stopped "
+    "\U0001f1eb\U0001f1f7 on 3 March \U0001f44d\U0001f3fd.",
     "very long source of lines": "Agent: it works.\nCustomer: no.\n" * 1500,
     "control characters": "\x00\x07\x1b[31m heater\r\n\t",
     "lone surrogate": "half \ud83d pair",
@@ -275,7 +282,8 @@ def test_order_of_instructions_fields_and_samples_does_not_matter():
         assert there == back[::-1]
 
 
-# Texts made of known sentences, so that what is true, stated and repeated is known. Bounded and derandomised: the same cases in every run.
+# Texts made of known sentences, so that what is true, stated and repeated is known. Bounded and derandomised:
+# the same cases in every run.
 TRUE = [
     "The heater stopped on 3 March.",
     "A technician comes on 5 March at 14:30.",

@@ -6,11 +6,14 @@
 __all__ = ['in_language', 'count_syllables', 'reading_grade', 'reading_level', 'professional_tone', 'promises', 'no_promises']
 
 # %% ../../nbs/metrics/15_wording.ipynb #7913f61a
+import json
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
+from ..core.package_data import data_path
 from .crm_instructions import check, known_phrases, outside, phrase_pattern, squeezed
-from .ifeval import LANGUAGES, language_problem
+from .ifeval import compile_pattern, LANGUAGES, language_problem
 from ..core.text import sentences
 
 # %% ../../nbs/metrics/15_wording.ipynb #40df4ead
@@ -22,48 +25,16 @@ def in_language(response: str, language: str) -> str | None:
     return language_problem(response, code) if response.strip() else "the response is empty"
 
 # %% ../../nbs/metrics/15_wording.ipynb #5f87c009
-_NONE = re.compile(
-    r"(?:(?<=[^aeiouy])(?<![^aeiouy]l)e|[^aeiouydt]ed|(?:[^aeiouyszxcglh]|[aeiouy]l|th)es)$"
-)  # late, signed, times; not table, invoices
-_INNER = re.compile(
-    r"[aeiouy](?![^aeiouy]+le)[^aeiouy]+e(?:ly|ments?|ful|less|ness)$"
-)  # lovely, statement; not settlement
-_TWO = re.compile(
-    r"(?<![ctg])i(?:a|ous)|io(?!n|us)|iu|eo|u(?:al|ate)|ie(?:t|nt|nce)|[aeiouy]ing$|[^aeiouy]yes?t$|ism$|rea(?:ct|l)|crea"
-)  # material, client, buying
-_ODD = {
-    "people": 2,
-    "business": 2,
-    "idea": 3,
-    "area": 3,
-    "every": 2,
-    "evening": 2,
-    "really": 2,
-    "real": 1,
-    "one": 1,
-    "once": 1,
-    "something": 2,
-    "someone": 2,
-    "sometimes": 2,
-    "somewhere": 2,
-    "therefore": 2,
-    "area's": 3,
-    "ideas": 3,
-    "areas": 3,
-    "create": 2,
-    "created": 3,
-    "does": 1,
-    "goes": 1,
-    "shoes": 1,
-    "eyes": 1,
-    "recipe": 3,
-    "cafe": 2,
-    "maybe": 2,
-    "forever": 3,
-    "whenever": 3,
-    "everything": 3,
-    "everyone": 3,
-}
+@lru_cache(maxsize=1)
+def _lexicon() -> dict:
+    "Words and patterns of this room, with source and date."
+    return json.loads(data_path("lexicons", "wording.json").read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=None)
+def _pattern(name):
+    "A pattern of this room."
+    return compile_pattern(_lexicon()[name])
 
 
 def count_syllables(
@@ -71,22 +42,15 @@ def count_syllables(
 ) -> int:  # 1 or more; a word with a digit or without a vowel counts as one
     "Number of syllables of an English word, by rule."
     w = "".join(c for c in squeezed(word) if c.isalpha())
-    if w in _ODD:
-        return _ODD[w]
-    n = (
-        len(re.findall(r"[aeiouy]+", w))
-        - bool(_NONE.search(w))
-        - bool(_INNER.search(w))
-        + len(_TWO.findall(w))
-    )
-    return max(n, 1)
+    if w in _lexicon()["syllables"]:
+        return _lexicon()["syllables"][w]
+    silent = sum(bool(_pattern(name).search(w)) for name in ("silent_ending", "silent_inside"))
+    return max(len(re.findall(r"[aeiouy]+", w)) - silent + len(_pattern("two_vowels").findall(w)), 1)
 
 # %% ../../nbs/metrics/15_wording.ipynb #91b01eeb
 def reading_grade(
     text: str,  # English prose
-) -> (
-    float | None
-):  # US school grade, about 0 to 20, may be negative for very easy text; None when it is not plainly English, or has no word
+) -> float | None:  # US school grade, about 0 to 20, below 0 for very easy text; None when it has no word
     "Flesch-Kincaid grade; lower is easier; None for text that is not plainly English."
     if language_problem(text, "en") != "":
         return None
@@ -105,68 +69,57 @@ def reading_level(response: str, min: float | None = None, max: float | None = N
     return None if grade is None else outside(round(grade, 1), min, max, "reading grade")
 
 # %% ../../nbs/metrics/15_wording.ipynb #a458f6f9
-_SLANG = re.compile(
-    r"\b(?:gonna|wanna|gotta|ain't|dunno|lol|omg|wtf|asap!|dude|bro|y'all|kinda|sorta|crap|damn|hell yeah|sucks?|stupid|idiot|shut up|whatever)\b",
-    re.I,
-)
-_SHOUT = re.compile(r"\b[A-Z]{4,40}(?:[ ,]{1,3}[A-Z]{2,40}){1,20}\b")
-_EMOJI = re.compile("[\U0001f300-\U0001faff\u2600-\u27bf]")
+_TONES = {"slang": "slang", "shouting": "shouting", "an emoji": "emoji"}  # what is found -> its pattern
 
 
 @check
 def professional_tone(response: str) -> str:
-    found = [
-        f"{what} ({m[0]})"
-        for what, pattern in (("slang", _SLANG), ("shouting", _SHOUT), ("an emoji", _EMOJI))
-        if (m := pattern.search(response))
-    ]
+    matches = {what: _pattern(name).search(response) for what, name in _TONES.items()}
+    found = [f"{what} ({m[0]})" for what, m in matches.items() if m]
     found += [f"{n} exclamation marks"] if (n := response.count("!")) >= 3 else []
     return f"has {', '.join(found)}" if found else ""
 
 # %% ../../nbs/metrics/15_wording.ipynb #6d420532
-_COMFORT = (
-    r"(?: (?:to|you|you need|need|need to|have to|you have to))? (?:worry|fear|panic|be afraid|be worried)\b"
-)
-_NOT = re.compile(
-    rf"(?<!\w)(?:not(?! only\b|{_COMFORT})|never(?! mind\b|{_COMFORT})|no(?! (?:doubt|matter|problem|worries|question|need to worry)\b)|cannot|nothing|nobody|none|neither|nor|unable|hardly"
-    rf"|\w+ 't(?!{_COMFORT})|(?:whether|if|without(?! (?:a |any |the slightest )?(?:doubt|question|fail|exception|hesitation|delay)s?\b))(?=[^,]*$))(?!\w)"
-)
-_CLAUSE = re.compile(
-    r"[.!?;:\n]|\b(?:but|however|yet|although|though|because|so)\b|, ?(?:and |then |so )?(?:we|i|you|it|he|she|they|this|that|there)\b|\band (?:we|i|you)\b"
-)
+@lru_cache(maxsize=1)
+def _negation():
+    "What lifts a promise when it stands in front of it: a negation, but not one that comforts."
+    comfort = _lexicon()["comfort"]
+    lifts = [{**a, "pattern": a["pattern"].replace("{comfort}", comfort)} for a in _lexicon()["negation"]]
+    return re.compile(rf"(?<!\w)(?:{compile_pattern(lifts).pattern})(?!\w)")
 
 
-def _sentence_form(text):
+def _apart_from_contractions(text):
     'Squeezed, with blank lines and bullets as stops, and contractions apart: "we\'ll" is "we \'ll".'
     stops = re.sub(r"\n[ \t]*(?:\n|(?=[-*\u2022][ \t]))", " . ", text)
     return re.sub(r"(?<=\w)'(?=(?:ll|re|ve|m|s|d|t)\b)", " '", re.sub(r"n't\b", " 't", squeezed(stops)))
 
 
-def _apart(phrase):
+def _contraction_apart(phrase):
+    'A phrase with its contraction apart, as in the text; in "we/\'ll" it is one of several words already.'
     return re.sub(r"(?<=\w)(?:/)?'(?=(?:ll|re|ve|m)\b)", lambda m: m[0] if "/" in m[0] else " '", phrase)
 
 # %% ../../nbs/metrics/15_wording.ipynb #9f3a2e05
 def promises(
     text: str,  # English text
     about: Sequence[str] = ("guarantee",),  # Groups of known phrases
-    phrases: Sequence[
-        str
-    ] = (),  # Own phrases: plain words, 'a/b' either, 'a?' may be missing, 'a*' any letters behind
+    phrases: Sequence[str] = (),  # Own: plain words, 'a/b' either, 'a?' optional, 'a*' any letters behind
 ) -> list[str]:  # Promises that no negation lifts, in order, as they are read
     "Find promises by their phrases."
     known = known_phrases()["promises"]
     if unknown := [a for a in about if a not in known]:
         raise ValueError(f"about is {unknown[0]!r}, expected some of {', '.join(known)}")
-    pattern = phrase_pattern(tuple(_apart(p) for p in [*(p for a in about for p in known[a]), *phrases]))
-    flat, out = _sentence_form(text), []
-    for m in pattern.finditer(flat) if about or phrases else ():
-        before = (
-            flat[max(0, m.start() - 160) : m.start()] + m[0].split()[0]
-        )  # ", we guarantee": the phrase's own "we" begins the clause
-        clause = before[max((c.end() for c in _CLAUSE.finditer(before)), default=0) :]
-        if not _NOT.search(clause):
-            out.append(m[0].replace(" '", "'"))
-    return out
+    if not about and not phrases:
+        return []
+    looked_for = [*(p for a in about for p in known[a]), *phrases]
+    flat = _apart_from_contractions(text)
+    found = phrase_pattern(tuple(map(_contraction_apart, looked_for))).finditer(flat)
+    return [m[0].replace(" '", "'") for m in found if not _negation().search(_clause_before(flat, m))]
+
+
+def _clause_before(flat, m):
+    "What stands in front of a phrase within its clause; the phrase's own 'we' may begin the clause."
+    before = flat[max(0, m.start() - 160) : m.start()] + m[0].split()[0]
+    return before[max((c.end() for c in _pattern("clause").finditer(before)), default=0) :]
 
 
 @check
