@@ -27,7 +27,8 @@ CARD = MetricCard(
     "Accuracy",
     "Mean of factuality, completeness, conciseness and instruction following.",
     ("source", "key_facts", "instructions"),
-    limits="The four weigh the same whatever the use case needs most, as in the published benchmark. A response with one criterion unscored has no accuracy.",
+    limits="The four weigh the same whatever the use case needs most, as in the published benchmark. A "
+    "response with one criterion unscored has no accuracy.",
     reference="LLM Benchmark for CRM, Salesforce AI Research, 2024: accuracy is the plain mean of the four.",
     cuts=None,
 )
@@ -39,26 +40,18 @@ def accuracy(
     "Mean of the four criteria of one response; higher is better; None unless all four have a value."
     by_name = {s.metric: s for s in scores if s.metric in CRITERIA}
     raters = "+".join(dict.fromkeys(r for s in by_name.values() for r in s.rater.split("+") if r))
-    lost = [
-        (m, by_name[m].status if m in by_name else "undefined")
-        for m in CRITERIA
-        if m not in by_name or by_name[m].points is None
-    ]
-    if lost:
-        return unscored(
-            CARD,
-            next((s for _, s in lost if s != "undefined"), "undefined"),
-            f"without {', '.join(m for m, _ in lost)}",
-            rater=raters,
-        )
+    if lost := _without_value(by_name):
+        status = next((s for s in lost.values() if s != "undefined"), "undefined")
+        return unscored(CARD, status, f"without {', '.join(lost)}", rater=raters)
     points = sum(by_name[m].points for m in CRITERIA) / 4
-    return Score(
-        "accuracy",
-        points,
-        (points - 1) / 3,
-        reason=", ".join(f"{m} {by_name[m].points:g}" for m in CRITERIA),
-        rater=raters,
-    )
+    reason = ", ".join(f"{m} {by_name[m].points:g}" for m in CRITERIA)
+    return Score("accuracy", points, (points - 1) / 3, reason=reason, rater=raters)
+
+
+def _without_value(by_name):
+    "The criteria that have no value, with their status."
+    lost = [m for m in CRITERIA if m not in by_name or by_name[m].points is None]
+    return {m: by_name[m].status if m in by_name else "undefined" for m in lost}
 
 # %% ../../nbs/metrics/19_accuracy.ipynb #d5f79c6c
 def score_response(
@@ -69,11 +62,7 @@ def score_response(
     "Score one response on everything that its use case is scored on."
     judge = default_judge() if judge is None else judge
     if response.text is None:
-        status = response.status if response.status not in ("ok", "truncated") else "undefined"
-        scores = [
-            Score(m, None, status=status, reason=response.error or "There is no response.", rater=judge.name)
-            for m in CRITERIA
-        ]
+        scores = _no_scores(response)
     elif get_use_case(sample.use_case).structured:
         scores = _record_scores(sample, response.text, judge)
     else:
@@ -82,7 +71,7 @@ def score_response(
 
 # %% ../../nbs/metrics/19_accuracy.ipynb #6be6489c
 def _keyed(score, sample, response, rater):
-    "Sign all scores with the judge's name: what a rule decided stands in the evidence, and the rows of one judge stay together."
+    "Sign a score with the judge's name, also where a rule decided: the rows of one judge stay together."
     return replace(
         score,
         rater=rater,
@@ -94,7 +83,15 @@ def _keyed(score, sample, response, rater):
     )
 
 
+def _no_scores(response):
+    "The criteria of a response without text: they carry its status."
+    status = response.status if response.status not in ("ok", "truncated") else "undefined"
+    reason = response.error or "There is no response."
+    return [Score(m, None, status=status, reason=reason) for m in CRITERIA]
+
+
 def _prose_scores(sample, text, judge):
+    "The criteria of a text, sentence by sentence."
     return [
         factuality(text, source=sample.source, judge=judge),
         completeness(text, key_facts=list(sample.key_facts), judge=judge),
@@ -104,72 +101,70 @@ def _prose_scores(sample, text, judge):
 
 
 def _record_scores(sample, text, judge):
+    "The criteria of a record, field by field."
+    followed = instruction_following(text, instructions=asked_of(sample), judge=judge)
     if sample.gold_record is None:
-        scores = {
-            m: Score(m, None, status="undefined", reason="The sample has no gold record.")
-            for m in CRITERIA[:3]
-        }
-    else:
-        scores = record_accuracy(text, gold=sample.gold_record, before=sample.record)
-    return [*scores.values(), instruction_following(text, instructions=asked_of(sample), judge=judge)]
+        reason = "The sample has no gold record."
+        return [*(Score(m, None, status="undefined", reason=reason) for m in CRITERIA[:3]), followed]
+    return [*record_accuracy(text, gold=sample.gold_record, before=sample.record).values(), followed]
 
 # %% ../../nbs/metrics/19_accuracy.ipynb #4c239c12
 async def ascore_response(
     sample: Sample,
     response: Response,
-    judge: Judge | None = None,
-) -> list[Score]:
-    "As `score_response`, for judges that answer over the network; such a judge draws key facts from the source where a sample has none."
+    judge: Judge | None = None,  # With `arecord` it is asked first; with `aextract_key_facts` it draws facts
+) -> list[Score]:  # As from `score_response`
+    "As `score_response`, for judges that answer over the network; they draw key facts where there are none."
     if not response.text or not hasattr(judge, "arecord"):
         return score_response(sample, response, judge)
-    structured, drawn = get_use_case(sample.use_case).structured, None
-    fine = getattr(judge, "style", "fine") != "rubric"
-    if fine and not structured and not sample.key_facts and hasattr(judge, "aextract_key_facts"):
-        drawn = await judge.aextract_key_facts(
-            sample.source
-        )  # remembered: the other systems' responses to this sample are held against the same facts
+    drawn = None
+    if _lacks_facts(sample, judge):
+        # remembered: the other systems' responses to this sample are held against the same facts
+        drawn = await judge.aextract_key_facts(sample.source)
         sample = replace(sample, key_facts=tuple(drawn.facts))
-    # a rubric judge rates how all instructions were followed; the other style is asked only what no rule can tell
-    material = dict(
-        source=sample.source,
-        key_facts=list(sample.key_facts),
-        instructions=open_instructions(sample, response.text) if fine else asked_of(sample),
-    )
-    if structured:
-        material |= dict(source=None, key_facts=[])
+    material = _material(sample, response.text, judge)
     scores = score_response(sample, response, await judge.arecord(response=response.text, **material))
-    return scores if drawn is None else _told(scores, drawn)
+    return scores if drawn is None else _with_drawn_facts(scores, drawn)
 
 
-def _told(scores, drawn):
+def _asks_singly(judge):
+    "Whether a judge is asked fact by fact; a rubric judge rates a response as a whole."
+    return getattr(judge, "style", "fine") != "rubric"
+
+
+def _lacks_facts(sample, judge):
+    "Whether a judge has to draw a sample's key facts, and can."
+    if get_use_case(sample.use_case).structured or sample.key_facts:
+        return False
+    return _asks_singly(judge) and hasattr(judge, "aextract_key_facts")
+
+
+def _material(sample, text, judge):
+    "What a judge is told of a sample; one that is asked singly hears only what no rule can tell."
+    asked = open_instructions(sample, text) if _asks_singly(judge) else asked_of(sample)
+    if get_use_case(sample.use_case).structured:
+        return {"source": None, "key_facts": [], "instructions": asked}
+    return {"source": sample.source, "key_facts": list(sample.key_facts), "instructions": asked}
+
+# %% ../../nbs/metrics/19_accuracy.ipynb #d036d850
+def _with_drawn_facts(scores, drawn):
     "Scores that rest on key facts say who found these; where that failed, why there is no score."
+    criteria = [_resting_on(s, drawn) for s in scores[:-1]]
+    mean = accuracy(criteria)
+    known = {"points": mean.points, "fraction": mean.fraction, "status": mean.status, "reason": mean.reason}
+    return [*criteria, replace(scores[-1], **known)]
 
-    def one(s):
-        if s.metric not in ("completeness", "conciseness"):
-            return s
-        if drawn.status != "ok":
-            return replace(
-                s,
-                points=None,
-                fraction=None,
-                status=drawn.status,
-                reason=f"No key facts: {drawn.reason}",
-                evidence=(),
-            )
-        return replace(
-            s,
-            reason=f"{s.reason} The judge drew the {len(drawn.facts)} key facts from the source.",
-            evidence=(*s.evidence, *({"kind": "key fact by judge", "text": f} for f in drawn.facts)),
-        )
 
-    parts = [one(s) for s in scores[:-1]]
-    mean = accuracy(parts)
-    return [
-        *parts,
-        replace(
-            scores[-1], points=mean.points, fraction=mean.fraction, status=mean.status, reason=mean.reason
-        ),
-    ]
+def _resting_on(score, drawn):
+    "One score, with the key facts that the judge drew where it rests on them."
+    if score.metric not in ("completeness", "conciseness"):
+        return score
+    if drawn.status != "ok":
+        why = {"status": drawn.status, "reason": f"No key facts: {drawn.reason}"}
+        return replace(score, points=None, fraction=None, evidence=(), **why)
+    reason = f"{score.reason} The judge drew the {len(drawn.facts)} key facts from the source."
+    facts = ({"kind": "key fact by judge", "text": f} for f in drawn.facts)
+    return replace(score, reason=reason, evidence=(*score.evidence, *facts))
 
 # %% ../../nbs/metrics/19_accuracy.ipynb #10d18b49
 def open_instructions(
@@ -182,18 +177,15 @@ def open_instructions(
 # %% ../../nbs/metrics/19_accuracy.ipynb #d00ffa9a
 def asked_of(
     sample: Sample,  # Its use case must be known
-) -> (
-    list
-):  # As `all_instructions`; a case number without a number or pattern is looked up in the sample's record
+) -> list:  # As `all_instructions`; a case number without number or pattern is looked up in the record
     "The instructions of a sample, with what they take from its record."
     record = sample.record or sample.inputs.get("record") or sample.inputs.get("case")
+    return [_with_record(i, record) for i in all_instructions(sample)]
 
-    def filled(i):
-        own = (
-            isinstance(i, str)
-            or i.get("kind") != "case_number"
-            or any(i.get(k) is not None for k in ("numbers", "pattern", "record"))
-        )
-        return i if own or not record else {**i, "record": record}
 
-    return [filled(i) for i in all_instructions(sample)]
+def _with_record(instruction, record):
+    "An instruction that asks for a case number without naming one, with the record to look it up in."
+    if isinstance(instruction, str) or instruction.get("kind") != "case_number" or not record:
+        return instruction
+    names_one = any(instruction.get(k) is not None for k in ("numbers", "pattern", "record"))
+    return instruction if names_one else {**instruction, "record": record}

@@ -21,7 +21,8 @@ CARD = MetricCard(
     title="Completeness",
     measures="Share of the key facts that the response states.",
     needs=("key_facts",),
-    limits="Every fact counts alike. It sees only the facts that were listed, and not whether the rest of the response is true. No better than the judge that is asked.",
+    limits="Every fact counts alike. It sees only the facts that were listed, and not whether the rest of "
+    "the response is true. No better than the judge that is asked.",
     reference="Song et al., FineSurE, ACL 2024 (key-fact alignment)",
     cuts=(0.5, 0.7, 0.95),
 )
@@ -39,35 +40,27 @@ def completeness(
     if not facts:
         return unscored(CARD, "undefined", "No key facts were given.", rater=judge.name)
     if not response.strip():
-        return score_of(
-            CARD,
-            0.0,
-            "The response is empty.",
-            rater=judge.name,
-            evidence=[{"kind": "missing", "fact": i, "text": f} for i, f in enumerate(facts)],
-        )
+        missing = [{"kind": "missing", "fact": i, "text": f} for i, f in enumerate(facts)]
+        return score_of(CARD, 0.0, "The response is empty.", rater=judge.name, evidence=missing)
     if (rated := by_rubric(judge, CARD, response=response, key_facts=facts)) is not None:
         return rated
     said = [p.text for p in parts(response)]
-    verdicts = judge.stated(facts, sentences=said)
-    if (bad := failed_verdict(verdicts)) is not None:
-        return unscored(CARD, bad.status if bad.status != "ok" else "undefined", bad.reason, rater=judge.name)
-    evidence = [_evidence(i, f, v, said) for i, (f, v) in enumerate(zip(facts, verdicts, strict=True))]
-    missing = sum(e["kind"] == "missing" for e in evidence)
-    reason = (
-        f"All {len(facts)} key facts are stated."
-        if not missing
-        else f"{missing} of {len(facts)} key facts {'is' if missing == 1 else 'are'} missing."
-    )
-    return score_of(
-        CARD,
-        (len(facts) - missing) / len(facts),
-        reason,
-        evidence=sorted(evidence, key=lambda e: e["kind"]),
-        rater=judge.name,
-    )
+    return _share_stated(facts, judge.stated(facts, sentences=said), said, judge.name)
 
 # %% ../../nbs/metrics/11_completeness.ipynb #1999544f
+def _share_stated(facts, verdicts, said, rater):
+    "The share of the facts that are stated; a judge that fails for one of them leaves it unknown."
+    if (bad := failed_verdict(verdicts)) is not None:
+        return unscored(CARD, bad.status if bad.status != "ok" else "undefined", bad.reason, rater=rater)
+    pairs = enumerate(zip(facts, verdicts, strict=True))
+    evidence = sorted((_evidence(i, f, v, said) for i, (f, v) in pairs), key=lambda e: e["kind"])
+    n, missing = len(facts), sum(e["kind"] == "missing" for e in evidence)
+    reason = f"All {n} key facts are stated."
+    if missing:
+        reason = f"{missing} of {n} key facts {'is' if missing == 1 else 'are'} missing."
+    return score_of(CARD, (n - missing) / n, reason, evidence=evidence, rater=rater)
+
+
 def _evidence(i, fact, verdict, said):
     "One key fact: 'missing' with the judge's reason, or 'stated' with the sentences that state it."
     if not verdict.yes:

@@ -20,10 +20,14 @@ from ..core.values import missing_values, values
 CARD = MetricCard(
     name="conciseness",
     title="Conciseness",
-    measures="Share of the response that carries a key fact, sentence by sentence, with repetition and overlong sentences counted as ballast.",
+    measures="Share of the response that carries a key fact, sentence by sentence, with repetition and "
+    "overlong sentences counted as ballast.",
     needs=("key_facts",),
-    limits="What no key fact names counts as elaboration even when a reader would welcome it. Form (greeting, sign-off, subject line, label, courtesy, question) is neither counted for nor against. It does not see wordiness inside a sentence of ordinary length.",
-    reference="Song et al., FineSurE, ACL 2024 (share of sentences with a key fact), extended by repetition and length",
+    limits="What no key fact names counts as elaboration even when a reader would welcome it. Form "
+    "(greeting, sign-off, subject line, label, courtesy, question) is neither counted for nor against. "
+    "It does not see wordiness inside a sentence of ordinary length.",
+    reference="Song et al., FineSurE, ACL 2024 (share of sentences with a key fact), "
+    "extended by repetition and length",
     cuts=(0.35, 0.6, 0.8),
 )
 FIRST_FACT_WORDS = 35  # a sentence with one fact may have so many words
@@ -37,31 +41,29 @@ def repeats(
     threshold: float = 0.8,  # Least Jaccard similarity of the content words, 0 to 1
 ) -> list[int | None]:  # For each sentence, the index of the first one that it repeats, or None
     "Find sentences that repeat an earlier one."
-    out, first, kept = [], {}, []
+    repeated, first, kept = [], {}, []
     for i, s in enumerate(said):
         bag, key = frozenset(content_words(s)), tuple(words(s))
         same = first.get(key)
         if same is None and bag:
-            near = (
-                j
-                for j, b in kept
-                if min(len(b), len(bag)) >= threshold * max(len(b), len(bag))
-                and len(b & bag) >= threshold * len(b | bag)
-            )
-            same = next(
-                (
-                    j
-                    for j in near
-                    if not missing_values(values(s), values(said[j]))
-                    and not missing_values(values(said[j]), values(s))
-                ),
-                None,
-            )
-        out.append(same)
+            near = (j for j, earlier in kept if _share_words(bag, earlier, threshold))
+            same = next((j for j in near if _give_same_values(s, said[j])), None)
+        repeated.append(same)
         if same is None:
             first[key] = i
             kept.append((i, bag))
-    return out
+    return repeated
+
+
+def _share_words(a, b, threshold):
+    "Whether two sets of words have at least this Jaccard similarity; their sizes alone often say no."
+    smaller, larger = sorted((len(a), len(b)))
+    return smaller >= threshold * larger and len(a & b) >= threshold * len(a | b)
+
+
+def _give_same_values(a, b):
+    "Whether each of two sentences gives all numbers, dates and names of the other."
+    return not missing_values(values(a), values(b)) and not missing_values(values(b), values(a))
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #977821f8
 def conciseness(
@@ -69,9 +71,7 @@ def conciseness(
     *,
     key_facts: Sequence[str],  # Facts that a response should state, (n,); n=0 gives status 'undefined'
     judge: Judge | None = None,  # Who decides which sentences state a fact; default: the embedded judge
-) -> (
-    Score
-):  # points in [1, 4]; fraction = sentences that carry / sentences that count; evidence lists the ballast
+) -> Score:  # points in [1, 4]; fraction = sentences that carry / that count; evidence lists the ballast
     "Share of the response that carries key facts, 1 to 4 points on the scale; higher is better."
     facts = checked_facts(response, key_facts)
     judge = judge or default_judge()
@@ -87,53 +87,51 @@ def conciseness(
     verdicts = judge.stated(facts, sentences=[said[i].text for i in unique])
     if (bad := failed_verdict(verdicts)) is not None:
         return unscored(CARD, bad.status if bad.status != "ok" else "undefined", bad.reason, rater=judge.name)
-    carried = [0] * len(said)
+    return _share_that_carries(said, first, _facts_carried(verdicts, unique, len(said)), judge.name)
+
+# %% ../../nbs/metrics/12_conciseness.ipynb #bf00b063
+def _facts_carried(verdicts, unique, n):
+    "How many facts each of n sentences states; the judge saw those that repeat nothing."
+    carried = [0] * n
     for v in verdicts:
         for j in v.lines if v.yes else ():
             carried[unique[j]] += 1
-    return _scored(said, first, carried, judge.name)
-
-# %% ../../nbs/metrics/12_conciseness.ipynb #bf00b063
-def _weight(n_words):
-    "How much a sentence without a fact counts: 1 for an ordinary one, less for 'Not yet.', more for a long one."
-    return min(1.0, n_words / SHORT_WORDS) if n_words < SENTENCE_WORDS else n_words / SENTENCE_WORDS
+    return carried
 
 
-def _scored(said, first, carried, rater):
+def _share_that_carries(said, first, carried, rater):
     "Weigh what carries a fact against what counts."
-    total = useful = 0.0
-    ballast = []
+    useful, total, ballast = 0, 0.0, []
     for i, p in enumerate(said):
+        if p.form and first[i] is None and not carried[i]:
+            continue  # a greeting or a label is neither for nor against
         n = len(words(p.text))
-        if first[i] is not None:
-            weight, kind = max(1.0, n / SENTENCE_WORDS), "repetition"
-        elif carried[i]:
-            over = max(0, n - FIRST_FACT_WORDS - MORE_FACT_WORDS * (carried[i] - 1))
-            weight, kind, useful = over / SENTENCE_WORDS, "overlong", useful + 1
-            total += 1
-        elif p.form:
-            continue
-        else:
-            weight, kind = _weight(n), "no key fact"
+        weight, kind = _ballast_of(n, carried[i], first[i])
+        useful += carried[i] > 0
+        total += carried[i] > 0
         total += weight
         if weight:
-            ballast.append(
-                {
-                    "kind": kind,
-                    "sentence": i,
-                    "text": p.text,
-                    "words": n,
-                    "facts": carried[i],
-                    "repeats": first[i],
-                }
-            )
-    fraction = useful / total if total else 0.0
-    reason = (
-        "The response carries no key fact."
-        if not useful
-        else f"{useful:.0f} of {total:.3g} sentences carry a key fact."
-    )
-    return score_of(CARD, fraction, reason, evidence=ballast, rater=rater)
+            item = {"kind": kind, "sentence": i, "text": p.text, "words": n}
+            ballast.append({**item, "facts": carried[i], "repeats": first[i]})
+    reason = "The response carries no key fact."
+    if useful:
+        reason = f"{useful} of {total:.3g} sentences carry a key fact."
+    return score_of(CARD, useful / total if total else 0.0, reason, evidence=ballast, rater=rater)
+
+
+def _ballast_of(n_words, facts, repeated):
+    "How many sentences' worth of a sentence carry nothing, and why."
+    if repeated is not None:
+        return max(1.0, n_words / SENTENCE_WORDS), "repetition"
+    if facts:
+        over = max(0, n_words - FIRST_FACT_WORDS - MORE_FACT_WORDS * (facts - 1))
+        return over / SENTENCE_WORDS, "overlong"
+    return _weight(n_words), "no key fact"
+
+
+def _weight(n_words):
+    "How much a sentence without a fact counts: 1 if ordinary, less for 'Not yet.', more for a long one."
+    return min(1.0, n_words / SHORT_WORDS) if n_words < SENTENCE_WORDS else n_words / SENTENCE_WORDS
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #4078d95c
 def __getattr__(name):

@@ -19,7 +19,8 @@ CARD = MetricCard(
     title="Factuality",
     measures="Share of the response's claims that the source supports.",
     needs=("source",),
-    limits="One claim is one sentence, whatever its weight; questions, courtesies and section labels are not checked. It says nothing about what is left out. No better than the judge that is asked.",
+    limits="One claim is one sentence, whatever its weight; questions, courtesies and section labels are not "
+    "checked. It says nothing about what is left out. No better than the judge that is asked.",
     reference="Song et al., FineSurE, ACL 2024 (sentence-level faithfulness)",
     cuts=(0.5, 0.8, 0.95),
 )
@@ -39,60 +40,63 @@ def factuality(
     judge: Judge | None = None,  # Who decides whether a sentence is supported; default: the embedded judge
 ) -> Score:  # points in [1, 4]; fraction = supported / claims; evidence lists the unsupported claims
     "Share of the claims that the source supports, 1 to 4 points on the scale; higher is better."
-    for name, value in (("response", response), ("source", source)):
-        if not isinstance(value, str):
-            raise ValueError(f"{name} is {value!r:.80} ({type(value).__name__}), expected text")
+    _check_texts(response=response, source=source)
     judge = judge or default_judge()
     if not any(c.isalnum() for c in response):
-        return score_of(
-            CARD,
-            0.0,
-            "The response is empty." if not response.strip() else "The response holds no word.",
-            rater=judge.name,
-        )
+        what = "is empty" if not response.strip() else "holds no word"
+        return score_of(CARD, 0.0, f"The response {what}.", rater=judge.name)
     if not source.strip():
-        return unscored(
-            CARD, "undefined", "There is no source to hold the response against.", rater=judge.name
-        )
+        reason = "There is no source to hold the response against."
+        return unscored(CARD, "undefined", reason, rater=judge.name)
     if (rated := by_rubric(judge, CARD, response=response, source=source)) is not None:
         return rated
     found = claims(response)
     if not found:
         return score_of(CARD, 1.0, "The response makes no claim that could be wrong.", rater=judge.name)
-    verdicts = judge.supported(found, source=source)
-    if (bad := failed_verdict(verdicts)) is not None:
-        return unscored(CARD, bad.status if bad.status != "ok" else "undefined", bad.reason, rater=judge.name)
-    wrong = _unsupported(found, verdicts, source)
-    n = len(found)
-    reason = (
-        f"All {n} claims are supported."
-        if n > 1 and not wrong
-        else "The one claim is supported."
-        if not wrong
-        else f"{len(wrong)} of {n} claims {'is' if len(wrong) == 1 else 'are'} not supported."
-    )
-    return score_of(CARD, (n - len(wrong)) / n, reason, evidence=wrong, rater=judge.name)
+    return _share_supported(found, judge.supported(found, source=source), source, judge.name)
+
+
+def _check_texts(**texts):
+    "Each argument has to be text; anything else is the caller's mistake."
+    for name, value in texts.items():
+        if not isinstance(value, str):
+            raise ValueError(f"{name} is {value!r:.80} ({type(value).__name__}), expected text")
 
 # %% ../../nbs/metrics/10_factuality.ipynb #86740e17
+def _share_supported(found, verdicts, source, rater):
+    "The share of the claims with support; a judge that fails for one of them leaves it unknown."
+    if (bad := failed_verdict(verdicts)) is not None:
+        return unscored(CARD, bad.status if bad.status != "ok" else "undefined", bad.reason, rater=rater)
+    wrong, n = _unsupported(found, verdicts, source), len(found)
+    reason = _support_in_words(n, len(wrong))
+    return score_of(CARD, (n - len(wrong)) / n, reason, evidence=wrong, rater=rater)
+
+
+def _support_in_words(n, wrong):
+    "How many of the claims are not supported."
+    if wrong:
+        return f"{wrong} of {n} claims {'is' if wrong == 1 else 'are'} not supported."
+    return f"All {n} claims are supported." if n > 1 else "The one claim is supported."
+
+
 def _unsupported(found, verdicts, source):
-    "Evidence for each claim without support, with the source sentence that comes nearest where the judge names one."
-    pieces, out = sentences(source), []
-    for i, (claim, v) in enumerate(zip(found, verdicts, strict=True)):
-        if v.yes:
-            continue
-        nearest = next((pieces[j] for j in v.lines if 0 <= j < len(pieces)), None)
-        out.append(
-            {
-                "kind": "unsupported",
-                "claim": i,
-                "text": claim,
-                "reason": v.reason,
-                "probability": v.probability,
-                "category": v.category,
-                "nearest": nearest,
-            }
-        )
-    return out
+    "Evidence for each claim without support."
+    pieces = sentences(source)
+    pairs = enumerate(zip(found, verdicts, strict=True))
+    return [_unsupported_claim(i, claim, v, pieces) for i, (claim, v) in pairs if not v.yes]
+
+
+def _unsupported_claim(i, claim, verdict, pieces):
+    "Evidence for one claim, with the source sentence that comes nearest where the judge names one."
+    return {
+        "kind": "unsupported",
+        "claim": i,
+        "text": claim,
+        "reason": verdict.reason,
+        "probability": verdict.probability,
+        "category": verdict.category,
+        "nearest": next((pieces[j] for j in verdict.lines if 0 <= j < len(pieces)), None),
+    }
 
 # %% ../../nbs/metrics/10_factuality.ipynb #12e9379d
 def __getattr__(name):
