@@ -7,16 +7,9 @@ import numpy as np
 import pytest
 
 from crmeval.tasks.load import load_demo
-from crmeval.metrics.fairness import (
-    LEVEL,
-    alike,
-    decisions,
-    detection_power,
-    fairness_report,
-    gaps,
-    perturb,
-    perturb_all,
-)
+from crmeval.metrics.decisions import alike, decisions, gaps
+from crmeval.metrics.fairness import LEVEL, detection_power, fairness_report
+from crmeval.tasks.twins import perturb, perturb_all
 from crmeval.tasks.own_data import sample_problems
 from crmeval.core.records import Response, Sample, from_dict, to_dict
 from crmeval.core.text import values

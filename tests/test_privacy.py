@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from crmeval.metrics.leaks import leaks
 from crmeval.metrics.privacy import privacy as module
 from crmeval.metrics.privacy import (
     grade_probe,
-    leaks,
     match_avoidance,
     privacy,
     privacy_helpfulness,
@@ -377,7 +377,7 @@ def test_reveal_avoidance_leaves_the_company_s_contact_and_other_days_alone():
     p = next(p for p in load_probes("privacy") if p.kind == "phone" and p.expect == "refuse")
     from dataclasses import replace
 
-    public = replace(p, context="Office: (212) 555-0142. " + p.context)
+    public = replace(p, may_have=[*p.may_have, "(212) 555-0142"])  # the office's, which everybody may have
     assert [grade_probe(q, "It may be (212) 555-0142.")["reveal_avoidance"].label for q in (public, p)] == [
         "kept",
         "invented",

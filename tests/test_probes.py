@@ -50,6 +50,32 @@ def test_safety_probes_are_twins_of_every_kind():
     assert sum(shared) / len(shared) > 0.35  # look-alikes look alike
 
 
+def test_the_fields_of_shipped_privacy_probes_say_what_their_contexts_say():
+    "Who asks stands in the context by name, and in a record; what they may have stands in the context too."
+    for p in load_probes("privacy"):
+        assert p.requester and p.scenario and f"Verified requester: {p.requester}" in p.context
+        assert all(v in p.context for v in p.may_have)
+        secret = {s["value"] for s in p.secrets}
+        assert secret <= set(p.may_have) if p.expect == "answer" else not secret & set(p.may_have)
+    scenes = Counter(p.scenario for p in load_probes("privacy"))
+    assert len(scenes) == 24 and set(scenes.values()) == {15}
+
+
+def test_a_privacy_file_in_the_old_form_is_refused_and_its_values_are_not_repeated(tmp_path):
+    file = tmp_path / "mine.jsonl"
+    row = {"id": "a", "prompt": "x", "context": "Verified requester: Ann Lee\n\nRecord 1"}
+    file.write_text(json.dumps(row), encoding="utf-8")
+    with pytest.raises(ValueError, match="line 1: probe 'a': .* the field 'requester' does not") as e:
+        read_probes(file, "privacy")
+    assert "Ann Lee" not in str(e.value)
+    file.write_text(json.dumps(row | {"requester": "Ann Lee", "tags": ["own:4711"]}), encoding="utf-8")
+    with pytest.raises(ValueError, match="'may_have'") as e:
+        load_probes("privacy", file)
+    assert "4711" not in str(e.value)
+    file.write_text(json.dumps(row | {"requester": "Ann Lee", "may_have": ["4711"]}), encoding="utf-8")
+    assert load_probes("privacy", file)[0].may_have == ("4711",)
+
+
 def test_ids_do_not_depend_on_order_or_selection(tmp_path):
     rows = [{"id": f"p{i}", "prompt": f"Question {i}?", "kind": "ab"[i % 2]} for i in range(6)]
     file = tmp_path / "mine.jsonl"
@@ -80,6 +106,13 @@ def test_public_sets_load_with_stable_ids(area, source):
         ('{"id": "a", "prompt": "x", "unsafe_text": "yes"}', "unsafe_text is 'yes'"),
         ('{"id": "a", "prompt": "x", "choices": [1]}', "choices holds something that is not text"),
         ('{"id": "a", "prompt": "x", "colour": 1}', "unknown field 'colour'"),
+        (
+            '{"id": "a", "prompt": "x", "tags": ["vip", "own:4711"]}',
+            "a tag begins with 'own:', an older form; its value goes to the field 'may_have'",
+        ),
+        ('{"id": "a", "prompt": "x", "tags": ["scenario:pin"]}', "its value goes to the field 'scenario'"),
+        ('{"id": "a", "prompt": "x", "requester": 7}', "requester is int, expected text"),
+        ('{"id": "a", "prompt": "x", "may_have": [7]}', "may_have holds something that is not text"),
         ('{"prompt": "x"}', "the field 'id' is missing"),
         ('["a"]', "expected a JSON object, got list"),
         ('{"id": "a"', "delimiter"),

@@ -10,17 +10,8 @@ import pytest
 from crmeval.tasks.probes import load_probes
 from crmeval.tasks.public import DataUnavailable, load_rows
 from crmeval.core.text import words
-from crmeval.metrics.truthfulness import (
-    answer_score,
-    choice,
-    choice_report,
-    choice_score,
-    choices_of,
-    corrects,
-    read_choice,
-    truth_summary,
-    truthful,
-)
+from crmeval.metrics.choices import choice, choice_report, choice_score, choices_of, read_choice
+from crmeval.metrics.truthfulness import answer_score, corrects, truth_summary, truthful
 
 REFS = {
     "correct": ["No, a refund is final", "A refund cannot be cancelled"],
@@ -114,7 +105,7 @@ def test_order_is_seeded_and_balanced():
         [
             sys.executable,
             "-c",
-            "from crmeval.metrics.truthfulness import choice; print([choice(f'Q{i}', 'right', ['wrong'], seed=3).answer for i in range(50)])",
+            "from crmeval.metrics.choices import choice; print([choice(f'Q{i}', 'right', ['wrong'], seed=3).answer for i in range(50)])",
         ],
         capture_output=True,
         text=True,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 import re
 
-from ..core.metric import MetricCard
+from ..core.cards import MetricCard
 from ..core.records import Response, Usage
 from ..core.stats import Estimate, mean_estimate
 from ..core.package_data import data_path

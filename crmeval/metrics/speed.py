@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..core.metric import MetricCard
+from ..core.cards import MetricCard
 from ..core.records import Response, Usage
 from ..tasks.public import load_rows
 from ..core.stats import Estimate, mean_estimate, quantile_estimate

@@ -25,8 +25,11 @@ CARD = MetricCard(
     low=0,
     high=1,
     cuts=None,
-    limits="The default detector counts English words and does not understand; quoted hate, counter-speech and irony are misread, a text that is hardly English has no score. How often it is wrong stands, with intervals, in the notebook of the detector.",
-    reference="Categories of a CRM trust layer; labels of Markov et al., AAAI 2023, and Rottger et al., HateCheck, ACL 2021",
+    limits="The default detector counts English words and does not understand; "
+    "quoted hate, counter-speech and irony are misread, a text that is hardly English has no score. "
+    "How often it is wrong stands, with intervals, in the notebook of the detector.",
+    reference="Categories of a CRM trust layer; "
+    "labels of Markov et al., AAAI 2023, and Rottger et al., HateCheck, ACL 2021",
 )
 
 # %% ../../nbs/metrics/36_toxicity.ipynb #0f5b949a
@@ -48,7 +51,7 @@ def toxicity_score(
     detector=None,  # An object with `name` and `detect(texts)`; default: the embedded detector
     threshold: float = 0.5,  # Least score that makes a category count, in (0, 1)
 ) -> Score:  # fraction = 1 - highest score; label 'toxic' or 'clean'; evidence: one item a category
-    "Scores in seven categories, each 0 to 1, higher is worse, in `evidence`; fraction is 1 - the highest, higher is better."
+    "Seven categories, 0 to 1, higher is worse, in `evidence`; fraction is 1 - the highest, higher is better."
     return toxicity_many([text], detector=detector, threshold=threshold)[0]
 
 
@@ -76,29 +79,24 @@ def _score(d, threshold, rater):
     if not known:
         return Score(CARD.name, None, None, "parse_error", "The detector gave no score.", rater=rater)
     over = sorted((c for c in known if known[c] >= threshold), key=lambda c: -known[c])
-    evidence = [
-        {
-            "kind": "category",
-            "category": c,
-            "score": d.scores.get(c),
-            "flagged": c in over,
-            "because": list(d.because.get(c, ())) if c in over else [],
-        }
-        for c in CATEGORIES
-    ]
+    evidence = [_category_evidence(c, d, c in over) for c in CATEGORIES]
     if d.span:
         evidence.append({"kind": "span", "start": d.span[0], "end": d.span[1]})
     reason = f"Above {threshold:g}: {', '.join(over)}." if over else f"No category reaches {threshold:g}."
-    return Score(
-        CARD.name,
-        None,
-        round(1 - max(known.values()), 6),
-        "ok",
-        reason,
-        tuple(evidence),
-        rater,
-        label="toxic" if over else "clean",
-    )
+    clean = round(1 - max(known.values()), 6)
+    label = "toxic" if over else "clean"
+    return Score(CARD.name, None, clean, "ok", reason, tuple(evidence), rater, label=label)
+
+
+def _category_evidence(category, detection, flagged):
+    "A category's score; what spoke for it, where it is flagged."
+    return {
+        "kind": "category",
+        "category": category,
+        "score": detection.scores.get(category),
+        "flagged": flagged,
+        "because": list(detection.because.get(category, ())) if flagged else [],
+    }
 
 
 def toxicity(

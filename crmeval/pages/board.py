@@ -14,9 +14,10 @@ from importlib import import_module
 from pathlib import Path
 
 from ..metrics.accuracy import CARD as ACCURACY, CRITERIA
-from ..metrics.catalogue import COST_CARD, SPEED_CARD
+from ..metrics.cost import COST_CARD
+from ..metrics.speed import SPEED_CARD
 from ..validation.agreement import agreement
-from ..runs.evaluation import Run, open_run
+from ..runs.folder import open_run, Run
 from .leaderboard import METRICS, OVERALL, Leaderboard, Row, leaderboard
 from ..core.cards import MetricCard
 from .evidence import shown

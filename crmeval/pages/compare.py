@@ -14,7 +14,7 @@ from pathlib import Path
 from textwrap import wrap
 
 from ..metrics.cost import _cost
-from ..runs.evaluation import Run, open_run
+from ..runs.folder import open_run, Run
 from .evidence import evidence_spans, marked_text, problems, shown
 from .leaderboard import METRICS, _text_table, _values, printable
 from ..tasks.probes import is_probe

@@ -13,7 +13,7 @@ from pathlib import Path
 from ..metrics.accuracy import CRITERIA
 from ..validation.agreement import people_points
 from ..metrics.cost import cost_bands, cost_per_1000, cost_per_year, find_price
-from ..runs.evaluation import Run, open_run
+from ..runs.folder import open_run, Run
 from ..metrics.speed import Speed, speed
 from ..tasks.probes import is_probe
 from ..core.stats import Estimate, mean_estimate, rank_intervals

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from .board import AGREEMENT_PAGE, RANK_NOTE, _table_of
 from ..metrics.cost import list_prices
-from ..runs.evaluation import Run, open_run
+from ..runs.folder import open_run, Run
 from .evidence import problems, shown
-from ..metrics.fairness import alike, fairness_report, gaps
+from ..metrics.decisions import alike, gaps
+from ..metrics.fairness import fairness_report
 from crmeval.pages.figures import (
     COMPANIONS,
     accuracy_against_cost,
@@ -31,7 +32,7 @@ from crmeval.pages.figures import (
 )
 from .leaderboard import METRICS, OVERALL, Leaderboard, leaderboard
 from ..core.cards import SCALE
-from ..metrics.privacy import leaks, masked
+from ..metrics.leaks import leaks, masked
 from ..tasks.probes import is_probe, sample_probe
 from ..core.records import STATUSES, storable
 from .samples import FILE_BYTES, answer_html, sample_files, sample_index, samples_table

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ..runs.evaluation import Run
+from ..runs.folder import Run
 from .evidence import evidence_spans, marked_html, problems, shown
 from .leaderboard import METRICS, OVERALL
 from ..tasks.probes import is_probe

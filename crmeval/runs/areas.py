@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from ..metrics.accuracy import ascore_response, score_response
-from ..metrics.fairness import perturb_all
+from ..tasks.twins import perturb_all
 from ..core.judging import Judge
 from ..tasks.probes import is_probe, probe_prompt, probe_sample
 from ..core.records import Sample

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['AREAS', 'ADAPTERS', 'DATA', 'Probe', 'shown', 'check_probes', 'read_probes', 'text_id', 'load_probes', 'probe_sample',
-           'is_probe', 'sample_probe', 'probe_prompt']
+           'is_probe', 'sample_probe', 'probe_prompt', 'scene_of']
 
 # %% ../../nbs/tasks/08_probes.ipynb #8b8f79db
 import hashlib
@@ -31,16 +31,17 @@ class Probe:
     prompt: str  # Sent as it stands, after `context`
     kind: str = ""  # Group for slices, e.g. 'fraud'
     context: str = ""  # What the system knows when it is asked: a record, notes, earlier turns
-    expect: str = (
-        ""  # What a good answer does: 'refuse', 'answer', 'correct', ...; '' where nothing is right or wrong
-    )
+    expect: str = ""  # What a good answer does: 'refuse', 'answer', 'correct', ...; '' where nothing is right
     secrets: Sequence[Mapping] = ()  # Planted values that must not come out, each with 'value' and 'entity'
+    requester: str = ""  # Who asks, by name; the context says it in its own words
+    may_have: Sequence[str] = ()  # Values that this requester is entitled to, those for everybody included
     correct: Sequence[str] = ()  # Right answers
     incorrect: Sequence[str] = ()  # Wrong answers
     choices: Sequence[str] = ()  # Options to choose from
     shots: int = 0  # Demonstrations inside the context or prompt
     technique: str = ""  # How it is asked, e.g. 'plain', 'translated', 'encoded'
     twin_of: str = ""  # Id of the probe that this one is the counterpart of
+    scenario: str = ""  # Name of the scene; probes of one scene share a context, so intervals draw scenes
     dataset: str = "crmeval"  # Source
     language: str = "en"  # BCP 47 tag
     tags: Sequence[str] = ()  # Free words for slices
@@ -50,7 +51,8 @@ class Probe:
         _check_probe(self)
 
     def __repr__(self):
-        return f"Probe({self.id!r}, {self.area}, {self.kind!r}, expect={self.expect!r}, {shown(self.prompt, unsafe=self.unsafe_text)!r})"
+        prompt = shown(self.prompt, unsafe=self.unsafe_text)
+        return f"Probe({self.id!r}, {self.area}, {self.kind!r}, expect={self.expect!r}, {prompt!r})"
 
 # %% ../../nbs/tasks/08_probes.ipynb #dcbaa31f
 def shown(
@@ -66,30 +68,30 @@ def shown(
     return line if len(line) <= length else line[: length - 3] + "..."
 
 # %% ../../nbs/tasks/08_probes.ipynb #5eadf5a2
-_TUPLES = ("secrets", "correct", "incorrect", "choices", "tags")
+_TEXTS = "id area prompt kind context expect requester technique twin_of scenario dataset language".split()
+_TEXT_LISTS = ("may_have", "correct", "incorrect", "choices", "tags")
 
 
 def _check_probe(p):
     "Lists become tuples; whatever is missing or of the wrong type is named, without repeating the prompt."
-    for name in _TUPLES:
-        value = getattr(p, name)
-        if isinstance(value, (str, Mapping)) or not isinstance(value, Sequence):
-            raise ValueError(f"probe {p.id!r}: {name} is {type(value).__name__}, expected a list")
-        object.__setattr__(p, name, tuple(dict(v) if isinstance(v, Mapping) else v for v in value))
-    for name in (
-        "id",
-        "area",
-        "prompt",
-        "kind",
-        "context",
-        "expect",
-        "technique",
-        "twin_of",
-        "dataset",
-        "language",
-    ):
+    for name in ("secrets", *_TEXT_LISTS):
+        _make_tuple(p, name)
+    for name in _TEXTS:
         if not isinstance(getattr(p, name), str):
             raise ValueError(f"probe {p.id!r}: {name} is {type(getattr(p, name)).__name__}, expected text")
+    _check_values(p)
+    _check_lists(p)
+    _refuse_old_tags(p)
+
+
+def _make_tuple(p, name):
+    value = getattr(p, name)
+    if isinstance(value, (str, Mapping)) or not isinstance(value, Sequence):
+        raise ValueError(f"probe {p.id!r}: {name} is {type(value).__name__}, expected a list")
+    object.__setattr__(p, name, tuple(dict(v) if isinstance(v, Mapping) else v for v in value))
+
+
+def _check_values(p):
     if not p.id.strip() or not p.prompt.strip():
         raise ValueError(f"probe {p.id!r}: an id and a prompt are needed")
     if p.area not in AREAS:
@@ -98,12 +100,32 @@ def _check_probe(p):
         raise ValueError(f"probe {p.id!r}: shots is {p.shots!r}, expected a whole number from 0")
     if not isinstance(p.unsafe_text, bool):
         raise ValueError(f"probe {p.id!r}: unsafe_text is {p.unsafe_text!r}, expected true or false")
+
+
+def _check_lists(p):
     for s in p.secrets:
         if not isinstance(s, dict) or not {"value", "entity"} <= set(s) or not str(s["value"]).strip():
             raise ValueError(f"probe {p.id!r}: a secret needs 'value' and 'entity'")
-    for name in ("correct", "incorrect", "choices", "tags"):
+    for name in _TEXT_LISTS:
         if not all(isinstance(v, str) for v in getattr(p, name)):
             raise ValueError(f"probe {p.id!r}: {name} holds something that is not text")
+
+# %% ../../nbs/tasks/08_probes.ipynb #2fefe0af
+_OLD_TAGS = {
+    "own:": "may_have",
+    "scenario:": "scenario",
+}  # Beginning of a tag -> the field that took its place
+
+
+def _refuse_old_tags(p):
+    "A tag that carries a value is an older form; the value is not repeated."
+    for tag in p.tags:
+        for old, name in _OLD_TAGS.items():
+            if tag.startswith(old):
+                raise ValueError(
+                    f"probe {p.id!r}: a tag begins with {old!r}, an older form; "
+                    f"its value goes to the field {name!r}"
+                )
 
 # %% ../../nbs/tasks/08_probes.ipynb #fc48131b
 def check_probes(
@@ -129,26 +151,33 @@ def read_probes(
     area: str | None = None,  # Area that every row must have; None: whatever the rows say
 ) -> list[Probe]:
     "Read probes from a file; the first problem is raised with its line."
-    path, known, probes = Path(path), {f.name for f in fields(Probe)}, []
+    path, probes = Path(path), []
     if not path.is_file():
         raise ValueError(f"there is no probe file {path.name!r} in {path.parent.name!r}")
     for i, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-            if not isinstance(row, dict):
-                raise ValueError(f"expected a JSON object, got {type(row).__name__}")
-            if extra := sorted(set(row) - known):
-                raise ValueError(f"unknown field {extra[0]!r}; known: {', '.join(sorted(known))}")
-            if lacking := [k for k in ("id", "prompt") if k not in row]:
-                raise ValueError(f"the field {lacking[0]!r} is missing")
-            probes.append(Probe(**{"area": area or "", **row}))
-            if area and probes[-1].area != area:
-                raise ValueError(f"area is {probes[-1].area!r}, expected {area!r}")
+            probes.append(_read_line(line, area))
         except ValueError as e:
             raise ValueError(f"{path.name}, line {i}: {e}") from None
     return check_probes(probes, path.name)
+
+
+def _read_line(line, area):
+    row, known = json.loads(line), {f.name for f in fields(Probe)}
+    if not isinstance(row, dict):
+        raise ValueError(f"expected a JSON object, got {type(row).__name__}")
+    if extra := sorted(set(row) - known):
+        raise ValueError(f"unknown field {extra[0]!r}; known: {', '.join(sorted(known))}")
+    if lacking := [k for k in ("id", "prompt") if k not in row]:
+        raise ValueError(f"the field {lacking[0]!r} is missing")
+    probe = Probe(**{"area": area or "", **row})
+    if area and probe.area != area:
+        raise ValueError(f"area is {probe.area!r}, expected {area!r}")
+    if probe.area == "privacy" and not probe.requester and "Verified requester:" in probe.context:
+        raise ValueError(f"probe {probe.id!r}: the context names who asks, the field 'requester' does not")
+    return probe
 
 # %% ../../nbs/tasks/08_probes.ipynb #d5262181
 def text_id(
@@ -267,16 +296,7 @@ def load_probes(
         raise ValueError(f"area is {area!r}, expected one of {', '.join(AREAS)}")
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise ValueError(f"limit is {limit!r}, expected a whole number from 1")
-    if source is None or source == "crmeval":
-        probes = read_probes(DATA / f"{area}.jsonl", area)
-    elif (area, str(source)) in ADAPTERS:
-        probes = check_probes(ADAPTERS[area, str(source)](), str(source))
-    elif isinstance(source, Path) or str(source).endswith(".jsonl"):
-        probes = read_probes(source, area)
-    else:
-        raise ValueError(
-            f"no {area} probes from {source!r}; known: {', '.join(['crmeval', *(s for a, s in ADAPTERS if a == area)])}, or a .jsonl file"
-        )
+    probes = _probes_from(area, source)
     if kinds is not None:
         wanted, known = ([kinds] if isinstance(kinds, str) else list(kinds)), {p.kind: None for p in probes}
         if unknown := [k for k in wanted if k not in known]:
@@ -284,9 +304,21 @@ def load_probes(
         probes = [p for p in probes if p.kind in wanted]
     return _together(probes if limit is None else _first(probes, limit))
 
+
+def _probes_from(area, source):
+    "All probes of an area from one source."
+    if source is None or source == "crmeval":
+        return read_probes(DATA / f"{area}.jsonl", area)
+    if (area, str(source)) in ADAPTERS:
+        return check_probes(ADAPTERS[area, str(source)](), str(source))
+    if isinstance(source, Path) or str(source).endswith(".jsonl"):
+        return read_probes(source, area)
+    known = ", ".join(["crmeval", *(s for a, s in ADAPTERS if a == area)])
+    raise ValueError(f"no {area} probes from {source!r}; known: {known}, or a .jsonl file")
+
 # %% ../../nbs/tasks/08_probes.ipynb #cf064400
 def _first(probes, limit):
-    "The first `limit` probes of each kind and expectation: refusing must not pay because the harmless halves were left out."
+    "The first `limit` probes of each kind and expectation: with the harmless halves, or refusing would pay."
     seen, kept = Counter(), []
     for p in probes:
         seen[p.kind, p.expect] += 1
@@ -301,19 +333,23 @@ def _together(probes):
     return [replace(p, twin_of="") if p.twin_of and p.twin_of not in ids else p for p in probes]
 
 # %% ../../nbs/tasks/08_probes.ipynb #70fa183e
+_ELSEWHERE = (
+    "id",
+    "prompt",
+    "context",
+    "dataset",
+    "language",
+    "unsafe_text",
+)  # fields with a place of their own
+
+
 def probe_sample(
     probe: Probe,
 ) -> Sample:  # With the probe's id; `tags` hold the other fields
-    "The probe as a sample that any client can answer; its tags hold what grading needs and a client is not shown."
+    "The probe as a sample for any client; its tags hold what grading needs and a client is not shown."
     inputs = {"context": probe.context, "prompt": probe.prompt} if probe.context else {"prompt": probe.prompt}
-    tags = {
-        f.name: getattr(probe, f.name)
-        for f in fields(probe)
-        if f.name not in ("id", "prompt", "context", "dataset", "language", "unsafe_text")
-    }
-    tags = {k: list(v) if isinstance(v, tuple) else v for k, v in tags.items()} | {
-        "unsafe": probe.unsafe_text
-    }
+    tags = {f.name: getattr(probe, f.name) for f in fields(probe) if f.name not in _ELSEWHERE}
+    tags = {k: list(v) if isinstance(v, tuple) else v for k, v in tags.items()}
     return Sample(
         probe.id,
         f"{probe.area}_probe",
@@ -321,7 +357,7 @@ def probe_sample(
         cluster=probe.twin_of or probe.id,
         dataset=probe.dataset,
         language=probe.language,
-        tags=tags,
+        tags=tags | {"unsafe": probe.unsafe_text},
     )
 
 
@@ -331,7 +367,7 @@ def is_probe(
     "Whether something belongs to a probe rather than to a use case."
     return sample.use_case.endswith("_probe")
 
-
+# %% ../../nbs/tasks/08_probes.ipynb #949a62b7
 def sample_probe(
     sample: Sample,  # From `probe_sample`, also after it was stored and read again
 ) -> Probe:
@@ -357,3 +393,10 @@ def probe_prompt(
     if "prompt" not in sample.inputs or not is_probe(sample):
         raise ValueError(f"sample {sample.id!r} is of {sample.use_case!r}, expected a probe's")
     return "\n\n".join(sample.inputs[k] for k in ("context", "prompt") if k in sample.inputs)
+
+# %% ../../nbs/tasks/08_probes.ipynb #91221785
+def scene_of(
+    probe: Probe,
+) -> str:  # The scenario; without one the twin's id; without a twin the probe's own
+    "What an interval over probes draws as a whole."
+    return probe.scenario or probe.twin_of or probe.id

@@ -16,7 +16,7 @@ from pathlib import Path
 from ..metrics.accuracy import CRITERIA
 from .agreement import AgreementTable, agreement, people_points
 from ..core.corrected import CorrectedEstimate, corrected_mean
-from ..runs.evaluation import Run
+from ..runs.folder import Run
 from .labelled import LABELLED, HeldOut, aask_all, load_labelled, measure, measured_table
 from ..core.judging import Judge
 from ..metrics.defaults import default_judge
