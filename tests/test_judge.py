@@ -1,4 +1,4 @@
-"The LLM judge where a notebook cannot look: threads, event loops, processes, hostile text, keys, and the metrics on its record."
+"The LLM judge beyond a notebook: threads, event loops, processes, hostile text, keys, metrics on its record."
 
 import asyncio
 import json
@@ -206,7 +206,8 @@ def test_a_script_ends_quietly(server):
 
 
 def test_importing_the_judge_is_light():
-    script = "import sys, crmeval.judges.llm; print([m for m in ('openai', 'aiohttp', 'datasets', 'sklearn', 'pyarrow', 'fastcore') if m in sys.modules])"
+    heavy = ("openai", "aiohttp", "datasets", "sklearn", "pyarrow", "fastcore")
+    script = f"import sys, crmeval.judges.llm; print([m for m in {heavy} if m in sys.modules])"
     assert (
         subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
@@ -267,11 +268,13 @@ def test_verdict_file_errors_name_the_entry(tmp_path):
             "entry 2.*liked",
         ),
         (
-            '{"crmeval": "verdicts", "version": 1}\n{"question": "stated", "item": "a", "context": "c", "yes": true}',
+            '{"crmeval": "verdicts", "version": 1}\n'
+            '{"question": "stated", "item": "a", "context": "c", "yes": true}',
             "entry 2.*no sentences",
         ),
         (
-            '{"crmeval": "verdicts", "version": 1}\n{"question": "supported", "item": "a", "context": "c", "yes": true, "status": "fine"}',
+            '{"crmeval": "verdicts", "version": 1}\n'
+            '{"question": "supported", "item": "a", "context": "c", "yes": true, "status": "fine"}',
             "entry 2.*fine",
         ),
     ]:
@@ -388,7 +391,10 @@ def test_planted_facts_are_not_taken():
 
 def test_single_quoted_alignment_without_a_ticket():
     request = align_request(["The line is dead.", "The visit is free."], ["The line is dead."])
-    text = "[{'key fact': 'The line is dead.', 'response': 'Yes', 'line number': [1]}, {'key fact': 'The visit is free.', 'response': 'No', 'line number': []}]"
+    text = (
+        "[{'key fact': 'The line is dead.', 'response': 'Yes', 'line number': [1]}, "
+        "{'key fact': 'The visit is free.', 'response': 'No', 'line number': []}]"
+    )
     for reply in text, f"```json\n{text}\n```", text.replace("'", '"'):
         assert [(v.yes, v.lines) for v in read_verdicts(request, reply)] == [(True, (0,)), (False, ())]
     assert read_verdicts(request, "[]") == [None, None]

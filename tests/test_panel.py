@@ -1,4 +1,4 @@
-"A panel of judges where a notebook cannot look: over the endpoint, in a run, in threads, in processes, with the metrics."
+"A panel of judges beyond a notebook: over the endpoint, in a run, threads, processes, with the metrics."
 
 import asyncio
 import copy
@@ -243,8 +243,11 @@ class Says:
             raise self.error
         return [Verdict(True) for _ in sentences]
 
-    stated = lambda self, facts, *, sentences: self.supported(facts, source="")
-    followed = lambda self, instructions, *, response: self.supported(instructions, source="")
+    def stated(self, facts, *, sentences):
+        return self.supported(facts, source="")
+
+    def followed(self, instructions, *, response):
+        return self.supported(instructions, source="")
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,8 @@ from .speed import SPEED_CARD
 from .toxicity import CARD as TOXICITY_CARD
 from .trust import CARD as TRUST_CARD
 from .truthfulness import CARD as TRUTH_CARD
-from .truthfulness import CHOICE_CARD, CORRECTION_CARD
+from .choices import CHOICE_CARD
+from .truthfulness import CORRECTION_CARD
 
 # %% ../../nbs/metrics/60_catalogue.ipynb #e6258f82
 SECTIONS = ("definition", "scale", "agreement", "samples", "limits")
