@@ -8,7 +8,7 @@ import pytest
 from crmeval.metrics.accuracy import asked_of, open_instructions, score_response
 from crmeval.metrics.crm_instructions import CHECKS, LOOSE, known_phrases
 from crmeval.metrics.instruction_following import check_instruction, instruction_following
-from crmeval.core.metric import Verdict
+from crmeval.core.judging import Verdict
 from crmeval.core.records import Response, Sample
 from crmeval.tasks.use_cases import all_instructions, use_cases
 

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 import crmeval
 from crmeval import completeness, conciseness, factuality, instruction_following
 from crmeval.metrics.accuracy import CRITERIA, accuracy
-from crmeval.core.metric import Verdict, default_judge, score_dataset
+from crmeval.core.judging import Verdict
+from crmeval.metrics.defaults import default_judge
+from crmeval.metrics.forms import score_dataset
 from crmeval.metrics.record_update import record_update
 from crmeval.judges.recorded import RecordedJudge
 from crmeval.core.text import parts

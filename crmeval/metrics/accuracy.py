@@ -13,7 +13,7 @@ from .completeness import completeness
 from .conciseness import conciseness
 from .factuality import factuality
 from .instruction_following import check_instruction, instruction_following, instruction_text
-from ..core.judging import Judge
+from ..core.judging import AwaitedFactFinder, Judge, RecordingJudge, style_of
 from ..core.cards import MetricCard, unscored
 from .defaults import default_judge
 from .record_update import record_accuracy
@@ -115,36 +115,23 @@ async def ascore_response(
     judge: Judge | None = None,  # With `arecord` it is asked first; with `aextract_key_facts` it draws facts
 ) -> list[Score]:  # As from `score_response`
     "As `score_response`, for judges that answer over the network; they draw key facts where there are none."
-    if not response.text or not hasattr(judge, "arecord"):
+    if not response.text or not isinstance(judge, RecordingJudge):
         return score_response(sample, response, judge)
     drawn = None
     if _lacks_facts(sample, judge):
         # remembered: the other systems' responses to this sample are held against the same facts
         drawn = await judge.aextract_key_facts(sample.source)
         sample = replace(sample, key_facts=tuple(drawn.facts))
-    material = _material(sample, response.text, judge)
-    scores = score_response(sample, response, await judge.arecord(response=response.text, **material))
+    record = await judge.arecord(lambda listening: score_response(sample, response, listening))
+    scores = score_response(sample, response, record)
     return scores if drawn is None else _with_drawn_facts(scores, drawn)
-
-
-def _asks_singly(judge):
-    "Whether a judge is asked fact by fact; a rubric judge rates a response as a whole."
-    return getattr(judge, "style", "fine") != "rubric"
 
 
 def _lacks_facts(sample, judge):
     "Whether a judge has to draw a sample's key facts, and can."
     if get_use_case(sample.use_case).structured or sample.key_facts:
         return False
-    return _asks_singly(judge) and hasattr(judge, "aextract_key_facts")
-
-
-def _material(sample, text, judge):
-    "What a judge is told of a sample; one that is asked singly hears only what no rule can tell."
-    asked = open_instructions(sample, text) if _asks_singly(judge) else asked_of(sample)
-    if get_use_case(sample.use_case).structured:
-        return {"source": None, "key_facts": [], "instructions": asked}
-    return {"source": sample.source, "key_facts": list(sample.key_facts), "instructions": asked}
+    return style_of(judge) != "rubric" and isinstance(judge, AwaitedFactFinder)
 
 # %% ../../nbs/metrics/19_accuracy.ipynb #d036d850
 def _with_drawn_facts(scores, drawn):

@@ -6,12 +6,11 @@
 __all__ = ['AREAS', 'check_areas', 'area_samples', 'prompt_of', 'make_scorer']
 
 # %% ../../nbs/runs/05_areas.ipynb #77b3208c
-import asyncio
 from collections.abc import Callable, Sequence
 
 from ..metrics.accuracy import ascore_response, score_response
 from ..tasks.twins import perturb_all
-from ..core.judging import Judge
+from ..core.judging import Judge, RecordingJudge
 from ..tasks.probes import is_probe, probe_prompt, probe_sample
 from ..core.records import Sample
 from ..metrics.trust import TRUST, score_probe, trust_probes
@@ -66,14 +65,13 @@ def make_scorer(
 ) -> Callable:  # (sample, response) -> scores; a coroutine function where the judge asks over the network
     "One function for ordinary samples and probes; a judge that asks over the network must not hold the event loop up."
     ordinary = _sample_scorer(judge)
-    if hasattr(judge, "arecord"):
+    if isinstance(judge, RecordingJudge):
 
         async def score(sample, response):
-            return await (
-                asyncio.to_thread(score_probe, sample, response, judge)
-                if is_probe(sample)
-                else ordinary(sample, response)
-            )
+            if not is_probe(sample):
+                return await ordinary(sample, response)
+            record = await judge.arecord(lambda listening: score_probe(sample, response, listening))
+            return score_probe(sample, response, record)
     else:
 
         def score(sample, response):
@@ -83,7 +81,7 @@ def make_scorer(
 
 
 def _sample_scorer(judge):
-    if hasattr(judge, "arecord"):
+    if isinstance(judge, RecordingJudge):
 
         async def score(sample, response):
             return await ascore_response(sample, response, judge)

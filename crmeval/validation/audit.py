@@ -14,11 +14,17 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from ..core.judging import style_of
 
 # %% ../../nbs/validation/01_audit.ipynb #4bb29ed1
 from .agreement import _known, _text, cluster_bootstrap
 from ..core.judging import Judge
-from ..judges.panel import Repeated, arecord_of
+from ..judges.listening import answer_questions, fewest_questions, ListeningJudge, new_record_of
+from ..judges.panel import Repeated
+from ..metrics.completeness import completeness
+from ..metrics.conciseness import conciseness
+from ..metrics.factuality import factuality
+from ..metrics.instruction_following import instruction_following, instruction_text
 from ..core.loops import run_sync
 from ..core.stats import Estimate, mean_estimate
 
@@ -222,10 +228,17 @@ def self_family_gap(
     )
 
 # %% ../../nbs/validation/01_audit.ipynb #985bb1a4
-def _texts(case):
-    return {
-        k: case[k] for k in ("response", "source", "key_facts", "instructions") if case.get(k) is not None
-    }
+def _ask_metrics(judge, case):
+    "Let the metrics ask a judge about a case, as far as its texts go."
+    response = case["response"]
+    if case.get("source"):
+        factuality(response, source=case["source"], judge=judge)
+    if case.get("key_facts"):
+        completeness(response, key_facts=case["key_facts"], judge=judge)
+        conciseness(response, key_facts=case["key_facts"], judge=judge)
+    if case.get("instructions"):
+        texts = list(map(instruction_text, case["instructions"]))
+        instruction_following(response, instructions=texts, judge=judge)
 
 
 async def _each(cases, work, concurrency):
@@ -246,17 +259,17 @@ async def aorder_flips(
     **options,  # As for `flip_rate`
 ) -> dict[str, Estimate]:  # 'supported' and 'stated': share of verdicts that changed
     "Ask a judge about the same items in the order given and in reverse; lower is better."
-    if getattr(judge, "style", "fine") != "fine":
+    if style_of(judge) != "fine":
         raise ValueError(
             f"the judge {judge.name!r} rates by rubric: it has no list of items whose order could be turned"
         )
 
     async def work(case):
-        texts = _texts(case)
-        once = await arecord_of(judge, **texts)
-        claims = [i for q, i, _ in once._verdicts if q == "supported"]
-        back = {k: list(texts[k])[::-1] for k in ("key_facts", "instructions") if k in texts}
-        again = await arecord_of(judge, **{**texts, **back}, **({"claims": claims[::-1]} if claims else {}))
+        heard, once, again = (new_record_of(judge) for _ in range(3))
+        _ask_metrics(listening := ListeningJudge(heard), case)
+        questions = fewest_questions(listening.asked)
+        await answer_questions(judge, questions, once)
+        await answer_questions(judge, [q.turned for q in questions], again)
         return [
             (key[0], v.yes, again._verdicts[key].yes)
             for key, v in once._verdicts.items()
@@ -293,7 +306,9 @@ async def arepeat_scores(
 ]:  # Question (or criterion) -> (n,) rows for `repeat_noise`: share of yes, or points
     "Ask a judge the same several times over."
     many = Repeated(judge, repeats)
-    done = await _each(cases, lambda case: many.arecord(**_texts(case)), concurrency)
+    done = await _each(
+        cases, lambda case: many.arecord(lambda listening: _ask_metrics(listening, case)), concurrency
+    )
 
     def value(record, key):
         found = [v for k, v in record._verdicts.items() if (k[1] if k[0] == "rated" else k[0]) == key]

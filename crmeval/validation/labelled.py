@@ -22,7 +22,7 @@ from crmeval.validation.agreement import (
     weighted_kappa,
 )
 from ..core.calls import estimated_usage
-from ..core.judging import failed_verdict, Judge, Verdict
+from ..core.judging import CountingJudge, failed_verdict, Judge, RecordingJudge, style_of, Verdict
 from ..core.cards import to_points
 from ..judges.recorded import context_key
 from ..core.records import Usage
@@ -454,14 +454,14 @@ def ask(
     "A judge's answer on a labelled response; what it could not answer has a status."
     if not item.sentences or not (item.source or item.key_facts):
         raise ValueError(f"{item.id!r} has no texts: only recorded judges can be measured on it")
-    if getattr(judge, "style", "fine") != "fine":
+    if style_of(judge) != "fine":
         raise ValueError(
             f"{judge.name!r} rates by rubric; labels of sentences and facts need a judge of style 'fine'"
         )
     verdicts, said = _questions(item, judge, list(item.sentences))
     bad, usage = (
         failed_verdict(verdicts),
-        judge.usage.as_usage() if hasattr(judge, "usage") else Usage(0, 0, 0),
+        judge.usage.as_usage() if isinstance(judge, CountingJudge) else Usage(0, 0, 0),
     )
     if bad is not None:
         return Answer(
@@ -493,14 +493,8 @@ async def aask_all(
         while queue:
             i, item = queue.pop()
             here = judge
-            if hasattr(judge, "arecord"):
-                said = list(item.sentences)
-                asked = (
-                    dict(source=item.source, claims=said)
-                    if item.metric == "factuality"
-                    else dict(key_facts=list(item.key_facts), sentences=said)
-                )
-                here = await judge.arecord(response="\n".join(said), **asked)
+            if isinstance(judge, RecordingJudge):
+                here = await judge.arecord(lambda listening, item=item: ask(item, listening))
             out[i] = replace(item, answers={**item.answers, name or judge.name: ask(item, here)})
 
     await asyncio.gather(*(work() for _ in range(min(concurrency, len(items) or 1))))
