@@ -17,7 +17,7 @@ from ..core.judging import AwaitedFactFinder, Judge, RecordingJudge, style_of
 from ..core.cards import MetricCard, unscored
 from .defaults import default_judge
 from .record_update import record_accuracy
-from ..core.records import Response, Sample, Score
+from ..core.records import Evidence, Response, Sample, Score
 from ..tasks.use_cases import all_instructions, get_use_case
 
 # %% ../../nbs/metrics/19_accuracy.ipynb #8df3d1a6
@@ -150,7 +150,7 @@ def _resting_on(score, drawn):
         why = {"status": drawn.status, "reason": f"No key facts: {drawn.reason}"}
         return replace(score, points=None, fraction=None, evidence=(), **why)
     reason = f"{score.reason} The judge drew the {len(drawn.facts)} key facts from the source."
-    facts = ({"kind": "key fact by judge", "text": f} for f in drawn.facts)
+    facts = (Evidence("key fact by judge", f, "fact") for f in drawn.facts)
     return replace(score, reason=reason, evidence=(*score.evidence, *facts))
 
 # %% ../../nbs/metrics/19_accuracy.ipynb #10d18b49

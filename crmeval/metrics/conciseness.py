@@ -12,7 +12,7 @@ from .forms import by_rubric, checked_facts, evaluate_class
 from .defaults import default_judge
 from ..core.judging import failed_verdict, Judge
 from ..core.cards import MetricCard, score_of, unscored
-from ..core.records import Score
+from ..core.records import Evidence, Score
 from ..core.text import content_words, parts, words
 from ..core.values import missing_values, values
 
@@ -111,8 +111,8 @@ def _share_that_carries(said, first, carried, rater):
         total += carried[i] > 0
         total += weight
         if weight:
-            item = {"kind": kind, "sentence": i, "text": p.text, "words": n}
-            ballast.append({**item, "facts": carried[i], "repeats": first[i]})
+            detail = {"sentence": i, "words": n, "facts": carried[i], "repeats": first[i]}
+            ballast.append(Evidence(kind, p.text, fine=False, detail=detail))
     reason = "The response carries no key fact."
     if useful:
         reason = f"{useful} of {total:.3g} sentences carry a key fact."
