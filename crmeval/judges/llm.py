@@ -17,7 +17,7 @@ from functools import partial
 from ..systems.openai import openai_client
 
 # %% ../../nbs/judges/04_llm.ipynb #6e0e1bbf
-from ..core.calls import CallFailed, with_retries
+from ..core.calls import CallFailed, ClosableClient, ConfiguredClient, with_retries
 from ..core.judging import Judge, Verdict
 from .listening import arecord_of, keep_answers, Question
 from ..core.records import Usage
@@ -101,7 +101,7 @@ def _unread(status, reason):
 # %% ../../nbs/judges/04_llm.ipynb #98c8975d
 def _release(client, pid):
     "Close the connections of the background loop, when a judge goes or its process ends."
-    if os.getpid() != pid or not hasattr(client, "aclose"):
+    if os.getpid() != pid or not isinstance(client, ClosableClient):
         return  # in a forked process they are the parent's
     try:
         run_in_background(client.aclose())
@@ -226,7 +226,7 @@ class LLMJudge(_Questions):
 
     async def aclose(self):
         "Release the connections; the judge stays usable."
-        if not hasattr(self.client, "aclose"):
+        if not isinstance(self.client, ClosableClient):
             return
         await self.client.aclose()  # of this event loop
         await asyncio.to_thread(
@@ -242,7 +242,7 @@ def _settings(judge):
         "structured": judge.structured,
         "logprobs": judge.logprobs and judge.style == "rubric",
         "max_items": judge.max_items,
-        "client": judge.client.settings() if hasattr(judge.client, "settings") else {},
+        "client": judge.client.settings() if isinstance(judge.client, ConfiguredClient) else {},
         "prompts": prompts,
         "rubric_version": rubric()["version"],
     }
@@ -328,6 +328,11 @@ async def _ask(judge, request, read, tallies):
     return values, status, reason
 
 
+def _all_ok(values):
+    "Whether no value of a request is a verdict without an answer."
+    return all(v.status == "ok" for v in values if isinstance(v, Verdict))
+
+
 async def _answer(judge, request, read, tallies):
     "The values of a request, remembered; items without one get a verdict that says why."
     tallies = (judge.usage, *tallies)
@@ -339,9 +344,7 @@ async def _answer(judge, request, read, tallies):
                 t.add(status=status)
         return [v if v is not None else _unread(status, reason) for v in values]
 
-    answers, known = await judge._once.get(
-        request.key, work, lambda vs: all(getattr(v, "status", "ok") == "ok" for v in vs)
-    )
+    answers, known = await judge._once.get(request.key, work, _all_ok)
     for t in tallies if known else ():
         t.add(remembered=1)
     return answers

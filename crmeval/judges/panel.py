@@ -18,7 +18,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 # %% ../../nbs/judges/05_panel.ipynb #b99e662d
 from .llm import KeyFacts
-from ..core.judging import Judge, Verdict
+from crmeval.core.judging import (
+    close_judge,
+    CountingJudge,
+    FactFinder,
+    Judge,
+    settings_of,
+    style_of,
+    trained_on,
+    Verdict,
+)
 from .recorded import RecordedJudge, Tally
 from crmeval.judges.listening import (
     answer_questions,
@@ -198,7 +207,7 @@ class _Asks:
 
     def extract_key_facts(self, source: str, *, n: int = 12) -> KeyFacts:
         "Key facts by the first member that can; the next one is asked when it fails."
-        return _first_facts(_facts_of(j, source, n) for j in self.judges if hasattr(j, "extract_key_facts"))
+        return _first_facts(_facts_of(j, source, n) for j in self.judges if isinstance(j, FactFinder))
 
     async def aextract_key_facts(self, source: str, *, n: int = 12) -> KeyFacts:
         "As `extract_key_facts`, awaited."
@@ -240,7 +249,7 @@ class Panel(_Asks):
             raise ValueError(f"quorum is {quorum!r}, expected a whole number")
         if quorum is not None and not 1 <= quorum <= len(self.judges):
             raise ValueError(f"quorum is {quorum!r}, expected 1 to {len(self.judges)}")
-        styles = {j.name: getattr(j, "style", "fine") for j in self.judges}
+        styles = {j.name: style_of(j) for j in self.judges}
         if len(set(styles.values())) > 1:
             raise ValueError(
                 f"the judges of a panel must be of one style, got {', '.join(f'{n} ({s})' for n, s in styles.items())}"
@@ -256,11 +265,13 @@ class Panel(_Asks):
 
     @property
     def usage(self) -> Tally:
-        return _sum([j.usage for j in self.judges if hasattr(j, "usage")])  # calls and tokens of all members
+        return _sum(
+            [j.usage for j in self.judges if isinstance(j, CountingJudge)]
+        )  # calls and tokens of all members
 
     @property
     def trained_on(self) -> tuple[str, ...]:
-        return tuple(sorted({s for j in self.judges for s in getattr(j, "trained_on", ())}))
+        return tuple(sorted({s for j in self.judges for s in trained_on(j)}))
 
     def settings(self) -> dict:
         "What shapes the verdicts, as plain data for a manifest; never a key."
@@ -270,15 +281,12 @@ class Panel(_Asks):
             "how": self.how,
             "quorum": self.quorum,
             "trained_on": list(self.trained_on),
-            "members": [
-                {"name": n, **(j.settings() if hasattr(j, "settings") else {})}
-                for n, j in zip(self.members, self.judges)
-            ],
+            "members": [{"name": n, **settings_of(j)} for n, j in zip(self.members, self.judges)],
         }
 
     async def aclose(self):
         "Release the members' connections."
-        await asyncio.gather(*[j.aclose() for j in self.judges if hasattr(j, "aclose")])
+        await asyncio.gather(*[close_judge(j) for j in self.judges])
 
     def steadiness(self) -> dict[str, Estimate]:
         return _steadiness(

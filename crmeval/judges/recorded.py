@@ -19,8 +19,7 @@ from pathlib import Path
 # %% ../../nbs/judges/02_recorded.ipynb #4eb2e119
 from ..core.judging import Verdict
 from ..core.records import Usage, read_jsonl, storable, write_jsonl
-from ..core.text import content_words, words
-from ..core.values import missing_values, values
+from ..core.text import repeats
 from .requests import rubric
 
 # %% ../../nbs/judges/02_recorded.ipynb #fcfee929
@@ -119,22 +118,6 @@ def _rating_key(criterion, response, source, facts, instructions):
     )
 
 # %% ../../nbs/judges/02_recorded.ipynb #289f7600
-@lru_cache(maxsize=4096)
-def _signature(text):
-    return tuple(words(text)), frozenset(content_words(text)), tuple(values(text))
-
-
-def _repeats(a, b):
-    (a_words, x, a_values), (b_words, y, b_values) = _signature(a), _signature(b)
-    if a_words == b_words:
-        return True
-    return (
-        len(x & y) >= 0.8 * len(x | y) > 0
-        and not missing_values(a_values, b_values)
-        and not missing_values(b_values, a_values)
-    )
-
-
 def matching_lines(
     recorded: Sequence[str],  # Sentences of the record
     asked: Sequence[str],  # Sentences of the question
@@ -149,7 +132,7 @@ def matching_lines(
         return None
     out = {}
     for j, s in enumerate(recorded):
-        i = first.get(s, next((i for t, i in first.items() if _repeats(s, t)), None))
+        i = first.get(s, next((i for t, i in first.items() if repeats([t, s])[1] == 0), None))
         if i is None:
             return None
         out[j] = i

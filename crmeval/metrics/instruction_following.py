@@ -166,7 +166,7 @@ def _asked(texts, problems, response, judge):
 
 def _scored(texts, problems, verdicts, judge):
     "The score, unless a judge failed for an instruction or nobody could check any."
-    rater = "rule" if not verdicts else f"rule+{getattr(judge or default_judge(), 'name', 'judge')}"
+    rater = "rule" if not verdicts else f"rule+{(judge or default_judge()).name}"
     if bad := [v for v in verdicts.values() if v is not None and v.status not in ("ok", "undefined")]:
         return unscored(CARD, bad[0].status, bad[0].reason, rater=rater)
     evidence = [_verdict_of(t, p, verdicts.get(i)) for i, (t, p) in enumerate(zip(texts, problems))]
