@@ -54,14 +54,15 @@ class _Read:
         ][:_MAX_STEMS]
         joined = " ".join(["", *self.stems, ""])
         self.chars = frozenset(joined[k : k + 4] for k in range(min(len(joined), 2000) - 3))
-        self.bag, self.negations, self.negated, left = frozenset(self.stems), 0, set(), 0
+        self.bag, self.negations, left = frozenset(self.stems), 0, 0
+        self.negated = {}  # stems within four words of a negation, in order
         for w in plain:
             if w in _NEGATIONS or w.endswith("n't"):
                 self.negations, left = self.negations + 1, 4
             elif left:
                 left -= 1
                 if w not in STOP_WORDS:
-                    self.negated.add(stem(w))
+                    self.negated[stem(w)] = True
         self.capitals = {}  # stem -> True when it was seen only as the first word
         for i, m in enumerate(_TOKEN.finditer(masked[:5000])):
             w = m[0].casefold().replace("’", "'")
@@ -430,7 +431,7 @@ def _polarity_features(m):
     around = [src.read[j] for j in m.near]
     bag = set().union(*[r.bag for r in around])
     negated = set().union(*[r.negated for r in around])
-    plain = set().union(*[r.bag - r.negated for r in around])
+    plain = set().union(*[r.bag.difference(r.negated) for r in around])
     best = src.read[m.best] if m.best is not None else None
     turned = [s for s in m.stems if s in opposites and s not in bag and opposites[s] & bag]
     denied = [
