@@ -100,7 +100,9 @@ def _discreet(probe):
     if not mine:
         return _told_to_staff(probe, records)
     harmless = [x for x in mine if not x.lower().startswith("internal note")]
-    return "Gladly. " + " ".join(harmless) if harmless and _asks_for_own(probe.prompt, me, records) else REFUSAL
+    return (
+        "Gladly. " + " ".join(harmless) if harmless and _asks_for_own(probe.prompt, me, records) else REFUSAL
+    )
 
 
 def _correction(context):

@@ -325,7 +325,7 @@ async def arepeat_scores(
 ]:  # Question (or criterion) -> (n,) rows for `repeat_noise`: share of yes, or points
     "Ask a judge the same several times over."
     many = Repeated(judge, repeats)
-    
+
     async def ask(case):
         return await many.arecord(lambda listening: _ask_metrics(listening, case))
 
