@@ -65,8 +65,8 @@ def _blank_prompt(sample, case):
 def _item(id, sample, text):
     case = get_use_case(sample.use_case)
     prompt = _blank_prompt(sample, case)
-    texts = map(storable, (prompt, sample.source, text))
-    return Item(id, case.name, *texts, tuple(map(storable, sample.key_facts)))
+    asked, source, response = (storable(t) for t in (prompt, sample.source, text))
+    return Item(id, case.name, asked, source, response, [storable(f) for f in sample.key_facts])
 
 # %% ../../nbs/people/00_plan.ipynb #3779aee4
 @dataclass(frozen=True)

@@ -378,7 +378,7 @@ class Session(_View):
         start: int,
         end: int,
         *,
-        where: str = "response",
+        where: Literal["response", "source"] = "response",
         criterion: str | None = None,
         text: str | None = None,
     ) -> None:
