@@ -201,18 +201,18 @@ _COVERAGE = {
 
 def _coverage(entries, ids):
     "Coverage of each insight, None where it is not given."
-    given = {
-        e.get("insight_id"): _COVERAGE.get(e.get("coverage")) for e in entries or () if isinstance(e, dict)
-    }
+    told = [e for e in entries or () if isinstance(e, dict)]
+    given = {e.get("insight_id"): _COVERAGE.get(e.get("coverage", "")) for e in told}
     return [given.get(i) for i in ids]
 
 
 def _coverage_answer(entries, ids):
     given = _coverage(entries, ids)
     units = tuple(None if c is None else c > 0 for c in given)
-    if None in given:
+    known = [c for c in given if c is not None]
+    if len(known) < len(given):
         return Answer(None, units, "parse_error")
-    return Answer(sum(given) / len(given), units, "ok")
+    return Answer(sum(known) / len(known), units, "ok")
 
 # %% ../../nbs/validation/04_labelled.ipynb #333d71a9
 def _summhay_judges(row, ids):

@@ -64,7 +64,8 @@ def ask(
     "A judge's answer on a labelled response; what it could not answer has a status."
     _check_askable(item, judge)
     verdicts, said = _asked(item, judge)
-    usage = judge.usage.as_usage() if hasattr(judge, "usage") else Usage(0, 0, 0)
+    tally = getattr(judge, "usage", None)
+    usage = Usage(0, 0, 0) if tally is None else tally.as_usage()
     bad = failed_verdict(verdicts)
     if bad is not None:
         status = bad.status if bad.status != "ok" else "undefined"
@@ -134,7 +135,7 @@ class HeldOut:
         found = self.answers.get(context_key(question, item, context)[:10])
         if found is None:
             return Verdict(None, status="undefined", reason="no held-out answer on this question")
-        p, *lines = found if isinstance(found, (list, tuple)) else (found,)
+        p, *lines = (found,) if isinstance(found, (int, float)) else found
         return Verdict(p > 0.5, p, lines=tuple(lines))
 
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
