@@ -204,9 +204,8 @@ def llmbar_figures(
 ) -> dict[str, str | float | None]:  # As in `statistics.json` of LLMBar
     "The statistics that LLMBar publishes for an evaluator, by its rules and in its spelling."
     one, two = _unread_as_none(first), _unread_as_none(swapped)
-    codes = [
-        list(map(int, (x == 1 for x in c))) for c in (one, two)
-    ]  # upstream codes the winner 1 as 1, else 0
+    # upstream codes the winner 1 as 1, else 0
+    codes = [list(map(int, (x == 1 for x in c))) for c in (one, two)]
     false, true = (_plain_kappa(c, list(gold)) for c in codes)
     return _llmbar_shares(one, two, gold) | {
         "kappa_False": false,
