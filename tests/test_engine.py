@@ -11,14 +11,16 @@ import endpoint
 import pytest
 
 import crmeval.systems.openai as clients
-from crmeval.runs.budget import Budget
-from crmeval.systems.openai import OpenAIClient, make_client, retry_after_s
-from crmeval.runs.evaluation import open_run, run
-from crmeval.judges.llm import LLMJudge
+from crmeval.core.calls import retry_after_s
 from crmeval.core.loops import run_sync
-from crmeval.judges.panel import make_panel
 from crmeval.core.records import Response, Sample
+from crmeval.judges.llm import LLMJudge
+from crmeval.runs.budget import Budget
+from crmeval.runs.evaluation import run
+from crmeval.runs.folder import open_run
 from crmeval.runs.runner import answer_all
+from crmeval.runs.specs import make_client, make_panel
+from crmeval.systems.openai import OpenAIClient
 
 CASE = "service_call_summary"
 
@@ -43,7 +45,10 @@ def test_the_cache_key_covers_what_shapes_an_answer_and_nothing_else(tmp_path, s
     other = endpoint.start()
     try:
         path = tmp_path / "j.jsonl"
-        make = lambda model="good", **kw: OpenAIClient(model, name="one", **{"base_url": server.url, **kw})
+
+        def make(model="good", **kw):
+            return OpenAIClient(model, name="one", **{"base_url": server.url, **kw})
+
         different = [
             make(),
             make("empty"),
@@ -77,7 +82,9 @@ def test_the_cache_key_covers_what_shapes_an_answer_and_nothing_else(tmp_path, s
     "model, status", [("refuse", "refused"), ("filtered", "refused"), ("denied", "api_error")]
 )
 def test_refusals_and_errors_are_asked_again(tmp_path, server, model, status):
-    client = lambda: [OpenAIClient(model, base_url=server.url)]
+    def client():
+        return [OpenAIClient(model, base_url=server.url)]
+
     for calls in 3, 6:
         assert {r.status for r, _ in ask(tmp_path / "j.jsonl", client(), retries=0)} == {status}
         assert len(server.bodies) == calls
@@ -102,7 +109,7 @@ def test_calls_of_judge_and_system_are_in_their_own_lanes_and_told(tmp_path, ser
 
 
 def test_a_killed_run_asks_for_nothing_twice_that_was_in_hand(tmp_path, server):
-    """System and judge at one endpoint, killed at several moments; `concurrency` calls of each can be in flight."""
+    "System and judge at one endpoint, killed at several moments; `concurrency` calls of each in flight."
     server.pause, rng, kills, concurrency = 0.03, random.Random(5), 0, 2
     words = [
         sys.executable,
@@ -141,9 +148,7 @@ def test_a_killed_run_asks_for_nothing_twice_that_was_in_hand(tmp_path, server):
     assert len({r.key for r in finished.responses}) == len(finished.responses) == 7 and {
         s.status for s in finished.scores if s.metric == "factuality"
     } == {"ok"}
-    distinct = len(
-        {json.dumps({k: v for k, v in json.loads(b).items()}, sort_keys=True) for b in server.bodies}
-    )
+    distinct = len({json.dumps(json.loads(b), sort_keys=True) for b in server.bodies})
     assert kills >= 2 and distinct <= len(server.bodies) <= distinct + kills * 2 * concurrency
     assert finished.manifest["judge"]["usage"]["calls"] == sum(
         json.loads(b)["model"] == "judge" for b in map(str, {*map(str, server.bodies)})
@@ -211,13 +216,16 @@ def test_a_budget_stops_before_it_is_passed_and_goes_on_with_a_larger_one(tmp_pa
         "--out",
         "r",
     ]
-    crmeval = lambda *more: subprocess.run(
-        [sys.executable, "-m", "crmeval", "run", *words, *more],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+
+    def crmeval(*more):
+        return subprocess.run(
+            [sys.executable, "-m", "crmeval", "run", *words, *more],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
     planned = crmeval("--dry-run")
     assert (
         planned.returncode == 0

@@ -1,4 +1,4 @@
-"The LLM judge where a notebook cannot look: threads, event loops, processes, hostile text, keys, and the metrics on its record."
+"The LLM judge beyond a notebook: threads, event loops, processes, hostile text, keys, metrics on its record."
 
 import asyncio
 import json
@@ -13,27 +13,27 @@ from types import SimpleNamespace
 import pytest
 from endpoint import KEY
 
-from crmeval.metrics.completeness import completeness
-from crmeval.metrics.conciseness import conciseness
-from crmeval.metrics.factuality import factuality
-from crmeval.metrics.instruction_following import instruction_following
-from crmeval.judges.llm import LLMJudge, make_judge
-from crmeval.core.metric import score_dataset
-from crmeval.judges.recorded import load_verdicts, merge_verdicts, save_verdicts
-from crmeval.core.records import Usage
+from crmeval.core.json_text import find_entries, lenient_values
 from crmeval.core.package_data import data_path
+from crmeval.core.records import Usage
+from crmeval.judges.llm import LLMJudge
+from crmeval.judges.recorded import load_verdicts, merge_verdicts, save_verdicts
+from crmeval.judges.replies import read_verdicts
 from crmeval.judges.requests import (
     PROMPTS,
     align_request,
     check_request,
     facts_request,
-    find_entries,
-    lenient_values,
     load_prompt,
     read_facts,
-    read_verdicts,
     rubric,
 )
+from crmeval.metrics.completeness import completeness
+from crmeval.metrics.conciseness import conciseness
+from crmeval.metrics.factuality import factuality
+from crmeval.metrics.forms import score_dataset
+from crmeval.metrics.instruction_following import instruction_following
+from crmeval.runs.specs import make_judge
 
 SOURCE = "Caller: the line is dead. Agent: a technician comes on 14 May. The visit is free."
 RESPONSE = (
@@ -206,7 +206,8 @@ def test_a_script_ends_quietly(server):
 
 
 def test_importing_the_judge_is_light():
-    script = "import sys, crmeval.judges.llm; print([m for m in ('openai', 'aiohttp', 'datasets', 'sklearn', 'pyarrow', 'fastcore') if m in sys.modules])"
+    heavy = ("openai", "aiohttp", "datasets", "sklearn", "pyarrow", "fastcore")
+    script = f"import sys, crmeval.judges.llm; print([m for m in {heavy} if m in sys.modules])"
     assert (
         subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
@@ -267,11 +268,13 @@ def test_verdict_file_errors_name_the_entry(tmp_path):
             "entry 2.*liked",
         ),
         (
-            '{"crmeval": "verdicts", "version": 1}\n{"question": "stated", "item": "a", "context": "c", "yes": true}',
+            '{"crmeval": "verdicts", "version": 1}\n'
+            '{"question": "stated", "item": "a", "context": "c", "yes": true}',
             "entry 2.*no sentences",
         ),
         (
-            '{"crmeval": "verdicts", "version": 1}\n{"question": "supported", "item": "a", "context": "c", "yes": true, "status": "fine"}',
+            '{"crmeval": "verdicts", "version": 1}\n'
+            '{"question": "supported", "item": "a", "context": "c", "yes": true, "status": "fine"}',
             "entry 2.*fine",
         ),
     ]:
@@ -388,7 +391,10 @@ def test_planted_facts_are_not_taken():
 
 def test_single_quoted_alignment_without_a_ticket():
     request = align_request(["The line is dead.", "The visit is free."], ["The line is dead."])
-    text = "[{'key fact': 'The line is dead.', 'response': 'Yes', 'line number': [1]}, {'key fact': 'The visit is free.', 'response': 'No', 'line number': []}]"
+    text = (
+        "[{'key fact': 'The line is dead.', 'response': 'Yes', 'line number': [1]}, "
+        "{'key fact': 'The visit is free.', 'response': 'No', 'line number': []}]"
+    )
     for reply in text, f"```json\n{text}\n```", text.replace("'", '"'):
         assert [(v.yes, v.lines) for v in read_verdicts(request, reply)] == [(True, (0,)), (False, ())]
     assert read_verdicts(request, "[]") == [None, None]

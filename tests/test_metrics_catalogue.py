@@ -12,17 +12,21 @@ from hypothesis import strategies as st
 
 import crmeval
 from crmeval import completeness, conciseness, factuality, instruction_following
-from crmeval.metrics.accuracy import CRITERIA, accuracy
-from crmeval.core.metric import Verdict, default_judge, score_dataset
-from crmeval.metrics.record_update import record_update
-from crmeval.judges.recorded import RecordedJudge
+from crmeval.core.judging import Verdict
 from crmeval.core.text import parts
+from crmeval.judges.recorded import RecordedJudge
+from crmeval.metrics.accuracy import CRITERIA, accuracy
+from crmeval.metrics.defaults import default_judge
+from crmeval.metrics.forms import score_dataset
+from crmeval.metrics.record_update import record_update
 
-SOURCE = """Customer: My heater, serial H-2207, stopped on 3 March and the house is cold.
-Agent (Ito): I am sorry. I can send a technician on 5 March at 14:30.
-Customer: Fine. What does it cost?
-Agent (Ito): The visit costs 80 euros, and it is free if the pump is broken.
-Customer: Good, I will be at home."""
+SOURCE = (
+    "Customer: My heater, serial H-2207, stopped on 3 March and the house is cold.\n"
+    "Agent (Ito): I am sorry. I can send a technician on 5 March at 14:30.\n"
+    "Customer: Fine. What does it cost?\n"
+    "Agent (Ito): The visit costs 80 euros, and it is free if the pump is broken.\n"
+    "Customer: Good, I will be at home."
+)
 FACTS = [
     "The customer's heater H-2207 stopped on 3 March.",
     "A technician comes on 5 March at 14:30.",
@@ -49,8 +53,8 @@ METRICS = {
 }
 every = pytest.mark.parametrize("name", METRICS)
 STRANGE = {
-    "non-English": "Le chauffage du client est tombé en panne. "
-    "Ein Techniker kommt am 5. März um 14:30 Uhr. 技術者は3月5日に来ます。",
+    "non-English": "Le chauffage du client est tombé en panne. Ein Techniker kommt am 5. März um 14:30 Uhr. "
+    "技術者は3月5日に来ます。",
     "very long": "The technician comes on 5 March and looks at the heater again. " * 800,
     "one long word": "x" * 50_000,
     "unicode": "🚒 e\u0301 \u202e\u2066 \u00a0 ﬁ \ufeff \u200b ½ Ⅳ ١٢٣",
@@ -72,18 +76,19 @@ STRANGE = {
 
 
 class PerfectJudge:
-    "Knows what is true and what is stated because the texts of this file are made of known sentences; reads no meaning."
+    "Knows what is true and stated: the texts of this file are made of known sentences. Reads no meaning."
 
     name, style = "perfect", "fine"
 
     def supported(self, sentences, *, source):
         return [Verdict(s in source) for s in sentences]
 
+    def found(self, fact, sentences):
+        lines = tuple(i for i, s in enumerate(sentences) if fact in s)
+        return Verdict(bool(lines), lines=lines)
+
     def stated(self, facts, *, sentences):
-        return [
-            Verdict(any(lines), lines=tuple(i for i, x in enumerate(lines) if x))
-            for lines in ([f in s for s in sentences] for f in facts)
-        ]
+        return [self.found(fact, sentences) for fact in facts]
 
     def followed(self, instructions, *, response):
         return [Verdict(i in response) for i in instructions]
@@ -282,8 +287,8 @@ def test_order_of_instructions_fields_and_samples_does_not_matter():
         assert there == back[::-1]
 
 
-# Texts made of known sentences, so that what is true, stated and repeated is known. Bounded and derandomised:
-# the same cases in every run.
+# Texts made of known sentences, so that what is true, stated and repeated is known.
+# Bounded and derandomised: the same cases in every run.
 TRUE = [
     "The heater stopped on 3 March.",
     "A technician comes on 5 March at 14:30.",

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from crmeval.tasks import use_cases
 from crmeval.cli.app import main
+from crmeval.tasks import use_cases
 
 CHURN = {
     "id": "sales_churn_note",

@@ -1,4 +1,4 @@
-"A panel of judges where a notebook cannot look: over the endpoint, in a run, in threads, in processes, with the metrics."
+"A panel of judges beyond a notebook: over the endpoint, in a run, threads, processes, with the metrics."
 
 import asyncio
 import copy
@@ -9,15 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from endpoint import KEY
 
+from crmeval.core.judging import Judge, Verdict
+from crmeval.judges.llm import LLMJudge
+from crmeval.judges.panel import Panel, Repeated, combine_verdicts
+from crmeval.judges.recorded import RecordedJudge, load_verdicts, save_verdicts
 from crmeval.metrics.completeness import completeness
 from crmeval.metrics.conciseness import conciseness
-from crmeval.runs.evaluation import open_run, run
+from crmeval.metrics.defaults import default_judge
 from crmeval.metrics.factuality import factuality
 from crmeval.metrics.instruction_following import instruction_following
-from crmeval.judges.llm import LLMJudge
-from crmeval.core.metric import Judge, Verdict, default_judge
-from crmeval.judges.panel import Panel, Repeated, combine_verdicts, make_panel
-from crmeval.judges.recorded import RecordedJudge, load_verdicts, save_verdicts
+from crmeval.runs.evaluation import run
+from crmeval.runs.folder import open_run
+from crmeval.runs.specs import make_panel
 
 SOURCE = "Caller: the line is dead. Agent: a technician comes on 14 May. The visit is free."
 RESPONSE = (
@@ -243,8 +246,11 @@ class Says:
             raise self.error
         return [Verdict(True) for _ in sentences]
 
-    stated = lambda self, facts, *, sentences: self.supported(facts, source="")
-    followed = lambda self, instructions, *, response: self.supported(instructions, source="")
+    def stated(self, facts, *, sentences):
+        return self.supported(facts, source="")
+
+    def followed(self, instructions, *, response):
+        return self.supported(instructions, source="")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"Shards over a local Ray cluster: the same rows as the local engine, a killed worker, nothing done twice, no key on disk."
+"Shards over a local Ray cluster: the local engine's rows, a killed worker, nothing twice, no key on disk."
 
 import json
 import os
@@ -15,7 +15,8 @@ import endpoint
 import pytest
 
 from crmeval.cli.app import main
-from crmeval.runs.evaluation import FILES, open_run, run, select_samples
+from crmeval.runs.evaluation import run, select_samples
+from crmeval.runs.folder import FILES, open_run
 from crmeval.runs.shards import run_sharded
 from crmeval.tasks import use_cases
 from crmeval.tasks.use_cases import add_use_case, get_use_case
@@ -244,14 +245,16 @@ def test_a_folder_that_workers_do_not_share(tmp_path, cluster, monkeypatch):
     monkeypatch.setattr(shards, "write_parquet", lambda records, path, kind: path)
     with pytest.raises(
         RuntimeError,
-        match="1 of 1 shards could not be finished.*does not see .*storage that this machine and all workers share",
+        match="1 of 1 shards could not be finished.*does not see .*"
+        "storage that this machine and all workers share",
     ):
         run_sharded("baseline:lead", use_cases=CASES[0], limit=1, out=tmp_path / "r", progress=False)
     assert not (tmp_path / "r/manifest.json").exists()
 
 
 def test_without_ray_one_sentence(tmp_path):
-    code = "import sys; sys.modules['ray'] = None; from crmeval.cli.app import main; sys.exit(main(['run', '--engine', 'ray', '--out', 'r']))"
+    words = ["run", "--engine", "ray", "--out", "r"]
+    code = f"import sys; sys.modules['ray'] = None; from crmeval.cli.app import main; sys.exit(main({words}))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
