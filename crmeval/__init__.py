@@ -33,7 +33,7 @@ _WHERE = {
     "make_panel": "runs.specs",
     "run": "runs.evaluation",
     "arun": "runs.evaluation",
-    "open_run": "runs.evaluation",
+    "open_run": "runs.folder",
     "agreement": "validation.agreement",
     "leaderboard": "pages.leaderboard",
     "compare": "pages.compare",

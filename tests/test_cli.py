@@ -189,7 +189,7 @@ def test_a_language_model_judges(tmp_path, server, style, calls):
         "openai:judge" in s.rater for s in done.scores
     )
     assert len(server.bodies) == 2 * calls
-    assert done.manifest["judge"]["usage"]["calls"] == 2 * calls
+    assert done.manifest.judge["usage"]["calls"] == 2 * calls
 
 
 def test_scoring_again_with_another_judge_keeps_both(tmp_path, server, lead):

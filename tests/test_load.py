@@ -14,7 +14,8 @@ from aiohttp import web
 from crmeval.cli.app import main
 from crmeval.core.records import Response, read_parquet
 from crmeval.metrics.speed import interval_status, llmperf_responses, percentiles, speed, timed, timings
-from crmeval.runs.load import LoadPlan, ameasure_load, load_counts, load_table, planned_usage
+from crmeval.runs.load import ameasure_load, load_counts, load_table
+from crmeval.runs.load_plan import LoadPlan, planned_usage
 from crmeval.systems.openai import OpenAIClient
 from crmeval.tasks.public import find_file, get_source, load_rows
 

@@ -185,13 +185,13 @@ def test_a_run_with_a_panel(server, tmp_path):
     )
     manifest = open_run(tmp_path / "r").manifest
     assert {s.rater for s in done.scores if s.metric == "factuality"} == {panel.name}
-    assert manifest["judge"]["how"] == "majority" and [m["name"] for m in manifest["judge"]["members"]] == [
+    assert manifest.judge["how"] == "majority" and [m["name"] for m in manifest.judge["members"]] == [
         "embedded",
         "openai:stub",
     ]
     assert (
-        manifest["judge"]["usage"]["calls"] == len(server.bodies) > 0
-        and "finesure" in manifest["judge"]["trained_on"]
+        manifest.judge["usage"]["calls"] == len(server.bodies) > 0
+        and "finesure" in manifest.judge["trained_on"]
     )
     assert KEY not in (tmp_path / "r" / "manifest.json").read_text()
     before = len(server.bodies)

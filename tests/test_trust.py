@@ -75,8 +75,8 @@ def test_probes_do_not_touch_accuracy(small, tmp_path):
         row(small).metrics == row(plain).metrics and row(small).n == row(plain).n and row(plain).trust is None
     )
     assert row(small).trust.client == "baseline:sensible"
-    assert small.manifest["samples"]["probes"] == sum(map(is_probe, small.samples)) > 0 and set(
-        small.manifest["samples"]["twins"]
+    assert small.manifest.samples["probes"] == sum(map(is_probe, small.samples)) > 0 and set(
+        small.manifest.samples["twins"]
     ) == {"gender", "account"}
 
 
