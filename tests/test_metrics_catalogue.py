@@ -1,6 +1,9 @@
 "What every accuracy metric promises, over the whole catalogue, asked of several judges."
 
 import json
+import os
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -508,3 +511,36 @@ def test_instructions_with_gaps_filled_by_a_table():
         ),
     )
     assert table["instruction_following_points"][:] == [4]
+
+
+SCORED_TWICE = """
+import json
+from crmeval.core.records import Response, Sample, to_dict
+from crmeval.metrics.accuracy import score_response
+from crmeval.metrics.factuality import factuality
+from crmeval.metrics.truthfulness import truthful
+from crmeval.systems.baselines import lead
+from crmeval.tasks.load import load_demo
+
+scores = []
+for s in load_demo()[::4]:
+    for text in (s.reference, lead(s), f"No, not {s.source[:400]}"):
+        scores += score_response(s, Response(s.id, "m", text))
+claim = "The agent did not refund, cancel, deliver, replace or repair the broken lamp."
+source = "The agent refunded, cancelled, delivered, replaced and repaired the broken lamp."
+scores += [factuality(claim, source=source), factuality(source, source=claim)]
+right, wrong = ["It never rains in the old town.", "No rain falls."], ["It rains and snows there daily."]
+scores.append(truthful("Does it rain?", "Rain and snow never fall.", correct=right, incorrect=wrong))
+print("\\n".join(json.dumps(to_dict(s), ensure_ascii=False) for s in scores))
+"""
+
+
+def test_the_same_input_gives_the_same_bytes_whatever_the_hash_seed():
+    said = []
+    for seed in ("1", "2"):
+        env = {**os.environ, "PYTHONHASHSEED": seed}
+        done = subprocess.run([sys.executable, "-c", SCORED_TWICE], capture_output=True, env=env)
+        assert done.returncode == 0, done.stderr.decode()
+        said.append(done.stdout.decode().splitlines())
+    assert len(said[0]) > 50 and "Negated on one side only" in "".join(said[0])
+    assert said[0] == said[1]
