@@ -14,7 +14,7 @@ from itertools import combinations
 from ..core.raters import ADJUDICATED, krippendorff_alpha, text_table, weighted_kappa
 from .plan import CRITERIA, Plan, check_raters
 from .session import Rating
-from ..core.records import Response, Score
+from ..core.records import Response, Score, as_evidence
 from ..core.stats import Estimate, mean_estimate
 
 # %% ../../nbs/people/03_adjudication.ipynb #f535420b
@@ -266,7 +266,7 @@ def _score(r, key, criterion, use_case):
     return Score(
         criterion,
         *_value_of(r),
-        evidence=[{"kind": "marked", **e} for e in r.evidence],
+        evidence=[as_evidence({"kind": "marked", **e}) for e in r.evidence],
         rater=r.rater,
         method="manual",
         sample_id=key["sample_id"],

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from ..core.loops import run_sync
-from ..core.judging import failed_verdict, Judge, Verdict
+from ..core.judging import failed_verdict, Judge, RecordingJudge, style_of, Verdict
 from ..core.cards import to_points
 from ..core.package_data import data_path
 from crmeval.core.raters import (
@@ -46,7 +46,7 @@ def _asked(item, judge):
 def _check_askable(item, judge):
     if not item.sentences or not (item.source or item.key_facts):
         raise ValueError(f"{item.id!r} has no texts: only recorded judges can be measured on it")
-    if getattr(judge, "style", "fine") != "fine":
+    if style_of(judge) != "fine":
         needed = "labels of sentences and facts need a judge of style 'fine'"
         raise ValueError(f"{judge.name!r} rates by rubric; {needed}")
 
@@ -75,13 +75,9 @@ def ask(
 # %% ../../nbs/validation/05_measure.ipynb #c6ab87e0
 async def _record(item, judge):
     "All that the judge says of one item, one call a question; a judge without records answers as it is."
-    if not hasattr(judge, "arecord"):
+    if not isinstance(judge, RecordingJudge):
         return judge
-    said = list(item.sentences)
-    asked = dict(key_facts=list(item.key_facts), sentences=said)
-    if item.metric == "factuality":
-        asked = dict(source=item.source, claims=said)
-    return await judge.arecord(response="\n".join(said), **asked)
+    return await judge.arecord(lambda listening: ask(item, listening))
 
 
 async def aask_all(
