@@ -6,7 +6,6 @@
 __all__ = ['AREAS', 'check_areas', 'area_samples', 'prompt_of', 'make_scorer']
 
 # %% ../../nbs/runs/06_areas.ipynb #77b3208c
-import asyncio
 from collections.abc import Callable, Sequence
 
 from ..metrics.accuracy import ascore_response, score_response
@@ -68,7 +67,8 @@ def make_scorer(
 def _asking_scorer(judge):
     async def score(sample, response):
         if is_probe(sample):
-            return await asyncio.to_thread(score_probe, sample, response, judge)
+            record = await judge.arecord(lambda listening: score_probe(sample, response, listening))
+            return score_probe(sample, response, record)
         return await ascore_response(sample, response, judge)
 
     return score
