@@ -14,7 +14,8 @@ from itertools import combinations
 from ..core.raters import ADJUDICATED, krippendorff_alpha, text_table, weighted_kappa
 from .plan import CRITERIA, Plan, check_raters
 from .session import Rating
-from ..core.records import Response, Score, as_evidence
+from ..core.evidence import as_evidence
+from ..core.records import Response, Score
 from ..core.stats import Estimate, mean_estimate
 
 # %% ../../nbs/people/03_adjudication.ipynb #f535420b
