@@ -19,7 +19,6 @@ from ..core.judging import clients_of, close_judge, CountingJudge, JointJudge, J
 from ..core.log import digest
 from ..core.loops import run_sync
 from ..core.records import Response, Sample, Score, Usage, read_parquet
-from ..metrics.accuracy import CRITERIA
 from ..metrics.cost import call_cost_usd, price_of
 from ..metrics.instruction_following import check_instruction
 from .areas import area_samples, check_areas, make_scorer, prompt_of
@@ -45,6 +44,7 @@ from ..tasks.load import load_any
 from ..tasks.own_data import check_samples, first_of_each
 from ..tasks.probes import is_probe
 from ..tasks.use_cases import get_use_case, knowing, read_use_cases
+from ..metrics.criteria import criteria_of
 
 # %% ../../nbs/runs/09_evaluation.ipynb #21aba7d9
 def select_samples(
@@ -261,7 +261,7 @@ async def _answered(work, progress):
                 scorer=make_scorer(judge),
                 prompt_of=prompt_of,
                 scorer_key=key,
-                metrics=(*CRITERIA, "accuracy"),
+                metrics=(*criteria_of(s.use_case for s in work.samples if not is_probe(s)), "accuracy"),
                 rng=plan.seed,
                 traffic=work.traffic,
             )
@@ -433,7 +433,7 @@ async def _scored(run, judge, concurrency):
                 scorer_key=digest(judge.name, settings_of(judge), _scoring_of(run)),
                 concurrency=concurrency,
                 journal=journal,
-                metrics=(*CRITERIA, "accuracy"),
+                metrics=(*criteria_of(s.use_case for s in run.samples if not is_probe(s)), "accuracy"),
             )
     except asyncio.CancelledError:
         raise asyncio.CancelledError(
