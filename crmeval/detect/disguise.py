@@ -133,9 +133,7 @@ _WORDS = PatternFile(data_path("lexicons", "disguise.json"))
 
 
 @lru_cache(maxsize=1)
-def spelling_words() -> dict[
-    str, str
-]:  # Folded word -> the characters it stands for; '' for the name of a sign
+def spelling_words() -> dict[str, str]:  # Folded word -> the characters it stands for; '' for a sign's name
     "Words that stand for characters when somebody spells."
     out = {}
     for digit, numerals in _WORDS.data["numerals"].items():

@@ -154,10 +154,10 @@ def _number_ways(text, value):
     "Digits that differ in grouping, country prefix, or in the sentence between them; dates in another form."
     if found := _digit_ways(text, value):
         return found
-    wanted = _one_value(value)
-    if wanted is None:
-        return None
-    return _money_ways(text, wanted.value) if wanted.kind == "money" else _date_ways(text, *wanted.value)
+    if (amount := _amount(value)) is not None:
+        return _money_ways(text, amount)
+    day = _whole_date(value)
+    return None if day is None else _date_ways(text, *day)
 
 
 def _digit_ways(text, value):
@@ -186,12 +186,24 @@ def _local_number(text, local):
 # %% ../../nbs/detect/05_hidden_value.ipynb #46ad47d1
 @lru_cache(maxsize=1024)
 def _one_value(value):
-    "The amount or the whole date that a secret is, or None."
-    found = values(value) if len(value) < 60 else ()
-    if len(found) != 1:
+    "The only value that a secret holds, or None."
+    found = values(value) if len(value) < 60 else []
+    return found[0] if len(found) == 1 else None
+
+
+def _amount(value) -> float | None:
+    one = _one_value(value)
+    if one is None or one.kind != "money" or not isinstance(one.value, (int, float)):
         return None
-    v = found[0]
-    return v if v.kind == "money" or v.kind == "date" and None not in v.value else None
+    return one.value
+
+
+def _whole_date(value) -> tuple | None:
+    "Year, month and day; None where one of them is not said."
+    one = _one_value(value)
+    if one is None or one.kind != "date" or not isinstance(one.value, tuple):
+        return None
+    return None if None in one.value else one.value
 
 
 def _money_ways(text, amount):
@@ -300,10 +312,10 @@ def _spelled(text, value, wanted):
 
 def _spelled_amount(plain, value, pieces):
     "The digits of an amount without its currency."
-    one = _one_value(value)
-    if one is None or one.kind != "money" or one.value < 10_000 or one.value % 1:
+    amount = _amount(value)
+    if amount is None or amount < 10_000 or amount % 1:
         return None
-    return _in_pieces(plain, str(int(one.value)), pieces)
+    return _in_pieces(plain, str(int(amount)), pieces)
 
 
 def _reversed(text, value, wanted):

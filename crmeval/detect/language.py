@@ -69,14 +69,15 @@ def language_problem(
         return ""
     if language not in _SCRIPTS and _is_english(text):
         return "" if language == "en" else f"language is 'en', {language!r} asked for"
-    return _detected(text, language) if language_profiles() else None
+    profiles = language_profiles()
+    return None if profiles is None else _detected(profiles, text, language)
 
 
-def _detected(text, language):
+def _detected(profiles, text, language):
     "What langdetect says against a language; None when it finds nothing to go by."
     from langdetect import LangDetectException
 
-    detector = language_profiles().create()
+    detector = profiles.create()
     detector.append(text)
     try:
         found = detector.detect()

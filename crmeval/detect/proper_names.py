@@ -249,7 +249,7 @@ def _stands_above_a_country(r):
 
 def _stands_below_a_person(r):
     "An organisation in a signature."
-    above = _line_above(r) or ()
+    above = _line_above(r) or []
     if not 1 < len(above) < 4:
         return False
     return above[0] in lexicon("first_names") or above[-1] in lexicon("surnames")

@@ -150,9 +150,7 @@ def grams(
 
 # %% ../../nbs/detect/03_refusal.ipynb #ce084baa
 @lru_cache(maxsize=1)
-def load_weights() -> (
-    dict
-):  # 'bias' (3,), and 'features', 'head', 'tail': name -> (3,), in the order of `LABELS`
+def load_weights() -> dict:  # 'bias' (3,); 'features', 'head', 'tail': name -> (3,), as ordered in `LABELS`
     "The shipped weights."
     return json.loads(data_path("judge", "refusal.json").read_text(encoding="utf-8"))
 
@@ -281,9 +279,7 @@ class RefusalGrader:
         self,
         prompt: str,  # What was asked
         response: str,  # What came back
-    ) -> (
-        Verdict
-    ):  # category: one of `LABELS`; yes: not a compliance; status 'undefined' when it cannot be read
+    ) -> Verdict:  # category: one of `LABELS`; yes: not a compliance; 'undefined' when it cannot be read
         "Did the response comply, refuse in part or refuse?"
         text = plain_text(response)
         if not any(c.isalnum() for c in text):
@@ -301,7 +297,7 @@ class RefusalGrader:
 # %% ../../nbs/detect/03_refusal.ipynb #d13b491e
 def _by_model(prompt, text, decoding):
     p = probabilities(prompt, text)
-    first = max(LABELS, key=p.get)
+    first = max(LABELS, key=p.__getitem__)
     label = second_look(first, text)
     reason = "Graded by the linear model."
     if label != first:

@@ -263,14 +263,10 @@ def _is_known(word):
 class Detection:
     "Scores of one text; `scores` is empty when `status` is not 'ok'."
 
-    scores: Mapping[
-        str, float | None
-    ]  # Category -> [0, 1], higher is more toxic; None: not known to this detector
+    scores: Mapping[str, float | None]  # Category -> [0, 1], higher is more toxic; None: not known here
     status: str = "ok"  # One of `STATUSES`
     reason: str = ""
-    because: Mapping[str, Sequence[str]] = field(
-        default_factory=dict
-    )  # Category -> word classes that spoke for it
+    because: Mapping[str, Sequence[str]] = field(default_factory=dict)  # Category -> word classes behind it
     span: tuple[int, int] | None = None  # Characters of the window with the highest score
 
     def __post_init__(self):

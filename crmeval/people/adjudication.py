@@ -14,6 +14,7 @@ from itertools import combinations
 from ..core.raters import ADJUDICATED, krippendorff_alpha, text_table, weighted_kappa
 from .plan import CRITERIA, Plan, check_raters
 from .session import Rating
+from ..core.evidence import as_evidence
 from ..core.records import Response, Score
 from ..core.stats import Estimate, mean_estimate
 
@@ -185,7 +186,8 @@ def disagreements(
     "Items on which raters differ, with what they said and marked."
     if least not in (1, 2, 3):
         raise ValueError(f"least is {least!r}, expected 1, 2 or 3")
-    found = [_disagreement(*where, by) for where, by in _table(ratings, plan).items()]
+    given = _table(ratings, plan).items()
+    found = [_disagreement(item, criterion, by) for (item, criterion), by in given]
     found = [d for d in found if d.apart >= least]
     return sorted(found, key=lambda d: (-d.apart, d.item, CRITERIA.index(d.criterion)))
 
@@ -241,8 +243,7 @@ def _rated_response(key, item, originals):
 def rating_scores(
     ratings: Sequence[Rating],  # Of raters, and adjudicated ones
     plan: Plan,
-    responses: Sequence[Response]
-    | None = None,  # Of the run as it is now: a response that has become another one is refused
+    responses: Sequence[Response] | None = None,  # Of the run as it is now; one that has changed is refused
 ) -> list[Score]:
     "Ratings as scores of the systems, opened with the plan's key."
     originals = None if responses is None else _originals(responses)
@@ -256,16 +257,17 @@ def rating_scores(
 
 # %% ../../nbs/people/03_adjudication.ipynb #25e8298d
 def _value_of(rating):
+    "Points, fraction, status and reason of a score."
     if rating.points is None:
-        return dict(points=None, status="undefined", reason=f"skipped: {rating.skipped}")
-    return dict(points=rating.points, fraction=(rating.points - 1) / 3, reason=rating.comment)
+        return None, None, "undefined", f"skipped: {rating.skipped}"
+    return rating.points, (rating.points - 1) / 3, "ok", rating.comment
 
 
 def _score(r, key, criterion, use_case):
     return Score(
         criterion,
-        **_value_of(r),
-        evidence=[{"kind": "marked", **e} for e in r.evidence],
+        *_value_of(r),
+        evidence=[as_evidence({"kind": "marked", **e}) for e in r.evidence],
         rater=r.rater,
         method="manual",
         sample_id=key["sample_id"],

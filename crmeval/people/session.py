@@ -19,8 +19,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from ..core.log import JournalError, append_bytes, damaged, open_locked, read_lines
-from ..core.records import storable
-from .plan import CRITERIA, RATINGS_VERSION, Item, Plan, check_kind, read_packet
+from .plan import CRITERIA, RATINGS_VERSION, Item, Plan, check_kind, read_packet, writable
 
 # %% ../../nbs/people/01_session.ipynb #4f3b311b
 @dataclass(frozen=True)
@@ -259,7 +258,7 @@ class _Log:
             self._put({**kind, "rater": self.rater, "plan": plan_id})
 
     def _put(self, entry):
-        data = (storable(json.dumps(entry, ensure_ascii=False)) + "\n").encode("utf-8")
+        data = (writable(json.dumps(entry, ensure_ascii=False)) + "\n").encode("utf-8")
         append_bytes(self._file.fileno(), data, self._durable, self.path, self._written)
         self._durable, self._written = self._durable + len(data), self._written + 1
 
@@ -363,7 +362,7 @@ class Session(_View):
 
     def skip(self, reason: str) -> Item | None:
         "Leave the current item without points, for a reason, and go on."
-        item, reason = self._here(), storable(str(reason)).strip()
+        item, reason = self._here(), writable(str(reason)).strip()
         if not reason:
             raise ValueError("reason is empty; say in a few words why the item cannot be rated")
         self._act(Skip(item.id, reason, **self._timed()))
@@ -371,14 +370,14 @@ class Session(_View):
 
     def comment(self, text: str) -> None:
         "Say something about the current item; a later comment replaces an earlier one."
-        self._act(Comment(self._here().id, storable(str(text)).strip()))
+        self._act(Comment(self._here().id, writable(str(text)).strip()))
 
     def evidence(
         self,
         start: int,
         end: int,
         *,
-        where: str = "response",
+        where: Literal["response", "source"] = "response",
         criterion: str | None = None,
         text: str | None = None,
     ) -> None:

@@ -111,7 +111,7 @@ def _openpyxl():
 def _write_xlsx(path, rows):
     xl = _openpyxl()
     book = xl.Workbook()
-    sheet, scale = book.active, book.create_sheet("scale")
+    sheet, scale = book.worksheets[0], book.create_sheet("scale")
     sheet.title, sheet.freeze_panes = "ratings", "B2"
     _fill_sheet(sheet, rows)
     _allow_points(sheet, xl, len(rows))
@@ -244,9 +244,11 @@ def _xlsx_rows(path):
     from zipfile import BadZipFile
 
     xl = _openpyxl()
+    from openpyxl.utils.exceptions import InvalidFileException
+
     try:
         book = xl.load_workbook(path, read_only=True)
-    except (BadZipFile, KeyError, ValueError, xl.utils.exceptions.InvalidFileException) as e:
+    except (BadZipFile, KeyError, ValueError, InvalidFileException) as e:
         raise ValueError(f"{path.name} cannot be read as XLSX: {e}") from None
     try:
         sheet = book["ratings"] if "ratings" in book.sheetnames else book.worksheets[0]

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from itertools import takewhile
+from typing import Any
 
 from ..core.package_data import data_path
 from ..core.records import Sample
@@ -40,7 +41,11 @@ def abcd_text(
     n: int | None = None,  # Only the first n messages
 ) -> str:
     "The chat as labelled lines; the system's messages are part of it."
-    return transcript((ABCD_SPEAKERS.get(who, who), text) for who, text in chat["original"][:n])
+    return transcript((_speaker(who), text) for who, text in chat["original"][:n])
+
+
+def _speaker(name: str) -> str:
+    return ABCD_SPEAKERS.get(name, name)
 
 
 def _told_data(chat):
@@ -90,7 +95,7 @@ def _titled(told):
 # %% ../../nbs/tasks/04_abcd.ipynb #ec0dd514
 def abcd_guideline(
     chat: Mapping,
-    files: Mapping[str, object],  # 'ontology.json' and 'guidelines.json'
+    files: Mapping[str, Any],  # 'ontology.json' and 'guidelines.json'
 ) -> str:
     "The company's policy for the chat's problem, as text."
     name, sub = chat["scenario"]["flow"], _subflow(chat)
@@ -131,7 +136,7 @@ def _asked_for(reply):
 
 def abcd_replies(
     chat: Mapping,
-    files: Mapping[str, object],
+    files: Mapping[str, Any],
 ) -> list[Sample]:  # Replies in which the agent asks for data, in order
     "Replies of the agent, with the guideline as knowledge."
     found, turns = [], chat["original"]
@@ -174,7 +179,7 @@ def _abcd_sample(chat, part, use_case, inputs, facts, **more):
 # %% ../../nbs/tasks/04_abcd.ipynb #e512e275
 def abcd_update(
     chat: Mapping,
-    files: Mapping[str, object],
+    files: Mapping[str, Any],
 ) -> Sample | None:  # None when the customer gave fewer than two data
     "The customer's file, to be filled from the chat."
     told = _titled(_told_data(chat))
@@ -222,7 +227,7 @@ ABCD_USE_CASES = (
 
 
 def abcd_samples(
-    files: Mapping[str, object],  # The source's files, parsed
+    files: Mapping[str, Any],  # The source's files, parsed
     use_case: str,  # One of `ABCD_USE_CASES`
 ) -> list[Sample]:  # A chat that stands in two files comes once
     "All samples of one use case."

@@ -294,9 +294,7 @@ class AccountSwap:
     texts: list[str]
     changes: Mapping[str, str]  # What stood there -> what stands there now
     count: int  # Places that were changed
-    memory: Mapping[str, str] = field(
-        default_factory=dict
-    )  # New name -> old; makes the next swap the inverse
+    memory: Mapping[str, str] = field(default_factory=dict)  # New name -> old, for the swap back
     kept: Sequence[str] = ()  # Sizes that stay because they are numbers: '12 employees'
 
 
@@ -414,8 +412,7 @@ def swap_account(
     account: str | Sequence[str] | None = None,  # The company or companies meant; None: all that are found
     aspects: Sequence[str] = ASPECTS,  # What is changed
     keep: Sequence[str] = (),  # Strings that must not be touched
-    memory: Mapping[str, str]
-    | None = None,  # `AccountSwap.memory` of an earlier swap: makes this its inverse
+    memory: Mapping[str, str] | None = None,  # `AccountSwap.memory` of an earlier swap, to take it back
 ) -> AccountSwap:
     "Rewrite text so that it is about another company; count 0 means that there was nothing to swap."
     if wrong := [a for a in aspects if a not in ASPECTS]:

@@ -473,7 +473,7 @@ def _note_empty_inputs(row, use_case, inputs):
 
 # %% ../../nbs/tasks/06_own_data.ipynb #bec90e51
 def _row_sample(
-    row: Mapping,  # Column -> value
+    values: Mapping,  # Column -> value
     where: Mapping[str, str],  # Our name -> their column
     label: str,  # The row for the user
     number: int,  # From 1, for a missing id
@@ -481,7 +481,7 @@ def _row_sample(
     dataset: str,  # Name of the data set
 ) -> tuple[Sample | None, list[str]]:  # (sample, problems)
     "One row as a sample, or what is wrong with it."
-    row = _Row(row, where, label)
+    row = _Row(values, where, label)
     if use_case is None:
         try:
             use_case = get_use_case(row.word("use_case") or "")

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from ..core.records import Sample
 from .public import load_rows
@@ -374,7 +375,7 @@ def sample_probe(
     "The probe behind a sample."
     if not is_probe(sample):
         raise ValueError(f"sample {sample.id!r} is of {sample.use_case!r}, expected a probe's")
-    told = {k: v for k, v in sample.tags.items() if k != "unsafe"}
+    told: dict[str, Any] = {k: v for k, v in sample.tags.items() if k != "unsafe"}  # `Probe` checks the types
     return Probe(
         sample.id,
         prompt=sample.inputs["prompt"],

@@ -84,7 +84,9 @@ def csv_delimiter(
     text: str,  # Of a table, with its header
 ) -> str:  # ',', ';' or tab; ',' for a table of one column
     "The one of the three that stands most often in the header, outside quotation marks."
-    header = re.sub(r'"[^"]*"', "", _HEADER.match(text)[0])
+    first = _HEADER.match(text)
+    assert first is not None  # the pattern takes the empty text, too
+    header = re.sub(r'"[^"]*"', "", first[0])
     return max(",;\t", key=header.count)
 
 # %% ../../nbs/tasks/01_public.ipynb #3120d97d
@@ -206,7 +208,7 @@ def fetch_file(
 ) -> Path:  # The verified file in the cache
     "Download a file from its pinned address; nothing is kept that does not verify."
     data = _download(source, file, timeout_s)
-    parsed = verified(source, file, data, file.address)
+    parsed = verified(source, file, data, file.address or "")
     if hashlib.sha256(data).hexdigest() != file.sha256:
         data = _as_lines(parsed)
     return _keep(cache_dir() / "data" / source.name / file.path, data)

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from ..core.records import Sample
 from ..core.values import missing_values, values
@@ -36,9 +37,11 @@ def dialogue_text(
     n: int | None = None,  # Only the first n turns; None: all
 ) -> str:
     "The dialogue with speakers named as in the rest of the benchmark."
-    return transcript(
-        (SPEAKERS.get(t["speaker"], t["speaker"]), t["utterance"]) for t in dialogue["turns"][:n]
-    )
+    return transcript((_speaker(t["speaker"]), t["utterance"]) for t in dialogue["turns"][:n])
+
+
+def _speaker(name: str) -> str:
+    return SPEAKERS.get(name, name)
 
 # %% ../../nbs/tasks/02_sgd.ipynb #d176a018
 @lru_cache(maxsize=1)
@@ -91,7 +94,8 @@ def intent_phrases(
     "How to say an intent and its outcome."
     known = _sentences().get(service["service_name"], {}).get("intents", {}).get(intent)
     text = _lower(next((i["description"] for i in service["intents"] if i["name"] == intent), intent))
-    want, done, failed = (*(known or [text]), None, None)[:3]
+    want, *ends = known or [text]
+    done, failed = (*ends, "", "")[:2]
     return (
         want,
         done or f"The request to {want} was completed.",
@@ -216,7 +220,9 @@ def _note_outcome(track, action, frame):
 
 # %% ../../nbs/tasks/02_sgd.ipynb #c24fe880
 _DIGITS = "1 2 3 4 5 6 7 8 9 10".split()
-_WORDS = dict(zip(_DIGITS, "one two three four five six seven eight nine ten".split(), strict=True))
+_WORDS: dict[str, str] = dict(
+    zip(_DIGITS, "one two three four five six seven eight nine ten".split(), strict=True)
+)
 
 
 def is_said(
@@ -736,9 +742,7 @@ USE_CASES = (*SUMMARIES, "service_reply_recommendations", "update_crm_info")
 
 
 def sgd_samples(
-    files: Mapping[
-        str, object
-    ],  # Path inside the source -> parsed JSON; 'test/schema.json' and dialogue files
+    files: Mapping[str, Any],  # Path in the source -> parsed JSON; 'test/schema.json' and dialogue files
     use_case: str,  # One of `USE_CASES`
 ) -> list[Sample]:  # In the order of the files
     "All samples of one use case."

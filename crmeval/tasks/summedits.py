@@ -6,7 +6,7 @@
 __all__ = ['SUMMEDITS', 'summedits_samples']
 
 # %% ../../nbs/tasks/05_summedits.ipynb #77ed55e7
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..core.records import Sample
 from ..core.text import sentences
@@ -20,7 +20,7 @@ SUMMEDITS = {
 
 
 def summedits_samples(
-    files: Mapping[str, object],  # File -> rows
+    files: Mapping[str, Sequence[Mapping]],  # File -> rows
     use_case: str,  # 'sales_call_summary' or 'sales_email_summary'
 ) -> list[Sample]:  # One for each document
     "Sales documents to be summarised."

@@ -8,7 +8,8 @@ __all__ = ['WRITES', 'TAU_FIELDS', 'TAU_USE_CASES', 'tau_text', 'tau_calls', 'ta
 
 # %% ../../nbs/tasks/03_tau_bench.ipynb #a1cb154e
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..core.records import Sample
 from .sgd import fields_text, is_said, only_these_fields, supported_facts, transcript
@@ -33,10 +34,8 @@ def tau_text(
 
 def tau_calls(
     messages,
-) -> list[
-    tuple[int, str, dict, object]
-]:  # (position of the result, tool, arguments, result); no failed calls
-    "Calls to the booking system."
+) -> list[tuple[int, str, dict, Any]]:  # (position of the result, tool, arguments, result)
+    "Calls to the booking system, without those that failed."
     found, pending = [], None
     for i, m in enumerate(messages):
         if m.get("tool_calls"):
@@ -332,7 +331,7 @@ TAU_USE_CASES = (
 
 
 def tau_samples(
-    files: Mapping[str, object],  # 'gpt-4o-airline.jsonl' -> rows
+    files: Mapping[str, Sequence[Mapping]],  # 'gpt-4o-airline.jsonl' -> rows
     use_case: str,  # One of `TAU_USE_CASES`
 ) -> list[Sample]:
     "All samples of one use case."

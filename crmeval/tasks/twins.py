@@ -72,7 +72,7 @@ def perturb(
 ) -> Perturbed:
     "The sample's twin with genders swapped or the company exchanged; twice gives the original back."
     _check_asked(sample, kind)
-    before = sample.tags.get("perturbed", {})
+    before = _earlier(sample)
     back = bool(before) and before["kind"] == kind
     if sample.perturbation and not back:
         raise ValueError(f"sample {sample.id!r} is already perturbed by {sample.perturbation!r}")
@@ -91,6 +91,12 @@ def perturb(
         facts = {"kind": kind, "memory": dict(done.memory), **_facts(kind, done, person, aspects)}
     twin = _with_texts(sample, done.texts, label, facts)
     return Perturbed(twin, kind, changes=dict(done.changes), count=done.count, kept=tuple(done.kept))
+
+
+def _earlier(sample) -> Mapping:
+    "What the perturbation that made this sample left beside it; empty for an original."
+    facts = sample.tags.get("perturbed")
+    return facts if isinstance(facts, Mapping) else {}
 
 
 def _check_asked(sample, kind):

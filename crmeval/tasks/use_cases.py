@@ -60,8 +60,10 @@ def _shipped():
     return {r["id"]: UseCase(**r) for r in rows}
 
 
-_ADDED = {}  # by `add_use_case`, in this process
-_HERE = contextvars.ContextVar("own use cases of a run", default=types.MappingProxyType({}))
+_ADDED: dict[str, UseCase] = {}  # by `add_use_case`, in this process
+_HERE: contextvars.ContextVar[Mapping[str, UseCase]] = contextvars.ContextVar(
+    "own use cases of a run", default=types.MappingProxyType({})
+)
 
 
 def use_cases() -> dict[str, UseCase]:  # Identifier -> use case: the eleven as published, then those added
@@ -117,10 +119,15 @@ def all_instructions(
     sample: Sample,  # Its use case must be known
 ) -> list[dict]:  # Instructions in the order shown to the model
     "The use case's instructions and the sample's own; of a kind that fits only once, the sample's wins."
-    own = [{"text": i} if isinstance(i, str) else dict(i) for i in sample.instructions]
+    own = list(map(_as_instruction, sample.instructions))
     replaced = {i.get("kind") for i in own} & _SINGLE
     general = [dict(i) for i in get_use_case(sample.use_case).instructions if i["kind"] not in replaced]
     return general + own
+
+
+def _as_instruction(given) -> dict:
+    "An instruction as a dictionary; a plain sentence is its text."
+    return {"text": given} if isinstance(given, str) else dict(given)
 
 # %% ../../nbs/tasks/00_use_cases.ipynb #0fab00ff
 _FIELD = re.compile(r"\{(\w+)\}")

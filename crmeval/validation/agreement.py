@@ -9,6 +9,7 @@ __all__ = ['AgreementRow', 'AgreementTable', 'agreement']
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from crmeval.core.raters import (
     ADJUDICATED,
@@ -158,7 +159,7 @@ def _row(question, mine, raters, cluster, usable, options):
     keys = question.keys
     a, given = _points(mine, keys), {who: _points(p, keys) for who, p in raters.items()}
     b = [people_points(dict(zip(given, v))) for v in zip(*given.values())]
-    where = dict(options, clusters=[cluster(k[0]) for k in keys])
+    where: dict[str, Any] = {**options, "clusters": [cluster(k[0]) for k in keys]}
     return AgreementRow(
         question.rater,
         question.metric,
@@ -198,10 +199,8 @@ def agreement(
     scores: Sequence[Score],  # A judge's, or several judges'
     people: Sequence[Score],  # People's scores of the same responses
     *,
-    clusters: Mapping[str, Hashable]
-    | None = None,  # Sample id -> document or conversation; None: each sample is one
-    groups: Mapping[str, str]
-    | None = None,  # Sample id -> source or use case; adds a row for each besides 'all'
+    clusters: Mapping[str, Hashable] | None = None,  # Sample id -> document; None: each sample is one
+    groups: Mapping[str, str] | None = None,  # Sample id -> source or use case; each gets a row beside 'all'
     usable: float = 3,  # Least points of a usable response, for balanced accuracy
     **options,  # confidence_level, n_resamples, rng
 ) -> AgreementTable:  # A row per judge, metric and group, over the responses that people rated

@@ -80,9 +80,7 @@ def order_swap(
 # %% ../../nbs/validation/01_audit.ipynb #cc66140a
 def flip_rate(
     once: Sequence[Hashable | None],  # (n,) verdicts
-    again: Sequence[
-        Hashable | None
-    ],  # (n,) verdicts on the same items, asked in another order or at another time
+    again: Sequence[Hashable | None],  # (n,) verdicts on the same items, in another order or at another time
     *,
     clusters: Sequence[Hashable] | None = None,  # (n,) response of each verdict
     **options,  # As for `order_swap`
@@ -120,9 +118,9 @@ def length_slope(
     **options,  # confidence_level, n_resamples, rng: see `cluster_bootstrap`
 ) -> Estimate:  # In the judge's unit per doubling
     "Judge's points per doubling of the length at equal human score; 0 is unbiased, above 0 favours length."
-    if bad := [x for x in lengths if is_known(x) and x <= 0]:
+    if bad := [x for x in lengths if x is not None and x <= 0]:
         raise ValueError(f"a length is {bad[0]!r}, expected a number above 0")
-    doublings = [math.log2(x) if is_known(x) else None for x in lengths]
+    doublings = [None if x is None else math.log2(x) for x in lengths]
     why = "undefined: the length does not vary at equal human score"
     columns = judge, doublings, people
     return cluster_bootstrap(_one(_partial), *columns, clusters=clusters, batch=_partial, why=why, **options)
@@ -320,10 +318,8 @@ async def arepeat_scores(
     repeats: int = 3,  # Times that each case is asked
     *,
     concurrency: int = 8,
-) -> dict[
-    str, list[list[float | None]]
-]:  # Question (or criterion) -> (n,) rows for `repeat_noise`: share of yes, or points
-    "Ask a judge the same several times over."
+) -> dict[str, list[list[float | None]]]:  # Question or criterion -> (n,) rows for `repeat_noise`
+    "Ask a judge the same several times over: shares of yes, or points."
     many = Repeated(judge, repeats)
 
     async def ask(case):

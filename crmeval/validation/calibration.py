@@ -19,14 +19,13 @@ from ..core.stats import Estimate, is_known, mean_estimate, paired_difference
 
 # %% ../../nbs/validation/03_calibration.ipynb #1c93775a
 def rescale(
-    ratings: float
-    | Sequence[float | None]
-    | None,  # One rating, or one of each person; None: this person gave none
+    ratings: float | Sequence[float | None] | None,  # One rating, or one of each person; None: none was given
     low: float,  # Worst rating of that scale
     high: float,  # Best rating; may be below `low`
 ) -> float | None:  # 1 to 4; None without any rating
     "Ratings of another scale as points from 1 to 4, averaged over people; higher is better."
-    given = [r for r in (ratings if isinstance(ratings, Iterable) else [ratings]) if is_known(r)]
+    asked = ratings if isinstance(ratings, Iterable) else [ratings]
+    given = [r for r in asked if r is not None and not math.isnan(r)]
     if low == high:
         raise ValueError(f"low and high are both {low!r}, expected two ends of a scale")
     if wrong := [r for r in given if not min(low, high) <= r <= max(low, high)]:
@@ -112,7 +111,7 @@ class Calibrator:
 
     def __call__(self, value: float | None) -> float | None:
         "Points from 1 to 4; None stays None."
-        if not is_known(value):
+        if value is None or math.isnan(value):
             return None
         return to_points(value, self.x) if self.kind == "cuts" else float(np.interp(value, self.x, self.y))
 
@@ -200,8 +199,9 @@ def fit_cuts(
     x, h, groups = _pairs(fractions, human_points, clusters, 10)
     if wrong := [float(v) for v in x if not 0 <= v <= 1]:
         raise ValueError(f"fraction is {wrong[0]!r}, expected a number from 0 to 1")
-    counts = dict(n=len(x), clusters=len(set(groups)))
-    return Calibrator("cuts", _best_cuts(x, h, start), metric=metric, source=source, **counts)
+    n, documents = len(x), len(set(groups))
+    cuts = _best_cuts(x, h, start)
+    return Calibrator("cuts", cuts, metric=metric, n=n, clusters=documents, source=source)
 
 # %% ../../nbs/validation/03_calibration.ipynb #48fa11f1
 _SCALES = {"fraction": (0, 1), "points": (1, 4)}
@@ -212,8 +212,7 @@ def fit_points(
     human_points: Sequence[float | None],  # (n,) people's points, 1 to 4; same order
     *,
     of: str = "points",  # What `raw` is: 'points' or 'fraction'
-    scale: tuple[float, float]
-    | None = None,  # Ends of the judge's scale; None: 1 to 4 for points, 0 to 1 for fractions
+    scale: tuple[float, float] | None = None,  # Ends of the judge's scale; None: 1 to 4, of fractions 0 to 1
     clusters: Sequence[Hashable] | None = None,  # (n,) documents; only counted here
     metric: str = "",
     source: str = "",
@@ -314,9 +313,8 @@ def calibration_gain(
     human_points: Sequence[float | None],  # (n,) people's points, 1 to 4; same order
     *,
     fit: Callable[..., Calibrator] = fit_cuts,  # (values, human_points, clusters=...) -> calibrator
-    before: Callable[[float], float] = to_points,  # Points as they are given now
-    clusters: Sequence[Hashable]
-    | None = None,  # (n,) documents; one is never split between fitting and measuring
+    before: Callable[[float], float | None] = to_points,  # Points as they are given now
+    clusters: Sequence[Hashable] | None = None,  # (n,) documents; none is both fitted and measured on
     folds: int = 10,
     confidence_level: float = 0.95,
     n_resamples: int = 500,

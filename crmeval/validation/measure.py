@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from ..core.loops import run_sync
-from ..core.judging import failed_verdict, Judge, Verdict
+from ..core.judging import failed_verdict, Judge, RecordingJudge, style_of, Verdict
 from ..core.cards import to_points
 from ..core.package_data import data_path
 from crmeval.core.raters import (
@@ -46,7 +46,7 @@ def _asked(item, judge):
 def _check_askable(item, judge):
     if not item.sentences or not (item.source or item.key_facts):
         raise ValueError(f"{item.id!r} has no texts: only recorded judges can be measured on it")
-    if getattr(judge, "style", "fine") != "fine":
+    if style_of(judge) != "fine":
         needed = "labels of sentences and facts need a judge of style 'fine'"
         raise ValueError(f"{judge.name!r} rates by rubric; {needed}")
 
@@ -64,7 +64,8 @@ def ask(
     "A judge's answer on a labelled response; what it could not answer has a status."
     _check_askable(item, judge)
     verdicts, said = _asked(item, judge)
-    usage = judge.usage.as_usage() if hasattr(judge, "usage") else Usage(0, 0, 0)
+    tally = getattr(judge, "usage", None)
+    usage = Usage(0, 0, 0) if tally is None else tally.as_usage()
     bad = failed_verdict(verdicts)
     if bad is not None:
         status = bad.status if bad.status != "ok" else "undefined"
@@ -74,13 +75,9 @@ def ask(
 # %% ../../nbs/validation/05_measure.ipynb #c6ab87e0
 async def _record(item, judge):
     "All that the judge says of one item, one call a question; a judge without records answers as it is."
-    if not hasattr(judge, "arecord"):
+    if not isinstance(judge, RecordingJudge):
         return judge
-    said = list(item.sentences)
-    asked = dict(key_facts=list(item.key_facts), sentences=said)
-    if item.metric == "factuality":
-        asked = dict(source=item.source, claims=said)
-    return await judge.arecord(response="\n".join(said), **asked)
+    return await judge.arecord(lambda listening: ask(item, listening))
 
 
 async def aask_all(
@@ -134,7 +131,7 @@ class HeldOut:
         found = self.answers.get(context_key(question, item, context)[:10])
         if found is None:
             return Verdict(None, status="undefined", reason="no held-out answer on this question")
-        p, *lines = found if isinstance(found, (list, tuple)) else (found,)
+        p, *lines = (found,) if isinstance(found, (int, float)) else found
         return Verdict(p > 0.5, p, lines=tuple(lines))
 
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:

@@ -52,7 +52,7 @@ def by_response(
     swapped: bool,  # Whether response 2 was shown first
 ) -> int | None:  # By response
     "Turn 'the one shown first' into 'response 1'."
-    return {1: 2, 2: 1}.get(choice, choice) if swapped else choice
+    return 3 - choice if swapped and choice in (1, 2) else choice
 
 
 async def _asked(ask, *texts):
@@ -74,9 +74,7 @@ async def _asked_twice(ask, pair):
 # %% ../../nbs/validation/02_pairwise.ipynb #479b5455
 async def aboth_orders(
     ask: Callable,  # (instruction, first, second) -> 1, 2, 0 or None, by place; may be async
-    pairs: Sequence[
-        Mapping
-    ],  # (n,) with 'instruction', 'response1', 'response2'; 'gold' and 'item' are passed on
+    pairs: Sequence[Mapping],  # (n,) with 'instruction', 'response1', 'response2'; perhaps 'gold' and 'item'
     *,
     concurrency: int = 8,  # Pairs in work at once
 ) -> list[dict]:  # (n,) 'first', 'swapped' by response, and 'gold', 'item' where given
@@ -117,10 +115,14 @@ def _better_of(value):
         return str(value["better"]).strip().lower()
 
 
+_CHOICES = {"a": 1, "b": 2, "tie": 0}
+
+
 def _choice(text, ticket, cut=False):
     "The signed choice of a JSON reply; in words only when there is no JSON choice and one response is named."
     if any(_better_of(v) for v in strict_values(text)) or find_answer(text, _better_of, ""):
-        return {"a": 1, "b": 2, "tie": 0}.get(find_answer(text, _better_of, ticket, cut=cut))
+        better = find_answer(text, _better_of, ticket, cut=cut)
+        return _CHOICES.get(better) if isinstance(better, str) else None
     named = {_place(m) for m in _BETTER.finditer(text)}
     return read_choice(text) if len(named) < 2 and not cut else None
 
@@ -168,15 +170,20 @@ def _unread_as_none(choices):
     return ["none" if x is None else x for x in choices]
 
 
+def _known_value(share):
+    assert share.value is not None  # a choice that could not be read is wrong here, not a gap
+    return share.value
+
+
 def _llmbar_shares(first, swapped, gold):
     "Shares as LLMBar spells them."
     found, n = order_swap(first, swapped, gold, n_resamples=2), len(gold)
 
     def said(name):
-        k = round(found[name].value * n)
+        k = round(_known_value(found[name]) * n)
         return f"{k} / {n} = {k / n * 100}%"
 
-    mean = round(found["accuracy, mean"].value * 2 * n) / 2 / n * 100
+    mean = round(_known_value(found["accuracy, mean"]) * 2 * n) / 2 / n * 100
     return {
         "correct_False": said("accuracy"),
         "correct_True": said("accuracy, swapped"),
@@ -194,15 +201,16 @@ def llmbar_figures(
     first: Sequence[int | None],  # (n,) winner by response, 1 or 2
     swapped: Sequence[int | None],  # (n,) with response 2 shown first
     gold: Sequence[int],  # (n,)
-) -> dict[str, str | float]:  # As in `statistics.json` of LLMBar
+) -> dict[str, str | float | None]:  # As in `statistics.json` of LLMBar
     "The statistics that LLMBar publishes for an evaluator, by its rules and in its spelling."
-    columns = [_unread_as_none(c) for c in (first, swapped)]
-    codes = [list(map(int, (x == 1 for x in c))) for c in columns]  # upstream codes the winner 1 as 1, else 0
+    one, two = _unread_as_none(first), _unread_as_none(swapped)
+    # upstream codes the winner 1 as 1, else 0
+    codes = [list(map(int, (x == 1 for x in c))) for c in (one, two)]
     false, true = (_plain_kappa(c, list(gold)) for c in codes)
-    return _llmbar_shares(*columns, gold) | {
+    return _llmbar_shares(one, two, gold) | {
         "kappa_False": false,
         "kappa_True": true,
-        "kappa_average": None if None in (false, true) else (false + true) / 2,
+        "kappa_average": None if false is None or true is None else (false + true) / 2,
         "kappa_agreement": _plain_kappa(*codes),
     }
 
