@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from crmeval import find_pii as from_the_top
 from crmeval.detect.pii import find_pii, iban_valid, known_spans, luhn_valid, presidio_spans
-from crmeval.validation.pii_scores import span_scores
-from crmeval.metrics.privacy import find_pii as from_privacy
 from crmeval.detect.proper_names import Span, without_overlaps
+from crmeval.validation.pii_scores import span_scores
 
 FOLDER = Path(os.environ.get("CRMEVAL_DATA", "no data")) / "presidio_pii"
 needs_data = pytest.mark.skipif(
@@ -25,7 +25,7 @@ def entities(text, **more):
 
 
 def test_privacy_offers_the_detector():
-    assert from_privacy is find_pii
+    assert from_the_top is find_pii
     span = find_pii("Mail jo@example.com")[0]
     assert (span.entity, span.start, span.end) == ("EMAIL_ADDRESS", 5, 19) and 0 < span.score <= 1
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile, compiled
-from ..core.text import values
+from ..core.values import values
 from crmeval.detect.disguise import (
     FOLD,
     decoded,

@@ -18,7 +18,7 @@ from ..systems.openai import openai_client
 
 # %% ../../nbs/judges/03_llm.ipynb #6e0e1bbf
 from ..core.calls import CallFailed, with_retries
-from ..core.judging import Judge, Verdict
+from ..core.judging import Verdict
 from ..core.records import Usage
 from .recorded import check_style, item_text, rating_context, RecordedJudge, Tally
 from ..core.loops import run_in_background

@@ -14,7 +14,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import import_module
 
 from ..core.cards import MetricCard, unscored
 from ..core.package_data import data_path
@@ -22,6 +21,7 @@ from ..core.records import Score
 from ..core.stats import Estimate, proportion_estimate
 from ..core.text import words
 from ..tasks.probes import Probe
+from ..detect.disguise import LOOKALIKES, unmask
 
 # %% ../../nbs/metrics/37_choices.ipynb #fea39d55
 @dataclass(frozen=True)
@@ -131,9 +131,8 @@ def _readable(text):
     "The text without disguises; a letter that stands alone may also look like one of ours."
     if not isinstance(text, str):
         raise ValueError(f"text is {type(text).__name__}, expected text")
-    grader = import_module("crmeval.judges.truth")
-    text = grader.unmask(text[:20_000]).strip()
-    return text.translate(grader._LOOKALIKES) if len(text.strip(" .()*")) == 1 else text
+    text = unmask(text[:20_000]).strip()
+    return text.translate(LOOKALIKES) if len(text.strip(" .()*")) == 1 else text
 
 
 def _flat(text):

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from ..core.package_data import data_path
 from ..core.text import content_words
 from ..core.values import values
-from ..detect.disguise import core, decoded, find_value, folded
+from ..detect.hidden_value import core, find_value
+from ..detect.disguise import decoded, folded
 from ..detect.pii import find_pii
 
 # %% ../../nbs/metrics/29_leaks.ipynb #95135c70

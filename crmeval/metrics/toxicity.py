@@ -40,7 +40,9 @@ def default_detector():  # Loaded once a process
 
 
 def __getattr__(name):
-    if name in ("ModerationEndpoint", "EmbeddedDetector", "Detection"):
+    if name == "ModerationEndpoint":
+        return import_module("crmeval.systems.moderation").ModerationEndpoint
+    if name in ("EmbeddedDetector", "Detection"):
         return getattr(import_module("crmeval.detect.toxicity"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

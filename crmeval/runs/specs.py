@@ -16,7 +16,7 @@ from ..judges.embedded import EmbeddedJudge
 from ..judges.llm import LLMJudge
 from ..judges.panel import Panel, Repeated, check_how
 from ..judges.recorded import check_style, load_verdicts
-from ..systems.baselines import make_baseline
+from ..systems.responders import make_baseline
 from ..systems.openai import openai_client
 from ..systems.replay import make_replay
 

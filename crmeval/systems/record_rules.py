@@ -39,7 +39,8 @@ _KINDS = [
 ]
 _VAGUE = set(
     content_words(
-        "date number amount name value whether true false field text what which who full our customer total expected"
+        "date number amount name value whether true false field text what which who full our customer "
+        "total expected"
     )
 )
 
@@ -48,28 +49,23 @@ def field_specs(
     text: str,  # One field a line: name (form): meaning
 ) -> list[FieldSpec]:  # Lines that are not understood are left out
     "Read the fields that may be written."
-    found = []
-    for m in filter(None, map(_FIELD.match, text.splitlines())):
-        kind = next((k for k, p in _KINDS if re.search(p, m[2], re.IGNORECASE)), "text")
-        options = (
-            tuple(o.strip() for o in re.sub(r"(?i)^(?:one of|enum):? *", "", m[2]).split(","))
-            if kind == "enum"
-            else ()
-        )
-        found.append(
-            FieldSpec(
-                m[1],
-                kind,
-                options,
-                frozenset(content_words(m[1].replace("_", " ") + " " + m[3])) - _VAGUE,
-                m[2],
-            )
-        )
-    return found
+    return [_field_spec(*m.groups()) for m in map(_FIELD.match, text.splitlines()) if m]
+
+
+def _field_spec(name, form, meaning):
+    kind = next((k for k, p in _KINDS if re.search(p, form, re.I)), "text")
+    options = ()
+    if kind == "enum":
+        listed = re.sub(r"^(?:one of|enum):? *", "", form, flags=re.I)
+        options = tuple(o.strip() for o in listed.split(","))
+    keys = frozenset(content_words(name.replace("_", " ") + " " + meaning)) - _VAGUE
+    return FieldSpec(name, kind, options, keys, form)
 
 # %% ../../nbs/systems/03_record_rules.ipynb #171f3645
 _NO = re.compile(
-    r"(?i)\b(no|not|never|n't|don't|doesn't|won't|can't|cannot|without|stop|cancel\w*|remove\w*|out of order|instead of|unsubscribe)\b|n't\b"
+    r"\b(no|not|never|n't|don't|doesn't|won't|can't|cannot|without|stop|cancel\w*|remove\w*|out of order|"
+    r"instead of|unsubscribe)\b|n't\b",
+    re.I,
 )
 
 
@@ -82,18 +78,78 @@ def _clock24(v):
     return f"{int(v.value) // 60:02d}:{int(v.value) % 60:02d}"
 
 
+def _kinds_of_number(unit):
+    if "percent" in unit.lower():
+        return "percent", "number"
+    return ("money", "number") if re.search(r"\b[A-Z]{3}\b", unit) else ("number",)
+
+
+def _last(found, kind):
+    return next((v.value for v in reversed(found) if v.kind == kind), None)
+
+
 def _number(found, unit):
-    kinds = (
-        ("percent", "number")
-        if "percent" in unit.lower()
-        else ("money", "number")
-        if re.search(r"\b[A-Z]{3}\b", unit)
-        else ("number",)
-    )
-    n = next((v.value for k in kinds for v in reversed(found) if v.kind == k), None)
-    return None if n is None or ("whole" in unit.lower() and n != int(n)) else int(n) if n == int(n) else n
+    n = next((n for k in _kinds_of_number(unit) if (n := _last(found, k)) is not None), None)
+    if n is None or n == int(n):
+        return n if n is None else int(n)
+    return None if "whole" in unit.lower() else n
 
 # %% ../../nbs/systems/03_record_rules.ipynb #700401b8
+def _read_enum(spec, sentence, found, year):
+    "The option that is named last and not denied."
+    hits = [
+        (m.end(), o)
+        for o in spec.options
+        for m in re.finditer(rf"(?<!\w){re.escape(o)}(?!\w)", sentence, re.I)
+        if not _NO.search(sentence[max(0, m.start() - 14) : m.start()])
+    ]
+    return max(hits)[1] if hits else None
+
+
+def _read_bool(spec, sentence, found, year):
+    return not _NO.search(sentence)
+
+
+def _read_date(spec, sentence, found, year):
+    return next((d for v in reversed(found) if v.kind == "date" and (d := _iso(v, year))), None)
+
+
+def _read_time(spec, sentence, found, year):
+    return next((_clock24(v) for v in reversed(found) if v.kind == "time"), None)
+
+
+def _read_slot(spec, sentence, found, year):
+    clocks = [_clock24(v) for v in found if v.kind == "time"]
+    return f"{clocks[-2]}-{clocks[-1]}" if len(clocks) > 1 else None
+
+
+def _read_number(spec, sentence, found, year):
+    return _number(found, spec.unit)
+
+# %% ../../nbs/systems/03_record_rules.ipynb #ece245c2
+def _read_email(spec, sentence, found, year):
+    return next((m[0] for m in re.finditer(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", sentence)), None)
+
+
+def _read_text(spec, sentence, found, year):
+    "The last person of a name and a surname, else an identifier."
+    people = [n for n in names(sentence) if len(n.split()) > 1]
+    if people:
+        return people[-1]
+    return next((v.text for v in found if v.kind == "id" and re.search(r"\d", v.text)), None)
+
+
+_READERS = {
+    "enum": _read_enum,
+    "bool": _read_bool,
+    "date": _read_date,
+    "time": _read_time,
+    "slot": _read_slot,
+    "number": _read_number,
+    "email": _read_email,
+}
+
+
 def read_field(
     spec: FieldSpec,
     sentence: str,
@@ -101,38 +157,7 @@ def read_field(
     year: int | None = None,  # For dates without a year
 ):  # The value, or None
     "The value that a sentence states for a field."
-    found = values(sentence)
-    if spec.kind == "enum":
-        hits = [
-            (m.end(), o)
-            for o in spec.options
-            for m in re.finditer(rf"(?i)(?<!\w){re.escape(o)}(?!\w)", sentence)
-            if not _NO.search(sentence[max(0, m.start() - 14) : m.start()])
-        ]
-        return max(hits)[1] if hits else None
-    if spec.kind == "bool":
-        return not _NO.search(sentence)
-    if spec.kind == "date":
-        return next((d for v in reversed(found) if v.kind == "date" and (d := _iso(v, year))), None)
-    if spec.kind in ("time", "slot"):
-        clocks = [_clock24(v) for v in found if v.kind == "time"]
-        return (
-            (f"{clocks[-2]}-{clocks[-1]}" if len(clocks) > 1 else None)
-            if spec.kind == "slot"
-            else clocks[-1]
-            if clocks
-            else None
-        )
-    if spec.kind == "number":
-        return _number(found, spec.unit)
-    if spec.kind == "email":
-        return next((m[0] for m in re.finditer(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", sentence)), None)
-    people = [n for n in names(sentence) if len(n.split()) > 1]
-    return (
-        people[-1]
-        if people
-        else next((v.text for v in found if v.kind == "id" and re.search(r"\d", v.text)), None)
-    )
+    return _READERS.get(spec.kind, _read_text)(spec, sentence, values(sentence), year)
 
 # %% ../../nbs/systems/03_record_rules.ipynb #44de6361
 def _names_it(spec, sentence, before):
@@ -144,33 +169,37 @@ def _names_it(spec, sentence, before):
     )
 
 
+def _record_of(inputs):
+    "The record as it is, or an empty one."
+    try:
+        now = json.loads(str(inputs.get("record", "")))
+    except ValueError:
+        return {}
+    return now if isinstance(now, dict) else {}
+
+
+def _first_year(inputs):
+    dates = (v.value[0] for v in values("\n".join(str(v) for v in inputs.values())) if v.kind == "date")
+    return next((y for y in dates if y), None)
+
+
+def _stated(spec, sentences, year):
+    "The values that sentences state for a field; a question states none."
+    found = []
+    for before, s in zip(["", *sentences], sentences, strict=False):
+        if not s.endswith("?") and _names_it(spec, s, before):
+            found.append(read_field(spec, s, year=year))
+    return [v for v in found if v is not None]
+
+
 def update_record(
     inputs: Mapping[str, str],  # With 'record' (JSON) and 'fields'
     sentences: Sequence[str],  # The conversation, or what was chosen of it
 ) -> str:  # A JSON object with the changes
     "Fill a record's fields by rules; only changes are returned."
-    try:
-        now = json.loads(str(inputs.get("record", "")))
-    except ValueError:
-        now = {}
-    now = now if isinstance(now, dict) else {}
-    year = next(
-        (
-            v.value[0]
-            for v in values("\n".join(str(v) for v in inputs.values()))
-            if v.kind == "date" and v.value[0]
-        ),
-        None,
-    )
-    changes = {}
+    now, year, changes = _record_of(inputs), _first_year(inputs), {}
     for spec in field_specs(str(inputs.get("fields", ""))):
-        stated = [
-            v
-            for before, s in zip(["", *sentences], sentences, strict=False)
-            if not s.endswith("?")
-            and _names_it(spec, s, before)
-            and (v := read_field(spec, s, year=year)) is not None
-        ]
+        stated = _stated(spec, sentences, year)
         if stated and stated[-1] != now.get(spec.name):
             changes[spec.name] = stated[-1]
     return json.dumps(changes, ensure_ascii=False)

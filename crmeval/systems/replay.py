@@ -25,25 +25,41 @@ _NUMBERS = {"repeat": int, "latency_s": float, "ttft_s": float}
 def _recorded(row, where):
     row = {_ALIASES.get(k, k): v for k, v in row.items() if k is not None}
     if missing := {"sample_id", "text"} - set(row):
-        raise ValueError(
-            f"{where}: column {sorted(missing)[0]!r} is missing; there are {', '.join(sorted(row))}"
-        )
-    known = {f.name for f in fields(Response)}
-    row = {k: v for k, v in row.items() if k in known and (k == "text" or v not in ("", None))}
+        there = ", ".join(sorted(row))
+        raise ValueError(f"{where}: column {sorted(missing)[0]!r} is missing; there are {there}")
     try:
-        row = {k: _NUMBERS[k](v) if k in _NUMBERS else v for k, v in row.items()} | {
-            "sample_id": str(row["sample_id"])
-        }
-        row["cached"] = str(row.get("cached", False)).lower() == "true"
-        if not isinstance(row["text"], str | None):
-            raise ValueError(f"text is {row['text']!r}, expected a string")
-        if row["text"] is None:
-            row.setdefault("status", "undefined")
-        return from_dict(Response, {"client": "", **row})
+        return from_dict(Response, {"client": "", **_typed(row)})
     except (TypeError, ValueError) as e:
         raise ValueError(f"{where}: {e}") from None
 
+
+def _typed(row):
+    "The fields of a response in their types; empty cells other than the text are left out."
+    known = {f.name for f in fields(Response)}
+    row = {k: v for k, v in row.items() if k in known and (k == "text" or v not in ("", None))}
+    row = {k: _NUMBERS[k](v) if k in _NUMBERS else v for k, v in row.items()}
+    row["sample_id"] = str(row["sample_id"])
+    row["cached"] = str(row.get("cached", False)).lower() == "true"
+    if not isinstance(row["text"], str | None):
+        raise ValueError(f"text is {row['text']!r}, expected a string")
+    if row["text"] is None:
+        row.setdefault("status", "undefined")
+    return row
+
 # %% ../../nbs/systems/02_replay.ipynb #c5da50f8
+def _read_csv(path):
+    "Rows of a CSV file, whatever the size of a cell."
+    with open(path, encoding="utf-8-sig", newline="") as f:
+        before = csv.field_size_limit(2**31 - 1)
+        try:
+            return list(csv.DictReader(f))
+        finally:
+            csv.field_size_limit(before)
+
+
+_READERS = {".jsonl": read_jsonl, ".ndjson": read_jsonl, ".csv": _read_csv}
+
+
 def read_responses(
     path: str | Path,  # responses.parquet of a run, or .jsonl/.csv with the columns sample_id and text
 ) -> list[Response]:  # In the file's order
@@ -53,17 +69,9 @@ def read_responses(
         raise ValueError(f"there is no file {path}")
     if path.suffix == ".parquet":
         return read_parquet(path, Response)
-    if path.suffix in (".jsonl", ".ndjson"):
-        rows = read_jsonl(path)
-    elif path.suffix == ".csv":
-        with open(path, encoding="utf-8-sig", newline="") as f:
-            before = csv.field_size_limit(2**31 - 1)
-            try:
-                rows = list(csv.DictReader(f))
-            finally:
-                csv.field_size_limit(before)
-    else:
+    if path.suffix not in _READERS:
         raise ValueError(f"{path.name} is not a .parquet, .jsonl or .csv file")
+    rows = _READERS[path.suffix](path)
     return [_recorded(r, f"{path.name}, row {i}") for i, r in enumerate(rows, 1)]
 
 # %% ../../nbs/systems/02_replay.ipynb #af3db48e
@@ -82,7 +90,8 @@ def _one_system(rows, only, origin):
         key = r.sample_id, r.perturbation, r.repeat
         if key in table:
             raise ValueError(
-                f"{origin} holds two responses for sample {r.sample_id!r}, perturbation {r.perturbation!r}, repeat {r.repeat}"
+                f"{origin} holds two responses for sample {r.sample_id!r}, "
+                f"perturbation {r.perturbation!r}, repeat {r.repeat}"
             )
         table[key] = r
     return table
@@ -118,14 +127,7 @@ class ReplayClient:
     async def answer(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
         found = self.rows.get((sample.id, sample.perturbation, repeat))
         if found is None:
-            return failed_response(
-                sample,
-                self.name,
-                f"{self.origin} holds no response for sample {sample.id!r}"
-                f"{f', perturbation {sample.perturbation!r}' if sample.perturbation else ''}{f', repeat {repeat}' if repeat else ''}",
-                status="undefined",
-                repeat=repeat,
-            )
+            return self._missing(sample, repeat)
         counted = found.usage.input_tokens is not None or found.text is None
         return replace(
             found,
@@ -133,6 +135,15 @@ class ReplayClient:
             use_case=sample.use_case,
             usage=found.usage if counted else estimated_usage(prompt, found.text, calls=found.usage.calls),
         )
+
+    def _missing(self, sample, repeat):
+        "A row for a sample that the file does not answer."
+        reason = f"{self.origin} holds no response for sample {sample.id!r}"
+        if sample.perturbation:
+            reason += f", perturbation {sample.perturbation!r}"
+        if repeat:
+            reason += f", repeat {repeat}"
+        return failed_response(sample, self.name, reason, status="undefined", repeat=repeat)
 
     async def aclose(self) -> None:
         pass
