@@ -285,9 +285,9 @@ def _run_parts(whole, run, title):
     manifest = run.manifest
     return {
         "title": title,
-        "warnings": manifest.get("warnings", []),
-        "version": manifest.get("crmeval", "?"),
-        "finished": str(manifest.get("finished", "?")).replace("T", " ").replace("+00:00", " UTC"),
+        "warnings": manifest.warnings,
+        "version": manifest.crmeval,
+        "finished": (manifest.finished or "?").replace("T", " ").replace("+00:00", " UTC"),
         "csp": content_security_policy(table_scripts()),
         "assets": table_assets(),
         "beside": _beside(whole),
@@ -295,7 +295,7 @@ def _run_parts(whole, run, title):
         "n_systems": len(whole.clients),
         "n_responses": len(run.responses),
         "scale": sorted(SCALE.items(), reverse=True),
-        "manifest": json.dumps(manifest, indent=1, ensure_ascii=False, default=str),
+        "manifest": json.dumps(manifest.as_dict(), indent=1, ensure_ascii=False, default=str),
     }
 
 # %% ../../nbs/pages/08_report.ipynb #c372a222
