@@ -15,7 +15,7 @@ import endpoint
 import pytest
 
 from crmeval import leaderboard
-from crmeval.runs.evaluation import open_run
+from crmeval.runs.folder import open_run
 from crmeval.core.records import read_jsonl, write_jsonl
 
 CASE = "service_conversation_summary"
@@ -173,7 +173,7 @@ def test_a_language_model_judges(tmp_path, server, style, calls):
         "openai:judge" in s.rater for s in done.scores
     )
     assert len(server.bodies) == 2 * calls
-    assert done.manifest["judge"]["usage"]["calls"] == 2 * calls
+    assert done.manifest.judge["usage"]["calls"] == 2 * calls
 
 
 def test_scoring_again_with_another_judge_keeps_both(tmp_path, server):
@@ -541,7 +541,7 @@ def test_output_into_a_pipe_that_closes(tmp_path):
         cwd=tmp_path,
         timeout=60,
     )
-    assert "usage: crmeval run" in done.stdout and "Traceback" not in done.stderr
+    assert "Usage: crmeval run" in done.stdout and "Traceback" not in done.stderr
 
 
 def test_the_judge_that_was_named_signs_every_row(tmp_path, server):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crmeval.pages.compare import compare
-from crmeval.runs.evaluation import Run
+from crmeval.runs.folder import Run
 from crmeval.pages.leaderboard import METRICS
 from crmeval.core.records import Response, Sample, Score
 

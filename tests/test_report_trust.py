@@ -10,7 +10,7 @@ import pytest
 
 from crmeval.pages.compare import compare
 from crmeval.tasks.load import load_demo
-from crmeval.runs.evaluation import Run
+from crmeval.runs.folder import Run
 from crmeval.tasks.twins import perturb_all
 from crmeval.tasks.probes import Probe, is_probe, probe_prompt, probe_sample, sample_probe
 from crmeval.core.records import Response, Score

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from crmeval import leaderboard
-from crmeval.runs.evaluation import open_run, run
+from crmeval.runs.evaluation import run
+from crmeval.runs.folder import open_run
 from crmeval.tasks.probes import is_probe, load_probes, sample_probe
 from crmeval.pages.published import with_published
 from crmeval.metrics.trust import TRUST, trust
@@ -71,8 +72,8 @@ def test_probes_do_not_touch_accuracy(small, tmp_path):
         row(small).metrics == row(plain).metrics and row(small).n == row(plain).n and row(plain).trust is None
     )
     assert row(small).trust.client == "baseline:sensible"
-    assert small.manifest["samples"]["probes"] == sum(map(is_probe, small.samples)) > 0 and set(
-        small.manifest["samples"]["twins"]
+    assert small.manifest.samples["probes"] == sum(map(is_probe, small.samples)) > 0 and set(
+        small.manifest.samples["twins"]
     ) == {"gender", "account"}
 
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PRICE', 'NO_PROGRESS', 'PUBLISHED', 'word_of', 'setting_words', 'own_word', 'flag', 'text_word', 'place', 'command',
-           'pairs_of', 'prices_of', 'told_settings', 'in_words', 'plain_data', 'Output']
+           'pairs_of', 'prices_of', 'told_settings', 'in_words', 'plain_data', 'silence', 'print_heard', 'Output']
 
 # %% ../../nbs/cli/00_words.ipynb #cd3b1b97
 import contextlib
@@ -12,12 +12,16 @@ import dataclasses
 import inspect
 import json
 import math
+import os
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
+
+from ..core.show import printable, text_table
 
 from ..runs.plan import kinds, PlanError, settings
 
@@ -99,7 +103,7 @@ def text_word(
 def place(
     name: str,
     says: str,
-    default=inspect.Parameter.empty,
+    default: object = inspect.Parameter.empty,  # None: it may be left out
 ) -> inspect.Parameter:
     "A value without a word, by its place."
     kind = str if default is inspect.Parameter.empty else str | None
@@ -147,18 +151,16 @@ def prices_of(
     lines: Sequence[str] | None,  # MODEL=IN,OUT each
 ) -> dict[str, tuple[float, float]]:
     "Prices of one's own; what is no price raises `ValueError`."
-    from crmeval.metrics.cost import Price
-
     prices = {}
     for line in lines or ():
         model, _, numbers = line.rpartition("=")  # a model's name may hold '='
         try:
-            prices[model] = tuple(float(x) for x in numbers.split(","))
+            paid_in, paid_out = (float(x) for x in numbers.split(","))
         except ValueError:
-            prices[model] = ()
-        if not model or len(prices[model]) != 2:
+            paid_in = paid_out = math.nan
+        if not model or not all(0 <= usd < math.inf for usd in (paid_in, paid_out)):
             raise ValueError(f"--price is {line!r}, expected MODEL=IN,OUT such as my-model=0.5,1.5")
-        Price(model, *prices[model])  # refuses what is no price
+        prices[model] = (paid_in, paid_out)
     return prices
 
 
@@ -182,7 +184,8 @@ def in_words():
     try:
         yield
     except PlanError as e:
-        raise ValueError(f"{word_of(e.name)} is {e.got!r}, expected {e.expected}") from None
+        expected = e.expected.removesuffix(" or nothing")  # a word that is not said says nothing
+        raise ValueError(f"{word_of(e.name)} is {e.got!r:.200}, expected {expected}") from None
 
 # %% ../../nbs/cli/00_words.ipynb #d6d1f2f4
 def plain_data(value):
@@ -199,7 +202,37 @@ def plain_data(value):
         return None
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    return plain_data(value.item()) if hasattr(value, "item") else str(value)
+    number = getattr(value, "item", None)  # of numpy
+    return plain_data(number()) if callable(number) else str(value)
+
+
+def silence() -> None:
+    "From here on standard output leads nowhere, also at exit."
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def print_heard(
+    text: object,  # Shown as `str` does
+) -> None:
+    "Print; where the reader has gone (`| head`), the rest goes unheard and the work goes on."
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        silence()
+
+
+def _print_ruled(lines, align):
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    head, *rows = lines
+    table = Table(header_style="bold")
+    for name, side in zip(head, align + align[-1] * len(head)):
+        table.add_column(Text(name), justify="left" if side == "l" else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))  # a name is text, never markup
+    Console().print(table)
 
 
 class Output:
@@ -209,35 +242,29 @@ class Output:
         self,
         as_json: bool = False,  # True: collect a document instead of printing tables
     ):
-        self.as_json, self.document = as_json, {}
+        self.as_json = as_json
+        self.document: dict[str, Any] = {}
 
-    def say(self, text="", **data) -> None:
+    def know(self, **data) -> None:
+        "What belongs to the document only."
+        self.document.update((name, plain_data(value)) for name, value in data.items())
+
+    def say(self, text: object = "", **data) -> None:
         "A text for people; the data belong to the document."
-        self.document.update(plain_data(data))
+        self.know(**data)
         if not self.as_json:
-            print(text, flush=True)
+            print_heard(text)
 
-    def table(self, head: Sequence[str], lines: Sequence[Sequence[str]], text: str, **data) -> None:
-        "A table: with rules where there is a terminal, as `text` where there is none."
-        self.document.update(plain_data(data))
+    def table(self, lines: Sequence[Sequence[str]], align: str, **data) -> None:
+        "A table, its head first: with rules in a terminal that is wide enough, else as plain text."
+        self.know(**data)
         if self.as_json:
             return
-        if not sys.stdout.isatty():
-            return print(text, flush=True)
-        self._rich_table(head, lines)
-
-    def _rich_table(self, head, rows):
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(header_style="bold")
-        for i, name in enumerate(head):
-            table.add_column(Text(name), justify="left" if i == 1 else "right", no_wrap=True)
-        for row in rows:
-            table.add_row(*(Text(cell) for cell in row))  # a name is text, never markup
-        width = max(80, sum(max(len(r[i]) for r in [head, *rows]) + 3 for i in range(len(head))) + 1)
-        Console(width=width).print(table)
+        width = sum(max(map(len, column)) + 3 for column in zip(*lines)) + 1
+        if sys.stdout.isatty() and width <= shutil.get_terminal_size().columns:
+            _print_ruled(lines, align)
+        else:
+            print_heard(text_table(lines, align=align, rule=True))
 
     def mind(self, text: str) -> None:
         "Something that went wrong or missing, on standard error."
@@ -248,5 +275,6 @@ class Output:
         "Print the document, if one is wanted; gives the exit code back."
         if self.as_json:
             document = {**self.document, "exit_code": code}
-            print(json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False), flush=True)
+            is_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+            print_heard(json.dumps(document, ensure_ascii=not is_unicode, indent=1, allow_nan=False))
         return code

@@ -28,10 +28,8 @@ def number(
     return none if known is None else f"{known:{spec}}"
 
 
-def _value_of(number_or_estimate: Estimate | float | None) -> float | None:
-    if isinstance(number_or_estimate, Estimate):
-        return number_or_estimate.value
-    return number_or_estimate
+def _value_of(given) -> float | None:  # an `Estimate`, a number or None; a name that a template lacks raises
+    return getattr(given, "value", given)
 
 
 def points(

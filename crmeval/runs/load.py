@@ -414,7 +414,11 @@ async def ameasure_load(
     return done
 
 
-def measure_load(client: Client, plan: LoadPlan | None = None, **options) -> list[Load]:
+def measure_load(
+    client: Client | Callable[[Shape], Client],  # As for `ameasure_load`
+    plan: LoadPlan | None = None,
+    **options,
+) -> list[Load]:
     "`ameasure_load` from plain code or a notebook cell; the interrupt key stops it."
     return run_sync(ameasure_load(client, plan, **options))
 
