@@ -77,6 +77,7 @@ def make_app(
         help_format="plaintext",
         help_formatter="default" if sys.stdout.isatty() else "plain",
         help_epilogue=examples(),
+        suppress_keyboard_interrupt=False,  # what was told to whoever pressed the key is printed by `main`
     )
     for name, (function, says) in COMMANDS.items():
         more = _EPILOGUES[name]() if name == asked and name in _EPILOGUES else ""
