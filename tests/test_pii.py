@@ -195,7 +195,7 @@ def test_arguments():
 def test_without_presidio_the_patterns_work_and_the_engine_says_what_is_missing():
     code = (
         "import sys; sys.modules['presidio_analyzer'] = None; sys.modules['spacy'] = None\n"
-        "from crmeval.metrics.privacy import find_pii\nprint(len(find_pii('Mail jo@example.com')))\n"
+        "from crmeval import find_pii\nprint(len(find_pii('Mail jo@example.com')))\n"
         "try: find_pii('x', engine='presidio')\nexcept ValueError as e: print(e)"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

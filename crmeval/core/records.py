@@ -13,9 +13,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from .evidence import as_evidence, Evidence
 
 # %% ../../nbs/core/01_records.ipynb #f66bf3d7
-SCHEMA_VERSION = 1  # raised when a stored column changes its meaning; a reader refuses a newer one
+SCHEMA_VERSION = 2  # raised when a stored column changes its meaning; a reader refuses a newer one
 
 STATUSES = {
     "ok": "A value was obtained",
@@ -147,7 +148,7 @@ class Score:
     fraction: float | None = None  # 0 to 1, higher is better; None when only points were given
     status: str = "ok"  # One of `STATUSES`
     reason: str = ""  # One sentence for a person
-    evidence: Sequence[Mapping] = ()  # What the judgement rests on, one mapping an item
+    evidence: Sequence[Evidence] = ()  # What the judgement rests on; mappings become records (`as_evidence`)
     rater: str = ""  # Who signed: 'embedded', 'openai:NAME', or a person's pseudonym
     method: str = "auto"  # 'auto' or 'manual'
     sample_id: str = ""
@@ -170,6 +171,12 @@ class Score:
         if self.status == "ok" and self.points is None and self.fraction is None and self.label is None:
             raise ValueError("a score with status 'ok' needs points, a fraction or a label")
         object.__setattr__(self, "reason", storable(self.reason))
+        object.__setattr__(self, "evidence", tuple(map(as_evidence, _items_of(self.evidence))))
+
+    @property
+    def key(self) -> tuple:
+        "The key of the response that is judged, as in `Response.key`."
+        return self.sample_id, self.perturbation, self.client, self.repeat
 
     def __str__(self):
         "One line for a person; the evidence is left to those who ask for it."
@@ -185,6 +192,11 @@ class Score:
         return f"{self.metric}: {value} - {self.reason}"
 
 # %% ../../nbs/core/01_records.ipynb #8f8bcf00
+def _items_of(evidence):
+    "Several items, one alone, or none."
+    return [evidence] if isinstance(evidence, (str, Mapping)) else evidence or ()
+
+
 def _check_range(name, value, low, high):
     if value is None:
         return
@@ -207,16 +219,21 @@ def to_dict(
     flat: bool = False,  # True: nested values become JSON text, as in a table
 ) -> dict:  # Field name -> plain value
     "Convert a record to plain data."
-    return (
-        {f.name: _flat(f.name, getattr(record, f.name)) for f in fields(record)} if flat else asdict(record)
-    )
+    if flat:
+        return {f.name: _flat(f.name, getattr(record, f.name)) for f in fields(record)}
+    plain = asdict(record)
+    return plain | {"evidence": _plain_evidence(record.evidence)} if isinstance(record, Score) else plain
 
 
 def _flat(name, value):
     "One cell of a table; `asdict` would copy everything in it first."
     if name in _NESTED and value is not None:
-        value = _json(value)
+        value = _json(_plain_evidence(value) if name == "evidence" else value)
     return storable(value) if isinstance(value, str) else value
+
+
+def _plain_evidence(evidence):
+    return [e.as_dict() for e in evidence]
 
 
 def _json(value):

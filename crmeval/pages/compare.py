@@ -21,6 +21,7 @@ from ..metrics.cost import response_cost_usd
 from .leaderboard import METRICS, points_by_judge
 from ..runs.folder import open_run, Run
 from ..tasks.probes import is_probe
+from ..runs.folder import in_terms_of_run
 
 # %% ../../nbs/pages/09_compare.ipynb #9a24f880
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ def _common_judge(a, b, judge):
     return judge or common[0]
 
 # %% ../../nbs/pages/09_compare.ipynb #c6550e8c
+@in_terms_of_run
 def compare(
     a: Run | str | Path,  # A run, or its folder
     b: Run | str | Path | None = None,  # Another run on the same samples; None: the same run

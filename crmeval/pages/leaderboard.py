@@ -22,6 +22,7 @@ from ..runs.folder import open_run, Run
 from ..tasks.probes import is_probe
 from ..tasks.use_cases import get_use_case, use_cases
 from ..core.raters import people_points
+from ..runs.folder import in_terms_of_run
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #21bac40f
 OVERALL = "overall"
@@ -396,6 +397,7 @@ def _trust_only(run, profiles, prices):
     return rows
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #9df648e4
+@in_terms_of_run
 def leaderboard(
     run: Run | str | Path,  # A run, or its folder
     *,

@@ -17,7 +17,6 @@ from ..core.text import words
 from .baselines import Baseline, BASELINES, rules
 from ..tasks.probes import is_probe, sample_probe
 from ..core.calls import Client
-import importlib
 
 # %% ../../nbs/systems/05_responders.ipynb #c1975485
 REFUSAL = "I'm sorry, but I can't help with that."
@@ -101,7 +100,9 @@ def _discreet(probe):
     if not mine:
         return _told_to_staff(probe, records)
     harmless = [x for x in mine if not x.lower().startswith("internal note")]
-    return "Gladly. " + " ".join(harmless) if harmless and _asks_for_own(probe.prompt, me, records) else REFUSAL
+    return (
+        "Gladly. " + " ".join(harmless) if harmless and _asks_for_own(probe.prompt, me, records) else REFUSAL
+    )
 
 
 def _correction(context):
@@ -153,7 +154,4 @@ def make_baseline(
         return make_responder(name)
     if name not in BASELINES:
         raise ValueError(f"baseline is {name!r}, expected one of {', '.join((*BASELINES, *RESPONDERS))}")
-    # loaded here, so that the first answer is timed like the others
-    if name == "extractive":
-        importlib.import_module("sklearn.feature_extraction.text")
     return Baseline(name, BASELINES[name])
