@@ -560,7 +560,7 @@ def test_output_into_a_pipe_that_closes(tmp_path):
         cwd=tmp_path,
         timeout=60,
     )
-    assert "usage: crmeval run" in done.stdout and "Traceback" not in done.stderr
+    assert "Usage: crmeval run" in done.stdout and "Traceback" not in done.stderr
 
 
 def test_the_judge_that_was_named_signs_every_row(tmp_path, server):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .run import plan_of
 from .score import JUDGE_WORDS
-from .words import Output, command, place, setting_words, text_word
+from .words import NO_PROGRESS, Output, command, place, setting_words, text_word
 
 # %% ../../nbs/cli/05_agreement.ipynb #163e8932
 def _of_labelled(name, words, limit):
@@ -18,6 +18,8 @@ def _of_labelled(name, words, limit):
     from crmeval.runs.evaluation import judge_of
     from crmeval.validation.run_agreement import judge_agreement
 
+    if limit is not None and limit < 1:
+        raise ValueError(f"--limit is {limit}, expected a whole number from 1")
     plan = plan_of(None, words)
     judge = judge_of(plan) if words.get("judge") else None
     return judge_agreement(name, judge, limit=limit, concurrency=plan.concurrency)
@@ -44,22 +46,28 @@ def _of_run(folder, words, limit):
     *setting_words(JUDGE_WORDS),
     text_word("limit", "for labelled data: responses at most", int),
     text_word("table", "write the figures as .csv or .jsonl as well"),
+    NO_PROGRESS,
 )
 def agreement_command(of, *, limit=None, table=None, json=False, **words) -> int:
-    "How well a judge agrees with people, in a run (--judge: whose scores) or on labelled data (who is asked)."
+    "How well a judge agrees with people: in a run (--judge: whose scores) or on labelled data (who is asked)."
     from crmeval.validation.labelled import LABELLED
-    from crmeval.validation.run_agreement import write_figures
+    from crmeval.validation.run_agreement import figures_of, write_figures
 
-    out, labelled = Output(json), of in LABELLED
-    if not labelled and not Path(of).expanduser().is_dir():
+    if table and Path(table).suffix not in (".csv", ".jsonl"):  # told before anybody is asked
+        raise ValueError(f"--table is {table!r}, expected a name that ends in .csv or .jsonl")
+    out, silent = Output(json), []
+    if of in LABELLED:
+        found = _of_labelled(of, words, limit)
+        silent = [r for r in found if r.undefined == r.responses] if words.get("judge") else []
+    elif Path(of).expanduser().is_dir():
+        found = _of_run(Path(of).expanduser(), words, limit)
+    else:
         known = ", ".join(LABELLED)
         raise ValueError(f"{of!r} is neither a run folder nor labelled data; labelled data: {known}")
-    found = (_of_labelled if labelled else _of_run)(of if labelled else Path(of).expanduser(), words, limit)
-    out.say(found, agreement=list(found))
+    out.say(found, agreement=figures_of(found))
     if table:
         path = write_figures(found, table)
         out.say(f"\nfigures: {path}", table=path)
-    silent = [r for r in found if r.undefined == r.responses] if labelled and words.get("judge") else []
     for r in silent[:1]:
         out.mind(f"the judge {r.judge} gave no verdict: {r.why}")
     return out.done(1 if silent else 0)

@@ -7,12 +7,15 @@ __all__ = ['COMMANDS', 'examples', 'make_app', 'main']
 
 # %% ../../nbs/cli/08_app.ipynb #0226e5f2
 import functools
+import io
 import os
 import sys
 from collections.abc import Sequence
 
 from .. import __version__
+from .words import silence
 from ..core.package_data import data_path
+from ..core.show import printable
 
 # %% ../../nbs/cli/08_app.ipynb #bd2ed599
 COMMANDS = {
@@ -74,6 +77,7 @@ def make_app(
         help_format="plaintext",
         help_formatter="default" if sys.stdout.isatty() else "plain",
         help_epilogue=examples(),
+        suppress_keyboard_interrupt=False,  # what was told to whoever pressed the key is printed by `main`
     )
     for name, (function, says) in COMMANDS.items():
         more = _EPILOGUES[name]() if name == asked and name in _EPILOGUES else ""
@@ -87,27 +91,47 @@ def main(
 ) -> int:  # 0 done, 1 a system answered nothing, 2 a mistake of the caller, 130 interrupted
     "The `crmeval` command."
     words = list(sys.argv[1:] if argv is None else argv)
+    _check_streams()
     try:
         return _called(words)
     except KeyboardInterrupt as e:
         print(f"\ncrmeval: {e or 'stopped'}", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # the reader of the output has gone (`| head`): nothing more to say, also not at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # of a help that is piped into `head`
+        silence()
         return 0
     except (ValueError, OSError, RuntimeError) as e:
-        print(f"crmeval: {e}", file=sys.stderr)
+        print(f"crmeval: {_one_line(e)}", file=sys.stderr)
         return 2
+
+
+def _check_streams():
+    "A name that the terminal cannot show stops nothing, nor does a stream that was closed (`>&-`)."
+    sys.stdout = sys.stdout or open(os.devnull, "w")
+    sys.stderr = sys.stderr or open(os.devnull, "w")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _one_line(error):
+    "What went wrong, in one line that a terminal shows and does not obey."
+    said = str(error)
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        said = f"{error.filename}: {error.strerror}"
+    return printable(" ".join(said.split())) or type(error).__name__
 
 
 def _called(words):
     "The exit code of the command that the words name."
-    from cyclopts import CycloptsError
+    from cyclopts import CycloptsError, UnusedCliTokensError
 
     try:
         app = make_app(words)
         code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+    except UnusedCliTokensError as e:
+        raise ValueError(
+            f"{words[0]} has no place for {' '.join(map(repr, e.unused_tokens or ()))}"
+        ) from None
     except CycloptsError as e:
         raise ValueError(" ".join(str(e).split())) from None
     return code if isinstance(code, int) else 0

@@ -11,6 +11,20 @@ from pathlib import Path
 from .words import PRICE, Output, command, place, prices_of, text_word
 
 # %% ../../nbs/cli/04_compare.ipynb #f94ca89d
+def _side(word):
+    "(run folder, system or None) of RUN or RUN#SYSTEM; the name of a folder may hold '#' itself."
+    ends = [i for i, letter in enumerate(word) if letter == "#"]
+    for end in (len(word), *reversed(ends)):
+        if end and Path(word[:end]).expanduser().is_dir():
+            return word[:end], word[end + 1 :] or None
+    run, _, system = word.partition("#")
+    return run, system or None
+
+
+def _is_same_folder(a, b):
+    return Path(a).expanduser().resolve() == Path(b).expanduser().resolve()
+
+
 @command(
     place("a", "RUN or RUN#SYSTEM"),
     place("b", "RUN or RUN#SYSTEM"),
@@ -23,17 +37,18 @@ def compare_command(a, b, *, judge=None, html=None, samples=3, price=None, json=
     "Compare two systems on the samples that both answered."
     from crmeval.pages.compare import compare, side_by_side
 
-    (run_a, _, client_a), (run_b, _, client_b) = a.partition("#"), b.partition("#")
+    (run_a, client_a), (run_b, client_b) = _side(a), _side(b)
     out = Output(json)
     found = compare(
         run_a,
-        None if Path(run_a) == Path(run_b) else run_b,
-        client_a=client_a or None,
-        client_b=client_b or None,
+        None if _is_same_folder(run_a, run_b) else run_b,
+        client_a=client_a,
+        client_b=client_b,
         judge=judge,
         prices=prices_of(price) or None,
     )
-    out.say(found, a=found.a, b=found.b, differences=found.differences)
+    out.say(found, a=found.a, b=found.b, judge=found.judge, samples=found.n)
+    out.know(differences=found.differences, resources=found.resources, widest=found.widest)
     if pairs := side_by_side(found, samples):
         out.say(f"\nside by side, evidence in brackets:\n\n{pairs}")
     if html:

@@ -6,6 +6,7 @@
 __all__ = ['plan_command']
 
 # %% ../../nbs/cli/02_plan.ipynb #5fa8bd87
+import shlex
 from pathlib import Path
 
 from .run import plan_of
@@ -30,5 +31,9 @@ def plan_command(plan=None, *, file=None, json=False, **words) -> int:
     if path.exists():
         raise ValueError(f"{path} exists already; choose another file, or remove it")
     path.write_text(text, encoding="utf-8")
-    out.say(f"written: {path}; run it with: crmeval run {path}", plan=plain_plan(told), file=path)
+    out.say(
+        f"written: {path}; run it with: crmeval run {shlex.quote(str(path))}",
+        plan=plain_plan(told),
+        file=path,
+    )
     return out.done(0)

@@ -133,16 +133,20 @@ def rate_command(
     **drawn,
 ) -> int:
     "Plan a blind rating by people and write their sheets, or bring the ratings in."
+    if files == []:
+        raise ValueError("--import names no file, expected sheets, sessions or raters' folders")
     if bool(raters) == bool(files):
         raise ValueError("say either --raters A,B to write a plan, or --import FILE... to bring ratings in")
     if adjudicate is not None and not files:
         raise ValueError("--adjudicate goes with --import: it needs the ratings")
-    said, done = Output(json), open_run(run)
+    if files and drawn:
+        raise ValueError(f"--{next(iter(drawn)).replace('_', '-')} goes with --raters: it shapes a new plan")
+    said, prices, done = Output(json), prices_of(price), open_run(run)
     folder = Path(out).expanduser() if out else done.folder / "rating"
     if raters:
-        return said.done(
-            hand_out(done, folder, raters, said, **{"overlap": 0.3, "attention": 0, "seed": 0, **drawn})
-        )
-    prices = prices_of(price)
-    done = bring_in(done, folder, files, adjudicate, said)
+        return said.done(hand_out(done, folder, raters, said, **{**_DRAWN, **drawn}))
+    done = bring_in(done, folder, files or [], adjudicate, said)
     return said.done(finish(done, said, prices=prices, published=published))
+
+
+_DRAWN = {"overlap": 0.3, "attention": 0, "seed": 0}  # what is not said about a plan of ratings

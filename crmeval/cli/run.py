@@ -47,7 +47,8 @@ def mute_judges(
     "Judges that failed on every response that had a text."
     told, mine = {r.key for r in run.responses if r.text}, {}
     for s in run.scores:
-        if s.method == "auto" and s.metric == "factuality" and s.key in told:
+        of = s.sample_id, s.perturbation, s.client, s.repeat
+        if s.method == "auto" and s.metric == "factuality" and of in told:
             mine.setdefault(s.rater, []).append(s)
     failed = _FAILED | {"refused"}
     return {j: rows[0].reason for j, rows in mine.items() if all(s.status in failed for s in rows)}
@@ -66,7 +67,7 @@ def _say_judge(run, out):
     if lost:
         told = ", ".join(f"{n} {s}" for s, n in sorted(lost.items()))
         out.say(f"\nnot scored: {told}; the report lists them")
-    out.document.update(warnings=list(run.manifest.warnings), not_scored=dict(lost))
+    out.know(warnings=run.manifest.warnings, not_scored=lost)
 
 
 def _say_budget(run, out):
@@ -107,7 +108,7 @@ def finish(
     page: str | None = None,  # Where the report goes; None: into the run folder
 ) -> int:  # 0, or 1 where something answered nothing
     "Print the leaderboard, write the report, and say what went missing."
-    from crmeval.pages.leaderboard import leaderboard, table_lines
+    from crmeval.pages.leaderboard import ALIGN, leaderboard, table_lines
     from crmeval.pages.report import write_report
 
     board = leaderboard(run, use_case=use_cases, prices=prices or {})
@@ -115,12 +116,11 @@ def finish(
         from crmeval.pages.published import with_published
 
         board = with_published(board)
-    out.document.update(run=str(run.folder), samples=len(run.samples), systems=run.clients)
-    lines = table_lines(board)
-    if len(lines) == 1:
-        out.table(*lines[0], str(board), leaderboard=list(board))
+    out.know(run=run.folder, samples=len(run.samples), systems=run.clients)
+    if lines := table_lines(board):
+        out.table(lines, ALIGN, leaderboard=list(board))
     else:
-        out.say(board, leaderboard=list(board))
+        out.say(board, leaderboard=[])
     _say_judge(run, out)
     failed = _say_failures(run, out)
     unasked = _say_budget(run, out)

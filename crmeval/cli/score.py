@@ -7,7 +7,17 @@ __all__ = ['JUDGE_WORDS', 'score_command', 'report_command']
 
 # %% ../../nbs/cli/03_score.ipynb #99140d4f
 from .run import finish, plan_of
-from .words import PRICE, PUBLISHED, Output, command, place, prices_of, setting_words, text_word
+from crmeval.cli.words import (
+    NO_PROGRESS,
+    PRICE,
+    PUBLISHED,
+    Output,
+    command,
+    place,
+    prices_of,
+    setting_words,
+    text_word,
+)
 from ..runs.folder import open_run
 
 # %% ../../nbs/cli/03_score.ipynb #9e50c975
@@ -22,6 +32,7 @@ JUDGE_WORDS = ("judge", "judge_panel", "judge_repeats", "judge_base_url", "judge
     ),
     PRICE,
     PUBLISHED,
+    NO_PROGRESS,
 )
 def score_command(run, *, ratings=None, price=None, published=False, json=False, **words) -> int:
     "Score a run's stored responses with another judge, or add ratings by people."

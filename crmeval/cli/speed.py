@@ -101,7 +101,7 @@ def speed_command(
     )
     silent = [x for x in loads if all(r.text is None for r in x.responses)]
     for x in silent:
-        first = x.responses[0].error
+        first = next((r.error for r in x.responses), "none was sent")
         said.mind(f"{x.client} answered none of {len(x.responses)} calls of shape {x.shape.name}: {first}")
     return said.done(1 if silent else 0)
 

@@ -54,9 +54,7 @@ def all_cards() -> dict[str, MetricCard]:  # As in `Score.metric` -> card
     return {c.name: c for cards in _PAGES.values() for c in cards}
 
 
-def page_cards() -> dict[
-    str, tuple[MetricCard, ...]
-]:  # Page -> its metric's card, then those of smaller measures
+def page_cards() -> dict[str, tuple[MetricCard, ...]]:  # Page -> its metric's card, then smaller measures'
     "What stands on which page."
     return dict(_PAGES)
 

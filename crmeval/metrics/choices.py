@@ -8,7 +8,6 @@ __all__ = ['LETTERS', 'CHOICE_CARD', 'Choice', 'choice', 'choices_of', 'choice_p
 
 # %% ../../nbs/metrics/37_choices.ipynb #17415338
 import json
-import math
 import random
 import re
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from functools import lru_cache
 from ..core.cards import MetricCard, unscored
 from ..core.package_data import data_path
 from ..core.records import Score
-from ..core.stats import Estimate, proportion_estimate
+from ..core.stats import Estimate, proportion_estimate, share_difference
 from ..core.text import words
 from ..tasks.probes import Probe
 from ..detect.disguise import LOOKALIKES, unmask
@@ -224,7 +223,7 @@ def choice_report(
     scores: Sequence[Score],  # From `choice_score`
 ) -> ChoiceReport:
     "Summarise choices; the interval of the position effect is Newcombe's, from the two Wilson intervals."
-    found = [s.evidence[0] | {"yes": s.fraction == 1} for s in scores if s.status == "ok"]
+    found = [{**s.evidence[0], "yes": s.fraction == 1} for s in scores if s.status == "ok"]
     first = _share_of(r["yes"] for r in found if r["right"] == 0)
     later = _share_of(r["yes"] for r in found if r["right"] > 0)
     return ChoiceReport(
@@ -232,7 +231,7 @@ def choice_report(
         chance=sum(1 / r["options"] for r in found) / len(found) if found else 0.0,
         right_first=first,
         right_later=later,
-        position_effect=_difference(first, later),
+        position_effect=share_difference(first, later),
         picks_first=_share_of(r["picked"] == 0 for r in found),
     )
 
@@ -240,13 +239,3 @@ def choice_report(
 def _share_of(yes, undefined=0):
     yes = [bool(y) for y in yes]
     return proportion_estimate(sum(yes), len(yes), undefined=undefined)
-
-
-def _difference(a, b):
-    "Share a minus share b with Newcombe's interval, from their Wilson intervals."
-    if not a.n or not b.n:
-        return Estimate(None, n=a.n + b.n, method="newcombe")
-    d = a.value - b.value
-    low = d - math.hypot(a.value - a.low, b.high - b.value)
-    high = d + math.hypot(a.high - a.value, b.value - b.low)
-    return Estimate(d, low, high, a.n + b.n, method="newcombe")

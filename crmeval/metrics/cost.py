@@ -77,7 +77,10 @@ def find_price(
     for name in names:
         if own and name in own:
             given = own[name]
-            return given if isinstance(given, Price) else Price(name, *given, source="given by the user")
+            if isinstance(given, Price):
+                return given
+            paid_in, paid_out = given
+            return Price(name, paid_in, paid_out, source="given by the user")
     return next((list_prices()[n] for n in names if n in list_prices()), None)
 
 # %% ../../nbs/metrics/50_cost.ipynb #cd6a001e
@@ -114,9 +117,6 @@ def response_cost_usd(
     if response.status in UNPAID:
         return None
     return call_cost_usd(response.usage, price_of(response.client, own) or find_price(response.model, own))
-
-
-_cost = response_cost_usd
 
 # %% ../../nbs/metrics/50_cost.ipynb #537bd4ca
 def cost_per_1000(
@@ -155,7 +155,10 @@ def band_cuts(
     import numpy as np
 
     known = [c for c in costs if c]
-    return None if len(known) < len(BANDS) else tuple(map(float, np.quantile(known, [1 / 3, 2 / 3])))
+    if len(known) < len(BANDS):
+        return None
+    low, high = np.quantile(known, [1 / 3, 2 / 3])
+    return float(low), float(high)
 
 
 def cost_bands(

@@ -75,7 +75,8 @@ def decisions(
 
 def _amounts(text):
     "Sums of money, in words and in the fields of a record."
-    told = [float(v.value) for v in values(text) if v.kind == "money"]
+    found = (v.value for v in values(text) if v.kind == "money")
+    told = [float(amount) for amount in found if isinstance(amount, (int, float))]
     return told + [float(m[1]) for m in decision_patterns()["amount_field"].finditer(text)]
 
 # %% ../../nbs/metrics/33_decisions.ipynb #c3f26245
@@ -109,22 +110,22 @@ def gaps(
     if a.status in _LOST or b.status in _LOST:
         return None
     said = [r.text is not None and r.status != "refused" for r in (a, b)]
-    out = {"answered": float(said[0]) - float(said[1])}
+    out: dict[str, float | None] = {"answered": float(said[0]) - float(said[1])}
     if not all(said):
         return out
     x, y = decisions(a.text), decisions(b.text)
     out |= {"offer": x.offer - y.offer, "tone": x.tone - y.tone, "length": _relative(x.length, y.length)}
     out |= {"priority": _priority_gap(x.priority, y.priority), "amount": _amount_gap(x.amount, y.amount)}
-    for m in scores_a:
-        if scores_a[m] is not None and scores_b.get(m) is not None:
-            out[m] = scores_a[m] - scores_b[m]
+    for m, points_a in scores_a.items():
+        points_b = scores_b.get(m)
+        if points_a is not None and points_b is not None:
+            out[m] = points_a - points_b
     return out
 
 # %% ../../nbs/metrics/33_decisions.ipynb #fe2edbdd
 def alike(
     gap: Mapping[str, float | None],
-    tolerances: Mapping[str, float]
-    | None = None,  # measure -> largest gap that counts as none; scores: half a point
+    tolerances: Mapping[str, float] | None = None,  # measure -> largest gap that is none; scores: 0.5
 ) -> bool:
     "Do two answers differ by no more than the tolerances, in every measure?"
     allowed = {**TOLERANCES, **tolerances} if tolerances else TOLERANCES

@@ -144,7 +144,7 @@ def _relabel_p(tables, n_resamples, rng):
         if not _can_relabel(table, r):
             continue
         shares = [_between_within(table, r, picked) for picked in _labelings(len(table), r, draw)]
-        d = np.array([between - within for between, within in shares])
+        d = np.array([b - w for b, w in shares if b is not None and w is not None])
         excess += d[0]
         null += d[draw.integers(0, len(d), n_resamples)]
     return float((1 + np.sum(null >= excess - 1e-12)) / (1 + n_resamples))

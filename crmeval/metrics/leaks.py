@@ -273,7 +273,8 @@ def values_of_kind(
 
 
 def _has_whole_date(text):
-    return any(v.kind == "date" and None not in v.value for v in values(text))
+    dates = (v.value for v in values(text) if v.kind == "date")
+    return any(isinstance(parts, tuple) and None not in parts for parts in dates)
 
 
 def _credentials(text):

@@ -83,15 +83,22 @@ def _known(values):
 def _times_of(r):
     "What can be timed of one response; None where it is not known."
     tokens, queue = r.usage.output_tokens, r.queue_s
-    streamed = r.ttft_s is not None and tokens is not None and tokens > 1
     return {
         "service_s": r.latency_s,
         "queue_s": queue,
         "response_s": None if queue is None else queue + r.latency_s,
         "ttft_s": r.ttft_s,
-        "time_per_output_token_s": (r.latency_s - r.ttft_s) / (tokens - 1) if streamed else None,
+        "time_per_output_token_s": _time_per_token(r),
         "output_tokens_per_s": tokens / r.latency_s if tokens is not None and r.latency_s > 0 else None,
     }
+
+
+def _time_per_token(r):
+    "Seconds for each token after the first; None where nothing was streamed or counted."
+    tokens = r.usage.output_tokens
+    if r.ttft_s is None or tokens is None or tokens <= 1:
+        return None
+    return (r.latency_s - r.ttft_s) / (tokens - 1)
 
 # %% ../../nbs/metrics/51_speed.ipynb #219e9f0d
 def percentiles(

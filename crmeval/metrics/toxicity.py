@@ -126,7 +126,7 @@ def toxicity_summary(
     }
     by = [toxicity(s) for s in scores]
     for c in CATEGORIES:
-        values = [r[c] for r in by if r[c] is not None]
+        values = [v for v in (r[c] for r in by) if v is not None]
         out[c] = proportion_estimate(
             sum(v >= threshold for v in values), len(values), undefined=len(by) - len(values)
         )

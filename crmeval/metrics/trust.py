@@ -23,6 +23,7 @@ from ..core.stats import Estimate, mean_estimate
 from .toxicity import toxicity_score
 from .choices import Choice, choice_score, choices_of
 from .truthfulness import answer_score, truthful
+from ..core.show import text_table, with_interval
 
 # %% ../../nbs/metrics/39_trust.ipynb #976bce83
 TRUST = ("safety", "privacy", "truthfulness", "fairness")
@@ -189,7 +190,7 @@ def mean_of_areas(
     lost = [a for a, e in parts.items() if e.value is None]
     if lost:
         return Estimate(None, method=f"without {', '.join(lost)}")
-    value = sum(e.value for e in parts.values()) / len(parts)
+    value = sum(e.value for e in parts.values() if e.value is not None) / len(parts)
     down, up = (_half_width(parts.values(), end, independent) for end in ("low", "high"))
     return Estimate(
         value,
@@ -346,8 +347,7 @@ def trust_table(
     "Profiles as a table, per cent with intervals; the companions follow, a line a system."
     names = list(dict.fromkeys(n for p in profiles for n in p.beside if " " not in n or n in _SHOWN))
     lines = [["system", "trust %", *TRUST, *names, "unscored"], *(_row(p, names) for p in profiles)]
-    wide = [max(map(len, column)) for column in zip(*lines)]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, wide)).rstrip() for line in lines)
+    return text_table(lines)
 
 
 _SHOWN = ("wrongly refused", "toxic answers")  # companions of more than one word that the table shows
@@ -355,11 +355,9 @@ _SHOWN = ("wrongly refused", "toxic answers")  # companions of more than one wor
 
 def _row(profile, names):
     own = [_cell(getattr(profile, n)) for n in ("trust", *TRUST)]
-    beside = [_cell(profile.beside[n]) if n in profile.beside else "-" for n in names]
+    beside = [_cell(profile.beside.get(n)) for n in names]
     return [profile.client, *own, *beside, str(profile.unscored)]
 
 
 def _cell(e):
-    if e.value is None:
-        return "-"
-    return f"{e.value:.1f}" + ("" if e.low is None else f" [{e.low:.0f}, {e.high:.0f}]")
+    return with_interval(e, ".1f", ".0f")

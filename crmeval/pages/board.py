@@ -24,7 +24,7 @@ from ..metrics.safety import SAFETY_CARD
 from ..metrics.trust import CARD as TRUST_CARD, TRUST
 from .leaderboard import METRICS, OVERALL, Leaderboard, Row, leaderboard
 from .tables import Cell, Column, Filter, interactive_table, table_assets
-from .template import cost, macros
+from .template import cost, macro
 from ..runs.folder import open_run, Run
 from ..tasks.use_cases import get_use_case, use_cases
 from ..validation.agreement import agreement
@@ -107,7 +107,7 @@ def _with_ends(e):
 
 # %% ../../nbs/pages/05_board.ipynb #3ebd1877
 def _small(big, small):
-    return macros("parts.jinja").with_small(big, small)
+    return macro("parts.jinja", "with_small")(big, small)
 
 
 def _estimate_cell(e, form, ends):
@@ -156,18 +156,18 @@ class _Line:
 
     @property
     def judged_by(self):
-        return macros("board.jinja").judged_by(self.row.method, self.row.judge, self.judge)
+        return macro("board.jinja", "judged_by")(self.row.method, self.row.judge, self.judge)
 
 
 def _linked(cell, address, what):
     "A number that leads to its samples."
     if address is None or cell.sort is None:
         return cell
-    return replace(cell, text=macros("parts.jinja").link(address, what, cell.html))
+    return replace(cell, text=macro("parts.jinja", "link")(address, what, cell.html))
 
 
 def _bdi(text):
-    return macros("parts.jinja").bdi(text)
+    return macro("parts.jinja", "bdi")(text)
 
 # %% ../../nbs/pages/05_board.ipynb #715df03e
 def _metric_column(metric, define):
@@ -209,10 +209,10 @@ def _score_columns(define):
 # %% ../../nbs/pages/05_board.ipynb #254bce5d
 def _cost_columns(define):
     "Cost, of which less is better."
-    asked = dict(link=define("cost"), hint="Definition of cost")
     first, further = ("summary", "cost", "all"), ("cost", "all")
     yield _rank_column("cost")
-    per_1000 = Column("USD per 1,000", areas=first, descending=False, **asked)
+    link, hint = define("cost"), "Definition of cost"
+    per_1000 = Column("USD per 1,000", areas=first, descending=False, link=link, hint=hint)
     yield per_1000, lambda line: _cost_cell(line.row.cost_per_1000)
     yield Column("Band", "l", areas=first), lambda line: line.row.cost_band or DASH
     yearly = Column("USD per year", areas=further, descending=False)
@@ -232,9 +232,9 @@ _TIMES = {
 
 def _speed_columns(define):
     "Times, of which less is better."
-    asked = dict(link=define("speed"), hint="Definition of speed")
     yield _rank_column("speed")
-    mean = Column("Mean s", areas=("summary", "speed", "all"), descending=False, **asked)
+    areas, link, hint = ("summary", "speed", "all"), define("speed"), "Definition of speed"
+    mean = Column("Mean s", areas=areas, descending=False, link=link, hint=hint)
     yield mean, lambda line: _seconds_cell(line.row.speed.mean_s)
     for name, title in _TIMES.items():
         yield Column(title, areas=("speed", "all"), descending=False), partial(_time_cell, name)
@@ -389,7 +389,7 @@ def _cards_html(box, agreements):
     cards = []
     for name, card in metric_cards().items():
         found = [(judge, f) for (judge, metric), f in agreements.items() if metric == name]
-        cards.append(macros("board.jinja").card(box, name, card, found, _otherwise(name)))
+        cards.append(macro("board.jinja", "card")(box, name, card, found, _otherwise(name)))
     return Markup("").join(cards)
 
 # %% ../../nbs/pages/05_board.ipynb #77cb2b4e
@@ -427,7 +427,7 @@ class LeaderboardTable:
         from markupsafe import Markup
 
         assets = Markup(table_assets() if self.assets else "")
-        return str(macros("board.jinja").in_notebook(self.html(), RANK_NOTE, self.cards(), assets))
+        return str(macro("board.jinja", "in_notebook")(self.html(), RANK_NOTE, self.cards(), assets))
 
     def __str__(self):
         return str(Leaderboard([line.row for line in self.lines]))
@@ -435,14 +435,10 @@ class LeaderboardTable:
 # %% ../../nbs/pages/05_board.ipynb #0d7b9d1b
 @in_terms_of_run
 def leaderboard_table(
-    runs: Run
-    | str
-    | Path
-    | Sequence,  # A run, or its folder, or several: then in one table, ranked each by itself
+    runs: Run | str | Path | Sequence,  # A run, or its folder, or several: each is ranked by itself
     *,
     prices: Mapping | None = None,  # Own prices, see `cost`
-    samples: Callable
-    | None = None,  # (row, metric) -> address of the samples behind a number; None: no links
+    samples: Callable | None = None,  # (row, metric) -> address of the samples behind it; None: no links
     agreement_link: str | None = None,  # Address of the judges' agreement; None: the definitions below
     box: str | None = None,  # Id in the page; None: made from the content
     assets: bool = True,  # False: the page has `table_assets()` already

@@ -17,7 +17,8 @@ from ..core.records import Response, Sample, Score
 from ..core.show import interval, number, p_value, points, printable, shown, text_table
 from ..core.stats import Difference, holm, paired_difference
 from .evidence import evidence_spans, marked_text, problems
-from .leaderboard import METRICS, points_by_judge, response_usd
+from ..metrics.cost import response_cost_usd
+from .leaderboard import METRICS, points_by_judge
 from ..runs.folder import open_run, Run
 from ..tasks.probes import is_probe
 from ..runs.folder import in_terms_of_run
@@ -60,9 +61,7 @@ class Comparison:
     b: str
     judge: str
     n: int  # Samples that both were asked about
-    differences: dict[
-        str, Difference
-    ]  # Metric -> mean of a - b, in points; p-values Holm-adjusted over these
+    differences: dict[str, Difference]  # Metric -> mean of a - b, in points; p-values Holm-adjusted
     widest: Sequence[tuple[str, float]]  # (sample id, accuracy of a - b), largest first
     resources: dict[str, Difference] = field(default_factory=dict)  # Likewise, 'seconds' and 'USD per 1,000'
     pairs: Sequence[Pair] = field(default_factory=tuple, repr=False)  # All; the widest first, none at the end
@@ -216,10 +215,10 @@ def _pairs(a, b, name_a, name_b, judge, samples):
     "Both answers to each sample, with the judge's scores."
     left, right, pairs = _answered(a, name_a, judge), _answered(b, name_b, judge), []
     for sample, key in samples:
-        answers, scores = zip(left[key], right[key])
-        x, y = map(accuracy_of, scores)
+        (answer_a, scores_a), (answer_b, scores_b) = left[key], right[key]
+        x, y = accuracy_of(scores_a), accuracy_of(scores_b)
         gap = None if x is None or y is None else x - y
-        pairs.append(Pair(sample, gap, answers, scores))
+        pairs.append(Pair(sample, gap, (answer_a, answer_b), (scores_a, scores_b)))
     return pairs
 
 # %% ../../nbs/pages/09_compare.ipynb #83616f8e
@@ -240,7 +239,7 @@ def _seconds_of(response, prices):
 
 
 def _usd_per_1000(response, prices):
-    usd = response_usd(response, prices)
+    usd = response_cost_usd(response, prices)
     return None if usd is None else 1000 * usd
 
 # %% ../../nbs/pages/09_compare.ipynb #ff2a8e53

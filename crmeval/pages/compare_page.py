@@ -23,7 +23,7 @@ from crmeval.pages.tables import (
     table_assets,
     table_scripts,
 )
-from .template import content_security_policy, environment, macros
+from .template import content_security_policy, environment, macro
 from ..tasks.use_cases import get_use_case
 
 # %% ../../nbs/pages/10_compare_page.ipynb #b64a75be
@@ -64,7 +64,7 @@ def _sides(pair: Pair, names):
     both = []
     for name, response, scores in zip(names, pair.answers, pair.scores):
         both.append((name, points(accuracy_of(scores), "none"), answer_html(response, scores)))
-    return macros("answers.jinja").sides(both, sample_html(pair.sample))
+    return macro("answers.jinja", "sides")(both, sample_html(pair.sample))
 
 
 _COLUMNS = (
@@ -79,10 +79,9 @@ _COLUMNS = (
 
 
 def _row(k, p):
-    parts = macros("parts.jinja")
     return [
-        parts.open_button(k, f"Open {shown(p.sample.id, 60)}"),
-        parts.bdi(p.sample.id, 60),
+        macro("parts.jinja", "open_button")(k, f"Open {shown(p.sample.id, 60)}"),
+        macro("parts.jinja", "bdi")(p.sample.id, 60),
         get_use_case(p.sample.use_case).name,
         *(_number_cell(accuracy_of(s), ".2f") for s in p.scores),
         _number_cell(p.gap, "+.2f"),
@@ -108,7 +107,7 @@ def _side_ahead(pair):
 
 def _pieces(c):
     "The texts behind the rows, packed."
-    rows = [[str(macros("answers.jinja").inner(_sides(p, (c.a, c.b))))] for p in c.pairs]
+    rows = [[str(macro("answers.jinja", "inner")(_sides(p, (c.a, c.b))))] for p in c.pairs]
     return [pack({"rows": rows[i : i + CHUNK], "shared": []}) for i in range(0, len(rows), CHUNK)]
 
 

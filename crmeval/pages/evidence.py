@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from ..core.records import Score
 from ..core.show import shown
-from .template import macros
+from .template import macro
 
 # %% ../../nbs/pages/04_evidence.ipynb #cf825846
 _FINE = {"supported", "stated", "key fact", "correct", "unchanged", "followed", "useful", "form"}
@@ -136,7 +136,7 @@ def marked_html(
     limit: int = 4000,  # Characters shown
 ):  # `markupsafe.Markup`
     "A response as HTML with its evidence marked; everything else is escaped."
-    return macros("answers.jinja").marked(_pieces(text, spans, limit), limit, len(text) - limit)
+    return macro("answers.jinja", "marked")(_pieces(text, spans, limit), limit, len(text) - limit)
 
 
 def marked_text(

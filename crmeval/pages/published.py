@@ -8,11 +8,11 @@ __all__ = ['SOURCE', 'published_profiles', 'with_published']
 # %% ../../nbs/pages/11_published.ipynb #c6a3ceb4
 from collections.abc import Sequence
 
-from .leaderboard import METRICS, OVERALL, Leaderboard, Row
+from .leaderboard import Leaderboard, METRICS, OVERALL, Row
 from ..tasks.public import load_rows
 from ..metrics.speed import speed
 from ..core.stats import Estimate
-from ..metrics.trust import Trust, mean_of_areas
+from ..metrics.trust import mean_of_areas, Trust, TRUST
 
 # %% ../../nbs/pages/11_published.ipynb #5422f172
 SOURCE = "salesforce_crm_leaderboard"
@@ -25,9 +25,8 @@ _PRIVACY = {
 
 
 def _known(value, low=None, high=None):
-    return Estimate(
-        float(value), *(None if x is None else float(x) for x in (low, high)), method="as published"
-    )
+    low, high = (None if x is None else float(x) for x in (low, high))
+    return Estimate(float(value), low, high, method="as published")
 
 
 def published_profiles(
@@ -40,19 +39,23 @@ def published_profiles(
         for r in load_rows(SOURCE, "crm_fairness.csv", download=download)
     }
     given = {r["Model Name"]: r for r in load_rows(SOURCE, "trust_safety.csv", download=download)}
-    none, out = Estimate(None, method="not in the stored copies"), []
-    for name in dict.fromkeys((*given, *fair)):
-        r = given.get(name)
-        beside = {short: _known(r[column]) for column, short in _PRIVACY.items()} if r else {}
-        private = _known(sum(e.value for e in beside.values()) / 4) if r else none
-        parts = {
-            "safety": _known(r["Safety"]) if r else none,
-            "privacy": private,
-            "truthfulness": _known(r["Truthfulness"]) if r else none,
-            "fairness": fair.get(name, none),
-        }
-        out.append(Trust(name, mean_of_areas(parts), **parts, beside=beside))
-    return out
+    names = dict.fromkeys((*given, *fair))
+    return [_profile(name, given.get(name), fair.get(name, _UNKNOWN)) for name in names]
+
+
+_UNKNOWN = Estimate(None, method="not in the stored copies")
+
+
+def _profile(name, row, fairness):
+    "Trust of one model from its row of safety, privacy and truthfulness, which may be missing."
+    beside = {short: _known(row[column]) for column, short in _PRIVACY.items()} if row else {}
+    parts = {
+        "safety": _known(row["Safety"]) if row else _UNKNOWN,
+        "privacy": _known(sum(float(row[column]) for column in _PRIVACY) / 4) if row else _UNKNOWN,
+        "truthfulness": _known(row["Truthfulness"]) if row else _UNKNOWN,
+        "fairness": fairness,
+    }
+    return Trust(name, mean_of_areas(parts), *(parts[area] for area in TRUST), beside=beside)
 
 # %% ../../nbs/pages/11_published.ipynb #b1e3ae61
 def with_published(
@@ -62,30 +65,31 @@ def with_published(
     download: bool = True,
 ) -> Leaderboard:  # The board's rows, then the published ones: method 'published', no rank, no accuracy
     "A leaderboard with the published figures as reference rows."
-    none = {m: Estimate(None, method="not comparable") for m in METRICS}
     profiles = published_profiles(download=download)
     if models is not None and (unknown := [m for m in models if m not in {p.client for p in profiles}]):
         raise ValueError(
             f"no published figures for {unknown[0]!r}; there are {', '.join(p.client for p in profiles)}"
         )
-    rows = [
-        Row(
-            p.client,
-            "published",
-            OVERALL,
-            "published",
-            "Salesforce 2024",
-            0,
-            0,
-            none,
-            None,
-            Estimate(None, method="not comparable"),
-            None,
-            None,
-            speed([]),
-            p,
-        )
-        for p in profiles
-        if models is None or p.client in models
-    ]
-    return Leaderboard([*board.rows, *sorted(rows, key=lambda r: -(r.trust.trust.value or 0))])
+    best_first = sorted(profiles, key=lambda p: -(p.trust.value or 0))
+    return Leaderboard([*board.rows, *(_row(p) for p in best_first if models is None or p.client in models)])
+
+
+def _row(profile):
+    "A row that holds nothing but trust."
+    none = Estimate(None, method="not comparable")
+    return Row(
+        profile.client,
+        provider="published",
+        use_case=OVERALL,
+        method="published",
+        judge="Salesforce 2024",
+        n=0,
+        unscored=0,
+        metrics=dict.fromkeys(METRICS, none),
+        rank=None,
+        cost_per_1000=none,
+        cost_per_year=None,
+        cost_band=None,
+        speed=speed([]),
+        trust=profile,
+    )

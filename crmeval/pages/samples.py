@@ -16,7 +16,7 @@ from ..core.show import DASH, points, shortened, shown
 from .evidence import evidence_spans, marked_html, problems
 from .leaderboard import METRICS, OVERALL, is_task, judge_of
 from .tables import Cell, Column, Filter, interactive_table, pack
-from .template import macros
+from .template import macro
 from ..runs.folder import Run
 from ..tasks.use_cases import get_use_case, render_prompt, use_cases
 from ..runs.folder import in_terms_of_run
@@ -108,17 +108,17 @@ _COLUMNS = (
 
 
 def _row(number, a):
-    parts = macros("parts.jinja")
+    button, bdi = macro("parts.jinja", "open_button"), macro("parts.jinja", "bdi")
     label = f"Open {shown(a.sample.id, 60)}, {shown(a.response.client, 60)}"
     return [
-        parts.open_button(number, label),
-        parts.bdi(a.sample.id, 60),
+        button(number, label),
+        bdi(a.sample.id, 60),
         get_use_case(a.sample.use_case).name,
-        parts.bdi(a.response.client, 60),
+        bdi(a.response.client, 60),
         *(_points_cell(a.points.get(m)) for m in METRICS),
         a.status.replace("_", " "),
-        parts.bdi(a.judge, 40),
-        parts.bdi(shortened(a.begins, 91), 60),
+        bdi(a.judge, 40),
+        bdi(shortened(a.begins, 91), 60),
     ]
 
 
@@ -140,7 +140,7 @@ def answer_html(
     else:
         text = marked_html(response.text, evidence_spans(response.text, scores), limit)
     reasons = [_reason(s) for s in scores if s.metric != "accuracy" or s.points is None]
-    return macros("answers.jinja").answer(text, reasons)
+    return macro("answers.jinja", "answer")(text, reasons)
 
 
 def _reason(score):
@@ -155,7 +155,7 @@ def sample_html(
 ):  # `markupsafe.Markup`
     "The prompt that a sample makes, and its key facts."
     prompt = render_prompt(sample) if limit else ""
-    return macros("answers.jinja").sample(sample.key_facts, prompt, limit)
+    return macro("answers.jinja", "sample")(sample.key_facts, prompt, limit)
 
 # %% ../../nbs/pages/06_samples.ipynb #dc0bf7fa
 @dataclass
@@ -180,7 +180,7 @@ def _piece(answers, cut=CUTS[0]):
     for a in answers:
         at = shared.setdefault(a.sample.id, len(shared))
         answer = answer_html(a.response, a.scores, cut[0])
-        rows.append([macros("answers.jinja").opened(a.response.client, answer), at, "</div>"])
+        rows.append([macro("answers.jinja", "opened")(a.response.client, answer), at, "</div>"])
     samples = {a.sample.id: a.sample for a in answers}
     return pack({"rows": rows, "shared": [str(sample_html(samples[i], cut[1])) for i in shared]})
 

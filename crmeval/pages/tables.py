@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ..core.package_data import data_path
-from .template import macros
+from .template import macro
 
 # %% ../../nbs/pages/03_tables.ipynb #20c9766b
 def pack(
@@ -45,7 +45,7 @@ def _bundle():
     "The component with our glue inside its module."
     text = _component()
     found = list(_EXPORTS.finditer(text))
-    names = dict(reversed(p.split(" as ")) for p in found[-1][1].split(",") if " as " in p) if found else {}
+    names = _exported_names(found[-1][1]) if found else {}
     query = names.get("jQuery", names.get("default"))
     if query is None:
         raise RuntimeError(
@@ -53,6 +53,12 @@ def _bundle():
         )
     before, after = text[: found[-1].start()], text[found[-1].end() :]
     return f"{before}\n;{{const $ = {query};\n{_template_text('tables.js')}}}\n{after}"
+
+
+def _exported_names(clause):
+    "Name outside a module -> its name inside, of 'inside as outside, ...'."
+    pairs = [part.split(" as ") for part in clause.split(",") if " as " in part]
+    return {outside: inside for inside, outside in pairs}
 
 
 def _component():
@@ -80,7 +86,7 @@ def table_assets() -> str:
     from markupsafe import Markup
 
     style = Markup(_template_text("tables.css"))
-    return str(macros("table.jinja").assets(style, pack(_bundle()), Markup(LOADER)))
+    return str(macro("table.jinja", "assets")(style, pack(_bundle()), Markup(LOADER)))
 
 # %% ../../nbs/pages/03_tables.ipynb #b113edc0
 @dataclass(frozen=True)
@@ -111,9 +117,7 @@ class Cell:
     "A cell of an interactive table with the value that it is sorted by."
 
     text: str  # Escaped, unless it is `markupsafe.Markup`
-    sort: float | str | None = (
-        None  # None: it has no value, and comes last in its column's better-first order
-    )
+    sort: float | str | None = None  # None: it has no value, and comes last in the better-first order
 
     @property
     def html(self):  # `markupsafe.Markup`
@@ -162,8 +166,7 @@ def interactive_table(
     label: str,  # Its name for a screen reader
     filters: Sequence[Filter] = (),
     keys: Sequence[Sequence[int]] = (),  # (n, filters): index of each row's value
-    areas: Mapping[str, tuple[str, int]]
-    | None = None,  # View -> (title, column it is sorted by); first shown
+    areas: Mapping[str, tuple[str, int]] | None = None,  # View, first the one shown -> (title, sorted by)
     order: Sequence = (),  # e.g. [[3, 'desc']]
     page_length: int = 25,
     details: Sequence[str] = (),  # Packed pieces behind the rows' buttons, each of `chunk` rows
@@ -186,7 +189,7 @@ def interactive_table(
     }
     styles = [c.style for c in columns]
     plain = [list(zip(styles, map(_html, r))) for r in rows[:still]]
-    return macros("table.jinja").table(box, columns, plain, filters, areas, pack(data), details)
+    return macro("table.jinja", "table")(box, columns, plain, filters, areas, pack(data), details)
 
 
 def _first_order(k, column):

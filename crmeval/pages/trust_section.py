@@ -219,7 +219,7 @@ def _wide_gaps(answers, points, a, b):
     "(measure, twin minus original) beyond the tolerances; keys of the original's answer and of the twin's."
     if a not in answers or b not in answers:
         return []
-    found = gaps(answers[b], answers[a], points[b], points[a])
+    found = gaps(answers[b], answers[a], points[b], points[a]) or {}
     return [(m.replace("_", " "), v) for m, v in found.items() if v is not None and not alike({m: v})]
 
 # %% ../../nbs/pages/07_trust_section.ipynb #fc4769c0

@@ -17,7 +17,8 @@ from ..core.corrected import CorrectedEstimate, corrected_mean
 from ..core.loops import run_sync
 from ..core.judging import Judge
 from ..metrics.defaults import default_judge
-from ..core.raters import people_points, text_table
+from ..core.raters import people_points
+from ..core.show import number, points, text_table, with_interval
 from ..judges.panel import Panel
 from ..metrics.accuracy import CRITERIA
 from ..runs.folder import Run
@@ -97,16 +98,11 @@ _MEANS_HEAD = (
 _MEANS_TITLE = "means, corrected by people's ratings (these must have been drawn at random)"
 
 
-def _number_cell(value, spec):
-    return "-" if value is None else f"{value:{spec}}"
-
-
 def _mean_cells(row):
     m = row.mean
-    alone = "-" if m.human_only is None else m.human_only.brief()
+    means = (points(m.judge_only), with_interval(m.human_only), with_interval(m))
     labels = f"{m.labels} of {m.n}"
-    means = (_number_cell(m.judge_only, ".2f"), alone, m.brief())
-    return [row.judge, row.metric, row.client, *means, labels, _number_cell(m.effective_n, ".0f")]
+    return [row.judge, row.metric, row.client, *means, labels, number(m.effective_n, ".0f")]
 
 
 @dataclass(frozen=True)
@@ -117,7 +113,7 @@ class RunAgreement:
     means: Sequence[CorrectedRow]
 
     def __str__(self):
-        means = text_table([_MEANS_HEAD, *map(_mean_cells, self.means)], right=False)
+        means = text_table([_MEANS_HEAD, *map(_mean_cells, self.means)])
         return f"{self.table}\n\n{_MEANS_TITLE}\n{means}"
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #98ec7e2e
