@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
-from ..core.raters import ADJUDICATED, krippendorff_alpha, text_table, weighted_kappa
+from ..core.raters import ADJUDICATED, krippendorff_alpha, weighted_kappa
+from ..core.show import text_table, with_interval
 from .plan import CRITERIA, Plan, check_raters
 from .session import Rating
 from ..core.evidence import as_evidence
@@ -54,6 +55,10 @@ class RaterRow:
 _HEADS = ("criterion", "items", "alpha", "weighted kappa", "same points", "within one")
 
 
+def _agreement_cells(row):
+    return [row.criterion, str(row.items), *map(with_interval, row.figures.values())]
+
+
 @dataclass(frozen=True)
 class RaterAgreement:
     "Agreement of people with each other; prints as a table."
@@ -64,8 +69,7 @@ class RaterAgreement:
         return iter(self.rows)
 
     def __str__(self):
-        cells = [[r.criterion, str(r.items), *(e.brief() for e in r.figures.values())] for r in self.rows]
-        return text_table([_HEADS, *cells], right=False)
+        return text_table([_HEADS, *map(_agreement_cells, self.rows)])
 
 # %% ../../nbs/people/03_adjudication.ipynb #9fecc58d
 def _rated_by_two(table, criterion):

@@ -13,8 +13,8 @@ from typing import Any
 
 from crmeval.core.raters import (
     ADJUDICATED,
-    Confusion,
     balanced_accuracy,
+    Confusion,
     confusion,
     kendall,
     krippendorff_alpha,
@@ -22,9 +22,9 @@ from crmeval.core.raters import (
     people_points,
     spearman,
     system_rank_correlation,
-    text_table,
     weighted_kappa,
 )
+from ..core.show import text_table, with_interval
 from ..core.records import Score
 from ..core.stats import Estimate
 
@@ -68,7 +68,7 @@ def _plain_figure(r, name, e):
 
 def _shown_row(r):
     counts = map(str, (r.pairs, r.judge_undefined, r.people_undefined))
-    return [r.rater, r.metric, r.group, *counts, *(r.figures[n].brief() for n in _SHOWN)]
+    return [r.rater, r.metric, r.group, *counts, *(with_interval(r.figures[n]) for n in _SHOWN)]
 
 # %% ../../nbs/validation/00_agreement.ipynb #e83f9866
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class AgreementTable:
 
     def __str__(self):
         heads = [*_HEADS, *(n.replace("_", " ") for n in _SHOWN)]
-        return text_table([heads, *map(_shown_row, self.rows)])
+        return text_table([heads, *map(_shown_row, self.rows)], align="lr")
 
     def to_dicts(self) -> list[dict]:
         "One plain dictionary per row and statistic, for a file or a data frame."

@@ -16,12 +16,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from ..core.judging import style_of
+from ..core.show import interval, number
 
 # %% ../../nbs/validation/01_audit.ipynb #4bb29ed1
 from ..core.loops import run_sync
 from ..core.judging import Judge
 from ..core.package_data import data_path
-from ..core.raters import cluster_bootstrap, text_table
+from ..core.raters import cluster_bootstrap
+from ..core.show import text_table
 from ..core.stats import Estimate, is_known, mean_estimate
 from ..judges.panel import Repeated
 from ..judges.listening import answer_questions, fewest_questions, ListeningJudge, new_record_of
@@ -365,10 +367,8 @@ UNBIASED = {
 
 def _audit_row(name, e):
     "Cells of one figure."
-    value = "-" if e.value is None else f"{e.value:.3f}"
-    ends = "" if e.low is None or e.high is None else f"{e.low:.3f} to {e.high:.3f}"
     unbiased = f"{UNBIASED[name]:g}" if name in UNBIASED else ""
-    return [name, value, ends, unbiased, str(e.n), str(e.undefined)]
+    return [name, number(e, ".3f"), interval(e, ".3f", none=""), unbiased, str(e.n), str(e.undefined)]
 
 # %% ../../nbs/validation/01_audit.ipynb #08ce4f97
 @dataclass(frozen=True)
@@ -386,7 +386,7 @@ class Audit:
         heads = ["figure", "value", "95 % interval" if usual else "interval", "unbiased", "n", "undefined"]
         rows = [heads, *(_audit_row(name, e) for name, e in self.figures.items())]
         why = [f"{name}: {e.method}" for name, e in self.figures.items() if e.value is None]
-        return "\n".join([f"Audit of {self.judge}", text_table(rows), *why])
+        return "\n".join([f"Audit of {self.judge}", text_table(rows, align="lr"), *why])
 
     def to_dicts(self) -> list[dict]:
         "One plain dictionary a figure, for a file or a data frame."

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from ..core.raters import cluster_bootstrap, text_table
+from ..core.raters import cluster_bootstrap
+from ..core.show import text_table
 from ..core.cards import DEFAULT_CUTS, to_points
 from ..core.records import Score
 from ..core.stats import Estimate, is_known, mean_estimate, paired_difference
@@ -289,7 +290,7 @@ class CalibrationGain:
         rows = [["figure", "before", "after", "change"]]
         for k in self.before:
             rows.append([k, self.before[k].format(), str(self.after[k]), str(self.change[k])])
-        return f"{self.calibrator}\n{text_table(rows)}"
+        return f"{self.calibrator}\n" + text_table(rows, align="lr")
 
 # %% ../../nbs/validation/03_calibration.ipynb #2117dcff
 def _dealt(documents, folds, rng):

@@ -22,9 +22,9 @@ from crmeval.core.raters import (
     pearson,
     spearman,
     system_rank_correlation,
-    text_table,
     weighted_kappa,
 )
+from ..core.show import text_table, with_interval
 from ..core.records import Usage
 from ..core.stats import Estimate
 from ..judges.recorded import context_key
@@ -301,7 +301,7 @@ def _cost_cells(r):
 
 
 def _measured_cells(r):
-    figures = (r.figures[s].brief() for s in STATISTICS)
+    figures = (with_interval(r.figures[s]) for s in STATISTICS)
     return [r.dataset, r.judge, r.group, str(r.responses), str(r.undefined), *figures, *_cost_cells(r)]
 
 
@@ -309,4 +309,4 @@ def measured_table(
     rows: Sequence[Measured],
 ) -> str:  # Plain text, a line a row
     "Rows as a table with intervals."
-    return text_table([[*_HEADS, "calls", "tokens in + out"], *map(_measured_cells, rows)], right=False)
+    return text_table([[*_HEADS, "calls", "tokens in + out"], *map(_measured_cells, rows)])
