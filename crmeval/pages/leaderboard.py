@@ -23,10 +23,11 @@ from ..tasks.probes import is_probe
 from ..tasks.use_cases import get_use_case, use_cases
 from ..core.raters import people_points
 from ..runs.folder import in_terms_of_run
+from ..metrics.criteria import criteria, in_mean
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #21bac40f
 OVERALL = "overall"
-METRICS = ("accuracy", *CRITERIA)
+METRICS = ("accuracy", *in_mean(criteria()))  # the four, and what other packages add
 
 
 @dataclass(frozen=True)
@@ -311,7 +312,7 @@ _SHORT = {
     "fairness": "fair %",
 }
 _SHORT_BESIDE = {"wrongly refused": "wrongly refused %", "helpfulness": "helpful %"}
-_SHORT_CRITERIA = dict(zip(CRITERIA, ("factual", "complete", "concise", "instruct.")))
+_SHORT_CRITERIA = {c.name: c.short for c in criteria().values() if c.in_mean}
 ALIGN = "rlllr"  # Of the columns, as for `text_table`: system, use case and judge are read, numbers compared
 
 
@@ -341,7 +342,7 @@ def _cells(row):
         "accuracy": points(accuracy),
         "95 % interval": interval(accuracy),
     }
-    cells |= {short: points(row.metrics[m]) for m, short in _SHORT_CRITERIA.items()}
+    cells |= {short: points(row.metrics[m]) for m, short in _SHORT_CRITERIA.items() if _is_asked(row, m)}
     return (
         cells
         | _trust_cells(row.trust)
@@ -353,6 +354,11 @@ def _cells(row):
             "p95 s": seconds(row.speed.p95_s),
         }
     )
+
+
+def _is_asked(row, metric):
+    "Whether a criterion has a column: the four always, another where somebody is scored on it."
+    return metric in CRITERIA or (metric in row.metrics and row.metrics[metric].value is not None)
 
 
 def _lines(rows):
