@@ -326,7 +326,7 @@ def _same_id(a, b):
     ends = a.value.endswith(b.value) or b.value.endswith(a.value)
     return min(len(a.value), len(b.value)) >= 4 and ends
 
-
+# %% ../../nbs/core/02_values.ipynb #adb35b8c
 def _id_is_number(name, number):
     digits = re.sub(r"\D", "", name.value)
     return len(digits) >= 4 and number.value == float(digits)

@@ -333,7 +333,7 @@ def _asked(judge, n, ask):
         raise ValueError(f"the judge {judge.name!r} gave {len(got)} verdicts on {n} items")
     return got
 
-
+# %% ../../nbs/judges/05_panel.ipynb #1347df36
 def _vote(panel, verdicts):
     "Combine and count."
     out = combine_verdicts(

@@ -148,7 +148,7 @@ _cached_lines = lru_cache(maxsize=256)(matching_lines)  # asked once a fact
 # %% ../../nbs/judges/02_recorded.ipynb #db80dabc
 FORMAT = {"crmeval": "verdicts", "version": 1}  # first line of a file of verdicts
 
-
+# %% ../../nbs/judges/02_recorded.ipynb #365cc6c0
 class _Store:
     "Verdicts by (question, item, context)."
 

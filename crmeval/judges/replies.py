@@ -98,7 +98,7 @@ def _follow(entry, request):
     yes = _yes(_get(entry, "followed", "answer"))
     return None if yes is None else Verdict(yes, reason=_clip(_get(entry, "reason", "evidence")))
 
-
+# %% ../../nbs/judges/01_replies.ipynb #a751ee08
 def _rate(entry, request):
     points = _int(_get(entry, "points", "rating", "score"))
     return (

@@ -276,7 +276,7 @@ def _odds_features(a, right, wrong):
 def _union(sets):
     return frozenset().union(*sets)
 
-
+# %% ../../nbs/judges/07_truth.ipynb #b26dd208
 def _answer_features(question, a, q, right, wrong, weight):
     n, every = len(a.bag) or 1, frozenset().union(*[r.bag for r in right + wrong])
     of = [_union(r.bag for r in refs) for refs in (right, wrong)]

@@ -84,7 +84,7 @@ def _headers(key):
     ours = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "crmeval"}
     return ours | {k: v for k, v in own.items() if v}
 
-
+# %% ../../nbs/systems/00_wire.ipynb #5de7e592
 def _session(parts, key):
     import aiohttp
 
@@ -150,7 +150,7 @@ def _sent_elsewhere(answer, key):
     )
     return CallFailed(redact(said, key), http_status=answer.status)
 
-
+# %% ../../nbs/systems/00_wire.ipynb #7cdd90ac
 class _Wire:
     "The connections to one endpoint within one event loop."
 
