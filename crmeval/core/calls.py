@@ -66,14 +66,14 @@ class ConfiguredClient(Protocol):
 
 # %% ../../nbs/core/11_calls.ipynb #a1e19ccd
 class CallFailed(Exception):
-    "A call without a usable answer; `status` goes into the row, `retryable` says whether another try could help."
+    "A call without a usable answer; `status` goes into the row, `retryable`: another try could help."
 
     def __init__(
         self,
         error: str,  # What went wrong, in words, without keys
         *,
         status: str = "api_error",  # One of `STATUSES`
-        retryable: bool = False,  # True for rate limits, server errors, time-outs, lost connections, broken bodies
+        retryable: bool = False,  # Rate limits, server errors, time-outs, lost connections, broken bodies
         after_s: float | None = None,  # Seconds the server asked to wait (Retry-After), if it did
         http_status: int | None = None,  # 429, 500, ...; None when there was no HTTP answer
     ):
@@ -110,7 +110,13 @@ def retry_after_s(
 
 # %% ../../nbs/core/11_calls.ipynb #feda7c36
 _KEYLIKE = re.compile(
-    r"(?i)\b(?:sk|pk|rk|key|hf|gsk|xai|ghp|AIza)[-_][\w*.-]{8,}|\bAIza[\w-]{20,}|(?<=bearer )[^\s'\",}]+|(?<=://)[^/@\s]+(?=@)|(?<=[?&](?:key|sig)=)[^&\s]+|(?<=api[-_]key=)[^&\s]+"
+    r"\b(?:sk|pk|rk|key|hf|gsk|xai|ghp|AIza)[-_][\w*.-]{8,}"
+    r"|\bAIza[\w-]{20,}"
+    r"|(?<=bearer )[^\s'\",}]+"
+    r"|(?<=://)[^/@\s]+(?=@)"
+    r"|(?<=[?&](?:key|sig)=)[^&\s]+"
+    r"|(?<=api[-_]key=)[^&\s]+",
+    re.IGNORECASE,
 )
 
 

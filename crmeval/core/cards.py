@@ -57,7 +57,8 @@ class MetricCard:
 
     def __str__(self):
         end = "higher" if self.higher_is_better else "lower"
-        return f"{self.title}: {self.measures} [{self.low:g} to {self.high:g} {self.unit}, {end} is better] Limits: {self.limits}"
+        scale = f"[{self.low:g} to {self.high:g} {self.unit}, {end} is better]"
+        return f"{self.title}: {self.measures} {scale} Limits: {self.limits}"
 
 # %% ../../nbs/core/08_cards.ipynb #8a0b7555
 def score_of(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 # %% ../../nbs/core/00_evidence.ipynb #913d71eb
 @dataclass(frozen=True, eq=False)
 class Evidence(Mapping):
-    "One item that a judgement rests on; read like a mapping it has the names that metrics gave it (`as_evidence`)."
+    "One item that a judgement rests on; as a mapping it has the names that metrics gave it (`as_evidence`)."
 
     kind: str  # What was found, e.g. 'unsupported', 'missing', 'overlong', 'not followed', 'wrong'
     text: str = ""  # What it is about, in words: a claim, a fact, an instruction, the name of a field
@@ -94,24 +94,20 @@ def _value_of(evidence, attribute):
 
 # %% ../../nbs/core/00_evidence.ipynb #3bd2654a
 GOOD_KINDS = {"supported", "stated", "key fact", "correct", "unchanged", "followed", "useful", "form"}
-BAD_KINDS = {"unsupported", "not supported", "missing", "wrong", "extra", "not followed", "no key fact"} | {
-    "repetition",
-    "overlong",
-    "leak",
-    "value",
-    "withheld",
-}
+BAD_KINDS = {"unsupported", "not supported", "missing", "wrong", "extra", "not followed"}
+BAD_KINDS |= {"no key fact", "repetition", "overlong", "leak", "value", "withheld"}
 
-
+# %% ../../nbs/core/00_evidence.ipynb #e1124779
 def as_evidence(
     item,  # A record, a mapping with names of one's own, or a bare text
 ) -> Evidence:
     """
     One item of evidence from whatever a metric or an older file gives. A bare text is 'noted'. Of a mapping,
-    `kind` comes from 'kind' or 'outcome', else from what 'followed' or 'supported' say; `about` is 'instruction'
-    with a key 'followed', 'field' with a key 'field', 'fact' with a key 'fact', else 'response'; `fine` is what 'followed'
-    or 'supported' say, else what the kind says (`GOOD_KINDS`, `BAD_KINDS`); `reason` is 'reason' or 'problem', `quotes`
-    'sentences'; `text` is 'text', 'instruction' or 'field', else a copy of 'sentence' or 'fact'.
+    `kind` comes from 'kind' or 'outcome', else from what 'followed' or 'supported' say; `about` is
+    'instruction' with a key 'followed', 'field' with a key 'field', 'fact' with a key 'fact', else
+    'response'; `fine` is what 'followed' or 'supported' say, else what the kind says (`GOOD_KINDS`,
+    `BAD_KINDS`); `reason` is 'reason' or 'problem', `quotes` 'sentences'; `text` is 'text', 'instruction' or
+    'field', else a copy of 'sentence' or 'fact'.
     """
     if isinstance(item, Evidence):
         return item
@@ -126,7 +122,7 @@ def as_evidence(
             said[attribute] = left.pop(name)
     return Evidence(**_completed(said, left), detail=left)
 
-
+# %% ../../nbs/core/00_evidence.ipynb #2ac3f5a4
 def _about(item):
     "What a mapping speaks of."
     if "followed" in item and isinstance(item.get("instruction"), str):

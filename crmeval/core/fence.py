@@ -14,15 +14,22 @@ import re
 from .records import storable
 
 # %% ../../nbs/core/13_fence.ipynb #cd8ec7ad
-_ANGLES = re.compile(
-    "[<\uff1c\ufe64\u2039\u226a\u00ab\u27e8\u3008\u300a](?:[\u200b-\u200f\u2060\ufeff\\s]*[<\uff1c\ufe64\u2039\u226a\u00ab\u27e8\u3008\u300a])+"
-    "|[>\uff1e\ufe65\u203a\u226b\u00bb\u27e9\u3009\u300b](?:[\u200b-\u200f\u2060\ufeff\\s]*[>\uff1e\ufe65\u203a\u226b\u00bb\u27e9\u3009\u300b])+"
+_LEFT = "<\uff1c\ufe64\u2039\u226a\u00ab\u27e8\u3008\u300a"  # signs that look like '<'
+_RIGHT = ">\uff1e\ufe65\u203a\u226b\u00bb\u27e9\u3009\u300b"
+_GAP = "[\u200b-\u200f\u2060\ufeff\\s]*"  # what may stand between two of them and not be seen
+_ANGLES = re.compile(f"[{_LEFT}](?:{_GAP}[{_LEFT}])+|[{_RIGHT}](?:{_GAP}[{_RIGHT}])+")
+_CONTROL_WORDS = (
+    "s|inst|sys|system|user|assistant|start_of_turn|end_of_turn|begin_of_text|end_of_text|eot_id|think"
 )
-_CONTROL = re.compile(
-    r"<(?=\|)|(?<=\|)>|[<\[](?=/?(?:s|inst|sys|system|user|assistant|start_of_turn|end_of_turn|begin_of_text|end_of_text|eot_id|think)[>\]])",
-    re.I,
-)
+_CONTROL = re.compile(rf"<(?=\|)|(?<=\|)>|[<\[](?=/?(?:{_CONTROL_WORDS})[>\]])", re.IGNORECASE)
 _HIDDEN = re.compile("[\U000e0000-\U000e007f\u0000-\u0008\u000e-\u001f\u007f]")
+
+
+def _rounded(c):
+    "A round bracket for an angle; a blank for what stood between two."
+    if c in _LEFT:
+        return "("
+    return ")" if not c.isspace() and c.isprintable() else " "
 
 
 def neutral(
@@ -30,17 +37,7 @@ def neutral(
 ) -> str:  # The same without look-alikes of our delimiters, control words and hidden characters
     "Make a text harmless to stand between delimiters."
     text = _HIDDEN.sub("", storable(text))
-    text = _ANGLES.sub(
-        lambda m: "".join(
-            "("
-            if c in "<\uff1c\ufe64\u2039\u226a\u00ab\u27e8\u3008\u300a"
-            else ")"
-            if not c.isspace() and c.isprintable()
-            else " "
-            for c in m[0]
-        ),
-        text,
-    )
+    text = _ANGLES.sub(lambda m: "".join(map(_rounded, m[0])), text)
     return _CONTROL.sub(lambda m: ")" if m[0] == ">" else "(", text)
 
 # %% ../../nbs/core/13_fence.ipynb #8645aef2

@@ -233,7 +233,7 @@ def _answers_in(values, fits, ticket):
     "(whose signature, answer) of each value that answers."
     return [(_signature(v, ticket), a) for v in values if (a := fits(v)) is not None]
 
-
+# %% ../../nbs/core/09_json_text.ipynb #0b57bfde
 def _quotes_another(text, ticket, read):
     "Whether a reply names foreign tickets that no value bears: a broken quotation, its pieces unsigned."
     foreign = [m for m in _TICKET.findall(text) if m != ticket]

@@ -95,7 +95,7 @@ class AwaitedFactFinder(Protocol):
     async def aextract_key_facts(self, source: str, *, n: int = 10):
         "As `FactFinder.extract_key_facts`, awaited."
 
-
+# %% ../../nbs/core/07_judging.ipynb #46549edf
 @runtime_checkable
 class StyledJudge(Protocol):
     "Says how it judges."
@@ -140,7 +140,7 @@ class ConfiguredJudge(Protocol):
     def settings(self) -> Mapping:
         "Plain data for a manifest; never a key."
 
-
+# %% ../../nbs/core/07_judging.ipynb #71d539e9
 @runtime_checkable
 class ClosableJudge(Protocol):
     "Holds connections."

@@ -103,7 +103,8 @@ def append_bytes(
         with contextlib.suppress(OSError):
             os.ftruncate(fd, durable)  # a torn line would be cut off at the next start as well
         raise JournalError(
-            f"cannot write {path}: {e.strerror}; {n} entries are safe in it, and the same call continues from there"
+            f"cannot write {path}: {e.strerror}; {n} entries are safe in it, "
+            "and the same call continues from there"
         ) from e
 
 # %% ../../nbs/core/12_log.ipynb #b53ad5f8

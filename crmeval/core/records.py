@@ -80,12 +80,10 @@ class Sample:
 
     def __repr__(self):
         # what a log or a traceback prints must not repeat a dangerous text
-        shown = (
-            "[unsafe text]"
-            if isinstance(self.tags, Mapping) and self.tags.get("unsafe")
-            else f"inputs={self.inputs!r}"
-        )
-        return f"Sample({self.id!r}, {self.use_case!r}, {shown}{f', perturbation={self.perturbation!r}' if self.perturbation else ''})"
+        unsafe = isinstance(self.tags, Mapping) and self.tags.get("unsafe")
+        shown = "[unsafe text]" if unsafe else f"inputs={self.inputs!r}"
+        twin = f", perturbation={self.perturbation!r}" if self.perturbation else ""
+        return f"Sample({self.id!r}, {self.use_case!r}, {shown}{twin})"
 
 # %% ../../nbs/core/01_records.ipynb #7eb62f64
 @dataclass(frozen=True)
@@ -163,9 +161,8 @@ class Score:
         if self.method not in ("auto", "manual"):
             raise ValueError(f"method is {self.method!r}, expected 'auto' or 'manual'")
         if self.status != "ok" and not (self.points is None and self.fraction is None):
-            raise ValueError(
-                f"a score with status {self.status!r} has no points, got {self.points!r} and {self.fraction!r}"
-            )
+            got = f"{self.points!r} and {self.fraction!r}"
+            raise ValueError(f"a score with status {self.status!r} has no points, got {got}")
         _check_range("points", self.points, 1, 4)
         _check_range("fraction", self.fraction, 0, 1)
         if self.status == "ok" and self.points is None and self.fraction is None and self.label is None:
@@ -180,18 +177,19 @@ class Score:
 
     def __str__(self):
         "One line for a person; the evidence is left to those who ask for it."
-        fraction = None if self.fraction is None else f"{self.fraction:.2f}"
-        if self.points is not None:
-            value = f"{self.points:g} of 4" + (f" ({fraction})" if fraction else "")
-        else:
-            value = (
-                ", ".join(x for x in (self.label, fraction) if x) or "ok"
-                if self.status == "ok"
-                else f"none ({self.status})"
-            )  # trust has no points
-        return f"{self.metric}: {value} - {self.reason}"
+        return f"{self.metric}: {_value_in_words(self)} - {self.reason}"
 
 # %% ../../nbs/core/01_records.ipynb #8f8bcf00
+def _value_in_words(score):
+    "Points, or where there are none (trust has none) label and fraction, or the status."
+    fraction = None if score.fraction is None else f"{score.fraction:.2f}"
+    if score.points is not None:
+        return f"{score.points:g} of 4" + (f" ({fraction})" if fraction else "")
+    if score.status != "ok":
+        return f"none ({score.status})"
+    return ", ".join(x for x in (score.label, fraction) if x) or "ok"
+
+
 def _items_of(evidence):
     "Several items, one alone, or none."
     return [evidence] if isinstance(evidence, (str, Mapping)) else evidence or ()
@@ -306,31 +304,29 @@ def read_jsonl(
     return rows
 
 # %% ../../nbs/core/01_records.ipynb #ef4a1c90
-_INT, _FLOAT, _BOOL = (
-    {"repeat", "tries"},
-    {"latency_s", "ttft_s", "queue_s", "points", "fraction"},
-    {"cached"},
-)
+_COLUMNS = {  # name of an Arrow type -> columns that have it; all others hold text
+    "int64": ("repeat", "tries"),
+    "float64": ("latency_s", "ttft_s", "queue_s", "points", "fraction"),
+    "bool_": ("cached",),
+}
+_TYPES = {name: kind for kind, names in _COLUMNS.items() for name in names}
 
 
 def _schema(kind):
     import pyarrow as pa
 
-    def column(name):
-        return (
-            pa.int64()
-            if name in _INT
-            else pa.float64()
-            if name in _FLOAT
-            else pa.bool_()
-            if name in _BOOL
-            else pa.string()
-        )
-
     meta = {"crmeval.record": kind.__name__, "crmeval.schema_version": str(SCHEMA_VERSION)}
-    return pa.schema([(f.name, column(f.name)) for f in fields(kind)], metadata=meta)
+    columns = [(f.name, getattr(pa, _TYPES.get(f.name, "string"))()) for f in fields(kind)]
+    return pa.schema(columns, metadata=meta)
 
 # %% ../../nbs/core/01_records.ipynb #aca0492e
+def _column_of(records, column):
+    "One field of all records as an Arrow array."
+    import pyarrow as pa
+
+    return pa.array([_flat(column.name, getattr(r, column.name)) for r in records], column.type)
+
+
 def write_parquet(
     records: Sequence,  # Records of one kind, (n,); n may be 0
     path: str | Path,  # File to write; replaced in one step, so that a reader never sees half a file
@@ -342,10 +338,7 @@ def write_parquet(
 
     path = Path(path)
     schema = _schema(kind)
-    table = pa.table(
-        [pa.array([_flat(c.name, getattr(r, c.name)) for r in records], c.type) for c in schema],
-        schema=schema,
-    )
+    table = pa.table([_column_of(records, c) for c in schema], schema=schema)
     part = path.with_name(path.name + ".part")
     pq.write_table(table, part)
     part.replace(path)
@@ -366,17 +359,13 @@ def read_parquet(
         raise ValueError(f"{path} holds {found or 'no crmeval'} records, expected {kind.__name__}")
     if version > SCHEMA_VERSION:
         raise ValueError(f"{path} has schema version {version}; this crmeval reads up to {SCHEMA_VERSION}")
-    return [
-        from_dict(
-            kind,
-            {
-                k: v
-                for k, v in row.items()
-                if not (v is None and k in _NESTED and k not in ("record", "gold_record"))
-            },
-        )
-        for row in table.to_pylist()
-    ]
+    return [from_dict(kind, _without_gaps(row)) for row in table.to_pylist()]
+
+
+def _without_gaps(row):
+    "A row without the nested values that it does not have; that there is no record is a value."
+    gaps = _NESTED - {"record", "gold_record"}
+    return {k: v for k, v in row.items() if not (v is None and k in gaps)}
 
 # %% ../../nbs/core/01_records.ipynb #3cb7d8c0
 def to_dataset(

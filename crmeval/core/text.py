@@ -7,11 +7,13 @@ __all__ = ['STOP_WORDS', 'split_label', 'lines', 'sentences', 'words', 'stem', '
            'repeats']
 
 # %% ../../nbs/core/03_text.ipynb #3df56421
+import json
 import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from collections.abc import Sequence
+from .package_data import data_path
 from .values import DAYS, missing_values, MONTHS, values
 
 # %% ../../nbs/core/03_text.ipynb #3c01d8ce
@@ -29,13 +31,17 @@ def split_label(
     return m[1].strip(), line[m.end() :].strip()
 
 # %% ../../nbs/core/03_text.ipynb #8e123f2a
-_ABBREVIATIONS = set(
-    """mr mrs ms mx dr prof sr jr st mt rev hon gen col capt lt sgt gov sen rep pres approx appt apt assoc ave blvd
-bldg co corp dept dist div est etc ext fig inc incl ltd max min misc no nos nr op orig p pp para pct plc pvt qty ref reg rd sec sq
-tel temp univ vol vs viz cf e.g i.e a.k.a al ed eds jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu
-thur thurs fri sat sun sra srta bzw z.b ca""".split()
-)
-_NEVER_LAST = set("mr mrs ms mx dr prof st vs e.g i.e cf no nos nr approx fig ref sra srta z.b bzw".split())
+@lru_cache(maxsize=1)
+def _lexicon() -> dict:
+    "Words and patterns of this room, with source and date."
+    return json.loads(data_path("lexicons", "text.json").read_text(encoding="utf-8"))
+
+
+def _words_of(name):
+    return frozenset(_lexicon()[name])
+
+
+_ABBREVIATIONS, _NEVER_LAST, _COMPANIES = map(_words_of, ("abbreviations", "never_last", "companies"))
 _STOP = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’»)\]]*(?=\s|$)|[。！？]+[」』”]*")
 _BEFORE = re.compile(r"([^\s(\"'“‘\[]{1,24})$")
 
@@ -56,10 +62,7 @@ def _ends(line, m):
     if token.lower() in ("a.m", "p.m"):
         return rest[0].isupper()
     return token.lower() not in _ABBREVIATIONS or not (
-        rest[0].isdigit()
-        or rest[0].islower()
-        or token.lower() in ("inc", "ltd", "co", "corp", "sr", "jr")
-        and rest[0].isupper() is False
+        rest[0].isdigit() or rest[0].islower() or token.lower() in _COMPANIES and rest[0].isupper() is False
     )
 
 # %% ../../nbs/core/03_text.ipynb #86344045
@@ -114,23 +117,8 @@ def words(
     return [w.replace("’", "'") for w in _WORD.findall(unicodedata.normalize("NFKC", text).casefold())]
 
 # %% ../../nbs/core/03_text.ipynb #8b499e4f
-STOP_WORDS = frozenset(
-    """a an the and or but if then than so as of at by for from in into on onto to with without within about over
-under up down out off again further is are was were be been being am do does did doing have has had having will would shall should can could
-may might must i me my mine we us our ours you your yours he him his she her hers it its they them their theirs this that these those there
-here who whom whose which what when where why how all any both each few more most other some such only own same too very just also s t re ve ll
-d m i'm i've i'll i'd it's that's there's you're you've you'll we're we've we'll they're he's she's let's one while during after before because
-until through between both either neither however yes yeah ok okay please well oh um uh hmm like get got really actually""".split()
-)
-
-_IRREGULAR = dict(
-    p.split(":")
-    for p in """paid:pay sent:send bought:buy made:make said:say told:tell gave:give given:give went:go gone:go
-came:come took:take taken:take found:find kept:keep left:leave lost:lose sold:sell spent:spend broke:break broken:break wrote:write written:write
-chose:choose chosen:choose met:meet held:hold felt:feel built:build began:begin begun:begin brought:bring thought:think caught:catch shown:show
-known:know knew:know saw:see seen:see spoke:speak spoken:speak drove:drive flew:fly rose:rise risen:rise fell:fall fallen:fall ran:run won:win
-children:child people:person women:woman men:man""".split()
-)
+STOP_WORDS = _words_of("stop_words")
+_IRREGULAR = {form: word for word, forms in _lexicon()["irregular"].items() for form in forms}
 
 # %% ../../nbs/core/03_text.ipynb #3b14cfe8
 @lru_cache(maxsize=65536)
@@ -173,14 +161,7 @@ def content_words(
 
 # %% ../../nbs/core/03_text.ipynb #aca15c18
 _NAME_TOKEN = re.compile(r"[^\W\d_]+(?:[-'’.&][^\W\d_]+)*")
-_NOT_NAMES = (
-    STOP_WORDS
-    | set(MONTHS)
-    | set(DAYS)
-    | set(
-        "hi hello dear thanks thank sorry no not best kind regards subject from sent re fwd date mr mrs ms mx dr prof miss sir madam".split()
-    )
-)
+_NOT_NAMES = STOP_WORDS | set(MONTHS) | set(DAYS) | _words_of("not_names")
 
 
 def names(
@@ -211,23 +192,13 @@ def names(
     ]
 
 # %% ../../nbs/core/03_text.ipynb #6e298221
-_GREETING = re.compile(
-    r"(?:hi|hello|hey|dear|good (?:morning|afternoon|evening|day)|greetings|welcome|hola|bonjour|namaste|sehr geehrte[rs]?)\b(?:[ ,]+[^,!.?]{0,40})?[,!.…]*$",
-    re.IGNORECASE,
-)
-_CLOSING = re.compile(
-    r"(?:(?:with )?(?:(?:my|our|many) )?(?:(?:very )?(?:kind|best|warm|warmest|kindest|sincere|friendly)(?: and \w+)? )?(?:regards|wishes|greetings)|(?:yours )?(?:sincerely|faithfully|truly)(?: yours)?|best|cheers|(?:many )?thanks(?=\W|$)(?! )|thank you(?=\W|$)(?! )|respectfully|warmly|all the best|saludos|cordialement|mit freundlichen grüßen)(?:$|[ ,.!–-]+(?:[^\W\d_]+[ .]*){0,4}[,.!]*$)",
-    re.IGNORECASE,
-)
-_COURTESY = re.compile(
-    r"""(?:(?:many |and )?thanks?\b|thank you\b|(?:i|we)(?:'m| am|'re| are)? (?:truly |so |very |really |sincerely |deeply )*(?:sorry|apologi[sz]e|appreciate|understand|hope|look forward|regret)\b|(?:our |my |please accept (?:our|my) )?(?:sincere )?apologies\b|sorry\b
-|(?:please )?(?:do not|don't|feel free|let (?:me|us) know)\b.{0,30}\b(?:hesitate|contact|ask|reach|know|questions?|help|reply)\b|if (?:you|there) .{0,50}\b(?:let (?:me|us) know|contact|reach|reply|here to help|happy to|feel free|just ask)\b
-|(?:i|we)(?:'m| am|'re| are|'d| would|'ll| will) (?:be )?(?:always )?(?:here|happy|glad|pleased|delighted)\b|have a (?:great|nice|good|lovely|wonderful|pleasant)\b|take care\b|looking forward\b|(?:you're|you are) (?:very )?welcome|no problem|my pleasure|of course[.!]|congratulations\b|welcome\b|here(?:'s| is| are) (?:the|a|an|our|your|my)\b)""".replace(
-        "\n", ""
-    ),
-    re.IGNORECASE,
-)
-_FORM_LABELS = set("subject title betreff asunto objet re from to cc date sent".split())
+def _pattern_of(name):
+    entry = _lexicon()[name]
+    return re.compile("".join(entry["pattern"]), re.IGNORECASE if entry["ignore_case"] else 0)
+
+
+_GREETING, _CLOSING, _COURTESY = map(_pattern_of, ("greeting", "closing", "courtesy"))
+_FORM_LABELS = _words_of("form_labels")
 
 # %% ../../nbs/core/03_text.ipynb #9bab960d
 @dataclass(frozen=True)

@@ -6,7 +6,10 @@
 __all__ = ['MONTHS', 'DAYS', 'Value', 'values', 'same_value', 'missing_values']
 
 # %% ../../nbs/core/02_values.ipynb #imports0
+import json
 from collections.abc import Sequence
+from functools import lru_cache
+from .package_data import data_path
 from dataclasses import dataclass, field
 import re
 import unicodedata
@@ -25,30 +28,15 @@ class Value:
     )  # True: day and month may be the other way round, or the currency is one of several
 
 # %% ../../nbs/core/02_values.ipynb #32b1cb64
-_ONES = dict(
-    zip(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split(),
-        range(20),
-    )
-)
-_TENS = dict(zip("twenty thirty forty fifty sixty seventy eighty ninety".split(), range(20, 100, 10)))
-_SCALES = {
-    "hundred": 100,
-    "thousand": 1e3,
-    "k": 1e3,
-    "lakh": 1e5,
-    "lakhs": 1e5,
-    "million": 1e6,
-    "mn": 1e6,
-    "m": 1e6,
-    "mio": 1e6,
-    "crore": 1e7,
-    "crores": 1e7,
-    "billion": 1e9,
-    "bn": 1e9,
-    "trillion": 1e12,
-    "dozen": 12,
-}
+@lru_cache(maxsize=1)
+def _lexicon() -> dict:
+    "Number words, months, days, currencies and patterns, with source and date."
+    return json.loads(data_path("lexicons", "values.json").read_text(encoding="utf-8"))
+
+
+_ONES = {w: n for n, w in enumerate(_lexicon()["ones"])}
+_TENS = {w: 10 * n for n, w in enumerate(_lexicon()["tens"], 2)}
+_SCALES = _lexicon()["scales"]  # word -> factor
 
 
 def _digits(s, dotted=False):
@@ -81,114 +69,40 @@ def _spelled(text):
     return total + part
 
 # %% ../../nbs/core/02_values.ipynb #528e5280
-MONTHS = {
-    m: i
-    for i, ms in enumerate(
-        "january jan|february feb|march mar|april apr|may|june jun|july jul|august aug|september sep sept|october oct|november nov|december dec".split(
-            "|"
-        ),
-        1,
-    )
-    for m in ms.split()
-}
-DAYS = {
-    d: i
-    for i, ds in enumerate(
-        "monday mon|tuesday tue tues|wednesday wed|thursday thu thur thurs|friday fri|saturday sat|sunday sun".split(
-            "|"
-        )
-    )
-    for d in ds.split()
-}
-_CURRENCIES = {
-    c: k
-    for k, cs in {
-        "USD": "$ us$ usd dollar dollars buck bucks",
-        "EUR": "€ eur euro euros",
-        "GBP": "£ gbp pound pounds quid",
-        "JPY": "¥ jpy yen",
-        "INR": "₹ inr rupee rupees rs",
-        "AUD": "a$ aud",
-        "CAD": "c$ ca$ cad",
-        "NZD": "nz$ nzd",
-        "SGD": "s$ sgd",
-        "HKD": "hk$ hkd",
-        "BRL": "r$ brl real reais",
-        "MXN": "mx$ mxn",
-        "CHF": "chf fr francs franc",
-        "CNY": "cny rmb yuan",
-        "KRW": "₩ krw won",
-        "ZAR": "zar rand",
-        "NGN": "₦ ngn naira",
-        "KES": "kes ksh",
-        "AED": "aed dirham dirhams",
-        "SAR": "sar riyal riyals",
-        "SEK": "sek",
-        "NOK": "nok",
-        "DKK": "dkk",
-        "PLN": "pln zł zloty",
-        "TRY": "try ₺ lira",
-        "PHP": "php ₱ peso pesos",
-        "THB": "thb ฿ baht",
-        "IDR": "idr rp",
-        "MYR": "myr rm",
-        "VND": "vnd ₫",
-        "ILS": "ils ₪",
-        "EGP": "egp",
-        "GHS": "ghs",
-        "COP": "cop",
-        "CLP": "clp",
-        "ARS": "ars",
-        "CZK": "czk",
-        "HUF": "huf",
-        "MAD": "mad",
-        "TZS": "tzs",
-        "UGX": "ugx",
-        "PKR": "pkr",
-        "BDT": "bdt taka",
-        "LKR": "lkr",
-        "PEN": "pen soles sol",
-    }.items()
-    for c in cs.split()
-}
-_SHARED = set(
-    "$ dollar dollars buck bucks £ pound pounds ¥ peso pesos rupee rupees rs fr franc francs".split()
-)  # of several countries
-_FAMILY = {
-    "USD": "USD AUD CAD NZD SGD HKD MXN COP CLP ARS",
-    "GBP": "GBP EGP",
-    "JPY": "JPY CNY",
-    "INR": "INR PKR LKR",
-    "PHP": "PHP MXN COP CLP ARS",
-    "CHF": "CHF",
-}
-_AMBIGUOUS = {
-    "real",
-    "won",
-    "try",
-    "sol",
-    "fr",
-    "rand",
-    "pen",
-    "cop",
-    "mad",
-    "m",
-    "rs",
-    "rm",
-    "rp",
-    "sar",
-}  # currency only in capitals (RM 20) or after an amount
+def _numbered(groups, start=0):
+    "Each word of several groups -> the number of its group."
+    return {word: n for n, group in enumerate(groups, start) for word in group}
 
-_MON = r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\b\.?"
-_ONE_OF = "|".join(sorted(_ONES, key=len, reverse=True)) + "|" + "|".join(_TENS)
-_SPELLED = rf"(?:{_ONE_OF}|(?:a\s+)?(?:hundred|thousand|million|dozen)\b)(?:(?:[\s-]|\s+and\s+){{1,2}}(?:{_ONE_OF}|hundred|thousand|million|billion|lakhs?|crores?|dozen)\b){{0,8}}"
-_NUM = r"\d{1,3}(?:[,.'’ \u00a0\u202f]\d{3})+(?:[.,]\d{1,4})?(?!\d)|\d{1,18}(?:[.,]\d{1,8})?"
-_SCALE = r"(?:[ -]?(?:k|K|m|M|mn|mio|bn|thousand|million|billion|trillion|lakhs?|crores?)\b)"
-_SYMBOL = "|".join(
-    re.escape(c)
-    for c in sorted((c for c in _CURRENCIES if not c.isalpha() or c in ("zł",)), key=len, reverse=True)
-)
-_CODE = "|".join(sorted((c for c in _CURRENCIES if c.isalpha()), key=len, reverse=True))
+
+MONTHS = _numbered(_lexicon()["months"], 1)  # name or its beginning -> 1 to 12
+DAYS = _numbered(_lexicon()["days"])  # name or its beginning -> 0 (Monday) to 6
+_CURRENCIES = {sign: code for code, signs in _lexicon()["currencies"].items() for sign in signs}
+_SHARED = frozenset(_lexicon()["shared"])  # of several countries
+_FAMILY = _lexicon()["family"]  # code that a shared sign is read as -> codes that it may mean
+_AMBIGUOUS = frozenset(_lexicon()["ambiguous"])  # currency only in capitals (RM 20) or after an amount
+_DOTTED = frozenset(_lexicon()["dotted"])  # their thousands are parted by dots
+
+# %% ../../nbs/core/02_values.ipynb #bbebf439
+def _any_of(words):
+    "A pattern for any of these words, the longest first."
+    return "|".join(re.escape(w) if not w.isalpha() else w for w in sorted(words, key=len, reverse=True))
+
+
+def _parts():
+    "Name of a part -> its pattern."
+    given = {name: "".join(pieces) for name, pieces in _lexicon()["parts"].items()}
+    ones = _any_of(_ONES) + "|" + "|".join(_TENS)
+    return given | {
+        "SPELLED": given["SPELLED"].replace("@ONE_OF@", ones),
+        "SYMBOL": _any_of(c for c in _CURRENCIES if not c.isalpha() or c == "zł"),
+        "CODE": _any_of(c for c in _CURRENCIES if c.isalpha()),
+        "LONG_DAY": _any_of(d for d in DAYS if len(d) > 4),
+    }
+
+
+def _put_together(pieces, parts):
+    "A pattern from its pieces, with the parts that it names."
+    return re.sub(r"@([A-Z_]+)@", lambda m: parts[m[1]], "".join(pieces))
 
 # %% ../../nbs/core/02_values.ipynb #cff7bd66
 def _date(y=None, m=None, d=None, text="", swap=False):
@@ -225,11 +139,7 @@ def _clock(g, text):
 
 def _money(number, scale, code, text):
     code = code.lower()
-    value = (
-        _digits(number, dotted=code in ("€", "eur", "euro", "euros", "r$", "brl", "idr", "rp"))
-        if number[0].isdigit()
-        else _spelled(number)
-    )
+    value = _digits(number, dotted=code in _DOTTED) if number[0].isdigit() else _spelled(number)
     return Value(
         "money",
         round(value * (_SCALES[scale.strip(" -").lower()] if scale else 1), 6),
@@ -270,126 +180,58 @@ def _id(m):
     return Value("id", re.sub(r"[\s_-]", "", t).lower(), text=m[0])
 
 # %% ../../nbs/core/02_values.ipynb #0f2165cc
-_F = re.IGNORECASE
-_PATTERNS = [
-    (
-        "mail",
-        re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}|https?://[^\s<>\"')\]]{1,500}", _F),
-        lambda m: Value("id", m[0].lower().rstrip(".,"), text=m[0]),
-    ),
-    (
-        "digit",
-        re.compile(r"(?<![\w-])(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})(?![\d-])(?:(?=T\d))?"),
-        lambda m: _date(m["y"], m["m"], m["d"], m[0]),
-    ),
-    (
-        "digit",
-        re.compile(r"(?<![\w./-])(?P<d>\d{1,2})(?P<x>[/.-])(?P<m>\d{1,2})(?P=x)(?P<y>\d{4}|\d{2})(?![\w/-])"),
-        lambda m: _date(m["y"], m["m"], m["d"], m[0], swap=True),
-    ),
-    (
-        "digit",
-        re.compile(r"(?<![\w./-])(?P<d>[0-3]\d)/(?P<m>[01]\d)(?![\w/-])"),
-        lambda m: _date(None, m["m"], m["d"], m[0], swap=True),
-    ),
-    (
-        "month",
-        re.compile(
-            rf"\b(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?: of)?[ -]+(?P<m>{_MON})(?:,?[ -]+(?P<y>(?:19|20)\d\d)\b)?",
-            _F,
-        ),
-        lambda m: _date(m["y"], MONTHS[m["m"].lower().rstrip(".")], m["d"], m[0]),
-    ),
-    (
-        "month",
-        re.compile(
-            rf"\b(?P<m>{_MON}) +(?P<d>\d{{1,2}})(?:st|nd|rd|th)?\b(?!:\d)(?:,? +(?P<y>(?:19|20)\d\d)\b)?", _F
-        ),
-        lambda m: _date(m["y"], MONTHS[m["m"].lower().rstrip(".")], m["d"], m[0]),
-    ),
-    (
-        "month",
-        re.compile(rf"\b(?P<m>{_MON}),? +(?P<y>(?:19|20)\d\d)\b", _F),
-        lambda m: _date(m["y"], MONTHS[m["m"].lower().rstrip(".")], None, m[0]),
-    ),
-    (
-        "clock",
-        re.compile(r"\b(?P<h>\d{1,2})(?:[:.](?P<mi>\d\d))?(?::\d\d)? ?(?P<half>[ap]\.? ?m\b\.?|noon\b)", _F),
-        lambda m: _clock(m, m[0]),
-    ),
-    (
-        "colon",
-        re.compile(
-            r"(?<![\d:.,])(?P<h>[01]?\d|2[0-4])(?::|h)(?P<mi>[0-5]\d)(?::[0-5]\d)?(?P<half>)(?!\d|:\d)"
-        ),
-        lambda m: _clock(m, m[0]),
-    ),
-    (
-        "noon",
-        re.compile(r"\b(noon|midday|midnight)\b", _F),
-        lambda m: Value("time", 0 if m[0].lower() == "midnight" else 720, text=m[0]),
-    ),
-    (
-        "percent",
-        re.compile(rf"(?P<n>{_NUM}|\b{_SPELLED})(?: ?-? ?)(?:%|percent\b|per cent\b|pct\b)", _F),
-        lambda m: Value("percent", _digits(m["n"]) if m["n"][0].isdigit() else _spelled(m["n"]), text=m[0]),
-    ),
-    (
-        "money",
-        re.compile(
-            rf"(?P<c>{_SYMBOL}|\b(?:{_CODE})\b\.?(?<!\.)) ?(?P<n>{_NUM})(?P<s>{_SCALE})?(?P<after>(?!))?", _F
-        ),
-        _amount,
-    ),
-    (
-        "amount",
-        re.compile(
-            rf"(?<![\w.,])(?P<n>{_NUM}|{_SPELLED})(?P<s>{_SCALE})?[ -]?(?P<c>{_SYMBOL}|(?:{_CODE})\b)(?P<after>)",
-            _F,
-        ),
-        _amount,
-    ),
-    (
-        "digit",
-        re.compile(r"(?<![\w-])\+?\(?\d{1,4}\)?(?:[ -]\(?\d{2,6}\)?){2,5}(?![\w-])"),
-        lambda m: (
-            Value("id", re.sub(r"\D", "", m[0]), text=m[0]) if sum(c.isdigit() for c in m[0]) >= 9 else None
-        ),
-    ),
-    (
-        "digit",
-        re.compile(
-            r"(?<![\w-])#?(?=[A-Za-z0-9_/-]{0,30}\d)(?=[\d_/-]{0,30}[A-Za-z])[A-Za-z0-9]{1,30}(?:[-_/][A-Za-z0-9]{1,30}){0,6}(?![\w])"
-        ),
-        _id,
-    ),
-    (
-        "weekday",
-        re.compile(
-            rf"\b(?:{'|'.join(sorted((d for d in DAYS if len(d) > 4), key=len, reverse=True))})s?\b", _F
-        ),
-        lambda m: Value(
-            "weekday",
-            DAYS[m[0].lower().removesuffix("s") if m[0].lower() not in DAYS else m[0].lower()],
-            text=m[0],
-        ),
-    ),
-    (
-        "monthname",
-        re.compile(
-            r"\b(?:January|February|April|June|July|August|September|October|November|December|March|May)\b"
-        ),
-        lambda m: _date(None, MONTHS[m[0].lower()], None, m[0]),
-    ),
-    (
-        "number",
-        re.compile(
-            rf"(?<![\w.])(?:(?P<n>{_NUM})(?P<s>[ -]?(?:k|K|mn|mio|bn|thousand|million|billion|trillion|lakhs?|crores?|dozen)\b)?|\b(?P<w>{_SPELLED})\b)(?P<z>)",
-            _F,
-        ),
-        _number,
-    ),
-]
+def _read_date(m, loose=False):
+    "A date in figures; `loose`: day and month may have changed places."
+    g = m.groupdict()
+    return _date(g.get("y"), g["m"], g["d"], m[0], swap=loose)
+
+
+def _read_month_date(m):
+    g = m.groupdict()
+    return _date(g["y"], MONTHS[g["m"].lower().rstrip(".")], g.get("d"), m[0])
+
+
+def _read_percent(m):
+    return Value("percent", _digits(m["n"]) if m["n"][0].isdigit() else _spelled(m["n"]), text=m[0])
+
+
+def _read_phone(m):
+    digits = re.sub(r"\D", "", m[0])
+    return Value("id", digits, text=m[0]) if sum(c.isdigit() for c in m[0]) >= 9 else None
+
+
+def _read_weekday(m):
+    name = m[0].lower()
+    return Value("weekday", DAYS[name if name in DAYS else name.removesuffix("s")], text=m[0])
+
+
+_READERS = {  # name in the data -> match -> value, or None when it is none
+    "link": lambda m: Value("id", m[0].lower().rstrip(".,"), text=m[0]),
+    "date": _read_date,
+    "loose_date": lambda m: _read_date(m, loose=True),
+    "month_date": _read_month_date,
+    "clock": lambda m: _clock(m, m[0]),
+    "noon": lambda m: Value("time", 0 if m[0].lower() == "midnight" else 720, text=m[0]),
+    "percent": _read_percent,
+    "amount": _amount,
+    "phone": _read_phone,
+    "id": _id,
+    "weekday": _read_weekday,
+    "month": lambda m: _date(None, MONTHS[m[0].lower()], None, m[0]),
+    "number": _number,
+}
+
+# %% ../../nbs/core/02_values.ipynb #f181d44a
+def _compiled():
+    "(group, pattern, reader) in order."
+    parts = _parts()
+    for entry in _lexicon()["patterns"]:
+        flags = re.IGNORECASE if entry.get("ignore_case") else 0
+        pattern = re.compile(_put_together(entry["pattern"], parts), flags)
+        yield entry["group"], pattern, _READERS[entry["reads"]]
+
+
+_PATTERNS = list(_compiled())
 
 # %% ../../nbs/core/02_values.ipynb #8700894d
 _GLANCE = re.compile(r"[^\W\d_]+|[^\w\s]|\d")
@@ -449,44 +291,64 @@ def same_value(
     "Do two values agree in everything that both say?"
     if a == b:
         return True
-    if a.kind == b.kind == "date":
-        forms = [a.value] + ([(a.value[0], a.value[2], a.value[1])] if a.loose else [])
-        others = [b.value] + ([(b.value[0], b.value[2], b.value[1])] if b.loose else [])
-        return any(
-            all(x is None or y is None or x == y for x, y in zip(p, q))
-            and any(x is not None and x == y for x, y in zip(p, q))
-            for p in forms
-            for q in others
-        )
-    if a.kind == b.kind == "money":
-        return a.value == b.value and any(
-            x.loose and y.unit in _FAMILY.get(x.unit, ()) for x, y in ((a, b), (b, a))
-        )
-    if a.kind == b.kind == "time":
-        return ("am/pm?" in (a.unit, b.unit)) and a.value % 720 == b.value % 720
-    kinds = {a.kind, b.kind}
-    if kinds == {"number", "money"}:
-        return a.value == b.value
-    if kinds == {"number", "id"}:
-        number, name = (a, b) if a.kind == "number" else (b, a)
-        digits = re.sub(r"\D", "", name.value)
-        return len(digits) >= 4 and number.value == float(digits)
-    if kinds == {"id"}:
-        return min(len(a.value), len(b.value)) >= 4 and (
-            a.value.endswith(b.value) or b.value.endswith(a.value)
-        )
-    if kinds == {"number", "date"}:
-        number, date = (a, b) if a.kind == "number" else (b, a)
-        return number.value in (date.value[2], date.value[0])
-    if kinds == {"number", "time"}:
-        number, clock = (a, b) if a.kind == "number" else (b, a)
-        hour, minute = divmod(clock.value, 60)
-        return (
-            number.value in (hour, (hour - 1) % 12 + 1)
-            and not minute
-            or round(number.value * 100) == hour * 100 + minute
-        )
-    return False
+    if a.kind == b.kind:
+        return _ALIKE[a.kind](a, b) if a.kind in _ALIKE else False
+    first, second = sorted((a, b), key=lambda v: v.kind)
+    agree = _ACROSS.get((first.kind, second.kind))
+    return agree(first, second) if agree else False
+
+
+def _same_date(a, b):
+    "Whether some reading of the one contradicts no part of some reading of the other."
+    return any(_dates_agree(p, q) for p in _readings(a) for q in _readings(b))
+
+
+def _readings(date):
+    y, m, d = date.value
+    return [(y, m, d), (y, d, m)] if date.loose else [(y, m, d)]
+
+
+def _dates_agree(p, q):
+    said = [(x, y) for x, y in zip(p, q) if x is not None and y is not None]
+    return bool(said) and all(x == y for x, y in said)
+
+
+def _same_money(a, b):
+    may_mean = any(x.loose and y.unit in _FAMILY.get(x.unit, ()) for x, y in ((a, b), (b, a)))
+    return a.value == b.value and may_mean
+
+
+def _same_time(a, b):
+    return "am/pm?" in (a.unit, b.unit) and a.value % 720 == b.value % 720
+
+
+def _same_id(a, b):
+    ends = a.value.endswith(b.value) or b.value.endswith(a.value)
+    return min(len(a.value), len(b.value)) >= 4 and ends
+
+# %% ../../nbs/core/02_values.ipynb #adb35b8c
+def _id_is_number(name, number):
+    digits = re.sub(r"\D", "", name.value)
+    return len(digits) >= 4 and number.value == float(digits)
+
+
+def _date_has_number(date, number):
+    return number.value in (date.value[2], date.value[0])
+
+
+def _number_is_time(number, clock):
+    hour, minute = divmod(clock.value, 60)
+    whole = number.value in (hour, (hour - 1) % 12 + 1) and not minute
+    return whole or round(number.value * 100) == hour * 100 + minute
+
+
+_ALIKE = {"date": _same_date, "money": _same_money, "time": _same_time, "id": _same_id}
+_ACROSS = {  # kinds in alphabetical order -> whether values of the two can mean the same
+    ("money", "number"): lambda a, b: a.value == b.value,
+    ("id", "number"): _id_is_number,
+    ("date", "number"): _date_has_number,
+    ("number", "time"): _number_is_time,
+}
 
 # %% ../../nbs/core/02_values.ipynb #f6ba1ed4
 def missing_values(

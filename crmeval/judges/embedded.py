@@ -26,8 +26,8 @@ from ..core.trees import lexicon, rarity, shipped_weights, soft_keys, Trees
 
 # %% ../../nbs/judges/06_embedded.ipynb #bcef3489
 _NEGATIONS = frozenset(
-    """not no never none nobody nothing neither nor cannot without unable fail failed fails refuse refused refuses decline declined
-declines deny denied denies reject rejected rejects""".split()
+    "not no never none nobody nothing neither nor cannot without unable fail failed fails refuse refused "
+    "refuses decline declined declines deny denied denies reject rejected rejects".split()
 )
 _NO_NAMES = STOP_WORDS | frozenset("mr mrs ms mx dr prof miss sir madam not no".split())
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
@@ -224,7 +224,7 @@ class _Match:
 # %% ../../nbs/judges/06_embedded.ipynb #8b6e0bda
 def _word_features(m):
     n, rarities, found = len(m.stems) or 1, [rarity(s) for s in m.stems], [s in m.exact for s in m.stems]
-    soft = [1.0 if f else 0.8 if s in m.at else 0.0 for f, s in zip(found, m.stems)]
+    soft = [1.0 if f else 0.8 * (s in m.at) for f, s in zip(found, m.stems)]
     rare, new, total = sum(rarities) or 1.0, [rarity(s) for s in m.novel], bool(m.stems)
     c1, c2, c3 = m.cover
     return dict(
@@ -267,7 +267,7 @@ def _sequence_features(m):
 
 # %% ../../nbs/judges/06_embedded.ipynb #fb1c7acc
 def _fragments(t, src):
-    "Longest runs of two or more words that stand in the source, too, left to right: (where in the claim, where in the source, length)."
+    "Longest runs of two words or more that stand in the source, too: (place here, place there, length)."
     out, i, last = [], 0, -1
     while i < len(t) - 1:
         best, at = 0, 0
@@ -335,7 +335,7 @@ def _copy_features(m):
 
 # %% ../../nbs/judges/06_embedded.ipynb #ea65cf92
 def _size_features(m):
-    "How many groups of four letters are found, how much of the best sentence is taken up, and how long the text is."
+    "How many groups of four letters are found, how much of the best sentence is used, how long the text is."
     known = {k for s in m.stems for k in (s, *soft_keys(s))}
     best, chars = m.src.read[m.best] if m.best is not None else None, m.claim.chars
     there, n = best.bag if best else frozenset(), len(chars) or 1
@@ -357,30 +357,33 @@ def _scores(m):
     return score
 
 
-def _value_features(m):
-    near, src = m.near, m.src
-    small = sum(v.kind == "number" and v.value <= 12 and v.text[:1].isalpha() for v in m.missing)
-    at_hand = {u.kind for u, p in src.values if p & near}
-    whole = sum(m.weight[s] for s in m.stems if s in m.weight) + math.log(1 + src.n) * len(m.novel) or 1.0
+def _company_kept(m, whole):
+    "The least company that a found value keeps, and how much better another value of its kind does."
     score, kept = _scores(m) if m.found else {}, {}
 
     def company(p):
         for i in p:
             if i not in kept:
-                kept[i] = (
-                    score.get(i, 0.0) + 0.6 * max(score.get(i - 1, 0.0), score.get(i + 1, 0.0))
-                ) / whole
+                beside = max(score.get(i - 1, 0.0), score.get(i + 1, 0.0))
+                kept[i] = (score.get(i, 0.0) + 0.6 * beside) / whole
         return max((kept[i] for i in p), default=0.0)
 
     own, rival = 1.0, 0.0
     for v, p in m.found[:12]:
         mine = company(p)
         own = min(own, mine)
-        if v.kind == "id":
-            continue
-        for u, q in src.by_kind.get(v.kind, ())[:100]:  # another value of this kind that keeps better company
+        for u, q in m.src.by_kind.get(v.kind, ())[:100] if v.kind != "id" else ():
             if p.isdisjoint(q) and company(q) - mine > rival and not same_value(u, v):
                 rival = company(q) - mine
+    return own, rival
+
+
+def _value_features(m):
+    near, src = m.near, m.src
+    small = sum(v.kind == "number" and v.value <= 12 and v.text[:1].isalpha() for v in m.missing)
+    at_hand = {u.kind for u, p in src.values if p & near}
+    whole = sum(m.weight[s] for s in m.stems if s in m.weight) + math.log(1 + src.n) * len(m.novel) or 1.0
+    own, rival = _company_kept(m, whole)
     return dict(
         n_values=len(m.claim.values),
         missing=len(m.missing),
@@ -521,8 +524,11 @@ class EmbeddedJudge:
 
     name = "embedded"
     LIMITS = (
-        "Counts words, values and names; does not understand. It misses subtle contradictions (who did what to whom, a moved 'not', two values swapped), "
-        "knows nothing of the world, cannot add up, and reads no language but English: of others it compares equal words, values and names, and says so in the reason."
+        "Counts words, values and names; does not understand. It misses subtle contradictions (who "
+        "did what to "
+        "whom, a moved 'not', two values swapped), knows nothing of the world, cannot add up, and reads no "
+        "language but English: of others it compares equal words, values and names, and says so in "
+        "the reason."
     )
 
     @property
@@ -533,7 +539,7 @@ class EmbeddedJudge:
         return {"trained_on": list(self.trained_on)}
 
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
-        "Is each sentence supported by the source? `lines` index the source's sentences as `crmeval.text.sentences` cuts them."
+        "Is each sentence supported by the source? `lines` index its sentences, cut as by `core.text`."
         src = _source(source)
         got = [features(s, src) for s in sentences]
         p = _trees("supported")([f for f, _ in got])

@@ -17,7 +17,7 @@ from functools import partial
 from ..systems.openai import openai_client
 
 # %% ../../nbs/judges/04_llm.ipynb #6e0e1bbf
-from ..core.calls import CallFailed, ClosableClient, ConfiguredClient, with_retries
+from ..core.calls import CallFailed, ChatClient, ClosableClient, ConfiguredClient, with_retries
 from ..core.judging import Judge, Verdict
 from .listening import arecord_of, keep_answers, Question
 from ..core.records import Usage
@@ -49,9 +49,8 @@ class _Once:
                     return self.known[key], True
                 if mine := key not in self.open:
                     self.open[key] = Future()
-                    self.open[
-                        key
-                    ].set_running_or_notify_cancel()  # a waiter that is cancelled must not cancel it for the others
+                    # a waiter that is cancelled must not cancel it for the others
+                    self.open[key].set_running_or_notify_cancel()
                 future = self.open[key]
             if mine:
                 return await self._own(key, future, work, keep), False
@@ -138,7 +137,7 @@ class _Questions:
         key_facts: Sequence[str] = (),
         instructions: Sequence = (),
     ) -> Verdict:
-        "Points, 1 to 4, for one criterion; the others that the texts allow are rated in the same call and remembered."
+        "Points, 1 to 4, for one criterion; the others that the texts allow are rated in the same call."
         return self._wait(_rated(self, criterion, response, source, key_facts, instructions))
 
     def extract_key_facts(self, source: str, *, n: int = 12) -> KeyFacts:
@@ -174,7 +173,8 @@ class LLMJudge(_Questions):
         *,
         base_url: str | None = None,  # Default: $OPENAI_BASE_URL, else OpenAI
         style: str = "fine",  # 'fine': small questions; 'rubric': points for each criterion
-        client=None,  # Anything with `async chat(messages, response_format=, logprobs=)`; default: an `OpenAIClient`
+        client: ChatClient
+        | None = None,  # Takes `response_format` and `logprobs`; default: an `OpenAIClient`
         name: str | None = None,  # Default: 'openai:MODEL'
         logprobs: bool = True,  # Ask for log-probabilities, in the rubric style
         structured: bool = True,  # Ask for a reply by JSON schema
@@ -311,23 +311,27 @@ async def _ask(judge, request, read, tallies):
             return values, "ok", ""
         if all(v is None for v in found) and declines(done.text):
             return values, "refused", "the judge declined in words"
-        cut = done.status == "truncated"
-        status, reason = (
-            ("truncated", "the judge's reply was cut at the token limit")
-            if cut
-            else ("parse_error", "the judge's reply could not be read, twice")
-        )
-        note = _note(
-            request,
-            [
-                str(i + 1) if request.kind != "rate" else request.items[i]
-                for i, v in enumerate(values)
-                if v is None and request.items
-            ],
-        )
+        status, reason = _UNREADABLE[_cut(done)]
+        note = _note(request, _missing(request, values))
     return values, status, reason
 
 
+_UNREADABLE = {  # whether the reply was cut -> status, reason
+    True: ("truncated", "the judge's reply was cut at the token limit"),
+    False: ("parse_error", "the judge's reply could not be read, twice"),
+}
+
+
+def _missing(request, values):
+    "The items without a value, as the request names them: criteria by name, all others by number."
+    places = [i for i, v in enumerate(values) if v is None and request.items]
+    return [request.items[i] if request.kind == "rate" else str(i + 1) for i in places]
+
+
+def _cut(done):
+    return done.status == "truncated"
+
+# %% ../../nbs/judges/04_llm.ipynb #c02a0aac
 def _all_ok(values):
     "Whether no value of a request is a verdict without an answer."
     return all(v.status == "ok" for v in values if isinstance(v, Verdict))
@@ -350,10 +354,6 @@ async def _answer(judge, request, read, tallies):
     return answers
 
 # %% ../../nbs/judges/04_llm.ipynb #10a644ba
-def _cut(done):
-    return done.status == "truncated"
-
-
 def _verdicts_of(request, done):
     return read_verdicts(request, done.text, cut=_cut(done))
 

@@ -57,19 +57,16 @@ def _answered(v):
 
 def _said(name, v):
     "One member's verdict, for the reason."
-    word = (
-        v.status
-        if not _answered(v)
-        else f"{v.points:g} points"
-        if v.points is not None
-        else "yes"
-        if v.yes
-        else "no"
-    )
-    sure = (
-        f" ({v.probability:.2f})" if _answered(v) and v.points is None and v.probability is not None else ""
-    )
-    return f"{name}: {word}{sure}" + (f", {v.reason[:160]}" if v.reason else "")
+    return f"{name}: {_answer_in_words(v)}" + (f", {v.reason[:160]}" if v.reason else "")
+
+
+def _answer_in_words(v):
+    if not _answered(v):
+        return v.status
+    if v.points is not None:
+        return f"{v.points:g} points"
+    sure = "" if v.probability is None else f" ({v.probability:.2f})"
+    return ("yes" if v.yes else "no") + sure
 
 # %% ../../nbs/judges/05_panel.ipynb #6e88a4cb
 def combine_verdicts(
@@ -131,7 +128,8 @@ def _points(votes, how, each):
         v.probability if v.probability is not None else float(v.points >= USABLE) for v in votes
     )
     paths = {v.category for v in votes}
-    spread = f"{how if how == 'mean' else 'median'} of {len(points)}, standard deviation {statistics.pstdev(points):.2f}"
+    middle = "mean" if how == "mean" else "median"
+    spread = f"{middle} of {len(points)}, standard deviation {statistics.pstdev(points):.2f}"
     return Verdict(
         mid >= USABLE,
         p,
@@ -171,7 +169,7 @@ class PanelRecord(RecordedJudge):
 
 # %% ../../nbs/judges/05_panel.ipynb #3e1dff0e
 class _Asks:
-    "The Judge protocol, asked of all members. Lists of key facts have no mean: the first member that can draws them."
+    "The Judge protocol, asked of all members. Key facts have no mean: the first member that can draws them."
 
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
         "Is each sentence supported by the source?"
@@ -222,6 +220,41 @@ class _Asks:
         return [_vote(self, column) for column in zip(*answers)]
 
 # %% ../../nbs/judges/05_panel.ipynb #9209d5b9
+def _check_judges(judges):
+    "At least two different judges; anything else is the caller's mistake."
+    if len(judges) < 2:
+        raise ValueError(f"a panel needs at least two judges, got {len(judges)}")
+    for j in judges:
+        if isinstance(j, str) or not isinstance(j, Judge):
+            raise _no_judge(j)
+    if len({id(j) for j in judges}) < len(judges):
+        names = ", ".join(j.name for j in judges)
+        several = "`Repeated` asks one judge several times"
+        raise ValueError(f"the same judge stands twice in a panel of {names}; {several}")
+
+
+def _no_judge(arrived):
+    takes = "a panel is made of judges; `make_panel` takes lines such as 'openai:NAME'"
+    return ValueError(f"{arrived!r} is not a judge; {takes}")
+
+
+def _check_quorum(quorum, most):
+    if quorum is None:
+        return
+    if isinstance(quorum, bool) or not isinstance(quorum, int):
+        raise ValueError(f"quorum is {quorum!r}, expected a whole number")
+    if not 1 <= quorum <= most:
+        raise ValueError(f"quorum is {quorum!r}, expected 1 to {most}")
+
+
+def _one_style(judges):
+    styles = {j.name: style_of(j) for j in judges}
+    if len(set(styles.values())) > 1:
+        got = ", ".join(f"{n} ({s})" for n, s in styles.items())
+        raise ValueError(f"the judges of a panel must be of one style, got {got}")
+    return next(iter(styles.values()))
+
+# %% ../../nbs/judges/05_panel.ipynb #969abccd
 class Panel(_Asks):
     "Several judges that answer as one; a `Judge`."
 
@@ -235,30 +268,11 @@ class Panel(_Asks):
         name: str | None = None,  # Default: 'panel(HOW): a & b'; a plus sign joins raters elsewhere
     ):
         self.judges, self.how, self.quorum = list(judges), check_how(how), quorum
-        if len(self.judges) < 2:
-            raise ValueError(f"a panel needs at least two judges, got {len(self.judges)}")
-        if wrong := [j for j in self.judges if isinstance(j, str) or not isinstance(j, Judge)]:
-            raise ValueError(
-                f"{wrong[0]!r} is not a judge; a panel is made of judges; `make_panel` takes lines such as 'openai:NAME'"
-            )
-        if len({id(j) for j in self.judges}) < len(self.judges):
-            raise ValueError(
-                f"the same judge stands twice in a panel of {', '.join(j.name for j in self.judges)}; `Repeated` asks one judge several times"
-            )
-        if quorum is not None and (isinstance(quorum, bool) or not isinstance(quorum, int)):
-            raise ValueError(f"quorum is {quorum!r}, expected a whole number")
-        if quorum is not None and not 1 <= quorum <= len(self.judges):
-            raise ValueError(f"quorum is {quorum!r}, expected 1 to {len(self.judges)}")
-        styles = {j.name: style_of(j) for j in self.judges}
-        if len(set(styles.values())) > 1:
-            raise ValueError(
-                f"the judges of a panel must be of one style, got {', '.join(f'{n} ({s})' for n, s in styles.items())}"
-            )
-        self.style, self.members = next(iter(styles.values())), _unique(j.name for j in self.judges)
+        _check_judges(self.judges)
+        _check_quorum(quorum, len(self.judges))
+        self.style, self.members = _one_style(self.judges), _unique(j.name for j in self.judges)
         self.name = name or f"panel({how}): {' & '.join(self.members)}"
-        self._seen = (
-            Counter()
-        )  # questions by outcome, and member -> failures; see `steadiness` and `members_table`
+        self._seen = Counter()  # questions by outcome, and member -> failures: `steadiness`, `members_table`
 
     def __repr__(self):
         return f"{type(self).__name__}({self.name!r})"
@@ -319,7 +333,7 @@ def _asked(judge, n, ask):
         raise ValueError(f"the judge {judge.name!r} gave {len(got)} verdicts on {n} items")
     return got
 
-
+# %% ../../nbs/judges/05_panel.ipynb #1347df36
 def _vote(panel, verdicts):
     "Combine and count."
     out = combine_verdicts(
@@ -420,10 +434,12 @@ def _steadiness(panel):
 
 def _members_table(panel):
     kinds = sorted({k[1] for k in panel._seen if isinstance(k, tuple)} - {"answered", "with the panel"})
-    return [
-        {"member": n, **{k: panel._seen[n, k] for k in ("answered", "with the panel", *kinds)}}
-        for n in panel.members
-    ]
+    columns = ("answered", "with the panel", *kinds)
+    return [{"member": n} | _counts_of(panel, n, columns) for n in panel.members]
+
+
+def _counts_of(panel, member, columns):
+    return {k: panel._seen[member, k] for k in columns}
 
 # %% ../../nbs/judges/05_panel.ipynb #cd9c53ca
 class Repeated(Panel):
@@ -441,9 +457,7 @@ class Repeated(Panel):
         if isinstance(n, bool) or not isinstance(n, int) or n < 2:
             raise ValueError(f"n is {n!r}, expected a whole number from 2")
         if isinstance(judge, str):
-            raise ValueError(
-                f"{judge!r} is not a judge; a panel is made of judges; `make_panel` takes lines such as 'openai:NAME'"
-            )
+            raise _no_judge(judge)
         super().__init__(
             [copy.copy(judge) for _ in range(n)],
             how,

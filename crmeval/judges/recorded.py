@@ -65,7 +65,8 @@ class Tally:
 
     def __repr__(self):
         lost = ", ".join(f"{n} {s}" for s, n in self.failures.items()) or "none"
-        return f"{self.calls} calls ({self.failed_tries} failed), {self.input_tokens} tokens in, {self.output_tokens} out, questions without answer: {lost}"
+        tokens = f"{self.input_tokens} tokens in, {self.output_tokens} out"
+        return f"{self.calls} calls ({self.failed_tries} failed), {tokens}, questions without answer: {lost}"
 
 # %% ../../nbs/judges/02_recorded.ipynb #6387de38
 QUESTIONS = ("supported", "stated", "followed", "rated")
@@ -86,17 +87,20 @@ def context_key(
     *context: str | Sequence[str] | None,  # Texts, or lists of texts whose order counts
 ) -> str:  # 16 hexadecimal digits
     "Hash of what an item is judged against."
-    plain = [
-        None if c is None else storable(c) if isinstance(c, str) else [item_text(x) for x in c]
-        for c in context
-    ]
-    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(list(map(_storable, context))).encode()).hexdigest()[:16]
 
 
+def _storable(context):
+    "A text or a list of texts as it can be written."
+    if context is None or isinstance(context, str):
+        return storable(context)
+    return list(map(item_text, context))
+
+# %% ../../nbs/judges/02_recorded.ipynb #8400344e
 def rating_context(
     criterion: str, response: str, source: str | None, key_facts: Sequence[str], instructions: Sequence
 ) -> str:
-    "A rating depends on the response and on what its criterion needs, in any order; not on what other criteria need."
+    "A rating depends on the response and on what its criterion needs, in any order, and on nothing else."
     return _rating_key(
         criterion,
         response,
@@ -144,7 +148,7 @@ _cached_lines = lru_cache(maxsize=256)(matching_lines)  # asked once a fact
 # %% ../../nbs/judges/02_recorded.ipynb #db80dabc
 FORMAT = {"crmeval": "verdicts", "version": 1}  # first line of a file of verdicts
 
-
+# %% ../../nbs/judges/02_recorded.ipynb #365cc6c0
 class _Store:
     "Verdicts by (question, item, context)."
 
@@ -315,9 +319,8 @@ def merge_verdicts(
     judges = list(judges)
     kinds = {(j.name, j.style) for j in judges}
     if len(kinds) != 1:
-        raise ValueError(
-            f"can only merge records of one judge, got {', '.join(f'{n} ({s})' for n, s in sorted(kinds)) or 'none'}"
-        )
+        got = ", ".join(f"{n} ({s})" for n, s in sorted(kinds)) or "none"
+        raise ValueError(f"can only merge records of one judge, got {got}")
     out = RecordedJudge(judges[0].name, style=judges[0].style)
     for j in judges:
         out._sentences |= j._sentences

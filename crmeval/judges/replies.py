@@ -98,7 +98,7 @@ def _follow(entry, request):
     yes = _yes(_get(entry, "followed", "answer"))
     return None if yes is None else Verdict(yes, reason=_clip(_get(entry, "reason", "evidence")))
 
-
+# %% ../../nbs/judges/01_replies.ipynb #a751ee08
 def _rate(entry, request):
     points = _int(_get(entry, "points", "rating", "score"))
     return (
@@ -144,8 +144,13 @@ def read_verdicts(
         verdict = _READERS[request.kind](entry, request)
         if place is not None and verdict is not None:
             found.setdefault(place, []).append(verdict)
-    same = lambda vs: len({(v.yes, v.category, v.points, v.lines) for v in vs}) == 1
-    return [found[i][-1] if i in found and same(found[i]) else None for i in range(len(request.items))]
+    return [_agreed(found.get(i, ())) for i in range(len(request.items))]
+
+
+def _agreed(verdicts):
+    "The one verdict that several entries give; None when they differ."
+    said = {(v.yes, v.category, v.points, v.lines) for v in verdicts}
+    return verdicts[-1] if len(said) == 1 else None
 
 # %% ../../nbs/judges/01_replies.ipynb #c4fb3d6a
 _POINTS = re.compile(r'(?<!\\)"points"\s*:\s*([1-4])(?!\d|\.)')
@@ -176,10 +181,13 @@ def expected_points(
     if [int(m[1]) for m in found] != list(points):
         return [None] * len(points)
     shares = [_shares(tokens[next(i for i, end in enumerate(ends) if end > m.start(1))]) for m in found]
-    return [
-        {p: s / sum(d.values()) for p, s in d.items()} if 0.9 <= sum(d.values()) <= 1.001 else None
-        for d in shares
-    ]
+    return list(map(_normalised, shares))
+
+
+def _normalised(shares):
+    "Shares that sum to 1; None where they leave too much open."
+    total = sum(shares.values())
+    return {p: s / total for p, s in shares.items()} if 0.9 <= total <= 1.001 else None
 
 # %% ../../nbs/judges/01_replies.ipynb #56390a11
 def read_ratings(
@@ -233,7 +241,9 @@ def read_facts(
 
 # %% ../../nbs/judges/01_replies.ipynb #1b995870
 _DECLINES = re.compile(
-    r"(?i)\W*(?:(?:i['\u2019]?m|i am|we['\u2019]?re) (?:very |really )?(?:sorry|afraid|unable|not able)|sorry\b|i (?:can(?:['\u2019]t|not| not)|won['\u2019]t|will not|must decline)|as an ai\b)"
+    r"\W*(?:(?:i['\u2019]?m|i am|we['\u2019]?re) (?:very |really )?(?:sorry|afraid|unable|not able)"
+    r"|sorry\b|i (?:can(?:['\u2019]t|not| not)|won['\u2019]t|will not|must decline)|as an ai\b)",
+    re.IGNORECASE,
 )
 
 

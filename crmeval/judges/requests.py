@@ -58,7 +58,7 @@ def load_prompt(
 
 @lru_cache(maxsize=1)
 def rubric() -> dict:  # 'criteria' and 'error_categories', with version, source and date
-    "The criteria that the rubric style rates and the kinds of factual error that the fine-grained style names."
+    "The criteria that the rubric style rates and the kinds of factual error that the fine style names."
     return json.loads(data_path("prompts", "rubric.json").read_text(encoding="utf-8"))
 
 # %% ../../nbs/judges/00_requests.ipynb #4660dd9b

@@ -52,6 +52,27 @@ def _status(finish_reason, refusal):
     return "truncated" if finish_reason in ("length", "max_tokens") else "ok"
 
 # %% ../../nbs/systems/01_openai.ipynb #b2ac8692
+def _said_error(error):
+    "The failure of an endpoint that answers with an error in a body of its own."
+    code = error.get("code") if isinstance(error, dict) else None
+    server = code == 429 or isinstance(code, int) and code >= 500
+    return CallFailed(redact(f"the endpoint answered with an error: {error}"), retryable=server)
+
+
+def _unreadable(said):
+    return CallFailed(said, status="parse_error", retryable=True)
+
+
+def _first_choice(body):
+    "The first choice, its message and what that holds."
+    try:
+        choice = body["choices"][0]
+        message = choice["message"]
+        return choice, message, message.get("content")
+    except (TypeError, KeyError, IndexError, AttributeError):
+        raise _unreadable(redact(f"not a chat completion: {json.dumps(body)}", limit=200)) from None
+
+
 def read_completion(
     body,  # Decoded JSON of a chat completion
     *,
@@ -60,25 +81,11 @@ def read_completion(
 ) -> Completion:
     "Read an endpoint's answer; raises `CallFailed` with status 'parse_error' if it is not a chat completion."
     if isinstance(body, dict) and body.get("error") and not body.get("choices"):
-        code = body["error"].get("code") if isinstance(body["error"], dict) else None
-        raise CallFailed(
-            redact(f"the endpoint answered with an error: {body['error']}"),
-            retryable=code == 429 or isinstance(code, int) and code >= 500,
-        )
-    try:
-        choice = body["choices"][0]
-        message = choice["message"]
-        content = message.get("content")
-    except (TypeError, KeyError, IndexError, AttributeError):
-        raise CallFailed(
-            redact(f"not a chat completion: {json.dumps(body)}", limit=200),
-            status="parse_error",
-            retryable=True,
-        ) from None
+        raise _said_error(body["error"])
+    choice, message, content = _first_choice(body)
     if not isinstance(content, (str, list, type(None))):
-        raise CallFailed(
-            f"the answer is {type(content).__name__}, expected a text", status="parse_error", retryable=True
-        )
+        arrived = type(content).__name__
+        raise _unreadable(f"the answer is {arrived}, expected a text")
     text, refusal, why = _text(content), message.get("refusal"), choice.get("finish_reason")
     logprobs = (choice.get("logprobs") or {}).get("content")
     return Completion(
@@ -94,20 +101,16 @@ def read_completion(
 
 # %% ../../nbs/systems/01_openai.ipynb #f3aca8f1
 def _row(sample, client, done, repeat, clock):
-    refused = done.status == "refused"
-    error = (
-        (done.refusal or "the endpoint filtered the answer")
-        if refused
-        else "cut at the token limit"
-        if done.status == "truncated"
-        else None
-    )
+    errors = {
+        "refused": done.refusal or "the endpoint filtered the answer",
+        "truncated": "cut at the token limit",
+    }
     return Response(
         sample.id,
         client,
-        None if refused else done.text,
+        None if done.status == "refused" else done.text,
         status=done.status,
-        error=error,
+        error=errors.get(done.status),
         usage=done.usage,
         latency_s=done.latency_s,
         ttft_s=done.ttft_s,
@@ -135,6 +138,12 @@ class _Rows:
             return failed_response(sample, self.name, str(e), status=e.status, repeat=repeat)
 
 # %% ../../nbs/systems/01_openai.ipynb #926d1d72
+def _joined(pieces, key):
+    "The pieces of a stream as one text, without the key that it may say back."
+    raw = "".join(pieces).encode("utf-8", "surrogatepass")
+    return _without_key(raw, key).decode("utf-8", "surrogatepass")
+
+
 async def _read_stream(stream, prompt, start, timer, key):
     pieces, refusal, why, usage, model, first, logprobs = [], [], None, None, None, None, []
     async for chunk in stream:
@@ -151,11 +160,7 @@ async def _read_stream(stream, prompt, start, timer, key):
             why = choice.finish_reason or why
     if why is None:
         raise CallFailed("the stream broke off before its end", retryable=True)
-    text, no = (
-        _without_key("".join(x).encode("utf-8", "surrogatepass"), key).decode("utf-8", "surrogatepass")
-        for x in (pieces, refusal)
-    )
-    no = no or None
+    text, no = _joined(pieces, key), _joined(refusal, key) or None
     return Completion(
         text,
         _status(why, no),
@@ -186,7 +191,8 @@ def _address(model, base_url, api_key_env, timeout_s):
     key = os.environ.get(api_key_env) if api_key_env else None
     if not key and parts.hostname == urlsplit(DEFAULT_BASE_URL).hostname:
         raise ValueError(
-            f"no key: set the environment variable {api_key_env or 'OPENAI_API_KEY'}, or pass base_url for an endpoint that needs none"
+            f"no key: set the environment variable {api_key_env or 'OPENAI_API_KEY'}, "
+            "or pass base_url for an endpoint that needs none"
         )
     return url, key or "no-key-needed"
 
@@ -269,7 +275,7 @@ class OpenAIClient(_Rows):
         max_tokens: int | None = None,  # Overrides the client's
         **more,  # Overrides further fields of the request body
     ) -> Completion:
-        "One call of the endpoint; raises `CallFailed`, whose `retryable` and `after_s` say what to do about it."
+        "One call of the endpoint; raises `CallFailed`, whose `retryable` and `after_s` say what to do."
         return await _chat(self, messages, response_format, logprobs, max_tokens or self.max_tokens, more)
 
 # %% ../../nbs/systems/01_openai.ipynb #c6c18049
@@ -286,10 +292,14 @@ def openai_client(
     return OpenAIClient(name, base_url=url or base_url, **options)
 
 # %% ../../nbs/systems/01_openai.ipynb #4d3797e2
+def _storable_message(message):
+    return {k: storable(v) if isinstance(v, str) else v for k, v in message.items()}
+
+
 def _request(client, messages, response_format, logprobs, max_tokens, more):
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
-    messages = [{k: storable(v) if isinstance(v, str) else v for k, v in m.items()} for m in messages]
+    messages = list(map(_storable_message, messages))
     body = {
         "model": client.model,
         "messages": messages,

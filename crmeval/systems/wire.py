@@ -66,34 +66,33 @@ def _proxy(parts):
     return None if named is None or proxy_bypass(parts.hostname) else named
 
 
-def _session(parts, key):
-    import aiohttp
+def _trusted():
+    "The authorities that may sign for an endpoint: those of the environment, else certifi's."
     import certifi
 
-    trust = (
-        ssl.create_default_context(
-            cafile=os.environ.get("SSL_CERT_FILE") or certifi.where(), capath=os.environ.get("SSL_CERT_DIR")
-        )
-        if parts.scheme == "https"
-        else True
-    )
+    file = os.environ.get("SSL_CERT_FILE") or certifi.where()
+    return ssl.create_default_context(cafile=file, capath=os.environ.get("SSL_CERT_DIR"))
+
+
+def _headers(key):
+    "What every request says; no key where the address holds name and password."
     own = {
+        "Authorization": f"Bearer {key}" if key is not None else None,
         "OpenAI-Organization": os.environ.get("OPENAI_ORG_ID"),
         "OpenAI-Project": os.environ.get("OPENAI_PROJECT_ID"),
     }
-    login = (
-        aiohttp.BasicAuth(unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-    )
-    headers = {
-        "Content-Type": "application/json",
-        "Accept": "application/json",
-        "User-Agent": "crmeval",
-        **({} if login else {"Authorization": f"Bearer {key}"}),
-        **{k: v for k, v in own.items() if v},
-    }
+    ours = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "crmeval"}
+    return ours | {k: v for k, v in own.items() if v}
+
+# %% ../../nbs/systems/00_wire.ipynb #5de7e592
+def _session(parts, key):
+    import aiohttp
+
+    name, word = parts.username, parts.password or ""
+    login = aiohttp.BasicAuth(unquote(name), unquote(word)) if name else None
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=trust),
-        headers=headers,
+        connector=aiohttp.TCPConnector(limit=0, ssl=_trusted() if parts.scheme == "https" else True),
+        headers=_headers(None if login else key),
         auth=login,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=30),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -142,6 +141,16 @@ def _without_key(raw, key):
     )  # a stand-in such as "ollama" is no secret, and may stand in any answer
 
 # %% ../../nbs/systems/00_wire.ipynb #e7c269f4
+def _sent_elsewhere(answer, key):
+    "The failure of an endpoint that answers with another address."
+    there = public_url(answer.headers.get("location", "nowhere"))
+    said = (
+        f"HTTP {answer.status}: the endpoint sends its callers to {there}; "
+        "what is asked goes to no other address than base_url, so give that one"
+    )
+    return CallFailed(redact(said, key), http_status=answer.status)
+
+# %% ../../nbs/systems/00_wire.ipynb #7cdd90ac
 class _Wire:
     "The connections to one endpoint within one event loop."
 
@@ -172,13 +181,7 @@ class _Wire:
         ) as answer:
             raw = _without_key(await _body(answer), self.key)
             if 300 <= answer.status < 400:
-                raise CallFailed(
-                    redact(
-                        f"HTTP {answer.status}: the endpoint sends its callers to {public_url(answer.headers.get('location', 'nowhere'))}; what is asked goes to no other address than base_url, so give that one",
-                        self.key,
-                    ),
-                    http_status=answer.status,
-                )
+                raise _sent_elsewhere(answer, self.key)
             if answer.status >= 400:
                 raise _http_failure(
                     answer.status,
