@@ -1,4 +1,4 @@
-"A fifth criterion, from a package that is not really installed, through a whole run: scored, part of the mean, a column."
+"A fifth criterion, of a package that is not installed, through a run: scored, in the mean, a column."
 
 import json
 from importlib.metadata import EntryPoint

@@ -158,7 +158,6 @@ def imports_of(path):
 
 
 @needs_notebooks
-@pytest.mark.xfail(reason="rooms that are still to be split")
 def test_wings_import_downwards_and_rooms_from_lower_numbers():
     number = {module_of(p): int(re.match(r"\d+", p.name)[0]) for p in ROOMS}
     seen, wrong = 0, []
