@@ -187,7 +187,7 @@ def plan_of(folder, judge, **change):
 
 
 def test_a_whole_run_knows_what_only_its_plan_says(tmp_path):
-    "In the prompts, in the threads that score, in the manifest; the process learns of it when the run is done."
+    "In the prompts, the threads that score and the manifest; the process learns of it when the run is done."
     judge, again = Watching(), Watching("again")
     plan = plan_of(tmp_path / "a", judge)
     assert dry_run(plan=plan).calls == 4 and not use_cases._ADDED

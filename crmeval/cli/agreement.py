@@ -49,7 +49,7 @@ def _of_run(folder, words, limit):
     NO_PROGRESS,
 )
 def agreement_command(of, *, limit=None, table=None, json=False, **words) -> int:
-    "How well a judge agrees with people: in a run (--judge: whose scores) or on labelled data (who is asked)."
+    "How well a judge agrees with people, in a run (--judge: whose scores) or on labelled data (who judges)."
     from crmeval.validation.labelled import LABELLED
     from crmeval.validation.run_agreement import figures_of, write_figures
 

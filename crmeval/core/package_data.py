@@ -14,7 +14,6 @@ from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
 import crmeval
-import ast
 
 # %% ../../nbs/core/00_package_data.ipynb #5450d191
 def data_path(

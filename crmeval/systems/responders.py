@@ -94,7 +94,7 @@ def _told_to_staff(probe, records):
 
 # %% ../../nbs/systems/05_responders.ipynb #dcb3f9d2
 def _discreet(probe):
-    "Their own record to whom it belongs; to somebody without one (staff) what they may have of one they name."
+    "Their own record to its owner; to somebody without one (staff) what they may have of one they name."
     me, records = probe.requester, _records(probe.context)
     mine = [x for name, lines in records.items() if me and (me in name or name in me) for x in lines]
     if not mine:

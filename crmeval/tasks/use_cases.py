@@ -21,7 +21,7 @@ import contextvars
 import types
 
 # %% ../../nbs/tasks/00_use_cases.ipynb #21d13874
-# criteria of accuracy, as published; `metrics/18_criteria` says what each of them is
+# criteria of accuracy, as published; `metrics/19_criteria` says what each of them is
 SCORED_BY = ("factuality", "completeness", "conciseness", "instruction_following")
 
 
