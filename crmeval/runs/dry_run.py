@@ -15,7 +15,7 @@ from pathlib import Path
 
 # %% ../../nbs/runs/09_dry_run.ipynb #7c69057f
 from ..core.records import Response, Usage
-from ..systems.openai import ROUTE
+from ..core.loops import ROUTE
 from ..core.calls import Completion, estimate_tokens
 from .journal import Journal
 from ..core.log import digest

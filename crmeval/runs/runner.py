@@ -22,7 +22,7 @@ from types import SimpleNamespace
 # %% ../../nbs/runs/04_runner.ipynb #27b9dc13
 from ..core.records import Response, Sample, Score, Usage
 from ..tasks.use_cases import render_prompt
-from ..systems.openai import ROUTE
+from ..core.loops import ROUTE
 from ..core.calls import CallFailed, Client, failed_response, redact, with_retries
 from .traffic import Traffic, send
 from .journal import Journal, Writer
