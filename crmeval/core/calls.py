@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Client', 'ChatClient', 'ClosableClient', 'ConfiguredClient', 'CallFailed', 'retry_after_s', 'redact', 'public_url',
-           'call_failure', 'backoff_s', 'with_retries', 'estimate_tokens', 'estimated_usage', 'Completion',
-           'failed_response']
+           'http_failure', 'call_failure', 'backoff_s', 'with_retries', 'estimate_tokens', 'estimated_usage',
+           'Completion', 'failed_response']
 
 # %% ../../nbs/core/11_calls.ipynb #imports0
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -161,7 +161,14 @@ def _said(text):
     )
 
 
-def _http_failure(status, text, headers, secret, reason=""):
+def http_failure(
+    status: int,  # From 400
+    text: str,  # Body of the answer
+    headers: Mapping[str, str],
+    secret: str | None,  # Key that must not remain in the text
+    reason: str = "",  # Words of the status line
+) -> CallFailed:
+    "The failure that an endpoint's answer tells of."
     message, code = _said(text)
     filtered = status == 400 and code in ("content_filter", "content_policy_violation")
     retryable = (status in (408, 409, 425, 429) or status >= 500) and code != "insufficient_quota"
@@ -193,7 +200,7 @@ def call_failure(
     if isinstance(e, asyncio.TimeoutError):
         return CallFailed(f"no complete answer within {timeout_s:g} s", retryable=True)
     if isinstance(e, openai.APIStatusError):
-        return _http_failure(
+        return http_failure(
             e.status_code, e.response.text, e.response.headers, secret, e.response.reason_phrase
         )
     if isinstance(e, (openai.APIConnectionError, aiohttp.ClientError, ConnectionError)):

@@ -7,7 +7,7 @@ __all__ = ['error_category', 'read_verdicts', 'expected_points', 'read_ratings',
 
 # %% ../../nbs/judges/01_replies.ipynb #imports0
 from collections.abc import Callable, Mapping, Sequence
-from .requests import _FIELDS, Request, rubric
+from .requests import REPLY_FIELDS, Request, rubric
 from ..core.cards import SCALE
 from ..core.judging import Verdict
 from math import exp
@@ -136,7 +136,7 @@ def read_verdicts(
     "Read the verdicts in a reply."
     entries = [
         e
-        for e in find_entries(text, _FIELDS[request.kind], request.ticket, cut=cut) or ()
+        for e in find_entries(text, REPLY_FIELDS[request.kind], request.ticket, cut=cut) or ()
         if isinstance(e, dict)
     ]
     found = {}
