@@ -15,9 +15,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from ..core.package_data import data_path
 from ..core.records import Sample
 from ..core.values import missing_values, values
-from ..core.package_data import data_path
 
 # %% ../../nbs/tasks/02_sgd.ipynb #3c640ca2
 def transcript(

@@ -15,6 +15,7 @@ from typing import Any
 from ..core.records import Sample
 from ..core.values import missing_values
 from crmeval.tasks.sgd import (
+    SUMMARIES,
     dialogue_tags,
     dialogue_text,
     intent_phrases,
@@ -22,7 +23,6 @@ from crmeval.tasks.sgd import (
     outcome_sentence,
     record_sample,
     slot_sentence,
-    SUMMARIES,
     summary_sample,
     tracks,
 )
