@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from .gender_swap import fold, gender_lexicon
+from .gender_words import fold, gender_lexicon
 from ..core.text import STOP_WORDS
 from ..core.package_data import data_path
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .abcd import ABCD_USE_CASES, abcd_samples
-from .sgd import USE_CASES as SGD_USE_CASES, sgd_samples
+from .sgd_replies import sgd_samples, USE_CASES as SGD_USE_CASES
 from .summedits import SUMMEDITS, summedits_samples
 from .tau_bench import TAU_USE_CASES, tau_samples
 from .own_data import check_samples, first_of_each, load_file, read_rows, sample_problems
