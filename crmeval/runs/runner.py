@@ -21,8 +21,17 @@ from ..core.records import Response, Sample, Score, Usage
 from .items import answer_item, check_work, FINAL, is_async, Item, pays, score_item, work_items
 from .journal import Journal, Writer
 from .traffic import send, Traffic
-from ..systems.openai import ROUTE
+from ..core.loops import ROUTE
 from ..tasks.use_cases import render_prompt
+
+# %% ../../nbs/runs/05_runner.ipynb #27b9dc13
+from ..core.records import Response, Sample, Score, Usage
+from ..tasks.use_cases import render_prompt
+from ..core.loops import ROUTE
+from ..core.calls import CallFailed, Client, failed_response, redact
+from .traffic import Traffic, send
+from .journal import Journal, Writer
+from ..core.log import digest
 
 # %% ../../nbs/runs/05_runner.ipynb #71991cd8
 class _Route:
