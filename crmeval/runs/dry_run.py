@@ -28,18 +28,6 @@ from .plan import make_plan, RunPlan, takes_plan
 from ..core.loops import ROUTE
 from ..tasks.use_cases import knowing
 
-# %% ../../nbs/runs/10_dry_run.ipynb #7c69057f
-from ..core.records import Response, Usage
-from ..core.loops import ROUTE
-from ..core.calls import Completion, estimate_tokens
-from .journal import Journal
-from ..core.log import digest
-from ..core.loops import run_sync
-from .items import FINAL, pays
-from ..metrics.cost import call_cost_usd, price_of
-from .areas import make_scorer, prompt_of
-from .evaluation import prepare_run
-
 # %% ../../nbs/runs/10_dry_run.ipynb #15f57394
 @dataclass(frozen=True)
 class Planned:

@@ -24,15 +24,6 @@ from .traffic import send, Traffic
 from ..core.loops import ROUTE
 from ..tasks.use_cases import render_prompt
 
-# %% ../../nbs/runs/05_runner.ipynb #27b9dc13
-from ..core.records import Response, Sample, Score, Usage
-from ..tasks.use_cases import render_prompt
-from ..core.loops import ROUTE
-from ..core.calls import CallFailed, Client, failed_response, redact
-from .traffic import Traffic, send
-from .journal import Journal, Writer
-from ..core.log import digest
-
 # %% ../../nbs/runs/05_runner.ipynb #71991cd8
 class _Route:
     "Sends the calls of one scoring; used as `ROUTE`."
