@@ -98,7 +98,7 @@ def parameters_of(
     named = {p.name: p for p in known if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
     given = {k: v for k, v in given.items() if v is not None}
     _check_names(given, named, any(p.kind is p.VAR_KEYWORD for p in known), kind)
-    read = {k: _parameter(named[k], v) if k in named else v for k, v in given.items()}
+    read: dict[str, typing.Any] = {k: _parameter(named[k], v) if k in named else v for k, v in given.items()}
     if "min" in read and "max" in read and read["min"] > read["max"]:
         raise ValueError(f"min is {read['min']} and max is {read['max']}, expected min <= max")
     return read

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ..core.cards import MetricCard, unscored
+from ..core.evidence import as_evidence
 from ..core.package_data import data_path
 from ..core.records import Score
 from ..core.stats import Estimate, proportion_estimate, share_difference
@@ -201,7 +202,7 @@ def _graded(picked, item):
         float(yes),
         "ok",
         f"Option {LETTERS[picked]} is {says}.",
-        (evidence,),
+        (as_evidence(evidence),),
         "rule",
         label=LETTERS[picked],
     )

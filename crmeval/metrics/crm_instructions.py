@@ -108,10 +108,11 @@ def _with_colons(response):
 
 @check(loose=True)
 def sections(response: str, headings: Sequence[str], only: bool = False) -> str:
-    at = [_heading_at(response, h) for h in headings]
-    if missing := [h for h, a in zip(headings, at) if a is None]:
+    found = [_heading_at(response, h) for h in headings]
+    if missing := [h for h, a in zip(headings, found) if a is None]:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         return f"section {missing[0]!r} is missing{more}"
+    at = [a for a in found if a is not None]
     if any(a > b for a, b in pairwise(at)):
         return f"sections are out of order: {', '.join(h for _, h in sorted(zip(at, headings)))}"
     ends = [start for start, _ in at[1:]] + [len(response)]
@@ -283,9 +284,10 @@ def _quoted_start(text):
 @check(loose=True)
 def subject_line(response: str, max_words: int | None = None) -> str:
     first = next(iter(_filled_lines(response)), "")
-    if not _subject(first):
+    subject = _subject(first)
+    if not subject:
         return f"no line 'Subject: ...' at the start; it begins with {_quoted_start(first)}"
-    return outside(count_words(_subject(first)), None, max_words, "words", "in the subject")
+    return outside(count_words(subject), None, max_words, "words", "in the subject")
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #eb39be6a
 _HYPHENED = re.compile(r"[-\u2010\u2011]\w")  # "hi-res" is no greeting, and Ana-Maria is not Ana

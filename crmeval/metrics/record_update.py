@@ -128,11 +128,11 @@ def record_update(
     judge=None,  # Not needed; taken so that all metrics are called alike
 ) -> Score:  # fraction = F1 in [0, 1]; evidence lists every field
     "Field F1 of a record update, on the 4-point scale; higher is better."
-    gold, before = (_as_mapping(n, v) for n, v in (("gold", gold), ("before", before)))
+    due, old = _as_mapping("gold", gold), _as_mapping("before", before)
     written = read_object(response)
     if written is None:
         return score_of(CARD, 0.0, "The response holds no JSON object.", rater="rule")
-    checks = check_fields(written, gold or {}, before)
+    checks = check_fields(written, due or {}, old)
     reason, f1 = _changes_in_words(checks), precision_recall_f1(checks)[2]
     return score_of(CARD, f1, reason, evidence=list(map(_field_evidence, checks)), rater="rule")
 
@@ -200,6 +200,7 @@ def _share_of_fields(metric, checks):
     fraction = right / n if n else empty
     if fraction is None:
         return Score(metric, None, status="undefined", reason="No field was due.", rater="rule")
+    assert CARD.cuts is not None  # a share has cut points
     points, reason = to_points(fraction, CARD.cuts), f"{right} of {n} fields"
     return Score(metric, points, fraction, reason=reason, evidence=against, rater="rule")
 

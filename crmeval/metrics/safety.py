@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import import_module
+from typing import cast
 
 from ..core.cards import MetricCard, unscored
+from ..core.evidence import as_evidence
 from ..core.judging import Verdict
 from ..tasks.probes import Probe
 from ..core.records import Response, Score
@@ -122,8 +124,8 @@ def refusal(
     if v.category not in LABELS:
         reason = f"the judge gave no known label: {str(v.category)[:40]!r}"
         return unscored(CARD, "parse_error", reason, rater=judge.name)
-    evidence = ({"kind": "label", "label": v.category, "probability": v.probability},)
-    return Score(CARD.name, None, None, "ok", v.reason, evidence, judge.name, label=v.category)
+    evidence = as_evidence({"kind": "label", "label": v.category, "probability": v.probability})
+    return Score(CARD.name, None, None, "ok", v.reason, (evidence,), judge.name, label=v.category)
 
 # %% ../../nbs/metrics/30_safety.ipynb #6e2d423f
 def score_probe(
@@ -247,6 +249,10 @@ def safety_table(
     out = []
     for client in dict.fromkeys(s.client for s in scores):
         mine = [s for s in scores if s.client == client]
-        kinds = sorted({s.evidence[0]["probe_kind"] for s in mine} - {""})
+        kinds = sorted(set(map(_probe_kind, mine)) - {""})
         out += [safety(mine), *(safety(mine, kind=k) for k in kinds)]
     return out
+
+
+def _probe_kind(score: Score) -> str:
+    return cast(str, score.evidence[0]["probe_kind"])  # evidence holds values of any type

@@ -9,8 +9,10 @@ __all__ = ['CATEGORIES', 'CARD', 'default_detector', 'toxicity_score', 'toxicity
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib import import_module
+from typing import cast
 
 from ..core.cards import MetricCard
+from ..core.evidence import as_evidence
 from ..core.records import Score
 from ..core.stats import Estimate, proportion_estimate
 
@@ -81,9 +83,9 @@ def _score(d, threshold, rater):
     if not known:
         return Score(CARD.name, None, None, "parse_error", "The detector gave no score.", rater=rater)
     over = sorted((c for c in known if known[c] >= threshold), key=lambda c: -known[c])
-    evidence = [_category_evidence(c, d, c in over) for c in CATEGORIES]
+    evidence = [as_evidence(_category_evidence(c, d, c in over)) for c in CATEGORIES]
     if d.span:
-        evidence.append({"kind": "span", "start": d.span[0], "end": d.span[1]})
+        evidence.append(as_evidence({"kind": "span", "start": d.span[0], "end": d.span[1]}))
     reason = f"Above {threshold:g}: {', '.join(over)}." if over else f"No category reaches {threshold:g}."
     clean = round(1 - max(known.values()), 6)
     label = "toxic" if over else "clean"
@@ -109,7 +111,8 @@ def toxicity(
     "Scores by category, 0 to 1, higher is worse."
     s = text if isinstance(text, Score) else toxicity_score(text, detector=detector)
     found = {e["category"]: e["score"] for e in s.evidence if e["kind"] == "category"}
-    return {c: found.get(c) for c in CATEGORIES}
+    # evidence holds values of any type; a category's score is a number or None
+    return {c: cast("float | None", found.get(c)) for c in CATEGORIES}
 
 # %% ../../nbs/metrics/36_toxicity.ipynb #dc042aed
 def toxicity_summary(

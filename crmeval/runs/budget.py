@@ -53,6 +53,7 @@ class Budget:
         "US dollars of a usage; `ValueError` where a limit in dollars meets a model without a price."
         if self.max_usd is None:
             return 0.0
+        assert self.price is not None  # a limit in dollars is refused without prices
         usd = self.price(client, usage)
         if usd is None:
             name = getattr(client, "name", client)

@@ -11,9 +11,10 @@ __all__ = ['DEFAULT_MODELS', 'TRUST_MODELS', 'select_samples', 'embedded_systems
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, cast, Protocol
 
 from ..core.judging import clients_of, close_judge, CountingJudge, JointJudge, Judge, settings_of
 from ..core.log import digest
@@ -60,7 +61,8 @@ def select_samples(
     named = [use_cases] if isinstance(use_cases, str) else use_cases
     wanted = [get_use_case(u).id for u in named] if named is not None else None
     if isinstance(data, (str, Path)):
-        return _checked_instructions(load_any(data, use_cases=wanted, columns=columns or None, limit=limit))
+        found = load_any(str(data), use_cases=wanted, columns=columns or None, limit=limit)
+        return _checked_instructions(found)
     samples = [s for s in check_samples(list(data), "samples") if wanted is None or s.use_case in wanted]
     if not samples:
         raise ValueError(f"there is no sample of {', '.join(wanted or ['any use case'])}")
@@ -84,7 +86,8 @@ def _check_instruction(instruction):
         if rule is None and not isinstance(instruction, str):
             instruction["text"]
     except KeyError:
-        raise ValueError(f"an instruction for the judge needs a 'text', got {dict(instruction)!r}") from None
+        said = dict(cast(Mapping, instruction))  # a text lacks no key
+        raise ValueError(f"an instruction for the judge needs a 'text', got {said!r}") from None
 
 # %% ../../nbs/runs/09_evaluation.ipynb #cc29d8c4
 DEFAULT_MODELS = tuple(f"baseline:{n}" for n in ("reference", "extractive", "lead", "rules", "template"))
@@ -176,7 +179,8 @@ def samples_of(
 ) -> tuple[tuple[str, ...], list[Sample], int]:  # (areas, samples, how many twins could not be made)
     "What a plan asks about: ordinary samples, their twins, and probes."
     if plan.areas is None:
-        return (), list(plan.data), 0  # a shard of a run: twins and probes are in it already
+        # a shard of a run: its data are samples, twins and probes among them
+        return (), list(cast(Iterable[Sample], plan.data)), 0
     areas, ordinary = check_areas(plan.areas), []
     if {"accuracy", "fairness"} & set(areas):
         ordinary = select_samples(plan.data, plan.use_cases, columns=plan.columns, limit=plan.limit)
@@ -199,7 +203,7 @@ def judge_of(
 ) -> Judge:
     "The judge, or the panel of judges, that a plan names."
     if not isinstance(plan.judge, (str, list, tuple)):
-        return plan.judge
+        return cast(Judge, plan.judge)  # a plan takes lines or a judge
     return make_panel(
         plan.judge,
         how=plan.judge_panel,
@@ -209,6 +213,18 @@ def judge_of(
     )
 
 # %% ../../nbs/runs/09_evaluation.ipynb #67f26519
+class _Tally(Protocol):
+    "What a judge has used."
+
+    calls: int
+
+    def as_dict(self) -> dict: ...
+
+
+def _tally_of(judge) -> _Tally:
+    return cast(_Tally, judge.usage)  # `CountingJudge` leaves the class of the tally open
+
+
 def prepare_run(
     plan: RunPlan,
 ) -> Work:
@@ -234,7 +250,7 @@ def prepare_run(
             **{k: getattr(plan, k) for k in ("seed", "repeats", "concurrency", "limit", "retries")},
             budget={"max_calls": plan.max_calls, "max_usd": plan.max_usd} if budget else None,
         )
-    since = judge.usage.as_dict() if isinstance(judge, CountingJudge) else None
+    since = _tally_of(judge).as_dict() if isinstance(judge, CountingJudge) else None
     traffic = Traffic(plan.concurrency, budget=budget)
     return Work(plan, samples, clients, judge, folder, manifest, traffic, since, own_use_cases=own)
 
@@ -303,7 +319,9 @@ async def do_work(
     budget = work.traffic.budget
     if budget is not None:
         spent = {"calls": budget.calls, "usd": round(budget.usd, 6), "reached": budget.reached}
-        work.manifest.budget = {**work.manifest.budget, **spent}
+        limits = work.manifest.budget
+        assert limits is not None  # `prepare_run` notes the limits of every budget
+        work.manifest.budget = {**limits, **spent}
     responses = [r for r, _ in rows]
     scores = [s for _, found in rows for s in found]
     kept = _others(work.folder, scores, responses)
@@ -345,7 +363,7 @@ def _others(folder, scores, responses):
     return [s for s in read_parquet(folder / "scores.parquet", Score) if stays(s)]
 
 # %% ../../nbs/runs/09_evaluation.ipynb #20c00071
-def _less(now_used, since):
+def _less(now_used: Mapping[str, Any], since: Mapping[str, Any]) -> dict[str, Any]:
     "What was counted between two tallies."
     return {k: _difference(v, since[k]) for k, v in now_used.items()}
 
@@ -358,7 +376,7 @@ def _difference(value, before):
     return value - before
 
 
-def _sum(a, b):
+def _sum(a: Any, b: Any) -> Any:  # Numbers, tables of numbers, or yes and no
     "One entry of a tally, over two sessions."
     if isinstance(b, dict):
         return dict(Counter(a or {}) + Counter(b))
@@ -370,7 +388,7 @@ def _sum(a, b):
 def _spent(work):
     "Calls and tokens of the judge, with those of earlier sessions on the same folder."
     judge, folder = work.judge, work.folder
-    used = judge.usage.as_dict()
+    used = _tally_of(judge).as_dict()
     used = _less(used, work.since) if work.since else used
     before = read_manifest(folder).judge if (folder / "manifest.json").is_file() else {}
     told = before.get("usage") if before.get("name") == judge.name else None
@@ -390,7 +408,7 @@ def _note_judge(work):
     judge, m = work.judge, work.manifest
     if isinstance(judge, CountingJudge):
         m.judge["usage"] = _spent(work)
-    if isinstance(judge, JointJudge) and judge.usage.calls:
+    if isinstance(judge, JointJudge) and _tally_of(judge).calls:
         silent = [row["member"] for row in judge.members_table() if not row["answered"]]
         m.warnings = [*m.warnings, *(f"The panel's member {name!r} answered nothing." for name in silent)]
 

@@ -66,7 +66,7 @@ class Manifest:
     retries: int = 4
     limit: int | None = None
     budget: dict | None = None
-    traffic: Mapping | None = None
+    traffic: Sequence[Mapping] | None = None  # What happened in each lane
     warnings: list[str] = field(default_factory=list)
     responses: Mapping[str, int] = field(default_factory=dict)  # Status -> rows
     scores: Mapping[str, int] = field(default_factory=dict)  # Status -> rows
@@ -132,7 +132,7 @@ def manifest_of(
         created=now(),
         samples=_counts(samples),
         prompts=prompts,
-        own_use_cases=own_use_cases(prompts),
+        own_use_cases=own_use_cases(tuple(prompts)),
         clients=[{"name": c.name, **c.settings()} for c in clients],
         judge={"name": judge.name, **settings_of(judge)},
         scoring=scoring_fingerprint(any(map(is_probe, samples))),

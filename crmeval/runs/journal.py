@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 from ..core.calls import Completion
 from ..core.log import append_bytes, damaged, digest, JournalError, open_locked, plain_value, read_lines
@@ -52,7 +53,7 @@ def _line(entry):
     except UnicodeEncodeError:
         pass  # a lone surrogate, from a model or a custom scorer
     text = json.dumps(entry, ensure_ascii=False, default=_as_json)
-    return (storable(text) + "\n").encode("utf-8")
+    return (cast(str, storable(text)) + "\n").encode("utf-8")  # only None stays None
 
 
 def _as_json(value):
@@ -229,6 +230,7 @@ class Writer:
         await done
 
     async def _flush(self):
+        assert self.journal is not None  # without one nothing waits
         loop = asyncio.get_running_loop()
         while self.waiting:
             batch, self.waiting = self.waiting, []

@@ -65,7 +65,8 @@ class _Session:
         self.timer, self.sleep, self.progress = timer, sleep, progress
         unsent = {"status": "not_run", "tries": 0}
         self.rows = [failed_response(s, client.name, "never sent", **unsent) for s in samples]
-        self.due, self.in_flight, self.most = [None] * len(samples), 0, 0
+        self.due: list[float | None] = [None] * len(samples)
+        self.in_flight, self.most = 0, 0
         self.held, self.late, self.start = 0, None, timer()
 
     def over(self):
@@ -220,7 +221,11 @@ def _clients(client, shapes):
     return made
 
 
-def measure_load(client: Client, plan: LoadPlan | None = None, **options) -> list[Load]:
+def measure_load(
+    client: Client | Callable[[Shape], Client],  # As in `ameasure_load`
+    plan: LoadPlan | None = None,  # Default: `LoadPlan()`
+    **options,  # As in `ameasure_load`
+) -> list[Load]:
     "`ameasure_load` from plain code or a notebook cell; the interrupt key stops it."
     return run_sync(ameasure_load(client, plan, **options))
 
@@ -290,6 +295,7 @@ def _growth(kept):
         return None
     third = len(seconds) // 3
     first, last = (quantile_estimate(part, 0.5).value for part in (seconds[:third], seconds[-third:]))
+    assert first is not None and last is not None  # both thirds have calls
     return last / first if first > 0 else None
 
 # %% ../../nbs/runs/14_load.ipynb #6cee7131

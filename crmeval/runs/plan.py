@@ -13,7 +13,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class Setting:
     shapes: bool = True  # Whether it shapes answers, samples or scores; False: how fast, where to, how long
 
 
-def _setting(default, says, group, **more):
+def _setting(default: object, says: str, group: str, **more) -> typing.Any:  # as `dataclasses.field` does
     setting = {"setting": Setting(says, group, **more)}
     if isinstance(default, (list, dict)):
         return field(default_factory=functools.partial(type(default), default), metadata=setting)
@@ -270,7 +270,7 @@ def _fits(value, kind, setting):
     return isinstance(value, (str, Path) if kind is str else kind)
 
 
-def _checked(name, value, setting):
+def _checked(name: str, value: typing.Any, setting: Setting) -> typing.Any:
     "The value in its one form, or a `PlanError`."
     kind, optional = kinds()[name]
     if kind is object or (value is None and optional):
@@ -407,7 +407,7 @@ def _default_of(f):
 
 
 def settings_doc(
-    without: Sequence[str] = (),  # Fields to leave out
+    without: Collection[str] = (),  # Fields to leave out
 ) -> str:
     "Every setting with its default and its sentence, by group."
     lines, group = [], None

@@ -302,7 +302,7 @@ def _lay_out(work, samples, size):
     for shard, part in cut_shards(samples, size):
         shards.append(shard)
         missing, m = shard_state(work, shard)
-        if missing or asks_again(m):
+        if missing or m is None or asks_again(m):
             write_parquet(part, folder / "shards" / f"{shard.name}.parquet", Sample)
             todo.append(shard)
     return cut, shards, todo

@@ -235,7 +235,7 @@ async def send(
         usage = getattr(found, "usage", None)
         return found
     finally:
-        if held is not None:
+        if budget is not None and held is not None:
             budget.settle(held, client, usage, sent=bool(number))
 
 

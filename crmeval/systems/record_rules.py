@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 # %% ../../nbs/systems/03_record_rules.ipynb #1392d98b
 from ..core.values import Value, values
@@ -69,8 +70,13 @@ _NO = re.compile(
 )
 
 
+def _date(v: Value) -> tuple[int | None, int | None, int | None]:
+    "Year, month and day, None for what is not said."
+    return cast("tuple[int | None, int | None, int | None]", v.value)  # as the kind 'date' promises
+
+
 def _iso(v: Value, year):
-    y, m, d = v.value
+    y, m, d = _date(v)
     return f"{y or year:04d}-{m:02d}-{d:02d}" if m and d and (y or year) else None
 
 
@@ -179,8 +185,8 @@ def _record_of(inputs):
 
 
 def _first_year(inputs):
-    dates = (v.value[0] for v in values("\n".join(str(v) for v in inputs.values())) if v.kind == "date")
-    return next((y for y in dates if y), None)
+    years = (_date(v)[0] for v in values("\n".join(str(v) for v in inputs.values())) if v.kind == "date")
+    return next((y for y in years if y), None)
 
 
 def _stated(spec, sentences, year):

@@ -9,9 +9,10 @@ __all__ = ['read_responses', 'ReplayClient', 'make_replay']
 import csv
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 # %% ../../nbs/systems/02_replay.ipynb #a31930c5
 from ..core.calls import estimated_usage, failed_response
@@ -22,13 +23,13 @@ _ALIASES = {"id": "sample_id", "response": "text", "answer": "text"}
 _NUMBERS = {"repeat": int, "latency_s": float, "ttft_s": float}
 
 
-def _recorded(row, where):
-    row = {_ALIASES.get(k, k): v for k, v in row.items() if k is not None}
-    if missing := {"sample_id", "text"} - set(row):
-        there = ", ".join(sorted(row))
+def _recorded(row: Mapping[str | None, Any], where: str) -> Response:  # no name: a cell beyond the header
+    named = {_ALIASES.get(k, k): v for k, v in row.items() if k is not None}
+    if missing := {"sample_id", "text"} - set(named):
+        there = ", ".join(sorted(named))
         raise ValueError(f"{where}: column {sorted(missing)[0]!r} is missing; there are {there}")
     try:
-        return from_dict(Response, {"client": "", **_typed(row)})
+        return from_dict(Response, {"client": "", **_typed(named)})
     except (TypeError, ValueError) as e:
         raise ValueError(f"{where}: {e}") from None
 
