@@ -8,6 +8,7 @@ __all__ = ['CRITERIA', 'CARD', 'accuracy', 'score_response', 'ascore_response', 
 # %% ../../nbs/metrics/20_accuracy.ipynb #2ed1df12
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast, Protocol
 
 from .instruction_following import check_instruction, instruction_text
 from ..core.judging import AwaitedFactFinder, Judge, RecordingJudge, style_of
@@ -42,7 +43,8 @@ def accuracy(
     if lost := _without_value(by_name, criteria):
         status = next((s for s in lost.values() if s != "undefined"), "undefined")
         return unscored(CARD, status, f"without {', '.join(lost)}", rater=raters)
-    points = sum(by_name[m].points for m in criteria) / len(criteria)
+    known = [cast(float, by_name[m].points) for m in criteria]  # none is without a value
+    points = sum(known) / len(criteria)
     reason = ", ".join(f"{m} {by_name[m].points:g}" for m in criteria)
     return Score("accuracy", points, (points - 1) / 3, reason=reason, rater=raters)
 
@@ -88,6 +90,12 @@ def _no_scores(response, criteria):
     return [Score(m, None, status=status, reason=reason) for m in criteria]
 
 # %% ../../nbs/metrics/20_accuracy.ipynb #4c239c12
+class _DrawnFacts(Protocol):
+    facts: Sequence[str]
+    status: str
+    reason: str
+
+
 async def ascore_response(
     sample: Sample,
     response: Response,
@@ -99,7 +107,8 @@ async def ascore_response(
     drawn = None
     if _lacks_facts(sample, judge):
         # remembered: the other systems' responses to this sample are held against the same facts
-        drawn = await judge.aextract_key_facts(sample.source)
+        finder = cast(AwaitedFactFinder, judge)  # `_lacks_facts` has seen that it is one
+        drawn = cast(_DrawnFacts, await finder.aextract_key_facts(sample.source))  # left open there
         sample = replace(sample, key_facts=tuple(drawn.facts))
     record = await judge.arecord(lambda listening: score_response(sample, response, listening))
     scores = score_response(sample, response, record)

@@ -7,10 +7,11 @@ __all__ = ['by_rubric', 'checked_facts', 'score_dataset', 'evaluate_class', 'sum
 
 # %% ../../nbs/metrics/01_forms.ipynb #imports0
 from collections.abc import Callable, Mapping, Sequence
-from ..core.judging import Judge, style_of
+from ..core.judging import Judge, RubricJudge, style_of
 from ..core.cards import MetricCard, unscored
 from ..core.records import Score
 import inspect
+from typing import cast
 
 # %% ../../nbs/metrics/01_forms.ipynb #f098efc5
 def by_rubric(
@@ -25,11 +26,11 @@ def by_rubric(
     "Let a rubric judge rate the response."
     if style_of(judge) != "rubric":
         return None
-    v = judge.rated(
-        card.name, response=response, source=source, key_facts=key_facts, instructions=instructions
-    )
+    asked = {"source": source, "key_facts": key_facts, "instructions": instructions}
+    v = cast(RubricJudge, judge).rated(card.name, response=response, **asked)  # its style says that it rates
     if v.status != "ok":
         return unscored(card, v.status, v.reason, rater=judge.name)
+    assert v.points is not None  # what a rating is
     return Score(card.name, v.points, (v.points - 1) / 3, "ok", v.reason, rater=judge.name, label="rubric")
 
 # %% ../../nbs/metrics/01_forms.ipynb #903e2b88

@@ -13,15 +13,16 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from ..core.calls import Completion, estimate_tokens
 from ..core.judging import RecordingJudge
 from ..core.log import digest
 from ..core.loops import run_sync
-from ..core.records import Response, Usage
+from ..core.records import Response, Sample, Usage
 from ..metrics.cost import call_cost_usd, price_of
 from .areas import make_scorer, prompt_of
-from .evaluation import prepare_run
+from .evaluation import prepare_run, Work
 from .items import FINAL, pays
 from .journal import Journal
 from .plan import make_plan, RunPlan, takes_plan
@@ -57,7 +58,8 @@ class DryRun:
     @property
     def usd(self) -> float | None:
         "US dollars in all; None where a price is missing."
-        return None if any(r.usd is None for r in self.rows) else sum(r.usd for r in self.rows)
+        known = [r.usd for r in self.rows if r.usd is not None]
+        return sum(known) if len(known) == len(self.rows) else None
 
     def __str__(self):
         head = f"{'':<40}{'calls':>9}{'recorded':>10}{'tokens in':>13}{'out (assumed)':>15}{'USD':>12}"
@@ -90,12 +92,12 @@ def _stand_in(sample, tokens):
     return Response(sample.id, "dry run", text, use_case=sample.use_case, perturbation=sample.perturbation)
 
 
-async def _judge_calls(work, samples, tokens):
+async def _judge_calls(work: Work, samples: Sequence[Sample], tokens: int) -> list[tuple]:
     "(client, tokens) of each question about stand-ins for the answers to these samples."
     if not isinstance(work.judge, RecordingJudge):
         return []
     counting, score = _Counting(), make_scorer(work.judge)
-    token = ROUTE.set(counting)
+    token = ROUTE.set(cast(Any, counting))  # a route is whatever is called like one
     try:
         for s in samples:
             await score(s, _stand_in(s, tokens))

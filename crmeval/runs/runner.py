@@ -9,11 +9,11 @@ __all__ = ['answer_each', 'answer_all', 'score_all']
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any, cast
 
 from ..core.calls import CallFailed, Client, failed_response, redact
 from ..core.log import digest
@@ -173,7 +173,7 @@ async def _answering(engine, desk):
 async def _judging(engine):
     while (task := await engine.judging.get()) is not None:
         item, response, wanted = task
-        ROUTE.set(_Route(engine))
+        ROUTE.set(cast(Any, _Route(engine)))  # a route is whatever is called like one
         told = {"pool": engine.pool, "metrics": engine.metrics}
         scores = await score_item(item.sample, response, engine.scorer, **told)
         if "not_run" not in {response.status, *(s.status for s in scores)}:
@@ -306,7 +306,7 @@ async def answer_each(
     prompt_of: Callable[[Sample], str] = render_prompt,
     sleep: Callable = asyncio.sleep,
     traffic: Traffic | None = None,  # Lanes and budget; None: lanes of `concurrency` calls, no budget
-) -> AsyncIterator[tuple[int, Response, list[Score]]]:  # (position, response, scores), as they finish
+) -> AsyncGenerator[tuple[int, Response, list[Score]], None]:  # (position, response, scores), as they finish
     "Answer and score items as they come; yields each row once it is durable."
     rng = rng if isinstance(rng, random.Random) else random.Random(rng)
     scoring = {"scorer": scorer, "scorer_key": scorer_key, "metrics": metrics}
@@ -356,7 +356,7 @@ async def answer_all(
     except asyncio.CancelledError:
         raise asyncio.CancelledError(_where_it_stopped(len(done), total, kept)) from None
     finally:
-        if kept is not journal:
+        if kept is not None and kept is not journal:
             kept.close()
     return [done[i] for i in range(total)]
 
@@ -368,11 +368,19 @@ def _where_it_stopped(done, total, journal):
     return f"stopped after {done} of {total} answers; {remedy}"
 
 # %% ../../nbs/runs/05_runner.ipynb #3c62f6bd
+@dataclass(frozen=True)
+class _Answered:
+    "A client whose answer is there: nothing but its name is asked for."
+
+    name: str
+
+
 async def _lay(engine, pairs):
     for n, (sample, response) in enumerate(pairs):
         if n % 64 == 63:
             await asyncio.sleep(0)
-        item = Item(n, sample, SimpleNamespace(name=response.client), response.repeat)
+        client = cast(Client, _Answered(response.client))  # an item to score, not to answer
+        item = Item(n, sample, client, response.repeat)
         await engine.answered(item, response)
 
 
