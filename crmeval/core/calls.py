@@ -33,9 +33,11 @@ class Client(Protocol):
 
     def settings(self) -> dict:
         "What shapes the answer, as plain data; never a key."
+        ...
 
     async def answer(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
         "One row, whatever happens."
+        ...
 
     async def aclose(self) -> None:
         "Release connections; the client stays usable."
@@ -63,6 +65,7 @@ class ConfiguredClient(Protocol):
 
     def settings(self) -> dict:
         "Plain data; never a key."
+        ...
 
 # %% ../../nbs/core/11_calls.ipynb #a1e19ccd
 class CallFailed(Exception):
@@ -101,9 +104,10 @@ def retry_after_s(
         if math.isfinite(value):
             return max(0.0, value / scale)
     try:
-        date = email.utils.mktime_tz(
-            (*(said := email.utils.parsedate_tz(headers.get("retry-after", "")))[:9], said[9] or 0)
-        )  # without a zone it is UTC
+        said = email.utils.parsedate_tz(headers.get("retry-after", ""))
+        if said is None:
+            return None
+        date = email.utils.mktime_tz((*said[:9], said[9] or 0))  # without a zone it is UTC
     except (TypeError, ValueError, OverflowError):
         return None
     return max(0.0, date - (time.time() if now is None else now))

@@ -126,6 +126,12 @@ def _row(sample, client, done, repeat, clock):
 class _Rows:
     "`attempt` and `answer` for a client that has `chat`, `name` and `clock`."
 
+    name: str
+    clock: Callable[[], float]  # Unix time
+
+    async def chat(self, messages, **options) -> Completion:
+        raise NotImplementedError
+
     async def attempt(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
         "One try; raises `CallFailed`."
         return _row(sample, self.name, await self.chat(prompt), repeat, self.clock)
@@ -286,7 +292,9 @@ def openai_client(
     **options,  # Further arguments of `OpenAIClient`
 ) -> OpenAIClient:  # Its name holds the endpoint's host where the line names one
     "Make a client from what a line says behind `openai:`."
-    name, url = re.fullmatch(r"(.*?)(?:@(https?://.*))?", model, re.DOTALL).groups()
+    parts = re.fullmatch(r"(.*?)(?:@(https?://.*))?", model, re.DOTALL)
+    assert parts, "the first group takes any text"
+    name, url = parts.groups()
     if url:
         options = {"name": f"openai:{name}@{urlsplit(url).netloc.rpartition('@')[2]}", **options}
     return OpenAIClient(name, base_url=url or base_url, **options)
