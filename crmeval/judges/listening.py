@@ -99,8 +99,10 @@ def fewest_questions(
 
 def _longest_first(question):
     "Of questions about sentences, those about more come first; texts keep their order."
-    several = question.kind == "stated" and not isinstance(question.context, RatedTexts)
-    return -len(question.context) if several else 0
+    context = question.context
+    if question.kind != "stated" or isinstance(context, RatedTexts):
+        return 0
+    return -len(context)
 
 
 def _place(question, among):
