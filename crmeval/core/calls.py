@@ -47,6 +47,7 @@ class ChatClient(Protocol):
 
     async def chat(self, messages, **options):
         "One request, as in the chat API."
+        ...
 
 
 @runtime_checkable
