@@ -9,7 +9,7 @@ __all__ = ['Client', 'ChatClient', 'ClosableClient', 'ConfiguredClient', 'CallFa
 
 # %% ../../nbs/core/11_calls.ipynb #imports0
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 from .records import Response, Sample, storable, Usage
 import asyncio
 from dataclasses import dataclass, field
@@ -45,7 +45,7 @@ class Client(Protocol):
 class ChatClient(Protocol):
     "Sends messages and brings back a completion."
 
-    async def chat(self, messages, **options):
+    async def chat(self, messages, **options) -> Any:
         "One request, as in the chat API."
         ...
 
