@@ -111,6 +111,11 @@ def _release(client, pid):
 class _Questions:
     "The Judge protocol as ordinary functions: usable in scripts, threads and inside a running event loop."
 
+    name: str
+    style: str
+    client: ChatClient
+    _closer: weakref.finalize | None  # closes the connections when the judge goes
+
     def _wait(self, work):
         if self._closer is None:
             self._closer = weakref.finalize(self, _release, self.client, os.getpid())
@@ -226,12 +231,12 @@ class LLMJudge(_Questions):
 
     async def aclose(self):
         "Release the connections; the judge stays usable."
-        if not isinstance(self.client, ClosableClient):
+        client = self.client
+        if not isinstance(client, ClosableClient):
             return
-        await self.client.aclose()  # of this event loop
-        await asyncio.to_thread(
-            lambda: run_in_background(self.client.aclose())
-        )  # of the synchronous questions
+        await client.aclose()  # of this event loop
+        # of the synchronous questions
+        await asyncio.to_thread(lambda: run_in_background(client.aclose()))
 
 # %% ../../nbs/judges/04_llm.ipynb #d91f1783
 def _settings(judge):
