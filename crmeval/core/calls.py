@@ -8,18 +8,19 @@ __all__ = ['Client', 'ChatClient', 'ClosableClient', 'ConfiguredClient', 'CallFa
            'Completion', 'failed_response']
 
 # %% ../../nbs/core/11_calls.ipynb #imports0
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
-from .records import Response, Sample, storable, Usage
 import asyncio
-from dataclasses import dataclass, field
 import email.utils
 import json
 import math
 import random
 import re
 import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit, urlunsplit
+
+from .records import Response, Sample, Usage, storable
 
 # %% ../../nbs/core/11_calls.ipynb #1fda1a40
 @runtime_checkable
@@ -47,8 +48,9 @@ class Client(Protocol):
 class ChatClient(Protocol):
     "Sends messages and brings back a completion."
 
-    async def chat(self, messages, **options):
+    async def chat(self, messages, **options) -> Any:
         "One request, as in the chat API."
+        ...
 
 
 @runtime_checkable

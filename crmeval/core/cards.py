@@ -7,10 +7,11 @@ __all__ = ['SCALE', 'DEFAULT_CUTS', 'to_points', 'MetricCard', 'score_of', 'unsc
 
 # %% ../../nbs/core/08_cards.ipynb #imports0
 from collections.abc import Mapping, Sequence
-from typing import cast
-from .evidence import as_evidence, Evidence
-from .records import check_status, Score
 from dataclasses import dataclass
+from typing import cast
+
+from .evidence import Evidence, as_evidence
+from .records import Score, check_status
 
 # %% ../../nbs/core/08_cards.ipynb #54d9dc0a
 SCALE = {

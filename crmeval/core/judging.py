@@ -9,10 +9,11 @@ __all__ = ['Verdict', 'Judge', 'failed_verdict', 'RecordingJudge', 'RubricJudge'
            'clients_of']
 
 # %% ../../nbs/core/07_judging.ipynb #imports0
-from typing import Protocol, runtime_checkable
 from collections.abc import Callable, Mapping, Sequence
-from .records import check_status
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from .records import check_status
 
 # %% ../../nbs/core/07_judging.ipynb #0be2eabb
 @dataclass(frozen=True)

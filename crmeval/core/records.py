@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import overload
-from .evidence import as_evidence, Evidence
+
+from .evidence import Evidence, as_evidence
 
 # %% ../../nbs/core/01_records.ipynb #f66bf3d7
 SCHEMA_VERSION = 2  # raised when a stored column changes its meaning; a reader refuses a newer one

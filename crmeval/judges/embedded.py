@@ -12,17 +12,18 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from ..core.judging import Verdict
-from ..core.values import same_value
 from crmeval.core.text import (
+    STOP_WORDS,
     content_words,
-    sentences as cut,
     split_label,
     stem,
-    STOP_WORDS,
     words,
 )
-from ..core.values import values
-from ..core.trees import lexicon, rarity, shipped_weights, soft_keys, Trees
+from crmeval.core.text import (
+    sentences as cut,
+)
+from ..core.trees import Trees, lexicon, rarity, shipped_weights, soft_keys
+from ..core.values import same_value, values
 
 # %% ../../nbs/judges/06_embedded.ipynb #bcef3489
 _NEGATIONS = frozenset(

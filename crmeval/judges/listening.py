@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
-from ..core.judging import Judge, style_of, Verdict
-from .recorded import item_text, matching_lines, rating_context, RecordedJudge
+from ..core.judging import Judge, Verdict, style_of
+from .recorded import RecordedJudge, item_text, matching_lines, rating_context
 
 # %% ../../nbs/judges/03_listening.ipynb #e13ac06e
 @dataclass(frozen=True)

@@ -14,26 +14,27 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+
 from ..systems.openai import openai_client
 
 # %% ../../nbs/judges/04_llm.ipynb #6e0e1bbf
 from ..core.calls import CallFailed, ChatClient, ClosableClient, ConfiguredClient, with_retries
 from ..core.judging import Judge, Verdict
-from .listening import arecord_of, keep_answers, Question
-from ..core.records import Usage
-from .recorded import check_style, item_text, RecordedJudge, Tally
 from ..core.loops import run_in_background
+from ..core.records import Usage
+from .listening import Question, arecord_of, keep_answers
+from .recorded import RecordedJudge, Tally, check_style, item_text
+from .replies import declines, read_facts, read_ratings, read_verdicts
 from crmeval.judges.requests import (
+    PROMPTS,
     align_request,
     check_request,
     facts_request,
     follow_request,
     load_prompt,
-    PROMPTS,
     rate_request,
     rubric,
 )
-from .replies import declines, read_facts, read_ratings, read_verdicts
 
 # %% ../../nbs/judges/04_llm.ipynb #a499a666
 class _Once:

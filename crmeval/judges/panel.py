@@ -18,28 +18,28 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
 # %% ../../nbs/judges/05_panel.ipynb #b99e662d
-from .llm import KeyFacts
 from crmeval.core.judging import (
-    close_judge,
     CountingJudge,
     FactFinder,
     Judge,
+    Verdict,
+    close_judge,
     settings_of,
     style_of,
     trained_on,
-    Verdict,
 )
-from .recorded import RecordedJudge, Tally
+from ..core.stats import Estimate, proportion_estimate
 from crmeval.judges.listening import (
-    answer_questions,
     AnsweringJudge,
+    Question,
+    answer_questions,
     arecord_of,
     ask_question,
     keep_answers,
     new_record_of,
-    Question,
 )
-from ..core.stats import Estimate, proportion_estimate
+from .llm import KeyFacts
+from .recorded import RecordedJudge, Tally
 
 # %% ../../nbs/judges/05_panel.ipynb #b8722399
 HOW = ("majority", "mean")

@@ -6,16 +6,17 @@
 __all__ = ['error_category', 'read_verdicts', 'expected_points', 'read_ratings', 'read_facts', 'declines']
 
 # %% ../../nbs/judges/01_replies.ipynb #imports0
-from collections.abc import Callable, Mapping, Sequence
-from typing import cast
-from .requests import REPLY_FIELDS, Request, rubric
-from ..core.cards import SCALE
-from ..core.judging import Verdict
-from math import exp
-from ..core.json_text import find_answer, find_entries
-from functools import lru_cache
 import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from math import exp
+from typing import cast
+
+from ..core.cards import SCALE
+from ..core.json_text import find_answer, find_entries
+from ..core.judging import Verdict
 from ..core.records import storable
+from .requests import REPLY_FIELDS, Request, rubric
 
 # %% ../../nbs/judges/01_replies.ipynb #9c968ea0
 def _plain(x):

@@ -11,22 +11,23 @@ import functools
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
-from ..core.loops import ROUTE
+
 from crmeval.core.calls import (
-    call_failure,
     CallFailed,
     Completion,
+    call_failure,
     estimated_usage,
     failed_response,
     public_url,
     redact,
 )
-from .wire import Pools, said_back, Wire, without_key
-import re
+from ..core.loops import ROUTE
+from .wire import Pools, Wire, said_back, without_key
 
 # %% ../../nbs/systems/01_openai.ipynb #468527dc
 from ..core.records import Response, Sample, Usage, storable
