@@ -37,6 +37,7 @@ setup(
             "privacy_requirements"
         ].split(),  # Presidio beside our own recognisers of personal data
         "ray": cfg["ray_requirements"].split(),  # shards over the workers of a Ray cluster
+        "local": cfg["local_requirements"].split(),  # a llama.cpp server; the weights come apart (Makefile)
         "language": cfg[
             "language_requirements"
         ].split(),  # which language a text is in, for IFEval's language instructions

@@ -17,6 +17,7 @@ from ..judges.llm import LLMJudge
 from ..judges.panel import Panel, Repeated, check_how
 from ..judges.recorded import check_style, load_verdicts
 from ..systems.responders import make_baseline
+from ..systems.local import local_client
 from ..systems.openai import openai_client
 from ..systems.replay import make_replay
 
@@ -34,7 +35,7 @@ def plugins(
     return found
 
 # %% ../../nbs/runs/06_specs.ipynb #9f6b048a
-CLIENT_SPECS = "openai:NAME, openai:NAME@URL, baseline:NAME, replay:FILE or replay:FILE#CLIENT"
+CLIENT_SPECS = "openai:NAME, openai:NAME@URL, local:smollm2, local:FILE, baseline:NAME, replay:FILE or replay:FILE#CLIENT"
 
 
 def _baseline(rest, **options):
@@ -47,6 +48,7 @@ def _replay(rest, **options):
 
 CLIENT_MAKERS: dict[str, Callable[..., Client]] = {
     "openai": openai_client,
+    "local": local_client,
     "baseline": _baseline,
     "replay": _replay,
 }
