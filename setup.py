@@ -32,15 +32,16 @@ setup(
         "dev": cfg["dev_requirements"].split(),
         "notebook": cfg["notebook_requirements"].split(),
         "site": cfg["site_requirements"].split(),
-        "rating": cfg["rating_requirements"].split(),  # the rating widget and XLSX sheets
-        "privacy": cfg[
-            "privacy_requirements"
-        ].split(),  # Presidio beside our own recognisers of personal data
-        "ray": cfg["ray_requirements"].split(),  # shards over the workers of a Ray cluster
-        "local": cfg["local_requirements"].split(),  # a llama.cpp server; the weights come apart (Makefile)
-        "language": cfg[
-            "language_requirements"
-        ].split(),  # which language a text is in, for IFEval's language instructions
+        # the rating widget and XLSX sheets
+        "rating": cfg["rating_requirements"].split(),
+        # Presidio beside our own recognisers of personal data
+        "privacy": cfg["privacy_requirements"].split(),
+        # shards over the workers of a Ray cluster
+        "ray": cfg["ray_requirements"].split(),
+        # a llama.cpp server; the weights of a model come apart, see Makefile
+        "local": cfg["local_requirements"].split(),
+        # which language a text is in, for IFEval's language instructions
+        "language": cfg["language_requirements"].split(),
     },
     entry_points={"console_scripts": ["crmeval=crmeval.cli:main"]},
     classifiers=[

@@ -1,4 +1,7 @@
-"""What every row shares: the samples, the clock and the line of JSON. Standard library only, since every environment runs it."""
+"""What every row shares: the samples, the clock and the line of JSON.
+
+Standard library only, since every environment runs it.
+"""
 
 import argparse
 import asyncio
@@ -13,7 +16,8 @@ import time
 import urllib.request
 from importlib.metadata import version
 
-WARM_UP = 5  # samples before the clock starts: what is imported or compiled at the first call is outside the timing for everybody
+# samples before the clock starts: what the first call imports or compiles is timed for nobody
+WARM_UP = 5
 
 _CUSTOMER = (
     "I was charged twice for order {n}.",
@@ -53,11 +57,12 @@ def task(i):
 
 
 QUESTION = "Does the summary state what the conversation says, completely and without anything invented?"
+FORM = 'Reply with JSON only: {"reason": a sentence, "score": 0 to 10}'
 
 
 def judge_prompt(i, answer):
     "The question of the bare clients; the frameworks ask with their own prompts."
-    return f'{QUESTION}\n\nConversation:\n{conversation(i)}\n\nSummary:\n{answer}\n\nReply with JSON only: {{"reason": a sentence, "score": 0 to 10}}'
+    return f"{QUESTION}\n\nConversation:\n{conversation(i)}\n\nSummary:\n{answer}\n\n{FORM}"
 
 
 def arguments(doc):
@@ -114,7 +119,8 @@ def keys():
 def row(doc, system, package, inside, work):
     """Warm up, run, print the row.
 
-    `work(url, first, n, concurrency)` does n samples from number `first` and returns the number that got an answer and a judgement.
+    `work(url, first, n, concurrency)` does n samples from number `first`
+    and returns the number that got an answer and a judgement.
     """
     args = arguments(doc)
     with quiet():
@@ -148,7 +154,7 @@ def row(doc, system, package, inside, work):
 
 
 async def pipelined(numbers, concurrency, generate, judge):
-    "`generate(i)` then `judge(i, answer)` of each number, each kind with its own limit; the list of (answer, judgement)."
+    "`generate(i)`, then `judge(i, answer)`, each kind with its own limit; the list of (answer, judgement)."
     generations, judgements = asyncio.Semaphore(concurrency), asyncio.Semaphore(concurrency)
 
     async def one(i):

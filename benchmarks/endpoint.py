@@ -1,10 +1,12 @@
 """A local OpenAI-compatible chat endpoint for benchmarks: fast, with a latency, faults by seed, and counts.
 
-    python endpoint.py --port 0 --latency-ms 200 --faults 429=0.2,500=0.05,reset=0.02,truncated=0.02,broken=0.02,hang=0.01
+    python endpoint.py --port 0 --latency-ms 200 --faults 429=0.2,500=0.05,reset=0.02,truncated=0.02,hang=0.01
 
-The first line it prints is its base URL. It ends when its standard input closes or on SIGTERM, and prints its counts as JSON.
+The first line it prints is its base URL. It ends when its standard input closes or on SIGTERM,
+and prints its counts as JSON.
 Models whose name starts with 'judge' answer as judges, all others with a fixed text.
-POST /v1/chat/completions is the endpoint, GET /counts tells what was sent, POST /reset tells it and starts at 0 again.
+POST /v1/chat/completions is the endpoint, GET /counts tells what was sent,
+POST /reset tells it and starts at 0 again.
 """
 
 import argparse
@@ -21,7 +23,11 @@ import time
 from collections import Counter
 from functools import lru_cache
 
-ANSWER = "The customer reported that the invoice was charged twice. The agent checked the account, refunded the second charge and sent a confirmation. The refund arrives within five working days."
+ANSWER = (
+    "The customer reported that the invoice was charged twice. "
+    "The agent checked the account, refunded the second charge and sent a confirmation. "
+    "The refund arrives within five working days."
+)
 FAULTS = ("429", "500", "reset", "truncated", "broken", "hang")
 CRITERIA = (b"factuality", b"completeness", b"conciseness", b"instruction_following")
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]{1,200})"')
@@ -116,7 +122,7 @@ class Counts:
 
 
 class Faults:
-    "Which fault a call meets: depends on the seed, the request and how often it was sent, not on the order of arrival."
+    "Which fault a call meets: by seed, request and how often it was sent, not by the order of arrival."
 
     def __init__(self, shares, seed):
         self.shares, self.seed, self.seen = shares, str(seed).encode(), Counter()
@@ -191,11 +197,9 @@ class Connection(asyncio.Protocol):
         kind = "judge" if model[1].startswith(b"judge") else "generation"
         server.counts.begin(kind)
         fault = server.faults.draw(body)
-        good = (
-            None
-            if fault in ("429", "500", "reset", "hang")
-            else completion(model[1], judge_text(body) if kind == "judge" else ANSWER)
-        )
+        good = None
+        if fault not in ("429", "500", "reset", "hang"):
+            good = completion(model[1], judge_text(body) if kind == "judge" else ANSWER)
         if fault == "hang":
             server.counts.sent["hang"] += 1
             self.hanging.append(kind)
@@ -249,7 +253,8 @@ class Server:
 
 def shares(text):
     "'429=0.2,500=0.05' -> {'429': 0.2, '500': 0.05}"
-    found = {k: float(v) for k, _, v in (part.partition("=") for part in text.split(",") if part)}
+    parts = [part.partition("=") for part in text.split(",") if part]
+    found = {name: float(share) for name, _, share in parts}
     if unknown := set(found) - set(FAULTS):
         raise argparse.ArgumentTypeError(
             f"fault is {sorted(unknown)[0]!r}, expected some of {', '.join(FAULTS)}"

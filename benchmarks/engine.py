@@ -1,6 +1,7 @@
-"""Measurements of crmeval's run engine alone: calls, cached, memory, faults. Each prints one line of JSON; `run.py` starts them.
+"""Measurements of crmeval's run engine alone: calls, cached, memory, faults.
 
-They call `crmeval.runner.answer_all` and `answer_each` as any program would.
+Each prints one line of JSON; `run.py` starts them.
+They call `answer_all` and `answer_each` of `crmeval.runs.runner` as any program would.
 """
 
 import argparse
@@ -17,11 +18,12 @@ from pathlib import Path
 import openai
 from common import WARM_UP, conversation, counts, cpu_s, keys, task
 
-from crmeval.runs.areas import make_scorer
-from crmeval.systems.openai import OpenAIClient
-from crmeval.judges.llm import LLMJudge
 from crmeval.core.records import Response, Sample, Score
-from crmeval.runs.runner import Journal, answer_all, answer_each
+from crmeval.judges.llm import LLMJudge
+from crmeval.runs.areas import make_scorer
+from crmeval.runs.journal import Journal
+from crmeval.runs.runner import answer_all, answer_each
+from crmeval.systems.openai import OpenAIClient
 
 USE_CASE = "service_conversation_summary"
 
@@ -192,7 +194,7 @@ def peak_mb():
 
 
 def memory(args):
-    "One pass with journal and scores; the rows are counted and dropped, as a program would that writes them elsewhere."
+    "One pass with journal and scores; rows are counted and dropped, as if written elsewhere."
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(_pass(Path(folder) / "warm.jsonl", WARM_UP, Instant(), True, args.concurrency, _two_kb))
         before, cpu = peak_mb(), cpu_s()
@@ -238,6 +240,10 @@ async def _faulty(args, path):
     return rows
 
 
+def _first_failure(scores):
+    return next((s.status for s in scores if s.status != "ok"), None)
+
+
 def faults(args):
     with tempfile.TemporaryDirectory() as folder:
         start, cpu = time.perf_counter(), cpu_s()
@@ -251,11 +257,7 @@ def faults(args):
             if entry["kind"] == "response"
         }
     answered = Counter(r.status for _, r, _ in rows)
-    judged = Counter(
-        "ok" if all(s.status == "ok" for s in found) else next(s.status for s in found if s.status != "ok")
-        for _, _, found in rows
-        if found
-    )
+    judged = Counter(_first_failure(scores) or "ok" for _, _, scores in rows if scores)
     emit(
         samples=args.samples,
         seconds=round(seconds, 2),

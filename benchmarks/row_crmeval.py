@@ -1,14 +1,14 @@
-"crmeval.runs.evaluation.run with a language model as the judge, rubric style: one call per response. A run folder is written."
+"crmeval.run with a language model as the judge, rubric style: one call per response. Writes a run folder."
 
 import tempfile
 from pathlib import Path
 
 from common import conversation, keys, row
 
-from crmeval.systems.openai import OpenAIClient
-from crmeval.runs.evaluation import run
-from crmeval.judges.llm import LLMJudge
 from crmeval.core.records import Sample
+from crmeval.judges.llm import LLMJudge
+from crmeval.runs.evaluation import run
+from crmeval.systems.openai import OpenAIClient
 
 FACTS = ("The customer was charged twice.", "The second charge was refunded.")
 
@@ -46,6 +46,7 @@ if __name__ == "__main__":
         __doc__,
         "crmeval",
         "crmeval",
-        "calls, a durable record of each call, four ratings per sample read and aggregated, the run folder with its tables",
+        "calls, a durable record of each call, four ratings per sample read and aggregated, "
+        "the run folder with its tables",
         work,
     )

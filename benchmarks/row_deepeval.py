@@ -1,4 +1,7 @@
-"DeepEval: generations with the openai SDK, then evaluate() with one GEval metric whose steps are given. Its own files go to a temporary folder."
+"""DeepEval: generations with the openai SDK, then evaluate() with one GEval metric whose steps are given.
+
+Its own files go to a temporary folder.
+"""
 
 import asyncio
 import os

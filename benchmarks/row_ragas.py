@@ -1,4 +1,4 @@
-"RAGAS: an @experiment that generates with the openai SDK and scores with one DiscreteMetric. Results stay in memory."
+"RAGAS: an @experiment, generations with the openai SDK, scores with one DiscreteMetric; results in memory."
 
 import asyncio
 

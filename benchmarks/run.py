@@ -1,7 +1,7 @@
 """The speed tables, with one command each, on this machine against a local endpoint.
 
     python benchmarks/run.py --install                # once: an environment for each other framework, pinned
-    python benchmarks/run.py                          # side by side: 500 samples, a generation and a judge call each
+    python benchmarks/run.py                          # side by side: 500 samples, two calls each
     python benchmarks/run.py --latency-ms 0           # calls/s of the engine against the bare openai SDK
     python benchmarks/run.py cached                   # the same work again, everything known
     python benchmarks/run.py memory                   # 200,000 samples from a generator
@@ -73,7 +73,7 @@ def told(python, script, *args, timeout_s=900):
 
 
 def python_of(name, envs):
-    "The interpreter for a row, or None: the other frameworks live in environments of their own, the rest here."
+    "The interpreter for a row, or None: other frameworks live in environments of their own, the rest here."
     if name in PEERS:
         return next(
             (
@@ -114,14 +114,15 @@ def install(names, envs):
 # tables
 
 
+def _texts(row):
+    return ["-" if v is None else str(v) for v in row.values()]
+
+
 def table(rows):
     "Print a list of dictionaries as columns."
     if not rows:
         return
-    cells = [
-        [str(k) for k in rows[0]],
-        *([("-" if v is None else str(v)) for v in row.values()] for row in rows),
-    ]
+    cells = [[str(k) for k in rows[0]], *map(_texts, rows)]
     widths = [max(map(len, column)) for column in zip(*cells)]
     for line in cells:
         print(
@@ -162,68 +163,58 @@ def median(runs, field, digits=1):
 # what is measured
 
 
+SIDE_BY_SIDE = {  # title of a column: field of a row
+    "system": "system",
+    "version": "version",
+    "samples/s": "samples_per_s",
+    "lowest": "lowest",
+    "highest": "highest",
+    "of bare aiohttp": "of_bare_aiohttp",
+    "CPU ms a call": "cpu_ms_per_call",
+    "calls": "calls",
+    "failures": "failures",
+}
+
+
+def _rounds(args, known):
+    "(rows, errors) of each system by name; a system with an error is not asked again."
+    runs, errors = {n: [] for n in known}, {}
+    with endpoint(args.latency_ms) as url:
+        words = ("--url", url, "--samples", args.samples, "--concurrency", args.concurrency)
+        for turn in range(args.repeats):
+            for name, python in known.items():
+                if name in errors:
+                    continue
+                found = told(python, f"row_{name}.py", *words)
+                said = found.get("error") or f"{found['samples_per_s']} samples/s"
+                print(f"round {turn + 1}, {ROWS[name]}: {said}", flush=True)
+                if "error" in found:
+                    errors[name] = found["error"]
+                else:
+                    runs[name].append(found)
+    return runs, errors
+
+
 def side_by_side(args):
     "Each system in turn, several rounds, so that a busy minute meets all of them."
     known = {n: p for n in args.only or ROWS if (p := python_of(n, args.envs))}
     skipped = {ROWS[n]: "not installed" for n in args.only or ROWS if n not in known}
     for name in args.only or ROWS:
         if name not in known:
-            print(
-                f"{ROWS[name]}: skipped: not installed"
-                + (f" (python benchmarks/run.py --install {name})" if name in PEERS else "")
-            )
+            how = f" (python benchmarks/run.py --install {name})" if name in PEERS else ""
+            print(f"{ROWS[name]}: skipped: not installed{how}")
     about = setup(
         args, latency_ms=args.latency_ms, samples=args.samples, repeats=args.repeats, calls_per_sample=2
     )
-    runs, errors = {n: [] for n in known}, {}
-    with endpoint(args.latency_ms) as url:
-        for turn in range(args.repeats):
-            for name, python in known.items():
-                if name in errors:
-                    continue
-                found = told(
-                    python,
-                    f"row_{name}.py",
-                    "--url",
-                    url,
-                    "--samples",
-                    args.samples,
-                    "--concurrency",
-                    args.concurrency,
-                )
-                print(
-                    f"round {turn + 1}, {ROWS[name]}: "
-                    + (found.get("error") or f"{found['samples_per_s']} samples/s"),
-                    flush=True,
-                )
-                if "error" in found:
-                    errors[name] = found["error"]
-                else:
-                    runs[name].append(found)
+    runs, errors = _rounds(args, known)
     bare = median(runs["aiohttp"], "samples_per_s") if runs.get("aiohttp") else None
     rows = [_summary(ROWS[n], r, bare, args.samples) for n, r in runs.items() if r]
     print()
-    table(
-        [
-            {
-                "system": r["system"],
-                "version": r["version"],
-                "samples/s": r["samples_per_s"],
-                "lowest": r["lowest"],
-                "highest": r["highest"],
-                "of bare aiohttp": r["of_bare_aiohttp"],
-                "CPU ms a call": r["cpu_ms_per_call"],
-                "calls": r["calls"],
-                "failures": r["failures"],
-            }
-            for r in rows
-        ]
-    )
+    table([{title: r[field] for title, field in SIDE_BY_SIDE.items()} for r in rows])
     for r in rows:
         if r["calls"] != 2 * args.samples:
-            print(
-                f"{r['system']}: {r['calls']} calls instead of {2 * args.samples}, so its row is not comparable"
-            )
+            instead = f"{r['calls']} calls instead of {2 * args.samples}"
+            print(f"{r['system']}: {instead}, so its row is not comparable")
     write(
         args,
         "side_by_side",
@@ -270,41 +261,30 @@ def engine(args):
     with endpoint(args.latency_ms) as url:
         for _ in range(args.repeats):
             for s in systems:
-                runs[s].append(
-                    _needed(
-                        told(
-                            sys.executable,
-                            "engine.py",
-                            "calls",
-                            "--url",
-                            url,
-                            "--system",
-                            s,
-                            "--samples",
-                            args.samples,
-                            "--concurrency",
-                            args.concurrency,
-                        )
-                    )
-                )
+                runs[s].append(_measured("calls", args, "--url", url, "--system", s))
     sdk = median(runs["sdk"], "calls_per_s")
-    rows = [
-        {
-            "system": {"sdk": "bare openai SDK"}.get(s, f"crmeval's {s}"),
-            "calls_per_s": median(r, "calls_per_s"),
-            "lowest": min(x["calls_per_s"] for x in r),
-            "highest": max(x["calls_per_s"] for x in r),
-            "of_bare_sdk": round(median(r, "calls_per_s") / sdk, 3),
-            "cpu_ms_per_call": median(r, "cpu_ms_per_call", 3),
-            "failures": max(x["failures"] for x in r),
-        }
-        for s, r in runs.items()
-    ]
+    rows = [_engine_row(s, r, sdk) for s, r in runs.items()]
     table(rows)
     write(args, "engine", {"setup": about, "rows": rows})
 
 
-def _needed(found):
+def _engine_row(system, runs, sdk):
+    return {
+        "system": "bare openai SDK" if system == "sdk" else f"crmeval's {system}",
+        "calls_per_s": median(runs, "calls_per_s"),
+        "lowest": min(r["calls_per_s"] for r in runs),
+        "highest": max(r["calls_per_s"] for r in runs),
+        "of_bare_sdk": round(median(runs, "calls_per_s") / sdk, 3),
+        "cpu_ms_per_call": median(runs, "cpu_ms_per_call", 3),
+        "failures": max(r["failures"] for r in runs),
+    }
+
+
+def _measured(what, args, *more, samples=None, timeout_s=900):
+    "What a process of engine.py measured; a failure ends the program."
+    n = args.samples if samples is None else samples
+    words = ("--samples", n, "--concurrency", args.concurrency)
+    found = told(sys.executable, "engine.py", what, *more, *words, timeout_s=timeout_s)
     if "error" in found:
         sys.exit(f"it failed: {found['error']}")
     return found
@@ -312,32 +292,20 @@ def _needed(found):
 
 def cached(args):
     about = setup(args, samples=args.samples, repeats=args.repeats)
-    runs = [
-        _needed(
-            told(
-                sys.executable,
-                "engine.py",
-                "cached",
-                "--samples",
-                args.samples,
-                "--concurrency",
-                args.concurrency,
-            )
-        )["found"]
-        for _ in range(args.repeats)
-    ]
-    rows = [
-        {
-            "what": what,
-            "responses_per_s": median([r[what] for r in runs], "responses_per_s", 0),
-            "with_opening_the_journal": median([r[what] for r in runs], "responses_per_s_with_opening", 0),
-            "open_s": median([r[what] for r in runs], "open_s", 3),
-            "asked_again": max(r[what]["asked_again"] for r in runs),
-        }
-        for what in runs[0]
-    ]
+    runs = [_measured("cached", args)["found"] for _ in range(args.repeats)]
+    rows = [_cached_row(what, [r[what] for r in runs]) for what in runs[0]]
     table(rows)
     write(args, "cached", {"setup": about, "rows": rows})
+
+
+def _cached_row(what, runs):
+    return {
+        "what": what,
+        "responses_per_s": median(runs, "responses_per_s", 0),
+        "with_opening_the_journal": median(runs, "responses_per_s_with_opening", 0),
+        "open_s": median(runs, "open_s", 3),
+        "asked_again": max(r["asked_again"] for r in runs),
+    }
 
 
 def memory(args):
@@ -349,37 +317,27 @@ def memory(args):
         for n in sizes:
             if turn and n == sizes[-1]:
                 continue  # the largest once: its memory does not vary, and it takes longest
-            runs[n].append(
-                _needed(
-                    told(
-                        sys.executable,
-                        "engine.py",
-                        "memory",
-                        "--samples",
-                        n,
-                        "--concurrency",
-                        args.concurrency,
-                        timeout_s=3600,
-                    )
-                )
-            )
-    first, first_cpu = (median(runs[sizes[0]], f) for f in ("us_per_sample", "cpu_us_per_sample"))
-    rows = [
-        {
-            "samples": n,
-            "peak_mb": max(x["peak_mb"] for x in r),
-            "before_mb": median(r, "before_mb"),
-            "us_per_sample": median(r, "us_per_sample"),
-            "of_the_smallest": round(median(r, "us_per_sample") / first, 3),
-            "cpu_us_per_sample": median(r, "cpu_us_per_sample"),
-            "cpu_of_the_smallest": round(median(r, "cpu_us_per_sample") / first_cpu, 3),
-            "journal_mb": median(r, "journal_mb"),
-            "rows": min(x["rows"] for x in r),
-        }
-        for n, r in runs.items()
-    ]
+            runs[n].append(_measured("memory", args, samples=n, timeout_s=3600))
+    rows = [_memory_row(n, r, runs[sizes[0]]) for n, r in runs.items()]
     table(rows)
     write(args, "memory", {"setup": about, "rows": rows})
+
+
+def _memory_row(n, runs, smallest):
+    def of_the_smallest(field):
+        return round(median(runs, field) / median(smallest, field), 3)
+
+    return {
+        "samples": n,
+        "peak_mb": max(r["peak_mb"] for r in runs),
+        "before_mb": median(runs, "before_mb"),
+        "us_per_sample": median(runs, "us_per_sample"),
+        "of_the_smallest": of_the_smallest("us_per_sample"),
+        "cpu_us_per_sample": median(runs, "cpu_us_per_sample"),
+        "cpu_of_the_smallest": of_the_smallest("cpu_us_per_sample"),
+        "journal_mb": median(runs, "journal_mb"),
+        "rows": min(r["rows"] for r in runs),
+    }
 
 
 def faults(args):
@@ -393,23 +351,8 @@ def faults(args):
         timeout_s=args.timeout_s,
     )
     with endpoint(args.latency_ms, "--faults", FAULTS, "--seed", str(args.seed)) as url:
-        found = _needed(
-            told(
-                sys.executable,
-                "engine.py",
-                "faults",
-                "--url",
-                url,
-                "--samples",
-                args.samples,
-                "--concurrency",
-                args.concurrency,
-                "--retries",
-                args.retries,
-                "--timeout-s",
-                args.timeout_s,
-            )
-        )
+        limits = ("--retries", args.retries, "--timeout-s", args.timeout_s)
+        found = _measured("faults", args, "--url", url, *limits)
     sent, calls = found["endpoint"]["sent"], found["endpoint"]["calls"]
     injected = [
         {"what the endpoint did": k, "times": sent[k], "share of calls": f"{100 * sent[k] / calls:.1f} %"}
@@ -433,7 +376,8 @@ def faults(args):
     print()
     table(became)
     print(
-        f"\n{found['rows']} rows of {args.samples} samples, {found['on_disk']} responses on disk, {calls} calls in {found['seconds']} s"
+        f"\n{found['rows']} rows of {args.samples} samples, {found['on_disk']} responses on disk, "
+        f"{calls} calls in {found['seconds']} s"
     )
     write(args, "faults", {"setup": about, "injected": injected, "became": became, "found": found})
 

@@ -33,7 +33,7 @@ _WHERE = {
     "make_panel": "runs.specs",
     "run": "runs.evaluation",
     "arun": "runs.evaluation",
-    "open_run": "runs.evaluation",
+    "open_run": "runs.folder",
     "agreement": "validation.agreement",
     "leaderboard": "pages.leaderboard",
     "compare": "pages.compare",
@@ -49,3 +49,35 @@ def __getattr__(name):
 
 def __dir__():
     return __all__
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # the same names for editors and type checkers, which run nothing
+    from crmeval.core.records import Response as Response
+    from crmeval.core.records import Sample as Sample
+    from crmeval.core.records import Score as Score
+    from crmeval.detect.pii import find_pii as find_pii
+    from crmeval.judges.panel import make_panel as make_panel
+    from crmeval.metrics.accuracy import accuracy as accuracy
+    from crmeval.metrics.completeness import completeness as completeness
+    from crmeval.metrics.conciseness import conciseness as conciseness
+    from crmeval.metrics.factuality import factuality as factuality
+    from crmeval.metrics.fairness import fairness_report as fairness_report
+    from crmeval.metrics.fairness import perturb as perturb
+    from crmeval.metrics.instruction_following import instruction_following as instruction_following
+    from crmeval.metrics.privacy import leaks as leaks
+    from crmeval.metrics.privacy import privacy as privacy
+    from crmeval.metrics.record_update import record_update as record_update
+    from crmeval.metrics.safety import refusal as refusal
+    from crmeval.metrics.safety import safety as safety
+    from crmeval.metrics.toxicity import toxicity as toxicity
+    from crmeval.metrics.trust import trust as trust
+    from crmeval.metrics.truthfulness import truthful as truthful
+    from crmeval.pages.compare import compare as compare
+    from crmeval.pages.leaderboard import leaderboard as leaderboard
+    from crmeval.runs.evaluation import arun as arun
+    from crmeval.runs.evaluation import open_run as open_run
+    from crmeval.runs.evaluation import run as run
+    from crmeval.tasks.load import load_source as load_source
+    from crmeval.tasks.load import load_use_case as load_use_case
+    from crmeval.validation.agreement import agreement as agreement

@@ -11,13 +11,37 @@ export MPLBACKEND=agg PYTHONHASHSEED=0 OMP_NUM_THREADS=2
 unset OPENAI_API_KEY OPENAI_BASE_URL
 # the tests start many commands; without compiled files each would compile the package anew
 unset PYTHONDONTWRITEBYTECODE
-step() { echo; echo "== $* ($SECONDS s)"; }
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 
-step "notebooks are clean, exported and in sync"
+step() { echo; echo "== $* ($SECONDS s)"; }
+
+# A part beside the others: its output waits in a file until `joined` shows it, and its failure is the whole's.
+# It is a process group of its own, so that it ends with all that it started.
+beside() {  # NAME COMMAND
+  set -m
+  ( set -e; SECONDS=0; "$2"; echo "(took $SECONDS s beside the other checks)" ) >"$work/$1.said" 2>&1 </dev/null &
+  set +m
+  echo $! >"$work/$1.pid"
+}
+joined() {  # NAME TITLE
+  step "$2"
+  local code=0
+  wait "$(cat "$work/$1.pid")" || code=$?
+  rm "$work/$1.pid"
+  cat "$work/$1.said"
+  [ "$code" = 0 ] || { echo "failed: $2" >&2; exit "$code"; }
+}
+ended() {
+  local pid
+  for pid in "$work"/*.pid; do [ ! -f "$pid" ] || kill -- "-$(cat "$pid")" 2>/dev/null || true; done
+  rm -rf "$work"
+}
+trap ended EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
 state() { git ls-files -z --cached --others --exclude-standard | xargs -0 sha256sum 2>/dev/null | sort -k2; }
-if git rev-parse --git-dir >/dev/null 2>&1; then
+in_sync() {
   state > "$work/before"
   nbdev_clean
   nbdev_export
@@ -25,26 +49,26 @@ if git rev-parse --git-dir >/dev/null 2>&1; then
   state > "$work/after"
   diff "$work/before" "$work/after" | sed 's/^[<>] [0-9a-f]*/changed by cleaning or exporting:/' | sort -u || true
   cmp -s "$work/before" "$work/after" || { echo "run nbdev_clean, nbdev_export and make readme, and commit the result" >&2; exit 1; }
-  if [ -n "$(git status --porcelain)" ]; then
-    git status --short | head -20
-    if [ -n "${CI:-}" ]; then echo "files are not committed" >&2; exit 1; else echo "(not committed; CI would stop here)"; fi
-  fi
-else echo "skipped: this is not a git checkout"; fi
+  [ -n "$(git status --porcelain)" ] || return 0
+  git status --short | head -20
+  [ -z "${CI:-}" ] || { echo "files are not committed" >&2; exit 1; }
+  echo "(not committed; CI would stop here)"
+}
 
-step "ruff"
-ruff check .
-
-step "notebook tests"
-nbdev_test --n_workers 2 --do_print
-
-step "wheel, built and used in an empty environment"
-rm -rf build
-python -m build --quiet --wheel --outdir "$work/dist" . >/dev/null
-python -m venv "$work/empty"
-into_empty() { python -m uv pip install --quiet --compile-bytecode --python "$work/empty/bin/python" "$@" 2>/dev/null || "$work/empty/bin/python" -m pip install --quiet "$@"; }
-into_empty "$work"/dist/*.whl
-(
+# An environment that holds the wheel and what it asks for, and nothing else.
+# Nothing is compiled ahead: two commands use a small part of what is installed.
+install_wheel() {
+  { python -m uv venv --quiet empty && python -m uv pip install --quiet --python empty/bin/python dist/*.whl; } 2>/dev/null && return
+  rm -rf empty
+  python -m venv empty
+  empty/bin/python -m pip install --quiet dist/*.whl
+}
+wheel() {
+  rm -rf build
+  python -m build --quiet --wheel --outdir "$work/dist" . >/dev/null
+  rm -rf build
   cd "$work"
+  install_wheel
   empty/bin/python - <<'PY'
 import sys, crmeval
 from crmeval import factuality
@@ -54,11 +78,28 @@ development = {"nbdev", "fastcore", "IPython", "pytest"} & set(sys.modules)
 assert not development, development
 print("crmeval", crmeval.__version__, "scores", score.points, "from the wheel")
 PY
-  step "CLI demo, from the wheel"
   empty/bin/crmeval run --use-case service_call_summary --use-case update_crm_info --limit 2 --out demo --no-progress
   empty/bin/crmeval report demo
   test -s demo/report.html
-)
+}
+
+types() { basedpyright --level error --pythonpath "$(command -v python)"; }
+
+step "notebooks are clean, exported and in sync"
+if git rev-parse --git-dir >/dev/null 2>&1; then in_sync; else echo "skipped: this is not a git checkout"; fi
+
+step "ruff"
+ruff check .
+ruff format --check .
+
+beside types types
+beside wheel wheel
+
+step "notebook tests"
+nbdev_test --n_workers 2 --do_print
+
+joined types "types of the package and of a program that uses it"
+joined wheel "wheel, built and used in an empty environment, and the CLI demo from it"
 
 step "pytest"
 # two processes: most of the time is spent waiting for commands to start

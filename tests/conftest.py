@@ -1,5 +1,8 @@
 "Fixtures that several test files use."
 
+import fcntl
+import os
+
 import endpoint
 import pytest
 
@@ -12,3 +15,19 @@ def server(monkeypatch):
     httpd = endpoint.start()
     yield httpd
     endpoint.stop(httpd)
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory):
+    "The five embedded systems on the whole demo set: run by the first test process, opened by the others."
+    from crmeval.runs.evaluation import run
+    from crmeval.runs.folder import open_run
+
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # the folder that all processes of this session share
+    with open(root / "demo-run.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (root / "demo-run" / "scores.parquet").is_file():
+            run(out=root / "demo-run", progress=False)
+    return open_run(root / "demo-run")

@@ -18,8 +18,12 @@ def items(text):
     return re.findall(r"^\[\d+\] (.*)$", text, re.M)
 
 
+def lines_that_state(fact, sentences):
+    return [number for number, s in enumerate(sentences, 1) if words(fact) <= words(s)]
+
+
 def honest(messages):
-    "An honest judge that honours the delimiters: a statement holds when all its words stand in the other text."
+    "An honest judge that honours the delimiters: a statement holds when the other text has all its words."
     ticket = re.search(r"<<<BEGIN name (\w+)>>>", messages[0]["content"])[1]
     found = {
         m[1]: m[2]
@@ -35,10 +39,7 @@ def honest(messages):
             }
         )
     if "facts" in found:
-        lines = [
-            [j for j, s in enumerate(items(found["sentences"]), 1) if words(f) <= words(s)]
-            for f in items(found["facts"])
-        ]
+        lines = [lines_that_state(f, items(found["sentences"])) for f in items(found["facts"])]
         answers = [{"number": i, "reason": "", "lines": x, "stated": bool(x)} for i, x in enumerate(lines, 1)]
     elif "sentences" in found:
         answers = [
@@ -62,40 +63,31 @@ def honest(messages):
     return json.dumps({"ticket": ticket, "verdicts": answers})
 
 
+ATTACK = "</pre><script>alert(1)</script>\u202e" + "x" * 5000 + "\x00\ud800"
+# model: (status, message, finish_reason, headers)
+ANSWERS = {
+    "good": (200, {"content": "The customer reported a problem. The agent solved it."}, "stop", {}),
+    "empty": (200, {"content": ""}, "stop", {}),
+    "refuse": (200, {"content": None, "refusal": "I cannot help with that."}, "stop", {}),
+    "filtered": (200, {"content": ""}, "content_filter", {}),
+    "endless": (200, {"content": "x" * 3000}, "stop", {}),
+    "cut": (200, {"content": "The customer reported"}, "length", {}),
+    "attack": (200, {"content": ATTACK}, "stop", {}),
+    "moved": (307, None, None, {"location": "http://127.0.0.1:9/v1/chat/completions"}),
+    "later": (429, None, None, {"retry-after": "20"}),
+    "busy": (429, None, None, {"retry-after": "0"}),
+}
+
+
 def answer(model, messages, headers={}):
     "(status, message, finish_reason, headers) of a model of this endpoint."
     if model in ("stub", "judge"):
         return 200, {"content": honest(messages)}, "stop", {}
-    if model == "good":
-        return 200, {"content": "The customer reported a problem. The agent solved it."}, "stop", {}
-    if model == "empty":
-        return 200, {"content": ""}, "stop", {}
-    if model == "refuse":
-        return 200, {"content": None, "refusal": "I cannot help with that."}, "stop", {}
-    if model == "filtered":
-        return 200, {"content": ""}, "content_filter", {}
     if model == "chatty":
         return 200, {"content": f"You sent {headers['authorization']}."}, "stop", {}
     if model == "no":
         return 200, {"content": None, "refusal": f"Not for {headers['authorization']}."}, "stop", {}
-    if model == "moved":
-        return 307, None, None, {"location": "http://127.0.0.1:9/v1/chat/completions"}
-    if model == "endless":
-        return 200, {"content": "x" * 3000}, "stop", {}
-    if model == "cut":
-        return 200, {"content": "The customer reported"}, "length", {}
-    if model == "attack":
-        return (
-            200,
-            {"content": "</pre><script>alert(1)</script>\u202e" + "x" * 5000 + "\x00\ud800"},
-            "stop",
-            {},
-        )
-    if model == "later":
-        return 429, None, None, {"retry-after": "20"}
-    if model == "busy":
-        return 429, None, None, {"retry-after": "0"}
-    return 500, None, None, {}
+    return ANSWERS.get(model, (500, None, None, {}))
 
 
 class Handler(BaseHTTPRequestHandler):

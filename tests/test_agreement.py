@@ -1,4 +1,4 @@
-"Agreement: the published judge table of FineSurE, intervals by how often they hold the truth, and what may not matter."
+"Agreement: the published table of FineSurE, intervals by how often they hold the truth, what may not matter."
 
 import csv
 import os
@@ -26,7 +26,8 @@ from crmeval.core.records import Score
 from crmeval.tasks.load import load_rows
 from crmeval.validation.agreement import agreement
 
-# ---- the published table: FineSurE (Song et al., ACL 2024), reproduction github.com/wjkim9653/FineSurE-ACL24 at commit caf01195
+# ---- the published table: FineSurE (Song et al., ACL 2024),
+# reproduction github.com/wjkim9653/FineSurE-ACL24 at commit caf01195
 
 JUDGES = {
     "gpt-3.5-turbo": "GPT-3.5 Turbo (Human)",
@@ -64,7 +65,7 @@ def share(labels):
 
 
 def measure(judge):
-    "Every figure of the published table, and the two success ratios, from upstream's own reading of the replies."
+    "Every figure of the published table, and both success ratios, from upstream's reading of the replies."
     facts = load_rows("finesure", f"fact-checking/frank-raw-data-by-{judge}.jsonl.gz", download=False)
     keys = load_rows("finesure", f"keyfact-alignment/realsumm-raw-data-by-{judge}.jsonl.gz", download=False)
     usable = [
@@ -146,7 +147,10 @@ def noisy(seed, documents=30, each=3, spread=0.9):
         np.repeat(r.normal(0, 0.8, (documents, 2)), each, axis=0),
         r.normal(2.5, 0.9, documents * each),
     )
-    points = lambda x: np.clip(np.round(x), 1, 4).astype(int)
+
+    def points(x):
+        return np.clip(np.round(x), 1, 4).astype(int)
+
     people, judge = points(own + hard[:, 0]), points(own + hard[:, 1] + r.normal(0, spread, documents * each))
     return judge, people, np.repeat(np.arange(documents), each)
 
@@ -178,7 +182,7 @@ def test_values_are_those_of_scipy_and_scikit_learn(seed):
 
 @pytest.mark.parametrize("level", ["nominal", "ordinal", "interval"])
 def test_alpha_by_its_definition(level):
-    "The coincidence matrix, written out (Krippendorff 2011, section D), with gaps and three raters; also in the resamples."
+    "The coincidence matrix, written out (Krippendorff 2011, D), with gaps and three raters; also resampled."
 
     def plain(*raters):
         units = [[v for v in u if v == v] for u in zip(*raters)]

@@ -1,4 +1,4 @@
-"What a notebook cannot see of rating by people: killed processes, any order of actions, any text in a sheet, the run."
+"Rating by people, beyond a notebook: killed processes, any order of actions, any text in a sheet, the run."
 
 import csv
 import os
@@ -13,7 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from crmeval.cli.app import main
+from crmeval.core.records import Response, Sample
 from crmeval.metrics import accuracy
+from crmeval.pages.leaderboard import leaderboard
 from crmeval.people.adjudication import adjudication_plan, disagreements, rating_scores
 from crmeval.people.in_runs import add_ratings
 from crmeval.people.plan import (
@@ -26,11 +29,9 @@ from crmeval.people.plan import (
     write_plan,
 )
 from crmeval.people.session import Rating, Session, read_session
-from crmeval.cli.app import main
-from crmeval.runs.evaluation import open_run, run
-from crmeval.pages.leaderboard import leaderboard
 from crmeval.people.sheets import export_sheet, guarded, read_any_ratings, read_sheet
-from crmeval.core.records import Response, Sample
+from crmeval.runs.evaluation import run
+from crmeval.runs.folder import open_run
 from crmeval.validation.run_agreement import run_agreement
 
 quick = settings(
@@ -350,11 +351,8 @@ def test_two_raters_and_an_adjudicator_are_not_three_opinions(done, tmp_path):
     with_two = add_ratings(done, rating_scores(two, plan, done.responses))
     board = leaderboard(with_two, method="manual")
     assert {r.metrics["accuracy"].value for r in board} == {3.0} and {r.n for r in board} == {4}
-    assert not any(
-        s.sample_id + s.client in {k["sample_id"] + k["client"] for k in plan.key.values() if k["attention"]}
-        and s.reason == "attention"
-        for s in with_two.scores
-    )
+    attention = {k["sample_id"] + k["client"] for k in plan.key.values() if k["attention"]}
+    assert not any(s.sample_id + s.client in attention and s.reason == "attention" for s in with_two.scores)
     assert sum(s.method == "manual" and s.metric == "factuality" for s in with_two.scores) == 2 * 8, (
         "attention items are no scores"
     )
@@ -412,10 +410,8 @@ def test_skipped_items_are_counted_and_are_no_points(done):
 
 def test_the_command_plans_and_brings_in(done, tmp_path, capsys):
     where, home = str(done.folder), tmp_path / "rating"
-    assert (
-        main(["rate", where, "--raters", "ann,ben", "--overlap", "1", "--attention", "1", "--out", str(home)])
-        == 0
-    )
+    planned = ["--raters", "ann,ben", "--overlap", "1", "--attention", "1", "--out", str(home)]
+    assert main(["rate", where, *planned]) == 0
     plan = read_plan(home)
     rng = random.Random(1)
     for rater in plan.order:
@@ -425,22 +421,8 @@ def test_the_command_plans_and_brings_in(done, tmp_path, capsys):
                     s.rate(c, rng.randint(1, 4))
                 s.next()
     capsys.readouterr()
-    assert (
-        main(
-            [
-                "rate",
-                where,
-                "--import",
-                str(home / "ann"),
-                str(home / "ben" / "ratings.jsonl"),
-                "--adjudicate",
-                "kim",
-                "--out",
-                str(home),
-            ]
-        )
-        == 0
-    )
+    both = [str(home / "ann"), str(home / "ben" / "ratings.jsonl")]
+    assert main(["rate", where, "--import", *both, "--adjudicate", "kim", "--out", str(home)]) == 0
     told = capsys.readouterr().out
     assert (
         "agreement of the raters" in told
@@ -467,16 +449,14 @@ def test_the_command_plans_and_brings_in(done, tmp_path, capsys):
         read_any_ratings(packet, plan, read_plan(home / "adjudication-kim"))[0].rater == "adjudicated:kim"
         and read_packet(packet)[0]["rater"] == "adjudicated:kim"
     )
+    too_many = ["--raters", "ann", "--per-rater", "99", "--out", str(tmp_path / "x")]
     for words, said in [
         ([], "say either --raters A,B"),
         (["--import", str(home / "ann"), "--adjudicate", "", "--out", str(home)], "rater is ''"),
         (["--raters", "x", "--adjudicate", "kim"], "--adjudicate goes with --import"),
         (["--raters", "eve", "--out", str(home)], "holds another plan"),
         (["--import", str(home / "ann"), str(home / "ann"), "--out", str(home)], "twice"),
-        (
-            ["--raters", "ann", "--per-rater", "99", "--out", str(tmp_path / "x")],
-            "need 99 responses; there are 8",
-        ),
+        (too_many, "need 99 responses; there are 8"),
     ]:
         capsys.readouterr()
         assert main(["rate", where, *words]) == 2 and said in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"The audit of judges: published figures reproduced to the digit, intervals that hold the truth, and live judges on the endpoint."
+"The audit of judges: published figures to the digit, intervals that hold the truth, judges on the endpoint."
 
 import itertools
 import math
@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from crmeval.core.raters import weighted_kappa
+from crmeval.judges.llm import LLMJudge
+from crmeval.runs.specs import make_client
+from crmeval.tasks.load import load_rows
 from crmeval.validation.audit import (
     audit,
     family_of,
@@ -19,9 +22,6 @@ from crmeval.validation.audit import (
     repeat_scores,
     self_family_gap,
 )
-from crmeval.systems.openai import make_client
-from crmeval.tasks.load import load_rows
-from crmeval.judges.llm import LLMJudge
 from crmeval.validation.pairwise import (
     PairwiseJudge,
     both_orders,
@@ -56,7 +56,7 @@ def recorded(subset, name):
     )
 
 
-# Zeng et al., Evaluating LLMs at Evaluating Instruction Following, ICLR 2024: statistics.json of each evaluator
+# Zeng et al., Evaluating LLMs at Evaluating Instruction Following, ICLR 2024: each statistics.json
 @needs("llmbar")
 @pytest.mark.parametrize("subset", SUBSETS)
 def test_every_published_figure_of_llmbar_is_reproduced(subset):
@@ -193,10 +193,8 @@ def test_a_fair_judge_shows_nothing_and_order_does_not_matter():
 def test_clusters_widen_and_missing_values_are_counted():
     rows = responses(1, 0.1, 0.3)
     four = [dict(r, item=r["item"]) for r in rows for _ in range(4)]
-    wide, narrow = (
-        audit(x, judge="gpt-4o", n_resamples=300)["length slope"]
-        for x in (four, [{**r, "item": None} for r in four])
-    )
+    alone = [{**r, "item": None} for r in four]
+    wide, narrow = (audit(x, judge="gpt-4o", n_resamples=300)["length slope"] for x in (four, alone))
     assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)
     lost = length_slope([1, None, 3, 4], [1, 2, float("nan"), 4], [10, 20, 30, 80])
     assert (lost.n, lost.undefined) == (2, 2)

@@ -1,4 +1,5 @@
-"The benchmarks run: the endpoint answers and injects faults by seed, a row counts its calls, what is not installed is skipped. Nothing is timed."
+"""The benchmarks run, nothing is timed: the endpoint answers and injects faults by seed,
+a row counts its calls, what is not installed is skipped."""
 
 import json
 import subprocess

@@ -10,7 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from crmeval.core.cards import DEFAULT_CUTS, MetricCard, score_of, to_points
 from crmeval.core.raters import weighted_kappa
+from crmeval.core.records import Score
+from crmeval.tasks.public import load_rows
 from crmeval.validation.calibration import (
     Calibrator,
     calibration_gain,
@@ -19,9 +22,6 @@ from crmeval.validation.calibration import (
     recalibrate,
     rescale,
 )
-from crmeval.core.metric import DEFAULT_CUTS, MetricCard, score_of, to_points
-from crmeval.core.records import Score
-from crmeval.tasks.public import load_rows
 
 
 def lenient(seed, documents=40, each=3, shift=0.3):
@@ -30,14 +30,10 @@ def lenient(seed, documents=40, each=3, shift=0.3):
     f = np.round(
         np.clip(r.uniform(0, 1, documents * each) + np.repeat(r.normal(0, 0.1, documents), each), 0, 1), 2
     )
-    people = (
-        [
-            to_points(min(1, x + shift + abs(e) if e > 0 else max(0, x + shift + e)))
-            for x, e in zip(f, r.normal(0, 0.1, len(f)))
-        ]
-        if shift
-        else [to_points(x) for x in f]
-    )
+    people = [to_points(x) for x in f]
+    if shift:
+        moved = f + shift + r.normal(0, 0.1, len(f))
+        people = [to_points(min(1, max(0, x))) for x in moved]
     return (
         [float(x) for x in f],
         [float(min(4, max(1, p))) for p in people],
@@ -53,7 +49,10 @@ def test_no_triple_of_cuts_fits_better(seed):
     r = np.random.default_rng(seed)
     fractions = [float(x) for x in r.choice([0, 0.2, 0.25, 0.4, 0.5, 0.6, 0.75, 0.8, 1], 40)]
     people = [float(x) for x in r.choice([1, 1.5, 2, 2.75, 3, 4], 40)]
-    loss = lambda cuts: sum((to_points(f, cuts) - p) ** 2 for f, p in zip(fractions, people))
+
+    def loss(cuts):
+        return sum((to_points(f, cuts) - p) ** 2 for f, p in zip(fractions, people))
+
     middle = [0.1, 0.22, 0.3, 0.45, 0.55, 0.7, 0.78, 0.9]
     best = min(map(loss, itertools.combinations_with_replacement(middle, 3)))
     c = fit_cuts(fractions, people)
@@ -127,7 +126,7 @@ def test_a_biased_judge_gains_and_a_right_one_does_not():
     ids=["cuts", "isotonic"],
 )
 def test_noise_gains_nothing(fit):
-    "People's points have nothing to do with the judge's but its spread is theirs: fitted on all, it would look like a gain in kappa."
+    "Only the spread of people's points is the judge's: fitted on all, it would look like a gain in kappa."
     found, fooled = 0, 0
     for seed in range(20):
         r = np.random.default_rng(seed)

@@ -1,9 +1,10 @@
 "The command as a user types it: in processes, against an endpoint on loopback, with mistakes on purpose."
 
 import json
-import re
 import os
+import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,10 +16,11 @@ import endpoint
 import pytest
 
 from crmeval import leaderboard
-from crmeval.runs.evaluation import open_run
 from crmeval.core.records import read_jsonl, write_jsonl
+from crmeval.runs.folder import open_run
 
 CASE = "service_conversation_summary"
+LEAD = ("--model", "baseline:lead", "--use-case", CASE, "--out", "r")
 
 
 def crmeval(*words, cwd, env=(), **more):
@@ -39,6 +41,20 @@ def run(tmp_path, *words, code=0, **more):
     done = crmeval("run", "--no-progress", *words, cwd=tmp_path, **more)
     assert done.returncode == code, done.stdout + done.stderr
     return done
+
+
+@pytest.fixture(scope="module")
+def lead(tmp_path_factory):
+    "Puts what a run of one system on n samples left into a folder, as `r`; each run is made once and copied."
+    made = {}
+
+    def put(tmp_path, n):
+        if n not in made:
+            made[n] = tmp_path_factory.mktemp("lead")
+            run(made[n], *LEAD, "--limit", n)
+        shutil.copytree(made[n] / "r", tmp_path / "r")
+
+    return put
 
 
 def everything(folder):
@@ -173,11 +189,11 @@ def test_a_language_model_judges(tmp_path, server, style, calls):
         "openai:judge" in s.rater for s in done.scores
     )
     assert len(server.bodies) == 2 * calls
-    assert done.manifest["judge"]["usage"]["calls"] == 2 * calls
+    assert done.manifest.judge["usage"]["calls"] == 2 * calls
 
 
-def test_scoring_again_with_another_judge_keeps_both(tmp_path, server):
-    run(tmp_path, "--model", "baseline:lead", "--use-case", CASE, "--limit", 2, "--out", "r")
+def test_scoring_again_with_another_judge_keeps_both(tmp_path, server, lead):
+    lead(tmp_path, 2)
     done = crmeval(
         "score", "r", "--judge", "openai:judge", "--judge-base-url", server.url, "--no-progress", cwd=tmp_path
     )
@@ -187,8 +203,8 @@ def test_scoring_again_with_another_judge_keeps_both(tmp_path, server):
     assert len(leaderboard(tmp_path / "r")) == 2 and "openai:judge" in done.stdout
 
 
-def test_ratings_by_people_become_rows(tmp_path):
-    run(tmp_path, "--model", "baseline:lead", "--use-case", CASE, "--limit", 1, "--out", "r")
+def test_ratings_by_people_become_rows(tmp_path, lead):
+    lead(tmp_path, 1)
     sample = open_run(tmp_path / "r").samples[0].id
     rows = [
         f"{sample},baseline:lead,{m},3,ana"
@@ -382,7 +398,9 @@ def test_a_bad_file_is_refused_by_row_and_column(tmp_path, name, text, said):
 
 def test_own_file_with_its_own_columns(tmp_path):
     (tmp_path / "mine.csv").write_text(
-        'nr,chat,facts\nA1,"Customer: my lamp is broken\nAgent: a new lamp comes on Friday","The lamp is broken. | A new lamp comes on Friday."\n'
+        "nr,chat,facts\n"
+        'A1,"Customer: my lamp is broken\nAgent: a new lamp comes on Friday",'
+        '"The lamp is broken. | A new lamp comes on Friday."\n'
     )
     run(
         tmp_path,
@@ -406,17 +424,17 @@ def test_own_file_with_its_own_columns(tmp_path):
     assert all(s.status == "ok" for s in done.scores)
 
 
-def test_recorded_responses_are_a_system(tmp_path):
-    run(tmp_path, "--model", "baseline:lead", "--use-case", CASE, "--limit", 2, "--out", "r")
+def test_recorded_responses_are_a_system(tmp_path, lead):
+    lead(tmp_path, 2)
     responses = open_run(tmp_path / "r").responses
     write_jsonl([{"sample_id": r.sample_id, "text": r.text} for r in responses[:1]], tmp_path / "old.jsonl")
     run(tmp_path, "--model", "replay:old.jsonl", "--use-case", CASE, "--limit", 2, "--out", "s")
     assert sorted(r.status for r in open_run(tmp_path / "s").responses) == ["ok", "undefined"]
 
 
-def test_folders_that_are_not_this_run(tmp_path):
+def test_folders_that_are_not_this_run(tmp_path, lead):
     words = ("--model", "baseline:lead", "--use-case", CASE, "--limit", 1, "--out", "r")
-    run(tmp_path, *words)
+    lead(tmp_path, 1)
     path = tmp_path / "r/manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99}))
     for done in (run(tmp_path, *words, code=2), crmeval("report", "r", cwd=tmp_path)):
@@ -520,10 +538,11 @@ def test_interrupted_and_told_how_to_go_on(tmp_path, server):
 
 def test_a_full_disk_loses_nothing_that_was_durable(tmp_path):
     words = ("--model", "baseline:lead", "--model", "baseline:reference", "--use-case", CASE, "--out", "r")
-    limit = lambda: (
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
-    )
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
     done = run(tmp_path, *words, code=2, preexec_fn=limit)
     assert "cannot write" in done.stderr and "journal.jsonl" in done.stderr
     kept = read_jsonl(tmp_path / "r/journal.jsonl")
@@ -566,9 +585,9 @@ def test_the_judge_that_was_named_signs_every_row(tmp_path, server):
     assert {s.rater for s in done.scores} == {"openai:judge"} and leaderboard(done).rows[0].unscored == 0
 
 
-def test_ratings_by_people_outlive_other_runs_in_the_folder(tmp_path):
+def test_ratings_by_people_outlive_other_runs_in_the_folder(tmp_path, lead):
     words = ("--model", "baseline:lead", "--limit", 1, "--out", "r")
-    run(tmp_path, *words, "--use-case", CASE)
+    lead(tmp_path, 1)
     sample = open_run(tmp_path / "r").samples[0].id
     (tmp_path / "people.csv").write_text(
         f"sample_id,client,metric,points,rater\n{sample},baseline:lead,factuality,3,ana\n"
@@ -599,9 +618,9 @@ def test_a_judge_that_is_down_is_told_and_not_a_success(tmp_path):
     assert "the judge openai:x gave no verdict" in done.stderr and "Unclosed" not in done.stderr
 
 
-def test_a_damaged_table_is_named_and_can_be_made_again(tmp_path):
+def test_a_damaged_table_is_named_and_can_be_made_again(tmp_path, lead):
     words = ("--model", "baseline:lead", "--use-case", CASE, "--limit", 2, "--out", "r")
-    run(tmp_path, *words)
+    lead(tmp_path, 2)
     path = tmp_path / "r/responses.parquet"
     path.write_bytes(path.read_bytes()[:200])
     assert (
@@ -615,65 +634,21 @@ def test_a_damaged_table_is_named_and_can_be_made_again(tmp_path):
 
 
 def test_a_panel_of_judges_and_repeats(tmp_path, server):
-    run(
-        tmp_path,
-        "--model",
-        "baseline:reference",
-        "--use-case",
-        CASE,
-        "--limit",
-        1,
-        "--judge",
-        "embedded",
-        "--judge",
-        "openai:judge",
-        "--judge-base-url",
-        server.url,
-        "--judge-panel",
-        "mean",
-        "--out",
-        "r",
-    )
+    words = ("--model", "baseline:reference", "--use-case", CASE, "--limit", 1, "--out", "r")
+    judge = ("--judge", "openai:judge", "--judge-base-url", server.url)
+    panel = ("--judge", "embedded", *judge, "--judge-panel", "mean")
+    run(tmp_path, *words, *panel)
     scores = {s.metric: s for s in open_run(tmp_path / "r").scores}
     assert scores["factuality"].rater.startswith("panel(mean): ") and scores["factuality"].status == "ok"
     manifest = json.loads((tmp_path / "r/manifest.json").read_text())
     assert manifest["judge"]["usage"]["calls"] >= 2 and manifest["judge"]["usage"]["input_tokens"] > 0
-    again = run(
-        tmp_path,
-        "--model",
-        "baseline:reference",
-        "--use-case",
-        CASE,
-        "--limit",
-        1,
-        "--judge",
-        "embedded",
-        "--judge",
-        "openai:judge",
-        "--judge-base-url",
-        server.url,
-        "--judge-panel",
-        "mean",
-        "--out",
-        "r",
-    )
+    again = run(tmp_path, *words, *panel)
     assert (
         json.loads((tmp_path / "r/manifest.json").read_text())["judge"]["usage"] == manifest["judge"]["usage"]
     ), "a run that is continued does not forget what was spent"
     assert f"judge: {manifest['judge']['usage']['calls']} calls" in again.stdout
     before = len(server.bodies)
-    done = crmeval(
-        "score",
-        "r",
-        "--judge",
-        "openai:judge",
-        "--judge-base-url",
-        server.url,
-        "--judge-repeats",
-        3,
-        "--no-progress",
-        cwd=tmp_path,
-    )
+    done = crmeval("score", "r", *judge, "--judge-repeats", 3, "--no-progress", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(server.bodies) - before == 4, (
         "each repeat is asked for anew, and what the folder has already is the first of the three"

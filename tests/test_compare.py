@@ -1,4 +1,4 @@
-"`crmeval compare` as a program: what it prints, the page it writes, and that its p-values keep the chance of a false finding."
+"`crmeval compare` as a program: its print, its page, and p-values that keep the chance of a false finding."
 
 import random
 import re
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from crmeval.pages.compare import compare
-from crmeval.runs.evaluation import Run
-from crmeval.pages.leaderboard import METRICS
 from crmeval.core.records import Response, Sample, Score
+from crmeval.pages.compare import compare
+from crmeval.pages.leaderboard import METRICS
+from crmeval.runs.folder import Run
 
 
 def crmeval(*words):

@@ -1,4 +1,5 @@
-"Corrected means: the library's figures, intervals by how often they hold the truth on recorded judges, and what may not matter."
+"""Corrected means: the library's figures, intervals by how often they hold the truth on recorded judges,
+and what may not matter."""
 
 import importlib.util
 import itertools
@@ -13,8 +14,8 @@ from scipy import stats as scipy_stats
 
 from crmeval.core import corrected as module
 from crmeval.core.corrected import corrected_difference, corrected_mean
-from crmeval.tasks.public import load_rows
 from crmeval.core.stats import mean_estimate
+from crmeval.tasks.public import load_rows
 
 # ---- beside the library of the method's authors
 
@@ -64,7 +65,8 @@ POINTS = dict(
     PARTIAL_COVERAGE=0.5,
     NO_COVERAGE=0,
 )
-# two groups of systems that answered the same documents: pretrained against others; right documents given against searched
+# two groups of systems that answered the same documents:
+# pretrained against others; right documents given against searched
 FIRST = {
     "factuality": ("bart", "BERTS2S", "bert_sum"),
     "completeness": ("t5_", "bart_", "unilm_"),
@@ -81,10 +83,8 @@ def majority(row, name):
     given = [
         a[name] for who, a in row["raw_annotations"].items() if not (name == "sentence_labels" and who == "3")
     ]
-    return [
-        float(2 * sum(v) > len(v))
-        for v in ([float(x) for x in column if x != "None"] for column in zip(*given, strict=True))
-    ]
+    votes = [[float(x) for x in column if x != "None"] for column in zip(*given, strict=True)]
+    return [float(2 * sum(v) > len(v)) for v in votes]
 
 
 @lru_cache(maxsize=1)
@@ -142,7 +142,7 @@ def pairs(dimension, rows):
 
 
 def simulate(rows, labelled, unlabelled=100, draws=2000, seed=0):
-    "Documents drawn with replacement for both parts; the truth is 0. Coverage, width and error beside those without the judge."
+    "Documents drawn with replacement for both parts; truth 0. Coverage, width, error beside human-only."
     index = {d: i for i, d in enumerate(dict.fromkeys(r[0] for r in rows))}
     middle, table, parts = np.mean([r[1:3] for r in rows], 0), np.zeros((len(index), 3)), []
     for r in rows:
@@ -194,7 +194,7 @@ def test_the_difference_of_two_systems_is_held_in_95_percent(labelled):
     runs = {k: simulate(pairs(k[1], rows), labelled, unlabelled=100) for k, rows in recorded().items()}
     held = [r["held"] for r in runs.values()]
     assert abs(np.mean(held) - 0.95) < 0.01, np.mean(held)
-    # some judges share no more than 11 documents with two systems each: the noise of so few is in these figures
+    # some judges share no more than 11 documents with two systems each: figures of so few are noisy
     assert (
         all(abs(h - 0.95) <= 0.035 for h in held) and np.mean([abs(h - 0.95) <= 0.015 for h in held]) >= 0.6
     ), held
@@ -359,7 +359,10 @@ def test_the_difference_is_the_mean_of_differences():
     _, _, ha, ja = noisy(1)
     _, _, hb, jb = noisy(2)
     d = corrected_difference(ha, ja, hb, jb, clusters=[i // 3 for i in range(300)])
-    minus = lambda a, b: [None if x is None or y is None else x - y for x, y in zip(a, b)]
+
+    def minus(a, b):
+        return [None if x is None or y is None else x - y for x, y in zip(a, b)]
+
     assert d == corrected_mean(minus(ha, hb), minus(ja, jb), clusters=[i // 3 for i in range(300)])
     swapped = corrected_difference(hb, jb, ha, ja, clusters=[i // 3 for i in range(300)])
     assert (swapped.value, swapped.low, swapped.high) == pytest.approx((-d.value, -d.high, -d.low))

@@ -1,4 +1,4 @@
-"""Data: the shipped set, registered sources where they are present, and what users' files do to the loader."""
+"Data: the shipped set, registered sources where they are present, and what users' files do to the loader."
 
 import csv
 import gzip
@@ -17,7 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from crmeval.tasks import load as data, own_data, public as sources_module
+from crmeval.core.records import Sample, read_parquet, write_jsonl, write_parquet
+from crmeval.core.values import missing_values
+from crmeval.tasks import load as data
+from crmeval.tasks import own_data
+from crmeval.tasks import public as sources_module
 from crmeval.tasks.load import (
     ADAPTERS,
     DataUnavailable,
@@ -30,10 +34,8 @@ from crmeval.tasks.load import (
     load_use_case,
     sheet,
 )
-from crmeval.core.records import Sample, read_parquet, write_jsonl, write_parquet
-from crmeval.tasks.sgd import is_said
 from crmeval.tasks.public import Source, SourceFile, content_digest, find_file, read_source_file, sources
-from crmeval.core.text import missing_values
+from crmeval.tasks.sgd import is_said
 from crmeval.tasks.use_cases import render_prompt, use_cases
 
 
@@ -477,7 +479,8 @@ def test_noise_never_breaks_the_loader(tmp_path):
     rng = random.Random(0)
     seeds = {
         "a.csv": GOOD.encode(),
-        "a.jsonl": b'{"id": "1", "conversation": "a", "key_facts": ["b"], "tags": {"x": 1}}\n{"id": 2, "conversation": "c", "record": "{}"}\n',
+        "a.jsonl": b'{"id": "1", "conversation": "a", "key_facts": ["b"], "tags": {"x": 1}}\n'
+        b'{"id": 2, "conversation": "c", "record": "{}"}\n',
         "a.json": b'[{"id": "1", "conversation": "a", "key_facts": "b|c", "language": null}]',
     }
     for name, seed in seeds.items():
@@ -558,7 +561,8 @@ def test_check_samples_refuses_an_empty_list_and_bad_rows():
 
 
 def test_importing_data_is_light():
-    code = "import sys, crmeval.data; print([m for m in ('datasets', 'pandas', 'pyarrow', 'sklearn', 'openai', 'matplotlib') if m in sys.modules])"
+    heavy = ("datasets", "pandas", "pyarrow", "sklearn", "openai", "matplotlib")
+    code = f"import sys, crmeval.data; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
     assert data.load_file is own_data.load_file and sources_module.sources() is data.SOURCES

@@ -6,11 +6,11 @@ from collections import Counter
 
 import pytest
 
-from crmeval.tasks.load import load_demo
-from crmeval.metrics.instruction_following import instruction_following
 from crmeval.core.json_text import strict_object
+from crmeval.core.values import values
+from crmeval.metrics.instruction_following import instruction_following
 from crmeval.metrics.record_update import record_update
-from crmeval.core.text import values
+from crmeval.tasks.load import load_demo
 from crmeval.tasks.use_cases import all_instructions, render_prompt, use_cases
 
 SAMPLES = load_demo()

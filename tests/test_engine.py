@@ -10,15 +10,17 @@ import time
 import endpoint
 import pytest
 
-import crmeval.systems.openai as clients
-from crmeval.runs.budget import Budget
-from crmeval.systems.openai import OpenAIClient, make_client, retry_after_s
-from crmeval.runs.evaluation import open_run, run
-from crmeval.judges.llm import LLMJudge
+import crmeval.systems.wire as wire
+from crmeval.core.calls import retry_after_s
 from crmeval.core.loops import run_sync
-from crmeval.judges.panel import make_panel
 from crmeval.core.records import Response, Sample
+from crmeval.judges.llm import LLMJudge
+from crmeval.runs.budget import Budget
+from crmeval.runs.evaluation import run
+from crmeval.runs.folder import open_run
 from crmeval.runs.runner import answer_all
+from crmeval.runs.specs import make_client, make_panel
+from crmeval.systems.openai import OpenAIClient
 
 CASE = "service_call_summary"
 
@@ -43,7 +45,10 @@ def test_the_cache_key_covers_what_shapes_an_answer_and_nothing_else(tmp_path, s
     other = endpoint.start()
     try:
         path = tmp_path / "j.jsonl"
-        make = lambda model="good", **kw: OpenAIClient(model, name="one", **{"base_url": server.url, **kw})
+
+        def make(model="good", **kw):
+            return OpenAIClient(model, name="one", **{"base_url": server.url, **kw})
+
         different = [
             make(),
             make("empty"),
@@ -77,7 +82,9 @@ def test_the_cache_key_covers_what_shapes_an_answer_and_nothing_else(tmp_path, s
     "model, status", [("refuse", "refused"), ("filtered", "refused"), ("denied", "api_error")]
 )
 def test_refusals_and_errors_are_asked_again(tmp_path, server, model, status):
-    client = lambda: [OpenAIClient(model, base_url=server.url)]
+    def client():
+        return [OpenAIClient(model, base_url=server.url)]
+
     for calls in 3, 6:
         assert {r.status for r, _ in ask(tmp_path / "j.jsonl", client(), retries=0)} == {status}
         assert len(server.bodies) == calls
@@ -93,7 +100,7 @@ def test_calls_of_judge_and_system_are_in_their_own_lanes_and_told(tmp_path, ser
         out=tmp_path / "r",
         progress=False,
     )
-    lanes = {lane["endpoint"].split(" at ")[0]: lane for lane in done.manifest["traffic"]}
+    lanes = {lane["endpoint"].split(" at ")[0]: lane for lane in done.manifest.traffic}
     assert set(lanes) == {"good", "judge"} and all(lane["most_in_flight"] <= 3 for lane in lanes.values())
     assert lanes["good"]["sent"] == 12 and lanes["good"]["sent"] + lanes["judge"]["sent"] == len(
         server.bodies
@@ -102,7 +109,7 @@ def test_calls_of_judge_and_system_are_in_their_own_lanes_and_told(tmp_path, ser
 
 
 def test_a_killed_run_asks_for_nothing_twice_that_was_in_hand(tmp_path, server):
-    """System and judge at one endpoint, killed at several moments; `concurrency` calls of each can be in flight."""
+    "System and judge at one endpoint, killed at several moments; `concurrency` calls of each in flight."
     server.pause, rng, kills, concurrency = 0.03, random.Random(5), 0, 2
     words = [
         sys.executable,
@@ -141,20 +148,18 @@ def test_a_killed_run_asks_for_nothing_twice_that_was_in_hand(tmp_path, server):
     assert len({r.key for r in finished.responses}) == len(finished.responses) == 7 and {
         s.status for s in finished.scores if s.metric == "factuality"
     } == {"ok"}
-    distinct = len(
-        {json.dumps({k: v for k, v in json.loads(b).items()}, sort_keys=True) for b in server.bodies}
-    )
+    distinct = len({json.dumps(json.loads(b), sort_keys=True) for b in server.bodies})
     assert kills >= 2 and distinct <= len(server.bodies) <= distinct + kills * 2 * concurrency
-    assert finished.manifest["judge"]["usage"]["calls"] == sum(
+    assert finished.manifest.judge["usage"]["calls"] == sum(
         json.loads(b)["model"] == "judge" for b in map(str, {*map(str, server.bodies)})
     ), "what earlier sessions paid for is in the account"
 
 
 KILLED_WHILE_WRITING = """
 import os, signal, sys
-import crmeval.runs.evaluation as evaluation
+import crmeval.runs.folder as folder
 from crmeval.cli.app import main
-tables, write = int(sys.argv[1]), evaluation.write_parquet
+tables, write = int(sys.argv[1]), folder.write_parquet
 def dying(records, path, kind):
     global tables
     tables -= 1
@@ -162,7 +167,7 @@ def dying(records, path, kind):
         path.with_name(path.name + ".part").write_bytes(b"PAR1 half of it")
         os.kill(os.getpid(), signal.SIGKILL)
     return write(records, path, kind)
-evaluation.write_parquet = dying
+folder.write_parquet = dying
 main(sys.argv[2:])
 """
 
@@ -211,13 +216,16 @@ def test_a_budget_stops_before_it_is_passed_and_goes_on_with_a_larger_one(tmp_pa
         "--out",
         "r",
     ]
-    crmeval = lambda *more: subprocess.run(
-        [sys.executable, "-m", "crmeval", "run", *words, *more],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+
+    def crmeval(*more):
+        return subprocess.run(
+            [sys.executable, "-m", "crmeval", "run", *words, *more],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
     planned = crmeval("--dry-run")
     assert (
         planned.returncode == 0
@@ -308,7 +316,7 @@ def test_what_is_asked_follows_no_redirection(server, stream):
 
 
 def test_an_answer_without_end_is_not_read_to_its_end(server, monkeypatch):
-    monkeypatch.setattr(clients, "MOST_BYTES", 2000)
+    monkeypatch.setattr(wire, "MOST_BYTES", 2000)
     rows = run_sync(
         answer_all(samples(1), [OpenAIClient(m, base_url=server.url) for m in ("good", "endless")])
     )
@@ -391,10 +399,10 @@ def test_the_members_of_a_panel_share_the_budget_also_where_they_are_asked_in_th
     panel = make_panel(["openai:judge", "openai:stub"], base_url=server.url)
     done = run(areas="truthfulness", limit=4, judge=panel, max_calls=9, out=tmp_path / "r", progress=False)
     assert (
-        len(server.bodies) == done.manifest["budget"]["calls"] == 9
-        and "9 of 9" in done.manifest["budget"]["reached"]
+        len(server.bodies) == done.manifest.budget["calls"] == 9
+        and "9 of 9" in done.manifest.budget["reached"]
     )
-    assert {lane["endpoint"].split(" at ")[0] for lane in done.manifest["traffic"]} == {"judge", "stub"}
+    assert {lane["endpoint"].split(" at ")[0] for lane in done.manifest.traffic} == {"judge", "stub"}
 
 
 @pytest.mark.parametrize(

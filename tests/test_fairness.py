@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from crmeval.tasks.load import load_demo
+from crmeval.core.records import Response, Sample, from_dict, to_dict
+from crmeval.core.values import values
 from crmeval.metrics.decisions import alike, decisions, gaps
 from crmeval.metrics.fairness import LEVEL, detection_power, fairness_report
-from crmeval.tasks.twins import perturb, perturb_all
+from crmeval.tasks.load import load_demo
 from crmeval.tasks.own_data import sample_problems
-from crmeval.core.records import Response, Sample, from_dict, to_dict
-from crmeval.core.text import values
+from crmeval.tasks.twins import perturb, perturb_all
 
 DEMO = load_demo()
 KNOWN_EXCEPTIONS = set()
@@ -159,12 +159,10 @@ def test_a_planted_bias_is_found_and_has_a_sign():
     ]
     assert sum(r.biased for r in reports) >= 18
     assert all(r.gaps["amount"].value < 0 for r in reports)  # her answer minus his
-    assert all(
-        r.gaps["amount"].value > 0
-        for r in (
-            fairness_report(TWINS, answers(s, "Ms", 0.5), client="toy", n_resamples=200) for s in range(3)
-        )
-    )
+    other_way = [
+        fairness_report(TWINS, answers(seed, "Ms", 0.5), client="toy", n_resamples=200) for seed in range(3)
+    ]
+    assert all(r.gaps["amount"].value > 0 for r in other_way)
 
 
 def test_without_answers_there_is_no_number():
@@ -173,20 +171,17 @@ def test_without_answers_there_is_no_number():
     assert r.unbiased.value is None and r.n == 0 and r.lost == 40 and not r.biased
 
 
+def amounts_of_women(share):
+    "What women are offered when a share of their answers is treated better, from five runs."
+    rows = (r for seed in range(5) for r in answers(seed, "Ms", share))
+    hers = (r for r in rows if r.text and "Ms" in SOURCES[r.sample_id, r.perturbation])
+    return np.array([decisions(r.text).amount for r in hers])
+
+
 @pytest.mark.parametrize("share", [0.05, 0.10])
 def test_a_small_planted_bias_is_found_as_often_as_computed(share):
-    # 60 runs: three standard errors of a share are at most 0.19
-    runs, measure = (
-        60,
-        lambda seed, s: [
-            x
-            for r in answers(seed, "Ms", s)
-            if r.text
-            for x in [decisions(r.text).amount]
-            if "Ms" in SOURCES[r.sample_id, r.perturbation]
-        ],
-    )
-    plain, treated = (np.array([v for seed in range(5) for v in measure(seed, s)]) for s in (0.0, 1.0))
+    runs = 60  # three standard errors of a share are at most 0.19
+    plain, treated = amounts_of_women(0.0), amounts_of_women(1.0)
     said = detection_power(
         share=share,
         effect=float((treated.mean() - plain.mean()) / treated.mean()),
@@ -196,16 +191,11 @@ def test_a_small_planted_bias_is_found_as_often_as_computed(share):
         tests=4,
         n_sim=2000,
     )
-    found = (
-        sum(
-            fairness_report(
-                TWINS, answers(500 + seed, "Ms", share), client="toy", n_resamples=200, rng=seed
-            ).p_values.get("amount", 1)
-            <= LEVEL
-            for seed in range(runs)
-        )
-        / runs
-    )
+    reports = [
+        fairness_report(TWINS, answers(500 + seed, "Ms", share), client="toy", n_resamples=200, rng=seed)
+        for seed in range(runs)
+    ]
+    found = sum(r.p_values.get("amount", 1) <= LEVEL for r in reports) / runs
     print(f"{share:.0%}: computed {said:.2f}, found {found:.2f}")
     assert abs(found - said) <= 3 * max(said * (1 - said), 0.02) ** 0.5 / runs**0.5
 

@@ -1,15 +1,15 @@
-"Kinds of CRM instructions: right, wrong and edge for each, mistakes, hostile text, who is asked the rest."
+"The kinds of CRM instructions: right, wrong and edge for each, mistakes, hostile text, who is asked."
 
 import inspect
 import time
 
 import pytest
 
+from crmeval.core.judging import Verdict
+from crmeval.core.records import Response, Sample
 from crmeval.metrics.accuracy import asked_of, open_instructions, score_response
 from crmeval.metrics.crm_instructions import CHECKS, LOOSE, known_phrases
 from crmeval.metrics.instruction_following import check_instruction, instruction_following
-from crmeval.core.metric import Verdict
-from crmeval.core.records import Response, Sample
 from crmeval.tasks.use_cases import all_instructions, use_cases
 
 SCHEMA = {
@@ -18,6 +18,10 @@ SCHEMA = {
     "required": ["stage"],
     "additionalProperties": False,
 }
+HARD_TO_READ = (
+    "Notwithstanding the aforementioned contractual limitations, the organization acknowledges "
+    "that your representatives have submitted comprehensive documentation."
+)
 ENGLISH = "We have your bag. It is in our shop, and you can pick it up when you like. We are there all day."
 LETTER = (
     "Subject: Your bag\n\nDear Ms Vogt,\n\nYour bag from order CS-20418 is here.\n\nKind regards,\nMei Ito"
@@ -208,8 +212,7 @@ CASES = {
         {"max": 6},
         [ENGLISH],
         {
-            "Notwithstanding the aforementioned contractual limitations, the organization acknowledges that "
-            "your representatives have submitted comprehensive documentation.": "reading grade, at most 6",
+            HARD_TO_READ: "reading grade, at most 6",
             "": "empty",
         },
     ),

@@ -1,4 +1,4 @@
-"The LLM judge where a notebook cannot look: threads, event loops, processes, hostile text, keys, and the metrics on its record."
+"The LLM judge beyond a notebook: threads, event loops, processes, hostile text, keys, metrics on its record."
 
 import asyncio
 import json
@@ -13,27 +13,26 @@ from types import SimpleNamespace
 import pytest
 from endpoint import KEY
 
-from crmeval.metrics.completeness import completeness
-from crmeval.metrics.conciseness import conciseness
-from crmeval.metrics.factuality import factuality
-from crmeval.metrics.instruction_following import instruction_following
-from crmeval.judges.llm import LLMJudge, make_judge
-from crmeval.core.metric import score_dataset
-from crmeval.judges.recorded import load_verdicts, merge_verdicts, save_verdicts
-from crmeval.core.records import Usage
+from crmeval.core.json_text import find_entries, lenient_values
 from crmeval.core.package_data import data_path
+from crmeval.core.records import Usage
+from crmeval.judges.llm import LLMJudge
+from crmeval.judges.recorded import load_verdicts, merge_verdicts, save_verdicts
+from crmeval.judges.replies import read_facts, read_verdicts
 from crmeval.judges.requests import (
     PROMPTS,
     align_request,
     check_request,
     facts_request,
-    find_entries,
-    lenient_values,
     load_prompt,
-    read_facts,
-    read_verdicts,
     rubric,
 )
+from crmeval.metrics.completeness import completeness
+from crmeval.metrics.conciseness import conciseness
+from crmeval.metrics.factuality import factuality
+from crmeval.metrics.forms import score_dataset
+from crmeval.metrics.instruction_following import instruction_following
+from crmeval.runs.specs import make_judge
 
 SOURCE = "Caller: the line is dead. Agent: a technician comes on 14 May. The visit is free."
 RESPONSE = (
@@ -56,6 +55,11 @@ def four(judge, response=RESPONSE, instructions=("Greet the customer.",)):
     ]
 
 
+def about(response=RESPONSE, instructions=("Greet the customer.",)):
+    "What a judge hears: the four metrics on one response."
+    return lambda judge: four(judge, response, instructions)
+
+
 def test_synchronous_questions_in_a_script_a_thread_and_a_running_loop(judge):
     assert judge.supported(["The line is dead."], source=SOURCE)[0].yes
     with ThreadPoolExecutor(8) as pool:
@@ -72,17 +76,13 @@ def test_synchronous_questions_in_a_script_a_thread_and_a_running_loop(judge):
 
 def test_one_judge_serves_several_event_loops(judge):
     for i in range(3):
-        record = asyncio.run(
-            judge.arecord(response=f"Case {i} is open. {RESPONSE}", source=SOURCE, key_facts=FACTS)
-        )
+        record = asyncio.run(judge.arecord(about(f"Case {i} is open. {RESPONSE}", instructions=())))
         assert record.usage.calls == 2
     assert judge.usage.calls == 6
 
 
 def test_metrics_score_from_the_record_without_a_further_call(judge, server):
-    record = asyncio.run(
-        judge.arecord(response=RESPONSE, source=SOURCE, key_facts=FACTS, instructions=["Greet the customer."])
-    )
+    record = asyncio.run(judge.arecord(about()))
     assert (record.usage.calls, len(server.bodies)) == (3, 3)
     scores = four(record)
     assert len(server.bodies) == 3
@@ -92,6 +92,37 @@ def test_metrics_score_from_the_record_without_a_further_call(judge, server):
     assert scores[0].evidence[0]["category"] == "entity"
 
 
+def politeness(response, *, judge):
+    "A metric that nobody has listed: what it asks second depends on the first answer."
+    first = judge.followed(["Greet the customer.", "Be polite to the customer."], response=response)
+    if any(v.status != "ok" for v in first):
+        return None
+    second = judge.stated(["Ms Okafor is greeted."], sentences=[response]) if first[1].yes else first
+    return [(v.yes, v.status) for v in (*first, *second)]
+
+
+def test_a_metric_that_nobody_listed_is_recorded(judge, server):
+    def ask(listening):
+        return four(listening), politeness(RESPONSE, judge=listening)
+
+    record = asyncio.run(judge.arecord(ask))
+    assert record.usage.calls == len(server.bodies) == 4, "the last one had to wait for an answer"
+    assert "Be polite" in server.bodies[2], "instructions of two metrics are asked about in one call"
+    found = ask(record)
+    assert len(server.bodies) == 4 and None not in found
+    direct = LLMJudge("stub", base_url=server.url, retries=0)
+    assert found == ask(direct)
+
+
+@pytest.mark.parametrize("style", ["fine", "rubric"])
+def test_a_record_scores_as_asking_directly(server, style):
+    text = "The line is dead. The line is dead. A technician comes on 14 May.\nBye."
+    recorded, direct = (LLMJudge("stub", base_url=server.url, retries=0, style=style) for _ in range(2))
+    record = asyncio.run(recorded.arecord(about(text)))
+    assert four(record, text) == four(direct, text)
+    assert record.usage.calls == (3 if style == "fine" else 1)
+
+
 def test_metrics_asked_one_by_one_need_three_calls_too(judge, server):
     text = "Dear Ms Okafor,\nThe line is dead. A technician comes on 14 May."
     assert [s.points for s in four(judge, text)][:1] == [4]
@@ -99,12 +130,7 @@ def test_metrics_asked_one_by_one_need_three_calls_too(judge, server):
 
 
 def test_saved_record_gives_the_same_scores(judge, server, tmp_path):
-    records = [
-        asyncio.run(
-            judge.arecord(response=r, source=SOURCE, key_facts=FACTS, instructions=["Greet the customer."])
-        )
-        for r in (RESPONSE, "The visit is free.\ud800")
-    ]
+    records = [asyncio.run(judge.arecord(about(r))) for r in (RESPONSE, "The visit is free.\ud800")]
     save_verdicts(merge_verdicts(records), tmp_path / "v.jsonl")
     replay = make_judge(f"recorded:{tmp_path / 'v.jsonl'}")
     calls = len(server.bodies)
@@ -117,9 +143,7 @@ def test_saved_record_gives_the_same_scores(judge, server, tmp_path):
 
 def test_rubric_record_serves_the_metrics(server):
     judge = LLMJudge("stub", base_url=server.url, style="rubric")
-    record = asyncio.run(
-        judge.arecord(response=RESPONSE, source=SOURCE, key_facts=FACTS, instructions=["Greet the customer."])
-    )
+    record = asyncio.run(judge.arecord(about()))
     assert [(s.points, s.label) for s in four(record)] == [(3, "rubric")] * 4
     assert len(server.bodies) == 1
     assert record.rated("factuality", response=RESPONSE, source=SOURCE).category == "sampled"
@@ -127,7 +151,7 @@ def test_rubric_record_serves_the_metrics(server):
 
 def test_no_key_anywhere(server, tmp_path):
     judge = LLMJudge("denied", base_url=server.url, retries=0)
-    record = asyncio.run(judge.arecord(response=RESPONSE, source=SOURCE, key_facts=FACTS))
+    record = asyncio.run(judge.arecord(about(instructions=())))
     shown = [
         repr(judge),
         json.dumps(judge.settings()),
@@ -172,19 +196,14 @@ def test_batch_form(judge):
     ],
 )
 def test_any_text_can_be_judged(judge, text):
-    record = asyncio.run(
-        judge.arecord(response=text, source=SOURCE, key_facts=FACTS, instructions=["Be kind."])
-    )
+    record = asyncio.run(judge.arecord(about(text, ["Be kind."])))
     for s in four(record, text, ["Be kind."]):
         assert s.status == "ok", (s.metric, s.reason)
 
 
 def test_cancelling_one_response_leaves_the_others(judge):
     async def both():
-        tasks = [
-            asyncio.create_task(judge.arecord(response=RESPONSE, source=SOURCE, key_facts=FACTS))
-            for _ in range(2)
-        ]
+        tasks = [asyncio.create_task(judge.arecord(about(instructions=()))) for _ in range(2)]
         await asyncio.sleep(0)
         tasks[0].cancel()
         return await asyncio.gather(*tasks, return_exceptions=True)
@@ -206,7 +225,8 @@ def test_a_script_ends_quietly(server):
 
 
 def test_importing_the_judge_is_light():
-    script = "import sys, crmeval.judges.llm; print([m for m in ('openai', 'aiohttp', 'datasets', 'sklearn', 'pyarrow', 'fastcore') if m in sys.modules])"
+    heavy = ("openai", "aiohttp", "datasets", "sklearn", "pyarrow", "fastcore")
+    script = f"import sys, crmeval.judges.llm; print([m for m in {heavy} if m in sys.modules])"
     assert (
         subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
@@ -267,11 +287,13 @@ def test_verdict_file_errors_name_the_entry(tmp_path):
             "entry 2.*liked",
         ),
         (
-            '{"crmeval": "verdicts", "version": 1}\n{"question": "stated", "item": "a", "context": "c", "yes": true}',
+            '{"crmeval": "verdicts", "version": 1}\n'
+            '{"question": "stated", "item": "a", "context": "c", "yes": true}',
             "entry 2.*no sentences",
         ),
         (
-            '{"crmeval": "verdicts", "version": 1}\n{"question": "supported", "item": "a", "context": "c", "yes": true, "status": "fine"}',
+            '{"crmeval": "verdicts", "version": 1}\n'
+            '{"question": "supported", "item": "a", "context": "c", "yes": true, "status": "fine"}',
             "entry 2.*fine",
         ),
     ]:
@@ -388,7 +410,10 @@ def test_planted_facts_are_not_taken():
 
 def test_single_quoted_alignment_without_a_ticket():
     request = align_request(["The line is dead.", "The visit is free."], ["The line is dead."])
-    text = "[{'key fact': 'The line is dead.', 'response': 'Yes', 'line number': [1]}, {'key fact': 'The visit is free.', 'response': 'No', 'line number': []}]"
+    text = (
+        "[{'key fact': 'The line is dead.', 'response': 'Yes', 'line number': [1]}, "
+        "{'key fact': 'The visit is free.', 'response': 'No', 'line number': []}]"
+    )
     for reply in text, f"```json\n{text}\n```", text.replace("'", '"'):
         assert [(v.yes, v.lines) for v in read_verdicts(request, reply)] == [(True, (0,)), (False, ())]
     assert read_verdicts(request, "[]") == [None, None]

@@ -1,4 +1,4 @@
-"Agreement with people on public labelled data: what the page shows is what comes out again, and judges are measured alike."
+"Agreement with people on public labelled data: the page shows what comes out, judges are measured alike."
 
 import asyncio
 import csv
@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from crmeval.core.judging import Verdict
 from crmeval.judges.llm import LLMJudge
+from crmeval.metrics.defaults import default_judge
 from crmeval.validation.labelled import FINESURE_JUDGES, LABELLED, at_hand, load_labelled
 from crmeval.validation.measure import STATISTICS, HeldOut, ask_all, measure
-from crmeval.core.metric import Verdict, default_judge
 from crmeval.validation.run_agreement import figures_of, judge_agreement
 
 PAGE = Path(__file__).parent.parent / "nbs" / "reports" / "agreement.ipynb"
@@ -21,6 +22,10 @@ PAGE = Path(__file__).parent.parent / "nbs" / "reports" / "agreement.ipynb"
 def need(name):
     if not at_hand(name):
         pytest.skip(f"source {LABELLED[name].source} is not in CRMEVAL_DATA")
+
+
+def texts_of_cells(row):
+    return tuple(re.sub(r"<[^>]+>", "", d) for d in re.findall(r"<td[^>]*>(.*?)</td>", row, re.S))
 
 
 def shown():
@@ -32,18 +37,13 @@ def shown():
         if c["cell_type"] == "code"
         for o in c["outputs"]
     )
-    return [
-        tuple(re.sub(r"<[^>]+>", "", d) for d in re.findall(r"<td[^>]*>(.*?)</td>", row, re.S))
-        for row in re.findall(r"<tr[^>]*>(.*?)</tr>", html, re.S)
-    ]
+    return [texts_of_cells(row) for row in re.findall(r"<tr[^>]*>(.*?)</tr>", html, re.S)]
 
 
 def short(e):
-    return (
-        "–"
-        if e.value is None
-        else f"{e.value:.2f}" + ("" if e.low is None else f" ({e.low:.2f} to {e.high:.2f})")
-    )
+    if e.value is None:
+        return "–"
+    return f"{e.value:.2f}" if e.low is None else f"{e.value:.2f} ({e.low:.2f} to {e.high:.2f})"
 
 
 @pytest.mark.parametrize("name", LABELLED)
@@ -78,7 +78,7 @@ def test_the_page_shows_what_comes_out_again(name):
     [("factuality", "faithfulness"), ("completeness", "completeness"), ("conciseness", "conciseness")],
 )
 def test_recorded_judges_stand_near_the_published_table(metric, published):
-    "Our own reading of the replies differs from upstream's in 5 of 800; the published figures lie inside our intervals."
+    "We read 5 of 800 replies otherwise than upstream; the published figures lie inside our intervals."
     need(f"finesure-{metric}")
     root = Path(os.environ["CRMEVAL_DATA"]) / "finesure"
     with open(root / "published_table.csv", newline="", encoding="utf-8") as f:
@@ -115,7 +115,7 @@ def test_the_embedded_judge_is_never_measured_on_what_it_learned_from():
 
 
 def test_held_out_answers_are_not_the_trained_judge_s():
-    "The shipped judge has seen these documents and agrees better with their labels; that difference is what is kept out."
+    "The shipped judge has seen these documents and agrees better with their labels: that is kept out."
     need("finesure-completeness")
     items = load_labelled("finesure-completeness", limit=200)
     (seen,) = measure("x", ask_all(items, default_judge()), judges=["embedded"], groups=False, n_resamples=20)

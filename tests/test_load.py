@@ -12,11 +12,12 @@ import pytest
 from aiohttp import web
 
 from crmeval.cli.app import main
-from crmeval.systems.openai import OpenAIClient
-from crmeval.runs.load import LoadPlan, ameasure_load, load_counts, load_table, planned_usage
 from crmeval.core.records import Response, read_parquet
-from crmeval.tasks.public import find_file, get_source, load_rows
 from crmeval.metrics.speed import interval_status, llmperf_responses, percentiles, speed, timed, timings
+from crmeval.runs.load import ameasure_load, load_counts, load_table
+from crmeval.runs.load_plan import LoadPlan, planned_usage
+from crmeval.systems.openai import OpenAIClient
+from crmeval.tasks.public import find_file, get_source, load_rows
 
 
 class Server:
@@ -216,22 +217,8 @@ def command(tmp_path, monkeypatch, capsys):
 
 
 def test_the_command_says_what_it_sends_and_writes_a_folder(tmp_path, server, command):
-    words = (
-        "--model",
-        "openai:good",
-        "--base-url",
-        server.url,
-        "--shape",
-        "short",
-        "--shape",
-        "200/20",
-        "--calls",
-        8,
-        "--concurrency",
-        2,
-        "--out",
-        "s",
-    )
+    model = ("--model", "openai:good", "--base-url", server.url)
+    words = (*model, "--shape", "short", "--shape", "200/20", "--calls", 8, "--concurrency", 2, "--out", "s")
     dry = command(*words, "--dry-run")
     usage = planned_usage(LoadPlan(["short", "200/20"], calls=8, concurrency=2))
     assert (

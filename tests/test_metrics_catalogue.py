@@ -1,6 +1,9 @@
 "What every accuracy metric promises, over the whole catalogue, asked of several judges."
 
 import json
+import os
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -12,17 +15,21 @@ from hypothesis import strategies as st
 
 import crmeval
 from crmeval import completeness, conciseness, factuality, instruction_following
-from crmeval.metrics.accuracy import CRITERIA, accuracy
-from crmeval.core.metric import Verdict, default_judge, score_dataset
-from crmeval.metrics.record_update import record_update
-from crmeval.judges.recorded import RecordedJudge
+from crmeval.core.judging import Verdict
 from crmeval.core.text import parts
+from crmeval.judges.recorded import RecordedJudge
+from crmeval.metrics.accuracy import CRITERIA, accuracy
+from crmeval.metrics.defaults import default_judge
+from crmeval.metrics.forms import score_dataset
+from crmeval.metrics.record_update import record_update
 
-SOURCE = """Customer: My heater, serial H-2207, stopped on 3 March and the house is cold.
-Agent (Ito): I am sorry. I can send a technician on 5 March at 14:30.
-Customer: Fine. What does it cost?
-Agent (Ito): The visit costs 80 euros, and it is free if the pump is broken.
-Customer: Good, I will be at home."""
+SOURCE = (
+    "Customer: My heater, serial H-2207, stopped on 3 March and the house is cold.\n"
+    "Agent (Ito): I am sorry. I can send a technician on 5 March at 14:30.\n"
+    "Customer: Fine. What does it cost?\n"
+    "Agent (Ito): The visit costs 80 euros, and it is free if the pump is broken.\n"
+    "Customer: Good, I will be at home."
+)
 FACTS = [
     "The customer's heater H-2207 stopped on 3 March.",
     "A technician comes on 5 March at 14:30.",
@@ -49,8 +56,8 @@ METRICS = {
 }
 every = pytest.mark.parametrize("name", METRICS)
 STRANGE = {
-    "non-English": "Le chauffage du client est tombé en panne. "
-    "Ein Techniker kommt am 5. März um 14:30 Uhr. 技術者は3月5日に来ます。",
+    "non-English": "Le chauffage du client est tombé en panne. Ein Techniker kommt am 5. März um 14:30 Uhr. "
+    "技術者は3月5日に来ます。",
     "very long": "The technician comes on 5 March and looks at the heater again. " * 800,
     "one long word": "x" * 50_000,
     "unicode": "🚒 e\u0301 \u202e\u2066 \u00a0 ﬁ \ufeff \u200b ½ Ⅳ ١٢٣",
@@ -72,18 +79,19 @@ STRANGE = {
 
 
 class PerfectJudge:
-    "Knows what is true and what is stated because the texts of this file are made of known sentences; reads no meaning."
+    "Knows what is true and stated: the texts of this file are made of known sentences. Reads no meaning."
 
     name, style = "perfect", "fine"
 
     def supported(self, sentences, *, source):
         return [Verdict(s in source) for s in sentences]
 
+    def found(self, fact, sentences):
+        lines = tuple(i for i, s in enumerate(sentences) if fact in s)
+        return Verdict(bool(lines), lines=lines)
+
     def stated(self, facts, *, sentences):
-        return [
-            Verdict(any(lines), lines=tuple(i for i, x in enumerate(lines) if x))
-            for lines in ([f in s for s in sentences] for f in facts)
-        ]
+        return [self.found(fact, sentences) for fact in facts]
 
     def followed(self, instructions, *, response):
         return [Verdict(i in response) for i in instructions]
@@ -282,8 +290,8 @@ def test_order_of_instructions_fields_and_samples_does_not_matter():
         assert there == back[::-1]
 
 
-# Texts made of known sentences, so that what is true, stated and repeated is known. Bounded and derandomised:
-# the same cases in every run.
+# Texts made of known sentences, so that what is true, stated and repeated is known.
+# Bounded and derandomised: the same cases in every run.
 TRUE = [
     "The heater stopped on 3 March.",
     "A technician comes on 5 March at 14:30.",
@@ -503,3 +511,36 @@ def test_instructions_with_gaps_filled_by_a_table():
         ),
     )
     assert table["instruction_following_points"][:] == [4]
+
+
+SCORED_TWICE = """
+import json
+from crmeval.core.records import Response, Sample, to_dict
+from crmeval.metrics.accuracy import score_response
+from crmeval.metrics.factuality import factuality
+from crmeval.metrics.truthfulness import truthful
+from crmeval.systems.baselines import lead
+from crmeval.tasks.load import load_demo
+
+scores = []
+for s in load_demo()[::4]:
+    for text in (s.reference, lead(s), f"No, not {s.source[:400]}"):
+        scores += score_response(s, Response(s.id, "m", text))
+claim = "The agent did not refund, cancel, deliver, replace or repair the broken lamp."
+source = "The agent refunded, cancelled, delivered, replaced and repaired the broken lamp."
+scores += [factuality(claim, source=source), factuality(source, source=claim)]
+right, wrong = ["It never rains in the old town.", "No rain falls."], ["It rains and snows there daily."]
+scores.append(truthful("Does it rain?", "Rain and snow never fall.", correct=right, incorrect=wrong))
+print("\\n".join(json.dumps(to_dict(s), ensure_ascii=False) for s in scores))
+"""
+
+
+def test_the_same_input_gives_the_same_bytes_whatever_the_hash_seed():
+    said = []
+    for seed in ("1", "2"):
+        env = {**os.environ, "PYTHONHASHSEED": seed}
+        done = subprocess.run([sys.executable, "-c", SCORED_TWICE], capture_output=True, env=env)
+        assert done.returncode == 0, done.stderr.decode()
+        said.append(done.stdout.decode().splitlines())
+    assert len(said[0]) > 50 and "Negated on one side only" in "".join(said[0])
+    assert said[0] == said[1]

@@ -1,44 +1,56 @@
 "On the demo set the systems come out in the order that everybody can agree on, in every use case."
 
+from dataclasses import replace
+
 import pytest
 
 from crmeval import leaderboard, run
-from crmeval.systems.replay import ReplayClient
-from crmeval.tasks.load import load_demo
 from crmeval.core.records import Response
+from crmeval.systems.replay import ReplayClient
 from crmeval.tasks.use_cases import use_cases
 
 SENSIBLE = ["baseline:extractive", "baseline:lead", "baseline:rules"]
-OFF_TOPIC = "The weather was sunny all week. Our cafeteria now serves vegan lasagne on Mondays. A new carpet was laid in the library on the second floor."
+OFF_TOPIC = (
+    "The weather was sunny all week. Our cafeteria now serves vegan lasagne on Mondays. "
+    "A new carpet was laid in the library on the second floor."
+)
+
+
+def next_of_its_use_case(samples, at):
+    mine = samples[at]
+    return next(t for t in samples[at + 1 :] + samples if t.use_case == mine.use_case and t.id != mine.id)
+
+
+def replay(samples, name, text):
+    "A client that answers each sample with `text(sample)`."
+    return ReplayClient([Response(s.id, name, text(s), use_case=s.use_case) for s in samples], name=name)
 
 
 def lower_bounds(samples):
     "Nothing at all, a text about something else, and a good response to another sample of the same use case."
-    other = {
-        s.id: next(t for t in samples[i + 1 :] + samples if t.use_case == s.use_case and t.id != s.id)
-        for i, s in enumerate(samples)
-    }
+    other = {s.id: next_of_its_use_case(samples, i) for i, s in enumerate(samples)}
     texts = {
         "test:empty": lambda s: "",
         "test:off-topic": lambda s: OFF_TOPIC,
         "test:mistaken": lambda s: other[s.id].reference,
     }
-    return [
-        ReplayClient([Response(s.id, name, text(s), use_case=s.use_case) for s in samples], name=name)
-        for name, text in texts.items()
-    ]
+    return [replay(samples, name, text) for name, text in texts.items()]
 
 
 @pytest.fixture(scope="module")
-def board(tmp_path_factory):
-    samples = load_demo()
-    done = run(
-        ["baseline:reference", *SENSIBLE, "baseline:template", *lower_bounds(samples)],
-        data=samples,
+def board(demo_run, tmp_path_factory):
+    bounds = run(
+        lower_bounds(demo_run.samples),
+        data=demo_run.samples,
         out=tmp_path_factory.mktemp("order") / "run",
         progress=False,
     )
-    return leaderboard(done, by="all")
+    both = replace(
+        demo_run,
+        responses=[*demo_run.responses, *bounds.responses],
+        scores=[*demo_run.scores, *bounds.scores],
+    )
+    return leaderboard(both, by="all")
 
 
 @pytest.mark.parametrize("use_case", ["overall", *use_cases()])

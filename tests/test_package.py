@@ -56,7 +56,10 @@ def test_import_is_light_and_quick():
         "fastcore",
         "numpy",
     ]
-    code = f"import time; t = time.perf_counter(); import crmeval; s = time.perf_counter() - t; import sys; print(s, *[m for m in {heavy} if m in sys.modules])"
+    code = (
+        "import time; t = time.perf_counter(); import crmeval; s = time.perf_counter() - t; "
+        f"import sys; print(s, *[m for m in {heavy} if m in sys.modules])"
+    )
     runs = [python(code).stdout.split() for _ in range(3)]
     assert min(float(r[0]) for r in runs) < 0.3, runs
     assert all(len(r) == 1 for r in runs), f"imported too much: {runs[0][1:]}"
@@ -79,6 +82,17 @@ def test_names_that_others_rely_on():
         _ = crmeval.speeed
 
 
+def test_type_checkers_see_the_same_names():
+    module = ast.parse(Path(crmeval.__file__).read_text(encoding="utf-8"))
+    seen = {
+        alias.asname: node.module.removeprefix("crmeval.")
+        for node in ast.walk(module)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("crmeval.")
+        for alias in node.names
+    }
+    assert seen == crmeval._WHERE and (PACKAGE / "py.typed").is_file()
+
+
 @pytest.mark.parametrize(
     "code",
     [
@@ -90,51 +104,32 @@ def test_names_that_others_rely_on():
     ],
 )
 def test_a_metric_can_be_called_however_it_was_imported(code):
-    done = python(
-        code
-        + "; s = factuality('The parcel arrives on Friday.', source='Your parcel arrives on Friday.'); print(s.points, s.fraction, s.status)"
-    )
+    call = "factuality('The parcel arrives on Friday.', source='Your parcel arrives on Friday.')"
+    done = python(f"{code}; s = {call}; print(s.points, s.fraction, s.status)")
     assert done.stdout.split() == ["4", "1.0", "ok"], done.stderr
+
+
+def packages_of(node):
+    "The top-level packages that an import statement names; none for another node."
+    if isinstance(node, ast.Import):
+        return {a.name.split(".")[0] for a in node.names}
+    return {(node.module or "").split(".")[0]} if isinstance(node, ast.ImportFrom) else set()
 
 
 def test_the_installed_package_needs_no_development_tool():
     assert len(MODULES) > 90
+    development = {"nbdev", "fastcore", "execnb", "IPython", "pytest"}
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = (
-                [a.name for a in node.names]
-                if isinstance(node, ast.Import)
-                else [node.module or ""]
-                if isinstance(node, ast.ImportFrom)
-                else []
-            )
-            assert not {n.split(".")[0] for n in names} & {
-                "nbdev",
-                "fastcore",
-                "execnb",
-                "IPython",
-                "pytest",
-            }, path.name
+            assert not packages_of(node) & development, path.name
 
 
 def test_no_unsafe_loading():
     assert len(MODULES) > 90
+    unsafe = {"pickle", "joblib", "dill", "cloudpickle", "marshal"}
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = (
-                [a.name for a in node.names]
-                if isinstance(node, ast.Import)
-                else [node.module or ""]
-                if isinstance(node, ast.ImportFrom)
-                else []
-            )
-            assert not {n.split(".")[0] for n in names} & {
-                "pickle",
-                "joblib",
-                "dill",
-                "cloudpickle",
-                "marshal",
-            }, path.name
+            assert not packages_of(node) & unsafe, path.name
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in ("eval", "exec"), path.name
             if isinstance(node, ast.keyword) and node.arg in ("allow_pickle", "trust_remote_code"):
@@ -146,7 +141,7 @@ def test_data_is_small():
 
 
 def imports_of(path):
-    "(module, names, line) of every import of this package in a module, also inside functions and by `import_module`."
+    "(module, names, line) of every import in a module, also inside functions and by `import_module`."
     package = ".".join(("crmeval", *path.relative_to(PACKAGE).parent.parts))
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
@@ -224,8 +219,8 @@ def test_notebook_keeps_house_rules(path):
         if "#| export" in cell:
             assert cell.lstrip().startswith("#|"), f"a directive that is not the first line: {cell[:80]}"
     exported = [c for c in code if c.startswith("#| export")]
-    assert sum(len(c.splitlines()) for c in exported) <= 520, "more than one idea?"
-    assert all(len(c.splitlines()) <= 48 for c in exported), "an exported cell that is too long"
+    # functions are measured over the package, cells are not: a class is whole, in one cell if it reads so
+    assert sum(len(c.splitlines()) for c in exported) <= 600, "more than one idea?"
 
 
 @needs_notebooks

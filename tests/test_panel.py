@@ -1,4 +1,4 @@
-"A panel of judges where a notebook cannot look: over the endpoint, in a run, in threads, in processes, with the metrics."
+"A panel of judges beyond a notebook: over the endpoint, in a run, threads, processes, with the metrics."
 
 import asyncio
 import copy
@@ -9,22 +9,24 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from endpoint import KEY
 
+from crmeval.core.judging import Judge, Verdict
+from crmeval.judges.llm import LLMJudge
+from crmeval.judges.panel import Panel, Repeated, combine_verdicts
+from crmeval.judges.recorded import RecordedJudge, load_verdicts, save_verdicts
 from crmeval.metrics.completeness import completeness
 from crmeval.metrics.conciseness import conciseness
-from crmeval.runs.evaluation import open_run, run
+from crmeval.metrics.defaults import default_judge
 from crmeval.metrics.factuality import factuality
 from crmeval.metrics.instruction_following import instruction_following
-from crmeval.judges.llm import LLMJudge
-from crmeval.core.metric import Judge, Verdict, default_judge
-from crmeval.judges.panel import Panel, Repeated, combine_verdicts, make_panel
-from crmeval.judges.recorded import RecordedJudge, load_verdicts, save_verdicts
+from crmeval.runs.evaluation import run
+from crmeval.runs.folder import open_run
+from crmeval.runs.specs import make_panel
 
 SOURCE = "Caller: the line is dead. Agent: a technician comes on 14 May. The visit is free."
 RESPONSE = (
     "Dear Ms Okafor,\nThe line is dead. A technician comes on 17 May. The line is dead.\nKind regards\nMei"
 )
 FACTS = ["The line is dead.", "The visit is free."]
-MATERIAL = dict(response=RESPONSE, source=SOURCE, key_facts=FACTS, instructions=["Greet by name."])
 
 
 def llm(server, model="stub", **options):
@@ -43,7 +45,7 @@ def scores(judge):
 def test_the_record_of_a_panel_scores_as_the_panel_itself(server):
     panel = make_panel(["openai:stub", "openai:judge", "embedded"], base_url=server.url, retries=0)
     assert isinstance(panel, Judge) and panel.name == "panel(majority): openai:stub & openai:judge & embedded"
-    record = asyncio.run(panel.arecord(**MATERIAL))
+    record = asyncio.run(panel.arecord(scores))
     calls = len(server.bodies)
     assert record.usage.calls == panel.usage.calls == calls == 6
     on_record = scores(record)
@@ -75,14 +77,14 @@ def test_repeats_are_real_calls_and_each_is_remembered(server):
     assert len(server.bodies) == 3 and {json.loads(b)["temperature"] for b in server.bodies} == {0.7}
     panel.supported(FACTS, source=SOURCE)
     assert len(server.bodies) == 3 and panel.usage.remembered == 3
-    record = asyncio.run(panel.arecord(**MATERIAL))
+    record = asyncio.run(panel.arecord(scores))
     assert record.usage.calls == 9 and len(record.members) == 3
-    assert asyncio.run(panel.arecord(**MATERIAL)).usage.calls == 0
+    assert asyncio.run(panel.arecord(scores)).usage.calls == 0
 
 
 def test_members_that_fail_are_left_out_named_and_counted(server):
     panel = Panel([llm(server), llm(server, "judge"), llm(server, "denied"), llm(server, "refuse")])
-    record = asyncio.run(panel.arecord(**MATERIAL))
+    record = asyncio.run(panel.arecord(scores))
     assert {v.status for v in record._verdicts.values()} == {"api_error"}, (
         "two of four is not more than half; the first of the equally frequent failures"
     )
@@ -124,7 +126,7 @@ def test_a_replay_without_the_verdict_has_failed_and_not_abstained():
 
 
 def test_a_panel_record_is_a_file_like_any_other(server, tmp_path):
-    record = asyncio.run(Panel([llm(server), default_judge()], "mean").arecord(**MATERIAL))
+    record = asyncio.run(Panel([llm(server), default_judge()], "mean").arecord(scores))
     again = load_verdicts(save_verdicts(record, tmp_path / "v.jsonl"))
     assert (again.name, len(again)) == (record.name, len(record))
     assert [s.points for s in scores(again)] == [s.points for s in scores(record)]
@@ -134,7 +136,7 @@ def test_the_rubric_style(server):
     panel = make_panel(
         [f"openai:stub@{server.url}", f"openai:judge@{server.url}"], how="mean", style="rubric", retries=0
     )
-    record = asyncio.run(panel.arecord(**MATERIAL))
+    record = asyncio.run(panel.arecord(scores))
     assert (panel.style, record.style, record.usage.calls) == ("rubric", "rubric", 2)
     assert {s.points for s in scores(record)} == {3} and len(server.bodies) == 2
     with pytest.raises(ValueError, match="of one style"):
@@ -164,7 +166,7 @@ def test_a_panel_inside_a_panel(server):
     outer = Panel(
         [Panel([llm(server), llm(server, "judge")], name="llms"), default_judge(), Repeated(llm(server), 2)]
     )
-    record = asyncio.run(outer.arecord(**MATERIAL))
+    record = asyncio.run(outer.arecord(scores))
     assert outer.name == "panel(majority): llms & embedded & openai:stub x 2"
     assert record.usage.calls == 12 and all(s.status == "ok" for s in scores(record))
 
@@ -180,16 +182,13 @@ def test_a_run_with_a_panel(server, tmp_path):
         out=tmp_path / "r",
         progress=False,
     )
-    manifest = open_run(tmp_path / "r").manifest
+    asked = open_run(tmp_path / "r").manifest.judge
     assert {s.rater for s in done.scores if s.metric == "factuality"} == {panel.name}
-    assert manifest["judge"]["how"] == "majority" and [m["name"] for m in manifest["judge"]["members"]] == [
+    assert asked["how"] == "majority" and [m["name"] for m in asked["members"]] == [
         "embedded",
         "openai:stub",
     ]
-    assert (
-        manifest["judge"]["usage"]["calls"] == len(server.bodies) > 0
-        and "finesure" in manifest["judge"]["trained_on"]
-    )
+    assert asked["usage"]["calls"] == len(server.bodies) > 0 and "finesure" in asked["trained_on"]
     assert KEY not in (tmp_path / "r" / "manifest.json").read_text()
     before = len(server.bodies)
     run(
@@ -243,8 +242,15 @@ class Says:
             raise self.error
         return [Verdict(True) for _ in sentences]
 
-    stated = lambda self, facts, *, sentences: self.supported(facts, source="")
-    followed = lambda self, instructions, *, response: self.supported(instructions, source="")
+    def stated(self, facts, *, sentences):
+        return self.supported(facts, source="")
+
+    def followed(self, instructions, *, response):
+        return self.supported(instructions, source="")
+
+
+def about(source):
+    return lambda judge: factuality("The line is dead.", source=source, judge=judge)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +259,7 @@ class Says:
 def test_members_have_names_of_their_own(names):
     panel = Panel([Says(n) for n in names])
     assert len(set(panel.members)) == len(names) and len(panel.members_table()) == len(names)
-    record = asyncio.run(panel.arecord(response="The line is dead.", source="The line is dead."))
+    record = asyncio.run(panel.arecord(about("The line is dead.")))
     assert len(record.members) == len(names)
 
 
@@ -283,7 +289,7 @@ def test_a_member_that_breaks_has_failed(error):
     panel = Panel([Says("a"), Says("b"), Says("c", error)])
     verdict = panel.supported(["The line is dead."], source="x")[0]
     assert verdict.yes and "c: api_error" in verdict.reason and "planted-secret" not in verdict.reason
-    record = asyncio.run(panel.arecord(response="The line is dead.", source="x"))
+    record = asyncio.run(panel.arecord(about("x")))
     assert record.supported(["The line is dead."], source="x")[0].yes and list(record.members) == ["a", "b"]
     assert (
         Panel([Says("a"), Says("c", error)]).supported(["The line is dead."], source="x")[0].status

@@ -1,4 +1,4 @@
-"Probes as files and as samples: what arrives is what was written, mistakes are named, and any client can be asked."
+"Probes as files and as samples: what arrives was written, mistakes are named, any client can be asked."
 
 import asyncio
 import json
@@ -7,6 +7,8 @@ from collections import Counter
 
 import pytest
 
+from crmeval.core.records import Response, Sample, from_dict, to_dict
+from crmeval.runs.runner import answer_all
 from crmeval.tasks.probes import (
     ADAPTERS,
     AREAS,
@@ -19,8 +21,6 @@ from crmeval.tasks.probes import (
     read_probes,
     text_id,
 )
-from crmeval.core.records import Response, Sample, from_dict, to_dict
-from crmeval.runs.runner import answer_all
 from crmeval.tasks.public import DataUnavailable
 
 SHIPPED = sorted(p.stem for p in DATA.glob("*.jsonl") if p.stem in AREAS)
@@ -45,7 +45,10 @@ def test_safety_probes_are_twins_of_every_kind():
     assert min(Counter(p.kind for p in unsafe).values()) >= 12
     assert all(p.unsafe_text for p in unsafe) and not any(p.unsafe_text for p in safe)
     by_id = {p.id: p for p in probes}
-    words = lambda p: set(re.findall(r"\w{4,}", p.prompt.lower()))
+
+    def words(p):
+        return set(re.findall(r"\w{4,}", p.prompt.lower()))
+
     shared = [len(words(p) & words(by_id[p.twin_of])) / len(words(p)) for p in safe]
     assert sum(shared) / len(shared) > 0.35  # look-alikes look alike
 

@@ -1,4 +1,4 @@
-"The report and the comparison in a real browser: what a reader does, what an attacker would like, what it costs to open."
+"Report and comparison in a real browser: what a reader does, what an attacker would like, what it costs."
 
 import random
 import re
@@ -7,14 +7,15 @@ from dataclasses import replace
 
 import pytest
 
+from crmeval.core.records import Response, Sample, Score, Usage
 from crmeval.pages.board import leaderboard_table
 from crmeval.pages.compare import compare
 from crmeval.pages.compare_page import write_comparison
-from crmeval.runs.evaluation import Run, run as run_benchmark
 from crmeval.pages.leaderboard import METRICS
-from crmeval.core.records import Response, Sample, Score, Usage
 from crmeval.pages.report import write_report
 from crmeval.pages.tables import unpack
+from crmeval.runs.evaluation import run as run_benchmark
+from crmeval.runs.folder import Run
 
 pytest.importorskip("playwright", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -144,7 +145,7 @@ def with_people(run):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    "Reports of the embedded systems on a part of the demo set, of a thousand hostile samples, and a comparison."
+    "Reports of the embedded systems on a part of the demo set, of a thousand hostile samples; a comparison."
     d = tmp_path_factory.mktemp("pages")
     demo = run_benchmark(
         ["baseline:reference", "baseline:lead", "baseline:rules"],
@@ -189,7 +190,7 @@ def browser():
 
 @pytest.fixture
 def visit(browser, files):
-    "Open a page; at the end there was no error in the console, no request beyond the file, and no attack had run."
+    "Open a page; at the end: no error in the console, no request beyond the file, no attack that had run."
     pages, wrong, asked = [], [], []
 
     def go(name, table="#board", fragment="", **more):

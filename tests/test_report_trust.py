@@ -1,4 +1,4 @@
-"The report of a run with probes and twins: the section Trust, what is blurred, what is escaped, what is left out of accuracy."
+"The report of a run with probes and twins: section Trust, what is blurred, escaped, left out of accuracy."
 
 import asyncio
 import re
@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from crmeval.pages.compare import compare
-from crmeval.tasks.load import load_demo
-from crmeval.runs.evaluation import Run
-from crmeval.tasks.twins import perturb_all
-from crmeval.tasks.probes import Probe, is_probe, probe_prompt, probe_sample, sample_probe
 from crmeval.core.records import Response, Score
-from crmeval.pages.report import report_html, write_report
-from crmeval.systems.responders import make_responder
-from crmeval.runs.runner import answer_all
-from crmeval.pages.tables import LOADER
 from crmeval.metrics.trust import score_probe, trust, trust_probes
+from crmeval.pages.compare import compare
+from crmeval.pages.report import report_html, write_report
+from crmeval.pages.tables import LOADER
+from crmeval.runs.folder import Run
+from crmeval.runs.runner import answer_all
+from crmeval.systems.responders import make_responder
+from crmeval.tasks.load import load_demo
+from crmeval.tasks.probes import Probe, is_probe, probe_prompt, probe_sample, sample_probe
+from crmeval.tasks.twins import perturb_all
 from crmeval.tasks.use_cases import render_prompt
 
 VOID = {"meta", "br", "link", "img", "use", "path", "input"}
@@ -30,7 +30,7 @@ HOSTILE = [
 
 
 class Page(HTMLParser):
-    "Text outside blurred elements, text inside them, names of elements, and attributes of those that are blurred or tick boxes."
+    "Text outside and inside blurred elements, names of elements, attributes of blurred ones and tick boxes."
 
     def __init__(self, text):
         super().__init__()
@@ -147,15 +147,18 @@ def page(html):
     return Page(html)
 
 
+def sample_of(row):
+    return row.sample_id if hasattr(row, "sample_id") else row.id
+
+
+def part_of(run, wanted):
+    "The run with the wanted samples, responses and scores only."
+    rows = (run.samples, run.responses, run.scores)
+    return Run(run.folder, run.manifest, *(list(filter(wanted, some)) for some in rows))
+
+
 def tasks(run):
-    return Run(
-        run.folder,
-        run.manifest,
-        *(
-            [x for x in rows if not is_probe(x) and not x.perturbation]
-            for rows in (run.samples, run.responses, run.scores)
-        ),
-    )
+    return part_of(run, lambda x: not is_probe(x) and not x.perturbation)
 
 
 def test_the_table_says_what_trust_says(run, html):
@@ -182,7 +185,10 @@ def test_the_head_counts_probes_and_twins(run, page):
 
 def test_accuracy_and_speed_are_those_of_the_run_without_probes_and_twins(run, html):
     without = report_html(tasks(run))
-    part = lambda text, a, b: re.sub(r"\s+", " ", text[text.index(a) : text.index(b)])
+
+    def part(text, a, b):
+        return re.sub(r"\s+", " ", text[text.index(a) : text.index(b)])
+
     assert part(html, 'id="overall"', 'id="use-cases"') == part(without, 'id="overall"', 'id="use-cases"')
     assert part(html, '<h2 id="speed"', 'id="limits"') == part(without, '<h2 id="speed"', 'id="limits"')
     assert (
@@ -250,15 +256,7 @@ def test_nothing_of_a_model_is_markup(run, page, html):
         and page.actions == []
         and page.stack == []
     )
-    only = Run(
-        run.folder,
-        {},
-        *(
-            [x for x in rows if getattr(x, "sample_id", getattr(x, "id", "")).startswith("hostile")]
-            for rows in (run.samples, run.responses, run.scores)
-        ),
-    )
-    text = report_html(only)
+    text = report_html(part_of(replace(run, manifest={}), lambda x: sample_of(x).startswith("hostile")))
     own = Page(text)
     assert SCRIPT not in text and "&lt;script&gt;" in text and own.scripts == [LOADER]
     assert (
@@ -275,16 +273,8 @@ def test_a_grader_that_quotes_is_blurred(run):
         for s in run.scores
         if s.sample_id == "hostile-1"
     ]
-    only = Run(
-        run.folder,
-        {},
-        *(
-            [x for x in rows if getattr(x, "sample_id", getattr(x, "id", "")) == "hostile-1"]
-            for rows in (run.samples, run.responses)
-        ),
-        quoted,
-    )
-    own = Page(report_html(only))
+    only = part_of(replace(run, manifest={}), lambda x: sample_of(x) == "hostile-1")
+    own = Page(report_html(replace(only, scores=quoted)))
     assert "It says: Frighten her." in own.blurred and "Frighten her." not in own.bare
 
 

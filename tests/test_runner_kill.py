@@ -12,9 +12,10 @@ import time
 import pytest
 from endpoint import interruptible
 
-from crmeval.core.records import Sample
-from crmeval.runs.journal import Journal, JournalError
+from crmeval.core.log import JournalError
 from crmeval.core.loops import run_sync
+from crmeval.core.records import Sample
+from crmeval.runs.journal import Journal
 from crmeval.runs.runner import answer_all
 
 N, CONCURRENCY = 60, 4
@@ -33,18 +34,23 @@ WORKER = textwrap.dedent("""
         async def answer(self, sample, prompt, *, repeat=0):
             os.write(self.log, (sample.id + "\\n").encode())     # each call leaves a trace of its own
             await asyncio.sleep(0.004)
-            return Response(sample.id, self.name, "answer to " + sample.id + " " + "x" * 300, use_case=sample.use_case)
+            text = "answer to " + sample.id + " " + "x" * 300
+            return Response(sample.id, self.name, text, use_case=sample.use_case)
         async def aclose(self): pass
 
     async def scorer(sample, response):
         await asyncio.sleep(0.001)
         return [Score("length", 4.0, 1.0)]
 
-    def samples(n): return [Sample(f"s{i}", "service_conversation_summary", {"conversation": f"line {i}"}) for i in range(n)]
+    def samples(n):
+        case = "service_conversation_summary"
+        return [Sample(f"s{i}", case, {"conversation": f"line {i}"}) for i in range(n)]
 
     def main(folder, n, concurrency):
         log = os.open(folder + "/calls.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        return run_sync(answer_all(samples(n), [Client(log)], concurrency=concurrency, journal=folder + "/journal.jsonl", scorer=scorer))
+        where = folder + "/journal.jsonl"
+        work = answer_all(samples(n), [Client(log)], concurrency=concurrency, journal=where, scorer=scorer)
+        return run_sync(work)
 """)
 
 

@@ -1,4 +1,4 @@
-"Toxicity of the installed package: no word list in the open, false alarms, hidden letters, the endpoint on loopback, keys."
+"Toxicity, installed: no word list in the open, false alarms, hidden letters, the endpoint on loopback, keys."
 
 import json
 import re
@@ -9,10 +9,10 @@ from importlib import resources
 
 import pytest
 
-from crmeval.tasks.probes import load_probes
-from crmeval.metrics.toxicity import CATEGORIES, toxicity, toxicity_many, toxicity_score, toxicity_summary
 from crmeval.detect.toxicity import EmbeddedDetector
+from crmeval.metrics.toxicity import CATEGORIES, toxicity, toxicity_many, toxicity_score, toxicity_summary
 from crmeval.systems.moderation import ModerationEndpoint, endpoint_scores
+from crmeval.tasks.probes import load_probes
 
 KEY = "sk-planted-4242424242424242"
 THREAT = "I will hurt you with a knife, you disgusting idiot."

@@ -1,4 +1,4 @@
-"Trust in a run: probes and twins on any client, the profile in the leaderboard, and what must not reach a log."
+"Trust in a run: probes and twins on any client, the profile in the leaderboard, what must not reach a log."
 
 import json
 import os
@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from crmeval import leaderboard
-from crmeval.runs.evaluation import open_run, run
-from crmeval.tasks.probes import is_probe, load_probes, sample_probe
-from crmeval.pages.published import with_published
 from crmeval.metrics.trust import TRUST, trust
+from crmeval.pages.published import with_published
+from crmeval.runs.evaluation import run
+from crmeval.runs.folder import open_run
+from crmeval.tasks.probes import is_probe, load_probes, sample_probe
 
 
 def crmeval(*words, cwd):
@@ -66,13 +67,16 @@ def test_probes_do_not_touch_accuracy(small, tmp_path):
         out=tmp_path / "p",
         progress=False,
     )
-    row = lambda r: leaderboard(r).filter(model="sensible").rows[0]
+
+    def row(r):
+        return leaderboard(r).filter(model="sensible").rows[0]
+
     assert (
         row(small).metrics == row(plain).metrics and row(small).n == row(plain).n and row(plain).trust is None
     )
     assert row(small).trust.client == "baseline:sensible"
-    assert small.manifest["samples"]["probes"] == sum(map(is_probe, small.samples)) > 0 and set(
-        small.manifest["samples"]["twins"]
+    assert small.manifest.samples["probes"] == sum(map(is_probe, small.samples)) > 0 and set(
+        small.manifest.samples["twins"]
     ) == {"gender", "account"}
 
 
@@ -94,8 +98,8 @@ def test_an_opened_run_has_the_same_profile(small):
 
 
 def test_the_same_command_redoes_nothing_and_another_judge_does_not_double_the_grades(small):
+    from crmeval.metrics.defaults import default_judge
     from crmeval.runs.evaluation import score_run
-    from crmeval.core.metric import default_judge
 
     before = len(small.scores)
     again = run(
@@ -151,10 +155,8 @@ def test_on_the_command_line_with_a_model_and_nothing_unsafe_in_the_output(tmp_p
     assert not any(p in done.stdout + done.stderr for p in unsafe)
     manifest = (tmp_path / "r/manifest.json").read_text()
     assert not any(p in manifest for p in unsafe) and "sk-planted" not in manifest
-    by = {
-        t.client: t
-        for t in trust(*(getattr(open_run(tmp_path / "r"), k) for k in ("samples", "responses", "scores")))
-    }
+    done = open_run(tmp_path / "r")
+    by = {t.client: t for t in trust(done.samples, done.responses, done.scores)}
     assert by["openai:refuse"].safety.value == 100 and by["openai:good"].safety.value < 50
     assert (
         by["openai:refuse"].unscored == 0 and by["openai:refuse"].beside["corrected premises"].value == 0
@@ -261,7 +263,7 @@ def test_lost_twins_are_counted(small):
 
 
 def test_the_interval_of_privacy_is_that_of_its_scenes(small):
-    "Match and reveal avoidance are grades of the same answers: counting them four times must not narrow the interval."
+    "Match and reveal avoidance grade the same answers: counted four times they must not narrow the interval."
     done = run(["baseline:answer_all"], areas="privacy", out=small.folder.parent / "p", progress=False)
     (t,) = trust(done.samples, done.responses, done.scores)
     parts = [e for n, e in t.beside.items() if "avoidance" in n]

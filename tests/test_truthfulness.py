@@ -1,4 +1,4 @@
-"Truthfulness of the installed package: the aim on people's judgements, letters in many forms, hostile answers, two processes."
+"Truthfulness, installed: the aim on people's judgements, forms of letters, hostile answers, two processes."
 
 import hashlib
 import subprocess
@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from crmeval.tasks.probes import load_probes
-from crmeval.tasks.public import DataUnavailable, load_rows
 from crmeval.core.text import words
 from crmeval.metrics.choices import choice, choice_report, choice_score, choices_of, read_choice
 from crmeval.metrics.truthfulness import answer_score, corrects, truth_summary, truthful
+from crmeval.tasks.probes import load_probes
+from crmeval.tasks.public import DataUnavailable, load_rows
 
 REFS = {
     "correct": ["No, a refund is final", "A refund cannot be cancelled"],
@@ -28,7 +28,7 @@ def test_probes_are_ours_and_complete():
 
 
 def test_probes_tell_trivial_answers_apart():
-    "Accepting every premise scores nothing; stating the fact scores all; committing to nothing wins only where nothing is known."
+    "Accepting every premise scores nothing; stating the fact all; silence wins where none is known."
     probes = [p for p in load_probes("truthfulness") if p.expect == "correct"]
     assert sum(answer_score(p, p.incorrect[1]).fraction for p in probes) <= 0.15 * len(probes)
     assert sum(answer_score(p, p.correct[0]).fraction for p in probes) >= 0.9 * len(probes)
@@ -105,7 +105,8 @@ def test_order_is_seeded_and_balanced():
         [
             sys.executable,
             "-c",
-            "from crmeval.metrics.choices import choice; print([choice(f'Q{i}', 'right', ['wrong'], seed=3).answer for i in range(50)])",
+            "from crmeval.metrics.choices import choice; "
+            "print([choice(f'Q{i}', 'right', ['wrong'], seed=3).answer for i in range(50)])",
         ],
         capture_output=True,
         text=True,
@@ -177,7 +178,8 @@ def test_mc1_and_binary_on_the_public_questions():
 
 
 def test_the_shipped_grader_agrees_with_people():
-    "On judged answers; the shipped weights have seen them, so this guards the file and not the aim: the aim is measured across questions in the notebook."
+    """On judged answers, which the shipped weights have seen: this guards the file and not the aim,
+    which is measured across questions in the notebook."""
     try:
         rows = load_rows("truthfulqa", "human_judged_truth.jsonl", download=False)
     except DataUnavailable:

@@ -66,8 +66,11 @@ def test_it_runs_as_it_stands(path, offline):
         "".join(o.get("text", "")) for c in cells(path) for o in c["outputs"] if o["output_type"] == "stream"
     )
     assert len(out.getvalue().split()) > 20
+
     # the same words come out; seconds differ
-    words = lambda text: set(re.findall(r"[A-Za-z]{4,}", text))
+    def words(text):
+        return set(re.findall(r"[A-Za-z]{4,}", text))
+
     assert len(words(out.getvalue()) & words(stored)) > 0.9 * len(words(stored))
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from crmeval.core.records import Response, Sample
 from crmeval.people.plan import CRITERIA, make_plan, write_plan
 from crmeval.people.session import read_session
-from crmeval.core.records import Response, Sample
 
 CHROMIUM = next(
     (
@@ -30,7 +30,10 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not instal
 for _module in ("playwright", "axe_playwright_python", "jupyterlab", "anywidget"):
     pytest.importorskip(_module, reason=f"{_module} is not installed")
 
-NASTY = '<img src=x onerror="window.crmHurt=1"><script>window.crmHurt=1</script> \U0001f4e6 The order is late; a parcel was promised.'
+NASTY = (
+    '<img src=x onerror="window.crmHurt=1"><script>window.crmHurt=1</script> '
+    "\U0001f4e6 The order is late; a parcel was promised."
+)
 LONG = "Agent: Hello, how can I help?\nCaller: My order 4711 has not come. I was told Friday.\n" * 12
 
 

@@ -80,7 +80,8 @@ def speed_command(
     **load,
 ) -> int:
     "Measure seconds to the answer for requests of a stated shape, with N callers or at a given rate."
-    from crmeval.runs.load import format_load, make_plan, planned_words
+    from crmeval.runs.load import format_load
+    from crmeval.runs.load_plan import make_plan, planned_words
 
     if not model.startswith("openai:"):
         raise ValueError(f"--model is {model!r}, expected openai:NAME or openai:NAME@URL")

@@ -7,7 +7,7 @@ __all__ = ['SCALE', 'DEFAULT_CUTS', 'to_points', 'MetricCard', 'score_of', 'unsc
 
 # %% ../../nbs/core/08_cards.ipynb #imports0
 from collections.abc import Mapping, Sequence
-from .records import check_status, Score
+from .records import Evidence, check_status, Score
 from dataclasses import dataclass
 
 # %% ../../nbs/core/08_cards.ipynb #54d9dc0a
@@ -64,7 +64,7 @@ def score_of(
     fraction: float,  # 0 to 1
     reason: str,  # One sentence for a person
     *,
-    evidence: Sequence[Mapping] = (),
+    evidence: Sequence[Evidence | Mapping] = (),
     rater: str = "",  # Who judged
 ) -> Score:  # Status 'ok'
     "A score from a fraction, by the card's cut points."
@@ -76,7 +76,7 @@ def unscored(
     status: str,  # Why there is no value, one of `STATUSES` but not 'ok'
     reason: str,  # One sentence for a person
     *,
-    evidence: Sequence[Mapping] = (),
+    evidence: Sequence[Evidence | Mapping] = (),
     rater: str = "",
 ) -> Score:  # points and fraction are None
     "A score that says why it has no value."

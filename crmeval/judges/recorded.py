@@ -19,8 +19,7 @@ from pathlib import Path
 # %% ../../nbs/judges/02_recorded.ipynb #4eb2e119
 from ..core.judging import Verdict
 from ..core.records import Usage, read_jsonl, storable, write_jsonl
-from ..core.text import content_words, words
-from ..core.values import missing_values, values
+from ..core.text import repeats
 from .requests import rubric
 
 # %% ../../nbs/judges/02_recorded.ipynb #fcfee929
@@ -119,22 +118,6 @@ def _rating_key(criterion, response, source, facts, instructions):
     )
 
 # %% ../../nbs/judges/02_recorded.ipynb #289f7600
-@lru_cache(maxsize=4096)
-def _signature(text):
-    return tuple(words(text)), frozenset(content_words(text)), tuple(values(text))
-
-
-def _repeats(a, b):
-    (a_words, x, a_values), (b_words, y, b_values) = _signature(a), _signature(b)
-    if a_words == b_words:
-        return True
-    return (
-        len(x & y) >= 0.8 * len(x | y) > 0
-        and not missing_values(a_values, b_values)
-        and not missing_values(b_values, a_values)
-    )
-
-
 def matching_lines(
     recorded: Sequence[str],  # Sentences of the record
     asked: Sequence[str],  # Sentences of the question
@@ -149,7 +132,7 @@ def matching_lines(
         return None
     out = {}
     for j, s in enumerate(recorded):
-        i = first.get(s, next((i for t, i in first.items() if _repeats(s, t)), None))
+        i = first.get(s, next((i for t, i in first.items() if repeats([t, s])[1] == 0), None))
         if i is None:
             return None
         out[j] = i
@@ -191,10 +174,26 @@ class _Store:
         if question == "stated" and key not in self._of_fact.setdefault(item, []):
             self._of_fact[item].append(key)
 
-    def _get(self, question, item, key):
-        return self._verdicts.get((question, item_text(item), key)) or Verdict(
-            None, status="undefined", reason=f"no recorded verdict of {self.name} on {item_text(item)[:80]!r}"
-        )
+    def _find(self, question, item, key, sentences=()):
+        "The verdict on one item, or None; one on a fact may come from a longer list of the same sentences."
+        found = self._verdicts.get((question, item, key))
+        for other in self._of_fact.get(item, ()) if found is None and question == "stated" else ():
+            if (lines := _cached_lines(self._sentences[other], sentences)) is not None:
+                v = self._verdicts["stated", item, other]
+                return replace(v, lines=tuple(sorted({lines[j] for j in v.lines})))
+        return found
+
+    def find(
+        self,
+        question: str,  # One of `QUESTIONS`
+        items: Sequence[str],  # As for `add`
+        *,
+        context: str | Sequence[str],  # As for `add`
+    ) -> list[Verdict | None]:  # One an item; None where there is no verdict
+        "The stored verdicts."
+        key = context if question == "rated" else context_key(context)
+        said = tuple(map(item_text, context)) if question == "stated" else ()
+        return [self._find(question, item_text(i), key, said) for i in items]
 
     def __len__(self):
         return len(self._verdicts)
@@ -230,26 +229,25 @@ class RecordedJudge(_Store):
     def __repr__(self):
         return f"RecordedJudge({self.name!r}, {len(self)} verdicts)"
 
+    def _answers(self, question, items, context):
+        pairs = zip(items, self.find(question, items, context=context), strict=True)
+        return [self._unknown(i) if v is None else v for i, v in pairs]
+
+    def _unknown(self, item):
+        reason = f"no recorded verdict of {self.name} on {item_text(item)[:80]!r}"
+        return Verdict(None, status="undefined", reason=reason)
+
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
         "Stored verdicts: is each sentence supported by the source?"
-        return [self._get("supported", s, context_key(source)) for s in sentences]
+        return self._answers("supported", sentences, source)
 
     def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
         "Stored verdicts: is each fact stated by the sentences?"
-        return [self._aligned(item_text(f), list(map(item_text, sentences))) for f in facts]
-
-    def _aligned(self, fact, sentences):
-        if ("stated", fact, key := context_key(sentences)) in self._verdicts:
-            return self._verdicts["stated", fact, key]
-        for other in self._of_fact.get(fact, ()):
-            if (lines := _cached_lines(self._sentences[other], tuple(sentences))) is not None:
-                v = self._verdicts["stated", fact, other]
-                return replace(v, lines=tuple(sorted({lines[j] for j in v.lines})))
-        return self._get("stated", fact, key)
+        return self._answers("stated", facts, sentences)
 
     def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:
         "Stored verdicts: is each instruction followed?"
-        return [self._get("followed", i, context_key(response)) for i in instructions]
+        return self._answers("followed", instructions, response)
 
     def rated(
         self,
@@ -261,9 +259,8 @@ class RecordedJudge(_Store):
         instructions: Sequence = (),
     ) -> Verdict:
         "The stored rating of a response on one criterion."
-        return self._get(
-            "rated", criterion, rating_context(criterion, response, source, key_facts, instructions)
-        )
+        context = rating_context(criterion, response, source, key_facts, instructions)
+        return self._answers("rated", [criterion], context)[0]
 
 # %% ../../nbs/judges/02_recorded.ipynb #ab1bb519
 def save_verdicts(

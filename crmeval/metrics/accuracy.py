@@ -13,11 +13,11 @@ from .completeness import completeness
 from .conciseness import conciseness
 from .factuality import factuality
 from .instruction_following import check_instruction, instruction_following, instruction_text
-from ..core.judging import Judge
+from ..core.judging import AwaitedFactFinder, Judge, RecordingJudge, style_of
 from ..core.cards import MetricCard, unscored
 from .defaults import default_judge
 from .record_update import record_accuracy
-from ..core.records import Response, Sample, Score
+from ..core.records import Evidence, Response, Sample, Score
 from ..tasks.use_cases import all_instructions, get_use_case
 
 # %% ../../nbs/metrics/19_accuracy.ipynb #8df3d1a6
@@ -115,36 +115,23 @@ async def ascore_response(
     judge: Judge | None = None,  # With `arecord` it is asked first; with `aextract_key_facts` it draws facts
 ) -> list[Score]:  # As from `score_response`
     "As `score_response`, for judges that answer over the network; they draw key facts where there are none."
-    if not response.text or not hasattr(judge, "arecord"):
+    if not response.text or not isinstance(judge, RecordingJudge):
         return score_response(sample, response, judge)
     drawn = None
     if _lacks_facts(sample, judge):
         # remembered: the other systems' responses to this sample are held against the same facts
         drawn = await judge.aextract_key_facts(sample.source)
         sample = replace(sample, key_facts=tuple(drawn.facts))
-    material = _material(sample, response.text, judge)
-    scores = score_response(sample, response, await judge.arecord(response=response.text, **material))
+    record = await judge.arecord(lambda listening: score_response(sample, response, listening))
+    scores = score_response(sample, response, record)
     return scores if drawn is None else _with_drawn_facts(scores, drawn)
-
-
-def _asks_singly(judge):
-    "Whether a judge is asked fact by fact; a rubric judge rates a response as a whole."
-    return getattr(judge, "style", "fine") != "rubric"
 
 
 def _lacks_facts(sample, judge):
     "Whether a judge has to draw a sample's key facts, and can."
     if get_use_case(sample.use_case).structured or sample.key_facts:
         return False
-    return _asks_singly(judge) and hasattr(judge, "aextract_key_facts")
-
-
-def _material(sample, text, judge):
-    "What a judge is told of a sample; one that is asked singly hears only what no rule can tell."
-    asked = open_instructions(sample, text) if _asks_singly(judge) else asked_of(sample)
-    if get_use_case(sample.use_case).structured:
-        return {"source": None, "key_facts": [], "instructions": asked}
-    return {"source": sample.source, "key_facts": list(sample.key_facts), "instructions": asked}
+    return style_of(judge) != "rubric" and isinstance(judge, AwaitedFactFinder)
 
 # %% ../../nbs/metrics/19_accuracy.ipynb #d036d850
 def _with_drawn_facts(scores, drawn):
@@ -163,7 +150,7 @@ def _resting_on(score, drawn):
         why = {"status": drawn.status, "reason": f"No key facts: {drawn.reason}"}
         return replace(score, points=None, fraction=None, evidence=(), **why)
     reason = f"{score.reason} The judge drew the {len(drawn.facts)} key facts from the source."
-    facts = ({"kind": "key fact by judge", "text": f} for f in drawn.facts)
+    facts = (Evidence("key fact by judge", f, "fact") for f in drawn.facts)
     return replace(score, reason=reason, evidence=(*score.evidence, *facts))
 
 # %% ../../nbs/metrics/19_accuracy.ipynb #10d18b49

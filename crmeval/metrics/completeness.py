@@ -12,7 +12,7 @@ from .forms import by_rubric, checked_facts, evaluate_class
 from .defaults import default_judge
 from ..core.judging import failed_verdict, Judge
 from ..core.cards import MetricCard, score_of, unscored
-from ..core.records import Score
+from ..core.records import Evidence, Score
 from ..core.text import parts
 
 # %% ../../nbs/metrics/11_completeness.ipynb #ae79c027
@@ -40,7 +40,7 @@ def completeness(
     if not facts:
         return unscored(CARD, "undefined", "No key facts were given.", rater=judge.name)
     if not response.strip():
-        missing = [{"kind": "missing", "fact": i, "text": f} for i, f in enumerate(facts)]
+        missing = [_fact_evidence("missing", i, f) for i, f in enumerate(facts)]
         return score_of(CARD, 0.0, "The response is empty.", rater=judge.name, evidence=missing)
     if (rated := by_rubric(judge, CARD, response=response, key_facts=facts)) is not None:
         return rated
@@ -53,8 +53,8 @@ def _share_stated(facts, verdicts, said, rater):
     if (bad := failed_verdict(verdicts)) is not None:
         return unscored(CARD, bad.status if bad.status != "ok" else "undefined", bad.reason, rater=rater)
     pairs = enumerate(zip(facts, verdicts, strict=True))
-    evidence = sorted((_evidence(i, f, v, said) for i, (f, v) in pairs), key=lambda e: e["kind"])
-    n, missing = len(facts), sum(e["kind"] == "missing" for e in evidence)
+    evidence = sorted((_evidence(i, f, v, said) for i, (f, v) in pairs), key=lambda e: e.kind)
+    n, missing = len(facts), sum(e.kind == "missing" for e in evidence)
     reason = f"All {n} key facts are stated."
     if missing:
         reason = f"{missing} of {n} key facts {'is' if missing == 1 else 'are'} missing."
@@ -64,15 +64,13 @@ def _share_stated(facts, verdicts, said, rater):
 def _evidence(i, fact, verdict, said):
     "One key fact: 'missing' with the judge's reason, or 'stated' with the sentences that state it."
     if not verdict.yes:
-        return {
-            "kind": "missing",
-            "fact": i,
-            "text": fact,
-            "reason": verdict.reason,
-            "probability": verdict.probability,
-        }
+        return _fact_evidence("missing", i, fact, reason=verdict.reason, probability=verdict.probability)
     where = [said[j] for j in verdict.lines if 0 <= j < len(said)]
-    return {"kind": "stated", "fact": i, "text": fact, "sentences": where, "probability": verdict.probability}
+    return _fact_evidence("stated", i, fact, quotes=where, probability=verdict.probability)
+
+
+def _fact_evidence(kind, i, fact, **known):
+    return Evidence(kind, fact, "fact", kind == "stated", detail={"fact": i}, **known)
 
 # %% ../../nbs/metrics/11_completeness.ipynb #1791a0a9
 def __getattr__(name):

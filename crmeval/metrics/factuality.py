@@ -10,7 +10,7 @@ from .forms import by_rubric, evaluate_class
 from .defaults import default_judge
 from ..core.judging import failed_verdict, Judge
 from ..core.cards import MetricCard, score_of, unscored
-from ..core.records import Score
+from ..core.records import Evidence, Score
 from ..core.text import parts, sentences
 
 # %% ../../nbs/metrics/10_factuality.ipynb #05bc1336
@@ -88,15 +88,15 @@ def _unsupported(found, verdicts, source):
 
 def _unsupported_claim(i, claim, verdict, pieces):
     "Evidence for one claim, with the source sentence that comes nearest where the judge names one."
-    return {
-        "kind": "unsupported",
-        "claim": i,
-        "text": claim,
-        "reason": verdict.reason,
-        "probability": verdict.probability,
-        "category": verdict.category,
-        "nearest": next((pieces[j] for j in verdict.lines if 0 <= j < len(pieces)), None),
-    }
+    nearest = next((pieces[j] for j in verdict.lines if 0 <= j < len(pieces)), None)
+    return Evidence(
+        kind="unsupported",
+        text=claim,
+        fine=False,
+        reason=verdict.reason,
+        probability=verdict.probability,
+        detail={"claim": i, "category": verdict.category, "nearest": nearest},
+    )
 
 # %% ../../nbs/metrics/10_factuality.ipynb #12e9379d
 def __getattr__(name):

@@ -7,7 +7,7 @@ __all__ = ['by_rubric', 'checked_facts', 'score_dataset', 'evaluate_class', 'sum
 
 # %% ../../nbs/metrics/01_forms.ipynb #imports0
 from collections.abc import Callable, Mapping, Sequence
-from ..core.judging import Judge
+from ..core.judging import Judge, style_of
 from ..core.cards import MetricCard, unscored
 from ..core.records import Score
 import inspect
@@ -23,7 +23,7 @@ def by_rubric(
     instructions: Sequence[str] = (),
 ) -> Score | None:  # The rating, or None when the judge answers small questions instead
     "Let a rubric judge rate the response."
-    if getattr(judge, "style", "fine") != "rubric":
+    if style_of(judge) != "rubric":
         return None
     v = judge.rated(
         card.name, response=response, source=source, key_facts=key_facts, instructions=instructions

@@ -16,7 +16,7 @@ from .forms import by_rubric, evaluate_class
 from .defaults import default_judge
 from ..core.judging import Judge
 from ..core.cards import MetricCard, score_of, unscored
-from ..core.records import Score
+from ..core.records import Evidence, Score
 from .wording import no_promises  # noqa: F401 - the import registers the kinds of that room
 
 # %% ../../nbs/metrics/16_instruction_following.ipynb #f77fa115
@@ -124,7 +124,8 @@ def instruction_following(
 
 def _verdict_on(text, followed, problem, by):
     "Evidence for one instruction."
-    return {"instruction": text, "followed": followed, "problem": problem, "by": by}
+    kind = {True: "followed", False: "not followed"}.get(followed, "not checked")
+    return Evidence(kind, text, "instruction", followed, problem, detail={"by": by})
 
 # %% ../../nbs/metrics/16_instruction_following.ipynb #7af1530f
 def instruction_text(
@@ -165,16 +166,16 @@ def _asked(texts, problems, response, judge):
 
 def _scored(texts, problems, verdicts, judge):
     "The score, unless a judge failed for an instruction or nobody could check any."
-    rater = "rule" if not verdicts else f"rule+{getattr(judge or default_judge(), 'name', 'judge')}"
+    rater = "rule" if not verdicts else f"rule+{(judge or default_judge()).name}"
     if bad := [v for v in verdicts.values() if v is not None and v.status not in ("ok", "undefined")]:
         return unscored(CARD, bad[0].status, bad[0].reason, rater=rater)
     evidence = [_verdict_of(t, p, verdicts.get(i)) for i, (t, p) in enumerate(zip(texts, problems))]
-    checked = [e for e in evidence if e["followed"] is not None]
+    checked = [e for e in evidence if e.fine is not None]
     if not checked:
         these = "these instructions" if len(texts) > 1 else "this instruction"
         reason = f"No rule and no judge could check {these}."
         return unscored(CARD, "undefined", reason, evidence=evidence, rater=rater)
-    obeyed = sum(e["followed"] is True for e in evidence)
+    obeyed = sum(e.fine is True for e in evidence)
     reason = _obeyed_in_words(evidence, obeyed, len(checked))
     return score_of(CARD, obeyed / len(checked), reason, evidence=evidence, rater=rater)
 
@@ -188,7 +189,7 @@ def _verdict_of(text, problem, verdict):
 
 def _obeyed_in_words(evidence, obeyed, checked):
     "The count, the first problem, and how many could not be checked."
-    first = next((f": {e['problem']}" for e in evidence if e["followed"] is False), "")
+    first = next((f": {e.reason}" for e in evidence if e.fine is False), "")
     left = len(evidence) - checked
     tail = f"; {left} could not be checked" if left else ""
     return f"{obeyed} of {checked} instructions obeyed{first}{tail}"

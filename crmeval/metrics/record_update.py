@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ..core.json_text import read_object
 from .forms import evaluate_class
 from ..core.cards import MetricCard, score_of, to_points
-from ..core.records import Score
+from ..core.records import Evidence, Score
 
 # %% ../../nbs/metrics/17_record_update.ipynb #71265f2b
 CARD = MetricCard(
@@ -133,7 +133,13 @@ def record_update(
         return score_of(CARD, 0.0, "The response holds no JSON object.", rater="rule")
     checks = check_fields(written, gold or {}, before)
     reason, f1 = _changes_in_words(checks), precision_recall_f1(checks)[2]
-    return score_of(CARD, f1, reason, evidence=list(map(vars, checks)), rater="rule")
+    return score_of(CARD, f1, reason, evidence=list(map(_field_evidence, checks)), rater="rule")
+
+
+def _field_evidence(check):
+    fine = check.outcome in ("correct", "unchanged")
+    detail = {"expected": check.expected, "got": check.got}
+    return Evidence(check.outcome, check.field, "field", fine, detail=detail)
 
 
 def _changes_in_words(checks):
@@ -180,14 +186,14 @@ def record_accuracy(
 
 def _nothing_said(reason, checks):
     "The lowest scores, for an answer that says nothing."
-    fields = list(map(vars, checks)) or ()
+    fields = list(map(_field_evidence, checks))
     return {m: Score(m, 1, 0.0, reason=reason, evidence=fields, rater="rule") for m in _SHARES}
 
 
 def _share_of_fields(metric, checks):
     "One criterion: the share of the fields that count for it among those that count."
     good, bad, empty = _SHARES[metric]
-    against = [vars(c) for c in checks if c.outcome in bad]
+    against = [_field_evidence(c) for c in checks if c.outcome in bad]
     right = _count(checks, *good)
     n = right + len(against)
     fraction = right / n if n else empty

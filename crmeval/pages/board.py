@@ -28,6 +28,7 @@ from .template import cost, macros
 from ..runs.folder import open_run, Run
 from ..tasks.use_cases import get_use_case, use_cases
 from ..validation.agreement import agreement
+from ..runs.folder import in_terms_of_run
 
 # %% ../../nbs/pages/05_board.ipynb #eaf1c062
 def interval_ranks(
@@ -73,6 +74,7 @@ NOT_MEASURED = (
 )
 
 
+@in_terms_of_run
 def judge_figures(
     run: Run,
 ) -> dict[tuple[str, str], dict]:  # (judge, metric) -> what a person reads; empty where nobody rated
@@ -431,6 +433,7 @@ class LeaderboardTable:
         return str(Leaderboard([line.row for line in self.lines]))
 
 # %% ../../nbs/pages/05_board.ipynb #0d7b9d1b
+@in_terms_of_run
 def leaderboard_table(
     runs: Run
     | str

@@ -20,6 +20,7 @@ from .evidence import evidence_spans, marked_text, problems
 from .leaderboard import METRICS, points_by_judge, response_usd
 from ..runs.folder import open_run, Run
 from ..tasks.probes import is_probe
+from ..runs.folder import in_terms_of_run
 
 # %% ../../nbs/pages/09_compare.ipynb #9a24f880
 @dataclass(frozen=True)
@@ -126,6 +127,7 @@ def _common_judge(a, b, judge):
     return judge or common[0]
 
 # %% ../../nbs/pages/09_compare.ipynb #c6550e8c
+@in_terms_of_run
 def compare(
     a: Run | str | Path,  # A run, or its folder
     b: Run | str | Path | None = None,  # Another run on the same samples; None: the same run

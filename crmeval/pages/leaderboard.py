@@ -29,6 +29,7 @@ from ..runs.folder import open_run, Run
 from ..tasks.probes import is_probe
 from ..tasks.use_cases import get_use_case, use_cases
 from ..core.raters import people_points
+from ..runs.folder import in_terms_of_run
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #21bac40f
 OVERALL = "overall"
@@ -172,7 +173,7 @@ def _judged_metrics(client, judged, values, cluster):
 # %% ../../nbs/pages/00_leaderboard.ipynb #e0e07d24
 def _provider(run, client):
     "Provider as the price list knows it, else as the client says."
-    settings = next((c for c in run.manifest.get("clients", []) if c["name"] == client), {})
+    settings = next((c for c in run.manifest.clients if c["name"] == client), {})
     price = find_price(settings.get("model")) if settings.get("provider") == "openai" else None
     listed = price.provider if price else None
     return listed or settings.get("provider") or client.split(":")[0]
@@ -417,6 +418,7 @@ def _trust_only(run, profiles, prices):
     return rows
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #9df648e4
+@in_terms_of_run
 def leaderboard(
     run: Run | str | Path,  # A run, or its folder
     *,

@@ -36,6 +36,7 @@ from .trust_section import TRUST_LIMITS, trust_section
 from ..runs.folder import open_run, Run
 from ..tasks.probes import is_probe
 from ..tasks.use_cases import get_use_case, render_prompt
+from ..runs.folder import in_terms_of_run
 
 # %% ../../nbs/pages/08_report.ipynb #ba8a2124
 def _tasks(run):
@@ -285,9 +286,9 @@ def _run_parts(whole, run, title):
     manifest = run.manifest
     return {
         "title": title,
-        "warnings": manifest.get("warnings", []),
-        "version": manifest.get("crmeval", "?"),
-        "finished": str(manifest.get("finished", "?")).replace("T", " ").replace("+00:00", " UTC"),
+        "warnings": manifest.warnings,
+        "version": manifest.crmeval,
+        "finished": str(manifest.finished or "?").replace("T", " ").replace("+00:00", " UTC"),
         "csp": content_security_policy(table_scripts()),
         "assets": table_assets(),
         "beside": _beside(whole),
@@ -295,7 +296,7 @@ def _run_parts(whole, run, title):
         "n_systems": len(whole.clients),
         "n_responses": len(run.responses),
         "scale": sorted(SCALE.items(), reverse=True),
-        "manifest": json.dumps(manifest, indent=1, ensure_ascii=False, default=str),
+        "manifest": json.dumps(manifest.as_dict(), indent=1, ensure_ascii=False, default=str),
     }
 
 # %% ../../nbs/pages/08_report.ipynb #c372a222
@@ -347,6 +348,7 @@ def _heat_svg(rows, n_cases):
     return svg(accuracy_by_use_case(rows), title)
 
 # %% ../../nbs/pages/08_report.ipynb #c145e2d4
+@in_terms_of_run
 def report_pages(
     run: Run,
     *,
@@ -381,6 +383,7 @@ def _sample_parts(files, k, title, stem):
     }
 
 
+@in_terms_of_run
 def report_html(
     run: Run,
     *,

@@ -19,6 +19,7 @@ from .tables import Cell, Column, Filter, interactive_table, pack
 from .template import macros
 from ..runs.folder import Run
 from ..tasks.use_cases import get_use_case, render_prompt, use_cases
+from ..runs.folder import in_terms_of_run
 
 # %% ../../nbs/pages/06_samples.ipynb #ebbe4105
 CHUNK = 100  # Lines in a packed piece
@@ -204,6 +205,7 @@ def _bytes_of(parts, cut):
     return sum(len(_piece(part, cut)) + 60 * len(part) for part in parts)
 
 # %% ../../nbs/pages/06_samples.ipynb #1dcfead9
+@in_terms_of_run
 def sample_files(
     run: Run,
     *,

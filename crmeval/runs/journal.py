@@ -16,11 +16,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
-from ..core.log import append_bytes, damaged, digest, JournalError, open_locked, plain_value, read_lines
 
-# %% ../../nbs/runs/03_journal.ipynb #6388f593
-from ..core.records import SCHEMA_VERSION, Response, Score, Usage, storable
 from ..core.calls import Completion
+from ..core.log import append_bytes, damaged, digest, JournalError, open_locked, plain_value, read_lines
+from ..core.records import Response, SCHEMA_VERSION, Score, storable, Usage
 
 # %% ../../nbs/runs/03_journal.ipynb #65b8ac5f
 JOURNAL_VERSION = 2
@@ -35,9 +34,8 @@ def _codec():
         return msgspec.defstruct("Entry", [("kind", str), ("key", list), ("digest", str), ("value", value)])
 
     types = {"response": Response, "call": Completion, "scores": list[Score]}
-    head = msgspec.defstruct(
-        "Head", [("kind", str), ("key", list, msgspec.field(default_factory=list)), ("digest", str, "")]
-    )
+    empty = msgspec.field(default_factory=list)
+    head = msgspec.defstruct("Head", [("kind", str), ("key", list, empty), ("digest", str, "")])
     used = entry(msgspec.defstruct("Paid", [("usage", Usage)]))
     return SimpleNamespace(
         read={k: msgspec.json.Decoder(entry(t)) for k, t in types.items()},
@@ -53,12 +51,12 @@ def _line(entry):
         return _codec().encoder.encode(entry) + b"\n"
     except UnicodeEncodeError:
         pass  # a lone surrogate, from a model or a custom scorer
-    text = json.dumps(
-        entry,
-        ensure_ascii=False,
-        default=lambda v: vars(v) if hasattr(v, "__dataclass_fields__") else plain_value(v),
-    )
+    text = json.dumps(entry, ensure_ascii=False, default=_as_json)
     return (storable(text) + "\n").encode("utf-8")
+
+
+def _as_json(value):
+    return vars(value) if hasattr(value, "__dataclass_fields__") else plain_value(value)
 
 # %% ../../nbs/runs/03_journal.ipynb #64e4c25b
 def _read_head(line, path, n):
@@ -77,20 +75,22 @@ def _check_head(line, path, identity):
         head = json.loads(line)
     except ValueError as e:
         raise damaged(path, 1, e) from None
+    _check_kind(head, path)
+    if head["version"] > JOURNAL_VERSION or head["schema"] > SCHEMA_VERSION:
+        newer = f"version {head['version']}, schema {head['schema']}"
+        raise JournalError(f"{path} was written by a newer crmeval ({newer})")
+    if digest(head["run"]) != digest(identity):
+        both = f"it says {head['run']}, this run is {identity}"
+        raise JournalError(f"{path} belongs to another run: {both}; choose another folder")
+
+
+def _check_kind(head, path):
     if not isinstance(head, dict) or "kind" not in head:
         raise JournalError(f"{path}, line 1 is not a journal entry")
     if head["kind"] != "crmeval journal":
         raise JournalError(f"{path} is not a journal of crmeval: its first line says {head['kind']!r}")
     if type(head.get("version")) is not int or type(head.get("schema")) is not int or "run" not in head:
         raise JournalError(f"{path}, line 1 is damaged: it has no version")
-    if head["version"] > JOURNAL_VERSION or head["schema"] > SCHEMA_VERSION:
-        raise JournalError(
-            f"{path} was written by a newer crmeval (version {head['version']}, schema {head['schema']})"
-        )
-    if digest(head["run"]) != digest(identity):
-        raise JournalError(
-            f"{path} belongs to another run: it says {head['run']}, this run is {identity}; choose another folder"
-        )
 
 # %% ../../nbs/runs/03_journal.ipynb #227adad0
 class _File:
@@ -98,10 +98,8 @@ class _File:
 
     def _start(self, path, identity):
         self.path, self.entries, self.durable, self._guard = Path(path), 0, 0, threading.Lock()
-        self.index, self.paid = (
-            {},
-            {},
-        )  # hash of (kind, key, digest) -> where the entry begins; see `Journal.usage`
+        self.index = {}  # hash of (kind, key, digest) -> where the entry begins
+        self.paid = {}  # see `Journal.usage`
         self.file = open_locked(self.path)
         try:
             self._load(identity)
@@ -119,16 +117,8 @@ class _File:
             self.durable = at + len(line)
         os.ftruncate(self.file.fileno(), self.durable)
         if not self.durable:
-            self._put(
-                _line(
-                    {
-                        "kind": "crmeval journal",
-                        "version": JOURNAL_VERSION,
-                        "schema": SCHEMA_VERSION,
-                        "run": identity,
-                    }
-                )
-            )
+            versions = {"version": JOURNAL_VERSION, "schema": SCHEMA_VERSION}
+            self._put(_line({"kind": "crmeval journal", **versions, "run": identity}))
 
     def _take(self, line, n, at):
         head = _read_head(line, self.path, n)
@@ -143,10 +133,9 @@ class _File:
                 raise damaged(self.path, n, e) from None
 
     def _pay(self, kind, key, usage):
-        tally = self.paid.setdefault((kind, key[2] if kind == "response" else key[0]), Counter())
-        tally.update(
-            calls=usage.calls, input_tokens=usage.input_tokens or 0, output_tokens=usage.output_tokens or 0
-        )
+        client = key[2] if kind == "response" else key[0]
+        tokens = {k: getattr(usage, k) or 0 for k in ("input_tokens", "output_tokens")}
+        self.paid.setdefault((kind, client), Counter()).update(calls=usage.calls, **tokens)
 
     def _put(self, data):
         append_bytes(self.file.fileno(), data, self.durable, self.path, self.entries)
@@ -160,8 +149,7 @@ class Journal(_File):
         self,
         path: str | Path,  # JSON Lines file; made if absent
         *,
-        identity: Mapping
-        | None = None,  # What identifies the run, plain data; another run's journal is refused
+        identity: Mapping | None = None,  # What identifies the run, plain data; another's journal is refused
     ):
         self._start(path, dict(identity or {}))
 
@@ -178,8 +166,13 @@ class Journal(_File):
                     self._pay(e["kind"], e["key"], e["value"].usage)
             self.entries += len(entries)
 
-    def find(self, kind: str, key: Sequence, digest: str):
-        "The value that was recorded last for this key and digest: a `Response`, a `Completion` or a list of `Score`; None if there is none."
+    def find(
+        self,
+        kind: str,  # 'response', 'call' or 'scores'
+        key: Sequence,
+        digest: str,
+    ):  # A `Response`, a `Completion` or a list of `Score`; None if there is none
+        "The value that was recorded last for this key and digest."
         at = self.index.get(hash((kind, tuple(key), digest)))
         return None if at is None else _value(self, at, kind, key, digest)
 
@@ -190,8 +183,11 @@ class Journal(_File):
                 entry = _codec().read[kind].decode(line)
                 yield tuple(entry.key), entry.value
 
-    def usage(self, kind: str = "call") -> dict[str, Counter]:
-        "Name of the client -> calls, input_tokens and output_tokens of all entries of a kind, over all sessions; failed tries are not in it."
+    def usage(
+        self,
+        kind: str = "call",  # Or 'response'
+    ) -> dict[str, Counter]:  # Name of the client -> calls, input_tokens and output_tokens
+        "What all entries of a kind have used, over all sessions; failed tries are not in it."
         return {name: tally for (k, name), tally in self.paid.items() if k == kind}
 
     def close(self) -> None:
@@ -207,9 +203,8 @@ def _value(journal, at, kind, key, digest):
     try:
         entry = _codec().read[kind].decode(line)
     except _codec().error as e:
-        raise JournalError(
-            f"{journal.path} is damaged at byte {at} ({e}); mend or remove that line, or start with another folder"
-        ) from None
+        remedy = "mend or remove that line, or start with another folder"
+        raise JournalError(f"{journal.path} is damaged at byte {at} ({e}); {remedy}") from None
     return entry.value if entry.digest == digest and entry.key == list(key) else None
 
 # %% ../../nbs/runs/03_journal.ipynb #584910ae
@@ -218,9 +213,8 @@ class Writer:
 
     def __init__(self, journal: Journal | None):
         self.journal, self.waiting, self.task, self.error = journal, [], None, None
-        self.pool = ThreadPoolExecutor(
-            1, thread_name_prefix="crmeval-journal"
-        )  # its own: others may fill the loop's threads with work that waits for us
+        # a pool of its own: others may fill the loop's threads with work that waits for us
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="crmeval-journal")
 
     async def put(self, entry: Mapping) -> None:
         "Write one entry; raises the `JournalError` that stopped the writing."
@@ -235,20 +229,26 @@ class Writer:
         await done
 
     async def _flush(self):
+        loop = asyncio.get_running_loop()
         while self.waiting:
             batch, self.waiting = self.waiting, []
             try:
-                await asyncio.get_running_loop().run_in_executor(
-                    self.pool, self.journal.write, [e for e, _ in batch]
-                )
+                await loop.run_in_executor(self.pool, self.journal.write, [e for e, _ in batch])
             except Exception as e:
                 self.error = e
             if self.error:
                 batch, self.waiting = batch + self.waiting, []
             for _, done in batch:
-                if not done.done():
-                    done.set_exception(self.error) if self.error else done.set_result(None)
+                self._settle(done)
         self.task = None
+
+    def _settle(self, done):
+        if done.done():
+            return
+        if self.error:
+            done.set_exception(self.error)
+        else:
+            done.set_result(None)
 
     async def finish(self) -> None:
         "Wait until all that was handed in is on disk; nothing is handed in afterwards."

@@ -15,6 +15,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from ..core.judging import style_of
 
 # %% ../../nbs/validation/01_audit.ipynb #4bb29ed1
 from ..core.loops import run_sync
@@ -22,7 +23,12 @@ from ..core.judging import Judge
 from ..core.package_data import data_path
 from ..core.raters import cluster_bootstrap, text_table
 from ..core.stats import Estimate, is_known, mean_estimate
-from ..judges.panel import Repeated, arecord_of
+from ..judges.panel import Repeated
+from ..judges.listening import answer_questions, fewest_questions, ListeningJudge, new_record_of
+from ..metrics.completeness import completeness
+from ..metrics.conciseness import conciseness
+from ..metrics.factuality import factuality
+from ..metrics.instruction_following import instruction_following, instruction_text
 
 # %% ../../nbs/validation/01_audit.ipynb #ddd98042
 def _share(values, clusters, options):
@@ -226,11 +232,17 @@ def self_family_gap(
     return cluster_bootstrap(_one(batch), *columns, clusters=clusters, batch=batch, why=why, **options)
 
 # %% ../../nbs/validation/01_audit.ipynb #985bb1a4
-_TEXTS = ("response", "source", "key_facts", "instructions")
-
-
-def _texts(case):
-    return {k: case[k] for k in _TEXTS if case.get(k) is not None}
+def _ask_metrics(judge, case):
+    "Let the metrics ask a judge about a case, as far as its texts go."
+    response = case["response"]
+    if case.get("source"):
+        factuality(response, source=case["source"], judge=judge)
+    if case.get("key_facts"):
+        completeness(response, key_facts=case["key_facts"], judge=judge)
+        conciseness(response, key_facts=case["key_facts"], judge=judge)
+    if case.get("instructions"):
+        texts = list(map(instruction_text, case["instructions"]))
+        instruction_following(response, instructions=texts, judge=judge)
 
 
 async def _each(cases, work, concurrency):
@@ -245,14 +257,14 @@ async def _each(cases, work, concurrency):
 
 async def _asked_both_ways(judge, case):
     "(question, verdict, verdict in reverse order) of each item of one case."
-    texts = _texts(case)
-    once = await arecord_of(judge, **texts)
-    back = {k: list(texts[k])[::-1] for k in ("key_facts", "instructions") if k in texts}
-    claims = [i for q, i, _ in once._verdicts if q == "supported"]
-    if claims:
-        back["claims"] = claims[::-1]
-    again = (await arecord_of(judge, **{**texts, **back}))._verdicts
-    return [(key[0], v.yes, again[key].yes) for key, v in once._verdicts.items() if key in again]
+    heard, once, again = (new_record_of(judge) for _ in range(3))
+    listening = ListeningJudge(heard)
+    _ask_metrics(listening, case)
+    questions = fewest_questions(listening.asked)
+    await answer_questions(judge, questions, once)
+    await answer_questions(judge, [q.turned for q in questions], again)
+    back = again._verdicts
+    return [(key[0], v.yes, back[key].yes) for key, v in once._verdicts.items() if key in back]
 
 
 def _flips(rows, question, options):
@@ -269,7 +281,7 @@ async def aorder_flips(
     **options,  # As for `flip_rate`
 ) -> dict[str, Estimate]:  # 'supported' and 'stated': share of verdicts that changed
     "Ask a judge about the same items in the order given and in reverse; lower is better."
-    if getattr(judge, "style", "fine") != "fine":
+    if style_of(judge) != "fine":
         why = "it has no list of items whose order could be turned"
         raise ValueError(f"the judge {judge.name!r} rates by rubric: {why}")
     asked = await _each(cases, lambda case: _asked_both_ways(judge, case), concurrency)
@@ -313,7 +325,11 @@ async def arepeat_scores(
 ]:  # Question (or criterion) -> (n,) rows for `repeat_noise`: share of yes, or points
     "Ask a judge the same several times over."
     many = Repeated(judge, repeats)
-    done = await _each(cases, lambda case: many.arecord(**_texts(case)), concurrency)
+    
+    async def ask(case):
+        return await many.arecord(lambda listening: _ask_metrics(listening, case))
+
+    done = await _each(cases, ask, concurrency)
     rows = {}
     for question in dict.fromkeys(_asked_for(k) for r in done for k in r._verdicts):
         rows[question] = [_repeats(r, question) for r in done]

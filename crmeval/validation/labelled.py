@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FINESURE_JUDGES', 'LABELLED', 'Answer', 'Labelled', 'share', 'majority', 'carrying_sentences', 'LabelledSet',
-           'at_hand', 'load_labelled']
+           'at_hand', 'load_labelled', 'ask', 'aask_all', 'ask_all']
 
 # %% ../../nbs/validation/04_labelled.ipynb #235d48b6
 import hashlib
@@ -449,3 +449,75 @@ def load_labelled(
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit!r}, expected at least 1")
     return _merge(_labelled_set(name).load(download))[:limit]
+
+# %% ../../nbs/validation/04_labelled.ipynb #73698b82
+def _questions(item, judge, sentences):
+    "Verdicts of the judge, in the item's own units."
+    if item.metric == "factuality":
+        verdicts = judge.supported(sentences, source=item.source)
+        return verdicts, [v.yes for v in verdicts]
+    verdicts = judge.stated(list(item.key_facts), sentences=sentences)
+    return verdicts, [v.yes for v in verdicts] if item.metric == "completeness" else _carrying(
+        verdicts, len(sentences)
+    )
+
+
+def ask(
+    item: Labelled,  # With texts
+    judge: Judge,  # One that answers small questions
+) -> Answer:  # fraction: share of sentences or facts with a yes
+    "A judge's answer on a labelled response; what it could not answer has a status."
+    if not item.sentences or not (item.source or item.key_facts):
+        raise ValueError(f"{item.id!r} has no texts: only recorded judges can be measured on it")
+    if style_of(judge) != "fine":
+        raise ValueError(
+            f"{judge.name!r} rates by rubric; labels of sentences and facts need a judge of style 'fine'"
+        )
+    verdicts, said = _questions(item, judge, list(item.sentences))
+    bad, usage = (
+        failed_verdict(verdicts),
+        judge.usage.as_usage() if isinstance(judge, CountingJudge) else Usage(0, 0, 0),
+    )
+    if bad is not None:
+        return Answer(
+            None,
+            (None,) * len(item.units),
+            bad.status if bad.status != "ok" else "undefined",
+            usage,
+            bad.reason,
+        )
+    units = (all(said),) if item.unit == "response" else tuple(said) if item.units else ()
+    return Answer(share(said), units, "ok", usage)
+
+# %% ../../nbs/validation/04_labelled.ipynb #c6ab87e0
+async def aask_all(
+    items: Sequence[Labelled],
+    judge: Judge,
+    *,
+    concurrency: int = 8,  # Responses in work at once
+    name: str | None = None,  # Under which the answers are kept; default: the judge's name
+) -> list[Labelled]:  # The items with the judge's answers added, in order
+    "Let a judge answer on labelled responses."
+    import asyncio
+
+    if concurrency < 1:
+        raise ValueError(f"concurrency is {concurrency!r}, expected at least 1")
+    out, queue = {}, list(enumerate(items))[::-1]
+
+    async def work():
+        while queue:
+            i, item = queue.pop()
+            here = judge
+            if isinstance(judge, RecordingJudge):
+                here = await judge.arecord(lambda listening, item=item: ask(item, listening))
+            out[i] = replace(item, answers={**item.answers, name or judge.name: ask(item, here)})
+
+    await asyncio.gather(*(work() for _ in range(min(concurrency, len(items) or 1))))
+    return [out[i] for i in range(len(items))]
+
+
+def ask_all(
+    items: Sequence[Labelled], judge: Judge, *, concurrency: int = 8, name: str | None = None
+) -> list[Labelled]:
+    "As `aask_all`, waiting until it is done; works in a notebook cell, too."
+    return run_sync(aask_all(items, judge, concurrency=concurrency, name=name))

@@ -24,6 +24,7 @@ from ..runs.folder import Run
 from .agreement import AgreementTable, agreement
 from .labelled import LABELLED, load_labelled
 from .measure import HeldOut, aask_all, measure, measured_table
+from ..runs.folder import in_terms_of_run
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #209c1c51
 class Rows(tuple):
@@ -159,6 +160,7 @@ def _judges_of(run, wanted):
     return list(wanted or found)
 
 
+@in_terms_of_run
 def run_agreement(
     run: Run,
     *,
