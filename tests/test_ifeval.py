@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from crmeval.metrics import ifeval as module
+from crmeval.detect import language
 from crmeval.metrics.ifeval import (
     INSTRUCTIONS,
     check_prompt,
@@ -67,7 +67,7 @@ def test_every_recorded_verdict_is_reached(recorded, name):
     n, found = disagreements(recorded, name)
     assert n >= 5
     assert (found["strict"], found["loose"]) == EXCEPTIONS.get(name, (0, 0))
-    allowed = 0 if module._factory() else OPEN.get(name, 0)
+    allowed = 0 if language.language_profiles() else OPEN.get(name, 0)
     assert max(found["open strict"], found["open loose"]) <= allowed
 
 
@@ -81,7 +81,7 @@ def test_all_recorded_verdicts_together(recorded):
     assert total == 555 and len(recorded) == 364 and len(INSTRUCTIONS) == 25
     assert (found["strict"], found["loose"]) == (0, 1)
     agreed = [total - found[k] - found[f"open {k}"] for k in ("strict", "loose")]
-    if module._factory():
+    if language.language_profiles():
         assert agreed == [555, 554]
     else:
         assert agreed[0] >= 555 - sum(OPEN.values()) and agreed[1] >= 554 - sum(OPEN.values())
@@ -256,11 +256,11 @@ def test_dictionaries_and_mistakes():
 def test_language_is_left_open_without_the_library(monkeypatch):
     monkeypatch.setitem(sys.modules, "langdetect", None)
     monkeypatch.setitem(sys.modules, "langdetect.detector_factory", None)
-    module._factory.cache_clear()
+    language.language_profiles.cache_clear()
     try:
         assert follows("language:response_language", "Wo bleibt das Paket?", language="de") is None
         assert follows("language:response_language", "Where is the parcel?", language="ru")
         assert follows("change_case:english_capital", "MENU") is None
         assert prompt_accuracy([check_prompt(["change_case:english_capital"], [{}], "MENU")]).undefined == 1
     finally:
-        module._factory.cache_clear()
+        language.language_profiles.cache_clear()

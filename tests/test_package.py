@@ -266,3 +266,57 @@ def test_a_fingerprint_follows_imports_and_raises_for_what_is_missing():
     } <= seen and len(seen) > 40
     with pytest.raises(ValueError, match="no_such_room' is not found"):
         dependencies(["crmeval.no_such_room"])
+
+
+def calls(tree, name):
+    "The calls of a function in a module, by its last name."
+    found = [n for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    return [n for n in found if getattr(n.func, "id", getattr(n.func, "attr", "")) == name]
+
+
+def is_text(node):
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def other_ways_to_data(path):
+    "Where a module could read a shipped file that `dependencies` does not see."
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for n in ast.walk(tree):
+        if (
+            isinstance(n, ast.Name)
+            and n.id == "__file__"
+            or isinstance(n, ast.Attribute)
+            and n.attr == "__file__"
+        ):
+            yield f"{path.name}, line {n.lineno}: __file__"
+    for module, names, line in imports_of(path):
+        for way in {module, *(f"{module}.{n}" for n in names)}:
+            if way.startswith(("importlib.resources", "pkgutil", "pkg_resources")):
+                yield f"{path.name}, line {line}: {way}"
+    for call in calls(tree, "data_path"):
+        if not (call.args and is_text(call.args[0])):
+            yield f"{path.name}, line {call.lineno}: data_path without a name"
+
+
+def test_data_are_read_by_data_path_alone():
+    one_way = file_of("core.package_data")
+    wrong = [w for p in MODULES if p != one_way for w in other_ways_to_data(p)]
+    assert not wrong, "\n".join(wrong)
+    assert any("__file__" in w for w in other_ways_to_data(one_way)), "the rule sees what it forbids"
+
+
+def test_what_scores_depend_on_imports_by_name():
+    from crmeval.core.package_data import dependencies
+    from crmeval.metrics.catalogue import all_cards
+
+    roots = [f"crmeval.metrics.{m}" for m in all_cards()] + ["crmeval.judges.panel", "crmeval.runs.areas"]
+    files = [p for p in dependencies([r for r in roots if file_of(r[8:]).exists()]) if p.suffix == ".py"]
+    wrong = [
+        f"{p.name}, line {call.lineno}: {name} of a name that is computed"
+        for p in files
+        for tree in [ast.parse(p.read_text(encoding="utf-8"))]
+        for name in ("import_module", "__import__")
+        for call in calls(tree, name)
+        if not (call.args and is_text(call.args[0]))
+    ]
+    assert len(files) > 40 and not wrong, "\n".join(wrong)

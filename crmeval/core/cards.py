@@ -7,7 +7,8 @@ __all__ = ['SCALE', 'DEFAULT_CUTS', 'to_points', 'MetricCard', 'score_of', 'unsc
 
 # %% ../../nbs/core/08_cards.ipynb #imports0
 from collections.abc import Mapping, Sequence
-from .records import Evidence, check_status, Score
+from .evidence import Evidence
+from .records import check_status, Score
 from dataclasses import dataclass
 
 # %% ../../nbs/core/08_cards.ipynb #54d9dc0a

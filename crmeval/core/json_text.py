@@ -8,7 +8,6 @@ __all__ = ['no_constant', 'strict_object', 'read_object', 'strict_values', 'leni
 # %% ../../nbs/core/09_json_text.ipynb #5f63ad9b
 import json
 import re
-from itertools import islice
 from collections.abc import Callable
 
 # %% ../../nbs/core/09_json_text.ipynb #7194c316
@@ -36,14 +35,21 @@ def read_object(
     "Find the JSON object in a response."
     decoder = json.JSONDecoder(parse_constant=no_constant)
     # 1,000 starts: a hostile text of braces must not cost minutes
-    for m in islice(re.finditer(r"\{", text), 1000):
+    found = _values_in(text, re.compile("{"), decoder.raw_decode, max_failures=1000)
+    return next((value for value, *_ in found), None)
+
+
+def _values_in(text, opening, read, max_failures):
+    "What `read` makes of a text where something opens, from left to right: (value, end, ...)."
+    at = 0
+    while (m := opening.search(text, at)) and max_failures:
         try:
-            value, _ = decoder.raw_decode(text, m.start())
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(value, dict):
-            return value
-    return None
+            found = read(text, m.start())
+        except (ValueError, IndexError, RecursionError):
+            max_failures, at = max_failures - 1, m.start() + 1
+        else:
+            yield found
+            at = found[1]
 
 # %% ../../nbs/core/09_json_text.ipynb #d8230f07
 _OPEN = re.compile(r"[\[{]")
@@ -55,15 +61,8 @@ def strict_values(
     max_failures: int = 500,  # Brackets that open no JSON before we give up; bounds the time on hostile text
 ) -> list:  # Objects and lists, outermost, in order
     "Every JSON object or list that stands in a text."
-    decoder, found, at = json.JSONDecoder(parse_constant=no_constant, strict=False), [], 0
-    while (m := _OPEN.search(text, at)) and max_failures:
-        try:
-            value, at = decoder.raw_decode(text, m.start())
-        except (ValueError, RecursionError):
-            max_failures, at = max_failures - 1, m.start() + 1
-        else:
-            found.append(value)
-    return found
+    decoder = json.JSONDecoder(parse_constant=no_constant, strict=False)
+    return [value for value, _ in _values_in(text, _OPEN, decoder.raw_decode, max_failures)]
 
 # %% ../../nbs/core/09_json_text.ipynb #ac48736e
 _QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "`": "`"}
@@ -187,15 +186,7 @@ def lenient_values(
 
 def _meant(text, max_failures=60):
     "Each value and whether it was complete."
-    found, at = [], 0
-    while (m := _OPEN.search(text, at)) and max_failures:
-        try:
-            value, at, done = _value(text, m.start())
-        except (ValueError, IndexError):
-            max_failures, at = max_failures - 1, m.start() + 1
-        else:
-            found.append((value, done))
-    return found
+    return [(value, done) for value, _, done in _values_in(text, _OPEN, _value, max_failures)]
 
 # %% ../../nbs/core/09_json_text.ipynb #887008b8
 _TICKET = re.compile(r"(?i)\bticket\W{0,3}:\s{0,9}\W{0,2}(\w+)")
@@ -203,19 +194,14 @@ _TICKET = re.compile(r"(?i)\bticket\W{0,3}:\s{0,9}\W{0,2}(\w+)")
 
 def _signature(value, ticket):
     "True: signed with the ticket; False: with another one; None: not signed."
-    said = (
-        next(
-            (
-                str(v).strip()
-                for k, v in value.items()
-                if str(k).strip().lower() == "ticket" and v not in (None, "")
-            ),
-            "",
-        )
-        if isinstance(value, dict)
-        else ""
-    )
-    return said == ticket if said else None
+    pairs = value.items() if isinstance(value, dict) else ()
+    said = (str(v).strip() for k, v in pairs if _names_ticket(k) and v not in (None, ""))
+    first = next(said, "")
+    return first == ticket if first else None
+
+
+def _names_ticket(key):
+    return str(key).strip().lower() == "ticket"
 
 
 def find_answer(
@@ -227,24 +213,41 @@ def find_answer(
 ) -> object | None:  # None: there is no answer, or no telling whose it is
     "What a reply answers with, signed answers first; never one that is signed by somebody else."
     strict = strict_values(text)
-    if ticket and (own := [a for v in strict if _signature(v, ticket) and (a := fits(v)) is not None]):
+    if ticket and (own := [a for signed, a in _answers_in(strict, fits, ticket) if signed]):
         return own[-1]  # whatever else it says
     meant = _meant(text)
     read = strict, [v for v, _ in meant]
-    found = [[(_signature(v, ticket), a) for v in values if (a := fits(v)) is not None] for values in read]
+    found = [_answers_in(values, fits, ticket) for values in read]
     if not ticket:
         return next((answers[-1][1] for answers in found if answers), None)
-    if signed := next((own for answers in found if (own := [a for s, a in answers if s])), None):
-        return signed[-1]
-    foreign = [m for m in _TICKET.findall(text) if m != ticket]
-    if len(foreign) > max(sum(_signature(v, ticket) is False for v in values) for values in read):
-        return None  # a broken quotation: its pieces bear no ticket
-    theirs = [
-        a for answers in found for s, a in answers if s is False
-    ]  # nor do they where the lenient reader saw the whole
-    free = max(([a for s, a in answers if s is None and a not in theirs] for answers in found), key=len)
+    if own := [a for signed, a in found[1] if signed]:
+        return own[-1]
+    if _quotes_another(text, ticket, read):
+        return None
     broken_off = cut or bool(meant) and not meant[-1][1] and fits(meant[-1][0]) is None
+    free = _unsigned(found)
     return free[-1] if free and not broken_off and all(a == free[0] for a in free) else None
+
+
+def _answers_in(values, fits, ticket):
+    "(whose signature, answer) of each value that answers."
+    return [(_signature(v, ticket), a) for v in values if (a := fits(v)) is not None]
+
+
+def _quotes_another(text, ticket, read):
+    "Whether a reply names foreign tickets that no value bears: a broken quotation, its pieces unsigned."
+    foreign = [m for m in _TICKET.findall(text) if m != ticket]
+    return len(foreign) > max(sum(_signature(v, ticket) is False for v in values) for values in read)
+
+
+def _unsigned(found):
+    "The answers without a signature, of the reader that saw more; pieces of somebody else's are left out."
+    theirs = [a for answers in found for signed, a in answers if signed is False]
+    return max((_without(answers, theirs) for answers in found), key=len)
+
+
+def _without(answers, theirs):
+    return [a for signed, a in answers if signed is None and a not in theirs]
 
 # %% ../../nbs/core/09_json_text.ipynb #f8d6060f
 def _entries(value, field):

@@ -6,8 +6,8 @@
 __all__ = ['data_path', 'dependencies', 'fingerprint']
 
 # %% ../../nbs/core/00_package_data.ipynb #88891ac5
-import ast
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.util import find_spec, resolve_name
@@ -23,52 +23,36 @@ def data_path(
     return Path(crmeval.__file__).parent.joinpath("data", *parts)
 
 # %% ../../nbs/core/00_package_data.ipynb #8d691894
+# as text, because parsing sixty modules would take half a second of every start
+_IMPORT = re.compile(
+    r"""^\s*from\s+([.\w]+)\s+import\b|^\s*import\s+([.\w]+)|\bimport_module\(\s*["']([.\w]+)["']""", re.M
+)
+_DATA_READ = re.compile(r"""\bdata_path\(\s*((?:["'][^"'\n]*["'][\s,]*)+)""")
+
+
 def _imported(
-    tree: ast.AST,  # Of a module of this package
+    text: str,  # Of a module of this package
     package: str,  # The package that it lies in, for relative imports
 ) -> list[str]:  # Names of modules of this package; a name that is an attribute is left out
     "Modules of this package that a module imports, also inside functions and by `import_module`."
-    names = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom):
-            base = resolve_name("." * node.level + (node.module or ""), package)
-            names += [base] if base != "crmeval" else []
-        elif isinstance(node, ast.Import):
-            names += [a.name for a in node.names]
-        elif isinstance(node, ast.Call) and _called(node) == "import_module":
-            names += _constants(node)[:1]
-    return [n for n in dict.fromkeys(names) if n.startswith("crmeval.")]
+    named = ["".join(groups) for groups in _IMPORT.findall(text)]
+    full = [resolve_name(n, package) if n.startswith(".") else n for n in named]
+    return [n for n in dict.fromkeys(full) if n.startswith("crmeval.")]
 
 
-def _called(call: ast.Call) -> str:
-    "Name of the function that is called, without what stands before a dot."
-    return getattr(call.func, "id", getattr(call.func, "attr", ""))
-
-
-def _constants(call: ast.Call) -> list[str]:
-    "The texts that lead the arguments of a call."
-    texts = []
-    for a in call.args:
-        if not isinstance(a, ast.Constant) or not isinstance(a.value, str):
-            break
-        texts.append(a.value)
-    return texts
-
-
-def _data_read(tree: ast.AST) -> list[Path]:
+def _data_read(text: str) -> list[Path]:
     "What a module reads by `data_path`: a file, or all files of a folder."
     paths = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _called(node) == "data_path" and _constants(node):
-            path = data_path(*_constants(node))
-            paths += sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    for arguments in _DATA_READ.findall(text):
+        path = data_path(*re.findall(r"""["']([^"'\n]*)["']""", arguments))
+        paths += sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     return paths
 
 # %% ../../nbs/core/00_package_data.ipynb #df1860cc
 def dependencies(
     modules: Sequence[str],  # Full names, e.g. 'crmeval.metrics.trust'
 ) -> list[Path]:  # Of these modules, of all they import, and of the data that these read; sorted
-    "Files of this package that a result of these modules depends on; a module that cannot be found raises `ValueError`."
+    "Files that a result of these modules depends on; a module that is not found raises `ValueError`."
     files, todo, seen = set(), list(modules), set()
     while todo:
         name = todo.pop()
@@ -76,10 +60,10 @@ def dependencies(
             continue
         seen.add(name)
         path = _module_file(name)
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        files |= {path, *_data_read(tree)}
+        text = path.read_text(encoding="utf-8")
+        files |= {path, *_data_read(text)}
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        todo += _imported(tree, package)
+        todo += _imported(text, package)
     return sorted(files)
 
 
@@ -98,7 +82,7 @@ def _module_file(name: str) -> Path:
 def fingerprint(
     *modules: str,  # Full names, e.g. 'crmeval.metrics.trust'
 ) -> str:  # 16 hexadecimal digits; the same files give the same digits on every machine
-    "Digest of everything shipped that a result of these modules depends on; raises `ValueError` for a file that is missing."
+    "Digest of all that a result of these modules depends on; a missing file raises `ValueError`."
     h = hashlib.sha256()
     root = Path(crmeval.__file__).parent
     for path in dependencies(modules):

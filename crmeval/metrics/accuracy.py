@@ -17,7 +17,8 @@ from ..core.judging import AwaitedFactFinder, Judge, RecordingJudge, style_of
 from ..core.cards import MetricCard, unscored
 from .defaults import default_judge
 from .record_update import record_accuracy
-from ..core.records import Evidence, Response, Sample, Score
+from ..core.evidence import Evidence
+from ..core.records import Response, Sample, Score
 from ..tasks.use_cases import all_instructions, get_use_case
 
 # %% ../../nbs/metrics/19_accuracy.ipynb #8df3d1a6

@@ -12,7 +12,8 @@ from .forms import by_rubric, checked_facts, evaluate_class
 from .defaults import default_judge
 from ..core.judging import failed_verdict, Judge
 from ..core.cards import MetricCard, score_of, unscored
-from ..core.records import Evidence, Score
+from ..core.evidence import Evidence
+from ..core.records import Score
 from ..core.text import parts
 
 # %% ../../nbs/metrics/11_completeness.ipynb #ae79c027

@@ -12,7 +12,8 @@ from .forms import by_rubric, checked_facts, evaluate_class
 from .defaults import default_judge
 from ..core.judging import failed_verdict, Judge
 from ..core.cards import MetricCard, score_of, unscored
-from ..core.records import Evidence, Score
+from ..core.evidence import Evidence
+from ..core.records import Score
 from ..core.text import parts, repeats, words
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #3d970a33

@@ -10,7 +10,8 @@ from .forms import by_rubric, evaluate_class
 from .defaults import default_judge
 from ..core.judging import failed_verdict, Judge
 from ..core.cards import MetricCard, score_of, unscored
-from ..core.records import Evidence, Score
+from ..core.evidence import Evidence
+from ..core.records import Score
 from ..core.text import parts, sentences
 
 # %% ../../nbs/metrics/10_factuality.ipynb #05bc1336

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['NOTHING', 'BASELINES', 'Form', 'form_of', 'Said', 'said', 'main_text', 'count', 'cut', 'allowed', 'fit', 'lay_out',
-           'topics', 'customer_name', 'signer', 'frame', 'lead', 'centrality_order', 'extractive', 'slot_score',
-           'sentiment', 'relevance_order', 'rules', 'template', 'reference', 'Baseline']
+           'topics', 'customer_name', 'signer', 'frame', 'lead', 'likeness', 'centrality_order', 'extractive',
+           'slot_score', 'sentiment', 'relevance_order', 'rules', 'template', 'reference', 'Baseline']
 
 # %% ../../nbs/systems/04_baselines.ipynb #5cdf4732
 import json
@@ -354,6 +354,27 @@ def lead(sample: Sample) -> str:
     return _compose(sample, order, order)
 
 # %% ../../nbs/systems/04_baselines.ipynb #ba8df095
+def likeness(
+    sentences: Sequence[str],  # (n,)
+):  # (n, n) in [0, 1]; None without a word
+    "Cosine of the sentences' words, weighted by tf-idf: sublinear counts, smooth inverse frequencies."
+    import numpy as np
+
+    counts = [Counter(content_words(s)) for s in sentences]
+    known = sorted(set().union(*counts))
+    if not known:
+        return None
+    column = {w: k for k, w in enumerate(known)}
+    weights = np.zeros((len(sentences), len(known)))
+    for row, count in zip(weights, counts, strict=True):
+        for word, n in count.items():
+            row[column[word]] = 1 + np.log(n)
+    weights *= np.log((1 + len(sentences)) / (1 + (weights > 0).sum(axis=0))) + 1
+    norms = np.sqrt((weights**2).sum(axis=1, keepdims=True))
+    weights /= np.where(norms == 0, 1, norms)
+    return weights @ weights.T
+
+
 def centrality_order(
     sentences: Sequence[str],  # (n,)
     *,
@@ -362,15 +383,10 @@ def centrality_order(
 ) -> list[int]:  # Indices, most important first
     "Rank sentences by centrality, less their resemblance to those ranked before."
     import numpy as np
-    from sklearn.feature_extraction.text import TfidfVectorizer
 
-    try:
-        vectors = TfidfVectorizer(
-            tokenizer=content_words, token_pattern=None, lowercase=False, sublinear_tf=True
-        ).fit_transform(sentences)
-    except ValueError:
+    alike = likeness(sentences)
+    if alike is None:
         return list(range(min(most, len(sentences))))  # no words at all, or no sentences
-    alike = (vectors @ vectors.T).toarray()
     np.fill_diagonal(alike, 0)
     degree = alike.sum(axis=1) / max(alike.sum(axis=1).max(), 1e-9)
     chosen, closest = [], np.zeros(len(sentences))

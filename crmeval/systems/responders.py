@@ -17,7 +17,6 @@ from ..core.text import words
 from .baselines import Baseline, BASELINES, rules
 from ..tasks.probes import is_probe, sample_probe
 from ..core.calls import Client
-import importlib
 
 # %% ../../nbs/systems/05_responders.ipynb #c1975485
 REFUSAL = "I'm sorry, but I can't help with that."
@@ -153,7 +152,4 @@ def make_baseline(
         return make_responder(name)
     if name not in BASELINES:
         raise ValueError(f"baseline is {name!r}, expected one of {', '.join((*BASELINES, *RESPONDERS))}")
-    # loaded here, so that the first answer is timed like the others
-    if name == "extractive":
-        importlib.import_module("sklearn.feature_extraction.text")
     return Baseline(name, BASELINES[name])
