@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NoReturn
 from urllib.request import ProxyHandler, build_opener
 
 from ..core.calls import CallFailed, Completion, failed_response
@@ -120,7 +121,10 @@ def serve_model(
     import xllamacpp
 
     parent = os.getppid()
-    server = xllamacpp.Server(server_params(setup))
+    try:
+        server = xllamacpp.Server(server_params(setup))
+    except RuntimeError as e:
+        raise SystemExit(str(e)) from None
     threading.Thread(target=_end_with_input, daemon=True).start()
     print(READY + server.listening_address, flush=True)
     while os.getppid() == parent:
@@ -149,9 +153,9 @@ def _start_process(setup: Mapping) -> subprocess.Popen:
     )
 
 
-def _listen(process, said, last: deque) -> None:
-    "Read all that a child prints: its address goes into the queue, then `None` at its end; a few lines are kept."
-    for raw in process.stdout:
+def _listen(process: subprocess.Popen, said: queue.Queue, last: deque) -> None:
+    "Read all that a child prints: its address and, at its end, `None` go into the queue; few lines are kept."
+    for raw in process.stdout or ():
         line = raw.decode("utf-8", "replace").strip()
         if line.startswith(READY):
             said.put(line[len(READY) :])
@@ -178,43 +182,51 @@ class LocalServer:
         *,
         start_s: float = 600,  # Longest wait for a model to be read from disk
     ):
-        self.setup, self.start_s = dict(setup), start_s
-        self.process, self.url, self.users = None, None, weakref.WeakSet()
+        self.setup, self.start_s, self.users = dict(setup), start_s, weakref.WeakSet()
+        self.process: subprocess.Popen | None = None
+        self.url = ""  # '' until it has said where it listens
         self._lock, self._turns = threading.Lock(), weakref.WeakKeyDictionary()
 
     @property
     def pid(self) -> int | None:  # None: it does not run
         "The process of the server."
-        return self.process.pid if self.running() else None
+        return self.process.pid if self.process and self.running() else None
 
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
     def address(self) -> str:
-        "Where the server listens; starts it, which takes as long as the model is read, or raises `CallFailed`."
+        "Where the server listens; starts it, which takes until the model is read, or raises `CallFailed`."
         with self._lock:
             if not self.running():
                 self._stop()
-                self.process = _start_process(self.setup)
-                self.url = self._wait_for_address() + "/v1"
+                self._start()
             return self.url
 
-    def _wait_for_address(self) -> str:
-        said, last, end = queue.Queue(), deque(maxlen=3), time.monotonic() + self.start_s
+    def _start(self) -> None:
+        said, last = queue.Queue(), deque(maxlen=3)
+        self.process = _start_process(self.setup)
         threading.Thread(target=_listen, args=(self.process, said, last), daemon=True).start()
         try:
             url = said.get(timeout=self.start_s)
         except queue.Empty:
-            url = ""
-        while url and not _healthy(url) and self.running() and time.monotonic() < end:
+            self._give_up(f"was not ready within {self.start_s:g} s")
+        if url is None:
+            self._give_up(f"did not start: {' | '.join(last)}")
+        if not self._becomes_healthy(url):
+            self._give_up("does not answer its health page")
+        self.url = url + "/v1"
+
+    def _becomes_healthy(self, url: str) -> bool:
+        end = time.monotonic() + self.start_s
+        while not (healthy := _healthy(url)) and self.running() and time.monotonic() < end:
             time.sleep(0.05)
-        if url and self.running():
-            return url
-        why = (
-            f"was not ready within {self.start_s:g} s" if url == "" else f"did not start: {' | '.join(last)}"
-        )
+        return healthy
+
+    def _give_up(self, why: str) -> NoReturn:
         self._stop()
-        raise CallFailed(f"the server of {Path(self.setup['path']).name} {why}")
+        path, file = self.setup["path"], Path(self.setup["path"]).name
+        raise CallFailed(f"the server of {file} {why.replace(path, file)}")
 
     def turn(self) -> asyncio.Lock:
         "The lock of this event loop: a model that answers one at a time is asked one at a time."
@@ -226,10 +238,11 @@ class LocalServer:
             self._stop()
 
     def _stop(self) -> None:
-        process, self.process, self.url = self.process, None, None
+        process, self.process, self.url = self.process, None, ""
         if process is None:
             return
-        process.stdin.close()
+        if process.stdin:
+            process.stdin.close()
         process.terminate()
         try:
             process.wait(5)
