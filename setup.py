@@ -38,6 +38,10 @@ setup(
         "privacy": cfg["privacy_requirements"].split(),
         # shards over the workers of a Ray cluster
         "ray": cfg["ray_requirements"].split(),
+        # providers with an interface of their own, by a library pinned to one version
+        "providers": cfg["providers_requirements"].split(),
+        # a llama.cpp server; the weights of a model come apart, see Makefile
+        "local": cfg["local_requirements"].split(),
         # which language a text is in, for IFEval's language instructions
         "language": cfg["language_requirements"].split(),
     },

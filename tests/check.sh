@@ -96,7 +96,8 @@ beside types types
 beside wheel wheel
 
 step "notebook tests"
-nbdev_test --n_workers 2 --do_print
+# each in a process of its own: no notebook lives on what another one imported
+python tests/notebooks.py
 
 joined types "types of the package and of a program that uses it"
 joined wheel "wheel, built and used in an empty environment, and the CLI demo from it"

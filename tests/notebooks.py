@@ -1,0 +1,62 @@
+"""Execute every notebook as a test, each in a process of its own:   python tests/notebooks.py [PATH ...]
+
+`nbdev_test` shares its workers between notebooks, so that a module which one notebook imported is there for
+the next. What passes then depends on who came first. Here a fresh child is forked for each notebook from a
+parent that has loaded other people's large packages and nothing of ours.
+"""
+
+import sys
+import time
+from multiprocessing import get_context
+from pathlib import Path
+
+LARGE = (
+    "matplotlib.pyplot",
+    "numpy",
+    "pandas",
+    "pyarrow.parquet",
+    "scipy.stats",
+    "IPython.core.interactiveshell",
+)
+ROOT = Path(__file__).resolve().parent.parent
+WORKERS = 2
+
+
+def tested(path: Path) -> tuple[Path, bool, float]:
+    from nbdev.test import test_nb
+
+    passed, seconds = test_nb(path, skip_flags=[], basepath=ROOT)
+    return path, bool(passed), seconds
+
+
+def notebooks(asked: list[str]) -> list[Path]:
+    "Those asked for, or all; the trainings first, because they take longest."
+    paths = [Path(name).resolve() for name in asked] or [
+        path for path in sorted((ROOT / "nbs").rglob("*.ipynb")) if ".ipynb_checkpoints" not in path.parts
+    ]
+    return sorted(paths, key=lambda path: path.parent.name != "training")
+
+
+def main(asked: list[str]) -> int:
+    for name in LARGE:
+        __import__(name)
+    ours = sorted(name for name in sys.modules if name.partition(".")[0] == "crmeval")
+    assert not ours, f"the parent has loaded {ours}"
+    failed = []
+    paths = notebooks(asked)
+    started = time.monotonic()
+    with get_context("fork").Pool(WORKERS, maxtasksperchild=1) as pool:
+        for path, passed, seconds in pool.imap_unordered(tested, paths):
+            failed += [] if passed else [path]
+            print(
+                f"{'passed' if passed else 'FAILED'} {seconds:6.1f} s  {path.relative_to(ROOT)}", flush=True
+            )
+    print(
+        f"{len(paths) - len(failed)} of {len(paths)} notebooks passed in {time.monotonic() - started:.0f} s"
+    )
+    print("\n".join(f"failed: {path.relative_to(ROOT)}" for path in failed), file=sys.stderr)
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
