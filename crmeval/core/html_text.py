@@ -5,20 +5,17 @@
 # %% auto #0
 __all__ = ['is_html', 'html_to_text']
 
-# %% ../../nbs/core/17_html_text.ipynb #ded5807f
+# %% ../../nbs/core/17_html_text.ipynb #4a7a3ba8
 import html
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-# %% ../../nbs/core/17_html_text.ipynb #e1450f16
+# %% ../../nbs/core/17_html_text.ipynb #f1885b3d
 _BREAKING = "p div br table tr td ul ol li blockquote h1 h2 h3 h4 hr body html section article".split()
-_KNOWN_TAG = re.compile(
-    r"<(/?)(p|div|br|table|tr|td|ul|ol|li|blockquote|h[1-4]|hr|body|html|section|article|span|a|b|i|u|em|strong|font)"
-    r"\b[^<>]{0,2000}>",
-    re.IGNORECASE,
-)
+_KNOWN = "|".join([*_BREAKING, *"span a b i u em strong font".split()])
+_KNOWN_TAG = re.compile(rf"<(/?)({_KNOWN})\b[^<>]{{0,2000}}>", re.IGNORECASE)
 _PAGE = re.compile(r"\s*(?:<!doctype html|<html\b|<body\b)", re.IGNORECASE)
 
 
@@ -35,7 +32,7 @@ def is_html(
     breaks = sum(name in _BREAKING for _, name in tags)
     return breaks > 1 or any(closing and name in opened for closing, name in tags)
 
-# %% ../../nbs/core/17_html_text.ipynb #91ab7039
+# %% ../../nbs/core/17_html_text.ipynb #36948582
 _TAG = re.compile(
     r"<(/?)([a-zA-Z][\w:-]{0,40})((?:[^<>\"']|\"[^\"<]{0,500}\"|'[^'<]{0,500}'){0,500})>"
     r"|<(/?)([a-zA-Z][\w:-]{0,40})\b([^<>]*)>"
@@ -85,7 +82,7 @@ def _pieces(text: str) -> Iterator["_Tag | str"]:
             yield "<"
             at += 1
 
-# %% ../../nbs/core/17_html_text.ipynb #1e56af25
+# %% ../../nbs/core/17_html_text.ipynb #a4791a3d
 _ATTRIBUTE = re.compile(r"([a-zA-Z][\w:-]*)(?:\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s\"'>]+))?")
 _HIDING = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all|(?:font-size|opacity|max-height)\s*:\s*0"
@@ -111,7 +108,7 @@ def _is_pixel(attributes: dict[str, str]) -> bool:
     "Is a picture too small to be seen?"
     return any(attributes.get(side, "").strip("px ") in ("0", "1", "2") for side in ("width", "height"))
 
-# %% ../../nbs/core/17_html_text.ipynb #cced732a
+# %% ../../nbs/core/17_html_text.ipynb #2edf82b8
 _BLANKS = re.compile(r"[ \t\r\n\f\v\u00a0\u2000-\u200a\u202f\u205f\u3000]+")
 _UNSEEN = re.compile("[\u00ad\u034f\u200b\u2060\ufeff]|(?<=[ \u00a0])\u200c|\u200c(?=[ \u00a0])")
 
@@ -156,7 +153,7 @@ class _Sheet:
         if self.lines and self.lines[-1].strip("> "):
             self.lines.append(("> " * min(self.quotes, 20)).rstrip())
 
-# %% ../../nbs/core/17_html_text.ipynb #9ce73c3f
+# %% ../../nbs/core/17_html_text.ipynb #20fd1c9f
 _INLINE = set(
     "a abbr acronym b bdi bdo big cite code del dfn em font i ins kbd label mark q s samp small span strike "
     "strong sub sup tt u var button".split()
@@ -178,7 +175,7 @@ class _Block:
     cells: list[list[str]] = field(default_factory=list)  # of a row
     outer: _Sheet | None = None  # of a cell: the sheet that its row is written on
 
-# %% ../../nbs/core/17_html_text.ipynb #7ac12c08
+# %% ../../nbs/core/17_html_text.ipynb #01514ecb
 _ADDRESS = re.compile(r"(?:https?://(?:www\.)?|mailto:|tel:)", re.IGNORECASE)
 
 
@@ -210,7 +207,7 @@ def _row(cells: list[list[str]]) -> list[str]:
         return [" | ".join(cell[0] for cell in cells)] if cells else []
     return [line for cell in cells for line in cell]
 
-# %% ../../nbs/core/17_html_text.ipynb #05fa4c55
+# %% ../../nbs/core/17_html_text.ipynb #3aa3796f
 class _Reader:
     "Writes what is seen of HTML on sheets; `links` says whether addresses stand behind the words of links."
 
@@ -384,7 +381,7 @@ class _Reader:
         else:
             self.sheet.lines += lines
 
-# %% ../../nbs/core/17_html_text.ipynb #410df684
+# %% ../../nbs/core/17_html_text.ipynb #df3e2ae5
 def html_to_text(
     text: str,  # HTML, whole or in part, well formed or not
     *,
