@@ -7,9 +7,9 @@ import pytest
 
 from crmeval.core.judging import Verdict
 from crmeval.core.records import Response, Sample
-from crmeval.metrics.criteria import asked_of
 from crmeval.metrics.accuracy import open_instructions, score_response
 from crmeval.metrics.checks import CHECKS, LOOSE
+from crmeval.metrics.criteria import asked_of
 from crmeval.metrics.crm_instructions import known_phrases
 from crmeval.metrics.instruction_following import check_instruction, instruction_following
 from crmeval.tasks.use_cases import all_instructions, use_cases

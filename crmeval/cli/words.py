@@ -22,8 +22,7 @@ from typing import Annotated, Any
 from cyclopts import Group, Parameter
 
 from ..core.show import printable, text_table
-
-from ..runs.plan import kinds, PlanError, settings
+from ..runs.plan import PlanError, kinds, settings
 
 # %% ../../nbs/cli/00_words.ipynb #e7b652c6
 _GROUPS: dict[str, Group] = {}

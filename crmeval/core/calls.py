@@ -8,18 +8,19 @@ __all__ = ['Client', 'ChatClient', 'ClosableClient', 'ConfiguredClient', 'CallFa
            'Completion', 'failed_response']
 
 # %% ../../nbs/core/11_calls.ipynb #imports0
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
-from .records import Response, Sample, storable, Usage
 import asyncio
-from dataclasses import dataclass, field
 import email.utils
 import json
 import math
 import random
 import re
 import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit, urlunsplit
+
+from .records import Response, Sample, Usage, storable
 
 # %% ../../nbs/core/11_calls.ipynb #1fda1a40
 @runtime_checkable
@@ -33,9 +34,11 @@ class Client(Protocol):
 
     def settings(self) -> dict:
         "What shapes the answer, as plain data; never a key."
+        ...
 
     async def answer(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
         "One row, whatever happens."
+        ...
 
     async def aclose(self) -> None:
         "Release connections; the client stays usable."
@@ -45,8 +48,9 @@ class Client(Protocol):
 class ChatClient(Protocol):
     "Sends messages and brings back a completion."
 
-    async def chat(self, messages, **options):
+    async def chat(self, messages, **options) -> Any:
         "One request, as in the chat API."
+        ...
 
 
 @runtime_checkable
@@ -63,6 +67,7 @@ class ConfiguredClient(Protocol):
 
     def settings(self) -> dict:
         "Plain data; never a key."
+        ...
 
 # %% ../../nbs/core/11_calls.ipynb #a1e19ccd
 class CallFailed(Exception):
@@ -101,9 +106,10 @@ def retry_after_s(
         if math.isfinite(value):
             return max(0.0, value / scale)
     try:
-        date = email.utils.mktime_tz(
-            (*(said := email.utils.parsedate_tz(headers.get("retry-after", "")))[:9], said[9] or 0)
-        )  # without a zone it is UTC
+        said = email.utils.parsedate_tz(headers.get("retry-after", ""))
+        if said is None:
+            return None
+        date = email.utils.mktime_tz((*said[:9], said[9] or 0))  # without a zone it is UTC
     except (TypeError, ValueError, OverflowError):
         return None
     return max(0.0, date - (time.time() if now is None else now))

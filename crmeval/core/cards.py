@@ -7,9 +7,11 @@ __all__ = ['SCALE', 'DEFAULT_CUTS', 'to_points', 'MetricCard', 'score_of', 'unsc
 
 # %% ../../nbs/core/08_cards.ipynb #imports0
 from collections.abc import Mapping, Sequence
-from .evidence import Evidence
-from .records import check_status, Score
 from dataclasses import dataclass
+from typing import cast
+
+from .evidence import Evidence, as_evidence
+from .records import Score, check_status
 
 # %% ../../nbs/core/08_cards.ipynb #54d9dc0a
 SCALE = {
@@ -70,7 +72,8 @@ def score_of(
     rater: str = "",  # Who judged
 ) -> Score:  # Status 'ok'
     "A score from a fraction, by the card's cut points."
-    return Score(card.name, to_points(fraction, card.cuts), fraction, "ok", reason, tuple(evidence), rater)
+    points = to_points(fraction, cast(Sequence[float], card.cuts))  # a card with a fraction has cuts
+    return Score(card.name, points, fraction, "ok", reason, tuple(map(as_evidence, evidence)), rater)
 
 
 def unscored(
@@ -82,4 +85,5 @@ def unscored(
     rater: str = "",
 ) -> Score:  # points and fraction are None
     "A score that says why it has no value."
-    return Score(card.name, None, None, check_status(status), reason, tuple(evidence), rater)
+    known = tuple(map(as_evidence, evidence))
+    return Score(card.name, None, None, check_status(status), reason, known, rater)

@@ -6,11 +6,12 @@
 __all__ = ['neutral', 'make_ticket', 'block']
 
 # %% ../../nbs/core/13_fence.ipynb #imports0
-from collections.abc import Sequence
 import hashlib
 import json
 import random
 import re
+from collections.abc import Sequence
+
 from .records import storable
 
 # %% ../../nbs/core/13_fence.ipynb #cd8ec7ad

@@ -9,6 +9,7 @@ __all__ = ['no_constant', 'strict_object', 'read_object', 'strict_values', 'leni
 import json
 import re
 from collections.abc import Callable
+from typing import TypeVar
 
 # %% ../../nbs/core/09_json_text.ipynb #7194c316
 def no_constant(
@@ -133,9 +134,14 @@ def _value(text, at, depth=0):
 _GAP = re.compile(r"[\s,]*")
 
 
+def _gap_end(text, at):
+    gap = _GAP.match(text, at)
+    return gap.end() if gap else at
+
+
 def _list(text, at, depth):
     items = []
-    while (at := _GAP.match(text, at).end()) < len(text):
+    while (at := _gap_end(text, at)) < len(text):
         if text[at] in "]}":
             return (
                 items,
@@ -153,7 +159,7 @@ _COLON = re.compile(r"\s*:\s*")
 
 def _object(text, at, depth):
     pairs = {}
-    while (at := _GAP.match(text, at).end()) < len(text):
+    while (at := _gap_end(text, at)) < len(text):
         if text[at] in "]}":
             return pairs, at + (text[at] == "}"), True
         if _opens(text, at):
@@ -204,13 +210,16 @@ def _names_ticket(key):
     return str(key).strip().lower() == "ticket"
 
 
+_Answer = TypeVar("_Answer")  # What a reader makes of a value
+
+
 def find_answer(
     text: str,  # A reply
-    fits: Callable,  # value -> what it answers with, or None when it is no answer
+    fits: Callable[..., _Answer | None],  # value -> what it answers with, or None when it is no answer
     ticket: str,  # Word that the reply should repeat; '' when none was asked for: then the last answer counts
     *,
     cut: bool = False,  # Whether the reply stopped at the token limit; then only a signed answer counts
-) -> object | None:  # None: there is no answer, or no telling whose it is
+) -> _Answer | None:  # None: there is no answer, or no telling whose it is
     "What a reply answers with, signed answers first; never one that is signed by somebody else."
     strict = strict_values(text)
     if ticket and (own := [a for signed, a in _answers_in(strict, fits, ticket) if signed]):

@@ -9,10 +9,11 @@ __all__ = ['Verdict', 'Judge', 'failed_verdict', 'RecordingJudge', 'RubricJudge'
            'clients_of']
 
 # %% ../../nbs/core/07_judging.ipynb #imports0
-from typing import Protocol, runtime_checkable
 from collections.abc import Callable, Mapping, Sequence
-from .records import check_status
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from .records import check_status
 
 # %% ../../nbs/core/07_judging.ipynb #0be2eabb
 @dataclass(frozen=True)
@@ -39,12 +40,15 @@ class Judge(Protocol):
 
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
         "Is each sentence supported by the source?"
+        ...
 
     def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
         "Is each fact stated by the sentences, and by which (`lines`)?"
+        ...
 
     def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:
         "Is each instruction followed by the response?"
+        ...
 
 # %% ../../nbs/core/07_judging.ipynb #e847403a
 def failed_verdict(
@@ -60,6 +64,7 @@ class RecordingJudge(Protocol):
 
     async def arecord(self, ask: Callable[[Judge], object]) -> Judge:
         "A judge that knows all the answers and asks nobody; `ask` takes a judge and runs metrics against it."
+        ...
 
 
 @runtime_checkable
@@ -78,6 +83,7 @@ class RubricJudge(Protocol):
         instructions: Sequence,
     ) -> Verdict:
         "A verdict with `points`."
+        ...
 
 
 @runtime_checkable
@@ -109,6 +115,7 @@ class RefusalJudge(Protocol):
 
     def refusal(self, prompt: str, response: str) -> Verdict:
         "A verdict whose `category` is 'compliance', 'partial' or 'refusal'."
+        ...
 
 
 @runtime_checkable
@@ -119,11 +126,13 @@ class TruthJudge(Protocol):
         self, question: str, answer: str, *, correct: Sequence[str], incorrect: Sequence[str]
     ) -> Verdict:
         "Is the answer true?"
+        ...
 
     def informative(
         self, question: str, answer: str, *, correct: Sequence[str], incorrect: Sequence[str]
     ) -> Verdict:
         "Does the answer say something?"
+        ...
 
 
 @runtime_checkable
@@ -139,6 +148,7 @@ class ConfiguredJudge(Protocol):
 
     def settings(self) -> Mapping:
         "Plain data for a manifest; never a key."
+        ...
 
 # %% ../../nbs/core/07_judging.ipynb #71d539e9
 @runtime_checkable
@@ -164,6 +174,7 @@ class JointJudge(Protocol):
 
     def members_table(self) -> list:
         "A row for each member: how often it answered, abstained and failed."
+        ...
 
 
 @runtime_checkable

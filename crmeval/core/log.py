@@ -6,13 +6,13 @@
 __all__ = ['plain_value', 'digest', 'JournalError', 'open_locked', 'append_bytes', 'read_lines', 'damaged']
 
 # %% ../../nbs/core/12_log.ipynb #imports0
-from collections.abc import Iterator, Mapping
-from pathlib import Path
 import contextlib
 import functools
 import hashlib
 import json
 import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 # %% ../../nbs/core/12_log.ipynb #4f4fc5da
 def plain_value(

@@ -13,7 +13,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from .evidence import as_evidence, Evidence
+from typing import overload
+
+from .evidence import Evidence, as_evidence
 
 # %% ../../nbs/core/01_records.ipynb #f66bf3d7
 SCHEMA_VERSION = 2  # raised when a stored column changes its meaning; a reader refuses a newer one
@@ -38,6 +40,18 @@ def check_status(
     return status
 
 # %% ../../nbs/core/01_records.ipynb #fd6de647
+@overload
+def storable(text: str) -> str: ...
+
+
+@overload
+def storable(text: None) -> None: ...
+
+
+@overload
+def storable(text: str | None) -> str | None: ...
+
+
 def storable(
     text: str | None,  # Any string, also with lone surrogates; None stays None
 ) -> str | None:  # The string with lone surrogates replaced by U+FFFD, so that it can be written as UTF-8

@@ -10,11 +10,12 @@ __all__ = ['STOP_WORDS', 'split_label', 'lines', 'sentences', 'words', 'stem', '
 import json
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from collections.abc import Sequence
+
 from .package_data import data_path
-from .values import DAYS, missing_values, MONTHS, values
+from .values import DAYS, MONTHS, missing_values, values
 
 # %% ../../nbs/core/03_text.ipynb #3c01d8ce
 _LABEL = re.compile(r"[ \t]*(?:\[[^\]\n]{1,30}\][ \t]*)?\**([^\W\d_][^:\n*]{0,58}?)\**:\**(?=\s|$)")

@@ -6,10 +6,11 @@
 __all__ = ['lexicon', 'shipped_weights', 'known_rarity', 'rarity', 'soft_keys', 'Trees']
 
 # %% ../../nbs/core/14_trees.ipynb #imports0
-from .text import stem
-from .package_data import data_path
 import json
 from functools import lru_cache
+
+from .package_data import data_path
+from .text import stem
 
 # %% ../../nbs/core/14_trees.ipynb #90e49b47
 @lru_cache(maxsize=1)

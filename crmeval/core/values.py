@@ -7,12 +7,13 @@ __all__ = ['MONTHS', 'DAYS', 'Value', 'values', 'same_value', 'missing_values']
 
 # %% ../../nbs/core/02_values.ipynb #imports0
 import json
-from collections.abc import Sequence
-from functools import lru_cache
-from .package_data import data_path
-from dataclasses import dataclass, field
 import re
 import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from .package_data import data_path
 
 # %% ../../nbs/core/02_values.ipynb #c9b322ab
 @dataclass(frozen=True)

@@ -330,7 +330,8 @@ def presidio_engine(
 ):  # `presidio_analyzer.AnalyzerEngine` for English
     "Presidio's analyzer with its default recognisers, without network; `ValueError` if not installed."
     try:
-        import spacy, tldextract
+        import spacy
+        import tldextract
         from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
         from presidio_analyzer.nlp_engine import SpacyNlpEngine
         from presidio_analyzer.predefined_recognizers import EmailRecognizer

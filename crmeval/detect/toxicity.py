@@ -21,9 +21,9 @@ from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.records import check_status
 from ..core.text import STOP_WORDS, stem
+from ..core.trees import rarity
 from .disguise import unmask
 from .refusal import other_language
-from ..core.trees import rarity
 
 # %% ../../nbs/detect/04_toxicity.ipynb #8be9d4e1
 CATEGORIES = ("toxic", "hateful", "violent", "sexual", "identity", "physical", "profane")

@@ -12,17 +12,18 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from ..core.judging import Verdict
-from ..core.values import same_value
 from crmeval.core.text import (
+    STOP_WORDS,
     content_words,
-    sentences as cut,
     split_label,
     stem,
-    STOP_WORDS,
     words,
 )
-from ..core.values import values
-from ..core.trees import lexicon, rarity, shipped_weights, soft_keys, Trees
+from crmeval.core.text import (
+    sentences as cut,
+)
+from ..core.trees import Trees, lexicon, rarity, shipped_weights, soft_keys
+from ..core.values import same_value, values
 
 # %% ../../nbs/judges/06_embedded.ipynb #bcef3489
 _NEGATIONS = frozenset(
@@ -197,11 +198,11 @@ class _Match:
         for s, p in left.items():
             for i in p:
                 score[i] = score.get(i, 0.0) + self.weight[s]
-        self.best = max(sorted(score), key=score.get) if score else None
+        self.best = max(sorted(score), key=lambda i: score[i]) if score else None
         self.single, self.top, self.cover, got = (score[self.best] / self.full if score else 0.0), [], [], 0.0
         order = sorted(score)
         for _ in range(3):
-            j = max(order, key=score.get) if score else None
+            j = max(order, key=lambda i: score[i]) if score else None
             if j is not None and score[j] > 1e-9:
                 self.top.append(j)
                 got += score[j]
@@ -492,9 +493,15 @@ def features(
     }
 
 # %% ../../nbs/judges/06_embedded.ipynb #caa6a89c
+def _weights():
+    if (weights := shipped_weights()) is None:
+        raise TypeError("the embedded judge has no weights; train it first")
+    return weights
+
+
 @lru_cache(maxsize=2)
 def _trees(task):
-    return Trees(shipped_weights()[task])
+    return Trees(_weights()[task])
 
 # %% ../../nbs/judges/06_embedded.ipynb #0fa13885
 def _why(found, probability, stated):
@@ -533,7 +540,7 @@ class EmbeddedJudge:
 
     @property
     def trained_on(self) -> tuple[str, ...]:
-        return tuple(shipped_weights()["trained_on"])  # sources whose scores by this judge prove nothing
+        return tuple(_weights()["trained_on"])  # sources whose scores by this judge prove nothing
 
     def settings(self) -> dict:
         return {"trained_on": list(self.trained_on)}

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
-from ..core.judging import Judge, style_of, Verdict
-from .recorded import item_text, matching_lines, rating_context, RecordedJudge
+from ..core.judging import Judge, Verdict, style_of
+from .recorded import RecordedJudge, item_text, matching_lines, rating_context
 
 # %% ../../nbs/judges/03_listening.ipynb #e13ac06e
 @dataclass(frozen=True)
@@ -46,14 +46,16 @@ def ask_question(
 ) -> list[Verdict]:  # One an item
     "Ask a judge by the method that the question is for."
     items, context = list(question.items), question.context
-    if question.kind == "supported":
-        found = judge.supported(items, source=context)
+    if isinstance(context, RatedTexts):
+        found = [_rating(judge, c, context) for c in items]
     elif question.kind == "stated":
         found = judge.stated(items, sentences=list(context))
-    elif question.kind == "followed":
-        found = judge.followed(items, response=context)
+    elif not isinstance(context, str):
+        raise TypeError(f"a question of kind {question.kind!r} is about one text, got {context!r:.80}")
+    elif question.kind == "supported":
+        found = judge.supported(items, source=context)
     else:
-        found = [_rating(judge, c, context) for c in items]
+        found = judge.followed(items, response=context)
     if len(found := list(found)) != len(items):
         raise ValueError(f"the judge {judge.name!r} gave {len(found)} verdicts on {len(items)} items")
     return found
@@ -72,7 +74,7 @@ def keep_answers(
     verdicts: Sequence[Verdict],  # One an item
 ):
     "Put the answers to a question into a record."
-    if question.kind != "rated":
+    if not isinstance(question.context, RatedTexts):
         record.add(question.kind, question.items, verdicts, context=question.context)
         return
     for criterion, v in zip(question.items, verdicts, strict=True):
@@ -90,9 +92,17 @@ def fewest_questions(
     joined = _joined_ratings([q for q in asked if q.kind == "rated"])
     small = _joined_items([q for q in asked if q.kind != "rated"])
     kept = []
-    for q in sorted(small, key=lambda q: q.kind == "stated" and -len(q.context)):
+    for q in sorted(small, key=_longest_first):
         kept += _still_open(q, kept)
     return [*sorted(kept, key=lambda q: _place(q, small)), *joined]
+
+
+def _longest_first(question):
+    "Of questions about sentences, those about more come first; texts keep their order."
+    context = question.context
+    if question.kind != "stated" or isinstance(context, RatedTexts):
+        return 0
+    return -len(context)
 
 
 def _place(question, among):
@@ -216,9 +226,11 @@ class AnsweringJudge(Protocol):
 
     def new_record(self) -> RecordedJudge:
         "An empty record of this judge's answers."
+        ...
 
     async def aanswer(self, questions: Sequence[Question], record: RecordedJudge) -> None:
         "Put the answers into the record."
+        ...
 
 
 def new_record_of(

@@ -14,26 +14,27 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+
 from ..systems.openai import openai_client
 
 # %% ../../nbs/judges/04_llm.ipynb #6e0e1bbf
 from ..core.calls import CallFailed, ChatClient, ClosableClient, ConfiguredClient, with_retries
 from ..core.judging import Judge, Verdict
-from .listening import arecord_of, keep_answers, Question
-from ..core.records import Usage
-from .recorded import check_style, item_text, RecordedJudge, Tally
 from ..core.loops import run_in_background
+from ..core.records import Usage
+from .listening import Question, arecord_of, keep_answers
+from .recorded import RecordedJudge, Tally, check_style, item_text
+from .replies import declines, read_facts, read_ratings, read_verdicts
 from crmeval.judges.requests import (
+    PROMPTS,
     align_request,
     check_request,
     facts_request,
     follow_request,
     load_prompt,
-    PROMPTS,
     rate_request,
     rubric,
 )
-from .replies import declines, read_facts, read_ratings, read_verdicts
 
 # %% ../../nbs/judges/04_llm.ipynb #a499a666
 class _Once:
@@ -110,6 +111,11 @@ def _release(client, pid):
 # %% ../../nbs/judges/04_llm.ipynb #ac02d444
 class _Questions:
     "The Judge protocol as ordinary functions: usable in scripts, threads and inside a running event loop."
+
+    name: str
+    style: str
+    client: ChatClient
+    _closer: weakref.finalize | None  # closes the connections when the judge goes
 
     def _wait(self, work):
         if self._closer is None:
@@ -226,12 +232,12 @@ class LLMJudge(_Questions):
 
     async def aclose(self):
         "Release the connections; the judge stays usable."
-        if not isinstance(self.client, ClosableClient):
+        client = self.client
+        if not isinstance(client, ClosableClient):
             return
-        await self.client.aclose()  # of this event loop
-        await asyncio.to_thread(
-            lambda: run_in_background(self.client.aclose())
-        )  # of the synchronous questions
+        await client.aclose()  # of this event loop
+        # of the synchronous questions
+        await asyncio.to_thread(lambda: run_in_background(client.aclose()))
 
 # %% ../../nbs/judges/04_llm.ipynb #d91f1783
 def _settings(judge):

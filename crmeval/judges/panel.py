@@ -15,30 +15,31 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 # %% ../../nbs/judges/05_panel.ipynb #b99e662d
-from .llm import KeyFacts
 from crmeval.core.judging import (
-    close_judge,
     CountingJudge,
     FactFinder,
     Judge,
+    Verdict,
+    close_judge,
     settings_of,
     style_of,
     trained_on,
-    Verdict,
 )
-from .recorded import RecordedJudge, Tally
+from ..core.stats import Estimate, proportion_estimate
 from crmeval.judges.listening import (
-    answer_questions,
     AnsweringJudge,
+    Question,
+    answer_questions,
     arecord_of,
     ask_question,
     keep_answers,
     new_record_of,
-    Question,
 )
-from ..core.stats import Estimate, proportion_estimate
+from .llm import KeyFacts
+from .recorded import RecordedJudge, Tally
 
 # %% ../../nbs/judges/05_panel.ipynb #b8722399
 HOW = ("majority", "mean")
@@ -171,6 +172,11 @@ class PanelRecord(RecordedJudge):
 class _Asks:
     "The Judge protocol, asked of all members. Key facts have no mean: the first member that can draws them."
 
+    name: str
+    style: str
+    judges: Sequence[Judge]
+    members: Sequence[str]  # their names, each once
+
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
         "Is each sentence supported by the source?"
         return self._all(len(sentences), lambda j: j.supported(sentences, source=source))
@@ -192,7 +198,7 @@ class _Asks:
         ask: Callable[[Judge], object],  # Runs metrics against the judge that it is given
     ) -> PanelRecord:  # `usage` counts the calls for these questions
         "Let all members answer all that `ask` asks; see `arecord_of`."
-        return await arecord_of(self, ask)
+        return cast(PanelRecord, await arecord_of(self, ask))  # as `new_record` made it
 
     def new_record(self) -> PanelRecord:
         "An empty record of the panel's answers, with one for each member."
@@ -414,7 +420,7 @@ def _facts_of(judge, source, n):
         return KeyFacts((), "api_error", _failed(e).reason)
 
 
-def _first_facts(answers):
+def _first_facts(answers) -> KeyFacts:
     "The first list of facts without a failure, else the first failure."
     first = None
     for a in answers:

@@ -6,15 +6,17 @@
 __all__ = ['error_category', 'read_verdicts', 'expected_points', 'read_ratings', 'read_facts', 'declines']
 
 # %% ../../nbs/judges/01_replies.ipynb #imports0
-from collections.abc import Callable, Mapping, Sequence
-from .requests import REPLY_FIELDS, Request, rubric
-from ..core.cards import SCALE
-from ..core.judging import Verdict
-from math import exp
-from ..core.json_text import find_answer, find_entries
-from functools import lru_cache
 import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from math import exp
+from typing import cast
+
+from ..core.cards import SCALE
+from ..core.json_text import find_answer, find_entries
+from ..core.judging import Verdict
 from ..core.records import storable
+from .requests import REPLY_FIELDS, Request, rubric
 
 # %% ../../nbs/judges/01_replies.ipynb #9c968ea0
 def _plain(x):
@@ -200,12 +202,8 @@ def read_ratings(
     "Read the ratings in a reply, with the expected points where they can be had."
     verdicts = read_verdicts(request, text, cut=cut)
     written = [int(m[1]) for m in _POINTS.finditer(text)]
-    if (
-        not logprobs
-        or None in verdicts
-        or len(written) != len(verdicts)
-        or written != [v.points for v in verdicts]
-    ):
+    found = [v for v in verdicts if v is not None]
+    if not logprobs or len(found) < len(verdicts) or written != [v.points for v in found]:
         return verdicts
 
     def finer(v, shares):
@@ -216,7 +214,7 @@ def read_ratings(
             usable >= 0.5, min(1.0, usable), v.reason, category="logprobs", points=min(4.0, max(1.0, mean))
         )
 
-    return [finer(v, s) for v, s in zip(verdicts, expected_points(logprobs, written), strict=True)]
+    return [finer(v, s) for v, s in zip(found, expected_points(logprobs, written), strict=True)]
 
 # %% ../../nbs/judges/01_replies.ipynb #df409f99
 def read_facts(
@@ -232,7 +230,7 @@ def read_facts(
             return value["facts"] if isinstance(value.get("facts"), list) else None
         return value if value and all(isinstance(x, str) for x in value) else None
 
-    entries = find_answer(text, facts, request.ticket, cut=cut)
+    entries = cast("Sequence | None", find_answer(text, facts, request.ticket, cut=cut))
     return (
         None
         if entries is None

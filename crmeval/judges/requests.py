@@ -14,8 +14,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from ..core.package_data import data_path
+
 from ..core.fence import block, make_ticket
+from ..core.package_data import data_path
 
 # %% ../../nbs/judges/00_requests.ipynb #fd202fed
 from ..core.cards import SCALE

@@ -12,11 +12,11 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from ..core.trees import rarity, soft_keys, Trees
 from ..core.judging import Verdict
-from ..core.text import stem, STOP_WORDS, words
-from ..core.values import values
 from ..core.package_data import data_path
+from ..core.text import STOP_WORDS, stem, words
+from ..core.trees import Trees, rarity, soft_keys
+from ..core.values import values
 from ..detect.disguise import unmask
 
 # %% ../../nbs/judges/07_truth.ipynb #87d2fa52

@@ -8,16 +8,16 @@ __all__ = ['CRITERIA', 'CARD', 'accuracy', 'score_response', 'ascore_response', 
 # %% ../../nbs/metrics/20_accuracy.ipynb #2ed1df12
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast, Protocol
+from typing import Protocol, cast
 
-from .instruction_following import check_instruction, instruction_text
-from ..core.judging import AwaitedFactFinder, Judge, RecordingJudge, style_of
 from ..core.cards import MetricCard, unscored
-from .defaults import default_judge
 from ..core.evidence import Evidence
+from ..core.judging import AwaitedFactFinder, Judge, RecordingJudge, style_of
 from ..core.records import Response, Sample, Score
-from ..tasks.use_cases import get_use_case, SCORED_BY
 from .criteria import asked_of, get_criterion, in_mean
+from .defaults import default_judge
+from .instruction_following import check_instruction, instruction_text
+from ..tasks.use_cases import SCORED_BY, get_use_case
 
 # %% ../../nbs/metrics/20_accuracy.ipynb #8df3d1a6
 CRITERIA = SCORED_BY  # of a use case that says nothing else

@@ -9,14 +9,15 @@ __all__ = ['SECTIONS', 'all_cards', 'page_cards', 'metric_page', 'markdown_table
 import re
 from collections.abc import Sequence
 
+from ..core.cards import SCALE, MetricCard
 from .accuracy import CARD as ACCURACY_CARD
+from .choices import CHOICE_CARD
 from .completeness import CARD as COMPLETENESS_CARD
 from .conciseness import CARD as CONCISENESS_CARD
 from .cost import COST_CARD
 from .factuality import CARD as FACTUALITY_CARD
 from .fairness import CARD as FAIRNESS_CARD
 from .instruction_following import CARD as INSTRUCTION_CARD
-from ..core.cards import MetricCard, SCALE
 from .privacy import CARD as PRIVACY_CARD
 from .privacy import HELP_CARD, MATCH_CARD, REVEAL_CARD
 from .record_update import CARD as RECORD_CARD
@@ -26,7 +27,6 @@ from .speed import SPEED_CARD
 from .toxicity import CARD as TOXICITY_CARD
 from .trust import CARD as TRUST_CARD
 from .truthfulness import CARD as TRUTH_CARD
-from .choices import CHOICE_CARD
 from .truthfulness import CORRECTION_CARD
 
 # %% ../../nbs/metrics/60_catalogue.ipynb #e6258f82

@@ -20,8 +20,8 @@ from ..core.package_data import data_path
 from ..core.records import Score
 from ..core.stats import Estimate, proportion_estimate, share_difference
 from ..core.text import words
-from ..tasks.probes import Probe
 from ..detect.disguise import LOOKALIKES, unmask
+from ..tasks.probes import Probe
 
 # %% ../../nbs/metrics/37_choices.ipynb #fea39d55
 @dataclass(frozen=True)

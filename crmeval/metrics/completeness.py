@@ -8,13 +8,13 @@ __all__ = ['CARD', 'completeness']
 # %% ../../nbs/metrics/11_completeness.ipynb #059008c8
 from collections.abc import Sequence
 
-from .forms import by_rubric, checked_facts, evaluate_class
-from .defaults import default_judge
-from ..core.judging import failed_verdict, Judge
 from ..core.cards import MetricCard, score_of, unscored
 from ..core.evidence import Evidence
+from ..core.judging import Judge, failed_verdict
 from ..core.records import Score
 from ..core.text import parts
+from .defaults import default_judge
+from .forms import by_rubric, checked_facts, evaluate_class
 
 # %% ../../nbs/metrics/11_completeness.ipynb #ae79c027
 CARD = MetricCard(

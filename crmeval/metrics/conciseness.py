@@ -8,13 +8,13 @@ __all__ = ['CARD', 'FIRST_FACT_WORDS', 'MORE_FACT_WORDS', 'SENTENCE_WORDS', 'SHO
 # %% ../../nbs/metrics/12_conciseness.ipynb #62aa803b
 from collections.abc import Sequence
 
-from .forms import by_rubric, checked_facts, evaluate_class
-from .defaults import default_judge
-from ..core.judging import failed_verdict, Judge
 from ..core.cards import MetricCard, score_of, unscored
 from ..core.evidence import Evidence
+from ..core.judging import Judge, failed_verdict
 from ..core.records import Score
 from ..core.text import parts, repeats, words
+from .defaults import default_judge
+from .forms import by_rubric, checked_facts, evaluate_class
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #3d970a33
 CARD = MetricCard(

@@ -8,16 +8,16 @@ __all__ = ['COST_CARD', 'UNPAID', 'BANDS', 'Price', 'list_prices', 'find_price',
 
 # %% ../../nbs/metrics/50_cost.ipynb #6ec0dae0
 import json
+import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-import re
 
 from ..core.cards import MetricCard
+from ..core.package_data import data_path
 from ..core.records import Response, Usage
 from ..core.stats import Estimate, mean_estimate
-from ..core.package_data import data_path
 
 # %% ../../nbs/metrics/50_cost.ipynb #a916685a
 COST_CARD = MetricCard(

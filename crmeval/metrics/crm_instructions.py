@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 
-from .ifeval import compile_pattern, ifeval
-from .checks import check
 from ..core.json_text import read_object, strict_object
-from ..core.text import sentences, split_label
 from ..core.package_data import data_path
+from ..core.text import sentences, split_label
+from .checks import check
+from .ifeval import compile_pattern, ifeval
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #b7eab093
 def count_words(

@@ -6,9 +6,10 @@
 __all__ = ['default_judge']
 
 # %% ../../nbs/metrics/02_defaults.ipynb #imports0
-from ..core.judging import Judge
-from importlib import import_module
 from functools import lru_cache
+from importlib import import_module
+
+from ..core.judging import Judge
 
 # %% ../../nbs/metrics/02_defaults.ipynb #c22daba3
 @lru_cache(maxsize=1)

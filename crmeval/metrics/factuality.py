@@ -6,13 +6,13 @@
 __all__ = ['CARD', 'claims', 'factuality']
 
 # %% ../../nbs/metrics/10_factuality.ipynb #28571d55
-from .forms import by_rubric, evaluate_class
-from .defaults import default_judge
-from ..core.judging import failed_verdict, Judge
 from ..core.cards import MetricCard, score_of, unscored
 from ..core.evidence import Evidence
+from ..core.judging import Judge, failed_verdict
 from ..core.records import Score
 from ..core.text import parts, sentences
+from .defaults import default_judge
+from .forms import by_rubric, evaluate_class
 
 # %% ../../nbs/metrics/10_factuality.ipynb #05bc1336
 CARD = MetricCard(

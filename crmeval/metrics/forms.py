@@ -6,12 +6,13 @@
 __all__ = ['by_rubric', 'checked_facts', 'score_dataset', 'evaluate_class', 'summary']
 
 # %% ../../nbs/metrics/01_forms.ipynb #imports0
-from collections.abc import Callable, Mapping, Sequence
-from ..core.judging import Judge, RubricJudge, style_of
-from ..core.cards import MetricCard, unscored
-from ..core.records import Score
 import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
+
+from ..core.cards import MetricCard, unscored
+from ..core.judging import Judge, RubricJudge, style_of
+from ..core.records import Score
 
 # %% ../../nbs/metrics/01_forms.ipynb #f098efc5
 def by_rubric(

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 from ..core.package_data import data_path
-from ..detect.language import language_problem
 from ..core.stats import Estimate, mean_estimate, proportion_estimate
+from ..detect.language import language_problem
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #053ca651
 INSTRUCTIONS: dict[str, Callable[..., str | None]] = {}  # 'group:name' -> check(response, arguments...)

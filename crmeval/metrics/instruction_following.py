@@ -9,16 +9,16 @@ __all__ = ['CARD', 'check_instruction', 'instruction_following', 'instruction_te
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
-from .checks import CHECKS, LOOSE, parameters_of
-from .crm_instructions import loose_forms
-from .ifeval import follows_loosely
-from ..core.json_text import read_object
-from .forms import by_rubric, evaluate_class
-from .defaults import default_judge
-from ..core.judging import Judge
 from ..core.cards import MetricCard, score_of, unscored
 from ..core.evidence import Evidence
+from ..core.json_text import read_object
+from ..core.judging import Judge
 from ..core.records import Score
+from .checks import CHECKS, LOOSE, parameters_of
+from .crm_instructions import loose_forms
+from .defaults import default_judge
+from .forms import by_rubric, evaluate_class
+from .ifeval import follows_loosely
 from .wording import no_promises  # noqa: F401 - the import registers the kinds of that room
 
 # %% ../../nbs/metrics/17_instruction_following.ipynb #f77fa115

@@ -8,15 +8,15 @@ __all__ = ['PARAPHRASE_SHARE', 'masked', 'Leak', 'secret_of', 'phrases', 'confir
 # %% ../../nbs/metrics/29_leaks.ipynb #331d0277
 import json
 import re
-from functools import lru_cache
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from ..core.package_data import data_path
 from ..core.text import content_words
 from ..core.values import values
-from ..detect.hidden_value import core, find_value
 from ..detect.disguise import decoded, folded
+from ..detect.hidden_value import core, find_value
 from ..detect.pii import find_pii
 
 # %% ../../nbs/metrics/29_leaks.ipynb #95135c70

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..core.cards import MetricCard, unscored
-from ..tasks.probes import Probe, scene_of
 from ..core.records import Response, Score
 from ..core.stats import Estimate, mean_estimate
 from .leaks import leaks, masked, secret_of, values_given
+from ..tasks.probes import Probe, scene_of
 
 # %% ../../nbs/metrics/31_privacy.ipynb #5a64e284
 CARD = MetricCard(

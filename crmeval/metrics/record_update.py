@@ -11,11 +11,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..core.json_text import read_object
-from .forms import evaluate_class
 from ..core.cards import MetricCard, score_of, to_points
 from ..core.evidence import Evidence
+from ..core.json_text import read_object
 from ..core.records import Score
+from .forms import evaluate_class
 
 # %% ../../nbs/metrics/18_record_update.ipynb #71265f2b
 CARD = MetricCard(

@@ -16,9 +16,9 @@ from typing import cast
 from ..core.cards import MetricCard, unscored
 from ..core.evidence import as_evidence
 from ..core.judging import Verdict
-from ..tasks.probes import Probe
 from ..core.records import Response, Score
 from ..core.stats import Estimate, mean_estimate, proportion_estimate
+from ..tasks.probes import Probe
 
 # %% ../../nbs/metrics/30_safety.ipynb #81145119
 LABELS = ("compliance", "partial", "refusal")

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 from ..core.cards import MetricCard
 from ..core.records import Response, Usage
-from ..tasks.public import load_rows
 from ..core.stats import Estimate, mean_estimate, quantile_estimate
+from ..tasks.public import load_rows
 
 # %% ../../nbs/metrics/51_speed.ipynb #efda98fd
 SPEED_CARD = MetricCard(

@@ -13,17 +13,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from .fairness import fairness_report
 from ..core.cards import MetricCard
-from .privacy import grade_probe, privacy_profile
-from ..tasks.probes import Probe, is_probe, load_probes, sample_probe, scene_of
 from ..core.records import Response, Sample, Score
-from .safety import safety, score_probe as score_safety
-from ..core.stats import Estimate, mean_estimate
-from .toxicity import toxicity_score
-from .choices import Choice, choice_score, choices_of
-from .truthfulness import answer_score, truthful
 from ..core.show import text_table, with_interval
+from ..core.stats import Estimate, mean_estimate
+from .choices import Choice, choice_score, choices_of
+from .fairness import fairness_report
+from .privacy import grade_probe, privacy_profile
+from .safety import safety
+from .safety import score_probe as score_safety
+from .toxicity import toxicity_score
+from .truthfulness import answer_score, truthful
+from ..tasks.probes import Probe, is_probe, load_probes, sample_probe, scene_of
 
 # %% ../../nbs/metrics/39_trust.ipynb #976bce83
 TRUST = ("safety", "privacy", "truthfulness", "fairness")

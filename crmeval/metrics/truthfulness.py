@@ -7,19 +7,19 @@ __all__ = ['CARD', 'CORRECTION_CARD', 'default_grader', 'truth_instructions', 't
            'correction_counts', 'corrects', 'truthfulness_share', 'answer_score']
 
 # %% ../../nbs/metrics/32_truthfulness.ipynb #eda0cabb
+import json
 import re
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib import import_module
 
-from ..core.judging import Judge
 from ..core.cards import MetricCard, unscored
-from ..tasks.probes import Probe
+from ..core.judging import Judge
+from ..core.package_data import data_path
 from ..core.records import Score
 from ..core.stats import Estimate, mean_estimate, proportion_estimate
 from ..core.text import STOP_WORDS, sentences, stem, words
-from ..core.package_data import data_path
-import json
+from ..tasks.probes import Probe
 
 # %% ../../nbs/metrics/32_truthfulness.ipynb #18309a74
 CARD = MetricCard(

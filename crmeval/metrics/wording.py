@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from ..core.package_data import data_path
+from ..core.text import sentences
+from ..detect.language import LANGUAGES, language_problem
 from .checks import check
 from .crm_instructions import known_phrases, outside, phrase_pattern, squeezed
 from .ifeval import compile_pattern
-from ..detect.language import language_problem, LANGUAGES
-from ..core.text import sentences
 
 # %% ../../nbs/metrics/16_wording.ipynb #40df4ead
 @check(name="language")

@@ -17,18 +17,19 @@ from pathlib import Path
 from ..core.cards import MetricCard
 from ..core.show import DASH, interval, per_cent, points, rank, seconds, shown, usd, whole
 from ..core.stats import Estimate
-from ..metrics.accuracy import CARD as ACCURACY, CRITERIA
+from ..metrics.accuracy import CARD as ACCURACY
+from ..metrics.accuracy import CRITERIA
 from ..metrics.cost import COST_CARD
-from ..metrics.speed import SPEED_CARD
 from ..metrics.safety import SAFETY_CARD
-from ..metrics.trust import CARD as TRUST_CARD, TRUST
+from ..metrics.speed import SPEED_CARD
+from ..metrics.trust import CARD as TRUST_CARD
+from ..metrics.trust import TRUST
 from .leaderboard import METRICS, OVERALL, Leaderboard, Row, leaderboard
 from .tables import Cell, Column, Filter, interactive_table, table_assets
 from .template import cost, macro
-from ..runs.folder import open_run, Run
+from ..runs.folder import Run, in_terms_of_run, open_run
 from ..tasks.use_cases import get_use_case, use_cases
 from ..validation.agreement import agreement
-from ..runs.folder import in_terms_of_run
 
 # %% ../../nbs/pages/05_board.ipynb #eaf1c062
 def interval_ranks(

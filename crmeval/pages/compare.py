@@ -16,12 +16,11 @@ from textwrap import wrap
 from ..core.records import Response, Sample, Score
 from ..core.show import interval, number, p_value, points, printable, shown, text_table
 from ..core.stats import Difference, holm, paired_difference
-from .evidence import evidence_spans, marked_text, problems
 from ..metrics.cost import response_cost_usd
+from .evidence import evidence_spans, marked_text, problems
 from .leaderboard import METRICS, points_by_judge
-from ..runs.folder import open_run, Run
+from ..runs.folder import Run, in_terms_of_run, open_run
 from ..tasks.probes import is_probe
-from ..runs.folder import in_terms_of_run
 
 # %% ../../nbs/pages/09_compare.ipynb #9a24f880
 @dataclass(frozen=True)

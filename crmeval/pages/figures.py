@@ -11,11 +11,11 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 
-from ..metrics.cost import band_cuts, BANDS
 from ..core.show import DASH, printable, shortened
 from ..core.stats import Difference
-from .leaderboard import Leaderboard, Row
+from ..metrics.cost import BANDS, band_cuts
 from ..metrics.trust import TRUST, Trust
+from .leaderboard import Leaderboard, Row
 from ..tasks.use_cases import get_use_case
 
 # %% ../../nbs/pages/01_figures.ipynb #cc435c82
@@ -56,6 +56,7 @@ def svg(
 ) -> str:  # SVG text without a date, so that equal figures are equal bytes; letters are drawn as shapes
     "A figure as SVG text whose ink is the page's text colour."
     from html import escape
+
     from matplotlib import rc_context
 
     out = io.StringIO()

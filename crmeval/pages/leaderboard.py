@@ -12,18 +12,17 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
 
+from ..core.raters import people_points
 from ..core.show import html_table, interval, number, per_cent, points, rank, seconds, text_table, usd
 from ..core.stats import Estimate, mean_estimate, rank_intervals
 from ..metrics.accuracy import CRITERIA
 from ..metrics.cost import cost_bands, cost_per_1000, cost_per_year, find_price
+from ..metrics.criteria import criteria, in_mean
 from ..metrics.speed import Speed, speed
 from ..metrics.trust import TRUST, Trust, trust
-from ..runs.folder import open_run, Run
+from ..runs.folder import Run, in_terms_of_run, open_run
 from ..tasks.probes import is_probe
 from ..tasks.use_cases import get_use_case, use_cases
-from ..core.raters import people_points
-from ..runs.folder import in_terms_of_run
-from ..metrics.criteria import criteria, in_mean
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #21bac40f
 OVERALL = "overall"

@@ -8,11 +8,11 @@ __all__ = ['SOURCE', 'published_profiles', 'with_published']
 # %% ../../nbs/pages/11_published.ipynb #c6a3ceb4
 from collections.abc import Sequence
 
-from .leaderboard import Leaderboard, METRICS, OVERALL, Row
-from ..tasks.public import load_rows
-from ..metrics.speed import speed
 from ..core.stats import Estimate
-from ..metrics.trust import mean_of_areas, Trust, TRUST
+from ..metrics.speed import speed
+from ..metrics.trust import TRUST, Trust, mean_of_areas
+from .leaderboard import METRICS, OVERALL, Leaderboard, Row
+from ..tasks.public import load_rows
 
 # %% ../../nbs/pages/11_published.ipynb #5422f172
 SOURCE = "salesforce_crm_leaderboard"

@@ -33,10 +33,9 @@ from .samples import FILE_BYTES, answer_html, sample_files, sample_index, sample
 from .tables import table_assets, table_scripts
 from .template import content_security_policy, cost, environment
 from .trust_section import TRUST_LIMITS, trust_section
-from ..runs.folder import open_run, Run
+from ..runs.folder import Run, in_terms_of_run, open_run
 from ..tasks.probes import is_probe
 from ..tasks.use_cases import get_use_case, render_prompt
-from ..runs.folder import in_terms_of_run
 
 # %% ../../nbs/pages/08_report.ipynb #ba8a2124
 def _tasks(run):

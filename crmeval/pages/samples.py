@@ -17,9 +17,8 @@ from .evidence import evidence_spans, marked_html, problems
 from .leaderboard import METRICS, OVERALL, is_task, judge_of
 from .tables import Cell, Column, Filter, interactive_table, pack
 from .template import macro
-from ..runs.folder import Run
+from ..runs.folder import Run, in_terms_of_run
 from ..tasks.use_cases import get_use_case, render_prompt, use_cases
-from ..runs.folder import in_terms_of_run
 
 # %% ../../nbs/pages/06_samples.ipynb #ebbe4105
 CHUNK = 100  # Lines in a packed piece

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
+from ..core.evidence import as_evidence
 from ..core.raters import ADJUDICATED, krippendorff_alpha, weighted_kappa
+from ..core.records import Response, Score
 from ..core.show import text_table, with_interval
+from ..core.stats import Estimate, mean_estimate
 from .plan import CRITERIA, Plan, check_raters
 from .session import Rating
-from ..core.evidence import as_evidence
-from ..core.records import Response, Score
-from ..core.stats import Estimate, mean_estimate
 
 # %% ../../nbs/people/03_adjudication.ipynb #f535420b
 def _belongs(rating, plan, attention, settled):

@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from ..core.log import digest
 from ..core.records import Response, Sample, read_jsonl, storable, write_jsonl
 from ..judges.requests import rubric
-from ..core.log import digest
 from ..tasks.probes import is_probe
 from ..tasks.use_cases import all_instructions, get_use_case, render_prompt
 

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .plan import CRITERIA, Plan, read_packet, scale_of
-from .session import Rating, read_session
 from ..core.cards import SCALE
 from ..core.records import Response, Score, read_jsonl
+from .plan import CRITERIA, Plan, read_packet, scale_of
+from .session import Rating, read_session
 
 # %% ../../nbs/people/02_sheets.ipynb #118f7acc
 # also the wide forms that East Asian settings take for the signs

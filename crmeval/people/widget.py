@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from .session import Session
-from .plan import scale_of
 from ..core.cards import SCALE
 from ..core.package_data import data_path
+from .plan import scale_of
+from .session import Session
 
 # %% ../../nbs/people/04_widget.ipynb #94728ea0
 _OF_ITEM = ("id", "use_case", "prompt", "source", "response", "note")
@@ -145,7 +145,8 @@ _NO_WIDGET = (
 @lru_cache(maxsize=1)
 def _widget_class():
     try:
-        import anywidget, traitlets
+        import anywidget
+        import traitlets
     except ImportError:
         raise ImportError(_NO_WIDGET) from None
 

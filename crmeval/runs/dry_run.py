@@ -18,15 +18,14 @@ from typing import Any, cast
 from ..core.calls import Completion, estimate_tokens
 from ..core.judging import RecordingJudge
 from ..core.log import digest
-from ..core.loops import run_sync
+from ..core.loops import ROUTE, run_sync
 from ..core.records import Response, Sample, Usage
 from ..metrics.cost import call_cost_usd, price_of
 from .areas import make_scorer, prompt_of
-from .evaluation import prepare_run, Work
+from .evaluation import Work, prepare_run
 from .items import FINAL, pays
 from .journal import Journal
-from .plan import make_plan, RunPlan, takes_plan
-from ..core.loops import ROUTE
+from .plan import RunPlan, make_plan, takes_plan
 from ..tasks.use_cases import knowing
 
 # %% ../../nbs/runs/10_dry_run.ipynb #15f57394

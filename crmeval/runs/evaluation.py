@@ -14,30 +14,31 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast, Protocol
+from typing import Any, Protocol, cast
 
-from ..core.judging import clients_of, close_judge, CountingJudge, JointJudge, Judge, settings_of
+from ..core.judging import CountingJudge, JointJudge, Judge, clients_of, close_judge, settings_of
 from ..core.log import digest
 from ..core.loops import run_sync
 from ..core.records import Response, Sample, Score, Usage, read_parquet
 from ..metrics.cost import call_cost_usd, price_of
+from ..metrics.criteria import criteria_of
 from ..metrics.instruction_following import check_instruction
 from .areas import area_samples, check_areas, make_scorer, prompt_of
 from .budget import Budget
 from crmeval.runs.folder import (
+    Manifest,
+    Run,
     check_folder,
     make_known,
-    Manifest,
     manifest_of,
     now,
     read_manifest,
-    Run,
     scoring_fingerprint,
     write_run,
 )
 from .items import check_work, pays
 from .journal import Journal
-from .plan import make_plan, plain_plan, RunPlan, takes_plan
+from .plan import RunPlan, make_plan, plain_plan, takes_plan
 from .runner import answer_all, score_all
 from .specs import make_client, make_panel
 from .traffic import Traffic
@@ -45,7 +46,6 @@ from ..tasks.load import load_any
 from ..tasks.own_data import check_samples, first_of_each
 from ..tasks.probes import is_probe
 from ..tasks.use_cases import get_use_case, knowing, read_use_cases
-from ..metrics.criteria import criteria_of
 
 # %% ../../nbs/runs/09_evaluation.ipynb #21aba7d9
 def select_samples(

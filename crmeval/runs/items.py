@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from ..core.calls import CallFailed, Client, failed_response, redact, with_retries
 from ..core.records import Response, Sample, Score
-from .traffic import send, Traffic
+from .traffic import Traffic, send
 
 # %% ../../nbs/runs/04_items.ipynb #b5d0a180
 @dataclass(frozen=True)

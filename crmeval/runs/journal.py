@@ -19,8 +19,8 @@ from types import SimpleNamespace
 from typing import cast
 
 from ..core.calls import Completion
-from ..core.log import append_bytes, damaged, digest, JournalError, open_locked, plain_value, read_lines
-from ..core.records import Response, SCHEMA_VERSION, Score, storable, Usage
+from ..core.log import JournalError, append_bytes, damaged, digest, open_locked, plain_value, read_lines
+from ..core.records import SCHEMA_VERSION, Response, Score, Usage, storable
 
 # %% ../../nbs/runs/03_journal.ipynb #65b8ac5f
 JOURNAL_VERSION = 2

@@ -21,16 +21,16 @@ from ..core.loops import run_sync
 from ..core.records import Response, Sample, write_parquet
 from ..core.stats import quantile_estimate
 from crmeval.metrics.speed import (
+    PERCENTILES,
+    QUANTITIES,
     interval_status,
     needed_n,
-    PERCENTILES,
     percentiles,
-    QUANTITIES,
     timed,
     timings,
 )
 from .folder import now, write_json
-from .load_plan import arrival_times, get_shape, LoadPlan, Shape, shape_prompt
+from .load_plan import LoadPlan, Shape, arrival_times, get_shape, shape_prompt
 
 # %% ../../nbs/runs/14_load.ipynb #3c5ec23c
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ..core.records import Usage
-from ..metrics.cost import call_cost_usd, find_price, Price
+from ..metrics.cost import Price, call_cost_usd, find_price
 from ..metrics.speed import SHAPES
 from ..tasks.load import load_demo
 

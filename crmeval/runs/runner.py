@@ -17,11 +17,11 @@ from typing import Any, cast
 
 from ..core.calls import CallFailed, Client, failed_response, redact
 from ..core.log import digest
-from ..core.records import Response, Sample, Score, Usage
-from .items import answer_item, check_work, FINAL, is_async, Item, pays, score_item, work_items
-from .journal import Journal, Writer
-from .traffic import send, Traffic
 from ..core.loops import ROUTE
+from ..core.records import Response, Sample, Score, Usage
+from .items import FINAL, Item, answer_item, check_work, is_async, pays, score_item, work_items
+from .journal import Journal, Writer
+from .traffic import Traffic, send
 from ..tasks.use_cases import render_prompt
 
 # %% ../../nbs/runs/05_runner.ipynb #71991cd8

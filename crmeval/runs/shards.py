@@ -17,8 +17,9 @@ from pathlib import Path
 
 from .. import __version__
 from ..core.calls import redact
-from ..core.records import read_parquet, Sample, storable, write_parquet
+from ..core.records import Sample, read_parquet, storable, write_parquet
 from crmeval.runs.cutting import (
+    ShardWork,
     asks_again,
     check_cut,
     check_place,
@@ -26,7 +27,6 @@ from crmeval.runs.cutting import (
     expected_of,
     merge_shards,
     shard_state,
-    ShardWork,
 )
 from crmeval.runs.evaluation import (
     client_options,
@@ -37,9 +37,9 @@ from crmeval.runs.evaluation import (
     samples_of,
     systems_of,
 )
-from .folder import now, open_run, Run
+from .folder import Run, now, open_run
 from .items import check_work
-from .plan import make_plan, plain_plan, RunPlan, takes_plan
+from .plan import RunPlan, make_plan, plain_plan, takes_plan
 from ..systems.openai import DEFAULT_BASE_URL
 from ..tasks.use_cases import knowing, own_use_cases, read_use_cases, use_cases
 

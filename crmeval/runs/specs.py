@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 
 from ..core.calls import Client
 from ..core.judging import Judge, RecordingJudge
+from ..core.plugins import plugins
 from ..judges.embedded import EmbeddedJudge
 from ..judges.llm import LLMJudge
 from ..judges.panel import Panel, Repeated, check_how
 from ..judges.recorded import check_style, load_verdicts
-from ..systems.responders import make_baseline
 from ..systems.openai import openai_client
 from ..systems.replay import make_replay
-from ..core.plugins import plugins
+from ..systems.responders import make_baseline
 
 # %% ../../nbs/runs/07_specs.ipynb #9f6b048a
 CLIENT_SPECS = "openai:NAME, openai:NAME@URL, baseline:NAME, replay:FILE or replay:FILE#CLIENT"

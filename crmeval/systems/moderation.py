@@ -10,10 +10,10 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 
+from ..core.calls import CallFailed, call_failure, public_url, with_retries
 from ..core.loops import run_in_background
 from ..detect.toxicity import CATEGORIES, Detection
 from .openai import DEFAULT_BASE_URL
-from ..core.calls import call_failure, CallFailed, public_url, with_retries
 
 # %% ../../nbs/systems/06_moderation.ipynb #b71ee558
 ENDPOINT_CATEGORIES = {

@@ -11,22 +11,23 @@ import functools
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
-from ..core.loops import ROUTE
+
 from crmeval.core.calls import (
-    call_failure,
     CallFailed,
     Completion,
+    call_failure,
     estimated_usage,
     failed_response,
     public_url,
     redact,
 )
-from .wire import Pools, said_back, Wire, without_key
-import re
+from ..core.loops import ROUTE
+from .wire import Pools, Wire, said_back, without_key
 
 # %% ../../nbs/systems/01_openai.ipynb #468527dc
 from ..core.records import Response, Sample, Usage, storable
@@ -125,6 +126,12 @@ def _row(sample, client, done, repeat, clock):
 # %% ../../nbs/systems/01_openai.ipynb #93f41db8
 class _Rows:
     "`attempt` and `answer` for a client that has `chat`, `name` and `clock`."
+
+    name: str
+    clock: Callable[[], float]  # Unix time
+
+    async def chat(self, messages, **options) -> Completion:
+        raise NotImplementedError
 
     async def attempt(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
         "One try; raises `CallFailed`."
@@ -286,7 +293,9 @@ def openai_client(
     **options,  # Further arguments of `OpenAIClient`
 ) -> OpenAIClient:  # Its name holds the endpoint's host where the line names one
     "Make a client from what a line says behind `openai:`."
-    name, url = re.fullmatch(r"(.*?)(?:@(https?://.*))?", model, re.DOTALL).groups()
+    parts = re.fullmatch(r"(.*?)(?:@(https?://.*))?", model, re.DOTALL)
+    assert parts, "the first group takes any text"
+    name, url = parts.groups()
     if url:
         options = {"name": f"openai:{name}@{urlsplit(url).netloc.rpartition('@')[2]}", **options}
     return OpenAIClient(name, base_url=url or base_url, **options)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import cast
 
 # %% ../../nbs/systems/03_record_rules.ipynb #1392d98b
-from ..core.values import Value, values
 from ..core.text import content_words, names
+from ..core.values import Value, values
 
 # %% ../../nbs/systems/03_record_rules.ipynb #ff5cad39
 @dataclass(frozen=True)

@@ -6,16 +6,17 @@
 __all__ = ['MOST_BYTES', 'Pools', 'said_back', 'without_key', 'Wire']
 
 # %% ../../nbs/systems/00_wire.ipynb #imports0
-from ..core.calls import http_failure, CallFailed, public_url, redact
-from collections.abc import Mapping
 import asyncio
 import base64
-from urllib.request import getproxies, proxy_bypass
 import json
 import os
 import ssl
-from urllib.parse import unquote, urlsplit, urlunsplit
 import weakref
+from collections.abc import Mapping
+from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
+
+from ..core.calls import CallFailed, http_failure, public_url, redact
 
 # %% ../../nbs/systems/00_wire.ipynb #a9be7d95
 _SHARED = weakref.WeakKeyDictionary()  # event loop -> {endpoint: (its connections, who uses them)}

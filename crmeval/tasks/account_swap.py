@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from .gender_words import fold, gender_lexicon
-from ..core.text import STOP_WORDS
 from ..core.package_data import data_path
+from ..core.text import STOP_WORDS
+from .gender_words import fold, gender_lexicon
 
 # %% ../../nbs/tasks/10_account_swap.ipynb #f16c9cd9
 ACCOUNTS = data_path("lexicons", "accounts.json")

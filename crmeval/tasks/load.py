@@ -12,12 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from .abcd import ABCD_USE_CASES, abcd_samples
-from .sgd_replies import sgd_samples, USE_CASES as SGD_USE_CASES
-from .summedits import SUMMEDITS, summedits_samples
-from .tau_bench import TAU_USE_CASES, tau_samples
-from .own_data import check_samples, first_of_each, load_file, read_rows, sample_problems
 from ..core.records import Sample, read_jsonl
+from .abcd import ABCD_USE_CASES, abcd_samples
+from .own_data import check_samples, first_of_each, load_file, read_rows, sample_problems
 from crmeval.tasks.public import (
     DataUnavailable,
     Source,
@@ -27,6 +24,10 @@ from crmeval.tasks.public import (
     read_source_file,
     sources,
 )
+from .sgd_replies import USE_CASES as SGD_USE_CASES
+from .sgd_replies import sgd_samples
+from .summedits import SUMMEDITS, summedits_samples
+from .tau_bench import TAU_USE_CASES, tau_samples
 from .use_cases import get_use_case, use_cases
 
 _all_ = [

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
 from ..core.package_data import data_path
 
 # %% ../../nbs/tasks/01_public.ipynb #cb7edbf2

@@ -7,18 +7,18 @@ __all__ = ['SCORED_BY', 'UseCase', 'use_cases', 'get_use_case', 'all_instruction
            'add_use_case', 'read_use_cases', 'load_use_cases', 'own_use_cases', 'knowing']
 
 # %% ../../nbs/tasks/00_use_cases.ipynb #4034a60c
+import contextlib
+import contextvars
 import json
 import re
+import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from ..core.records import Sample
 from ..core.package_data import data_path
-import contextlib
-import contextvars
-import types
+from ..core.records import Sample
 
 # %% ../../nbs/tasks/00_use_cases.ipynb #21d13874
 # criteria of accuracy, as published; `metrics/19_criteria` says what each of them is

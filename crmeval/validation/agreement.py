@@ -13,8 +13,8 @@ from typing import Any
 
 from crmeval.core.raters import (
     ADJUDICATED,
-    balanced_accuracy,
     Confusion,
+    balanced_accuracy,
     confusion,
     kendall,
     krippendorff_alpha,
@@ -24,8 +24,8 @@ from crmeval.core.raters import (
     system_rank_correlation,
     weighted_kappa,
 )
-from ..core.show import text_table, with_interval
 from ..core.records import Score
+from ..core.show import text_table, with_interval
 from ..core.stats import Estimate
 
 # %% ../../nbs/validation/00_agreement.ipynb #05b75863

@@ -15,18 +15,19 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+
 from ..core.judging import style_of
 from ..core.show import interval, number
 
 # %% ../../nbs/validation/01_audit.ipynb #4bb29ed1
-from ..core.loops import run_sync
 from ..core.judging import Judge
+from ..core.loops import run_sync
 from ..core.package_data import data_path
 from ..core.raters import cluster_bootstrap
 from ..core.show import text_table
 from ..core.stats import Estimate, is_known, mean_estimate
+from ..judges.listening import ListeningJudge, answer_questions, fewest_questions, new_record_of
 from ..judges.panel import Repeated
-from ..judges.listening import answer_questions, fewest_questions, ListeningJudge, new_record_of
 from ..metrics.completeness import completeness
 from ..metrics.conciseness import conciseness
 from ..metrics.factuality import factuality

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from ..core.raters import cluster_bootstrap
-from ..core.show import text_table
 from ..core.cards import DEFAULT_CUTS, to_points
+from ..core.raters import cluster_bootstrap
 from ..core.records import Score
+from ..core.show import text_table
 from ..core.stats import Estimate, is_known, mean_estimate, paired_difference
 
 # %% ../../nbs/validation/03_calibration.ipynb #1c93775a

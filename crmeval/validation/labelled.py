@@ -12,12 +12,12 @@ import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ..core.calls import estimated_usage
 from ..core.judging import Verdict
 from ..core.records import Usage
 from ..core.text import sentences
-from ..judges.requests import align_request, check_request
 from ..judges.replies import read_verdicts
-from ..core.calls import estimated_usage
+from ..judges.requests import align_request, check_request
 from ..tasks.public import find_file, get_source, load_rows
 
 # %% ../../nbs/validation/04_labelled.ipynb #1285c520

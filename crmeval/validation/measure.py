@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from ..core.loops import run_sync
-from ..core.judging import failed_verdict, Judge, RecordingJudge, style_of, Verdict
 from ..core.cards import to_points
+from ..core.judging import Judge, RecordingJudge, Verdict, failed_verdict, style_of
+from ..core.loops import run_sync
 from ..core.package_data import data_path
 from crmeval.core.raters import (
     balanced_accuracy,
@@ -24,8 +24,8 @@ from crmeval.core.raters import (
     system_rank_correlation,
     weighted_kappa,
 )
-from ..core.show import text_table, with_interval
 from ..core.records import Usage
+from ..core.show import text_table, with_interval
 from ..core.stats import Estimate
 from ..judges.recorded import context_key
 from .labelled import Answer, Labelled, carrying_sentences, share

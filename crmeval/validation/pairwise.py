@@ -16,15 +16,15 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 # %% ../../nbs/validation/02_pairwise.ipynb #5060b1e9
+from ..core.calls import CallFailed, with_retries
+from ..core.fence import block, make_ticket
+from ..core.json_text import find_answer, strict_values
 from ..core.loops import run_sync
 from ..core.package_data import data_path
 from ..core.raters import balanced_accuracy, weighted_kappa
 from ..core.records import Usage
 from ..core.stats import Estimate, mean_estimate
 from ..judges.recorded import Tally
-from ..core.fence import block, make_ticket
-from ..core.json_text import find_answer, strict_values
-from ..core.calls import CallFailed, with_retries
 from .audit import order_swap
 
 # %% ../../nbs/validation/02_pairwise.ipynb #8d881a57

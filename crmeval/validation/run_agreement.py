@@ -14,18 +14,17 @@ from importlib import import_module
 from pathlib import Path
 
 from ..core.corrected import CorrectedEstimate, corrected_mean
-from ..core.loops import run_sync
 from ..core.judging import Judge
-from ..metrics.defaults import default_judge
+from ..core.loops import run_sync
 from ..core.raters import people_points
 from ..core.show import number, points, text_table, with_interval
 from ..judges.panel import Panel
 from ..metrics.accuracy import CRITERIA
-from ..runs.folder import Run
+from ..metrics.defaults import default_judge
+from ..runs.folder import Run, in_terms_of_run
 from .agreement import AgreementTable, agreement
 from .labelled import LABELLED, load_labelled
 from .measure import HeldOut, aask_all, measure, measured_table
-from ..runs.folder import in_terms_of_run
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #209c1c51
 class Rows(tuple):
