@@ -29,7 +29,9 @@ setup(
     include_package_data=False,
     install_requires=cfg["requirements"].split(),
     extras_require={
-        "dev": cfg["dev_requirements"].split(),
+        # the benchmark: models, runs, tables, pages and the command line; a metric alone needs nothing of it
+        "run": cfg["run_requirements"].split(),
+        "dev": [*cfg["run_requirements"].split(), *cfg["dev_requirements"].split()],
         "notebook": cfg["notebook_requirements"].split(),
         "site": cfg["site_requirements"].split(),
         # the rating widget and XLSX sheets

@@ -6,6 +6,7 @@ The names below load their module when they are first used, so that `import crme
 __version__ = "0.1.0"
 
 from importlib import import_module as _import_module
+from importlib.util import find_spec as _find_spec
 
 # public name -> module that holds it
 _WHERE = {
@@ -41,9 +42,25 @@ _WHERE = {
 __all__ = sorted([*_WHERE, "__version__"])
 
 
+# A metric needs only what `pip install crmeval` brings. These wings need the extra `run`, which is known by these.
+_RUN_WINGS = ("runs", "validation", "people", "pages", "cli")
+_RUN_PACKAGES = ("aiohttp", "cyclopts", "datasets", "matplotlib", "openai", "pyarrow", "scipy", "yaml")
+
+
+def _need_extra_run(what):
+    "Say what to install where packages of the extra `run` are missing."
+    missing = [name for name in _RUN_PACKAGES if _find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f"{what} needs packages that are not installed ({', '.join(missing)}): pip install 'crmeval[run]'"
+        )
+
+
 def __getattr__(name):
     if name not in _WHERE:
         raise AttributeError(f"module 'crmeval' has no attribute {name!r}; it has {', '.join(__all__)}")
+    if _WHERE[name].partition(".")[0] in _RUN_WINGS:
+        _need_extra_run(f"crmeval.{name}")
     return getattr(_import_module(f"crmeval.{_WHERE[name]}"), name)
 
 

@@ -1,6 +1,6 @@
 "`python -m crmeval` is the `crmeval` command."
 
-from crmeval.cli.app import main
+from crmeval.cli import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

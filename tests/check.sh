@@ -57,15 +57,17 @@ in_sync() {
 
 # An environment that holds the wheel and what it asks for, and nothing else.
 # Nothing is compiled ahead: two commands use a small part of what is installed.
-install_wheel() {
-  { python -m uv venv --quiet empty && python -m uv pip install --quiet --python empty/bin/python dist/*.whl; } 2>/dev/null && return
-  rm -rf empty
-  python -m venv empty
-  empty/bin/python -m pip install --quiet dist/*.whl
+install_wheel() {  # [EXTRAS]
+  local wheel
+  wheel=$(echo dist/*.whl)
+  { [ -d empty ] || python -m uv venv --quiet empty; } && python -m uv pip install --quiet --python empty/bin/python "$wheel${1:-}" 2>/dev/null && return
+  [ -x empty/bin/pip ] || { rm -rf empty; python -m venv empty; }
+  empty/bin/python -m pip install --quiet "$wheel${1:-}"
 }
 wheel() {
   rm -rf build
-  python -m build --quiet --wheel --outdir "$work/dist" . >/dev/null
+  # the wheel is built from the sdist, so that both are shown to be whole
+  python -m build --quiet --outdir "$work/dist" . >/dev/null
   rm -rf build
   cd "$work"
   install_wheel
@@ -76,8 +78,17 @@ score = factuality("The parcel arrives on Friday.", source="Agent: Your parcel a
 assert score.points == 4, score
 development = {"nbdev", "fastcore", "IPython", "pytest"} & set(sys.modules)
 assert not development, development
-print("crmeval", crmeval.__version__, "scores", score.points, "from the wheel")
+from importlib.metadata import distributions
+packages = {d.metadata["Name"] for d in distributions()} - {"pip", "setuptools"}
+assert len(packages) <= 12, sorted(packages)
+try:
+    crmeval.run
+    raise AssertionError("the extra is not there, and nobody said so")
+except ImportError as error:
+    assert "pip install 'crmeval[run]'" in str(error), error
+print("crmeval", crmeval.__version__, "scores", score.points, "from the wheel,", len(packages), "packages")
 PY
+  install_wheel '[run]'
   empty/bin/crmeval run --use-case service_call_summary --use-case update_crm_info --limit 2 --out demo --no-progress
   empty/bin/crmeval report demo
   test -s demo/report.html

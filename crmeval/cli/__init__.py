@@ -3,6 +3,15 @@
 
 def main(words=None):
     "Run the `crmeval` command; returns its exit code."
+    import sys
+
+    from crmeval import _need_extra_run
+
+    try:
+        _need_extra_run("the command line")
+    except ImportError as error:
+        print(f"crmeval: {error}", file=sys.stderr)
+        return 2
     from crmeval.cli.app import main as run_command
 
     return run_command(words)

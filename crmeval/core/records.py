@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import overload
 
 from .evidence import Evidence, as_evidence
+from .package_data import needs_extra
 
 # %% ../../nbs/core/01_records.ipynb #f66bf3d7
 SCHEMA_VERSION = 2  # raised when a stored column changes its meaning; a reader refuses a newer one
@@ -341,6 +342,7 @@ def _column_of(records, column):
     return pa.array([_flat(column.name, getattr(r, column.name)) for r in records], column.type)
 
 
+@needs_extra("run")
 def write_parquet(
     records: Sequence,  # Records of one kind, (n,); n may be 0
     path: str | Path,  # File to write; replaced in one step, so that a reader never sees half a file
@@ -359,6 +361,7 @@ def write_parquet(
     return path
 
 # %% ../../nbs/core/01_records.ipynb #13aed7ca
+@needs_extra("run")
 def read_parquet(
     path: str | Path,  # File written by `write_parquet`
     kind: type,  # Record type that is expected
@@ -382,6 +385,7 @@ def _without_gaps(row):
     return {k: v for k, v in row.items() if not (v is None and k in gaps)}
 
 # %% ../../nbs/core/01_records.ipynb #3cb7d8c0
+@needs_extra("run")
 def to_dataset(
     records: Sequence,  # Records of one kind, (n,)
     kind: type,  # `Sample`, `Response` or `Score`

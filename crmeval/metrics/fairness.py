@@ -15,6 +15,7 @@ from itertools import combinations
 import numpy as np
 
 from ..core.cards import MetricCard
+from ..core.package_data import needs_extra
 from ..core.records import Response, Sample, Score
 from crmeval.core.stats import (
     Difference,
@@ -272,6 +273,7 @@ def _turn(twin):
     return _TURNS.get(twin.tags.get("perturbed", {}).get("was"))
 
 # %% ../../nbs/metrics/34_fairness.ipynb #faf1caf9
+@needs_extra("run")
 def detection_power(
     *,
     share: float,  # Share of one group's answers that are treated differently, 0 to 1

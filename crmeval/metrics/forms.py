@@ -12,6 +12,7 @@ from typing import cast
 
 from ..core.cards import MetricCard, unscored
 from ..core.judging import Judge, RubricJudge, style_of
+from ..core.package_data import needs_extra
 from ..core.records import Score
 
 # %% ../../nbs/metrics/01_forms.ipynb #f098efc5
@@ -87,6 +88,7 @@ def score_dataset(
     return dataset.map(one, load_from_cache_file=False, desc=getattr(fn, "__name__", None))
 
 # %% ../../nbs/metrics/01_forms.ipynb #ecef1086
+@needs_extra("run")
 def evaluate_class(
     metric: Callable[..., Score],  # Function of plain strings
     card: MetricCard,
