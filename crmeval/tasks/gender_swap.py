@@ -439,7 +439,7 @@ def _apply(text, edits):
 def _memory(swap):
     "What has to be said when swapping back and is not what the lexicon alone would say."
     certain = {k: v for k, v in swap.made.items() if k not in swap.conflicts and _surprising(swap, k, v)}
-    for k in swap.conflicts:
+    for k in sorted(swap.conflicts):
         if not k[0].isupper():
             certain |= {f"{k} #{n}": old for n, old in enumerate(swap.said[k], 1)}
     return certain
