@@ -211,7 +211,7 @@ def quantile_estimate(
 class Difference(Estimate):
     "A mean paired difference with the p-value of no difference."
 
-    p_value: float | None = None  # Two-sided; sign flips of whole clusters
+    p_value: float | None = None  # Two-sided; sign flips of whole clusters, all of them where they are few
 
 
 def paired_difference(
@@ -249,11 +249,22 @@ def _sign_flip_p(diff, clusters, n_resamples, rng):
         return None
     groups = known if clusters is None else [clusters[i] for i in known]
     sums = _by_cluster(np.array([diff[i] for i in known], float), groups)
-    if not np.any(sums):
+    sums = sums[sums != 0]  # a sign says nothing of zero
+    if not len(sums):
         return 1.0
+    if np.all(sums > 0) or np.all(sums < 0):  # only these signs and their opposite are as far from zero
+        return 2.0 ** (1 - len(sums))
+    far = abs(sums.sum()) - 1e-12
+    if 2 ** len(sums) <= n_resamples:
+        return float(np.mean(np.abs(_all_signs(len(sums)) @ sums) >= far))
     signs = np.random.default_rng(rng).choice([-1, 1], (n_resamples, len(sums)))
     # + 1: the observed signs are one of the possible draws, so a p-value is never 0
-    return float((1 + np.sum(np.abs(signs @ sums) >= abs(sums.sum()) - 1e-12)) / (1 + n_resamples))
+    return float((1 + np.sum(np.abs(signs @ sums) >= far)) / (1 + n_resamples))
+
+
+def _all_signs(n: int) -> np.ndarray:  # (2 ** n, n) of -1 and 1
+    "Every way to give n clusters a sign."
+    return 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1) - 1
 
 # %% ../../nbs/core/04_stats.ipynb #71bdd4dc
 def holm(

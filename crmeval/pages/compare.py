@@ -47,7 +47,7 @@ def who_is_better(
     "A difference in words; only one beyond chance has a side."
     if d.value is None:
         return "nothing to compare"
-    if d.p_value is None or d.p_value >= 0.05 or d.low is None:
+    if d.p_value is None or d.p_value >= 0.05:
         return "not told apart"
     return better[d.value > 0]
 
