@@ -42,7 +42,7 @@ _WHERE = {
 __all__ = sorted([*_WHERE, "__version__"])
 
 
-# A metric needs only what `pip install crmeval` brings. These wings need the extra `run`, which is known by these.
+# A metric needs what `pip install crmeval` brings; these wings need the extra `run`, known by its packages
 _RUN_WINGS = ("runs", "validation", "people", "pages", "cli")
 _RUN_PACKAGES = ("aiohttp", "cyclopts", "datasets", "matplotlib", "openai", "pyarrow", "scipy", "yaml")
 

@@ -26,9 +26,12 @@ COMMANDS = {
     "plan": ("plan:plan_command", "write the settings of a run as a file with comments"),
     "score": ("score:score_command", "score stored responses with another judge, or add ratings by people"),
     "report": ("score:report_command", "write a run's report again, and print its leaderboard"),
+    "list": ("shelf:list_command", "list the runs below a folder"),
+    "view": ("shelf:view_command", "open a run's report in the browser, or serve it on loopback"),
     "compare": ("compare:compare_command", "compare two systems on the samples that both answered"),
     "agreement": ("agreement:agreement_command", "how well a judge agrees with people"),
     "rate": ("rate:rate_command", "plan a blind rating by people and write their sheets, or bring it in"),
+    "erase": ("shelf:erase_command", "remove a person from a run and all that stands beside it"),
     "speed": ("speed:speed_command", "measure seconds to the answer, with N callers or at a given rate"),
 }
 

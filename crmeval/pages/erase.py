@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['holds_text', 'Erased', 'erase']
 
-# %% ../../nbs/pages/12_erase.ipynb #0044df11
+# %% ../../nbs/pages/12_erase.ipynb #22eb41dc
 import csv
 import io
 import json
+import shutil
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +20,7 @@ from .report import write_report
 from ..people.plan import Plan, read_plan
 from ..runs.folder import Run, now, open_run, write_run
 
-# %% ../../nbs/pages/12_erase.ipynb #1d93c8d6
+# %% ../../nbs/pages/12_erase.ipynb #f3fdbb49
 def _plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
@@ -52,7 +53,7 @@ def _samples_with(run: Run, text: str) -> set[str]:
     found |= {r.sample_id for r in run.responses if holds_text(to_dict(r), text)}
     return found | {s.sample_id for s in run.scores if holds_text(to_dict(s), text)}
 
-# %% ../../nbs/pages/12_erase.ipynb #ca8105e2
+# %% ../../nbs/pages/12_erase.ipynb #d93caa0a
 def _write_text(path: Path, text: str) -> None:
     "Replace a file in one step."
     part = path.with_name(path.name + ".part")
@@ -75,7 +76,7 @@ def _stays_in_journal(erased: set[str]) -> Callable[[dict], bool]:
 
     return stays
 
-# %% ../../nbs/pages/12_erase.ipynb #b5df8250
+# %% ../../nbs/pages/12_erase.ipynb #503e2cf5
 def _items_of_samples(plan: Plan, erased: set[str]) -> set[str]:
     "Codes of the items that show a sample, attention items included."
     return {i for i, k in plan.key.items() if {k["sample_id"], k["attention"]} & erased}
@@ -103,10 +104,12 @@ def _settled(entries: Sequence[Mapping]) -> list[Mapping]:
     return standing
 
 
-def _rewrite_items(path: Path, plan_id: str, gone: set[str]) -> None:
-    "A packet or a session of a rater, without some items and of another plan."
+def _rewrite_items(path: Path, was: str, plan_id: str, gone: set[str]) -> None:
+    "A packet or a session of a rater of one plan, without some items and of another plan."
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    head, *entries = [json.loads(line) for line in lines if line.endswith("\n")]
+    head, *entries = [json.loads(line) for line in lines if line.endswith("\n")] or [{}]
+    if head.get("plan") != was:
+        return
     entries = _settled(entries) if all("kind" in e for e in entries) else entries
     kept = [e for e in entries if e.get("item", e.get("id")) not in gone]
     rows = [json.dumps(row, ensure_ascii=False) for row in [head | {"plan": plan_id}, *kept]]
@@ -136,7 +139,7 @@ def _rewrite_xlsx(path: Path, gone: set[str]) -> None:
             sheet.delete_rows(row)
     book.save(path)
 
-# %% ../../nbs/pages/12_erase.ipynb #4f3919c4
+# %% ../../nbs/pages/12_erase.ipynb #54dc3a75
 def _rewrite_rating(folder: Path, erased: set[str]) -> int:  # Items removed
     "A folder of ratings without some samples."
     plan = read_plan(folder)
@@ -147,14 +150,14 @@ def _rewrite_rating(folder: Path, erased: set[str]) -> int:  # Items removed
     text = json.dumps({**head, "id": less.id, **asdict(less)}, ensure_ascii=False, indent=1)
     _write_text(folder / "plan.json", text + "\n")
     for path in sorted(folder.rglob("*.jsonl")):
-        _rewrite_items(path, less.id, gone)
+        _rewrite_items(path, plan.id, less.id, gone)
     for path in sorted(folder.rglob("*.csv")):
         _rewrite_csv(path, gone)
     for path in sorted(folder.rglob("*.xlsx")):
         _rewrite_xlsx(path, gone)
     return len(gone)
 
-# %% ../../nbs/pages/12_erase.ipynb #e83e4137
+# %% ../../nbs/pages/12_erase.ipynb #9d967ef1
 @dataclass(frozen=True)
 class Erased:
     "How much was removed from a run; prints as a sentence."
@@ -180,7 +183,7 @@ def erase(
     sample: str | Sequence[str] = (),  # Ids of samples
     match: str | None = None,  # Every sample that holds this text, or whose answers or scores do
 ) -> Erased:
-    "Remove samples with all that was said about them from a run's folder; raises `ValueError` if none is found."
+    "Remove samples with all that was said about them from a run; raises `ValueError` if none is found."
     run = open_run(folder)
     erased = _wanted(run, [sample] if isinstance(sample, str) else list(sample), match)
     before = len(run.samples), len(run.responses), len(run.scores)
@@ -190,14 +193,15 @@ def erase(
     after = len(run.samples), len(run.responses), len(run.scores)
     journal = run.folder / "journal.jsonl"
     lines = _rewrite_lines(journal, _stays_in_journal(erased)) if journal.is_file() else 0
+    shutil.rmtree(run.folder / "shards", ignore_errors=True)  # work in progress, which the tables hold
     items = sum(_rewrite_rating(p.parent, erased) for p in sorted(run.folder.rglob("plan.json")))
-    counts = [b - a for b, a in zip(before, after)]
+    counts = [b - a for b, a in zip(before, after)]  # samples, responses, scores
     _note(run, counts)
     write_run(run)
     for page in sorted(run.folder.glob("report*.html")):
         page.unlink()
     write_report(run)
-    return Erased(*counts, lines, items, _left(run.folder, match))
+    return Erased(counts[0], counts[1], counts[2], lines, items, _left(run.folder, match))
 
 
 def _wanted(run: Run, ids: list[str], match: str | None) -> set[str]:
