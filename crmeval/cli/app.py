@@ -25,6 +25,10 @@ COMMANDS = {
     ),
     "plan": ("plan:plan_command", "write the settings of a run as a file with comments"),
     "score": ("score:score_command", "score stored responses with another judge, or add ratings by people"),
+    "score-file": (
+        "score_file:score_file_command",
+        "score answers that stand in a table already; no model is called",
+    ),
     "report": ("score:report_command", "write a run's report again, and print its leaderboard"),
     "list": ("shelf:list_command", "list the runs below a folder"),
     "view": ("shelf:view_command", "open a run's report in the browser, or serve it on loopback"),
