@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .run import plan_of
 from .score import JUDGE_WORDS
-from .words import NO_PROGRESS, Output, command, place, setting_words, text_word
+from .words import NO_PROGRESS, Output, command, place, setting_words, text_word, word_of
 
 # %% ../../nbs/cli/05_agreement.ipynb #163e8932
 def _of_labelled(name, words, limit):
@@ -32,11 +32,12 @@ def _of_run(folder, words, limit):
 
     if limit is not None:
         raise ValueError("--limit is for labelled data; a run is measured on all that people rated")
-    said = [w for w in ("judge_repeats", "judge_style", "judge_base_url") if words.get(w) is not None]
+    how = [w for w in JUDGE_WORDS if w not in ("judge", "judge_panel", "concurrency")]
+    said = [w for w in how if words.get(w) is not None]
     if said:
         raise ValueError(
-            "a run's scores are there already: --judge names who signed them, and "
-            f"--{said[0].replace('_', '-')} is for labelled data"
+            f"a run's scores are there already: --judge names who signed them, and {word_of(said[0])} is "
+            "for labelled data"
         )
     return run_agreement(open_run(folder), judges=words.get("judge"))
 

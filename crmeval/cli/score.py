@@ -21,7 +21,10 @@ from crmeval.cli.words import (
 from ..runs.folder import open_run
 
 # %% ../../nbs/cli/03_score.ipynb #9e50c975
-JUDGE_WORDS = ("judge", "judge_panel", "judge_repeats", "judge_base_url", "judge_style", "concurrency")
+JUDGE_WORDS = (
+    *("judge", "judge_panel", "judge_repeats", "judge_base_url", "judge_style", "judge_max_tokens"),
+    *("judge_timeout_s", "judge_api_key_env", "judge_temperature", "concurrency"),
+)
 
 
 @command(

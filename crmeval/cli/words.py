@@ -17,7 +17,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
@@ -45,8 +45,9 @@ def _annotation(name):
     choices = f" ({' or '.join(setting.choices)})" if setting.choices else ""
     several = kind in (list, dict) or name == "judge"
     types = {int: int | None, float: float | None, bool: bool | None}
+    said = float | Literal[setting.nothing] | None if setting.nothing else types.get(kind, str | None)
     return Annotated[
-        list[str] | None if several else types.get(kind, str | None),
+        list[str] | None if several else said,
         Parameter(
             name=word_of(name),
             help=setting.says + choices + ("; may repeat" if several else ""),

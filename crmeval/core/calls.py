@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Client', 'ChatClient', 'ClosableClient', 'ConfiguredClient', 'CallFailed', 'retry_after_s', 'redact', 'public_url',
-           'http_failure', 'call_failure', 'backoff_s', 'with_retries', 'estimate_tokens', 'estimated_usage',
-           'Completion', 'failed_response']
+           'http_failure', 'call_failure', 'timed_out', 'backoff_s', 'with_retries', 'estimate_tokens',
+           'estimated_usage', 'Completion', 'failed_response']
 
 # %% ../../nbs/core/11_calls.ipynb #imports0
 import asyncio
@@ -216,6 +216,25 @@ def call_failure(
     if isinstance(e, (json.JSONDecodeError, UnicodeDecodeError)):
         return CallFailed(f"unreadable body: {cause}", status="parse_error", retryable=True)
     return CallFailed(f"unexpected {cause}")
+
+# %% ../../nbs/core/11_calls.ipynb #9be128d0
+_LATE = (408, 504, 524)  # HTTP statuses of a server, or of one before it, that waited too long
+_NOT_CONNECTED = ("ConnectTimeout", "ConnectionTimeoutError", "PoolTimeout")
+
+
+def timed_out(
+    failure: CallFailed,
+) -> bool:  # False where no connection came about
+    "Whether a call failed because its answer took too long."
+    if failure.http_status is not None:
+        return failure.http_status in _LATE
+    chain, e = [], failure
+    while e is not None and len(chain) < 10:
+        chain.append(e)
+        e = e.__cause__ or e.__context__
+    names = {type(e).__name__ for e in chain}
+    late = any(isinstance(e, (TimeoutError, asyncio.TimeoutError)) for e in chain)
+    return not names & set(_NOT_CONNECTED) and (late or "APITimeoutError" in names)
 
 # %% ../../nbs/core/11_calls.ipynb #6063ef3d
 def backoff_s(

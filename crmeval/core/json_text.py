@@ -239,8 +239,29 @@ def find_answer(
 
 
 def _answers_in(values, fits, ticket):
-    "(whose signature, answer) of each value that answers."
-    return [(_signature(v, ticket), a) for v in values if (a := fits(v)) is not None]
+    "(whose signature, answer) of each value that answers, or of what it wraps."
+    return [found for v in values for found in _unwrapped(v, fits, ticket)]
+
+# %% ../../nbs/core/09_json_text.ipynb #a7538938
+def _unwrapped(value, fits, ticket, around=None, depth=0):
+    "(whose signature, answer) of a value, else of the objects inside it."
+    signed = _signature(value, ticket)
+    signed = around if signed is None else signed
+    if (answer := fits(value)) is not None:
+        return [(signed, answer)]
+    inner = _inner(value) if depth < 3 else []
+    found = [f for v in inner for f in _unwrapped(v, fits, ticket, signed, depth + 1)]
+    return [(s, a) for s, a in found if s is not None or len(value) == 1]
+
+
+def _inner(value):
+    "The objects that an object, or a list of one, holds; a text may be one, too."
+    if isinstance(value, list):
+        inside = value if len(value) == 1 else []
+    else:
+        inside = value.values() if isinstance(value, dict) else []
+    opened = [strict_object(v) if isinstance(v, str) and v[:1] == "{" else v for v in inside]
+    return [v for v in opened if isinstance(v, dict) or isinstance(v, list) and len(v) == 1]
 
 # %% ../../nbs/core/09_json_text.ipynb #0b57bfde
 def _quotes_another(text, ticket, read):

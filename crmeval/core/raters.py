@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .show import text_table
-from .stats import Estimate, expanded_tails, is_known, mean_estimate
+from .stats import Estimate, expanded_tails, is_known, known_column, mean_estimate
 
 # %% ../../nbs/core/06_raters.ipynb #179b837c
 def _draws(clusters, n_resamples, rng):
@@ -88,6 +88,8 @@ def cluster_bootstrap(
     "Any statistic of paired columns with an interval that respects clusters."
     if n_resamples < 1:
         raise ValueError(f"n_resamples is {n_resamples!r}, expected at least 1")
+    columns = tuple(map(known_column, columns))
+    clusters = None if clusters is None else list(clusters)
     _check_columns(columns, clusters)
     needed = len(columns) if least is None else least
     rows = [i for i, x in enumerate(zip(*columns)) if sum(map(is_known, x)) >= needed]
@@ -434,6 +436,7 @@ def confusion(
 ) -> Confusion:
     "Which points the judge gives where people give 1, 2, 3 and 4."
     a, b = _on_scale(labels, judge, people)
+    clusters = None if clusters is None else list(clusters)
     _check_sides(a, b, clusters, n_resamples)
     pairs, k, options = list(zip(a, b)), range(len(labels)), {"n_resamples": n_resamples, **options}
     return Confusion(
@@ -453,7 +456,7 @@ def people_points(
     given: Mapping[str, float | None],  # Rater -> points, 1 to 4, or None
 ) -> float | None:  # None where nobody gave points
     "Points of a response by people: the adjudicated label where there is one, else the mean over the raters."
-    known = {r: p for r, p in given.items() if p is not None}
+    known = {r: p for r, p in given.items() if is_known(p)}
     settled = [p for r, p in known.items() if r.startswith(ADJUDICATED)]
     values = settled or list(known.values())
     return sum(values) / len(values) if values else None

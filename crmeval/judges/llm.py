@@ -14,11 +14,19 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from urllib.parse import urlsplit
 
 from ..systems.openai import openai_client
 
 # %% ../../nbs/judges/04_llm.ipynb #6e0e1bbf
-from ..core.calls import CallFailed, ChatClient, ClosableClient, ConfiguredClient, with_retries
+from crmeval.core.calls import (
+    CallFailed,
+    ChatClient,
+    ClosableClient,
+    ConfiguredClient,
+    timed_out,
+    with_retries,
+)
 from ..core.judging import Judge, Verdict
 from ..core.loops import run_in_background
 from ..core.records import Usage
@@ -85,7 +93,9 @@ class KeyFacts:
 _AGAIN = {"rate": "a rating for each criterion", "facts": "a list of facts"}
 
 
-def _note(request, missing):
+def _note(request, missing, status="parse_error"):
+    if status == "truncated":
+        return "\n\nAn earlier reply was too long and was cut off. Reply with the JSON object only; be brief."
     what = _AGAIN.get(request.kind, "one entry with a valid value for each number")
     which = (
         f" Missing or unreadable: {', '.join(missing[:40])}."
@@ -183,11 +193,11 @@ class LLMJudge(_Questions):
         | None = None,  # Takes `response_format` and `logprobs`; default: an `OpenAIClient`
         name: str | None = None,  # Default: 'openai:MODEL'
         logprobs: bool = True,  # Ask for log-probabilities, in the rubric style
-        structured: bool = True,  # Ask for a reply by JSON schema
+        structured: bool = True,  # Ask for a reply by JSON schema, with an end where the endpoint takes that
         retries: int = 4,  # Further tries after a rate limit, a server error or a lost connection
         max_items: int = 50,  # Items in one call; more are asked in several
         remember: int = 10_000,  # Requests whose answers are kept; 0 asks anew each time
-        **options,  # Further arguments of `OpenAIClient`, e.g. temperature, api_key_env, timeout_s
+        **options,  # Further arguments of `OpenAIClient`, e.g. max_tokens, timeout_s, api_key_env
     ):
         if max_items < 1:
             raise ValueError(f"max_items is {max_items!r}, expected at least 1")
@@ -217,7 +227,8 @@ class LLMJudge(_Questions):
             retries,
             max_items,
         )
-        self.without = set()  # Options that the endpoint rejected and that are no longer sent
+        self.without = set(_unbounded(self.client))  # Options that the endpoint does not take: not sent
+        self.accepted = set()  # Options that it has taken
         self.usage, self._once, self._closer = Tally(), _Once(remember), None
 
     def __repr__(self):
@@ -254,6 +265,63 @@ def _settings(judge):
     }
 
 # %% ../../nbs/judges/04_llm.ipynb #5e15f4fd
+_STRICT_HOSTS = ("openai.com", "openai.azure.com")  # refuse a schema that says how long a text may be
+
+
+def _unbounded(client):
+    "Whether the endpoint is known to take schemas without bounds only."
+    host = (urlsplit(getattr(client, "base_url", None) or "").hostname or "").lower()
+    return ["bounds"] if any(host == h or host.endswith("." + h) for h in _STRICT_HOSTS) else []
+
+
+def _wanted(judge, request, without):
+    "The optional fields of a request."
+    wanted = {}
+    if judge.structured:
+        wanted["response_format"] = request.schema if "bounds" in without else request.bounded
+    if judge.logprobs and request.kind == "rate":
+        wanted["logprobs"] = 8
+    return {k: v for k, v in wanted.items() if k not in without}
+
+# %% ../../nbs/judges/04_llm.ipynb #26400e49
+_OPTION_WORDS = {
+    "bounds": (
+        *("maxlength", "minitems", "maxitems", "prefixitems", "not permitted", "invalid schema"),
+        *("grammar", "compile", "complex", "repetition", "keyword"),
+    ),
+    "response_format": ("response_format", "response format", "json_schema", "schema", "guided", "grammar"),
+    "logprobs": ("logprob",),
+}
+
+
+def _named(wanted, without, failure):
+    "The optional field that the endpoint complains of, if it names one."
+    if failure.http_status not in (400, 404, 422, 500, 501):
+        return None
+    said, bounded = str(failure).lower(), "response_format" in wanted and "bounds" not in without
+    sent = ["bounds", *wanted] if bounded else list(wanted)
+    return next((o for o in sent if any(w in said for w in _OPTION_WORDS[o])), None)
+
+
+def _simpler(judge, wanted, without, failure):
+    "What to leave out of another try; empty where that could not help."
+    if option := _named(wanted, without, failure):
+        judge.without.add(option)
+        return {option}
+    unclear = failure.http_status in (400, 422, 501) or failure.http_status == 500 and not judge.accepted
+    return {"bounds", *wanted} if wanted and unclear else set()
+
+
+async def _tried(judge, messages, wanted, without):
+    "One try; a refusal of an optional field is not tried again as it stands."
+    try:
+        return await judge.client.chat(messages, **wanted)
+    except CallFailed as e:
+        if _named(wanted, without, e):
+            e.retryable = False
+        raise
+
+
 async def _send(judge, request, note, tallies):
     "One call, tried again where that may help; raises `CallFailed`."
     system, user = request.messages
@@ -263,39 +331,29 @@ async def _send(judge, request, note, tallies):
         for t in tallies if e.status != "not_run" else ():
             t.add(Usage(calls=1), failed_tries=1)
 
+    without = set()
     while True:
-        wanted = {
-            "response_format": request.schema if judge.structured else None,
-            "logprobs": 8 if judge.logprobs and request.kind == "rate" else None,
-        }
-        wanted = {k: v for k, v in wanted.items() if v is not None and k not in judge.without}
+        without |= judge.without
+        wanted = _wanted(judge, request, without)
+        once = partial(_tried, judge, messages, wanted, without)
         try:
-            done = await with_retries(
-                lambda w=wanted: judge.client.chat(messages, **w), retries=judge.retries, on_failure=failed
-            )
+            done = await with_retries(once, retries=judge.retries, on_failure=failed)
         except CallFailed as e:
-            if not _simpler(judge, wanted, e):
+            if not (fewer := _simpler(judge, wanted, without, e)):
                 raise
+            without = without | fewer
             continue
+        _learn(judge, wanted, without)
         for t in tallies:
             t.add(done.usage)
         return done
 
 
-_OPTION_WORDS = {
-    "logprobs": ("logprob",),
-    "response_format": ("response_format", "json_schema", "schema", "guided", "grammar"),
-}
-
-
-def _simpler(judge, wanted, failure):
-    "Whether the endpoint complained of an option that we can do without; it is then left out for good."
-    if failure.http_status not in (400, 404, 422, 501):
-        return False
-    option = next((o for o in wanted if any(w in str(failure).lower() for w in _OPTION_WORDS[o])), None)
-    if option is not None:
-        judge.without.add(option)
-    return option is not None
+def _learn(judge, wanted, without):
+    "An endpoint that took a request without some fields, and never one with them, is asked without them."
+    judge.accepted |= set(wanted)
+    if not wanted and not judge.accepted:
+        judge.without |= without
 
 # %% ../../nbs/judges/04_llm.ipynb #91556e14
 async def _ask(judge, request, read, tallies):
@@ -308,7 +366,7 @@ async def _ask(judge, request, read, tallies):
         try:
             done = await _send(judge, request, note, tallies)
         except CallFailed as e:
-            return values, e.status, f"the judge could not be asked: {e}"
+            return values, e.status, _not_asked(judge, e)
         if done.status == "refused":
             return values, "refused", "the judge declined to answer"
         found = read(request, done)
@@ -317,15 +375,37 @@ async def _ask(judge, request, read, tallies):
             return values, "ok", ""
         if all(v is None for v in found) and declines(done.text):
             return values, "refused", "the judge declined in words"
-        status, reason = _UNREADABLE[_cut(done)]
-        note = _note(request, _missing(request, values))
+        status, reason = _unreadable(judge, done)
+        if status == "truncated" and request.kind in _DIVISIBLE:
+            return values, status, reason  # the rest is asked about in smaller calls
+        note = _note(request, _missing(request, values), status)
     return values, status, reason
 
 
-_UNREADABLE = {  # whether the reply was cut -> status, reason
-    True: ("truncated", "the judge's reply was cut at the token limit"),
-    False: ("parse_error", "the judge's reply could not be read, twice"),
-}
+_DIVISIBLE = ("check", "align", "follow")  # questions about several items, each alone
+
+
+def _unreadable(judge, done):
+    "Status and reason of a reply without all its verdicts."
+    if not _cut(done) and done.text.strip():
+        return "parse_error", "the judge's reply could not be read, twice"
+    if not _cut(done):
+        return "parse_error", "the judge wrote no answer, twice" + (" (thoughts only)" if _thoughts(done) else "")
+    most = getattr(judge.client, "max_tokens", None)
+    limit = f"at its limit of {most} tokens" if most else "at the endpoint's limit of tokens"
+    thoughts = ", before its thoughts came to an end" if not done.text.strip() else ""
+    return (
+        "truncated",
+        f"the judge's reply was cut {limit}{thoughts}; more room: --judge-max-tokens (max_tokens)",
+    )
+
+
+def _not_asked(judge, failure):
+    "Why a judge could not be asked, and what helps where it took too long."
+    told = f"the judge could not be asked: {failure}"
+    if not timed_out(failure):
+        return told
+    return f"{told}; longer: --judge-timeout (timeout_s), shorter replies: --judge-max-tokens (max_tokens)"
 
 
 def _missing(request, values):
@@ -336,6 +416,16 @@ def _missing(request, values):
 
 def _cut(done):
     return done.status == "truncated"
+
+
+def _thoughts(done):
+    "What a model thought before it answered, where the endpoint keeps that apart."
+    return getattr(done, "reasoning", None) or ""
+
+
+def _reply_of(done):
+    "(text, whether only a signed answer counts): the answer; or, where there is none, the thoughts."
+    return (done.text, _cut(done)) if done.text.strip() else (_thoughts(done), True)
 
 # %% ../../nbs/judges/04_llm.ipynb #c02a0aac
 def _all_ok(values):
@@ -361,20 +451,45 @@ async def _answer(judge, request, read, tallies):
 
 # %% ../../nbs/judges/04_llm.ipynb #10a644ba
 def _verdicts_of(request, done):
-    return read_verdicts(request, done.text, cut=_cut(done))
+    text, cut = _reply_of(done)
+    return read_verdicts(request, text, cut=cut)
 
 
 def _ratings_of(request, done):
-    return read_ratings(request, done.text, done.logprobs, cut=_cut(done))
+    text, cut = _reply_of(done)
+    return read_ratings(request, text, done.logprobs, cut=cut)
+
+
+def _facts_of(request, done):
+    text, cut = _reply_of(done)
+    return [read_facts(request, text, cut=cut)]
 
 
 async def _many(judge, items, make, tallies):
     "Ask about items in calls of at most `max_items`, at the same time."
     groups = [items[i : i + judge.max_items] for i in range(0, len(items), judge.max_items)]
-    answers = await asyncio.gather(*[_answer(judge, make(g), _verdicts_of, tallies) for g in groups])
+    answers = await asyncio.gather(*[_group(judge, g, make, tallies) for g in groups])
     return [v for group in answers for v in group]
 
+# %% ../../nbs/judges/04_llm.ipynb #f7eda567
+async def _group(judge, items, make, tallies):
+    "Ask about a group of items; what a cut reply left out is asked about in smaller calls."
+    verdicts, left, size, cut_alone = {}, list(range(len(items))), len(items), 0
+    while left:
+        part = left[:size]
+        found = dict(zip(part, await _answer(judge, make([items[i] for i in part]), _verdicts_of, tallies)))
+        verdicts |= found
+        cut = [i for i, v in found.items() if v.status == "truncated"]
+        cut_alone = cut_alone + 1 if cut and len(part) == 1 else 0
+        if cut_alone > any(v.status != "truncated" for v in verdicts.values()):
+            return [verdicts.get(i, found[part[-1]]) for i in range(len(items))]
+        left = [*(cut if len(part) > 1 else ()), *left[size:]]
+        size = max(1, (len(part) - len(cut)) or len(part) // 2) if cut else size
+        for t in (judge.usage, *tallies) if cut and left else ():
+            t.add(asked_again=1)
+    return [verdicts[i] for i in range(len(items))]
 
+# %% ../../nbs/judges/04_llm.ipynb #f59d20b6
 async def _supported(judge, sentences, source, tallies=()):
     if not source.strip():
         return [_unread("undefined", "There is no source.") for _ in sentences]
@@ -445,7 +560,7 @@ async def _key_facts(judge, source, n):
     (answer,) = await _answer(
         judge,
         facts_request(source, n),
-        lambda request, done: [read_facts(request, done.text, cut=_cut(done))],
+        _facts_of,
         (),
     )
     if isinstance(answer, Verdict):

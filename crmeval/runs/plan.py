@@ -30,9 +30,13 @@ class Setting:
     low: float | None = None  # Least value of a number, itself allowed unless `above`
     above: bool = False  # True: numbers must be larger than `low`
     choices: tuple[str, ...] = ()  # Where only some texts are possible
+    nothing: tuple[str, ...] = ()  # Texts that mean None, where None is more than "not said"
     word: str | None = None  # Of the command line; None: from the name; '': not on the command line
     value: str = ""  # How its value is called in the help, e.g. 'FILE'
     shapes: bool = True  # Whether it shapes answers, samples or scores; False: how fast, where to, how long
+
+
+_LEFT = ("none", "endpoint")  # Texts for: what the endpoint takes when nothing is said
 
 
 def _setting(default: object, says: str, group: str, **more) -> typing.Any:  # as `dataclasses.field` does
@@ -126,7 +130,36 @@ class RunPlan:
         "who judges",
         choices=("fine", "rubric"),
     )
-    temperature: float | None = _setting(None, "of the openai models; none: 0", "the call", low=0, value="T")
+    judge_max_tokens: int | None = _setting(
+        None,
+        "longest reply of a judge, thoughts included; none: the endpoint's limit",
+        "who judges",
+        low=1,
+        value="N",
+    )
+    judge_timeout_s: float | None = _setting(
+        None,
+        "seconds for one call of a judge; none: 120",
+        "who judges",
+        low=0,
+        above=True,
+        word="--judge-timeout",
+        value="S",
+        shapes=False,
+    )
+    judge_api_key_env: str | None = _setting(
+        None,
+        "environment variable that holds the judge's key; none: OPENAI_API_KEY",
+        "who judges",
+        value="NAME",
+        shapes=False,
+    )
+    judge_temperature: float | None = _setting(
+        0, "of a judge; none leaves it to the endpoint", "who judges", low=0, value="T", nothing=_LEFT
+    )
+    temperature: float | None = _setting(
+        0, "of the models; none leaves it to the endpoint", "the call", low=0, value="T", nothing=_LEFT
+    )
     max_tokens: int | None = _setting(
         None, "longest answer; none: the endpoint's limit", "the call", low=1, value="N"
     )
@@ -273,6 +306,8 @@ def _fits(value, kind, setting):
 def _checked(name: str, value: typing.Any, setting: Setting) -> typing.Any:
     "The value in its one form, or a `PlanError`."
     kind, optional = kinds()[name]
+    if isinstance(value, str) and value.strip().lower() in setting.nothing:
+        return None
     if kind is object or (value is None and optional):
         return value
     if kind is list:
@@ -281,7 +316,8 @@ def _checked(name: str, value: typing.Any, setting: Setting) -> typing.Any:
     if kind is dict and (value is None or isinstance(value, Mapping)):
         value = dict(value or {})
     if not _fits(value, kind, setting):
-        raise PlanError(name, value, _expected(kind, setting) + (" or nothing" if optional else ""))
+        nothing = f" or {setting.nothing[0]}" if setting.nothing else " or nothing"
+        raise PlanError(name, value, _expected(kind, setting) + (nothing if optional else ""))
     return value
 
 # %% ../../nbs/runs/00_plan.ipynb #70a9f3b6

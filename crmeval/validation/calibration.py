@@ -26,7 +26,7 @@ def rescale(
 ) -> float | None:  # 1 to 4; None without any rating
     "Ratings of another scale as points from 1 to 4, averaged over people; higher is better."
     asked = ratings if isinstance(ratings, Iterable) else [ratings]
-    given = [r for r in asked if r is not None and not math.isnan(r)]
+    given = [r for r in asked if is_known(r)]
     if low == high:
         raise ValueError(f"low and high are both {low!r}, expected two ends of a scale")
     if wrong := [r for r in given if not min(low, high) <= r <= max(low, high)]:
@@ -112,7 +112,7 @@ class Calibrator:
 
     def __call__(self, value: float | None) -> float | None:
         "Points from 1 to 4; None stays None."
-        if value is None or math.isnan(value):
+        if not is_known(value):
             return None
         return to_points(value, self.x) if self.kind == "cuts" else float(np.interp(value, self.x, self.y))
 
