@@ -23,7 +23,7 @@ from ..core.records import Response, Sample, Usage
 from ..metrics.cost import call_cost_usd, price_of
 from .areas import make_scorer, prompt_of
 from .evaluation import Work, prepare_run
-from .items import FINAL, pays
+from .items import FINAL, asked_prompt, pays
 from .journal import Journal
 from .plan import RunPlan, make_plan, takes_plan
 from ..tasks.use_cases import knowing
@@ -127,14 +127,14 @@ def _found(work, client, journal):
     settings = digest(client.settings())
     for s in work.samples:
         for repeat in range(work.plan.repeats):
-            asked = digest(settings, prompt_of(s), repeat)
+            asked = digest(settings, asked_prompt(client, s, prompt_of), repeat)
             yield journal.find("response", (s.id, s.perturbation, client.name, repeat), asked)
 
 
 def _system(work, client, assumed):
     "What a system will be asked."
     repeats = work.plan.repeats
-    prompts = [estimate_tokens(prompt_of(s)) for s in work.samples]
+    prompts = [estimate_tokens(asked_prompt(client, s, prompt_of)) for s in work.samples]
     all_calls, done = len(prompts) * repeats, _recorded(work, client)
     calls = all_calls - done
     longest = getattr(client, "max_tokens", None) or assumed

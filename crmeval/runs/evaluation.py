@@ -39,6 +39,7 @@ from crmeval.runs.folder import (
 from .items import check_work, pays
 from .journal import Journal
 from .plan import RunPlan, make_plan, plain_plan, takes_plan
+from .prompts import read_variants, with_prompts
 from .runner import answer_all, score_all
 from .specs import make_client, make_panel
 from .traffic import Traffic
@@ -108,11 +109,13 @@ def make_clients(
     models: Sequence | str | None = None,  # Lines or clients; None: the embedded baselines
     *,
     base_url: str | None = None,  # For openai models
+    prompts: Sequence = (),  # For `read_variants`: each client under each of them
     **options,  # Further arguments of `OpenAIClient`
 ) -> list:
     "Make the clients of a run."
     named = [models] if isinstance(models, str) else list(DEFAULT_MODELS if models is None else models)
-    return [make_client(m, base_url=base_url, **options) for m in named]
+    variants = read_variants(prompts)
+    return with_prompts([make_client(m, base_url=base_url, **options) for m in named], variants)
 
 
 def client_options(
@@ -268,7 +271,7 @@ def prepare_run(
     with knowing(own):
         areas, samples, without = samples_of(plan)
         named, judge = systems_of(plan, samples), judge_of(plan)
-        clients = make_clients(named, base_url=plan.base_url, **client_options(plan))
+        clients = make_clients(named, base_url=plan.base_url, prompts=plan.prompts, **client_options(plan))
         idle = check_told(plan, clients)
         check_work(samples, clients, concurrency=plan.concurrency, repeats=plan.repeats, retries=plan.retries)
         budget = make_budget(plan.max_calls, plan.max_usd, plan.prices, [*clients, *clients_of(judge)])

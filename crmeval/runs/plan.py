@@ -81,6 +81,13 @@ class RunPlan:
         "what is asked",
         value="FILE",
     )
+    prompts: list = _setting(
+        [],
+        "a prompt of your own in a file, or USE_CASE=shipped; several are systems side by side",
+        "what is asked",
+        word="--prompt",
+        value="USE_CASE=FILE",
+    )
     columns: dict = _setting(
         {},
         "for a file: where our field stands, e.g. conversation=chat_text",
@@ -224,6 +231,18 @@ class RunPlan:
         value="DIR",
         shapes=False,
     )
+    add: bool = _setting(
+        False,
+        "into a folder of another plan: systems and samples are added, what is there stays",
+        "how it runs",
+        shapes=False,
+    )
+    fresh: bool = _setting(
+        False,
+        "into a folder of another plan: start anew; what is there is moved beside it",
+        "how it runs",
+        shapes=False,
+    )
     engine: str = _setting(
         "local",
         "local: this process; ray: shards over a cluster, at RAY_ADDRESS or on this machine",
@@ -244,6 +263,8 @@ class RunPlan:
         for name in ("workers", "shard_size"):
             if self.engine == "local" and getattr(self, name) is not None:
                 raise PlanError(name, getattr(self, name), "nothing without engine 'ray'")
+        if self.add and (self.fresh or self.engine == "ray"):
+            raise PlanError("add", True, "nothing beside 'fresh' and with engine 'ray'")
 
 # %% ../../nbs/runs/00_plan.ipynb #12b9ec0d
 class PlanError(ValueError):

@@ -19,7 +19,17 @@ from ..core.calls import CallFailed, Client, failed_response, redact
 from ..core.log import digest
 from ..core.loops import ROUTE
 from ..core.records import Response, Sample, Score, Usage
-from .items import FINAL, Item, answer_item, check_work, is_async, pays, score_item, work_items
+from crmeval.runs.items import (
+    FINAL,
+    Item,
+    answer_item,
+    asked_prompt,
+    check_work,
+    is_async,
+    pays,
+    score_item,
+    work_items,
+)
 from .journal import Journal, Writer
 from .traffic import Traffic, send
 from ..tasks.use_cases import render_prompt
@@ -141,7 +151,7 @@ async def _feed(engine, items, desks):
         if n % 64 == 0:
             await asyncio.sleep(0)  # recorded items alone would never let anybody else run
         try:
-            prompt = engine.prompt_of(item.sample)
+            prompt = asked_prompt(item.client, item.sample, engine.prompt_of)
         except Exception as e:
             await engine.answered(item, _without_prompt(item, e))
             continue

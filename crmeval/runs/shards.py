@@ -88,7 +88,7 @@ def make_work(
                 f"{budget} is counted in one process; engine 'ray' cannot keep it across workers"
             )
     plan = _as_lines(plan, samples)
-    clients = make_clients(plan.models, base_url=plan.base_url, **client_options(plan))
+    clients = make_clients(plan.models, base_url=plan.base_url, prompts=plan.prompts, **client_options(plan))
     judge = judge_of(plan)
     check_work(samples, clients, concurrency=plan.concurrency, repeats=plan.repeats, retries=plan.retries)
     said = {k: v for k, v in plain_plan(plan).items() if k not in _OF_THE_WHOLE}
