@@ -593,8 +593,11 @@ def test_ratings_by_people_outlive_other_runs_in_the_folder(tmp_path, lead):
         f"sample_id,client,metric,points,rater\n{sample},baseline:lead,factuality,3,ana\n"
     )
     assert crmeval("score", "r", "--ratings", "people.csv", cwd=tmp_path).returncode == 0
-    run(tmp_path, *words, "--use-case", "sales_call_summary")
-    run(tmp_path, *words, "--use-case", CASE)
+    refused = run(tmp_path, *words, "--use-case", "sales_call_summary", code=2).stderr
+    assert "r holds a run of another plan (other samples" in refused and "with --add" in refused
+    run(tmp_path, *words, "--use-case", "sales_call_summary", "--add")
+    run(tmp_path, *words, "--use-case", CASE, "--add")
+    assert len(open_run(tmp_path / "r").samples) == 2
     assert [s.rater for s in open_run(tmp_path / "r").scores if s.method == "manual"] == ["ana"]
 
 

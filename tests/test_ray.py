@@ -169,7 +169,7 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(tmp_path, clust
     before = len(server.bodies)
     again = run_sharded("openai:good", **what)
     assert len(server.bodies) == before and again.manifest.shards["reused"] == again.manifest.shards["n"] == 2
-    more = run_sharded(["openai:good", "openai:cut"], **what)
+    more = run_sharded(["openai:good", "openai:cut"], **what, add=True)
     assert len(server.bodies) == before + len(samples), "a system more asks only that system"
     assert more.manifest.responses == {"ok": len(samples), "truncated": len(samples)}
     assert endpoint.KEY.encode() not in everything(tmp_path)

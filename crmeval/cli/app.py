@@ -122,7 +122,8 @@ def _check_streams():
 
 def _one_line(error):
     "What went wrong, in one line that a terminal shows and does not obey."
-    said = str(error)
+    in_words = getattr(error, "said", None)  # of a folder with another plan
+    said = str(error) if in_words is None else in_words("--out", "--add", "--fresh")
     if isinstance(error, OSError) and error.strerror and error.filename:
         said = f"{error.filename}: {error.strerror}"
     return printable(" ".join(said.split())) or type(error).__name__

@@ -41,6 +41,7 @@ from .journal import Journal
 from .plan import RunPlan, make_plan, plain_plan, takes_plan
 from .prompts import read_variants, with_prompts
 from .runner import answer_all, score_all
+from .same_plan import check_added, check_same_plan, set_aside, with_earlier_rows
 from .specs import make_client, make_panel
 from .traffic import Traffic
 from ..tasks.load import load_any
@@ -169,7 +170,10 @@ def default_folder(
     "Where a run goes when nobody says."
     names = "+".join(dict.fromkeys(s.dataset for s in samples))
     safe = "".join(c if c.isalnum() or c in "-_+." else "-" for c in names)[:40]
-    work = digest(samples, [[c.name, c.settings()] for c in clients], judge.name, settings_of(judge))
+    asked = dict.fromkeys(s.use_case for s in samples if not is_probe(s))
+    prompts = [(get_use_case(u).prompt, get_use_case(u).instructions) for u in asked]
+    systems = [[c.name, c.settings()] for c in clients]
+    work = digest(samples, systems, judge.name, settings_of(judge), prompts)
     return Path("runs") / f"{safe}-{work[:8]}"
 
 # %% ../../nbs/runs/09_evaluation.ipynb #6e6c1cb2
@@ -265,6 +269,8 @@ def _tally_of(judge) -> _Tally:
 
 def prepare_run(
     plan: RunPlan,
+    *,
+    one_plan: bool = True,  # False: the folder may hold another plan, and its rows are replaced
 ) -> Work:
     "Check everything that a run needs, and spend nothing; raises `ValueError`."
     own = tuple(read_use_cases(plan.own_use_cases)) if plan.own_use_cases else ()
@@ -279,6 +285,8 @@ def prepare_run(
             Path(plan.out).expanduser() if plan.out is not None else default_folder(samples, clients, judge)
         )
         check_folder(folder)
+        if plan.add:
+            check_added(folder, samples)
         manifest = manifest_of(
             samples,
             clients,
@@ -290,6 +298,8 @@ def prepare_run(
             budget={"max_calls": plan.max_calls, "max_usd": plan.max_usd} if budget else None,
         )
         manifest.warnings += idle
+        if one_plan:
+            manifest.warnings += check_same_plan(folder, manifest, add=plan.add, fresh=plan.fresh)
     since = _tally_of(judge).as_dict() if isinstance(judge, CountingJudge) else None
     traffic = Traffic(plan.concurrency, budget=budget)
     return Work(plan, samples, clients, judge, folder, manifest, traffic, since, own_use_cases=own)
@@ -354,6 +364,8 @@ async def do_work(
     progress=True,  # As in `arun`
 ) -> Run:
     "Answer, score and write what `prepare_run` has checked."
+    if work.plan.fresh:
+        work.manifest.warnings += set_aside(work.folder)
     rows = await _answered(work, progress)
     work.manifest.traffic = work.traffic.summary()
     budget = work.traffic.budget
@@ -366,7 +378,9 @@ async def do_work(
     scores = [s for _, found in rows for s in found]
     kept = _others(work.folder, scores, responses)
     _note_judge(work)
-    return write_run(Run(work.folder, work.manifest, work.samples, responses, [*scores, *kept]))
+    done = Run(work.folder, work.manifest, work.samples, responses, [*scores, *kept])
+    is_added = work.plan.add and (work.folder / "manifest.json").is_file()
+    return write_run(with_earlier_rows(done) if is_added else done)
 
 # %% ../../nbs/runs/09_evaluation.ipynb #68f43167
 @takes_plan

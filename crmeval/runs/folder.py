@@ -57,6 +57,8 @@ class Manifest:
     scoring: str  # From `scoring_fingerprint`
     plan: Mapping = field(default_factory=dict)  # From `plain_plan`: what differs from the default
     prompts: Mapping[str, str] = field(default_factory=dict)  # Use case -> digest of its prompt
+    # Use case, or 'USE_CASE [VARIANT]' -> template, so that two runs can be compared in words
+    templates: Mapping[str, str] = field(default_factory=dict)
     own_use_cases: Sequence[Mapping] = ()  # Those that do not ship with the package
     areas: Sequence[str] = ()
     without_twin: object = None  # How many samples could not be changed, by kind
@@ -132,6 +134,7 @@ def manifest_of(
         created=now(),
         samples=_counts(samples),
         prompts=prompts,
+        templates=_templates(asked, clients),
         own_use_cases=own_use_cases(tuple(prompts)),
         clients=[{"name": c.name, **c.settings()} for c in clients],
         judge={"name": judge.name, **settings_of(judge)},
@@ -139,6 +142,13 @@ def manifest_of(
         warnings=seen_in_training(samples, judge),
         **more,
     )
+
+
+def _templates(use_cases, clients):
+    "Templates of what was asked, a client's own ones under its variant's name."
+    said = {u: get_use_case(u).prompt for u in use_cases}
+    variants = (c.variant for c in clients if hasattr(c, "own_prompt"))
+    return said | {f"{u} [{v.name}]": text for v in variants for u, text in v.prompts.items()}
 
 
 def _counts(samples):

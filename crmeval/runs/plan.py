@@ -263,8 +263,8 @@ class RunPlan:
         for name in ("workers", "shard_size"):
             if self.engine == "local" and getattr(self, name) is not None:
                 raise PlanError(name, getattr(self, name), "nothing without engine 'ray'")
-        if self.add and (self.fresh or self.engine == "ray"):
-            raise PlanError("add", True, "nothing beside 'fresh' and with engine 'ray'")
+        if self.add and self.fresh:
+            raise PlanError("add", True, "nothing beside 'fresh'")
 
 # %% ../../nbs/runs/00_plan.ipynb #12b9ec0d
 class PlanError(ValueError):

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..core.calls import redact
+from ..core.loops import run_sync
 from ..core.records import Sample, read_parquet, storable, write_parquet
 from crmeval.runs.cutting import (
     ShardWork,
@@ -31,15 +32,17 @@ from crmeval.runs.cutting import (
 from crmeval.runs.evaluation import (
     client_options,
     default_folder,
+    do_work,
     judge_of,
     make_clients,
-    run,
+    prepare_run,
     samples_of,
     systems_of,
 )
-from .folder import Run, now, open_run
+from .folder import Run, manifest_of, now, open_run, write_run
 from .items import check_work
 from .plan import RunPlan, make_plan, plain_plan, takes_plan
+from .same_plan import check_same_plan, set_aside, with_earlier_rows
 from ..systems.openai import DEFAULT_BASE_URL
 from ..tasks.use_cases import knowing, own_use_cases, read_use_cases, use_cases
 
@@ -145,7 +148,7 @@ def evaluate_shard(
             f.write(now() + "\n")
         plan = make_plan(work["plan"], data=read_parquet(path, Sample), areas=None, out=path.with_suffix(""))
         with knowing(work["own_use_cases"]):
-            run(plan=plan, progress=False)
+            run_sync(do_work(prepare_run(plan, one_plan=False), False))
     except Exception as e:
         return {"shard": name, "error": storable(redact(f"{type(e).__name__}: {e}"))}
     return {"shard": name, "error": ""}
@@ -333,7 +336,10 @@ def _sharded(ray, plan, progress, **cluster):
     workers, size = plan.workers or 2, plan.shard_size or 1000
     areas, samples, without = samples_of(plan)
     work = make_work(plan, samples)
+    if plan.fresh:
+        set_aside(Path(work.out))
     cut, shards, todo = _lay_out(work, samples, size)
+    earlier = _earlier(work, samples, {**cut, "areas": areas}, plan)
     del samples  # they lie in the folder now, and may be many
     reused = len(shards) - len(todo)
     with _stepping(progress, len(shards), reused) as step:
@@ -344,4 +350,19 @@ def _sharded(ray, plan, progress, **cluster):
     again = sum(max(0, _starts(work.out, s.name) - 1) for s in shards)
     told = {"n": len(shards), "size": size, "workers": workers, "reused": reused, "restarted": again}
     whole = {"areas": list(areas), "without_twin": without, "limit": plan.limit, "plan": plain_plan(plan)}
-    return open_run(merge_shards(work, shards, {"digest": cut["samples"], "shards": told, **whole}))
+    done = open_run(merge_shards(work, shards, {"digest": cut["samples"], "shards": told, **whole}))
+    return done if earlier is None else write_run(with_earlier_rows(done, earlier))
+
+
+def _earlier(work, samples, cut, plan):
+    "The run that the folder holds, where its rows are to stay; one of another plan is refused."
+    folder, lines = Path(work.out), make_plan(work.plan)
+    if not (folder / "manifest.json").is_file():
+        return None
+    clients = make_clients(
+        lines.models, base_url=lines.base_url, prompts=lines.prompts, **client_options(lines)
+    )
+    new = manifest_of(samples, clients, judge_of(lines), areas=list(cut["areas"]), repeats=lines.repeats)
+    new.samples = {**new.samples, "digest": cut["samples"]}
+    check_same_plan(folder, new, add=plan.add)
+    return open_run(folder) if plan.add else None
