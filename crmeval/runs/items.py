@@ -107,10 +107,10 @@ class _Timed:
         waited = max(0.0, self.timer() - self.begun - self.service_s)
         return {"tries": self.tries, "queue_s": round(waited, 6)}
 
-    def failed(self, error, status):
-        "The row of a call without a usable answer."
+    def failed(self, error, status, known=None):
+        "The row of a call without a usable answer; `known`: fields that its failure brings."
         item = self.item
-        told = {"status": status, "repeat": item.repeat, **self.measured()}
+        told = {**(known or {}), "status": status, "repeat": item.repeat, **self.measured()}
         return failed_response(item.sample, item.client.name, error, **told)
 
 # %% ../../nbs/runs/04_items.ipynb #727d785d
@@ -131,7 +131,8 @@ async def answer_item(
         found = await with_retries(once, retries=retries, rng=rng, sleep=sleep, on_failure=on_failure)
     except CallFailed as e:
         tried = f" (after {call.tries} tries)" if call.tries > 1 else ""
-        return call.failed(f"{e}{tried}", "api_error" if e.status == "not_run" and call.tries else e.status)
+        status = "api_error" if e.status == "not_run" and call.tries else e.status
+        return call.failed(f"{e}{tried}", status, e.row)
     except Exception as e:
         return call.failed(redact(f"the client raised {type(e).__name__}: {e}"), "api_error")
     if not isinstance(found, Response):
