@@ -97,6 +97,8 @@ def read_refusal(
     if failure.http_status not in REFUSALS:
         return ()
     named = _named_fields(text, sent)
+    if "response_format" in named and _words("schema_itself").search(text):
+        return ()  # who asked with this schema may have a simpler one
     if named and _words("zero").search(text) and sent.get("temperature") == 0 and "temperature" in named:
         return (Change("temperature", value=0.01),)
     if not named or not _words("refuses").search(text):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MOST_BYTES', 'Pools', 'proxy_of', 'request_headers', 'header_values', 'said_back', 'without_key', 'chat_address',
-           'base_of', 'with_address', 'Wire', 'Pieces']
+           'base_of', 'with_address', 'page_failure', 'event_data', 'events_in', 'Wire', 'Pieces']
 
 # %% ../../nbs/systems/00_wire.ipynb #imports0
 import asyncio
@@ -15,12 +15,11 @@ import os
 import re
 import ssl
 import weakref
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import getproxies
 
 from ..core.calls import CallFailed, http_failure, public_url, redact
-from .completions import event_data, events_in, page_failure
 
 # %% ../../nbs/systems/00_wire.ipynb #a9be7d95
 _SHARED = weakref.WeakKeyDictionary()  # event loop -> {endpoint: (its connections, who uses them)}
@@ -291,6 +290,40 @@ def with_address(
     if f"(asked: {shown}" not in str(failure):
         failure.args = (f"{failure.args[0]} (asked: {shown}{hint})", *failure.args[1:])
     return failure
+
+# %% ../../nbs/systems/00_wire.ipynb #37f3503e
+_PAGE = re.compile(
+    r"\s*(?:\ufeff)?(?:<!--.{0,400}?-->\s*)?<(?:!doctype|html|head|body|\?xml|title|h1|center)\b", re.I | re.S
+)
+
+
+def page_failure(
+    text: str,  # A body
+) -> CallFailed | None:  # None: it is no page
+    "The failure of an address that shows a web page."
+    if not _PAGE.match(text[:2000]):
+        return None
+    title = re.search(r"<(?:title|h1)[^>]{0,80}>([^<]{1,120})", text[:20_000], re.IGNORECASE)
+    named = f" ({' '.join(title[1].split())!r})" if title and title[1].strip() else ""
+    said = f"a web page came instead of an answer{named}: a proxy, a login, or not the interface's address"
+    return CallFailed(redact(said), status="parse_error", retryable=True, body=text[:2000])
+
+# %% ../../nbs/systems/00_wire.ipynb #9fc515f7
+def event_data(
+    line: str,  # One line of a stream of events
+) -> str | None:  # None: a comment, a name or an empty line
+    "What a line of a stream of events carries."
+    return line[5:].strip() if line.startswith("data:") else None
+
+
+def events_in(
+    text: str,  # A whole body that is a stream of events
+) -> Iterator[object]:
+    "The pieces of a stream that came as one body."
+    for line in text.splitlines():
+        data = event_data(line)
+        if data and data != "[DONE]":
+            yield json.loads(data)
 
 # %% ../../nbs/systems/00_wire.ipynb #7cdd90ac
 class Wire:
