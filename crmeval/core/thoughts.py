@@ -157,8 +157,10 @@ def _rest(text, marks, thoughts, at):
     kept, within = _without_blocks(text, marks, at)
     if not at and not within:
         return Apart(text)
-    start = len(text) - len(text[at:].lstrip()) if at else 0
-    answer = _unwrapped(kept.lstrip()) if at else kept
+    if not at:
+        return Apart(kept, _joined(within))
+    answer, shift = _unwrapped(kept.lstrip())
+    start = len(text) - len(text[at:].lstrip()) + shift
     return Apart(answer, _joined([*thoughts, *within]), start)
 
 # %% ../../nbs/core/19_thoughts.ipynb #8f4388e2
@@ -246,15 +248,16 @@ def _alone_before(text, mark):
 
 
 def _unwrapped(answer):
-    "The answer without marks around it."
+    "The answer without marks around it, and how many characters stood before it."
     for opening, closing in _table()["answer_marks"]:
         if answer[: len(opening)].lower() == opening.lower():
             inner = answer[len(opening) :]
             end = inner.lower().rfind(closing.lower())
             rest = inner[end + len(closing) :] if end >= 0 else ""
             if not rest.strip():
-                return (inner if end < 0 else inner[:end]).strip()
-    return answer
+                bare = inner if end < 0 else inner[:end]
+                return bare.strip(), len(opening) + len(bare) - len(bare.lstrip())
+    return answer, 0
 
 # %% ../../nbs/core/19_thoughts.ipynb #517cfc8e
 _TOKEN = re.compile(r"<\|(start|channel|message|constrain|end|return|call)\|>")

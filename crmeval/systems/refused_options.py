@@ -93,9 +93,9 @@ def read_refusal(
     sent: Mapping,  # The body of the request
 ) -> tuple[Change, ...]:  # Empty: it refuses no option that was sent
     "Which options of a request an endpoint refuses, and what to do instead."
-    text = (failure.body or str(failure))[:4000]
     if failure.http_status not in REFUSALS:
         return ()
+    text = _as_said(failure.body or str(failure))[:4000]
     named = _named_fields(text, sent)
     if "response_format" in named and _words("schema_itself").search(text):
         return ()  # who asked with this schema may have a simpler one
@@ -111,6 +111,14 @@ def read_refusal(
     return tuple(change for name in named for change in _instead(name, text, sent))
 
 # %% ../../nbs/systems/00_refused_options.ipynb #037211cd
+def _as_said(body):
+    "A body without JSON's escapes, so that a name in quotation marks is one."
+    try:
+        return json.dumps(json.loads(body), ensure_ascii=False).replace('\\"', '"')
+    except (ValueError, RecursionError):
+        return body
+
+
 def _named_fields(text, sent):
     "The options of a request that an error names; those of its structure before those of its words."
     known = [name for name in _table()["options"] if name in sent]
