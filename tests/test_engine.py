@@ -51,7 +51,7 @@ def test_the_cache_key_covers_what_shapes_an_answer_and_nothing_else(tmp_path, s
 
         different = [
             make(),
-            make("empty"),
+            make("cut"),
             make(base_url=other.url),
             make(temperature=0.7),
             make(max_tokens=9),

@@ -37,7 +37,21 @@ def _measure(model, plan, out, base_url, options):
     return measure_load(client, plan, out=out, progress=_counter(plan.calls * len(plan.shapes)))
 
 
-_MODEL = own_word("model", Annotated[str, Parameter(help="openai:NAME or openai:NAME@URL")])
+def _check_model(model):
+    "A line that names a model: what answers without one has no time worth measuring."
+    from crmeval.runs.specs import CLIENT_MAKERS
+
+    kind, _, rest = model.partition(":")
+    if not rest or kind in ("baseline", "replay") or kind not in CLIENT_MAKERS:
+        raise ValueError(
+            f"--model is {model!r}, expected openai:NAME, openai:NAME@URL, local:smollm2, "
+            "or a provider and its model, such as anthropic:NAME or vllm:NAME@URL"
+        )
+
+
+_MODEL = own_word(
+    "model", Annotated[str, Parameter(help="openai:NAME, openai:NAME@URL, local:NAME or PROVIDER:NAME")]
+)
 
 
 @command(
@@ -83,8 +97,7 @@ def speed_command(
     from crmeval.runs.load import format_load
     from crmeval.runs.load_plan import make_plan, planned_words
 
-    if not model.startswith("openai:"):
-        raise ValueError(f"--model is {model!r}, expected openai:NAME or openai:NAME@URL")
+    _check_model(model)
     said = Output(json)
     plan = make_plan(shape, stop_after_s=stop_after, **load)
     said.say(f"{plan}\n{planned_words(plan, model, prices_of(price))}", planned=plan)

@@ -8,6 +8,7 @@ __all__ = ['PROVIDER_KINDS', 'CLIENT_SPECS', 'CLIENT_MAKERS', 'JUDGE_SPECS', 'JU
 
 # %% ../../nbs/runs/07_specs.ipynb #332edff3
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 
 from ..core.calls import Client
@@ -20,7 +21,7 @@ from ..judges.recorded import check_style, load_verdicts
 from ..systems.any_provider import any_client
 from ..systems.local import local_client
 from ..systems.openai import OpenAIClient, openai_client
-from ..systems.providers import get_provider, provider_options, providers
+from ..systems.providers import provider_options, providers
 from ..systems.replay import make_replay
 from ..systems.responders import make_baseline
 
@@ -43,13 +44,14 @@ def _replay(rest, **options):
 
 def _provider_client(kind, rest, *, base_url=None, api_key_env=None, **options) -> OpenAIClient:
     "A client with the provider's own address and key; `base_url` and `api_key_env` are for openai lines."
+    return openai_client(rest, **{**options, **_of_provider(kind, options)})
+
+
+def _of_provider(kind, options):
+    "What a provider's client needs; headers of one's own are sent beside those of the provider."
     needed = provider_options(kind)
-    needed.pop("headers")  # none that is known is required
-    client = openai_client(rest, **{**options, **needed})
-    if "name" not in options:
-        client.name = kind + client.name.removeprefix("openai")
-    client.provider = get_provider(kind).price_name or kind
-    return client
+    headers = {**needed.pop("headers"), **(options.get("headers") or {})}
+    return {**needed, "provider": kind, **({"headers": headers} if headers else {})}
 
 
 CLIENT_MAKERS: dict[str, Callable[..., Client]] = {
@@ -98,14 +100,39 @@ def make_client(
     return maker(rest, base_url=base_url, **options)
 
 # %% ../../nbs/runs/07_specs.ipynb #84a25fff
-JUDGE_SPECS = "'embedded', 'openai:NAME', 'openai:NAME@URL' or 'recorded:FILE'"
+JUDGE_SPECS = (
+    "'embedded', 'openai:NAME', 'openai:NAME@URL', 'recorded:FILE', 'local:smollm2', 'local:FILE', "
+    "'any:PROVIDER/MODEL', or a model's NAME behind one of "
+    + ", ".join(f"{kind}:" for kind in PROVIDER_KINDS)
+)
 
 
 def _recorded(rest, **options):
     return load_verdicts(rest)
 
 
-JUDGE_MAKERS: dict[str, Callable[..., Judge]] = {"openai": LLMJudge, "recorded": _recorded}
+def _provider_judge(kind, rest, *, base_url=None, api_key_env=None, **options) -> LLMJudge:
+    "A judge at a provider; `base_url` and `api_key_env` are for openai lines."
+    return LLMJudge(rest, **{**options, **_of_provider(kind, options)})
+
+
+_OF_JUDGES = frozenset(inspect.signature(LLMJudge).parameters) - {"model", "base_url", "options"}
+
+
+def _judge_of(maker, rest, *, base_url=None, **options) -> LLMJudge:
+    "A judge that asks another kind of client; what is said of judging is for the judge."
+    judging = {k: v for k, v in options.items() if k in _OF_JUDGES}
+    client = maker(rest, **{k: v for k, v in options.items() if k not in judging})
+    return LLMJudge(client.model, client=client, **judging)
+
+
+JUDGE_MAKERS: dict[str, Callable[..., Judge]] = {
+    "openai": LLMJudge,
+    "recorded": _recorded,
+    "local": functools.partial(_judge_of, local_client),
+    "any": functools.partial(_judge_of, any_client),
+    **{kind: functools.partial(_provider_judge, kind) for kind in PROVIDER_KINDS},
+}
 
 
 def make_judge(

@@ -16,7 +16,8 @@ from typing import Any
 
 from ..core.calls import CallFailed, Completion, failed_response, redact, retry_after_s
 from ..core.records import Response, Sample, storable
-from .openai import OpenAIClient, read_completion
+from .completions import read_completion
+from .openai import OpenAIClient
 
 # %% ../../nbs/systems/08_any_provider.ipynb #5a107b72
 _PASSING = ("RateLimitError", "GatewayTimeoutError", "UpstreamProviderError", "ProviderError")
@@ -117,7 +118,7 @@ class AnyClient:
         try:
             return await self.attempt(sample, prompt, repeat=repeat)
         except CallFailed as e:
-            return failed_response(sample, self.name, str(e), status=e.status, repeat=repeat)
+            return failed_response(sample, self.name, str(e), status=e.status, repeat=repeat, **e.row)
 
 
 class _AnyRows(OpenAIClient):
