@@ -301,9 +301,7 @@ def rank_intervals(
     layers = [0] * n if strata is None else list(strata)
     columns = map(known_column, values.values())
     # the same seed for each system: the same clusters are drawn for all
-    m = np.array(
-        [_boot_means(x, groups, layers, n_resamples, np.random.default_rng(rng)) for x in columns]
-    )
+    m = np.array([_boot_means(x, groups, layers, n_resamples, np.random.default_rng(rng)) for x in columns])
     m = np.nan_to_num(m if higher_is_better else -m, nan=-np.inf)  # without any value: last
     tail = (1 - confidence_level) / 2
     ranks = np.array([1 + np.sum(m > row, axis=0) for row in m])

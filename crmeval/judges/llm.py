@@ -390,7 +390,9 @@ def _unreadable(judge, done):
     if not _cut(done) and done.text.strip():
         return "parse_error", "the judge's reply could not be read, twice"
     if not _cut(done):
-        return "parse_error", "the judge wrote no answer, twice" + (" (thoughts only)" if _thoughts(done) else "")
+        return "parse_error", "the judge wrote no answer, twice" + (
+            " (thoughts only)" if _thoughts(done) else ""
+        )
     most = getattr(judge.client, "max_tokens", None)
     limit = f"at its limit of {most} tokens" if most else "at the endpoint's limit of tokens"
     thoughts = ", before its thoughts came to an end" if not done.text.strip() else ""
