@@ -92,6 +92,9 @@ class Watch:
         return [f"judging {len(self.judging)}" + (f" for {shown_s(longest)}" if longest >= 2 else "")]
 
 # %% ../../nbs/runs/04_progress.ipynb #b809b49b
+_HEARTBEAT_S = (1.0, 60.0)  # on a screen, and in a file
+
+
 class Shown:
     "Shows nothing; what the others begin from."
 
@@ -146,7 +149,7 @@ def show_progress(
         from tqdm.auto import tqdm
 
         with tqdm(total=total, unit=unit, dynamic_ncols=True) as bar:
-            yield _Bar(bar, watch, 1.0 if sys.stderr.isatty() else 60.0)
+            yield _Bar(bar, watch, _HEARTBEAT_S[not sys.stderr.isatty()])
 
 
 @contextlib.asynccontextmanager

@@ -59,7 +59,8 @@ class Lane:
         self.busy, self.dead, self.lowest, self.peak = 0, 0, self.limit, 0
         self.fresh, self.opening = True, None  # nothing has gone wrong yet; the timer that opens the lane
         self.patience_s, self.whose, self.step = patience_s, whose, 4.0  # slots that open in one round
-        self.slow, self.alone_row, self.notes = 0, 0, {}  # kind of news -> what was told of it
+        self.slow, self.alone_row, self.came = 0, 0, 0  # late, late alone in a row, in time since the last cut
+        self.notes = {}  # kind of news -> what was told of it
         self.tell = None  # Told of news once: a function of a text
 
     def summary(self) -> dict:
@@ -110,11 +111,12 @@ class Lane:
     ) -> None:
         "An answer came."
         self._lives()
+        self.came += 1
         share = took_s / self.patience_s if self.patience_s else 0.0
         if took_s > SLOW_S or share > 0.5:
             self._note("late", f"an answer took {took_s:.3g} s")
         if share > 0.5:
-            self._halve(number)
+            self._halve(number, at_most=self.most)
         elif share <= 0.25:
             opens = 1 if self.limit < self.high else self.step / self.limit
             self.limit = min(self.most, self.limit + opens)
@@ -148,11 +150,11 @@ class Lane:
         self.limit = self.high = max(1.0, self.limit * 0.75)
         self.cut_at, self.lowest = self.sent, min(self.lowest, self.limit)
 
-    def _halve(self, number):
+    def _halve(self, number, at_most):
         self.fresh = False
         if number <= self.cut_at:
             return
-        self.limit, self.step = max(1.0, self.limit / 2), 1.0
+        self.limit, self.step, self.came = max(1.0, min(self.limit / 2, at_most)), 1.0, 0
         self.high, self.cut_at, self.lowest = self.limit, self.sent, min(self.lowest, self.limit)
 
     def _too_slow(self, number, failure):
@@ -160,13 +162,13 @@ class Lane:
         self.slow, self.last = self.slow + 1, str(failure)
         alone = self.in_flight == 1 and int(self.limit) == 1
         self._note("alone" if alone else "timeout", str(failure))
-        self._halve(number)
+        self._halve(number, at_most=self.came)
         if self.state == "probing":
             self.state = "open"
         if not alone:
             return
         self.alone_row += 1
-        failure.retryable = failure.retryable and self.alone_row < 2
+        failure.retryable = failure.retryable and self.alone_row < 3
         failure.args = (f"{failure}; what helps: {self._what_helps(alone=True)}",)
         if self.alone_row >= ALONE:
             self.state = "down"
