@@ -62,8 +62,8 @@ def samples(n):
     return [Sample(f"s{i}", "service_call_summary", {"transcript": f"{transcript} {i}"}) for i in range(n)]
 
 
-async def no_pause(seconds):
-    await asyncio.sleep(0)
+async def short_pause(seconds):
+    await asyncio.sleep(seconds / 10)
 
 
 async def asked(server, n, *, timeout_s, concurrency=8, **options):
@@ -72,7 +72,7 @@ async def asked(server, n, *, timeout_s, concurrency=8, **options):
     async with serving(server) as url:
         client = OpenAIClient("m", base_url=url, timeout_s=timeout_s)
         answering = answer_all(
-            samples(n), [client], concurrency=concurrency, traffic=traffic, sleep=no_pause, **options
+            samples(n), [client], concurrency=concurrency, traffic=traffic, sleep=short_pause, **options
         )
         rows = await answering
     told += traffic.notes()
@@ -82,7 +82,7 @@ async def asked(server, n, *, timeout_s, concurrency=8, **options):
 @pytest.mark.parametrize("concurrency", [2, 8, 16])
 @pytest.mark.parametrize("forgets", [True, False])
 def test_everything_is_answered_by_a_server_that_works_one_at_a_time(concurrency, forgets):
-    server = SlowServer(0.04, forgets)
+    server = SlowServer(0.03, forgets)
     rows, lane, _ = asyncio.run(asked(server, 24, timeout_s=0.25, concurrency=concurrency))
     assert [r.status for r in rows] == ["ok"] * 24
     assert lane["slow"] <= 2 * concurrency and server.calls <= 24 + 2 * concurrency, lane
