@@ -61,6 +61,8 @@ class Endpoint:
             raise CallFailed(f"HTTP {status}: {text}", http_status=status, retryable=status >= 500)
         honest = {"ticket": ticket_of(messages), "verdicts": verdicts_for(messages)}
         said = self.reply(honest) if self.reply else json.dumps(honest)
+        if isinstance(said, CallFailed):
+            raise said
         return said if not isinstance(said, str) else Completion(said, usage=Usage(9, 9))
 
 
@@ -284,12 +286,20 @@ def in_thoughts(text):
     return done
 
 
+def refused_as_empty(text):
+    "The failure of a client that keeps thoughts apart and finds no answer behind them."
+    failure = CallFailed("no answer: the text is empty", status="parse_error", retryable=True)
+    failure.row = {"reasoning": text, "usage": Usage(9, 9)}
+    return failure
+
+
 def unsigned(honest):
     return {"verdicts": honest["verdicts"]}
 
 
 DRESSES = {
     "thoughts only": lambda h: in_thoughts("First I look. " + json.dumps(h)),
+    "a failure with its thoughts": lambda h: refused_as_empty("So: " + json.dumps(h)),
     "one more object": lambda h: json.dumps({"result": h}),
     "two more objects": lambda h: json.dumps({"data": {"output": h}}),
     "one more object, with company": lambda h: json.dumps({"status": "done", "result": h}),

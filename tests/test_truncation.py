@@ -37,6 +37,7 @@ def server():
         ("refused", None, "refused"),
         ("api_error", None, "failed"),
         ("parse_error", None, "failed"),
+        ("parse_error", "half a body", "failed"),
         ("undefined", None, "failed"),
         ("not_run", None, "not asked"),
     ],
@@ -291,6 +292,7 @@ def test_a_dry_run_counts_the_calls_of_the_run(server, tmp_path, judge, repeats)
     again = dry_run(["openai:good"], **settings)
     assert [r.calls for r in again.rows if r.role == "system"] == [0]
     assert [r.recorded for r in again.rows if r.role == "system"] == [2 * repeats]
+    assert again.calls == 0 and sum(r.recorded for r in again.rows if r.role == "judge") == judges
 
 
 def test_counts_of_kinds_are_in_their_order():

@@ -22,6 +22,8 @@ def answer_kind(
     "What became of an answer."
     if response.status == "ok":
         return "whole" if (response.text or "").strip() else "empty"
+    if response.status == "parse_error" and (response.error or "").startswith("no answer"):
+        return "empty"  # the model ended and had written nothing, or thoughts alone
     return _OF_STATUS.get(response.status, "failed")
 
 

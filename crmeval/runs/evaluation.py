@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['DEFAULT_MODELS', 'TRUST_MODELS', 'select_samples', 'embedded_systems', 'make_clients', 'client_options', 'check_told',
-           'default_folder', 'Work', 'make_budget', 'samples_of', 'systems_of', 'judge_of', 'prepare_run', 'arun',
-           'do_work', 'run', 'ascore_run', 'score_run']
+           'default_folder', 'Work', 'make_budget', 'samples_of', 'systems_of', 'judge_of', 'prepare_run',
+           'scorer_key_of', 'arun', 'do_work', 'run', 'ascore_run', 'score_run']
 
 # %% ../../nbs/runs/09_evaluation.ipynb #c2940494
 import asyncio
@@ -298,9 +298,15 @@ def _identity(samples):
     return {"data": sorted({s.dataset for s in samples})}
 
 
+def scorer_key_of(
+    work: Work,
+) -> str:  # Another key scores anew
+    "What identifies the scoring of a run: the judge, its settings, and what the package scores with."
+    return digest(work.judge.name, settings_of(work.judge), work.manifest.scoring)
+
+
 async def _answered(work, progress):
     plan, judge = work.plan, work.judge
-    key = digest(judge.name, settings_of(judge), work.manifest.scoring)
     journal = Journal(work.folder / "journal.jsonl", identity=_identity(work.samples))
     try:
         with contextlib.closing(journal):
@@ -314,7 +320,7 @@ async def _answered(work, progress):
                 progress=progress,
                 scorer=make_scorer(judge),
                 prompt_of=prompt_of,
-                scorer_key=key,
+                scorer_key=scorer_key_of(work),
                 metrics=(*criteria_of(s.use_case for s in work.samples if not is_probe(s)), "accuracy"),
                 rng=plan.seed,
                 traffic=work.traffic,

@@ -20,7 +20,17 @@ from ..core.log import digest
 from ..core.loops import ROUTE
 from ..core.records import Response, Sample, Score, Usage
 from ..judges.replies import needed_logprobs
-from .items import FINAL, Item, answer_item, check_work, is_async, pays, score_item, work_items
+from crmeval.runs.items import (
+    FINAL,
+    Item,
+    answer_item,
+    check_work,
+    is_async,
+    pays,
+    score_item,
+    scores_stay,
+    work_items,
+)
 from .journal import Journal, Writer
 from .progress import Watch, beating, show_progress
 from .traffic import Traffic, send
@@ -125,10 +135,7 @@ class _Engine:
 
     def judged(self, item, wanted, response):
         found = self.journal and self.journal.find("scores", item.key, wanted)
-        again = {"api_error", "not_run"}
-        if response.status != "refused":
-            again.add("refused")  # here it was the judge that refused
-        return None if found is None or any(s.status in again for s in found) else found
+        return found if scores_stay(found, response) else None
 
     async def answered(self, item, response):
         "Hand a response on: to the judges, or out where that is not needed."
