@@ -37,7 +37,9 @@ JUDGE_WORDS = (
     PUBLISHED,
     NO_PROGRESS,
 )
-def score_command(run, *, ratings=None, price=None, published=False, json=False, **words) -> int:
+def score_command(
+    run, *, ratings=None, price=None, published=False, no_progress=False, json=False, **words
+) -> int:
     "Score a run's stored responses with another judge, or add ratings by people."
     from crmeval.people.in_runs import add_ratings, read_ratings
     from crmeval.runs.evaluation import judge_of, score_run
@@ -49,7 +51,8 @@ def score_command(run, *, ratings=None, price=None, published=False, json=False,
     if ratings:
         done = add_ratings(done, read_ratings(ratings, done))
     if words.get("judge"):
-        done = score_run(done, judge_of(plan), concurrency=plan.concurrency)
+        progress = not (no_progress or json)
+        done = score_run(done, judge_of(plan), concurrency=plan.concurrency, progress=progress)
     return out.done(finish(done, out, prices=prices, published=published))
 
 

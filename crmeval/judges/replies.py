@@ -150,8 +150,10 @@ def _listed(value, name):
         return _from_table(items)
     if not isinstance(items, list):
         return None
-    bare = not isinstance(value, dict)
-    return None if bare and not (items and all(isinstance(i, dict) for i in items)) else items
+    if isinstance(value, dict):
+        return items
+    entries = bool(items) and all(isinstance(i, dict) and name not in i for i in items)
+    return items if entries else None  # a list of whole answers is a wrapper
 
 
 _ENTRY_FIELDS = {"number", "criterion", "category", "points", "stated", "followed"}

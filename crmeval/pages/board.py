@@ -27,6 +27,7 @@ from ..metrics.trust import TRUST
 from .leaderboard import METRICS, OVERALL, Leaderboard, Row, leaderboard
 from .tables import Cell, Column, Filter, interactive_table, table_assets
 from .template import cost, macro
+from ..runs.answered import ANSWER_KINDS
 from ..runs.folder import Run, in_terms_of_run, open_run
 from ..tasks.use_cases import get_use_case, use_cases
 from ..validation.agreement import agreement
@@ -198,14 +199,20 @@ def _unscored_cell(line):
     return _linked(_count_cell(line.row.unscored), address, "The samples that could not be scored")
 
 
-def _score_columns(define):
-    "Accuracy and its criteria."
+def _kind_cell(kind, line):
+    return _count_cell(line.row.answers.get(kind, 0))
+
+
+def _score_columns(define, kinds=()):
+    "Accuracy and its criteria; `kinds` of lost answers that occur stand beside n."
     areas = ("summary", "accuracy", "all")
     yield _rank_column("accuracy")
     for m in METRICS:
         yield _metric_column(m, define)
     yield Column("n", areas=areas), _n_cell
     yield Column("Not scored", areas=areas, descending=False), _unscored_cell
+    for kind in kinds:
+        yield Column(kind.capitalize(), areas=areas, descending=False), partial(_kind_cell, kind)
 
 # %% ../../nbs/pages/05_board.ipynb #254bce5d
 def _cost_columns(define):
@@ -273,7 +280,7 @@ def _ungraded_cell(line):
     return _count_cell(line.row.trust.unscored if line.row.trust else None)
 
 
-def _columns(define, several, trusted):
+def _columns(define, several, trusted, kinds=()):
     "All (column, what a line shows in it)."
     yield Column("System", "l"), lambda line: _bdi(line.row.client)
     if several:
@@ -281,7 +288,7 @@ def _columns(define, several, trusted):
     yield Column("Provider", "l"), lambda line: _bdi(line.row.provider)
     yield Column("Use case", "l"), lambda line: line.use_case
     yield Column("Method, judge", "l"), lambda line: line.judged_by
-    yield from _score_columns(define)
+    yield from _score_columns(define, kinds)
     yield from _cost_columns(define)
     yield from _speed_columns(define)
     if trusted:
@@ -353,7 +360,8 @@ def _in_order(title, found):
 # %% ../../nbs/pages/05_board.ipynb #7f5ed46c
 def _board_html(lines, box, define, several):
     trusted = any(line.row.trust for line in lines)
-    columns, makers = zip(*_columns(define, several, trusted))
+    kinds = [k for k in ANSWER_KINDS if any(line.row.answers.get(k) for line in lines)]
+    columns, makers = zip(*_columns(define, several, trusted, kinds))
     filters, keys = _picks(lines, several)
     areas = {
         a: (title, _sorted_at(a, columns)) for a, title in AREAS_SHOWN.items() if a != "trust" or trusted

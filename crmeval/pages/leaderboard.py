@@ -8,7 +8,7 @@ __all__ = ['OVERALL', 'METRICS', 'ALIGN', 'Row', 'is_task', 'judge_of', 'points_
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #cc4296c1
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from ..metrics.cost import cost_bands, cost_per_1000, cost_per_year, find_price
 from ..metrics.criteria import criteria, in_mean
 from ..metrics.speed import Speed, speed
 from ..metrics.trust import TRUST, Trust, trust
+from ..runs.answered import ANSWER_KINDS, answer_kinds
 from ..runs.folder import Run, in_terms_of_run, open_run
 from ..tasks.probes import is_probe
 from ..tasks.use_cases import get_use_case, use_cases
@@ -38,7 +39,7 @@ class Row:
     use_case: str  # Identifier, or 'overall'
     method: str  # 'auto' or 'manual'
     judge: str  # Who judged; 'people' for manual
-    n: int  # Responses
+    n: int  # Responses that were scored: those behind the accuracy
     unscored: int  # Responses without an accuracy
     metrics: Mapping[str, Estimate]  # 'accuracy' and the four criteria, points 1 to 4
     rank: tuple[int, int] | None  # Best and worst plausible rank by accuracy among the rows of its group
@@ -47,6 +48,9 @@ class Row:
     cost_band: str | None  # 'Low', 'Medium', 'High'; None: free, unknown, or too few systems
     speed: Speed
     trust: Trust | None = None  # Per cent; None: not asked for, or no overall row of an automatic judge
+    answers: Mapping[str, int] = field(
+        default_factory=dict, repr=False
+    )  # Cut, empty, refused, failed: how many
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #539d3f4a
 def is_task(
@@ -129,16 +133,18 @@ def _rows(run, use_case, who, values, prices):
         if not (judged := _asked_about(answers, who, values)):
             continue
         metrics = _judged_metrics(client, judged, values, cluster)
-        figures = dict(n=len(judged), metrics=metrics, unscored=metrics["accuracy"].undefined)
+        unscored = metrics["accuracy"].undefined
+        figures = dict(n=len(judged) - unscored, metrics=metrics, unscored=unscored)
+        figures["answers"] = answer_kinds(judged)
         figures |= dict(cost_per_1000=costs[client], cost_band=bands[client])
         figures["cost_per_year"] = _yearly(answers, prices)
         rows.append(_system_row(run, client, use_case, who, answers, **figures))
     return _ranked(run, rows, values, by_client, cluster)
 
 
-def _system_row(run, client, use_case, who, answers, **figures):
+def _system_row(run, client, use_case, who, responses, **figures):
     "A row with what does not depend on a judge, and the figures that are given."
-    bare = dict(rank=None, cost_per_year=None, cost_band=None, speed=speed(answers))
+    bare = dict(rank=None, cost_per_year=None, cost_band=None, speed=speed(responses))
     return Row(client, _provider(run, client), use_case, *who, **(bare | figures))
 
 
@@ -273,6 +279,7 @@ def _flat(row):
     best, worst = row.rank or (None, None)
     flat = {name: getattr(row, name) for name in ("client", "provider", "use_case", "method", "judge")}
     flat |= {"n": row.n, "unscored": row.unscored, "rank_best": best, "rank_worst": worst}
+    flat |= {kind.replace(" ", "_"): row.answers.get(kind, 0) for kind in ANSWER_KINDS}
     for m, e in row.metrics.items():
         flat |= _with_ends(m, e) | {f"{m}_n": e.n, f"{m}_undefined": e.undefined}
     return flat | _flat_trust(row.trust) | _flat_cost(row) | _flat_speed(row.speed)
@@ -330,8 +337,8 @@ def _cost_cell(row):
     return usd(row.cost_per_1000) + (f" {row.cost_band}" if row.cost_band else "")
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #00ea0ae9
-def _cells(row):
-    "What a person reads of a row, as text."
+def _cells(row, kinds=()):
+    "What a person reads of a row, as text; `kinds` of lost answers stand beside n."
     accuracy = row.metrics["accuracy"]
     cells = {
         "rank": rank(row.rank),
@@ -348,6 +355,7 @@ def _cells(row):
         | {
             "n": f"{row.n}",
             "unscored": f"{row.unscored}",
+            **{kind: f"{row.answers.get(kind, 0)}" for kind in kinds},
             "USD/1,000": _cost_cell(row),
             "mean s": seconds(row.speed.mean_s),
             "p95 s": seconds(row.speed.p95_s),
@@ -362,7 +370,8 @@ def _is_asked(row, metric):
 
 def _lines(rows):
     "A head and the rows as text, all columns in all rows, in the order of the fullest."
-    cells = [_cells(r) for r in rows]
+    kinds = [k for k in ANSWER_KINDS if any(r.answers.get(k) for r in rows)]
+    cells = [_cells(r, kinds) for r in rows]
     columns = list(max(cells, key=len))
     lines = [columns]
     for by_column in cells:
@@ -396,7 +405,9 @@ def _trust_only(run, profiles, prices):
     profile_of, rows = next(iter(profiles.values())), []
     for client in run.clients:
         answers = [r for r in run.responses if r.client == client and is_probe(r)]
-        figures = dict(n=len(answers), unscored=profile_of[client].unscored, metrics=unasked)
+        unscored = profile_of[client].unscored
+        figures = dict(n=len(answers) - unscored, unscored=unscored, metrics=unasked)
+        figures["answers"] = answer_kinds(answers)
         figures |= dict(cost_per_1000=cost_per_1000(answers, prices), trust=profile_of[client])
         rows.append(_system_row(run, client, OVERALL, ("auto", "graders"), answers, **figures))
     return rows
