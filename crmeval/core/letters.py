@@ -107,6 +107,8 @@ def _only_names(text: str, sure: bool) -> bool:
     tokens = text.replace(",", " ").split()
     if len(tokens) > 8 or not all(_NAME.match(t) or t in ("&", "-", "–") for t in tokens):
         return False
+    if any(len(t) > 5 and t[-1] == "." and not _pattern("title").match(t) for t in tokens[:-1]):
+        return False  # a sentence ends among the words
     small = [t for t in tokens if t[0].islower() and not _pattern("title").match(t)]
     return len(small) <= (4 if sure else 0) and (sure or len(tokens) <= 5)
 

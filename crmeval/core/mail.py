@@ -156,6 +156,7 @@ def _header_kinds() -> dict[str, str]:
     return {name: kind for kind, names in _lexicon()["headers"].items() for name in reversed(names)}
 
 
+@lru_cache(maxsize=4096)
 def _header(line: str) -> tuple[str, str]:
     "Kind and contents of a line that is a header, or ('', '')."
     m = _pattern("header").match(line.strip()) if ":" in line[:40] else None
