@@ -55,6 +55,7 @@ def _pattern(name: str) -> re.Pattern:
     words, notices = _lexicon(), _lexicon()["notices"]
     made = {
         "greeting": rf"(?:{phrases_pattern(words['greetings'])})(?!\w)",
+        "greeting line": rf"(?:{'|'.join(words['greeting_lines'])})$",
         "title": rf"(?:{phrases_pattern(words['titles'])})\.?$",
         "closing": rf"[*_]*(?:{phrases_pattern(words['closings'])})(?!\w)",
         "formula": rf"(?:{phrases_pattern(words['closing_formulas'])})(?!\w)",
@@ -79,6 +80,8 @@ def greeting_length(
 ) -> int:  # Characters of the greeting, its comma included; 0 when the line does not greet
     "How much of a line is a greeting: its words, then nothing but titles and a name."
     text = line.strip(" *_\t")
+    if len(text) <= 60 and _pattern("greeting line").match(text):
+        return line.index(text) + len(text)
     m = _pattern("greeting").match(text[:200])
     if not m:
         return 0
@@ -128,7 +131,7 @@ def is_closing(
     if not m or len(text) > 160:
         return False
     rest = text[m.end() :].strip(" *_")
-    if not rest.strip(",.!;:–— -"):
+    if not rest.strip(",.!;:–— -。，！"):
         return "?" not in rest
     names = rest.lstrip(",.!–— -/").rstrip(".,!").split()
     apart = rest[0] in ",.!–—-/"
