@@ -155,7 +155,7 @@ def _introduction_length(lines: list[str], at: int) -> int:
         joined = f"{joined} {line}".strip()
         follows = _next_is_quote(lines, at + count)
         if _is_introduction(joined, follows):
-            alone = count > 1 and _is_introduction(line, follows)
+            alone = count > 1 and _pattern("opener").match(line) and _is_introduction(line, follows)
             return 0 if alone else count
         if SENTENCE_END.search(line) and not _HALF_DAY.search(line):
             return 0

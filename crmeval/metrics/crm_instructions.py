@@ -328,7 +328,7 @@ def _closes(line):
 
 
 def _signed_lines(response):
-    "The lines among which a sign-off is looked for: the last five, or the whole signature where it is longer."
+    "The lines among which a sign-off is looked for: the last five, or all of a longer signature."
     mail = read_mail(response[-6000:])
     lines = _filled_lines(f"{mail.new}\n{mail.signature}") or _filled_lines(response)
     return lines[-max(5, len(_filled_lines(mail.signature))) :]

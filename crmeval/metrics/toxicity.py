@@ -7,6 +7,7 @@ __all__ = ['CATEGORIES', 'CARD', 'default_detector', 'toxicity_score', 'toxicity
 
 # %% ../../nbs/metrics/36_toxicity.ipynb #9a7a13fd
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from importlib import import_module
 from typing import cast
@@ -16,7 +17,6 @@ from ..core.evidence import as_evidence
 from ..core.records import Score
 from ..core.stats import Estimate, proportion_estimate
 from ..core.written import without_chain
-from dataclasses import replace
 
 # %% ../../nbs/metrics/36_toxicity.ipynb #c4ac31c3
 CATEGORIES = ("toxic", "hateful", "violent", "sexual", "identity", "physical", "profane")
