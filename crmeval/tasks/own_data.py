@@ -7,17 +7,24 @@ __all__ = ['MAX_PROBLEMS', 'FIELDS', 'raise_problems', 'sample_problems', 'check
            'read_facts', 'read_instructions', 'read_object', 'load_file', 'first_of_each']
 
 # %% ../../nbs/tasks/06_own_data.ipynb #d80e175b
-import csv
-import io
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..core.records import Sample
-from .public import csv_delimiter
+from .messages import conversation_text
+from crmeval.tasks.tables import (
+    column_key,
+    csv_rows,
+    id_text,
+    is_decimal_column,
+    is_missing,
+    plain_cell,
+    read_text,
+    workbook_rows,
+)
 from .use_cases import UseCase, get_use_case, use_cases
 
 # %% ../../nbs/tasks/06_own_data.ipynb #4fa491d1
@@ -127,34 +134,27 @@ def check_samples(
     raise_problems(where, sample_problems(samples) if samples else ["there are no samples"])
     return samples
 
-# %% ../../nbs/tasks/06_own_data.ipynb #1b063605
-def _decoded(
-    path: Path,
-) -> str:  # Text without byte order mark
-    "Read a UTF-8 text file; another encoding is an error with its line."
-    try:
-        data = path.read_bytes()
-    except OSError as e:
-        raise ValueError(f"{path} cannot be read: {e.strerror or e}") from None
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise ValueError(f"{path} is in UTF-16; save it as UTF-8")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as e:
-        line, byte = data[: e.start].count(10) + 1, data[e.start]
-        raise ValueError(
-            f"{path}, line {line}: byte 0x{byte:02x} is not UTF-8; "
-            "save the file as UTF-8 (in a spreadsheet: 'CSV UTF-8')"
-        ) from None
-    if not text.strip():
-        raise ValueError(f"{path} is empty")
-    return text
+# %% ../../nbs/tasks/06_own_data.ipynb #6d3d3913
+FIELDS = (
+    "id",
+    "use_case",
+    "inputs",
+    "key_facts",
+    "instructions",
+    "reference",
+    "record",
+    "gold_record",
+    "cluster",
+    "perturbation",
+    "language",
+    "tags",
+)
 
 # %% ../../nbs/tasks/06_own_data.ipynb #ac8444ef
 def _csv_rows(path):
     "Rows of a table, named by row and line; every row has as many cells as the header."
     (_, header), *lines = _csv_lines(path)
-    header = [c.strip() for c in header]
+    header = [c.strip().strip("\ufeff") for c in header]
     if twice := {h for h in header if header.count(h) > 1}:
         raise ValueError(f"{path}: the column {sorted(twice)[0]!r} stands twice in the header")
     named = [(f"row {n} (line {at})", cells) for n, (at, cells) in enumerate(lines, 1)]
@@ -166,28 +166,33 @@ def _csv_rows(path):
 
 def _csv_lines(path):
     "(line on which it begins, cells) of each row that is not empty, the header first."
-    text = _decoded(path)
-    tabs = path.suffix.lower() == ".tsv"
-    delimiter = "\t" if tabs else csv_delimiter(text)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    found, start, limit = [], 1, csv.field_size_limit(_LONGEST_CELL)
-    try:
-        for cells in reader:
-            if any(c.strip() for c in cells):
-                found.append((start, cells))
-            start = reader.line_num + 1
-    except csv.Error as e:
-        raise ValueError(
-            f"{path}, line {start}: cannot be read as CSV ({e}); look for a quotation mark that is not closed"
-        ) from None
-    finally:
-        csv.field_size_limit(limit)
+    tabs = "\t" if path.suffix.lower() == ".tsv" else None
+    rows = csv_rows(read_text(path), str(path), wanted=_our_columns(), separator=tabs)
+    found = [(at, cells) for at, cells in rows if any(c.strip() for c in cells)]
     if not found:
         raise ValueError(f"{path} is empty")
     return found
 
 
-_LONGEST_CELL = 2**31 - 1  # a conversation may be longer than csv's own limit
+def _our_columns():
+    return {*FIELDS, *(name for u in use_cases().values() for name in u.inputs)}
+
+
+def _xlsx_rows(path):
+    "Rows of the first sheet of a workbook, named as the spreadsheet numbers them."
+    rows = [(i, r) for i, r in enumerate(workbook_rows(path), 1) if not all(map(is_missing, r))]
+    if not rows:
+        raise ValueError(f"{path} is empty")
+    (_, header), *lines = rows
+    names = [None if is_missing(h) else str(h).strip() for h in header]
+    named = [n for n in names if n]
+    if twice := {n for n in named if named.count(n) > 1}:
+        raise ValueError(f"{path}: the column {sorted(twice)[0]!r} stands twice in the header")
+    return [(f"row {n} (line {at})", _named_cells(names, cells)) for n, (at, cells) in enumerate(lines, 1)]
+
+
+def _named_cells(names, cells):
+    return {name: cell for name, cell in zip(names, cells) if name}
 
 # %% ../../nbs/tasks/06_own_data.ipynb #ede3f2b0
 def _json_rows(path):
@@ -207,7 +212,7 @@ def _json_rows(path):
 
 def _json_line_values(path):
     "(row and line, value, what is wrong with it) of each line that is not empty."
-    lines = [(i, line) for i, line in enumerate(_decoded(path).split("\n"), 1) if line.strip()]
+    lines = [(i, line) for i, line in enumerate(read_text(path).split("\n"), 1) if line.strip()]
     for n, (i, line) in enumerate(lines, 1):
         try:
             yield f"row {n} (line {i})", json.loads(line), None
@@ -218,7 +223,7 @@ def _json_line_values(path):
 def _json_list_values(path):
     "(row, value, None) of each item of a JSON list."
     try:
-        values = json.loads(_decoded(path))
+        values = json.loads(read_text(path))
     except json.JSONDecodeError as e:
         raise ValueError(
             f"{path}, line {e.lineno}, column {e.colno}: not JSON ({e.msg}); "
@@ -277,6 +282,7 @@ _FORMS = {
     ".ndjson": _json_rows,
     ".json": _json_rows,
     ".parquet": _parquet_rows,
+    ".xlsx": _xlsx_rows,
 }
 
 
@@ -297,25 +303,24 @@ def read_rows(
         rows = _FORMS[path.suffix.lower()](path)
     if not rows:
         raise ValueError(f"{spec} has no rows")
-    return rows
+    return _with_plain_cells(str(spec), rows)
+
+
+def _with_plain_cells(where, rows):
+    "Rows whose cells have the types of JSON; bytes that are no text are named by row and column."
+    plain, wrong = [], []
+    for label, row in rows:
+        cells = {}
+        for name, value in row.items():
+            try:
+                cells[name] = plain_cell(value)
+            except ValueError as e:
+                wrong.append(f"{label}, column {name!r}: {e}")
+        plain.append((label, cells))
+    raise_problems(where, wrong)
+    return plain
 
 # %% ../../nbs/tasks/06_own_data.ipynb #05f86afa
-FIELDS = (
-    "id",
-    "use_case",
-    "inputs",
-    "key_facts",
-    "instructions",
-    "reference",
-    "record",
-    "gold_record",
-    "cluster",
-    "perturbation",
-    "language",
-    "tags",
-)
-
-
 def _is_ours(name):
     "Is a column's name one of ours: a field, an input, a tag?"
     return (
@@ -330,7 +335,7 @@ def column_map(
     columns: Mapping[str, str] | None = None,  # Our name -> their column
 ) -> dict[str, str]:  # Our name -> their column, for all that are there
     "Which column holds what; a mapping that does not fit raises `ValueError` with the columns that exist."
-    columns = dict(columns or {})
+    columns = {ours: _their_column(theirs, present) for ours, theirs in (columns or {}).items()}
     known = f"{', '.join(FIELDS)}, inputs.NAME, tags.NAME, or the name of an input such as conversation"
     wrong = [f"columns: {o!r} is none of our names ({known})" for o in columns if not _is_ours(o)]
     wrong += [
@@ -339,28 +344,41 @@ def column_map(
         if t not in present
     ]
     raise_problems("column mapping", wrong)
-    return {**{c: c for c in present if _is_ours(c) and c not in columns}, **columns}
+    return {**_recognised(present, columns), **columns}
+
+
+def _their_column(name, present):
+    "A column that the user names; where none is called so to the letter, the one that differs in case or blanks."
+    alike = [c for c in present if column_key(c) == column_key(name)]
+    return alike[0] if name not in present and len(alike) == 1 else name
+
+
+def _recognised(present, columns):
+    "Our name -> the column that bears it, to the letter or else in other case, with blanks or hyphens."
+    exact = {c: c for c in present if _is_ours(c) and c not in columns}
+    loose: dict[str, list[str]] = {}
+    for c in present:
+        if c not in exact and c not in columns.values():
+            loose.setdefault(column_key(c), []).append(c)
+    found = {k: v for k, v in loose.items() if _is_ours(k) and k not in exact and k not in columns}
+    twice = [f"the columns {v[0]!r} and {v[1]!r} are both {k!r}" for k, v in found.items() if len(v) > 1]
+    raise_problems("column mapping", twice)
+    return {**exact, **{k: v[0] for k, v in found.items()}}
 
 # %% ../../nbs/tasks/06_own_data.ipynb #0f798b93
-def _nothing(value):
-    "Is a cell empty?"
-    if isinstance(value, float):
-        return math.isnan(value)
-    return value is None or (isinstance(value, str) and not value.strip())
-
-
 def read_facts(
     value,  # List, JSON list, or text with one fact a line or facts between '|'
 ) -> tuple[str, ...]:
     "Key facts from a cell."
-    if _nothing(value):
+    if is_missing(value):
         return ()
     if isinstance(value, str):
         if value.lstrip().startswith("["):
             value = json.loads(value)
         else:
             value = re.split(r"\r?\n" if "\n" in value.strip() else r"\|", value)
-    if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
+    value = [v for v in value if v is not None] if isinstance(value, (list, tuple)) else value
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
         raise ValueError(f"expected a list of texts, got {str(value)[:60]!r}")
     return tuple(f for v in value if (f := re.sub(r"^\s*[-*•]\s+", "", v).strip()))
 
@@ -369,7 +387,7 @@ def read_instructions(
     value,  # List, JSON list, or text with one instruction a line; a plain sentence is checked by the judge
 ) -> tuple[dict, ...]:
     "Instructions from a cell."
-    if _nothing(value):
+    if is_missing(value):
         return ()
     if isinstance(value, str):
         is_json = value.lstrip().startswith("[")
@@ -386,7 +404,7 @@ def read_object(
     value,  # Mapping or JSON text
 ) -> dict | None:  # None for an empty cell
     "A record from a cell."
-    if _nothing(value):
+    if is_missing(value):
         return None
     if isinstance(value, str):
         value = json.loads(value)
@@ -411,8 +429,9 @@ def _missing_column(use_case, where):
 class _Row:
     "One row of a table, read by our names for its columns."
 
-    def __init__(self, values, where, label):
+    def __init__(self, values, where, label, decimals=()):
         self.values, self.where, self.label, self.problems = values, where, label, []
+        self.decimals = decimals  # our names of the columns whose whole numbers became decimal
 
     def cell(self, ours, read=None):
         "The value under one of our names, read by a function; None where there is none or it cannot be read."
@@ -427,7 +446,11 @@ class _Row:
     def word(self, ours, default=None):
         "A cell as a text without blanks around it."
         value = self.cell(ours)
-        return default if _nothing(value) else _as_text(value).strip()
+        return default if is_missing(value) else _as_text(value).strip()
+
+    def id(self, ours):
+        "A cell as an identifier; what cannot be one is noted."
+        return self.cell(ours, lambda value: id_text(value, decimal_column=ours in self.decimals))
 
     def wrong(self, ours, what):
         "Note what is wrong with a column."
@@ -438,7 +461,7 @@ class _Row:
         named = {o[5:]: self.values.get(t) for o, t in self.where.items() if o.startswith("tags.")}
         return {
             **(self.cell("tags", read_object) or {}),
-            **{k: v for k, v in named.items() if not _nothing(v)},
+            **{k: v for k, v in named.items() if not is_missing(v)},
         }
 
 # %% ../../nbs/tasks/06_own_data.ipynb #0d12b232
@@ -451,13 +474,20 @@ def _inputs(row, use_case, record):
     for name in use_case.inputs:
         plain = () if use_case.structured and name == "record" else (name,)
         for ours in (f"inputs.{name}", *plain):
-            if not _nothing(value := row.cell(ours)):
+            if not is_missing(value := row.cell(ours, _conversation_or_cell)):
                 given[name] = _as_text(value)
     if use_case.structured and record is not None:
         given.setdefault("record", json.dumps(record, ensure_ascii=False, indent=2))
         fields = [f"{k} ({_FORM_OF_TYPE.get(type(v), 'text')})" for k, v in record.items()]
         given.setdefault("fields", "\n".join(fields))
-    return {k: _as_text(given[k]) for k in use_case.inputs if not _nothing(given.get(k))}
+    listed = {k: _conversation_or_cell(v) for k, v in given.items()}
+    return {k: _as_text(listed[k]) for k in use_case.inputs if not is_missing(listed.get(k))}
+
+
+def _conversation_or_cell(value):
+    "A list of chat messages as lines; any other cell as it is."
+    told = conversation_text(value)
+    return value if told is None else told
 
 
 def _note_empty_inputs(row, use_case, inputs):
@@ -479,9 +509,10 @@ def _row_sample(
     number: int,  # From 1, for a missing id
     use_case: UseCase | None,  # For all rows; None: from the column
     dataset: str,  # Name of the data set
+    decimals: Sequence[str] = (),  # Our names of columns in which whole numbers became decimal
 ) -> tuple[Sample | None, list[str]]:  # (sample, problems)
     "One row as a sample, or what is wrong with it."
-    row = _Row(values, where, label)
+    row = _Row(values, where, label, decimals)
     if use_case is None:
         try:
             use_case = get_use_case(row.word("use_case") or "")
@@ -491,7 +522,7 @@ def _row_sample(
     fields = _sample_fields(row, use_case)
     if row.problems:
         return None, row.problems
-    return Sample(row.word("id", f"row-{number}"), use_case.id, dataset=dataset, **fields), []
+    return Sample(row.id("id") or f"row-{number}", use_case.id, dataset=dataset, **fields), []
 
 
 def _sample_fields(row, use_case):
@@ -500,8 +531,10 @@ def _sample_fields(row, use_case):
     gold, inputs = row.cell("gold_record", read_object), _inputs(row, use_case, record)
     if not row.problems:
         _note_empty_inputs(row, use_case, inputs)
-    if "id" in row.where and row.word("id") is None:
+    if "id" in row.where and is_missing(row.cell("id")):
         row.wrong("id", "the id is empty")
+    elif "id" in row.where:
+        row.id("id")
     shown = json.dumps(gold, ensure_ascii=False) if gold is not None else None
     return {
         "inputs": inputs,
@@ -511,14 +544,14 @@ def _sample_fields(row, use_case):
         "instructions": row.cell("instructions", read_instructions) or (),
         "record": record,
         "gold_record": gold,
-        "cluster": row.word("cluster"),
+        "cluster": row.id("cluster"),
         "perturbation": row.word("perturbation", ""),
         "language": row.word("language", "en"),
     }
 
 # %% ../../nbs/tasks/06_own_data.ipynb #22966e4d
 def load_file(
-    path: str | Path,  # File (.csv, .tsv, .jsonl, .json, .parquet) or 'hub:owner/name[:split]'
+    path: str | Path,  # File (.csv, .tsv, .xlsx, .jsonl, .json, .parquet) or 'hub:owner/name[:split]'
     *,
     use_case: str | None = None,  # For all rows; None: the file has a column for it
     columns: Mapping[str, str] | None = None,  # Our name -> your column, e.g. {'conversation': 'chat_text'}
@@ -530,9 +563,10 @@ def load_file(
     where, fixed = column_map(present, columns), get_use_case(use_case) if use_case else None
     _check_columns(path, present, where, fixed)
     dataset = str(path).removeprefix("hub:") if str(path).startswith("hub:") else Path(path).stem
+    decimals = [o for o in ("id", "cluster") if is_decimal_column(r.get(where.get(o)) for _, r in rows)]
     problems, samples, labels = [], [], []
     for i, (label, row) in enumerate(rows, 1):
-        sample, wrong = _row_sample(row, where, label, i, fixed, dataset)
+        sample, wrong = _row_sample(row, where, label, i, fixed, dataset, decimals)
         problems += wrong
         if sample is not None:
             samples.append(sample)
