@@ -13,7 +13,9 @@ from collections.abc import Mapping, Sequence
 # %% ../../nbs/tasks/05_messages.ipynb #575af507
 _SPEAKER = "role from speaker author sender participant user name agent who channel type".split()
 _SAID = "content value text message utterance body parts transcript msg line sentence".split()
-_WRAPPED = "messages conversations conversation turns dialogue dialog transcript history chat utterances".split()
+_WRAPPED = (
+    "messages conversations conversation turns dialogue dialog transcript history chat utterances".split()
+)
 
 
 def _by_name(message, names):
@@ -54,10 +56,12 @@ def _part_text(part):
     kind = str(part.get("type", "")).casefold()
     if "tool_use" in kind or "tool_call" in kind or "function_call" in kind:
         return _called(part)
+    if "thinking" in kind or "reasoning" in kind:
+        return ""
     text = _by_name(part, ["text", "content", "output", "value", "transcript"])
-    if text is not None and "thinking" not in kind and "reasoning" not in kind:
+    if text is not None:
         return _contents(part[text])
-    return f"[{kind.removeprefix('input_').removesuffix('_url')}]" if kind and not text else ""
+    return f"[{kind.removeprefix('input_').removesuffix('_url')}]" if kind else ""
 
 
 def _contents(value):
@@ -85,7 +89,9 @@ def _message_line(message):
 # %% ../../nbs/tasks/05_messages.ipynb #9026e026
 def _is_message(item):
     said = isinstance(item, Mapping) and (_by_name(item, _SAID) or item.get("tool_calls"))
-    return bool(said) or isinstance(item, Mapping) and "content" in item and _by_name(item, _SPEAKER) is not None
+    return (
+        bool(said) or isinstance(item, Mapping) and "content" in item and _by_name(item, _SPEAKER) is not None
+    )
 
 
 def _is_pair(item):
@@ -145,5 +151,7 @@ def conversation_text(
         return None
     if strange := [i for i in items if not _is_message(i)]:
         keys = ", ".join(map(str, strange[0])) if isinstance(strange[0], Mapping) else repr(strange[0])[:40]
-        raise ValueError(f"a message has {keys}; expected who speaks and what is said, as 'role' and 'content'")
+        raise ValueError(
+            f"a message has {keys}; expected who speaks and what is said, as 'role' and 'content'"
+        )
     return "\n".join(line for line in map(_message_line, items) if line)
