@@ -11,7 +11,8 @@ import pytest
 
 from crmeval.people.sheets import read_table
 from crmeval.tasks.messages import conversation_text
-from crmeval.tasks.own_data import load_file, read_rows
+from crmeval.tasks.own_data import load_file
+from crmeval.tasks.rows import read_rows
 from crmeval.tasks.tables import column_key, id_text, is_missing, plain_cell
 
 CASE = "service_conversation_summary"
