@@ -234,7 +234,7 @@ class _Reader:
 
     def __init__(self, links: bool):
         self.links = links
-        self.sheet = _Sheet()
+        self.sheet: _Sheet = _Sheet()
         self.blocks = [_Block("body")]
         self.open = Counter()
         self.hidden = 0
@@ -388,14 +388,14 @@ class _Reader:
         if block.name == "li":
             self.sheet.mark = ""
         elif block.outer is not None:
-            self.end_cell(block)
+            self.end_cell(block.outer)
         elif block.name == "tr":
             self.sheet.lines += ["> " * min(self.sheet.quotes, 20) + line for line in _row(block.cells)]
         return block.name
 
-    def end_cell(self, cell: _Block) -> None:
+    def end_cell(self, outer: _Sheet) -> None:
         "Give the lines of a cell to its row; a cell without a row writes them where it stands."
-        lines, self.sheet = self.sheet.lines, cell.outer
+        lines, self.sheet = self.sheet.lines, outer
         row = next((b for b in self.blocks[:-4:-1] if b.name == "tr"), None)
         if row is not None:
             row.cells.append(lines)

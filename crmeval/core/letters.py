@@ -9,7 +9,7 @@ __all__ = ['SENTENCE_END', 'flat_phrases', 'phrases_pattern', 'holds_phrase', 'g
 # %% ../../nbs/core/02_letters.ipynb #9a745b86
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from .package_data import data_path
@@ -95,7 +95,7 @@ def greeting_length(
     return line.index(text) + m.end() + (end.end() if end else len(rest))
 
 
-def _greeting_ends(rest: str) -> Iterable[re.Match]:
+def _greeting_ends(rest: str) -> Iterator[re.Match]:
     "Marks that can end a greeting: not a comma before a form of address or a title."
     for m in _GREETING_END.finditer(rest):
         after = rest[m.end() :].split(maxsplit=1)
