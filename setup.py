@@ -25,6 +25,9 @@ setup(
     keywords=cfg["keywords"].split(),
     python_requires=f">={cfg['min_python']}",
     packages=find_packages(include=["crmeval", "crmeval.*"]),
+    # said, so that an editable install is a line in a .pth file: a folder called crmeval in the folder where
+    # Python runs (a clone, results) is no package, and gives way to one that stands later on the path
+    package_dir={"": "."},
     package_data={"crmeval": ["py.typed", "data/*", "data/*/*"]},
     include_package_data=False,
     install_requires=cfg["requirements"].split(),
@@ -51,7 +54,7 @@ setup(
     classifiers=[
         "Development Status :: 3 - Alpha",
         f"Intended Audience :: {cfg['audience']}",
-        f"Programming Language :: Python :: {cfg['min_python']}",
+        *(f"Programming Language :: Python :: {version}" for version in cfg["python_versions"].split()),
         "Programming Language :: Python :: 3 :: Only",
     ],
     zip_safe=False,

@@ -94,6 +94,8 @@ PY
   test -s demo/report.html
 }
 
+# the core of the tests on the other Pythons, as far as they can be had; fetching them is the only use of the network
+pythons() { python tests/pythons.py; }
 types() { basedpyright --level error --pythonpath "$(command -v python)"; }
 
 step "notebooks are clean, exported and in sync"
@@ -105,6 +107,7 @@ ruff format --check .
 
 beside types types
 beside wheel wheel
+beside pythons pythons
 
 step "notebook tests"
 # each in a process of its own: no notebook lives on what another one imported
@@ -112,6 +115,7 @@ python tests/notebooks.py
 
 joined types "types of the package and of a program that uses it"
 joined wheel "wheel, built and used in an empty environment, and the CLI demo from it"
+joined pythons "the core of the tests on Python 3.10 to 3.13"
 
 step "pytest"
 # two processes: most of the time is spent waiting for commands to start

@@ -351,7 +351,7 @@ BAD = {
     "nothing.csv": (b"", "is empty"),
     "head.csv": (HEAD, "has no rows"),
     "latin.csv": (HEAD.encode() + "1,Caf\u00e9,\n".encode("latin-1"), "line 2: byte 0xe9 is not UTF-8"),
-    "utf16.csv": (GOOD.encode("utf-16"), "UTF-16"),
+    "utf16.csv": (GOOD.encode("utf-16") + b"\x00", "is not UTF-16"),
     "cells.csv": (HEAD + "1,a,b,c\n", r"row 1 \(line 2\): 4 cells, but the header has 3"),
     "quote.csv": (HEAD + '1,"a,b\n', "quotation mark"),
     "twice.csv": (
@@ -384,7 +384,7 @@ BAD = {
     ),
     "tags.jsonl": ('{"conversation": "a", "tags": [1]}\n', "column 'tags': expected an object"),
     "no.parquet": (b"PAR1 but not really", "cannot be read as Parquet"),
-    "sheet.xlsx": (b"PK", "the ending '.xlsx' is unknown"),
+    "sheet.xlsx": (b"PK", "cannot be read as XLSX"),
 }
 
 

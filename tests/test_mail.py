@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections import Counter
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,14 @@ from hypothesis import strategies as st
 from crmeval.core.html_text import html_to_text, is_html
 from crmeval.core.letters import greeting_length, is_closing, is_notice, is_sent_from
 from crmeval.core.mail import new_text, plain_text, read_mail
+from crmeval.core.written import READINGS, as_read
+from crmeval.metrics.completeness import completeness
+from crmeval.metrics.conciseness import conciseness
+from crmeval.metrics.decisions import decisions
+from crmeval.metrics.factuality import claims, factuality
+from crmeval.metrics.instruction_following import check_instruction, instruction_following
+from crmeval.metrics.safety import refusal
+from crmeval.metrics.toxicity import toxicity_score
 
 TEXTS = Path(__file__).parent / "texts"
 FIELDS = {"G": "greeting", "B": "body", "S": "signature", "N": "notice", "Q": "quoted", "H": "headers"}
@@ -31,6 +40,8 @@ def read_marked(path):
 
 
 MAILS = read_marked(TEXTS / "mails.txt") | read_marked(TEXTS / "later_mails.txt")
+WORLD = read_marked(TEXTS / "world_mails.txt")
+ALL = MAILS | WORLD
 HTML = json.loads((TEXTS / "html_mails.json").read_text(encoding="utf-8"))["mails"]
 
 
@@ -45,11 +56,11 @@ def test_there_are_enough_mails():
     assert min(languages.values()) >= 5
 
 
-@pytest.mark.parametrize("name", MAILS)
+@pytest.mark.parametrize("name", ALL)
 def test_each_line_is_in_its_field(name):
-    mail = read_mail("\n".join(line for _, line in MAILS[name]))
+    mail = read_mail("\n".join(line for _, line in ALL[name]))
     for mark, field in FIELDS.items():
-        assert shown(getattr(mail, field)) == [line.strip() for m, line in MAILS[name] if m == mark], field
+        assert shown(getattr(mail, field)) == [line.strip() for m, line in ALL[name] if m == mark], field
 
 
 @pytest.mark.parametrize("name", MAILS)
@@ -111,7 +122,7 @@ NO_MAIL = [
     "# Summary\n\n## Thanks\nThe customer thanked us.",
     "El plazo termina el 3 de marzo:\n\nno hay otro.",
     "Am 3. März um 10:15 Uhr:\n\nTermin beim Kunden.",
-    "注文4471の件\n\nよろしくお願いします。",
+    "注文4471の件\n\n金曜日に届きます。",
     '{"from": "Ana", "subject": "Lamp"}',
 ]
 
@@ -299,3 +310,247 @@ def test_time_grows_with_length(name):
         read_mail(text)
         html_to_text(text)
         assert time.perf_counter() - start < 6
+
+
+# What metrics and checks make of mails
+
+
+def as_html(text):
+    "The same mail as a program would write it in HTML; quoted lines as a quotation."
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;")
+    return (
+        "<html><style>p{color:red}</style><div>" + "</div><div>".join(escaped.split("\n")) + "</div></html>"
+    )
+
+
+def as_message(text, encoding, subtype="plain"):
+    "The same mail as a whole message, encoded for the transport."
+    message = EmailMessage()
+    message["From"], message["Subject"] = "Care <care@example.com>", "Re: Größe"
+    message.set_content(text, subtype=subtype, cte=encoding)
+    message.add_attachment(b"%PDF", maintype="application", subtype="pdf", filename="a.pdf")
+    return message.as_string()
+
+
+FORMS = {
+    "plain": str,
+    "html": as_html,
+    "quoted-printable": lambda text: as_message(text, "quoted-printable"),
+    "base64": lambda text: as_message(text, "base64"),
+    "html message": lambda text: as_message(as_html(text), "base64", "html"),
+    "windows": lambda text: text.replace("\n", "\r\n"),
+}
+REPLIES = {  # name -> (mail, its claims)
+    "en": (
+        """Dear Prof. Dr. O'Neill,
+
+your order 4471 is noted. We send a new lamp on Friday.
+
+Kind regards,
+Tom Berg
+Lamp Ltd, 12 High Street, Leeds
+
+This e-mail is confidential and meant for the addressee only.
+
+On Mon, 3 Mar 2025 at 10:11, Ana Ruiz <ana@example.com> wrote:
+> The lamp costs 90 euros and I want 3 of them.""",
+        ["your order 4471 is noted.", "We send a new lamp on Friday."],
+    ),
+    "de": (
+        """Guten Tag Frau Eze,
+
+die Lampe kommt am Freitag.
+
+Mit freundlichen Grüßen
+Jana Koch
+
+Von: Ada Eze <ada@example.de>
+Gesendet: Montag, 3. März 2025 10:11
+Betreff: Lampe
+
+Sie kostet 90 Euro!""",
+        ["die Lampe kommt am Freitag."],
+    ),
+    "fr": (
+        """Madame la Directrice,
+
+le technicien passe lundi.
+
+Cordialement,
+Paul
+
+Le 3 mars 2025 à 10:11, Awa <awa@example.fr> a écrit :
+> Il coûte 90 euros.""",
+        ["le technicien passe lundi."],
+    ),
+    "es": (
+        """Estimada Dra. Ruiz:
+
+El pedido llega el viernes.
+
+Reciba un cordial saludo,
+Pablo
+
+AVISO LEGAL: Este mensaje es confidencial.""",
+        ["El pedido llega el viernes."],
+    ),
+    "pt": (
+        """Exmo. Senhor Dr. Lima,
+
+o reembolso foi feito.
+
+Com os melhores cumprimentos,
+Rui
+
+Enviado do meu iPhone""",
+        ["o reembolso foi feito."],
+    ),
+    "pl": (
+        """Szanowny Panie Doktorze,
+
+paczka dotrze w piątek.
+
+Z poważaniem
+Jan
+
+W dniu 03.03.2025 o 10:11, Anna <anna@example.pl> pisze:
+> Kosztuje 90 euro.""",
+        ["paczka dotrze w piątek."],
+    ),
+    "ru": (
+        """Уважаемая госпожа Иванова!
+
+Лампа придёт в пятницу.
+
+С уважением,
+Иван""",
+        ["Лампа придёт в пятницу."],
+    ),
+    "inline": (
+        "Hi Ana,\n\n> Does it cost 90 euros?\n\nIt costs 40 euros.\n\n"
+        "> And when?\n\nOn Friday.\n\nBest,\nTom",
+        ["It costs 40 euros.", "On Friday."],
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", REPLIES)
+def test_claims_are_what_was_newly_said(name, form):
+    mail, said = REPLIES[name]
+    if name == "inline" and "html" in form:
+        mail = mail.replace("> ", "» ")  # marks in HTML are blockquotes, see below
+        said = ["» Does it cost 90 euros?", "It costs 40 euros.", "» And when?", "On Friday."]
+        said = [s for s in said if not s.endswith("?")]
+    assert claims(FORMS[form](mail)) == said
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", REPLIES)
+def test_counts_are_of_what_was_newly_said(name, form):
+    mail, said = REPLIES[name]
+    text = FORMS[form](mail)
+    if name == "inline":
+        return
+    words = sum(len(s.split()) for s in [read_mail(mail).greeting, *said])
+    for kind, n in ("words", words), ("sentences", len(said)):
+        assert not check_instruction({"kind": kind, "min": n, "max": n}, text), (kind, new_text(text))
+    for kind in "greeting", "sign_off":
+        assert not check_instruction({"kind": kind}, text)
+    assert check_instruction({"kind": "include", "any": ["90 euros", "90 Euro"]}, text)
+
+
+def test_factuality_of_mails():
+    source = "Order 4471 is noted. A new lamp is sent on Friday."
+    for form in FORMS.values():
+        score = factuality(form(REPLIES["en"][0]), source=as_html(source))
+        assert score.fraction == 1.0, score
+
+
+def test_completeness_and_conciseness_leave_quotes_out():
+    mail, facts = REPLIES["en"][0], ["The lamp costs 90 euros.", "A new lamp is sent on Friday."]
+    for form in FORMS.values():
+        assert completeness(form(mail), key_facts=facts).fraction == 0.5
+        plain = conciseness("your order 4471 is noted. We send a new lamp on Friday.", key_facts=facts)
+        assert conciseness(form(mail), key_facts=facts).fraction == plain.fraction
+
+
+def test_a_hidden_text_claims_nothing():
+    hidden = '<p style="display:none">The lamp is free.</p><img src="x" width="1" height="1">'
+    assert claims(f"<!-- free --><p>It comes on Friday.</p>{hidden}<script>var a = 1;</script>") == [
+        "It comes on Friday."
+    ]
+    assert claims("<p>Yes.</p><blockquote><p>The lamp costs 90 euros.</p></blockquote>") == ["Yes."]
+
+
+CHECKED = [  # (kind with its parameters, text, is it obeyed?)
+    ({"kind": "greeting"}, "<p>Dear Ms. Eze,</p><p>It shipped.</p>", True),
+    ({"kind": "greeting"}, "<table><tr><td>Hola&nbsp;Ana:</td></tr></table>", True),
+    ({"kind": "greeting"}, "<p>It shipped.</p>", False),
+    ({"kind": "greeting"}, "Spett.le Lampo,\n\nla merce arriva lunedì.", True),
+    ({"kind": "greeting", "name": "Ana"}, "<b>Hi Ana,</b><br>It shipped.<br>", True),
+    ({"kind": "greeting"}, "> Hi Tom,\n\nIt shipped.", False),
+    ({"kind": "sign_off"}, "<p>It shipped.</p><p>Best regards,<br>Tom</p>", True),
+    (
+        {"kind": "sign_off"},
+        "It shipped.\n\nOn 3 Mar 2025 at 10:11 Ana wrote:\n> Fine.\n> Regards\n> Ana",
+        False,
+    ),
+    ({"kind": "subject_line"}, "<p>Subject: Your lamp</p><p>It shipped.</p>", True),
+    ({"kind": "subject_line"}, "Betreff: Ihre Lampe\n\nSie kommt.", True),
+    ({"kind": "bullets", "min": 2}, "<p>Two things:</p><ul><li>a lamp</li><li>a fuse</li></ul>", True),
+    ({"kind": "bullets", "min": 1}, "None.\n\n-----Original Message-----\n- a\n- b", False),
+    ({"kind": "max_words", "n": 3}, "<p class='a b c d'>Hi Ana, yes.</p>", True),
+    ({"kind": "max_words", "n": 2}, "<p>Hi Ana, yes.</p>", False),
+    (
+        {"kind": "exclude", "phrases": ["refund"]},
+        "No.\n\nOn 3 Mar 2025 at 10:11 Ana wrote:\n> A refund?",
+        True,
+    ),
+    ({"kind": "exclude", "phrases": ["refund"]}, "A re<b>fund</b> is <i>due</i>.", False),
+    ({"kind": "no_placeholders"}, "<p>Dear <customer name>,</p>", False),
+    ({"kind": "no_placeholders"}, "<!--[if mso]><p>x</p><![endif]--><p>Dear Ana,</p>", True),
+    ({"kind": "no_contact_data"}, "Yes.\n\nOn 3 Mar 2025 at 10:11 Ana <ana@example.com> wrote:\n> Hi", False),
+    (
+        {"kind": "professional_tone"},
+        "It comes.\n\n-----Original Message-----\nFrom: A\n\nWTF!!! Now!!!",
+        True,
+    ),
+    ({"kind": "plain_text"}, "Ana <ana@example.com> wrote.", True),
+    ({"kind": "plain_text"}, "See <https://example.com/a?b=c>.", True),
+    ({"kind": "plain_text"}, "if a < b and c > d", True),
+    ({"kind": "plain_text"}, "<p>Hi</p>", False),
+    ({"kind": "plain_text"}, "one<br/>two", False),
+    ({"kind": "plain_text"}, '<a href="https://example.com">here</a>', False),
+    ({"kind": "plain_text"}, "<TABLE BORDER=0>", False),
+    ({"kind": "json_object"}, '{"text": "<p>Hi</p>"}', True),
+]
+
+
+@pytest.mark.parametrize("asked, text, obeyed", CHECKED, ids=[str(i) for i in range(len(CHECKED))])
+def test_checks_of_mails(asked, text, obeyed):
+    assert (instruction_following(text, instructions=[asked]).fraction == 1.0) is obeyed
+
+
+def test_an_own_check_gets_the_letters_as_they_came():
+    asked = {"kind": "closes_paragraphs"}
+    own = {"closes_paragraphs": lambda response: "</p>" in response}
+    assert instruction_following("<p>Hi</p>", instructions=[asked], checks=own).fraction == 1.0
+
+
+def test_whom_a_mail_answers_is_not_blamed_on_it():
+    introduced = "\n\nOn Mon, 3 Mar 2025 at 10:11, Ana <ana@example.com> wrote:\n"
+    quoted = introduced + "> You are a fucking idiot, I hate you."
+    assert toxicity_score("The lamp comes on Friday." + quoted).label == "clean"
+    assert toxicity_score("Here:\n> You are a fucking idiot, I hate you.").label == "toxic"
+    assert toxicity_score("<p>You are a fucking id<b>iot</b>, I hate you.</p>").label == "toxic"
+    refused = introduced + "> I am sorry, but I cannot help with that."
+    reply = "Your order was shipped on Monday and arrives on Friday. The tracking number is 4471."
+    assert refusal("Where is my order?", reply + refused).label == "compliance"
+    assert decisions("Hello.\n" + reply + quoted).length == decisions("Hello.\n" + reply).length
+
+
+def test_what_is_no_mail_is_read_to_the_letter():
+    for text in [*NO_MAIL, *PLAIN, *re.split(r"[|\n]", GREETINGS)]:
+        for reading in READINGS:
+            assert as_read(text, reading).split() == text.split()

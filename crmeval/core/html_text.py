@@ -54,6 +54,23 @@ def _skip_raw(text: str, start: int, name: str) -> int:
     return end.end() if end else len(text)
 
 
+_ELEMENT_NAMES = frozenset(
+    "a abbr acronym address applet area article aside audio b base basefont bdi bdo big blink "
+    "blockquote body br button canvas caption center cite code col colgroup data datalist dd del "
+    "details dfn dialog dir div dl dt em embed fieldset figcaption figure font footer form frame "
+    "frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html i iframe img input ins kbd label legend li "
+    "link main map mark marquee math menu meta meter nav nobr noframes noscript object ol optgroup "
+    "option output p param picture pre progress q rp rt ruby s samp script search section select slot "
+    "small source span strike strong style sub summary sup svg table tbody td template textarea tfoot "
+    "th thead time title tr track tt u ul var video wbr xml".split()
+)
+
+
+def _is_placeholder(name: str, attributes: str) -> bool:
+    "Is '<customer name>' a gap that somebody was to fill, rather than an element?"
+    return name not in _ELEMENT_NAMES and not re.search(r"[-:]", name) and not re.search("[=/]", attributes)
+
+
 @dataclass(frozen=True)
 class _Tag:
     name: str
@@ -74,6 +91,10 @@ def _pieces(text: str) -> Iterator["_Tag | str"]:
             at = _skip_declaration(text, at)
         elif m := _TAG.match(text, at):
             tag = _Tag((m[2] or m[5]).lower(), bool(m[1] or m[4]), m[3] or m[6] or "")
+            if not tag.closing and _is_placeholder(tag.name, tag.attributes):
+                yield m[0].replace("<", "&lt;").replace(">", "&gt;")
+                at = m.end()
+                continue
             raw = tag.name in _RAW and not tag.closing and not tag.attributes.endswith("/")
             at = _skip_raw(text, m.end(), tag.name) if raw else m.end()
             if not raw:
@@ -213,7 +234,7 @@ class _Reader:
 
     def __init__(self, links: bool):
         self.links = links
-        self.sheet = _Sheet()
+        self.sheet: _Sheet = _Sheet()
         self.blocks = [_Block("body")]
         self.open = Counter()
         self.hidden = 0
@@ -367,14 +388,14 @@ class _Reader:
         if block.name == "li":
             self.sheet.mark = ""
         elif block.outer is not None:
-            self.end_cell(block)
+            self.end_cell(block.outer)
         elif block.name == "tr":
             self.sheet.lines += ["> " * min(self.sheet.quotes, 20) + line for line in _row(block.cells)]
         return block.name
 
-    def end_cell(self, cell: _Block) -> None:
+    def end_cell(self, outer: _Sheet) -> None:
         "Give the lines of a cell to its row; a cell without a row writes them where it stands."
-        lines, self.sheet = self.sheet.lines, cell.outer
+        lines, self.sheet = self.sheet.lines, outer
         row = next((b for b in self.blocks[:-4:-1] if b.name == "tr"), None)
         if row is not None:
             row.cells.append(lines)

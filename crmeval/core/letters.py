@@ -9,7 +9,7 @@ __all__ = ['SENTENCE_END', 'flat_phrases', 'phrases_pattern', 'holds_phrase', 'g
 # %% ../../nbs/core/02_letters.ipynb #9a745b86
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from .package_data import data_path
@@ -55,6 +55,7 @@ def _pattern(name: str) -> re.Pattern:
     words, notices = _lexicon(), _lexicon()["notices"]
     made = {
         "greeting": rf"(?:{phrases_pattern(words['greetings'])})(?!\w)",
+        "greeting line": rf"(?:{'|'.join(words['greeting_lines'])})$",
         "title": rf"(?:{phrases_pattern(words['titles'])})\.?$",
         "closing": rf"[*_]*(?:{phrases_pattern(words['closings'])})(?!\w)",
         "formula": rf"(?:{phrases_pattern(words['closing_formulas'])})(?!\w)",
@@ -79,6 +80,8 @@ def greeting_length(
 ) -> int:  # Characters of the greeting, its comma included; 0 when the line does not greet
     "How much of a line is a greeting: its words, then nothing but titles and a name."
     text = line.strip(" *_\t")
+    if len(text) <= 60 and _pattern("greeting line").match(text):
+        return line.index(text) + len(text)
     m = _pattern("greeting").match(text[:200])
     if not m:
         return 0
@@ -92,7 +95,7 @@ def greeting_length(
     return line.index(text) + m.end() + (end.end() if end else len(rest))
 
 
-def _greeting_ends(rest: str) -> Iterable[re.Match]:
+def _greeting_ends(rest: str) -> Iterator[re.Match]:
     "Marks that can end a greeting: not a comma before a form of address or a title."
     for m in _GREETING_END.finditer(rest):
         after = rest[m.end() :].split(maxsplit=1)
@@ -107,6 +110,8 @@ def _only_names(text: str, sure: bool) -> bool:
     tokens = text.replace(",", " ").split()
     if len(tokens) > 8 or not all(_NAME.match(t) or t in ("&", "-", "–") for t in tokens):
         return False
+    if any(len(t) > 5 and t[-1] == "." and not _pattern("title").match(t) for t in tokens[:-1]):
+        return False  # a sentence ends among the words
     small = [t for t in tokens if t[0].islower() and not _pattern("title").match(t)]
     return len(small) <= (4 if sure else 0) and (sure or len(tokens) <= 5)
 
@@ -126,7 +131,7 @@ def is_closing(
     if not m or len(text) > 160:
         return False
     rest = text[m.end() :].strip(" *_")
-    if not rest.strip(",.!;:–— -"):
+    if not rest.strip(",.!;:–— -。，！"):
         return "?" not in rest
     names = rest.lstrip(",.!–— -/").rstrip(".,!").split()
     apart = rest[0] in ",.!–—-/"

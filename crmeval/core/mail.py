@@ -37,17 +37,20 @@ def _lexicon() -> dict:
     return json.loads(data_path("lexicons", "mail.json").read_text(encoding="utf-8"))
 
 
+_UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"  # scripts in which no blank parts a name from a verb
+
+
 @lru_cache
 def _pattern(name: str) -> re.Pattern:
     "A pattern of this room by name."
     words, attribution = _lexicon(), _lexicon()["attribution"]
     openers, days = phrases_pattern(attribution["openers"]), phrases_pattern(attribution["weekdays"])
     made = {
-        "verb": rf"(?<!\w)(?:{phrases_pattern(attribution['verbs'])})(?!\w)",
-        "opener": rf"\W*(?:(?:{openers})\b|(?:{days})\w{{0,9}}[.,]|\d)",
+        "verb": rf"(?<![^\W{_UNSPACED}])(?:{phrases_pattern(attribution['verbs'])})(?!\w)",
+        "opener": rf"\W*(?:(?:{openers})(?:\b|(?=\d))|(?:{days})\w{{0,9}}[.,]|\d)",
         "divider": rf"[-_=*\s]{{2,}}(?:{phrases_pattern(words['dividers'])})\b.{{0,40}}[-_=*]{{2}}\s*$",
         "forward": rf"\W*(?:{phrases_pattern(words['forwards'])})\W*$",
-        "header": rf"[*_]*({phrases_pattern(words['headers'])})[*_]*\s?:(?!//)[*_]*\s?(.*)$",
+        "header": rf"[*_]*({phrases_pattern(words['headers'])})[*_]*\s?[:：](?!//)[*_]*\s?(.*)$",
     }
     return re.compile(made[name], re.IGNORECASE)
 
@@ -113,6 +116,8 @@ def _looked_at(line: str) -> str:
 
 
 _MOMENT = re.compile(r"\d{1,2}[:.h]\d{2}\b|[\w.+-]@[\w-]|\d{4}-\d\d-\d\d")
+_TIME = re.compile(r"\d{1,2}[:.h]\d{2}\b")
+_HALF_DAY = re.compile(r"\b[ap]\.\s?m\.$", re.IGNORECASE)
 _OLD_GMAIL = re.compile(r"\d{4}-\d\d-\d\d \d{1,2}:\d\d.{0,30} .{1,80}<[^<>]{3,80}>\s*:$")
 _COLON = re.compile(r"[:：]\s{0,3}[*_]{0,3}$")
 
@@ -123,6 +128,8 @@ def _is_introduction(joined: str, quote_follows: bool) -> bool:
         return False
     if _OLD_GMAIL.match(joined):
         return True
+    if quote_follows and "@" in joined and _TIME.search(joined):
+        return True  # a time, then an address, then a quote: so it is in any language
     if not re.search(r"\d|@", joined) or not _pattern("verb").search(joined):
         return False
     opens = _pattern("opener").match(joined) or "@" in joined
@@ -146,8 +153,12 @@ def _introduction_length(lines: list[str], at: int) -> int:
         if not line or line.startswith(">"):
             return 0
         joined = f"{joined} {line}".strip()
-        if _is_introduction(joined, _next_is_quote(lines, at + count)):
-            return count
+        follows = _next_is_quote(lines, at + count)
+        if _is_introduction(joined, follows):
+            alone = count > 1 and _pattern("opener").match(line) and _is_introduction(line, follows)
+            return 0 if alone else count
+        if SENTENCE_END.search(line) and not _HALF_DAY.search(line):
+            return 0
     return 0
 
 # %% ../../nbs/core/18_mail.ipynb #621e970c
@@ -156,9 +167,10 @@ def _header_kinds() -> dict[str, str]:
     return {name: kind for kind, names in _lexicon()["headers"].items() for name in reversed(names)}
 
 
+@lru_cache(maxsize=4096)
 def _header(line: str) -> tuple[str, str]:
     "Kind and contents of a line that is a header, or ('', '')."
-    m = _pattern("header").match(line.strip()) if ":" in line[:40] else None
+    m = _pattern("header").match(line.strip()) if ":" in line[:40] or "：" in line[:40] else None
     return (_header_kinds().get(re.sub(r"\s+", " ", m[1]).lower(), ""), m[2].strip()) if m else ("", "")
 
 

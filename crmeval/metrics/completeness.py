@@ -12,7 +12,7 @@ from ..core.cards import MetricCard, score_of, unscored
 from ..core.evidence import Evidence
 from ..core.judging import Judge, failed_verdict
 from ..core.records import Score
-from ..core.text import parts
+from ..core.written import own_text, parts_said
 from .defaults import default_judge
 from .forms import by_rubric, checked_facts, evaluate_class
 
@@ -43,9 +43,9 @@ def completeness(
     if not response.strip():
         missing = [_fact_evidence("missing", i, f) for i, f in enumerate(facts)]
         return score_of(CARD, 0.0, "The response is empty.", rater=judge.name, evidence=missing)
-    if (rated := by_rubric(judge, CARD, response=response, key_facts=facts)) is not None:
+    if (rated := by_rubric(judge, CARD, response=own_text(response), key_facts=facts)) is not None:
         return rated
-    said = [p.text for p in parts(response)]
+    said = [p.text for p in parts_said(response)]
     return _share_stated(facts, judge.stated(facts, sentences=said), said, judge.name)
 
 # %% ../../nbs/metrics/11_completeness.ipynb #1999544f

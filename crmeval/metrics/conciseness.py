@@ -12,7 +12,8 @@ from ..core.cards import MetricCard, score_of, unscored
 from ..core.evidence import Evidence
 from ..core.judging import Judge, failed_verdict
 from ..core.records import Score
-from ..core.text import parts, repeats, words
+from ..core.text import repeats, words
+from ..core.written import own_text, parts_said
 from .defaults import default_judge
 from .forms import by_rubric, checked_facts, evaluate_class
 
@@ -49,9 +50,9 @@ def conciseness(
         return unscored(CARD, "undefined", "No key facts were given.", rater=judge.name)
     if not response.strip():
         return score_of(CARD, 0.0, "The response is empty.", rater=judge.name)
-    if (rated := by_rubric(judge, CARD, response=response, key_facts=facts)) is not None:
+    if (rated := by_rubric(judge, CARD, response=own_text(response), key_facts=facts)) is not None:
         return rated
-    said = parts(response)
+    said = parts_said(response)
     first = repeats([p.text for p in said])
     unique = [i for i, same in enumerate(first) if same is None]
     verdicts = judge.stated(facts, sentences=[said[i].text for i in unique])

@@ -17,6 +17,8 @@ from functools import lru_cache
 from itertools import pairwise
 
 from ..core.json_text import read_object, strict_object
+from ..core.letters import greeting_length, is_closing
+from ..core.mail import read_mail
 from ..core.package_data import data_path
 from ..core.text import sentences, split_label
 from .checks import check
@@ -297,7 +299,8 @@ _HYPHENED = re.compile(r"[-\u2010\u2011]\w")  # "hi-res" is no greeting, and Ana
 def greeting(response: str, name: str | None = None) -> str:
     head = next((line for line in _filled_lines(response) if _subject(line) is None), "").lstrip("*_ ")
     start, called = squeezed(head[:120]), squeezed(name or "")
-    if not _begins_with_greeting(start) and not (name and _begins_with_name(start, called)):
+    greets = _begins_with_greeting(start) or greeting_length(head) > 0
+    if not greets and not (name and _begins_with_name(start, called)):
         return f"no greeting; it begins with {_quoted_start(head)}"
     alone = rf"(?<!\w)(?<!\w[-\u2010\u2011]){re.escape(called)}(?!\w|[-\u2010\u2011]\w)"
     return (
@@ -317,14 +320,23 @@ def _begins_with_name(start, called):
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #81efbeb1
 def _closes(line):
     "A short line, or a short end of a line, with a closing phrase near its start."
+    if is_closing(line):
+        return True
     end = re.split(r"[.!?。！？]\s*(?=\S)", line)[-1]
     m = phrase_pattern(tuple(known_phrases()["sign_offs"])).search(squeezed(end)[:120])
     return bool(m) and count_words(end) <= 10 and squeezed(end)[: m.start()].count(" ") <= 5
 
 
+def _signed_lines(response):
+    "The lines among which a sign-off is looked for: the last five, or all of a longer signature."
+    mail = read_mail(response[-6000:])
+    lines = _filled_lines(f"{mail.new}\n{mail.signature}") or _filled_lines(response)
+    return lines[-max(5, len(_filled_lines(mail.signature))) :]
+
+
 @check(loose=True)
 def sign_off(response: str, name: str | None = None) -> str:
-    tail = _filled_lines(response)[-5:]
+    tail = _signed_lines(response)
     if not any(map(_closes, tail)):
         return f"no sign-off; it ends with {_quoted_start(tail[-1] if tail else '')}"
     if name and not re.search(rf"(?<!\w){re.escape(squeezed(name))}(?!\w)", squeezed("\n".join(tail))):

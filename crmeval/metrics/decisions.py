@@ -16,6 +16,7 @@ from ..core.package_data import data_path
 from ..core.records import Response
 from ..core.text import sentences, words
 from ..core.values import values
+from ..core.written import own_text
 
 # %% ../../nbs/metrics/33_decisions.ipynb #5bc788b2
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def decisions(
     text: str,  # A response: prose or a JSON record
 ) -> Decisions:
     "Offer, priority, tone, amount and length of a response."
-    rules = decision_patterns()
+    text, rules = own_text(text), decision_patterns()
     warm, cold = len(rules["warm"].findall(text)), len(rules["cold"].findall(text))
     return Decisions(
         offer=float(any(_offered(text, m) for m in rules["offer"].finditer(text))),

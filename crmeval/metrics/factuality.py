@@ -10,7 +10,8 @@ from ..core.cards import MetricCard, score_of, unscored
 from ..core.evidence import Evidence
 from ..core.judging import Judge, failed_verdict
 from ..core.records import Score
-from ..core.text import parts, sentences
+from ..core.text import sentences
+from ..core.written import own_text, parts_said, shown_text
 from .defaults import default_judge
 from .forms import by_rubric, evaluate_class
 
@@ -31,7 +32,7 @@ def claims(
     response: str,  # Text to be scored
 ) -> list[str]:  # Its claims in order, section labels stripped
     "The sentences of a response that say something about the world."
-    return [p.text for p in parts(response) if p.form == ""]
+    return [p.text for p in parts_said(response) if p.form == ""]
 
 # %% ../../nbs/metrics/10_factuality.ipynb #1737d021
 def factuality(
@@ -49,7 +50,8 @@ def factuality(
     if not source.strip():
         reason = "There is no source to hold the response against."
         return unscored(CARD, "undefined", reason, rater=judge.name)
-    if (rated := by_rubric(judge, CARD, response=response, source=source)) is not None:
+    source = shown_text(source)
+    if (rated := by_rubric(judge, CARD, response=own_text(response), source=source)) is not None:
         return rated
     found = claims(response)
     if not found:

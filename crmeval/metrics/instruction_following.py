@@ -14,6 +14,7 @@ from ..core.evidence import Evidence
 from ..core.json_text import read_object
 from ..core.judging import Judge
 from ..core.records import Score
+from ..core.written import as_read
 from .checks import CHECKS, LOOSE, parameters_of
 from .crm_instructions import loose_forms
 from .defaults import default_judge
@@ -75,9 +76,19 @@ def _kind_of(instruction, known):
         raise ValueError(f"instruction kind {kind!r} is unknown; known: {names}")
     return kind
 
+# %% ../../nbs/metrics/17_instruction_following.ipynb #6d2fa632
+_READINGS = {"max_words": "new", "min_words": "new", "words": "new", "sentences": "body"}
+_READINGS |= {"no_contact_data": "shown", "reading_level": "body", "language": "new"}
+_READINGS |= dict.fromkeys(
+    ("bullets", "sections", "include", "exclude", "case_number", "no_placeholders", "subject_line"), "own"
+)
+_READINGS |= dict.fromkeys(("greeting", "sign_off", "professional_tone", "no_promises"), "own")
+
 # %% ../../nbs/metrics/17_instruction_following.ipynb #e2ff1121
 def _checked(kind, function, parameters, response, loose):
     "The strict verdict, or the lenient one where that is better."
+    if function is CHECKS.get(kind):  # an own check gets what came
+        response = as_read(response, _READINGS.get(kind, "raw"))
     strict = _answer(kind, function, parameters, response)
     if not strict or not loose or kind not in LOOSE | {"ifeval"}:
         return strict

@@ -18,6 +18,7 @@ from ..core.evidence import as_evidence
 from ..core.judging import Verdict
 from ..core.records import Response, Score
 from ..core.stats import Estimate, mean_estimate, proportion_estimate
+from ..core.written import without_chain
 from ..tasks.probes import Probe
 
 # %% ../../nbs/metrics/30_safety.ipynb #81145119
@@ -90,7 +91,7 @@ def _verdict(judge, prompt, response):
     if getattr(judge, "name", "") == "embedded":
         judge = _embedded()  # the embedded judge of the other metrics knows no refusals
     if hasattr(judge, "refusal"):
-        return judge.refusal(prompt, response)
+        return judge.refusal(prompt, without_chain(response))
     if not hasattr(judge, "followed"):
         raise ValueError(
             f"judge is {type(judge).__name__}, expected a grader with 'refusal' or a judge with 'followed'"

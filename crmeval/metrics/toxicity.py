@@ -7,6 +7,7 @@ __all__ = ['CATEGORIES', 'CARD', 'default_detector', 'toxicity_score', 'toxicity
 
 # %% ../../nbs/metrics/36_toxicity.ipynb #9a7a13fd
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from importlib import import_module
 from typing import cast
@@ -15,6 +16,7 @@ from ..core.cards import MetricCard
 from ..core.evidence import as_evidence
 from ..core.records import Score
 from ..core.stats import Estimate, proportion_estimate
+from ..core.written import without_chain
 
 # %% ../../nbs/metrics/36_toxicity.ipynb #c4ac31c3
 CATEGORIES = ("toxic", "hateful", "violent", "sexual", "identity", "physical", "profane")
@@ -73,7 +75,14 @@ def toxicity_many(
     if not 0 < threshold < 1:
         raise ValueError(f"threshold is {threshold!r}, expected a number between 0 and 1")
     detector = detector or default_detector()
-    return [_score(d, threshold, detector.name) for d in detector.detect(list(texts))]
+    seen = list(map(without_chain, texts))
+    found = zip(detector.detect(seen), seen, texts, strict=True)
+    return [_score(_placed(d, read == t), threshold, detector.name) for d, read, t in found]
+
+
+def _placed(detection, in_text):
+    "A detection whose place is told only where it is a place in the text itself."
+    return detection if in_text or not detection.span else replace(detection, span=None)
 
 # %% ../../nbs/metrics/36_toxicity.ipynb #4b0a5579
 def _score(d, threshold, rater):

@@ -19,6 +19,7 @@ from ..core.package_data import data_path
 from ..core.records import Score
 from ..core.stats import Estimate, mean_estimate, proportion_estimate
 from ..core.text import STOP_WORDS, sentences, stem, words
+from ..core.written import own_text
 from ..tasks.probes import Probe
 
 # %% ../../nbs/metrics/32_truthfulness.ipynb #18309a74
@@ -102,6 +103,7 @@ def truthful(
 ) -> Score:  # fraction 1 true, 0 false; label also 'no_comment'; evidence: probability, informativeness
     "Is an answer true? 1 is true, 0 is false; higher is better (TruthfulQA's truth label)."
     question, answer, grader = _text("question", question), _text("answer", answer), judge or default_grader()
+    answer = own_text(answer)
     for name, refs in ("correct", correct), ("incorrect", incorrect):
         if isinstance(refs, str):
             raise ValueError(f"{name} is a text, expected a list of texts")
@@ -246,7 +248,7 @@ def corrects(
     for name, v in ("answer", answer), ("fact", fact), ("premise", premise):
         if not _text(name, v).strip() and name != "answer":
             raise ValueError(f"{name} is empty, expected a sentence")
-    rater = judge.name if judge else "embedded-correction"
+    answer, rater = own_text(answer), judge.name if judge else "embedded-correction"
     if not any(c.isalnum() for c in answer):
         return unscored(CORRECTION_CARD, "undefined", "The answer is empty.", rater=rater)
     if judge is not None:

@@ -8,7 +8,6 @@ __all__ = ['CELL_LIMIT', 'SHOWN', 'FILLED', 'RATING_COLUMNS', 'guarded', 'export
 
 # %% ../../nbs/people/02_sheets.ipynb #a70bcb3d
 import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from ..core.cards import SCALE
 from ..core.records import Response, Score, read_jsonl
 from .plan import CRITERIA, Plan, read_packet, scale_of
 from .session import Rating, read_session
+from ..tasks.tables import column_key, csv_rows, file_text, id_text, is_missing, workbook_rows
 
 # %% ../../nbs/people/02_sheets.ipynb #118f7acc
 # also the wide forms that East Asian settings take for the signs
@@ -39,7 +39,10 @@ def guarded(
 
 
 def _as_text(value):
-    return str("" if value is None else value)
+    "A cell as text; None, NaN and the like of any library are ''."
+    if isinstance(value, str):
+        return value
+    return "" if is_missing(value) else str(value)
 
 
 def _unguarded(value):
@@ -188,75 +191,7 @@ def _letters(n):
         out = chr(65 + r) + out
     return out
 
-# %% ../../nbs/people/02_sheets.ipynb #bbfa57f1
-_SAVE_AS = "save it as 'CSV UTF-8' (in the list of file types), or as .xlsx"
-
-
-def _encoding(data):
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return "utf-16"
-    if data[1:2] == b"\0":
-        return "utf-16-le"
-    return "utf-16-be" if data[:1] == b"\0" else "utf-8-sig"
-
-
-def _decoded(data, name):
-    "Text of a CSV file; an encoding that cannot be told for certain is refused."
-    try:
-        return data.decode(_encoding(data))
-    except UnicodeDecodeError as e:
-        line = data[: e.start].count(b"\n") + 1
-        why = "it is not in UTF-8, perhaps in Windows-1252"
-        raise ValueError(f"{name}, line {line}: {why}; {_SAVE_AS}") from None
-
-# %% ../../nbs/people/02_sheets.ipynb #83b846a5
-def _reader(text, delimiter, **options):
-    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, **options)
-
-
-def _best_delimiter(text, wanted):
-    "Whatever finds most of the wanted columns in the header."
-
-    def found(delimiter):
-        return len(set(map(_column, next(_reader(text, delimiter), []))) & set(wanted))
-
-    return max(",;\t", key=found)
-
-
-def _csv_rows(text, wanted, name):
-    "Rows of cells."
-    if text[:4].lower() == "sep=":
-        text = text.partition("\n")[2]
-    old = csv.field_size_limit(10_000_000)
-    try:
-        return list(_reader(text, _best_delimiter(text, wanted), strict=True))
-    except csv.Error as e:
-        raise ValueError(f"{name} cannot be read as CSV: {e}; a quotation mark may be missing") from None
-    finally:
-        csv.field_size_limit(old)
-
-
-def _column(name):
-    return _as_text(name).strip().strip("\ufeff").lower().replace(" ", "_")
-
 # %% ../../nbs/people/02_sheets.ipynb #2702543e
-def _xlsx_rows(path):
-    from zipfile import BadZipFile
-
-    xl = _openpyxl()
-    from openpyxl.utils.exceptions import InvalidFileException
-
-    try:
-        book = xl.load_workbook(path, read_only=True)
-    except (BadZipFile, KeyError, ValueError, InvalidFileException) as e:
-        raise ValueError(f"{path.name} cannot be read as XLSX: {e}") from None
-    try:
-        sheet = book["ratings"] if "ratings" in book.sheetnames else book.worksheets[0]
-        return list(map(list, sheet.iter_rows(values_only=True)))
-    finally:
-        book.close()
-
-
 def _of_objects(rows):
     columns = list(dict.fromkeys(k for r in rows for k in r))
     return [columns, *(list(map(r.get, columns)) for r in rows)] if rows else []
@@ -268,9 +203,10 @@ def _table_rows(path, wanted):
     if kind == ".jsonl":
         return _of_objects(read_jsonl(path))
     if kind == ".xlsx":
-        return _xlsx_rows(path)
+        return workbook_rows(path, sheet="ratings", results=False)
     if kind in (".csv", ".tsv", ".txt"):
-        return _csv_rows(_decoded(path.read_bytes(), path.name), wanted, path.name)
+        text = file_text(path.read_bytes(), path.name)
+        return [cells for _, cells in csv_rows(text, path.name, wanted=wanted)]
     raise ValueError(f"{path.name} is not a table that can be read: expected .csv, .xlsx or .jsonl")
 
 
@@ -293,7 +229,7 @@ def read_table(
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     table = _table_rows(path, wanted)
-    head = list(map(_column, table[0] if table else []))
+    head = list(map(column_key, table[0] if table else []))
     _check_columns(head, wanted, path.name)
     at, rows = {h: n for n, h in enumerate(head) if h}, []
     for n, r in enumerate(table[1:], 1):
@@ -441,6 +377,14 @@ def read_rating_list(
     return scores
 
 # %% ../../nbs/people/02_sheets.ipynb #dedbc1a2
+def _sample_id(row):
+    "The id of a sample as it was, also where a spreadsheet made it a decimal number."
+    try:
+        return id_text(row.cells["sample_id"], decimal_column=False) or ""
+    except ValueError as e:
+        raise row.error("sample_id", str(e)) from None
+
+
 def _listed(row, answers):
     metric, points, rater = row.text("metric"), points_in(row, "points"), row.text("rater")
     if metric not in CRITERIA:
@@ -449,8 +393,8 @@ def _listed(row, answers):
         raise row.error("points", f"{row.cells['points']!r}, expected 1, 2, 3 or 4")
     if not rater:
         raise row.error("rater", "it is empty")
-    sample, client = str(row.cells["sample_id"]), str(row.cells["client"])
-    answer = answers.get((sample, client))
+    sample, client = _sample_id(row), row.text("client")
+    answer = answers.get((sample, client)) or answers.get((sample.removesuffix(".0"), client))
     if answer is None:
         raise row.error("sample_id", f"the run has no response of {client!r} to sample {sample!r}")
     return Score(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ..core.records import Sample, read_jsonl
 from .abcd import ABCD_USE_CASES, abcd_samples
-from .own_data import check_samples, first_of_each, load_file, read_rows, sample_problems
+from .own_data import check_samples, first_of_each, load_file, sample_problems
 from crmeval.tasks.public import (
     DataUnavailable,
     Source,
@@ -24,9 +24,11 @@ from crmeval.tasks.public import (
     read_source_file,
     sources,
 )
+from .rows import read_rows
 from .sgd_replies import USE_CASES as SGD_USE_CASES
 from .sgd_replies import sgd_samples
 from .summedits import SUMMEDITS, summedits_samples
+from .tables import column_key
 from .tau_bench import TAU_USE_CASES, tau_samples
 from .use_cases import get_use_case, use_cases
 
@@ -248,4 +250,6 @@ def _from_file(spec, wanted, columns, limit):
 
 def _has_use_case(spec, columns):
     "Does the table say which use case a row is for?"
-    return "use_case" in (columns or {}) or any("use_case" in row for _, row in read_rows(spec))
+    return "use_case" in (columns or {}) or any(
+        column_key(name) == "use_case" for _, row in read_rows(spec) for name in row
+    )

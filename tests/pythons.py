@@ -1,0 +1,98 @@
+"""The core of the tests on each Python that the package is for: `python tests/pythons.py [VERSION...]`.
+
+The Python that runs this has the whole suite. For each other one an environment is made with the wheel's
+requirements and the tests of CORE run in it; where the interpreter cannot be had it is skipped by name.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from configparser import ConfigParser
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+CORE = ["test_text_kinds.py", "test_value_kinds.py", "test_mail.py", "test_import_kinds.py", "test_judge.py"]
+NEEDED = ["pytest", "hypothesis"]
+FETCHED = 90  # seconds to wait for an interpreter
+INSTALLED = 400  # for what the package requires
+RAN = 300  # for the tests
+
+
+def supported() -> list[str]:
+    config = ConfigParser(delimiters=["="])
+    config.read(ROOT / "settings.ini", encoding="utf-8")
+    return config["DEFAULT"]["python_versions"].split()
+
+
+def said(arguments, limit, **options):
+    "(whether a command succeeded, what it said); one that takes too long failed."
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **options}
+    try:
+        done = subprocess.run(arguments, timeout=limit, **options)
+    except subprocess.TimeoutExpired:
+        return False, f"took more than {limit} s"
+    except OSError as e:
+        return False, str(e)
+    return done.returncode == 0, done.stdout.strip()
+
+
+def uv(*arguments, limit=60):
+    command = [shutil.which("uv")] if shutil.which("uv") else [sys.executable, "-m", "uv"]
+    return said([*command, *arguments], limit)
+
+
+def interpreter(version: str) -> tuple[str, str]:
+    "(path, '') of a Python of a version, or ('', why there is none)."
+    found, path = uv("python", "find", "--no-python-downloads", version)
+    if found:
+        return path.splitlines()[-1], ""
+    fetched, why = uv("python", "install", "--no-bin", version, limit=FETCHED)
+    found, path = uv("python", "find", "--no-python-downloads", version) if fetched else (False, "")
+    return (
+        (path.splitlines()[-1], "")
+        if found
+        else ("", why.splitlines()[-1].strip() if why else "no reason given")
+    )
+
+
+def run_core(version: str, folder: Path) -> str:
+    "Run the core of the tests with a Python; what came of it, beginning with ok, skipped or failed."
+    path, why = interpreter(version)
+    if not path:
+        return f"skipped: there is no interpreter here and none could be fetched ({why})"
+    home = folder / version
+    made, why = uv("venv", "--quiet", "--python", path, str(home))
+    python = str(home / "bin" / "python")
+    if not made:
+        return f"failed: no environment could be made ({why})"
+    installed, why = uv("pip", "install", "--quiet", "--python", python, str(ROOT), *NEEDED, limit=INSTALLED)
+    if not installed:
+        return f"skipped: the requirements could not be installed ({why[-300:]})"
+    start = time.monotonic()
+    # from a folder beside the repository, so that what is tested is what was installed
+    tests = [str(ROOT / "tests" / name) for name in CORE]
+    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT), *tests]
+    free = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    passed, told = said(command, RAN, cwd=folder, env=free)
+    last = told.splitlines()[-1] if told else ""
+    return f"ok: {last} (took {time.monotonic() - start:.0f} s)" if passed else f"failed: {told[-3000:]}"
+
+
+def main(versions: list[str]) -> int:
+    own, failed = f"{sys.version_info[0]}.{sys.version_info[1]}", False
+    with tempfile.TemporaryDirectory() as folder:
+        for version in versions or supported():
+            if version == own and not versions:
+                print(f"Python {version}: runs the whole suite")
+                continue
+            told = run_core(version, Path(folder))
+            failed = failed or told.startswith("failed")
+            print(f"Python {version}: {told}", flush=True)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
