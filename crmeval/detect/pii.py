@@ -10,11 +10,13 @@ __all__ = ['VALIDATORS', 'DEFAULT_MIN_SCORE', 'luhn_valid', 'iban_valid', 'patte
 import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile, compiled
+from .national_ids import evened, national_ids
+from .phones import international_numbers, national_numbers
 from .proper_names import Span, lexicon, plain_key, proper_names, without_overlaps
 
 # %% ../../nbs/detect/01_pii.ipynb #f6b202f0
@@ -30,11 +32,15 @@ def luhn_valid(
 def iban_valid(
     number: str,  # With or without spaces, any case
 ) -> bool:
-    "Whether the two check digits of an IBAN are right (ISO 13616, mod 97)."
+    "Whether check digits (ISO 13616, mod 97), length and form of an IBAN are those of its country."
     s = re.sub(r"[\s-]", "", number).upper()
-    if not re.fullmatch(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}", s):
+    if not re.fullmatch(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}", s):
         return False
-    return int("".join(str(int(c, 36)) for c in s[4:] + s[:4])) % 97 == 1
+    if int("".join(str(int(c, 36)) for c in s[4:] + s[:4])) % 97 != 1:
+        return False
+    from stdnum import iban
+
+    return iban.is_valid(s, check_country=False)
 
 # %% ../../nbs/detect/01_pii.ipynb #32116a71
 def _is_ip(text):
@@ -67,6 +73,13 @@ def _is_age_above_0(text):
 
 def _is_plate(text):
     return len(text) > 4
+
+
+def _is_card(text):
+    "Whether 12 to 19 digits begin as a card does (2 to 6, 9792 in Turkey, 1 before 14 more) and the last one fits."
+    digits = re.sub(r"\D", "", text)
+    begins = digits.startswith((*"23456", "9792")) or len(digits) == 15 and digits.startswith("1")
+    return 12 <= len(digits) <= 19 and begins and luhn_valid(digits)
 
 # %% ../../nbs/detect/01_pii.ipynb #aabb4d4b
 def _phone_digits(text):
@@ -109,7 +122,7 @@ def _is_phone_behind_cue(text):
 
 
 VALIDATORS: dict[str, Callable[[str], bool]] = {
-    "luhn": luhn_valid,
+    "card": _is_card,
     "iban": iban_valid,
     "ip": _is_ip,
     "ip6": _is_ip6,
@@ -122,7 +135,7 @@ VALIDATORS: dict[str, Callable[[str], bool]] = {
 }
 
 
-_CHECKSUMS = ("luhn", "iban")  # These are tried on shorter pieces, too, and count as proof
+_CHECKSUMS = ("card", "iban")  # These are tried on shorter pieces, too, and count as proof
 
 # %% ../../nbs/detect/01_pii.ipynb #037b37a5
 _PII = PatternFile(data_path("lexicons", "pii.json"))
@@ -136,6 +149,7 @@ class _Recogniser:
     pattern: re.Pattern
     score: float
     validator: str | None = None  # One of `VALIDATORS`; None: the pattern is enough
+    only_with: tuple[str, ...] = ()  # Read only where the text has one of these, in lower case
 
     def matches(self, text):
         "(start, end) of each match; of the group `v`, where there is one."
@@ -147,7 +161,8 @@ def _recogniser(row):
     "A row of the file, ready for use."
     cue = {"pattern": f"(?:{'|'.join(row['cue'])})", "ignore_case": row.get("cue_ignore_case", False)}
     pattern = compiled(row, {**_PII.data["parts"], "cue": cue})
-    return _Recogniser(row.get("entity", "STREET_ADDRESS"), pattern, row["score"], row.get("validator"))
+    entity, only_with = row.get("entity", "STREET_ADDRESS"), tuple(row.get("only_with", ()))
+    return _Recogniser(entity, pattern, row["score"], row.get("validator"), only_with)
 
 
 @lru_cache(maxsize=None)
@@ -214,15 +229,34 @@ def _united(text, spans):
 
 # %% ../../nbs/detect/01_pii.ipynb #aba26945
 def _shortened(piece, valid):
-    "A number without the groups or words behind it that it does not need; '' when it is valid in no length."
+    "A number without the groups behind it that it does not need; '' when it is valid in no length."
     for _ in range(5):
         if valid(piece):
             return piece
         cut = max(piece.rfind(" "), piece.rfind("-"))
         if cut < 14:
             break
-        piece = piece[:cut]
+        piece = piece[:cut].rstrip(" -")
     return ""
+
+
+def _iban_in(piece):
+    "The part of a piece that is an IBAN: its country says how long it is, whatever stands behind."
+    ends = [m.end() for m in re.finditer(r"[A-Za-z0-9]", piece)]
+    whole = (end for end in ends[14:34] if not piece[end : end + 1].isalnum())
+    return next((piece[:end] for end in whole if iban_valid(piece[:end])), "")
+
+
+def _named_as(text, start):
+    "The kind of number that the words before a place say: 'Order no.'; '' for none, 'NOTHING' for a thing's."
+    found = _number_cue().search(text[max(0, start - 48) : start])
+    return found.lastgroup if found else ""
+
+
+@lru_cache(maxsize=1)
+def _number_cue():
+    cues = "|".join(f"(?P<{kind}>{'|'.join(words)})" for kind, words in _PII.data["number_cues"].items())
+    return re.compile(rf"(?<!\w)(?:{cues}){_PII.data['behind_number_cue']}$", re.I)
 
 
 def _means_else(text, start, end, entity):
@@ -233,6 +267,8 @@ def _means_else(text, start, end, entity):
         return bool(_PII.pattern("before_version").search(text[max(0, start - 20) : start]))
     if entity == "DATE_TIME":
         return _is_no_date(text, start, end)
+    if entity == "REFERENCE_NUMBER":
+        return text[start:end].partition("-")[0] in _PII.words("standards")
     return False
 
 
@@ -272,23 +308,47 @@ def _accepted(piece, r):
     "What of a match is left by the recogniser's validator; '' for nothing."
     if r.entity in _TRIMMED:
         piece = piece.rstrip(" .,;-")
+    if r.validator == "iban":
+        return _iban_in(piece)
     if r.validator in _CHECKSUMS:
         return _shortened(piece, VALIDATORS[r.validator])
     return piece if piece and (r.validator is None or VALIDATORS[r.validator](piece)) else ""
+
+
+def _by_row(text, r):
+    "What one recogniser finds; a card number behind 'Order no.' is an order number."
+    why = "checksum" if r.validator in _CHECKSUMS else "pattern"
+    for start, end in r.matches(text):
+        size = len(_accepted(text[start:end], r))
+        if not size or _means_else(text, start, start + size, r.entity):
+            continue
+        other = _named_as(text, start) if r.validator == "card" else ""
+        if other != "NOTHING":
+            yield Span(other or r.entity, start, start + size, r.score, "cue" if other else why)
+
+
+def _numbers(text, found):
+    "Numbers of states and telephones, which data of other people decide; `found` is what the patterns found."
+    out = [Span(*spot) for spot in national_ids(text)]
+    known = frozenset(s.start for s in found if s.entity == "PHONE_NUMBER")
+    phones = [(0.92, place) for place in international_numbers(text)]
+    phones += [(0.65, place) for place in national_numbers(text, known)]
+    out += [Span("PHONE_NUMBER", *place, score, "numbering plan") for score, place in phones]
+    return [s for s in out if not _means_else(text, s.start, s.end, s.entity)]
 
 
 def pattern_spans(
     text: str,  # Any text
 ) -> list[Span]:  # May overlap
     "What the patterns of this package find; the score is higher where a checksum or a cue agrees."
-    out = []
-    for r in _recognisers("recognisers"):
-        why = "checksum" if r.validator in _CHECKSUMS else "pattern"
-        for start, end in r.matches(text):
-            size = len(_accepted(text[start:end], r))
-            if size and not _means_else(text, start, start + size, r.entity):
-                out.append(Span(r.entity, start, start + size, r.score, why))
-    return out + _addresses(text)
+    even = evened(text)
+    low = even.text.lower()
+    rows = [r for r in _recognisers("recognisers") if not r.only_with or any(w in low for w in r.only_with)]
+    out = [s for r in rows for s in _by_row(even.text, r)]
+    out += [*_numbers(even.text, out), *_addresses(even.text)]
+    if even.at is None:
+        return out
+    return [replace(s, start=a, end=b) for s in out for a, b in [even.span(s.start, s.end)]]
 
 # %% ../../nbs/detect/01_pii.ipynb #8e42d2cf
 def known_spans(

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['LEXICON', 'fold', 'gender_lexicon', 'is_listed', 'Place', 'her_is_object', 'his_is_pronoun', 'PlacedWords',
-           'field_value', 'capitalised_as', 'People', 'name_at', 'is_person', 'other_surname']
+           'field_value', 'capitalised_as', 'People', 'name_at', 'taken_up', 'foreign_words', 'ordinary_words',
+           'is_person', 'other_surname']
 
 # %% ../../nbs/tasks/08_gender_words.ipynb #2eff3ae4
 import json
@@ -38,17 +39,19 @@ def _two_way(pairs):
 
 # %% ../../nbs/tasks/08_gender_words.ipynb #3934180b
 # lists of the lexicon that are sets
-_LISTS = "either slavic goods after_name before_name after_title houses judged judges backs".split()
+_LISTS = "either slavic goods after_name before_name after_title houses judged judges backs name_suffixes".split()
 
 
 @lru_cache(maxsize=1)
 def gender_lexicon() -> dict:  # names, words, titles: word -> (counterpart, gender); and sets of words
     "The shipped lexicon, read once."
     raw = json.loads(LEXICON.read_text(encoding="utf-8"))
-    names = _two_way(raw["names"].items())
+    nicknames = _two_way(raw["nicknames"].items())
+    names = _two_way(raw["names"].items()) | nicknames
     words, titles = _two_way(raw["words"].items()), _two_way(raw["titles"].items())
     return dict(
         names=names,
+        nicknames=set(nicknames),  # never given to somebody whom the lexicon does not know
         plain=_plain_names(raw["names"].items(), names),
         words=words | {w: (t, "female") for w, t in raw["lossy"].items()},
         titles=titles | {w: (t, "female") for w, t in raw["lossy_titles"].items()},
@@ -85,10 +88,11 @@ def _word_lists():
     lists = {name: frozenset(words) for name, words in raw.items() if name not in _NOT_LISTS}
     lists["after_pronoun"] = lists["after_object"] - lists["not_after_pronoun"]
     lists["ends_title"] = lists["after_object"] | lists["greets"]
+    lists["foreign"] = {words.split()[0]: frozenset(words.split()[1:]) for words in raw["foreign"]}
     return lists | {"surname_endings": [tuple(pair) for pair in raw["surname_endings"]]}
 
 
-_NOT_LISTS = ("about", "source", "date", "surname_endings")
+_NOT_LISTS = ("about", "source", "date", "surname_endings", "foreign")
 
 
 def is_listed(
@@ -224,6 +228,14 @@ _FIELD = re.compile(
     r"([^\W\d_]{1,12})\b(?!['’/-]|\.? (?-i:[A-Z]))",
     re.IGNORECASE,
 )
+_SURNAME_FIELD = re.compile(
+    r"\b(?:last|family|sur)[ _-]?name[\"']?\s{0,3}[:=]\s{0,3}[\"']?([^\n\"',;:=]{1,60})", re.IGNORECASE
+)
+# both genders are there already: 's/he', '(s)he', 'his(her)'
+_NEUTRAL = re.compile(
+    r"\bs/he\b|\(s\)he\b|\bs\(he\)|\b(?:he|him|his) ?\((?:she|hers?)\)|\b(?:she|hers?) ?\((?:he|him|his)\)",
+    re.IGNORECASE,
+)
 _KEY = re.compile(r'"[^"\n]{1,60}"(?=\s{0,3}:)')
 _STARTS = re.compile(r"[.!?:;\n\r…•*(\"“'‘>-]\s*$")
 
@@ -248,7 +260,12 @@ class PlacedWords:
         self.fields = list(_FIELD.finditer(text)) if ":" in text or "=" in text else []
         keys = [m.span() for m in _KEY.finditer(text)] if text[:1] in "{[" else []
         values = [m.span(2) for m in self.fields if field_value(m)]
-        self.blocked = self._inside([*self.fixed, *keys, *values, *(m.span() for m in self.addresses)])
+        neutral = [m.span() for m in _NEUTRAL.finditer(text)] if "he" in text.lower() else []
+        addresses = [m.span() for m in self.addresses]
+        self.blocked = self._inside([*self.fixed, *keys, *values, *neutral, *addresses])
+        named = "name" in text.lower()
+        self.surnames = self._inside([m.span(1) for m in _SURNAME_FIELD.finditer(text)] if named else [])
+        self.capitals = any(c.isupper() for c in text)
 
     def _inside(self, spans):
         out, spans, j = set(), sorted(spans), 0
@@ -343,11 +360,15 @@ class People:
         self.names = self.lexicon["names"] if names is None else names
         self.ambiguous = self.lexicon["ambiguous"] - set(self.extra)
         self.persons, self.surnames, self.firsts = set(), set(), set()
-        self.companies, self.adjacent = set(), set()
+        self.companies, self.adjacent, self.labels = set(), set(), set()
         for t in texts:
             for i in range(len(t.at)):
-                if t.upper(i) and i not in t.blocked:
+                if i in t.blocked or i in t.surnames:
+                    continue
+                if t.upper(i):
                     _note_name(self, t, i)
+                if not t.capitals or t.words[i].isupper():
+                    _note_uncased(self, t, i)
 
     def known(self, word):
         "(counterpart, gender) of a first name, or None."
@@ -406,7 +427,9 @@ def _behind_title(people, t, i, n):
 _LABEL = re.compile(r"\)?\s?(?:\([^)\n]{1,20}\))?:")
 _BEFORE_LABEL = re.compile(r"(?:^|\n)[ \t[*]*$|[A-Z]\w+ \($|(?:^|\n)[^\n:]{0,20}\($")
 _SAYS_NAME = re.compile(
-    r"(?:\bthis is|\bname is|\bI am|\bspeak(?:ing)? (?:to|with)|\bsigned by|\bthank you,?) $", re.IGNORECASE
+    r"(?:\bthis is|\bname is|\bI am|\bspeak(?:ing)? (?:to|with)|\bsigned by|\bthank you,?) $"
+    r"|(?:\b|_)name[\"']?\s?[:=]\s?[\"']?$",
+    re.IGNORECASE,
 )
 
 
@@ -418,7 +441,7 @@ def _strong(people, t, i, n):
         return True
     if _LABEL.match(after) and (not before.strip(" [*") or _BEFORE_LABEL.search(before)):
         return True
-    if _greeted(people, t, i) or _SAYS_NAME.search(before):
+    if _greeted(people, t, i) or _SAYS_NAME.search(before) or _signs(t, i, after):
         return True
     return _before_a_surname(people, t, i, n, before)
 
@@ -431,6 +454,14 @@ def _greeted(people, t, i):
     if (word in people.lexicon["titles"] and t.upper(i - 1)) or is_listed(word, "greets"):
         return True
     return is_listed(word, "introduces") and t.gap(i - 1).strip() == ""
+
+
+def _signs(t, i, after):
+    "Alone in the line or at the end behind 'Best,' or 'Kind regards'?"
+    if not is_listed(t.get(i - 1, "lower"), "closings") or after.strip(" \t.")[:1] not in ("", "\n"):
+        return False
+    gap = t.gap(i - 1)
+    return "," in gap or "\n" in gap
 
 
 def _before_a_surname(people, t, i, n, before):
@@ -465,7 +496,7 @@ def _note_first_or_surname(people, t, i, n, name):
         people.surnames.add(name)
         return
     people.firsts.add(name)
-    if name not in people.ambiguous or _strong(people, t, i, n):
+    if name not in people.ambiguous or _strong(people, t, i, n) or _acts(people, t, i, n):
         people.persons.add(name)
     if onward and name in people.lexicon["slavic"] | set(people.extra):
         people.adjacent.add(t.bases[i + n])
@@ -474,6 +505,64 @@ def _note_first_or_surname(people, t, i, n, name):
 def _follows_name(people, t, i):
     "Does a first name with a capital stand right before?"
     return bool(i and t.gap(i - 1) == " " and t.upper(i - 1) and people.length(t, i - 1))
+
+# %% ../../nbs/tasks/08_gender_words.ipynb #b2081a52
+_FEMALE = ("she", "her", "hers", "herself")
+
+
+def taken_up(
+    t: PlacedWords,
+    i: int,  # Index of the word behind a name
+    gender: str = "",  # 'female' or 'male'; '': either
+) -> bool:
+    "Do the next twelve words hold a pronoun, the first one being of this gender?"
+    words = t.lower[i : i + 12]
+    found = next((w for w in words if is_listed(w, "pronouns")), None)
+    return found is not None and gender in ("", "female" if found in _FEMALE else "male")
+
+
+def _acts(people, t, i, n):
+    "Does a name that is also a word do what people do, or does a pronoun of its gender take it up?"
+    name, after = name_at(people, t, i), t.get(i + n, "lower")
+    if t.gap(i + n - 1) == " " and is_listed(after, "personal_verbs") and t.words[i + n - 1] == t.bases[i]:
+        return True
+    if is_listed(name, "calendar_names") or not taken_up(t, i + n, people.known(name)[1]):
+        return False
+    if is_listed(name, "place_names") and is_listed(t.get(i - 1, "lower"), "place_words"):
+        return False
+    if not t.first(i) or not is_listed(name, "verb_names"):
+        return not is_listed(after, "object_begins")
+    return is_listed(after, "third_person")
+
+
+def foreign_words() -> dict[str, frozenset[str]]:  # Language -> its short words
+    "Short words by which a text in another language is known."
+    return _word_lists()["foreign"]
+
+
+@lru_cache(maxsize=1)
+def ordinary_words() -> frozenset[str]:
+    "Words in lower case that are no names, though they may begin a sentence."
+    return frozenset(data_path("lexicons", "not_names.txt").read_text(encoding="utf-8").split())
+
+
+def _note_uncased(people, t, i):
+    "Note a name that its letters do not show: 'MARY: ...', or any in a text without capitals."
+    name = t.bases[i].capitalize()
+    if len(name) < 3 or not people.known(name):
+        return
+    a, b = t.at[i]
+    label = _LABEL.match(t.text[b : b + 24]) and not t.text[max(0, a - 24) : a].rpartition("\n")[2].strip(" [*")
+    if label and t.words[i].isupper():
+        people.labels.add(name)
+        people.persons.add(name)
+    elif len(name) > 3 and name not in people.ambiguous and not _is_word(name.lower()):
+        people.persons.add(name)
+
+
+def _is_word(word):
+    "Is a name in lower case an ordinary word, too? 'said', 'rich'"
+    return word in ordinary_words() or is_listed(word, "personal_verbs", "third_person", "english")
 
 # %% ../../nbs/tasks/08_gender_words.ipynb #2f576833
 def is_person(
@@ -488,7 +577,7 @@ def is_person(
         return False
     if name in people.companies:
         return _strong(people, t, i, n)
-    if name not in people.ambiguous or _strong(people, t, i, n):
+    if name not in people.ambiguous or _strong(people, t, i, n) or _acts(people, t, i, n):
         return True
     return _reads_as_name(t, i, n, name)
 

@@ -28,6 +28,7 @@ class Perturbed:
     changes: Mapping[str, str] = field(default_factory=dict)
     count: int = 0  # Places that were changed
     kept: Sequence[str] = ()  # What stayed on purpose: names of women and men, numbers of employees
+    left: Sequence[str] = ()  # What stayed and should not have; then there is no twin
 
     def __post_init__(self):
         check_status(self.status)
@@ -36,7 +37,11 @@ class Perturbed:
 _FIXED_KEYS = frozenset("kind type format pattern".split())
 _PARTS = ("inputs", "key_facts", "instructions", "reference", "record", "gold_record")
 
-_GENDER_KEYS = frozenset("gender sex pronouns salutation title".split())  # their values say nothing alone
+# their values say nothing alone, or something else: 'Grace' behind 'last_name' is no first name
+_GENDER_KEYS = frozenset(
+    "gender sex pronouns salutation title name first_name firstname given_name full_name contact_name customer_name "
+    "last_name lastname family_name surname".split()
+)
 
 
 def _map_strings(x, f):
@@ -83,6 +88,9 @@ def perturb(
         done = swap_gender(texts, person=person, to=to, keep=keep, names=names)
     else:
         done = swap_account(texts, account=account, aspects=aspects, keep=keep)
+    if (left := tuple(getattr(done, "left", ()))) and not back:
+        reason = f"incomplete: {', '.join(left)} would stay as it is"
+        return Perturbed(None, kind, "undefined", reason, kept=tuple(done.kept), left=left)
     if not done.count or done.texts == texts:
         return Perturbed(None, kind, "undefined", f"nothing to perturb: the sample shows no {kind}")
     label, facts = "", {}
