@@ -27,6 +27,7 @@ from crmeval.core.raters import (
 from ..core.records import Usage
 from ..core.show import text_table, with_interval
 from ..core.stats import Estimate
+from ..judges.embedded import rule_on_statement, rule_on_support
 from ..judges.recorded import context_key
 from .labelled import Answer, Labelled, carrying_sentences, share
 
@@ -119,7 +120,7 @@ def _held_out():
 
 
 class HeldOut:
-    "The embedded judge as it was without the document in question: replays its cross-validated answers."
+    "The embedded judge as it was without the document in question: its rules and its cross-validated answers."
 
     name, style = "embedded (held out)", "fine"
 
@@ -136,11 +137,12 @@ class HeldOut:
 
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
         "Held-out verdicts: is each sentence supported?"
-        return [self._verdict("supported", s, source) for s in sentences]
+        return [rule_on_support(s, source) or self._verdict("supported", s, source) for s in sentences]
 
     def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
         "Held-out verdicts: is each fact stated?"
-        return [self._verdict("stated", f, list(sentences)) for f in facts]
+        said = list(sentences)
+        return [rule_on_statement(f, said) or self._verdict("stated", f, said) for f in facts]
 
     def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:
         "Nothing is held out on instructions."
