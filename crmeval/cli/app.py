@@ -95,7 +95,7 @@ def make_app(
 
 def main(
     argv: Sequence[str] | None = None,  # Words after `crmeval`; None: the process's own
-) -> int:  # 0 done, 1 a system answered nothing, 2 a mistake of the caller, 130 interrupted
+) -> int:  # 0 done, 1 answers failed or are missing, 2 a mistake of the caller, 130 interrupted
     "The `crmeval` command."
     words = list(sys.argv[1:] if argv is None else argv)
     _check_streams()

@@ -136,12 +136,21 @@ class Response:
         None  # Seconds that the call waited in this program before it was sent; no part of `latency_s`
     )
     tries: int = 1  # Times that the endpoint was asked; 0: never
+    reasoning: str | None = None  # What the model wrote for itself; no part of `text`, never scored
+    settings: str | None = None  # What was sent otherwise than asked, where the endpoint refuses an option
 
     def __post_init__(self):
         check_status(self.status)
         if isinstance(self.usage, Mapping):
             object.__setattr__(self, "usage", Usage(**self.usage))
-        for name in "text", "error", "finish_reason", "model":  # an endpoint may say anything
+        for name in (
+            "text",
+            "error",
+            "finish_reason",
+            "model",
+            "reasoning",
+            "settings",
+        ):  # an endpoint may say anything
             value = getattr(self, name)
             object.__setattr__(
                 self, name, storable(value if value is None or isinstance(value, str) else str(value))

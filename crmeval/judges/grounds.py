@@ -9,7 +9,7 @@ __all__ = ['is_verbatim', 'lacks_ground', 'invented_phrase', 'speaker_labels', '
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 
 from ..core.package_data import data_path

@@ -23,6 +23,7 @@ from crmeval.core.calls import (
     CallFailed,
     ChatClient,
     ClosableClient,
+    Completion,
     ConfiguredClient,
     timed_out,
     with_retries,
@@ -312,11 +313,28 @@ def _simpler(judge, wanted, without, failure):
     return {"bounds", *wanted} if wanted and unclear else set()
 
 
+@dataclass(frozen=True)
+class _OnlyThoughts(Completion):
+    "What came from a model that thought and did not answer."
+
+    reasoning: str | None = None
+
+
+def _thoughts_of(failure):
+    "An answer that failed because it is empty, where the failure brings the thoughts; a verdict may stand there."
+    row = getattr(failure, "row", None) or {}
+    thoughts = row.get("reasoning") if failure.status == "parse_error" else None
+    used = row.get("usage") or Usage()
+    return _OnlyThoughts("", usage=used, reasoning=thoughts) if thoughts else None
+
+
 async def _tried(judge, messages, wanted, without):
     "One try; a refusal of an optional field is not tried again as it stands."
     try:
         return await judge.client.chat(messages, **wanted)
     except CallFailed as e:
+        if (thoughts := _thoughts_of(e)) is not None:
+            return thoughts
         if _named(wanted, without, e):
             e.retryable = False
         raise

@@ -178,11 +178,16 @@ def record_numbers(
 ) -> list[str]:  # Case, order and reference numbers in it
     "Numbers by which a record is known."
     if isinstance(record, Mapping):
-        named = [str(v) for k, v in record.items() if _patterns()["number_field"].search(str(k))]
+        named = [str(v) for k, v in record.items() if _patterns()["number_field"].search(_key_words(k))]
         found = [v for v in named if any(map(str.isdigit, v))]
     else:
         found = [m[1] for m in _patterns()["numbered"].finditer(record) if sum(map(str.isdigit, m[1])) >= 3]
     return list(dict.fromkeys(found))
+
+
+def _key_words(key):
+    "The words of a key, from snake_case or camelCase: 'caseID' is 'case ID', and 'paid' is one word."
+    return re.sub(r"(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W_]+", " ", str(key)).strip()
 
 
 def _has_number(response, number):

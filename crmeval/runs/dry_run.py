@@ -10,6 +10,7 @@ import contextlib
 import shutil
 import statistics
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,8 @@ from ..core.loops import ROUTE, run_sync
 from ..core.records import Response, Sample, Usage
 from ..metrics.cost import call_cost_usd, price_of
 from .areas import make_scorer, prompt_of
-from .evaluation import Work, prepare_run
-from .items import FINAL, asked_prompt, pays
+from .evaluation import Work, prepare_run, scorer_key_of
+from .items import FINAL, asked_prompt, pays, scores_stay
 from .journal import Journal
 from .plan import RunPlan, make_plan, takes_plan
 from ..tasks.use_cases import knowing
@@ -110,44 +111,50 @@ def _evenly(samples, most):
     return samples[::step]
 
 
-def _recorded(work, client):
-    "How many answers of a client the folder has already."
+def _recorded(work):
+    "(answers that the folder has already, by client; those of them that are scored)."
     path = work.folder / "journal.jsonl"
     if not path.is_file():
-        return 0
+        return Counter(), 0
     with tempfile.TemporaryDirectory() as here:  # a copy: opening a journal locks it and cuts a torn line off
         copy = shutil.copyfile(path, Path(here) / "journal.jsonl")
         identity = {"data": sorted({s.dataset for s in work.samples})}
         with contextlib.closing(Journal(copy, identity=identity)) as journal:
-            return sum(f is not None and f.status in FINAL for f in _found(work, client, journal))
+            found = [(c.name, *f) for c in work.clients for f in _found(work, c, journal)]
+    return Counter(name for name, _ in found), sum(scored for _, scored in found)
 
 
 def _found(work, client, journal):
-    "What the journal has for each item of a client."
+    "Whether it is scored, of each answer of a client that the journal has."
+    scoring = scorer_key_of(work)
     settings = digest(client.settings())
     for s in work.samples:
         for repeat in range(work.plan.repeats):
-            asked = digest(settings, asked_prompt(client, s, prompt_of), repeat)
-            yield journal.find("response", (s.id, s.perturbation, client.name, repeat), asked)
+            key = s.id, s.perturbation, client.name, repeat
+            r = journal.find("response", key, digest(settings, asked_prompt(client, s, prompt_of), repeat))
+            if r is not None and r.status in FINAL:
+                wanted = digest(digest(scoring, s), r.status, r.text)
+                yield (scores_stay(journal.find("scores", key, wanted), r),)
 
 
-def _system(work, client, assumed):
+def _system(work, client, assumed, done):
     "What a system will be asked."
     repeats = work.plan.repeats
     prompts = [estimate_tokens(asked_prompt(client, s, prompt_of)) for s in work.samples]
-    all_calls, done = len(prompts) * repeats, _recorded(work, client)
+    all_calls = len(prompts) * repeats
     calls = all_calls - done
     longest = getattr(client, "max_tokens", None) or assumed
     tokens = round(sum(prompts) * repeats * (calls / all_calls)), round(calls * min(assumed, longest))
     return _planned(client, "system", Usage(*tokens, calls=calls), done, work.plan.prices)
 
 
-def _judge_row(client, asked, scale, judge_tokens, prices):
+def _judge_row(client, asked, scale, judge_tokens, prices, scored_share):
     "What a model that judges will be asked, from its questions about some of the answers."
     mine = [n for c, n in asked if c is client]
-    calls = len(mine) * scale
-    used = Usage(round(sum(mine) * scale), round(calls * judge_tokens), calls=round(calls))
-    return _planned(client, "judge", used, 0, prices)
+    every = len(mine) * scale
+    calls, longest = every * (1 - scored_share), getattr(client, "max_tokens", None) or judge_tokens
+    tokens = round(sum(mine) * scale * (1 - scored_share)), round(calls * min(judge_tokens, longest))
+    return _planned(client, "judge", Usage(*tokens, calls=round(calls)), round(every * scored_share), prices)
 
 
 def _planned(client, role, used, recorded, prices):
@@ -179,12 +186,13 @@ async def _counted(work, assumed_tokens, judge_tokens, sample):
     "The table of what a prepared run will ask."
     prices = work.plan.prices
     assumed = assumed_tokens or _usual_length(work.samples)
-    systems = [_system(work, c, assumed) for c in work.clients if pays(c)]
+    done, scored = _recorded(work)
+    systems = [_system(work, c, assumed, done[c.name]) for c in work.clients if pays(c)]
     some = _evenly(work.samples, sample)
     answers = len(work.samples) * len(work.clients) * work.plan.repeats
     asked = await _judge_calls(work, some, assumed)
     judges = [
-        _judge_row(c, asked, answers / len(some), judge_tokens, prices)
+        _judge_row(c, asked, answers / len(some), judge_tokens, prices, scored / answers)
         for c in dict.fromkeys(c for c, _ in asked)
     ]
     told = f"Assumed are {assumed} tokens an answer and {judge_tokens} a reply of the judge"

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['DEFAULT_MODELS', 'TRUST_MODELS', 'select_samples', 'embedded_systems', 'make_clients', 'client_options', 'check_told',
-           'default_folder', 'Work', 'make_budget', 'samples_of', 'systems_of', 'judge_of', 'prepare_run', 'arun',
-           'do_work', 'run', 'ascore_run', 'score_run']
+           'default_folder', 'Work', 'make_budget', 'samples_of', 'systems_of', 'judge_of', 'prepare_run',
+           'scorer_key_of', 'arun', 'do_work', 'run', 'ascore_run', 'score_run']
 
 # %% ../../nbs/runs/09_evaluation.ipynb #c2940494
 import asyncio
@@ -23,6 +23,7 @@ from ..core.records import Response, Sample, Score, Usage, read_parquet
 from ..metrics.cost import call_cost_usd, price_of
 from ..metrics.criteria import criteria_of
 from ..metrics.instruction_following import check_instruction
+from .answered import answer_warnings
 from .areas import area_samples, check_areas, make_scorer, prompt_of
 from .budget import Budget
 from crmeval.runs.folder import (
@@ -134,7 +135,7 @@ def _said(plan, whose, names):
     temperature = getattr(plan, whose + "temperature")
     return named if temperature == 0 else named | {"temperature": temperature}
 
-# %% ../../nbs/runs/09_evaluation.ipynb #397d0bed
+# %% ../../nbs/runs/09_evaluation.ipynb #592d8b58
 def check_told(
     plan: RunPlan,
     clients: Sequence,  # Made from the plan's lines, or by the caller
@@ -310,9 +311,15 @@ def _identity(samples):
     return {"data": sorted({s.dataset for s in samples})}
 
 
+def scorer_key_of(
+    work: Work,
+) -> str:  # Another key scores anew
+    "What identifies the scoring of a run: the judge, its settings, and what the package scores with."
+    return digest(work.judge.name, settings_of(work.judge), work.manifest.scoring)
+
+
 async def _answered(work, progress):
     plan, judge = work.plan, work.judge
-    key = digest(judge.name, settings_of(judge), work.manifest.scoring)
     journal = Journal(work.folder / "journal.jsonl", identity=_identity(work.samples))
     try:
         with contextlib.closing(journal):
@@ -326,7 +333,7 @@ async def _answered(work, progress):
                 progress=progress,
                 scorer=make_scorer(judge),
                 prompt_of=prompt_of,
-                scorer_key=key,
+                scorer_key=scorer_key_of(work),
                 metrics=(*criteria_of(s.use_case for s in work.samples if not is_probe(s)), "accuracy"),
                 rng=plan.seed,
                 traffic=work.traffic,
@@ -375,12 +382,18 @@ async def do_work(
         assert limits is not None  # `prepare_run` notes the limits of every budget
         work.manifest.budget = {**limits, **spent}
     responses = [r for r, _ in rows]
+    work.manifest.warnings += [*work.traffic.notes(), *answer_warnings(_of_tasks(responses))]
     scores = [s for _, found in rows for s in found]
     kept = _others(work.folder, scores, responses)
     _note_judge(work)
     done = Run(work.folder, work.manifest, work.samples, responses, [*scores, *kept])
     is_added = work.plan.add and (work.folder / "manifest.json").is_file()
     return write_run(with_earlier_rows(done) if is_added else done)
+
+# %% ../../nbs/runs/09_evaluation.ipynb #4a5beadd
+def _of_tasks(responses):
+    "Answers to what somebody wants done: a refused probe is no loss."
+    return [r for r in responses if not is_probe(r) and not r.perturbation]
 
 # %% ../../nbs/runs/09_evaluation.ipynb #68f43167
 @takes_plan
@@ -472,10 +485,11 @@ async def ascore_run(
     judge: Judge,
     *,
     concurrency: int = 8,
+    progress=False,  # True: a bar; or a function (done, total, response)
 ) -> Run:  # The run with the judge's scores; scores of other raters stay
     "Score the stored responses of a run with a judge."
     with run.its_use_cases():
-        found = await _scored(run, judge, concurrency)
+        found = await _scored(run, judge, concurrency, progress)
     new = [s for scores in found for s in scores]
     signed = {(*_key(s), s.metric, s.rater) for s in new}
     kept = [
@@ -492,7 +506,7 @@ def _scoring_of(run):
     return scoring_fingerprint(any(map(is_probe, run.samples)))
 
 
-async def _scored(run, judge, concurrency):
+async def _scored(run, judge, concurrency, progress):
     "Scores of each response, in order."
     by_key = {s.key: s for s in run.samples}
     pairs = [(by_key[r.sample_id, r.perturbation], r) for r in run.responses]
@@ -506,6 +520,7 @@ async def _scored(run, judge, concurrency):
                 concurrency=concurrency,
                 journal=journal,
                 metrics=(*criteria_of(s.use_case for s in run.samples if not is_probe(s)), "accuracy"),
+                progress=progress,
             )
     except asyncio.CancelledError:
         raise asyncio.CancelledError(
@@ -515,6 +530,6 @@ async def _scored(run, judge, concurrency):
         await close_judge(judge)
 
 # %% ../../nbs/runs/09_evaluation.ipynb #76e20a40
-def score_run(run: Run, judge: Judge, *, concurrency: int = 8) -> Run:
+def score_run(run: Run, judge: Judge, *, concurrency: int = 8, progress=False) -> Run:
     "As `ascore_run`, waiting until it is done."
-    return run_sync(ascore_run(run, judge, concurrency=concurrency))
+    return run_sync(ascore_run(run, judge, concurrency=concurrency, progress=progress))

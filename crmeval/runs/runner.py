@@ -11,7 +11,7 @@ import contextlib
 import random
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,18 +19,21 @@ from ..core.calls import CallFailed, Client, failed_response, redact
 from ..core.log import digest
 from ..core.loops import ROUTE
 from ..core.records import Response, Sample, Score, Usage
+from ..judges.replies import needed_logprobs
 from crmeval.runs.items import (
-    FINAL,
-    Item,
     answer_item,
     asked_prompt,
     check_work,
+    FINAL,
     is_async,
+    Item,
     pays,
     score_item,
+    scores_stay,
     work_items,
 )
 from .journal import Journal, Writer
+from .progress import Watch, beating, show_progress
 from .traffic import Traffic, send
 from ..tasks.use_cases import render_prompt
 
@@ -65,11 +68,13 @@ class _Route:
         async def kept():  # within the lane: what is not on disk yet still counts as in flight
             done = await call()
             if done.status in FINAL:
-                await engine.writer.put({"kind": "call", "key": key, "digest": asked, "value": done})
+                value = replace(done, logprobs=needed_logprobs(done.logprobs))
+                await engine.writer.put({"kind": "call", "key": key, "digest": asked, "value": value})
             return done
 
         try:
-            return await send(engine.traffic, client, kept, _text_of(request), _longest_of(request))
+            told = _text_of(request), _longest_of(request), "judge"
+            return await send(engine.traffic, client, kept, *told)
         except BaseException:
             self.taken[asked].discard(key[1])
             raise
@@ -97,6 +102,7 @@ class _Engine:
     rng: random.Random | None = None
     prompt_of: Callable | None = None
     sleep: Callable | None = None
+    watch: Watch = field(default_factory=lambda: Watch({}))
 
     def __post_init__(self):
         self.loop, self.writer = asyncio.get_running_loop(), Writer(self.journal)
@@ -130,10 +136,7 @@ class _Engine:
 
     def judged(self, item, wanted, response):
         found = self.journal and self.journal.find("scores", item.key, wanted)
-        again = {"api_error", "not_run"}
-        if response.status != "refused":
-            again.add("refused")  # here it was the judge that refused
-        return None if found is None or any(s.status in again for s in found) else found
+        return found if scores_stay(found, response) else None
 
     async def answered(self, item, response):
         "Hand a response on: to the judges, or out where that is not needed."
@@ -158,6 +161,7 @@ async def _feed(engine, items, desks):
         asked = engine.asked(item, prompt)
         before = engine.recorded(item, asked)
         if before is not None and item.client.cacheable:
+            engine.watch.answered(item.client.name, recorded=True)
             await engine.answered(item, before)
         else:
             await desks[item.client.name].put((item, prompt, asked, before))
@@ -172,7 +176,9 @@ async def _answering(engine, desk):
     patience = {"retries": engine.retries, "rng": engine.rng, "sleep": engine.sleep}
     while (task := await desk.get()) is not None:
         item, prompt, asked, before = task
+        engine.watch.asking(item.client.name)
         response = await answer_item(item, prompt, traffic=engine.traffic, **patience)
+        engine.watch.answered(item.client.name)
         if before is not None and (before.text, before.status) == (response.text, response.status):
             response = before
         elif response.status != "not_run":
@@ -185,7 +191,9 @@ async def _judging(engine):
         item, response, wanted = task
         ROUTE.set(cast(Any, _Route(engine)))  # a route is whatever is called like one
         told = {"pool": engine.pool, "metrics": engine.metrics}
+        engine.watch.judges(item.key)
         scores = await score_item(item.sample, response, engine.scorer, **told)
+        engine.watch.judged(item.key)
         if "not_run" not in {response.status, *(s.status for s in scores)}:
             await engine.writer.put({"kind": "scores", "key": item.key, "digest": wanted, "value": scores})
         await engine.out.put((item.position, response, scores))
@@ -261,35 +269,6 @@ async def _rows(engine, feeding, desks):
         if engine.pool:
             engine.pool.shutdown(wait=False, cancel_futures=True)
 
-# %% ../../nbs/runs/05_runner.ipynb #034e208d
-@contextlib.contextmanager
-def _progress(progress, total):
-    "A function (done, row) that shows how far it is."
-    if callable(progress):
-        yield lambda done, row: progress(done, total, row)
-    elif not progress:
-        yield lambda done, row: None
-    else:
-        with _bar(total) as step:
-            yield step
-
-
-@contextlib.contextmanager
-def _bar(total):
-    from tqdm.auto import tqdm
-
-    failed = 0
-    with tqdm(total=total, unit="answer", dynamic_ncols=True) as bar:
-
-        def step(done, row):
-            nonlocal failed
-            failed += row.status not in ("ok", "truncated")
-            if failed:
-                bar.set_postfix_str(f"{failed} without an answer", refresh=False)
-            bar.update(1)
-
-        yield step
-
 # %% ../../nbs/runs/05_runner.ipynb #e4a15420
 def _count_earlier(budget, journal, clients):
     "Count what earlier sessions of a run have spent."
@@ -316,11 +295,13 @@ async def answer_each(
     prompt_of: Callable[[Sample], str] = render_prompt,
     sleep: Callable = asyncio.sleep,
     traffic: Traffic | None = None,  # Lanes and budget; None: lanes of `concurrency` calls, no budget
+    watch: Watch | None = None,  # Told what is going on
 ) -> AsyncGenerator[tuple[int, Response, list[Score]], None]:  # (position, response, scores), as they finish
     "Answer and score items as they come; yields each row once it is durable."
     rng = rng if isinstance(rng, random.Random) else random.Random(rng)
     scoring = {"scorer": scorer, "scorer_key": scorer_key, "metrics": metrics}
     asking = {"retries": retries, "rng": rng, "prompt_of": prompt_of, "sleep": sleep}
+    asking["watch"] = watch or Watch({})
     engine = _Engine(journal, traffic or Traffic(concurrency), concurrency, **scoring, **asking)
     if journal and engine.traffic.budget:
         _count_earlier(engine.traffic.budget, journal, clients)
@@ -356,13 +337,18 @@ async def answer_all(
     check_work(samples, clients, **how)
     total, done = len(samples) * len(clients) * repeats, {}
     kept = journal if journal is None or isinstance(journal, Journal) else Journal(journal, identity=identity)
+    watch = Watch({c.name: len(samples) * repeats for c in clients})
+    traffic = options.pop("traffic", None) or Traffic(concurrency)
     try:
-        with _progress(progress, total) as step:
-            answering = answer_each(samples, clients, journal=kept, **how, **options)
-            async with contextlib.aclosing(answering) as rows:
+        with show_progress(progress, total, watch) as shown:
+            traffic.tell = shown.tell
+            told = {"journal": kept, "traffic": traffic, "watch": watch, **how, **options}
+            answering = answer_each(samples, clients, **told)
+            async with beating(shown), contextlib.aclosing(answering) as rows:
                 async for position, response, scores in rows:
                     done[position] = response, scores
-                    step(len(done), response)
+                    watch.finished(response)
+                    shown.step(len(done), response)
     except asyncio.CancelledError:
         raise asyncio.CancelledError(_where_it_stopped(len(done), total, kept)) from None
     finally:
@@ -403,14 +389,18 @@ async def score_all(
     journal: Journal | None = None,  # Open journal; None keeps nothing on disk
     metrics: Sequence[str] = ("scorer",),  # Names for the unscored rows of a scorer that raised
     traffic: Traffic | None = None,  # Lanes and budget; None: lanes of `concurrency` calls, no budget
+    progress=False,  # True: a bar; or a function (done, total, response)
 ) -> list[list[Score]]:  # (n,) in the order of `pairs`
     "Score stored responses."
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise ValueError(f"concurrency is {concurrency!r}, expected a whole number from 1")
     scoring = {"scorer": scorer, "scorer_key": scorer_key, "metrics": metrics}
-    engine = _Engine(journal, traffic or Traffic(concurrency), concurrency, **scoring)
-    done = {}
-    async with contextlib.aclosing(_rows(engine, _lay(engine, pairs), {})) as rows:
-        async for position, _, scores in rows:
-            done[position] = scores
+    traffic, watch, done = traffic or Traffic(concurrency), Watch({}), {}
+    engine = _Engine(journal, traffic, concurrency, **scoring, watch=watch)
+    with show_progress(progress, len(pairs), watch, unit="score") as shown:
+        traffic.tell = shown.tell
+        async with beating(shown), contextlib.aclosing(_rows(engine, _lay(engine, pairs), {})) as rows:
+            async for position, response, scores in rows:
+                done[position] = scores
+                shown.step(len(done), response)
     return [done[i] for i in range(len(pairs))]
