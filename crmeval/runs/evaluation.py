@@ -52,7 +52,7 @@ from ..tasks.use_cases import get_use_case, knowing, read_use_cases
 
 # %% ../../nbs/runs/09_evaluation.ipynb #21aba7d9
 def select_samples(
-    data,  # 'demo', a source's name, a path, or samples
+    data,  # 'demo', a source's name, a path, rows in memory, or samples
     use_cases: Sequence[str] | str | None = None,  # Identifiers or published names; None: all in the data
     *,
     columns: Mapping | None = None,  # For a file: our field -> its column
@@ -63,13 +63,20 @@ def select_samples(
         raise ValueError(f"limit is {limit!r}, expected a whole number from 1")
     named = [use_cases] if isinstance(use_cases, str) else use_cases
     wanted = [get_use_case(u).id for u in named] if named is not None else None
-    if isinstance(data, (str, Path)):
-        found = load_any(str(data), use_cases=wanted, columns=columns or None, limit=limit)
+    if isinstance(data, str | Path) or _is_table(data):
+        found = load_any(data, use_cases=wanted, columns=columns or None, limit=limit)
         return _checked_instructions(found)
     samples = [s for s in check_samples(list(data), "samples") if wanted is None or s.use_case in wanted]
     if not samples:
         raise ValueError(f"there is no sample of {', '.join(wanted or ['any use case'])}")
     return _checked_instructions(first_of_each(samples, limit))
+
+
+def _is_table(data):
+    "Rows in memory, and not samples."
+    if any(hasattr(data, name) for name in ("to_pylist", "to_dicts", "columns")) or isinstance(data, Mapping):
+        return True
+    return isinstance(data, Sequence) and bool(data) and all(isinstance(row, Mapping) for row in data)
 
 
 def _checked_instructions(samples):

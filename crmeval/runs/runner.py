@@ -21,12 +21,12 @@ from ..core.loops import ROUTE
 from ..core.records import Response, Sample, Score, Usage
 from ..judges.replies import needed_logprobs
 from crmeval.runs.items import (
+    FINAL,
+    Item,
     answer_item,
     asked_prompt,
     check_work,
-    FINAL,
     is_async,
-    Item,
     pays,
     score_item,
     scores_stay,

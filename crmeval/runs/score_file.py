@@ -8,6 +8,7 @@ __all__ = ['EMPTY', 'response_columns', 'ScoredFile', 'wide_rows', 'score_file']
 # %% ../../nbs/runs/16_score_file.ipynb #bd02a499
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ..core.records import Response, Sample, Score
 from .evaluation import run
@@ -101,7 +102,8 @@ def score_file(
 ) -> ScoredFile:
     "Score answers that stand in a table; no model is called but the judge, if it is one."
     rows = [row for _, row in read_rows(data)][:limit]
-    samples = load_file(data, use_case=use_case, columns=columns)[:limit]
+    is_file = isinstance(data, str | Path) and str(data) != "-"  # else it may be read once only
+    samples = load_file(data if is_file else rows, use_case=use_case, columns=columns)[:limit]
     named = response_columns(responses, list(dict.fromkeys(c for row in rows for c in row)))
     clients = [
         ReplayClient([_recorded(s, system, row.get(c)) for s, row in zip(samples, rows)], name=system)

@@ -69,7 +69,9 @@ class _Swapper:
         extra = {n: (_counterpart(n, g, present), g) for n, g in names.items()}
         behind_titles = {n: g for n, g in _titled_names(self).items() if n not in extra}
         extra |= {n: (_counterpart(n, g, present), g) for n, g in behind_titles.items()}
-        extra |= {n: (_counterpart(n, g, present), g) for n, g in _double_names(self).items() if n not in extra}
+        extra |= {
+            n: (_counterpart(n, g, present), g) for n, g in _double_names(self).items() if n not in extra
+        }
         for new, old in self.memory_in.items():
             if " " not in new and new[0].isupper() and new.lower() not in self.lex["words"]:
                 extra[new] = (old, self._gender(new, _OTHER[self._gender(old)]))
@@ -475,7 +477,11 @@ def _is_left_here(swap, t, i):
 def _is_surname_or_thing(swap, t, i):
     "Behind another capital or before one, or behind a word for a place or a date."
     beside = (i and t.gap(i - 1).strip(".") == " " and t.upper(i - 1)) or t.full_name(i)
-    return beside or is_listed(t.get(i - 1, "lower"), "place_words", "dates") or _names_a_surname(swap, t.bases[i])
+    return (
+        beside
+        or is_listed(t.get(i - 1, "lower"), "place_words", "dates")
+        or _names_a_surname(swap, t.bases[i])
+    )
 
 
 def _names_a_surname(swap, name):

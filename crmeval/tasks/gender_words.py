@@ -39,7 +39,9 @@ def _two_way(pairs):
 
 # %% ../../nbs/tasks/08_gender_words.ipynb #3934180b
 # lists of the lexicon that are sets
-_LISTS = "either slavic goods after_name before_name after_title houses judged judges backs name_suffixes".split()
+_LISTS = (
+    "either slavic goods after_name before_name after_title houses judged judges backs name_suffixes".split()
+)
 
 
 @lru_cache(maxsize=1)
@@ -552,7 +554,9 @@ def _note_uncased(people, t, i):
     if len(name) < 3 or not people.known(name):
         return
     a, b = t.at[i]
-    label = _LABEL.match(t.text[b : b + 24]) and not t.text[max(0, a - 24) : a].rpartition("\n")[2].strip(" [*")
+    label = _LABEL.match(t.text[b : b + 24]) and not t.text[max(0, a - 24) : a].rpartition("\n")[2].strip(
+        " [*"
+    )
     if label and t.words[i].isupper():
         people.labels.add(name)
         people.persons.add(name)

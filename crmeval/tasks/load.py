@@ -24,7 +24,8 @@ from crmeval.tasks.public import (
     read_source_file,
     sources,
 )
-from .rows import read_rows
+from .row_forms import split_table
+from .rows import data_name, read_rows
 from .sgd_replies import USE_CASES as SGD_USE_CASES
 from .sgd_replies import sgd_samples
 from .summedits import SUMMEDITS, summedits_samples
@@ -214,7 +215,7 @@ def _sheet_parts(s):
 
 # %% ../../nbs/tasks/07_load.ipynb #84519712
 def load_any(
-    spec: str,  # 'demo', a source's name, a path, or 'hub:owner/name[:split]'
+    spec,  # 'demo', a source's name, or whatever `read_rows` reads: a path, a frame, 'hub:owner/name' ...
     *,
     use_cases: Sequence[str] | None = None,  # Identifiers or published names; None: all that the data hold
     columns: Mapping[str, str] | None = None,  # For a file: our name -> its column
@@ -222,17 +223,21 @@ def load_any(
     rng: int = 0,  # Seed of the choice from a source
 ) -> list[Sample]:  # At least one sample
     "Load data by name or path."
+    if not isinstance(spec, str | Path) or str(spec) == "-":  # what may be read once only
+        spec = [row for _, row in read_rows(spec)]
+        return _from_file(spec, [get_use_case(u).id for u in use_cases or ()], columns, limit)
     spec = str(spec)
     if spec == "demo":
         return load_demo(limit, use_cases)
     if spec in ADAPTERS:
         return load_source(spec, use_cases=use_cases, limit=limit, rng=rng)
-    if not spec.startswith("hub:") and not Path(spec).exists():
+    if not spec.startswith("hub:") and not split_table(str(Path(spec).expanduser()))[0].exists():
         if spec in SOURCES:
             _adapter(spec)  # says that it has none
         raise ValueError(
             f"{spec!r} is neither a file nor a known source. Sources: demo, {', '.join(ADAPTERS)}; "
-            "or a path to .csv, .tsv, .jsonl, .json, .parquet; or hub:owner/name"
+            "or a path to .csv, .tsv, .xlsx, .jsonl, .json, .parquet, .sqlite, a folder of transcripts; "
+            "or - for standard input; or hub:owner/name"
         )
     return _from_file(spec, [get_use_case(u).id for u in use_cases or ()], columns, limit)
 
@@ -244,7 +249,8 @@ def _from_file(spec, wanted, columns, limit):
     rows = load_file(spec, columns=columns, limit=limit)
     held = list(dict.fromkeys(s.use_case for s in rows))
     if absent := [u for u in wanted if u not in held]:
-        raise ValueError(f"{spec} has no sample of {absent[0]}; it has {', '.join(held)}")
+        name = spec if isinstance(spec, str) else data_name(spec)
+        raise ValueError(f"{name} has no sample of {absent[0]}; it has {', '.join(held)}")
     return [s for s in rows if not wanted or s.use_case in wanted]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..core.records import Sample
 from .messages import conversation_text
-from .rows import raise_problems, read_rows
+from .rows import data_name, raise_problems, read_rows
 from .tables import column_key, id_text, is_decimal_column, is_missing
 from .use_cases import UseCase, get_use_case, use_cases
 
@@ -356,7 +356,7 @@ def _sample_fields(row, use_case):
 
 # %% ../../nbs/tasks/06_own_data.ipynb #22966e4d
 def load_file(
-    path: str | Path,  # File (.csv, .tsv, .xlsx, .jsonl, .json, .parquet) or 'hub:owner/name[:split]'
+    path,  # Whatever `read_rows` reads: a file, a folder, a frame, 'hub:owner/name[:split]' ...
     *,
     use_case: str | None = None,  # For all rows; None: the file has a column for it
     columns: Mapping[str, str] | None = None,  # Our name -> your column, e.g. {'conversation': 'chat_text'}
@@ -366,8 +366,8 @@ def load_file(
     rows = read_rows(path)
     present = list(dict.fromkeys(c for _, r in rows for c in r))
     where, fixed = column_map(present, columns), get_use_case(use_case) if use_case else None
-    _check_columns(path, present, where, fixed)
-    dataset = str(path).removeprefix("hub:") if str(path).startswith("hub:") else Path(path).stem
+    _check_columns(_told(path), present, where, fixed)
+    dataset = data_name(path)
     decimals = [o for o in ("id", "cluster") if is_decimal_column(r.get(where.get(o)) for _, r in rows)]
     problems, samples, labels = [], [], []
     for i, (label, row) in enumerate(rows, 1):
@@ -376,8 +376,13 @@ def load_file(
         if sample is not None:
             samples.append(sample)
             labels.append(label)
-    raise_problems(str(path), problems + sample_problems(samples, labels))
+    raise_problems(_told(path), problems + sample_problems(samples, labels))
     return first_of_each(samples, limit)
+
+
+def _told(data) -> str:
+    "What data are called in an error: what the user wrote, where that is a line."
+    return str(data) if isinstance(data, str | Path) else data_name(data)
 
 
 def _check_columns(path, present, where, use_case):
