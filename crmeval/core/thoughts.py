@@ -52,7 +52,12 @@ def _mark(m, spans, text):
     if m["open"]:
         name = _closing_of()[name]
     return _Mark(
-        m.start(), m.end(), name, opens, _quoted(text, *m.span(), spans[0]), _within(m.start(), spans[1])
+        m.start(),
+        m.end(),
+        name,
+        opens,
+        _quoted(text, m.start(), m.end(), spans[0]),
+        _within(m.start(), spans[1]),
     )
 
 # %% ../../nbs/core/19_thoughts.ipynb #7aa522d6

@@ -155,7 +155,7 @@ class OpenAIClient(_Rows):
         url, key = _address(model, base_url, api_key_env, timeout_s)
         _check_call(temperature, max_tokens)
         known = provider_at(url) if provider is None else get_provider(provider)
-        if provider is not None:
+        if provider is not None and known is not None:
             self.provider = known.price_name or provider
         self.model, self.name = model, name or f"{provider or 'openai'}:{model}"
         self.base_url, self.timeout_s, self.headers = public_url(url), timeout_s, dict(headers or {})
