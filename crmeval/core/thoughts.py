@@ -61,8 +61,9 @@ def _mark(m, spans, text):
     )
 
 # %% ../../nbs/core/19_thoughts.ipynb #7aa522d6
-_INLINE = re.compile(r"(?<!`)`(?!``)[^`\n]{1,400}`")
-_FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
+_FIRST = re.compile(r"[<\[◁&]")  # with which all marks begin: most texts hold few of them
+_INLINE = re.compile(r"`(?<!``)(?!``)[^`\n]{1,400}`")
+_FENCE = re.compile(r"```|~~~")
 _PAIRED = {
     '"': '"',
     "'": "'",
@@ -79,8 +80,14 @@ _PAIRED = {
 
 def _spans(text):
     "Where inline code and closed blocks of code are: two lists of (start, end)."
-    fences = [m.start() for m in _FENCE.finditer(text)]
+    fences = [m.start() for m in _FENCE.finditer(text) if _begins_line(text, m.start())]
     return [m.span() for m in _INLINE.finditer(text)], list(zip(fences[::2], fences[1::2], strict=False))
+
+
+def _begins_line(text, at):
+    "Whether nothing but blanks, and few of them, stands before a place in its line."
+    before = text[max(0, at - 20) : at]
+    return not before.rpartition("\n")[2].strip() and ("\n" in before or at <= 20)
 
 
 def _within(at, spans):
@@ -94,8 +101,9 @@ def _quoted(text, start, end, inline):
 
 
 def _all_marks(text):
-    spans = _spans(text)
-    return [_mark(m, spans, text) for m in _marks().finditer(text)]
+    found = [m for c in _FIRST.finditer(text) if (m := _marks().match(text, c.start()))]
+    spans = _spans(text) if found else ()
+    return [_mark(m, spans, text) for m in found]
 
 # %% ../../nbs/core/19_thoughts.ipynb #0cb84aa8
 _WORD_BEFORE = re.compile(r"([^\W\d_]+)[ \t]+\Z")

@@ -92,13 +92,13 @@ def _address(model, base_url, api_key_env, timeout_s):
         raise ValueError(f"model is {model!r}, expected a name")
     if not timeout_s > 0:
         raise ValueError(f"timeout_s is {timeout_s!r}, expected a positive number of seconds")
-    url = base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
+    url = (base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL).strip()
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(
             f"base_url is {public_url(url)!r}, expected an address such as 'http://localhost:8000/v1'"
         )
-    key = os.environ.get(api_key_env) if api_key_env else None
+    key = (os.environ.get(api_key_env) or "").strip() if api_key_env else None  # a file's last line ends
     if not key and parts.hostname == urlsplit(DEFAULT_BASE_URL).hostname:
         raise ValueError(
             f"no key: set the environment variable {api_key_env or 'OPENAI_API_KEY'}, "
