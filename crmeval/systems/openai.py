@@ -21,7 +21,7 @@ from ..core.calls import CallFailed, Completion, call_failure, failed_response, 
 from ..core.loops import ROUTE
 from .completions import Folded, plain_text, read_completion
 from .providers import get_provider, provider_at
-from .refused_options import LEARNED, changed_request, known_changes, read_refusal
+from .refused_options import known_changes, send_as_taken
 from crmeval.systems.wire import (
     Pieces,
     Pools,
@@ -249,27 +249,11 @@ async def _send(client, body):
 
 
 async def _adapted(client, body):
-    "Send a request, again without what is clearly refused; what helped is remembered for address and model."
-    wire, learned, tried = client._pools.get(), (), []
-    key = wire.address, client.model
-
-    def as_taken():
-        return changed_request(body, (*client._known, *LEARNED.get(key), *learned))
-
-    while True:
-        sent, note = as_taken()
-        try:
-            done = await _once(client, wire, sent)
-        except CallFailed as e:
-            tried.append(sent)
-            learned += read_refusal(e, sent)
-            if as_taken()[0] not in tried:
-                continue
-            e.row |= {"settings": note} if e.row else {}
-            raise
-        if learned:
-            LEARNED.add(key, learned)
-        return replace(done, settings=note) if note else done
+    "Send a request as its endpoint takes it; the answer says what was not sent as asked."
+    wire = client._pools.get()
+    send, key = functools.partial(_once, client, wire), (wire.address, client.model)
+    done, note = await send_as_taken(send, body, key=key, known=client._known)
+    return replace(done, settings=note) if note else done
 
 
 async def _once(client, wire, sent):
