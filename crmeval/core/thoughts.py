@@ -75,6 +75,8 @@ _PAIRED = {
     "『": "』",
     "”": "”",
     "`": "`",
+    "(": ")",
+    "*": "*",
 }
 
 
@@ -96,8 +98,11 @@ def _within(at, spans):
 
 
 def _quoted(text, start, end, inline):
-    before, after = text[max(0, start - 1) : start], text[end : end + 1]
-    return before in _PAIRED and _PAIRED[before] == after or _within(start, inline)
+    before, after = (
+        text[max(0, start - 2) : start].strip(" \xa0\u202f"),
+        text[end : end + 2].strip(" \xa0\u202f"),
+    )
+    return bool(before and after) and _PAIRED.get(before[-1]) == after[0] or _within(start, inline)
 
 
 def _all_marks(text):
@@ -223,11 +228,11 @@ def _bare_end(text, marks, at):
     "A closing mark whose opening one stood in the prompt."
     opened = set()
     for m in _from(marks, at):
+        if m.code or m.fence or m.name == "</details>" or _spoken_of(text, m):
+            continue
         if m.opens:
             opened.add(m.name)
-        elif (
-            m.name not in opened and m.name != "</details>" and not (m.code or m.fence or _spoken_of(text, m))
-        ):
+        elif m.name not in opened:
             return m
     return None
 
