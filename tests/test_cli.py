@@ -244,7 +244,7 @@ def test_models_that_misbehave_are_rows_with_a_status(tmp_path, server):
     found = open_run(tmp_path / "r")
     assert {r.client.split(":")[1]: r.status for r in found.responses} == {
         "good": "ok",
-        "empty": "ok",
+        "empty": "parse_error",
         "refuse": "refused",
         "filtered": "refused",
         "cut": "truncated",
@@ -252,14 +252,14 @@ def test_models_that_misbehave_are_rows_with_a_status(tmp_path, server):
     }
     points = {s.client.split(":")[1]: s.points for s in found.scores if s.metric == "accuracy"}
     assert (
-        points["empty"] == 1
+        points["empty"] is None
         and points["refuse"] is None
         and points["broken"] is None
         and points["cut"] is not None
     )
     assert (
         "openai:broken answered none of 2 samples" in done.stderr
-        and "not scored: 2 api_error, 4 refused" in done.stdout
+        and "not scored: 2 api_error, 2 parse_error, 4 refused" in done.stdout
     )
 
 

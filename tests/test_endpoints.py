@@ -134,6 +134,8 @@ MARKED = [
     f"<think>\n{THOUGHT}\n</think>\n\n{ANSWER}",
     f"\n\n<think>\n{THOUGHT}\n</think>\n{ANSWER}",
     f"{THOUGHT}\n</think>\n\n{ANSWER}",
+    f"{THOUGHT} I should not write `<think>` tags.\n</think>\n\n{ANSWER}",
+    f"{THOUGHT} The <think> tag stands in the template.\n</think>\n{ANSWER}",
     f"{THOUGHT}</think>{ANSWER}",
     f"{THOUGHT}</think> {ANSWER}",
     f"\n</think>\n\n<think>{THOUGHT}</think>{ANSWER}",
@@ -207,6 +209,9 @@ def test_the_answer_may_be_in_any_language_or_form(answer, marks):
         'Your template holds "</think>" twice.',
         "Remove the </think> tag from your template.",
         "Das schließende </think> fehlt in Ihrer Vorlage.",
+        "La balise de fin « </think> » manque dans votre modèle.",
+        "The closing tag (</think>) is missing.",
+        "What is missing is **</think>**, nothing else.",
         "La balise `</think>` manque dans votre modèle.",
         "Here is the code:\n```html\n<think>\nnotes\n</think>\n```\nIt renders nothing.",
         "~~~\n</think>\n~~~\nis the closing tag.",
@@ -270,6 +275,7 @@ FIELDS = [
     {"reasoning_details": [{"type": "reasoning.summary", "summary": THOUGHT}]},
     {"reasoning_content": None, "reasoning": THOUGHT},
     {"thinking": THOUGHT},
+    {"reasoning": {"summary": [{"type": "summary_text", "text": THOUGHT}]}},
     {"thinking_blocks": [{"type": "thinking", "thinking": THOUGHT, "signature": "x"}]},
 ]
 
@@ -310,7 +316,7 @@ def pieces_of(text, size):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 11, 1000])
-@pytest.mark.parametrize("text", [MARKED[0], MARKED[3], MARKED[16], MARKED[28]])
+@pytest.mark.parametrize("text", [MARKED[0], MARKED[3], MARKED[18], MARKED[30]])
 def test_marks_that_are_split_over_pieces_of_a_stream(endpoint, text, size):
     row = row_of(endpoint, events(*pieces_of(text, size), delta("stop")), stream=True)
     assert (row.text, row.status) == (ANSWER, "ok")
@@ -392,7 +398,7 @@ REFUSED = [
     ("temperature", UNSUPPORTED.format("temperature")),
     (
         "temperature",
-        "Unsupported value: 'temperature' does not support 0 with this model. Only the default (1) value is taken.",
+        "Unsupported value: 'temperature' does not support 0 here. Only the default (1) value is supported.",
     ),
     ("temperature", "`temperature` is deprecated for this model."),
     ("temperature", "invalid temperature: only 1 is allowed for this model"),
@@ -523,7 +529,7 @@ VALIDATED = [
     },
     {
         "object": "error",
-        "message": "[{'type': 'extra_forbidden', 'loc': ('body', 'stream_options'), 'msg': 'Extra inputs', 'input': 1}]",
+        "message": "[{'type': 'extra_forbidden', 'loc': ('body', 'stream_options'), 'msg': 'Extra'}]",
         "code": 400,
     },
     {"error": {"message": "Unknown field: stream_options"}},
@@ -665,7 +671,7 @@ def test_a_model_that_may_not_be_streamed_answers_as_a_whole(endpoint):
         (400, "max_tokens is too large: 500000. This model supports at most 16384 completion tokens."),
         (
             400,
-            "The maximum context length is 4096 tokens. You requested 5000 tokens (4500 in the messages, 500 in max_tokens).",
+            "The maximum context length is 4096. You asked for 5000 (4500 in messages, 500 in max_tokens).",
         ),
         (400, "temperature must be less than or equal to 2"),
         (400, "temperature: Input should be less than or equal to 1"),

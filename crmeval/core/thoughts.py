@@ -52,12 +52,18 @@ def _mark(m, spans, text):
     if m["open"]:
         name = _closing_of()[name]
     return _Mark(
-        m.start(), m.end(), name, opens, _quoted(text, *m.span(), spans[0]), _within(m.start(), spans[1])
+        m.start(),
+        m.end(),
+        name,
+        opens,
+        _quoted(text, m.start(), m.end(), spans[0]),
+        _within(m.start(), spans[1]),
     )
 
 # %% ../../nbs/core/19_thoughts.ipynb #7aa522d6
-_INLINE = re.compile(r"(?<!`)`(?!``)[^`\n]{1,400}`")
-_FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
+_FIRST = re.compile(r"[<\[◁&]")  # with which all marks begin: most texts hold few of them
+_INLINE = re.compile(r"`(?<!``)(?!``)[^`\n]{1,400}`")
+_FENCE = re.compile(r"```|~~~")
 _PAIRED = {
     '"': '"',
     "'": "'",
@@ -69,13 +75,21 @@ _PAIRED = {
     "『": "』",
     "”": "”",
     "`": "`",
+    "(": ")",
+    "*": "*",
 }
 
 
 def _spans(text):
     "Where inline code and closed blocks of code are: two lists of (start, end)."
-    fences = [m.start() for m in _FENCE.finditer(text)]
+    fences = [m.start() for m in _FENCE.finditer(text) if _begins_line(text, m.start())]
     return [m.span() for m in _INLINE.finditer(text)], list(zip(fences[::2], fences[1::2], strict=False))
+
+
+def _begins_line(text, at):
+    "Whether nothing but blanks, and few of them, stands before a place in its line."
+    before = text[max(0, at - 20) : at]
+    return not before.rpartition("\n")[2].strip() and ("\n" in before or at <= 20)
 
 
 def _within(at, spans):
@@ -84,13 +98,17 @@ def _within(at, spans):
 
 
 def _quoted(text, start, end, inline):
-    before, after = text[max(0, start - 1) : start], text[end : end + 1]
-    return before in _PAIRED and _PAIRED[before] == after or _within(start, inline)
+    before, after = (
+        text[max(0, start - 2) : start].strip(" \xa0\u202f"),
+        text[end : end + 2].strip(" \xa0\u202f"),
+    )
+    return bool(before and after) and _PAIRED.get(before[-1]) == after[0] or _within(start, inline)
 
 
 def _all_marks(text):
-    spans = _spans(text)
-    return [_mark(m, spans, text) for m in _marks().finditer(text)]
+    found = [m for c in _FIRST.finditer(text) if (m := _marks().match(text, c.start()))]
+    spans = _spans(text) if found else ()
+    return [_mark(m, spans, text) for m in found]
 
 # %% ../../nbs/core/19_thoughts.ipynb #0cb84aa8
 _WORD_BEFORE = re.compile(r"([^\W\d_]+)[ \t]+\Z")
@@ -210,11 +228,11 @@ def _bare_end(text, marks, at):
     "A closing mark whose opening one stood in the prompt."
     opened = set()
     for m in _from(marks, at):
+        if m.code or m.fence or m.name == "</details>" or _spoken_of(text, m):
+            continue
         if m.opens:
             opened.add(m.name)
-        elif (
-            m.name not in opened and m.name != "</details>" and not (m.code or m.fence or _spoken_of(text, m))
-        ):
+        elif m.name not in opened:
             return m
     return None
 

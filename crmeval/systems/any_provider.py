@@ -12,12 +12,14 @@ import importlib.util
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..core.calls import CallFailed, Completion, failed_response, redact, retry_after_s
 from ..core.records import Response, Sample, storable
 from .completions import read_completion
 from .openai import OpenAIClient
+from .refused_options import send_as_taken
 
 # %% ../../nbs/systems/08_any_provider.ipynb #5a107b72
 _PASSING = ("RateLimitError", "GatewayTimeoutError", "UpstreamProviderError", "ProviderError")
@@ -91,23 +93,28 @@ class AnyClient:
 
     async def chat(self, messages: str | Sequence[Mapping], **more) -> Completion:
         "One call; `more` are further fields, as of `OpenAIClient.chat`. Raises `CallFailed`."
-        start = self.timer()
-        try:
-            body = await asyncio.wait_for(self._ask(_as_messages(messages), more), self.timeout_s)
-        except Exception as e:
-            raise any_failure(e, self.timeout_s) from None
-        return read_completion(body, prompt=str(messages), latency_s=self.timer() - start)
-
-    async def _ask(self, messages: list[dict], more: Mapping) -> Mapping:
-        "The answer as plain data."
-        loop = asyncio.get_running_loop()
-        if loop not in self._by_loop:
-            self._by_loop[loop] = _library_provider(self.provider)
+        start, told = self.timer(), _as_messages(messages)
         asked = {"temperature": self.temperature, "max_tokens": self.max_tokens, **self.extra, **more}
         asked = {k: v for k, v in asked.items() if v is not None}
-        return (
-            await self._by_loop[loop].acompletion(model=self.model, messages=messages, **asked)
-        ).model_dump()
+
+        async def send(sent):
+            left = self.timeout_s - (self.timer() - start)
+            return await self._ask(told, sent, max(left, 0.001))
+
+        body, note = await send_as_taken(send, asked, key=(self.provider, self.model))
+        done = read_completion(body, prompt=str(messages), latency_s=self.timer() - start)
+        return replace(done, settings=note) if note else done
+
+    async def _ask(self, messages: list[dict], asked: Mapping, timeout_s: float) -> Mapping:
+        "The answer as plain data; raises `CallFailed`."
+        loop = asyncio.get_running_loop()
+        try:
+            if loop not in self._by_loop:
+                self._by_loop[loop] = _library_provider(self.provider)
+            call = self._by_loop[loop].acompletion(model=self.model, messages=messages, **asked)
+            return (await asyncio.wait_for(call, timeout_s)).model_dump()
+        except Exception as e:
+            raise any_failure(e, self.timeout_s) from None
 
     async def attempt(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
         "One try; raises `CallFailed`."

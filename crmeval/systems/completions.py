@@ -164,7 +164,8 @@ def read_completion(
     choice, message = _first_choice(body)
     said = Message().add(message)
     apart = split_thoughts("".join(said.texts))
-    reasoning = "\n\n".join(t for t in ("".join(said.thoughts).strip(), apart.thoughts) if t) or None
+    thoughts = ("".join(said.thoughts).strip(), apart.thoughts)
+    reasoning = "\n\n".join(dict.fromkeys(t for t in thoughts if t)) or None
     why, refusal = choice.get("finish_reason"), "".join(said.refusals) or None
     usage = _usage(body.get("usage"), prompt, "".join([*said.texts, *said.thoughts]))
     done = (

@@ -366,7 +366,7 @@ class LocalClient:
         try:
             return await self.attempt(sample, prompt, repeat=repeat)
         except CallFailed as e:
-            return failed_response(sample, self.name, str(e), status=e.status, repeat=repeat)
+            return failed_response(sample, self.name, str(e), status=e.status, repeat=repeat, **e.row)
 
     async def aclose(self) -> None:
         "Release the connections, and stop the server if nobody else uses it."

@@ -21,7 +21,7 @@ from ..core.calls import CallFailed, Completion, call_failure, failed_response, 
 from ..core.loops import ROUTE
 from .completions import Folded, plain_text, read_completion
 from .providers import get_provider, provider_at
-from .refused_options import LEARNED, changed_request, known_changes, read_refusal
+from .refused_options import known_changes, send_as_taken
 from crmeval.systems.wire import (
     Pieces,
     Pools,
@@ -92,13 +92,13 @@ def _address(model, base_url, api_key_env, timeout_s):
         raise ValueError(f"model is {model!r}, expected a name")
     if not timeout_s > 0:
         raise ValueError(f"timeout_s is {timeout_s!r}, expected a positive number of seconds")
-    url = base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
+    url = (base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL).strip()
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(
             f"base_url is {public_url(url)!r}, expected an address such as 'http://localhost:8000/v1'"
         )
-    key = os.environ.get(api_key_env) if api_key_env else None
+    key = (os.environ.get(api_key_env) or "").strip() if api_key_env else None  # a file's last line ends
     if not key and parts.hostname == urlsplit(DEFAULT_BASE_URL).hostname:
         raise ValueError(
             f"no key: set the environment variable {api_key_env or 'OPENAI_API_KEY'}, "
@@ -155,7 +155,7 @@ class OpenAIClient(_Rows):
         url, key = _address(model, base_url, api_key_env, timeout_s)
         _check_call(temperature, max_tokens)
         known = provider_at(url) if provider is None else get_provider(provider)
-        if provider is not None:
+        if provider is not None and known is not None:
             self.provider = known.price_name or provider
         self.model, self.name = model, name or f"{provider or 'openai'}:{model}"
         self.base_url, self.timeout_s, self.headers = public_url(url), timeout_s, dict(headers or {})
@@ -249,27 +249,11 @@ async def _send(client, body):
 
 
 async def _adapted(client, body):
-    "Send a request, again without what is clearly refused; what helped is remembered for address and model."
-    wire, learned, tried = client._pools.get(), (), []
-    key = wire.address, client.model
-
-    def as_taken():
-        return changed_request(body, (*client._known, *LEARNED.get(key), *learned))
-
-    while True:
-        sent, note = as_taken()
-        try:
-            done = await _once(client, wire, sent)
-        except CallFailed as e:
-            tried.append(sent)
-            learned += read_refusal(e, sent)
-            if as_taken()[0] not in tried:
-                continue
-            e.row |= {"settings": note} if e.row else {}
-            raise
-        if learned:
-            LEARNED.add(key, learned)
-        return replace(done, settings=note) if note else done
+    "Send a request as its endpoint takes it; the answer says what was not sent as asked."
+    wire = client._pools.get()
+    send, key = functools.partial(_once, client, wire), (wire.address, client.model)
+    done, note = await send_as_taken(send, body, key=key, known=client._known)
+    return replace(done, settings=note) if note else done
 
 
 async def _once(client, wire, sent):

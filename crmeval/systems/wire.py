@@ -361,6 +361,7 @@ class Wire:
         if answer.status >= 400:
             raw = self._without_secrets(await _body(answer))
             text = raw.decode("utf-8", "replace")
+            text = str(page_failure(text) or text)  # of a gateway's error page its title is enough
             raise http_failure(answer.status, text, answer.headers, self.key, answer.reason or "")
 
     async def post(self, body: Mapping) -> object:
