@@ -1,4 +1,4 @@
-"A slow server is not a broken one: fewer calls at once, no call resent in the same company, and words that help."
+"A slow server is not a broken one: fewer calls at once, none sent again in the same company, a hint."
 
 import asyncio
 import contextlib
@@ -324,11 +324,12 @@ def test_the_heart_beats_while_nothing_is_finished(monkeypatch, capsys):
 
 
 def test_the_journal_of_a_judge_stays_small(tmp_path):
+    from test_judge_bounds import reply_with_alternatives
+
     from crmeval.core.loops import run_sync
     from crmeval.judges.llm import LLMJudge
-    from crmeval.systems.responders import make_baseline
     from crmeval.runs.areas import make_scorer
-    from test_judge_bounds import reply_with_alternatives
+    from crmeval.systems.responders import make_baseline
 
     class Sure(OpenAIClient):
         "Rates all criteria with alternatives for every token."

@@ -1,11 +1,11 @@
-"What became of each answer stands beside n: in the leaderboard, the terminal, the report and the JSON document."
+"What became of each answer stands beside n: in leaderboard, terminal, report and the JSON document."
 
 import json
 import re
 
+import endpoint
 import pytest
 
-import endpoint
 from crmeval.cli.app import main
 from crmeval.core.records import Response, Sample, Score
 from crmeval.pages.board import leaderboard_table

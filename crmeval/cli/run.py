@@ -133,8 +133,10 @@ _AGAIN = (
 # %% ../../nbs/cli/01_run.ipynb #15af16ce
 def _answers(run):
     "System -> how many answers were wanted, and what became of those that are not whole."
-    mine = {c: [r for r in run.responses if r.client == c] for c in run.clients}
-    return {c: {"wanted": len(rows), **answer_kinds(rows)} for c, rows in mine.items()}
+    mine = {}
+    for r in run.responses:
+        mine.setdefault(r.client, []).append(r)
+    return {client: {"wanted": len(rows), **answer_kinds(rows)} for client, rows in mine.items()}
 
 
 def finish(

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from urllib.parse import urlsplit
 
 from ..systems.openai import openai_client
 
@@ -31,6 +30,7 @@ from crmeval.core.calls import (
 from ..core.judging import Judge, Verdict
 from ..core.loops import run_in_background
 from ..core.records import Usage
+from .fields import fewer_fields, plain_only, refused_field, wanted_fields
 from .listening import Question, arecord_of, keep_answers
 from .recorded import RecordedJudge, Tally, check_style, item_text
 from .replies import declines, read_facts, read_ratings, read_verdicts
@@ -228,7 +228,7 @@ class LLMJudge(_Questions):
             retries,
             max_items,
         )
-        self.without = set(_unbounded(self.client))  # Options that the endpoint does not take: not sent
+        self.without = plain_only(self.client)  # Options that the endpoint does not take: not sent
         self.accepted = set()  # Options that it has taken
         self.usage, self._once, self._closer = Tally(), _Once(remember), None
 
@@ -266,53 +266,6 @@ def _settings(judge):
     }
 
 # %% ../../nbs/judges/04_llm.ipynb #5e15f4fd
-_STRICT_HOSTS = ("openai.com", "openai.azure.com")  # refuse a schema that says how long a text may be
-
-
-def _unbounded(client):
-    "Whether the endpoint is known to take schemas without bounds only."
-    host = (urlsplit(getattr(client, "base_url", None) or "").hostname or "").lower()
-    return ["bounds"] if any(host == h or host.endswith("." + h) for h in _STRICT_HOSTS) else []
-
-
-def _wanted(judge, request, without):
-    "The optional fields of a request."
-    wanted = {}
-    if judge.structured:
-        wanted["response_format"] = request.schema if "bounds" in without else request.bounded
-    if judge.logprobs and request.kind == "rate":
-        wanted["logprobs"] = 8
-    return {k: v for k, v in wanted.items() if k not in without}
-
-# %% ../../nbs/judges/04_llm.ipynb #26400e49
-_OPTION_WORDS = {
-    "bounds": (
-        *("maxlength", "minitems", "maxitems", "prefixitems", "not permitted", "invalid schema"),
-        *("grammar", "compile", "complex", "repetition", "keyword"),
-    ),
-    "response_format": ("response_format", "response format", "json_schema", "schema", "guided", "grammar"),
-    "logprobs": ("logprob",),
-}
-
-
-def _named(wanted, without, failure):
-    "The optional field that the endpoint complains of, if it names one."
-    if failure.http_status not in (400, 404, 422, 500, 501):
-        return None
-    said, bounded = str(failure).lower(), "response_format" in wanted and "bounds" not in without
-    sent = ["bounds", *wanted] if bounded else list(wanted)
-    return next((o for o in sent if any(w in said for w in _OPTION_WORDS[o])), None)
-
-
-def _simpler(judge, wanted, without, failure):
-    "What to leave out of another try; empty where that could not help."
-    if option := _named(wanted, without, failure):
-        judge.without.add(option)
-        return {option}
-    unclear = failure.http_status in (400, 422, 501) or failure.http_status == 500 and not judge.accepted
-    return {"bounds", *wanted} if wanted and unclear else set()
-
-
 @dataclass(frozen=True)
 class _OnlyThoughts(Completion):
     "What came from a model that thought and did not answer."
@@ -321,7 +274,7 @@ class _OnlyThoughts(Completion):
 
 
 def _thoughts_of(failure):
-    "An answer that failed because it is empty, where the failure brings the thoughts; a verdict may stand there."
+    "The thoughts that the failure of an empty answer brings, as an answer: a verdict may stand there."
     row = getattr(failure, "row", None) or {}
     thoughts = row.get("reasoning") if failure.status == "parse_error" else None
     used = row.get("usage") or Usage()
@@ -335,7 +288,7 @@ async def _tried(judge, messages, wanted, without):
     except CallFailed as e:
         if (thoughts := _thoughts_of(e)) is not None:
             return thoughts
-        if _named(wanted, without, e):
+        if refused_field(wanted, without, e):
             e.retryable = False
         raise
 
@@ -352,12 +305,12 @@ async def _send(judge, request, note, tallies):
     without = set()
     while True:
         without |= judge.without
-        wanted = _wanted(judge, request, without)
+        wanted = wanted_fields(judge, request, without)
         once = partial(_tried, judge, messages, wanted, without)
         try:
             done = await with_retries(once, retries=judge.retries, on_failure=failed)
         except CallFailed as e:
-            if not (fewer := _simpler(judge, wanted, without, e)):
+            if not (fewer := fewer_fields(judge, wanted, without, e)):
                 raise
             without = without | fewer
             continue

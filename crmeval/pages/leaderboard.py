@@ -135,9 +135,8 @@ def _rows(run, use_case, who, values, prices):
         metrics = _judged_metrics(client, judged, values, cluster)
         unscored = metrics["accuracy"].undefined
         figures = dict(n=len(judged) - unscored, metrics=metrics, unscored=unscored)
-        figures["answers"] = answer_kinds(judged)
         figures |= dict(cost_per_1000=costs[client], cost_band=bands[client])
-        figures["cost_per_year"] = _yearly(answers, prices)
+        figures |= dict(cost_per_year=_yearly(answers, prices), answers=answer_kinds(judged))
         rows.append(_system_row(run, client, use_case, who, answers, **figures))
     return _ranked(run, rows, values, by_client, cluster)
 
@@ -407,7 +406,7 @@ def _trust_only(run, profiles, prices):
         answers = [r for r in run.responses if r.client == client and is_probe(r)]
         unscored = profile_of[client].unscored
         figures = dict(n=len(answers) - unscored, unscored=unscored, metrics=unasked)
-        figures["answers"] = answer_kinds(answers)
+        figures |= dict(answers=answer_kinds(answers))
         figures |= dict(cost_per_1000=cost_per_1000(answers, prices), trust=profile_of[client])
         rows.append(_system_row(run, client, OVERALL, ("auto", "graders"), answers, **figures))
     return rows

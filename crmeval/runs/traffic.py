@@ -294,8 +294,12 @@ class Traffic:
             name = f"{model} at {address}" if address.startswith("http") else address
             patience = {"patience_s": getattr(client, "timeout_s", None), "whose": whose}
             self.lanes[key] = Lane(self.most, name, **{**patience, **self.options})
-            self.lanes[key].tell = lambda text: self.tell and self.tell(text)
+            self.lanes[key].tell = self._tell
         return self.lanes[key]
+
+    def _tell(self, text):
+        if self.tell:
+            self.tell(text)
 
     def notes(self) -> list[str]:
         "What was slow, in sentences."
