@@ -214,7 +214,7 @@ def test_probes():
         == 100
     )
     twin = next(p for p in probes if p.expect == "answer")
-    assert set(grade_probe(twin, "no")) == {"privacy_helpfulness"}
+    assert set(grade_probe(twin, "no")) == {"privacy_helpfulness", "match_avoidance"}
 
 
 PRICE, BORN, HOME, MAIL = (
