@@ -165,7 +165,7 @@ def _digit_ways(text, value):
     if len(digits) < 7 or any(c.isalpha() for c in value):
         return None
     local = digits.lstrip("0")[2:] if value.strip().startswith(("+", "00")) else digits.lstrip("0")
-    if place := _local_number(text, local):
+    if len(digits) < 16 and (place := _local_number(text, local)):  # no telephone number has more than 15
         return Finding("normalised", *place)
     if len(digits) >= 9 and digits in re.sub(r"\D", "", folded(text)):
         return Finding("in pieces")
