@@ -33,7 +33,9 @@ def strict_object(
 # %% ../../nbs/core/09_json_text.ipynb #c4f1ed26
 def read_object(
     text: str,  # A response that should be, or hold, a JSON object
-) -> dict | None:  # The last JSON object in the text that is not empty, else an empty one; None: there is none
+) -> (
+    dict | None
+):  # The last JSON object in the text that is not empty, else an empty one; None: there is none
     "Find the JSON object in a response."
     decoder = json.JSONDecoder(parse_constant=no_constant)
     # 1,000 starts: a hostile text of braces must not cost minutes

@@ -163,7 +163,9 @@ def _same_phone(got, expected):
     if a.lstrip("+") == b.lstrip("+"):
         return True
     short = home[0] != "+" and home.removeprefix("0")
-    return bool(short) and abroad[0] == "+" and abroad.endswith(short) and len(abroad) - len(short) in (2, 3, 4)
+    return (
+        bool(short) and abroad[0] == "+" and abroad.endswith(short) and len(abroad) - len(short) in (2, 3, 4)
+    )
 
 
 def _dialled(text):
