@@ -13,6 +13,8 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 
+from ..core.html_text import html_to_text, is_html
+
 # %% ../../nbs/metrics/14_checks.ipynb #52c712ba
 CHECKS: dict[str, Callable[..., str | None]] = {}  # kind -> check(response, **parameters) -> what is wrong
 LOOSE: set[str] = set()  # kinds that have a lenient reading
@@ -23,16 +25,28 @@ def check(
     *,
     name: str = "",  # Default: the function's name
     loose: bool = False,  # Whether a first line, a last line and markup may be forgiven
+    raw: bool = False,  # Whether it looks at HTML as it is written, and not at what a reader sees of it
 ) -> Callable:  # The function, unchanged
     "Register a check as a kind of instruction."
 
     def register(f):
         kind = name or f.__name__
-        CHECKS[kind] = f
+        CHECKS[kind] = f if raw else _as_seen(f)
         (LOOSE.add if loose else LOOSE.discard)(kind)
         return f
 
     return register if function is None else register(function)
+
+
+def _as_seen(f):
+    "A check that is given the text which a reader sees where the response is HTML."
+
+    @functools.wraps(f)
+    def seen(response, *args, **kwargs):
+        html = isinstance(response, str) and is_html(response)
+        return f(html_to_text(response) if html else response, *args, **kwargs)
+
+    return seen
 
 # %% ../../nbs/metrics/14_checks.ipynb #6013ce3f
 _WANTED = {

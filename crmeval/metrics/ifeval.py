@@ -9,6 +9,7 @@ __all__ = ['INSTRUCTIONS', 'instruction', 'compile_pattern', 'count_sentences', 
 # %% ../../nbs/metrics/13_ifeval.ipynb #071d6c73
 import inspect
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -306,7 +307,7 @@ def _capital_word_frequency(response, capital_frequency: int, capital_relation: 
 # %% ../../nbs/metrics/13_ifeval.ipynb #c0d97444
 def _is_count(value):
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and value >= 0 and value == int(value)
+    return number and 0 <= value < math.inf and value == int(value)
 
 
 def _is_text(value):
