@@ -6,7 +6,7 @@
 __all__ = ['is_verbatim', 'lacks_ground', 'says_something_new', 'invented_phrase', 'speaker_labels', 'without_speaker',
            'wrong_speaker', 'ruling']
 
-# %% ../../nbs/judges/05_grounds.ipynb #9dba7fbd
+# %% ../../nbs/judges/05_grounds.ipynb #540add71
 import json
 import re
 import unicodedata
@@ -18,7 +18,7 @@ from ..core.text import content_words, lines, sentences, split_label, stem, word
 from ..core.trees import rarity, soft_keys
 from ..core.values import values
 
-# %% ../../nbs/judges/05_grounds.ipynb #8c7018bd
+# %% ../../nbs/judges/05_grounds.ipynb #dc4f616c
 @lru_cache(maxsize=1)
 def _lexicon() -> dict:
     "Words of this room, with source and date."
@@ -32,7 +32,7 @@ def _stems_of(*names):
 
 _ROLES = _stems_of("roles")
 
-# %% ../../nbs/judges/05_grounds.ipynb #434655c9
+# %% ../../nbs/judges/05_grounds.ipynb #4b1ea2cc
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _STOP = re.compile(r"[.!?…:\"”»)]\s|[。！？：]|[\r\n\u2028]")
 _MAX_PLACES = 200  # of one pair of words
@@ -69,7 +69,7 @@ def _plain(text):
         ("?", "？")
     )
 
-# %% ../../nbs/judges/05_grounds.ipynb #c061fa2d
+# %% ../../nbs/judges/05_grounds.ipynb #a3a300c4
 def is_verbatim(
     claim: str,  # One sentence
     source: str,  # Any text
@@ -84,7 +84,7 @@ def is_verbatim(
             return True
     return False
 
-# %% ../../nbs/judges/05_grounds.ipynb #478dbd2d
+# %% ../../nbs/judges/05_grounds.ipynb #6e85a16b
 @lru_cache(maxsize=8192)
 def _contents(text):
     "Content stems of a text in order, and its values; a value's words are not among the stems."
@@ -103,7 +103,7 @@ def _all_new(text, knows, agrees):
         return None
     return new
 
-# %% ../../nbs/judges/05_grounds.ipynb #884c1d7a
+# %% ../../nbs/judges/05_grounds.ipynb #0359244a
 def lacks_ground(
     claim: str,  # One sentence
     knows: Callable[[str], bool],  # Whether the source has a stem, or one near to it
@@ -123,7 +123,7 @@ def lacks_ground(
         return f"Most of its few words are not in the source: {', '.join(new)}."
     return ""
 
-# %% ../../nbs/judges/05_grounds.ipynb #a0be87c4
+# %% ../../nbs/judges/05_grounds.ipynb #ec1124bf
 _COMMON = 0.3  # a stem less rare than this is no invention by itself
 
 
@@ -139,7 +139,7 @@ def says_something_new(
     new = [s for s in stems if not knows(s) and rarity(s) >= _COMMON]
     return f"So short a claim rests on each word, and one is not in the source: {new[0]}." if new else ""
 
-# %% ../../nbs/judges/05_grounds.ipynb #41d675a2
+# %% ../../nbs/judges/05_grounds.ipynb #4b8a15aa
 def _either(words_):
     "A pattern for any of these words, the longest first."
     return "|".join(re.escape(w) for w in sorted(words_, key=len, reverse=True))
@@ -168,7 +168,7 @@ def _phrases(claim):
         out.append((m[0].lower(), *ends, m.start() > 0))
     return out
 
-# %% ../../nbs/judges/05_grounds.ipynb #3e3cde35
+# %% ../../nbs/judges/05_grounds.ipynb #bde54a76
 def invented_phrase(
     claim: str,  # One sentence
     knows: Callable[[str], bool],  # As `lacks_ground`
@@ -195,7 +195,7 @@ def _is_rare_cause(opening, new):
     known = _lexicon()
     return opening in known["sole"] and rarity(new[0]) >= (0.5 if opening in known["sole_causes"] else 0.75)
 
-# %% ../../nbs/judges/05_grounds.ipynb #ae7be111
+# %% ../../nbs/judges/05_grounds.ipynb #fd1bae64
 _MAIL_HEADS = frozenset("from subject to date cc bcc sent re".split())
 
 
@@ -246,7 +246,7 @@ def _side_of(label):
 def _turns_of(source):
     return _Turns(source)
 
-# %% ../../nbs/judges/05_grounds.ipynb #99f9b13c
+# %% ../../nbs/judges/05_grounds.ipynb #da6dc218
 def speaker_labels(
     source: str,  # Any text
 ) -> set[str]:  # E.g. {'Agent (Mei)', 'Customer'}; empty for what is no conversation
@@ -254,7 +254,7 @@ def speaker_labels(
     turns = _turns_of(source)
     return set(turns.sides) if turns.is_chat() else set()
 
-# %% ../../nbs/judges/05_grounds.ipynb #f50a86a3
+# %% ../../nbs/judges/05_grounds.ipynb #d53a0a3e
 def _subject(claim):
     "A claim's subject, its verb and the rest: 'The customer has offered a refund', 'Mei Tan said'."
     found = claim[:300].split()
@@ -302,7 +302,7 @@ def without_speaker(
     label, rest = split_label(claim) if turns.is_chat() else ("", claim)
     return rest if label and rest and _labelled_speakers(label, turns) else claim
 
-# %% ../../nbs/judges/05_grounds.ipynb #7b867530
+# %% ../../nbs/judges/05_grounds.ipynb #43f1106a
 def wrong_speaker(
     claim: str,  # One sentence, with its label where it has one
     source: str,  # A conversation; of anything else nothing is said
@@ -357,7 +357,7 @@ def _is_shared(asked, mine, binds, reported):
     everything = frozenset().union(*[stems for _, _, stems in mine])
     return bool(everything) and _share(asked, everything) > (0.4 if reported else 0.5)
 
-# %% ../../nbs/judges/05_grounds.ipynb #7a136945
+# %% ../../nbs/judges/05_grounds.ipynb #05249ce0
 def ruling(
     claim: str,  # One sentence, with its label where somebody says it
     source: str,  # What it should rest on
@@ -373,8 +373,9 @@ def ruling(
     bare = without_speaker(claim, source)
     if bare != claim and is_verbatim(bare, source):
         return True, verbatim
-    if why := lacks_ground(bare, knows, agrees) or says_something_new(bare, knows, agrees):
+    if why := lacks_ground(bare, knows, agrees):
         return False, why
     if phrase := invented_phrase(bare, knows, agrees):
-        return False, f"Nothing in the source says: {phrase[:80]}."
-    return None, ""
+        return False, f"Nothing in the source says: {phrase[:80].rstrip('.')}."
+    why = says_something_new(bare, knows, agrees)
+    return (False, why) if why else (None, "")
