@@ -6,7 +6,7 @@
 __all__ = ['is_verbatim', 'lacks_ground', 'says_something_new', 'invented_phrase', 'speaker_labels', 'without_speaker',
            'wrong_speaker', 'ruling']
 
-# %% ../../nbs/judges/05_grounds.ipynb #540add71
+# %% ../../nbs/judges/05_grounds.ipynb #1f6fefee
 import json
 import re
 import unicodedata
@@ -14,11 +14,11 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from ..core.package_data import data_path
-from ..core.text import content_words, lines, sentences, split_label, stem, words
+from ..core.text import STOP_WORDS, content_words, lines, sentences, split_label, stem, words
 from ..core.trees import rarity, soft_keys
 from ..core.values import values
 
-# %% ../../nbs/judges/05_grounds.ipynb #dc4f616c
+# %% ../../nbs/judges/05_grounds.ipynb #1e279583
 @lru_cache(maxsize=1)
 def _lexicon() -> dict:
     "Words of this room, with source and date."
@@ -29,10 +29,7 @@ def _lexicon() -> dict:
 def _stems_of(*names):
     return frozenset(stem(w) for n in names for w in _lexicon()[n])
 
-
-_ROLES = _stems_of("roles")
-
-# %% ../../nbs/judges/05_grounds.ipynb #4b1ea2cc
+# %% ../../nbs/judges/05_grounds.ipynb #23b605f1
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _STOP = re.compile(r"[.!?…:\"”»)]\s|[。！？：]|[\r\n\u2028]")
 _MAX_PLACES = 200  # of one pair of words
@@ -69,7 +66,7 @@ def _plain(text):
         ("?", "？")
     )
 
-# %% ../../nbs/judges/05_grounds.ipynb #a3a300c4
+# %% ../../nbs/judges/05_grounds.ipynb #78ffb534
 def is_verbatim(
     claim: str,  # One sentence
     source: str,  # Any text
@@ -84,7 +81,7 @@ def is_verbatim(
             return True
     return False
 
-# %% ../../nbs/judges/05_grounds.ipynb #6e85a16b
+# %% ../../nbs/judges/05_grounds.ipynb #0555166d
 @lru_cache(maxsize=8192)
 def _contents(text):
     "Content stems of a text in order, and its values; a value's words are not among the stems."
@@ -92,7 +89,14 @@ def _contents(text):
     for v in found:
         if v.kind != "weekday":
             masked = masked.replace(v.text.strip(), " ", 1)
-    return [s for s in content_words(masked)[:300] if s not in _ROLES and not s.isdigit()], found
+    skipped = _stems_of("roles", "negations")
+    return [s for s in content_words(masked)[:300] if s not in skipped and not s.isdigit()], found
+
+
+def _is_fragment(claim):
+    "Whether this is the value of a label ('Outcome: Unsolved.') and no sentence: a word or two, none of grammar."
+    said = words(claim)
+    return len(said) <= 2 and STOP_WORDS.isdisjoint(said) and _stems_of("roles").isdisjoint(map(stem, said))
 
 
 def _all_new(text, knows, agrees):
@@ -103,7 +107,7 @@ def _all_new(text, knows, agrees):
         return None
     return new
 
-# %% ../../nbs/judges/05_grounds.ipynb #0359244a
+# %% ../../nbs/judges/05_grounds.ipynb #e67905d5
 def lacks_ground(
     claim: str,  # One sentence
     knows: Callable[[str], bool],  # Whether the source has a stem, or one near to it
@@ -111,7 +115,7 @@ def lacks_ground(
 ) -> str:  # Why; '' when the claim has a word of the source
     "Is there nothing in the claim that the source could be held to?"
     stems, found = _contents(claim)
-    if any(map(agrees, found)):
+    if any(map(agrees, found)) or _is_fragment(claim):
         return ""
     new = [s for s in dict.fromkeys(stems) if not knows(s)]
     if not stems and not found:
@@ -123,7 +127,7 @@ def lacks_ground(
         return f"Most of its few words are not in the source: {', '.join(new)}."
     return ""
 
-# %% ../../nbs/judges/05_grounds.ipynb #ec1124bf
+# %% ../../nbs/judges/05_grounds.ipynb #5a0944ed
 _COMMON = 0.3  # a stem less rare than this is no invention by itself
 
 
@@ -134,12 +138,12 @@ def says_something_new(
 ) -> str:  # Why; '' for a longer claim, or one that says nothing new
     "Is half of a very short claim new to the source?"
     stems, found = _contents(claim)
-    if len(set(stems)) > 2 or any(map(agrees, found)):
+    if len(set(stems)) > 2 or any(map(agrees, found)) or _is_fragment(claim):
         return ""
     new = [s for s in stems if not knows(s) and rarity(s) >= _COMMON]
     return f"So short a claim rests on each word, and one is not in the source: {new[0]}." if new else ""
 
-# %% ../../nbs/judges/05_grounds.ipynb #4b8a15aa
+# %% ../../nbs/judges/05_grounds.ipynb #b5433766
 def _either(words_):
     "A pattern for any of these words, the longest first."
     return "|".join(re.escape(w) for w in sorted(words_, key=len, reverse=True))
@@ -168,7 +172,7 @@ def _phrases(claim):
         out.append((m[0].lower(), *ends, m.start() > 0))
     return out
 
-# %% ../../nbs/judges/05_grounds.ipynb #bde54a76
+# %% ../../nbs/judges/05_grounds.ipynb #c9975d85
 def invented_phrase(
     claim: str,  # One sentence
     knows: Callable[[str], bool],  # As `lacks_ground`
@@ -195,7 +199,7 @@ def _is_rare_cause(opening, new):
     known = _lexicon()
     return opening in known["sole"] and rarity(new[0]) >= (0.5 if opening in known["sole_causes"] else 0.75)
 
-# %% ../../nbs/judges/05_grounds.ipynb #fd1bae64
+# %% ../../nbs/judges/05_grounds.ipynb #404376f8
 _MAIL_HEADS = frozenset("from subject to date cc bcc sent re".split())
 
 
@@ -246,7 +250,7 @@ def _side_of(label):
 def _turns_of(source):
     return _Turns(source)
 
-# %% ../../nbs/judges/05_grounds.ipynb #da6dc218
+# %% ../../nbs/judges/05_grounds.ipynb #9edd07cc
 def speaker_labels(
     source: str,  # Any text
 ) -> set[str]:  # E.g. {'Agent (Mei)', 'Customer'}; empty for what is no conversation
@@ -254,7 +258,7 @@ def speaker_labels(
     turns = _turns_of(source)
     return set(turns.sides) if turns.is_chat() else set()
 
-# %% ../../nbs/judges/05_grounds.ipynb #d53a0a3e
+# %% ../../nbs/judges/05_grounds.ipynb #03d49a0b
 def _subject(claim):
     "A claim's subject, its verb and the rest: 'The customer has offered a refund', 'Mei Tan said'."
     found = claim[:300].split()
@@ -302,7 +306,7 @@ def without_speaker(
     label, rest = split_label(claim) if turns.is_chat() else ("", claim)
     return rest if label and rest and _labelled_speakers(label, turns) else claim
 
-# %% ../../nbs/judges/05_grounds.ipynb #43f1106a
+# %% ../../nbs/judges/05_grounds.ipynb #9aead837
 def wrong_speaker(
     claim: str,  # One sentence, with its label where it has one
     source: str,  # A conversation; of anything else nothing is said
@@ -313,7 +317,7 @@ def wrong_speaker(
     if not who or len(who) == len(turns.sides):
         return ""
     binds = verb in _stems_of("commits")
-    asked = set(content_words(rest)) - _ROLES
+    asked = set(content_words(rest)) - _stems_of("roles")
     if verb and not binds:
         asked |= {verb} - _stems_of("saying")
     if not asked or (len(asked) < 2 and not binds):
@@ -357,7 +361,7 @@ def _is_shared(asked, mine, binds, reported):
     everything = frozenset().union(*[stems for _, _, stems in mine])
     return bool(everything) and _share(asked, everything) > (0.4 if reported else 0.5)
 
-# %% ../../nbs/judges/05_grounds.ipynb #05249ce0
+# %% ../../nbs/judges/05_grounds.ipynb #0aaf6b36
 def ruling(
     claim: str,  # One sentence, with its label where somebody says it
     source: str,  # What it should rest on

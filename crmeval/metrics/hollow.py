@@ -5,15 +5,16 @@
 # %% auto #0
 __all__ = ['loop_problem', 'copy_problem', 'turns_in', 'hollow_problem']
 
-# %% ../../nbs/metrics/03_hollow.ipynb #d9df1e22
+# %% ../../nbs/metrics/03_hollow.ipynb #1271aff5
 import re
 import unicodedata
 import zlib
 from functools import lru_cache
 
 from ..core.text import lines, parts, repeats, split_label, words
+from ..judges.grounds import speaker_labels
 
-# %% ../../nbs/metrics/03_hollow.ipynb #ab229030
+# %% ../../nbs/metrics/03_hollow.ipynb #ea959a3f
 _LONGEST_BLOCK = 60  # words that a repeated block has at most
 _MOST_WORDS = 4000  # of a text that are looked at: its first half and its last
 _PACKED = 0.16  # ordinary text of 600 bytes and more packs to 0.35 and above
@@ -47,7 +48,7 @@ def _goes_round(units, times, share):
         return ""
     return " ".join(units[first : first + block])
 
-# %% ../../nbs/metrics/03_hollow.ipynb #b731deaa
+# %% ../../nbs/metrics/03_hollow.ipynb #19ad367c
 @lru_cache(maxsize=512)
 def loop_problem(
     text: str,  # A response
@@ -66,7 +67,7 @@ def loop_problem(
         return "it goes round in a loop: it hardly varies"
     return ""
 
-# %% ../../nbs/metrics/03_hollow.ipynb #c16c4eb5
+# %% ../../nbs/metrics/03_hollow.ipynb #52578156
 _STRETCH = 8  # neighbouring words in the same order that make a stretch
 
 
@@ -87,7 +88,7 @@ def _copied(text, source):
         longest = max(longest, run)
     return len(found), min(copied, len(found)), longest
 
-# %% ../../nbs/metrics/03_hollow.ipynb #818fcba7
+# %% ../../nbs/metrics/03_hollow.ipynb #864f6148
 @lru_cache(maxsize=512)
 def copy_problem(
     text: str,  # A response
@@ -106,7 +107,7 @@ def copy_problem(
         return f"it is a copy of {turns} turns of the conversation"
     return ""
 
-# %% ../../nbs/metrics/03_hollow.ipynb #e80ef5bd
+# %% ../../nbs/metrics/03_hollow.ipynb #8226cb9c
 _ROLES = frozenset("agent customer client caller user rep representative seller advisor bot".split())
 
 
@@ -116,10 +117,11 @@ def _labels_of(text):
 
 @lru_cache(maxsize=64)
 def _speakers_of(source):
-    "Labels that come twice or name a role; sections of a record ('Reason:') come once."
+    "Labels of those who speak, and any that come twice; sections of a record ('Reason:') come once."
     found = _labels_of(source)
     counts = {x: found.count(x) for x in set(found[:2000])}
-    return {x for x, n in counts.items() if n > 1 and len(x.split()) <= 4 or _ROLES.intersection(words(x))}
+    named = {x.casefold() for x in speaker_labels(source)}
+    return named | {x for x, n in counts.items() if n > 1 and len(x.split()) <= 4}
 
 
 def turns_in(
@@ -130,7 +132,7 @@ def turns_in(
     speakers = _speakers_of(source)
     return sum(x in speakers or bool(_ROLES.intersection(words(x)[:1])) for x in _labels_of(text))
 
-# %% ../../nbs/metrics/03_hollow.ipynb #de10e227
+# %% ../../nbs/metrics/03_hollow.ipynb #90911b56
 def hollow_problem(
     text: str,  # A response
     source: str = "",  # What it was made from; '' when that is not known
