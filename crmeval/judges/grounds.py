@@ -6,7 +6,7 @@
 __all__ = ['is_verbatim', 'lacks_ground', 'says_something_new', 'invented_phrase', 'speaker_labels', 'without_speaker',
            'wrong_speaker', 'ruling']
 
-# %% ../../nbs/judges/05_grounds.ipynb #1f6fefee
+# %% ../../nbs/judges/05_grounds.ipynb #023c688e
 import json
 import re
 import unicodedata
@@ -18,7 +18,7 @@ from ..core.text import STOP_WORDS, content_words, lines, sentences, split_label
 from ..core.trees import rarity, soft_keys
 from ..core.values import values
 
-# %% ../../nbs/judges/05_grounds.ipynb #1e279583
+# %% ../../nbs/judges/05_grounds.ipynb #b6db29b8
 @lru_cache(maxsize=1)
 def _lexicon() -> dict:
     "Words of this room, with source and date."
@@ -29,7 +29,7 @@ def _lexicon() -> dict:
 def _stems_of(*names):
     return frozenset(stem(w) for n in names for w in _lexicon()[n])
 
-# %% ../../nbs/judges/05_grounds.ipynb #23b605f1
+# %% ../../nbs/judges/05_grounds.ipynb #88d60119
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _STOP = re.compile(r"[.!?…:\"”»)]\s|[。！？：]|[\r\n\u2028]")
 _MAX_PLACES = 200  # of one pair of words
@@ -66,7 +66,7 @@ def _plain(text):
         ("?", "？")
     )
 
-# %% ../../nbs/judges/05_grounds.ipynb #78ffb534
+# %% ../../nbs/judges/05_grounds.ipynb #676159dd
 def is_verbatim(
     claim: str,  # One sentence
     source: str,  # Any text
@@ -81,7 +81,7 @@ def is_verbatim(
             return True
     return False
 
-# %% ../../nbs/judges/05_grounds.ipynb #0555166d
+# %% ../../nbs/judges/05_grounds.ipynb #78a23c3e
 @lru_cache(maxsize=8192)
 def _contents(text):
     "Content stems of a text in order, and its values; a value's words are not among the stems."
@@ -94,7 +94,7 @@ def _contents(text):
 
 
 def _is_fragment(claim):
-    "Whether this is the value of a label ('Outcome: Unsolved.') and no sentence: a word or two, none of grammar."
+    "Whether this is the value of a label ('Outcome: Unsolved.'): a word or two, none of them of grammar."
     said = words(claim)
     return len(said) <= 2 and STOP_WORDS.isdisjoint(said) and _stems_of("roles").isdisjoint(map(stem, said))
 
@@ -107,7 +107,7 @@ def _all_new(text, knows, agrees):
         return None
     return new
 
-# %% ../../nbs/judges/05_grounds.ipynb #e67905d5
+# %% ../../nbs/judges/05_grounds.ipynb #1c5f455c
 def lacks_ground(
     claim: str,  # One sentence
     knows: Callable[[str], bool],  # Whether the source has a stem, or one near to it
@@ -127,7 +127,7 @@ def lacks_ground(
         return f"Most of its few words are not in the source: {', '.join(new)}."
     return ""
 
-# %% ../../nbs/judges/05_grounds.ipynb #5a0944ed
+# %% ../../nbs/judges/05_grounds.ipynb #e370ae8e
 _COMMON = 0.3  # a stem less rare than this is no invention by itself
 
 
@@ -143,7 +143,7 @@ def says_something_new(
     new = [s for s in stems if not knows(s) and rarity(s) >= _COMMON]
     return f"So short a claim rests on each word, and one is not in the source: {new[0]}." if new else ""
 
-# %% ../../nbs/judges/05_grounds.ipynb #b5433766
+# %% ../../nbs/judges/05_grounds.ipynb #9e802862
 def _either(words_):
     "A pattern for any of these words, the longest first."
     return "|".join(re.escape(w) for w in sorted(words_, key=len, reverse=True))
@@ -172,7 +172,7 @@ def _phrases(claim):
         out.append((m[0].lower(), *ends, m.start() > 0))
     return out
 
-# %% ../../nbs/judges/05_grounds.ipynb #c9975d85
+# %% ../../nbs/judges/05_grounds.ipynb #f70195da
 def invented_phrase(
     claim: str,  # One sentence
     knows: Callable[[str], bool],  # As `lacks_ground`
@@ -199,7 +199,7 @@ def _is_rare_cause(opening, new):
     known = _lexicon()
     return opening in known["sole"] and rarity(new[0]) >= (0.5 if opening in known["sole_causes"] else 0.75)
 
-# %% ../../nbs/judges/05_grounds.ipynb #404376f8
+# %% ../../nbs/judges/05_grounds.ipynb #fc904483
 _MAIL_HEADS = frozenset("from subject to date cc bcc sent re".split())
 
 
@@ -250,7 +250,7 @@ def _side_of(label):
 def _turns_of(source):
     return _Turns(source)
 
-# %% ../../nbs/judges/05_grounds.ipynb #9edd07cc
+# %% ../../nbs/judges/05_grounds.ipynb #dc66c96e
 def speaker_labels(
     source: str,  # Any text
 ) -> set[str]:  # E.g. {'Agent (Mei)', 'Customer'}; empty for what is no conversation
@@ -258,7 +258,7 @@ def speaker_labels(
     turns = _turns_of(source)
     return set(turns.sides) if turns.is_chat() else set()
 
-# %% ../../nbs/judges/05_grounds.ipynb #03d49a0b
+# %% ../../nbs/judges/05_grounds.ipynb #71ab4d14
 def _subject(claim):
     "A claim's subject, its verb and the rest: 'The customer has offered a refund', 'Mei Tan said'."
     found = claim[:300].split()
@@ -306,7 +306,7 @@ def without_speaker(
     label, rest = split_label(claim) if turns.is_chat() else ("", claim)
     return rest if label and rest and _labelled_speakers(label, turns) else claim
 
-# %% ../../nbs/judges/05_grounds.ipynb #9aead837
+# %% ../../nbs/judges/05_grounds.ipynb #28d3ac56
 def wrong_speaker(
     claim: str,  # One sentence, with its label where it has one
     source: str,  # A conversation; of anything else nothing is said
@@ -361,7 +361,7 @@ def _is_shared(asked, mine, binds, reported):
     everything = frozenset().union(*[stems for _, _, stems in mine])
     return bool(everything) and _share(asked, everything) > (0.4 if reported else 0.5)
 
-# %% ../../nbs/judges/05_grounds.ipynb #0aaf6b36
+# %% ../../nbs/judges/05_grounds.ipynb #0a1fa35f
 def ruling(
     claim: str,  # One sentence, with its label where somebody says it
     source: str,  # What it should rest on
