@@ -120,7 +120,7 @@ def _held_out():
 
 
 class HeldOut:
-    "The embedded judge as it was without the document in question: its rules and its cross-validated answers."
+    "The embedded judge as it was without the document in question: its rules and its kept answers."
 
     name, style = "embedded (held out)", "fine"
 
@@ -137,12 +137,14 @@ class HeldOut:
 
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
         "Held-out verdicts: is each sentence supported?"
-        return [rule_on_support(s, source) or self._verdict("supported", s, source) for s in sentences]
+        kept = [(s, self._verdict("supported", s, source)) for s in sentences]
+        return [v if v.yes is None else rule_on_support(s, source) or v for s, v in kept]
 
     def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
         "Held-out verdicts: is each fact stated?"
         said = list(sentences)
-        return [rule_on_statement(f, said) or self._verdict("stated", f, said) for f in facts]
+        kept = [(f, self._verdict("stated", f, said)) for f in facts]
+        return [v if v.yes is None else rule_on_statement(f, said) or v for f, v in kept]
 
     def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:
         "Nothing is held out on instructions."
