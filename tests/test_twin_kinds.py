@@ -129,7 +129,9 @@ def test_fields_beside_each_other_keep_together(text):
     names = [n for n in ("Grace", "Will", "Mark", "Rose") if n in text]
     assert all(n not in new and n.lower() + "." not in new and n.lower() + "@" not in new for n in names)
     shown = [v for v in (": F", ": male", ": Ms", "=Mr,", '"Ms"', '"M"', "female", "Mrs") if v in text]
-    assert shown and all(v not in new.replace(": Female", "") or v == "female" for v in shown if v != ": male")
+    assert shown and all(
+        v not in new.replace(": Female", "") or v == "female" for v in shown if v != ": male"
+    )
     assert all(s in new for s in ("Hopper", "Smith", "Carter") if s in text)
 
 
@@ -214,7 +216,9 @@ def test_what_was_left_makes_no_twin_and_is_counted():
     assert "incomplete" in without[0].reason
 
 
-@pytest.mark.parametrize("unit", ["Will ", "MARY: ", "Jean-", "Jean-Pierre ", "s/he ", "name: ", "Grace said she ", "née "])
+@pytest.mark.parametrize(
+    "unit", ["Will ", "MARY: ", "Jean-", "Jean-Pierre ", "s/he ", "name: ", "Grace said she ", "née "]
+)
 def test_hostile_text_takes_no_time(unit):
     start = time.process_time()
     swap_gender(unit * (50_000 // len(unit)))

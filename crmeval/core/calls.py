@@ -160,7 +160,7 @@ def _said(text):
     error = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(error, dict):
         return str(error), ""
-    told = error.get("message") or error.get("detail") or body.get("message") or text
+    told = error.get("message") or error.get("detail") or text
     return _details(told), str(error.get("code") or error.get("type") or "")
 
 

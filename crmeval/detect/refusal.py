@@ -18,7 +18,6 @@ from functools import lru_cache
 from ..core.judging import Verdict
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
-from ..core.text import STOP_WORDS, stem
 from .disguise import COMMON_ENGLISH, english_share, plain_text, undisguised
 
 # %% ../../nbs/detect/03_refusal.ipynb #fff7fdde

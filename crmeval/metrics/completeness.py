@@ -14,7 +14,7 @@ from ..core.judging import Judge, failed_verdict
 from ..core.records import Score
 from ..core.written import own_text, parts_said
 from .defaults import default_judge
-from .forms import by_rubric, checked_facts, evaluate_class
+from .forms import by_rubric, checked_facts, evaluate_class, stating_lines
 
 # %% ../../nbs/metrics/11_completeness.ipynb #ae79c027
 CARD = MetricCard(
@@ -64,10 +64,11 @@ def _share_stated(facts, verdicts, said, rater):
 
 def _evidence(i, fact, verdict, said):
     "One key fact: 'missing' with the judge's reason, or 'stated' with the sentences that state it."
-    if not verdict.yes:
-        return _fact_evidence("missing", i, fact, reason=verdict.reason, probability=verdict.probability)
-    where = [said[j] for j in verdict.lines if 0 <= j < len(said)]
-    return _fact_evidence("stated", i, fact, quotes=where, probability=verdict.probability)
+    where = [said[j] for j in stating_lines(fact, verdict, said)]
+    if where:
+        return _fact_evidence("stated", i, fact, quotes=where, probability=verdict.probability)
+    reason = "The judge names no sentence that states it." if verdict.yes else verdict.reason
+    return _fact_evidence("missing", i, fact, reason=reason, probability=verdict.probability)
 
 
 def _fact_evidence(kind, i, fact, **known):

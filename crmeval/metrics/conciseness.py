@@ -15,7 +15,7 @@ from ..core.records import Score
 from ..core.text import repeats, words
 from ..core.written import own_text, parts_said
 from .defaults import default_judge
-from .forms import by_rubric, checked_facts, evaluate_class
+from .forms import by_rubric, checked_facts, evaluate_class, stating_lines
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #3d970a33
 CARD = MetricCard(
@@ -55,17 +55,19 @@ def conciseness(
     said = parts_said(response)
     first = repeats([p.text for p in said])
     unique = [i for i, same in enumerate(first) if same is None]
-    verdicts = judge.stated(facts, sentences=[said[i].text for i in unique])
+    once = [said[i].text for i in unique]
+    verdicts = judge.stated(facts, sentences=once)
     if (bad := failed_verdict(verdicts)) is not None:
         return unscored(CARD, bad.status if bad.status != "ok" else "undefined", bad.reason, rater=judge.name)
-    return _share_that_carries(said, first, _facts_carried(verdicts, unique, len(said)), judge.name)
+    where = [stating_lines(f, v, once) for f, v in zip(facts, verdicts, strict=True)]
+    return _share_that_carries(said, first, _facts_carried(where, unique, len(said)), judge.name)
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #bf00b063
-def _facts_carried(verdicts, unique, n):
+def _facts_carried(where, unique, n):
     "How many facts each of n sentences states; the judge saw those that repeat nothing."
     carried = [0] * n
-    for v in verdicts:
-        for j in v.lines if v.yes else ():
+    for sentences in where:
+        for j in sentences:
             carried[unique[j]] += 1
     return carried
 

@@ -25,10 +25,26 @@ from .checks import check
 from .ifeval import compile_pattern, ifeval
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #b7eab093
+_UNSPACED = re.compile(
+    r"(?P<one>[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])"
+    r"|(?P<some>[\u0e00-\u0e4f\u0e80-\u0ecd\u1000-\u109f\u1780-\u17d3]+)"
+)
+_LETTERS_PER_WORD = 3.7  # of Thai, Lao, Burmese and Khmer, vowel signs and tone marks included
+
+
 def count_words(
-    text: str,  # Any text; languages written without spaces count a run as one word
+    text: str,  # Any text
 ) -> int:
-    "Number of words as a word processor counts them."
+    "Number of words as a word processor counts them: runs between blanks, Chinese and Japanese by character."
+    if text.isascii():
+        return _runs_with_letters(text)
+    found = [m for m in _UNSPACED.finditer(text)]
+    signs = sum(m["one"] is not None for m in found)
+    spelled = sum(max(1, round(len(m[0]) / _LETTERS_PER_WORD)) for m in found if m["some"])
+    return signs + spelled + _runs_with_letters(_UNSPACED.sub(" ", text) if found else text)
+
+
+def _runs_with_letters(text):
     return sum(any(c.isalnum() for c in w) for w in text.split())
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #a7983656
@@ -91,7 +107,7 @@ def bullets(response: str, min: int = 1, max: int | None = None) -> str:
     return outside(len(found), min if max != 0 else 0, max, "bullets")
 
 
-@check
+@check(raw=True)
 def plain_text(response: str) -> str:
     found = [what for what, pattern in _patterns()["markup"].items() if pattern.search(response)]
     return f"holds {' and '.join(found)}" if found else ""
@@ -151,6 +167,22 @@ def _quoted(texts):
     return ", ".join(map(repr, texts))
 
 
+def _holds(text, phrase):
+    "Whether a squeezed text holds a phrase as whole words; scripts without blanks have no edges of words."
+    body = squeezed(phrase)
+    front = r"(?<!\w)" if body[:1].isalnum() and not _UNSPACED.match(body) else ""
+    back = r"(?!\w)" if body[-1:].isalnum() and not _UNSPACED.match(body[-1:]) else ""
+    return bool(re.search(_apart(front) + re.escape(body) + _apart(back), text))
+
+
+def _apart(edge):
+    "An edge of a word, which a letter of a script without blanks is, too."
+    return f"(?:{edge}|{_BESIDE[edge]})" if edge else ""
+
+
+_BESIDE = {r"(?<!\w)": r"(?<=[\u3040-\u30ff\u3400-\u9fff])", r"(?!\w)": r"(?=[\u3040-\u30ff\u3400-\u9fff])"}
+
+
 def _is_or_are(texts):
     return "is" if len(texts) == 1 else "are"
 
@@ -160,16 +192,16 @@ def includes(response: str, all: Sequence[str] = (), any: Sequence[str] = ()) ->
     if not all and not any:
         raise ValueError("'include' needs 'all' or 'any', got neither")
     text = squeezed(response)
-    if missing := [p for p in all if squeezed(p) not in text]:
+    if missing := [p for p in all if not _holds(text, p)]:
         return f"{_quoted(missing)} {_is_or_are(missing)} missing"
-    there = [p for p in any if squeezed(p) in text]
+    there = [p for p in any if _holds(text, p)]
     return f"none of {_quoted(any)} is there" if any and not there else ""
 
 
 @check(name="exclude")
 def excludes(response: str, phrases: Sequence[str]) -> str:
     text = squeezed(response)
-    found = [p for p in phrases if re.search(rf"(?<!\w){re.escape(squeezed(p))}(?!\w)", text)]
+    found = [p for p in phrases if _holds(text, p)]
     return f"{_quoted(found)} {_is_or_are(found)} there" if found else ""
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #a4cdf1b4
@@ -349,14 +381,14 @@ def sign_off(response: str, name: str | None = None) -> str:
     return ""
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #98da6860
-@check(loose=True)
+@check(loose=True, raw=True)
 def json_object(response: str) -> str:
     if strict_object(response) is not None:
         return ""
     return f"not one JSON object and nothing else; it begins with {_quoted_start(response.strip())}"
 
 
-@check
+@check(raw=True)
 def json_schema(response: str, schema: Mapping | None = None) -> str:
     from referencing.exceptions import Unresolvable
 
@@ -388,7 +420,7 @@ def _schema_error(error):
     return f"{'.'.join(map(str, error.absolute_path)) or 'object'}: {error.message[:120]}"
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #e8d59b14
-_BULLET_MARK = re.compile(r"^[ \t]*(?:[-*+\u2022\u2013]|\d{1,2}[.)])[ \t]+")
+_BULLET_MARK = re.compile(r"^[ \t]*(?:[-*+\u2022\u2013\u25cf\u25aa\u2023\u25e6]|\d{1,2}[.)])[ \t]+")
 
 
 def _fields(response):
@@ -400,7 +432,7 @@ def _fields(response):
     return [label or f"the text {_quoted_start(line)}" for label, line in written], False
 
 
-@check
+@check(raw=True)
 def named_fields(response: str, fields: Sequence[str], complete: bool = False) -> str:
     found, is_json = _fields(response)
     name = str if is_json else _bare_name
@@ -412,7 +444,7 @@ def named_fields(response: str, fields: Sequence[str], complete: bool = False) -
     return f"field {missing[0]!r} is missing" if missing else ""
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #9d5ada0e
-check(ifeval)
+check(ifeval, raw=True)
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #e55a1782
 def loose_forms(

@@ -10,10 +10,12 @@ from ..core.cards import MetricCard, score_of, unscored
 from ..core.evidence import Evidence
 from ..core.judging import Judge, failed_verdict
 from ..core.records import Score
-from ..core.text import sentences
+from ..core.text import lines, parts, sentences, split_label, words
 from ..core.written import own_text, parts_said, shown_text
+from ..judges.grounds import is_verbatim, without_speaker
 from .defaults import default_judge
 from .forms import by_rubric, evaluate_class
+from .hollow import hollow_problem
 
 # %% ../../nbs/metrics/10_factuality.ipynb #05bc1336
 CARD = MetricCard(
@@ -30,13 +32,35 @@ CARD = MetricCard(
 # %% ../../nbs/metrics/10_factuality.ipynb #dffa6c6b
 def claims(
     response: str,  # Text to be scored
-) -> list[str]:  # Its claims in order, section labels stripped
+    source: str = "",  # Labels of its speakers stay, because who says it is part of the claim
+) -> list[str]:  # Its claims in order; labels of sections are stripped, and what is said again counts once
     "The sentences of a response that say something about the world."
-    return [p.text for p in parts_said(response) if p.form == ""]
+    pieces, speakers = parts_said(response), _said_by(response, source)
+    if len(pieces) != len(speakers):  # a mail, of which only what was newly written counts
+        speakers = [""] * len(pieces)
+    said = zip(pieces, speakers)
+    found = [f"{who}: {p.text}" if who else p.text for p, who in said if p.form == ""]
+    first = {}
+    for c in found:
+        first.setdefault(tuple(words(c)), c)
+    return list(first.values())
+
+
+def _said_by(response, source):
+    "For each sentence the label of its line, where that names a speaker of the source; '' otherwise."
+    out, pending = [], ""
+    for line in lines(response):
+        label, rest = split_label(line)
+        if label and not rest and len(label.split()) > 3:
+            label, rest = "", line  # as `parts` reads 'We need two things:'
+        label, pending = label or pending, label if not rest else ""
+        speaks = source and label and without_speaker(f"{label}: x", source) == "x"
+        out += [label if speaks else ""] * len(sentences(rest))
+    return out
 
 # %% ../../nbs/metrics/10_factuality.ipynb #1737d021
 def factuality(
-    response: str,  # Text to be scored; empty text scores 1 point
+    response: str,  # Text to be scored; empty text, a loop or a copy scores 1 point
     *,
     source: str,  # What the response may rely on; empty gives status 'undefined'
     judge: Judge | None = None,  # Who decides whether a sentence is supported; default: the embedded judge
@@ -53,10 +77,20 @@ def factuality(
     source = shown_text(source)
     if (rated := by_rubric(judge, CARD, response=own_text(response), source=source)) is not None:
         return rated
-    found = claims(response)
-    if not found:
-        return score_of(CARD, 1.0, "The response makes no claim that could be wrong.", rater=judge.name)
-    return _share_supported(found, judge.supported(found, source=source), source, judge.name)
+    if problem := _hollow(own_text(response), source):
+        return score_of(CARD, 0.0, f"The response claims nothing of its own: {problem}.", rater=judge.name)
+    if found := claims(response, source):
+        return _share_supported(found, judge.supported(found, source=source), source, judge.name)
+    if all(is_verbatim(p.text, source) for p in parts_said(response)):
+        return score_of(CARD, 1.0, "All that it says is in the source word for word.", rater=judge.name)
+    reason = "The response makes no claim that could be held against the source."
+    return unscored(CARD, "undefined", reason, rater=judge.name)
+
+
+def _hollow(response, source):
+    "What makes a text hollow; one sentence of the source never is, however long or monotonous."
+    single = len(parts(response)) == 1 and is_verbatim(response, source)
+    return "" if single else hollow_problem(response, source)
 
 
 def _check_texts(**texts):

@@ -7,6 +7,7 @@ __all__ = ['CARD', 'check_instruction', 'instruction_following', 'instruction_te
 
 # %% ../../nbs/metrics/17_instruction_following.ipynb #b6eb6915
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from ..core.cards import MetricCard, score_of, unscored
@@ -19,7 +20,9 @@ from .checks import CHECKS, LOOSE, parameters_of
 from .crm_instructions import loose_forms
 from .defaults import default_judge
 from .forms import by_rubric, evaluate_class
+from .hollow import loop_problem
 from .ifeval import follows_loosely
+from .task_done import TaskProblem, task_problems
 from .wording import no_promises  # noqa: F401 - the import registers the kinds of that room
 
 # %% ../../nbs/metrics/17_instruction_following.ipynb #f77fa115
@@ -122,23 +125,81 @@ def instruction_following(
         raise ValueError(f"response is {type(response).__name__}, expected a string")
     instructions = _listed(instructions)
     problems = [check_instruction(i, response, checks=checks, loose=loose) for i in instructions]
-    texts = list(map(instruction_text, instructions))
+    undone = _task_problems(response, instructions, checks)
+    asked = [(instruction_text(i), p) for i, p in zip(instructions, problems) if not _is_task(i)]
+    texts, problems = [t for t, _ in asked], [p for _, p in asked]
     if judge is not None:
         rated = by_rubric(judge, CARD, response=response, instructions=texts)
         if rated is not None:
             return rated
-    if not instructions:
+    if not texts and not undone:
         return unscored(CARD, "undefined", "No instructions were given.", rater="rule")
     if not response.strip():
         evidence = [_verdict_on(t, False, "the response is empty", "rule") for t in texts]
         return score_of(CARD, 0.0, "The response is empty.", rater="rule", evidence=evidence)
-    return _scored(texts, problems, _asked(texts, problems, response, judge), judge)
+    if undone and (undone[0].most == 1 or not texts):
+        return _not_done(undone, texts, problems)
+    score = _scored(texts, problems, _asked(texts, problems, response, judge), judge)
+    return _held_down(score, undone) if undone else score
 
 
 def _verdict_on(text, followed, problem, by):
     "Evidence for one instruction."
     kind = {True: "followed", False: "not followed"}.get(followed, "not checked")
     return Evidence(kind, text, "instruction", followed, problem, detail={"by": by})
+
+# %% ../../nbs/metrics/17_instruction_following.ipynb #da5bdc82
+def _is_task(instruction):
+    return isinstance(instruction, Mapping) and instruction.get("kind") == "task_done"
+
+
+def _task_problems(response, instructions, checks):
+    "What keeps the response from being an answer; leftovers that another instruction asks for are none."
+    tasks = [i for i in instructions if _is_task(i)]
+    others = [i for i in instructions if not _is_task(i)]
+    kinds = {i.get("kind") for i in others if isinstance(i, Mapping)}
+    if not response.strip() or "task_done" in (checks or {}):
+        return []
+    if not tasks:
+        loop = "" if "ifeval" in kinds or not others else loop_problem(response)
+        return [TaskProblem(loop, 1)] if loop else []
+    task = tasks[0]
+    found = task_problems(response, task.get("task") or "", task.get("source") or "")
+    return [p for p in found if p.most < 3 or not _asked_for(p, others)]
+
+
+def _asked_for(problem, others):
+    "Whether a leftover is what an instruction asks for or checks itself: a label, a placeholder."
+    label = problem.reason.split("'")[1].casefold() if "label" in problem.reason else ""
+    kinds = {i.get("kind") for i in others if isinstance(i, Mapping)}
+    checked = "placeholder" in problem.reason and "no_placeholders" in kinds
+    return checked or bool(label) and any(label in str(i).casefold() for i in others)
+
+
+def _task_evidence(undone):
+    return [_verdict_on("Do the task.", False, p.reason, "rule") for p in undone]
+
+
+def _not_done(undone, texts, problems):
+    "The lowest mark, or the ceiling where there is nothing else to score."
+    rest = [
+        _verdict_on(t, p == "" if p is not None else None, p or "", "rule") for t, p in zip(texts, problems)
+    ]
+    reason = f"The task was not done: {undone[0].reason}."
+    fraction = 0.0 if undone[0].most == 1 else _CEILING[undone[0].most]
+    return score_of(CARD, fraction, reason, rater="rule", evidence=[*_task_evidence(undone), *rest])
+
+
+_CEILING = {2: 0.5, 3: 0.75}  # fractions that give so many points
+
+
+def _held_down(score, undone):
+    "A score whose points a problem of the task limits."
+    most, evidence = undone[0].most, (*_task_evidence(undone), *score.evidence)
+    if score.points is None or score.points <= most:
+        return replace(score, evidence=evidence)
+    reason = f"{undone[0].reason[:1].upper()}{undone[0].reason[1:]}, so {most} points at most; {score.reason}"
+    return replace(score, points=most, fraction=_CEILING[most], reason=reason, evidence=evidence)
 
 # %% ../../nbs/metrics/17_instruction_following.ipynb #7af1530f
 def instruction_text(

@@ -243,7 +243,7 @@ def _words_shown(text, wanted):
     "(longest run of neighbouring words that is a piece of a value's core, start, end)."
     words = [(folded(m[0]), m.start(), m.end()) for m in re.finditer(r"[^\W_]+", text[:50_000])]
     best = ("", None, None)
-    for i, (word, start, _) in enumerate(words):
+    for i, (_, start, _) in enumerate(words):
         run = ""
         for later, _, end in words[i : i + 12]:
             if run + later not in wanted:

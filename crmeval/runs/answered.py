@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 from ..core.records import Response
 
 # %% ../../nbs/runs/04_answered.ipynb #12d1d8a0
-ANSWER_KINDS = ("cut", "empty", "refused", "failed", "not asked")
+ANSWER_KINDS = ("cut", "empty", "refused", "failed", "not asked", "missing")
 _OF_STATUS = {"truncated": "cut", "refused": "refused", "not_run": "not asked", "empty": "empty"}
+_OF_STATUS["undefined"] = "missing"  # of recorded answers: the sample has none
 
 
 def answer_kind(
@@ -40,6 +41,7 @@ _MEANS = {
     "cut": "cut at the token limit, so scores are of parts of answers; more room: --max-tokens (max_tokens)",
     "empty": "empty, and count as answers without content",
     "refused": "refused by the model or filtered by its endpoint",
+    "missing": "not among the recorded ones, and have no score",
 }
 
 

@@ -275,6 +275,15 @@ def _tally_of(judge) -> _Tally:
     return cast(_Tally, judge.usage)  # `CountingJudge` leaves the class of the tally open
 
 
+def _check_recorded(clients, samples, plan):
+    "Whether recorded answers are those of the samples."
+    told = []
+    for client in clients:
+        if hasattr(client, "check_samples"):
+            told += client.check_samples(samples, repeats=plan.repeats, partial=plan.partial)
+    return told
+
+
 def prepare_run(
     plan: RunPlan,
     *,
@@ -305,7 +314,7 @@ def prepare_run(
             **{k: getattr(plan, k) for k in ("seed", "repeats", "concurrency", "limit", "retries")},
             budget={"max_calls": plan.max_calls, "max_usd": plan.max_usd} if budget else None,
         )
-        manifest.warnings += idle
+        manifest.warnings += idle + _check_recorded(clients, samples, plan)
         if one_plan:
             manifest.warnings += check_same_plan(folder, manifest, add=plan.add, fresh=plan.fresh)
     since = _tally_of(judge).as_dict() if isinstance(judge, CountingJudge) else None

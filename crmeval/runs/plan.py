@@ -231,6 +231,9 @@ class RunPlan:
         value="DIR",
         shapes=False,
     )
+    partial: bool = _setting(
+        False, "replay: samples without a recorded answer are rows without one", "how it runs", shapes=False
+    )
     add: bool = _setting(
         False,
         "into a folder of another plan: systems and samples are added, what is there stays",

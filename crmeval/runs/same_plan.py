@@ -224,4 +224,8 @@ def with_earlier_rows(
         "use_cases": dict(Counter(s.use_case for s in every)),
     }
     manifest = _joined(old, run.manifest, every, counts)
+    said = {(s.metric, s.rater, s.sample_id, s.perturbation, s.client, s.repeat) for s in run.scores}
+    stay = [
+        s for s in stay if (s.metric, s.rater, s.sample_id, s.perturbation, s.client, s.repeat) not in said
+    ]
     return Run(run.folder, manifest, every, [*kept, *run.responses], [*stay, *run.scores])

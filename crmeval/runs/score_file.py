@@ -41,8 +41,8 @@ def response_columns(
 
 def _recorded(sample: Sample, system: str, cell: object) -> Response:
     "A cell as an answer."
-    text = cell if isinstance(cell, str) else None if cell is None or cell != cell else str(cell)
-    if text is None or not text.strip():
+    text = "" if cell is None or cell != cell else str(cell)  # what is not itself is no number
+    if not text.strip():
         return Response(sample.id, system, None, status="undefined", error=EMPTY)
     return Response(sample.id, system, text)
 

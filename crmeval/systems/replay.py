@@ -108,8 +108,12 @@ class ReplayClient:
         responses: str | Path | Sequence[Response],  # File for `read_responses`, or the records themselves
         *,
         client: str | None = None,  # Which system, if the file holds several
+        empty: str = "undefined",  # What an empty text is: 'undefined', or 'answer', which is scored
         name: str | None = None,  # Default: 'replay:FILE' or 'replay:FILE#CLIENT'
     ):
+        if empty not in ("undefined", "answer"):
+            raise ValueError(f"empty is {empty!r}, expected 'undefined' or 'answer'")
+        self.empty = empty
         from_file = isinstance(responses, (str, Path))
         self.origin = Path(responses).name if from_file else "memory"
         rows = read_responses(responses) if from_file else list(responses)
@@ -129,6 +133,9 @@ class ReplayClient:
         found = self.rows.get((sample.id, sample.perturbation, repeat))
         if found is None:
             return self._missing(sample, repeat)
+        if not (found.text or "").strip() and found.status == "ok" and self.empty == "undefined":
+            reason = f"{self.origin}: the recorded answer is empty"
+            return failed_response(sample, self.name, reason, status="undefined", repeat=repeat)
         counted = found.usage.input_tokens is not None or found.text is None
         return replace(
             found,
@@ -136,6 +143,30 @@ class ReplayClient:
             use_case=sample.use_case,
             usage=found.usage if counted else estimated_usage(prompt, found.text, calls=found.usage.calls),
         )
+
+    def check_samples(
+        self,
+        samples: Sequence[Sample],
+        *,
+        repeats: int = 1,
+        partial: bool = False,  # True: samples without a recorded answer become rows without one
+    ) -> list[str]:  # Sentences for the manifest
+        "Whether the recorded answers are those of the samples; raises `ValueError` where they are not."
+        asked = [(s.id, s.perturbation, n) for s in samples for n in range(repeats)]
+        missing, unused = [k for k in asked if k not in self.rows], set(self.rows) - set(asked)
+        if missing and (not partial or len(missing) == len(asked)):
+            held = ", ".join(sorted({repr(k[0]) for k in self.rows})[:3]) or "none"
+            raise ValueError(
+                f"{self.origin} holds no response for {len(missing)} of {len(asked)} samples, "
+                f"the first of them {missing[0][0]!r}; it holds {len(self.rows)}, such as {held}"
+                + (
+                    ""
+                    if len(missing) == len(asked)
+                    else ". With --partial (partial=True) these are rows without an answer"
+                )
+            )
+        told = [f"{self.name}: {len(missing)} samples have no recorded answer."] if missing else []
+        return told + ([f"{self.name}: {len(unused)} recorded answers are not used."] if unused else [])
 
     def _missing(self, sample, repeat):
         "A row for a sample that the file does not answer."

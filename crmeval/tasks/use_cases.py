@@ -111,6 +111,7 @@ _SINGLE = {
     "reading_level",
     "language",
     "named_fields",
+    "paragraphs",
     "case_number",
 }
 
