@@ -99,7 +99,11 @@ def _full_stop_ends(before, rest):
         return not rest[0].isdigit()
     if token == "sr" and _SENIOR.search(before):
         return False
-    if token in _NEVER_LAST or (found and len(token) == 1 and found[1].isupper() and token != "i"):
+    if (
+        token in _NEVER_LAST
+        or (found and found[1] in _NEVER_LAST)
+        or (found and len(token) == 1 and found[1].isupper() and token != "i")
+    ):
         return False
     several = _SHORT_PARTS.search(before)
     if several and re.sub(r"\s", "", several[0].lower()) in _NEVER_LAST or _starts_short_part(token, rest):
@@ -222,7 +226,7 @@ def count_words(
     "Count the words of a text, as every check and metric does."
     return len(words(text))
 
-# %% ../../nbs/core/03_text.ipynb #afd2f366
+# %% ../../nbs/core/03_text.ipynb #8311da22
 _HOLDS_UNPARTED = re.compile(f"[{_UNPARTED}]")
 _CLUSTER = rf"[เ-ไເ-ໄ]?[{_UNPARTED}](?:[\u17d2\u1039][{_UNPARTED}]|[ะ-ฺๅ็-๎ະ-ຼ່-໎\u102b-\u103e\u17b6-\u17d1\u17d3\u17dd]|[က-အ]့?့်?း?)*"
 _CLUSTERS = re.compile(_CLUSTER)
@@ -361,7 +365,7 @@ def _form(sentence, label):
         return "heading"
     if _GREETING.match(sentence) and len(words(sentence)) <= 8 or _is_greeting(sentence):
         return "greeting"
-    if _CLOSING.match(sentence) or is_closing(sentence):
+    if _CLOSING.match(sentence) or (is_closing(sentence) and not _COURTESY.match(sentence)):
         return "closing"
     if _QUESTION.search(sentence):
         return "question"
