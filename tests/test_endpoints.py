@@ -428,6 +428,10 @@ REFUSED = [
     ("presence_penalty", "Model m does not support parameter presencePenalty."),
     ("frequency_penalty", "frequency_penalty: Extra inputs are not permitted"),
     ("logit_bias", "Unrecognized request argument supplied: logit_bias"),
+    ("seed", "Additional properties are not allowed ('seed' was unexpected)"),
+    ("stop", "Unsupported parameter(s): user, stop"),
+    ("top_logprobs", "The value of top_logprobs must be less than 5"),
+    ("top_p", "Thinking mode does not support top_p."),
 ]
 
 

@@ -39,10 +39,12 @@ def _measure(model, plan, out, base_url, options):
 
 def _check_model(model):
     "A line that names a model: what answers without one has no time worth measuring."
+    from crmeval.core.plugins import plugins
     from crmeval.runs.specs import CLIENT_MAKERS
 
     kind, _, rest = model.partition(":")
-    if not rest or kind in ("baseline", "replay") or kind not in CLIENT_MAKERS:
+    known = {*CLIENT_MAKERS, *plugins("crmeval.clients")} - {"baseline", "replay"}
+    if not rest or kind not in known:
         raise ValueError(
             f"--model is {model!r}, expected openai:NAME, openai:NAME@URL, local:smollm2, "
             "or a provider and its model, such as anthropic:NAME or vllm:NAME@URL"

@@ -104,7 +104,7 @@ def read_refusal(
     if named and _words("zero").search(text) and sent.get("temperature") == 0 and "temperature" in named:
         return (Change("temperature", value=0.01),)
     if not named or not _words("refuses").search(text):
-        if "logprobs" not in named or not _words("value_of_logprobs").search(text):
+        if not {"logprobs", "top_logprobs"} & set(named) or not _words("value_of_logprobs").search(text):
             return ()
     elif _words("value").search(text) and not _words("strong").search(text):
         return ()
