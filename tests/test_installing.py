@@ -223,6 +223,7 @@ def test_names_that_are_as_old_are_not_seen():
 
 
 def test_a_python_that_is_not_there_is_skipped_by_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(pythons, "pyenv_versions", lambda version: [])
     monkeypatch.setattr(pythons, "uv", lambda *a, limit=60: (False, "error: no download\n  cause: dns error"))
     assert pythons.main(["3.12"]) == 0
     assert "Python 3.12: skipped: there is no interpreter here" in capsys.readouterr().out
