@@ -14,7 +14,7 @@ from configparser import ConfigParser
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-CORE = ["test_text_kinds.py", "test_value_kinds.py", "test_mail.py", "test_import_kinds.py", "test_judge.py"]
+CORE = ["test_text_kinds.py", "test_value_kinds.py", "test_mail.py", "test_import_kinds.py"]
 NEEDED = ["pytest", "hypothesis"]
 FETCHED = 90  # seconds to wait for an interpreter
 INSTALLED = 400  # for what the package requires
@@ -44,11 +44,30 @@ def uv(*arguments, limit=60):
     return said([*command, *arguments], limit)
 
 
+def source_in(folder: Path) -> Path:
+    "A copy of what is installed: building leaves files beside the source, and other checks build as well."
+    copy = folder / "source"
+    if not copy.exists():
+        skipped = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / "crmeval", copy / "crmeval", ignore=skipped)
+        for name in ("setup.py", "settings.ini", "pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(ROOT / name, copy)
+    return copy
+
+
+def pyenv_versions(version: str) -> list[Path]:
+    "Interpreters that pyenv has built here; uv sees them only while pyenv is switched on."
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    return list(root.glob(f"versions/{version}.*/bin/python"))
+
+
 def interpreter(version: str) -> tuple[str, str]:
     "(path, '') of a Python of a version, or ('', why there is none)."
     found, path = uv("python", "find", "--no-python-downloads", version)
     if found:
         return path.splitlines()[-1], ""
+    if own := sorted(pyenv_versions(version)):
+        return str(own[-1]), ""
     fetched, why = uv("python", "install", "--no-bin", version, limit=FETCHED)
     found, path = uv("python", "find", "--no-python-downloads", version) if fetched else (False, "")
     return (
@@ -56,6 +75,12 @@ def interpreter(version: str) -> tuple[str, str]:
         if found
         else ("", why.splitlines()[-1].strip() if why else "no reason given")
     )
+
+
+def command_fails(command: Path) -> str:
+    "What is wrong with the installed command, or ''."
+    printed, told = said([str(command), "run", "--help"], 120)
+    return "" if printed and "--model" in told else told[-1000:] or "crmeval says nothing"
 
 
 def run_core(version: str, folder: Path) -> str:
@@ -68,16 +93,21 @@ def run_core(version: str, folder: Path) -> str:
     python = str(home / "bin" / "python")
     if not made:
         return f"failed: no environment could be made ({why})"
-    installed, why = uv("pip", "install", "--quiet", "--python", python, str(ROOT), *NEEDED, limit=INSTALLED)
+    asked = [str(source_in(folder)), *NEEDED]
+    installed, why = uv("pip", "install", "--quiet", "--python", python, *asked, limit=INSTALLED)
+    if not installed and "No solution found" in why:
+        return f"failed: the requirements do not fit this Python: {why[-1000:]}"
     if not installed:
         return f"skipped: the requirements could not be installed ({why[-300:]})"
+    if told := command_fails(home / "bin" / "crmeval"):
+        return f"failed: {told}"
     start = time.monotonic()
     # from a folder beside the repository, so that what is tested is what was installed
     tests = [str(ROOT / "tests" / name) for name in CORE]
     command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT), *tests]
     free = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     passed, told = said(command, RAN, cwd=folder, env=free)
-    last = told.splitlines()[-1] if told else ""
+    last = next((line for line in reversed(told.splitlines()) if " passed" in line), "")
     return f"ok: {last} (took {time.monotonic() - start:.0f} s)" if passed else f"failed: {told[-3000:]}"
 
 

@@ -156,7 +156,16 @@ def test_words_of_a_newer_python_are_seen(text, tmp_path):
 LATER = {  # what came after 3.10, by module; the step of types sees it too, where it is installed
     "tomllib": ["*"],
     "datetime": ["UTC"],
-    "typing": "Self Never LiteralString assert_never assert_type reveal_type Required NotRequired Unpack".split(),
+    "typing": [
+        "Self",
+        "Never",
+        "LiteralString",
+        "assert_never",
+        "assert_type",
+        "Required",
+        "NotRequired",
+        "Unpack",
+    ],
     "itertools": ["batched"],
     "enum": ["StrEnum", "verify", "member", "nonmember"],
     "asyncio": ["TaskGroup", "Runner", "timeout", "timeout_at"],
@@ -214,6 +223,7 @@ def test_names_that_are_as_old_are_not_seen():
 
 
 def test_a_python_that_is_not_there_is_skipped_by_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(pythons, "pyenv_versions", lambda version: [])
     monkeypatch.setattr(pythons, "uv", lambda *a, limit=60: (False, "error: no download\n  cause: dns error"))
     assert pythons.main(["3.12"]) == 0
     assert "Python 3.12: skipped: there is no interpreter here" in capsys.readouterr().out
