@@ -6,8 +6,9 @@ import time
 import pytest
 
 from crmeval.core.records import Sample
-from crmeval.tasks.gender_swap import foreign_language, swap_gender
+from crmeval.tasks.gender_swap import swap_gender
 from crmeval.tasks.gender_words import gender_lexicon
+from crmeval.tasks.names_and_words import foreign_language
 from crmeval.tasks.twins import perturb, perturb_all
 
 WOMAN, MAN = {"she", "her", "hers", "herself"}, {"he", "him", "his", "himself"}
@@ -200,15 +201,28 @@ def test_english_with_foreign_words_is_english(text):
     assert foreign_language(text) == ""
 
 
+@pytest.mark.parametrize("name", ["Xiomara", "Piroska", "Zed"])
+def test_a_name_that_cannot_change_is_told(name):
+    for text in (f"{name} lost her card.", f"In the morning {name} called. She is upset.", f"{name} said he paid."):
+        assert swap_gender(text).left == [name]
+        lost = perturb(a_sample(inputs={"conversation": text}))
+        assert lost.sample is None and lost.left == (name,) and name in lost.reason
+
+
+@pytest.mark.parametrize("text", ["Alexander lost his card.", "Alicia said she called.", "Ada's card? She lost it."])
+def test_a_first_name_without_a_pair_gets_the_gender_of_its_pronoun(text):
+    done = swap_gender(text)
+    assert done.count == 2 and not done.left and text.split()[0] not in done.texts[0]
+    assert swap_gender(done.texts, memory=done.memory).texts == [text]
+
+
+@pytest.mark.parametrize("text", ["Mary met Mr Osei-Tutu; she paid.", "Mary said that IBM paid her.", "In May she called."])
+def test_surnames_firms_and_months_are_not_left_behind(text):
+    assert swap_gender(text).left == []
+
+
 def test_what_was_left_makes_no_twin_and_is_counted():
-    half = [
-        "Hi, we met Charity on Monday and then she left for Charity Road.",
-        "Piroska lost her card.",
-    ]
     whole = a_sample(inputs={"conversation": "Mary lost her card."})
-    for text in half:
-        done = swap_gender(text)
-        assert not done.left or done.left[0] in text
     left = a_sample(id="x-2", inputs={"conversation": FOREIGN["de"]})
     samples, without = perturb_all([whole, left], "gender")
     assert [s.perturbation for s in samples] == ["", "gender", ""]
