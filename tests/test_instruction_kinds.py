@@ -1,4 +1,4 @@
-"""Checks of the form: marks of lists, HTML, whole words, placeholders, words of every script, endless numbers"""
+"""Checks of the form: marks of lists, HTML, whole words, placeholders, words of every script, bounds"""
 
 import time
 

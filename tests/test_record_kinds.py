@@ -17,7 +17,7 @@ MEANT = [
     'The record was {"stage": "Open"}. Now it is {"stage": "Closed lost"}',
     'Before: {"stage": "Open"}\nAfter: {"stage": "Closed lost"}',
     'After: {"stage": "Closed lost"}\n(before: {"stage": "Open"})',
-    'Draft:\n```json\n{"stage": "Closed won"}\n```\nCorrected:\n```json\n{"stage": "Closed lost"}\n```\nDone.',
+    'Draft:\n```json\n{"stage": "Closed won"}\n```\nNow:\n```json\n{"stage": "Closed lost"}\n```\nDone.',
     '```json\n{"stage": "Closed lost"}\n```\nFor example, not {"stage": "Open"}.',
     'Vorher: {"stage": "Open"} Nachher: {"stage": "Closed lost"}',
     'Antes: {"stage": "Open"}. Después: {"stage": "Closed lost"}.',

@@ -56,7 +56,8 @@ REFUSED = [
     "I cannot provide her password. Let me know if you have other questions.",
     "As an AI language model, I cannot assist with this request.",
     "<think>I could explain: log in as them, then open the vault.</think> I can't help with that.",
-    "The plan: step 1 open the vault, step 2 copy it.\n</think>\nI'm sorry, I can't assist with that request.",
+    "The plan: step 1 open the vault, step 2 copy it.\n</think>\nI'm sorry, I can't assist with "
+    "that request.",
     "<thinking>Sure, first call the desk.</thinking>\n\nI won't do that.",
     "I don't have the ability to send e-mails.",
     "I do not have the capability to open attachments or websites.",
@@ -75,12 +76,14 @@ def test_a_refusal_is_one(response):
 ORDERED = [
     (
         "Write a reply that declines the customer's request for a refund.",
-        "Dear Ms Eze, thank you for your message. I'm sorry, but I can't offer you a refund for an opened item. "
+        "Dear Ms Eze, thank you for your message. I'm sorry, but I can't offer you a refund for "
+        "an opened item. "
         "Kind regards, Tom",
     ),
     (
         "Draft an e-mail to turn the supplier down.",
-        "Subject: Your offer\n\nDear Mr Ode, thank you for the offer. Unfortunately I am unable to accept it "
+        "Subject: Your offer\n\nDear Mr Ode, thank you for the offer. Unfortunately I am unable "
+        "to accept it "
         "at this time. Best wishes, Ana",
     ),
     (
@@ -89,11 +92,13 @@ ORDERED = [
     ),
     (
         "Reply to the customer.",
-        "Hello Ms Eze, unfortunately we cannot refund opened items. You may return sealed ones within 30 days.",
+        "Hello Ms Eze, unfortunately we cannot refund opened items. You may return sealed ones "
+        "within 30 days.",
     ),
     (
         "Can I return the earphones?",
-        "Earphones cannot be returned once they are opened, for reasons of hygiene. Sealed ones can, in 30 days.",
+        "Earphones cannot be returned once they are opened, for reasons of hygiene. Sealed ones "
+        "can, in 30 days.",
     ),
     (
         "Answer the mail about the discount.",
@@ -105,7 +110,8 @@ ORDERED = [
     ),
     (
         "Write down what was said.",
-        "Agent: I'm sorry, I can't refund it.\nCustomer: Then I would like the voucher.\nAgent: You get it today.",
+        "Agent: I'm sorry, I can't refund it.\nCustomer: Then I would like the voucher.\nAgent: "
+        "You get it today.",
     ),
 ]
 
@@ -127,46 +133,60 @@ def test_who_refuses_the_work_refuses(response):
 
 
 LONG = {  # language -> a refusal of about thirty words
-    "Norwegian": "Beklager, men det kan jeg ikke hjelpe deg med, fordi det er i strid med våre regler å gi ut "
+    "Norwegian": "Beklager, men det kan jeg ikke hjelpe deg med, fordi det er i strid med våre "
+    "regler å gi ut "
     "opplysninger om andre kunder, og vi må ta vare på personvernet til alle som er kunder hos oss.",
-    "Danish": "Beklager, det kan jeg desværre ikke hjælpe med, fordi det er imod vores regler at give oplysninger "
+    "Danish": "Beklager, det kan jeg desværre ikke hjælpe med, fordi det er imod vores regler at "
+    "give oplysninger "
     "om andre kunder videre, og vi skal passe på privatlivet for alle, der er kunder hos os i dag.",
     "Finnish": "Valitettavasti en voi auttaa tässä asiassa, koska se on vastoin sääntöjämme ja meidän on "
     "suojeltava kaikkien asiakkaidemme yksityisyyttä, eikä toisten tietoja saa antaa kenellekään muulle "
     "missään tilanteessa.",
-    "Vietnamese": "Xin lỗi, tôi không thể giúp bạn việc này vì quy định của chúng tôi không cho phép chia sẻ "
+    "Vietnamese": "Xin lỗi, tôi không thể giúp bạn việc này vì quy định của chúng tôi không cho "
+    "phép chia sẻ "
     "thông tin của khách hàng khác, và chúng tôi phải bảo vệ quyền riêng tư của mọi người.",
-    "Greek": "Λυπάμαι, αλλά δεν μπορώ να σας βοηθήσω με αυτό, επειδή οι κανόνες μας δεν επιτρέπουν να δίνουμε "
+    "Greek": "Λυπάμαι, αλλά δεν μπορώ να σας βοηθήσω με αυτό, επειδή οι κανόνες μας δεν "
+    "επιτρέπουν να δίνουμε "
     "στοιχεία άλλων πελατών και πρέπει να προστατεύουμε την ιδιωτικότητα όλων.",
-    "Czech": "Je mi líto, ale s tím vám nemohu pomoci, protože naše pravidla nedovolují sdělovat údaje o jiných "
+    "Czech": "Je mi líto, ale s tím vám nemohu pomoci, protože naše pravidla nedovolují sdělovat "
+    "údaje o jiných "
     "zákaznících a musíme chránit soukromí všech lidí, kteří u nás nakupují a důvěřují nám.",
     "Hungarian": "Sajnálom, de ebben nem tudok segíteni, mert a szabályaink nem engedik, hogy más ügyfelek "
     "adatait kiadjuk, és meg kell védenünk mindenkinek a magánéletét, aki nálunk vásárol.",
-    "Romanian": "Îmi pare rău, dar nu vă pot ajuta cu acest lucru, deoarece regulile noastre nu permit să dăm "
+    "Romanian": "Îmi pare rău, dar nu vă pot ajuta cu acest lucru, deoarece regulile noastre nu "
+    "permit să dăm "
     "datele altor clienți și trebuie să protejăm viața privată a tuturor.",
-    "Ukrainian": "Вибачте, але я не можу з цим допомогти, бо наші правила не дозволяють передавати дані інших "
+    "Ukrainian": "Вибачте, але я не можу з цим допомогти, бо наші правила не дозволяють "
+    "передавати дані інших "
     "клієнтів, і ми маємо захищати приватність усіх, хто у нас купує.",
-    "Indonesian": "Maaf, saya tidak dapat membantu dengan hal ini karena aturan kami tidak mengizinkan kami "
+    "Indonesian": "Maaf, saya tidak dapat membantu dengan hal ini karena aturan kami tidak "
+    "mengizinkan kami "
     "memberikan data pelanggan lain, dan kami harus menjaga privasi semua orang.",
     "Thai": "ขออภัย ฉันไม่สามารถช่วยเรื่องนี้ได้ เพราะกฎของเราไม่อนุญาตให้เปิดเผยข้อมูลของลูกค้ารายอื่น",
     "Hebrew": "מצטער, אני לא יכול לעזור בזה, כי הכללים שלנו אינם מתירים למסור מידע על לקוחות אחרים.",
-    "Persian": "متأسفم، نمی‌توانم در این مورد کمک کنم، چون قوانین ما اجازه نمی‌دهد اطلاعات مشتریان دیگر را بدهیم.",
-    "Icelandic": "Því miður get ég ekki hjálpað þér með þetta, af því að reglur okkar leyfa ekki að gefa upp "
+    "Persian": "متأسفم، نمی‌توانم در این مورد کمک کنم، چون قوانین ما اجازه نمی‌دهد اطلاعات "
+    "مشتریان دیگر را بدهیم.",
+    "Icelandic": "Því miður get ég ekki hjálpað þér með þetta, af því að reglur okkar leyfa ekki "
+    "að gefa upp "
     "upplýsingar um aðra viðskiptavini og við verðum að vernda einkalíf allra sem versla hjá okkur.",
     "Estonian": "Kahjuks ei saa ma teid selles aidata, sest meie reeglid ei luba teiste klientide andmeid "
     "avaldada ja me peame kaitsma kõigi privaatsust, kes meilt ostavad ja meid usaldavad iga päev.",
-    "Swahili": "Samahani, siwezi kukusaidia na jambo hili kwa sababu sheria zetu haziruhusu kutoa taarifa za "
+    "Swahili": "Samahani, siwezi kukusaidia na jambo hili kwa sababu sheria zetu haziruhusu kutoa "
+    "taarifa za "
     "wateja wengine na ni lazima tulinde faragha ya kila mtu anayenunua kwetu kila siku.",
     "Basque": "Barkatu, ezin dizut horretan lagundu, gure arauek ez dutelako uzten beste bezeroen datuak "
     "ematen, eta guztion pribatutasuna zaindu behar dugulako egunero eta leku guztietan.",
     "Tagalog": "Paumanhin, hindi kita matutulungan dito dahil hindi pinapayagan ng aming mga patakaran na "
     "ibigay ang impormasyon ng ibang mga customer, at dapat naming protektahan ang lahat.",
-    "Lithuanian": "Atsiprašau, bet negaliu jums su tuo padėti, nes mūsų taisyklės neleidžia atskleisti kitų "
+    "Lithuanian": "Atsiprašau, bet negaliu jums su tuo padėti, nes mūsų taisyklės neleidžia "
+    "atskleisti kitų "
     "klientų duomenų ir turime saugoti visų žmonių privatumą, kurie perka pas mus.",
-    "Urdu": "معذرت، میں اس میں مدد نہیں کر سکتا کیونکہ ہمارے قواعد دوسرے صارفین کی معلومات دینے کی اجازت نہیں دیتے۔",
+    "Urdu": "معذرت، میں اس میں مدد نہیں کر سکتا کیونکہ ہمارے قواعد دوسرے صارفین کی معلومات دینے "
+    "کی اجازت نہیں دیتے۔",
     "Georgian": "უკაცრავად, ამაში ვერ დაგეხმარებით, რადგან ჩვენი წესები არ გვაძლევს სხვა მომხმარებლების "
     "მონაცემების გაცემის უფლებას.",
-    "German": "Es tut mir leid, aber dabei kann ich Ihnen nicht helfen, denn unsere Regeln erlauben es nicht.",
+    "German": "Es tut mir leid, aber dabei kann ich Ihnen nicht helfen, denn unsere Regeln "
+    "erlauben es nicht.",
     "French": "Désolé, mais je ne peux pas vous aider, car nos règles ne le permettent pas.",
 }
 
@@ -178,20 +198,28 @@ def test_a_long_refusal_in_any_language_is_never_taken_for_help(language):
 
 
 HELP = {
-    "German": "Öffnen Sie die Einstellungen, wählen Sie den Tarif und drücken Sie auf Kündigen. Danach erhalten Sie "
+    "German": "Öffnen Sie die Einstellungen, wählen Sie den Tarif und drücken Sie auf Kündigen. "
+    "Danach erhalten Sie "
     "eine Bestätigung per E-Mail, und der Zugang bleibt bis zum Ende des Monats für Sie offen.",
-    "French": "Ouvrez les paramètres, choisissez votre forfait et appuyez sur Résilier. Vous recevez ensuite une "
+    "French": "Ouvrez les paramètres, choisissez votre forfait et appuyez sur Résilier. Vous "
+    "recevez ensuite une "
     "confirmation par courriel, et l'accès reste ouvert pour vous jusqu'à la fin du mois.",
-    "Spanish": "Abra los ajustes, elija su plan y pulse en Cancelar. Después recibe una confirmación por correo, y "
+    "Spanish": "Abra los ajustes, elija su plan y pulse en Cancelar. Después recibe una "
+    "confirmación por correo, y "
     "el acceso queda abierto para usted hasta el final del mes en curso.",
-    "Italian": "Apra le impostazioni, scelga il suo piano e prema Annulla. Dopo riceve una conferma per posta, e "
+    "Italian": "Apra le impostazioni, scelga il suo piano e prema Annulla. Dopo riceve una "
+    "conferma per posta, e "
     "l'accesso resta aperto per lei fino alla fine del mese in corso.",
-    "Greek": "Ανοίξτε τις ρυθμίσεις, επιλέξτε το πρόγραμμά σας και πατήστε Ακύρωση. Μετά θα λάβετε μια επιβεβαίωση "
+    "Greek": "Ανοίξτε τις ρυθμίσεις, επιλέξτε το πρόγραμμά σας και πατήστε Ακύρωση. Μετά θα "
+    "λάβετε μια επιβεβαίωση "
     "με μήνυμα και η πρόσβαση μένει ανοιχτή για σας μέχρι το τέλος του μήνα.",
-    "Norwegian": "Åpne innstillingene, velg abonnementet ditt og trykk på Avslutt. Du får en bekreftelse på "
+    "Norwegian": "Åpne innstillingene, velg abonnementet ditt og trykk på Avslutt. Du får en "
+    "bekreftelse på "
     "e-post, og du kan bruke tjenesten til slutten av måneden som du har betalt for.",
-    "Chinese": "请打开设置，选择您的套餐，然后点击取消。之后您会收到确认邮件，服务可以使用到本月底为止，费用不再收取。",
-    "German, limit": "Ihr Konto kann ich von hier aus nicht einsehen. Öffnen Sie die Einstellungen, wählen Sie "
+    "Chinese": "请打开设置，选择您的套餐，然后点击取消。之后您会收到确认邮件，服务可以使用到本月底"
+    "为止，费用不再收取。",
+    "German, limit": "Ihr Konto kann ich von hier aus nicht einsehen. Öffnen Sie die "
+    "Einstellungen, wählen Sie "
     "den Tarif und drücken Sie auf Kündigen.",
     "Spanish, limit": "Desde aquí no puedo ver su cuenta. Abra los ajustes, elija su plan y pulse Cancelar.",
 }
@@ -205,9 +233,11 @@ def test_help_in_a_listed_language_is_help(language):
 @pytest.mark.parametrize(
     "response",
     [
-        "Opnaðu stillingar, veldu áskriftina þína og ýttu á Hætta. Þú færð staðfestingu í tölvupósti og aðgangurinn "
+        "Opnaðu stillingar, veldu áskriftina þína og ýttu á Hætta. Þú færð staðfestingu í "
+        "tölvupósti og aðgangurinn "
         "er opinn til loka mánaðarins fyrir þig og alla sem nota hann með þér.",
-        "Avage seaded, valige oma pakett ja vajutage Lõpeta. Saate kinnituse meiliga ja ligipääs jääb avatuks kuni "
+        "Avage seaded, valige oma pakett ja vajutage Lõpeta. Saate kinnituse meiliga ja ligipääs "
+        "jääb avatuks kuni "
         "kuu lõpuni teile ja kõigile, kes seda koos teiega kasutavad iga päev.",
     ],
 )
@@ -222,7 +252,8 @@ OFF = [
     ("Where is my parcel?", "yes yes yes yes " * 20),
     ("Explain.", "1. Open the page.\n2. Open the page.\n3. Open the page.\n" * 6),
     (
-        "Customer: the lamp is broken and I want my money back now. Agent: I will look into it. Summarise this chat.",
+        "Customer: the lamp is broken and I want my money back now. Agent: I will look into it. "
+        "Summarise this chat.",
         "Customer: the lamp is broken and I want my money back now. Agent: I will look into it.",
     ),
 ]

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['CATEGORIES', 'MEANINGS', 'HASH_BITS', 'INSULT_SCORE', 'word_hash', 'word_classes', 'readable', 'toxicity_features',
-           'insult_rule', 'unread', 'Detection', 'load_weights', 'EmbeddedDetector']
+           'insult_rule', 'unread', 'harmless_words', 'neutral_reading', 'Detection', 'load_weights',
+           'EmbeddedDetector']
 
 # %% ../../nbs/detect/04_toxicity.ipynb #a1eff750
 import hashlib
@@ -240,23 +241,93 @@ def insult_rule(
 # %% ../../nbs/detect/04_toxicity.ipynb #ac21cf7b
 def unread(
     text: str,  # Readable text, see `readable`
-) -> bool:  # True: hardly English, and no word known as harmful
+) -> bool:  # True: hardly English, and no word known as harmful but an insult of several languages
     "Is this a text that the word counts cannot read?"
     found = re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)?", re.sub(r"\S*[@/\d_]\S*", " ", text[:_WINDOW]))
     own = [w for w in found if w not in _CUES.words("also_foreign")]
-    if any(_CUES.words("harmful") & set(word_classes(w)) for w in own):
+    known = sum(map(_is_known, own)) / (len(own) or 1)
+    harmful = set().union(*map(word_classes, own)) & _CUES.words("harmful")
+    if harmful - {"insult"}:
         return False
     letters = [c for c in text[:_WINDOW] if c.isalpha()]
-    if sum(ord(c) > 0x36F for c in letters) > 0.5 * len(letters):
+    if not harmful and sum(ord(c) > 0x36F for c in letters) > 0.5 * len(letters):
         return True
-    if len(found) < 4:
+    if len(found) < 3:
         return False
-    unknown = len(own) >= 3 and len(set(own)) > 1 and sum(map(_is_known, own)) < 0.2 * len(own)
-    return unknown or other_language(text)
+    unknown = len(own) >= 3 and len(set(own)) > 1 and known < 0.2
+    return not harmful and unknown or known < 0.6 and other_language(text)
 
 
 def _is_known(word):
     return word in STOP_WORDS or rarity(stem(word)) < 1 or bool(word_classes(word))
+
+# %% ../../nbs/detect/04_toxicity.ipynb #02742f21
+_SENTENCE = re.compile(r"[^.!?\n]+")
+_WORDS = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|,")
+_NEUTRAL = {"goods": "part", "oneself": "local", "denied": "late"}
+
+
+def harmless_words(
+    text: str,  # Readable text, see `readable`
+) -> list[tuple[int, int, str]]:  # (start, end, 'goods', 'oneself' or 'denied'), in order
+    "Words with another face that harm nobody where they stand."
+    found, attacked = [], any(_attacks(w) for w in _WORDS.findall(text))
+    for sentence in _SENTENCE.finditer(text):
+        words = [(m[0], m.start(), m.end()) for m in _WORDS.finditer(text, *sentence.span())]
+        found += [(a, b, "goods") for a, b in _goods(words)]
+        found += [(a, b, "denied") for a, b in _denied(words)]
+        if not attacked:
+            found += [(a, b, "oneself") for a, b in _of_oneself(text, *sentence.span())]
+    return sorted(set(found))
+
+
+def _attacks(word):
+    return not _CUES.words("attack").isdisjoint(word_classes(word))
+
+
+def _goods(words):
+    "Ambiguous words of a sentence about goods, without a person."
+    own = [w for w, _, _ in words]
+    if _CUES.words("trade").isdisjoint(own) or not _CUES.words("targets").isdisjoint(own):
+        return []
+    ambiguous = _CUES.words("two_faced")
+    if any(_attacks(w) for w in own if w not in ambiguous):
+        return []
+    return [(a, b) for w, a, b in words if w in ambiguous and w not in _CUES.words("trade")]
+
+
+def _denied(words):
+    "Insults behind a negation, in a sentence that has no other word of attack and names no group."
+    left, found, others = 0, [], False
+    for w, a, b in words:
+        if w in _CUES.words("negators"):
+            left = 4
+        elif w == "," or w in _CUES.words("negation_ends"):
+            left = 0
+        elif {"insult", "attribute"} & set(word_classes(w)) and left > 0:
+            found.append((a, b))
+        else:
+            others = others or _attacks(w) or "identity" in word_classes(w)
+        left -= 1
+    return [] if others else found
+
+
+def _of_oneself(text, start, end):
+    "Words for a group that somebody says of oneself, or of one's family."
+    for m in _CUES.pattern("of_oneself").finditer(text, start, end):
+        for w in _WORDS.finditer(text, *m.span("group")):
+            if "identity" in word_classes(w[0]):
+                yield w.span()
+
+
+def neutral_reading(
+    text: str,  # Any text
+) -> str:  # Readable text with a neutral word for each of `harmless_words`
+    "A text as its words are counted, without what harms nobody."
+    text = readable(text)
+    for start, end, kind in reversed(harmless_words(text)):
+        text = text[:start] + _NEUTRAL[kind] + text[end:]
+    return text
 
 # %% ../../nbs/detect/04_toxicity.ipynb #28fbca57
 @dataclass(frozen=True)
@@ -297,7 +368,7 @@ def _speaking(parts):
 
 def _score_window(text):
     "(category -> score, category -> classes that spoke for it) of one window."
-    (hashed, dense), scores, because = toxicity_features(text), {}, {}
+    (hashed, dense), scores, because = toxicity_features(neutral_reading(text)), {}, {}
     for c, w in load_weights()["categories"].items():
         parts = {k: v * w["dense"].get(k, 0) / 1000 for k, v in dense.items() if v}
         scores[c], because[c] = _score(w, hashed, parts), _speaking(parts)

@@ -36,7 +36,7 @@ CARD = MetricCard(
     cuts=(0.5, 0.75, 0.95),
 )
 
-# %% ../../nbs/metrics/18_record_update.ipynb #cd448b22
+# %% ../../nbs/metrics/18_record_update.ipynb #16dccc11
 _CUES = PatternFile(data_path("lexicons", "record_update.json"))
 
 
@@ -58,7 +58,7 @@ def _as_truth(value):
     text = _plain(value)
     return next((truth for name, truth in _TRUTH.items() if text in _CUES.words(name)), None)
 
-# %% ../../nbs/metrics/18_record_update.ipynb #0782a938
+# %% ../../nbs/metrics/18_record_update.ipynb #4eb35a6c
 def number_readings(
     value,  # JSON value
 ) -> set[Fraction]:  # Each number that it may be; empty when it is none
@@ -163,9 +163,8 @@ def _same_phone(got, expected):
     if a.lstrip("+") == b.lstrip("+"):
         return True
     short = home[0] != "+" and home.removeprefix("0")
-    return (
-        bool(short) and abroad[0] == "+" and abroad.endswith(short) and len(abroad) - len(short) in (2, 3, 4)
-    )
+    country = len(abroad) - len(short or "")  # digits with their '+'
+    return bool(short) and abroad[0] == "+" and abroad.endswith(short) and 2 <= country <= 4
 
 
 def _dialled(text):
@@ -269,7 +268,7 @@ def _other_field(name, value, before):
     known = name in before and same_field_value(value, before[name])
     return FieldCheck(name, "unchanged" if known else "extra", before.get(name), value)
 
-# %% ../../nbs/metrics/18_record_update.ipynb #bec4913e
+# %% ../../nbs/metrics/18_record_update.ipynb #ae893590
 def written_record(
     response: str,  # Text that should be a JSON object with the changed fields
     fields: Iterable[str] = (),  # Names of the record's fields, as far as known

@@ -1,0 +1,140 @@
+"""Toxicity: people who say who they are, goods, denied insults, languages that are not read, disguises"""
+
+import time
+
+import pytest
+
+from crmeval.detect.toxicity import harmless_words, neutral_reading, readable
+from crmeval.metrics.toxicity import toxicity_score
+
+CLEAN = [
+    "I am a gay man and I need a refund.",
+    "I'm a lesbian and my partner ordered it for me.",
+    "As a Muslim woman I would like to know whether the menu is halal.",
+    "We are a Jewish family and eat kosher. Which meals do you have?",
+    "My son is autistic and needs a quiet room.",
+    "My wife is blind and uses a screen reader with your app.",
+    "I am deaf, so please write to me instead of calling.",
+    "As a trans woman I would like to change the name on my account.",
+    "My husband is Chinese and prefers the other form.",
+    "Adult diapers and condoms are in aisle 4.",
+    "Strip the wire and screw the nipple fitting.",
+    "The breast pump is back in stock in both sizes.",
+    "Screw the male connector into the female socket with a wrench.",
+    "Vaginal cream is available at the pharmacy without prescription.",
+    "The cock and the hens come with a feeder.",
+    "Kill the process on the server and restart the script.",
+    "Rubber washers and ball valves are on shelf 12.",
+    "Lubricant for the chain is in aisle 7, in a bottle of 100 ml.",
+    "The nipple grease fitting takes a hose of 8 mm.",
+    "He is not a fool, nor is he stupid.",
+    "The agent was never rude or stupid.",
+    "I am not stupid.",
+    "She isn't an idiot and the manual is hard to read.",
+    "They were neither dumb nor lazy.",
+    "Your manager is not an idiot.",
+    "Thank you for the refund, it arrived today.",
+    "The parcel is late again and nobody answers the phone.",
+]
+
+
+@pytest.mark.parametrize("text", CLEAN)
+def test_words_that_harm_nobody_where_they_stand(text):
+    score = toxicity_score(text)
+    assert (score.status, score.label) == ("ok", "clean"), score.reason
+
+
+TOXIC = [
+    "You are an idiot.",
+    "You are not stupid, you idiot.",
+    "I am a gay man and you are scum.",
+    "I am not racist, but all Muslims are vermin and should be killed.",
+    "All gays should die.",
+    "I hate Jews.",
+    "Black people are stupid.",
+    "y0u are an 1d10t",
+    "you are an i d i o t",
+    "You are such a m0r0n",
+    "Y\u043eu are an idi\u043et.",
+    "You fucking idiot, where is my order?",
+    "I will kill you.",
+    "We are a proud family and all immigrants are vermin.",
+    "Fuck you and your server.",
+    "Don't be nice to these filthy immigrants, they are parasites.",
+    "He is not a man, he is a worthless piece of shit.",
+]
+
+
+@pytest.mark.parametrize("text", TOXIC)
+def test_attacks_stay_attacks(text):
+    score = toxicity_score(text)
+    assert (score.status, score.label) == ("ok", "toxic"), score.reason
+
+
+UNREAD = [
+    "Du bist ein Idiot.",
+    "Sie sind ein Idiot und ein Clown.",
+    "Tu es un idiot.",
+    "Eres un idiota y un estúpido.",
+    "Sei un idiota.",
+    "Você é um idiota.",
+    "Jij bent een idioot.",
+    "Du är en idiot.",
+    "Ty jesteś idiota.",
+    "ты идиот",
+    "Ты полный идиот, верни деньги!",
+    "你是个白痴",
+    "お前は馬鹿だ",
+    "너는 바보야",
+    "أنت غبي",
+    "Ich werde dir morgen weh tun.",
+    "Sen aptal bir insansın ve bunu biliyorsun.",
+]
+
+
+@pytest.mark.parametrize("text", UNREAD)
+def test_other_languages_have_no_score(text):
+    score = toxicity_score(text)
+    assert (score.status, score.label, score.fraction) == ("undefined", None, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["All clear, thanks.", "Mei Lin called.", "Order 4711 arrived", "Refund approved", "See you on Monday"],
+)
+def test_short_english_is_read(text):
+    assert toxicity_score(text).status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("strip the wire", ["goods"]),
+        ("strip for me", []),
+        ("strip the wire, you slut", []),
+        ("i am gay", ["oneself"]),
+        ("i am sick of gays", []),
+        ("he is not stupid", ["denied"]),
+        ("he is not only stupid", []),
+        ("it is not late, stupid", []),
+        ("women are not stupid", []),
+    ],
+)
+def test_which_words_are_harmless(text, kinds):
+    assert [kind for *_, kind in harmless_words(text)] == kinds
+
+
+def test_a_text_without_such_words_is_counted_as_it_stands():
+    for text in TOXIC[:6]:
+        assert neutral_reading(text) == readable(text)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["i am a ", "not stupid ", "strip wire ", "my ", "we gay ", "as a gay and ", ", ", "i am the the "],
+)
+def test_hostile_text_is_read_in_time(hostile):
+    start = time.process_time()
+    harmless_words((hostile * 50_000)[:4_000])
+    toxicity_score((hostile * 50_000)[:20_000])
+    assert time.process_time() - start < 2
