@@ -87,9 +87,10 @@ def _foreign(reads):
     letters = len(_LETTER.findall(text))
     if 2 * len(_FOREIGN_SCRIPT.findall(text)) > letters:
         return True
-    unseen = sum(len(s) for r in reads for s in r.stems if rarity(s) == 1.0)
+    unseen = sum(len(s) for r in reads for s in r.stems if rarity(s) == 1.0 and s not in r.capitals)
+    named = sum(len(s) for r in reads for s in r.capitals)
     common = sum(t in STOP_WORDS for t in tokens)  # English has four in ten, others hardly any
-    return unseen > 20 and unseen > 0.5 * sum(map(len, tokens)) and common < 0.3 * len(tokens)
+    return unseen > 14 and unseen > 0.5 * (sum(map(len, tokens)) - named) and common < 0.3 * len(tokens)
 
 # %% ../../nbs/judges/06_embedded.ipynb #cc014273
 class _Index:
@@ -529,9 +530,13 @@ def _why(found, probability, stated):
         return f"Not {what}: {', '.join(found['novel'][:4])}."
     return f"Its words are {what}, but not together."
 
-# %% ../../nbs/judges/06_embedded.ipynb #e3150e9d
+# %% ../../nbs/judges/06_embedded.ipynb #970b1f1c
 def _is_foreign(asked, src):
-    return src.foreign or _foreign([_read(a) for a in asked])
+    "Whether the judge cannot read the source, or what is asked, unless that has the words of an English source."
+    reads = [_read(a) for a in asked]
+    tokens = [t for r in reads for t in r.tokens]
+    known = sum(t in src.tokens for t in tokens)
+    return src.foreign or known < len(tokens) / 3 and _foreign(reads)
 
 
 def _knows(src):
