@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['LEXICON', 'fold', 'gender_lexicon', 'is_listed', 'Place', 'her_is_object', 'his_is_pronoun', 'PlacedWords',
-           'field_value', 'capitalised_as', 'People', 'name_at', 'taken_up', 'foreign_words', 'ordinary_words',
-           'is_person', 'other_surname']
+           'field_value', 'capitalised_as', 'People', 'name_at', 'taken_up', 'is_person', 'other_surname']
 
 # %% ../../nbs/tasks/08_gender_words.ipynb #2eff3ae4
 import json
@@ -15,6 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ..core.package_data import data_path
+from .names_and_words import ordinary_words
 
 # %% ../../nbs/tasks/08_gender_words.ipynb #42df64bb
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
@@ -90,7 +90,6 @@ def _word_lists():
     lists = {name: frozenset(words) for name, words in raw.items() if name not in _NOT_LISTS}
     lists["after_pronoun"] = lists["after_object"] - lists["not_after_pronoun"]
     lists["ends_title"] = lists["after_object"] | lists["greets"]
-    lists["foreign"] = {words.split()[0]: frozenset(words.split()[1:]) for words in raw["foreign"]}
     return lists | {"surname_endings": [tuple(pair) for pair in raw["surname_endings"]]}
 
 
@@ -267,7 +266,7 @@ class PlacedWords:
         self.blocked = self._inside([*self.fixed, *keys, *values, *neutral, *addresses])
         named = "name" in text.lower()
         self.surnames = self._inside([m.span(1) for m in _SURNAME_FIELD.finditer(text)] if named else [])
-        self.capitals = any(c.isupper() for c in text)
+        self.capitals = [i for i, w in enumerate(self.words) if w[0].isupper()]
 
     def _inside(self, spans):
         out, spans, j = set(), sorted(spans), 0
@@ -364,10 +363,10 @@ class People:
         self.persons, self.surnames, self.firsts = set(), set(), set()
         self.companies, self.adjacent, self.labels = set(), set(), set()
         for t in texts:
-            for i in range(len(t.at)):
+            for i in t.capitals or range(len(t.at)):
                 if i in t.blocked or i in t.surnames:
                     continue
-                if t.upper(i):
+                if t.capitals:
                     _note_name(self, t, i)
                 if not t.capitals or t.words[i].isupper():
                     _note_uncased(self, t, i)
@@ -508,7 +507,7 @@ def _follows_name(people, t, i):
     "Does a first name with a capital stand right before?"
     return bool(i and t.gap(i - 1) == " " and t.upper(i - 1) and people.length(t, i - 1))
 
-# %% ../../nbs/tasks/08_gender_words.ipynb #b2081a52
+# %% ../../nbs/tasks/08_gender_words.ipynb #4879a0c2
 _FEMALE = ("she", "her", "hers", "herself")
 
 
@@ -528,24 +527,15 @@ def _acts(people, t, i, n):
     name, after = name_at(people, t, i), t.get(i + n, "lower")
     if t.gap(i + n - 1) == " " and is_listed(after, "personal_verbs") and t.words[i + n - 1] == t.bases[i]:
         return True
-    if is_listed(name, "calendar_names") or not taken_up(t, i + n, people.known(name)[1]):
+    if not taken_up(t, i + n, people.known(name)[1]):
         return False
+    if is_listed(name, "calendar_names"):
+        return is_listed(t.get(i - 1, "lower"), "gives", "personal_verbs", "with_person")
     if is_listed(name, "place_names") and is_listed(t.get(i - 1, "lower"), "place_words"):
         return False
     if not t.first(i) or not is_listed(name, "verb_names"):
         return not is_listed(after, "object_begins")
     return is_listed(after, "third_person")
-
-
-def foreign_words() -> dict[str, frozenset[str]]:  # Language -> its short words
-    "Short words by which a text in another language is known."
-    return _word_lists()["foreign"]
-
-
-@lru_cache(maxsize=1)
-def ordinary_words() -> frozenset[str]:
-    "Words in lower case that are no names, though they may begin a sentence."
-    return frozenset(data_path("lexicons", "not_names.txt").read_text(encoding="utf-8").split())
 
 
 def _note_uncased(people, t, i):
@@ -554,9 +544,7 @@ def _note_uncased(people, t, i):
     if len(name) < 3 or not people.known(name):
         return
     a, b = t.at[i]
-    label = _LABEL.match(t.text[b : b + 24]) and not t.text[max(0, a - 24) : a].rpartition("\n")[2].strip(
-        " [*"
-    )
+    label = _LABEL.match(t.text[b : b + 24]) and not t.text[max(0, a - 24) : a].rpartition("\n")[2].strip(" [*")
     if label and t.words[i].isupper():
         people.labels.add(name)
         people.persons.add(name)
