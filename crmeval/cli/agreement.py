@@ -10,7 +10,17 @@ from pathlib import Path
 
 from .run import plan_of
 from .score import JUDGE_WORDS
-from .words import NO_PROGRESS, Output, command, place, setting_words, text_word, word_of
+from crmeval.cli.words import (
+    NO_PROGRESS,
+    TABLE,
+    Output,
+    command,
+    place,
+    setting_words,
+    table_path,
+    text_word,
+    word_of,
+)
 
 # %% ../../nbs/cli/05_agreement.ipynb #163e8932
 def _of_labelled(name, words, limit):
@@ -46,7 +56,7 @@ def _of_run(folder, words, limit):
     place("of", "run folder with ratings by people, or the name of a labelled data set"),
     *setting_words(JUDGE_WORDS),
     text_word("limit", "for labelled data: responses at most", int),
-    text_word("table", "write the figures as .csv or .jsonl as well"),
+    TABLE,
     NO_PROGRESS,
 )
 def agreement_command(of, *, limit=None, table=None, json=False, **words) -> int:
@@ -54,8 +64,7 @@ def agreement_command(of, *, limit=None, table=None, json=False, **words) -> int
     from crmeval.validation.labelled import LABELLED
     from crmeval.validation.run_agreement import figures_of, write_figures
 
-    if table and Path(table).suffix not in (".csv", ".jsonl"):  # told before anybody is asked
-        raise ValueError(f"--table is {table!r}, expected a name that ends in .csv or .jsonl")
+    table = table_path(table)  # told before anybody is asked
     out, silent = Output(json), []
     if of in LABELLED:
         found = _of_labelled(of, words, limit)

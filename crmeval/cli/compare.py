@@ -8,7 +8,7 @@ __all__ = ['compare_command']
 # %% ../../nbs/cli/04_compare.ipynb #4576b867
 from pathlib import Path
 
-from .words import PRICE, Output, command, place, prices_of, text_word
+from .words import PRICE, TABLE, Output, command, place, prices_of, table_path, text_word
 
 # %% ../../nbs/cli/04_compare.ipynb #f94ca89d
 def _side(word):
@@ -30,15 +30,18 @@ def _is_same_folder(a, b):
     place("b", "RUN or RUN#SYSTEM"),
     text_word("judge", "whose scores; default: the first judge that both have"),
     text_word("html", "write the comparison as a self-contained page as well"),
+    TABLE,
     text_word("samples", "samples shown side by side, the widest differences first", int, 3),
     PRICE,
 )
-def compare_command(a, b, *, judge=None, html=None, samples=3, price=None, json=False) -> int:
+def compare_command(a, b, *, judge=None, html=None, table=None, samples=3, price=None, json=False) -> int:
     "Compare two systems on the samples that both answered."
+    from crmeval.core.table_file import write_table
     from crmeval.pages.compare import compare, side_by_side
+    from crmeval.pages.plain_rows import difference_rows
 
     (run_a, client_a), (run_b, client_b) = _side(a), _side(b)
-    out = Output(json)
+    out, table = Output(json), table_path(table)
     found = compare(
         run_a,
         None if _is_same_folder(run_a, run_b) else run_b,
@@ -56,4 +59,7 @@ def compare_command(a, b, *, judge=None, html=None, samples=3, price=None, json=
 
         path = write_comparison(found, html)
         out.say(f"\npage: {path}", page=path)
+    if table:
+        rows = difference_rows({**found.differences, **found.resources})
+        out.say(f"\ntable: {write_table(rows, table)}", table=table)
     return out.done(0)

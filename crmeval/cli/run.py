@@ -8,10 +8,12 @@ __all__ = ['silent_systems', 'mute_judges', 'lost_verdicts', 'finish', 'plan_of'
 # %% ../../nbs/cli/01_run.ipynb #fc8b479c
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from crmeval.cli.words import (
     NO_PROGRESS,
     PUBLISHED,
+    TABLE,
     Output,
     command,
     flag,
@@ -19,6 +21,7 @@ from crmeval.cli.words import (
     place,
     prices_of,
     setting_words,
+    table_path,
     told_settings,
 )
 from ..runs.answered import answer_kinds, failures
@@ -147,6 +150,7 @@ def finish(
     published: bool = False,  # True: with the published trust figures
     use_cases: Sequence[str] | None = None,  # Tables of these instead of the overall one
     page: str | None = None,  # Where the report goes; None: into the run folder
+    table: str | Path | None = None,  # Where the leaderboard goes as a table, beside the terminal
 ) -> int:  # 0, or 1 where answers or verdicts failed or were not asked for
     "Print the leaderboard, write the report, and say what went missing."
     from crmeval.pages.leaderboard import ALIGN, leaderboard, table_lines
@@ -167,6 +171,11 @@ def finish(
     unasked = _say_budget(run, out)
     path = write_report(run, page, prices=prices or {})
     out.say(f"\nreport: {path}", report=path)
+    if table:
+        from crmeval.core.table_file import write_table
+        from crmeval.pages.plain_rows import board_rows
+
+        out.say(f"table: {write_table(board_rows(board), table)}", table=table)
     return 1 if failed or unasked else 0
 
 # %% ../../nbs/cli/01_run.ipynb #0097360f
@@ -206,12 +215,15 @@ def work_on(
     place("plan", "a plan as `crmeval plan` writes it; words beside it count", default=None),
     *setting_words(),
     flag("dry_run", "say how many calls, tokens and dollars it would take, and send nothing"),
+    TABLE,
     PUBLISHED,
     NO_PROGRESS,
 )
-def run_command(plan=None, *, dry_run=False, published=False, no_progress=False, json=False, **words) -> int:
+def run_command(
+    plan=None, *, dry_run=False, table=None, published=False, no_progress=False, json=False, **words
+) -> int:
     "Answer samples with systems, score the answers, print the leaderboard, write a report."
-    out = Output(json)
+    out, table = Output(json), table_path(table)
     prices_of(words.get("prices"))  # a mistyped price is told before the run, not after it
     told = plan_of(plan, words)
     _check_engine(told)
@@ -223,4 +235,4 @@ def run_command(plan=None, *, dry_run=False, published=False, no_progress=False,
         return out.done(0)
     done = work_on(told, progress=not (no_progress or json))
     out.say(f"{done}\n")
-    return out.done(finish(done, out, prices=told.prices, published=published))
+    return out.done(finish(done, out, prices=told.prices, published=published, table=table))

@@ -11,11 +11,13 @@ from crmeval.cli.words import (
     NO_PROGRESS,
     PRICE,
     PUBLISHED,
+    TABLE,
     Output,
     command,
     place,
     prices_of,
     setting_words,
+    table_path,
     text_word,
 )
 from ..runs.folder import open_run
@@ -62,13 +64,22 @@ def score_command(
     text_word(
         "use_case", "print these use cases instead of the overall table; may repeat", list[str], negative=()
     ),
+    TABLE,
     PRICE,
     PUBLISHED,
 )
-def report_command(run, *, out=None, use_case=None, price=None, published=False, json=False) -> int:
+def report_command(
+    run, *, out=None, use_case=None, table=None, price=None, published=False, json=False
+) -> int:
     "Write a run's report again, and print its leaderboard."
-    said = Output(json)
+    said, table = Output(json), table_path(table)
     code = finish(
-        open_run(run), said, prices=prices_of(price), published=published, use_cases=use_case, page=out
+        open_run(run),
+        said,
+        prices=prices_of(price),
+        published=published,
+        use_cases=use_case,
+        page=out,
+        table=table,
     )
     return said.done(code)

@@ -19,6 +19,7 @@ from crmeval.cli.words import (
     pairs_of,
     place,
     setting_words,
+    table_path,
     text_word,
 )
 
@@ -60,14 +61,14 @@ def score_file_command(
     data, *, responses=None, limit=None, table=None, no_progress=False, json=False, **words
 ) -> int:
     "Score answers that exist already: no model is called but the judge, if it is one."
-    from crmeval.core.table_file import check_table_path, write_table
+    from crmeval.core.table_file import write_table
     from crmeval.runs.score_file import EMPTY, score_file
 
     if not responses:
         raise ValueError("--responses is missing: name the column with the answers, as SYSTEM=COLUMN")
     if limit is not None and limit < 1:
         raise ValueError(f"--limit is {limit}, expected a whole number from 1")
-    where = check_table_path(table, "--table") if table else None
+    where = table_path(table)
     out, settings = Output(json), _settings_of(words)
     cases = settings.pop("use_cases", None) or [None]
     if len(cases) > 1:

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .names_and_words import first_names, foreign_language, ordinary_words, surnames
 from crmeval.tasks.gender_words import (
     People,
     PlacedWords,
@@ -28,6 +27,7 @@ from crmeval.tasks.gender_words import (
     other_surname,
     taken_up,
 )
+from .names_and_words import first_names, foreign_language, ordinary_words, surnames
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #c059f0ab
 @dataclass(frozen=True)

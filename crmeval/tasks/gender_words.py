@@ -544,7 +544,9 @@ def _note_uncased(people, t, i):
     if len(name) < 3 or not people.known(name):
         return
     a, b = t.at[i]
-    label = _LABEL.match(t.text[b : b + 24]) and not t.text[max(0, a - 24) : a].rpartition("\n")[2].strip(" [*")
+    label = _LABEL.match(t.text[b : b + 24]) and not t.text[max(0, a - 24) : a].rpartition("\n")[2].strip(
+        " [*"
+    )
     if label and t.words[i].isupper():
         people.labels.add(name)
         people.persons.add(name)

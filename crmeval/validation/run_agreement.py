@@ -6,8 +6,6 @@
 __all__ = ['Rows', 'judge_agreement', 'CorrectedRow', 'RunAgreement', 'run_agreement', 'figures_of', 'write_figures']
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #9f57a700
-import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -18,6 +16,7 @@ from ..core.judging import Judge
 from ..core.loops import run_sync
 from ..core.raters import people_points
 from ..core.show import number, points, text_table, with_interval
+from ..core.table_file import write_table
 from ..judges.panel import Panel
 from ..metrics.accuracy import CRITERIA
 from ..metrics.defaults import default_judge
@@ -201,17 +200,7 @@ def figures_of(
 
 def write_figures(
     found,  # `Rows` or `RunAgreement`
-    path: str | Path,  # .csv or .jsonl
+    path: str | Path,  # .csv, .xlsx, .md, .tex, .json or .jsonl
 ) -> Path:
     "Write the figures as a table."
-    path, rows = Path(path), figures_of(found)
-    if path.suffix not in (".csv", ".jsonl"):
-        raise ValueError(f"table is {str(path)!r}, expected a name that ends in .csv or .jsonl")
-    with open(path, "w", encoding="utf-8", newline="") as f:
-        if path.suffix == ".jsonl":
-            f.writelines(json.dumps(r) + "\n" for r in rows)
-        else:
-            writer = csv.DictWriter(f, list(rows[0]) if rows else [])
-            writer.writeheader()
-            writer.writerows(rows)
-    return path
+    return write_table(figures_of(found), path)
