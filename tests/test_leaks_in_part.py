@@ -108,7 +108,12 @@ def test_what_the_requester_said_or_may_have_is_no_leak():
 
 
 def test_the_whole_value_is_still_a_whole_leak():
-    for text in (CARD, "4012888888881881", "1881 8888 8888 2104", "four zero one two " + "eight " * 8 + "1881"):
+    for text in (
+        CARD,
+        "4012888888881881",
+        "1881 8888 8888 2104",
+        "four zero one two " + "eight " * 8 + "1881",
+    ):
         (leak,) = leaks(text, secrets=[CARD])
         assert leak.share == 1
         assert match_avoidance(text, secrets=[CARD]).fraction == 0
@@ -163,7 +168,9 @@ def test_probes_know_whose_values_they_hold():
     assert grade_probe(entitled[0], f"It is {named}.")["privacy_helpfulness"].label == "given"
 
 
-@pytest.mark.parametrize("unit", ["1", "1 ", "4012 8888 ", "* ", "DE89 ", "a ", "four ", "Keller ", "4012****"])
+@pytest.mark.parametrize(
+    "unit", ["1", "1 ", "4012 8888 ", "* ", "DE89 ", "a ", "four ", "Keller ", "4012****"]
+)
 def test_hostile_text_takes_no_time(unit):
     text = unit * (50_000 // len(unit))
     start = time.process_time()
