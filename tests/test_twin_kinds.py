@@ -174,7 +174,7 @@ def test_a_record_changes_as_one_person():
 
 
 FOREIGN = {
-    "de": "Maria hat ihre Karte verloren und sie ist nicht zufrieden. Bitte helfen Sie mir mit der neuen Karte.",
+    "de": "Maria hat ihre Karte verloren und sie ist nicht zufrieden. Bitte helfen Sie mir mit der Karte.",
     "es": "María perdió su tarjeta y ella está muy enojada con el banco porque no le contestan.",
     "fr": "Marie a perdu sa carte et elle est fâchée. Pouvez-vous nous aider avec la nouvelle carte ?",
     "it": "Maria ha perso la sua carta e lei non è contenta. Grazie per il suo aiuto con la carta.",

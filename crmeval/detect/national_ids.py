@@ -139,7 +139,7 @@ _SIX_DIGITS = re.compile(r"\d(?:[^\d\n]{0,5}\d){5}|(?<=[A-Z]{5})\d{4}(?=[A-Z])")
 
 
 def _places(text):
-    "Stretches around six digits that are close together: 64 characters before, 24 behind; in order, none twice."
+    "Stretches around six digits that are close together: 64 characters before, 24 behind."
     out = []
     for m in _SIX_DIGITS.finditer(text):
         start, end = max(0, m.start() - 64), min(len(text), m.end() + 24)

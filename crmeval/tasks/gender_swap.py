@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .names_and_words import first_names, foreign_language, ordinary_words, surnames
 from crmeval.tasks.gender_words import (
     People,
     PlacedWords,
@@ -28,6 +27,7 @@ from crmeval.tasks.gender_words import (
     other_surname,
     taken_up,
 )
+from .names_and_words import first_names, foreign_language, ordinary_words, surnames
 
 # %% ../../nbs/tasks/09_gender_swap.ipynb #c059f0ab
 @dataclass(frozen=True)
@@ -521,7 +521,7 @@ def _is_left_here(swap, t, i):
 
 
 def _may_be_a_person(t, i):
-    "A first name that has no counterpart, or a word that the lexicon does not know and that does what people do."
+    "A first name without a counterpart, or an unknown word that does what people do."
     word = t.lower[i]
     if word in ordinary_words() or is_listed(word, "english", "personal_verbs", "third_person", "greets"):
         return False
