@@ -6,7 +6,6 @@
 __all__ = ['Evened', 'evened', 'Spot', 'national_ids']
 
 # %% ../../nbs/detect/00_national_ids.ipynb #cda50c3d
-import importlib
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -94,7 +93,12 @@ class _Form:
 
 @lru_cache(maxsize=None)
 def _module(name):
-    return importlib.import_module(f"stdnum.{name}")
+    from stdnum import get_cc_module
+
+    module = get_cc_module(*name.split("."))
+    if module is None:
+        raise ValueError(f"python-stdnum has no module {name!r}")
+    return module
 
 
 def _form(row):
