@@ -60,6 +60,13 @@ PEOPLE = [
     ("Mike said that he called Kathy.", ["Mike", "Kathy"], []),
     ("Mary's husband James lost his card.", ["Mary", "husband", "James"], []),
     ("James's card is lost. He is upset.", ["James"], []),
+    ("James' card is lost. He is upset.", ["James"], ["'s card"]),
+    ("Grace, a nurse, said she called.", ["Grace"], ["a nurse"]),
+    ("Will's card was lost. He is upset.", ["Will"], ["'s card"]),
+    ("It was Will's fault, he said.", ["Will"], ["'s fault"]),
+    ("Rich told us he is rich.", ["Rich"], ["rich."]),
+    ("Mrs John Smith lost her card.", ["Mrs"], ["Mr John Smith"]),
+    ("I thanked June for her help in June, she said.", [], ["in June"]),
     ("Customer (Mary): she is upset", ["Mary"], ["Customer"]),
     ("Her name is Hope.", ["Hope"], []),
     ("The actress Grace Kelly lost her card.", ["actress", "Grace"], ["Kelly"]),
@@ -167,7 +174,7 @@ def test_a_record_changes_as_one_person():
 
 
 FOREIGN = {
-    "de": "Maria hat ihre Karte verloren und sie ist nicht zufrieden. Bitte helfen Sie mir mit der neuen Karte.",
+    "de": "Maria hat ihre Karte verloren und sie ist nicht zufrieden. Bitte helfen Sie mir mit der Karte.",
     "es": "María perdió su tarjeta y ella está muy enojada con el banco porque no le contestan.",
     "fr": "Marie a perdu sa carte et elle est fâchée. Pouvez-vous nous aider avec la nouvelle carte ?",
     "it": "Maria ha perso la sua carta e lei non è contenta. Grazie per il suo aiuto con la carta.",
@@ -203,20 +210,28 @@ def test_english_with_foreign_words_is_english(text):
 
 @pytest.mark.parametrize("name", ["Xiomara", "Piroska", "Zed"])
 def test_a_name_that_cannot_change_is_told(name):
-    for text in (f"{name} lost her card.", f"In the morning {name} called. She is upset.", f"{name} said he paid."):
+    for text in (
+        f"{name} lost her card.",
+        f"In the morning {name} called. She is upset.",
+        f"{name} said he paid.",
+    ):
         assert swap_gender(text).left == [name]
         lost = perturb(a_sample(inputs={"conversation": text}))
         assert lost.sample is None and lost.left == (name,) and name in lost.reason
 
 
-@pytest.mark.parametrize("text", ["Alexander lost his card.", "Alicia said she called.", "Ada's card? She lost it."])
+@pytest.mark.parametrize(
+    "text", ["Alexander lost his card.", "Alicia said she called.", "Ada's card? She lost it."]
+)
 def test_a_first_name_without_a_pair_gets_the_gender_of_its_pronoun(text):
     done = swap_gender(text)
     assert done.count == 2 and not done.left and text.split()[0] not in done.texts[0]
     assert swap_gender(done.texts, memory=done.memory).texts == [text]
 
 
-@pytest.mark.parametrize("text", ["Mary met Mr Osei-Tutu; she paid.", "Mary said that IBM paid her.", "In May she called."])
+@pytest.mark.parametrize(
+    "text", ["Mary met Mr Osei-Tutu; she paid.", "Mary said that IBM paid her.", "In May she called."]
+)
 def test_surnames_firms_and_months_are_not_left_behind(text):
     assert swap_gender(text).left == []
 

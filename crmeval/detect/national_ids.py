@@ -6,7 +6,6 @@
 __all__ = ['Evened', 'evened', 'Spot', 'national_ids']
 
 # %% ../../nbs/detect/00_national_ids.ipynb #cda50c3d
-import importlib
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -94,7 +93,12 @@ class _Form:
 
 @lru_cache(maxsize=None)
 def _module(name):
-    return importlib.import_module(f"stdnum.{name}")
+    from stdnum import get_cc_module
+
+    module = get_cc_module(*name.split("."))
+    if module is None:
+        raise ValueError(f"python-stdnum has no module {name!r}")
+    return module
 
 
 def _form(row):
@@ -139,7 +143,7 @@ _SIX_DIGITS = re.compile(r"\d(?:[^\d\n]{0,5}\d){5}|(?<=[A-Z]{5})\d{4}(?=[A-Z])")
 
 
 def _places(text):
-    "Stretches around six digits that are close together: 64 characters before, 24 behind; in order, none twice."
+    "Stretches around six digits that are close together: 64 characters before, 24 behind."
     out = []
     for m in _SIX_DIGITS.finditer(text):
         start, end = max(0, m.start() - 64), min(len(text), m.end() + 24)

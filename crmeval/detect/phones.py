@@ -49,8 +49,8 @@ _NATIONAL = re.compile(r"(?<![\w.,#$€£/+(-])(?:\(\d|[08])(?:[ ().-]{0,2}\d){6
 # Countries of more than five million people that write zero, eight or a bracket first, and some smaller ones
 _REGIONS = (
     "AM AR AT AU AZ BA BD BE BG BO BR BY CH CL CN CO CU DE EC EG ET FI FR GB GE GH HR HU ID IE IL IN IQ IR "
-    "IT JO JP KE KG KH KR KZ LK LT LY MA MD MK MM MN MX MY NG NL NP NZ PE PH PK PY RO RS RU RW SA SE SI SK SL "
-    "SY TH TJ TM TR TW TZ UA UG US UY UZ VE VN YE ZA ZW"
+    "IT JO JP KE KG KH KR KZ LK LT LY MA MD MK MM MN MX MY NG NL NP NZ PE PH PK PY RO RS RU RW SA SE SI "
+    "SK SL SY TH TJ TM TR TW TZ UA UG US UY UZ VE VN YE ZA ZW"
 ).split()
 
 

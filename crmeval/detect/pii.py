@@ -76,7 +76,7 @@ def _is_plate(text):
 
 
 def _is_card(text):
-    "Whether 12 to 19 digits begin as a card does (2 to 6, 9792 in Turkey, 1 before 14 more) and the last one fits."
+    "Whether 12 to 19 digits begin as a card does (2 to 6, 9792, 1 before 14 more) and the last fits."
     digits = re.sub(r"\D", "", text)
     begins = digits.startswith((*"23456", "9792")) or len(digits) == 15 and digits.startswith("1")
     return 12 <= len(digits) <= 19 and begins and luhn_valid(digits)

@@ -48,7 +48,7 @@ def foreign_language(
     if 4 * english > len(words):
         return ""
     counts = {language: _count(words, language) for language in _short_words() if language != "en"}
-    language = max(counts, key=counts.get)
+    language = max(counts, key=lambda name: counts[name])
     different = len(_short_words()[language].intersection(words))
     return language if different >= 4 and counts[language] > 1.5 * english else ""
 

@@ -39,8 +39,8 @@ _PARTS = ("inputs", "key_facts", "instructions", "reference", "record", "gold_re
 
 # their values say nothing alone, or something else: 'Grace' behind 'last_name' is no first name
 _GENDER_KEYS = frozenset(
-    "gender sex pronouns salutation title name first_name firstname given_name full_name contact_name customer_name "
-    "last_name lastname family_name surname".split()
+    "gender sex pronouns salutation title name first_name firstname given_name full_name contact_name "
+    "customer_name last_name lastname family_name surname".split()
 )
 
 
