@@ -397,7 +397,7 @@ def _worth_trying(text):
     "Which groups of patterns can match at all."
     seen = set(_GLANCE.findall(text.lower()))
     digit, spelled, month = (
-        any(c.isdigit() for c in seen),
+        any(c.isnumeric() for c in seen),
         not seen.isdisjoint(_NUMBER_WORDS),
         not seen.isdisjoint(MONTHS),
     )
@@ -420,7 +420,7 @@ def _worth_trying(text):
         "sign": (digit or spelled) and ("-" in seen or not seen.isdisjoint(_DOWN)),
     }
 
-# %% ../../nbs/core/02_values.ipynb #1cd1a4c9
+# %% ../../nbs/core/02_values.ipynb #10285064
 _SAME = str.maketrans(
     "−﹣－％﹪٪．，٫٬\u2009\u2007\u2005\u3000＄￥￡＋：／（）", "---%%%.,.,\u00a0\u00a0\u00a0 $¥£+:/()"
 )
@@ -437,7 +437,7 @@ def _same_length(text):
     "The text in our digits and marks, as long as it was."
     return _KEYCAP.sub(lambda m: "\0" * len(m[0]), _FOREIGN_DIGIT.sub(_plain_digit, text.translate(_SAME)))
 
-# %% ../../nbs/core/02_values.ipynb #be5985a6
+# %% ../../nbs/core/02_values.ipynb #3775fac9
 _DOWN = frozenset(_lexicon()["signs_down"]) | frozenset(_lexicon()["minus"])
 _SIGN = re.compile(r"(?:^|[\s(:=\u0590-\ud7ff])-$")
 _MINUS = re.compile(rf"\b(?:{_any_of(_lexicon()['minus'])}) $", re.IGNORECASE)
