@@ -140,6 +140,10 @@ def _any_of(words):
     return "|".join(re.escape(w) if not w.isalpha() else w for w in sorted(words, key=len, reverse=True))
 
 
+def _is_word(currency):
+    return re.sub("[ -]", "", currency).isalpha()
+
+
 def _parts():
     "Name of a part -> its pattern."
     given = {name: "".join(pieces) for name, pieces in _lexicon()["parts"].items()}
@@ -147,8 +151,8 @@ def _parts():
     return given | {
         "ONE_OF": ones,
         "SPELLED": given["SPELLED"].replace("@ONE_OF@", ones),
-        "SYMBOL": _any_of(c for c in _CURRENCIES if not c.isalpha() or c == "zł"),
-        "CODE": _any_of(c for c in _CURRENCIES if c.isalpha()),
+        "SYMBOL": _any_of(c for c in _CURRENCIES if not _is_word(c) or c == "zł"),
+        "CODE": _any_of(c for c in _CURRENCIES if _is_word(c) and c[0] < "\u0590"),
         "LONG_DAY": _any_of(d for d in DAYS if len(d) > 4),
         "MONTH_ABROAD": _any_of(m for m in _MONTHS_ABROAD if m[0] < "\u0590"),
         "MONTH_FAR": _any_of(m for m in _MONTHS_ABROAD if m[0] >= "\u0590"),
@@ -277,6 +281,16 @@ def _read_percent(m):
     return Value("percent", value, text=m[0], other=_other_reading(m["n"], value))
 
 
+_DAY_AHEAD = re.compile(r"(?:\b(?:am|vom|zum|ab|bis|den|dem|der|seit)|[:(–-]|^) ?$", re.IGNORECASE)
+
+
+def _read_day_month(m):
+    "'25.12.' is a date where German says so, else a number at the end of a sentence."
+    ahead = _DAY_AHEAD.search(m.string[max(0, m.start() - 8) : m.start()])
+    goes_on = re.match(r" (?:[a-zäöü]|\d\d:|[-–])", m.string[m.end() : m.end() + 4])
+    return _date(None, m["m"], m["d"], m[0]) if ahead or goes_on else None
+
+
 def _read_whole_id(m):
     return Value("id", m[0].lower(), text=m[0])
 
@@ -352,6 +366,7 @@ _READERS = {  # name in the data -> match -> value, or None when it is none
     "noon": lambda m: Value("time", 0 if m[0].lower() == "midnight" else 720, text=m[0]),
     "percent": _read_percent,
     "whole_id": _read_whole_id,
+    "day_month": _read_day_month,
     "version": _read_version,
     "clock_word": _read_clock_word,
     "far_month": _read_month_date,
@@ -386,11 +401,15 @@ _NUMBER_WORDS = set(_ONES) | set(_TENS) | {"hundred", "thousand", "million", "do
 _NUMBER_WORDS |= {phrase.split()[-1] if " " in phrase else phrase for phrase in _HALVES} - {"a", "an"} | {
     "half"
 }
+_HALF_WORDS = {phrase.split()[0] for phrase in _HALVES} - {"a"} | {"half", "quarter", "anderthalb", "halb"}
+_CLOCK_WORDS = frozenset(
+    "uhr uur h horas hora heures heure ore alle klockan kl klo godz godzinie um om".split()
+)
 _WEEKDAYS_ABROAD = set(_DAYS_ABROAD) | {"feira"}
 _PERCENT_WORDS = frozenset(
     "% percent cent pct percentage prozent prozentpunkte ciento cento procent procenta".split()
 )
-_CURRENCY_TOKENS = set(_CURRENCIES) | {"us", "livres", "schweizer", "francs"}
+_CURRENCY_TOKENS = set(_CURRENCIES) | {"livres", "schweizer", "zł"}
 
 
 def _worth_trying(text):
@@ -415,12 +434,15 @@ def _worth_trying(text):
         "amount": (digit or spelled) and money,
         "weekday": any(w.endswith(("day", "days")) for w in seen),
         "number": digit or spelled,
+        "half": not seen.isdisjoint(_HALF_WORDS),
+        "hex": digit and ":" in seen,
+        "clockword": digit and not seen.isdisjoint(_CLOCK_WORDS),
         "dayabroad": not seen.isdisjoint(_WEEKDAYS_ABROAD),
         "monthabroad": month and not seen.isdisjoint(_MONTHS_ABROAD),
         "sign": (digit or spelled) and ("-" in seen or not seen.isdisjoint(_DOWN)),
     }
 
-# %% ../../nbs/core/02_values.ipynb #10285064
+# %% ../../nbs/core/02_values.ipynb #aa3dfb47
 _SAME = str.maketrans(
     "−﹣－％﹪٪．，٫٬\u2009\u2007\u2005\u3000＄￥￡＋：／（）", "---%%%.,.,\u00a0\u00a0\u00a0 $¥£+:/()"
 )
@@ -437,7 +459,7 @@ def _same_length(text):
     "The text in our digits and marks, as long as it was."
     return _KEYCAP.sub(lambda m: "\0" * len(m[0]), _FOREIGN_DIGIT.sub(_plain_digit, text.translate(_SAME)))
 
-# %% ../../nbs/core/02_values.ipynb #3775fac9
+# %% ../../nbs/core/02_values.ipynb #200ebd9b
 _DOWN = frozenset(_lexicon()["signs_down"]) | frozenset(_lexicon()["minus"])
 _SIGN = re.compile(r"(?:^|[\s(:=\u0590-\ud7ff])-$")
 _MINUS = re.compile(rf"\b(?:{_any_of(_lexicon()['minus'])}) $", re.IGNORECASE)
