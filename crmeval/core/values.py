@@ -442,7 +442,7 @@ def _worth_trying(text):
         "sign": (digit or spelled) and ("-" in seen or not seen.isdisjoint(_DOWN)),
     }
 
-# %% ../../nbs/core/02_values.ipynb #aa3dfb47
+# %% ../../nbs/core/02_values.ipynb #eb2bb828
 _SAME = str.maketrans(
     "−﹣－％﹪٪．，٫٬\u2009\u2007\u2005\u3000＄￥￡＋：／（）", "---%%%.,.,\u00a0\u00a0\u00a0 $¥£+:/()"
 )
@@ -459,7 +459,7 @@ def _same_length(text):
     "The text in our digits and marks, as long as it was."
     return _KEYCAP.sub(lambda m: "\0" * len(m[0]), _FOREIGN_DIGIT.sub(_plain_digit, text.translate(_SAME)))
 
-# %% ../../nbs/core/02_values.ipynb #200ebd9b
+# %% ../../nbs/core/02_values.ipynb #e2a71477
 _DOWN = frozenset(_lexicon()["signs_down"]) | frozenset(_lexicon()["minus"])
 _SIGN = re.compile(r"(?:^|[\s(:=\u0590-\ud7ff])-$")
 _MINUS = re.compile(rf"\b(?:{_any_of(_lexicon()['minus'])}) $", re.IGNORECASE)
@@ -577,8 +577,13 @@ def _same_time(a, b):
 def _same_id(a, b):
     one, two = a.value.lstrip("0"), b.value.lstrip("0")
     if "." in one or ":" in one or len(min(one, two, key=len)) < 4:
-        return one == two
+        return one == two or _is_version_of(one, two) or _is_version_of(two, one)
     return one.endswith(two) or two.endswith(one) or _same_phone(one, two)
+
+
+def _is_version_of(short, long):
+    "Version 2.4 may be 2.4.1; an address says all of itself."
+    return short.count(".") == 1 and long.count(".") == 2 and long.startswith(short + ".")
 
 
 def _same_phone(a, b):
