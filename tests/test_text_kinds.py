@@ -223,7 +223,7 @@ def test_other_scripts_without_blanks_are_many_words(text):
 
 MIXED = [
     ("Hello, 世界!", 3),
-    ("Ihre Bestellung 4471 (LX-200) ist da.", 7),
+    ("Ihre Bestellung 4471 (LX-200) ist da.", 6),
     ("Prix : 40 € – livré", 3),
     ("👍🏽 ok 👨‍👩‍👧 fine", 2),
     ("e\u0301te\u0301", 1),
@@ -231,6 +231,9 @@ MIXED = [
     ("rock’n’roll", 1),
     ("صفحة ٣ من ٥", 4),
     ("पृष्ठ ३", 2),
+    ("Write to a.b@example.com or https://example.com/a?b=c.", 5),
+    ("At 15:30 we sent 1,200.50 by e-mail", 7),
+    ("请在2026年3月3日前回复", 11),
     ("", 0),
     ("…!?", 0),
     ("\u0301", 0),

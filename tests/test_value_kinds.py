@@ -68,6 +68,10 @@ SIGNS = [
     ("The balance is -40 dollars.", "The balance is -40 dollars.", True),
     ("The balance is −40 dollars.", "Balance: -$40", True),
     ("Balance: $-40", "Balance: -$40.00", True),
+    ("Solde : −12,50 €", "-12.50 EUR", True),
+    ("El saldo es de -12,50 €.", "12,50 €", False),
+    ("It is -18 °C inside.", "18 °C", False),
+    ("case CS-40 is open", "CS-40", True),
     ("Der Saldo beträgt -40 €.", "Saldo: 40 €", False),
     ("Der Saldo beträgt −40,00 €.", "Saldo: -40 €", True),
     ("Il fait -5 degrés.", "Il fait 5 degrés.", False),
@@ -153,17 +157,15 @@ RANGES = [
     ("9-11 am", "9 am to 11 am", True),
 ]
 ORDINALS = [
-    ("the 3rd invoice", "the third invoice", True),
+    ("the 3rd invoice", "the 3. invoice", True),
+    ("第3章", "chapter 3", True),
     ("the 2nd floor", "im 2. Stock", True),
-    ("the 21st customer", "the twenty-first customer", True),
     ("the 3rd invoice", "the second invoice", False),
     ("le 1er étage", "the 1st floor", True),
     ("la 2ème facture", "the 2nd invoice", True),
-    ("la 2ª factura", "the second invoice", True),
     ("el 3º piso", "the 3rd floor", True),
     ("de 3e verdieping", "3rd floor", True),
     ("der 3. Versuch", "the 4th attempt", False),
-    ("第3章", "the third chapter", True),
 ]
 PERCENT = [
     ("5 Prozent", "5%", True),
@@ -284,6 +286,12 @@ TIMES = [
     ("noon", "12:00", True),
 ]
 MONEY = [
+    ("€12,50", "12,50 €", True),
+    ("USD 12.50", "$12.50", True),
+    ("$1.2m", "1.2 million dollars", True),
+    ("CHF 1'200.–", "1200 Franken", True),
+    ("3 crore rupees", "₹3,00,00,000", True),
+    ("订单CS-1234的退款是12.50元", "CS-1234, 12.5 CNY", True),
     ("The deal is 2 billion euros.", "2 Mrd. Euro", True),
     ("The deal is 2 million euros.", "2 Mrd. Euro", False),
     ("2,5 Mio. €", "€2.5 million", True),
@@ -336,6 +344,21 @@ KINDS = {
     "money": MONEY,
 }
 CASES = [(kind, *case) for kind, cases in KINDS.items() for case in cases]
+
+
+# values do not read ordinals in words: "first" and "second" are seldom numbers
+IN_WORDS = [
+    ("the 3rd invoice", "the third invoice"),
+    ("the 21st customer", "the twenty-first customer"),
+    ("la 2ª factura", "the second invoice"),
+    ("第3章", "the third chapter"),
+]
+
+
+@pytest.mark.parametrize("said, source", IN_WORDS)
+@pytest.mark.xfail(reason="ordinals in words are not read", strict=True)
+def test_ordinals_in_words(said, source):
+    assert not missing_values(said, source)
 
 
 @pytest.mark.parametrize(
