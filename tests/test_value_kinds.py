@@ -1,4 +1,4 @@
-"A number is read whole or not at all: signs, groups, fractions, ranges, units, dates and times of many languages."
+"A number is read whole or not at all: signs, groups, fractions, ranges, dates and times of many languages."
 
 import time
 

@@ -187,7 +187,7 @@ def _date(y=None, m=None, d=None, text="", swap=False):
     )
 
 
-_HALF_DAYS = dict.fromkeys(("午後", "下午", "晚上", "오후"), "pm")
+_HALF_DAYS: dict[str, str] = dict.fromkeys(("午後", "下午", "晚上", "오후"), "pm")
 _HALF_DAYS |= dict.fromkeys(("午前", "上午", "早上", "凌晨", "오전"), "am")
 
 
