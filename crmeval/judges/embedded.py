@@ -509,6 +509,15 @@ def _why(found, probability, stated):
     return _reason(found, probability, stated) + (FOREIGN if found["foreign"] else "")
 
 
+def _verdict(found, probability, stated, lines):
+    "A language that it does not know is judged by equal words and missing values; other words decide nothing."
+    if found["foreign"] and found["novel"] and not found["missing"]:
+        return Verdict(None, status="undefined", reason=FOREIGN.strip())
+    return Verdict(
+        bool(probability > 0.5), round(float(probability), 4), _why(found, probability, stated), lines
+    )
+
+
 def _reason(found, probability, stated):
     what = "stated" if stated else "in the source"
     if probability > 0.5:
@@ -550,22 +559,14 @@ class EmbeddedJudge:
         src = _source(source)
         got = [features(s, src) for s in sentences]
         p = _trees("supported")([f for f, _ in got])
-        return [
-            Verdict(bool(q > 0.5), round(float(q), 4), _why(found, q, False), tuple(found["lines"]))
-            for q, (_, found) in zip(p, got)
-        ]
+        return [_verdict(found, q, False, tuple(found["lines"])) for q, (_, found) in zip(p, got)]
 
     def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
         "Is each fact stated by the sentences? `lines` are those that state it."
         src = _pieces(tuple(sentences))
         got = [features(f, src) for f in facts]
         p = _trees("stated")([f for f, _ in got])
-        return [
-            Verdict(
-                bool(q > 0.5), round(float(q), 4), _why(found, q, True), _stating(found) if q > 0.5 else ()
-            )
-            for q, (_, found) in zip(p, got)
-        ]
+        return [_verdict(found, q, True, _stating(found) if q > 0.5 else ()) for q, (_, found) in zip(p, got)]
 
     def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:
         "It cannot read instructions, and says so."
