@@ -10,7 +10,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from .package_data import data_path
@@ -27,6 +27,9 @@ class Value:
     loose: bool = field(
         default=False, compare=False
     )  # True: day and month may be the other way round, or the currency is one of several
+    other: float | None = field(
+        default=None, compare=False
+    )  # Second reading: 12.5 for '12,500', -5 for 'fell by 5'
 
 # %% ../../nbs/core/02_values.ipynb #32b1cb64
 @lru_cache(maxsize=1)
@@ -40,17 +43,40 @@ _TENS = {w: 10 * n for n, w in enumerate(_lexicon()["tens"], 2)}
 _SCALES = _lexicon()["scales"]  # word -> factor
 
 
+_BLANKS = re.compile(r"[\s'’\u00a0\u202f]")
+_ONE_MARK = re.compile(r"([1-9]\d{0,2})[.,](\d{3})")
+
+
 def _digits(s, dotted=False):
-    "'1,200.50', '1.200,50', '1 200,50' and \"1'200.50\" are all 1200.5."
-    s = re.sub(r"[\s'’\u00a0\u202f]", "", s)
+    "'1,200.50', '1.200,50', '1 200,50' and \"1'200.50\" are all 1200.5; '1½' and '1 1/2' are 1.5."
+    if not s[-1].isdecimal() or "/" in s:
+        return _with_fraction(s)
+    s = _BLANKS.sub("", s)
     dot, comma = s.rfind("."), s.rfind(",")
     if dot >= 0 and comma >= 0:
         s = s.replace(",", "") if dot > comma else s.replace(".", "").replace(",", ".")
     elif comma >= 0:
-        s = s.replace(",", "") if s.count(",") > 1 or len(s) - comma == 4 else s.replace(",", ".")
-    elif s.count(".") > 1 or (dotted and dot > 0 and len(s) - dot == 4):
+        grouped = s.count(",") > 1 or (_ONE_MARK.fullmatch(s) is not None)
+        s = s.replace(",", "" if grouped else ".")
+    elif s.count(".") > 1 or (dotted and _ONE_MARK.fullmatch(s)):
         s = s.replace(".", "")
     return float(s)
+
+
+def _with_fraction(s):
+    "'1½' -> 1.5, '3/4' -> 0.75"
+    if "/" not in s:
+        return float(s[:-1].strip() or 0) + unicodedata.numeric(s[-1])
+    whole, _, part = s.rpartition(" ")
+    over, under = part.split("/")
+    return float(whole.strip() or 0) + int(over) / int(under)
+
+
+def _other_reading(s, value):
+    "12.5 for '12,500' that was read as 12500, and the other way round; None when there is one reading."
+    if len(s) < 5 or not _ONE_MARK.fullmatch(s):
+        return None
+    return value / 1000 if value >= 1000 else value * 1000
 
 # %% ../../nbs/core/02_values.ipynb #b7eb1f40
 def _spelled(text):
@@ -69,14 +95,39 @@ def _spelled(text):
             total, part = total + (part or 1) * _SCALES[w], 0.0
     return total + part
 
+
+_HALVES = _lexicon()["halves"]
+
+
+def _scale(word):
+    "Factor of a scale word, with what stands around it."
+    word = re.sub(r" d[ei]$| d['’]$", "", word.strip(" -").lower()).rstrip(".")
+    return _SCALES[word] if word else 1
+
+
+def _count(text, dotted=False):
+    "A number in digits, in words, or in halves."
+    low = text.lower()
+    head, and_half, tail = low.partition(" and a half")
+    if and_half:
+        return (_count(head) + 0.5) * _scale(tail)
+    if low == "anderthalb":
+        return 1.5
+    for phrase, part in _HALVES.items():
+        if low.startswith(phrase):
+            return part * _scale(low[len(phrase) :])
+    return _spelled(text) if text[0].isalpha() else _digits(text, dotted)
+
 # %% ../../nbs/core/02_values.ipynb #528e5280
 def _numbered(groups, start=0):
     "Each word of several groups -> the number of its group."
     return {word: n for n, group in enumerate(groups, start) for word in group}
 
 
-MONTHS = _numbered(_lexicon()["months"], 1)  # name or its beginning -> 1 to 12
-DAYS = _numbered(_lexicon()["days"])  # name or its beginning -> 0 (Monday) to 6
+_MONTHS_ABROAD = _numbered(_lexicon()["months_abroad"], 1)
+_DAYS_ABROAD = _numbered(_lexicon()["days_abroad"])
+MONTHS = _MONTHS_ABROAD | _numbered(_lexicon()["months"], 1)  # name or its beginning -> 1 to 12
+DAYS = _numbered(_lexicon()["days"])  # English name or its beginning -> 0 (Monday) to 6
 _CURRENCIES = {sign: code for code, signs in _lexicon()["currencies"].items() for sign in signs}
 _SHARED = frozenset(_lexicon()["shared"])  # of several countries
 _FAMILY = _lexicon()["family"]  # code that a shared sign is read as -> codes that it may mean
@@ -89,27 +140,41 @@ def _any_of(words):
     return "|".join(re.escape(w) if not w.isalpha() else w for w in sorted(words, key=len, reverse=True))
 
 
+def _is_word(currency):
+    return re.sub("[ -]", "", currency).isalpha()
+
+
 def _parts():
     "Name of a part -> its pattern."
     given = {name: "".join(pieces) for name, pieces in _lexicon()["parts"].items()}
     ones = _any_of(_ONES) + "|" + "|".join(_TENS)
     return given | {
+        "ONE_OF": ones,
         "SPELLED": given["SPELLED"].replace("@ONE_OF@", ones),
-        "SYMBOL": _any_of(c for c in _CURRENCIES if not c.isalpha() or c == "zł"),
-        "CODE": _any_of(c for c in _CURRENCIES if c.isalpha()),
+        "SYMBOL": _any_of(c for c in _CURRENCIES if not _is_word(c) or c == "zł"),
+        "CODE": _any_of(c for c in _CURRENCIES if _is_word(c) and c[0] < "\u0590"),
         "LONG_DAY": _any_of(d for d in DAYS if len(d) > 4),
+        "MONTH_ABROAD": _any_of(m for m in _MONTHS_ABROAD if m[0] < "\u0590"),
+        "MONTH_FAR": _any_of(m for m in _MONTHS_ABROAD if m[0] >= "\u0590"),
+        "DAY_ABROAD": _any_of(d for d in _DAYS_ABROAD if d[0] < "\u0590"),
+        "DAY_FAR": _any_of(d for d in _DAYS_ABROAD if d[0] >= "\u0590"),
     }
 
 
 def _put_together(pieces, parts):
     "A pattern from its pieces, with the parts that it names."
-    return re.sub(r"@([A-Z_]+)@", lambda m: parts[m[1]], "".join(pieces))
+    text = "".join(pieces)
+    while "@" in (named := re.sub(r"@([A-Z_]{2,})@", lambda m: parts[m[1]], text)) and named != text:
+        text = named
+    return named
 
 # %% ../../nbs/core/02_values.ipynb #cff7bd66
 def _date(y=None, m=None, d=None, text="", swap=False):
     y, m, d = int(y) if y else None, int(m) if m else None, int(d) if d else None
     if y is not None and y < 100:
         y += 2000
+    if y is not None and 2400 < y < 2700:
+        y -= 543  # the Buddhist calendar
     if m is not None and m > 12 and d is not None and d <= 12:
         m, d = d, m
     if (m is not None and not 1 <= m <= 12) or (d is not None and not 1 <= d <= 31):
@@ -122,10 +187,15 @@ def _date(y=None, m=None, d=None, text="", swap=False):
     )
 
 
+_HALF_DAYS: dict[str, str] = dict.fromkeys(("午後", "下午", "晚上", "오후"), "pm")
+_HALF_DAYS |= dict.fromkeys(("午前", "上午", "早上", "凌晨", "오전"), "am")
+
+
 def _clock(g, text):
     h, mi, half = int(g["h"]), int(g["mi"] or 0), (g["half"] or "").lower().replace(".", "").replace(" ", "")
     if h > 24 or mi > 59:
         return None
+    half = _HALF_DAYS.get(half, half)
     if half in ("pm", "noon") and h < 12:
         h += 12
     if half == "am" and h == 12:
@@ -140,21 +210,30 @@ def _clock(g, text):
 
 def _money(number, scale, code, text):
     code = code.lower()
-    value = _digits(number, dotted=code in _DOTTED) if number[0].isdigit() else _spelled(number)
+    value, factor = _count(number, dotted=code in _DOTTED), _scale(scale or "")
+    other = _other_reading(number, value)
     return Value(
         "money",
-        round(value * (_SCALES[scale.strip(" -").lower()] if scale else 1), 6),
+        round(value * factor, 6),
         _CURRENCIES[code],
         text,
         code in _SHARED,
+        None if other is None else round(other * factor, 6),
     )
 
 # %% ../../nbs/core/02_values.ipynb #1d82d68b
 def _amount(m):
     number, code = m["n"], m["c"]
-    if code.lower() in _AMBIGUOUS and not code.isupper() and m["after"] is None:
+    code = code.removesuffix(".") or code
+    dotted = m["c"] != code
+    if code.lower() in _AMBIGUOUS and not code.isupper() and m["after"] is None and not dotted:
         return None
-    return _money(number, m["s"], code, m[0])
+    value = _money(number, m["s"], code, m[0])
+    return _negated(value) if m.groupdict().get("neg") else value
+
+
+def _negated(value):
+    return replace(value, value=-value.value, other=None if value.other is None else -value.other)
 
 
 def _number(m):
@@ -167,10 +246,15 @@ def _number(m):
         ):
             return None
         return Value("number", _spelled(m["w"]), text=m[0])
+    if m["h"]:
+        return Value("number", round(_count(m["h"]), 6), text=m[0])
+    value, factor = _digits(m["n"]), _scale(m["s"] or "")
+    other = _other_reading(m["n"], value)
     return Value(
         "number",
-        round(_digits(m["n"]) * (_SCALES[m["s"].strip(" -").lower()] if m["s"] else 1), 6),
+        round(value * factor, 6),
         text=m[0],
+        other=None if other is None else round(other * factor, 6),
     )
 
 
@@ -193,16 +277,83 @@ def _read_month_date(m):
 
 
 def _read_percent(m):
-    return Value("percent", _digits(m["n"]) if m["n"][0].isdigit() else _spelled(m["n"]), text=m[0])
+    value = _count(m["n"])
+    return Value("percent", value, text=m[0], other=_other_reading(m["n"], value))
+
+
+_DAY_AHEAD = re.compile(r"(?:\b(?:am|vom|zum|ab|bis|den|dem|der|seit)|[:(–-]|^) ?$", re.IGNORECASE)
+
+
+def _read_day_month(m):
+    "'25.12.' is a date where German says so, else a number at the end of a sentence."
+    ahead = _DAY_AHEAD.search(m.string[max(0, m.start() - 8) : m.start()])
+    goes_on = re.match(r" (?:[a-zäöü]|\d\d:|[-–])", m.string[m.end() : m.end() + 4])
+    return _date(None, m["m"], m["d"], m[0]) if ahead or goes_on else None
+
+
+def _read_whole_id(m):
+    return Value("id", m[0].lower(), text=m[0])
+
+
+def _read_version(m):
+    return Value("id", m["n"].lower(), text=m[0])
+
+
+def _read_clock_word(m):
+    g = m.groupdict() | {"half": ""}
+    read = _clock(g | {"mi": g["mi"]}, m[0])
+    return read and replace(read, unit="")
 
 
 def _read_phone(m):
     digits = re.sub(r"\D", "", m[0])
-    return Value("id", digits, text=m[0]) if sum(c.isdigit() for c in m[0]) >= 9 else None
+    return Value("id", digits, text=m[0]) if _is_phone(m[0], digits) else None
+
+
+_GROUPED = re.compile(r"\d{1,3}(?:([ .])\d{3})(?:\1\d{3})*")
+
+
+def _is_phone(text, digits):
+    "Seven or eight digits need a hyphen, 15 are the most; a number in groups of three is none."
+    if not 7 <= len(digits) <= 18 or (_GROUPED.fullmatch(text) and digits[0] != "0"):
+        return False
+    if len(digits) < 9:
+        return bool(re.fullmatch(r"\d{3}-\d{4}|\(?0\d{2,4}\)?[ /-]\d{3,5}", text))
+    return not re.search(r"[.-]{2}|\d - \d", text)
+
+
+def _read_range(m, read):
+    "Two values of one unit: '5-10 %', '3 to 5 March', '9-11 am'."
+    both = [read(m, m["n"]), read(m, m["n2"])]
+    texts = [m["n"], m.string[m.start("n2") : m.end()]]
+    return [replace(v, text=t) for v, t in zip(both, texts)]
+
+
+def _range_percent(m):
+    return _read_range(m, lambda m, n: Value("percent", _digits(n), other=_other_reading(n, _digits(n))))
+
+
+def _range_money(m):
+    if m["c"].lower() in _AMBIGUOUS and m.start("c") < m.start("n") and not m["c"].isupper():
+        return None
+    return _read_range(m, lambda m, n: _money(n, m["s"], m["c"], n))
+
+
+def _range_month(m):
+    month = MONTHS[m["m"].lower().rstrip(".")]
+    found = [_date(m["y"], month, d, m[0]) for d in (m["d"], m["e"])]
+    return found if all(found) else None
+
+
+def _range_clock(m):
+    found = [_clock({"h": h, "mi": None, "half": m["half"]}, m[0]) for h in (m["h"], m["h2"])]
+    return found if all(found) else None
 
 
 def _read_weekday(m):
     name = m[0].lower()
+    if name in _DAYS_ABROAD:
+        return Value("weekday", _DAYS_ABROAD[name], text=m[0])
     return Value("weekday", DAYS[name if name in DAYS else name.removesuffix("s")], text=m[0])
 
 
@@ -214,6 +365,15 @@ _READERS = {  # name in the data -> match -> value, or None when it is none
     "clock": lambda m: _clock(m, m[0]),
     "noon": lambda m: Value("time", 0 if m[0].lower() == "midnight" else 720, text=m[0]),
     "percent": _read_percent,
+    "whole_id": _read_whole_id,
+    "day_month": _read_day_month,
+    "version": _read_version,
+    "clock_word": _read_clock_word,
+    "far_month": _read_month_date,
+    "range_percent": _range_percent,
+    "range_money": _range_money,
+    "range_month": _range_month,
+    "range_clock": _range_clock,
     "amount": _amount,
     "phone": _read_phone,
     "id": _id,
@@ -223,31 +383,44 @@ _READERS = {  # name in the data -> match -> value, or None when it is none
 }
 
 # %% ../../nbs/core/02_values.ipynb #f181d44a
-def _compiled():
+def _compiled(name):
     "(group, pattern, reader) in order."
     parts = _parts()
-    for entry in _lexicon()["patterns"]:
+    for entry in _lexicon()[name]:
         flags = re.IGNORECASE if entry.get("ignore_case") else 0
         pattern = re.compile(_put_together(entry["pattern"], parts), flags)
         yield entry["group"], pattern, _READERS[entry["reads"]]
 
 
-_PATTERNS = list(_compiled())
+_PATTERNS = list(_compiled("patterns"))
+_FAR_PATTERNS = list(_compiled("far_patterns"))  # for texts that hold other scripts
 
 # %% ../../nbs/core/02_values.ipynb #8700894d
 _GLANCE = re.compile(r"[^\W\d_]+|[^\w\s]|\d")
-_NUMBER_WORDS = set(_ONES) | set(_TENS) | {"hundred", "thousand", "million", "dozen"}
+_NUMBER_WORDS = set(_ONES) | set(_TENS) | {"hundred", "thousand", "million", "dozen", "anderthalb"}
+_NUMBER_WORDS |= {phrase.split()[-1] if " " in phrase else phrase for phrase in _HALVES} - {"a", "an"} | {
+    "half"
+}
+_HALF_WORDS = {phrase.split()[0] for phrase in _HALVES} - {"a"} | {"half", "quarter", "anderthalb", "halb"}
+_CLOCK_WORDS = frozenset(
+    "uhr uur h horas hora heures heure ore alle klockan kl klo godz godzinie um om".split()
+)
+_WEEKDAYS_ABROAD = set(_DAYS_ABROAD) | {"feira"}
+_PERCENT_WORDS = frozenset(
+    "% percent cent pct percentage prozent prozentpunkte ciento cento procent procenta".split()
+)
+_CURRENCY_TOKENS = set(_CURRENCIES) | {"livres", "schweizer", "zł"}
 
 
 def _worth_trying(text):
     "Which groups of patterns can match at all."
     seen = set(_GLANCE.findall(text.lower()))
     digit, spelled, month = (
-        any(c.isdigit() for c in seen),
+        any(c.isnumeric() for c in seen),
         not seen.isdisjoint(_NUMBER_WORDS),
         not seen.isdisjoint(MONTHS),
     )
-    money = not seen.isdisjoint(_CURRENCIES)
+    money = not seen.isdisjoint(_CURRENCY_TOKENS)
     return {
         "mail": "@" in seen or not seen.isdisjoint(("http", "https")),
         "digit": digit,
@@ -256,33 +429,104 @@ def _worth_trying(text):
         "clock": digit and not seen.isdisjoint(("a", "am", "p", "pm", "noon")),
         "colon": digit and not seen.isdisjoint((":", "h")),
         "noon": not seen.isdisjoint(("noon", "midday", "midnight")),
-        "percent": not seen.isdisjoint(("%", "percent", "cent", "pct")) and (digit or spelled),
+        "percent": not seen.isdisjoint(_PERCENT_WORDS) and (digit or spelled),
         "money": digit and money,
         "amount": (digit or spelled) and money,
         "weekday": any(w.endswith(("day", "days")) for w in seen),
         "number": digit or spelled,
+        "half": not seen.isdisjoint(_HALF_WORDS),
+        "hex": digit and ":" in seen,
+        "clockword": digit and not seen.isdisjoint(_CLOCK_WORDS),
+        "dayabroad": not seen.isdisjoint(_WEEKDAYS_ABROAD),
+        "monthabroad": month and not seen.isdisjoint(_MONTHS_ABROAD),
+        "sign": (digit or spelled) and ("-" in seen or not seen.isdisjoint(_DOWN)),
     }
 
+# %% ../../nbs/core/02_values.ipynb #eb2bb828
+_SAME = str.maketrans(
+    "−﹣－％﹪٪．，٫٬\u2009\u2007\u2005\u3000＄￥￡＋：／（）", "---%%%.,.,\u00a0\u00a0\u00a0 $¥£+:/()"
+)
+_FOREIGN_DIGIT = re.compile(r"[^\x00-\x7f]")
+_KEYCAP = re.compile(r"(?:[0-9#*]\ufe0f?\u20e3){1,2}")
+_FAR = re.compile(r"[\u0590-\u1fff\u2c00-\ud7ff\uf900-\ufdff\U00020000-\U0003134f]")
+
+
+def _plain_digit(m):
+    return str(unicodedata.decimal(m[0], m[0])) if m[0].isdecimal() else m[0]
+
+
+def _same_length(text):
+    "The text in our digits and marks, as long as it was."
+    return _KEYCAP.sub(lambda m: "\0" * len(m[0]), _FOREIGN_DIGIT.sub(_plain_digit, text.translate(_SAME)))
+
+# %% ../../nbs/core/02_values.ipynb #e2a71477
+_DOWN = frozenset(_lexicon()["signs_down"]) | frozenset(_lexicon()["minus"])
+_SIGN = re.compile(r"(?:^|[\s(:=\u0590-\ud7ff])-$")
+_MINUS = re.compile(rf"\b(?:{_any_of(_lexicon()['minus'])}) $", re.IGNORECASE)
+_FELL = re.compile(
+    rf"\b(?:{_any_of(_lexicon()['signs_down'])})(?: (?:by|um|to|de|del|di|con|met|em))? $", re.IGNORECASE
+)
+
+
+def _signed(value, text, start):
+    "(value, start) with the sign that stands before it."
+    before = text[max(0, start - 24) : start]
+    if _SIGN.search(before):
+        return replace(_negated(value), text="-" + value.text), start - 1
+    if _MINUS.search(before):
+        return _negated(value), start
+    return (replace(value, other=-value.value) if _FELL.search(before) else value), start
+
 # %% ../../nbs/core/02_values.ipynb #eae86f32
+_MEASURED = frozenset(("number", "percent", "money"))
+
+
+def _take_all(patterns, worth, rest, found):
+    "Read with each pattern in turn; what is read is blanked, and the rest returned."
+    signs = worth["sign"]
+    for group, pattern, read in patterns:
+        if not worth.get(group, True):
+            continue
+
+        def take(m, read=read):
+            got = read(m)
+            if not got:
+                return m[0]
+            for i, v in enumerate(got if isinstance(got, list) else (got,)):
+                start = m.start()
+                if signs and not i and v.kind in _MEASURED:
+                    v, start = _signed(v, m.string, start)
+                found.append((start, i, v))
+            return "\0" * len(m[0])  # same length, so that positions stay those of the text
+
+        rest = pattern.sub(take, rest)
+    return rest
+
+
 def values(
     text: str,  # Any text
 ) -> list[Value]:  # In the order of the text
     "Read numbers, percentages, money, dates, times and identifiers from text."
-    found, rest = [], unicodedata.normalize("NFC", text)
+    found, written = [], unicodedata.normalize("NFC", text)
+    rest = written if written.isascii() else _same_length(written)
     worth = _worth_trying(rest)
-    for group, pattern, read in _PATTERNS:
-        if not worth[group]:
-            continue
+    if _FAR.search(rest):
+        rest = _FAR.sub("\x01", _take_all(_FAR_PATTERNS, worth, rest, found))
+    _take_all(_PATTERNS, worth, rest, found)
+    found.sort(key=lambda p: p[:2])
+    return (
+        [v for _, _, v in found] if written.isascii() else [_as_written(v, written, at) for at, _, v in found]
+    )
 
-        def take(m, read=read):
-            v = read(m)
-            if v is None:
-                return m[0]
-            found.append((m.start(), v))
-            return "\0" * len(m[0])  # same length, so that positions stay those of the text
 
-        rest = pattern.sub(take, rest)
-    return [v for _, v in sorted(found, key=lambda p: p[0])]
+def _as_written(value, written, at):
+    "The value with the text that it was read from, in the digits of its script."
+    text = written[at : at + len(value.text)]
+    return value if text == value.text or len(_same_length(text)) != len(text) else _rewritten(value, text)
+
+
+def _rewritten(value, text):
+    return replace(value, text=text) if _same_length(text) == value.text else value
 
 # %% ../../nbs/core/02_values.ipynb #07f9e7e2
 def same_value(
@@ -316,7 +560,14 @@ def _dates_agree(p, q):
 
 def _same_money(a, b):
     may_mean = any(x.loose and y.unit in _FAMILY.get(x.unit, ()) for x, y in ((a, b), (b, a)))
-    return a.value == b.value and may_mean
+    return (a.unit == b.unit or may_mean) and _same_number(a, b)
+
+
+def _same_number(a, b):
+    "Whether some reading of the one is some reading of the other."
+    return a.value == b.value or any(
+        x is not None and x == y for x in (a.value, a.other) for y in (b.value, b.other)
+    )
 
 
 def _same_time(a, b):
@@ -324,11 +575,26 @@ def _same_time(a, b):
 
 
 def _same_id(a, b):
-    ends = a.value.endswith(b.value) or b.value.endswith(a.value)
-    return min(len(a.value), len(b.value)) >= 4 and ends
+    one, two = a.value.lstrip("0"), b.value.lstrip("0")
+    if "." in one or ":" in one or len(min(one, two, key=len)) < 4:
+        return one == two or _is_version_of(one, two) or _is_version_of(two, one)
+    return one.endswith(two) or two.endswith(one) or _same_phone(one, two)
+
+
+def _is_version_of(short, long):
+    "Version 2.4 may be 2.4.1; an address says all of itself."
+    return short.count(".") == 1 and long.count(".") == 2 and long.startswith(short + ".")
+
+
+def _same_phone(a, b):
+    "'+49 (0)221 4710815' and '0221 4710815': a 0 may stand behind the number of the country."
+    shorter, longer = sorted((a, b), key=len)
+    return len(shorter) >= 7 and shorter.isdigit() and longer.endswith(shorter)
 
 # %% ../../nbs/core/02_values.ipynb #adb35b8c
 def _id_is_number(name, number):
+    if re.fullmatch(r"\d+\.\d+", name.value):
+        return number.value == float(name.value)  # version 2.4
     digits = re.sub(r"\D", "", name.value)
     return len(digits) >= 4 and number.value == float(digits)
 
@@ -344,8 +610,9 @@ def _number_is_time(number, clock):
 
 
 _ALIKE = {"date": _same_date, "money": _same_money, "time": _same_time, "id": _same_id}
+_ALIKE |= {"number": _same_number, "percent": _same_number}
 _ACROSS = {  # kinds in alphabetical order -> whether values of the two can mean the same
-    ("money", "number"): lambda a, b: a.value == b.value,
+    ("money", "number"): _same_number,
     ("id", "number"): _id_is_number,
     ("date", "number"): _date_has_number,
     ("number", "time"): _number_is_time,
