@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from crmeval.metrics.truthfulness import corrects, is_word_salad
+from crmeval.detect.refusal import is_word_salad
+from crmeval.metrics.truthfulness import corrects
 
 FACT, PREMISE = "The return window is 30 days.", "The return window is 60 days."
 CITY, WRONG = "The head office of Borealis is in Oslo.", "The head office of Borealis is in Bergen."
@@ -82,8 +83,8 @@ PROSE = [
 
 
 def test_word_salad_and_prose():
-    assert [is_word_salad(t) for t in SALAD] == [True] * len(SALAD)
-    assert [is_word_salad(t) for t in PROSE] == [False] * len(PROSE)
+    assert [is_word_salad(t, lists=False) for t in SALAD] == [True] * len(SALAD)
+    assert [is_word_salad(t, lists=False) for t in PROSE] == [False] * len(PROSE)
 
 
 @pytest.mark.parametrize("hostile", ["the ", "a.", "Oslo, ", "I can't ", "( ", "60 days. "])

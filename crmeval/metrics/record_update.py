@@ -151,7 +151,8 @@ def _same_dates_and_times(a, b):
     x, y = _one_value(a), _one_value(b)
     if x is None or y is None or x.kind != y.kind:
         return False
-    return same_value(x, y) and (x.kind == "time" or None not in (*x.value, *y.value))
+    whole = x.kind == "time" or all(isinstance(v.value, tuple) and None not in v.value for v in (x, y))
+    return same_value(x, y) and whole
 
 
 def _same_phone(got, expected):
@@ -195,8 +196,12 @@ def same_field_value(
 def _same_mapping(got, expected):
     if not isinstance(got, Mapping) or not isinstance(expected, Mapping):
         return False
-    a, b = ({_plain(k): v for k, v in m.items()} for m in (got, expected))
+    a, b = _by_plain_name(got), _by_plain_name(expected)
     return a.keys() == b.keys() and all(same_field_value(a[k], b[k]) for k in b)
+
+
+def _by_plain_name(fields):
+    return {_plain(k): v for k, v in fields.items()}
 
 
 def _same_list(got, expected):
@@ -283,8 +288,9 @@ def written_record(
 def _unwrapped(value, fields):
     "A record that is the only thing in an object."
     inner = next(iter(value.values()), None) if len(value) == 1 else None
-    wrapped = isinstance(inner, dict) and set(fields).isdisjoint(value)
-    return inner if wrapped and not set(fields).isdisjoint(inner) else value
+    if not isinstance(inner, dict) or not set(fields).isdisjoint(value):
+        return value
+    return value if set(fields).isdisjoint(inner) else inner
 
 # %% ../../nbs/metrics/18_record_update.ipynb #2be76beb
 def _count(checks, *outcomes):
