@@ -12,6 +12,7 @@ __all__ = ['count_words', 'outside', 'max_words', 'min_words', 'word_count', 'se
 import json
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -101,8 +102,14 @@ def _compiled(patterns):
 
 @check(loose=True)
 def bullets(response: str, min: int = 1, max: int | None = None) -> str:
-    found = _patterns()["bullet"].findall(response)
-    return outside(len(found), min if max != 0 else 0, max, "bullets")
+    n = len(_patterns()["bullet"].findall(response)) + _marked_alike(response)
+    return outside(n, min if max != 0 else 0, max, "bullets")
+
+
+def _marked_alike(response):
+    "Lines that begin with a dash or a picture that other lines begin with, too; one alone is no list."
+    marks = Counter(_patterns()["pair_mark"].findall(response))
+    return sum(n for n in marks.values() if n > 1)
 
 
 @check(raw=True)
