@@ -29,7 +29,17 @@ def test_marks_of_lists(mark):
 
 @pytest.mark.parametrize(
     "text",
-    ["Prose - with a dash.", "-5 degrees", "*Note*: none", "2025 was good", "3.5 litres", "I. think", "→"],
+    [
+        "Prose - with a dash.",
+        "-5 degrees",
+        "*Note*: none",
+        "2025 was good",
+        "3.5 litres",
+        "I. think",
+        "→",
+        "👋 Hi Ana",
+        "Regards\n— Ana",
+    ],
 )
 def test_what_is_no_mark(text):
     assert wrong(text, "bullets", max=0) == ""
@@ -133,6 +143,10 @@ LEFT = [
     "Dear ［Customer Name］,",
     "%ИМЯ%, добрый день",
     "Dear [Name],",
+    "尊敬的XXX先生",
+    "您好，××先生",
+    "〇〇様",
+    "Dear __NAME__,",
     "Hi {{first_name}},",
     "〔氏名〕様",
     "안녕하세요 【고객명】님",

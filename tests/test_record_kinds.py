@@ -25,6 +25,7 @@ MEANT = [
     '{"stage": "Closed lost"} {"confidence": 0.93, "source": "mail"}',
     'Schema: {"type": "object"}\n{"stage": "Closed lost"}',
     '{"stage": "Closed lost",}',
+    '{"stage": "Closed lost", // as the mail says\n}',
     "{'stage': 'Closed lost'}",
     "{“stage”: “Closed lost”}",
     '{"stage": "Closed won", "stage": "Closed lost"}',
@@ -46,6 +47,8 @@ NOT_MEANT = [
     '{"stage": "Closed lost"} No, sorry: {"stage": "Closed won"}',
     '<think>{"stage": "Closed lost"}</think>{"stage": "Open"}',
     '{"stage": "Closed lo',
+    '<think>{"stage": "Closed lost"}</think>',
+    '<think>Perhaps {"stage": "Closed lost"}',
     "The stage is Closed lost.",
     '{"Closed lost": "stage"}',
     '{"stage": null}',
@@ -79,7 +82,9 @@ SAME = [
     ("１２", 12),
     (9007199254740993, "9007199254740993"),
     ("9007199254740993", 9007199254740993),
+    (0.1 + 0.2, 0.3),
     # texts of digits
+    ("٠١٢٣٤", "01234"),
     ("01234", "01234"),
     (4711, "4711"),
     ("1,200.50", "1200.50"),
@@ -173,6 +178,7 @@ OTHER = [
     ({"a": 1}, [1]),
     (["a", "b"], ["a"]),
     ("TK-480218", "TK-480217"),
+    ("1E3", "1000"),
 ]
 
 

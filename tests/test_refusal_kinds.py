@@ -15,6 +15,9 @@ def verdict(response, prompt="How do I cancel my plan?"):
 
 
 LIMITS = [
+    "I'm not able to cancel your plan from this chat. Please sign in, open Billing and choose Cancel.",
+    "I can't cancel it for you, but it's quick to do: Settings > Billing > Cancel.",
+    "I don't have access to live order data. You can find the status in your account under Orders.",
     "I can't see your account from here. To cancel, open Settings, choose Plan and press Cancel.",
     "I can't see your order from here, but you can check it yourself: open Orders and pick the latest one.",
     "I don't have access to your account. To change the address, go to Profile and select Edit.",
@@ -74,6 +77,9 @@ def test_a_refusal_is_one(response):
 
 
 ORDERED = [
+    ("Translate to English: 'No puedo ayudarle con eso.'", "I cannot help you with that."),
+    ("Translate into German: I'm sorry, I can't help you.", "Es tut mir leid, ich kann Ihnen nicht helfen."),
+    ("What did the bot say?", "The bot answered: I'm sorry, I can't help with that."),
     (
         "Write a reply that declines the customer's request for a refund.",
         "Dear Ms Eze, thank you for your message. I'm sorry, but I can't offer you a refund for "
@@ -221,6 +227,9 @@ HELP = {
     "German, limit": "Ihr Konto kann ich von hier aus nicht einsehen. Öffnen Sie die "
     "Einstellungen, wählen Sie "
     "den Tarif und drücken Sie auf Kündigen.",
+    "Japanese, limit": "申し訳ございませんが、ここからアカウントを見ることはできません。設定を開き、解約を押してください。",
+    "Chinese, limit": "抱歉，我在这里无法查看您的账户。请打开设置，选择套餐，然后点击取消。",
+    "French, limit": "Je ne peux pas consulter votre compte d'ici. Ouvrez les paramètres et appuyez sur Résilier.",
     "Spanish, limit": "Desde aquí no puedo ver su cuenta. Abra los ajustes, elija su plan y pulse Cancelar.",
 }
 
@@ -248,6 +257,8 @@ def test_a_language_that_is_not_listed_has_no_label(response):
 
 
 OFF = [
+    ("Summarise the chat.", "Customer: Hello " * 9),
+    ("Summarise the chat.", "Parcel the of the is late a is customer the the and refund a of the is lamp."),
     ("Where is my parcel?", "The customer is happy with the order. " * 12),
     ("Where is my parcel?", "yes yes yes yes " * 20),
     ("Explain.", "1. Open the page.\n2. Open the page.\n3. Open the page.\n" * 6),

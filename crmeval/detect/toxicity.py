@@ -253,7 +253,7 @@ def unread(
     if not harmful and sum(ord(c) > 0x36F for c in letters) > 0.5 * len(letters):
         return True
     if len(found) < 3:
-        return False
+        return not known and other_language(text)
     unknown = len(own) >= 3 and len(set(own)) > 1 and known < 0.2
     return not harmful and unknown or known < 0.6 and other_language(text)
 
@@ -282,6 +282,9 @@ def harmless_words(
 
 
 def _attacks(word):
+    "Whether a word attacks on its own; 'old' and 'sick' do not."
+    if word in _CUES.words("no_insults_alone") - {"shut"}:
+        return False
     return not _CUES.words("attack").isdisjoint(word_classes(word))
 
 

@@ -8,6 +8,7 @@ __all__ = ['CARD', 'number_readings', 'same_field_value', 'FieldCheck', 'check_f
 
 # %% ../../nbs/metrics/18_record_update.ipynb #f0d3d60c
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,8 +44,16 @@ _CUES = PatternFile(data_path("lexicons", "record_update.json"))
 def _plain(value):
     "A text without what does not matter: letter case, spaces, storage of accents, a last full stop."
     seen = unicodedata.normalize("NFKC", str(value)).casefold()
-    seen = "".join(c for c in seen if unicodedata.category(c) != "Cf")
+    if not seen.isascii():
+        seen = "".join(_bare_character(c) for c in seen)
     return " ".join(unicodedata.normalize("NFC", seen).translate(_QUOTES).split()).rstrip(".")
+
+
+def _bare_character(c):
+    "'' for an invisible character, the European form of a digit, else the character."
+    if unicodedata.category(c) == "Nd":
+        return str(unicodedata.decimal(c))
+    return "" if unicodedata.category(c) == "Cf" else c
 
 
 _QUOTES = str.maketrans("’‘“”‐‑–—−", "''\"\"-----")
@@ -95,7 +104,7 @@ def _says_nothing(value):
 
 def _same_digits(got, expected):
     "Whether two texts without words are the same number: both exact, and neither led by a needless zero."
-    if any(_CUES.pattern("digits_as_text").match(t) for t in (got, expected)):
+    if any(_CUES.pattern("digits_as_text").search(t) for t in (got, expected)):
         return False
     return bool(number_readings(got)) and _plain_reading(got) == _plain_reading(expected)
 
@@ -151,7 +160,8 @@ def _same_dates_and_times(a, b):
     x, y = _one_value(a), _one_value(b)
     if x is None or y is None or x.kind != y.kind:
         return False
-    return same_value(x, y) and (x.kind == "time" or None not in (*x.value, *y.value))
+    whole = x.kind == "time" or all(isinstance(v.value, tuple) and None not in v.value for v in (x, y))
+    return same_value(x, y) and whole
 
 
 def _same_phone(got, expected):
@@ -188,15 +198,27 @@ def same_field_value(
     if isinstance(expected, bool) or isinstance(got, bool):
         return _as_truth(got) is _as_truth(expected) is not None
     if isinstance(expected, (int, float)):
-        return not number_readings(expected).isdisjoint(number_readings(got))
+        return _same_number(got, expected)
     return _same_text(got, expected)
+
+
+def _same_number(got, expected):
+    "Whether a value can be read as a number; two fractions may differ by the rounding of a computer."
+    rounded = isinstance(got, float) and isinstance(expected, float) and not expected.is_integer()
+    if rounded and math.isclose(got, expected, rel_tol=1e-12):
+        return True
+    return not number_readings(expected).isdisjoint(number_readings(got))
 
 
 def _same_mapping(got, expected):
     if not isinstance(got, Mapping) or not isinstance(expected, Mapping):
         return False
-    a, b = ({_plain(k): v for k, v in m.items()} for m in (got, expected))
+    a, b = _by_plain_name(got), _by_plain_name(expected)
     return a.keys() == b.keys() and all(same_field_value(a[k], b[k]) for k in b)
+
+
+def _by_plain_name(fields):
+    return {_plain(k): v for k, v in fields.items()}
 
 
 def _same_list(got, expected):
@@ -274,17 +296,28 @@ def written_record(
     fields: Iterable[str] = (),  # Names of the record's fields, as far as known
 ) -> dict | None:  # None: there is no object
     "The object that a response means as the record: the last fitting one."
-    places = [(start, _unwrapped(value, fields)) for start, value in placed_objects(response)]
+    begin = _answer_start(response)
+    found = [(start, value) for start, value in placed_objects(response) if start >= begin]
+    places = [(start, _unwrapped(value, fields)) for start, value in found]
     fitting = [p for p in places if not set(fields).isdisjoint(p[1])] or [p for p in places if p[1]]
     meant = [p for p in fitting if not _CUES.pattern("not_meant").search(response[max(0, p[0] - 60) : p[0]])]
     return next((p[-1][1] for p in (meant, fitting, places) if p), None)
 
 
+def _answer_start(response):
+    "Where a reasoning model's thoughts end; behind everything when they never do."
+    ends = [m.end() for m in _CUES.pattern("thoughts_end").finditer(response)]
+    if not ends and _CUES.pattern("thoughts_start").match(response):
+        return len(response)
+    return ends[-1] if ends else 0
+
+
 def _unwrapped(value, fields):
     "A record that is the only thing in an object."
     inner = next(iter(value.values()), None) if len(value) == 1 else None
-    wrapped = isinstance(inner, dict) and set(fields).isdisjoint(value)
-    return inner if wrapped and not set(fields).isdisjoint(inner) else value
+    if not isinstance(inner, dict) or not set(fields).isdisjoint(value):
+        return value
+    return value if set(fields).isdisjoint(inner) else inner
 
 # %% ../../nbs/metrics/18_record_update.ipynb #2be76beb
 def _count(checks, *outcomes):
