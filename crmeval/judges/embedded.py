@@ -530,9 +530,9 @@ def _why(found, probability, stated):
         return f"Not {what}: {', '.join(found['novel'][:4])}."
     return f"Its words are {what}, but not together."
 
-# %% ../../nbs/judges/06_embedded.ipynb #970b1f1c
+# %% ../../nbs/judges/06_embedded.ipynb #f5d487a4
 def _is_foreign(asked, src):
-    "Whether the judge cannot read the source, or what is asked, unless that has the words of an English source."
+    "Whether the judge cannot read the source, or what is asked; words of an English source are English."
     reads = [_read(a) for a in asked]
     tokens = [t for r in reads for t in r.tokens]
     known = sum(t in src.tokens for t in tokens)

@@ -6,7 +6,7 @@
 __all__ = ['is_verbatim', 'lacks_ground', 'says_something_new', 'invented_phrase', 'speaker_labels', 'without_speaker',
            'wrong_speaker', 'ruling']
 
-# %% ../../nbs/judges/05_grounds.ipynb #023c688e
+# %% ../../nbs/judges/05_grounds.ipynb #7f586d19
 import json
 import re
 import unicodedata
@@ -18,7 +18,7 @@ from ..core.text import STOP_WORDS, content_words, lines, sentences, split_label
 from ..core.trees import rarity, soft_keys
 from ..core.values import values
 
-# %% ../../nbs/judges/05_grounds.ipynb #b6db29b8
+# %% ../../nbs/judges/05_grounds.ipynb #30fa902c
 @lru_cache(maxsize=1)
 def _lexicon() -> dict:
     "Words of this room, with source and date."
@@ -29,7 +29,7 @@ def _lexicon() -> dict:
 def _stems_of(*names):
     return frozenset(stem(w) for n in names for w in _lexicon()[n])
 
-# %% ../../nbs/judges/05_grounds.ipynb #88d60119
+# %% ../../nbs/judges/05_grounds.ipynb #1439f866
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _STOP = re.compile(r"[.!?…:\"”»)]\s|[。！？：]|[\r\n\u2028]")
 _MAX_PLACES = 200  # of one pair of words
@@ -66,7 +66,7 @@ def _plain(text):
         ("?", "？")
     )
 
-# %% ../../nbs/judges/05_grounds.ipynb #676159dd
+# %% ../../nbs/judges/05_grounds.ipynb #10f210d0
 def is_verbatim(
     claim: str,  # One sentence
     source: str,  # Any text
@@ -81,7 +81,7 @@ def is_verbatim(
             return True
     return False
 
-# %% ../../nbs/judges/05_grounds.ipynb #78a23c3e
+# %% ../../nbs/judges/05_grounds.ipynb #a9bfa189
 @lru_cache(maxsize=8192)
 def _contents(text):
     "Content stems of a text in order, and its values; a value's words are not among the stems."
@@ -107,7 +107,7 @@ def _all_new(text, knows, agrees):
         return None
     return new
 
-# %% ../../nbs/judges/05_grounds.ipynb #1c5f455c
+# %% ../../nbs/judges/05_grounds.ipynb #1763f874
 def lacks_ground(
     claim: str,  # One sentence
     knows: Callable[[str], bool],  # Whether the source has a stem, or one near to it
@@ -127,7 +127,7 @@ def lacks_ground(
         return f"Most of its few words are not in the source: {', '.join(new)}."
     return ""
 
-# %% ../../nbs/judges/05_grounds.ipynb #e370ae8e
+# %% ../../nbs/judges/05_grounds.ipynb #02d72e71
 _COMMON = 0.3  # a stem less rare than this is no invention by itself
 
 
@@ -143,7 +143,7 @@ def says_something_new(
     new = [s for s in stems if not knows(s) and rarity(s) >= _COMMON]
     return f"So short a claim rests on each word, and one is not in the source: {new[0]}." if new else ""
 
-# %% ../../nbs/judges/05_grounds.ipynb #9e802862
+# %% ../../nbs/judges/05_grounds.ipynb #969a452a
 def _either(words_):
     "A pattern for any of these words, the longest first."
     return "|".join(re.escape(w) for w in sorted(words_, key=len, reverse=True))
@@ -172,7 +172,7 @@ def _phrases(claim):
         out.append((m[0].lower(), *ends, m.start() > 0))
     return out
 
-# %% ../../nbs/judges/05_grounds.ipynb #f70195da
+# %% ../../nbs/judges/05_grounds.ipynb #23bc9e9e
 def invented_phrase(
     claim: str,  # One sentence
     knows: Callable[[str], bool],  # As `lacks_ground`
@@ -197,9 +197,9 @@ def _is_clause(opening):
 def _is_rare_cause(opening, new):
     "One new word is enough behind a word of cause, and a rare one behind a word of means."
     known = _lexicon()
-    return opening in known["sole"] and rarity(new[0]) >= (0.5 if opening in known["sole_causes"] else 0.75)
+    return opening in known["sole"] and rarity(new[0]) >= (0.4 if opening in known["sole_causes"] else 0.6)
 
-# %% ../../nbs/judges/05_grounds.ipynb #fc904483
+# %% ../../nbs/judges/05_grounds.ipynb #8cb45b07
 _MAIL_HEADS = frozenset("from subject to date cc bcc sent re".split())
 
 
@@ -250,7 +250,7 @@ def _side_of(label):
 def _turns_of(source):
     return _Turns(source)
 
-# %% ../../nbs/judges/05_grounds.ipynb #dc66c96e
+# %% ../../nbs/judges/05_grounds.ipynb #abdb1790
 def speaker_labels(
     source: str,  # Any text
 ) -> set[str]:  # E.g. {'Agent (Mei)', 'Customer'}; empty for what is no conversation
@@ -258,7 +258,7 @@ def speaker_labels(
     turns = _turns_of(source)
     return set(turns.sides) if turns.is_chat() else set()
 
-# %% ../../nbs/judges/05_grounds.ipynb #71ab4d14
+# %% ../../nbs/judges/05_grounds.ipynb #d01d16d0
 def _subject(claim):
     "A claim's subject, its verb and the rest: 'The customer has offered a refund', 'Mei Tan said'."
     found = claim[:300].split()
@@ -306,7 +306,7 @@ def without_speaker(
     label, rest = split_label(claim) if turns.is_chat() else ("", claim)
     return rest if label and rest and _labelled_speakers(label, turns) else claim
 
-# %% ../../nbs/judges/05_grounds.ipynb #28d3ac56
+# %% ../../nbs/judges/05_grounds.ipynb #d46e200e
 def wrong_speaker(
     claim: str,  # One sentence, with its label where it has one
     source: str,  # A conversation; of anything else nothing is said
@@ -361,7 +361,7 @@ def _is_shared(asked, mine, binds, reported):
     everything = frozenset().union(*[stems for _, _, stems in mine])
     return bool(everything) and _share(asked, everything) > (0.4 if reported else 0.5)
 
-# %% ../../nbs/judges/05_grounds.ipynb #0a1fa35f
+# %% ../../nbs/judges/05_grounds.ipynb #2d1ab20b
 def ruling(
     claim: str,  # One sentence, with its label where somebody says it
     source: str,  # What it should rest on

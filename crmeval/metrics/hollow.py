@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['loop_problem', 'copy_problem', 'turns_in', 'hollow_problem']
 
-# %% ../../nbs/metrics/03_hollow.ipynb #1271aff5
+# %% ../../nbs/metrics/03_hollow.ipynb #48577d3b
 import re
 import unicodedata
 import zlib
@@ -14,7 +14,7 @@ from functools import lru_cache
 from ..core.text import lines, parts, repeats, split_label, words
 from ..judges.grounds import speaker_labels
 
-# %% ../../nbs/metrics/03_hollow.ipynb #ea959a3f
+# %% ../../nbs/metrics/03_hollow.ipynb #84e14a41
 _LONGEST_BLOCK = 60  # words that a repeated block has at most
 _MOST_WORDS = 4000  # of a text that are looked at: its first half and its last
 _PACKED = 0.16  # ordinary text of 600 bytes and more packs to 0.35 and above
@@ -48,7 +48,7 @@ def _goes_round(units, times, share):
         return ""
     return " ".join(units[first : first + block])
 
-# %% ../../nbs/metrics/03_hollow.ipynb #19ad367c
+# %% ../../nbs/metrics/03_hollow.ipynb #8d5cbe72
 @lru_cache(maxsize=512)
 def loop_problem(
     text: str,  # A response
@@ -67,7 +67,7 @@ def loop_problem(
         return "it goes round in a loop: it hardly varies"
     return ""
 
-# %% ../../nbs/metrics/03_hollow.ipynb #52578156
+# %% ../../nbs/metrics/03_hollow.ipynb #4fbdc6eb
 _STRETCH = 8  # neighbouring words in the same order that make a stretch
 
 
@@ -88,7 +88,7 @@ def _copied(text, source):
         longest = max(longest, run)
     return len(found), min(copied, len(found)), longest
 
-# %% ../../nbs/metrics/03_hollow.ipynb #864f6148
+# %% ../../nbs/metrics/03_hollow.ipynb #4ecec09f
 @lru_cache(maxsize=512)
 def copy_problem(
     text: str,  # A response
@@ -107,7 +107,7 @@ def copy_problem(
         return f"it is a copy of {turns} turns of the conversation"
     return ""
 
-# %% ../../nbs/metrics/03_hollow.ipynb #8226cb9c
+# %% ../../nbs/metrics/03_hollow.ipynb #8c21ec4b
 _ROLES = frozenset("agent customer client caller user rep representative seller advisor bot".split())
 
 
@@ -130,9 +130,15 @@ def turns_in(
 ) -> int:  # Lines that begin with the label of somebody who speaks there, or with a role
     "How many turns of a conversation does a text have?"
     speakers = _speakers_of(source)
-    return sum(x in speakers or bool(_ROLES.intersection(words(x)[:1])) for x in _labels_of(text))
+    names = [frozenset(words(x)) for x in speakers]
+    return sum(x in speakers or _names_one(words(x), names) for x in _labels_of(text))
 
-# %% ../../nbs/metrics/03_hollow.ipynb #90911b56
+
+def _names_one(label, names):
+    "Whether a label is a role, or a part of a speaker's name: 'Mei' for 'Agent (Mei)'."
+    return bool(_ROLES.intersection(label[:1])) or any(n.issuperset(label) for n in names if label)
+
+# %% ../../nbs/metrics/03_hollow.ipynb #cff518f8
 def hollow_problem(
     text: str,  # A response
     source: str = "",  # What it was made from; '' when that is not known
