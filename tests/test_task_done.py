@@ -20,12 +20,14 @@ SUMMARY = (
     "The customer's router, order CS-20418, was lost in Leeds. Mei sends a new one that arrives on 14 May."
 )
 REPLY = "I am sorry that your router was lost. A new one is on its way to you and arrives on 14 May."
-LONG = f"""{SUMMARY} The chat began with a greeting, after which the customer said what was wrong and how long it had been
-so. She looked the order up and found where the parcel had gone missing on its way to the house. The customer is not happy
-about the weeks that went by, yet takes the news calmly, and asks about the model. He hears that nothing changes
-there. For the time that he had to wait the agent adds some money to the account, which was not asked for. Both then
-close the talk in a friendly way, and no further step is open on either side, apart from the parcel, which should be
-tracked by the depot until somebody signs for it at the door, so that it is not lost for a second time this spring."""
+LONG = f"""{SUMMARY} The chat began with a greeting, after which the customer said what was wrong and how
+long it had been so. She looked the order up and found where the parcel had gone missing on its
+way to the house. The customer is not happy about the weeks that went by, yet takes the news
+calmly, and asks about the model. He hears that nothing changes there. For the time that he had
+to wait the agent adds some money to the account, which was not asked for. Both then close the
+talk in a friendly way, and no further step is open on either side, apart from the parcel, which
+should be tracked by the depot until somebody signs for it at the door, so that it is not lost
+for a second time this spring."""
 
 LOOPS = [
     "Customer:\n" * 12,
@@ -178,7 +180,7 @@ def test_answers_in_the_language_of_the_source_are_answers():
     chat = (
         "Kundin: Meine Lampe ist kaputt angekommen.\nMitarbeiter: Wir schicken Ihnen am Freitag eine neue zu."
     )
-    german = "Die Lampe der Kundin ist kaputt angekommen, und sie bekommt am Freitag eine neue, ohne dafür zu zahlen."
+    german = "Die Lampe der Kundin ist kaputt angekommen, und sie bekommt am Freitag eine neue, ohne Kosten."
     assert task_problems(german, "summary", chat * 3) == []
     assert (
         task_problems(
