@@ -269,7 +269,7 @@ CASES = {
         {
             "": "it is empty",
             "Customer:": "labels, and nothing behind them",
-            "Customer:\n" * 20: "goes round in a loop",
+            "Sorry. " * 20: "goes round in a loop",
             "Dear Ana,\nyour lamp is on its way.\nBest": "a letter and no summary",
         },
     ),

@@ -9,15 +9,15 @@ __all__ = ['by_rubric', 'checked_facts', 'without_list_marks', 'stating_lines', 
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from ..core.cards import MetricCard, unscored
 from ..core.judging import Judge, RubricJudge, Verdict, style_of
-from ..core.package_data import data_path
 from ..core.records import Score
 from ..core.text import content_words, words
+from ..core.package_data import data_path
 
 # %% ../../nbs/metrics/01_forms.ipynb #f098efc5
 def by_rubric(
@@ -64,8 +64,8 @@ def checked_facts(
 def _list_marks():
     "How the items of a list are marked, and words before which a number is a day."
     known = json.loads(data_path("lexicons", "list_marks.json").read_text(encoding="utf-8"))
-    patterns = (re.compile("".join(known[k]["pattern"]), re.IGNORECASE) for k in ("mark", "lettered"))
-    return *patterns, frozenset(known["months"])
+    mark, lettered = (re.compile("".join(known[k]["pattern"]), re.IGNORECASE) for k in ("mark", "lettered"))
+    return mark, lettered, frozenset(known["months"])
 
 
 def without_list_marks(
