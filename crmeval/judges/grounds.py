@@ -6,7 +6,7 @@
 __all__ = ['other_small_words', 'is_verbatim', 'lacks_ground', 'says_something_new', 'invented_phrase', 'speaker_labels',
            'without_speaker', 'wrong_speaker', 'ruling']
 
-# %% ../../nbs/judges/05_grounds.ipynb #3ce3c923
+# %% ../../nbs/judges/05_grounds.ipynb #59338147
 import json
 import re
 import unicodedata
@@ -18,7 +18,7 @@ from ..core.text import STOP_WORDS, content_words, lines, sentences, split_label
 from ..core.trees import rarity, soft_keys
 from ..core.values import values
 
-# %% ../../nbs/judges/05_grounds.ipynb #ba94bfd4
+# %% ../../nbs/judges/05_grounds.ipynb #897b7dac
 @lru_cache(maxsize=1)
 def _lexicon() -> dict:
     "Words of this room, with source and date."
@@ -33,9 +33,9 @@ def _stems_of(*names):
 @lru_cache(maxsize=1)
 def other_small_words() -> frozenset[str]:
     "Small words of other languages that English lacks: 'und', 'que', 'niet'."
-    return frozenset(_lexicon()["other_languages"])
+    return frozenset(_lexicon()["other_languages"]) - STOP_WORDS
 
-# %% ../../nbs/judges/05_grounds.ipynb #177462d8
+# %% ../../nbs/judges/05_grounds.ipynb #9271689e
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _STOP = re.compile(r"[.!?…:\"”»)]\s|[。！？：]|[\r\n\u2028]")
 _MAX_PLACES = 200  # of one pair of words
@@ -72,7 +72,7 @@ def _plain(text):
         ("?", "？")
     )
 
-# %% ../../nbs/judges/05_grounds.ipynb #d6324693
+# %% ../../nbs/judges/05_grounds.ipynb #3d8657b1
 def is_verbatim(
     claim: str,  # One sentence
     source: str,  # Any text
@@ -87,7 +87,7 @@ def is_verbatim(
             return True
     return False
 
-# %% ../../nbs/judges/05_grounds.ipynb #9d020c04
+# %% ../../nbs/judges/05_grounds.ipynb #2d1b0a84
 @lru_cache(maxsize=8192)
 def _contents(text):
     "Content stems of a text in order, and its values; a value's words are not among the stems."
@@ -113,7 +113,7 @@ def _all_new(text, knows, agrees):
         return None
     return new
 
-# %% ../../nbs/judges/05_grounds.ipynb #848a4fc8
+# %% ../../nbs/judges/05_grounds.ipynb #31c78238
 def lacks_ground(
     claim: str,  # One sentence
     knows: Callable[[str], bool],  # Whether the source has a stem, or one near to it
@@ -133,7 +133,7 @@ def lacks_ground(
         return f"Most of its few words are not in the source: {', '.join(new)}."
     return ""
 
-# %% ../../nbs/judges/05_grounds.ipynb #7f76250a
+# %% ../../nbs/judges/05_grounds.ipynb #b75cf608
 _COMMON = 0.3  # a stem less rare than this is no invention by itself
 
 
@@ -149,7 +149,7 @@ def says_something_new(
     new = [s for s in stems if not knows(s) and rarity(s) >= _COMMON]
     return f"So short a claim rests on each word, and one is not in the source: {new[0]}." if new else ""
 
-# %% ../../nbs/judges/05_grounds.ipynb #a029eb7e
+# %% ../../nbs/judges/05_grounds.ipynb #355478bb
 def _either(words_):
     "A pattern for any of these words, the longest first."
     return "|".join(re.escape(w) for w in sorted(words_, key=len, reverse=True))
@@ -178,7 +178,7 @@ def _phrases(claim):
         out.append((m[0].lower(), *ends, m.start() > 0))
     return out
 
-# %% ../../nbs/judges/05_grounds.ipynb #89bb414b
+# %% ../../nbs/judges/05_grounds.ipynb #80d173cb
 def invented_phrase(
     claim: str,  # One sentence
     knows: Callable[[str], bool],  # As `lacks_ground`
@@ -205,7 +205,7 @@ def _is_rare_cause(opening, new):
     known = _lexicon()
     return opening in known["sole"] and rarity(new[0]) >= (0.4 if opening in known["sole_causes"] else 0.6)
 
-# %% ../../nbs/judges/05_grounds.ipynb #8f60b4b5
+# %% ../../nbs/judges/05_grounds.ipynb #db7592fc
 _MAIL_HEADS = frozenset("from subject to date cc bcc sent re".split())
 
 
@@ -217,7 +217,8 @@ class _Turns:
         counts = _speaking({own for own, _ in cut if own}, [own for own, _ in cut])
         self.said, label = [], ""
         for own, rest in cut:
-            label = own if own in counts else "" if own else label
+            if own:
+                label = own if own in counts else ""
             self.said += [(label, s, frozenset(content_words(s))) for s in sentences(rest)] if label else []
         self.sides = {label: _side_of(label) for label in counts}
         agents = [x for x, side in self.sides.items() if side == "agent"]
@@ -256,7 +257,7 @@ def _side_of(label):
 def _turns_of(source):
     return _Turns(source)
 
-# %% ../../nbs/judges/05_grounds.ipynb #91961eae
+# %% ../../nbs/judges/05_grounds.ipynb #1c4ca981
 def speaker_labels(
     source: str,  # Any text
 ) -> set[str]:  # E.g. {'Agent (Mei)', 'Customer'}; empty for what is no conversation
@@ -264,7 +265,7 @@ def speaker_labels(
     turns = _turns_of(source)
     return set(turns.sides) if turns.is_chat() else set()
 
-# %% ../../nbs/judges/05_grounds.ipynb #f9761472
+# %% ../../nbs/judges/05_grounds.ipynb #caba3152
 def _subject(claim):
     "A claim's subject, its verb and the rest: 'The customer has offered a refund', 'Mei Tan said'."
     found = claim[:300].split()
@@ -312,7 +313,7 @@ def without_speaker(
     label, rest = split_label(claim) if turns.is_chat() else ("", claim)
     return rest if label and rest and _labelled_speakers(label, turns) else claim
 
-# %% ../../nbs/judges/05_grounds.ipynb #e3d4d918
+# %% ../../nbs/judges/05_grounds.ipynb #c874e848
 def wrong_speaker(
     claim: str,  # One sentence, with its label where it has one
     source: str,  # A conversation; of anything else nothing is said
@@ -367,7 +368,7 @@ def _is_shared(asked, mine, binds, reported):
     everything = frozenset().union(*[stems for _, _, stems in mine])
     return bool(everything) and _share(asked, everything) > (0.4 if reported else 0.5)
 
-# %% ../../nbs/judges/05_grounds.ipynb #4e94aab8
+# %% ../../nbs/judges/05_grounds.ipynb #64374672
 def ruling(
     claim: str,  # One sentence, with its label where somebody says it
     source: str,  # What it should rest on

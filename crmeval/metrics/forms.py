@@ -9,15 +9,15 @@ __all__ = ['by_rubric', 'checked_facts', 'without_list_marks', 'stating_lines', 
 import inspect
 import json
 import re
-from functools import lru_cache
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import cast
 
 from ..core.cards import MetricCard, unscored
 from ..core.judging import Judge, RubricJudge, Verdict, style_of
+from ..core.package_data import data_path
 from ..core.records import Score
 from ..core.text import content_words, words
-from ..core.package_data import data_path
 
 # %% ../../nbs/metrics/01_forms.ipynb #f098efc5
 def by_rubric(
