@@ -258,6 +258,21 @@ CASES = {
             "Without doubt we guarantee it.": "'we guarantee'",
         },
     ),
+    "paragraphs": (
+        {"n": 2},
+        ["One.\n\nTwo.", "One.\nTwo.", "One,\nwrapped.\n\nTwo."],
+        {"One.": "1 paragraphs, 2 asked for", "": "0 paragraphs", "A.\n\nB.\n\nC.": "3 paragraphs"},
+    ),
+    "task_done": (
+        {"task": "summary"},
+        ["The lamp broke, and a new one is on its way."],
+        {
+            "": "it is empty",
+            "Customer:": "labels, and nothing behind them",
+            "Sorry. " * 20: "goes round in a loop",
+            "Dear Ana,\nyour lamp is on its way.\nBest": "a letter and no summary",
+        },
+    ),
     "ifeval": ({"id": "punctuation:no_comma"}, ["No comma."], {"a, b": "1 commas", "": "empty"}),
 }
 

@@ -21,6 +21,7 @@ from crmeval.judges.recorded import RecordedJudge
 from crmeval.metrics.accuracy import CRITERIA, accuracy
 from crmeval.metrics.defaults import default_judge
 from crmeval.metrics.forms import score_dataset
+from crmeval.metrics.hollow import hollow_problem
 from crmeval.metrics.record_update import record_update
 
 SOURCE = (
@@ -229,6 +230,9 @@ def test_mistakes_say_what_arrived(name, field):
 )
 def test_strange_texts_get_a_score_or_a_status(name, kind, judge):
     s = score(name, STRANGE[kind], judge=judge)
+    if judge is None and kind in ("non-English", "right to left") and s.status == "undefined":
+        assert s.points is None and "English" in s.reason  # of what it cannot read the judge says nothing
+        return
     assert s.status == "ok" and 1 <= s.points <= 4 and 0 <= s.fraction <= 1
     json.dumps([dict(e) for e in s.evidence], default=str)
 
@@ -329,9 +333,10 @@ def with_extra(pieces, extra, at):
 @given(pieces=texts, extra=st.sampled_from(FALSE), at=st.integers(0, 7))
 def test_whatever_unsupported_sentence_anywhere_never_raises_factuality(judge, pieces, extra, at):
     text = "\n".join(pieces)
-    before = factuality(text, source=KNOWN, judge=judge).fraction
-    if any(map(str.isalnum, text)):
-        assert factuality(with_extra(pieces, extra, at), source=KNOWN, judge=judge).fraction <= before
+    before = factuality(text, source=KNOWN, judge=judge)
+    if any(map(str.isalnum, text)) and not hollow_problem(text, KNOWN):  # a loop ends when something is added
+        after = factuality(with_extra(pieces, extra, at), source=KNOWN, judge=judge)
+        assert after.fraction <= (1 if before.status == "undefined" else before.fraction)
 
 
 @both_judges
@@ -390,7 +395,8 @@ def test_any_order_of_facts_gives_the_same_scores(judge, pieces, facts):
 def test_any_text_is_scored_by_every_metric(text, more):
     for name, (function, arguments, _, _) in METRICS.items():
         s = function(text, **arguments)
-        assert s.status == "ok" and 1 <= s.points <= 4, name
+        told = s.status == "undefined" and s.points is None and ("English" in s.reason or "claim" in s.reason)
+        assert told or s.status == "ok" and 1 <= s.points <= 4, name
     for s in (
         factuality(GOOD, source=text + more),
         completeness(GOOD, key_facts=[text, more]),

@@ -83,13 +83,20 @@ def test_short_truths_are_supported(claim, source):
     assert JUDGE.supported([claim], source=source)[0].yes is True
 
 
-GERMAN = "Kundin: Die bestellte Lampe ist kaputt angekommen.\nMitarbeiter: Wir schicken Ihnen am Freitag eine neue."
+GERMAN = """Kundin: Die bestellte Lampe ist kaputt angekommen.
+Mitarbeiter: Wir schicken Ihnen am Freitag eine neue."""
 FOREIGN = [
     ("我们周一寄新灯。", "客户：订单4471的灯坏了。客服：我们周五寄新灯，免费。"),
     ("客户要求退款。", "客户：我的灯坏了。客服：我们会换一个新的。"),
-    ("月曜日に新しいランプを送ります。", "お客様：ランプが壊れました。担当：金曜日に新しいランプを送ります。"),
+    (
+        "月曜日に新しいランプを送ります。",
+        "お客様：ランプが壊れました。担当：金曜日に新しいランプを送ります。",
+    ),
     ("새 램프는 월요일에 보냅니다.", "고객: 램프가 고장났어요. 상담원: 새 램프는 금요일에 보냅니다."),
-    ("Новую лампу отправят в понедельник.", "Клиент: лампа сломалась. Оператор: новую лампу отправим в пятницу."),
+    (
+        "Новую лампу отправят в понедельник.",
+        "Клиент: лампа сломалась.\nОператор: новую лампу отправим в пятницу.",
+    ),
     ("سيصل المصباح الجديد يوم الاثنين.", "العميل: المصباح مكسور. الموظف: سنرسل مصباحا جديدا يوم الجمعة."),
     ("नया लैंप सोमवार को आएगा।", "ग्राहक: लैंप टूट गया। एजेंट: नया लैंप शुक्रवार को आएगा।"),
     ("โคมไฟใหม่จะมาถึงวันจันทร์", "ลูกค้า: โคมไฟเสีย พนักงาน: โคมไฟใหม่จะมาถึงวันศุกร์"),
@@ -100,7 +107,7 @@ FOREIGN = [
     ),
     (
         "La nouvelle lampe sera livrée lundi matin.",
-        "Cliente : la lampe commandée est arrivée cassée.\nConseiller : nous livrerons une lampe neuve vendredi.",
+        "Cliente : la lampe commandée est arrivée cassée.\nConseiller : nous en livrerons une vendredi.",
     ),
 ]
 

@@ -24,7 +24,7 @@ from crmeval.core.text import (
 )
 from ..core.trees import Trees, lexicon, rarity, shipped_weights, soft_keys
 from ..core.values import same_value, values
-from .grounds import is_verbatim, lacks_ground, ruling, without_speaker
+from .grounds import is_verbatim, lacks_ground, other_small_words, ruling, without_speaker
 
 # %% ../../nbs/judges/06_embedded.ipynb #bcef3489
 _NEGATIONS = frozenset(
@@ -89,8 +89,10 @@ def _foreign(reads):
         return True
     unseen = sum(len(s) for r in reads for s in r.stems if rarity(s) == 1.0 and s not in r.capitals)
     named = sum(len(s) for r in reads for s in r.capitals)
-    common = sum(t in STOP_WORDS for t in tokens)  # English has four in ten, others hardly any
-    return unseen > 14 and unseen > 0.5 * (sum(map(len, tokens)) - named) and common < 0.3 * len(tokens)
+    english = sum(t in STOP_WORDS for t in tokens)  # English has four in ten, others hardly any
+    theirs = sum(t in other_small_words() for t in tokens)
+    rare = unseen > 14 and unseen > 0.5 * (sum(map(len, tokens)) - named)
+    return rare and english < 0.2 * len(tokens) and theirs > 0
 
 # %% ../../nbs/judges/06_embedded.ipynb #cc014273
 class _Index:
@@ -530,9 +532,9 @@ def _why(found, probability, stated):
         return f"Not {what}: {', '.join(found['novel'][:4])}."
     return f"Its words are {what}, but not together."
 
-# %% ../../nbs/judges/06_embedded.ipynb #970b1f1c
+# %% ../../nbs/judges/06_embedded.ipynb #53d6a0a9
 def _is_foreign(asked, src):
-    "Whether the judge cannot read the source, or what is asked, unless that has the words of an English source."
+    "Whether the judge cannot read the source, or what is asked; words of an English source are English."
     reads = [_read(a) for a in asked]
     tokens = [t for r in reads for t in r.tokens]
     known = sum(t in src.tokens for t in tokens)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['loop_problem', 'copy_problem', 'turns_in', 'hollow_problem']
 
-# %% ../../nbs/metrics/03_hollow.ipynb #1271aff5
+# %% ../../nbs/metrics/03_hollow.ipynb #7569c2bf
 import re
 import unicodedata
 import zlib
@@ -14,7 +14,7 @@ from functools import lru_cache
 from ..core.text import lines, parts, repeats, split_label, words
 from ..judges.grounds import speaker_labels
 
-# %% ../../nbs/metrics/03_hollow.ipynb #ea959a3f
+# %% ../../nbs/metrics/03_hollow.ipynb #53692b07
 _LONGEST_BLOCK = 60  # words that a repeated block has at most
 _MOST_WORDS = 4000  # of a text that are looked at: its first half and its last
 _PACKED = 0.16  # ordinary text of 600 bytes and more packs to 0.35 and above
@@ -48,7 +48,7 @@ def _goes_round(units, times, share):
         return ""
     return " ".join(units[first : first + block])
 
-# %% ../../nbs/metrics/03_hollow.ipynb #19ad367c
+# %% ../../nbs/metrics/03_hollow.ipynb #931cad23
 @lru_cache(maxsize=512)
 def loop_problem(
     text: str,  # A response
@@ -67,7 +67,7 @@ def loop_problem(
         return "it goes round in a loop: it hardly varies"
     return ""
 
-# %% ../../nbs/metrics/03_hollow.ipynb #52578156
+# %% ../../nbs/metrics/03_hollow.ipynb #b5dfe55d
 _STRETCH = 8  # neighbouring words in the same order that make a stretch
 
 
@@ -82,17 +82,21 @@ def _copied(text, source):
     found, (_, there) = words(text), _stretches_of(source)
     copied = longest = run = 0
     for i in range(len(found) - _STRETCH + 1):
-        new = hash(tuple(found[i : i + _STRETCH])) in there
-        run = (run + 1 if run else _STRETCH) if new else 0
-        copied += (1 if run > _STRETCH else _STRETCH) if new else 0
+        if hash(tuple(found[i : i + _STRETCH])) not in there:
+            run = 0
+            continue
+        run = run + 1 if run else _STRETCH
+        copied += 1 if run > _STRETCH else _STRETCH
         longest = max(longest, run)
     return len(found), min(copied, len(found)), longest
 
-# %% ../../nbs/metrics/03_hollow.ipynb #864f6148
+# %% ../../nbs/metrics/03_hollow.ipynb #9aee5cea
 @lru_cache(maxsize=512)
 def copy_problem(
     text: str,  # A response
     source: str,  # What it was made from
+    *,
+    pieces: bool = True,  # Whether one unbroken piece of the source is a copy, too
 ) -> str:  # '' when it is no copy
     "Is the text its source, or a piece of it, written off?"
     n, copied, longest = _copied(text, source)
@@ -101,13 +105,13 @@ def copy_problem(
         return ""
     if n >= 0.5 * size and size >= 40:
         return f"it is a copy of its source: {copied} of {n} words stand there in the same order"
-    if longest >= 40 and longest >= 0.6 * n:
+    if pieces and longest >= 40 and longest >= 0.6 * n:
         return f"it is a piece of its source: {longest} words on end stand there in the same order"
     if (turns := turns_in(text, source)) >= 3:
         return f"it is a copy of {turns} turns of the conversation"
     return ""
 
-# %% ../../nbs/metrics/03_hollow.ipynb #8226cb9c
+# %% ../../nbs/metrics/03_hollow.ipynb #510ea58f
 _ROLES = frozenset("agent customer client caller user rep representative seller advisor bot".split())
 
 
@@ -130,16 +134,24 @@ def turns_in(
 ) -> int:  # Lines that begin with the label of somebody who speaks there, or with a role
     "How many turns of a conversation does a text have?"
     speakers = _speakers_of(source)
-    return sum(x in speakers or bool(_ROLES.intersection(words(x)[:1])) for x in _labels_of(text))
+    names = [frozenset(words(x)) for x in speakers]
+    return sum(x in speakers or _names_one(words(x), names) for x in _labels_of(text))
 
-# %% ../../nbs/metrics/03_hollow.ipynb #90911b56
+
+def _names_one(label, names):
+    "Whether a label is a role, or a part of a speaker's name: 'Mei' for 'Agent (Mei)'."
+    return bool(_ROLES.intersection(label[:1])) or any(n.issuperset(label) for n in names if label)
+
+# %% ../../nbs/metrics/03_hollow.ipynb #1c4c000a
 def hollow_problem(
     text: str,  # A response
     source: str = "",  # What it was made from; '' when that is not known
+    *,
+    pieces: bool = True,  # As `copy_problem`
 ) -> str:  # What is wrong; '' when the text says something of its own
     "Is the text empty, nothing but labels, a loop, or a copy?"
     if not any(c.isalnum() for c in text):
         return "it holds no word" if text.strip() else "it is empty"
     if not parts(text):
         return "it has labels, and nothing behind them"
-    return loop_problem(text) or (copy_problem(text, source) if source else "")
+    return loop_problem(text) or (copy_problem(text, source, pieces=pieces) if source else "")
