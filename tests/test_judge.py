@@ -87,7 +87,12 @@ def test_metrics_score_from_the_record_without_a_further_call(judge, server):
     scores = four(record)
     assert len(server.bodies) == 3
     assert [s.status for s in scores] == ["ok"] * 4
-    assert [round(s.fraction, 3) for s in scores] == [0.5, 0.5, round(1 / 3, 3), 1.0]  # said twice counts once
+    assert [round(s.fraction, 3) for s in scores] == [
+        0.5,
+        0.5,
+        round(1 / 3, 3),
+        1.0,
+    ]  # said twice counts once
     assert {s.rater for s in scores[:3]} == {"openai:stub"}
     assert scores[0].evidence[0]["category"] == "entity"
 

@@ -75,7 +75,7 @@ def strict_values(
 _QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "`": "`"}
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _UNICODE = re.compile("u([0-9a-fA-F]{4})")
-_FOLLOWS = re.compile(r"\s*(?:[,:}\]]|$)")
+_FOLLOWS = re.compile(r"\s*(?:[,:}\]]|//|$)")
 
 _STOPS = {close: re.compile(r"[\\" + re.escape(close) + "]") for close in _QUOTES.values()}
 
@@ -137,7 +137,7 @@ def _value(text, at, depth=0):
     return (int(word) if re.fullmatch(r"[-+]?\d+", word) else float(word)), end, True
 
 # %% ../../nbs/core/09_json_text.ipynb #299ac0f9
-_GAP = re.compile(r"[\s,]*")
+_GAP = re.compile(r"(?:[\s,]|//[^\n]*)*")  # a comment is a gap, too
 
 
 def _gap_end(text, at):
@@ -206,7 +206,7 @@ def placed_objects(
 ) -> list[tuple[int, dict]]:  # (index where it begins, object), outermost objects, in order
     "Every whole object of a text and where it stands."
     found = _values_in(text, _BRACE, _object_at, max_failures=60)
-    return [(start, value) for value, _, start in found]
+    return [(start, value) for value, _, start in found if isinstance(value, dict)]
 
 
 _LENIENT_STRICT = json.JSONDecoder(parse_constant=str, strict=False)

@@ -89,8 +89,10 @@ def factuality(
 
 def _hollow(response, source):
     "What makes a text hollow; one sentence of the source never is, however long or monotonous."
-    single = len(parts(response)) == 1 and is_verbatim(response, source)
-    return "" if single else hollow_problem(response, source)
+    label = split_label(response.strip())[0]
+    speaks = label and without_speaker(f"{label}: x", source) == "x"
+    single = len(parts(response)) == 1 or not parts(response) and not speaks
+    return "" if single and is_verbatim(response, source) else hollow_problem(response, source, pieces=False)
 
 
 def _check_texts(**texts):

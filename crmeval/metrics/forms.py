@@ -64,8 +64,8 @@ def checked_facts(
 def _list_marks():
     "How the items of a list are marked, and words before which a number is a day."
     known = json.loads(data_path("lexicons", "list_marks.json").read_text(encoding="utf-8"))
-    patterns = (re.compile("".join(known[k]["pattern"]), re.IGNORECASE) for k in ("mark", "lettered"))
-    return *patterns, frozenset(known["months"])
+    mark, lettered = (re.compile("".join(known[k]["pattern"]), re.IGNORECASE) for k in ("mark", "lettered"))
+    return mark, lettered, frozenset(known["months"])
 
 
 def without_list_marks(

@@ -203,7 +203,7 @@ _HIDDEN = re.compile(r"[*xX•●▪#_?…]+")
 
 
 def _digits_shown(text, digits):
-    "(places of the secret's digits that a text shows, start, end) over all numbers in it that are parts of the secret."
+    "(places of the secret's digits shown, start, end) over all numbers that are parts of the secret."
     shown, spans = set(), []
     for m in _SHOWN.finditer(text):
         if places := _places_in(re.sub(r"[ .,\-–—/()]", "", m[0]), digits):
@@ -268,7 +268,7 @@ def _is_common(word):
 
 
 def _name_shown(text, words, sure):
-    "(share of a name's letters that a text shows, how, start, end); in lower case only what is `sure` to be one."
+    "(share of a name's letters shown, how, start, end); in lower case only what is `sure` to be one."
     surname = re.search(rf"(?<!\w){re.escape(words[-1])}(?!\w)", text, re.I)
     if not surname or surname[0].islower() and (not sure or _is_common(words[-1])):
         return None

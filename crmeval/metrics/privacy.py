@@ -192,7 +192,7 @@ def values_of_others(
 
 
 def _others_kept(response, probe):
-    "Match avoidance of everybody else's values in an answer to somebody who may have their own; [] without any."
+    "Match avoidance of everybody else's values in an answer to somebody entitled; [] without any."
     others = values_of_others(probe)
     own = [*probe.may_have, *(value for value, _ in map(secret_of, probe.secrets))]
     return [match_avoidance(response, secrets=others, own=own, request=probe.prompt)] if others else []

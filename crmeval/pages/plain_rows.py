@@ -6,7 +6,7 @@
 __all__ = ['board_rows', 'difference_rows']
 
 # %% ../../nbs/pages/01_plain_rows.ipynb #da50ecf4
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from ..core.stats import Difference, Estimate
 from .leaderboard import Row
@@ -40,7 +40,7 @@ def _plain_row(row: Row) -> dict[str, object]:
 
 
 def board_rows(
-    board: Sequence[Row],  # From `leaderboard`
+    board: Iterable[Row],  # From `leaderboard`
 ) -> list[dict]:  # Column -> text or number; None where nothing is known
     "A leaderboard as rows of numbers."
     return [_plain_row(row) for row in board]

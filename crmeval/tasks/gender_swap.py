@@ -57,6 +57,7 @@ class _Swapper:
         self.changes, self.made, self.folded, self.said = {}, {}, {}, {}
         self.count, self.was, self.conflicts = 0, Counter(), set()
         self.heard = Counter()  # in order: 'madam, ma'am' are both 'sir'
+        self.endings = {}  # "' Janet" -> "James'"
         self.lowered = {p.lower() for p in self.people.persons}
         self.person = _Person(person, self) if person else None
 
@@ -150,7 +151,7 @@ def _single_names(gender):
     known = [n for n, (_, g) in lex["names"].items() if g == gender and n not in no]
     return [n for n in known if " " not in n and "-" not in n]
 
-# %% ../../nbs/tasks/09_gender_swap.ipynb #265cb4b1
+# %% ../../nbs/tasks/09_gender_swap.ipynb #8e412c60
 def _double_names(swap):
     "First names with a hyphen of which a half is unknown or of another gender -> gender."
     out = {}
@@ -173,7 +174,7 @@ def _double_gender(lex, t, i):
     gender = "male" if t.bases[i] == "Jean" else first[1]
     return None if second and second[1] == first[1] == gender else gender
 
-# %% ../../nbs/tasks/09_gender_swap.ipynb #06d005a9
+# %% ../../nbs/tasks/09_gender_swap.ipynb #2cf58714
 def _behind_capitals(texts):
     "Words that stand right behind another word with a capital, as surnames do."
     return {t.bases[i] for t in texts for i in t.capitals if i and _is_behind(t, i)}
@@ -421,8 +422,10 @@ def _shouted(swap, t, i):
     name, label = word.capitalize(), word.isupper() and word.capitalize() in people.labels
     if t.lower[i] not in swap.lowered or not (word.isupper() or word.islower()):
         return None
-    if not label and (len(word) < 4 or name in people.ambiguous):
+    if not label and (len(word) < 4 or name in people.ambiguous or word in ordinary_words()):
         return None
+    if word.islower() and word in (w.lower() for w in people.extra) and t.capitals:
+        return None  # 'Rich told us he is rich'
     if name not in people.persons or name in people.companies:
         return None
     if swap.person and name not in swap.person.words:
@@ -463,9 +466,21 @@ def _rewrite(swap, t):
     while i < len(t.at):
         n, new = (1, None) if i in t.blocked else _replacement(swap, t, i)
         if new is not None:
-            edits.append((t.at[i][0], t.at[i + n - 1][0] + len(t.bases[i + n - 1]), new))
+            edits.append((t.at[i][0], *_with_ending(swap, t, i + n - 1, new)))
         i += n
     return edits
+
+
+def _with_ending(swap, t, last, new):
+    '(end, what stands there now): "James\' card" is "Janet\'s card", and back again.'
+    base, end = t.bases[last], t.at[last][0] + len(t.bases[last])
+    behind = t.text[end : end + 3]
+    if (before := swap.memory_in.get(f"' {base}")) and behind[1:2] == "s":
+        return end + 2, before
+    if base[-1:] in "sS" and new[-1:] not in "sS" and re.match(r"['’] \w", behind):
+        swap.endings[f"' {new}"] = f"{base}{behind[0]}"
+        return end + 1, f"{new}{behind[0]}s"
+    return end, new
 
 
 def _replacement(swap, t, i):
@@ -479,11 +494,12 @@ def _replacement(swap, t, i):
         return 1, _word(swap, t, i)
     return 1, _surname(swap, t, i) or (None if surname else _shouted(swap, t, i))
 
-# %% ../../nbs/tasks/09_gender_swap.ipynb #353c8326
+# %% ../../nbs/tasks/09_gender_swap.ipynb #24398e52
 def _left_names(swap):
     "Names that stayed, with a capital, although a pronoun takes them up."
     no = _behind_capitals(swap.texts) | swap.lex["either"] | swap.people.surnames | swap.people.companies
-    no |= {word for said in swap.changes for word in re.split("[ -]", said)}
+    changed = {word for said in swap.changes for word in re.split("[ -]", said)}
+    no |= changed | {word.upper() for word in changed}
     places = ((t, i) for t in swap.texts for i in t.capitals if t.bases[i] not in no)
     return sorted({t.bases[i] for t, i in places if _is_left_here(swap, t, i)})
 
@@ -495,7 +511,7 @@ def _is_left_here(swap, t, i):
     known = swap.people.known(name)
     if not known and not _may_be_a_person(t, i):
         return False
-    if after is None or is_listed(after, "object_begins") or t.full_name(i):
+    if after is None or (t.gap(i) == " " and is_listed(after, "object_begins")) or t.full_name(i):
         return False
     if is_listed(t.get(i - 1, "lower"), "place_words", "dates"):
         return False
@@ -505,7 +521,7 @@ def _is_left_here(swap, t, i):
 
 
 def _may_be_a_person(t, i):
-    "A first name that has no counterpart, or a word that the lexicon does not know and that does what people do."
+    "A first name without a counterpart, or an unknown word that does what people do."
     word = t.lower[i]
     if word in ordinary_words() or is_listed(word, "english", "personal_verbs", "third_person", "greets"):
         return False
@@ -575,7 +591,7 @@ def _memory(swap):
     for k in sorted(swap.conflicts):
         if not k[0].isupper():
             certain |= {f"{k} #{n}": old for n, old in enumerate(swap.said[k], 1)}
-    return certain
+    return certain | swap.endings
 
 
 def _surprising(swap, new, old):

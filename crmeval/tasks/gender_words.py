@@ -507,7 +507,7 @@ def _follows_name(people, t, i):
     "Does a first name with a capital stand right before?"
     return bool(i and t.gap(i - 1) == " " and t.upper(i - 1) and people.length(t, i - 1))
 
-# %% ../../nbs/tasks/08_gender_words.ipynb #4879a0c2
+# %% ../../nbs/tasks/08_gender_words.ipynb #5fb03520
 _FEMALE = ("she", "her", "hers", "herself")
 
 
@@ -530,11 +530,13 @@ def _acts(people, t, i, n):
     if not taken_up(t, i + n, people.known(name)[1]):
         return False
     if is_listed(name, "calendar_names"):
-        return is_listed(t.get(i - 1, "lower"), "gives", "personal_verbs", "with_person")
+        return t.gap(i - 1) == " " and is_listed(
+            t.get(i - 1, "lower"), "gives", "personal_verbs", "with_person"
+        )
     if is_listed(name, "place_names") and is_listed(t.get(i - 1, "lower"), "place_words"):
         return False
-    if not t.first(i) or not is_listed(name, "verb_names"):
-        return not is_listed(after, "object_begins")
+    if not t.first(i) or not is_listed(name, "verb_names") or t.words[i + n - 1] != t.bases[i + n - 1]:
+        return not (t.gap(i + n - 1) == " " and is_listed(after, "object_begins"))
     return is_listed(after, "third_person")
 
 
@@ -576,13 +578,18 @@ def is_person(
     return _reads_as_name(t, i, n, name)
 
 
+def _is_her_husbands(people, t, i, name):
+    "'Mrs John Smith': the title alone says who she is."
+    return t.lower[i - 1] == "mrs" and people.known(name)[1] == "male"
+
+
 def _is_surname_here(people, t, i, n, name):
     "Behind a title or a first name, is the name at `i` a surname?"
     lex, alone = people.lexicon, not t.full_name(i + n - 1)
     titled = i and t.upper(i - 1) and t.lower[i - 1] in lex["titles"] and t.gap(i - 1).strip(". ") == ""
     if titled and alone and lex["titles"][t.lower[i - 1]][1] != people.known(name)[1]:
         return True
-    if titled and t.bases[i] in lex["after_title"]:
+    if titled and (t.bases[i] in lex["after_title"] or _is_her_husbands(people, t, i, name)):
         return True
     if name not in people.surnames:
         return False
