@@ -489,6 +489,7 @@ def features(
         "novel": m.novel,
         "turned": turned,
         "flipped": flipped,
+        "valued": bool(m.claim.values),
         "foreign": source.foreign or _foreign([m.claim]),
     }
 
@@ -510,8 +511,9 @@ def _why(found, probability, stated):
 
 
 def _verdict(found, probability, stated, lines):
-    "A language that it does not know is judged by equal words and missing values; other words decide nothing."
-    if found["foreign"] and found["novel"] and not found["missing"]:
+    "Of a language that it does not know, values decide, and equal words; other words leave it open."
+    valued = found["valued"] and (found["missing"] or probability > 0.5)
+    if found["foreign"] and found["novel"] and not valued:
         return Verdict(None, status="undefined", reason=FOREIGN.strip())
     return Verdict(
         bool(probability > 0.5), round(float(probability), 4), _why(found, probability, stated), lines
