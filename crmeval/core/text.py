@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from .letters import greeting_length, is_closing
 from .package_data import data_path
-from .values import DAYS, MONTHS, missing_values, values
+from .values import DAYS, MONTHS, MONTHS_ABROAD, missing_values, values
 
 # %% ../../nbs/core/03_text.ipynb #3c01d8ce
 _LABEL = re.compile(
@@ -53,6 +53,7 @@ def _words_of(name):
 
 
 _ABBREVIATIONS, _NEVER_LAST, _COMPANIES = map(_words_of, ("abbreviations", "never_last", "companies"))
+_MONTHS = frozenset(MONTHS) | frozenset(MONTHS_ABROAD)
 _BEFORE_ORDINALS, _OPENERS = map(_words_of, ("before_ordinals", "openers"))
 _CLOSERS = "\"'”’»)\\]"
 _STOP = re.compile(
@@ -128,7 +129,7 @@ def _is_ordinal(before, rest):
     if not found or not word:
         return False
     following = word[0].lower()
-    return following in MONTHS or (
+    return following in _MONTHS or (
         (found[1] or "").lower() in _BEFORE_ORDINALS and rest[0].isupper() and following not in _OPENERS
     )
 
@@ -162,7 +163,7 @@ def _mark_of_list(line, series):
     if not bullet or bullet.end() >= len(line) or (not series and _LETTERED.match(line)):
         return 0
     word = _NEXT_WORD.match(line, bullet.end())
-    dated = word and word[0].lower() in MONTHS and bullet[0].strip()[:-1].isdigit()
+    dated = word and word[0].lower() in _MONTHS and bullet[0].strip()[:-1].isdigit()
     return 0 if dated else bullet.end()
 
 
