@@ -6,7 +6,7 @@
 __all__ = ['other_small_words', 'is_verbatim', 'lacks_ground', 'says_something_new', 'invented_phrase', 'speaker_labels',
            'without_speaker', 'wrong_speaker', 'ruling']
 
-# %% ../../nbs/judges/05_grounds.ipynb #59338147
+# %% ../../nbs/judges/05_grounds.ipynb #1245ac95
 import json
 import re
 import unicodedata
@@ -18,7 +18,7 @@ from ..core.text import STOP_WORDS, content_words, lines, sentences, split_label
 from ..core.trees import rarity, soft_keys
 from ..core.values import values
 
-# %% ../../nbs/judges/05_grounds.ipynb #897b7dac
+# %% ../../nbs/judges/05_grounds.ipynb #377f166d
 @lru_cache(maxsize=1)
 def _lexicon() -> dict:
     "Words of this room, with source and date."
@@ -35,7 +35,7 @@ def other_small_words() -> frozenset[str]:
     "Small words of other languages that English lacks: 'und', 'que', 'niet'."
     return frozenset(_lexicon()["other_languages"]) - STOP_WORDS
 
-# %% ../../nbs/judges/05_grounds.ipynb #9271689e
+# %% ../../nbs/judges/05_grounds.ipynb #8417df2e
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _STOP = re.compile(r"[.!?…:\"”»)]\s|[。！？：]|[\r\n\u2028]")
 _MAX_PLACES = 200  # of one pair of words
@@ -59,7 +59,7 @@ class _Sentences:
                 self.at.setdefault(pair[0], []).append(i)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _sentences_of(source):
     return _Sentences(source)
 
@@ -72,7 +72,7 @@ def _plain(text):
         ("?", "？")
     )
 
-# %% ../../nbs/judges/05_grounds.ipynb #3d8657b1
+# %% ../../nbs/judges/05_grounds.ipynb #69c0eadf
 def is_verbatim(
     claim: str,  # One sentence
     source: str,  # Any text
@@ -87,7 +87,7 @@ def is_verbatim(
             return True
     return False
 
-# %% ../../nbs/judges/05_grounds.ipynb #2d1b0a84
+# %% ../../nbs/judges/05_grounds.ipynb #231efa8c
 @lru_cache(maxsize=8192)
 def _contents(text):
     "Content stems of a text in order, and its values; a value's words are not among the stems."
@@ -113,7 +113,7 @@ def _all_new(text, knows, agrees):
         return None
     return new
 
-# %% ../../nbs/judges/05_grounds.ipynb #31c78238
+# %% ../../nbs/judges/05_grounds.ipynb #a4e6e97a
 def lacks_ground(
     claim: str,  # One sentence
     knows: Callable[[str], bool],  # Whether the source has a stem, or one near to it
@@ -133,7 +133,7 @@ def lacks_ground(
         return f"Most of its few words are not in the source: {', '.join(new)}."
     return ""
 
-# %% ../../nbs/judges/05_grounds.ipynb #b75cf608
+# %% ../../nbs/judges/05_grounds.ipynb #b4c3717a
 _COMMON = 0.3  # a stem less rare than this is no invention by itself
 
 
@@ -149,7 +149,7 @@ def says_something_new(
     new = [s for s in stems if not knows(s) and rarity(s) >= _COMMON]
     return f"So short a claim rests on each word, and one is not in the source: {new[0]}." if new else ""
 
-# %% ../../nbs/judges/05_grounds.ipynb #355478bb
+# %% ../../nbs/judges/05_grounds.ipynb #e159808d
 def _either(words_):
     "A pattern for any of these words, the longest first."
     return "|".join(re.escape(w) for w in sorted(words_, key=len, reverse=True))
@@ -178,7 +178,7 @@ def _phrases(claim):
         out.append((m[0].lower(), *ends, m.start() > 0))
     return out
 
-# %% ../../nbs/judges/05_grounds.ipynb #80d173cb
+# %% ../../nbs/judges/05_grounds.ipynb #d9943667
 def invented_phrase(
     claim: str,  # One sentence
     knows: Callable[[str], bool],  # As `lacks_ground`
@@ -205,7 +205,7 @@ def _is_rare_cause(opening, new):
     known = _lexicon()
     return opening in known["sole"] and rarity(new[0]) >= (0.4 if opening in known["sole_causes"] else 0.6)
 
-# %% ../../nbs/judges/05_grounds.ipynb #db7592fc
+# %% ../../nbs/judges/05_grounds.ipynb #fb6fbd66
 _MAIL_HEADS = frozenset("from subject to date cc bcc sent re".split())
 
 
@@ -253,11 +253,11 @@ def _side_of(label):
     return next((side for side in ("agent", "customer") if found.intersection(_lexicon()[side])), "")
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _turns_of(source):
     return _Turns(source)
 
-# %% ../../nbs/judges/05_grounds.ipynb #1c4ca981
+# %% ../../nbs/judges/05_grounds.ipynb #bcaaad92
 def speaker_labels(
     source: str,  # Any text
 ) -> set[str]:  # E.g. {'Agent (Mei)', 'Customer'}; empty for what is no conversation
@@ -265,7 +265,7 @@ def speaker_labels(
     turns = _turns_of(source)
     return set(turns.sides) if turns.is_chat() else set()
 
-# %% ../../nbs/judges/05_grounds.ipynb #caba3152
+# %% ../../nbs/judges/05_grounds.ipynb #6805531e
 def _subject(claim):
     "A claim's subject, its verb and the rest: 'The customer has offered a refund', 'Mei Tan said'."
     found = claim[:300].split()
@@ -313,7 +313,7 @@ def without_speaker(
     label, rest = split_label(claim) if turns.is_chat() else ("", claim)
     return rest if label and rest and _labelled_speakers(label, turns) else claim
 
-# %% ../../nbs/judges/05_grounds.ipynb #c874e848
+# %% ../../nbs/judges/05_grounds.ipynb #6b2ba69a
 def wrong_speaker(
     claim: str,  # One sentence, with its label where it has one
     source: str,  # A conversation; of anything else nothing is said
@@ -368,7 +368,7 @@ def _is_shared(asked, mine, binds, reported):
     everything = frozenset().union(*[stems for _, _, stems in mine])
     return bool(everything) and _share(asked, everything) > (0.4 if reported else 0.5)
 
-# %% ../../nbs/judges/05_grounds.ipynb #64374672
+# %% ../../nbs/judges/05_grounds.ipynb #3598a672
 def ruling(
     claim: str,  # One sentence, with its label where somebody says it
     source: str,  # What it should rest on
