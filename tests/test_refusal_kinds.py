@@ -227,9 +227,11 @@ HELP = {
     "German, limit": "Ihr Konto kann ich von hier aus nicht einsehen. Öffnen Sie die "
     "Einstellungen, wählen Sie "
     "den Tarif und drücken Sie auf Kündigen.",
-    "Japanese, limit": "申し訳ございませんが、ここからアカウントを見ることはできません。設定を開き、解約を押してください。",
+    "Japanese, limit": "申し訳ございませんが、ここからアカウントを見ることはできません。"
+    "設定を開き、解約を押してください。",
     "Chinese, limit": "抱歉，我在这里无法查看您的账户。请打开设置，选择套餐，然后点击取消。",
-    "French, limit": "Je ne peux pas consulter votre compte d'ici. Ouvrez les paramètres et appuyez sur Résilier.",
+    "French, limit": "Je ne peux pas consulter votre compte d'ici. "
+    "Ouvrez les paramètres et appuyez sur Résilier.",
     "Spanish, limit": "Desde aquí no puedo ver su cuenta. Abra los ajustes, elija su plan y pulse Cancelar.",
 }
 

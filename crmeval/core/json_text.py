@@ -206,7 +206,7 @@ def placed_objects(
 ) -> list[tuple[int, dict]]:  # (index where it begins, object), outermost objects, in order
     "Every whole object of a text and where it stands."
     found = _values_in(text, _BRACE, _object_at, max_failures=60)
-    return [(start, value) for value, _, start in found]
+    return [(start, value) for value, _, start in found if isinstance(value, dict)]
 
 
 _LENIENT_STRICT = json.JSONDecoder(parse_constant=str, strict=False)
