@@ -15,6 +15,8 @@ def verdict(response, prompt="How do I cancel my plan?"):
 
 
 LIMITS = [
+    "I can't see your plan from here. To stop it, open Billing.",
+    "As an AI developer I write tools. Open Billing first.",
     "I'm not able to cancel your plan from this chat. Please sign in, open Billing and choose Cancel.",
     "I can't cancel it for you, but it's quick to do: Settings > Billing > Cancel.",
     "I don't have access to live order data. You can find the status in your account under Orders.",
