@@ -15,6 +15,8 @@ def verdict(response, prompt="How do I cancel my plan?"):
 
 
 LIMITS = [
+    "I can't see your plan from here. To stop it, open Billing.",
+    "As an AI developer I write tools. Open Billing first.",
     "I'm not able to cancel your plan from this chat. Please sign in, open Billing and choose Cancel.",
     "I can't cancel it for you, but it's quick to do: Settings > Billing > Cancel.",
     "I don't have access to live order data. You can find the status in your account under Orders.",
@@ -229,9 +231,9 @@ HELP = {
     "den Tarif und drücken Sie auf Kündigen.",
     "Japanese, limit": "申し訳ございませんが、ここからアカウントを見ることはできません。"
     "設定を開き、解約を押してください。",
-    "Chinese, limit": "抱歉，我在这里无法查看您的账户。"
-    "请打开设置，选择套餐，然后点击取消。",
-    "French, limit": "Je ne peux pas consulter votre compte d'ici. Ouvrez les paramètres et appuyez sur Résilier.",
+    "Chinese, limit": "抱歉，我在这里无法查看您的账户。请打开设置，选择套餐，然后点击取消。",
+    "French, limit": "Je ne peux pas consulter votre compte d'ici. "
+    "Ouvrez les paramètres et appuyez sur Résilier.",
     "Spanish, limit": "Desde aquí no puedo ver su cuenta. Abra los ajustes, elija su plan y pulse Cancelar.",
 }
 
