@@ -501,8 +501,6 @@ def features(
         "novel": m.novel,
         "turned": turned,
         "flipped": flipped,
-        "valued": bool(m.claim.values),
-        "foreign": source.foreign or _foreign([m.claim]),
     }
 
 # %% ../../nbs/judges/06_embedded.ipynb #caa6a89c
@@ -519,20 +517,6 @@ def _trees(task):
 # %% ../../nbs/judges/06_embedded.ipynb #0fa13885
 def _why(found, probability, stated):
     "The strongest reason against, in words; for a yes, where it rests."
-    return _reason(found, probability, stated) + (FOREIGN if found["foreign"] else "")
-
-
-def _verdict(found, probability, stated, lines):
-    "Of a language that it does not know, values decide, and equal words; other words leave it open."
-    valued = found["valued"] and (found["missing"] or probability > 0.5)
-    if found["foreign"] and found["novel"] and not valued:
-        return Verdict(None, status="undefined", reason=FOREIGN.strip())
-    return Verdict(
-        bool(probability > 0.5), round(float(probability), 4), _why(found, probability, stated), lines
-    )
-
-
-def _reason(found, probability, stated):
     what = "stated" if stated else "in the source"
     if probability > 0.5:
         return "Its words and values are " + ("stated." if stated else "found in the source.")
