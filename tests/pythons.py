@@ -93,7 +93,7 @@ def run_core(version: str, folder: Path) -> str:
     python = str(home / "bin" / "python")
     if not made:
         return f"failed: no environment could be made ({why})"
-    asked = [str(source_in(folder)), *NEEDED]
+    asked = [f"{source_in(folder)}[run,rating]", *NEEDED]
     installed, why = uv("pip", "install", "--quiet", "--python", python, *asked, limit=INSTALLED)
     if not installed and "No solution found" in why:
         return f"failed: the requirements do not fit this Python: {why[-1000:]}"

@@ -404,7 +404,7 @@ def test_skipped_items_are_counted_and_are_no_points(done):
     ]
     board = leaderboard(add_ratings(done, rating_scores(ratings, plan, done.responses)), method="manual")
     row = {r.client: r for r in board}[plan.key[first]["client"]]
-    assert (row.n, row.unscored, row.metrics["accuracy"].value) == (4, 1, 4.0)
+    assert (row.n, row.unscored, row.metrics["accuracy"].value) == (3, 1, 4.0)
     add_ratings(done, [])
 
 

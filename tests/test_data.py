@@ -397,8 +397,8 @@ def test_bad_files_are_named_with_row_and_column(tmp_path, name):
 
 
 def test_missing_file_folder_and_unreadable_file(tmp_path):
-    for path in (tmp_path / "none.csv", tmp_path):
-        with pytest.raises(ValueError, match="there is no file"):
+    for path, told in ((tmp_path / "none.csv", "there is no file"), (tmp_path, "holds nothing; expected")):
+        with pytest.raises(ValueError, match=told):
             load_file(path, **CHAT)
     locked = put(tmp_path, "locked.csv", GOOD)
     locked.chmod(0)

@@ -244,15 +244,15 @@ def test_a_budget_stops_before_it_is_passed_and_goes_on_with_a_larger_one(tmp_pa
         "there is no price for 'openai:good'" in crmeval("--max-usd", "1").stderr and len(server.bodies) == 4
     )
     assert "3 calls" in crmeval("--dry-run").stdout
+    assert crmeval("--max-calls", "4").returncode == 1 and len(server.bodies) == 4, (
+        "what earlier sessions paid for counts"
+    )
     refused = crmeval("--max-usd", "1", "--price", "good=1,1", "--max-tokens", "100")
     assert refused.returncode == 2 and "max_tokens None -> 100" in refused.stderr
     assert "anew with --fresh" in refused.stderr and len(server.bodies) == 4
     done = crmeval("--max-usd", "1", "--price", "good=1,1", "--max-tokens", "100", "--fresh")
     assert done.returncode == 0 and len(server.bodies) == 11, (
         "another limit of the answer is another question"
-    )
-    assert crmeval("--max-calls", "7").returncode == 1 and len(server.bodies) == 11, (
-        "what earlier sessions paid for counts"
     )
 
 

@@ -23,7 +23,9 @@ def next_of_its_use_case(samples, at):
 
 def replay(samples, name, text):
     "A client that answers each sample with `text(sample)`."
-    return ReplayClient([Response(s.id, name, text(s), use_case=s.use_case) for s in samples], name=name)
+    return ReplayClient(
+        [Response(s.id, name, text(s), use_case=s.use_case) for s in samples], name=name, empty="answer"
+    )
 
 
 def lower_bounds(samples):

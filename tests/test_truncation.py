@@ -38,7 +38,7 @@ def server():
         ("api_error", None, "failed"),
         ("parse_error", None, "failed"),
         ("parse_error", "half a body", "failed"),
-        ("undefined", None, "failed"),
+        ("undefined", None, "missing"),
         ("not_run", None, "not asked"),
     ],
 )
@@ -296,6 +296,6 @@ def test_a_dry_run_counts_the_calls_of_the_run(server, tmp_path, judge, repeats)
 
 
 def test_counts_of_kinds_are_in_their_order():
-    assert list(answer_kinds(rows(not_run=1, api_error=1, refused=1, empty=1, truncated=1))) == list(
-        ANSWER_KINDS
-    )
+    assert list(
+        answer_kinds(rows(undefined=1, not_run=1, api_error=1, refused=1, empty=1, truncated=1))
+    ) == list(ANSWER_KINDS)

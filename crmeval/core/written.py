@@ -103,7 +103,13 @@ def _pieces(mail: Mail) -> list[tuple[str, str]]:
 
 def _parts_of_mail(mail: Mail) -> list[Part]:
     found = [(form, p) for form, text in _pieces(mail) for p in parts(text)]
-    return [replace(p, form=form or p.form) for form, p in found]
+    return [replace(p, form="" if _says(form, p) else form or p.form) for form, p in found]
+
+
+def _says(form: str, part: Part) -> bool:
+    "Whether what stands below a sign-off is a sentence of its own: a claim does not hide in a signature."
+    whole = part.text.rstrip().endswith((".", "!", "。")) and len(part.text.split()) >= 5
+    return form == "closing" and part.form == "" and whole
 
 
 @lru_cache(maxsize=256)
