@@ -23,7 +23,7 @@ from ..core.records import Response, Sample, Score, Usage, read_parquet
 from ..metrics.cost import call_cost_usd, price_of
 from ..metrics.criteria import criteria_of
 from ..metrics.instruction_following import check_instruction
-from .answered import answer_warnings
+from .answered import answer_warnings, unchecked_warnings
 from .areas import area_samples, check_areas, make_scorer, prompt_of
 from .budget import Budget
 from crmeval.runs.folder import (
@@ -400,6 +400,7 @@ async def do_work(
     responses = [r for r, _ in rows]
     work.manifest.warnings += [*work.traffic.notes(), *answer_warnings(_of_tasks(responses))]
     scores = [s for _, found in rows for s in found]
+    work.manifest.warnings += unchecked_warnings(scores)
     kept = _others(work.folder, scores, responses)
     _note_judge(work)
     done = Run(work.folder, work.manifest, work.samples, responses, [*scores, *kept])
