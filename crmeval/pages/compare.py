@@ -6,6 +6,7 @@
 __all__ = ['Pair', 'accuracy_of', 'who_is_better', 'Comparison', 'compare', 'side_by_side']
 
 # %% ../../nbs/pages/09_compare.ipynb #0a687edc
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from ..metrics.cost import response_cost_usd
 from .evidence import evidence_spans, marked_text, problems
 from .leaderboard import METRICS, points_by_judge
 from ..runs.folder import Run, in_terms_of_run, open_run
+from ..runs.same_plan import plan_differences, prompt_diff
 from ..tasks.probes import is_probe
 
 # %% ../../nbs/pages/09_compare.ipynb #9a24f880
@@ -63,6 +65,7 @@ class Comparison:
     differences: dict[str, Difference]  # Metric -> mean of a - b, in points; p-values Holm-adjusted
     widest: Sequence[tuple[str, float]]  # (sample id, accuracy of a - b), largest first
     resources: dict[str, Difference] = field(default_factory=dict)  # Likewise, 'seconds' and 'USD per 1,000'
+    plans: str = ""  # What the two were asked otherwise: samples, settings, prompts as a diff; '': nothing
     pairs: Sequence[Pair] = field(default_factory=tuple, repr=False)  # All; the widest first, none at the end
 
     def rows(self) -> list[dict[str, str]]:  # Title of a column -> text; that of the words is ''
@@ -82,7 +85,10 @@ class Comparison:
 
     def __str__(self):
         tail = "".join(f"\n  {printable(s)}: {d:+.2f}" for s, d in self.widest)
-        return self.table() + (f"\n\nwidest differences in accuracy (a - b):{tail}" if tail else "")
+        wide = f"\n\nwidest differences in accuracy (a - b):{tail}" if tail else ""
+        lines = [f"  {printable(line)}" for line in self.plans.splitlines()]
+        plans = "\n".join(["", "", "the two were asked otherwise (a -> b):", *lines]) if lines else ""
+        return self.table() + wide + plans
 
 
 def _row(name, d, spec, words):
@@ -152,7 +158,34 @@ def compare(
         names = f"{a.folder.name}#{name_a}", f"{b.folder.name}#{name_b}"
     widest_first = sorted(pairs, key=lambda p: -1 if p.gap is None else abs(p.gap), reverse=True)
     resources = _resources(samples, pairs, prices)
-    return replace(found, a=names[0], b=names[1], resources=resources, pairs=widest_first)
+    apart = _plans_apart(a, b, name_a, name_b)
+    return replace(found, a=names[0], b=names[1], resources=resources, pairs=widest_first, plans=apart)
+
+
+def _settings_of(run, client):
+    "What shapes the answers of a system, but for which model it is."
+    said = next((c for c in run.manifest.clients if c.get("name") == client), {})
+    return {k: v for k, v in said.items() if k not in ("name", "model", "provider", "lines", "content")}
+
+
+def _templates_of(run, client):
+    "Use case -> the template by which a system was asked."
+    variant = re.search(r" (\[[^\[\]]+\])$", client)
+    templates = {u: t for u, t in run.manifest.templates.items() if not u.endswith("]")}
+    return {
+        u: run.manifest.templates.get(f"{u} {variant[1]}" if variant else u, t) for u, t in templates.items()
+    }
+
+
+def _plans_apart(a, b, name_a, name_b):
+    "What two systems were asked otherwise, in lines."
+    told = [] if a is b else [d for d in plan_differences(a.manifest, b.manifest) if not d.startswith("with")]
+    mine, other = _settings_of(a, name_a), _settings_of(b, name_b)
+    if mine and other and name_a != name_b:
+        keys = [k for k in {**mine, **other} if mine.get(k) != other.get(k)]
+        told += [f"{k}: {mine.get(k)!r:.60} -> {other.get(k)!r:.60}" for k in keys]
+    diff = prompt_diff(_templates_of(a, name_a), _templates_of(b, name_b))
+    return "\n".join([*told, *([diff] if diff else [])])
 
 # %% ../../nbs/pages/09_compare.ipynb #a585e1a5
 def _asked(run, client):

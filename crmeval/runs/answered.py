@@ -84,7 +84,7 @@ def unchecked_warnings(
                 (e.text, e.reason or "no reason was given") for e in missed
             ).most_common(1)[0]
             told.append(
-                f"{client}: {len(missed)} of {len(found)} instructions were not checked by anything and are in no "
-                f"mean, most often {text[:80]!r} ({reason.rstrip('.')})."
+                f"{client}: {len(missed)} of {len(found)} instructions were not checked by anything and are "
+                f"in no mean, most often {text[:80]!r} ({reason.rstrip('.')})."
             )
     return told
