@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['DEFAULT_MODELS', 'TRUST_MODELS', 'select_samples', 'embedded_systems', 'make_clients', 'client_options', 'check_told',
            'default_folder', 'Work', 'make_budget', 'samples_of', 'systems_of', 'judge_of', 'prepare_run',
-           'scorer_key_of', 'arun', 'do_work', 'run', 'ascore_run', 'score_run']
+           'scorer_key_of', 'arun', 'make_private', 'do_work', 'run', 'ascore_run', 'score_run']
 
 # %% ../../nbs/runs/09_evaluation.ipynb #c2940494
 import asyncio
@@ -382,6 +382,15 @@ async def arun(
     return done
 
 
+def make_private(
+    folder: Path,  # Of a run
+) -> None:
+    "Make a folder that its owner alone can read, for what customers wrote; one that exists stays as it is."
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        folder.chmod(0o700)
+
+
 async def do_work(
     work: Work,  # From `prepare_run`
     progress=True,  # As in `arun`
@@ -389,6 +398,7 @@ async def do_work(
     "Answer, score and write what `prepare_run` has checked."
     if work.plan.fresh:
         work.manifest.warnings += set_aside(work.folder)
+    make_private(work.folder)
     rows = await _answered(work, progress)
     work.manifest.traffic = work.traffic.summary()
     budget = work.traffic.budget
