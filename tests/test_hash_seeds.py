@@ -30,22 +30,27 @@ print(len(done.scores))
 """
 
 
-def rows(seed: int, folder: Path) -> list[str]:
-    said = subprocess.run(
+def started(seed: int, folder: Path) -> subprocess.Popen:
+    return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(folder / "run")],
         env={**os.environ, "PYTHONHASHSEED": str(seed)},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=300,
     )
-    assert said.returncode == 0, said.stderr[-2000:]
-    return said.stdout.splitlines()
+
+
+def rows(process: subprocess.Popen) -> list[str]:
+    said, problems = process.communicate(timeout=300)
+    assert process.returncode == 0, problems[-2000:]
+    return said.splitlines()
 
 
 def test_two_hash_seeds_give_the_same_rows(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    first, second = rows(1, tmp_path / "a"), rows(2, tmp_path / "b")
+    both = started(1, tmp_path / "a"), started(2, tmp_path / "b")  # beside each other
+    first, second = map(rows, both)
     assert len(first) > 500
     assert len(first) == len(second)
     different = [(a, b) for a, b in zip(first, second, strict=True) if a != b]
