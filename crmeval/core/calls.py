@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FILTERED', 'Client', 'ChatClient', 'ClosableClient', 'ConfiguredClient', 'CallFailed', 'retry_after_s', 'redact',
            'public_url', 'http_failure', 'call_failure', 'timed_out', 'backoff_s', 'with_retries', 'estimate_tokens',
-           'estimated_usage', 'Completion', 'failed_response']
+           'estimated_usage', 'Completion', 'failed_response', 'TryingClient']
 
 # %% ../../nbs/core/11_calls.ipynb #imports0
 import asyncio
@@ -15,6 +15,7 @@ import math
 import random
 import re
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -351,3 +352,20 @@ def failed_response(
         perturbation=sample.perturbation,
         **{"usage": Usage(calls=0), **more},
     )
+
+# %% ../../nbs/core/11_calls.ipynb #6a2c0326
+class TryingClient(ABC):
+    "`answer` for a client that has `attempt`."
+
+    name: str
+
+    @abstractmethod
+    async def attempt(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
+        "One try; raises `CallFailed`."
+
+    async def answer(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
+        "One try, as a row whatever happens."
+        try:
+            return await self.attempt(sample, prompt, repeat=repeat)
+        except CallFailed as e:
+            return failed_response(sample, self.name, str(e), status=e.status, repeat=repeat, **e.row)

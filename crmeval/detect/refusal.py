@@ -19,6 +19,7 @@ from ..core.judging import Verdict
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.text import STOP_WORDS
+from ..core.thoughts import split_thoughts
 from .disguise import COMMON_ENGLISH, english_share, plain_text, undisguised
 
 # %% ../../nbs/detect/03_refusal.ipynb #fff7fdde
@@ -39,10 +40,7 @@ def answer_alone(
     text: str,  # A response
 ) -> str:  # '' when there are thoughts and nothing else
     "A response without thoughts in front of it, without lines of reported speech that refuse."
-    ends = [m.end() for m in _CUES.pattern("thoughts_end").finditer(text)]
-    if not ends and _CUES.pattern("thoughts_start").match(text):
-        return ""
-    answer = text[ends[-1] :] if ends else text
+    answer = split_thoughts(text).text
     speech = _CUES.pattern("refusing_speech")
     answer = _CUES.pattern("reported").sub(lambda m: "said so." if speech.search(m[0]) else m[0], answer)
     return _CUES.pattern("no_machine").sub("as one", _without_reports(answer))

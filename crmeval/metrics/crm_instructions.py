@@ -21,7 +21,7 @@ from ..core.json_text import read_object, strict_object
 from ..core.letters import greeting_length, is_closing
 from ..core.mail import read_mail
 from ..core.package_data import data_path
-from ..core.text import count_words, sentences, split_label
+from ..core.text import UNSPACED, count_words, sentences, split_label
 from .checks import check
 from .ifeval import compile_pattern, ifeval
 
@@ -151,17 +151,11 @@ def _quoted(texts):
     return ", ".join(map(repr, texts))
 
 
-_UNSPACED = re.compile(
-    "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0e4f"
-    "\u0e80-\u0ecd\u1000-\u109f\u1780-\u17d3]"
-)
-
-
 def _holds(text, phrase):
     "Whether a squeezed text holds a phrase as whole words; scripts without blanks have no edges of words."
     body = squeezed(phrase)
-    front = r"(?<!\w)" if body[:1].isalnum() and not _UNSPACED.match(body) else ""
-    back = r"(?!\w)" if body[-1:].isalnum() and not _UNSPACED.match(body[-1:]) else ""
+    front = r"(?<!\w)" if body[:1].isalnum() and not UNSPACED.match(body) else ""
+    back = r"(?!\w)" if body[-1:].isalnum() and not UNSPACED.match(body[-1:]) else ""
     return bool(re.search(_apart(front) + re.escape(body) + _apart(back), text))
 
 

@@ -22,6 +22,7 @@ from ..core.json_text import placed_objects
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.records import Score
+from ..core.thoughts import split_thoughts
 from ..core.values import same_value, values
 from .forms import evaluate_class
 
@@ -296,20 +297,12 @@ def written_record(
     fields: Iterable[str] = (),  # Names of the record's fields, as far as known
 ) -> dict | None:  # None: there is no object
     "The object that a response means as the record: the last fitting one."
-    begin = _answer_start(response)
+    begin = split_thoughts(response).start  # behind the thoughts of a reasoning model
     found = [(start, value) for start, value in placed_objects(response) if start >= begin]
     places = [(start, _unwrapped(value, fields)) for start, value in found]
     fitting = [p for p in places if not set(fields).isdisjoint(p[1])] or [p for p in places if p[1]]
     meant = [p for p in fitting if not _CUES.pattern("not_meant").search(response[max(0, p[0] - 60) : p[0]])]
     return next((p[-1][1] for p in (meant, fitting, places) if p), None)
-
-
-def _answer_start(response):
-    "Where a reasoning model's thoughts end; behind everything when they never do."
-    ends = [m.end() for m in _CUES.pattern("thoughts_end").finditer(response)]
-    if not ends and _CUES.pattern("thoughts_start").match(response):
-        return len(response)
-    return ends[-1] if ends else 0
 
 
 def _unwrapped(value, fields):

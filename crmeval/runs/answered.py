@@ -13,8 +13,13 @@ from ..core.records import Response, Score
 
 # %% ../../nbs/runs/04_answered.ipynb #12d1d8a0
 ANSWER_KINDS = ("cut", "empty", "refused", "failed", "not asked", "missing")
-_OF_STATUS = {"truncated": "cut", "refused": "refused", "not_run": "not asked", "empty": "empty"}
-_OF_STATUS["undefined"] = "missing"  # of recorded answers: the sample has none
+_OF_STATUS = {
+    "truncated": "cut",
+    "refused": "refused",
+    "not_run": "not asked",
+    "empty": "empty",
+    "undefined": "missing",  # among recorded answers there is none for the sample
+}
 
 
 def answer_kind(

@@ -195,7 +195,7 @@ def _joined(old: Manifest, new: Manifest, samples: Sequence[Sample], counts: Map
     more = {**old.more, **new.more, "plans": [*old.more.get("plans", [old.plan]), new.plan]}
     return replace(
         new,
-        samples={**counts, "n": len(samples)},
+        samples={**counts, "n": len(samples), "digest": digest(samples)},
         clients=list(systems.values()),
         prompts={**old.prompts, **new.prompts},
         own_use_cases=list(own.values()),

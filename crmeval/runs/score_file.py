@@ -33,7 +33,7 @@ def response_columns(
     for system, column in named.items():
         if column not in present:
             raise ValueError(
-                f"responses: there is no column {column!r} (for {system!r}); "
+                f"there is no column {column!r} with the answers of {system!r}; "
                 f"the columns are {', '.join(map(str, present))}"
             )
     return named
@@ -78,10 +78,11 @@ def wide_rows(
     samples: Sequence[Sample],  # (n,) of these rows
     done: Run,
 ) -> list[dict]:
-    "The user's rows with points and reasons beside them."
+    "The user's rows with points and reasons by the run's judge; others' scores stay in the run folder."
     of: dict[tuple[str, str], list[Score]] = {}
     for s in done.scores:
-        of.setdefault((s.sample_id, s.client), []).append(s)
+        if s.rater == done.manifest.judge.get("name"):
+            of.setdefault((s.sample_id, s.client), []).append(s)
     out = []
     for row, sample in zip(rows, samples, strict=True):
         cells = {}

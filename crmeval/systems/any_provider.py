@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..core.calls import CallFailed, Completion, failed_response, redact, retry_after_s
+from ..core.calls import CallFailed, Completion, TryingClient, redact, retry_after_s
 from ..core.records import Response, Sample, storable
 from .completions import read_completion
 from .openai import OpenAIClient
@@ -47,7 +47,7 @@ def any_failure(
     )
 
 # %% ../../nbs/systems/08_any_provider.ipynb #e2c196bb
-class AnyClient:
+class AnyClient(TryingClient):
     "Answers through the multi-provider library; every failure becomes a row with a status."
 
     cacheable = True
@@ -119,13 +119,6 @@ class AnyClient:
     async def attempt(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
         "One try; raises `CallFailed`."
         return await self._rows.attempt(sample, prompt, repeat=repeat)
-
-    async def answer(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
-        "One try, as a row whatever happens."
-        try:
-            return await self.attempt(sample, prompt, repeat=repeat)
-        except CallFailed as e:
-            return failed_response(sample, self.name, str(e), status=e.status, repeat=repeat, **e.row)
 
 
 class _AnyRows(OpenAIClient):

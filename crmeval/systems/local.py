@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.request import ProxyHandler, build_opener
 
-from ..core.calls import CallFailed, Completion, failed_response
+from ..core.calls import CallFailed, Completion, TryingClient
 from ..core.records import Response, Sample
 from .openai import OpenAIClient
 
@@ -278,7 +278,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_SERVERS.clear)  # closes this process's copies of the pipes, too
 
 # %% ../../nbs/systems/07_local.ipynb #3a5afb43
-class LocalClient:
+class LocalClient(TryingClient):
     "Answers by a model in a GGUF file, on this machine; every failure becomes a row with a status."
 
     provider, cacheable = "local", True
@@ -360,13 +360,6 @@ class LocalClient:
         server.users.add(self)
         async with server.turn():
             return await (await self._endpoint(server)).attempt(sample, prompt, repeat=repeat)
-
-    async def answer(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
-        "One try, as a row whatever happens."
-        try:
-            return await self.attempt(sample, prompt, repeat=repeat)
-        except CallFailed as e:
-            return failed_response(sample, self.name, str(e), status=e.status, repeat=repeat, **e.row)
 
     async def aclose(self) -> None:
         "Release the connections, and stop the server if nobody else uses it."

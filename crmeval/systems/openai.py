@@ -12,12 +12,13 @@ import math
 import os
 import re
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
 
-from ..core.calls import CallFailed, Completion, call_failure, failed_response, public_url
+from ..core.calls import Completion, TryingClient, call_failure, public_url
 from ..core.loops import ROUTE
 from .completions import Folded, plain_text, read_completion
 from .providers import get_provider, provider_at
@@ -63,25 +64,18 @@ def _row(sample, client, done, repeat, clock):
     )
 
 # %% ../../nbs/systems/01_openai.ipynb #93f41db8
-class _Rows:
+class _Rows(TryingClient):
     "`attempt` and `answer` for a client that has `chat`, `name` and `clock`."
 
-    name: str
     clock: Callable[[], float]  # Unix time
 
+    @abstractmethod
     async def chat(self, messages, **options) -> Completion:
-        raise NotImplementedError
+        "One request; raises `CallFailed`."
 
     async def attempt(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
         "One try; raises `CallFailed`."
         return _row(sample, self.name, await self.chat(prompt), repeat, self.clock)
-
-    async def answer(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
-        "One try, as a row whatever happens."
-        try:
-            return await self.attempt(sample, prompt, repeat=repeat)
-        except CallFailed as e:
-            return failed_response(sample, self.name, str(e), status=e.status, repeat=repeat, **e.row)
 
 # %% ../../nbs/systems/01_openai.ipynb #40e0b7f6
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
