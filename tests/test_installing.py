@@ -234,3 +234,92 @@ def test_a_python_whose_tests_fail_fails(monkeypatch, capsys):
     monkeypatch.setattr(pythons, "said", lambda *a, **k: (False, "1 failed"))
     assert pythons.main(["3.12"]) == 1
     assert "Python 3.12: failed: 1 failed" in capsys.readouterr().out
+
+
+# --- what developers install, and what is in it ---
+def asked_for(*fields):
+    from packaging.requirements import Requirement
+
+    config = ConfigParser(delimiters=["="])
+    config.read(ROOT / "settings.ini", encoding="utf-8")
+    return [Requirement(word) for field in fields for word in config["DEFAULT"][field].split()]
+
+
+def locked():
+    "{name: versions} of the lock; one package may have several, for several Pythons."
+    from packaging.utils import canonicalize_name
+
+    versions = {}
+    for line in (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines():
+        if found := re.match(r"([\w.-]+)(?:\[[\w,]+\])?==([^\s;]+)", line):
+            versions.setdefault(canonicalize_name(found[1]), []).append(found[2])
+    return versions
+
+
+def test_the_lock_holds_what_is_asked_for():
+    from packaging.utils import canonicalize_name
+
+    versions = locked()
+    fields = (
+        "requirements",
+        "run_requirements",
+        "dev_requirements",
+        "rating_requirements",
+        "local_requirements",
+    )
+    stale = [
+        str(requirement)
+        for requirement in asked_for(*fields, "notebook_requirements")
+        if not any(
+            requirement.specifier.contains(v) for v in versions.get(canonicalize_name(requirement.name), [])
+        )
+    ]
+    assert not stale, f"say make lock: {stale}"
+
+
+def test_the_lock_names_no_index():
+    assert "://" not in (ROOT / "requirements-dev.txt").read_text(encoding="utf-8")
+
+
+def test_every_requirement_has_a_floor():
+    "A requirement without one is a promise for releases that nobody tried."
+    config = ConfigParser(delimiters=["="])
+    config.read(ROOT / "settings.ini", encoding="utf-8")
+    fields = [name for name in config["DEFAULT"] if name == "requirements" or name.endswith("_requirements")]
+    bare = [str(r) for r in asked_for(*fields) if not any(s.operator in (">=", "==") for s in r.specifier)]
+    assert not bare
+
+
+@pytest.mark.parametrize(
+    "component, licence",
+    [
+        ({"licenses": [{"license": {"id": "MIT"}}]}, "MIT"),
+        ({"licenses": [{"expression": "Apache-2.0 OR MIT"}]}, "Apache-2.0 OR MIT"),
+        ({"licenses": [{"license": {"name": "A licence\nof many lines"}}]}, "A licence"),
+        ({"licenses": [{"license": {"id": "MIT"}}, {"license": {"id": "MIT"}}]}, "MIT"),
+        ({"licenses": [{"license": {"name": " "}}]}, "not stated"),
+        ({}, "not stated"),
+    ],
+)
+def test_a_licence_is_read_or_told_as_missing(component, licence):
+    import sbom
+
+    assert sbom.licence_of(component) == licence
+
+
+def test_packages_without_a_licence_come_last():
+    import sbom
+
+    mit = {"licenses": [{"license": {"id": "MIT"}}]}
+    held = sbom.by_licence([{"name": "b"}, {"name": "a", "version": "1", **mit}])
+    assert list(held.items()) == [("MIT", ["a 1"]), ("not stated", ["b"])]
+
+
+def test_the_oldest_python_gets_the_oldest_releases(monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr(
+        pythons, "run_core", lambda v, folder, lowest, extras: seen.append((v, lowest)) or "ok"
+    )
+    assert pythons.main([]) == 0
+    assert [v for v, lowest in seen if lowest] == pythons.supported()[:1]
+    assert "oldest release of every requirement" in capsys.readouterr().out

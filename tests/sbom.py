@@ -1,0 +1,78 @@
+"""What an installation holds, and under which licences:   python tests/sbom.py [EXTRAS] [--out FILE]
+
+Makes an environment with the package and its extras (run, where none are named), writes a CycloneDX document
+of it (`cyclonedx-bom`, Apache-2.0, run from an environment of its own) and prints one line for each licence.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+UNKNOWN = "not stated"
+LONGEST = 60  # characters of a licence; some packages put the whole text there
+
+
+def uv(*arguments: str, cwd: Path = ROOT) -> None:
+    command = [shutil.which("uv")] if shutil.which("uv") else [sys.executable, "-m", "uv"]
+    free = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    subprocess.run([*command, *arguments], check=True, cwd=cwd, env=free)
+
+
+def environment(extras: str, folder: Path) -> Path:
+    "The Python of an environment that holds the package, its extras and nothing else."
+    home = folder / "installed"
+    uv("venv", "--quiet", "--python", sys.executable, str(home))
+    python = home / "bin" / "python"
+    uv("pip", "install", "--quiet", "--python", str(python), f".[{extras}]" if extras else ".")
+    return python
+
+
+def document(python: Path, out: Path) -> dict:
+    "The CycloneDX document of an environment, written and read."
+    written = ["--output-reproducible", "--output-file", str(out.resolve()), str(python)]
+    # not from the checkout: what lies there would be counted a second time
+    tool = ["tool", "run", "--quiet", "--from", "cyclonedx-bom", "cyclonedx-py", "environment"]
+    uv(*tool, *written, cwd=python.parent)
+    return json.loads(out.read_text(encoding="utf-8"))
+
+
+def licence_of(component: dict) -> str:
+    "The licence as SPDX writes it, or the first line of what the package says."
+    said = []
+    for entry in component.get("licenses", []):
+        one = entry.get("license", {})
+        said.append(entry.get("expression") or one.get("id") or one.get("name") or "")
+    first = [text.strip().splitlines()[0].strip()[:LONGEST] for text in said if text.strip()]
+    return " / ".join(dict.fromkeys(first)) or UNKNOWN
+
+
+def by_licence(components: list[dict]) -> dict[str, list[str]]:
+    "Licence -> packages with their versions; those that state none come last."
+    held = defaultdict(list)
+    for component in components:
+        held[licence_of(component)].append(f"{component['name']} {component.get('version', '')}".strip())
+    return dict(sorted(held.items(), key=lambda item: (item[0] == UNKNOWN, -len(item[1]), item[0])))
+
+
+def main() -> None:
+    words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    words.add_argument("extras", nargs="?", default="run", help="comma-separated; '' for the package alone")
+    words.add_argument("--out", type=Path, default=ROOT / "dist" / "sbom.cdx.json")
+    asked = words.parse_args()
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        components = document(environment(asked.extras, Path(folder)), asked.out).get("components", [])
+    for licence, packages in by_licence(components).items():
+        print(f"{len(packages):4} {licence}: {', '.join(sorted(packages))}")
+    print(f"{len(components)} packages, written to {asked.out}")
+
+
+if __name__ == "__main__":
+    main()
