@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -12,6 +11,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import commands
 import endpoint
 import pytest
 
@@ -24,15 +24,7 @@ LEAD = ("--model", "baseline:lead", "--use-case", CASE, "--out", "r")
 
 
 def crmeval(*words, cwd, env=(), **more):
-    done = subprocess.run(
-        [sys.executable, "-m", "crmeval", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        cwd=cwd,
-        env={**os.environ, **dict(env)},
-        **more,
-    )
+    done = commands.crmeval(*words, cwd=cwd, env=env, **more)
     assert "Traceback" not in done.stderr, done.stderr
     return done
 
@@ -544,12 +536,7 @@ def test_interrupted_and_told_how_to_go_on(tmp_path, server):
 
 def test_a_full_disk_loses_nothing_that_was_durable(tmp_path):
     words = ("--model", "baseline:lead", "--model", "baseline:reference", "--use-case", CASE, "--out", "r")
-
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-
-    done = run(tmp_path, *words, code=2, preexec_fn=limit)
+    done = run(tmp_path, *words, code=2, largest=20_000)
     assert "cannot write" in done.stderr and "journal.jsonl" in done.stderr
     kept = read_jsonl(tmp_path / "r/journal.jsonl")
     assert len(kept) > 1

@@ -2,22 +2,15 @@
 
 import random
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import crmeval
 
 from crmeval.core.records import Response, Sample, Score
 from crmeval.pages.compare import compare
 from crmeval.pages.leaderboard import METRICS
 from crmeval.runs.folder import Run
-
-
-def crmeval(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "crmeval", *words], capture_output=True, text=True, timeout=120
-    )
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import commands
 import endpoint
 import pytest
 
@@ -195,12 +196,7 @@ def test_killed_during_the_final_write_nothing_is_asked_again(tmp_path, server):
             == -signal.SIGKILL
         )
         assert not (tmp_path / "r/manifest.json").exists()
-    assert (
-        subprocess.run(
-            [sys.executable, "-m", "crmeval", *words], cwd=tmp_path, capture_output=True
-        ).returncode
-        == 0
-    )
+    assert commands.crmeval(*words, cwd=tmp_path).returncode == 0
     assert len(server.bodies) == len(open_run(tmp_path / "r").responses) == 7
 
 
@@ -218,13 +214,7 @@ def test_a_budget_stops_before_it_is_passed_and_goes_on_with_a_larger_one(tmp_pa
     ]
 
     def crmeval(*more):
-        return subprocess.run(
-            [sys.executable, "-m", "crmeval", "run", *words, *more],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        return commands.crmeval("run", *words, *more, cwd=tmp_path)
 
     planned = crmeval("--dry-run")
     assert (

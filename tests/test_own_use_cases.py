@@ -1,10 +1,9 @@
 "A use case of one's own: on the command line, and read again by a process that never heard of it."
 
 import json
-import subprocess
-import sys
 
 import pytest
+from commands import crmeval
 
 from crmeval.cli.app import main
 from crmeval.core.judging import Verdict
@@ -39,13 +38,6 @@ def forgotten():
     use_cases._ADDED.clear()
     yield
     use_cases._ADDED.clear()
-
-
-def crmeval(*words, cwd):
-    "In a process of its own."
-    return subprocess.run(
-        [sys.executable, "-m", "crmeval", *words], cwd=cwd, capture_output=True, text=True, timeout=120
-    )
 
 
 def here(capsys, monkeypatch, folder, *words):

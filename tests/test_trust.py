@@ -2,10 +2,9 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import pytest
 
 from crmeval import leaderboard
@@ -17,13 +16,7 @@ from crmeval.tasks.probes import is_probe, load_probes, sample_probe
 
 
 def crmeval(*words, cwd):
-    done = subprocess.run(
-        [sys.executable, "-m", "crmeval", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        cwd=cwd,
-    )
+    done = commands.crmeval(*words, cwd=cwd)
     assert "Traceback" not in done.stderr, done.stderr
     return done
 
