@@ -1,0 +1,178 @@
+"The audit trail: killed, cut, changed, written by many threads, and a person forgotten."
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crmeval.layer.audit_trail import AuditTrail
+from crmeval.layer.person_keys import AuditError, PersonKeys
+
+pytest.importorskip("cryptography")
+KEY = b"k" * 32
+APPENDS = """
+import sys
+from crmeval.layer.audit_trail import AuditTrail
+trail = AuditTrail(sys.argv[1], key=b"k" * 32)
+while True:
+    n = trail.append("step", person=f"p{0}", private={"name": "Zoë"}, text="x" * 500)
+    print(n, flush=True)
+"""
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@pytest.mark.parametrize("acknowledged", [1, 40])
+def test_killed_it_loses_no_record_that_was_acknowledged(tmp_path, acknowledged):
+    path = tmp_path / "t.jsonl"
+    process = subprocess.Popen([sys.executable, "-c", APPENDS, str(path)], stdout=subprocess.PIPE, text=True)
+    for _ in range(acknowledged):
+        last = int(process.stdout.readline())
+    process.send_signal(signal.SIGKILL)
+    last = max([last, *map(int, process.stdout.read().split())])
+    process.wait()
+    with AuditTrail(path, key=KEY) as trail:
+        found = trail.verify()
+        assert found.ok and found.records >= last, str(found)
+        assert all(r.private == {"name": "Zoë"} for r in trail.records(kind="step"))
+        assert trail.append("step") == found.records + 1 and trail.verify().ok
+
+
+@settings(max_examples=30, deadline=None)
+@given(content=st.dictionaries(st.text(min_size=1, max_size=8), PLAIN, max_size=4), private=PLAIN)
+def test_what_was_given_comes_back(tmp_path_factory, content, private):
+    reserved = {"self", "kind", "person", "private"}
+    content = {k: v for k, v in content.items() if k not in reserved}
+    with AuditTrail(tmp_path_factory.mktemp("t") / "t.jsonl", key=KEY) as trail:
+        trail.append("step", person="ana", private=private, **content)
+        (record,) = trail.records()
+    assert record.content == content
+    assert record.private == private
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    path = tmp_path_factory.mktemp("written") / "t.jsonl"
+    with AuditTrail(path, key=KEY) as trail:
+        for i in range(30):
+            trail.append("step", person=f"p{i % 3}", private=f"secret {i}", i=i)
+    return path
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_any_changed_byte_is_found(written, data):
+    "In the trail or in its head; without its line break the last record is one that the head misses."
+    whole = {p.name: p.read_bytes() for p in (written, written.with_name("t.jsonl.head"))}
+    name = data.draw(st.sampled_from(sorted(whole)))
+    at = data.draw(st.integers(0, len(whole[name]) - 1))
+    new = data.draw(st.integers(0, 255).filter(lambda b: b != whole[name][at]))
+    path = written.with_name(name)
+    path.write_bytes(whole[name][:at] + bytes([new]) + whole[name][at + 1 :])
+    try:
+        assert not AuditTrail(written, key=KEY).verify().ok
+    finally:
+        path.write_bytes(whole[name])
+    assert AuditTrail(written, key=KEY).verify().ok
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_lines_removed_or_in_another_order_are_found(written, seed):
+    rng = random.Random(seed)
+    whole = written.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    changed = rng.sample(lines, rng.randint(0, len(lines)))
+    try:
+        written.write_bytes(b"".join(changed))
+        assert AuditTrail(written, key=KEY).verify().ok == (changed == lines)
+    finally:
+        written.write_bytes(whole)
+
+
+def test_another_key_opens_nothing(written):
+    other = AuditTrail(written, key=b"o" * 32)
+    assert not other.verify().ok
+    assert {r.person for r in AuditTrail(written, key=KEY).records()} == {
+        PersonKeys(written.with_name("none"), KEY).pseudonym(f"p{i}") for i in range(3)
+    }
+    with pytest.raises(AuditError, match="was changed, or belongs to another record"):
+        list(other.records())
+
+
+def test_many_threads_write_one_chain(tmp_path):
+    with AuditTrail(tmp_path / "t.jsonl", key=KEY) as trail:
+        numbers = []
+
+        def write(who):
+            for i in range(50):
+                numbers.append(trail.append("step", person=f"p{who}", private=i, who=who))
+
+        threads = [threading.Thread(target=write, args=(n,)) for n in range(6)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        assert sorted(numbers) == list(range(1, 301)) and trail.verify().ok
+        assert sorted(r.private for r in trail.records(who=2)) == list(range(50))
+
+
+def test_a_forgotten_person_is_in_no_file(tmp_path):
+    with AuditTrail(tmp_path / "t.jsonl", key=KEY) as trail:
+        for i in range(5):
+            trail.append("values", person="ana@example.org", private={"name": f"Ana Lopes {i}"})
+            trail.append("values", person="ben@example.org", private={"name": f"Ben Okri {i}"})
+        assert trail.erase("ana@example.org") == 5
+        assert trail.erase("nobody@example.org") == 0
+        assert trail.verify().ok
+        assert [r.forgotten for r in trail.records(person="ana@example.org", kind="values")] == [True] * 5
+        assert [r.private["name"] for r in trail.records(person="ben@example.org")][0] == "Ben Okri 0"
+    again = AuditTrail(tmp_path / "t.jsonl", key=KEY)
+    assert all(r.private is None for r in again.records(person="ana@example.org"))
+    for path in tmp_path.iterdir():
+        held = path.read_bytes()
+        assert b"Lopes" not in held and b"Okri" not in held and b"@example" not in held
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_full_disk_is_told_and_the_chain_holds(tmp_path, monkeypatch):
+    with AuditTrail(tmp_path / "t.jsonl", key=KEY) as trail:
+        trail.append("step", i=1)
+        real = os.write
+        monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[: len(data) // 2]))
+        with pytest.raises(OSError, match="No space"):
+            trail.append("step", i=2)
+        monkeypatch.setattr(os, "write", real)
+        assert trail.append("step", i=3) == 2
+        assert trail.verify().ok
+        assert [r.content["i"] for r in trail.records()] == [1, 3]
+
+
+def test_a_lost_key_is_told_and_none_is_made(tmp_path, monkeypatch):
+    monkeypatch.delenv("CRMEVAL_AUDIT_KEY", raising=False)
+    with AuditTrail(tmp_path / "t.jsonl") as trail:
+        trail.append("step")
+    (tmp_path / "t.jsonl.key").unlink()
+    with pytest.raises(AuditError, match="bring back the file"):
+        AuditTrail(tmp_path / "t.jsonl")
+    monkeypatch.setenv("CRMEVAL_AUDIT_KEY", "not hexadecimal, and secret")
+    with pytest.raises(AuditError) as told:
+        AuditTrail(tmp_path / "t.jsonl")
+    assert "CRMEVAL_AUDIT_KEY" in str(told.value) and "secret" not in str(told.value)
+
+
+def test_lines_are_json_that_other_tools_read(written):
+    rows = [json.loads(line) for line in written.read_text(encoding="utf-8").splitlines()]
+    assert [row["n"] for row in rows] == list(range(1, 31))
+    assert all({"time", "kind", "content", "mac"} <= set(row) for row in rows)
