@@ -334,7 +334,9 @@ def with_extra(pieces, extra, at):
 def test_whatever_unsupported_sentence_anywhere_never_raises_factuality(judge, pieces, extra, at):
     text = "\n".join(pieces)
     before = factuality(text, source=KNOWN, judge=judge)
-    if any(map(str.isalnum, text)) and not hollow_problem(text, KNOWN):  # a loop ends when something is added
+    if any(map(str.isalnum, text)) and not hollow_problem(
+        text, source=KNOWN
+    ):  # a loop ends when something is added
         after = factuality(with_extra(pieces, extra, at), source=KNOWN, judge=judge)
         assert after.fraction <= (1 if before.status == "undefined" else before.fraction)
 

@@ -214,7 +214,7 @@ def test_a_scalar_gold_text_is_told():
 )
 def test_hostile_text_is_read_in_time(hostile):
     start = time.process_time()
-    written_record((hostile * 50_000)[:50_000], ["a"])
+    written_record((hostile * 50_000)[:50_000], fields=["a"])
     read_object((hostile * 50_000)[:50_000])
     assert time.process_time() - start < 2
     assert not same_field_value("1," * 25_000, 4)

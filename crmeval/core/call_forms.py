@@ -26,7 +26,7 @@ def call_form(
 ) -> str:  # e.g. 'factuality(response, *, source, judge=None)'
     "How a function is called, without types."
     taken = inspect.signature(function).parameters.values()
-    plain = [p.replace(annotation=p.empty) for p in taken]
+    plain = [p.replace(annotation=p.empty) for p in taken if p.name != "self"]
     return f"{function.__name__}{inspect.Signature(plain)}"
 
 # %% ../../nbs/core/20_call_forms.ipynb #9782380b
@@ -36,7 +36,8 @@ def check_call(
     kwargs: dict,
 ) -> None:
     "Raise a `TypeError` that says how the function is called, where a call does not fit; else nothing."
-    taken = inspect.signature(function).parameters
+    taken = dict(inspect.signature(function).parameters)
+    args = args[1:] if taken.pop("self", None) else args
     problem = _too_many(taken, args) or _unknown(taken, kwargs) or _lacking(taken, args, kwargs)
     if problem:
         raise TypeError(f"{function.__name__}() {problem}; it is called {call_form(function)}")

@@ -92,7 +92,7 @@ def _checked_instructions(samples):
 
 def _check_instruction(instruction):
     try:
-        rule = check_instruction(instruction, "")
+        rule = check_instruction("", instruction=instruction)
         if rule is None and not isinstance(instruction, str):
             instruction["text"]
     except KeyError:
