@@ -110,8 +110,9 @@ def _parameters(node):
     placed, named = [*a.posonlyargs, *a.args], a.kwonlyargs
     defaults = [None] * (len(placed) - len(a.defaults)) + a.defaults
     pairs = [*zip(placed, defaults), *zip(named, a.kw_defaults)]
-    rest = [(p, None) for p in (a.vararg, a.kwarg) if p is not None]
-    found = [(p.arg, p.lineno, p.annotation, d) for p, d in [*pairs, *rest]]
+    rest = [(mark, p) for mark, p in (("*", a.vararg), ("**", a.kwarg)) if p is not None]
+    found = [(p.arg, p.lineno, p.annotation, d) for p, d in pairs]
+    found += [(f"{mark}{p.arg}", p.lineno, p.annotation, None) for mark, p in rest]
     return sorted(found, key=lambda p: p[1])
 
 

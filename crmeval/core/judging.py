@@ -113,6 +113,8 @@ class StyledJudge(Protocol):
 class RefusalJudge(Protocol):
     "Tells refusals from answers."
 
+    name: str  # Signs the scores
+
     def refusal(self, response: str, *, prompt: str) -> Verdict:
         "A verdict whose `category` is 'compliance', 'partial' or 'refusal'."
         ...
@@ -121,6 +123,8 @@ class RefusalJudge(Protocol):
 @runtime_checkable
 class TruthJudge(Protocol):
     "Grades answers against answers that are known to be right and wrong."
+
+    name: str  # Signs the scores
 
     def true(
         self, answer: str, *, question: str, correct: Sequence[str], incorrect: Sequence[str]

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 from ..core.call_forms import named_arguments
 from ..core.package_data import data_path
@@ -356,7 +357,9 @@ def pattern_spans(
 def known_spans(
     text: str,  # Any text
     *,
-    known: Sequence[str | Mapping],  # Names or values; a mapping has 'value' and 'entity' (default 'PERSON')
+    known: Sequence[
+        str | Mapping[str, Any]
+    ],  # Names or values; a mapping has 'value' and 'entity' (default 'PERSON')
 ) -> list[Span]:
     "Where the values of a record occur, in any case; a name's parts count alone when no common words."
     out = []
@@ -442,7 +445,7 @@ DEFAULT_MIN_SCORE = 0.45
 def find_pii(
     text: str,  # Any text
     *,
-    known: Sequence[str | Mapping] = (),  # Names and values from the record, see `known_spans`
+    known: Sequence[str | Mapping[str, Any]] = (),  # Names and values from the record, see `known_spans`
     entities: Sequence[str] | None = None,  # Only these kinds; None: all
     min_score: float = DEFAULT_MIN_SCORE,  # 0 to 1; higher finds less and errs less
     engine: str = "patterns",  # 'patterns', 'presidio' or 'presidio:SPACY_MODEL'

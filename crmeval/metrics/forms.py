@@ -122,8 +122,8 @@ def score_dataset(
         raise ValueError(f"num_proc is {num_proc!r}, expected a whole number from 1")
     how = {"columns": columns, "judge": judge, "concurrency": concurrency, **options}
     if isinstance(dataset, Mapping) and any(hasattr(v, "column_names") for v in dataset.values()):
-        split = partial(score_dataset, metric, num_proc=num_proc, **how)
-        return type(dataset)({name: split(part) for name, part in dataset.items()})
+        parts = {k: score_dataset(metric, part, num_proc=num_proc, **how) for k, part in dataset.items()}
+        return type(dataset)(parts)
     if hasattr(dataset, "column_names") and hasattr(dataset, "map"):
         return _mapped(metric, dataset, num_proc, how)
     found = _score_columns(as_metric(metric), _scored(metric, dataset, num_proc, how))

@@ -46,8 +46,9 @@ CARD = MetricCard(
 def check_instruction(
     response: str,  # Text to be checked
     *,
-    instruction: Mapping | str,  # {'kind': ..., parameters..., 'text': ...}, or a sentence
-    checks: Mapping[str, Callable] | None = None,  # Own kinds: name -> check(response, **parameters)
+    instruction: Mapping[str, Any] | str,  # {'kind': ..., parameters..., 'text': ...}, or a sentence
+    checks: Mapping[str, Callable[..., Any]]
+    | None = None,  # Own kinds: name -> check(response, **parameters)
     loose: bool = False,  # Forgive a first line, a last line and markup, where the kind has such a reading
 ) -> str | None:  # What is wrong; '' when nothing is; None when no rule can tell
     "Check one instruction by rule; an own check returns what is wrong, or whether all is right."
@@ -120,9 +121,11 @@ def _answer(kind, function, parameters, text):
 def instruction_following(
     response: str,  # Text to be scored; empty text scores 1 point
     *,
-    instructions: Sequence[Mapping | str],  # (n,) dictionaries or sentences; n=0 gives status 'undefined'
+    instructions: Sequence[
+        Mapping[str, Any] | str
+    ],  # (n,) dictionaries or sentences; n=0 gives status 'undefined'
     judge: Judge | None = None,  # Asked about instructions without a rule; default: the embedded judge
-    checks: Mapping[str, Callable] | None = None,  # Own kinds, as in `check_instruction`
+    checks: Mapping[str, Callable[..., Any]] | None = None,  # Own kinds, as in `check_instruction`
     loose: bool = False,  # Lenient reading where a kind has one; default: to the letter
 ) -> Score:  # fraction = obeyed / checked, in [0, 1]; evidence lists every instruction
     "Share of the instructions that the response obeys, on the 4-point scale; higher is better."
@@ -209,7 +212,7 @@ def _held_down(score, undone):
 
 # %% ../../nbs/metrics/17_instruction_following.ipynb #7af1530f
 def instruction_text(
-    instruction: Mapping | str,  # A dictionary or a sentence
+    instruction: Mapping[str, Any] | str,  # A dictionary or a sentence
 ) -> str:  # Its words; without any, its parameters
     "The words by which an instruction is known to a judge."
     if isinstance(instruction, str):
@@ -260,9 +263,9 @@ def _obeyed_in_words(evidence, obeyed, checked):
 def _from_columns(
     response: str,
     *,
-    instructions: Sequence[Mapping | str],
+    instructions: Sequence[Mapping[str, Any] | str],
     judge: Judge | None = None,
-    checks: Mapping[str, Callable] | None = None,
+    checks: Mapping[str, Callable[..., Any]] | None = None,
     loose: bool = False,
 ) -> Score:
     asked = list(map(_from_cell, instructions))

@@ -66,8 +66,8 @@ def _fitted(name, value, annotation):
     for kind in allowed:
         plain = get_origin(kind) or kind
         if plain is Sequence and _is_list(value):
-            item = get_args(kind)[0]
-            return [_fitted(f"{name}[{i}]", v, item) for i, v in enumerate(value)]
+            item, items = get_args(kind)[0], enumerate(cast(Iterable, value))
+            return [_fitted(f"{name}[{i}]", v, item) for i, v in items]
         if plain is not Sequence and isinstance(value, plain):
             return value
     raise _Unfit(f"{name} is {_arrived(name, value)}, expected {_expected(allowed)}.")
@@ -268,16 +268,17 @@ def argument_columns(
     options: Iterable[str] = (),  # Arguments that no column gives
 ) -> dict[str, str]:  # Argument -> column
     "Where the arguments of a row stand; one that is nowhere, and a column that is not there, raise."
-    form, named = cast(Any, metric).form, dict(columns or {})
+    form: _Form = cast(Any, metric).form
+    named = dict(columns or {})
     if stray := [a for a in (*named, *options) if a not in (*form.kinds, *form.options)]:
         near = did_you_mean(stray[0], [*form.kinds, *form.options])
         raise TypeError(f"{form.name} has no argument {stray[0]!r}{near}")
-    cells = {a: named.get(a, a) for a in form.kinds if a not in options}
+    cells: dict[str, str] = {a: named.get(a, a) for a in form.kinds if a not in options}
     needed = {a for a in cells if a in named or a in form.needed}
     if lost := [a for a in cells if a in needed and cells[a] not in known]:
         has, near = ", ".join(known), did_you_mean(cells[lost[0]], list(known))
         raise ValueError(
-            f"column {cells[lost[0]]!r} is not in the rows{near}; they have {has}. {form.name} needs "
+            f"column {cells[lost[0]]!r} is not in the rows; they have {has}{near or '.'} {form.name} needs "
             f"{lost[0]}: name its column with columns={{{lost[0]!r}: COLUMN}}"
         )
     return {a: c for a, c in cells.items() if c in known}

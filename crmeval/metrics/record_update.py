@@ -338,8 +338,8 @@ def precision_recall_f1(
 def record_update(
     response: str,  # Text that should be a JSON object with the changed fields
     *,
-    gold: Mapping | str,  # Fields that have to change, with new values; or the same as JSON text
-    before: Mapping | str | None = None,  # Record before the update
+    gold: Mapping[str, Any] | str,  # Fields that have to change, with new values; or the same as JSON text
+    before: Mapping[str, Any] | str | None = None,  # Record before the update
     judge: Any = None,  # Not needed; taken so that all metrics are called alike
 ) -> Score:  # fraction = F1 in [0, 1]; evidence lists every field
     "Field F1 of a record update, on the 4-point scale; higher is better."
