@@ -39,7 +39,7 @@ def completeness(
     judge: Judge | None = None,  # Who decides whether a fact is stated; default: the embedded judge
 ) -> Score:  # points in [1, 4]; fraction = facts stated / n; evidence names each fact, and where it is stated
     "Share of the key facts that the response states, 1 to 4 points on the scale; higher is better."
-    facts = checked_facts(response, key_facts)
+    facts = checked_facts(response, key_facts=key_facts)
     judge = judge or default_judge()
     if not facts:
         return unscored(CARD, "undefined", "No key facts were given.", rater=judge.name)

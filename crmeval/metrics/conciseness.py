@@ -47,7 +47,7 @@ def conciseness(
     judge: Judge | None = None,  # Who decides which sentences state a fact; default: the embedded judge
 ) -> Score:  # points in [1, 4]; fraction = sentences that carry / that count; evidence lists the ballast
     "Share of the response that carries key facts, 1 to 4 points on the scale; higher is better."
-    facts = checked_facts(response, key_facts)
+    facts = checked_facts(response, key_facts=key_facts)
     judge = judge or default_judge()
     if not facts:
         return unscored(CARD, "undefined", "No key facts were given.", rater=judge.name)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, cast
 
+from ..core.call_forms import named_arguments
 from ..core.cards import MetricCard, unscored
 from ..core.judging import Judge, RubricJudge, Verdict, style_of
 from ..core.package_data import data_path, needs_extra
@@ -41,9 +42,11 @@ def by_rubric(
     return Score(card.name, v.points, (v.points - 1) / 3, "ok", v.reason, rater=judge.name, label="rubric")
 
 # %% ../../nbs/metrics/01_forms.ipynb #903e2b88
+@named_arguments
 def checked_facts(
-    response,  # What a metric was given to score
-    key_facts,  # What it was given as key facts
+    response: str,  # What a metric was given to score
+    *,
+    key_facts: Sequence[str],  # What it was given as key facts
 ) -> list[str]:  # The facts, blank ones left out
     "What metrics of key facts accept; anything but a text and a list of texts raises `ValueError`."
     if not isinstance(response, str):
