@@ -4,10 +4,14 @@ import ast
 import asyncio
 import importlib
 import inspect
+import json
 import pickle
 import pkgutil
 import pydoc
 import re
+import subprocess
+import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -568,3 +572,25 @@ def test_types_of_rows_are_what_their_annotations_say():
                 name,
                 kind,
             )
+
+
+def test_a_type_checker_finds_nothing_in_the_readme_and_in_a_program_that_uses_every_name(tmp_path):
+    "In its strictest mode, as a user's project may have it."
+    here = Path(__file__).resolve().parent
+    readme = (here.parent / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    shown = "\n".join(b for b in blocks if "await " not in b)
+    waits = [textwrap.indent(b, "    ") for b in blocks if "await " in b]
+    (tmp_path / "readme.py").write_text(
+        "\n".join([shown, *(f"async def waits_{i}():\n{b}" for i, b in enumerate(waits))]), encoding="utf-8"
+    )
+    told = {
+        "include": [str(here / "typed_use.py"), str(tmp_path / "readme.py")],
+        "extraPaths": [str(Path(crmeval.__file__).parent.parent)],
+        "typeCheckingMode": "strict",
+        "pythonVersion": "3.10",
+    }
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(told), encoding="utf-8")
+    command = [sys.executable, "-m", "basedpyright", "-p", str(tmp_path / "pyrightconfig.json")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert len(blocks) >= 5 and done.returncode == 0, done.stdout + done.stderr
