@@ -43,7 +43,7 @@ def test_the_weights_are_plain_small_and_hold_no_long_text():
 def test_grading_needs_neither_scikit_learn_nor_numpy():
     code = (
         "import sys\nsys.modules['sklearn'] = None\nfrom crmeval.detect.refusal import RefusalGrader\n"
-        f"print(RefusalGrader().refusal({ASK!r}, {NO!r}).category, 'numpy' in sys.modules)"
+        f"print(RefusalGrader().refusal({NO!r}, prompt={ASK!r}).category, 'numpy' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["refusal", "False"], done.stderr

@@ -129,15 +129,21 @@ def score_dataset(
         return type(dataset)(parts)
     if hasattr(dataset, "column_names") and hasattr(dataset, "map"):
         return _mapped(metric, dataset, num_proc, how)
-    found = _score_columns(as_metric(metric), _scored(metric, dataset, num_proc, how))
-    return _with_columns(dataset, found)
+    scores = _scored(metric, dataset, num_proc, how)
+    return _with_columns(dataset, _score_columns(_name_of(metric, scores), scores))
 
 
 _FIELDS = ("points", "fraction", "status", "reason", "label")
 
 
-def _score_columns(metric, scores) -> dict[str, list]:
-    return {f"{metric.card.name}_{k}": [getattr(s, k) for s in scores] for k in _FIELDS}
+def _name_of(metric, scores) -> str:
+    "What the scores are called: by the card; of a plain function as the first one with a value says."
+    first = next((s.metric for s in scores if s.status == "ok"), None)
+    return as_metric(metric).card.name if hasattr(metric, "form") or not first else first
+
+
+def _score_columns(name, scores) -> dict[str, list]:
+    return {f"{name}_{k}": [getattr(s, k) for s in scores] for k in _FIELDS}
 
 
 def _with_columns(rows, found):
@@ -187,84 +193,83 @@ def _mapped(metric, dataset, num_proc, how):
     known = dataset.column_names or list(next(iter(dataset), {}))
     options = {k: v for k, v in how.items() if k not in ("columns", "concurrency") and v is not None}
     argument_columns(as_metric(metric), known, columns=how["columns"], options=options)
-    work = partial(_scored_batch, metric, how)
+    first = [] if hasattr(metric, "form") else [row for _, row in zip(range(1), dataset)]
+    name, kinds = _name_of(metric, _scored(metric, first, None, how)), dict.fromkeys(_FIELDS, "string")
+    work = partial(_scored_batch, metric, how, name)
     if not hasattr(dataset, "num_rows"):
         return dataset.map(work, batched=True, batch_size=32)
     from datasets import Value
 
-    name, kinds = as_metric(metric).card.name, dict.fromkeys(_FIELDS, "string")
     kinds |= {"points": "float64", "fraction": "float64"}
     features = dataset.features.copy() | {f"{name}_{k}": Value(kind) for k, kind in kinds.items()}
     told = {"load_from_cache_file": False, "features": type(dataset.features)(features), "desc": name}
     return dataset.map(work, batched=True, batch_size=64, num_proc=num_proc, **told)
 
 
-def _scored_batch(metric, how, columns):
+def _scored_batch(metric, how, name, columns):
     "The score's columns of some columns."
-    cells = {name: list(columns[name]) for name in columns}
-    return _score_columns(as_metric(metric), _scored(metric, cells, None, how))
+    cells = {column: list(columns[column]) for column in columns}
+    return _score_columns(name, _scored(metric, cells, None, how))
 
 # %% ../../nbs/metrics/01_forms.ipynb #ecef1086
 @needs_extra("run")
 def evaluate_class(
     metric: Callable[..., Score],  # Function of plain strings
     card: MetricCard,
-    inputs: Mapping[
-        str, object
-    ],  # Argument beside the response -> what it takes: 'string', ['string'], [dict]
+    inputs: Mapping[str, object],  # Argument beside the response -> what it takes, e.g. 'string'
 ):  # Subclass of `evaluate.Metric`; arguments with a default may be left out of `compute`
     "Build the `evaluate.Metric` class of a metric."
     import evaluate
-    from datasets import Features, Value
 
     scored: Any = as_metric(metric, card)
-    response, spare = next(iter(scored.form.kinds)), [k for k in inputs if k not in scored.form.needed]
+    spare = dict.fromkeys(k for k in inputs if k not in scored.form.needed)
 
     class EvaluateMetric(evaluate.Metric):
         def _info(self):
-            told = "; ".join(f"{k}: {v}" for k, v in {"predictions": "string", **inputs}.items())
-            return evaluate.MetricInfo(
-                description=str(card),
-                citation=card.reference,
-                inputs_description=f"One cell a row, missing ones as None. {told}",
-                features=Features({k: Value("string") for k in ("predictions", *inputs)}),
-            )
+            return evaluate.MetricInfo(**_told_of(card, inputs))
 
         def compute(self, *, predictions=None, **columns):
-            """The mean, and the counts that belong to it; `judge=` and other options as of the metric.
-
-            Args:
-            """
-            left_out = {} if predictions is None else dict.fromkeys(spare)
+            "The mean, and the counts that belong to it; judge=..., concurrency=... as of the metric."
+            left_out = {} if predictions is None else spare
             return super().compute(predictions=predictions, **{**left_out, **columns})
 
         def add_batch(self, *, predictions=None, references=None, **columns):
-            """Cells of many rows.
-
-            Args:
-            """
-            cells = {
-                k: _stored_column(v, predictions) for k, v in {**dict.fromkeys(spare), **columns}.items()
-            }
+            "Cells of many rows."
+            cells = {k: _stored_column(v, predictions) for k, v in {**spare, **columns}.items()}
             super().add_batch(predictions=_stored_column(predictions, ()), references=references, **cells)
 
         def add(self, *, prediction=None, reference=None, **row):
-            """Cells of one row.
-
-            Args:
-            """
+            "Cells of one row."
             cells = {**dict.fromkeys(spare, ""), **{k: _stored(v) for k, v in row.items()}}
             super().add(prediction=_stored(prediction), reference=reference, **cells)
 
         def _compute(self, predictions, judge=None, concurrency=None, **columns):
-            options = {k: v for k, v in columns.items() if k not in inputs}
-            named = {response: predictions, **{k: columns[k] for k in inputs}}
-            rows = [_read_row(named, i) for i in range(len(predictions))]
-            scores = scored.batch(rows, judge=judge, concurrency=concurrency, **options)
-            return summary(scores, card.name)
+            cells = {k: columns.pop(k) for k in inputs}
+            rows = _read_rows({next(iter(scored.form.kinds)): predictions, **cells}, len(predictions))
+            options = _without_columns(columns, len(rows))
+            return summary(scored.batch(rows, judge=judge, concurrency=concurrency, **options), card.name)
 
     EvaluateMetric.__name__ = EvaluateMetric.__qualname__ = card.name.title().replace("_", "")
     return EvaluateMetric
+
+
+@needs_extra("run")
+def _told_of(card, inputs) -> dict:
+    "What an `evaluate` class says about itself; every column holds JSON."
+    from datasets import Features, Value
+
+    told = "; ".join(f"{k}: {v}" for k, v in {"predictions": "string", **inputs}.items())
+    return {
+        "description": str(card),
+        "citation": card.reference,
+        "inputs_description": f"One cell a row, missing ones as None. {told}",
+        "features": Features({k: Value("string") for k in ("predictions", *inputs)}),
+    }
+
+
+def _without_columns(given, n):
+    "Options alone: `evaluate.combine` gives every metric the columns of all."
+    return {k: v for k, v in given.items() if not isinstance(v, Sequence) or len(v) != n}
 
 # %% ../../nbs/metrics/01_forms.ipynb #ec87addb
 def _stored_column(column, like):
@@ -300,9 +305,12 @@ def _read_object(found):
     return type(found[_OTHER], (_Other,), {})() if set(found) == {_OTHER} else found
 
 
-def _read_row(named, i):
-    "The cells of one row that were given."
-    stored = {k: column[i] for k, column in named.items()}
+def _read_rows(named, n) -> list[dict]:
+    "Rows of columns, each with the cells that were given."
+    return [_read_row({k: column[i] for k, column in named.items()}) for i in range(n)]
+
+
+def _read_row(stored):
     return {k: json.loads(v, object_hook=_read_object) for k, v in stored.items() if v != ""}
 
 # %% ../../nbs/metrics/01_forms.ipynb #3e603015
