@@ -323,11 +323,13 @@ def summary(
     "The mean of some scores (points, else fractions, else labels), with the counts that belong to it."
     told = [s for s in scores if s.status == "ok"]
     lost = [s for s in scores if s.status != "ok"]
+    mean, rows = _mean_of(scores, told, name)
     return {
-        **_mean_of(scores, told, name),
+        name: mean,
         f"{name}_n": len(told),
         f"{name}_undefined": len(lost),
         f"{name}_statuses": dict(Counter(s.status for s in lost)),
+        **rows,
         f"{name}_reasons": [s.reason for s in scores],
     }
 
@@ -335,12 +337,12 @@ def summary(
 def _mean_of(scores, told, name):
     "The mean, and each row's value that it is made from; of labels the share of the one named as the metric."
     if not told or any(s.points is not None for s in told):
-        return {name: _mean([s.points for s in told]), f"{name}_points": [s.points for s in scores]}
+        return _mean([s.points for s in told]), {f"{name}_points": [s.points for s in scores]}
     labels = {f"{name}_labels": [s.label for s in scores]} if any(s.label for s in told) else {}
     if any(s.fraction is not None for s in told):
         values = [s.fraction for s in told]
-        return {name: _mean(values), f"{name}_fractions": [s.fraction for s in scores], **labels}
-    return {name: _mean([float(s.label == name) for s in told]), **labels}
+        return _mean(values), {f"{name}_fractions": [s.fraction for s in scores], **labels}
+    return _mean([float(s.label == name) for s in told]), labels
 
 
 def _mean(values):
