@@ -53,7 +53,7 @@ def disagreements(rows, name):
                 continue
             n += 1
             for kind, check in (("strict", follows), ("loose", follows_loosely)):
-                problem = check(i, r["response_gpt4_20231107"], **r["kwargs"][at])
+                problem = check(r["response_gpt4_20231107"], instruction_id=i, **r["kwargs"][at])
                 if problem is None:
                     found["open " + kind] += 1
                 elif (problem == "") != r[f"{kind}_follow_instruction_list"][at]:

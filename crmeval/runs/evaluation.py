@@ -403,7 +403,7 @@ def make_private(
 
 async def do_work(
     work: Work,  # From `prepare_run`
-    progress=True,  # As in `arun`
+    progress: Any = True,  # As in `arun`
 ) -> Run:
     "Answer, score and write what `prepare_run` has checked."
     if work.plan.fresh:
