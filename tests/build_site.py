@@ -103,7 +103,16 @@ def documented(name, module):
     if inspect.isfunction(found) and "\n\nArguments:\n" in (found.__doc__ or ""):
         found = undocumented(found)  # the table beside it says the same of the arguments
     shown = show_doc(found)
-    return f"### {name}\n" if shown is None else re.sub(r"\A---\n+", "", shown._repr_markdown_())
+    return f"### {name}\n" if shown is None else under_its_name(found, shown._repr_markdown_())
+
+
+def under_its_name(found, shown):
+    "An entry without its rule; a function made of another one (awaited) is shown as its source, and renamed."
+    shown, made_of = re.sub(r"\A---\n+", "", shown), getattr(found, "__wrapped__", found)
+    if made_of is found or made_of.__name__ == found.__name__:
+        return shown
+    shown = re.sub(r"\A### \w+", f"### {found.__name__}", shown)
+    return re.sub(r"^def \w+", f"async def {found.__name__}", shown, count=1, flags=re.M)
 
 
 def exported(page):
