@@ -173,6 +173,7 @@ class _Form:
     kinds: Mapping[str, Any]  # Argument of a row -> annotation
     needed: Sequence[str]  # Those without a default
     options: Sequence[str]  # All other arguments
+    signature: inspect.Signature
 
     @property
     def name(self):
@@ -180,23 +181,24 @@ class _Form:
 
 
 def _form_of(function, card):
-    hints, taken = get_type_hints(function), inspect.signature(function).parameters
+    hints, signature = get_type_hints(function), inspect.signature(function)
+    taken = signature.parameters
     of_row = {n: p for n, p in taken.items() if n not in OPTIONS and p.kind is not p.VAR_KEYWORD}
     needed = [n for n, p in of_row.items() if p.default is p.empty]
     kinds = {n: hints.get(n, object) for n in of_row}
-    return _Form(function, card, kinds, needed, [n for n in taken if n not in of_row])
+    return _Form(function, card, kinds, needed, [n for n in taken if n not in of_row], signature)
 
 
 def _score(form, args, kwargs) -> Score:
     "One score; an argument of the row that is not what it should be gives none, and the reason."
     try:
-        call = inspect.signature(form.function).bind(*args, **kwargs)
+        call = form.signature.bind(*args, **kwargs)
     except TypeError:
         check_call(form.function, args, kwargs)
         raise
     rater = _check_judge(call.arguments.get("judge"))
     try:
-        for name in call.arguments.keys() & form.kinds.keys():
+        for name in [n for n in call.arguments if n in form.kinds]:
             call.arguments[name] = _fitted(name, call.arguments[name], form.kinds[name])
     except _Unfit as e:
         return unscored(form.card, "undefined", str(e), rater=rater)
