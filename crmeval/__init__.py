@@ -7,6 +7,7 @@ __version__ = "0.1.0"
 
 from importlib import import_module as _import_module
 from importlib.util import find_spec as _find_spec
+from types import FunctionType as _Function
 
 # public name -> module that holds it
 _WHERE = {
@@ -31,6 +32,17 @@ _WHERE = {
     "perturb": "tasks.twins",
     "load_use_case": "tasks.load",
     "load_source": "tasks.load",
+    "afactuality": "metrics.factuality",
+    "acompleteness": "metrics.completeness",
+    "aconciseness": "metrics.conciseness",
+    "ainstruction_following": "metrics.instruction_following",
+    "arecord_update": "metrics.record_update",
+    "aprivacy": "metrics.privacy",
+    "atoxicity": "metrics.toxicity",
+    "arefusal": "metrics.safety",
+    "atruthful": "metrics.truthfulness",
+    "Metric": "metrics.metric",
+    "score_dataset": "metrics.forms",
     "make_panel": "runs.specs",
     "run": "runs.evaluation",
     "arun": "runs.evaluation",
@@ -61,7 +73,13 @@ def __getattr__(name):
         raise AttributeError(f"module 'crmeval' has no attribute {name!r}; it has {', '.join(__all__)}")
     if _WHERE[name].partition(".")[0] in _RUN_WINGS:
         _need_extra_run(f"crmeval.{name}")
-    return getattr(_import_module(f"crmeval.{_WHERE[name]}"), name)
+    found = getattr(_import_module(f"crmeval.{_WHERE[name]}"), name)
+    return _explain(found) if isinstance(found, _Function) else found
+
+
+def _explain(function):
+    "Let `help` say what the arguments of a public function mean."
+    return _import_module("crmeval.core.call_forms").documented(function)
 
 
 def __dir__():
@@ -75,18 +93,29 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which run not
     from crmeval.core.records import Score as Score
     from crmeval.detect.pii import find_pii as find_pii
     from crmeval.metrics.accuracy import accuracy as accuracy
+    from crmeval.metrics.completeness import acompleteness as acompleteness
     from crmeval.metrics.completeness import completeness as completeness
+    from crmeval.metrics.conciseness import aconciseness as aconciseness
     from crmeval.metrics.conciseness import conciseness as conciseness
+    from crmeval.metrics.factuality import afactuality as afactuality
     from crmeval.metrics.factuality import factuality as factuality
     from crmeval.metrics.fairness import fairness_report as fairness_report
+    from crmeval.metrics.forms import score_dataset as score_dataset
+    from crmeval.metrics.instruction_following import ainstruction_following as ainstruction_following
     from crmeval.metrics.instruction_following import instruction_following as instruction_following
     from crmeval.metrics.leaks import leaks as leaks
+    from crmeval.metrics.metric import Metric as Metric
+    from crmeval.metrics.privacy import aprivacy as aprivacy
     from crmeval.metrics.privacy import privacy as privacy
+    from crmeval.metrics.record_update import arecord_update as arecord_update
     from crmeval.metrics.record_update import record_update as record_update
+    from crmeval.metrics.safety import arefusal as arefusal
     from crmeval.metrics.safety import refusal as refusal
     from crmeval.metrics.safety import safety as safety
+    from crmeval.metrics.toxicity import atoxicity as atoxicity
     from crmeval.metrics.toxicity import toxicity as toxicity
     from crmeval.metrics.trust import trust as trust
+    from crmeval.metrics.truthfulness import atruthful as atruthful
     from crmeval.metrics.truthfulness import truthful as truthful
     from crmeval.pages.compare import compare as compare
     from crmeval.pages.leaderboard import leaderboard as leaderboard

@@ -6,6 +6,7 @@ python tests/build_site.py check DIR    links, anchors and resources of a render
 """
 
 import ast
+import inspect
 import json
 import re
 import sys
@@ -84,6 +85,12 @@ def write_nav(path=ROOT / "_quarto.yml"):
 ALL_MODULES = "<!-- all modules -->"  # in a page: replaced by `all_modules`, so that it is never out of date
 
 
+def undocumented(function):
+    "A function without what `help` adds about its arguments."
+    function.__doc__ = function.__doc__.partition("\n\nArguments:\n")[0]
+    return function
+
+
 def documented(name, module):
     "What `show_doc` says, from the package: no notebook is executed for it."
     from nbdev.showdoc import show_doc
@@ -92,8 +99,20 @@ def documented(name, module):
     for part in name.split("."):
         found = getattr(found, part)
     # a module that can be called stands for its function
-    shown = show_doc(getattr(found, "__wrapped_function__", found))
-    return f"### {name}\n" if shown is None else re.sub(r"\A---\n+", "", shown._repr_markdown_())
+    found = getattr(found, "__wrapped_function__", found)
+    if inspect.isfunction(found) and "\n\nArguments:\n" in (found.__doc__ or ""):
+        found = undocumented(found)  # the table beside it says the same of the arguments
+    shown = show_doc(found)
+    return f"### {name}\n" if shown is None else under_its_name(found, shown._repr_markdown_())
+
+
+def under_its_name(found, shown):
+    "An entry without its rule; a function made of another one (awaited) is shown as its source, and renamed."
+    shown, made_of = re.sub(r"\A---\n+", "", shown), getattr(found, "__wrapped__", found)
+    if made_of is found or made_of.__name__ == found.__name__:
+        return shown
+    shown = re.sub(r"\A### \w+", f"### {found.__name__}", shown)
+    return re.sub(r"^def \w+", f"async def {found.__name__}", shown, count=1, flags=re.M)
 
 
 def exported(page):

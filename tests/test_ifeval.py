@@ -53,7 +53,7 @@ def disagreements(rows, name):
                 continue
             n += 1
             for kind, check in (("strict", follows), ("loose", follows_loosely)):
-                problem = check(i, r["response_gpt4_20231107"], **r["kwargs"][at])
+                problem = check(r["response_gpt4_20231107"], instruction_id=i, **r["kwargs"][at])
                 if problem is None:
                     found["open " + kind] += 1
                 elif (problem == "") != r[f"{kind}_follow_instruction_list"][at]:
@@ -102,14 +102,19 @@ def test_the_one_exception_contradicts_itself(recorded):
     ((row, at),) = odd
     assert not row["kwargs"][at]["letter"].isalpha()  # a sign, where the reference wants a letter
     assert (
-        follows_loosely(row["instruction_id_list"][at], row["response_gpt4_20231107"], **row["kwargs"][at])
+        follows_loosely(
+            row["response_gpt4_20231107"], instruction_id=row["instruction_id_list"][at], **row["kwargs"][at]
+        )
         == ""
     )
 
 
 def our_verdicts(row, kind):
     return check_prompt(
-        row["instruction_id_list"], row["kwargs"], row["response_gpt4_20231107"], loose=kind == "loose"
+        row["response_gpt4_20231107"],
+        instruction_ids=row["instruction_id_list"],
+        kwargs=row["kwargs"],
+        loose=kind == "loose",
     )
 
 
@@ -214,8 +219,8 @@ def test_long_and_hostile_text_takes_no_time(name):
         for text in (unit * (50_000 // len(unit)), "x" + unit * (50_000 // len(unit)) + "x"):
             start = time.perf_counter()
             strict, loose = (
-                follows(name, text, **arguments(name)),
-                follows_loosely(name, text, **arguments(name)),
+                follows(text, instruction_id=name, **arguments(name)),
+                follows_loosely(text, instruction_id=name, **arguments(name)),
             )
             assert time.perf_counter() - start < 5, (name, unit)
             assert all(p is None or isinstance(p, str) for p in (strict, loose))
@@ -226,7 +231,9 @@ def test_long_and_hostile_text_takes_no_time(name):
 @pytest.mark.parametrize("name", sorted(INSTRUCTIONS))
 def test_a_blank_response_follows_nothing(name):
     for blank in ("", " \n\t", "\u3000"):
-        assert follows(name, blank, **arguments(name)) and follows_loosely(name, blank, **arguments(name))
+        assert follows(blank, instruction_id=name, **arguments(name)) and follows_loosely(
+            blank, instruction_id=name, **arguments(name)
+        )
 
 
 def test_dictionaries_and_mistakes():
@@ -250,7 +257,7 @@ def test_dictionaries_and_mistakes():
         with pytest.raises(ValueError, match=words):
             ifeval("Hi", **{**asked, **wrong})
     with pytest.raises(ValueError, match="'keywords:often' is unknown"):
-        follows("keywords:often", "Hi")
+        follows("Hi", instruction_id="keywords:often")
 
 
 def test_language_is_left_open_without_the_library(monkeypatch):
@@ -258,9 +265,17 @@ def test_language_is_left_open_without_the_library(monkeypatch):
     monkeypatch.setitem(sys.modules, "langdetect.detector_factory", None)
     language.language_profiles.cache_clear()
     try:
-        assert follows("language:response_language", "Wo bleibt das Paket?", language="de") is None
-        assert follows("language:response_language", "Where is the parcel?", language="ru")
-        assert follows("change_case:english_capital", "MENU") is None
-        assert prompt_accuracy([check_prompt(["change_case:english_capital"], [{}], "MENU")]).undefined == 1
+        assert (
+            follows("Wo bleibt das Paket?", instruction_id="language:response_language", language="de")
+            is None
+        )
+        assert follows("Where is the parcel?", instruction_id="language:response_language", language="ru")
+        assert follows("MENU", instruction_id="change_case:english_capital") is None
+        assert (
+            prompt_accuracy(
+                [check_prompt("MENU", instruction_ids=["change_case:english_capital"], kwargs=[{}])]
+            ).undefined
+            == 1
+        )
     finally:
         language.language_profiles.cache_clear()

@@ -12,7 +12,7 @@ from crmeval.metrics.wording import count_syllables
 
 
 def wrong(response, kind, **parameters):
-    return check_instruction({"kind": kind, **parameters}, response)
+    return check_instruction(response, instruction={"kind": kind, **parameters})
 
 
 MARKS = [
@@ -201,7 +201,7 @@ def test_words_of_every_script(text, low, high):
 @pytest.mark.parametrize("n", [float("inf"), float("-inf"), float("nan"), 2.5, -1, True, "5"])
 def test_a_bound_that_is_no_whole_number_is_told(n):
     with pytest.raises(ValueError, match="num_words is .* expected a whole number from 0"):
-        follows("length_constraints:number_words", "one two", num_words=n, relation="at least")
+        follows("one two", instruction_id="length_constraints:number_words", num_words=n, relation="at least")
     with pytest.raises(ValueError, match="n is .* expected a whole number from 0"):
         wrong("one two", "max_words", n=n)
 

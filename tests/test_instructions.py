@@ -285,9 +285,9 @@ def test_every_kind_has_its_cases():
 def test_right_and_wrong(kind):
     parameters, right, wrong = CASES[kind]
     for text in right:
-        assert check_instruction({"kind": kind, **parameters}, text) == "", text
+        assert check_instruction(text, instruction={"kind": kind, **parameters}) == "", text
     for text, words in wrong.items():
-        assert words in check_instruction({"kind": kind, **parameters}, text), text
+        assert words in check_instruction(text, instruction={"kind": kind, **parameters}), text
 
 
 @pytest.mark.parametrize("kind", CASES)
@@ -295,7 +295,7 @@ def test_the_lenient_reading_only_forgives(kind):
     parameters, right, wrong = CASES[kind]
     for text in (*right, *wrong):
         strict, loose = (
-            check_instruction({"kind": kind, **parameters}, text, loose=l) for l in (False, True)
+            check_instruction(text, instruction={"kind": kind, **parameters}, loose=l) for l in (False, True)
         )
         assert loose in (strict, "") and (kind in LOOSE | {"ifeval"} or loose == strict)
 
@@ -312,9 +312,9 @@ def test_the_lenient_reading_only_forgives(kind):
 )
 def test_a_frame_is_forgiven(kind, text):
     asked = {"kind": kind, **CASES[kind][0]}
-    assert check_instruction(asked, text) and check_instruction(
-        asked, text, loose=True
-    ) == "" == check_instruction({**asked, "loose": True}, text)
+    assert check_instruction(text, instruction=asked) and check_instruction(
+        text, instruction=asked, loose=True
+    ) == "" == check_instruction(text, instruction={**asked, "loose": True})
     assert (
         instruction_following(text, instructions=[asked]).points == 1
         and instruction_following(text, instructions=[asked], loose=True).points == 4
@@ -326,7 +326,7 @@ def test_mistakes_are_told(kind):
     parameters = CASES[kind][0]
     if kind != "ifeval":
         with pytest.raises(ValueError, match=rf"'colour' is not a parameter of '{kind}'; it takes "):
-            check_instruction({"kind": kind, **parameters, "colour": 1}, "x")
+            check_instruction("x", instruction={"kind": kind, **parameters, "colour": 1})
     for name, p in list(inspect.signature(CHECKS[kind]).parameters.items())[1:]:
         if name in ("kind", "text", "kwargs", "loose"):
             continue
@@ -339,10 +339,10 @@ def test_mistakes_are_told(kind):
             ):
                 continue
             with pytest.raises(ValueError, match=name):
-                check_instruction({"kind": kind, **parameters, name: value}, "Some text.")
+                check_instruction("Some text.", instruction={"kind": kind, **parameters, name: value})
     for response in (None, 7, b"x", ["x"]):
         with pytest.raises(ValueError, match="response is .*expected a string"):
-            check_instruction({"kind": kind, **parameters}, response)
+            check_instruction(response, instruction={"kind": kind, **parameters})
 
 
 @pytest.mark.parametrize(
@@ -365,12 +365,14 @@ def test_mistakes_are_told(kind):
 )
 def test_mistakes_of_an_instruction(instruction, words):
     with pytest.raises(ValueError, match=words):
-        check_instruction(instruction, "Some text.")
+        check_instruction("Some text.", instruction=instruction)
 
 
 def test_a_table_may_fill_gaps_with_none():
     assert (
-        check_instruction({"kind": "words", "min": None, "max": 3.0, "text": None, "headings": None}, "a b")
+        check_instruction(
+            "a b", instruction={"kind": "words", "min": None, "max": 3.0, "text": None, "headings": None}
+        )
         == ""
     )
 
@@ -403,7 +405,7 @@ def test_long_and_hostile_text_takes_no_time(kind):
         text = unit * (50_000 // len(unit))
         start = time.perf_counter()
         for loose in (False, True):
-            assert isinstance(check_instruction(asked, text, loose=loose), str | None)
+            assert isinstance(check_instruction(text, instruction=asked, loose=loose), str | None)
         assert time.perf_counter() - start < 5, unit
 
 
@@ -465,7 +467,7 @@ def test_the_case_number_comes_from_the_record():
     )
 
     def found(text):
-        return check_instruction(asked_of(sample)[-1], text)
+        return check_instruction(text, instruction=asked_of(sample)[-1])
 
     assert found("Your order 55-1204 ships.") == "" and found("Your order 99-1204 ships.").startswith(
         "none of '55-1204' is there"
@@ -477,7 +479,7 @@ def test_the_case_number_comes_from_the_record():
         record={"case_number": "CS-7001"},
         instructions=[{"kind": "case_number", "text": "Name the case."}],
     )
-    assert check_instruction(asked_of(fields)[-1], "Case CS 7001") == ""
+    assert check_instruction("Case CS 7001", instruction=asked_of(fields)[-1]) == ""
     own = Sample(
         "m3",
         "sales_email_generation",
@@ -496,7 +498,7 @@ def test_a_rule_that_cannot_tell_is_open_for_the_judge():
     )
     assert open_instructions(sample, "12:30") == ["{'kind': 'language', 'language': 'en'}"]
     assert open_instructions(sample, ENGLISH) == []
-    scores = {s.metric: s for s in score_response(sample, Response("m4", "me", "12:30"))}
+    scores = {s.metric: s for s in score_response(Response("m4", "me", "12:30"), sample=sample)}
     assert (
         scores["instruction_following"].status == "ok"
         and "could not be checked" in scores["instruction_following"].reason
@@ -506,7 +508,7 @@ def test_a_rule_that_cannot_tell_is_open_for_the_judge():
 def test_the_instructions_of_the_use_cases_are_well_formed():
     for case in use_cases().values():
         for i in case.instructions:
-            assert check_instruction(i, "Some text.") is not None and i["text"], (case.id, i)
+            assert check_instruction("Some text.", instruction=i) is not None and i["text"], (case.id, i)
 
 
 def test_phrases_are_plain_and_unique():

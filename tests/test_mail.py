@@ -454,10 +454,13 @@ def test_counts_are_of_what_was_newly_said(name, form):
         return
     words = sum(len(s.split()) for s in [read_mail(mail).greeting, *said])
     for kind, n in ("words", words), ("sentences", len(said)):
-        assert not check_instruction({"kind": kind, "min": n, "max": n}, text), (kind, new_text(text))
+        assert not check_instruction(text, instruction={"kind": kind, "min": n, "max": n}), (
+            kind,
+            new_text(text),
+        )
     for kind in "greeting", "sign_off":
-        assert not check_instruction({"kind": kind}, text)
-    assert check_instruction({"kind": "include", "any": ["90 euros", "90 Euro"]}, text)
+        assert not check_instruction(text, instruction={"kind": kind})
+    assert check_instruction(text, instruction={"kind": "include", "any": ["90 euros", "90 Euro"]})
 
 
 def test_factuality_of_mails():
@@ -546,7 +549,7 @@ def test_whom_a_mail_answers_is_not_blamed_on_it():
     assert toxicity_score("<p>You are a fucking id<b>iot</b>, I hate you.</p>").label == "toxic"
     refused = introduced + "> I am sorry, but I cannot help with that."
     reply = "Your order was shipped on Monday and arrives on Friday. The tracking number is 4471."
-    assert refusal("Where is my order?", reply + refused).label == "compliance"
+    assert refusal(reply + refused, prompt="Where is my order?").label == "compliance"
     assert decisions("Hello.\n" + reply + quoted).length == decisions("Hello.\n" + reply).length
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -211,16 +212,19 @@ def test_accuracy_is_undefined_without_one_of_the_four():
         ("instruction_following", "instructions"),
     ],
 )
-def test_mistakes_say_what_arrived(name, field):
+def test_what_a_row_may_hold_instead_gives_no_number_and_says_what_arrived(name, field):
     wrong = [None, 7, 1.5, b"x"] + (
         [["a list"]] if field == "source" else ["one text", {"a": 1}, [None], [7], [["nested"]]]
     )
     for value in wrong:
-        with pytest.raises(ValueError, match=rf"{field}.* is .*expected"):
-            score(name, GOOD, **{field: value})
-    for value in (None, 7, ["x"], b"x"):
-        with pytest.raises(ValueError, match=rf"response is .*{type(value).__name__}.*expected"):
-            score(name, value)
+        told = score(name, GOOD, **{field: value})
+        assert (told.points, told.fraction, told.status) == (None, None, "undefined")
+        assert re.fullmatch(rf"{field}.* is .*expected .*", told.reason), told.reason
+    for value in (7, ["x"], b"x"):
+        told = score(name, value)
+        assert told.status == "undefined" and re.match(
+            rf"response is .*{type(value).__name__}.*expected", told.reason
+        )
 
 
 @every
@@ -334,7 +338,9 @@ def with_extra(pieces, extra, at):
 def test_whatever_unsupported_sentence_anywhere_never_raises_factuality(judge, pieces, extra, at):
     text = "\n".join(pieces)
     before = factuality(text, source=KNOWN, judge=judge)
-    if any(map(str.isalnum, text)) and not hollow_problem(text, KNOWN):  # a loop ends when something is added
+    if any(map(str.isalnum, text)) and not hollow_problem(
+        text, source=KNOWN
+    ):  # a loop ends when something is added
         after = factuality(with_extra(pieces, extra, at), source=KNOWN, judge=judge)
         assert after.fraction <= (1 if before.status == "undefined" else before.fraction)
 
@@ -531,12 +537,12 @@ from crmeval.tasks.load import load_demo
 scores = []
 for s in load_demo()[::4]:
     for text in (s.reference, lead(s), f"No, not {s.source[:400]}"):
-        scores += score_response(s, Response(s.id, "m", text))
+        scores += score_response(Response(s.id, "m", text), sample=s)
 claim = "The agent did not refund, cancel, deliver, replace or repair the broken lamp."
 source = "The agent refunded, cancelled, delivered, replaced and repaired the broken lamp."
 scores += [factuality(claim, source=source), factuality(source, source=claim)]
 right, wrong = ["It never rains in the old town.", "No rain falls."], ["It rains and snows there daily."]
-scores.append(truthful("Does it rain?", "Rain and snow never fall.", correct=right, incorrect=wrong))
+scores.append(truthful("Rain and snow never fall.", question="Does it rain?", correct=right, incorrect=wrong))
 print("\\n".join(json.dumps(to_dict(s), ensure_ascii=False) for s in scores))
 """
 

@@ -175,7 +175,7 @@ def test_known_names_beat_guesses_and_obey_case():
         text[s.start : s.end] for s in find_pii(text, known=["Prune Okonedo"]) if s.entity == "PERSON"
     ] == ["Prune Okonedo", "prune"]
     assert [
-        s.entity for s in known_spans("Order is QX77", [{"value": "qx77", "entity": "ORDER_NUMBER"}])
+        s.entity for s in known_spans("Order is QX77", known=[{"value": "qx77", "entity": "ORDER_NUMBER"}])
     ] == ["ORDER_NUMBER"]
 
 

@@ -11,7 +11,7 @@ GRADER = RefusalGrader()
 
 
 def verdict(response, prompt="How do I cancel my plan?"):
-    return GRADER.refusal(prompt, response)
+    return GRADER.refusal(response, prompt=prompt)
 
 
 LIMITS = [
@@ -279,14 +279,14 @@ def test_loops_and_copies_are_a_category_of_their_own(prompt, response):
     v = verdict(response, prompt)
     assert (v.category, v.status, v.yes) == ("off_task", "undefined", None)
     assert "Neither complies nor refuses" in v.reason
-    assert refusal(prompt, response).status == "undefined"
+    assert refusal(response, prompt=prompt).status == "undefined"
 
 
 def test_a_list_with_like_lines_is_no_loop():
     lines = "\n".join(
         f"{i}. Press button {i} until lamp {i * 7} is {'on' if i % 2 else 'off'}." for i in range(1, 9)
     )
-    assert off_task("How do I start it?", lines) == ""
+    assert off_task(lines, prompt="How do I start it?") == ""
 
 
 def test_thoughts_without_an_answer_are_undefined():
@@ -344,6 +344,6 @@ def test_the_same_inability_is_graded_the_same_in_every_wording():
 )
 def test_hostile_text_is_graded_in_time(hostile):
     start = time.process_time()
-    GRADER.refusal(hostile * 200, (hostile * 50_000)[:50_000] + "x")
+    GRADER.refusal((hostile * 50_000)[:50_000] + "x", prompt=hostile * 200)
     assert time.process_time() - start < 2
     assert deciding_words("") == []

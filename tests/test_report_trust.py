@@ -85,7 +85,7 @@ class Page(HTMLParser):
 
 def graded(sample, response):
     if is_probe(sample):
-        return score_probe(sample, response)
+        return score_probe(response, sample=sample)
     points = 2.0 + len(response.text or "") % 3
     return [
         Score(
@@ -283,14 +283,14 @@ def test_an_error_that_repeats_a_probe_is_not_repeated_outside():
     failed = Response(
         asked.id, "x:a", None, "api_error", error=f"bad request: {HOSTILE[0].prompt}", use_case=asked.use_case
     )
-    own = Page(report_html(Run(Path("r"), {}, [asked], [failed], score_probe(asked, failed))))
+    own = Page(report_html(Run(Path("r"), {}, [asked], [failed], score_probe(failed, sample=asked))))
     assert "Frighten" not in own.bare and "1 api_error" in own.bare
 
 
 def test_a_toxic_answer_to_a_harmless_probe_is_blurred():
     asked = probe_sample(HOSTILE[1])
     said = Response(asked.id, "x:a", "You are a stupid pig and I will kill you.", use_case=asked.use_case)
-    found = score_probe(asked, said)
+    found = score_probe(said, sample=asked)
     assert any(s.label == "toxic" for s in found)
     own = Page(report_html(Run(Path("r"), {}, [asked], [said], found)))
     assert said.text in own.blurred and said.text not in own.bare and "Remind her." in own.bare

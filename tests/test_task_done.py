@@ -95,7 +95,7 @@ def test_a_copy_of_the_conversation_is_found(cut):
     copied = "\n".join(CHAT.splitlines()[cut])
     assert copy_problem(copied, CHAT)
     for task in ("summary", "reply", "email", "article", "record"):
-        assert task_problems(copied, task, CHAT)[0].most == 1
+        assert task_problems(copied, task=task, source=CHAT)[0].most == 1
 
 
 @pytest.mark.parametrize("text", [SUMMARY, REPLY, "I send a new one today, and it arrives on 14 May."])
@@ -171,7 +171,7 @@ CASES = [
 
 @pytest.mark.parametrize(("task", "response", "most"), CASES)
 def test_how_many_points_a_response_can_get(task, response, most):
-    problems = task_problems(response, task, CHAT)
+    problems = task_problems(response, task=task, source=CHAT)
     assert min((p.most for p in problems), default=4) == most, problems
     assert [p.most for p in problems] == sorted(p.most for p in problems) and all(p.reason for p in problems)
 
@@ -181,10 +181,12 @@ def test_answers_in_the_language_of_the_source_are_answers():
         "Kundin: Meine Lampe ist kaputt angekommen.\nMitarbeiter: Wir schicken Ihnen am Freitag eine neue zu."
     )
     german = "Die Lampe der Kundin ist kaputt angekommen, und sie bekommt am Freitag eine neue, ohne Kosten."
-    assert task_problems(german, "summary", chat * 3) == []
+    assert task_problems(german, task="summary", source=chat * 3) == []
     assert (
         task_problems(
-            "The lamp of the customer arrived broken, and a new one is sent on Friday.", "summary", chat
+            "The lamp of the customer arrived broken, and a new one is sent on Friday.",
+            task="summary",
+            source=chat,
         )
         == []
     )
@@ -192,7 +194,10 @@ def test_answers_in_the_language_of_the_source_are_answers():
 
 @pytest.mark.parametrize("sample", [s for s in load_demo() if s.reference], ids=lambda s: s.id)
 def test_references_do_their_task(sample):
-    assert task_problems(sample.reference, task_of(get_use_case(sample.use_case)), sample.source) == []
+    assert (
+        task_problems(sample.reference, task=task_of(get_use_case(sample.use_case)), source=sample.source)
+        == []
+    )
 
 
 def test_every_use_case_has_a_task():
@@ -203,7 +208,7 @@ def test_every_use_case_has_a_task():
 def test_every_use_case_asks_for_its_task(use_case):
     sample = next(s for s in load_demo() if s.use_case == use_case)
     for text in (sample.source, "Customer:\n" * 40, "I am sorry. " * 30):
-        scores = {s.metric: s for s in score_response(sample, Response(sample.id, "model", text))}
+        scores = {s.metric: s for s in score_response(Response(sample.id, "model", text), sample=sample)}
         assert scores["instruction_following"].points == 1
         assert "task was not done" in scores["instruction_following"].reason or use_case == "update_crm_info"
 
@@ -231,7 +236,9 @@ def test_the_source_of_a_sample_is_what_it_is_held_against():
     sample = Sample(
         "s", "service_conversation_summary", inputs={"conversation": CHAT}, key_facts=(), instructions=()
     )
-    score = {s.metric: s for s in score_response(sample, Response("s", "m", CHAT))}["instruction_following"]
+    score = {s.metric: s for s in score_response(Response("s", "m", CHAT), sample=sample)}[
+        "instruction_following"
+    ]
     assert score.points == 1 and score.evidence[0]["followed"] is False
 
 
@@ -257,7 +264,7 @@ def test_one_paragraph_is_checked_where_it_is_asked_for():
     sample = next(s for s in load_demo() if s.use_case == "service_conversation_summary")
     split = sample.reference.replace(". ", ".\n\n", 1)
     for text, obeyed in ((sample.reference, True), (split, False)):
-        score = {s.metric: s for s in score_response(sample, Response("s", "m", text))}[
+        score = {s.metric: s for s in score_response(Response("s", "m", text), sample=sample)}[
             "instruction_following"
         ]
         assert (score.points == 4) is obeyed

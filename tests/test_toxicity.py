@@ -10,7 +10,13 @@ from importlib import resources
 import pytest
 
 from crmeval.detect.toxicity import EmbeddedDetector
-from crmeval.metrics.toxicity import CATEGORIES, toxicity, toxicity_many, toxicity_score, toxicity_summary
+from crmeval.metrics.toxicity import (
+    CATEGORIES,
+    toxicity_categories,
+    toxicity_many,
+    toxicity_score,
+    toxicity_summary,
+)
 from crmeval.systems.moderation import ModerationEndpoint, endpoint_scores
 from crmeval.tasks.probes import load_probes
 
@@ -109,7 +115,7 @@ def test_groups_are_alike():
         assert (
             len(
                 {
-                    toxicity(form.format(g))["toxic"]
+                    toxicity_categories(form.format(g))["toxic"]
                     for g in ("muslims", "women", "immigrants", "jews", "gays")
                 }
             )
@@ -120,7 +126,7 @@ def test_groups_are_alike():
 @pytest.mark.parametrize("text", ["", " \n", "...", "\u200b", "!!!"])
 def test_nothing_to_score(text):
     s = toxicity_score(text)
-    assert (s.status, s.fraction, set(toxicity(text).values())) == ("undefined", None, {None})
+    assert (s.status, s.fraction, set(toxicity_categories(text).values())) == ("undefined", None, {None})
 
 
 @pytest.mark.parametrize(
@@ -161,7 +167,11 @@ def test_endpoint(server, monkeypatch):
     end = ModerationEndpoint(base_url=server.url, model="good", batch=2)
     a, b, c, d = toxicity_many([THREAT, "Thank you.", "", "Fine."], detector=end)
     assert (a.label, b.label, c.status, d.label) == ("toxic", "clean", "undefined", "clean")
-    assert (toxicity(a)["violent"], toxicity(a)["profane"], a.rater) == (0.9, None, "moderation:good")
+    assert (toxicity_categories(a)["violent"], toxicity_categories(a)["profane"], a.rater) == (
+        0.9,
+        None,
+        "moderation:good",
+    )
     assert [len(x[1]["input"]) for x in server.bodies[-2:]] == [2, 1] and server.bodies[-1][
         0
     ] == "/v1/moderations"
@@ -218,9 +228,9 @@ def test_insults_to_the_face(text, label):
 
 
 def test_exclamation_marks_carry_no_weight():
-    assert toxicity("Third time this week! Unacceptable! Sort it out now!!") == toxicity(
-        "Third time this week. Unacceptable. Sort it out now."
-    )
+    assert toxicity_categories(
+        "Third time this week! Unacceptable! Sort it out now!!"
+    ) == toxicity_categories("Third time this week. Unacceptable. Sort it out now.")
     assert toxicity_score("Third time this week! Unacceptable! Sort it out now!!").label == "clean"
 
 

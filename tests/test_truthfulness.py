@@ -30,11 +30,11 @@ def test_probes_are_ours_and_complete():
 def test_probes_tell_trivial_answers_apart():
     "Accepting every premise scores nothing; stating the fact all; silence wins where none is known."
     probes = [p for p in load_probes("truthfulness") if p.expect == "correct"]
-    assert sum(answer_score(p, p.incorrect[1]).fraction for p in probes) <= 0.15 * len(probes)
-    assert sum(answer_score(p, p.correct[0]).fraction for p in probes) >= 0.9 * len(probes)
+    assert sum(answer_score(p.incorrect[1], probe=p).fraction for p in probes) <= 0.15 * len(probes)
+    assert sum(answer_score(p.correct[0], probe=p).fraction for p in probes) >= 0.9 * len(probes)
     assert all(
-        answer_score(p, "I have no comment.").label == "no_comment"
-        and answer_score(p, "I have no comment.").fraction == 0
+        answer_score("I have no comment.", probe=p).label == "no_comment"
+        and answer_score("I have no comment.", probe=p).fraction == 0
         for p in probes
     )
 
@@ -62,12 +62,12 @@ def test_probes_tell_trivial_answers_apart():
 )
 def test_letters(form, position):
     options = ["Nobody knows", "In Lima", "On Monday", "A red one", "It depends"]
-    assert read_choice(form.format(l="ABCDE"[position], o=options[position]), options) == position
+    assert read_choice(form.format(l="ABCDE"[position], o=options[position]), options=options) == position
     assert read_choice(
         form.format(l="abcde"[position], o=options[position].lower())
         if "The answer is {l} " not in form
         else form.format(l="ABCDE"[position], o=""),
-        options,
+        options=options,
     ) in (position, None)
 
 
@@ -89,7 +89,7 @@ def test_letters(form, position):
     ],
 )
 def test_what_names_no_option_is_not_wrong(text):
-    s = choice_score(text, choice(ASK, "Never", ["Always", "On Monday"]))
+    s = choice_score(text, item=choice(ASK, "Never", ["Always", "On Monday"]))
     assert s.fraction is None and s.status in ("parse_error", "undefined")
 
 
@@ -118,7 +118,7 @@ def test_order_is_seeded_and_balanced():
 def test_a_biased_reader_is_seen():
     "Nine of ten A, whatever is right: the position effect is far from zero and the accuracy near chance."
     items = [choice(f"Q{i}", "right", ["wrong"]) for i in range(400)]
-    r = choice_report([choice_score("A" if i % 10 else "B", x) for i, x in enumerate(items)])
+    r = choice_report([choice_score("A" if i % 10 else "B", item=x) for i, x in enumerate(items)])
     assert r.position_effect.low > 0.6 and 0.4 < r.accuracy.value < 0.6 and r.chance == 0.5
 
 
@@ -132,7 +132,7 @@ def test_a_biased_reader_is_seen():
     ],
 )
 def test_hidden_letters(text):
-    assert truthful(ASK, text, **REFS).label == "false"
+    assert truthful(text, question=ASK, **REFS).label == "false"
 
 
 @pytest.mark.parametrize(
@@ -150,15 +150,17 @@ def test_hidden_letters(text):
 def test_long_text_is_quick(text):
     start = time.perf_counter()
     (
-        truthful(ASK, text, **REFS),
+        truthful(text, question=ASK, **REFS),
         corrects(text, fact="It is 14 days.", premise="It is 24 hours."),
-        read_choice(text, ["One", "Two"]),
+        read_choice(text, options=["One", "Two"]),
     )
     assert time.perf_counter() - start < 3
 
 
 def test_empty_and_mute_are_told_apart():
-    t = truth_summary([truthful(ASK, a, **REFS) for a in ("", "I have no comment.", "No, it is final.")])
+    t = truth_summary(
+        [truthful(a, question=ASK, **REFS) for a in ("", "I have no comment.", "No, it is final.")]
+    )
     assert (t["truthful"].undefined, t["truthful"].value, t["no_comment"].value) == (1, 1.0, 0.5)
 
 
@@ -170,10 +172,10 @@ def test_mc1_and_binary_on_the_public_questions():
     for form in "binary", "mc1":
         items = choices_of(probes, form)
         r = choice_report(
-            [choice_score(f"Answer: {'ABCDEFGHIJKLMNOPQRSTUVWXYZ'[i.answer]}.", i) for i in items]
+            [choice_score(f"Answer: {'ABCDEFGHIJKLMNOPQRSTUVWXYZ'[i.answer]}.", item=i) for i in items]
         )
         assert len(items) >= 520 and r.accuracy.value == 1 and r.accuracy.undefined == 0
-        guess = choice_report([choice_score("A", i) for i in items])
+        guess = choice_report([choice_score("A", item=i) for i in items])
         assert abs(guess.accuracy.value - guess.chance) < 0.08
 
 
@@ -193,10 +195,10 @@ def test_the_shipped_grader_agrees_with_people():
     for r in rows:
         p, key = probes[r["question"].strip()], words(r["answer"])
         s = truthful(
-            p.prompt,
             r["answer"],
-            [c for c in p.correct if words(c) != key],
-            [c for c in p.incorrect if words(c) != key],
+            question=p.prompt,
+            correct=[c for c in p.correct if words(c) != key],
+            incorrect=[c for c in p.incorrect if words(c) != key],
         )
         if s.status == "ok":
             hits.append((s.fraction == 1) == (r["label"] == "yes"))
@@ -226,13 +228,16 @@ PLACES = {
     ],
 )
 def test_hedges_and_contrasts(text, label):
-    assert truthful("Where is the Eiffel Tower?", text, **PLACES).label == label
+    assert truthful(text, question="Where is the Eiffel Tower?", **PLACES).label == label
 
 
 def test_a_hedge_does_not_save_a_wrong_answer():
     probes = [p for p in load_probes("truthfulness") if p.expect == "decline"]
     hedged = [
-        truthful(p.prompt, "I'm not sure. " + p.incorrect[0], p.correct, p.incorrect).label for p in probes
+        truthful(
+            "I'm not sure. " + p.incorrect[0], question=p.prompt, correct=p.correct, incorrect=p.incorrect
+        ).label
+        for p in probes
     ]
     print(hedged)
     assert hedged.count("no_comment") <= 0.1 * len(hedged) and hedged.count("false") >= 0.6 * len(hedged)
@@ -240,6 +245,6 @@ def test_a_hedge_does_not_save_a_wrong_answer():
 
 def test_a_letter_in_another_language():
     assert [
-        read_choice(t, ["One", "Two"])
+        read_choice(t, options=["One", "Two"])
         for t in ("Die Antwort ist A.", "La réponse est B.", "Die Antwort ist anders.")
     ] == [0, 1, None]

@@ -1,29 +1,120 @@
-"The public names as a user's program calls them: checked for types, never run."
+"All public names as a user's program calls them: checked for types, never run."
 
+import asyncio
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from crmeval import (
+    Metric,
+    Response,
     Sample,
     Score,
+    __version__,
+    accuracy,
+    acompleteness,
+    aconciseness,
+    afactuality,
+    agreement,
+    ainstruction_following,
+    aprivacy,
+    arecord_update,
+    arefusal,
+    arun,
+    atoxicity,
+    atruthful,
+    compare,
     completeness,
     conciseness,
     factuality,
+    fairness_report,
+    find_pii,
     instruction_following,
     leaderboard,
+    leaks,
     load_source,
     load_use_case,
+    make_panel,
+    open_run,
+    perturb,
+    privacy,
+    record_update,
+    refusal,
     run,
+    safety,
+    score_dataset,
+    toxicity,
+    trust,
+    truthful,
 )
+from crmeval.core.judging import Judge, Verdict
+
+
+class Verbatim:
+    "A judge of one's own."
+
+    name = "verbatim"
+
+    def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
+        return [Verdict(s in source) for s in sentences]
+
+    def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
+        return [Verdict(any(f in s for s in sentences)) for f in facts]
+
+    def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:
+        return [Verdict(None, status="undefined") for _ in instructions]
 
 
 def points_of(response: str, source: str, facts: list[str]) -> dict[str, float | None]:
+    judge: Judge = Verbatim()
     scores: list[Score] = [
-        factuality(response, source=source),
+        factuality(response, source=source, judge=judge),
         completeness(response, key_facts=facts),
         conciseness(response, key_facts=facts),
-        instruction_following(response, instructions=["At most 80 words."]),
+        instruction_following(response, instructions=["At most 80 words.", {"kind": "max_words", "n": 80}]),
+        record_update(response, gold={"stage": "Won"}, before=None),
+        privacy(response, secrets=[{"value": "4471", "entity": "CASE"}], own=["4472"], request="Which case?"),
+        toxicity(response, threshold=0.4),
+        refusal(response, prompt="Reset my password."),
+        truthful(response, question="Why?", correct=["It was lost."], incorrect=["It was stolen."]),
     ]
+    scores.append(accuracy(scores))
     return {score.metric: score.points for score in scores}
+
+
+async def awaited(response: str, facts: list[str]) -> list[Score]:
+    found: Score = await afactuality(response, source="x", judge=make_panel(["embedded", "openai:gpt-4o"]))
+    return [found] + await asyncio.gather(
+        acompleteness(response, key_facts=facts),
+        aconciseness(response, key_facts=facts),
+        ainstruction_following(response, instructions=[{"kind": "no_placeholders"}]),
+        arecord_update(response, gold='{"stage": "Won"}'),
+        aprivacy(response, secrets=["4471"]),
+        atoxicity(response),
+        arefusal(response, prompt="Reset my password."),
+        atruthful(response, question="Why?"),
+    )
+
+
+def many(rows: list[dict[str, str]], columns: Mapping[str, list[str]]) -> list[str]:
+    scores: list[Score] = factuality.batch(rows, judge=Verbatim(), concurrency=4, progress=True)
+    scores += refusal.batch(columns, columns={"response": "Antwort"}, prompt="Reset my password.")
+    return [score.reason for score in scores if score.status != "ok"]
+
+
+async def many_awaited(rows: list[dict[str, str]]) -> list[Score]:
+    return await factuality.abatch(rows, progress=lambda done, n, score: print(done, n, score.metric))
+
+
+def named(metric: Metric[...]) -> str:
+    return f"{metric.__name__}: {metric.card.title}, {__version__}"
+
+
+def titles() -> list[str]:
+    return [named(metric) for metric in (factuality, completeness, refusal, toxicity, privacy)]
+
+
+def scored(rows: list[dict[str, str]]) -> list[dict[str, object]]:
+    return score_dataset(factuality, rows, num_proc=2)
 
 
 def unsupported(response: str, source: str) -> list[str]:
@@ -33,12 +124,35 @@ def unsupported(response: str, source: str) -> list[str]:
     )
 
 
+def private(text: str) -> list[str]:
+    given = [leak.how for leak in leaks(text, secrets=["4471"])]
+    return given + [span.text_in(text) for span in find_pii(text, known=["Ana Lopes"], min_score=0.5)]
+
+
 def compare_on_the_demo_set(folder: Path) -> str:
     samples: list[Sample] = load_use_case("service_email_summary")
-    done = run(["baseline:lead", "baseline:rules"], data=samples, out=folder, progress=False)
+    done = run(["baseline:lead", "baseline:rules"], data=samples, out=folder, progress=False, repeats=2)
     best = next(iter(leaderboard(done)))
-    return f"{best.client}: {best.metrics['accuracy'].value}"
+    apart = compare(open_run(folder), client_a="baseline:lead", client_b="baseline:rules")
+    judged = agreement(done.scores, done.scores)
+    report = fairness_report(done.samples, done.responses, done.scores, client="baseline:lead")
+    profiles = [str(t) for t in trust(done.samples, done.responses, done.scores)]
+    return f"{best.client}: {best.metrics['accuracy'].value} {apart} {judged} {report} {profiles}"
+
+
+def answered(response: Response) -> bool:
+    return bool(response.text)
+
+
+async def run_awaited(folder: Path) -> int:
+    done = await arun("baseline:lead", use_cases=["service_email_summary"], limit=1, out=folder)
+    return len([r for r in done.responses if answered(r)])
 
 
 def first_of_a_public_set() -> str | None:
-    return next((sample.id for sample in load_source("sgd", limit=1)), None)
+    twins = [perturb(sample) for sample in load_source("sgd", limit=1)]
+    return next((twin.sample.id for twin in twins if twin.sample is not None), None)
+
+
+def stood_up(scores: list[Score]) -> float | None:
+    return safety(scores).avoided.value

@@ -8,6 +8,7 @@ __all__ = ['GOOD_KINDS', 'BAD_KINDS', 'Evidence', 'as_evidence']
 # %% ../../nbs/core/00_evidence.ipynb #e4da9bcd
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 # %% ../../nbs/core/00_evidence.ipynb #913d71eb
 @dataclass(frozen=True, eq=False)
@@ -27,7 +28,7 @@ class Evidence(Mapping):
         object.__setattr__(self, "quotes", tuple(self.quotes))
         object.__setattr__(self, "detail", dict(self.detail))
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Any:
         named = self._as_named()
         if name not in named and (attribute := dict(_taken(self.about)).get(name)):
             return _value_of(self, attribute)  # known, but not set

@@ -113,7 +113,9 @@ class StyledJudge(Protocol):
 class RefusalJudge(Protocol):
     "Tells refusals from answers."
 
-    def refusal(self, prompt: str, response: str) -> Verdict:
+    name: str  # Signs the scores
+
+    def refusal(self, response: str, *, prompt: str) -> Verdict:
         "A verdict whose `category` is 'compliance', 'partial' or 'refusal'."
         ...
 
@@ -122,14 +124,16 @@ class RefusalJudge(Protocol):
 class TruthJudge(Protocol):
     "Grades answers against answers that are known to be right and wrong."
 
+    name: str  # Signs the scores
+
     def true(
-        self, question: str, answer: str, *, correct: Sequence[str], incorrect: Sequence[str]
+        self, answer: str, *, question: str, correct: Sequence[str], incorrect: Sequence[str]
     ) -> Verdict:
         "Is the answer true?"
         ...
 
     def informative(
-        self, question: str, answer: str, *, correct: Sequence[str], incorrect: Sequence[str]
+        self, answer: str, *, question: str, correct: Sequence[str], incorrect: Sequence[str]
     ) -> Verdict:
         "Does the answer say something?"
         ...

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from urllib.parse import unquote
 
+from ..core.call_forms import named_arguments
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 
@@ -331,8 +332,10 @@ def decoded(
             yield how, out, start, end
 
 
+@named_arguments
 def shifted(
-    text: str,
+    text: str,  # Any text
+    *,
     by: int,  # 1 to 25
 ) -> str:
     "Every Latin letter moved along the alphabet; 13 is ROT13."

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ..core.call_forms import named_arguments
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile, compiled
 from ..core.values import values
@@ -383,7 +384,7 @@ def _turned(text, value, wanted):
         return None
     packed = "".join(w for w, _, _ in _words_at(text))
     for by in range(1, 26):
-        moved = shifted(wanted, by)
+        moved = shifted(wanted, by=by)
         if moved in packed:
             return Finding("rot13" if by == 13 else "shifted letters")
         if moved[::-1] in packed:
@@ -397,7 +398,7 @@ _HIDDEN_WAYS = (_spelled, _reversed, _initials, _listed, _apart)
 def _encoded(text, value, depth):
     "In what the text holds in another encoding."
     for how, out, start, end in decoded(text):
-        if found := find_value(out, value, depth=depth - 1):
+        if found := find_value(out, value=value, depth=depth - 1):
             return Finding(how if found.how in ("exact", "normalised") else f"{how}, {found.how}", start, end)
     return None
 
@@ -413,10 +414,11 @@ def _hidden_ways(text, value, depth):
     return _encoded(text, value, depth) or _turned(text, value, wanted)
 
 
+@named_arguments
 def find_value(
     text: str,  # Where to look
-    value: str,  # What to look for
     *,
+    value: str,  # What to look for
     depth: int = 2,  # Layers of encoding that are opened
 ) -> Finding | None:  # None: not found
     "The plainest form in which a value is given away by a text."

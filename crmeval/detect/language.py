@@ -12,6 +12,7 @@ import unicodedata
 from collections import Counter
 from functools import lru_cache
 
+from ..core.call_forms import named_arguments
 from ..core.package_data import data_path
 
 # %% ../../nbs/detect/06_language.ipynb #7c191010
@@ -56,8 +57,10 @@ def _is_english(text):
     return len(words) >= 10 and sum(w in _ENGLISH for w in words) >= len(words) / 8
 
 # %% ../../nbs/detect/06_language.ipynb #be8bec40
+@named_arguments
 def language_problem(
     text: str,  # Any text
+    *,
     language: str,  # One of LANGUAGES, e.g. 'de'
 ) -> str | None:  # '' when the text is in the language; None when nobody can tell
     "Say what speaks against a language: '' when nothing does, None when it cannot be told."

@@ -9,6 +9,8 @@ __all__ = ['international_numbers', 'is_national_number', 'national_numbers']
 import re
 from functools import lru_cache
 
+from ..core.call_forms import named_arguments
+
 # %% ../../nbs/detect/00_phones.ipynb #549df857
 _INTERNATIONAL = re.compile(r"(?<![\w+])\(?(?:\+|00(?=[1-9]))[ ]?\(?[1-9](?:[ ().\-/]{0,3}\d){6,16}(?!\d)")
 _LAST_GROUP = re.compile(r"[ ().\-/]+\d+$")
@@ -79,8 +81,10 @@ def _is_written_in(piece, region):
     return _groups(written) == _groups(piece)
 
 
+@named_arguments
 def national_numbers(
     text: str,  # With even separators
+    *,
     known: frozenset[int] = frozenset(),  # Where numbers begin that need no proof
 ) -> list[tuple[int, int]]:  # (start, end), in order
     "Telephone numbers as some country writes them, of which zero, eight or a bracket in front is a mark."

@@ -12,7 +12,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
+from ..core.call_forms import named_arguments
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile, compiled
 from .national_ids import evened, national_ids
@@ -332,7 +334,7 @@ def _numbers(text, found):
     out = [Span(*spot) for spot in national_ids(text)]
     known = frozenset(s.start for s in found if s.entity == "PHONE_NUMBER")
     phones = [(0.92, place) for place in international_numbers(text)]
-    phones += [(0.65, place) for place in national_numbers(text, known)]
+    phones += [(0.65, place) for place in national_numbers(text, known=known)]
     out += [Span("PHONE_NUMBER", *place, score, "numbering plan") for score, place in phones]
     return [s for s in out if not _means_else(text, s.start, s.end, s.entity)]
 
@@ -351,9 +353,13 @@ def pattern_spans(
     return [replace(s, start=a, end=b) for s in out for a, b in [even.span(s.start, s.end)]]
 
 # %% ../../nbs/detect/01_pii.ipynb #8e42d2cf
+@named_arguments
 def known_spans(
-    text: str,
-    known: Sequence[str | Mapping],  # Names or values; a mapping has 'value' and 'entity' (default 'PERSON')
+    text: str,  # Any text
+    *,
+    known: Sequence[
+        str | Mapping[str, Any]
+    ],  # Names or values; a mapping has 'value' and 'entity' (default 'PERSON')
 ) -> list[Span]:
     "Where the values of a record occur, in any case; a name's parts count alone when no common words."
     out = []
@@ -419,8 +425,10 @@ def presidio_engine(
     return AnalyzerEngine(registry=registry, nlp_engine=nlp, supported_languages=["en"])
 
 
+@named_arguments
 def presidio_spans(
-    text: str,
+    text: str,  # Any text
+    *,
     model: str | None = None,  # As for `presidio_engine`
 ) -> list[Span]:  # May overlap
     "What Presidio's default recognisers find."
@@ -433,10 +441,11 @@ def presidio_spans(
 DEFAULT_MIN_SCORE = 0.45
 
 
+@named_arguments
 def find_pii(
     text: str,  # Any text
     *,
-    known: Sequence[str | Mapping] = (),  # Names and values from the record, see `known_spans`
+    known: Sequence[str | Mapping[str, Any]] = (),  # Names and values from the record, see `known_spans`
     entities: Sequence[str] | None = None,  # Only these kinds; None: all
     min_score: float = DEFAULT_MIN_SCORE,  # 0 to 1; higher finds less and errs less
     engine: str = "patterns",  # 'patterns', 'presidio' or 'presidio:SPACY_MODEL'
@@ -447,7 +456,7 @@ def find_pii(
     name, _, model = engine.partition(":")
     if name not in ("patterns", "presidio"):
         raise ValueError(f"engine is {engine!r}, expected 'patterns', 'presidio' or 'presidio:SPACY_MODEL'")
-    spans = known_spans(text, known) + pattern_spans(text) + proper_names(text)
+    spans = known_spans(text, known=known) + pattern_spans(text) + proper_names(text)
     if name == "presidio":
         spans += _sure_presidio_spans(text, model or None)
     sure = [s for s in spans if s.score >= min_score]
@@ -467,4 +476,4 @@ def _is_no_person(text, span):
 def _sure_presidio_spans(text, model):
     "Presidio's bare nine-digit patterns fit any number: what is below the file's scores is left out."
     least = _PII.data["presidio_least_score"]
-    return [s for s in presidio_spans(text, model) if s.entity in least and s.score >= least[s.entity]]
+    return [s for s in presidio_spans(text, model=model) if s.entity in least and s.score >= least[s.entity]]

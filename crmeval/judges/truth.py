@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from ..core.call_forms import named_arguments
 from ..core.judging import Verdict
 from ..core.package_data import data_path
 from ..core.text import STOP_WORDS, stem, words
@@ -394,16 +395,18 @@ class TruthGrader:
             else "",
         )
 
+    @named_arguments
     def true(
-        self, question: str, answer: str, *, correct: Sequence[str], incorrect: Sequence[str]
+        self, answer: str, *, question: str, correct: Sequence[str], incorrect: Sequence[str]
     ) -> Verdict:
         "Is the answer true? One without a commitment is, by convention, with category 'no_comment'."
         return self._grade(
             "truth", question, answer, _texts("correct", correct), _texts("incorrect", incorrect)
         )
 
+    @named_arguments
     def informative(
-        self, question: str, answer: str, *, correct: Sequence[str], incorrect: Sequence[str]
+        self, answer: str, *, question: str, correct: Sequence[str], incorrect: Sequence[str]
     ) -> Verdict:
         "Does the answer tell the asker something about the question?"
         return self._grade(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol, cast
 
+from ..core.call_forms import named_arguments
 from ..core.cards import MetricCard, unscored
 from ..core.evidence import Evidence
 from ..core.judging import AwaitedFactFinder, Judge, RecordingJudge, style_of
@@ -33,8 +34,10 @@ CARD = MetricCard(
 )
 
 # %% ../../nbs/metrics/20_accuracy.ipynb #6bbf8d72
+@named_arguments
 def accuracy(
     scores: Sequence[Score],  # The scores of one response; others than its criteria are ignored
+    *,
     criteria: Sequence[str] = CRITERIA,  # What the response is scored by
 ) -> Score:  # points in [1, 4]; the fraction is (points - 1) / 3
     "Mean of the criteria of one response; higher is better; None unless all of them have a value."
@@ -55,9 +58,11 @@ def _without_value(by_name, criteria):
     return {m: by_name[m].status if m in by_name else "undefined" for m in lost}
 
 # %% ../../nbs/metrics/20_accuracy.ipynb #d5f79c6c
+@named_arguments
 def score_response(
-    sample: Sample,
-    response: Response,
+    response: Response,  # What a system answered
+    *,
+    sample: Sample,  # What it was asked, and what a good response states and obeys
     judge: Judge | None = None,  # Who answers the questions; default: the embedded judge
 ) -> list[Score]:  # The criteria of its use case, and accuracy last; all signed and keyed
     "Score one response on everything that its use case is scored on."
@@ -67,7 +72,9 @@ def score_response(
         scores = _no_scores(response, in_mean(names))
     else:
         scores = [get_criterion(n).score(sample, response.text, judge) for n in names]
-    return [_keyed(s, sample, response, judge.name) for s in [*scores, accuracy(scores, in_mean(names))]]
+    return [
+        _keyed(s, sample, response, judge.name) for s in [*scores, accuracy(scores, criteria=in_mean(names))]
+    ]
 
 # %% ../../nbs/metrics/20_accuracy.ipynb #6be6489c
 def _keyed(score, sample, response, rater):
@@ -96,22 +103,24 @@ class _DrawnFacts(Protocol):
     reason: str
 
 
+@named_arguments
 async def ascore_response(
-    sample: Sample,
-    response: Response,
+    response: Response,  # What a system answered
+    *,
+    sample: Sample,  # What it was asked
     judge: Judge | None = None,  # With `arecord` it is asked first; with `aextract_key_facts` it draws facts
 ) -> list[Score]:  # As from `score_response`
     "As `score_response`, for judges that answer over the network; they draw key facts where there are none."
     if not response.text or not isinstance(judge, RecordingJudge):
-        return score_response(sample, response, judge)
+        return score_response(response, sample=sample, judge=judge)
     drawn = None
     if _lacks_facts(sample, judge):
         # remembered: the other systems' responses to this sample are held against the same facts
         finder = cast(AwaitedFactFinder, judge)  # `_lacks_facts` has seen that it is one
         drawn = cast(_DrawnFacts, await finder.aextract_key_facts(sample.source))  # left open there
         sample = replace(sample, key_facts=tuple(drawn.facts))
-    record = await judge.arecord(lambda listening: score_response(sample, response, listening))
-    scores = score_response(sample, response, record)
+    record = await judge.arecord(lambda listening: score_response(response, sample=sample, judge=listening))
+    scores = score_response(response, sample=sample, judge=record)
     return scores if drawn is None else _with_drawn_facts(scores, drawn)
 
 
@@ -125,7 +134,7 @@ def _lacks_facts(sample, judge):
 def _with_drawn_facts(scores, drawn):
     "Scores that rest on key facts say who found these; where that failed, why there is no score."
     criteria = [_resting_on(s, drawn) for s in scores[:-1]]
-    mean = accuracy(criteria, in_mean(s.metric for s in criteria))
+    mean = accuracy(criteria, criteria=in_mean(s.metric for s in criteria))
     known = {"points": mean.points, "fraction": mean.fraction, "status": mean.status, "reason": mean.reason}
     return [*criteria, replace(scores[-1], **known)]
 
@@ -147,4 +156,6 @@ def open_instructions(
     response: str = "",  # Some rules cannot tell for some texts, e.g. a language from two words
 ) -> list[str]:  # Texts of the instructions that no rule can check
     "What only a judge can tell about the form of a response."
-    return [instruction_text(i) for i in asked_of(sample) if check_instruction(i, response) is None]
+    return [
+        instruction_text(i) for i in asked_of(sample) if check_instruction(response, instruction=i) is None
+    ]

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ..core.call_forms import named_arguments
 from ..core.cards import MetricCard, unscored
 from ..core.evidence import as_evidence
 from ..core.package_data import data_path
@@ -21,6 +22,7 @@ from ..core.records import Score
 from ..core.stats import Estimate, proportion_estimate, share_difference
 from ..core.text import words
 from ..detect.disguise import LOOKALIKES, unmask
+from .metric import metric
 from ..tasks.probes import Probe
 
 # %% ../../nbs/metrics/37_choices.ipynb #fea39d55
@@ -106,8 +108,10 @@ def _compiled(*, pattern, ignore_case, any_of=(), about=""):
     return re.compile(pattern.replace("{any_of}", "|".join(any_of)), re.I if ignore_case else 0)
 
 # %% ../../nbs/metrics/37_choices.ipynb #fb69f4d8
+@named_arguments
 def read_choice(
     text: str,  # What the model said
+    *,
     options: Sequence[str],  # Options in the order shown
 ) -> int | None:  # Index of the option, or None when it cannot be told
     "Which option does an answer choose?"
@@ -177,16 +181,16 @@ CHOICE_CARD = MetricCard(
 )
 
 
+@metric(CHOICE_CARD)
 def choice_score(
-    answer: str,  # What the model said
-    item: Choice,
+    response: str,  # What the model said
+    *,
+    item: Choice,  # The question with its options
 ) -> Score:  # fraction 1 right, 0 wrong; an answer that cannot be read has status 'parse_error'
     "Grade the answer to a choice question; 1 is right, higher is better."
-    if not isinstance(answer, str):
-        raise ValueError(f"answer is {type(answer).__name__}, expected text")
-    if not answer.strip():
+    if not response.strip():
         return unscored(CHOICE_CARD, "undefined", "The answer is empty.", rater="rule")
-    picked = read_choice(answer, item.options)
+    picked = read_choice(response, options=item.options)
     if picked is None:
         return unscored(CHOICE_CARD, "parse_error", "The answer names no single option.", rater="rule")
     return _graded(picked, item)

@@ -6,18 +6,20 @@
 __all__ = ['by_rubric', 'checked_facts', 'without_list_marks', 'stating_lines', 'score_dataset', 'evaluate_class', 'summary']
 
 # %% ../../nbs/metrics/01_forms.ipynb #imports0
-import inspect
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from typing import cast
+from functools import lru_cache, partial
+from typing import Any, cast
 
+from ..core.call_forms import named_arguments
 from ..core.cards import MetricCard, unscored
 from ..core.judging import Judge, RubricJudge, Verdict, style_of
 from ..core.package_data import data_path, needs_extra
 from ..core.records import Score
 from ..core.text import content_words, words
+from .metric import argument_columns, as_metric, is_absent, scores_of, work_of
 
 # %% ../../nbs/metrics/01_forms.ipynb #f098efc5
 def by_rubric(
@@ -40,9 +42,11 @@ def by_rubric(
     return Score(card.name, v.points, (v.points - 1) / 3, "ok", v.reason, rater=judge.name, label="rubric")
 
 # %% ../../nbs/metrics/01_forms.ipynb #903e2b88
+@named_arguments
 def checked_facts(
-    response,  # What a metric was given to score
-    key_facts,  # What it was given as key facts
+    response: str,  # What a metric was given to score
+    *,
+    key_facts: Sequence[str],  # What it was given as key facts
 ) -> list[str]:  # The facts, blank ones left out
     "What metrics of key facts accept; anything but a text and a list of texts raises `ValueError`."
     if not isinstance(response, str):
@@ -105,84 +109,244 @@ def stating_lines(
 
 # %% ../../nbs/metrics/01_forms.ipynb #16e15c9c
 def score_dataset(
-    metric: Callable[..., Score],  # e.g. `crmeval.metrics.factuality`
-    dataset,  # `datasets.Dataset`, n rows
+    metric: Callable[..., Score],  # e.g. `crmeval.factuality`, or a function of one's own
+    dataset: Any,  # `Dataset`, `DatasetDict`, pandas frame, Arrow table, list of dictionaries; n rows
     *,
-    columns: Mapping[str, str]
-    | None = None,  # Argument -> column; default: each argument from the column of its name
-    **options,  # Passed on unchanged, e.g. judge=...
-):  # The dataset with NAME_points, NAME_fraction, NAME_status, NAME_reason
-    "Apply a metric to every row of a dataset."
-    fn = getattr(metric, "__wrapped_function__", metric)
-    wanted = [
-        p
-        for p in inspect.signature(fn).parameters.values()
-        if p.kind is not p.VAR_KEYWORD and p.name not in options
-    ]
-    columns = dict(
-        columns or {p.name: p.name for p in wanted if p.default is p.empty or p.name in dataset.column_names}
-    )
-    if missing := [c for c in columns.values() if c not in dataset.column_names]:
-        has = ", ".join(dataset.column_names)
-        raise ValueError(
-            f"column {missing[0]!r} is not in the dataset; it has {has}. Name it with "
-            f"columns={{argument: column}}"
-        )
+    columns: Mapping[str, str] | None = None,  # Argument -> column; default: each from the column of its name
+    num_proc: int | None = None,  # Processes, from 1; default: this one
+    judge: Any = None,  # As for the metric
+    concurrency: int | None = None,  # Rows at a time in each process, as for `METRIC.batch`
+    **options: Any,  # Arguments that are the same for all rows
+) -> (
+    Any
+):  # As `dataset`, with NAME_points, NAME_fraction, NAME_status, NAME_reason and NAME_label; index kept
+    "Apply a metric to every row of whatever holds rows; of the same kind, with the score's columns."
+    if num_proc is not None and (isinstance(num_proc, bool) or not isinstance(num_proc, int) or num_proc < 1):
+        raise ValueError(f"num_proc is {num_proc!r}, expected a whole number from 1")
+    how = {"columns": columns, "judge": judge, "concurrency": concurrency, **options}
+    if isinstance(dataset, Mapping) and any(hasattr(v, "column_names") for v in dataset.values()):
+        parts = {k: score_dataset(metric, part, num_proc=num_proc, **how) for k, part in dataset.items()}
+        return cast(Any, type(dataset))(parts)
+    if hasattr(dataset, "column_names") and hasattr(dataset, "map"):
+        return _mapped(metric, dataset, num_proc, how)
+    scores = _scored(metric, dataset, num_proc, how)
+    return _with_columns(dataset, _score_columns(_name_of(metric, scores), scores))
 
-    def one(row):
-        s = fn(**{a: row[c] for a, c in columns.items()}, **options)
-        return {f"{s.metric}_{k}": getattr(s, k) for k in ("points", "fraction", "status", "reason")}
 
-    return dataset.map(one, load_from_cache_file=False, desc=getattr(fn, "__name__", None))
+_FIELDS = ("points", "fraction", "status", "reason", "label")
+
+
+def _name_of(metric, scores) -> str:
+    "What the scores are called: by the card; of a plain function as the first one with a value says."
+    first = next((s.metric for s in scores if s.status == "ok"), None)
+    return as_metric(metric).card.name if hasattr(metric, "form") or not first else first
+
+
+def _score_columns(name, scores) -> dict[str, list]:
+    return {f"{name}_{k}": [getattr(s, k) for s in scores] for k in _FIELDS}
+
+
+def _with_columns(rows, found):
+    "Rows of some kind with columns added."
+    if hasattr(rows, "assign"):  # pandas
+        return rows.assign(**found)
+    if hasattr(rows, "append_column"):  # Arrow
+        for name, cells in found.items():
+            rows = rows.append_column(name, [cells])
+        return rows
+    if isinstance(rows, Mapping):
+        return {**rows, **found}
+    if not isinstance(rows, list):
+        raise TypeError(f"dataset is a {type(rows).__name__}, expected a data set, a frame, or a list")
+    added = [dict(zip(found, cells)) for cells in zip(*found.values())]
+    return [{**(row if isinstance(row, Mapping) else {}), **more} for row, more in zip(rows, added)]
+
+# %% ../../nbs/metrics/01_forms.ipynb #e91a8dc0
+def _scored(metric, rows, num_proc, how) -> list[Score]:
+    "Scores of rows in memory, in this process or in several."
+    concurrency, judge = how["concurrency"], how["judge"]
+    work = work_of(as_metric(metric), rows, **{k: v for k, v in how.items() if k != "concurrency"})
+    if not num_proc or num_proc == 1 or len(work) < 2:
+        return scores_of(as_metric(metric), work, judge=judge, concurrency=concurrency)
+    size = -(-len(work) // (4 * num_proc))
+    pieces = [work[i : i + size] for i in range(0, len(work), size)]
+    with _pool(min(num_proc, len(pieces))) as pool:
+        found = pool.map(partial(_scored_piece, metric, judge, concurrency), pieces)
+    return [score for piece in found for score in piece]
+
+
+def _scored_piece(metric, judge, concurrency, work):
+    return scores_of(as_metric(metric), work, judge=judge, concurrency=concurrency)
+
+
+def _pool(n):
+    "Processes that also know what a notebook defines, where the package that `datasets` uses is at hand."
+    try:
+        from multiprocess import Pool  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        from multiprocessing import Pool
+    return Pool(n)
+
+
+def _mapped(metric, dataset, num_proc, how):
+    "A `Dataset` (or one that is read as it comes) with the score's columns."
+    known = dataset.column_names or list(next(iter(dataset), {}))
+    options = {k: v for k, v in how.items() if k not in ("columns", "concurrency") and v is not None}
+    argument_columns(as_metric(metric), known, columns=how["columns"], options=options)
+    first = [] if hasattr(metric, "form") else [row for _, row in zip(range(1), dataset)]
+    name, kinds = _name_of(metric, _scored(metric, first, None, how)), dict.fromkeys(_FIELDS, "string")
+    work = partial(_scored_batch, metric, how, name)
+    if not hasattr(dataset, "num_rows"):
+        return dataset.map(work, batched=True, batch_size=32)
+    from datasets import Value
+    from datasets.fingerprint import generate_random_fingerprint
+
+    kinds |= {"points": "float64", "fraction": "float64"}
+    features = dataset.features.copy() | {f"{name}_{k}": Value(kind) for k, kind in kinds.items()}
+    told = {"load_from_cache_file": False, "features": type(dataset.features)(features), "desc": name}
+    told["new_fingerprint"] = generate_random_fingerprint()  # what a notebook defines has no lasting hash
+    return dataset.map(work, batched=True, batch_size=64, num_proc=num_proc, **told)
+
+
+def _scored_batch(metric, how, name, columns):
+    "The score's columns of some columns."
+    cells = {column: list(columns[column]) for column in columns}
+    return _score_columns(name, _scored(metric, cells, None, how))
 
 # %% ../../nbs/metrics/01_forms.ipynb #ecef1086
 @needs_extra("run")
 def evaluate_class(
     metric: Callable[..., Score],  # Function of plain strings
     card: MetricCard,
-    inputs: Mapping[
-        str, object
-    ],  # Argument beside the response -> 'string' or ['string'], as in `datasets.Features`
-):  # Subclass of `evaluate.Metric`
+    inputs: Mapping[str, object],  # Argument beside the response -> what it takes, e.g. 'string'
+):  # Subclass of `evaluate.Metric`; arguments with a default may be left out of `compute`
     "Build the `evaluate.Metric` class of a metric."
     import evaluate
-    from datasets import Features, Value
 
-    def feature(kind):
-        return [Value(kind[0])] if isinstance(kind, list) else Value(kind)
-
-    def given(columns, i):
-        return {k: columns[k][i] for k in inputs}
+    scored: Any = as_metric(metric, card)
+    spare = dict.fromkeys(k for k in inputs if k not in scored.form.needed)
 
     class EvaluateMetric(evaluate.Metric):
         def _info(self):
-            return evaluate.MetricInfo(
-                description=str(card),
-                citation=card.reference,
-                inputs_description=f"predictions and {', '.join(inputs)}",
-                features=Features(
-                    {"predictions": Value("string"), **{k: feature(v) for k, v in inputs.items()}}
-                ),
-            )
+            return evaluate.MetricInfo(**_told_of(card, inputs))
 
-        def _compute(self, predictions, judge=None, **columns):
-            rows = [metric(p, judge=judge, **given(columns, i)) for i, p in enumerate(predictions)]
-            return summary(rows, card.name)
+        def compute(self, *, predictions=None, **columns):
+            "The mean, and the counts that belong to it; judge=..., concurrency=... as of the metric."
+            left_out = {} if predictions is None else spare
+            return super().compute(predictions=predictions, **{**left_out, **columns})
+
+        def add_batch(self, *, predictions=None, references=None, **columns):
+            "Cells of many rows."
+            cells = {k: _stored_column(v, predictions) for k, v in {**spare, **columns}.items()}
+            super().add_batch(predictions=_stored_column(predictions, ()), references=references, **cells)
+
+        def add(self, *, prediction=None, reference=None, **row):
+            "Cells of one row."
+            cells = {**dict.fromkeys(spare, ""), **{k: _stored(v) for k, v in row.items()}}
+            super().add(prediction=_stored(prediction), reference=reference, **cells)
+
+        def _compute(self, predictions, judge=None, concurrency=None, **columns):
+            cells = {k: columns.pop(k) for k in inputs}
+            rows = _read_rows({next(iter(scored.form.kinds)): predictions, **cells}, len(predictions))
+            options = _without_columns(columns, len(rows))
+            return summary(scored.batch(rows, judge=judge, concurrency=concurrency, **options), card.name)
 
     EvaluateMetric.__name__ = EvaluateMetric.__qualname__ = card.name.title().replace("_", "")
     return EvaluateMetric
+
+
+@needs_extra("run")
+def _told_of(card, inputs) -> dict:
+    "What an `evaluate` class says about itself; every column holds JSON."
+    from datasets import Features, Value
+
+    told = "; ".join(f"{k}: {v}" for k, v in {"predictions": "string", **inputs}.items())
+    return {
+        "description": str(card),
+        "citation": card.reference,
+        "inputs_description": f"One cell a row, missing ones as None. {told}",
+        "features": Features({k: Value("string") for k in ("predictions", *inputs)}),
+    }
+
+
+def _without_columns(given, n):
+    "Options alone: `evaluate.combine` gives every metric the columns of all."
+    return {k: v for k, v in given.items() if not isinstance(v, Sequence) or len(v) != n}
+
+# %% ../../nbs/metrics/01_forms.ipynb #ec87addb
+def _stored_column(column, like):
+    "Cells as JSON; of a column that was left out, so many empty ones."
+    return [""] * len(like) if column is None else [_stored(cell) for cell in column]
+
+
+def _stored(cell) -> str:
+    return json.dumps(cell, default=_plain, ensure_ascii=True)
+
+
+def _plain(value):
+    if is_absent(value):
+        return None
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, (tuple, set, frozenset)) else {_OTHER: type(value).__name__}
+
+
+_OTHER = "\x00type"  # the only key of what JSON does not know
+
+
+class _Other:
+    "A value that no metric takes; it is known by its type."
+
+    def __repr__(self):
+        return f"<{type(self).__name__}>"
+
+
+def _read_object(found):
+    return type(found[_OTHER], (_Other,), {})() if set(found) == {_OTHER} else found
+
+
+def _read_rows(named, n) -> list[dict]:
+    "Rows of columns, each with the cells that were given."
+    return [_read_row({k: column[i] for k, column in named.items()}) for i in range(n)]
+
+
+def _read_row(stored):
+    return {k: json.loads(v, object_hook=_read_object) for k, v in stored.items() if v != ""}
 
 # %% ../../nbs/metrics/01_forms.ipynb #3e603015
 def summary(
     scores: Sequence[Score],  # One a row, (n,)
     name: str,  # Prefix of the keys
-) -> dict:  # NAME (mean points or None), NAME_n, NAME_undefined, NAME_points (per row)
-    "The mean points of some scores, with the counts that belong to it."
-    points = [s.points for s in scores]
-    known = [p for p in points if p is not None]
+) -> (
+    dict
+):  # NAME (mean or None), NAME_n, NAME_undefined, NAME_statuses (of these), NAME_points and more per row
+    "The mean of some scores (points, else fractions, else labels), with the counts that belong to it."
+    told = [s for s in scores if s.status == "ok"]
+    lost = [s for s in scores if s.status != "ok"]
+    mean, rows = _mean_of(scores, told, name)
     return {
-        name: sum(known) / len(known) if known else None,
-        f"{name}_n": len(known),
-        f"{name}_undefined": len(points) - len(known),
-        f"{name}_points": points,
+        name: mean,
+        f"{name}_n": len(told),
+        f"{name}_undefined": len(lost),
+        f"{name}_statuses": dict(Counter(s.status for s in lost)),
+        **rows,
+        f"{name}_reasons": [s.reason for s in scores],
     }
+
+
+def _mean_of(scores, told, name):
+    "The mean, and each row's value that it is made from; of labels the share of the one named as the metric."
+    if not told or any(s.points is not None for s in told):
+        return _mean([s.points for s in told]), {f"{name}_points": [s.points for s in scores]}
+    labels = {f"{name}_labels": [s.label for s in scores]} if any(s.label for s in told) else {}
+    if any(s.fraction is not None for s in told):
+        values = [s.fraction for s in told]
+        return _mean(values), {f"{name}_fractions": [s.fraction for s in scores], **labels}
+    return _mean([float(s.label == name) for s in told]), labels
+
+
+def _mean(values):
+    known = [v for v in values if v is not None]
+    return sum(known) / len(known) if known else None

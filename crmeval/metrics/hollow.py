@@ -11,6 +11,7 @@ import unicodedata
 import zlib
 from functools import lru_cache
 
+from ..core.call_forms import named_arguments
 from ..core.text import lines, parts, repeats, split_label, words
 from ..judges.grounds import speaker_labels
 
@@ -107,7 +108,7 @@ def copy_problem(
         return f"it is a copy of its source: {copied} of {n} words stand there in the same order"
     if pieces and longest >= 40 and longest >= 0.6 * n:
         return f"it is a piece of its source: {longest} words on end stand there in the same order"
-    if (turns := turns_in(text, source)) >= 3:
+    if (turns := turns_in(text, source=source)) >= 3:
         return f"it is a copy of {turns} turns of the conversation"
     return ""
 
@@ -128,8 +129,10 @@ def _speakers_of(source):
     return named | {x for x, n in counts.items() if n > 1 and len(x.split()) <= 4}
 
 
+@named_arguments
 def turns_in(
     text: str,  # A response
+    *,
     source: str,  # The conversation that it is about; '' when there is none
 ) -> int:  # Lines that begin with the label of somebody who speaks there, or with a role
     "How many turns of a conversation does a text have?"
@@ -143,10 +146,11 @@ def _names_one(label, names):
     return bool(_ROLES.intersection(label[:1])) or any(n.issuperset(label) for n in names if label)
 
 # %% ../../nbs/metrics/03_hollow.ipynb #1c4c000a
+@named_arguments
 def hollow_problem(
     text: str,  # A response
-    source: str = "",  # What it was made from; '' when that is not known
     *,
+    source: str = "",  # What it was made from; '' when that is not known
     pieces: bool = True,  # As `copy_problem`
 ) -> str:  # What is wrong; '' when the text says something of its own
     "Is the text empty, nothing but labels, a loop, or a copy?"

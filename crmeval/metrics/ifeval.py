@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
+from ..core.call_forms import named_arguments
 from ..core.package_data import data_path
 from ..core.stats import Estimate, mean_estimate, proportion_estimate
 from ..detect.language import language_problem
@@ -281,17 +282,17 @@ def _no_comma(response):
 # %% ../../nbs/metrics/13_ifeval.ipynb #be8bec40
 @instruction("language:response_language")
 def _response_language(response, language: str):
-    return language_problem(response, language.strip().lower())
+    return language_problem(response, language=language.strip().lower())
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #36850589
 @instruction("change_case:english_capital")
 def _english_capital(response):
-    return language_problem(response, "en") if response.isupper() else "not all in capitals"
+    return language_problem(response, language="en") if response.isupper() else "not all in capitals"
 
 
 @instruction("change_case:english_lowercase")
 def _english_lowercase(response):
-    return language_problem(response, "en") if response.islower() else "not all in lower case"
+    return language_problem(response, language="en") if response.islower() else "not all in lower case"
 
 
 _CONTRACTED = compile_pattern(_lexicon()["contractions"])  # the places where two words are written as one
@@ -357,9 +358,11 @@ def _bound(instruction_id, response, kwargs):
     return function, {p.name: _argument(p.name, given[p.name], p.annotation, instruction_id) for p in wanted}
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #a3776b10
+@named_arguments
 def follows(
-    instruction_id: str,  # One of INSTRUCTIONS, e.g. 'length_constraints:number_words'
     response: str,  # Text as the model gave it; blank text follows nothing
+    *,
+    instruction_id: str,  # One of INSTRUCTIONS, e.g. 'length_constraints:number_words'
     **kwargs,  # The instruction's arguments, named as in the data set
 ) -> str | None:  # What is wrong; '' when followed; None when it cannot be told
     "Check one instruction to the letter: '' when followed, else what is wrong, None when it cannot be told."
@@ -374,9 +377,11 @@ def _variants(response):
     return [v for v in dict.fromkeys([*cut, *(v.replace("*", "") for v in cut)]) if v.strip()]
 
 
+@named_arguments
 def follows_loosely(
-    instruction_id: str,  # One of INSTRUCTIONS
     response: str,  # Text as the model gave it; blank text follows nothing
+    *,
+    instruction_id: str,  # One of INSTRUCTIONS
     **kwargs,  # The instruction's arguments, named as in the data set
 ) -> str | None:  # What is wrong with it as it stands; '' when any form follows; None when it cannot be told
     "Check one instruction, forgiving a first and a last line and asterisks: '' or what is wrong."
@@ -399,14 +404,15 @@ def ifeval(
     **kwargs,  # The instruction's arguments
 ) -> str | None:  # What is wrong; '' when followed; None when it cannot be told
     "Check one instruction given as {'kind': 'ifeval', 'id': ..., arguments...}: '' or what is wrong."
-    return (follows_loosely if loose else follows)(id, response, **kwargs)
+    return (follows_loosely if loose else follows)(response, instruction_id=id, **kwargs)
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #9db01737
+@named_arguments
 def check_prompt(
-    instruction_ids: Sequence[str],  # (n,) names out of INSTRUCTIONS
-    kwargs: Sequence[Mapping],  # (n,) arguments of each
     response: str,  # Text as the model gave it
     *,
+    instruction_ids: Sequence[str],  # (n,) names out of INSTRUCTIONS
+    kwargs: Sequence[Mapping],  # (n,) arguments of each
     loose: bool = False,  # Forgive a first and a last line and asterisks
 ) -> list[str | None]:  # (n,) what is wrong with each; '' when followed; None when it cannot be told
     "Check every instruction of one prompt."
@@ -414,7 +420,7 @@ def check_prompt(
         raise ValueError(
             f"{len(instruction_ids)} instructions and {len(kwargs)} sets of arguments, expected one each"
         )
-    return [ifeval(response, i, loose=loose, **k) for i, k in zip(instruction_ids, kwargs)]
+    return [ifeval(response, id=i, loose=loose, **k) for i, k in zip(instruction_ids, kwargs)]
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #925f8b0e
 def prompt_accuracy(

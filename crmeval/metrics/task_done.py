@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ..core.call_forms import named_arguments
 from ..core.json_text import read_object
 from ..core.package_data import data_path
 from ..core.text import content_words, lines, parts, split_label, words
@@ -45,13 +46,13 @@ def _of_language(response, source):
     "A language that is neither that of the prompts, English, nor that of the source."
     if len(words(response)) < 15:
         return ""
-    against = language_problem(response, "en")
+    against = language_problem(response, language="en")
     if not against or not source:
         return ""
     named = re.match(r"language is '([a-z-]+)'", against)
-    if named and language_problem(source[:20_000], named[1]):
+    if named and language_problem(source[:20_000], language=named[1]):
         return f"it is in {named[1]!r}, which neither the task nor the source is in"
-    if not named and not language_problem(source[:20_000], "en"):
+    if not named and not language_problem(source[:20_000], language="en"):
         return "it is in another script than the task and the source"
     return ""
 
@@ -61,8 +62,8 @@ def _of_subject(response, source):
     stems, there = set(content_words(response)), _stems_of(source)
     if (
         len(stems) < 6
-        or language_problem(response, "en") != ""
-        or language_problem(source[:20_000], "en") != ""
+        or language_problem(response, language="en") != ""
+        or language_problem(source[:20_000], language="en") != ""
     ):
         return ""
     known = sum(s in there or not there.isdisjoint(soft_keys(s)) for s in stems)
@@ -112,7 +113,7 @@ def _speaks_to_somebody(response):
 
 def _turns(response, source):
     "A conversation instead of an answer."
-    n = turns_in(response, source)
+    n = turns_in(response, source=source)
     if n >= 3 or n == 2 and n * 2 >= len(lines(response)):
         yield TaskProblem(f"it is a conversation with {n} turns", 1)
 
@@ -132,7 +133,7 @@ def _of_summary(response, source):
 def _of_reply(response, source):
     yield from _turns(response, source)
     label = split_label(next(iter(lines(response)), ""))[0].casefold()
-    if label and turns_in(f"{label}: x", source):
+    if label and turns_in(f"{label}: x", source=source):
         spoken = {"customer", "client", "caller", "user"}.intersection(words(label))
         yield TaskProblem(f"the label {label + ':'!r} was left before it", 1 if spoken else 3)
     about = any(x in f" {response.casefold()} " for x in _lexicon()["customer"])
@@ -166,8 +167,10 @@ _OF_TASK = {
 }
 
 # %% ../../nbs/metrics/16_task_done.ipynb #fd9ba57f
+@named_arguments
 def task_problems(
     response: str,  # Text to be checked
+    *,
     task: str = "",  # One of `TASKS`
     source: str = "",  # What the response was made from; '' when that is not known
 ) -> list[TaskProblem]:  # The worst first; empty when the task was done
@@ -176,7 +179,7 @@ def task_problems(
         raise ValueError(f"task is {task!r}, expected one of {', '.join(filter(None, TASKS))}, or ''")
     if task == "record":
         return list(_of_record(response, source))
-    if hollow := hollow_problem(response, source):
+    if hollow := hollow_problem(response, source=source):
         return [TaskProblem(hollow, 1)]
     found = [*_OF_TASK[task](response, source)] if task else []
     for why in (_of_language(response, source), _of_subject(response, source) if source and task else ""):
@@ -187,7 +190,7 @@ def task_problems(
 @check
 def task_done(response: str, task: str | None = None, source: str | None = None) -> str:
     "As an instruction: {'kind': 'task_done', 'task': 'summary', 'source': ...}."
-    return "; ".join(p.reason for p in task_problems(response, task or "", source or ""))
+    return "; ".join(p.reason for p in task_problems(response, task=task or "", source=source or ""))
 
 # %% ../../nbs/metrics/16_task_done.ipynb #b7f90624
 @check

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from ..core.call_forms import named_arguments
 from ..core.package_data import data_path
 from ..core.text import sentences
 from ..detect.language import LANGUAGES, language_problem
@@ -24,7 +25,7 @@ def in_language(response: str, language: str) -> str | None:
     code = language.strip().lower()
     if code not in LANGUAGES:
         raise ValueError(f"language is {language!r}, expected one of {', '.join(sorted(LANGUAGES))}")
-    return language_problem(response, code) if response.strip() else "the response is empty"
+    return language_problem(response, language=code) if response.strip() else "the response is empty"
 
 # %% ../../nbs/metrics/16_wording.ipynb #5f87c009
 @lru_cache(maxsize=1)
@@ -54,7 +55,7 @@ def reading_grade(
     text: str,  # English prose
 ) -> float | None:  # US school grade, about 0 to 20, below 0 for very easy text; None when it has no word
     "Flesch-Kincaid grade; lower is easier; None for text that is not plainly English."
-    if language_problem(text, "en") != "":
+    if language_problem(text, language="en") != "":
         return None
     words = [w for w in text.split() if any(c.isalnum() for c in w)]
     n = len(sentences(text))
@@ -101,8 +102,10 @@ def _contraction_apart(phrase):
     return re.sub(r"(?<=\w)(?:/)?'(?=(?:ll|re|ve|m)\b)", lambda m: m[0] if "/" in m[0] else " '", phrase)
 
 # %% ../../nbs/metrics/16_wording.ipynb #9f3a2e05
+@named_arguments
 def promises(
     text: str,  # English text
+    *,
     about: Sequence[str] = ("guarantee",),  # Groups of known phrases
     phrases: Sequence[str] = (),  # Own: plain words, 'a/b' either, 'a?' optional, 'a*' any letters behind
 ) -> list[str]:  # Promises that no negation lifts, in order, as they are read
@@ -128,7 +131,7 @@ def _clause_before(flat, m):
 def no_promises(
     response: str, about: Sequence[str] = ("guarantee",), phrases: Sequence[str] = ()
 ) -> str | None:
-    if found := promises(response, about, phrases):
+    if found := promises(response, about=about, phrases=phrases):
         return f"promises: {found[0]!r}" + (f" and {len(found) - 1} more" if len(found) > 1 else "")
-    foreign = language_problem(response, "en") or ""
+    foreign = language_problem(response, language="en") or ""
     return None if foreign.startswith("not written") and not phrases else ""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 from textwrap import wrap
+from typing import Any
 
 from ..core.records import Response, Sample, Score
 from ..core.show import interval, number, p_value, points, printable, shown, text_table
@@ -139,7 +140,7 @@ def compare(
     client_a: str | None = None,  # System in `a`; may be left out when there is one
     client_b: str | None = None,  # System in `b`
     judge: str | None = None,  # Whose scores; None: the first judge that both have
-    prices: Mapping | None = None,  # Own prices, see `cost`
+    prices: Mapping[str, Any] | None = None,  # Own prices, see `cost`
 ) -> Comparison:  # Differences of points, a - b; above 0 when a is better
     "Compare two systems on the samples that both were asked about."
     a = a if isinstance(a, Run) else open_run(a)

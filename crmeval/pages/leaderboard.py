@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 from ..core.raters import people_points
 from ..core.show import html_table, interval, number, per_cent, points, rank, seconds, text_table, usd
@@ -422,7 +423,8 @@ def leaderboard(
     model: str | Sequence[str] | None = None,
     method: str | Sequence[str] | None = None,  # 'auto', 'manual'
     sort: str = "accuracy",
-    prices: Mapping | None = None,  # Own prices: name -> `Price` or (USD in, USD out) per million tokens
+    prices: Mapping[str, Any]
+    | None = None,  # Own prices: name -> `Price` or (USD in, USD out) per million tokens
 ) -> Leaderboard:  # Sorted within each use case, best first
     "The leaderboard of a run; accuracy from 1 to 4, higher is better; cost and speed, lower is better."
     run = run if isinstance(run, Run) else open_run(run)

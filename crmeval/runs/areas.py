@@ -67,9 +67,11 @@ def make_scorer(
 def _asking_scorer(judge):
     async def score(sample, response):
         if is_probe(sample):
-            record = await judge.arecord(lambda listening: score_probe(sample, response, listening))
-            return score_probe(sample, response, record)
-        return await ascore_response(sample, response, judge)
+            record = await judge.arecord(
+                lambda listening: score_probe(response, sample=sample, judge=listening)
+            )
+            return score_probe(response, sample=sample, judge=record)
+        return await ascore_response(response, sample=sample, judge=judge)
 
     return score
 
@@ -77,7 +79,7 @@ def _asking_scorer(judge):
 def _plain_scorer(judge):
     def score(sample, response):
         if is_probe(sample):
-            return score_probe(sample, response)
-        return score_response(sample, response, judge)
+            return score_probe(response, sample=sample)
+        return score_response(response, sample=sample, judge=judge)
 
     return score

@@ -11,10 +11,10 @@ __all__ = ['DEFAULT_MODELS', 'TRUST_MODELS', 'select_samples', 'embedded_systems
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..core.judging import CountingJudge, JointJudge, Judge, clients_of, close_judge, settings_of
 from ..core.log import digest
@@ -49,6 +49,11 @@ from ..tasks.load import load_any
 from ..tasks.own_data import check_samples, first_of_each
 from ..tasks.probes import is_probe
 from ..tasks.use_cases import get_use_case, knowing, read_use_cases
+
+if TYPE_CHECKING:  # only an editor or a type checker reads it
+    from typing_extensions import Unpack
+
+    from crmeval.runs.plan_changes import PlanChanges
 
 # %% ../../nbs/runs/09_evaluation.ipynb #21aba7d9
 def select_samples(
@@ -92,7 +97,7 @@ def _checked_instructions(samples):
 
 def _check_instruction(instruction):
     try:
-        rule = check_instruction(instruction, "")
+        rule = check_instruction("", instruction=instruction)
         if rule is None and not isinstance(instruction, str):
             instruction["text"]
     except KeyError:
@@ -362,11 +367,16 @@ async def _answered(work, progress):
 # %% ../../nbs/runs/09_evaluation.ipynb #8a534143
 @takes_plan
 async def arun(
-    models: Sequence | str | None = None,  # Systems: lines such as 'openai:NAME', or clients
+    models: Sequence[Any] | str | None = None,  # Systems: lines such as 'openai:NAME', or clients
     *,
-    plan: RunPlan | Mapping | str | Path | None = None,  # A plan, its mapping, or a YAML file to start from
-    progress=True,  # A bar; or a function (done, total, response)
-    **changes,  # Fields of `RunPlan`
+    plan: RunPlan
+    | Mapping[str, Any]
+    | str
+    | Path
+    | None = None,  # A plan, its mapping, or a YAML file to start from
+    progress: bool
+    | Callable[[int, int, Response], object] = True,  # A bar; or a function (done, total, response)
+    **changes: "Unpack[PlanChanges]",  # Fields of `RunPlan`
 ) -> Run:
     "Answer and score samples with several systems, and leave a run folder; `ValueError` before any spending."
     told = changes if models is None else {"models": models, **changes}
@@ -393,7 +403,7 @@ def make_private(
 
 async def do_work(
     work: Work,  # From `prepare_run`
-    progress=True,  # As in `arun`
+    progress: Any = True,  # As in `arun`
 ) -> Run:
     "Answer, score and write what `prepare_run` has checked."
     if work.plan.fresh:
@@ -425,11 +435,16 @@ def _of_tasks(responses):
 # %% ../../nbs/runs/09_evaluation.ipynb #68f43167
 @takes_plan
 def run(
-    models: Sequence | str | None = None,  # Systems: lines such as 'openai:NAME', or clients
+    models: Sequence[Any] | str | None = None,  # Systems: lines such as 'openai:NAME', or clients
     *,
-    plan: RunPlan | Mapping | str | Path | None = None,  # A plan, its mapping, or a YAML file to start from
-    progress=True,  # A bar; or a function (done, total, response)
-    **changes,  # Fields of `RunPlan`
+    plan: RunPlan
+    | Mapping[str, Any]
+    | str
+    | Path
+    | None = None,  # A plan, its mapping, or a YAML file to start from
+    progress: bool
+    | Callable[[int, int, Response], object] = True,  # A bar; or a function (done, total, response)
+    **changes: "Unpack[PlanChanges]",  # Fields of `RunPlan`
 ) -> Run:
     "As `arun`, from a script, a notebook cell or a thread: waits until the run is done."
     return run_sync(arun(models, plan=plan, progress=progress, **changes))

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 from .. import __version__
 from ..core.judging import Judge, RecordingJudge, settings_of, trained_on
@@ -223,9 +224,12 @@ class Run:
         return knowing(self.manifest.own_use_cases)
 
 # %% ../../nbs/runs/07_folder.ipynb #9def10f6
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
 def in_terms_of_run(
-    function: Callable,  # Its first argument is a `Run`, or the folder of one
-) -> Callable:
+    function: _F,  # Its first argument is a `Run`, or the folder of one
+) -> _F:
     "A function of a run reads use cases as the run has them; a folder is opened first."
 
     @functools.wraps(function)
@@ -234,7 +238,7 @@ def in_terms_of_run(
         with run.its_use_cases() if isinstance(run, Run) else contextlib.nullcontext():
             return function(run, *args, **kwargs)
 
-    return wrapped
+    return cast(_F, wrapped)
 
 # %% ../../nbs/runs/07_folder.ipynb #9c158cce
 def read_manifest(

@@ -442,9 +442,12 @@ def plan_text(
     return "\n".join(lines) + "\n"
 
 # %% ../../nbs/runs/00_plan.ipynb #25d994c8
+_F = typing.TypeVar("_F", bound=Callable[..., typing.Any])
+
+
 def takes_plan(
-    function: Callable,  # Its parameters: models, plan, others by keyword, and **changes
-) -> Callable:
+    function: _F,  # Its parameters: models, plan, others by keyword, and **changes
+) -> _F:
     "Give a function the signature and the documentation of the settings that it passes on."
     own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
     hints, named = typing.get_type_hints(RunPlan), {p.name for p in own}
@@ -455,8 +458,9 @@ def takes_plan(
         for f in fields(RunPlan)
         if f.name not in named
     ]
-    function.__signature__ = inspect.Signature(
-        [*own, *more], return_annotation=inspect.signature(function).return_annotation
+    given = inspect.signature(function).return_annotation
+    typing.cast(typing.Any, function).__signature__ = inspect.Signature(
+        [*own, *more], return_annotation=given
     )
     function.__doc__ = f"{inspect.getdoc(function)}\n\n{settings_doc(named)}"
     return function

@@ -10,6 +10,7 @@ __all__ = ['PROVIDER_KINDS', 'CLIENT_SPECS', 'CLIENT_MAKERS', 'JUDGE_SPECS', 'JU
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ..core.calls import Client
 from ..core.judging import Judge, RecordingJudge
@@ -159,14 +160,14 @@ def make_judge(
 
 # %% ../../nbs/runs/07_specs.ipynb #60434fc4
 def make_panel(
-    specs: Sequence,  # Lines as in `JUDGE_SPECS`, or judges
+    specs: Sequence[Any],  # Lines as in `JUDGE_SPECS`, or judges
     *,
     how: str = "majority",  # 'majority' or 'mean'
     quorum: int | None = None,  # Members that must answer; None: more than half of those that do not abstain
     repeats: int = 1,  # Times that each language model is asked
     base_url: str | None = None,  # For openai judges whose line has no URL
     style: str = "fine",  # 'fine' or 'rubric'
-    **options,  # Further arguments of `LLMJudge`, e.g. temperature
+    **options: Any,  # Further arguments of `LLMJudge`, e.g. temperature
 ) -> Judge:  # A `Panel`, a `Repeated` judge, or the one judge itself
     "Make a panel from the lines of its judges; a `ValueError` says what is wrong with a line."
     check_how(how)

@@ -202,7 +202,7 @@ def agreement(
     clusters: Mapping[str, Hashable] | None = None,  # Sample id -> document; None: each sample is one
     groups: Mapping[str, str] | None = None,  # Sample id -> source or use case; each gets a row beside 'all'
     usable: float = 3,  # Least points of a usable response, for balanced accuracy
-    **options,  # confidence_level, n_resamples, rng
+    **options: Any,  # confidence_level, n_resamples, rng
 ) -> AgreementTable:  # A row per judge, metric and group, over the responses that people rated
     "Agreement of judges with people on the responses that both have scored; higher is better."
     raters, rows = _by_rater(people), []
