@@ -47,7 +47,7 @@ setup(
         "providers": cfg["providers_requirements"].split(),
         # a llama.cpp server; the weights of a model come apart, see Makefile
         "local": cfg["local_requirements"].split(),
-        # the audit trail of the trust layer, whose personal values are encrypted
+        # the trust layer: dates and money by locale, personal values encrypted
         "layer": cfg["layer_requirements"].split(),
         # which language a text is in, for IFEval's language instructions
         "language": cfg["language_requirements"].split(),
