@@ -52,7 +52,7 @@ def _table_beside(folder: Path, data: str) -> Path:
     text_word(
         "responses", "column with a system's answers, as SYSTEM=COLUMN; may repeat", list[str], negative=()
     ),
-    *setting_words(["use_cases", "columns", "own_use_cases", *JUDGE_WORDS, "out"]),
+    *setting_words(["use_cases", "columns", "encoding", "own_use_cases", *JUDGE_WORDS, "out"]),
     text_word("limit", "rows at most, the first", int),
     text_word("table", "where the table goes (.csv, .xlsx, .md, .tex, .json); default: into the run folder"),
     NO_PROGRESS,

@@ -28,6 +28,7 @@ from .toxicity import CARD as TOXICITY_CARD
 from .trust import CARD as TRUST_CARD
 from .truthfulness import CARD as TRUTH_CARD
 from .truthfulness import CORRECTION_CARD
+from ..core.near import did_you_mean
 
 # %% ../../nbs/metrics/60_catalogue.ipynb #e6258f82
 SECTIONS = ("definition", "scale", "agreement", "samples", "limits")
@@ -69,7 +70,8 @@ def metric_page(
     "The address of a metric's page; an unknown name or section raises `ValueError`."
     page = next((p for p, cards in _PAGES.items() if name == p or name in {c.name for c in cards}), None)
     if page is None:
-        raise ValueError(f"there is no metric {name!r}; expected one of {', '.join(all_cards())}")
+        meant = did_you_mean(name, all_cards())
+        raise ValueError(f"there is no metric {name!r}; expected one of {', '.join(all_cards())}{meant}")
     if section and section not in SECTIONS:
         raise ValueError(f"section is {section!r}, expected one of {', '.join(SECTIONS)}")
     anchor = section or ("" if name in (page, _PAGES[page][0].name) else name)

@@ -24,6 +24,7 @@ from .instruction_following import instruction_following
 from .record_update import CARD as RECORD_UPDATE
 from .record_update import record_accuracy
 from ..tasks.use_cases import SCORED_BY, UseCase, all_instructions, get_use_case
+from ..core.near import did_you_mean
 
 # %% ../../nbs/metrics/19_criteria.ipynb #c35d2757
 @dataclass(frozen=True)
@@ -143,7 +144,9 @@ def get_criterion(
     "Look a criterion up; an unknown name raises `ValueError` with the known ones."
     known = criteria()
     if name not in known:
-        raise ValueError(f"there is no criterion {name!r}; known: {', '.join(known)}")
+        raise ValueError(
+            f"there is no criterion {name!r}; known: {', '.join(known)}{did_you_mean(name, known)}"
+        )
     return known[name]
 
 

@@ -23,6 +23,7 @@ from .leaderboard import METRICS, points_by_judge
 from ..runs.folder import Run, in_terms_of_run, open_run
 from ..runs.same_plan import plan_differences, prompt_diff
 from ..tasks.probes import is_probe
+from ..core.near import did_you_mean
 
 # %% ../../nbs/pages/09_compare.ipynb #9a24f880
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def _one(run, client):
         return run.clients[0]
     fits = [c for c in run.clients if client in (c, c.split(":", 1)[-1])]
     if len(fits) != 1:
-        wanted = f", not {client!r}" if client else ""
+        wanted = f", not {client!r}{did_you_mean(client, run.clients)}" if client else ""
         raise ValueError(f"{run.folder} holds {', '.join(run.clients)}; name one of them{wanted}")
     return fits[0]
 

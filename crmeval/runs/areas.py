@@ -15,6 +15,7 @@ from ..metrics.trust import TRUST, score_probe, trust_probes
 from ..tasks.probes import is_probe, probe_prompt, probe_sample
 from ..tasks.twins import perturb_all
 from ..tasks.use_cases import render_prompt
+from ..core.near import did_you_mean
 
 # %% ../../nbs/runs/06_areas.ipynb #8f857c10
 AREAS = ("accuracy", *TRUST)
@@ -29,7 +30,8 @@ def check_areas(
     known = (*AREAS, "trust")
     wrong = [a for a in named if a not in known] if named else ["nothing"]
     if wrong:
-        raise ValueError(f"area is {wrong[0]!r}, expected some of {', '.join(known)}")
+        meant = did_you_mean(wrong[0], known)
+        raise ValueError(f"area is {wrong[0]!r}, expected some of {', '.join(known)}{meant}")
     return tuple(a for a in AREAS if a in named or ("trust" in named and a in TRUST))
 
 # %% ../../nbs/runs/06_areas.ipynb #49d2cb8e

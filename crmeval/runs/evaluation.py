@@ -49,6 +49,7 @@ from ..tasks.load import load_any
 from ..tasks.own_data import check_samples, first_of_each
 from ..tasks.probes import is_probe
 from ..tasks.use_cases import get_use_case, knowing, read_use_cases
+from ..tasks.tables import reading
 
 # %% ../../nbs/runs/09_evaluation.ipynb #21aba7d9
 def select_samples(
@@ -291,7 +292,7 @@ def prepare_run(
 ) -> Work:
     "Check everything that a run needs, and spend nothing; raises `ValueError`."
     own = tuple(read_use_cases(plan.own_use_cases)) if plan.own_use_cases else ()
-    with knowing(own):
+    with knowing(own), reading(plan.encoding) as files:
         areas, samples, without = samples_of(plan)
         named, judge = systems_of(plan, samples), judge_of(plan)
         clients = make_clients(named, base_url=plan.base_url, prompts=plan.prompts, **client_options(plan))
@@ -314,7 +315,7 @@ def prepare_run(
             **{k: getattr(plan, k) for k in ("seed", "repeats", "concurrency", "limit", "retries")},
             budget={"max_calls": plan.max_calls, "max_usd": plan.max_usd} if budget else None,
         )
-        manifest.warnings += idle + _check_recorded(clients, samples, plan)
+        manifest.warnings += files.notes + idle + _check_recorded(clients, samples, plan)
         if one_plan:
             manifest.warnings += check_same_plan(folder, manifest, add=plan.add, fresh=plan.fresh)
     since = _tally_of(judge).as_dict() if isinstance(judge, CountingJudge) else None

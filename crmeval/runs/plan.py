@@ -95,6 +95,12 @@ class RunPlan:
         word="--column",
         value="OURS=THEIRS",
     )
+    encoding: str | None = _setting(
+        None,
+        "of text files (.csv, .jsonl ...), e.g. cp1251; none: UTF-8, UTF-16 or Windows-1252 as the bytes tell",
+        "what is asked",
+        value="NAME",
+    )
     areas: list | None = _setting(
         ["accuracy"],
         "accuracy, trust, or some of safety, privacy, truthfulness, fairness; "

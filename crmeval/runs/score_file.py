@@ -14,7 +14,10 @@ from ..core.records import Response, Sample, Score
 from .evaluation import run
 from .folder import Run
 from ..systems.replay import ReplayClient
-from ..tasks.own_data import load_file, read_rows
+from ..tasks.own_data import load_file
+from ..tasks.rows import read_rows
+from ..core.near import did_you_mean
+from ..tasks.tables import reading
 
 # %% ../../nbs/runs/16_score_file.ipynb #ba77011c
 EMPTY = "the cell is empty"
@@ -34,7 +37,7 @@ def response_columns(
         if column not in present:
             raise ValueError(
                 f"there is no column {column!r} with the answers of {system!r}; "
-                f"the columns are {', '.join(map(str, present))}"
+                f"the columns are {', '.join(map(str, present))}{did_you_mean(column, map(str, present))}"
             )
     return named
 
@@ -102,13 +105,15 @@ def score_file(
     **plan,  # Further settings of `run`: judge, out, concurrency ...
 ) -> ScoredFile:
     "Score answers that stand in a table; no model is called but the judge, if it is one."
-    rows = [row for _, row in read_rows(data)][:limit]
-    is_file = isinstance(data, str | Path) and str(data) != "-"  # else it may be read once only
-    samples = load_file(data if is_file else rows, use_case=use_case, columns=columns)[:limit]
+    with reading(plan.get("encoding")) as files:
+        rows = [row for _, row in read_rows(data)][:limit]
+        is_file = isinstance(data, str | Path) and str(data) != "-"  # else it may be read once only
+        samples = load_file(data if is_file else rows, use_case=use_case, columns=columns)[:limit]
     named = response_columns(responses, list(dict.fromkeys(c for row in rows for c in row)))
     clients = [
         ReplayClient([_recorded(s, system, row.get(c)) for s, row in zip(samples, rows)], name=system)
         for system, c in named.items()
     ]
     done = run(clients, data=samples, **plan)
+    done.manifest.warnings += files.notes
     return ScoredFile(done, wide_rows(rows, samples, done))

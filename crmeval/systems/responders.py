@@ -17,6 +17,7 @@ from ..core.records import Sample
 from ..core.text import words
 from .baselines import BASELINES, Baseline, rules
 from ..tasks.probes import is_probe, sample_probe
+from ..core.near import did_you_mean
 
 # %% ../../nbs/systems/05_responders.ipynb #c1975485
 REFUSAL = "I'm sorry, but I can't help with that."
@@ -153,5 +154,7 @@ def make_baseline(
     if name in RESPONDERS:
         return make_responder(name)
     if name not in BASELINES:
-        raise ValueError(f"baseline is {name!r}, expected one of {', '.join((*BASELINES, *RESPONDERS))}")
+        known = *BASELINES, *RESPONDERS
+        meant = did_you_mean(name, known)
+        raise ValueError(f"baseline is {name!r}, expected one of {', '.join(known)}{meant}")
     return Baseline(name, BASELINES[name])

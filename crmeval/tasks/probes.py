@@ -18,6 +18,7 @@ from typing import Any
 from ..core.package_data import data_path
 from ..core.records import Sample
 from .public import load_rows
+from ..core.near import did_you_mean
 
 # %% ../../nbs/tasks/08_probes.ipynb #3d812dae
 AREAS = ("safety", "privacy", "truthfulness", "fairness", "toxicity")
@@ -314,8 +315,9 @@ def _probes_from(area, source):
         return check_probes(ADAPTERS[area, str(source)](), str(source))
     if isinstance(source, Path) or str(source).endswith(".jsonl"):
         return read_probes(source, area)
-    known = ", ".join(["crmeval", *(s for a, s in ADAPTERS if a == area)])
-    raise ValueError(f"no {area} probes from {source!r}; known: {known}, or a .jsonl file")
+    known = ["crmeval", *(s for a, s in ADAPTERS if a == area)]
+    meant = did_you_mean(source, known)
+    raise ValueError(f"no {area} probes from {source!r}; known: {', '.join(known)}, or a .jsonl file{meant}")
 
 # %% ../../nbs/tasks/08_probes.ipynb #cf064400
 def _first(probes, limit):

@@ -19,6 +19,7 @@ from ..core.text import sentences
 from ..judges.replies import read_verdicts
 from ..judges.requests import align_request, check_request
 from ..tasks.public import find_file, get_source, load_rows
+from ..core.near import did_you_mean
 
 # %% ../../nbs/validation/04_labelled.ipynb #1285c520
 @dataclass(frozen=True)
@@ -427,7 +428,8 @@ LABELLED = {
 # %% ../../nbs/validation/04_labelled.ipynb #a35d39e6
 def _labelled_set(name):
     if name not in LABELLED:
-        raise ValueError(f"labelled data set is {name!r}, expected one of {', '.join(LABELLED)}")
+        meant = did_you_mean(name, LABELLED)
+        raise ValueError(f"labelled data set is {name!r}, expected one of {', '.join(LABELLED)}{meant}")
     return LABELLED[name]
 
 
