@@ -50,6 +50,7 @@ from ..tasks.own_data import check_samples, first_of_each
 from ..tasks.probes import is_probe
 from ..tasks.use_cases import get_use_case, knowing, read_use_cases
 from ..tasks.tables import reading
+from ..core.keys import plain_without_keys
 
 # %% ../../nbs/runs/09_evaluation.ipynb #21aba7d9
 def select_samples(
@@ -309,7 +310,7 @@ def prepare_run(
             samples,
             clients,
             judge,
-            plan=plain_plan(plan),
+            plan=plain_without_keys(plain_plan(plan)),
             areas=list(areas),
             without_twin=without,
             **{k: getattr(plan, k) for k in ("seed", "repeats", "concurrency", "limit", "retries")},
