@@ -228,7 +228,7 @@ def work_on(
         return run_sharded(plan=plan, progress=progress)
     from crmeval.runs.evaluation import run
 
-    return run(plan=plan, progress=progress)
+    return run(plan=plan, progress=progress, first_look=True)
 
 
 @command(

@@ -62,7 +62,8 @@ def score_command(
             out.mind(note)
     if words.get("judge"):
         progress = not (no_progress or json)
-        done = score_run(done, judge_of(plan), concurrency=plan.concurrency, progress=progress)
+        told = {"concurrency": plan.concurrency, "progress": progress, "first_look": True}
+        done = score_run(done, judge_of(plan), **told)
     return out.done(finish(done, out, prices=prices, published=published))
 
 

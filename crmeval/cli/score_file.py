@@ -80,6 +80,7 @@ def score_file_command(
         columns=settings.pop("columns", None),
         limit=limit,
         progress=not no_progress,
+        first_look=True,
         **settings,
     )
     code = finish(scored.run, out)

@@ -336,7 +336,7 @@ def scorer_key_of(
     return digest(work.judge.name, settings_of(work.judge), work.manifest.scoring)
 
 
-async def _answered(work, progress):
+async def _answered(work, progress, first_look):
     plan, judge = work.plan, work.judge
     journal = Journal(work.folder / "journal.jsonl", identity=_identity(work.samples))
     try:
@@ -355,6 +355,7 @@ async def _answered(work, progress):
                 metrics=(*criteria_of(s.use_case for s in work.samples if not is_probe(s)), "accuracy"),
                 rng=plan.seed,
                 traffic=work.traffic,
+                first_look=clients_of(judge) if first_look else None,
             )
             work.paid = journal.usage()
     finally:
@@ -368,6 +369,7 @@ async def arun(
     *,
     plan: RunPlan | Mapping | str | Path | None = None,  # A plan, its mapping, or a YAML file to start from
     progress=True,  # A bar; or a function (done, total, response)
+    first_look: bool = False,  # True: an endpoint that cannot answer raises `EndpointFailed` at its first call
     **changes,  # Fields of `RunPlan`
 ) -> Run:
     "Answer and score samples with several systems, and leave a run folder; `ValueError` before any spending."
@@ -379,7 +381,7 @@ async def arun(
         )
     work = prepare_run(plan)
     with knowing(work.own_use_cases):
-        done = await do_work(work, progress)
+        done = await do_work(work, progress, first_look)
     make_known(done.manifest)  # as where the run is opened again
     return done
 
@@ -396,12 +398,13 @@ def make_private(
 async def do_work(
     work: Work,  # From `prepare_run`
     progress=True,  # As in `arun`
+    first_look: bool = False,  # As in `arun`
 ) -> Run:
     "Answer, score and write what `prepare_run` has checked."
     if work.plan.fresh:
         work.manifest.warnings += set_aside(work.folder)
     make_private(work.folder)
-    rows = await _answered(work, progress)
+    rows = await _answered(work, progress, first_look)
     work.manifest.traffic = work.traffic.summary()
     budget = work.traffic.budget
     if budget is not None:
@@ -431,10 +434,11 @@ def run(
     *,
     plan: RunPlan | Mapping | str | Path | None = None,  # A plan, its mapping, or a YAML file to start from
     progress=True,  # A bar; or a function (done, total, response)
+    first_look: bool = False,  # As in `arun`
     **changes,  # Fields of `RunPlan`
 ) -> Run:
     "As `arun`, from a script, a notebook cell or a thread: waits until the run is done."
-    return run_sync(arun(models, plan=plan, progress=progress, **changes))
+    return run_sync(arun(models, plan=plan, progress=progress, first_look=first_look, **changes))
 
 # %% ../../nbs/runs/09_evaluation.ipynb #c05bf0a7
 def _key(row):
@@ -515,10 +519,11 @@ async def ascore_run(
     *,
     concurrency: int = 8,
     progress=False,  # True: a bar; or a function (done, total, response)
+    first_look: bool = False,  # As in `arun`
 ) -> Run:  # The run with the judge's scores; scores of other raters stay
     "Score the stored responses of a run with a judge."
     with run.its_use_cases():
-        found = await _scored(run, judge, concurrency, progress)
+        found = await _scored(run, judge, concurrency, progress, first_look)
     new = [s for scores in found for s in scores]
     signed = {(*_key(s), s.metric, s.rater) for s in new}
     kept = [
@@ -535,7 +540,7 @@ def _scoring_of(run):
     return scoring_fingerprint(any(map(is_probe, run.samples)))
 
 
-async def _scored(run, judge, concurrency, progress):
+async def _scored(run, judge, concurrency, progress, first_look):
     "Scores of each response, in order."
     by_key = {s.key: s for s in run.samples}
     pairs = [(by_key[r.sample_id, r.perturbation], r) for r in run.responses]
@@ -550,6 +555,7 @@ async def _scored(run, judge, concurrency, progress):
                 journal=journal,
                 metrics=(*criteria_of(s.use_case for s in run.samples if not is_probe(s)), "accuracy"),
                 progress=progress,
+                first_look=clients_of(judge) if first_look else None,
             )
     except asyncio.CancelledError:
         raise asyncio.CancelledError(
@@ -559,6 +565,7 @@ async def _scored(run, judge, concurrency, progress):
         await close_judge(judge)
 
 # %% ../../nbs/runs/09_evaluation.ipynb #76e20a40
-def score_run(run: Run, judge: Judge, *, concurrency: int = 8, progress=False) -> Run:
+def score_run(run: Run, judge: Judge, *, concurrency: int = 8, progress=False, first_look=False) -> Run:
     "As `ascore_run`, waiting until it is done."
-    return run_sync(ascore_run(run, judge, concurrency=concurrency, progress=progress))
+    told = {"concurrency": concurrency, "progress": progress, "first_look": first_look}
+    return run_sync(ascore_run(run, judge, **told))
