@@ -113,6 +113,7 @@ def bring_in(
         list[str],
         name="--import",
         consume_multiple=True,
+        is_path=True,
         negative=(),
     ),
     ENCODING,

@@ -34,7 +34,9 @@ JUDGE_WORDS = (
     place("run", "run folder"),
     *setting_words(JUDGE_WORDS),
     text_word(
-        "ratings", "ratings by people: .csv, .xlsx or .jsonl with sample_id, client, metric, points, rater"
+        "ratings",
+        "ratings by people: .csv, .xlsx or .jsonl with sample_id, client, metric, points, rater",
+        is_path=True,
     ),
     ENCODING,
     PRICE,
@@ -69,7 +71,7 @@ def score_command(
 
 @command(
     place("run", "run folder"),
-    text_word("out", "where the page goes; default: report.html in the run folder"),
+    text_word("out", "where the page goes; default: report.html in the run folder", is_path=True),
     text_word(
         "use_case", "print these use cases instead of the overall table; may repeat", list[str], negative=()
     ),

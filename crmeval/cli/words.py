@@ -121,15 +121,29 @@ def text_word(
     says: str,
     kind: type = str,  # str, int, float, or list[str]
     default=None,
+    *,
+    is_path: bool = False,  # Whether '~' is the home folder, also behind '='
     **more,  # Further arguments of `cyclopts.Parameter`
 ) -> inspect.Parameter:
     "A word with a value."
     shown = default is not None
     if kind in (int, float):
         more["converter"] = _number_reader(kind)
+    if is_path:
+        more["converter"] = _path_reader(kind)
     return own_word(
         argument, Annotated[kind | None, Parameter(help=says, show_default=shown, **more)], default
     )
+
+
+def _path_reader(kind):
+    def read(_, tokens):
+        paths = [os.path.expanduser(token.value) for token in tokens]
+        if any(not p.strip() for p in paths):
+            raise ValueError("the name of a file or folder")
+        return paths if kind == list[str] else paths[0]
+
+    return read
 
 
 def _number_reader(kind):

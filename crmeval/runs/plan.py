@@ -18,7 +18,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 
 from ..core.log import digest
-from ..core.records import Sample
+from ..core.records import Sample, storable
 from ..core.near import did_you_mean
 from ..core.keys import without_keys
 
@@ -425,10 +425,10 @@ def _is_default(f, value):
 
 def _plain(value):
     "A value as data; samples are told by their digest, clients and judges by their name."
-    if value is None or isinstance(value, (bool, int, float, str)):
+    if value is None or isinstance(value, (bool, int, float)):
         return value
-    if isinstance(value, Path):
-        return str(value)
+    if isinstance(value, (str, Path)):
+        return storable(str(value))  # a path may hold bytes that are no text
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, Sequence):

@@ -13,6 +13,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 from ..tasks.tables import column_key, csv_rows, read_text
+from ..core.records import storable
 
 # %% ../../nbs/systems/02_replay.ipynb #a31930c5
 from ..core.calls import estimated_usage, failed_response
@@ -114,7 +115,7 @@ class ReplayClient:
             raise ValueError(f"empty is {empty!r}, expected 'undefined' or 'answer'")
         self.empty = empty
         from_file = isinstance(responses, (str, Path))
-        self.origin = Path(responses).name if from_file else "memory"
+        self.origin = storable(Path(responses).name) if from_file else "memory"
         rows = read_responses(responses) if from_file else list(responses)
         self.rows = _one_system(rows, client, self.origin)
         self.model = f"{Path(self.origin).stem}#{client}" if client else Path(self.origin).stem

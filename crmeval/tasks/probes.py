@@ -153,7 +153,7 @@ def read_probes(
     area: str | None = None,  # Area that every row must have; None: whatever the rows say
 ) -> list[Probe]:
     "Read probes from a file; the first problem is raised with its line."
-    path, probes = Path(path), []
+    path, probes = Path(path).expanduser(), []
     if not path.is_file():
         raise ValueError(f"there is no probe file {path.name!r} in {path.parent.name!r}")
     for i, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):

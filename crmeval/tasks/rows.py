@@ -22,6 +22,7 @@ from crmeval.tasks.row_forms import (
     unpacked,
 )
 from .tables import csv_rows, is_missing, plain_cell, read_text, workbook_rows
+from ..core.records import storable
 
 # %% ../../nbs/tasks/05_rows.ipynb #4fa491d1
 MAX_PROBLEMS = 10
@@ -127,7 +128,8 @@ def _parquet_rows(path):
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        with open(path, "rb") as f:
+            table = pq.read_table(f)
     except (pa.ArrowException, OSError) as e:
         raise ValueError(f"{path} cannot be read as Parquet: {str(e).splitlines()[0]}") from None
     return [(f"row {i}", r) for i, r in enumerate(table.to_pylist(), 1)]
@@ -196,7 +198,8 @@ def data_name(
     if name == "-":
         return "stdin"
     path = split_table(name)[0]
-    return Path(path.stem).stem if path.suffix.lower() in PACKED else path.stem
+    stem = Path(path.stem).stem if path.suffix.lower() in PACKED else path.stem
+    return storable(stem)  # a file's name may hold bytes that are no text
 
 
 def _named_rows(spec: str) -> list[tuple[str, dict]]:
