@@ -275,7 +275,8 @@ def test_the_interrupt_key_at_any_moment(tmp_path, server, monkeypatch, capsys):
     for moment in list(running)[1:]:
         running[moment].send_signal(signal.SIGINT)
     for moment, process in running.items():
-        _, err = process.communicate(timeout=30)
+        process.wait(30)  # before its standard input is closed
+        _, err = process.communicate()
         served = moment == "serving"  # the key is how serving ends
         assert process.returncode == (0 if served else 130), (moment, process.returncode, err)
         assert not re.search(r"Traceback|never awaited|was destroyed|Unclosed|Exception ignored", err), (
@@ -291,6 +292,15 @@ def test_a_reader_that_goes_away_stops_no_report(tmp_path):
     line = f"{sys.executable} -m crmeval {words} | head -1"
     done = subprocess.run(line, shell=True, capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert (tmp_path / "r/report.html").is_file() and not done.stderr, done.stderr
+
+
+def test_a_hyphen_is_standard_input(tmp_path):
+    table(tmp_path / "in.csv")
+    for line in (f"score-file - --responses ours --use-case {CASE} --out r -q", f"run --data - --model baseline:lead --use-case {CASE} --dry-run -q"):  # fmt: skip
+        with open(tmp_path / "in.csv", "rb") as f:
+            words = [sys.executable, "-m", "crmeval", *line.split()]
+            done = subprocess.run(words, stdin=f, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+        assert done.returncode == 0, done.stderr
 
 
 def test_json_is_one_document(tmp_path, monkeypatch, capsys):

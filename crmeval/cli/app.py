@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from .interrupts import interrupted
-from .words import silence
+from .words import STANDARD_INPUT, silence
 from ..core.keys import without_keys
 from ..core.near import did_you_mean
 from ..core.package_data import data_path
@@ -161,10 +161,23 @@ def _called(words):
 
     try:
         app = make_app(words)
-        code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        code = app(
+            _with_standard_input(words), exit_on_error=False, print_error=False, result_action="return_value"
+        )
     except CycloptsError as e:
         raise ValueError(_in_our_words(e, words)) from None
     return code if isinstance(code, int) else 0
+
+
+def _with_standard_input(words):
+    "`--data -` as `--data=-`: a hyphen alone is a value, also at a place, and no beginning of a word."
+    joined: list[str] = []
+    for word in words:
+        if word == "-" and joined and joined[-1].startswith("--") and "=" not in joined[-1]:
+            joined[-1] += "=-"
+        else:
+            joined.append(STANDARD_INPUT if word == "-" else word)
+    return joined
 
 
 def _in_our_words(error, words):

@@ -44,7 +44,9 @@ def _watch(pipe):
     while os.read(pipe, 1) != bytes([signal.SIGINT]):
         pass
     time.sleep(AGAIN_S)
-    _thread.interrupt_main()
+    signal.pthread_kill(
+        threading.main_thread().ident or 0, signal.SIGINT
+    )  # wakes it where it waits for a file
     time.sleep(END_S)
     interrupted()
     _leave()

@@ -105,15 +105,19 @@ def score_file(
     **plan,  # Further settings of `run`: judge, out, concurrency ...
 ) -> ScoredFile:
     "Score answers that stand in a table; no model is called but the judge, if it is one."
-    with reading(plan.get("encoding")) as files:
+    with reading(plan.get("encoding")):  # what is noted of the file stands in the run's manifest
         rows = [row for _, row in read_rows(data)][:limit]
         is_file = isinstance(data, str | Path) and str(data) != "-"  # else it may be read once only
         samples = load_file(data if is_file else rows, use_case=use_case, columns=columns)[:limit]
+        done = _replayed(rows, samples, responses, plan)
+    return ScoredFile(done, wide_rows(rows, samples, done))
+
+
+def _replayed(rows, samples, responses, plan):
+    "A run of what stands in the table's cells."
     named = response_columns(responses, list(dict.fromkeys(c for row in rows for c in row)))
     clients = [
         ReplayClient([_recorded(s, system, row.get(c)) for s, row in zip(samples, rows)], name=system)
         for system, c in named.items()
     ]
-    done = run(clients, data=samples, **plan)
-    done.manifest.warnings += files.notes
-    return ScoredFile(done, wide_rows(rows, samples, done))
+    return run(clients, data=samples, **plan)

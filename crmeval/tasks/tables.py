@@ -79,7 +79,8 @@ def reading(
     encoding: str | None = None,  # Of every text file that is read within; None: as the bytes tell
 ) -> Iterator[Reading]:
     "Within, files are read in an encoding that was said, and guesses are noted instead of warned of."
-    told = Reading(check_encoding(encoding))
+    outer = _READING.get()
+    told = Reading(check_encoding(encoding), outer.notes if outer else [])  # a reading within tells its outer one
     token = _READING.set(told)
     try:
         yield told
