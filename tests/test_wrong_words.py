@@ -95,13 +95,33 @@ def test_wrong_words_end_in_one_sentence_of_the_command_line(line, said, tmp_pat
     assert not list(tmp_path.iterdir()), "nothing is left behind"
 
 
-@pytest.mark.parametrize("line", [
-    f"run --model {KEY}", f"run --model openai:{KEY}", f"run --judge {KEY}", f"run --api-key-env {KEY}",
-    f"run --judge-api-key-env {KEY}", f"run {KEY}", f"run --use-case {KEY}", f"run --data {KEY}", f"run --out {KEY} x y",
-    f"run --price {KEY}", f"report {KEY}", f"compare {KEY} b", f"agreement {KEY}", f"speed --model {KEY}", f"run --{KEY}",
-    f"score-file {KEY} --responses a", f"list {KEY}", f"{KEY}", f"run --areas {KEY}", "run --model a1B2c3D4e5F6g7H8i9J0k1L2m3",
-    f"run --limit {KEY}", f"run --base-url http://ann:{KEY}@x/v1 --model openai:m --areas x",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"run --model {KEY}",
+        f"run --model openai:{KEY}",
+        f"run --judge {KEY}",
+        f"run --api-key-env {KEY}",
+        f"run --judge-api-key-env {KEY}",
+        f"run {KEY}",
+        f"run --use-case {KEY}",
+        f"run --data {KEY}",
+        f"run --out {KEY} x y",
+        f"run --price {KEY}",
+        f"report {KEY}",
+        f"compare {KEY} b",
+        f"agreement {KEY}",
+        f"speed --model {KEY}",
+        f"run --{KEY}",
+        f"score-file {KEY} --responses a",
+        f"list {KEY}",
+        f"{KEY}",
+        f"run --areas {KEY}",
+        "run --model a1B2c3D4e5F6g7H8i9J0k1L2m3",
+        f"run --limit {KEY}",
+        f"run --base-url http://ann:{KEY}@x/v1 --model openai:m --areas x",
+    ],
+)
 def test_a_key_is_never_said_back(line, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     code, out, err = typed(capsys, *line.split(" "))
@@ -117,8 +137,20 @@ HEAVY = ("pandas", "sklearn", "datasets", "matplotlib", "scipy", "pyarrow", "ope
 
 
 def test_help_and_wrong_words_load_nothing_large(tmp_path):
-    lines = ["--version", "--help", "score --help", "plan --help", "run --judge embeded", "run --model gpt", "run --limit x",
-             "run --out a_file", "run --use-case nope", "score nowhere --judge embedded", "report nowhere", "list nowhere"]  # fmt: skip
+    lines = [
+        "--version",
+        "--help",
+        "score --help",
+        "plan --help",
+        "run --judge embeded",
+        "run --model gpt",
+        "run --limit x",
+        "run --out a_file",
+        "run --use-case nope",
+        "score nowhere --judge embedded",
+        "report nowhere",
+        "list nowhere",
+    ]
     (tmp_path / "a_file").write_text("mine")
     code = (
         "import sys; from crmeval.cli.app import main\n"
@@ -199,9 +231,20 @@ def test_folders_of_odd_names(name, tmp_path, monkeypatch, capsys):
         ("report", run, f"--table={name}/t.csv"),
         ("compare", f"{run}#ours", f"{run}#again", f"--html={name}/c.html"),
         ("list", f"./{name}", "--json"),
-        ("run", "--model", f"replay:{run}/responses.parquet#ours", "--data", data, "--use-case", CASE, "--out", f"{run}2", "-q"),
+        (
+            "run",
+            "--model",
+            f"replay:{run}/responses.parquet#ours",
+            "--data",
+            data,
+            "--use-case",
+            CASE,
+            "--out",
+            f"{run}2",
+            "-q",
+        ),
         ("erase", run, "--sample", "1"),
-    ]:  # fmt: skip
+    ]:
         code, out, err = typed(capsys, *line)
         assert code == 0, (line, err)
     links = re.findall(r'(?:href|src)="([^"#:]+)"', (tmp_path / name / "r/report.html").read_text("utf-8"))
@@ -216,7 +259,8 @@ def test_the_home_folder_is_meant_everywhere(tmp_path, monkeypatch, capsys):
     table(home / "in.csv")
     (home / "short.txt").write_text("Summarise: {conversation}\n{instructions}")
     for line in [
-        f"run --model=baseline:lead --data=~/in.csv --use-case={CASE} --prompt={CASE}=~/short.txt --out=~/r --table=~/t.csv -q",
+        f"run --model=baseline:lead --data=~/in.csv --use-case={CASE} --prompt={CASE}=~/short.txt --out=~/r "
+        "--table=~/t.csv -q",
         f"run --model=replay:~/r/responses.parquet --data=~/in.csv --use-case={CASE} --out=~/s -q",
         f"score-file ~/in.csv --responses ours --use-case {CASE} --out=~/f --table=~/w.csv -q",
         "report ~/r --out=~/p.html",
@@ -296,7 +340,9 @@ def test_a_reader_that_goes_away_stops_no_report(tmp_path):
 
 def test_a_hyphen_is_standard_input(tmp_path):
     table(tmp_path / "in.csv")
-    for line in (f"score-file - --responses ours --use-case {CASE} --out r -q", f"run --data - --model baseline:lead --use-case {CASE} --dry-run -q"):  # fmt: skip
+    score = f"score-file - --responses ours --use-case {CASE} --out r -q"
+    look = f"run --data - --model baseline:lead --use-case {CASE} --dry-run -q"
+    for line in (score, look):
         with open(tmp_path / "in.csv", "rb") as f:
             words = [sys.executable, "-m", "crmeval", *line.split()]
             done = subprocess.run(words, stdin=f, capture_output=True, text=True, cwd=tmp_path, timeout=120)

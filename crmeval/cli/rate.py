@@ -9,7 +9,7 @@ __all__ = ['hand_out', 'bring_in', 'rate_command']
 from pathlib import Path
 
 from .run import finish
-from .words import command, ENCODING, Output, place, PRICE, prices_of, PUBLISHED, text_word
+from .words import ENCODING, PRICE, PUBLISHED, Output, command, place, prices_of, text_word
 from ..core.show import printable
 from ..runs.folder import Run, open_run
 

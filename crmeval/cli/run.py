@@ -11,25 +11,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from crmeval.cli.words import (
+    NO_PROGRESS,
+    PUBLISHED,
+    TABLE,
+    Output,
     command,
     flag,
     in_words,
-    NO_PROGRESS,
-    Output,
     place,
     prices_of,
-    PUBLISHED,
     setting_words,
-    TABLE,
     table_path,
     told_settings,
     word_of,
 )
-from ..runs.answered import answer_kinds, failures
-from ..runs.folder import check_folder, Run
-from ..runs.plan import make_plan, plain_plan, RunPlan
-from ..runs.lines import check_lines, idle_settings
 from ..core.keys import plain_without_keys
+from ..runs.answered import answer_kinds, failures
+from ..runs.folder import Run, check_folder
+from ..runs.lines import check_lines, idle_settings
+from ..runs.plan import RunPlan, make_plan, plain_plan
 
 # %% ../../nbs/cli/01_run.ipynb #c0a85e8d
 _FAILED = frozenset({"api_error", "parse_error", "not_run"})

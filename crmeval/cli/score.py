@@ -8,16 +8,16 @@ __all__ = ['JUDGE_WORDS', 'score_command', 'report_command']
 # %% ../../nbs/cli/03_score.ipynb #99140d4f
 from .run import finish, plan_of
 from crmeval.cli.words import (
-    command,
     ENCODING,
     NO_PROGRESS,
-    Output,
-    place,
     PRICE,
-    prices_of,
     PUBLISHED,
-    setting_words,
     TABLE,
+    Output,
+    command,
+    place,
+    prices_of,
+    setting_words,
     table_path,
     text_word,
 )

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from ..core.cards import SCALE, MetricCard
+from ..core.near import did_you_mean
 from .accuracy import CARD as ACCURACY_CARD
 from .choices import CHOICE_CARD
 from .completeness import CARD as COMPLETENESS_CARD
@@ -28,7 +29,6 @@ from .toxicity import CARD as TOXICITY_CARD
 from .trust import CARD as TRUST_CARD
 from .truthfulness import CARD as TRUTH_CARD
 from .truthfulness import CORRECTION_CARD
-from ..core.near import did_you_mean
 
 # %% ../../nbs/metrics/60_catalogue.ipynb #e6258f82
 SECTIONS = ("definition", "scale", "agreement", "samples", "limits")

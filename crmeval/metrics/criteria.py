@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ..core.cards import MetricCard
 from ..core.judging import Judge
+from ..core.near import did_you_mean
 from ..core.plugins import plugins
 from ..core.records import Sample, Score
 from .completeness import CARD as COMPLETENESS
@@ -24,7 +25,6 @@ from .instruction_following import instruction_following
 from .record_update import CARD as RECORD_UPDATE
 from .record_update import record_accuracy
 from ..tasks.use_cases import SCORED_BY, UseCase, all_instructions, get_use_case
-from ..core.near import did_you_mean
 
 # %% ../../nbs/metrics/19_criteria.ipynb #c35d2757
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from itertools import zip_longest
 from pathlib import Path
 from textwrap import wrap
 
+from ..core.near import did_you_mean
 from ..core.records import Response, Sample, Score
 from ..core.show import interval, number, p_value, points, printable, shown, text_table
 from ..core.stats import Difference, holm, paired_difference
@@ -23,7 +24,6 @@ from .leaderboard import METRICS, points_by_judge
 from ..runs.folder import Run, in_terms_of_run, open_run
 from ..runs.same_plan import plan_differences, prompt_diff
 from ..tasks.probes import is_probe
-from ..core.near import did_you_mean
 
 # %% ../../nbs/pages/09_compare.ipynb #9a24f880
 @dataclass(frozen=True)

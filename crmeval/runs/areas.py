@@ -9,13 +9,13 @@ __all__ = ['AREAS', 'check_areas', 'area_samples', 'prompt_of', 'make_scorer']
 from collections.abc import Callable, Sequence
 
 from ..core.judging import Judge, RecordingJudge
+from ..core.near import did_you_mean
 from ..core.records import Sample
 from ..metrics.accuracy import ascore_response, score_response
 from ..metrics.trust import TRUST, score_probe, trust_probes
 from ..tasks.probes import is_probe, probe_prompt, probe_sample
 from ..tasks.twins import perturb_all
 from ..tasks.use_cases import render_prompt
-from ..core.near import did_you_mean
 
 # %% ../../nbs/runs/06_areas.ipynb #8f857c10
 AREAS = ("accuracy", *TRUST)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from ..core.judging import CountingJudge, JointJudge, Judge, clients_of, close_judge, settings_of
+from ..core.keys import plain_without_keys
 from ..core.log import digest
 from ..core.loops import run_sync
 from ..core.records import Response, Sample, Score, Usage, read_parquet
@@ -48,9 +49,8 @@ from .traffic import Traffic
 from ..tasks.load import load_any
 from ..tasks.own_data import check_samples, first_of_each
 from ..tasks.probes import is_probe
-from ..tasks.use_cases import get_use_case, knowing, read_use_cases
 from ..tasks.tables import reading
-from ..core.keys import plain_without_keys
+from ..tasks.use_cases import get_use_case, knowing, read_use_cases
 
 # %% ../../nbs/runs/09_evaluation.ipynb #21aba7d9
 def select_samples(
@@ -369,7 +369,7 @@ async def arun(
     *,
     plan: RunPlan | Mapping | str | Path | None = None,  # A plan, its mapping, or a YAML file to start from
     progress=True,  # A bar; or a function (done, total, response)
-    first_look: bool = False,  # True: an endpoint that cannot answer raises `EndpointFailed` at its first call
+    first_look: bool = False,  # True: an endpoint that cannot answer raises `EndpointFailed` at once
     **changes,  # Fields of `RunPlan`
 ) -> Run:
     "Answer and score samples with several systems, and leave a run folder; `ValueError` before any spending."

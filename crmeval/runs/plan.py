@@ -17,10 +17,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 
-from ..core.log import digest
-from ..core.records import Sample, storable
-from ..core.near import did_you_mean
 from ..core.keys import without_keys
+from ..core.log import digest
+from ..core.near import did_you_mean
+from ..core.records import Sample, storable
 
 # %% ../../nbs/runs/00_plan.ipynb #64bd564a
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class RunPlan:
     )
     encoding: str | None = _setting(
         None,
-        "of text files (.csv, .jsonl ...), e.g. cp1251; none: UTF-8, UTF-16 or Windows-1252 as the bytes tell",
+        "of text files, e.g. cp1251; none: UTF-8, UTF-16 or Windows-1252 as the bytes tell",
         "what is asked",
         value="NAME",
     )

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..core.near import did_you_mean
 from ..core.records import Response, Sample, Score
 from .evaluation import run
 from .folder import Run
 from ..systems.replay import ReplayClient
 from ..tasks.own_data import load_file
 from ..tasks.rows import read_rows
-from ..core.near import did_you_mean
 from ..tasks.tables import reading
 
 # %% ../../nbs/runs/16_score_file.ipynb #ba77011c
@@ -116,8 +116,8 @@ def score_file(
 def _replayed(rows, samples, responses, plan):
     "A run of what stands in the table's cells."
     named = response_columns(responses, list(dict.fromkeys(c for row in rows for c in row)))
-    clients = [
-        ReplayClient([_recorded(s, system, row.get(c)) for s, row in zip(samples, rows)], name=system)
-        for system, c in named.items()
-    ]
+    clients = []
+    for system, c in named.items():
+        cells = [_recorded(s, system, row.get(c)) for s, row in zip(samples, rows)]
+        clients.append(ReplayClient(cells, name=system))
     return run(clients, data=samples, **plan)

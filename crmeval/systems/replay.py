@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
-from ..tasks.tables import column_key, csv_rows, read_text
+
 from ..core.records import storable
+from ..tasks.tables import column_key, csv_rows, read_text
 
 # %% ../../nbs/systems/02_replay.ipynb #a31930c5
 from ..core.calls import estimated_usage, failed_response

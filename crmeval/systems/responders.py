@@ -11,13 +11,13 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from ..core.calls import Client
+from ..core.near import did_you_mean
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.records import Sample
 from ..core.text import words
 from .baselines import BASELINES, Baseline, rules
 from ..tasks.probes import is_probe, sample_probe
-from ..core.near import did_you_mean
 
 # %% ../../nbs/systems/05_responders.ipynb #c1975485
 REFUSAL = "I'm sorry, but I can't help with that."

@@ -41,8 +41,8 @@ _all_ = [
     "read_rows",
     "sample_problems",
 ]  # offered from here, too
-from ..core.package_data import data_path
 from ..core.near import did_you_mean
+from ..core.package_data import data_path
 
 # %% ../../nbs/tasks/07_load.ipynb #ea520a99
 DEMO = data_path("demo")

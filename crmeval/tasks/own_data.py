@@ -13,12 +13,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..core.near import did_you_mean
 from ..core.records import Sample
 from .messages import conversation_text
 from .rows import data_name, raise_problems, read_rows
 from .tables import column_key, id_text, is_decimal_column, is_missing
 from .use_cases import UseCase, get_use_case, use_cases
-from ..core.near import did_you_mean
 
 # %% ../../nbs/tasks/06_own_data.ipynb #248d8611
 _OPTIONAL = {  # field -> (type, the type in words)

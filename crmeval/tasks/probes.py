@@ -15,10 +15,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from ..core.near import did_you_mean
 from ..core.package_data import data_path
 from ..core.records import Sample
 from .public import load_rows
-from ..core.near import did_you_mean
 
 # %% ../../nbs/tasks/08_probes.ipynb #3d812dae
 AREAS = ("safety", "privacy", "truthfulness", "fairness", "toxicity")

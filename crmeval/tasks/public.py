@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from ..core.package_data import data_path
 from ..core.near import did_you_mean
+from ..core.package_data import data_path
 
 # %% ../../nbs/tasks/01_public.ipynb #cb7edbf2
 @dataclass(frozen=True)

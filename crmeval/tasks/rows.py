@@ -16,6 +16,7 @@ from unittest import mock
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
+from ..core.records import storable
 from crmeval.tasks.row_forms import (
     PACKED,
     SQLITE,
@@ -27,7 +28,6 @@ from crmeval.tasks.row_forms import (
     unpacked,
 )
 from .tables import csv_rows, is_missing, plain_cell, read_text, workbook_rows
-from ..core.records import storable
 
 # %% ../../nbs/tasks/05_rows.ipynb #4fa491d1
 MAX_PROBLEMS = 10

@@ -80,7 +80,7 @@ def reading(
 ) -> Iterator[Reading]:
     "Within, files are read in an encoding that was said, and guesses are noted instead of warned of."
     outer = _READING.get()
-    told = Reading(check_encoding(encoding), outer.notes if outer else [])  # a reading within tells its outer one
+    told = Reading(check_encoding(encoding), outer.notes if outer else [])  # the outer one hears of it
     token = _READING.set(told)
     try:
         yield told
@@ -146,7 +146,7 @@ def file_text(
     data: bytes,  # Contents of a text file
     name: str,  # Of the file, for errors
 ) -> str:  # Without byte order mark
-    "Decode a text file as `reading` says or as its bytes tell; what cannot be told is an error with its line."
+    "Decode a text file as `reading` says or as its bytes tell; else an error names its line."
     told = _READING.get()
     encoding = (told and told.encoding) or _encoding(data)
     try:

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from ..core.near import did_you_mean
 from ..core.package_data import data_path
 from ..core.records import Sample
-from ..core.near import did_you_mean
 
 # %% ../../nbs/tasks/00_use_cases.ipynb #21d13874
 # criteria of accuracy, as published; `metrics/19_criteria` says what each of them is

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 
 from ..core.calls import estimated_usage
 from ..core.judging import Verdict
+from ..core.near import did_you_mean
 from ..core.records import Usage
 from ..core.text import sentences
 from ..judges.replies import read_verdicts
 from ..judges.requests import align_request, check_request
 from ..tasks.public import find_file, get_source, load_rows
-from ..core.near import did_you_mean
 
 # %% ../../nbs/validation/04_labelled.ipynb #1285c520
 @dataclass(frozen=True)
