@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Optional
 
 from cyclopts import Group, Parameter
 
@@ -51,7 +51,7 @@ def _annotation(name):
     number = kind if kind in (int, float) else None
     said = {int: int | None, float: float | None, bool: bool | None}.get(kind, str | None)
     if setting.choices:
-        said = Literal[setting.choices] | None  # also for completion
+        said = Optional[Literal[setting.choices]]  # noqa: UP045  # also for completion
     return Annotated[
         list[str] | None if several else said,
         Parameter(
@@ -189,7 +189,7 @@ def command(
             with manner(quiet, verbose, words.get("json", False)):
                 return function(*places, **words)
 
-        called.__signature__ = inspect.Signature(every)
+        setattr(called, "__signature__", inspect.Signature(every))  # noqa: B010  # a wrapper's type has no such field
         called.__annotations__ = {p.name: p.annotation for p in every}
         return called
 
