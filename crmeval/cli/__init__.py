@@ -3,6 +3,14 @@
 
 def main(words=None):
     "Run the `crmeval` command; returns its exit code."
+    if words is not None:
+        return _run(words)
+    from crmeval.cli.interrupts import interruptible
+
+    return interruptible(lambda: _run(None))
+
+
+def _run(words):
     import sys
 
     from crmeval import _need_extra_run

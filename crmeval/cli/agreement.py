@@ -21,6 +21,7 @@ from crmeval.cli.words import (
     text_word,
     word_of,
 )
+from ..core.near import did_you_mean
 
 # %% ../../nbs/cli/05_agreement.ipynb #163e8932
 def _of_labelled(name, words, limit):
@@ -72,7 +73,7 @@ def agreement_command(of, *, limit=None, table=None, json=False, **words) -> int
     elif Path(of).expanduser().is_dir():
         found = _of_run(Path(of).expanduser(), words, limit)
     else:
-        known = ", ".join(LABELLED)
+        known = f"{', '.join(LABELLED)}{did_you_mean(of, LABELLED)}"
         raise ValueError(f"{of!r} is neither a run folder nor labelled data; labelled data: {known}")
     out.say(found, agreement=figures_of(found))
     if table:

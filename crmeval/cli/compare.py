@@ -29,7 +29,7 @@ def _is_same_folder(a, b):
     place("a", "RUN or RUN#SYSTEM"),
     place("b", "RUN or RUN#SYSTEM"),
     text_word("judge", "whose scores; default: the first judge that both have"),
-    text_word("html", "write the comparison as a self-contained page as well"),
+    text_word("html", "write the comparison as a self-contained page as well", is_path=True),
     TABLE,
     text_word("samples", "samples shown side by side, the widest differences first", int, 3),
     PRICE,

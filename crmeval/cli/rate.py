@@ -9,7 +9,7 @@ __all__ = ['hand_out', 'bring_in', 'rate_command']
 from pathlib import Path
 
 from .run import finish
-from .words import PRICE, PUBLISHED, Output, command, place, prices_of, text_word
+from .words import ENCODING, PRICE, PUBLISHED, Output, command, place, prices_of, text_word
 from ..core.show import printable
 from ..runs.folder import Run, open_run
 
@@ -113,8 +113,10 @@ def bring_in(
         list[str],
         name="--import",
         consume_multiple=True,
+        is_path=True,
         negative=(),
     ),
+    ENCODING,
     text_word("adjudicate", "with --import: write what the raters differ on as a plan for this adjudicator"),
     text_word("out", "folder of the plan; default: rating in the run folder"),
     PRICE,
@@ -125,6 +127,7 @@ def rate_command(
     *,
     raters=None,
     files=None,
+    encoding=None,
     adjudicate=None,
     out=None,
     price=None,
@@ -139,13 +142,20 @@ def rate_command(
         raise ValueError("say either --raters A,B to write a plan, or --import FILE... to bring ratings in")
     if adjudicate is not None and not files:
         raise ValueError("--adjudicate goes with --import: it needs the ratings")
+    if encoding is not None and not files:
+        raise ValueError("--encoding goes with --import: it is of the sheets")
     if files and drawn:
         raise ValueError(f"--{next(iter(drawn)).replace('_', '-')} goes with --raters: it shapes a new plan")
     said, prices, done = Output(json), prices_of(price), open_run(run)
     folder = Path(out).expanduser() if out else done.folder / "rating"
     if raters:
         return said.done(hand_out(done, folder, raters, said, **{**_DRAWN, **drawn}))
-    done = bring_in(done, folder, files or [], adjudicate, said)
+    from crmeval.tasks.tables import reading
+
+    with reading(encoding) as told:
+        done = bring_in(done, folder, files or [], adjudicate, said)
+    for note in told.notes:
+        said.mind(note)
     return said.done(finish(done, said, prices=prices, published=published))
 
 

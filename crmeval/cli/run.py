@@ -23,10 +23,13 @@ from crmeval.cli.words import (
     setting_words,
     table_path,
     told_settings,
+    word_of,
 )
+from ..core.keys import plain_without_keys
 from ..runs.answered import answer_kinds, failures
-from ..runs.folder import Run
-from ..runs.plan import RunPlan, make_plan
+from ..runs.folder import Run, check_folder
+from ..runs.lines import check_lines, idle_settings
+from ..runs.plan import RunPlan, make_plan, plain_plan
 
 # %% ../../nbs/cli/01_run.ipynb #c0a85e8d
 _FAILED = frozenset({"api_error", "parse_error", "not_run"})
@@ -183,9 +186,26 @@ def plan_of(
     path: str | None,  # A plan's file
     words: Mapping,  # Words beside it, which count
 ) -> RunPlan:
-    "The plan that the command line tells; errors speak of its words."
+    "The plan that the command line tells, checked without loading anything; errors speak of its words."
     with in_words():
-        return make_plan(path, **told_settings(words))
+        said = told_settings(words)
+        plan = make_plan(path, **said)
+        check_lines(plan)
+    for name, why in idle_settings(plan, said).items():
+        raise ValueError(f"{word_of(name)} changes nothing: {why}")
+    return plan
+
+
+def _say_calls(run, out):
+    "For --verbose: what was sent, and each answer and score that is missing."
+    for lane in run.manifest.traffic or ():
+        out.more(f"{lane['endpoint']}: {lane['sent']} calls, {lane['busy']} busy, {lane['failed']} failed")
+    for r in run.responses:
+        if r.status != "ok":
+            out.more(f"{r.client}, {r.sample_id}: {r.status}: {r.error}")
+    for s in run.scores:
+        if s.points is None and s.metric != "accuracy":
+            out.more(f"{s.client}, {s.sample_id}, {s.metric} by {s.rater}: {s.status}: {s.reason}")
 
 
 def _check_engine(plan):
@@ -208,7 +228,7 @@ def work_on(
         return run_sharded(plan=plan, progress=progress)
     from crmeval.runs.evaluation import run
 
-    return run(plan=plan, progress=progress)
+    return run(plan=plan, progress=progress, first_look=True)
 
 
 @command(
@@ -227,6 +247,12 @@ def run_command(
     prices_of(words.get("prices"))  # a mistyped price is told before the run, not after it
     told = plan_of(plan, words)
     _check_engine(told)
+    if told.out is not None:
+        check_folder(Path(told.out).expanduser())  # before samples are read
+    if dry_run and (table or published):
+        raise ValueError(f"{'--table' if table else '--published'} changes nothing: --dry-run has no figures")
+    for name, value in plain_without_keys(plain_plan(told)).items():
+        out.more(f"{word_of(name)}: {value}")
     if dry_run:
         from crmeval.runs.dry_run import dry_run as look_ahead
 
@@ -235,4 +261,5 @@ def run_command(
         return out.done(0)
     done = work_on(told, progress=not (no_progress or json))
     out.say(f"{done}\n")
+    _say_calls(done, out)
     return out.done(finish(done, out, prices=told.prices, published=published, table=table))

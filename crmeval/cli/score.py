@@ -8,6 +8,7 @@ __all__ = ['JUDGE_WORDS', 'score_command', 'report_command']
 # %% ../../nbs/cli/03_score.ipynb #99140d4f
 from .run import finish, plan_of
 from crmeval.cli.words import (
+    ENCODING,
     NO_PROGRESS,
     PRICE,
     PUBLISHED,
@@ -33,34 +34,44 @@ JUDGE_WORDS = (
     place("run", "run folder"),
     *setting_words(JUDGE_WORDS),
     text_word(
-        "ratings", "ratings by people: .csv, .xlsx or .jsonl with sample_id, client, metric, points, rater"
+        "ratings",
+        "ratings by people: .csv, .xlsx or .jsonl with sample_id, client, metric, points, rater",
+        is_path=True,
     ),
+    ENCODING,
     PRICE,
     PUBLISHED,
     NO_PROGRESS,
 )
 def score_command(
-    run, *, ratings=None, price=None, published=False, no_progress=False, json=False, **words
+    run, *, ratings=None, encoding=None, price=None, published=False, no_progress=False, json=False, **words
 ) -> int:
     "Score a run's stored responses with another judge, or add ratings by people."
-    from crmeval.people.in_runs import add_ratings, read_ratings
-    from crmeval.runs.evaluation import judge_of, score_run
-
     if not words.get("judge") and not ratings:
         raise ValueError("nothing to do: name a --judge, or a file with --ratings")
-    out, prices, done = Output(json), prices_of(price), open_run(run)
     plan = plan_of(None, words)
+    if encoding is not None and not ratings:
+        raise ValueError("--encoding changes nothing: it is for the file of --ratings")
+    out, prices, done = Output(json), prices_of(price), open_run(run)
+    from crmeval.people.in_runs import add_ratings, read_ratings
+    from crmeval.runs.evaluation import judge_of, score_run
+    from crmeval.tasks.tables import reading
+
     if ratings:
-        done = add_ratings(done, read_ratings(ratings, done))
+        with reading(encoding) as files:
+            done = add_ratings(done, read_ratings(ratings, done))
+        for note in files.notes:
+            out.mind(note)
     if words.get("judge"):
         progress = not (no_progress or json)
-        done = score_run(done, judge_of(plan), concurrency=plan.concurrency, progress=progress)
+        told = {"concurrency": plan.concurrency, "progress": progress, "first_look": True}
+        done = score_run(done, judge_of(plan), **told)
     return out.done(finish(done, out, prices=prices, published=published))
 
 
 @command(
     place("run", "run folder"),
-    text_word("out", "where the page goes; default: report.html in the run folder"),
+    text_word("out", "where the page goes; default: report.html in the run folder", is_path=True),
     text_word(
         "use_case", "print these use cases instead of the overall table; may repeat", list[str], negative=()
     ),

@@ -35,9 +35,9 @@ def _systems_of(lines: Sequence[str]) -> dict[str, str]:  # System -> column
     return named
 
 
-def _settings_of(words):
+def _settings_of(words, data):
     "Settings of the run that were said on the command line."
-    plan = plan_of(None, words)
+    plan = plan_of(None, {**words, "data": data})
     return {name: getattr(plan, name) for name in words if words[name] is not None}
 
 
@@ -52,7 +52,7 @@ def _table_beside(folder: Path, data: str) -> Path:
     text_word(
         "responses", "column with a system's answers, as SYSTEM=COLUMN; may repeat", list[str], negative=()
     ),
-    *setting_words(["use_cases", "columns", "own_use_cases", *JUDGE_WORDS, "out"]),
+    *setting_words(["use_cases", "columns", "encoding", "own_use_cases", *JUDGE_WORDS, "out"]),
     text_word("limit", "rows at most, the first", int),
     text_word("table", "where the table goes (.csv, .xlsx, .md, .tex, .json); default: into the run folder"),
     NO_PROGRESS,
@@ -61,18 +61,18 @@ def score_file_command(
     data, *, responses=None, limit=None, table=None, no_progress=False, json=False, **words
 ) -> int:
     "Score answers that exist already: no model is called but the judge, if it is one."
-    from crmeval.core.table_file import write_table
-    from crmeval.runs.score_file import EMPTY, score_file
-
     if not responses:
         raise ValueError("--responses is missing: name the column with the answers, as SYSTEM=COLUMN")
     if limit is not None and limit < 1:
         raise ValueError(f"--limit is {limit}, expected a whole number from 1")
     where = table_path(table)
-    out, settings = Output(json), _settings_of(words)
+    out, settings = Output(json), _settings_of(words, data)
     cases = settings.pop("use_cases", None) or [None]
     if len(cases) > 1:
         raise ValueError("--use-case is said twice: all rows are of one use case, or a column says which")
+    from crmeval.core.table_file import write_table
+    from crmeval.runs.score_file import EMPTY, score_file
+
     scored = score_file(
         data,
         _systems_of(responses),
@@ -80,6 +80,7 @@ def score_file_command(
         columns=settings.pop("columns", None),
         limit=limit,
         progress=not no_progress,
+        first_look=True,
         **settings,
     )
     code = finish(scored.run, out)

@@ -365,7 +365,8 @@ def write_parquet(
     schema = _schema(kind)
     table = pa.table([_column_of(records, c) for c in schema], schema=schema)
     part = path.with_name(path.name + ".part")
-    pq.write_table(table, part)
+    with open(part, "wb") as f:  # a path of any bytes, which Arrow's own text is not
+        pq.write_table(table, f)
     part.replace(path)
     return path
 
@@ -378,7 +379,8 @@ def read_parquet(
     "Read records back; a file of another kind or a newer schema raises `ValueError`."
     import pyarrow.parquet as pq
 
-    table = pq.read_table(path)
+    with open(path, "rb") as f:
+        table = pq.read_table(f)
     meta = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
     found, version = meta.get("crmeval.record"), int(meta.get("crmeval.schema_version", 0))
     if found != kind.__name__:

@@ -282,7 +282,8 @@ def load_verdicts(
     path: str | Path,  # File of `save_verdicts`
 ) -> RecordedJudge:
     "Read a record of verdicts; an error names the line."
-    if not Path(path).is_file():
+    path = Path(path).expanduser()
+    if not path.is_file():
         raise ValueError(f"there is no file {path}")
     head, *rows = read_jsonl(path) or [{}]
     if head.get("crmeval") != "verdicts":

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from ..core.cards import SCALE, MetricCard
+from ..core.near import did_you_mean
 from .accuracy import CARD as ACCURACY_CARD
 from .choices import CHOICE_CARD
 from .completeness import CARD as COMPLETENESS_CARD
@@ -69,7 +70,8 @@ def metric_page(
     "The address of a metric's page; an unknown name or section raises `ValueError`."
     page = next((p for p, cards in _PAGES.items() if name == p or name in {c.name for c in cards}), None)
     if page is None:
-        raise ValueError(f"there is no metric {name!r}; expected one of {', '.join(all_cards())}")
+        meant = did_you_mean(name, all_cards())
+        raise ValueError(f"there is no metric {name!r}; expected one of {', '.join(all_cards())}{meant}")
     if section and section not in SECTIONS:
         raise ValueError(f"section is {section!r}, expected one of {', '.join(SECTIONS)}")
     anchor = section or ("" if name in (page, _PAGES[page][0].name) else name)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ..core.cards import MetricCard
 from ..core.judging import Judge
+from ..core.near import did_you_mean
 from ..core.plugins import plugins
 from ..core.records import Sample, Score
 from .completeness import CARD as COMPLETENESS
@@ -143,7 +144,9 @@ def get_criterion(
     "Look a criterion up; an unknown name raises `ValueError` with the known ones."
     known = criteria()
     if name not in known:
-        raise ValueError(f"there is no criterion {name!r}; known: {', '.join(known)}")
+        raise ValueError(
+            f"there is no criterion {name!r}; known: {', '.join(known)}{did_you_mean(name, known)}"
+        )
     return known[name]
 
 

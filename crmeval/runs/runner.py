@@ -8,6 +8,7 @@ __all__ = ['answer_each', 'answer_all', 'score_all']
 # %% ../../nbs/runs/05_runner.ipynb #457bc745
 import asyncio
 import contextlib
+import functools
 import random
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,7 @@ from crmeval.runs.items import (
     work_items,
 )
 from .journal import Journal, Writer
+from .opening import Opening
 from .progress import Watch, beating, show_progress
 from .traffic import Traffic, send
 from ..tasks.use_cases import render_prompt
@@ -74,10 +76,15 @@ class _Route:
 
         try:
             told = _text_of(request), _longest_of(request), "judge"
-            return await send(engine.traffic, client, kept, *told)
-        except BaseException:
+            await engine.opening.judge_turn(client)
+            done = await send(engine.traffic, client, kept, *told)
+        except BaseException as e:
             self.taken[asked].discard(key[1])
+            if isinstance(e, CallFailed):
+                engine.opening.failed(client, e)
             raise
+        engine.opening.heard(client)
+        return done
 
 
 def _text_of(request):
@@ -103,6 +110,7 @@ class _Engine:
     prompt_of: Callable | None = None
     sleep: Callable | None = None
     watch: Watch = field(default_factory=lambda: Watch({}))
+    opening: Opening = field(default_factory=Opening)
 
     def __post_init__(self):
         self.loop, self.writer = asyncio.get_running_loop(), Writer(self.journal)
@@ -145,7 +153,14 @@ class _Engine:
         if scores is None:
             await self.judging.put((item, response, wanted))
         else:
+            self.opening.judged()
             await self.out.put((item.position, response, scores))
+
+    async def check_opening(self):
+        "End the run where an endpoint cannot answer."
+        if self.opening.failure is not None:
+            await self.out.put((None, self.opening.failure, None))
+            await asyncio.Event().wait()  # until the run is taken down
 
 # %% ../../nbs/runs/05_runner.ipynb #706e8b0e
 async def _feed(engine, items, desks):
@@ -176,8 +191,13 @@ async def _answering(engine, desk):
     patience = {"retries": engine.retries, "rng": engine.rng, "sleep": engine.sleep}
     while (task := await desk.get()) is not None:
         item, prompt, asked, before = task
+        await engine.opening.turn(item.client)
+        await engine.check_opening()
         engine.watch.asking(item.client.name)
-        response = await answer_item(item, prompt, traffic=engine.traffic, **patience)
+        looks = functools.partial(engine.opening.failed, item.client)
+        response = await answer_item(item, prompt, traffic=engine.traffic, on_failure=looks, **patience)
+        await engine.check_opening()
+        engine.opening.heard(item.client)
         engine.watch.answered(item.client.name)
         if before is not None and (before.text, before.status) == (response.text, response.status):
             response = before
@@ -193,6 +213,8 @@ async def _judging(engine):
         told = {"pool": engine.pool, "metrics": engine.metrics}
         engine.watch.judges(item.key)
         scores = await score_item(item.sample, response, engine.scorer, **told)
+        await engine.check_opening()
+        engine.opening.judged()
         engine.watch.judged(item.key)
         if "not_run" not in {response.status, *(s.status for s in scores)}:
             await engine.writer.put({"kind": "scores", "key": item.key, "digest": wanted, "value": scores})
@@ -261,6 +283,7 @@ async def _rows(engine, feeding, desks):
                 return
     finally:
         engine.stopping = True
+        engine.opening.close()
         driver.cancel()
         for waited in list(engine.held):
             waited.cancel()  # of threads: a pause before another try would hold up the end
@@ -270,6 +293,13 @@ async def _rows(engine, feeding, desks):
             engine.pool.shutdown(wait=False, cancel_futures=True)
 
 # %% ../../nbs/runs/05_runner.ipynb #e4a15420
+def _opening(clients, judges, traffic):
+    "The opening of a run; nobody waits where it was not asked for."
+    if judges is None:
+        return Opening()
+    return Opening(filter(pays, clients), filter(pays, judges), tell=traffic.tell)
+
+
 def _count_earlier(budget, journal, clients):
     "Count what earlier sessions of a run have spent."
     paying = {c.name for c in clients if pays(c)}
@@ -296,13 +326,15 @@ async def answer_each(
     sleep: Callable = asyncio.sleep,
     traffic: Traffic | None = None,  # Lanes and budget; None: lanes of `concurrency` calls, no budget
     watch: Watch | None = None,  # Told what is going on
+    first_look: Sequence | None = None,  # Clients that judges ask: each endpoint's first call goes alone
 ) -> AsyncGenerator[tuple[int, Response, list[Score]], None]:  # (position, response, scores), as they finish
     "Answer and score items as they come; yields each row once it is durable."
     rng = rng if isinstance(rng, random.Random) else random.Random(rng)
     scoring = {"scorer": scorer, "scorer_key": scorer_key, "metrics": metrics}
     asking = {"retries": retries, "rng": rng, "prompt_of": prompt_of, "sleep": sleep}
-    asking["watch"] = watch or Watch({})
-    engine = _Engine(journal, traffic or Traffic(concurrency), concurrency, **scoring, **asking)
+    asking["watch"], traffic = watch or Watch({}), traffic or Traffic(concurrency)
+    asking["opening"] = _opening(clients, first_look, traffic)
+    engine = _Engine(journal, traffic, concurrency, **scoring, **asking)
     if journal and engine.traffic.budget:
         _count_earlier(engine.traffic.budget, journal, clients)
     desks = {c.name: asyncio.Queue(2 * concurrency) for c in clients}
@@ -329,7 +361,7 @@ async def answer_all(
     | None = None,  # File to continue from, or an open journal, which stays open
     identity: Mapping | None = None,  # What identifies the run; kept in the journal's header
     progress=False,  # True: a bar; or a function (done, total, response)
-    **options,  # scorer, scorer_key, metrics, rng, prompt_of, sleep, traffic: as in `answer_each`
+    **options,  # scorer, scorer_key, metrics, rng, prompt_of, sleep, traffic, first_look: as in `answer_each`
 ) -> list[tuple[Response, list[Score]]]:  # (samples x clients x repeats), in that order
     "Answer and score everything; every item gives one row, with a status where something failed."
     samples, clients = list(samples), list(clients)
@@ -390,13 +422,15 @@ async def score_all(
     metrics: Sequence[str] = ("scorer",),  # Names for the unscored rows of a scorer that raised
     traffic: Traffic | None = None,  # Lanes and budget; None: lanes of `concurrency` calls, no budget
     progress=False,  # True: a bar; or a function (done, total, response)
+    first_look: Sequence | None = None,  # As in `answer_each`
 ) -> list[list[Score]]:  # (n,) in the order of `pairs`
     "Score stored responses."
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise ValueError(f"concurrency is {concurrency!r}, expected a whole number from 1")
     scoring = {"scorer": scorer, "scorer_key": scorer_key, "metrics": metrics}
     traffic, watch, done = traffic or Traffic(concurrency), Watch({}), {}
-    engine = _Engine(journal, traffic, concurrency, **scoring, watch=watch)
+    opening = _opening((), first_look, traffic)
+    engine = _Engine(journal, traffic, concurrency, **scoring, watch=watch, opening=opening)
     with show_progress(progress, len(pairs), watch, unit="score") as shown:
         traffic.tell = shown.tell
         async with beating(shown), contextlib.aclosing(_rows(engine, _lay(engine, pairs), {})) as rows:

@@ -10,11 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..core.near import did_you_mean
 from ..core.records import Response, Sample, Score
 from .evaluation import run
 from .folder import Run
 from ..systems.replay import ReplayClient
-from ..tasks.own_data import load_file, read_rows
+from ..tasks.own_data import load_file
+from ..tasks.rows import read_rows
+from ..tasks.tables import reading
 
 # %% ../../nbs/runs/16_score_file.ipynb #ba77011c
 EMPTY = "the cell is empty"
@@ -34,7 +37,7 @@ def response_columns(
         if column not in present:
             raise ValueError(
                 f"there is no column {column!r} with the answers of {system!r}; "
-                f"the columns are {', '.join(map(str, present))}"
+                f"the columns are {', '.join(map(str, present))}{did_you_mean(column, map(str, present))}"
             )
     return named
 
@@ -102,13 +105,19 @@ def score_file(
     **plan,  # Further settings of `run`: judge, out, concurrency ...
 ) -> ScoredFile:
     "Score answers that stand in a table; no model is called but the judge, if it is one."
-    rows = [row for _, row in read_rows(data)][:limit]
-    is_file = isinstance(data, str | Path) and str(data) != "-"  # else it may be read once only
-    samples = load_file(data if is_file else rows, use_case=use_case, columns=columns)[:limit]
-    named = response_columns(responses, list(dict.fromkeys(c for row in rows for c in row)))
-    clients = [
-        ReplayClient([_recorded(s, system, row.get(c)) for s, row in zip(samples, rows)], name=system)
-        for system, c in named.items()
-    ]
-    done = run(clients, data=samples, **plan)
+    with reading(plan.get("encoding")):  # what is noted of the file stands in the run's manifest
+        rows = [row for _, row in read_rows(data)][:limit]
+        is_file = isinstance(data, str | Path) and str(data) != "-"  # else it may be read once only
+        samples = load_file(data if is_file else rows, use_case=use_case, columns=columns)[:limit]
+        done = _replayed(rows, samples, responses, plan)
     return ScoredFile(done, wide_rows(rows, samples, done))
+
+
+def _replayed(rows, samples, responses, plan):
+    "A run of what stands in the table's cells."
+    named = response_columns(responses, list(dict.fromkeys(c for row in rows for c in row)))
+    clients = []
+    for system, c in named.items():
+        cells = [_recorded(s, system, row.get(c)) for s, row in zip(samples, rows)]
+        clients.append(ReplayClient(cells, name=system))
+    return run(clients, data=samples, **plan)

@@ -6,13 +6,15 @@
 __all__ = ['read_responses', 'ReplayClient', 'make_replay']
 
 # %% ../../nbs/systems/02_replay.ipynb #feaf5dbb
-import csv
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
+
+from ..core.records import storable
+from ..tasks.tables import column_key, csv_rows, read_text
 
 # %% ../../nbs/systems/02_replay.ipynb #a31930c5
 from ..core.calls import estimated_usage, failed_response
@@ -49,13 +51,12 @@ def _typed(row):
 
 # %% ../../nbs/systems/02_replay.ipynb #c5da50f8
 def _read_csv(path):
-    "Rows of a CSV file, whatever the size of a cell."
-    with open(path, encoding="utf-8-sig", newline="") as f:
-        before = csv.field_size_limit(2**31 - 1)
-        try:
-            return list(csv.DictReader(f))
-        finally:
-            csv.field_size_limit(before)
+    "Rows of a CSV file in any encoding and with any separator."
+    rows = [
+        cells for _, cells in csv_rows(read_text(path), path.name, wanted=("sample_id", "text")) if any(cells)
+    ]
+    head, *lines = rows or [[]]
+    return [dict(zip([column_key(c) for c in head], cells)) for cells in lines]
 
 
 _READERS = {".jsonl": read_jsonl, ".ndjson": read_jsonl, ".csv": _read_csv}
@@ -65,7 +66,7 @@ def read_responses(
     path: str | Path,  # responses.parquet of a run, or .jsonl/.csv with the columns sample_id and text
 ) -> list[Response]:  # In the file's order
     "Read recorded responses; an error names the row."
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     if path.suffix == ".parquet":
@@ -115,7 +116,7 @@ class ReplayClient:
             raise ValueError(f"empty is {empty!r}, expected 'undefined' or 'answer'")
         self.empty = empty
         from_file = isinstance(responses, (str, Path))
-        self.origin = Path(responses).name if from_file else "memory"
+        self.origin = storable(Path(responses).name) if from_file else "memory"
         rows = read_responses(responses) if from_file else list(responses)
         self.rows = _one_system(rows, client, self.origin)
         self.model = f"{Path(self.origin).stem}#{client}" if client else Path(self.origin).stem
@@ -185,5 +186,6 @@ def make_replay(
     spec: str,  # FILE or FILE#CLIENT
 ) -> ReplayClient:
     "Make a replay client from what follows 'replay:' in its line."
-    path, mark, client = spec.partition("#") if not Path(spec).is_file() else (spec, "", "")
-    return ReplayClient(path, client=client if mark else None)
+    whole = Path(spec).expanduser()
+    path, mark, client = spec.rpartition("#") if not whole.is_file() and "#" in spec else (spec, "", "")
+    return ReplayClient(Path(path).expanduser(), client=client if mark else None)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from ..core.calls import Client
+from ..core.near import did_you_mean
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.records import Sample
@@ -153,5 +154,7 @@ def make_baseline(
     if name in RESPONDERS:
         return make_responder(name)
     if name not in BASELINES:
-        raise ValueError(f"baseline is {name!r}, expected one of {', '.join((*BASELINES, *RESPONDERS))}")
+        known = *BASELINES, *RESPONDERS
+        meant = did_you_mean(name, known)
+        raise ValueError(f"baseline is {name!r}, expected one of {', '.join(known)}{meant}")
     return Baseline(name, BASELINES[name])

@@ -326,6 +326,9 @@ def events_in(
             yield json.loads(data)
 
 # %% ../../nbs/systems/00_wire.ipynb #7cdd90ac
+_FIRST_CONNECT_S = 4.0  # seconds for a connection before any has come about
+
+
 class Wire:
     "The connections to one endpoint within one event loop."
 
@@ -339,6 +342,7 @@ class Wire:
         self.address, self.key = chat_address(url), said_back(url, key)
         self.secrets = tuple(dict.fromkeys((self.key, *(headers or {}).values())))
         self.session, self.proxy = _session(parts, key, headers), proxy_of(url)
+        self.reached = False  # whether an answer has come, of whatever kind
 
     def clean(self, text: str) -> str:
         "A text without what must not be said back."
@@ -351,11 +355,16 @@ class Wire:
         return raw
 
     def _ask(self, body, **headers):
+        import aiohttp
+
         told = {"data": _encoded(body), "headers": headers, "proxy": self.proxy}
+        if not self.reached:  # an address that nobody answers at is told soon
+            told["timeout"] = aiohttp.ClientTimeout(total=None, sock_connect=_FIRST_CONNECT_S)
         return self.session.post(self.address, allow_redirects=False, **told)
 
     async def _checked(self, answer):
         "Raises `CallFailed` where the status is none of an answer."
+        self.reached = True
         if 300 <= answer.status < 400:
             raise _sent_elsewhere(answer, self.key)
         if answer.status >= 400:

@@ -41,6 +41,7 @@ _all_ = [
     "read_rows",
     "sample_problems",
 ]  # offered from here, too
+from ..core.near import did_you_mean
 from ..core.package_data import data_path
 
 # %% ../../nbs/tasks/07_load.ipynb #ea520a99
@@ -237,7 +238,7 @@ def load_any(
         raise ValueError(
             f"{spec!r} is neither a file nor a known source. Sources: demo, {', '.join(ADAPTERS)}; "
             "or a path to .csv, .tsv, .xlsx, .jsonl, .json, .parquet, .sqlite, a folder of transcripts; "
-            "or - for standard input; or hub:owner/name"
+            f"or - for standard input; or hub:owner/name{did_you_mean(spec, ['demo', *ADAPTERS])}"
         )
     return _from_file(spec, [get_use_case(u).id for u in use_cases or ()], columns, limit)
 

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..core.near import did_you_mean
 from ..core.records import Sample
 from .messages import conversation_text
 from .rows import data_name, raise_problems, read_rows
@@ -142,9 +143,15 @@ def column_map(
     "Which column holds what; a mapping that does not fit raises `ValueError` with the columns that exist."
     columns = {ours: _their_column(theirs, present) for ours, theirs in (columns or {}).items()}
     known = f"{', '.join(FIELDS)}, inputs.NAME, tags.NAME, or the name of an input such as conversation"
-    wrong = [f"columns: {o!r} is none of our names ({known})" for o in columns if not _is_ours(o)]
+    ours = [*FIELDS, *(name for u in use_cases().values() for name in u.inputs)]
+    wrong = [
+        f"columns: {o!r} is none of our names ({known}){did_you_mean(o, ours)}"
+        for o in columns
+        if not _is_ours(o)
+    ]
     wrong += [
         f"columns: there is no column {t!r} (for {o!r}); the columns are {', '.join(map(str, present))}"
+        f"{did_you_mean(t, map(str, present))}"
         for o, t in columns.items()
         if t not in present
     ]

@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from ..core.near import did_you_mean
 from ..core.package_data import data_path
 from ..core.records import Sample
 from .public import load_rows
@@ -152,7 +153,7 @@ def read_probes(
     area: str | None = None,  # Area that every row must have; None: whatever the rows say
 ) -> list[Probe]:
     "Read probes from a file; the first problem is raised with its line."
-    path, probes = Path(path), []
+    path, probes = Path(path).expanduser(), []
     if not path.is_file():
         raise ValueError(f"there is no probe file {path.name!r} in {path.parent.name!r}")
     for i, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
@@ -314,8 +315,9 @@ def _probes_from(area, source):
         return check_probes(ADAPTERS[area, str(source)](), str(source))
     if isinstance(source, Path) or str(source).endswith(".jsonl"):
         return read_probes(source, area)
-    known = ", ".join(["crmeval", *(s for a, s in ADAPTERS if a == area)])
-    raise ValueError(f"no {area} probes from {source!r}; known: {known}, or a .jsonl file")
+    known = ["crmeval", *(s for a, s in ADAPTERS if a == area)]
+    meant = did_you_mean(source, known)
+    raise ValueError(f"no {area} probes from {source!r}; known: {', '.join(known)}, or a .jsonl file{meant}")
 
 # %% ../../nbs/tasks/08_probes.ipynb #cf064400
 def _first(probes, limit):

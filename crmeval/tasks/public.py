@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from ..core.near import did_you_mean
 from ..core.package_data import data_path
 
 # %% ../../nbs/tasks/01_public.ipynb #cb7edbf2
@@ -74,7 +75,8 @@ def get_source(
 ) -> Source:
     "Look a source up; an unknown name raises `ValueError` with the known ones."
     if name not in sources():
-        raise ValueError(f"unknown source {name!r}; known: {', '.join(sources())}")
+        meant = did_you_mean(name, sources())
+        raise ValueError(f"unknown source {name!r}; known: {', '.join(sources())}{meant}")
     return sources()[name]
 
 # %% ../../nbs/tasks/01_public.ipynb #8ab1f14f

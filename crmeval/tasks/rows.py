@@ -6,11 +6,17 @@
 __all__ = ['MAX_PROBLEMS', 'raise_problems', 'read_rows', 'data_name']
 
 # %% ../../nbs/tasks/05_rows.ipynb #ccba159b
+import contextlib
 import json
 import re
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from unittest import mock
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
+from ..core.records import storable
 from crmeval.tasks.row_forms import (
     PACKED,
     SQLITE,
@@ -127,7 +133,8 @@ def _parquet_rows(path):
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        with open(path, "rb") as f:
+            table = pq.read_table(f)
     except (pa.ArrowException, OSError) as e:
         raise ValueError(f"{path} cannot be read as Parquet: {str(e).splitlines()[0]}") from None
     return [(f"row {i}", r) for i, r in enumerate(table.to_pylist(), 1)]
@@ -147,12 +154,36 @@ def _hub_rows(spec):
     return [(f"row {i}", r) for i, r in enumerate(data, 1)]
 
 
+def _is_reachable(url, patience_s=2.0):
+    "Whether a host answers; behind a proxy only asking tells."
+    if getproxies().get("https"):
+        return True
+    try:
+        socket.create_connection((urlsplit(url).hostname, 443), patience_s).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _without_waiting():
+    "The library tries five times before it looks at what it has: offline it looks at once."
+    from datasets import config
+    from huggingface_hub import constants
+
+    is_offline = constants.HF_HUB_OFFLINE or not _is_reachable(constants.ENDPOINT)
+    with mock.patch.object(constants, "HF_HUB_OFFLINE", is_offline):
+        with mock.patch.object(config, "HF_HUB_OFFLINE", is_offline):
+            yield
+
+
 def _hub_data(spec, name, split):
     "A data set as the library gives it; whatever keeps it from that is one `ValueError`."
     from datasets import load_dataset
 
     try:
-        return load_dataset(name, split=split)
+        with _without_waiting():
+            return load_dataset(name, split=split)
     except Exception as e:  # a dozen kinds: network, unknown name, unknown split, needs code
         reason = str(e).splitlines()[0] if str(e) else "no reason given"
         raise ValueError(
@@ -196,7 +227,8 @@ def data_name(
     if name == "-":
         return "stdin"
     path = split_table(name)[0]
-    return Path(path.stem).stem if path.suffix.lower() in PACKED else path.stem
+    stem = Path(path.stem).stem if path.suffix.lower() in PACKED else path.stem
+    return storable(stem)  # a file's name may hold bytes that are no text
 
 
 def _named_rows(spec: str) -> list[tuple[str, dict]]:

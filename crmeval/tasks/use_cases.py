@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from ..core.near import did_you_mean
 from ..core.package_data import data_path
 from ..core.records import Sample
 
@@ -88,7 +89,8 @@ def get_use_case(
         return near[0]
     if near:
         raise ValueError(f"use case {name!r} could be any of: {', '.join(u.id for u in near)}")
-    raise ValueError(f"unknown use case {name!r}; known: {', '.join(use_cases())}")
+    meant = did_you_mean(name, [*known, *(u.name for u in known.values())])
+    raise ValueError(f"unknown use case {name!r}; known: {', '.join(known)}{meant}")
 
 
 def _near(name, known):

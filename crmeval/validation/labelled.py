@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from ..core.calls import estimated_usage
 from ..core.judging import Verdict
+from ..core.near import did_you_mean
 from ..core.records import Usage
 from ..core.text import sentences
 from ..judges.replies import read_verdicts
@@ -427,7 +428,8 @@ LABELLED = {
 # %% ../../nbs/validation/04_labelled.ipynb #a35d39e6
 def _labelled_set(name):
     if name not in LABELLED:
-        raise ValueError(f"labelled data set is {name!r}, expected one of {', '.join(LABELLED)}")
+        meant = did_you_mean(name, LABELLED)
+        raise ValueError(f"labelled data set is {name!r}, expected one of {', '.join(LABELLED)}{meant}")
     return LABELLED[name]
 
 
