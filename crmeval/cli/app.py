@@ -10,10 +10,14 @@ import functools
 import io
 import os
 import sys
+import typing
 from collections.abc import Sequence
 
 from .. import __version__
-from .words import silence
+from .interrupts import interrupted
+from .words import STANDARD_INPUT, silence
+from ..core.keys import without_keys
+from ..core.near import did_you_mean
 from ..core.package_data import data_path
 from ..core.show import printable
 
@@ -40,6 +44,7 @@ COMMANDS = {
     "audit show": ("audit:show_command", "print records of an audit trail"),
     "audit erase": ("audit:erase_command", "forget a person; the chain still holds"),
     "speed": ("speed:speed_command", "measure seconds to the answer, with N callers or at a given rate"),
+    "completion": ("completion:completion_command", "print a script that completes words in your shell"),
 }
 
 
@@ -119,14 +124,35 @@ def main(
     try:
         return _called(words)
     except KeyboardInterrupt as e:
-        print(f"\ncrmeval: {e or 'stopped'}", file=sys.stderr)
-        return 130
+        return interrupted(e)
     except BrokenPipeError:  # of a help that is piped into `head`
         silence()
         return 0
     except (ValueError, OSError, RuntimeError) as e:
-        print(f"crmeval: {_one_line(e)}", file=sys.stderr)
+        print(f"crmeval: {_by_its_word(_one_line(e), words)}{_where(e, words)}", file=sys.stderr)
         return 2
+    except Exception as e:
+        ours = f"{type(e).__name__}, a mistake in crmeval and not in your words; --verbose says where"
+        print(f"crmeval: {_one_line(e)} ({ours}){_where(e, words)}", file=sys.stderr)
+        return 2
+
+
+def _by_its_word(said, words):
+    "An error about an argument speaks of the word that was typed."
+    name = said.partition(" is ")[0]
+    word = "--" + name.replace("_", "-")
+    typed = {w.partition("=")[0] for w in words}
+    return f"{word}{said.removeprefix(name)}" if name.isidentifier() and word in typed else said
+
+
+def _where(error, words):
+    "For --verbose: the place in the code."
+    if not {"-v", "--verbose"} & set(words) or error.__traceback__ is None:
+        return ""
+    import traceback
+
+    told = "".join(traceback.format_tb(error.__traceback__)).splitlines()
+    return "".join("\n" + without_keys(printable(line)) for line in told)
 
 
 def _check_streams():
@@ -143,20 +169,66 @@ def _one_line(error):
     said = str(error) if in_words is None else in_words("--out", "--add", "--fresh")
     if isinstance(error, OSError) and error.strerror and error.filename:
         said = f"{error.filename}: {error.strerror}"
-    return printable(" ".join(said.split())) or type(error).__name__
+    return without_keys(printable(" ".join(said.split()))) or type(error).__name__
 
 
 def _called(words):
     "The exit code of the command that the words name."
-    from cyclopts import CycloptsError, UnusedCliTokensError
+    from cyclopts import CycloptsError
 
     try:
         app = make_app(words)
-        code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
-    except UnusedCliTokensError as e:
-        raise ValueError(
-            f"{words[0]} has no place for {' '.join(map(repr, e.unused_tokens or ()))}"
-        ) from None
+        code = app(
+            _with_standard_input(words), exit_on_error=False, print_error=False, result_action="return_value"
+        )
     except CycloptsError as e:
-        raise ValueError(" ".join(str(e).split())) from None
+        raise ValueError(_in_our_words(e, words)) from None
     return code if isinstance(code, int) else 0
+
+
+def _with_standard_input(words):
+    "`--data -` as `--data=-`: a hyphen alone is a value, also at a place, and no beginning of a word."
+    joined: list[str] = []
+    for word in words:
+        if word == "-" and joined and joined[-1].startswith("--") and "=" not in joined[-1]:
+            joined[-1] += "=-"
+        else:
+            joined.append(STANDARD_INPUT if word == "-" else word)
+    return joined
+
+
+def _in_our_words(error, words):
+    "What the reader of words has to say, as the commands say it."
+    kind, token, name = type(error).__name__, getattr(error, "token", None), words[0] if words else ""
+    word = token.keyword if token is not None and token.keyword else ""
+    if kind == "UnusedCliTokensError":
+        return f"{name} has no place for {' '.join(map(repr, error.unused_tokens or ()))}"
+    if kind == "RepeatArgumentError" and word:
+        return f"{word} is said more than once"
+    if kind == "CoercionError" and token is not None:
+        return f"{word or error.argument.name} is {token.value!r}, expected {_expected(error)}"
+    if kind == "MissingArgumentError":
+        return _missing(error, name)
+    said = " ".join(str(error).split())
+    if kind == "UnknownCommandError" and name.startswith("-"):
+        return f"{name} stands before a command; write it behind one, such as: crmeval run {name}"
+    return said.replace("Unknown option: ", f"{name} has no option ").replace(
+        "Unknown command ", "no command "
+    )
+
+
+def _expected(error):
+    "What a word takes, for a value that it cannot be."
+    choices = typing.get_args(error.target_type) if error.target_type is not None else ()
+    if error.msg is None and choices and all(isinstance(c, str) for c in choices):
+        value = error.token.value if error.token else ""
+        return f"one of {', '.join(map(repr, choices))}{did_you_mean(value, choices)}"
+    return error.msg or "nothing behind '=': the word alone, or true or false"
+
+
+def _missing(error, name):
+    "A word without its value, or a place that is empty."
+    argument, help = error.argument, f"crmeval {name} --help says more"
+    if error.keyword or (argument is not None and argument.tokens):
+        return f"{error.keyword or argument.name} needs a value; {help}"
+    return f"{name} needs {argument.name if argument is not None else 'more words'}; {help}"

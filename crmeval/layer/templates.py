@@ -228,7 +228,7 @@ def fill(
     """Put a record's values into a template, once and unread.
 
     Raises `MergeError` with field and place: a missing object or field, an empty value without a default, a
-    field that may not be read, a value without a form. The record of the step names fields and holds no values.
+    field that may not be read, a value without a form. The record of the step names fields, without values.
     """
     template = template if isinstance(template, Template) else read_template(template)
     if not isinstance(record, Mapping):

@@ -15,6 +15,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
+from ..core.near import did_you_mean
 from ..core.records import Response, Sample, Score
 from ..core.show import interval, number, p_value, points, printable, shown, text_table
 from ..core.stats import Difference, holm, paired_difference
@@ -110,7 +111,7 @@ def _one(run, client):
         return run.clients[0]
     fits = [c for c in run.clients if client in (c, c.split(":", 1)[-1])]
     if len(fits) != 1:
-        wanted = f", not {client!r}" if client else ""
+        wanted = f", not {client!r}{did_you_mean(client, run.clients)}" if client else ""
         raise ValueError(f"{run.folder} holds {', '.join(run.clients)}; name one of them{wanted}")
     return fits[0]
 

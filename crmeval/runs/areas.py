@@ -9,6 +9,7 @@ __all__ = ['AREAS', 'check_areas', 'area_samples', 'prompt_of', 'make_scorer']
 from collections.abc import Callable, Sequence
 
 from ..core.judging import Judge, RecordingJudge
+from ..core.near import did_you_mean
 from ..core.records import Sample
 from ..metrics.accuracy import ascore_response, score_response
 from ..metrics.trust import TRUST, score_probe, trust_probes
@@ -29,7 +30,8 @@ def check_areas(
     known = (*AREAS, "trust")
     wrong = [a for a in named if a not in known] if named else ["nothing"]
     if wrong:
-        raise ValueError(f"area is {wrong[0]!r}, expected some of {', '.join(known)}")
+        meant = did_you_mean(wrong[0], known)
+        raise ValueError(f"area is {wrong[0]!r}, expected some of {', '.join(known)}{meant}")
     return tuple(a for a in AREAS if a in named or ("trust" in named and a in TRUST))
 
 # %% ../../nbs/runs/06_areas.ipynb #49d2cb8e

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..core.judging import CountingJudge, JointJudge, Judge, clients_of, close_judge, settings_of
+from ..core.keys import plain_without_keys
 from ..core.log import digest
 from ..core.loops import run_sync
 from ..core.records import Response, Sample, Score, Usage, read_parquet
@@ -48,6 +49,7 @@ from .traffic import Traffic
 from ..tasks.load import load_any
 from ..tasks.own_data import check_samples, first_of_each
 from ..tasks.probes import is_probe
+from ..tasks.tables import reading
 from ..tasks.use_cases import get_use_case, knowing, read_use_cases
 
 if TYPE_CHECKING:  # only an editor or a type checker reads it
@@ -296,7 +298,7 @@ def prepare_run(
 ) -> Work:
     "Check everything that a run needs, and spend nothing; raises `ValueError`."
     own = tuple(read_use_cases(plan.own_use_cases)) if plan.own_use_cases else ()
-    with knowing(own):
+    with knowing(own), reading(plan.encoding) as files:
         areas, samples, without = samples_of(plan)
         named, judge = systems_of(plan, samples), judge_of(plan)
         clients = make_clients(named, base_url=plan.base_url, prompts=plan.prompts, **client_options(plan))
@@ -313,13 +315,13 @@ def prepare_run(
             samples,
             clients,
             judge,
-            plan=plain_plan(plan),
+            plan=plain_without_keys(plain_plan(plan)),
             areas=list(areas),
             without_twin=without,
             **{k: getattr(plan, k) for k in ("seed", "repeats", "concurrency", "limit", "retries")},
             budget={"max_calls": plan.max_calls, "max_usd": plan.max_usd} if budget else None,
         )
-        manifest.warnings += idle + _check_recorded(clients, samples, plan)
+        manifest.warnings += files.notes + idle + _check_recorded(clients, samples, plan)
         if one_plan:
             manifest.warnings += check_same_plan(folder, manifest, add=plan.add, fresh=plan.fresh)
     since = _tally_of(judge).as_dict() if isinstance(judge, CountingJudge) else None
@@ -339,7 +341,7 @@ def scorer_key_of(
     return digest(work.judge.name, settings_of(work.judge), work.manifest.scoring)
 
 
-async def _answered(work, progress):
+async def _answered(work, progress, first_look):
     plan, judge = work.plan, work.judge
     journal = Journal(work.folder / "journal.jsonl", identity=_identity(work.samples))
     try:
@@ -358,6 +360,7 @@ async def _answered(work, progress):
                 metrics=(*criteria_of(s.use_case for s in work.samples if not is_probe(s)), "accuracy"),
                 rng=plan.seed,
                 traffic=work.traffic,
+                first_look=clients_of(judge) if first_look else None,
             )
             work.paid = journal.usage()
     finally:
@@ -376,6 +379,7 @@ async def arun(
     | None = None,  # A plan, its mapping, or a YAML file to start from
     progress: bool
     | Callable[[int, int, Response], object] = True,  # A bar; or a function (done, total, response)
+    first_look: bool = False,  # True: an endpoint that cannot answer raises `EndpointFailed` at once
     **changes: "Unpack[PlanChanges]",  # Fields of `RunPlan`
 ) -> Run:
     "Answer and score samples with several systems, and leave a run folder; `ValueError` before any spending."
@@ -387,7 +391,7 @@ async def arun(
         )
     work = prepare_run(plan)
     with knowing(work.own_use_cases):
-        done = await do_work(work, progress)
+        done = await do_work(work, progress, first_look)
     make_known(done.manifest)  # as where the run is opened again
     return done
 
@@ -404,12 +408,13 @@ def make_private(
 async def do_work(
     work: Work,  # From `prepare_run`
     progress: Any = True,  # As in `arun`
+    first_look: bool = False,  # As in `arun`
 ) -> Run:
     "Answer, score and write what `prepare_run` has checked."
     if work.plan.fresh:
         work.manifest.warnings += set_aside(work.folder)
     make_private(work.folder)
-    rows = await _answered(work, progress)
+    rows = await _answered(work, progress, first_look)
     work.manifest.traffic = work.traffic.summary()
     budget = work.traffic.budget
     if budget is not None:
@@ -444,10 +449,11 @@ def run(
     | None = None,  # A plan, its mapping, or a YAML file to start from
     progress: bool
     | Callable[[int, int, Response], object] = True,  # A bar; or a function (done, total, response)
+    first_look: bool = False,  # As in `arun`
     **changes: "Unpack[PlanChanges]",  # Fields of `RunPlan`
 ) -> Run:
     "As `arun`, from a script, a notebook cell or a thread: waits until the run is done."
-    return run_sync(arun(models, plan=plan, progress=progress, **changes))
+    return run_sync(arun(models, plan=plan, progress=progress, first_look=first_look, **changes))
 
 # %% ../../nbs/runs/09_evaluation.ipynb #c05bf0a7
 def _key(row):
@@ -528,10 +534,11 @@ async def ascore_run(
     *,
     concurrency: int = 8,
     progress=False,  # True: a bar; or a function (done, total, response)
+    first_look: bool = False,  # As in `arun`
 ) -> Run:  # The run with the judge's scores; scores of other raters stay
     "Score the stored responses of a run with a judge."
     with run.its_use_cases():
-        found = await _scored(run, judge, concurrency, progress)
+        found = await _scored(run, judge, concurrency, progress, first_look)
     new = [s for scores in found for s in scores]
     signed = {(*_key(s), s.metric, s.rater) for s in new}
     kept = [
@@ -548,7 +555,7 @@ def _scoring_of(run):
     return scoring_fingerprint(any(map(is_probe, run.samples)))
 
 
-async def _scored(run, judge, concurrency, progress):
+async def _scored(run, judge, concurrency, progress, first_look):
     "Scores of each response, in order."
     by_key = {s.key: s for s in run.samples}
     pairs = [(by_key[r.sample_id, r.perturbation], r) for r in run.responses]
@@ -563,6 +570,7 @@ async def _scored(run, judge, concurrency, progress):
                 journal=journal,
                 metrics=(*criteria_of(s.use_case for s in run.samples if not is_probe(s)), "accuracy"),
                 progress=progress,
+                first_look=clients_of(judge) if first_look else None,
             )
     except asyncio.CancelledError:
         raise asyncio.CancelledError(
@@ -572,6 +580,7 @@ async def _scored(run, judge, concurrency, progress):
         await close_judge(judge)
 
 # %% ../../nbs/runs/09_evaluation.ipynb #76e20a40
-def score_run(run: Run, judge: Judge, *, concurrency: int = 8, progress=False) -> Run:
+def score_run(run: Run, judge: Judge, *, concurrency: int = 8, progress=False, first_look=False) -> Run:
     "As `ascore_run`, waiting until it is done."
-    return run_sync(ascore_run(run, judge, concurrency=concurrency, progress=progress))
+    told = {"concurrency": concurrency, "progress": progress, "first_look": first_look}
+    return run_sync(ascore_run(run, judge, **told))
