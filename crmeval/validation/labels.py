@@ -24,10 +24,10 @@ class Answer:
 
     fraction: float | None  # 0 to 1, higher is better; None: not answered
     units: Sequence[bool | None] = ()  # One a unit, as in `Labelled.units`
-    graded: Sequence[float | None] = ()  # How likely a yes is, one a unit or one in all; (): only yes and no
     status: str = "ok"  # One of `STATUSES`
     usage: Usage | None = None  # Calls and tokens; None: not recorded
     reason: str = ""  # Why there is no answer
+    graded: Sequence[float | None] = ()  # How likely a yes is, one a unit; (): only yes and no is known
 
 
 @dataclass(frozen=True)
