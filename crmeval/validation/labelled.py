@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from ..core.calls import estimated_usage
 from ..core.judging import Verdict
-from ..core.records import Usage
 from ..core.text import sentences
 from ..judges.replies import read_verdicts
 from ..judges.requests import align_request, check_request

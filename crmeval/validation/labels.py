@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Answer', 'Labelled', 'share', 'majority', 'carrying_sentences', 'on_unit_scale', 'mean_known', 'short_digest',
-           'families', 'family_of', 'is_new_to', 'LabelledSet']
+           'data_families', 'data_family', 'is_new_to', 'LabelledSet']
 
 # %% ../../nbs/validation/02_labels.ipynb #387438cf
 import hashlib
@@ -106,17 +106,17 @@ def short_digest(
 
 # %% ../../nbs/validation/02_labels.ipynb #dddda002
 @lru_cache(maxsize=1)
-def families() -> dict[str, str]:  # Source -> family, for sources that share one
+def data_families() -> dict[str, str]:  # Source -> family, for sources that share one
     "Sources of the registry that are one family."
-    told = json.loads(data_path("families.json").read_text(encoding="utf-8"))["families"]
+    told = json.loads(data_path("data_families.json").read_text(encoding="utf-8"))["families"]
     return {source: name for name, f in told.items() for source in f["sources"]}
 
 
-def family_of(
+def data_family(
     source: str,  # Name in the source registry, or already a family's
 ) -> str:  # The source's own name where it stands alone
     "The family of a data set."
-    return families().get(source, source)
+    return data_families().get(source, source)
 
 
 def is_new_to(
@@ -124,7 +124,7 @@ def is_new_to(
     trained_on: Sequence[str],  # Sources or families that a judge learned from
 ) -> bool:  # True: an agreement measured here is one with new texts
     "Whether nothing of a source's family was in the training of a judge."
-    return family_of(source) not in set(map(family_of, trained_on))
+    return data_family(source) not in set(map(data_family, trained_on))
 
 # %% ../../nbs/validation/02_labels.ipynb #ad590299
 @dataclass(frozen=True)
@@ -141,4 +141,4 @@ class LabelledSet:
     @property
     def family(self) -> str:
         "Sets of one family share documents or the way they were made: a judge saw all of them, or none."
-        return family_of(self.source)
+        return data_family(self.source)

@@ -19,7 +19,7 @@ def word_overlap(
     *,
     source: str,  # What the response may rely on
 ) -> float | None:  # 0 to 1; None: the response has no content word
-    "Share of the response's content words (by their stems, each occurrence) that stand in the source; no judge."
+    "Share of the response's content words (stems, each occurrence) that stand in the source, 0 to 1."
     said, known = content_words(response), set(content_words(source))
     return sum(w in known for w in said) / len(said) if said else None
 
@@ -41,7 +41,7 @@ def _sides(item):
 def overlap_answer(
     item: Labelled,  # With texts
 ) -> Answer:  # fraction: share of all words; units and graded: one a unit
-    "What word overlap says of a labelled response; 'undefined' where there are no words or no texts to count."
+    "What word overlap says of a labelled response; 'undefined' where there is nothing to count."
     pieces, context = _sides(item) if item.metric in CUTS else ([], "")
     whole = word_overlap("\n".join(pieces), source=context) if context.strip() else None
     if whole is None:
