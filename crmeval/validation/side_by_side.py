@@ -75,6 +75,8 @@ def _cells(line):
 class SideBySide(tuple):
     "Lines in the order in which they are to be read; prints as a table with notes below."
 
+    answers: Sequence[Answer] = ()  # What a judge of one's own said, one a response
+
     def __str__(self):
         head = [h.replace("_", " ") for h in _HEAD]
         notes = [f"mind: {n}" for n in self.notes]
@@ -209,7 +211,8 @@ def _own_lines(name, items, judge, concurrency, options, within):
     fair, basis, note = _fair(name, judge, within)
     asked = run_sync(_asked(items, fair, concurrency))
     found = measure(name, asked, judges=[fair.name], **options)
-    return [Line(name, m.metric, m.group, m.judge, basis, m, note, not note) for m in found]
+    lines = [Line(name, m.metric, m.group, m.judge, basis, m, note, not note) for m in found]
+    return lines, [i.answers[fair.name] for i in asked]
 
 # %% ../../nbs/validation/08_side_by_side.ipynb #5c859525
 def drawn(
@@ -266,8 +269,9 @@ def side_by_side(
     within, texts = within or stored_answers(WITHIN), LABELLED[name].texts
     if judge is not None and not texts:
         raise ValueError(f"{name} comes without texts: only recorded judges can be measured on it")
+    own = []
     if judge is not None and not isinstance(judge, EmbeddedJudge):
-        lines = _own_lines(name, items, judge, concurrency, options, within)
+        lines, own = _own_lines(name, items, judge, concurrency, options, within)
     elif LABELLED[name].metric == "fluency":
         lines = _fluency_lines(name, items, options)
     else:
@@ -276,7 +280,9 @@ def side_by_side(
     if texts and LABELLED[name].metric != "fluency":
         lines += _overlap_lines(name, items, options)
     lines += _of_people(name, items, options)
-    return _by_part(lines + (_recorded_lines(name, items, options) if judge is None else []))
+    found = _by_part(lines + (_recorded_lines(name, items, options) if judge is None else []))
+    found.answers = own
+    return found
 
 # %% ../../nbs/validation/08_side_by_side.ipynb #2c5841c8
 def sets_named(
