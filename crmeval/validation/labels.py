@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Answer', 'Labelled', 'share', 'majority', 'carrying_sentences', 'on_unit_scale', 'mean_known', 'short_digest',
-           'data_families', 'data_family', 'is_new_to', 'LabelledSet']
+           'data_families', 'data_family', 'check_families', 'is_new_to', 'LabelledSet']
 
 # %% ../../nbs/validation/02_labels.ipynb #387438cf
 import hashlib
@@ -16,6 +16,7 @@ from functools import lru_cache
 from ..core.judging import Verdict
 from ..core.package_data import data_path
 from ..core.records import Usage
+from ..tasks.public import sources
 
 # %% ../../nbs/validation/02_labels.ipynb #c04d9249
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Answer:
     usage: Usage | None = None  # Calls and tokens; None: not recorded
     reason: str = ""  # Why there is no answer
     graded: Sequence[float | None] = ()  # How likely a yes is, one a unit; (): only yes and no is known
+    likely: float | None = None  # How likely a yes is, over the response; None: only yes and no is known
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Labelled:
     cluster: Hashable = ""  # Document; responses to one document are not independent
     group: str = ""  # Part of the data set, reported apart
     answers: Mapping[str, Answer] = field(default_factory=dict)  # Recorded judge -> its answer
+    text: str = ""  # As written, where a judge is asked about what it claims in place of every sentence
 
 # %% ../../nbs/validation/02_labels.ipynb #1722b597
 def share(
@@ -106,10 +109,10 @@ def short_digest(
 
 # %% ../../nbs/validation/02_labels.ipynb #dddda002
 @lru_cache(maxsize=1)
-def data_families() -> dict[str, str]:  # Source -> family, for sources that share one
-    "Sources of the registry that are one family."
+def data_families() -> dict[str, str]:  # Source, or a part of one -> family
+    "Sources of the registry, and names of their parts, that are one family."
     told = json.loads(data_path("data_families.json").read_text(encoding="utf-8"))["families"]
-    return {source: name for name, f in told.items() for source in f["sources"]}
+    return {source: name for name, f in told.items() for source in (*f["sources"], *f.get("parts", ()))}
 
 
 def data_family(
@@ -119,12 +122,22 @@ def data_family(
     return data_families().get(source, source)
 
 
+def check_families(
+    trained_on: Sequence[str],  # Sources or families that a judge learned from
+) -> frozenset[str]:  # Their families
+    "The families that a judge learned from; an unknown name hides one and raises `ValueError`."
+    known = {*sources(), *data_families(), *data_families().values()}
+    if unknown := [t for t in trained_on if t not in known]:
+        raise ValueError(f"trained_on names {unknown[0]!r}, which is no source of the registry and no family")
+    return frozenset(map(data_family, trained_on))
+
+
 def is_new_to(
     source: str,  # Name in the source registry
     trained_on: Sequence[str],  # Sources or families that a judge learned from
 ) -> bool:  # True: an agreement measured here is one with new texts
     "Whether nothing of a source's family was in the training of a judge."
-    return data_family(source) not in set(map(data_family, trained_on))
+    return data_family(source) not in check_families(trained_on)
 
 # %% ../../nbs/validation/02_labels.ipynb #ad590299
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from ..core.show import text_table, with_interval
 from ..core.stats import Estimate
 from ..judges.embedded import rule_on_statement, rule_on_support
 from ..judges.recorded import context_key
+from ..metrics.factuality import claims
 from .area import area_under_curve
 from .labels import Answer, Labelled, carrying_sentences, share
 
@@ -38,12 +39,17 @@ def _asked(item, judge):
     "Verdicts of the judge, and what they say in the item's own units."
     said = list(item.sentences)
     if item.metric == "factuality":
-        verdicts = judge.supported(said, source=item.source)
+        verdicts = judge.supported(_claimed(item) or said, source=item.source)
     else:
         verdicts = judge.stated(list(item.key_facts), sentences=said)
     if item.metric == "conciseness":
         return verdicts, carrying_sentences(verdicts, len(said))
     return verdicts, [v.yes for v in verdicts]
+
+
+def _claimed(item):
+    "What the metric would ask about where people rated the whole response: no greeting and no question."
+    return claims(item.text, item.source or "") if item.text else []
 
 
 def _check_askable(item, judge):
@@ -75,17 +81,26 @@ def ask(
     if bad is not None:
         status = bad.status if bad.status != "ok" else "undefined"
         return Answer(None, (None,) * len(item.units), status, usage, bad.reason)
-    graded = _graded(item, [v.probability for v in verdicts])
-    return Answer(share(said), _units_said(item, said), "ok", usage, graded=graded)
+    sure = [v.probability for v in verdicts]
+    how_sure = {"graded": _graded(item, sure), "likely": _likely(item, sure)}
+    return Answer(share(said), _units_said(item, said), "ok", usage, **how_sure)
+
+
+def _likely(item, probabilities):
+    "Mean of the probabilities; of a response that is right as a whole or not at all, their geometric mean."
+    if not probabilities or None in probabilities or item.metric == "conciseness":
+        return None
+    if item.unit != "response":
+        return sum(probabilities) / len(probabilities)
+    return math.exp(sum(math.log(max(p, 1e-6)) for p in probabilities) / len(probabilities))
 
 
 def _graded(item, probabilities):
-    "How likely a yes is, one a unit; of a whole response the geometric mean over its sentences."
-    if not item.units or item.metric == "conciseness" or None in probabilities:
+    "How likely a yes is, one a unit."
+    whole = _likely(item, probabilities)
+    if whole is None or not item.units:
         return ()
-    if item.unit != "response":
-        return tuple(probabilities)
-    return (math.exp(sum(math.log(max(p, 1e-6)) for p in probabilities) / len(probabilities)),)
+    return (whole,) if item.unit == "response" else tuple(probabilities)
 
 # %% ../../nbs/validation/05_measure.ipynb #c6ab87e0
 async def _record(item, judge):
@@ -179,7 +194,9 @@ class Measured:
     responses: int  # That the judge was asked about
     documents: int
     undefined: int  # Of the responses, without an answer by the judge
-    figures: Mapping[str, Estimate]  # Each of `STATISTICS`, and 'auc'; higher is better
+    figures: Mapping[
+        str, Estimate
+    ]  # Each of `STATISTICS`, 'auc' and 'pearson_of_probabilities'; higher is better
     calls: float | None  # A response, mean; None: not recorded
     input_tokens: float | None
     output_tokens: float | None
@@ -264,6 +281,7 @@ def _figures(items, answers, cuts, options):
         "system_rank": _system_rank(items, mine, people, docs),
         "people_alpha": _people_alpha(items, docs),
         "auc": _area(items, answers, options),
+        "pearson_of_probabilities": pearson([a.likely for a in answers], people, **docs),
     }
 
 

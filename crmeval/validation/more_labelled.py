@@ -43,6 +43,7 @@ def _mtrag_item(row, metric, rated):
         system=row["system"],
         cluster=row["conversation"],
         group=_domain(row["collection"]),
+        text=row["response"] if metric == "factuality" else "",
     )
 
 
@@ -74,6 +75,7 @@ def dstc9_items(
             system=r["system"],
             cluster=r["turn"],
             group=of[r["turn"]]["domain"],
+            text=r["response"],
         )
 
 # %% ../../nbs/validation/03_more_labelled.ipynb #325229fb
@@ -99,7 +101,7 @@ def diasumfact_items(
         )
 
 # %% ../../nbs/validation/03_more_labelled.ipynb #27520df2
-def _whole(key, text, source, right, group=""):
+def _whole(key, text, source, right, group="", written=""):
     return Labelled(
         key,
         "factuality",
@@ -110,6 +112,7 @@ def _whole(key, text, source, right, group=""):
         unit="response",
         cluster=short_digest(source),
         group=group,
+        text=written,
     )
 
 
@@ -118,7 +121,8 @@ def begin_items(
 ) -> Iterator[Labelled]:
     "Replies that are attributable to their snippet, or not."
     for i, r in enumerate(rows):
-        yield _whole(f"{r['part']} {i}", r["response"], r["source"], r["attributable"], r["part"])
+        said = r["response"]
+        yield _whole(f"{r['part']} {i}", said, r["source"], r["attributable"], r["part"], said)
 
 
 def bump_items(

@@ -50,7 +50,9 @@ def overlap_answer(
     graded = [word_overlap(p, source=context) for p in pieces] if item.unit != "response" else [whole]
     least = CUTS[item.metric]
     units = tuple(None if g is None else g >= least for g in graded) if item.units else ()
-    return Answer(whole, units, usage=Usage(0, 0, 0), graded=tuple(graded) if item.units else ())
+    return Answer(
+        whole, units, usage=Usage(0, 0, 0), graded=tuple(graded) if item.units else (), likely=whole
+    )
 
 
 def with_overlap(

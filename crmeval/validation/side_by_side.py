@@ -19,7 +19,7 @@ from ..core.show import text_table, with_interval
 from ..judges.embedded import EmbeddedJudge
 from ..judges.panel import Panel
 from .labelled import LABELLED, load_labelled
-from .labels import Answer, Labelled, data_family, mean_known, short_digest
+from .labels import Answer, Labelled, data_family, is_new_to, mean_known, short_digest
 from .measure import HeldOut, Measured, aask_all, measure
 from .overlap import OVERLAP, with_overlap
 from .stored import LEFT_OUT, WITHIN, LeftOut, Stored, stored_answers, trained_families
@@ -29,8 +29,9 @@ BASES = {
     "left out": "nothing of the data set's family was in training",
     "cross-validated": "other documents of the family were in training",
     "untrained": "learned from no labelled texts of ours",
+    "people": "rated the responses",
 }
-SHOWN = ("pearson", "auc", "balanced_accuracy", "weighted_kappa", "system_rank")
+SHOWN = ("pearson", "pearson_of_probabilities", "auc", "balanced_accuracy", "weighted_kappa", "system_rank")
 _OF_ESTIMATE = ("value", "low", "high", "n", "undefined", "method", "confidence_level")
 
 
@@ -114,16 +115,14 @@ def _of_people(name, items, options):
         return []
     count = {"all": len(items)} | {g: sum(i.group == g for i in items) for g in {i.group for i in items}}
     found = measure(name, rows, judges=[PERSON], **options)
-    note = "each rater against the mean of the others"
     return [
         Line(
             name,
             m.metric,
             m.group,
             PERSON,
-            "untrained",
+            "people",
             replace(m, responses=count[m.group], calls=None),
-            note,
         )
         for m in found
     ]
@@ -178,7 +177,7 @@ def _fluency_lines(name, items, options):
         return [replace(absent, note="not measured: this package has no metric of fluency")]
     room = import_module("crmeval.metrics.fluency")
     learned = getattr(room, "TRAINED_ON", None)
-    if learned is None or data_family(LABELLED[name].source) in map(data_family, learned):
+    if learned is None or not is_new_to(LABELLED[name].source, learned):
         why = "does not say what it learned from" if learned is None else "learned from this family"
         return [replace(absent, note=f"not measured: the metric {why}")]
     found = measure(name, metric_answers(items, room.fluency, "embedded"), judges=["embedded"], **options)

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..core.judging import Judge, trained_on
 from ..core.package_data import data_path
 from .fingerprint import judge_fingerprint
-from .labels import data_family
+from .labels import check_families
 from .measure import HeldOut
 
 # %% ../../nbs/validation/06_stored.ipynb #45d22ff9
@@ -76,4 +76,4 @@ def trained_families(
     "Families of data sets that a judge learned from, by the record of its weights."
     of_judge = trained_on(judge)
     also = (left_out or stored_answers()).trained_on if of_judge else ()
-    return frozenset(map(data_family, (*of_judge, *also)))
+    return check_families((*of_judge, *also))
