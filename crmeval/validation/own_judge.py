@@ -131,8 +131,10 @@ def look_ahead(
     asked, scale = run_sync(_counted(some, _fresh(judge))), len(items) / len(some)
     said = round(sum(map(_units, items)) * TOKENS_A_UNIT / max(1, len(clients_of(judge))))
     usd, seconds, tokens_in, tokens_out = 0.0, 0.0, 0, 0
-    for client in dict.fromkeys(c for c, _ in asked):
-        mine = [n for c, n in asked if c is client]
+    named = {c.name: c for c in clients_of(judge)}  # a local client sends through another
+    for name_of_client in dict.fromkeys(c.name for c, _ in asked):
+        mine = [n for c, n in asked if c.name == name_of_client]
+        client = named.get(name_of_client, name_of_client)
         used = Usage(round(sum(mine) * scale), said, calls=round(len(mine) * scale))
         paid = _cost(client, used, prices)
         usd = None if usd is None or paid is None else usd + paid
