@@ -13,8 +13,8 @@ from crmeval.core.judging import Verdict
 from crmeval.judges.llm import LLMJudge
 from crmeval.metrics.defaults import default_judge
 from crmeval.validation.labelled import FINESURE_JUDGES, LABELLED, at_hand, load_labelled
-from crmeval.validation.more_labelled import MORE_LABELLED
 from crmeval.validation.measure import STATISTICS, HeldOut, ask_all, measure
+from crmeval.validation.more_labelled import MORE_LABELLED
 from crmeval.validation.run_agreement import figures_of, judge_agreement
 
 PAGE = Path(__file__).parent.parent / "nbs" / "reports" / "agreement.ipynb"

@@ -168,10 +168,10 @@ def test_the_command_shows_all_of_them(toy_set, capsys):
 
 def test_a_judge_of_one_s_own_is_told_its_price_first(toy_set, capsys, server):
     name = toy_set("maia_dqe")
-    code = agreement_command(name, judge=["openai:judge"], judge_base_url=server.url, limit=4, max_calls=1)
+    code = agreement_command(name, judge=["openai:judge"], judge_base_url=server.url, max_calls=1)
     said = capsys.readouterr()
     told, done = said.out.split("\n", 1)
-    assert "4 responses" in told and "4 calls" in told and "minutes" in told and "interval" in told
+    assert "10 responses" in told and "10 calls" in told and "minutes" in told and "interval" in told
     assert "of the replies read" in done and OVERLAP in done
     assert code == 1 and "were not judged" in said.err  # the limit is never passed, and that is said
 

@@ -198,11 +198,15 @@ class MeasuredJudge:
         return f"{self.lines}\n\n{rate} ({told}); {self.calls} calls, {cost}, {self.seconds:.0f} s"
 
 
+def _sum(used, of):
+    return sum(getattr(u, of) or 0 for u in used)
+
+
 def _spent(answers, clients, prices):
     "(calls, US dollars) of all answers; a panel of several prices has no price by answer."
     used = [a.usage for a in answers if a.usage is not None]
-    tokens = [[getattr(u, k) or 0 for u in used] for k in ("input_tokens", "output_tokens", "calls")]
-    whole = Usage(sum(tokens[0]), sum(tokens[1]), calls=round(sum(tokens[2])))
+    tokens_in, tokens_out = _sum(used, "input_tokens"), _sum(used, "output_tokens")
+    whole = Usage(tokens_in, tokens_out, calls=round(sum(u.calls for u in used)))
     paid = {_cost(c, whole, prices) for c in clients} or {0.0}
     return whole.calls, paid.pop() if len(paid) == 1 else None
 

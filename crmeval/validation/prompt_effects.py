@@ -57,8 +57,14 @@ def prompt_effects(
         raise ValueError("expected responses whose sentences people labelled as factual or not")
     asked = run_sync(aask_all(items, judge, concurrency=concurrency))
     other = run_sync(aask_all([turned(i) for i in items], judge, concurrency=concurrency))
-    once, again = ([i.answers[judge.name] for i in found] for found in (asked, other))
+    once = [i.answers[judge.name] for i in asked]
+    again = [i.answers[judge.name] for i in other]
     return _effects(items, asked, once, again, judge.name, options)
+
+
+def _all_units(rows):
+    "Yes as 1 and no as 0, of all units that are known."
+    return [float(u) for r in rows for u in r.units if u is not None]
 
 
 def _effects(items, asked, once, again, name, options):
@@ -68,8 +74,7 @@ def _effects(items, asked, once, again, name, options):
     first, second, where = map(list, zip(*pairs)) if pairs else ([], [], [])
     (row,) = measure("effects", asked, judges=[name], groups=False, **options)
     said, people = [a.fraction for a in once], [i.people for i in items]
-    known = [float(u) for a in once for u in a.units if u is not None]
-    given = [float(u) for i in items for u in i.units if u is not None]
+    known, given = _all_units(once), _all_units(items)
     return {
         "replies read": mean_estimate(read, clusters=docs * 2, bounds=(0, 1)),
         "yes, by the judge": mean_estimate(known, bounds=(0, 1)),

@@ -35,6 +35,10 @@ SHOWN = ("pearson", "pearson_of_probabilities", "auc", "balanced_accuracy", "wei
 _OF_ESTIMATE = ("value", "low", "high", "n", "undefined", "method", "confidence_level")
 
 
+def _plain_estimate(e):
+    return {k: getattr(e, k) for k in _OF_ESTIMATE}
+
+
 @dataclass(frozen=True)
 class Line:
     "One judge on one part of a data set; what was not measured has a note and no figures."
@@ -55,8 +59,7 @@ class Line:
         if self.measured is None:
             empty = {k: None for k in _OF_ESTIMATE} | {"method": "not measured"}
             return [of | {"statistic": "pearson"} | empty]
-        figures = self.measured.figures.items()
-        return [of | {"statistic": s} | {k: getattr(e, k) for k in _OF_ESTIMATE} for s, e in figures]
+        return [of | {"statistic": s} | _plain_estimate(e) for s, e in self.measured.figures.items()]
 
 
 _HEAD = ("data", "part", "judge", "its training", "n", "lost", "documents", *SHOWN, "calls", "tokens")
