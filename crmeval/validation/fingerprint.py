@@ -36,7 +36,9 @@ class _Bare(ast.NodeTransformer):
         node.returns = None
         return self._without_docstring(node)
 
-    visit_AsyncFunctionDef = visit_FunctionDef
+    def visit_AsyncFunctionDef(self, node):
+        node.returns = None
+        return self._without_docstring(node)
 
     def visit_ClassDef(self, node):
         node.body = [s for s in node.body if not _is_talk(s)] or [ast.Pass()]
@@ -91,8 +93,8 @@ def module_text(
         spec = find_spec(name)
     except ModuleNotFoundError:
         return ""
-    fits = spec is not None and spec.origin and spec.origin.endswith(".py")
-    return Path(spec.origin).read_text(encoding="utf-8") if fits else ""
+    origin = (spec.origin if spec else None) or ""
+    return Path(origin).read_text(encoding="utf-8") if origin.endswith(".py") else ""
 
 
 class _Module:
@@ -215,7 +217,7 @@ def _data_of(code):
     paths = []
     for call in (n for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Call)):
         if getattr(call.func, "id", "") == "data_path":
-            parts = [a.value for a in call.args if isinstance(a, ast.Constant)]
+            parts = [str(a.value) for a in call.args if isinstance(a, ast.Constant)]
             path = data_path(*parts)
             paths += sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     return paths
