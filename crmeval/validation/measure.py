@@ -8,6 +8,7 @@ __all__ = ['STATISTICS', 'ask', 'aask_all', 'ask_all', 'HeldOut', 'Measured', 'm
 # %% ../../nbs/validation/05_measure.ipynb #a6957468
 import asyncio
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -29,14 +30,16 @@ from ..core.show import text_table, with_interval
 from ..core.stats import Estimate
 from ..judges.embedded import rule_on_statement, rule_on_support
 from ..judges.recorded import context_key
-from .labelled import Answer, Labelled, carrying_sentences, share
+from ..metrics.factuality import claims
+from .area import area_under_curve
+from .labels import Answer, Labelled, carrying_sentences, share
 
 # %% ../../nbs/validation/05_measure.ipynb #73698b82
 def _asked(item, judge):
     "Verdicts of the judge, and what they say in the item's own units."
     said = list(item.sentences)
     if item.metric == "factuality":
-        verdicts = judge.supported(said, source=item.source)
+        verdicts = judge.supported(_claimed(item) or said, source=item.source)
     else:
         verdicts = judge.stated(list(item.key_facts), sentences=said)
     if item.metric == "conciseness":
@@ -44,7 +47,14 @@ def _asked(item, judge):
     return verdicts, [v.yes for v in verdicts]
 
 
+def _claimed(item):
+    "What the metric would ask about where people rated the whole response: no greeting and no question."
+    return claims(item.text, item.source or "") if item.text else []
+
+
 def _check_askable(item, judge):
+    if item.metric == "fluency":
+        raise ValueError(f"{item.id!r} is rated for fluency: no judge of small questions is asked")
     if not item.sentences or not (item.source or item.key_facts):
         raise ValueError(f"{item.id!r} has no texts: only recorded judges can be measured on it")
     if style_of(judge) != "fine":
@@ -71,7 +81,26 @@ def ask(
     if bad is not None:
         status = bad.status if bad.status != "ok" else "undefined"
         return Answer(None, (None,) * len(item.units), status, usage, bad.reason)
-    return Answer(share(said), _units_said(item, said), "ok", usage)
+    sure = [v.probability for v in verdicts]
+    how_sure = {"graded": _graded(item, sure), "likely": _likely(item, sure)}
+    return Answer(share(said), _units_said(item, said), "ok", usage, **how_sure)
+
+
+def _likely(item, probabilities):
+    "Mean of the probabilities; of a response that is right as a whole or not at all, their geometric mean."
+    if not probabilities or None in probabilities or item.metric == "conciseness":
+        return None
+    if item.unit != "response":
+        return sum(probabilities) / len(probabilities)
+    return math.exp(sum(math.log(max(p, 1e-6)) for p in probabilities) / len(probabilities))
+
+
+def _graded(item, probabilities):
+    "How likely a yes is, one a unit."
+    whole = _likely(item, probabilities)
+    if whole is None or not item.units:
+        return ()
+    return (whole,) if item.unit == "response" else tuple(probabilities)
 
 # %% ../../nbs/validation/05_measure.ipynb #c6ab87e0
 async def _record(item, judge):
@@ -165,7 +194,9 @@ class Measured:
     responses: int  # That the judge was asked about
     documents: int
     undefined: int  # Of the responses, without an answer by the judge
-    figures: Mapping[str, Estimate]  # Each of `STATISTICS`; higher is better
+    figures: Mapping[
+        str, Estimate
+    ]  # Each of `STATISTICS`, 'auc' and 'pearson_of_probabilities'; higher is better
     calls: float | None  # A response, mean; None: not recorded
     input_tokens: float | None
     output_tokens: float | None
@@ -249,7 +280,25 @@ def _figures(items, answers, cuts, options):
         "weighted_kappa": _points_kappa(items, mine, people, cuts, docs),
         "system_rank": _system_rank(items, mine, people, docs),
         "people_alpha": _people_alpha(items, docs),
+        "auc": _area(items, answers, options),
+        "pearson_of_probabilities": pearson([a.likely for a in answers], people, **docs),
     }
+
+
+def _unit_scores(items, answers):
+    "(score, label of people, document) of each unit; a judge of yes and no has two scores."
+    for item, answer in zip(items, answers):
+        units = answer.graded or [None if u is None else float(u) for u in answer.units]
+        for said, label in zip(units, item.units):
+            yield said, label, item.cluster
+
+
+def _area(items, answers, options):
+    pairs = list(_unit_scores(items, answers))
+    if not pairs:
+        return _undefined(items, "no labels of units")
+    judge, people, documents = map(list, zip(*pairs))
+    return area_under_curve(judge, people, **dict(options, clusters=documents))
 
 # %% ../../nbs/validation/05_measure.ipynb #ee326258
 def _measured(dataset, judge, group, items, cuts, options):

@@ -23,6 +23,7 @@ from ..metrics.defaults import default_judge
 from ..runs.folder import Run, in_terms_of_run
 from .agreement import AgreementTable, agreement
 from .labelled import LABELLED, load_labelled
+from .labels import is_new_to
 from .measure import HeldOut, aask_all, measure, measured_table
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #209c1c51
@@ -47,7 +48,7 @@ def _cuts(metric):
 
 def _held_out(judge, name):
     "The embedded judge, alone or in a panel, without what it was trained on."
-    if LABELLED[name].source not in getattr(judge, "trained_on", ()):
+    if is_new_to(LABELLED[name].source, getattr(judge, "trained_on", ())):
         return judge
     if isinstance(judge, Panel):
         return Panel([_held_out(j, name) for j in judge.judges], judge.how, quorum=judge.quorum)
