@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'NONE', 'MAX_GROUPS', 'with_columns', 'columns_apart', 'columns_joined', 'column_names', 'no_such_column',
-           'same_column', 'groups_by']
+           'same_column', 'groups_by', 'check_slices']
 
 # %% ../../nbs/tasks/05_columns.ipynb #d5d4518c
 import difflib
@@ -141,3 +141,14 @@ def groups_by(
         raise no_such_column(column, present)
     _check_groups(name, [mine.get(name) for mine in cells.values()])
     return name, {i: _group_name(mine.get(name)) for i, mine in cells.items()}
+
+# %% ../../nbs/tasks/05_columns.ipynb #36b5f20f
+def check_slices(
+    samples: Sequence[Sample],  # Tasks
+    columns: Sequence[str],
+) -> None:
+    "Raise `ValueError` for a column that samples cannot be grouped by."
+    if columns and not samples:
+        raise ValueError("slices are groups of samples, and this run asks about none: it has probes alone")
+    for column in columns:
+        groups_by(samples, column)
