@@ -289,11 +289,17 @@ class RunPlan:
     def _check_without_texts(self):
         "What needs texts after the answers are scored cannot go without."
         if self.engine != "local":
-            raise PlanError("no_texts", True, "nothing beside engine 'ray', whose workers hand texts on in files")
+            raise PlanError(
+                "no_texts", True, "nothing beside engine 'ray', whose workers hand texts on in files"
+            )
         if self.add:
-            raise PlanError("no_texts", True, "nothing beside 'add', which compares texts with those of the folder")
+            raise PlanError(
+                "no_texts", True, "nothing beside 'add', which compares texts with those of the folder"
+            )
         if {*(self.areas or ())} - {"accuracy"}:
-            raise PlanError("no_texts", True, "area accuracy alone: trust is measured on texts when it is shown")
+            raise PlanError(
+                "no_texts", True, "area accuracy alone: trust is measured on texts when it is shown"
+            )
 
 # %% ../../nbs/runs/00_plan.ipynb #12b9ec0d
 class PlanError(ValueError):

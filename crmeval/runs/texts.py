@@ -40,7 +40,9 @@ def is_mark(
     return text is not None and (text == NOT_KEPT or _MARK.fullmatch(text) is not None)
 
 # %% ../../nbs/runs/02_texts.ipynb #e5b65a01
-_OURS = re.compile(r"HTTP \d{3}|no answer|the cell is empty|stopped before its answer came|timed? ?out", re.IGNORECASE)
+_OURS = re.compile(
+    r"HTTP \d{3}|no answer|the cell is empty|stopped before its answer came|timed? ?out", re.IGNORECASE
+)
 _WORD = re.compile(r"[\w.:/@+-]{1,80}")
 
 
@@ -74,9 +76,7 @@ def bare_score(
     score: Score,
 ) -> Score:
     "A score without reason and quotes; of instructions it stays whether each was followed."
-    told = [
-        Evidence(e.kind, about=e.about, fine=e.fine) for e in score.evidence if e.about == "instruction"
-    ]
+    told = [Evidence(e.kind, about=e.about, fine=e.fine) for e in score.evidence if e.about == "instruction"]
     reason = "" if score.status == "ok" else _safe_error(score.reason, score.status)
     return replace(score, reason=reason or "", evidence=told)
 
@@ -147,7 +147,9 @@ def check_texts(
         return
     does = "holds texts" if has else "was made without texts"
     remedy = "another folder" if has else "no_texts as before, or another folder"
-    raise ValueError(f"{folder} {does}, and this run is to go {'without' if no_texts else 'with'} them: take {remedy}")
+    raise ValueError(
+        f"{folder} {does}, and this run is to go {'without' if no_texts else 'with'} them: take {remedy}"
+    )
 
 
 def need_texts(
