@@ -30,6 +30,8 @@ def _of_labelled(name, words, limit):
 
     if limit is not None and limit < 1:
         raise ValueError(f"--limit is {limit}, expected a whole number from 1")
+    if words.get("slices"):
+        raise ValueError("--slice is for a run; labelled data have their own groups in the table")
     plan = plan_of(None, words)
     judge = judge_of(plan) if words.get("judge") else None
     return judge_agreement(name, judge, limit=limit, concurrency=plan.concurrency)
@@ -49,12 +51,12 @@ def _of_run(folder, words, limit):
             f"a run's scores are there already: --judge names who signed them, and {word_of(said[0])} is "
             "for labelled data"
         )
-    return run_agreement(open_run(folder), judges=words.get("judge"))
+    return run_agreement(open_run(folder), judges=words.get("judge"), slices=words.get("slices"))
 
 
 @command(
     place("of", "run folder with ratings by people, or the name of a labelled data set"),
-    *setting_words(JUDGE_WORDS),
+    *setting_words([*JUDGE_WORDS, "slices"]),
     text_word("limit", "for labelled data: responses at most", int),
     TABLE,
     NO_PROGRESS,
@@ -75,6 +77,8 @@ def agreement_command(of, *, limit=None, table=None, json=False, **words) -> int
         known = ", ".join(LABELLED)
         raise ValueError(f"{of!r} is neither a run folder nor labelled data; labelled data: {known}")
     out.say(found, agreement=figures_of(found))
+    if groups := getattr(found, "groups", None):
+        out.know(slices_say=groups.statement, slices_compared=groups.looks)
     if table:
         path = write_figures(found, table)
         out.say(f"\nfigures: {path}", table=path)

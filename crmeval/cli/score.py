@@ -64,12 +64,13 @@ def score_command(
     text_word(
         "use_case", "print these use cases instead of the overall table; may repeat", list[str], negative=()
     ),
+    *setting_words(["slices"]),
     TABLE,
     PRICE,
     PUBLISHED,
 )
 def report_command(
-    run, *, out=None, use_case=None, table=None, price=None, published=False, json=False
+    run, *, out=None, use_case=None, slices=None, table=None, price=None, published=False, json=False
 ) -> int:
     "Write a run's report again, and print its leaderboard."
     said, table = Output(json), table_path(table)
@@ -81,5 +82,6 @@ def report_command(
         use_cases=use_case,
         page=out,
         table=table,
+        slices=slices,
     )
     return said.done(code)

@@ -321,4 +321,5 @@ def _difference_in_words(row, what, words, name):
     d = row.difference
     ends = "" if d.low is None else f" [{d.low:+.2f}, {d.high:+.2f}]"
     who = f"of {name(row.of)} " if row.of else ""
-    return f"{what} {who}is {words[row.told]} in {name(row.column)} = {name(row.group)} by {abs(d.value):.2f}{ends}"
+    where = f"{name(row.column)} = {name(row.group)}"
+    return f"{what} {who}is {words[row.told]} in {where} by {abs(d.value):.2f}{ends}"

@@ -51,6 +51,12 @@ def difference_rows(
 ) -> list[dict]:
     "Differences of two systems as rows of numbers."
     return [
-        {"what": name, **_with_ends("a - b", d), "p (Holm)": d.p_value, "n": d.n, "undefined": d.undefined}
+        {
+            "what": name,
+            **_with_ends("a - b", d),
+            "p (Holm)": getattr(d, "p_value", None),
+            "n": d.n,
+            "undefined": d.undefined,
+        }
         for name, d in differences.items()
     ]

@@ -40,14 +40,14 @@ from crmeval.runs.folder import (
 from .items import check_work, pays
 from .journal import Journal
 from .plan import RunPlan, make_plan, plain_plan, plan_command, takes_plan
-from .provenance import data_told
-from .texts import bare_manifest, bare_rows, check_texts, need_texts
-from ..tasks.columns import check_slices, columns_apart, columns_joined
 from .prompts import read_variants, with_prompts
+from .provenance import data_told
 from .runner import answer_all, score_all
 from .same_plan import check_added, check_same_plan, set_aside, with_earlier_rows
 from .specs import make_client, make_panel
+from .texts import bare_manifest, bare_rows, check_texts, need_texts
 from .traffic import Traffic
+from ..tasks.columns import check_slices, columns_apart, columns_joined
 from ..tasks.load import load_any
 from ..tasks.own_data import check_samples, first_of_each
 from ..tasks.probes import is_probe

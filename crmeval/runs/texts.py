@@ -162,8 +162,8 @@ def need_texts(
 
 
 TEXTS_NOT_KEPT = (
-    "Texts were not kept (no_texts): no prompt, answer or source stands in this folder, so they cannot be read here, "
-    "rated by people or scored again. Scores, counts, times, costs and the names of samples and groups are."
+    "Texts were not kept (no_texts): no prompt, answer or source stands in this folder, so they cannot be "
+    "read here, rated by people or scored again. Scores, counts, times, costs and the names of samples and groups are."
 )
 
 # %% ../../nbs/runs/02_texts.ipynb #d47dcbdf

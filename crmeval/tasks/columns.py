@@ -117,15 +117,15 @@ def _check_groups(column, values):
         raise ValueError(f"slice {column!r}: the column is empty, so there are no groups")
     if all(map(_is_number, known)):
         raise ValueError(
-            f"slice {column!r}: the column holds numbers, such as {known[0]!r:.20}. Write them as groups in words "
-            "(a column with 'up to 10', '11 to 50', or 'tier 2'), and slice by that"
+            f"slice {column!r}: the column holds numbers, such as {known[0]!r:.20}. Write them as "
+            "groups in words (a column with 'up to 10', '11 to 50', or 'tier 2'), and slice by that"
         )
     groups = list(dict.fromkeys(map(_group_name, values)))
     if len(groups) > MAX_GROUPS:
         some = ", ".join(repr(g[:20]) for g in groups[:3])
         raise ValueError(
-            f"slice {column!r}: the column has {len(groups)} values ({some} ...), expected {MAX_GROUPS} at most. "
-            "Join them into fewer groups in a column of your own, and slice by that"
+            f"slice {column!r}: the column has {len(groups)} values ({some} ...), expected {MAX_GROUPS} at "
+            "most. Join them into fewer groups in a column of your own, and slice by that"
         )
 
 
