@@ -75,7 +75,7 @@ def compare_command(
         path = write_comparison(found, html)
         out.say(f"\npage: {path}", page=path)
     if table:
-        groups = {f"accuracy, {g.column} = {g.group}": g.difference or g.estimate for g in found.groups}
+        groups = {f"{g.of}, {g.column} = {g.group}": g.difference or g.estimate for g in found.groups}
         rows = difference_rows({**found.differences, **found.resources, **groups})
         out.say(f"\ntable: {write_table(rows, table)}", table=table)
     return out.done(0)

@@ -205,6 +205,8 @@ class GroupRow:
     @property
     def words(self) -> str:
         "What can be said of the group."
+        if self.estimate.value is None:
+            return "nothing scored"
         if self.rest == 0:
             return "the only group"
         if self.clusters < FLOOR:

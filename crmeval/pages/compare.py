@@ -68,7 +68,7 @@ class Comparison:
     differences: dict[str, Difference]  # Metric -> mean of a - b, in points; p-values Holm-adjusted
     widest: Sequence[tuple[str, float]]  # (sample id, accuracy of a - b), largest first
     resources: dict[str, Difference] = field(default_factory=dict)  # Likewise, 'seconds' and 'USD per 1,000'
-    groups: Sequence[GroupRow] = ()  # Differences in accuracy by groups; p-values Holm-adjusted over them
+    groups: Sequence[GroupRow] = ()  # Differences by groups, p-values Holm-adjusted over them
     plans: str = ""  # What the two were asked otherwise: samples, settings, prompts as a diff; '': nothing
     pairs: Sequence[Pair] = field(default_factory=tuple, repr=False)  # All; the widest first, none at the end
 
@@ -101,13 +101,13 @@ class Comparison:
         return _groups_in_words(self.groups) if self.groups else ""
 
     def group_rows(self) -> list[dict[str, str]]:
-        "The differences in accuracy by group, a row each."
+        "The differences by group, a row each."
         return [_group_row(g) for g in self.groups]
 
     def group_table(self) -> str:
         "The same as text."
         rows = self.group_rows()
-        return text_table([list(rows[0]), *(list(r.values()) for r in rows)], align="llr", rule=True)
+        return text_table([list(rows[0]), *(list(r.values()) for r in rows)], align="lllr", rule=True)
 
 
 def _row(name, d, spec, words):
@@ -134,6 +134,7 @@ def _group_row(row):
     return {
         "column": row.column,
         "group": row.group,
+        "metric": row.of,
         "a - b": number(d, "+.2f"),
         "95 % interval": interval(d, "+.2f"),
         "p (Holm)": p_value(row.difference.p_value if row.difference else None),
@@ -149,19 +150,22 @@ def _groups_in_words(rows):
     ahead = [f"{_side_of(r)} in {shown(r.column, 60)} = {shown(r.group, 60)}" for r in tested if r.told]
     made = f"{len(tested)} comparison{'s' if len(tested) != 1 else ''}, corrected after Holm"
     few = len(rows) - len(tested)
+    what = rows[0].of.replace("_", " ")
     told = f" {few} of {len(rows)} groups are too few to tell: fewer than {FLOOR} conversations or cases."
-    said = f"After correction: {'; '.join(ahead)}" if ahead else "In no group are the two told apart"
+    said = f"In {what}, in no group are the two told apart"
+    if ahead:
+        said = f"In {what}, after correction: {'; '.join(ahead)}"
     return f"{said} ({made}).{told if few else ''}"
 
 
 def _gaps_by_group(run, pairs, columns):
     "Paired differences of each group of each column."
-    rows = []
+    rows, metric = [], _told_by(pairs)
     for column in columns:
         name, group_of = slice_groups(run, column)
         for group in sorted({group_of[p.sample.id] for p in pairs}):
             mine = [p for p in pairs if group_of[p.sample.id] == group]
-            rows.append(_gap_of_group(name, group, mine, len(pairs)))
+            rows.append(_gap_of_group(name, group, mine, metric))
     p_values = iter(holm([r.difference.p_value for r in rows if _is_tested(r)]))
     return [_with_p(r, next(p_values)) if _is_tested(r) else r for r in rows]
 
@@ -174,12 +178,25 @@ def _with_p(row, p):
     return replace(row, difference=replace(row.difference, p_value=p))
 
 
-def _gap_of_group(column, group, pairs, n):
+def _of_metric(scores, metric):
+    return next((s.points for s in scores if s.metric == metric), None)
+
+
+def _told_by(pairs):
+    "Accuracy, or the first criterion that both sides have where there is none."
+    for metric in METRICS:
+        if any(None not in [_of_metric(s, metric) for s in p.scores] for p in pairs):
+            return metric
+    return METRICS[0]
+
+
+def _gap_of_group(column, group, pairs, metric):
     clusters = [p.sample.cluster or p.sample.id for p in pairs]
-    both = [[accuracy_of(scores) for scores in side] for side in zip(*(p.scores for p in pairs))]
+    sides = list(zip(*(p.scores for p in pairs)))
+    both = [[_of_metric(scores, metric) for scores in side] for side in sides]
     found = paired_difference(*both, clusters=clusters, strata=[p.sample.use_case for p in pairs])
-    known = len({c for c, p in zip(clusters, pairs) if p.gap is not None})
-    row = GroupRow(column, group, "", "", found, known, FLOOR)  # paired: no others are needed
+    known = len({c for c, *xy in zip(clusters, *both) if None not in xy})
+    row = GroupRow(column, group, metric, "", found, known, FLOOR)  # paired: no others are needed
     return row if known < FLOOR else replace(row, difference=found)
 
 # %% ../../nbs/pages/09_compare.ipynb #12139dce

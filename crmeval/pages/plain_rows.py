@@ -34,6 +34,7 @@ def _plain_row(row: Row) -> dict[str, object]:
     }
     for name, estimate in row.metrics.items():
         cells |= _with_ends(name, estimate)
+    cells |= {"instructions not checked": row.unchecked[0], "instructions": row.unchecked[1]}
     cells |= _with_ends("USD per 1,000", row.cost_per_1000)
     cells |= _with_ends("mean seconds", row.speed.mean_s) | {"p95 seconds": row.speed.p95_s.value}
     return cells

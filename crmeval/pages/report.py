@@ -287,12 +287,7 @@ def _slices(run, columns):
     groups = slice_board(run, columns)
     if not len(groups):
         return None
-    return {
-        "head": groups.lines()[0],
-        "rows": groups.rows,
-        "lines": groups.lines()[1:],
-        "says": groups.statement,
-    }
+    return {"metric": groups.metric, "rows": groups.rows, "says": groups.statement}
 
 
 def _run_parts(whole, run, title):

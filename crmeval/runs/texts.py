@@ -147,9 +147,8 @@ def check_texts(
         return
     does = "holds texts" if has else "was made without texts"
     remedy = "another folder" if has else "no_texts as before, or another folder"
-    raise ValueError(
-        f"{folder} {does}, and this run is to go {'without' if no_texts else 'with'} them: take {remedy}"
-    )
+    wanted = "without" if no_texts else "with"
+    raise ValueError(f"{folder} {does}, and this run is to go {wanted} them: take {remedy}")
 
 
 def need_texts(
@@ -163,7 +162,7 @@ def need_texts(
 
 TEXTS_NOT_KEPT = (
     "Texts were not kept (no_texts): no prompt, answer or source stands in this folder, so they cannot be "
-    "read here, rated by people or scored again. Scores, counts, times, costs and the names of samples and groups are."
+    "read here, rated by people or scored again. Kept are scores, counts, times, costs, ids and groups."
 )
 
 # %% ../../nbs/runs/02_texts.ipynb #d47dcbdf
