@@ -35,23 +35,27 @@ JUDGE_WORDS = (
     text_word(
         "ratings", "ratings by people: .csv, .xlsx or .jsonl with sample_id, client, metric, points, rater"
     ),
+    text_word("scale", "of these ratings, if not 1 to 4: 1-5, 0-10, or 1-5:lower where lower is better"),
     PRICE,
     PUBLISHED,
     NO_PROGRESS,
 )
 def score_command(
-    run, *, ratings=None, price=None, published=False, no_progress=False, json=False, **words
+    run, *, ratings=None, scale=None, price=None, published=False, no_progress=False, json=False, **words
 ) -> int:
     "Score a run's stored responses with another judge, or add ratings by people."
+    from crmeval.core.rating_scales import read_scale
     from crmeval.people.in_runs import add_ratings, read_ratings
     from crmeval.runs.evaluation import judge_of, score_run
 
     if not words.get("judge") and not ratings:
         raise ValueError("nothing to do: name a --judge, or a file with --ratings")
+    if scale and not ratings:
+        raise ValueError("--scale goes with --ratings: it is the range of their points")
     out, prices, done = Output(json), prices_of(price), open_run(run)
     plan = plan_of(None, words)
     if ratings:
-        done = add_ratings(done, read_ratings(ratings, done))
+        done = add_ratings(done, read_ratings(ratings, done, read_scale(scale) if scale else None))
     if words.get("judge"):
         progress = not (no_progress or json)
         done = score_run(done, judge_of(plan), concurrency=plan.concurrency, progress=progress)

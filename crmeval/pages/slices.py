@@ -134,7 +134,7 @@ def _rows_of(run, column, metric, values):
     "Groups of one column, by judge and system."
     name, group_of = slice_groups(run, column)
     samples, rows = {s.id: s for s in run.samples if is_task(s)}, []
-    for (method, judge), given in values.items():
+    for (_, judge), given in values.items():
         for client in run.clients:
             mine = {k: v for k, v in given.get(metric, {}).items() if k[0] == client and k[1] in group_of}
             if not mine:

@@ -74,13 +74,14 @@ def column_names(
 def no_such_column(
     name: str,  # As somebody wrote it
     present: Sequence[str],  # Columns that there are
+    what: str = "slice",  # What was to be made of it
 ) -> ValueError:
     "The error for a column that is not there."
     keys = {column_key(c): c for c in present}
     near = difflib.get_close_matches(column_key(name), list(keys), n=1)
     meant = f"did you mean {keys[near[0]]!r}? " if near else ""
     known = ", ".join(map(str, present)) or "none"
-    return ValueError(f"slice {name!r}: there is no such column; {meant}the columns are {known}")
+    return ValueError(f"{what} {name!r}: there is no such column; {meant}the columns are {known}")
 
 
 def same_column(

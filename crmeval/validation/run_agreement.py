@@ -163,7 +163,8 @@ def run_agreement(
         raise ValueError(f"nobody has rated {run.folder}: {advice}")
     names, rated = _judges_of(run, judges), {s.metric for s in people}
     auto = [s for s in run.scores if s.method == "auto" and s.rater in names and s.metric in rated]
-    auto += _as_own_scales(run, names, rated)
+    people, more_auto = _on_own_scales(run, names, people)
+    auto += more_auto
     columns = run.manifest.plan.get("slices") or () if slices is None else slices
     columns = [columns] if isinstance(columns, str) else list(columns)
     table, more = agreement(auto, people, clusters=clusters, **options), None
@@ -189,11 +190,14 @@ def _of_groups(run, column, auto, people, clusters, options):
     ]
 
 
-def _as_own_scales(run, names, rated):
-    "What people rated on a scale of their own is held against the judge's accuracy."
-    own = [m for m in rated if m not in METRICS]
-    auto = [s for s in run.scores if s.method == "auto" and s.rater in names and s.metric == "accuracy"]
-    return [replace(s, metric=m) for m in own for s in auto]
+def _on_own_scales(run, names, people):
+    "What people rated on scales of their own is held against the judge's accuracy, or what it has instead."
+    mine = [s for s in run.scores if s.method == "auto" and s.rater in names]
+    valued = {s.metric for s in mine if s.points is not None}
+    against = next((m for m in ("accuracy", *CRITERIA) if m in valued), "accuracy")
+    own = {s.metric: f"{s.metric} ({against})" for s in people if s.metric not in METRICS}
+    auto = [replace(s, metric=name) for name in own.values() for s in mine if s.metric == against]
+    return [replace(s, metric=own.get(s.metric, s.metric)) for s in people], auto
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #b42eba01
 _OF_ESTIMATE = ("value", "low", "high", "n", "undefined", "method", "confidence_level")
