@@ -306,11 +306,9 @@ def group_statement(
     words, found = dict(sides or {"higher": "higher", "lower": "lower"}), [r for r in rows if r.told]
     made = f"{looks} comparison{'s' if looks != 1 else ''}, corrected after Holm"
     told = [_difference_in_words(r, what, words, name) for r in found]
-    said = (
-        f"After correction: {'; '.join(told)} ({made})."
-        if told
-        else f"No group differs for certain ({made})."
-    )
+    said = f"No group differs for certain in {what} ({made})."
+    if told:
+        said = f"After correction: {'; '.join(told)} ({made})."
     few = sum(r.words.startswith("too few") for r in rows)
     if few:
         said += (

@@ -116,8 +116,10 @@ class RunAgreement:
     groups: GroupAgreement | None = None  # Where slices were asked for
 
     def __str__(self):
-        means = text_table([_MEANS_HEAD, *map(_mean_cells, self.means)])
         cut = f"\n\n{self.groups}" if self.groups else ""
+        if not self.means:  # people rated on scales of their own alone
+            return f"{self.table}{cut}"
+        means = text_table([_MEANS_HEAD, *map(_mean_cells, self.means)])
         return f"{self.table}{cut}\n\n{_MEANS_TITLE}\n{means}"
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #98ec7e2e
