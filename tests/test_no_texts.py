@@ -174,7 +174,7 @@ def test_what_is_done_stays_done(tmp_path):
     second = own_run(tmp_path, client)
     assert client.asked[n:] == ["s4"]  # it was refused, and such an answer is asked for again in any run
     assert [(s.metric, s.points) for s in second.scores] == [(s.metric, s.points) for s in first.scores]
-    assert second.responses == first.responses
+    assert [r for r in second.responses if r.text] == [r for r in first.responses if r.text]
 
 
 def test_an_answer_without_its_scores_is_asked_again(tmp_path):
