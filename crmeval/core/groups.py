@@ -240,7 +240,7 @@ def group_rows(
             [values[i] for i in mine], clusters=[clusters[i] for i in mine], strata=layers, bounds=bounds
         )
         counts = [_clusters(values, inside, clusters, side) for side in (True, False)]
-        row = GroupRow(column, group, of, by, mean, *counts)
+        row = GroupRow(column, group, of, by, mean, clusters=counts[0], rest=counts[1])
         if not row.too_few:
             found = group_difference(values, inside, clusters=clusters, strata=strata, rng=rng)
             row = replace(row, difference=found)

@@ -111,7 +111,7 @@ def rating_means(
         mine = [s for s in scores if (s.metric, s.rater, s.client) == (r.name, r.column, r.system)]
         e = mean_estimate([s.fraction for s in mine], clusters=[s.sample_id for s in mine], bounds=(0, 1))
         ends = [None if x is None else r.scale.back(x) for x in (e.value, e.low, e.high)]
-        low, high = sorted(ends[1:]) if None not in ends else ends[1:]
+        low, high = sorted(x for x in ends[1:] if x is not None) if None not in ends else ends[1:]
         out.append(
             {"rating": r.name, "system": r.system, "mean": ends[0], "low": low, "high": high, "n": e.n}
         )

@@ -14,8 +14,11 @@ from ..tasks.row_forms import split_table
 
 # %% ../../nbs/runs/01_provenance.ipynb #447127fe
 def _sha256(path: Path) -> str:
+    found = hashlib.sha256()
     with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
+        while piece := f.read(2**20):
+            found.update(piece)
+    return found.hexdigest()
 
 
 def _of_file(spec: str, path: Path) -> dict:
