@@ -203,12 +203,19 @@ def _kind_cell(kind, line):
     return _count_cell(line.row.answers.get(kind, 0))
 
 
-def _score_columns(define, kinds=()):
+def _unchecked_cell(line):
+    lost, n = line.row.unchecked
+    return Cell(_small(whole(lost), f"of {whole(n)}"), lost)
+
+
+def _score_columns(define, kinds=(), unchecked=False):
     "Accuracy and its criteria; `kinds` of lost answers that occur stand beside n."
     areas = ("summary", "accuracy", "all")
     yield _rank_column("accuracy")
     for m in METRICS:
         yield _metric_column(m, define)
+        if unchecked and m == "instruction_following":  # they are in no mean
+            yield Column("Not checked", areas=("accuracy", "all"), descending=False), _unchecked_cell
     yield Column("n", areas=areas), _n_cell
     yield Column("Not scored", areas=areas, descending=False), _unscored_cell
     for kind in kinds:
@@ -280,7 +287,7 @@ def _ungraded_cell(line):
     return _count_cell(line.row.trust.unscored if line.row.trust else None)
 
 
-def _columns(define, several, trusted, kinds=()):
+def _columns(define, several, trusted, kinds=(), unchecked=False):
     "All (column, what a line shows in it)."
     yield Column("System", "l"), lambda line: _bdi(line.row.client)
     if several:
@@ -288,7 +295,7 @@ def _columns(define, several, trusted, kinds=()):
     yield Column("Provider", "l"), lambda line: _bdi(line.row.provider)
     yield Column("Use case", "l"), lambda line: line.use_case
     yield Column("Method, judge", "l"), lambda line: line.judged_by
-    yield from _score_columns(define, kinds)
+    yield from _score_columns(define, kinds, unchecked)
     yield from _cost_columns(define)
     yield from _speed_columns(define)
     if trusted:
@@ -361,7 +368,8 @@ def _in_order(title, found):
 def _board_html(lines, box, define, several):
     trusted = any(line.row.trust for line in lines)
     kinds = [k for k in ANSWER_KINDS if any(line.row.answers.get(k) for line in lines)]
-    columns, makers = zip(*_columns(define, several, trusted, kinds))
+    unchecked = any(line.row.unchecked[0] for line in lines)
+    columns, makers = zip(*_columns(define, several, trusted, kinds, unchecked))
     filters, keys = _picks(lines, several)
     areas = {
         a: (title, _sorted_at(a, columns)) for a, title in AREAS_SHOWN.items() if a != "trust" or trusted

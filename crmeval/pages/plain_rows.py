@@ -34,6 +34,7 @@ def _plain_row(row: Row) -> dict[str, object]:
     }
     for name, estimate in row.metrics.items():
         cells |= _with_ends(name, estimate)
+    cells |= {"instructions not checked": row.unchecked[0], "instructions": row.unchecked[1]}
     cells |= _with_ends("USD per 1,000", row.cost_per_1000)
     cells |= _with_ends("mean seconds", row.speed.mean_s) | {"p95 seconds": row.speed.p95_s.value}
     return cells
@@ -51,6 +52,12 @@ def difference_rows(
 ) -> list[dict]:
     "Differences of two systems as rows of numbers."
     return [
-        {"what": name, **_with_ends("a - b", d), "p (Holm)": d.p_value, "n": d.n, "undefined": d.undefined}
+        {
+            "what": name,
+            **_with_ends("a - b", d),
+            "p (Holm)": getattr(d, "p_value", None),
+            "n": d.n,
+            "undefined": d.undefined,
+        }
         for name, d in differences.items()
     ]

@@ -8,7 +8,7 @@ __all__ = ['EXAMPLE_NOTE', 'LIMITS', 'report_pages', 'report_html', 'write_repor
 # %% ../../nbs/pages/08_report.ipynb #7ac4ea53
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from crmeval.pages.figures import (
 )
 from .leaderboard import METRICS, OVERALL, Leaderboard, is_task, judge_of, leaderboard
 from .samples import FILE_BYTES, answer_html, sample_files, sample_index, samples_table
+from .slices import slice_board
 from .tables import table_assets, table_scripts
 from .template import content_security_policy, cost, environment
 from .trust_section import TRUST_LIMITS, trust_section
@@ -255,7 +256,7 @@ def _files_listed(files, stem):
     return [{"name": _name(stem, k), "first": f.first, "last": f.last} for k, f in enumerate(files)]
 
 # %% ../../nbs/pages/08_report.ipynb #828fb130
-def _page_parts(whole, run, prices, title, files, stem):
+def _page_parts(whole, run, prices, title, files, stem, slices=None):
     "What the template is filled with."
     rows = list(leaderboard(whole, by="all", prices=prices))
     board = Leaderboard([r for r in rows if r.judge != "graders"])  # these are rows of trust alone
@@ -271,6 +272,7 @@ def _page_parts(whole, run, prices, title, files, stem):
         | {
             "judges": judges or ["people"],
             "trust": trusted,
+            "slices": _slices(run, slices),
             "limits": (*LIMITS, *(TRUST_LIMITS if trusted else ())),
             "speeds": _speeds(run),
             "lost": _lost(run),
@@ -278,6 +280,14 @@ def _page_parts(whole, run, prices, title, files, stem):
             "example_note": EXAMPLE_NOTE,
         }
     )
+
+
+def _slices(run, columns):
+    "Groups of the samples with what differs; None where nobody asked for any."
+    groups = slice_board(run, columns)
+    if not len(groups):
+        return None
+    return {"metric": groups.metric, "rows": groups.rows, "says": groups.statement}
 
 
 def _run_parts(whole, run, title):
@@ -355,13 +365,14 @@ def report_pages(
     title: str = "LLM benchmark for CRM",
     stem: str = "report",  # Name of the first file without its ending; then stem-2.html, stem-3.html ...
     file_bytes: int = FILE_BYTES,  # Packed texts of samples in one file at most
+    slices: Sequence[str] | None = None,  # Columns to group by; None: those of the run's plan
 ) -> dict[str, str]:  # File name -> a whole HTML document; the first is the report
     "The report of a run and, where its samples are too many for one file, the pages with the others."
     tasks = _tasks(run)
     files = sample_files(tasks, file_bytes=file_bytes)
     templates = environment(problems=problems, answer=answer_html)
     first = templates.get_template("report.html")
-    pages = {_name(stem, 0): first.render(_page_parts(run, tasks, prices, title, files, stem))}
+    pages = {_name(stem, 0): first.render(_page_parts(run, tasks, prices, title, files, stem, slices))}
     for k in range(1, len(files)):
         further = templates.get_template("samples.html")
         pages[_name(stem, k)] = further.render(_sample_parts(files, k, title, stem))
@@ -402,11 +413,12 @@ def write_report(
     *,
     prices: Mapping | None = None,
     title: str = "LLM benchmark for CRM",
+    slices: Sequence[str] | None = None,  # Columns to group by; None: those of the run's plan
 ) -> Path:  # The file; pages with further samples stand beside it as NAME-2.html, NAME-3.html ...
     "Write the report of a run as self-contained HTML: one file, or several where the samples are many."
     run = run if isinstance(run, Run) else open_run(run)
     path = Path(path) if path is not None else run.folder / "report.html"
-    pages = report_pages(run, prices=prices, title=title, stem=path.stem)
+    pages = report_pages(run, prices=prices, title=title, stem=path.stem, slices=slices)
     for k, text in enumerate(pages.values()):
         file = path if k == 0 else path.with_name(_name(path.stem, k))
         part = file.with_name(file.name + ".part")

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..core.raters import ADJUDICATED, people_points
+from ..core.rating_scales import RatingScale
 from ..core.records import Score
 from ..metrics.accuracy import CRITERIA, accuracy
 from .sheets import read_rating_list
@@ -67,9 +68,10 @@ def _manual_accuracy(scores):
 def read_ratings(
     path: str | Path,  # .csv, .xlsx or .jsonl with at least `RATING_COLUMNS`
     run: Run,  # The run whose responses were rated
+    scale: RatingScale | None = None,  # Of the points; None: 1 to 4
 ) -> list[Score]:  # Method 'manual'; with 'accuracy' where a rater gave all four criteria
     "Read ratings by people; a `ValueError` names row and column."
-    scores = read_rating_list(path, run.responses)
+    scores = read_rating_list(path, run.responses, scale)
     return [*scores, *_manual_accuracy(scores)]
 
 # %% ../../nbs/people/05_in_runs.ipynb #fc21bdfd

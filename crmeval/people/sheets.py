@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.cards import SCALE
+from ..core.rating_scales import RatingScale, rating_in
 from ..core.records import Response, Score, read_jsonl
 from .plan import CRITERIA, Plan, read_packet, scale_of
 from .session import Rating, read_session
@@ -366,13 +367,14 @@ def _check_once(scores, name):
 def read_rating_list(
     path: str | Path,  # .csv, .xlsx or .jsonl with at least `RATING_COLUMNS`
     responses: Sequence[Response],  # What was rated: originals, first repeat
+    scale: RatingScale | None = None,  # Of the points; None: that of the criteria, 1 to 4
 ) -> list[Score]:  # Method 'manual'
     "Read ratings of known systems; a `ValueError` names row and column."
     rows = read_table(path, RATING_COLUMNS)
     if not rows:
         raise ValueError(f"{Path(path).name} holds no ratings")
     answers = {(r.sample_id, r.client): r for r in responses if not r.perturbation and r.repeat == 0}
-    scores = [_listed(row, answers) for row in rows]
+    scores = [_listed(row, answers, scale) for row in rows]
     _check_once(scores, Path(path).name)
     return scores
 
@@ -385,12 +387,25 @@ def _sample_id(row):
         raise row.error("sample_id", str(e)) from None
 
 
-def _listed(row, answers):
-    metric, points, rater = row.text("metric"), points_in(row, "points"), row.text("rater")
-    if metric not in CRITERIA:
+def _points_of(row, scale):
+    "(points, fraction, what was given) of a row."
+    if scale is None:
+        points = points_in(row, "points")
+        return points, None if points is None else (points - 1) / 3, None
+    try:
+        given = rating_in(_unguarded(row.cells["points"]), scale, "the rating is")
+    except ValueError as e:
+        raise row.error("points", str(e)) from None
+    return (None, None, None) if given is None else (scale.points(given), scale.fraction(given), f"{given:g}")
+
+
+def _listed(row, answers, scale=None):
+    metric, (points, fraction, given), rater = row.text("metric"), _points_of(row, scale), row.text("rater")
+    if not metric or (metric not in CRITERIA and (scale is None or metric == "accuracy")):
         raise row.error("metric", f"{row.cells['metric']!r}, expected one of {', '.join(CRITERIA)}")
     if points is None:
-        raise row.error("points", f"{row.cells['points']!r}, expected 1, 2, 3 or 4")
+        expected = f"a number from {scale}" if scale else "1, 2, 3 or 4"
+        raise row.error("points", f"{row.cells['points']!r}, expected {expected}")
     if not rater:
         raise row.error("rater", "it is empty")
     sample, client = _sample_id(row), row.text("client")
@@ -400,7 +415,8 @@ def _listed(row, answers):
     return Score(
         metric,
         points,
-        (points - 1) / 3,
+        fraction,
+        label=given,
         reason=row.text("comment"),
         rater=rater,
         method="manual",

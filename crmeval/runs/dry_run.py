@@ -119,7 +119,8 @@ def _recorded(work):
     with tempfile.TemporaryDirectory() as here:  # a copy: opening a journal locks it and cuts a torn line off
         copy = shutil.copyfile(path, Path(here) / "journal.jsonl")
         identity = {"data": sorted({s.dataset for s in work.samples})}
-        with contextlib.closing(Journal(copy, identity=identity)) as journal:
+        texts = not work.plan.no_texts
+        with contextlib.closing(Journal(copy, identity=identity, texts=texts)) as journal:
             found = [(c.name, *f) for c in work.clients for f in _found(work, c, journal)]
     return Counter(name for name, _ in found), sum(scored for _, scored in found)
 

@@ -21,6 +21,7 @@ from typing import cast
 from ..core.calls import Completion
 from ..core.log import JournalError, append_bytes, damaged, digest, open_locked, plain_value, read_lines
 from ..core.records import SCHEMA_VERSION, Response, Score, Usage, storable
+from .texts import bare_completion, bare_response, bare_score
 
 # %% ../../nbs/runs/03_journal.ipynb #65b8ac5f
 JOURNAL_VERSION = 2
@@ -143,6 +144,17 @@ class _File:
         self.durable += len(data)
 
 # %% ../../nbs/runs/03_journal.ipynb #9d357697
+_BARE = {
+    "response": bare_response,
+    "call": bare_completion,
+    "scores": lambda scores: list(map(bare_score, scores)),
+}
+
+
+def _bare(entry):
+    return {**entry, "value": _BARE[entry["kind"]](entry["value"])}
+
+
 class Journal(_File):
     "Finished calls on disk: `find` by what was asked, `write` to add; one writer at a time."
 
@@ -151,11 +163,14 @@ class Journal(_File):
         path: str | Path,  # JSON Lines file; made if absent
         *,
         identity: Mapping | None = None,  # What identifies the run, plain data; another's journal is refused
+        texts: bool = True,  # False: entries are written without texts; see `runs.texts`
     ):
-        self._start(path, dict(identity or {}))
+        self.texts = texts
+        self._start(path, dict(identity or {}) | ({} if texts else {"texts": False}))
 
     def write(self, entries: Sequence[Mapping]) -> None:
         "Append entries; when this returns they are on disk."
+        entries = entries if self.texts else list(map(_bare, entries))
         lines = [_line(e) for e in entries]
         with self._guard:
             at = self.durable
@@ -174,6 +189,8 @@ class Journal(_File):
         digest: str,
     ):  # A `Response`, a `Completion` or a list of `Score`; None if there is none
         "The value that was recorded last for this key and digest."
+        if kind == "call" and not self.texts:
+            return None  # what a judge replied is gone, so it has to be asked again
         at = self.index.get(hash((kind, tuple(key), digest)))
         return None if at is None else _value(self, at, kind, key, digest)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from ..core.log import digest
 from ..core.records import Response, Sample, Score
 from .folder import Manifest, Run, open_run, read_manifest, read_table
+from ..tasks.columns import columns_apart
 
 # %% ../../nbs/runs/08_same_plan.ipynb #3897ef14
 def _named(manifest: Manifest) -> dict[str, dict]:
@@ -170,8 +171,8 @@ def set_aside(
 
 # %% ../../nbs/runs/08_same_plan.ipynb #b8e85808
 def _check_same_words(old: Sequence[Sample], new: Sequence[Sample], folder: Path) -> None:
-    now = {s.key: s for s in new}
-    for sample in old:
+    now = {s.key: s for s in columns_apart(new)[0]}
+    for sample in columns_apart(old)[0]:
         if sample.key in now and digest(now[sample.key]) != digest(sample):
             raise ValueError(
                 f"sample {sample.id!r} in {folder} has other words than the new one: give it another id, "
@@ -195,7 +196,7 @@ def _joined(old: Manifest, new: Manifest, samples: Sequence[Sample], counts: Map
     more = {**old.more, **new.more, "plans": [*old.more.get("plans", [old.plan]), new.plan]}
     return replace(
         new,
-        samples={**counts, "n": len(samples), "digest": digest(samples)},
+        samples={**counts, "n": len(samples), "digest": digest(columns_apart(samples)[0])},
         clients=list(systems.values()),
         prompts={**old.prompts, **new.prompts},
         own_use_cases=list(own.values()),
