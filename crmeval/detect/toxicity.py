@@ -318,18 +318,19 @@ def _is_known(word):
 # %% ../../nbs/detect/04_toxicity.ipynb #02742f21
 _SENTENCE = re.compile(r"[^.!?\n]+")
 _WORDS = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|,")
-_NEUTRAL = {"goods": "part", "oneself": "local", "denied": "late"}
+_NEUTRAL = {"goods": "part", "oneself": "local", "denied": "late", "compared": "late"}
 
 
 def harmless_words(
     text: str,  # Readable text, see `readable`
-) -> list[tuple[int, int, str]]:  # (start, end, 'goods', 'oneself' or 'denied'), in order
+) -> list[tuple[int, int, str]]:  # (start, end, 'goods', 'oneself', 'denied' or 'compared'), in order
     "Words with another face that harm nobody where they stand."
     found, attacked = [], any(_attacks(w) for w in _WORDS.findall(text))
     for sentence in _SENTENCE.finditer(text):
         words = [(m[0], m.start(), m.end()) for m in _WORDS.finditer(text, *sentence.span())]
         found += [(a, b, "goods") for a, b in _goods(words)]
         found += [(a, b, "denied") for a, b in _denied(words)]
+        found += [(a, b, "compared") for a, b in _compared(text, *sentence.span())]
         if not attacked:
             found += [(a, b, "oneself") for a, b in _of_oneself(text, *sentence.span())]
     return sorted(set(found))
@@ -367,6 +368,13 @@ def _denied(words):
             others = others or _attacks(w) or "identity" in word_classes(w)
         left -= 1
     return [] if others else found
+
+
+def _compared(text, start, end):
+    "Insults that somebody says to have been treated to: 'you take me for a fool'."
+    for m in _CUES.pattern("compared").finditer(text, start, end):
+        if {"insult", "attribute"} & set(word_classes(m["group"])):
+            yield m.span("group")
 
 
 def _of_oneself(text, start, end):
