@@ -51,6 +51,8 @@ setup(
         "layer": cfg["layer_requirements"].split(),
         # which language a text is in, for IFEval's language instructions
         "language": cfg["language_requirements"].split(),
+        # a small sentence encoder, for judges and retrieval that ask for it
+        "encoder": cfg["encoder_requirements"].split(),
     },
     entry_points={"console_scripts": ["crmeval=crmeval.cli:main"]},
     classifiers=[

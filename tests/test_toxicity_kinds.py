@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from crmeval.detect.toxicity import harmless_words, neutral_reading, readable
+from crmeval.detect.toxicity import EmbeddedDetector, harmless_words, neutral_reading, readable
 from crmeval.metrics.toxicity import toxicity_score
 
 CLEAN = [
@@ -137,4 +137,52 @@ def test_hostile_text_is_read_in_time(hostile):
     start = time.process_time()
     harmless_words((hostile * 50_000)[:4_000])
     toxicity_score((hostile * 50_000)[:20_000])
+    assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "You are a \U0001f921.",
+        "You a**hat, send it back!",
+        "What a bunch of id!ots you are, you stupid fools.",
+        "You sound like an absolute dipshittery of a firm, you shithole.",
+        "You suck, and so does your mother.",
+        "Have sex with me tonight.",
+    ],
+)
+def test_disguised_and_new_words_are_read(text):
+    assert toxicity_score(text).label == "toxic"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "You treated me like a fool in front of the queue.",
+        "Please do not take us for idiots.",
+        "The mustard and the custard are out of date.",
+        "Do you have shitake mushrooms?",
+        "My leotard came in the wrong size!!!",
+        "The B&B was full, so we stayed at the H*M hotel.",
+        "That was damn quick, thank you!",
+        "Your app is useless on a tablet.",
+    ],
+)
+def test_likenesses_harm_nobody(text):
+    score = toxicity_score(text)
+    assert (score.status, score.label) == ("ok", "clean"), score.reason
+
+
+def test_a_detection_says_how_sure_it_is():
+    sure, numbers, foreign = EmbeddedDetector().detect(
+        ["Thank you for the quick reply.", "12.50 | 13.00 | 14.20\n" * 9, "Ich warte auf die Antwort."]
+    )
+    assert sure.confidence > 0.8
+    assert [(d.status, d.confidence, d.scores) for d in (numbers, foreign)] == [("undefined", None, {})] * 2
+
+
+@pytest.mark.parametrize("hostile", ["me like ", "a*", "fuck", "f@", "\U0001f921", "you IDIOT", "x!y&"])
+def test_hostile_words_are_read_in_time(hostile):
+    start = time.process_time()
+    EmbeddedDetector().detect([(hostile * 50_000)[:50_000]])
     assert time.process_time() - start < 2

@@ -57,8 +57,19 @@ def word_hash(
 @lru_cache(maxsize=1)
 def _lexicon():
     "(plain, hashed) words by class."
-    d = json.loads(data_path("judge", "toxicity_words.json").read_text(encoding="utf-8"))
+    d = _word_file()
     return _word_sets(d["plain"]), _word_sets(d["hashed"])
+
+
+@lru_cache(maxsize=1)
+def _word_file():
+    return json.loads(data_path("judge", "toxicity_words.json").read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=1)
+def _roots():
+    "Hashes of what a swear word begins with or ends in, and an insult ends in."
+    return _word_sets(_word_file()["roots"])
 
 
 def _word_sets(classes):
@@ -73,20 +84,34 @@ def word_classes(
     plain, hashed = _lexicon()
     h = word_hash(word)
     found = [k for k, v in plain.items() if word in v] + [k for k, v in hashed.items() if h in v]
-    return tuple(sorted(found))
+    return tuple(sorted(found)) or _classes_of_compound(word)
+
+
+def _classes_of_compound(word):
+    "Classes of a word that is in no list: people make new swear words from old ones."
+    if not 5 <= len(word) <= 30 or word in _CUES.words("no_compounds"):
+        return ()
+    starts = {word_hash(word[:n]) for n in range(4, 9)}
+    ends = {word_hash(word[-n:]) for n in range(4, 9)}
+    roots = _roots()
+    if starts & roots["swear_start"] or ends & roots["swear_end"]:
+        return ("insult", "profane", "strong")
+    return ("insult",) if ends & roots["insult_end"] else ()
 
 # %% ../../nbs/detect/04_toxicity.ipynb #7abe626c
-_STARRED = re.compile(r"(?<![\w*])([a-z]{1,6})(\*{1,4}|#{1,4})([a-z]{0,6})(?![\w*])")
+_STARRED = re.compile(r"(?<![\w*])([a-z]{1,6})([*#@$%&!]{1,4})([a-z]{0,6})(?![\w*])")
 
 
 _ONE_STAR = tuple("uiaeo")
 
 
-_MORE_STARS = ("uck", "hit", "itch", "uc", "hi", "itc", "unt")
+_MORE_STARS = ("uck", "hit", "itch", "uc", "hi", "itc", "unt", "ss")
 
 
 def _unstarred(m):
     "A word with letters starred out, if it is a swear word or an insult with them; else unchanged."
+    if not m[3] and set(m[2]) <= {"!"}:
+        return m[0]
     for letters in _ONE_STAR if len(m[2]) == 1 else _MORE_STARS:
         word = m[1] + letters + m[3]
         if {"profane", "insult", "slur"} & set(word_classes(word)):
@@ -94,11 +119,17 @@ def _unstarred(m):
     return m[0]
 
 
+@lru_cache(maxsize=1)
+def _pictures():
+    "Emoji that mock or abuse -> the words that they stand for."
+    return {ord(k): f" {word} " for k, word in _CUES.data["pictures"].items()}
+
+
 def readable(
     text: str,  # Any text
 ) -> str:  # Case-folded, with hidden letters undone
     "Text in the form in which its words are counted."
-    text = unmask(text).casefold().replace("’", "'")
+    text = unmask(text).casefold().replace("’", "'").translate(_pictures())
     text = _STARRED.sub(_unstarred, text)
     return _MIXED.sub(lambda m: m[0].translate(_DIGITS), text)
 
@@ -111,7 +142,8 @@ def _gram(word):
     return "IDENT" if "identity" in classes else stem(word)
 
 
-HASH_BITS = (13, 12, 12)  # Bits of the hash for words, neighbours and letter groups
+HASH_BITS = (13, 12, 12, 12)  # Bits of the hash for words, neighbours, letter groups and outlines
+_LENGTHS = (0.5, 0.35, 0.35, 1)  # Length of each group of hashed features
 
 
 def _bucket(kind, gram):
@@ -124,12 +156,34 @@ def _letter_groups(words):
     return {("c", w[i : i + n]) for w in letters for n in (3, 4, 5) for i in range(len(w) - n + 1)}
 
 
+@lru_cache(maxsize=65536)
+def _outline(word):
+    "A word as it stands in an outline: its worst class in capitals, itself if it is a small word, or '_'."
+    classes = word_classes(word)
+    for kind in _CUES.word_list("worst_first"):
+        if kind in classes:
+            return kind.upper()
+    word = _CUES.data["short_for"].get(word, word)
+    return word if word in STOP_WORDS or word in _CUES.words("outlined") else "_"
+
+
+def _outlines(tokens):
+    "One to three places of the outline in a row that hold a class, or more than one with *you*."
+    line = ["^", *("^" if x[0] in ".!?\n" else _outline(x) for x in tokens), "^"]
+    runs = {tuple(line[i : i + n]) for n in (1, 2, 3) for i in range(len(line) - n + 1)}
+    return {("k", " ".join(run)) for run in runs if _tells(run)}
+
+
+def _tells(run):
+    return any(x.isupper() for x in run) or len(run) > 1 and not {"you", "you're", "your"}.isdisjoint(run)
+
+
 def _hashed(tokens):
-    "Bucket -> value; each of the three groups has length 1 or 0.7."
+    "Bucket -> value; each of the four groups has a length of its own."
     words, out, start = [_gram(x) for x in tokens if x[0] not in ".!?\n"], {}, 0
     neighbours = {("b", f"{a} {b}") for a, b in zip(words, words[1:])}
-    groups = ({("u", w) for w in words}, neighbours, _letter_groups(words))
-    for grams, bits, scale in zip(groups, HASH_BITS, (1, 0.7, 0.7)):
+    groups = ({("u", w) for w in words}, neighbours, _letter_groups(words), _outlines(tokens))
+    for grams, bits, scale in zip(groups, HASH_BITS, _LENGTHS):
         ids = {start + _bucket(*g) % (1 << bits) for g in grams}
         out.update(dict.fromkeys(sorted(ids), scale / math.sqrt(len(ids) or 1)))
         start += 1 << bits
@@ -264,18 +318,19 @@ def _is_known(word):
 # %% ../../nbs/detect/04_toxicity.ipynb #02742f21
 _SENTENCE = re.compile(r"[^.!?\n]+")
 _WORDS = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|,")
-_NEUTRAL = {"goods": "part", "oneself": "local", "denied": "late"}
+_NEUTRAL = {"goods": "part", "oneself": "local", "denied": "late", "compared": "late"}
 
 
 def harmless_words(
     text: str,  # Readable text, see `readable`
-) -> list[tuple[int, int, str]]:  # (start, end, 'goods', 'oneself' or 'denied'), in order
+) -> list[tuple[int, int, str]]:  # (start, end, 'goods', 'oneself', 'denied' or 'compared'), in order
     "Words with another face that harm nobody where they stand."
     found, attacked = [], any(_attacks(w) for w in _WORDS.findall(text))
     for sentence in _SENTENCE.finditer(text):
         words = [(m[0], m.start(), m.end()) for m in _WORDS.finditer(text, *sentence.span())]
         found += [(a, b, "goods") for a, b in _goods(words)]
         found += [(a, b, "denied") for a, b in _denied(words)]
+        found += [(a, b, "compared") for a, b in _compared(text, *sentence.span())]
         if not attacked:
             found += [(a, b, "oneself") for a, b in _of_oneself(text, *sentence.span())]
     return sorted(set(found))
@@ -315,6 +370,13 @@ def _denied(words):
     return [] if others else found
 
 
+def _compared(text, start, end):
+    "Insults that somebody says to have been treated to: 'you take me for a fool'."
+    for m in _CUES.pattern("compared").finditer(text, start, end):
+        if {"insult", "attribute"} & set(word_classes(m["group"])):
+            yield m.span("group")
+
+
 def _of_oneself(text, start, end):
     "Words for a group that somebody says of oneself, or of one's family."
     for m in _CUES.pattern("of_oneself").finditer(text, start, end):
@@ -342,6 +404,7 @@ class Detection:
     reason: str = ""
     because: Mapping[str, Sequence[str]] = field(default_factory=dict)  # Category -> word classes behind it
     span: tuple[int, int] | None = None  # Characters of the window with the highest score
+    confidence: float | None = None  # That 'harmful or not, at one half' is right, [0.5, 1]; None: no score
 
     def __post_init__(self):
         check_status(self.status)
@@ -393,9 +456,20 @@ def _not_scored(text):
         reason = "The text is empty." if not text.strip() else "The text holds no word."
     elif unread(readable(text[:_WINDOW])):
         reason = "The text is hardly English and holds no word that is known as harmful: not scored."
+    elif _is_no_prose(text[:_WINDOW]):
+        reason = "The text is numbers or code more than words: the detector has not learned from such texts."
     else:
         return None
     return Detection({}, "undefined", reason)
+
+
+def _is_no_prose(text):
+    "Whether a longer text is digits and signs for the most part, and no word in it is known as harmful."
+    seen = [c for c in text if not c.isspace()]
+    if len(seen) < 60 or sum(map(str.isalpha, seen)) >= 0.5 * len(seen):
+        return False
+    classes = set().union(*map(word_classes, _TOKEN.findall(readable(text))))
+    return classes.isdisjoint(_CUES.words("harmful"))
 
 
 def _highest(category, windows, raised):
@@ -439,4 +513,6 @@ class EmbeddedDetector:
         scores = {c: _highest(c, windows, raised) for c in CATEGORIES}
         because = {c: _evidence(c, windows, raised) for c in CATEGORIES}
         best = max(range(len(spans)), key=lambda i: max(windows[i][0].values()))
-        return Detection(scores, because=because, span=spans[best])
+        top = max(scores.values())
+        sure = round(max(top, 1 - top), 3)
+        return Detection(scores, because=because, span=spans[best], confidence=sure)
