@@ -6,6 +6,7 @@
 __all__ = ['agreement_command']
 
 # %% ../../nbs/cli/05_agreement.ipynb #6f71cf18
+import sys
 from pathlib import Path
 
 from .run import plan_of
@@ -15,6 +16,7 @@ from crmeval.cli.words import (
     TABLE,
     Output,
     command,
+    flag,
     place,
     setting_words,
     table_path,
@@ -24,61 +26,130 @@ from crmeval.cli.words import (
 from ..core.near import did_you_mean
 
 # %% ../../nbs/cli/05_agreement.ipynb #163e8932
-def _of_labelled(name, words, limit):
-    "Agreement on labelled data, by who is asked; recorded judges where nobody is."
-    from crmeval.runs.evaluation import judge_of
-    from crmeval.validation.run_agreement import judge_agreement
+_MORE = ("max_usd", "max_calls", "prices")  # words of a run that count for a judge that is asked here
 
+
+def _judges_of(words, plan):
+    "The judge that the words name, None where the embedded and the recorded ones are meant."
+    from crmeval.judges.embedded import EmbeddedJudge
+    from crmeval.runs.evaluation import judge_of
+
+    judge = judge_of(plan) if words.get("judge") else None
+    return None if isinstance(judge, EmbeddedJudge) else judge
+
+
+def _goes_on(yes):
+    "Whether to start: asked only where somebody sits at a terminal."
+    if yes or not sys.stdin.isatty():
+        return True
+    return input("go on? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _ask_judge(name, words, options, out):
+    "Tell what it takes, ask, and tell what it took; None where nobody wants it."
+    from crmeval.validation.own_judge import look_ahead, measure_judge
+
+    yes, limit, judge, plan = options
+    how = {"limit": limit, "concurrency": plan.concurrency, "prices": plan.prices}
+    ahead = look_ahead(name, judge, **how)
+    out.say(f"{ahead}\n", ahead=ahead)
+    if not _goes_on(yes):
+        return None
+    done = measure_judge(name, judge, max_calls=plan.max_calls, max_usd=plan.max_usd, **how)
+    took = {"calls": done.calls, "usd": done.usd, "seconds": done.seconds}
+    out.say(done, parse_rate=done.parse_rate, statuses=done.statuses, **took)
+    return done.lines
+
+
+def _mind_lost(lines, answers, out):
+    "Say where a judge gave nothing; True where it did."
+    lost = [a for a in answers if a.fraction is None]
+    unasked = sum(a.status == "not_run" for a in answers)
+    if lost and len(lost) == len(answers):
+        out.mind(f"the judge {lines[0].judge} gave no verdict: {lost[0].reason}")
+    elif unasked:
+        why = next(a.reason for a in answers if a.status == "not_run")
+        out.mind(f"{unasked} of {len(answers)} responses were not judged: {why}")
+    return bool(unasked or lost and len(lost) == len(answers))
+
+
+def _of_labelled(names, words, options, out):
+    "(figures, exit code) of labelled data: what is known of them, or what a judge of one's own says now."
+    from crmeval.validation.side_by_side import side_by_side
+
+    yes, limit, figures, failed = *options, [], False
     if limit is not None and limit < 1:
         raise ValueError(f"--limit is {limit}, expected a whole number from 1")
+    if words.get("slices"):
+        raise ValueError("--slice is for a run; labelled data have their own groups in the table")
     plan = plan_of(None, words)
-    judge = judge_of(plan) if words.get("judge") else None
-    return judge_agreement(name, judge, limit=limit, concurrency=plan.concurrency)
+    judge = _judges_of(words, plan)
+    for name in names:
+        if judge is None:
+            found = side_by_side(name, _embedded_only(words), limit=limit)
+            out.say(found)
+        else:
+            found = _ask_judge(name, words, (yes, limit, judge, plan), out)
+        if found is not None:
+            failed |= _mind_lost(found, found.answers, out)
+            figures += found.to_dicts()
+    out.know(agreement=figures)
+    return figures, int(failed)
 
 
-def _of_run(folder, words, limit):
-    "Agreement of the judges of a run with the people who rated it."
+def _embedded_only(words):
+    "The embedded judge where it is asked for by name: then the recorded ones are left out."
+    from crmeval.judges.embedded import EmbeddedJudge
+
+    return EmbeddedJudge() if words.get("judge") else None
+
+
+def _of_run(folder, words, options, out):
+    "(figures, exit code): the judges of a run and the people who rated it."
     from crmeval.runs.folder import open_run
-    from crmeval.validation.run_agreement import run_agreement
+    from crmeval.validation.run_agreement import figures_of, run_agreement
 
-    if limit is not None:
+    if options[1] is not None:
         raise ValueError("--limit is for labelled data; a run is measured on all that people rated")
-    how = [w for w in JUDGE_WORDS if w not in ("judge", "judge_panel", "concurrency")]
+    how = [w for w in (*JUDGE_WORDS, *_MORE) if w not in ("judge", "judge_panel", "concurrency")]
     said = [w for w in how if words.get(w) is not None]
     if said:
         raise ValueError(
             f"a run's scores are there already: --judge names who signed them, and {word_of(said[0])} is "
             "for labelled data"
         )
-    return run_agreement(open_run(folder), judges=words.get("judge"))
+    found = run_agreement(open_run(folder), judges=words.get("judge"), slices=words.get("slices"))
+    figures = figures_of(found)
+    out.say(found, agreement=figures)
+    if groups := getattr(found, "groups", None):
+        out.know(slices_say=groups.statement, slices_compared=groups.looks)
+    return figures, 0
 
-
+# %% ../../nbs/cli/05_agreement.ipynb #20d06d29
 @command(
-    place("of", "run folder with ratings by people, or the name of a labelled data set"),
-    *setting_words(JUDGE_WORDS),
-    text_word("limit", "for labelled data: responses at most", int),
+    place("of", "run folder with ratings by people, or the name of a labelled data set or of its source"),
+    *setting_words((*JUDGE_WORDS, *_MORE, "slices")),
+    text_word("limit", "for labelled data: responses at most, drawn from all over the data set", int),
+    flag("yes", "start a judge of one's own without asking whether to go on"),
     TABLE,
     NO_PROGRESS,
 )
-def agreement_command(of, *, limit=None, table=None, json=False, **words) -> int:
+def agreement_command(of, *, limit=None, yes=False, table=None, json=False, **words) -> int:
     "How well a judge agrees with people, in a run (--judge: whose scores) or on labelled data (who judges)."
+    from crmeval.core.table_file import write_table
     from crmeval.validation.labelled import LABELLED
-    from crmeval.validation.run_agreement import figures_of, write_figures
+    from crmeval.validation.side_by_side import sets_named
 
     table = table_path(table)  # told before anybody is asked
-    out, silent = Output(json), []
-    if of in LABELLED:
-        found = _of_labelled(of, words, limit)
-        silent = [r for r in found if r.undefined == r.responses] if words.get("judge") else []
+    out, names = Output(json), sets_named(of)
+    if names:
+        figures, code = _of_labelled(names, words, (yes, limit), out)
     elif Path(of).expanduser().is_dir():
-        found = _of_run(Path(of).expanduser(), words, limit)
+        figures, code = _of_run(Path(of).expanduser(), words, (yes, limit), out)
     else:
         known = f"{', '.join(LABELLED)}{did_you_mean(of, LABELLED)}"
         raise ValueError(f"{of!r} is neither a run folder nor labelled data; labelled data: {known}")
-    out.say(found, agreement=figures_of(found))
-    if table:
-        path = write_figures(found, table)
+    if table and figures:
+        path = write_table(figures, table)
         out.say(f"\nfigures: {path}", table=path)
-    for r in silent[:1]:
-        out.mind(f"the judge {r.judge} gave no verdict: {r.why}")
-    return out.done(1 if silent else 0)
+    return out.done(code)

@@ -8,7 +8,17 @@ __all__ = ['compare_command']
 # %% ../../nbs/cli/04_compare.ipynb #4576b867
 from pathlib import Path
 
-from .words import PRICE, TABLE, Output, command, place, prices_of, table_path, text_word
+from crmeval.cli.words import (
+    PRICE,
+    TABLE,
+    Output,
+    command,
+    place,
+    prices_of,
+    setting_words,
+    table_path,
+    text_word,
+)
 
 # %% ../../nbs/cli/04_compare.ipynb #f94ca89d
 def _side(word):
@@ -30,11 +40,14 @@ def _is_same_folder(a, b):
     place("b", "RUN or RUN#SYSTEM"),
     text_word("judge", "whose scores; default: the first judge that both have"),
     text_word("html", "write the comparison as a self-contained page as well", is_path=True),
+    *setting_words(["slices"]),
     TABLE,
     text_word("samples", "samples shown side by side, the widest differences first", int, 3),
     PRICE,
 )
-def compare_command(a, b, *, judge=None, html=None, table=None, samples=3, price=None, json=False) -> int:
+def compare_command(
+    a, b, *, judge=None, html=None, slices=None, table=None, samples=3, price=None, json=False
+) -> int:
     "Compare two systems on the samples that both answered."
     from crmeval.core.table_file import write_table
     from crmeval.pages.compare import compare, side_by_side
@@ -49,9 +62,11 @@ def compare_command(a, b, *, judge=None, html=None, table=None, samples=3, price
         client_b=client_b,
         judge=judge,
         prices=prices_of(price) or None,
+        slices=slices,
     )
     out.say(found, a=found.a, b=found.b, judge=found.judge, samples=found.n)
     out.know(differences=found.differences, resources=found.resources, widest=found.widest)
+    out.know(**({"slices": found.groups, "slices_say": found.groups_say} if found.groups else {}))
     if pairs := side_by_side(found, samples):
         out.say(f"\nside by side, evidence in brackets:\n\n{pairs}")
     if html:
@@ -60,6 +75,7 @@ def compare_command(a, b, *, judge=None, html=None, table=None, samples=3, price
         path = write_comparison(found, html)
         out.say(f"\npage: {path}", page=path)
     if table:
-        rows = difference_rows({**found.differences, **found.resources})
+        groups = {f"{g.of}, {g.column} = {g.group}": g.difference or g.estimate for g in found.groups}
+        rows = difference_rows({**found.differences, **found.resources, **groups})
         out.say(f"\ntable: {write_table(rows, table)}", table=table)
     return out.done(0)

@@ -12,6 +12,7 @@ from .run import finish
 from .words import ENCODING, PRICE, PUBLISHED, Output, command, place, prices_of, text_word
 from ..core.show import printable
 from ..runs.folder import Run, open_run
+from ..runs.texts import need_texts
 
 # %% ../../nbs/cli/06_rate.ipynb #5c3b656c
 def _sheets(folder, out):
@@ -35,6 +36,7 @@ def hand_out(
     "Draw who rates what, and write a folder for each rater."
     from crmeval.people.plan import make_plan, write_plan
 
+    need_texts(run.manifest.more, "be rated by people")
     names = [r.strip() for r in raters.split(",") if r.strip()]
     plan = make_plan(run.samples, run.responses, names, **drawn)
     path = write_plan(plan, folder)

@@ -39,27 +39,41 @@ JUDGE_WORDS = (
         is_path=True,
     ),
     ENCODING,
+    text_word("scale", "of these ratings, if not 1 to 4: 1-5, 0-10, or 1-5:lower where lower is better"),
     PRICE,
     PUBLISHED,
     NO_PROGRESS,
 )
 def score_command(
-    run, *, ratings=None, encoding=None, price=None, published=False, no_progress=False, json=False, **words
+    run,
+    *,
+    ratings=None,
+    scale=None,
+    encoding=None,
+    price=None,
+    published=False,
+    no_progress=False,
+    json=False,
+    **words,
 ) -> int:
     "Score a run's stored responses with another judge, or add ratings by people."
     if not words.get("judge") and not ratings:
         raise ValueError("nothing to do: name a --judge, or a file with --ratings")
+    if scale and not ratings:
+        raise ValueError("--scale goes with --ratings: it is the range of their points")
     plan = plan_of(None, words)
     if encoding is not None and not ratings:
         raise ValueError("--encoding changes nothing: it is for the file of --ratings")
     out, prices, done = Output(json), prices_of(price), open_run(run)
+    from crmeval.core.rating_scales import read_scale
     from crmeval.people.in_runs import add_ratings, read_ratings
     from crmeval.runs.evaluation import judge_of, score_run
     from crmeval.tasks.tables import reading
 
     if ratings:
+        own = read_scale(scale) if scale else None
         with reading(encoding) as files:
-            done = add_ratings(done, read_ratings(ratings, done))
+            done = add_ratings(done, read_ratings(ratings, done, own))
         for note in files.notes:
             out.mind(note)
     if words.get("judge"):
@@ -75,12 +89,13 @@ def score_command(
     text_word(
         "use_case", "print these use cases instead of the overall table; may repeat", list[str], negative=()
     ),
+    *setting_words(["slices"]),
     TABLE,
     PRICE,
     PUBLISHED,
 )
 def report_command(
-    run, *, out=None, use_case=None, table=None, price=None, published=False, json=False
+    run, *, out=None, use_case=None, slices=None, table=None, price=None, published=False, json=False
 ) -> int:
     "Write a run's report again, and print its leaderboard."
     said, table = Output(json), table_path(table)
@@ -92,5 +107,6 @@ def report_command(
         use_cases=use_case,
         page=out,
         table=table,
+        slices=slices,
     )
     return said.done(code)

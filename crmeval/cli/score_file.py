@@ -22,6 +22,7 @@ from crmeval.cli.words import (
     table_path,
     text_word,
 )
+from ..core.show import printable
 
 # %% ../../nbs/cli/04_score_file.ipynb #fb2f6991
 def _systems_of(lines: Sequence[str]) -> dict[str, str]:  # System -> column
@@ -52,13 +53,21 @@ def _table_beside(folder: Path, data: str) -> Path:
     text_word(
         "responses", "column with a system's answers, as SYSTEM=COLUMN; may repeat", list[str], negative=()
     ),
-    *setting_words(["use_cases", "columns", "encoding", "own_use_cases", *JUDGE_WORDS, "out"]),
+    *setting_words(["use_cases", "columns", "encoding", "own_use_cases", "slices", *JUDGE_WORDS]),
+    *setting_words(["out", "no_texts", "fresh"]),
+    text_word(
+        "rating",
+        "column with people's ratings on a scale of their own, as NAME=COLUMN:RANGE, e.g. csat=Stars:1-5; "
+        "effort=CES:1-7:lower where lower is better; NAME@SYSTEM with several systems; may repeat",
+        list[str],
+        negative=(),
+    ),
     text_word("limit", "rows at most, the first", int),
     text_word("table", "where the table goes (.csv, .xlsx, .md, .tex, .json); default: into the run folder"),
     NO_PROGRESS,
 )
 def score_file_command(
-    data, *, responses=None, limit=None, table=None, no_progress=False, json=False, **words
+    data, *, responses=None, rating=None, limit=None, table=None, no_progress=False, json=False, **words
 ) -> int:
     "Score answers that exist already: no model is called but the judge, if it is one."
     if not responses:
@@ -79,11 +88,17 @@ def score_file_command(
         use_case=cases[0],
         columns=settings.pop("columns", None),
         limit=limit,
+        ratings=rating or (),
         progress=not no_progress,
         first_look=True,
         **settings,
     )
     code = finish(scored.run, out)
+    out.know(ratings=scored.ratings)
+    for r in scored.ratings:
+        ends = "" if r["low"] is None else f" [{r['low']:.2f}, {r['high']:.2f}]"
+        mean = "no rating" if r["mean"] is None else f"{r['mean']:.2f}{ends}"
+        out.say(f"{r['rating']} of {printable(r['system'])}: {mean} on {r['scale']} (n = {r['n']})")
     path = write_table(scored.rows, where or _table_beside(scored.run.folder, data))
     out.say(f"table: {path}", table=path)
     empty = Counter(r.client for r in scored.run.responses if r.error == EMPTY)

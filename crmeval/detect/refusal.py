@@ -168,12 +168,15 @@ def _sequences(words, n):
     return {" ".join(words[i : i + k]) for k in range(1, n + 1) for i in range(len(words) - k + 1)}
 
 
+_OPENING = 120  # words
+
+
 def grams(
     response: str,
 ) -> dict[str, set]:  # 'head' and 'tail' -> word sequences
-    "Word sequences of the first forty words (up to three words) and of the rest (up to two)."
+    "Word sequences of the first 120 words (up to three words) and of the rest (up to two)."
     words = _WORD.findall(response.lower())
-    return {"head": _sequences(words[:40], 3), "tail": _sequences(words[40:3000], 2)}
+    return {"head": _sequences(words[:_OPENING], 3), "tail": _sequences(words[_OPENING:3000], 2)}
 
 # %% ../../nbs/detect/03_refusal.ipynb #ce084baa
 @lru_cache(maxsize=1)

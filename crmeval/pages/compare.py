@@ -15,6 +15,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
+from ..core.groups import FLOOR, GroupRow
 from ..core.near import did_you_mean
 from ..core.records import Response, Sample, Score
 from ..core.show import interval, number, p_value, points, printable, shown, text_table
@@ -22,8 +23,10 @@ from ..core.stats import Difference, holm, paired_difference
 from ..metrics.cost import response_cost_usd
 from .evidence import evidence_spans, marked_text, problems
 from .leaderboard import METRICS, points_by_judge
+from .slices import said_slices, slice_groups
 from ..runs.folder import Run, in_terms_of_run, open_run
 from ..runs.same_plan import plan_differences, prompt_diff
+from ..runs.texts import is_mark
 from ..tasks.probes import is_probe
 
 # %% ../../nbs/pages/09_compare.ipynb #9a24f880
@@ -67,6 +70,7 @@ class Comparison:
     differences: dict[str, Difference]  # Metric -> mean of a - b, in points; p-values Holm-adjusted
     widest: Sequence[tuple[str, float]]  # (sample id, accuracy of a - b), largest first
     resources: dict[str, Difference] = field(default_factory=dict)  # Likewise, 'seconds' and 'USD per 1,000'
+    groups: Sequence[GroupRow] = ()  # Differences by groups, p-values Holm-adjusted over them
     plans: str = ""  # What the two were asked otherwise: samples, settings, prompts as a diff; '': nothing
     pairs: Sequence[Pair] = field(default_factory=tuple, repr=False)  # All; the widest first, none at the end
 
@@ -87,10 +91,25 @@ class Comparison:
 
     def __str__(self):
         tail = "".join(f"\n  {printable(s)}: {d:+.2f}" for s, d in self.widest)
+        cut = f"\n\n{self.group_table()}\n\n{printable(self.groups_say)}" if self.groups else ""
         wide = f"\n\nwidest differences in accuracy (a - b):{tail}" if tail else ""
         lines = [f"  {printable(line)}" for line in self.plans.splitlines()]
         plans = "\n".join(["", "", "the two were asked otherwise (a -> b):", *lines]) if lines else ""
-        return self.table() + wide + plans
+        return self.table() + cut + wide + plans
+
+    @property
+    def groups_say(self) -> str:
+        "In which groups one of the two is ahead, after correction."
+        return _groups_in_words(self.groups) if self.groups else ""
+
+    def group_rows(self) -> list[dict[str, str]]:
+        "The differences by group, a row each."
+        return [_group_row(g) for g in self.groups]
+
+    def group_table(self) -> str:
+        "The same as text."
+        rows = self.group_rows()
+        return text_table([list(rows[0]), *(list(r.values()) for r in rows)], align="lllr", rule=True)
 
 
 def _row(name, d, spec, words):
@@ -103,6 +122,84 @@ def _row(name, d, spec, words):
         "unscored": f"{d.undefined}",
         "": words,
     }
+
+# %% ../../nbs/pages/09_compare.ipynb #b60538c5
+def _side_of(row):
+    d = row.difference
+    if d is None:
+        return row.words
+    return who_is_better(d) if d.value is not None else "nothing to compare"
+
+
+def _group_row(row):
+    d = row.difference or row.estimate
+    return {
+        "column": row.column,
+        "group": row.group,
+        "metric": row.of,
+        "a - b": number(d, "+.2f"),
+        "95 % interval": interval(d, "+.2f"),
+        "p (Holm)": p_value(row.difference.p_value if row.difference else None),
+        "n": f"{d.n}",
+        "cases": f"{row.clusters}",
+        "unscored": f"{d.undefined}",
+        "": _side_of(row),
+    }
+
+
+def _groups_in_words(rows):
+    tested = [r for r in rows if r.difference is not None]
+    ahead = [f"{_side_of(r)} in {shown(r.column, 60)} = {shown(r.group, 60)}" for r in tested if r.told]
+    made = f"{len(tested)} comparison{'s' if len(tested) != 1 else ''}, corrected after Holm"
+    few = len(rows) - len(tested)
+    what = rows[0].of.replace("_", " ")
+    told = f" {few} of {len(rows)} groups are too few to tell: fewer than {FLOOR} conversations or cases."
+    said = f"In {what}, in no group are the two told apart"
+    if ahead:
+        said = f"In {what}, after correction: {'; '.join(ahead)}"
+    return f"{said} ({made}).{told if few else ''}"
+
+
+def _gaps_by_group(run, pairs, columns):
+    "Paired differences of each group of each column."
+    rows, metric = [], _told_by(pairs)
+    for column in columns:
+        name, group_of = slice_groups(run, column)
+        for group in sorted({group_of[p.sample.id] for p in pairs}):
+            mine = [p for p in pairs if group_of[p.sample.id] == group]
+            rows.append(_gap_of_group(name, group, mine, metric))
+    p_values = iter(holm([r.difference.p_value for r in rows if _is_tested(r)]))
+    return [_with_p(r, next(p_values)) if _is_tested(r) else r for r in rows]
+
+
+def _is_tested(row):
+    return row.difference is not None and row.difference.p_value is not None
+
+
+def _with_p(row, p):
+    return replace(row, difference=replace(row.difference, p_value=p))
+
+
+def _of_metric(scores, metric):
+    return next((s.points for s in scores if s.metric == metric), None)
+
+
+def _told_by(pairs):
+    "Accuracy, or the first criterion that both sides have where there is none."
+    for metric in METRICS:
+        if any(None not in [_of_metric(s, metric) for s in p.scores] for p in pairs):
+            return metric
+    return METRICS[0]
+
+
+def _gap_of_group(column, group, pairs, metric):
+    clusters = [p.sample.cluster or p.sample.id for p in pairs]
+    sides = list(zip(*(p.scores for p in pairs)))
+    both = [[_of_metric(scores, metric) for scores in side] for side in sides]
+    found = paired_difference(*both, clusters=clusters, strata=[p.sample.use_case for p in pairs])
+    known = len({c for c, *xy in zip(clusters, *both) if None not in xy})
+    row = GroupRow(column, group, metric, "", found, known, FLOOR)  # paired: no others are needed
+    return row if known < FLOOR else replace(row, difference=found)
 
 # %% ../../nbs/pages/09_compare.ipynb #12139dce
 def _one(run, client):
@@ -142,6 +239,7 @@ def compare(
     client_b: str | None = None,  # System in `b`
     judge: str | None = None,  # Whose scores; None: the first judge that both have
     prices: Mapping[str, Any] | None = None,  # Own prices, see `cost`
+    slices: Sequence[str] | str | None = None,  # Columns to group by; None: those of the plan of `a`
 ) -> Comparison:  # Differences of points, a - b; above 0 when a is better
     "Compare two systems on the samples that both were asked about."
     a = a if isinstance(a, Run) else open_run(a)
@@ -160,8 +258,11 @@ def compare(
         names = f"{a.folder.name}#{name_a}", f"{b.folder.name}#{name_b}"
     widest_first = sorted(pairs, key=lambda p: -1 if p.gap is None else abs(p.gap), reverse=True)
     resources = _resources(samples, pairs, prices)
-    apart = _plans_apart(a, b, name_a, name_b)
-    return replace(found, a=names[0], b=names[1], resources=resources, pairs=widest_first, plans=apart)
+    told = {
+        "plans": _plans_apart(a, b, name_a, name_b),
+        "groups": _gaps_by_group(a, pairs, said_slices(a, slices)),
+    }
+    return replace(found, a=names[0], b=names[1], resources=resources, pairs=widest_first, **told)
 
 
 def _settings_of(run, client):
@@ -203,11 +304,18 @@ def _shared(a, b, name_a, name_b):
     other = {s.id: s.inputs for s in b.samples if not s.perturbation}
     tasks = [s for s in a.samples if not s.perturbation and not is_probe(s)]
     found = [(s, key) for s in tasks for key in repeats[s.id]]
-    if differing := [s.id for s, _ in found if dict(other[s.id]) != dict(s.inputs)]:
+    if differing := [s.id for s, _ in found if not _is_same_task(s.inputs, other[s.id])]:
         raise ValueError(f"sample {differing[0]!r} is not the same in the two runs")
     if not found:
         raise ValueError("the runs have no sample in common")
     return found
+
+
+def _is_same_task(inputs, other):
+    "Whether two samples were asked alike, as far as their texts were kept."
+    if any(map(is_mark, (*inputs.values(), *other.values()))):
+        return set(inputs) == set(other)
+    return dict(inputs) == dict(other)
 
 
 def _adjusted(found):

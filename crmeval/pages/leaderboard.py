@@ -21,7 +21,7 @@ from ..metrics.cost import cost_bands, cost_per_1000, cost_per_year, find_price
 from ..metrics.criteria import criteria, in_mean
 from ..metrics.speed import Speed, speed
 from ..metrics.trust import TRUST, Trust, trust
-from ..runs.answered import ANSWER_KINDS, answer_kinds
+from ..runs.answered import ANSWER_KINDS, answer_kinds, unchecked_instructions
 from ..runs.folder import Run, in_terms_of_run, open_run
 from ..tasks.probes import is_probe
 from ..tasks.use_cases import get_use_case, use_cases
@@ -52,6 +52,8 @@ class Row:
     answers: Mapping[str, int] = field(
         default_factory=dict, repr=False
     )  # Cut, empty, refused, failed: how many
+    # Instructions that nothing could check, and of how many; they are in no mean
+    unchecked: tuple[int, int] = field(default=(0, 0), repr=False)
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #539d3f4a
 def is_task(
@@ -129,7 +131,7 @@ def _rows(run, use_case, who, values, prices):
     cluster = {s.id: s.cluster or s.id for s in run.samples}
     costs = {c: _cost_of(answers, prices) for c, answers in by_client.items()}
     bands = cost_bands({c: e.value for c, e in costs.items()})
-    rows = []
+    rows, scores = [], _instruction_scores(run, use_case, who)
     for client, answers in by_client.items():
         if not (judged := _asked_about(answers, who, values)):
             continue
@@ -138,8 +140,19 @@ def _rows(run, use_case, who, values, prices):
         figures = dict(n=len(judged) - unscored, metrics=metrics, unscored=unscored)
         figures |= dict(cost_per_1000=costs[client], cost_band=bands[client])
         figures |= dict(cost_per_year=_yearly(answers, prices), answers=answer_kinds(judged))
+        figures |= dict(unchecked=unchecked_instructions(scores.get(client, ())))
         rows.append(_system_row(run, client, use_case, who, answers, **figures))
     return _ranked(run, rows, values, by_client, cluster)
+
+
+def _instruction_scores(run, use_case, who):
+    "Client -> what a judge said of the instructions of its responses."
+    found = {}
+    for s in run.scores:
+        is_mine = s.metric == "instruction_following" and (s.method, judge_of(s)) == who
+        if is_mine and is_task(s) and use_case in (OVERALL, s.use_case):
+            found.setdefault(s.client, []).append(s)
+    return found
 
 
 def _system_row(run, client, use_case, who, responses, **figures):
@@ -280,6 +293,7 @@ def _flat(row):
     flat = {name: getattr(row, name) for name in ("client", "provider", "use_case", "method", "judge")}
     flat |= {"n": row.n, "unscored": row.unscored, "rank_best": best, "rank_worst": worst}
     flat |= {kind.replace(" ", "_"): row.answers.get(kind, 0) for kind in ANSWER_KINDS}
+    flat |= {"instructions_not_checked": row.unchecked[0], "instructions": row.unchecked[1]}
     for m, e in row.metrics.items():
         flat |= _with_ends(m, e) | {f"{m}_n": e.n, f"{m}_undefined": e.undefined}
     return flat | _flat_trust(row.trust) | _flat_cost(row) | _flat_speed(row.speed)
@@ -337,7 +351,15 @@ def _cost_cell(row):
     return usd(row.cost_per_1000) + (f" {row.cost_band}" if row.cost_band else "")
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #00ea0ae9
-def _cells(row, kinds=()):
+def _with_unchecked(cells, row):
+    "Beside the mean of instructions those that are in no mean."
+    title = _SHORT_CRITERIA["instruction_following"]
+    at = list(cells).index(title) + 1
+    beside = {"not checked": f"{row.unchecked[0]} of {row.unchecked[1]}"}
+    return {**dict(list(cells.items())[:at]), **beside, **dict(list(cells.items())[at:])}
+
+
+def _cells(row, kinds=(), unchecked=False):
     "What a person reads of a row, as text; `kinds` of lost answers stand beside n."
     accuracy = row.metrics["accuracy"]
     cells = {
@@ -349,6 +371,7 @@ def _cells(row, kinds=()):
         "95 % interval": interval(accuracy),
     }
     cells |= {short: points(row.metrics[m]) for m, short in _SHORT_CRITERIA.items() if _is_asked(row, m)}
+    cells = _with_unchecked(cells, row) if unchecked else cells
     return (
         cells
         | _trust_cells(row.trust)
@@ -371,7 +394,8 @@ def _is_asked(row, metric):
 def _lines(rows):
     "A head and the rows as text, all columns in all rows, in the order of the fullest."
     kinds = [k for k in ANSWER_KINDS if any(r.answers.get(k) for r in rows)]
-    cells = [_cells(r, kinds) for r in rows]
+    unchecked = any(r.unchecked[0] for r in rows)
+    cells = [_cells(r, kinds, unchecked) for r in rows]
     columns = list(max(cells, key=len))
     lines = [columns]
     for by_column in cells:

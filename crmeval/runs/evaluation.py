@@ -40,12 +40,15 @@ from crmeval.runs.folder import (
 )
 from .items import check_work, pays
 from .journal import Journal
-from .plan import RunPlan, make_plan, plain_plan, takes_plan
+from .plan import RunPlan, make_plan, plain_plan, plan_command, takes_plan
 from .prompts import read_variants, with_prompts
+from .provenance import data_told
 from .runner import answer_all, score_all
 from .same_plan import check_added, check_same_plan, set_aside, with_earlier_rows
 from .specs import make_client, make_panel
+from .texts import bare_manifest, bare_rows, check_texts, need_texts
 from .traffic import Traffic
+from ..tasks.columns import check_slices, columns_apart, columns_joined
 from ..tasks.load import load_any
 from ..tasks.own_data import check_samples, first_of_each
 from ..tasks.probes import is_probe
@@ -64,6 +67,7 @@ def select_samples(
     *,
     columns: Mapping | None = None,  # For a file: our field -> its column
     limit: int | None = None,  # Samples per use case at most
+    keep: Sequence[str] = (),  # For a file: columns that the samples keep, to be grouped by
 ) -> list[Sample]:  # At least one
     "The samples of a run, checked."
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
@@ -71,7 +75,7 @@ def select_samples(
     named = [use_cases] if isinstance(use_cases, str) else use_cases
     wanted = [get_use_case(u).id for u in named] if named is not None else None
     if isinstance(data, str | Path) or _is_table(data):
-        found = load_any(data, use_cases=wanted, columns=columns or None, limit=limit)
+        found = load_any(data, use_cases=wanted, columns=columns or None, limit=limit, keep=keep)
         return _checked_instructions(found)
     samples = [s for s in check_samples(list(data), "samples") if wanted is None or s.use_case in wanted]
     if not samples:
@@ -208,6 +212,7 @@ class Work:
         default_factory=dict, repr=False
     )  # What journal and judge have used, over all sessions
     own_use_cases: tuple = field(default=(), repr=False)
+    columns: dict = field(default_factory=dict, repr=False)  # Of samples, by key: to be grouped by, not asked
 
 
 def make_budget(
@@ -239,7 +244,9 @@ def samples_of(
         return (), list(cast(Iterable[Sample], plan.data)), 0
     areas, ordinary = check_areas(plan.areas), []
     if {"accuracy", "fairness"} & set(areas):
-        ordinary = select_samples(plan.data, plan.use_cases, columns=plan.columns, limit=plan.limit)
+        told = {"columns": plan.columns, "limit": plan.limit, "keep": plan.slices}
+        ordinary = select_samples(plan.data, plan.use_cases, **told)
+    check_slices(ordinary, plan.slices)
     return areas, *area_samples(areas, ordinary, probes=plan.probes, limit=plan.limit, seed=plan.seed)
 
 
@@ -300,6 +307,7 @@ def prepare_run(
     own = tuple(read_use_cases(plan.own_use_cases)) if plan.own_use_cases else ()
     with knowing(own), reading(plan.encoding) as files:
         areas, samples, without = samples_of(plan)
+        samples, kept = columns_apart(samples)
         named, judge = systems_of(plan, samples), judge_of(plan)
         clients = make_clients(named, base_url=plan.base_url, prompts=plan.prompts, **client_options(plan))
         idle = check_told(plan, clients)
@@ -309,6 +317,8 @@ def prepare_run(
             Path(plan.out).expanduser() if plan.out is not None else default_folder(samples, clients, judge)
         )
         check_folder(folder)
+        if not plan.fresh:
+            check_texts(folder, plan.no_texts)
         if plan.add:
             check_added(folder, samples)
         manifest = manifest_of(
@@ -320,13 +330,17 @@ def prepare_run(
             without_twin=without,
             **{k: getattr(plan, k) for k in ("seed", "repeats", "concurrency", "limit", "retries")},
             budget={"max_calls": plan.max_calls, "max_usd": plan.max_usd} if budget else None,
+            more={"command": plan_command(plan), "data": data_told(plan.data)},
         )
+        if plan.no_texts:
+            bare_manifest(manifest)
         manifest.warnings += files.notes + idle + _check_recorded(clients, samples, plan)
         if one_plan:
             manifest.warnings += check_same_plan(folder, manifest, add=plan.add, fresh=plan.fresh)
     since = _tally_of(judge).as_dict() if isinstance(judge, CountingJudge) else None
     traffic = Traffic(plan.concurrency, budget=budget)
-    return Work(plan, samples, clients, judge, folder, manifest, traffic, since, own_use_cases=own)
+    more = {"own_use_cases": own, "columns": kept}
+    return Work(plan, samples, clients, judge, folder, manifest, traffic, since, **more)
 
 # %% ../../nbs/runs/09_evaluation.ipynb #ded3eb51
 def _identity(samples):
@@ -343,7 +357,8 @@ def scorer_key_of(
 
 async def _answered(work, progress, first_look):
     plan, judge = work.plan, work.judge
-    journal = Journal(work.folder / "journal.jsonl", identity=_identity(work.samples))
+    path, texts = work.folder / "journal.jsonl", not plan.no_texts
+    journal = Journal(path, identity=_identity(work.samples), texts=texts)
     try:
         with contextlib.closing(journal):
             rows = await answer_all(
@@ -422,13 +437,16 @@ async def do_work(
         limits = work.manifest.budget
         assert limits is not None  # `prepare_run` notes the limits of every budget
         work.manifest.budget = {**limits, **spent}
+    samples = columns_joined(work.samples, work.columns)
+    if work.plan.no_texts:
+        samples, rows = bare_rows(samples, rows, work.plan.slices)
     responses = [r for r, _ in rows]
     work.manifest.warnings += [*work.traffic.notes(), *answer_warnings(_of_tasks(responses))]
     scores = [s for _, found in rows for s in found]
     work.manifest.warnings += unchecked_warnings(scores)
     kept = _others(work.folder, scores, responses)
     _note_judge(work)
-    done = Run(work.folder, work.manifest, work.samples, responses, [*scores, *kept])
+    done = Run(work.folder, work.manifest, samples, responses, [*scores, *kept])
     is_added = work.plan.add and (work.folder / "manifest.json").is_file()
     return write_run(with_earlier_rows(done) if is_added else done)
 
@@ -536,7 +554,8 @@ async def ascore_run(
     progress=False,  # True: a bar; or a function (done, total, response)
     first_look: bool = False,  # As in `arun`
 ) -> Run:  # The run with the judge's scores; scores of other raters stay
-    "Score the stored responses of a run with a judge."
+    "Score the stored responses of a run with a judge; a run without texts raises `ValueError`."
+    need_texts(run.manifest.more, "be scored again")
     with run.its_use_cases():
         found = await _scored(run, judge, concurrency, progress, first_look)
     new = [s for scores in found for s in scores]
@@ -557,7 +576,7 @@ def _scoring_of(run):
 
 async def _scored(run, judge, concurrency, progress, first_look):
     "Scores of each response, in order."
-    by_key = {s.key: s for s in run.samples}
+    by_key = {s.key: s for s in columns_apart(run.samples)[0]}
     pairs = [(by_key[r.sample_id, r.perturbation], r) for r in run.responses]
     path = run.folder / "journal.jsonl"
     try:

@@ -53,7 +53,8 @@ def line_fault(
 
 
 def _baseline_fault(name):
-    from crmeval.systems.responders import BASELINES, RESPONDERS
+    from crmeval.systems.baselines import BASELINES
+    from crmeval.systems.responders import RESPONDERS
 
     known = [*BASELINES, *RESPONDERS]
     return "" if name in known else f"baseline: and one of {', '.join(known)}{did_you_mean(name, known)}"

@@ -36,6 +36,7 @@ from crmeval.runs.items import (
 from .journal import Journal, Writer
 from .opening import Opening
 from .progress import Watch, beating, show_progress
+from .texts import is_mark, text_mark
 from .traffic import Traffic, send
 from ..tasks.use_cases import render_prompt
 
@@ -136,11 +137,21 @@ class _Engine:
         "What is to be scored, as a digest."
         if self.last[0] is not item.sample:
             self.last = item.sample, digest(self.scorer_key, item.sample)
-        return digest(self.last[1], response.status, response.text)
+        text = response.text if self.texts else text_mark(response.text)
+        return digest(self.last[1], response.status, text)
+
+    @property
+    def texts(self):
+        "Whether the journal has the texts of what it recorded."
+        return self.journal is None or self.journal.texts
 
     def recorded(self, item, asked):
         found = self.journal and self.journal.find("response", item.key, asked)
-        return found if found and found.status in FINAL else None
+        if not found or found.status not in FINAL:
+            return None
+        if self.scorer and is_mark(found.text):  # its text is gone: it counts where its scores are there, too
+            return found if self.judged(item, self.wanted(item, found), found) is not None else None
+        return found
 
     def judged(self, item, wanted, response):
         found = self.journal and self.journal.find("scores", item.key, wanted)

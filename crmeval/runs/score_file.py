@@ -6,6 +6,7 @@
 __all__ = ['EMPTY', 'response_columns', 'ScoredFile', 'wide_rows', 'score_file']
 
 # %% ../../nbs/runs/16_score_file.ipynb #bd02a499
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +15,19 @@ from ..core.near import did_you_mean
 from ..core.records import Response, Sample, Score
 from .evaluation import run
 from .folder import Run
+from crmeval.runs.own_ratings import (
+    OwnRating,
+    own_rating_scores,
+    rating_means,
+    rating_of_system,
+    read_own_rating,
+    with_own_ratings,
+)
+from .plan import make_plan, plan_command, settings
+from .provenance import data_told
 from ..systems.replay import ReplayClient
 from ..tasks.own_data import load_file
 from ..tasks.rows import read_rows
-from ..tasks.tables import reading
 
 # %% ../../nbs/runs/16_score_file.ipynb #ba77011c
 EMPTY = "the cell is empty"
@@ -49,13 +59,14 @@ def _recorded(sample: Sample, system: str, cell: object) -> Response:
         return Response(sample.id, system, None, status="undefined", error=EMPTY)
     return Response(sample.id, system, text)
 
-# %% ../../nbs/runs/16_score_file.ipynb #233d82a5
+# %% ../../nbs/runs/16_score_file.ipynb #ddfb3a64
 @dataclass
 class ScoredFile:
     "What came of a table of answers: the run, and the user's rows with the points beside them."
 
     run: Run
     rows: list[dict] = field(repr=False)  # The table's own columns, then 'SYSTEM: METRIC' and its reason
+    ratings: list[dict] = field(default_factory=list)  # See `rating_means`
 
     def frame(self):  # `pandas.DataFrame`
         "The rows as a frame."
@@ -102,22 +113,48 @@ def score_file(
     use_case: str | None = None,  # For all rows; None: the table has a column for it
     columns: Mapping[str, str] | None = None,  # Our name -> the table's column, e.g. {'conversation': 'Chat'}
     limit: int | None = None,  # Rows at most, the first
+    ratings: Sequence[str | OwnRating] = (),  # People's own scales: lines for `read_own_rating`
     **plan,  # Further settings of `run`: judge, out, concurrency ...
 ) -> ScoredFile:
     "Score answers that stand in a table; no model is called but the judge, if it is one."
-    with reading(plan.get("encoding")):  # what is noted of the file stands in the run's manifest
-        rows = [row for _, row in read_rows(data)][:limit]
-        is_file = isinstance(data, str | Path) and str(data) != "-"  # else it may be read once only
-        samples = load_file(data if is_file else rows, use_case=use_case, columns=columns)[:limit]
-        done = _replayed(rows, samples, responses, plan)
-    return ScoredFile(done, wide_rows(rows, samples, done))
+    asked = make_plan(plan.get("plan"), **{k: v for k, v in plan.items() if k in settings()})
+    labelled = read_rows(data)[:limit]
+    rows = [row for _, row in labelled]
+    is_file = isinstance(data, str | Path) and str(data) != "-"  # else it may be read once only
+    told = {"use_case": use_case, "columns": columns, "keep": asked.slices}
+    samples = load_file(data if is_file else rows, **told)[:limit]
+    present = list(dict.fromkeys(c for row in rows for c in row))
+    named = response_columns(responses, present)
+    said = [r if isinstance(r, OwnRating) else read_own_rating(r) for r in ratings]
+    said = [rating_of_system(r, list(named), present) for r in said]
+    given = [s for r in said for s in own_rating_scores(r, labelled, samples)]
+    clients = [
+        ReplayClient([_recorded(s, system, row.get(c)) for s, row in zip(samples, rows)], name=system)
+        for system, c in named.items()
+    ]
+    done = run(clients, data=samples, **plan)
+    mapping = {"columns": dict(columns or {}), "responses": named, "use_case": use_case}
+    command = _command(data, mapping, said, asked)
+    done.manifest.more |= {"data": data_told(data), "mapping": mapping, "command": command}
+    done = with_own_ratings(done, said, given)
+    table = wide_rows([{"id": s.id} for s in samples] if asked.no_texts else rows, samples, done)
+    return ScoredFile(done, _without_reasons(table) if asked.no_texts else table, rating_means(said, given))
 
 
-def _replayed(rows, samples, responses, plan):
-    "A run of what stands in the table's cells."
-    named = response_columns(responses, list(dict.fromkeys(c for row in rows for c in row)))
-    clients = []
-    for system, c in named.items():
-        cells = [_recorded(s, system, row.get(c)) for s, row in zip(samples, rows)]
-        clients.append(ReplayClient(cells, name=system))
-    return run(clients, data=samples, **plan)
+def _without_reasons(rows):
+    "Points alone: a reason may quote an answer."
+    return [{k: v for k, v in row.items() if not k.endswith(", why")} for row in rows]
+
+
+def _command(data, mapping, ratings, asked):
+    "The command line that does the same."
+    words = ["crmeval", "score-file", str(data_told(data).get("name", f"({type(data).__name__})"))]
+    words += ["--use-case", mapping["use_case"]] if mapping["use_case"] else []
+    words += [w for ours, theirs in mapping["columns"].items() for w in ("--column", f"{ours}={theirs}")]
+    words += [w for system, c in mapping["responses"].items() for w in ("--responses", f"{system}={c}")]
+    for r in ratings:
+        side = ":lower" if r.scale.lower_is_better else ""
+        scale = f"{r.scale.low:g}..{r.scale.high:g}{side}"
+        words += ["--rating", f"{r.name}@{r.system}={r.column}:{scale}"]
+    more = plan_command(asked)
+    return f"{shlex.join(words)}{more.removeprefix('crmeval run')}"

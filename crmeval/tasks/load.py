@@ -222,11 +222,12 @@ def load_any(
     columns: Mapping[str, str] | None = None,  # For a file: our name -> its column
     limit: int | None = None,  # At most so many samples of each use case
     rng: int = 0,  # Seed of the choice from a source
+    keep: Sequence[str] = (),  # For a file: further columns to be grouped by
 ) -> list[Sample]:  # At least one sample
     "Load data by name or path."
     if not isinstance(spec, str | Path) or str(spec) == "-":  # what may be read once only
         spec = [row for _, row in read_rows(spec)]
-        return _from_file(spec, [get_use_case(u).id for u in use_cases or ()], columns, limit)
+        return _from_file(spec, [get_use_case(u).id for u in use_cases or ()], columns, limit, keep)
     spec = str(spec)
     if spec == "demo":
         return load_demo(limit, use_cases)
@@ -240,14 +241,14 @@ def load_any(
             "or a path to .csv, .tsv, .xlsx, .jsonl, .json, .parquet, .sqlite, a folder of transcripts; "
             f"or - for standard input; or hub:owner/name{did_you_mean(spec, ['demo', *ADAPTERS])}"
         )
-    return _from_file(spec, [get_use_case(u).id for u in use_cases or ()], columns, limit)
+    return _from_file(spec, [get_use_case(u).id for u in use_cases or ()], columns, limit, keep)
 
 
-def _from_file(spec, wanted, columns, limit):
+def _from_file(spec, wanted, columns, limit, keep=()):
     "Samples of some use cases from a file; one alone may be said for all rows."
     if len(wanted) == 1 and not _has_use_case(spec, columns):
-        return load_file(spec, use_case=wanted[0], columns=columns, limit=limit)
-    rows = load_file(spec, columns=columns, limit=limit)
+        return load_file(spec, use_case=wanted[0], columns=columns, limit=limit, keep=keep)
+    rows = load_file(spec, columns=columns, limit=limit, keep=keep)
     held = list(dict.fromkeys(s.use_case for s in rows))
     if absent := [u for u in wanted if u not in held]:
         name = spec if isinstance(spec, str) else data_name(spec)

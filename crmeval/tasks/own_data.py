@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..core.near import did_you_mean
 from ..core.records import Sample
+from .columns import no_such_column, same_column, with_columns
 from .messages import conversation_text
 from .rows import data_name, raise_problems, read_rows
 from .tables import column_key, id_text, is_decimal_column, is_missing
@@ -368,23 +369,39 @@ def load_file(
     use_case: str | None = None,  # For all rows; None: the file has a column for it
     columns: Mapping[str, str] | None = None,  # Our name -> your column, e.g. {'conversation': 'chat_text'}
     limit: int | None = None,  # At most so many samples of each use case, the first; all rows are checked
+    keep: Sequence[str] = (),  # Further columns that the samples keep, to be grouped by
 ) -> list[Sample]:  # In the order of the file
     "Load the user's own data; whatever is wrong is one `ValueError` with rows and columns."
     rows = read_rows(path)
     present = list(dict.fromkeys(c for _, r in rows for c in r))
     where, fixed = column_map(present, columns), get_use_case(use_case) if use_case else None
     _check_columns(_told(path), present, where, fixed)
-    dataset = data_name(path)
+    dataset, kept = data_name(path), _kept_columns(keep, present, where)
     decimals = [o for o in ("id", "cluster") if is_decimal_column(r.get(where.get(o)) for _, r in rows)]
     problems, samples, labels = [], [], []
     for i, (label, row) in enumerate(rows, 1):
         sample, wrong = _row_sample(row, where, label, i, fixed, dataset, decimals)
         problems += wrong
         if sample is not None:
-            samples.append(sample)
+            samples.append(with_columns(sample, {name: row.get(name) for name in kept}))
             labels.append(label)
     raise_problems(_told(path), problems + sample_problems(samples, labels))
     return first_of_each(samples, limit)
+
+
+_OF_SAMPLES = ("use_case", "language", "source", "dataset")  # every sample has them
+
+
+def _kept_columns(names, present, where):
+    "Columns to keep, as the table calls them; one that is not there raises `ValueError` with those that are."
+    kept = []
+    for name in names:
+        found = same_column(name, present)
+        if found is not None:
+            kept.append(found)
+        elif column_key(name) not in _OF_SAMPLES and f"tags.{name}" not in where and "tags" not in where:
+            raise no_such_column(name, present)
+    return kept
 
 
 def _told(data) -> str:
