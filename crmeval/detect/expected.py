@@ -6,7 +6,7 @@
 __all__ = ['MOST_WORDS', 'FEWEST_WORDS', 'sentence_words', 'word_kind', 'WordTable', 'word_table', 'shipped_table', 'Stumble',
            'word_gains', 'ease_features', 'word_ease', 'stumbles']
 
-# %% ../../nbs/detect/08_expected.ipynb #2889c4b9
+# %% ../../nbs/detect/08_expected.ipynb #c5ac4268
 import json
 import re
 from collections import Counter
@@ -17,7 +17,7 @@ from math import exp, log
 
 from ..core.package_data import data_path
 
-# %% ../../nbs/detect/08_expected.ipynb #cc2cfe99
+# %% ../../nbs/detect/08_expected.ipynb #e5f5014e
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+(?:[.,:]\d+)*|[^\w\s]")
 
 
@@ -43,7 +43,7 @@ def word_kind(
         return "#"
     return "~" + next((e for e in endings if len(word) > len(e) + 2 and word.endswith(e)), "")
 
-# %% ../../nbs/detect/08_expected.ipynb #c7896490
+# %% ../../nbs/detect/08_expected.ipynb #dd36ac6d
 @dataclass(frozen=True)
 class WordTable:
     "Counts of kinds of words that follow each other."
@@ -101,7 +101,7 @@ def shipped_table() -> WordTable:  # Loaded once a process
     "The table of the package."
     return word_table(json.loads(data_path("judge", "fluency.json").read_text(encoding="utf-8")))
 
-# %% ../../nbs/detect/08_expected.ipynb #bc270e18
+# %% ../../nbs/detect/08_expected.ipynb #74cea137
 @dataclass(frozen=True)
 class Stumble:
     "A place where the word is not expected."
@@ -146,7 +146,7 @@ def word_ease(
     z = table.ease["base"] + sum(w * v for w, v in zip(table.ease["weights"], values, strict=True))
     return 1 / (1 + exp(-max(-50.0, min(50.0, z))))
 
-# %% ../../nbs/detect/08_expected.ipynb #5666a5b2
+# %% ../../nbs/detect/08_expected.ipynb #bc77228c
 def stumbles(
     sentence: str,  # One English sentence
     *,
