@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CARD', 'EASE_COST', 'MOST_ASKED', 'fluency']
 
-# %% ../../nbs/metrics/12_fluency.ipynb #6b809718
+# %% ../../nbs/metrics/12_fluency.ipynb #824be636
 import re
 
 from ..core.cards import MetricCard, score_of, unscored
@@ -29,7 +29,7 @@ from crmeval.metrics.asking import (
 )
 from .forms import by_rubric, evaluate_class
 
-# %% ../../nbs/metrics/12_fluency.ipynb #74ab8445
+# %% ../../nbs/metrics/12_fluency.ipynb #8ef02b6a
 CARD = MetricCard(
     name="fluency",
     title="Fluency",
@@ -44,7 +44,7 @@ CARD = MetricCard(
 EASE_COST = 0.2  # what a sentence loses at most by words that are not expected
 MOST_ASKED = 60  # sentences that a language model is asked about, one by one
 
-# %% ../../nbs/metrics/12_fluency.ipynb #9daf4dbf
+# %% ../../nbs/metrics/12_fluency.ipynb #5f226228
 def fluency(
     response: str,  # Text to be scored; without words, or a record, it gives status 'undefined'
     *,
@@ -61,7 +61,7 @@ def fluency(
     rated = by_rubric(judge, CARD, response=own_text(response))
     return _by_questions(response, judge) if rated is None else rated
 
-# %% ../../nbs/metrics/12_fluency.ipynb #02ddd32a
+# %% ../../nbs/metrics/12_fluency.ipynb #bf5533e4
 def _by_rule(response, rater):
     "Flaws of each sentence and of the whole."
     if problem := not_english(response):
@@ -112,7 +112,7 @@ def _hardness(part: Part) -> float:
     ease = word_ease(part.text) if part.form in ("", "question") else None
     return 0.0 if ease is None else (1 - ease) ** 2
 
-# %% ../../nbs/metrics/12_fluency.ipynb #975d5690
+# %% ../../nbs/metrics/12_fluency.ipynb #a0e6b2b7
 def _evidence(said, flaws, hard):
     "Each flaw, and the words at which a sentence stumbles, as a hint."
     for i, (p, found, h) in enumerate(zip(said, flaws, hard, strict=True)):
@@ -136,7 +136,7 @@ def _reason(n, flaws, whole):
     worst = max(found, key=lambda f: f.severity)
     return f"{len(found)} flaw{'s' if len(found) > 1 else ''} in {n} sentence{'s' if n > 1 else ''}; the gravest: {worst.says} ({worst.quote[:60]!r})."
 
-# %% ../../nbs/metrics/12_fluency.ipynb #7ebfd4f6
+# %% ../../nbs/metrics/12_fluency.ipynb #324f23e6
 def _by_questions(response, judge):
     "Ask about each sentence."
     said = [p.text for p in parts_said(response) if p.form != "heading"] or [own_text(response)]
@@ -152,7 +152,7 @@ def _by_questions(response, judge):
     note = f" Every {step}th sentence was asked about." if step > 1 else ""
     return score_by_answers(CARD, questions, response=own_text(response), judge=judge, note=note)
 
-# %% ../../nbs/metrics/12_fluency.ipynb #13a94905
+# %% ../../nbs/metrics/12_fluency.ipynb #c0530d08
 def __getattr__(name):
     if name == "Fluency":
         return evaluate_class(fluency, CARD, {})
