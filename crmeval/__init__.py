@@ -17,6 +17,9 @@ _WHERE = {
     "completeness": "metrics.completeness",
     "conciseness": "metrics.conciseness",
     "instruction_following": "metrics.instruction_following",
+    "fluency": "metrics.fluency",
+    "coherence": "metrics.coherence",
+    "brand_voice": "metrics.brand_voice",
     "accuracy": "metrics.accuracy",
     "record_update": "metrics.record_update",
     "safety": "metrics.safety",
@@ -75,10 +78,13 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which run not
     from crmeval.core.records import Score as Score
     from crmeval.detect.pii import find_pii as find_pii
     from crmeval.metrics.accuracy import accuracy as accuracy
+    from crmeval.metrics.brand_voice import brand_voice as brand_voice
+    from crmeval.metrics.coherence import coherence as coherence
     from crmeval.metrics.completeness import completeness as completeness
     from crmeval.metrics.conciseness import conciseness as conciseness
     from crmeval.metrics.factuality import factuality as factuality
     from crmeval.metrics.fairness import fairness_report as fairness_report
+    from crmeval.metrics.fluency import fluency as fluency
     from crmeval.metrics.instruction_following import instruction_following as instruction_following
     from crmeval.metrics.leaks import leaks as leaks
     from crmeval.metrics.privacy import privacy as privacy

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CARD', 'GUIDE_KEYS', 'VoiceRule', 'StyleGuide', 'read_guide', 'example_guide', 'brand_voice']
 
-# %% ../../nbs/metrics/18_brand_voice.ipynb #6b5061b0
+# %% ../../nbs/metrics/18_brand_voice.ipynb #287eae2f
 import difflib
 import json
 import re
@@ -28,7 +28,7 @@ from .crm_instructions import outside
 from .forms import evaluate_class
 from .instruction_following import check_instruction
 
-# %% ../../nbs/metrics/18_brand_voice.ipynb #3f7ecb56
+# %% ../../nbs/metrics/18_brand_voice.ipynb #514b2ae7
 CARD = MetricCard(
     name="brand_voice",
     title="Brand voice",
@@ -42,7 +42,7 @@ CARD = MetricCard(
 )
 _LEXICON = PatternFile(data_path("lexicons", "brand_voice.json"))
 
-# %% ../../nbs/metrics/18_brand_voice.ipynb #7226db9c
+# %% ../../nbs/metrics/18_brand_voice.ipynb #a9b7b302
 def _found(name, text, most=0) -> list[str]:
     "What a pattern finds in a text, the first five."
     return [m[0] for m in _LEXICON.pattern(name).finditer(text)][: most + 5]
@@ -88,7 +88,7 @@ def _sentence_length(most, text):
     n = count_words(longest)
     return f"a sentence of {n} words, at most {most} allowed: {longest[:60]!r}" if n > most else ""
 
-# %% ../../nbs/metrics/18_brand_voice.ipynb #c7e71109
+# %% ../../nbs/metrics/18_brand_voice.ipynb #7cfaa8cd
 def _lines_of(text):
     return [line.strip() for line in text.splitlines() if line.strip()]
 
@@ -123,7 +123,7 @@ def _spelling(name, text):
     ]
     return f"{wrong[0]!r} is written {name!r}" if wrong else ""
 
-# %% ../../nbs/metrics/18_brand_voice.ipynb #21f377f7
+# %% ../../nbs/metrics/18_brand_voice.ipynb #4684d0b5
 @dataclass(frozen=True)
 class VoiceRule:
     "One rule of a style guide."
@@ -161,7 +161,7 @@ def _rule(key, text, check, *given):
     "A rule that a check of this room decides, on what the writer of a response added."
     return VoiceRule(key, text, lambda response: check(*given, own_text(response)))
 
-# %% ../../nbs/metrics/18_brand_voice.ipynb #e2910387
+# %% ../../nbs/metrics/18_brand_voice.ipynb #36c6b7a4
 def _nearest(word, known):
     near = difflib.get_close_matches(str(word).lower(), [k.lower() for k in known], n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
@@ -193,7 +193,7 @@ def _choice(key, value, known):
         raise _wrong(key, value, f"one of {', '.join(known)}", _nearest(value, known))
     return value
 
-# %% ../../nbs/metrics/18_brand_voice.ipynb #a5dc6d35
+# %% ../../nbs/metrics/18_brand_voice.ipynb #bcfbb616
 def _banned(key, value):
     "A rule for each banned phrase, with what to say instead."
     if isinstance(value, Mapping):
@@ -239,7 +239,7 @@ def _own_checks(key, value):
         rules.append(VoiceRule(key, str(one.get("text") or one["kind"]), partial(_by_instruction, one)))
     return rules
 
-# %% ../../nbs/metrics/18_brand_voice.ipynb #dd7456a6
+# %% ../../nbs/metrics/18_brand_voice.ipynb #66fb28c0
 def _person(key, value):
     word = _choice(key, value, ("we", "I", "none"))
     return [_rule(key, f"Speak of the company as {word!r}.", _speaks_as, word)]
@@ -288,7 +288,7 @@ def _counted(noun, check, *given):
 def _max_words(key, value):
     return [_instruction(key, f"At most {_number(key, value)} words.", kind="max_words", n=value)]
 
-# %% ../../nbs/metrics/18_brand_voice.ipynb #a561c15e
+# %% ../../nbs/metrics/18_brand_voice.ipynb #20fc1858
 _KEYS: dict[str, Callable] = {
     "language": _language,
     "tone": _tone,
@@ -377,7 +377,7 @@ def example_guide() -> StyleGuide:
     "The guide that is shipped as an example, `data/brand_voice/example.yaml`."
     return read_guide(data_path("brand_voice", "example.yaml"))
 
-# %% ../../nbs/metrics/18_brand_voice.ipynb #7087a04c
+# %% ../../nbs/metrics/18_brand_voice.ipynb #00f371e4
 def brand_voice(
     response: str,  # Text to be scored; without words, or a record, it gives status 'undefined'
     *,
@@ -447,7 +447,7 @@ def _share_kept(evidence, rater):
     reason = f"{len(kept)} of {n} checked rules are kept.{left}{first}"
     return score_of(CARD, len(kept) / n, reason, evidence=evidence, rater=rater)
 
-# %% ../../nbs/metrics/18_brand_voice.ipynb #eb1c05ec
+# %% ../../nbs/metrics/18_brand_voice.ipynb #4f8863a4
 def __getattr__(name):
     if name == "BrandVoice":
         return evaluate_class(brand_voice, CARD, {"guide": "string"})

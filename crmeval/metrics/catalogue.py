@@ -11,12 +11,15 @@ from collections.abc import Sequence
 
 from ..core.cards import SCALE, MetricCard
 from .accuracy import CARD as ACCURACY_CARD
+from .brand_voice import CARD as BRAND_CARD
 from .choices import CHOICE_CARD
+from .coherence import CARD as COHERENCE_CARD
 from .completeness import CARD as COMPLETENESS_CARD
 from .conciseness import CARD as CONCISENESS_CARD
 from .cost import COST_CARD
 from .factuality import CARD as FACTUALITY_CARD
 from .fairness import CARD as FAIRNESS_CARD
+from .fluency import CARD as FLUENCY_CARD
 from .instruction_following import CARD as INSTRUCTION_CARD
 from .privacy import CARD as PRIVACY_CARD
 from .privacy import HELP_CARD, MATCH_CARD, REVEAL_CARD
@@ -38,6 +41,9 @@ _PAGES = {
     "conciseness": (CONCISENESS_CARD,),
     "instruction_following": (INSTRUCTION_CARD,),
     "record_update": (RECORD_CARD,),
+    "fluency": (FLUENCY_CARD,),
+    "coherence": (COHERENCE_CARD,),
+    "brand_voice": (BRAND_CARD,),
     "cost": (COST_CARD,),
     "speed": (SPEED_CARD,),
     "trust": (TRUST_CARD,),

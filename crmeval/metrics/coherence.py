@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CARD', 'MOST_CONVERSATION', 'coherence']
 
-# %% ../../nbs/metrics/12_coherence.ipynb #e4343923
+# %% ../../nbs/metrics/12_coherence.ipynb #8040acd8
 from collections.abc import Sequence
 
 from ..core.cards import MetricCard, score_of, unscored
@@ -27,7 +27,7 @@ from crmeval.metrics.asking import (
 )
 from .forms import by_rubric, evaluate_class
 
-# %% ../../nbs/metrics/12_coherence.ipynb #4628cbd9
+# %% ../../nbs/metrics/12_coherence.ipynb #a5d43f4c
 CARD = MetricCard(
     name="coherence",
     title="Coherence",
@@ -42,7 +42,7 @@ CARD = MetricCard(
 )
 MOST_CONVERSATION = 3000  # characters of the conversation's end that a language model is shown
 
-# %% ../../nbs/metrics/12_coherence.ipynb #0386eafa
+# %% ../../nbs/metrics/12_coherence.ipynb #cd91e0f5
 def coherence(
     response: str,  # Text to be scored; without words, or a record, it gives status 'undefined'
     *,
@@ -78,7 +78,7 @@ def _given(conversation):
 def _as_lines(turns: Sequence[Turn]) -> str:
     return "\n".join(f"{t.speaker or 'message'}: {t.text}" for t in turns)
 
-# %% ../../nbs/metrics/12_coherence.ipynb #b7a849a1
+# %% ../../nbs/metrics/12_coherence.ipynb #da5adcd4
 def _by_rule(response, turns, rater):
     "The breaks that words show."
     if problem := not_english(response):
@@ -119,7 +119,7 @@ def _reason(found, n):
     worst = max(found, key=lambda b: b.severity)
     return f"{len(found)} break{'s' if len(found) > 1 else ''} in {sentences}; the gravest: {worst.kind}, {worst.says:.120}."
 
-# %% ../../nbs/metrics/12_coherence.ipynb #e4628363
+# %% ../../nbs/metrics/12_coherence.ipynb #4df4eafc
 def _by_questions(response, shown, judge):
     "One question for each kind of break; those of the turn where there is a conversation."
     asked = written_rubric()["questions"]
@@ -130,7 +130,7 @@ def _by_questions(response, shown, judge):
         questions[q.replace("{conversation}", end)] = (kind, text)
     return score_by_answers(CARD, questions, response=text, judge=judge)
 
-# %% ../../nbs/metrics/12_coherence.ipynb #a0f43812
+# %% ../../nbs/metrics/12_coherence.ipynb #19c3179e
 def __getattr__(name):
     if name == "Coherence":
         return evaluate_class(coherence, CARD, {})

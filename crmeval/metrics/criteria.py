@@ -13,12 +13,18 @@ from ..core.cards import MetricCard
 from ..core.judging import Judge
 from ..core.plugins import plugins
 from ..core.records import Sample, Score
+from .brand_voice import CARD as BRAND_VOICE
+from .brand_voice import brand_voice
+from .coherence import CARD as COHERENCE
+from .coherence import coherence
 from .completeness import CARD as COMPLETENESS
 from .completeness import completeness
 from .conciseness import CARD as CONCISENESS
 from .conciseness import conciseness
 from .factuality import CARD as FACTUALITY
 from .factuality import factuality
+from .fluency import CARD as FLUENCY
+from .fluency import fluency
 from .instruction_following import CARD as INSTRUCTION_FOLLOWING
 from .instruction_following import instruction_following
 from .record_update import CARD as RECORD_UPDATE
@@ -39,6 +45,25 @@ class Criterion:
     def name(self) -> str:
         "As in `Score.metric`."
         return self.card.name
+
+# %% ../../nbs/metrics/19_criteria.ipynb #b8e42a13
+def _fluency(sample, text, judge):
+    return fluency(text, judge=judge)
+
+
+def _coherence(sample, text, judge):
+    "Of a reply, with the conversation that it continues."
+    is_reply = task_of(get_use_case(sample.use_case)) == "reply"
+    return coherence(text, conversation=sample.inputs.get("conversation") if is_reply else None, judge=judge)
+
+
+def _brand_voice(sample, text, judge):
+    "By the style guide of the sample, where it has one."
+    guide = sample.inputs.get("style_guide")
+    if not guide:
+        why = "The sample has no input 'style_guide'."
+        return Score("brand_voice", None, status="undefined", reason=why, rater=judge.name if judge else "")
+    return brand_voice(text, guide=guide, judge=judge)
 
 # %% ../../nbs/metrics/19_criteria.ipynb #05210e06
 def asked_of(
@@ -120,6 +145,9 @@ _SHIPPED = (
     Criterion(CONCISENESS, _of_fields("conciseness", _conciseness), "concise"),
     Criterion(INSTRUCTION_FOLLOWING, _instruction_following, "instruct."),
     Criterion(RECORD_UPDATE, _of_fields("record_update", _no_record), "record", in_mean=False),
+    Criterion(FLUENCY, _fluency, "fluent", in_mean=False),
+    Criterion(COHERENCE, _coherence, "coherent", in_mean=False),
+    Criterion(BRAND_VOICE, _brand_voice, "voice", in_mean=False),
 )
 
 # %% ../../nbs/metrics/19_criteria.ipynb #1e50d83b
