@@ -6,7 +6,7 @@
 __all__ = ['BREAK_KINDS', 'MOST_SENTENCES', 'Break', 'contradictions', 'dangling', 'order_breaks', 'jumps', 'Turn', 'read_turns',
            'turn_breaks', 'unanswered', 'breaks']
 
-# %% ../../nbs/detect/09_breaks.ipynb #9d61a0bc
+# %% ../../nbs/detect/09_breaks.ipynb #b898cbdb
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.text import content_words, repeats
 
-# %% ../../nbs/detect/09_breaks.ipynb #193fe4e9
+# %% ../../nbs/detect/09_breaks.ipynb #aae8f06d
 @dataclass(frozen=True)
 class Break:
     "A place where a text does not hang together."
@@ -43,7 +43,7 @@ def _finds(name, text):
 def _begins(name, text):
     return _LEXICON.pattern(name).match(text) is not None
 
-# %% ../../nbs/detect/09_breaks.ipynb #baaf7413
+# %% ../../nbs/detect/09_breaks.ipynb #b99a49fc
 @lru_cache(maxsize=4096)
 def _read(sentence) -> tuple[frozenset, bool, Mapping]:
     "(content words without values, whether it is negated, the values by kind)."
@@ -53,7 +53,8 @@ def _read(sentence) -> tuple[frozenset, bool, Mapping]:
         found[kind] = frozenset(m[0].lower() for m in pattern.finditer(rest))
         rest = pattern.sub(" ", rest)
     marks = re.findall(r"\b[A-Z]\b(?<!I)|\b[A-Z]*\d[\w-]*", rest)
-    return frozenset([*content_words(rest), *marks]), _finds("negation", rest), found
+    words = [w for w in content_words(rest) if not _LEXICON.pattern("negation").fullmatch(w)]
+    return frozenset([*words, *marks]), _finds("negation", rest), found
 
 
 @lru_cache(maxsize=1)
@@ -98,7 +99,7 @@ def contradictions(
                 yield Break("contradiction", j, f"{says}: {said[i][:120]!r}", 0.6, said[i])
                 break
 
-# %% ../../nbs/detect/09_breaks.ipynb #11cb4dc3
+# %% ../../nbs/detect/09_breaks.ipynb #a2149d43
 def dangling(
     said: Sequence[str],  # Sentences in order
     *,
@@ -118,7 +119,7 @@ def dangling(
         at = next(i for i, s in enumerate(said) if _finds("one_hand", s)) if len(said) else 0
         yield Break("dangling reference", at, "there is one hand and no other", 0.2)
 
-# %% ../../nbs/detect/09_breaks.ipynb #f01457b7
+# %% ../../nbs/detect/09_breaks.ipynb #ca0ad9dd
 _NUMBERED = re.compile(r"^[ \t]*(?:step[ \t]+)?(\d{1,2})[.):][ \t]+\S", re.M | re.I)
 _PLACES = ("first", "second", "third", "last")
 
@@ -147,7 +148,7 @@ def order_breaks(
             yield Break("order", i, f"'{s.split()[0].strip(',:')}' comes after what should follow it", 0.4)
         latest = place if place else 0
 
-# %% ../../nbs/detect/09_breaks.ipynb #f68a6b4b
+# %% ../../nbs/detect/09_breaks.ipynb #14074b9f
 _POINTS_BACK = re.compile(
     r"\b(?:it|its|they|them|their|this|that|these|those|he|she|his|her|him|both|also|there|such|same|one|other|another|"
     r"we|you|your|our|us|i|my|me|so|then|therefore|however|which|case|issue|problem|customer|agent|caller)\b",
@@ -177,7 +178,7 @@ def jumps(
 def _shares(words, others):
     return any(words & o for o in others if o is not words)
 
-# %% ../../nbs/detect/09_breaks.ipynb #35ea0c17
+# %% ../../nbs/detect/09_breaks.ipynb #0ec9b0b5
 @dataclass(frozen=True)
 class Turn:
     "One message of a conversation."
@@ -232,7 +233,7 @@ def _turn(message, i):
     )
     raise ValueError(f"conversation[{i}] is {message!r:.80}, {wanted}")
 
-# %% ../../nbs/detect/09_breaks.ipynb #256ca53e
+# %% ../../nbs/detect/09_breaks.ipynb #4cf99ddc
 _KNOWN = (("email", "an e-mail address"), ("number", "the number"), ("phone", "a telephone number"))
 
 
@@ -271,7 +272,7 @@ def _against_ours(said, ours):
             says = f"{found[1]}; its side said before: {found[0][:120]!r}"
             yield Break("contradiction", j, says, 0.6, found[0])
 
-# %% ../../nbs/detect/09_breaks.ipynb #a4e00dda
+# %% ../../nbs/detect/09_breaks.ipynb #a2bf7ba3
 def unanswered(
     said: Sequence[str],  # Sentences of the response
     turns: Sequence[Turn],  # What precedes it
@@ -291,7 +292,7 @@ def unanswered(
         severity = 0.5 if lacks else 0.25  # an answer may share no word with its question
         yield Break("not answered", 0, f"the question is not answered{what}", severity, question.strip())
 
-# %% ../../nbs/detect/09_breaks.ipynb #fa9d8e04
+# %% ../../nbs/detect/09_breaks.ipynb #7bf36f82
 def breaks(
     said: Sequence[str],  # Sentences of the response, in order
     *,
