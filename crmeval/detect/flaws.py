@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FLAW_KINDS', 'LONG_WORDS', 'MOST_FLAWS', 'Flaw', 'sentence_flaws', 'text_flaws', 'word_language', 'foreign_sentence']
 
-# %% ../../nbs/detect/07_flaws.ipynb #a8d36119
+# %% ../../nbs/detect/07_flaws.ipynb #1520b5a9
 import json
 import re
 import unicodedata
@@ -17,7 +17,7 @@ from functools import lru_cache
 from ..core.package_data import data_path
 from ..core.patterns import compiled
 
-# %% ../../nbs/detect/07_flaws.ipynb #d8ab3d69
+# %% ../../nbs/detect/07_flaws.ipynb #7384a23d
 @dataclass(frozen=True)
 class Flaw:
     "Something that is wrong with a sentence or a text, and where."
@@ -41,7 +41,7 @@ FLAW_KINDS = (
     *("mojibake", "markup", "placeholder", "mixed languages"),
 )
 
-# %% ../../nbs/detect/07_flaws.ipynb #bd0a83e6
+# %% ../../nbs/detect/07_flaws.ipynb #de0dc9d1
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 
@@ -52,6 +52,7 @@ class _Pair:
     fault: dict
     second: frozenset
     unless: frozenset
+    only: frozenset
 
 
 @lru_cache(maxsize=1)
@@ -59,9 +60,10 @@ def _pairs() -> dict[str, list[_Pair]]:
     "First word -> what must not follow it."
     found = defaultdict(list)
     for fault in _lexicon()["pairs"]:
-        second, unless = (frozenset(fault.get(k, "").split()) for k in ("second", "unless_before"))
+        lists = ("second", "unless_before", "only_before")
+        second, unless, only = (frozenset(fault.get(k, "").split()) for k in lists)
         for word in fault["first"].split():
-            found[word].append(_Pair(fault, second, unless))
+            found[word].append(_Pair(fault, second, unless, only))
     return dict(found)
 
 
@@ -77,7 +79,7 @@ def _words_of(name):
     "A list of words of the lexicon."
     return frozenset(_lexicon()[name].split())
 
-# %% ../../nbs/detect/07_flaws.ipynb #64a62d17
+# %% ../../nbs/detect/07_flaws.ipynb #4ba4f769
 def _tokens(sentence):
     "(word in small letters, as it is written, start, whether only blanks part it from the word before)."
     end, out = -1, []
@@ -118,6 +120,8 @@ def _is_excused(sentence, tokens, i, pair):
     reach = pair.fault.get("unless_reach", 2)
     before = {t[0] for t in tokens[max(0, i - 1 - reach) : i - 1]}
     end = tokens[i][2] + len(tokens[i][1])
+    if pair.only and not before & pair.only:
+        return True
     if before & pair.unless or (pair.fault.get("small_second") and not tokens[i][1].islower()):
         return True
     if pair.fault.get("not_possessive") and sentence[end : end + 1] in ("'", "’", "-"):
@@ -132,7 +136,7 @@ def _ends_group(sentence, tokens, i, end):
     following = tokens[i + 1] if i + 1 < len(tokens) else None
     return following is None or not following[3] or following[0] in _words_of("function_after")
 
-# %% ../../nbs/detect/07_flaws.ipynb #85fb2f37
+# %% ../../nbs/detect/07_flaws.ipynb #dd461954
 _ARTICLE = re.compile(r"(?<![\w.'’/-])([Aa]n?)[ \t]+([^\W\d_][\w'-]*|\d[\d.,]*)")
 
 
@@ -161,7 +165,7 @@ def _article_flaws(sentence) -> Iterator[Flaw]:
             says = f"'{wanted}' stands before this word"
             yield Flaw("article", m[0], says, _lexicon()["article"]["severity"], m.start())
 
-# %% ../../nbs/detect/07_flaws.ipynb #d0e44735
+# %% ../../nbs/detect/07_flaws.ipynb #4b9cd35e
 _TWICE = {"kind": "repeated word", "severity": 0.3, "says": "the word stands twice"}
 
 
@@ -190,7 +194,7 @@ def _repeated_groups(sentence, tokens) -> Iterator[Flaw]:
                 yield _flaw(sentence, "repeated phrase", _GROUP, start, tokens[i][2] + len(tokens[i][1]))
                 return
 
-# %% ../../nbs/detect/07_flaws.ipynb #7016090d
+# %% ../../nbs/detect/07_flaws.ipynb #9d6eb540
 @lru_cache(maxsize=None)
 def _patterns(scope) -> tuple[tuple[dict, re.Pattern], ...]:
     "The faults of a scope with their patterns; those found by tokens are left out."
@@ -203,7 +207,7 @@ def _pattern_flaws(text, scope) -> Iterator[Flaw]:
         for m in pattern.finditer(text):
             yield _flaw(text, fault["kind"], fault, m.start(), m.end())
 
-# %% ../../nbs/detect/07_flaws.ipynb #3605b7cd
+# %% ../../nbs/detect/07_flaws.ipynb #36d7a613
 LONG_WORDS = 60  # a sentence of more words is long, one of twice as many very long
 
 
@@ -250,7 +254,7 @@ MOST_FLAWS = 200  # of one sentence; no reader goes on
 def _overlap(a, b):
     return a.start < b.start + len(b.quote) and b.start < a.start + len(a.quote)
 
-# %% ../../nbs/detect/07_flaws.ipynb #8a94d78d
+# %% ../../nbs/detect/07_flaws.ipynb #2665a366
 def _unclosed(text) -> Iterator[Flaw]:
     "Markup that opens and does not close."
     for mark, name in (("**", "bold"), ("```", "code")):
@@ -276,7 +280,7 @@ def text_flaws(
     "What is wrong with a text as a whole: markup and brackets that stay open."
     return sorted([*_unclosed(text), *_brackets(text)], key=lambda f: f.start)
 
-# %% ../../nbs/detect/07_flaws.ipynb #438e8d9a
+# %% ../../nbs/detect/07_flaws.ipynb #12d4a113
 @lru_cache(maxsize=1)
 def _small_words() -> dict[str, frozenset]:
     "Language -> its small words, without those that English has."
