@@ -28,7 +28,7 @@ KINDS = {
             "The museum is open on Mondays. The cafe is closed on Mondays.",
             "Your refund has been approved. Your claim was not received.",
             "The shop opens at 9:00. The shop closes at 18:30.",
-            "Plan A lasts 2 years. Plan B lasts 5 years.",
+            "Plan A is for 2 years. Plan B is for 5 years.",
             "The fee for March is 10 euros. The fee for April is 12 euros.",
         ],
     ),
@@ -54,7 +54,7 @@ KINDS = {
             "It is important to wait. Thanks a lot.",
             "The team will call. They are quick.",
             "On the one hand it is cheap. On the other hand it is old.",
-            "Please send the following: a bill and a photo. Thank you.",
+            "Please send us the following papers by Friday. We will call you then.",
         ],
     ),
     "order": (
@@ -232,7 +232,7 @@ def test_a_language_model_is_asked_about_kinds_and_turns():
     assert (
         len(judge.asked) == 7
         and {e.kind for e in both.evidence} == {"not answered", "turn"}
-        and both.points == 3
+        and both.points == 2
     )
     long = coherence("Eins.", conversation="x" * 50_000, judge=judge)
     assert long.status == "ok" and max(map(len, judge.asked)) < 4000

@@ -6,7 +6,7 @@
 __all__ = ['BREAK_KINDS', 'MOST_SENTENCES', 'Break', 'contradictions', 'dangling', 'order_breaks', 'jumps', 'Turn', 'read_turns',
            'turn_breaks', 'unanswered', 'breaks']
 
-# %% ../../nbs/detect/09_breaks.ipynb #b898cbdb
+# %% ../../nbs/detect/09_breaks.ipynb #43d0e8f4
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.text import content_words, repeats
 
-# %% ../../nbs/detect/09_breaks.ipynb #aae8f06d
+# %% ../../nbs/detect/09_breaks.ipynb #47c647f0
 @dataclass(frozen=True)
 class Break:
     "A place where a text does not hang together."
@@ -43,7 +43,7 @@ def _finds(name, text):
 def _begins(name, text):
     return _LEXICON.pattern(name).match(text) is not None
 
-# %% ../../nbs/detect/09_breaks.ipynb #b99a49fc
+# %% ../../nbs/detect/09_breaks.ipynb #abeb6484
 @lru_cache(maxsize=4096)
 def _read(sentence) -> tuple[frozenset, bool, Mapping]:
     "(content words without values, whether it is negated, the values by kind)."
@@ -99,7 +99,7 @@ def contradictions(
                 yield Break("contradiction", j, f"{says}: {said[i][:120]!r}", 0.6, said[i])
                 break
 
-# %% ../../nbs/detect/09_breaks.ipynb #a2149d43
+# %% ../../nbs/detect/09_breaks.ipynb #b5496a6e
 def dangling(
     said: Sequence[str],  # Sentences in order
     *,
@@ -119,7 +119,7 @@ def dangling(
         at = next(i for i, s in enumerate(said) if _finds("one_hand", s)) if len(said) else 0
         yield Break("dangling reference", at, "there is one hand and no other", 0.2)
 
-# %% ../../nbs/detect/09_breaks.ipynb #ca0ad9dd
+# %% ../../nbs/detect/09_breaks.ipynb #5b8bae8d
 _NUMBERED = re.compile(r"^[ \t]*(?:step[ \t]+)?(\d{1,2})[.):][ \t]+\S", re.M | re.I)
 _PLACES = ("first", "second", "third", "last")
 
@@ -148,7 +148,7 @@ def order_breaks(
             yield Break("order", i, f"'{s.split()[0].strip(',:')}' comes after what should follow it", 0.4)
         latest = place if place else 0
 
-# %% ../../nbs/detect/09_breaks.ipynb #14074b9f
+# %% ../../nbs/detect/09_breaks.ipynb #84b4f19d
 _POINTS_BACK = re.compile(
     r"\b(?:it|its|they|them|their|this|that|these|those|he|she|his|her|him|both|also|there|such|same|one|other|another|"
     r"we|you|your|our|us|i|my|me|so|then|therefore|however|which|case|issue|problem|customer|agent|caller)\b",
@@ -178,7 +178,7 @@ def jumps(
 def _shares(words, others):
     return any(words & o for o in others if o is not words)
 
-# %% ../../nbs/detect/09_breaks.ipynb #0ec9b0b5
+# %% ../../nbs/detect/09_breaks.ipynb #d27e5701
 @dataclass(frozen=True)
 class Turn:
     "One message of a conversation."
@@ -233,13 +233,14 @@ def _turn(message, i):
     )
     raise ValueError(f"conversation[{i}] is {message!r:.80}, {wanted}")
 
-# %% ../../nbs/detect/09_breaks.ipynb #4cf99ddc
+# %% ../../nbs/detect/09_breaks.ipynb #945641b1
 _KNOWN = (("email", "an e-mail address"), ("number", "the number"), ("phone", "a telephone number"))
 
 
 def turn_breaks(
     said: Sequence[str],  # Sentences of the response
     turns: Sequence[Turn],  # What precedes it
+    written: str = "",  # The response with its labels
 ) -> Iterator[Break]:
     "Why a response does not fit as the next message."
     text = " ".join(said)
@@ -252,7 +253,7 @@ def turn_breaks(
             yield Break("turn", 0, f"it asks for {what}, which the customer has given", 0.4)
     if ours and _finds("offers_help", said[0] if said else ""):
         yield Break("turn", 0, "it begins as if nothing had been said", 0.4)
-    if _begins("speaks_as", text):
+    if _begins("speaks_as", written or text):
         yield Break("turn", 0, "it speaks as the customer", 0.5)
     yield from _against_ours(said, ours)
 
@@ -272,7 +273,7 @@ def _against_ours(said, ours):
             says = f"{found[1]}; its side said before: {found[0][:120]!r}"
             yield Break("contradiction", j, says, 0.6, found[0])
 
-# %% ../../nbs/detect/09_breaks.ipynb #a2bf7ba3
+# %% ../../nbs/detect/09_breaks.ipynb #fd2af0d4
 def unanswered(
     said: Sequence[str],  # Sentences of the response
     turns: Sequence[Turn],  # What precedes it
@@ -292,7 +293,7 @@ def unanswered(
         severity = 0.5 if lacks else 0.25  # an answer may share no word with its question
         yield Break("not answered", 0, f"the question is not answered{what}", severity, question.strip())
 
-# %% ../../nbs/detect/09_breaks.ipynb #7bf36f82
+# %% ../../nbs/detect/09_breaks.ipynb #7d39cfa0
 def breaks(
     said: Sequence[str],  # Sentences of the response, in order
     *,
@@ -308,7 +309,7 @@ def breaks(
         *dangling(said, alone=not turns),
         *order_breaks(said, text),
         *jumps(said, context),
-        *(turn_breaks(said, turns) if turns else ()),
+        *(turn_breaks(said, turns, text) if turns else ()),
         *(unanswered(said, turns) if turns else ()),
     ]
     return sorted(found, key=lambda b: b.sentence)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CARD', 'MOST_CONVERSATION', 'coherence']
 
-# %% ../../nbs/metrics/12_coherence.ipynb #8040acd8
+# %% ../../nbs/metrics/12_coherence.ipynb #aa59425a
 from collections.abc import Sequence
 
 from ..core.cards import MetricCard, score_of, unscored
@@ -27,7 +27,7 @@ from crmeval.metrics.asking import (
 )
 from .forms import by_rubric, evaluate_class
 
-# %% ../../nbs/metrics/12_coherence.ipynb #a5d43f4c
+# %% ../../nbs/metrics/12_coherence.ipynb #4fae6bdd
 CARD = MetricCard(
     name="coherence",
     title="Coherence",
@@ -42,7 +42,7 @@ CARD = MetricCard(
 )
 MOST_CONVERSATION = 3000  # characters of the conversation's end that a language model is shown
 
-# %% ../../nbs/metrics/12_coherence.ipynb #cd91e0f5
+# %% ../../nbs/metrics/12_coherence.ipynb #4f5ad41d
 def coherence(
     response: str,  # Text to be scored; without words, or a record, it gives status 'undefined'
     *,
@@ -78,12 +78,13 @@ def _given(conversation):
 def _as_lines(turns: Sequence[Turn]) -> str:
     return "\n".join(f"{t.speaker or 'message'}: {t.text}" for t in turns)
 
-# %% ../../nbs/metrics/12_coherence.ipynb #da5adcd4
+# %% ../../nbs/metrics/12_coherence.ipynb #9da7d1bd
 def _by_rule(response, turns, rater):
     "The breaks that words show."
     if problem := not_english(response):
         return unscored(CARD, "undefined", problem, rater=rater)
-    said = [p.text for p in parts_said(response) if p.form in ("", "question", "courtesy")]
+    parts = parts_said(response)
+    said = [p.text for i, p in enumerate(parts) if _counts(p, i == len(parts) - 1)]
     if not said or (len(said) == 1 and not turns):
         why = (
             "One sentence alone has nothing to hang together with."
@@ -97,6 +98,11 @@ def _by_rule(response, turns, rater):
         lost[b.sentence] += b.severity
     evidence = [_evidence(b, said) for b in found[:50]]
     return score_of(CARD, fraction_of(lost), _reason(found, len(said)), evidence=evidence, rater=rater)
+
+
+def _counts(part, last):
+    "A greeting or a heading is no thought; a text that ends with a heading announces one."
+    return part.form in ("", "question", "courtesy") or (last and part.form == "heading")
 
 
 def _evidence(b: Break, said):
@@ -119,7 +125,7 @@ def _reason(found, n):
     worst = max(found, key=lambda b: b.severity)
     return f"{len(found)} break{'s' if len(found) > 1 else ''} in {sentences}; the gravest: {worst.kind}, {worst.says:.120}."
 
-# %% ../../nbs/metrics/12_coherence.ipynb #4df4eafc
+# %% ../../nbs/metrics/12_coherence.ipynb #465aaa7c
 def _by_questions(response, shown, judge):
     "One question for each kind of break; those of the turn where there is a conversation."
     asked = written_rubric()["questions"]
@@ -130,7 +136,7 @@ def _by_questions(response, shown, judge):
         questions[q.replace("{conversation}", end)] = (kind, text)
     return score_by_answers(CARD, questions, response=text, judge=judge)
 
-# %% ../../nbs/metrics/12_coherence.ipynb #19c3179e
+# %% ../../nbs/metrics/12_coherence.ipynb #5dc7f40d
 def __getattr__(name):
     if name == "Coherence":
         return evaluate_class(coherence, CARD, {})
