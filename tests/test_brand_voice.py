@@ -1,4 +1,4 @@
-"Brand voice: every key of a guide with a kept and a broken text, mistakes in guides, judged rules, runs of tables."
+"Brand voice: every key of a guide with a kept and a broken text, mistakes in guides, judged rules, tables."
 
 import json
 
@@ -43,7 +43,8 @@ RULES = [
     (
         {"reading_level": {"max": 8}},
         "We have your bag. It is in our shop, and you can pick it up when you like.",
-        "Notwithstanding the aforementioned limitations, the organization acknowledges its contractual responsibilities and "
+        "Notwithstanding the aforementioned limitations, the organization acknowledges "
+        "its contractual responsibilities and "
         "evaluates the comprehensive documentation that your representatives have submitted.",
     ),
 ]

@@ -1,4 +1,4 @@
-"Coherence: kinds of breaks with near-misses, turns of a conversation in all forms, what cannot be judged, long texts."
+"Coherence: kinds of breaks with near-misses, turns of a conversation, what cannot be judged, long texts."
 
 import json
 import time
@@ -81,7 +81,10 @@ def test_breaks_are_found_and_their_neighbours_are_not(kind):
     assert all(coherence(t).points < 4 for t in broken) and all(coherence(t).points == 4 for t in sound)
 
 
-CHAT = "Agent (Ito): Hello, how can I help you today?\nCustomer: My order CS-20418 has not come. When will it arrive?\nAgent (Ito): The delivery costs 5 euros.\nCustomer: {}"
+CHAT = (
+    "Agent (Ito): Hello, how can I help you today?\nCustomer: My order CS-20418 has not "
+    "come. When will it arrive?\nAgent (Ito): The delivery costs 5 euros.\nCustomer: {}"
+)
 
 
 @pytest.mark.parametrize(

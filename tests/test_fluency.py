@@ -1,4 +1,4 @@
-"Fluency: kinds of flaws with near-misses, what cannot be judged, judges that cannot be steered, long texts, runs."
+"Fluency: kinds of flaws with near-misses, what cannot be judged, steering a judge, long texts, runs."
 
 import json
 import re
@@ -172,7 +172,10 @@ def test_every_flaw_quotes_what_stands_there():
                 assert s[f.start : f.start + len(f.quote)] == f.quote and 0 < f.severity <= 1 and f.says
 
 
-LETTER = "Dear Ms Okafor,\nThank you for your call. The new lamp will be with you on Friday. Please keep the old one.\nKind regards\nMei"
+LETTER = (
+    "Dear Ms Okafor,\nThank you for your call. The new lamp will be with you on Friday. "
+    "Please keep the old one.\nKind regards\nMei"
+)
 
 
 def test_a_sound_letter_gets_4_and_each_flaw_lowers_it():

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from crmeval.metrics.checks import CHECKS
-from crmeval.core.text import count_words
+from crmeval.metrics.crm_instructions import count_words
 from crmeval.metrics.ifeval import follows
 from crmeval.metrics.instruction_following import check_instruction, instruction_following
 from crmeval.metrics.wording import count_syllables

@@ -32,10 +32,12 @@ from .instruction_following import check_instruction
 CARD = MetricCard(
     name="brand_voice",
     title="Brand voice",
-    measures="Share of the rules of a style guide that the response keeps: those that a program checks, and those that "
+    measures="Share of the rules of a style guide that the response keeps: those that a program "
+    "checks, and those that "
     "a judge is asked about.",
     needs=("guide",),
-    limits="All rules weigh the same. The rules see words and not manner; judged rules need a language model or a "
+    limits="All rules weigh the same. The rules see words and not manner; judged rules need a "
+    "language model or a "
     "person, and without one they are counted as not checked and left out of the share.",
     reference="Defined here; the checks are those of instruction following (IFEval, Zhou et al. 2023).",
     cuts=(0.5, 0.75, 0.99),
@@ -312,10 +314,7 @@ GUIDE_KEYS = ("name", "about", *_KEYS)
 
 
 def read_guide(
-    guide: Mapping
-    | str
-    | Path
-    | StyleGuide,  # A dictionary, the path of a YAML or JSON file, or YAML text of several lines
+    guide: Mapping | str | Path | StyleGuide,  # A dictionary, a YAML or JSON file, or YAML text
 ) -> StyleGuide:  # Its rules in the order of `GUIDE_KEYS`
     "Read a style guide; a mistake raises `ValueError` with the key, what arrived and what was expected."
     if isinstance(guide, StyleGuide):
@@ -323,7 +322,8 @@ def read_guide(
     told = _loaded(guide)
     if not isinstance(told, Mapping):
         raise ValueError(
-            f"style guide is {told!r:.80} ({type(told).__name__}), expected a mapping with keys such as 'banned_words'"
+            f"style guide is {told!r:.80} ({type(told).__name__}), expected a mapping "
+            "with keys such as 'banned_words'"
         )
     if unknown := [k for k in told if k not in GUIDE_KEYS]:
         hint = _nearest(unknown[0], GUIDE_KEYS)

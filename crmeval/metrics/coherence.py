@@ -13,7 +13,7 @@ from ..core.evidence import Evidence
 from ..core.judging import Judge
 from ..core.records import Score
 from ..core.written import own_text, parts_said
-from ..detect.breaks import BREAK_KINDS, Break, Turn, breaks, read_turns
+from ..detect.breaks import Break, Turn, breaks, read_turns
 from ..judges.requests import written_rubric
 from crmeval.metrics.asking import (
     RULES,
@@ -31,13 +31,18 @@ from .forms import by_rubric, evaluate_class
 CARD = MetricCard(
     name="coherence",
     title="Coherence",
-    measures="How well the sentences of a response hang together, and how well it fits as the next message of its "
-    "conversation: what it loses by contradictions, repetitions, references to nothing, wrong order and questions "
+    measures="How well the sentences of a response hang together, and how well it fits as the "
+    "next message of its "
+    "conversation: what it loses by contradictions, repetitions, references to nothing, "
+    "wrong order and questions "
     "left alone.",
     needs=(),
-    limits="The rules know English and compare words: a contradiction or a jump in other words is not seen, so by "
-    "rule 4 points say that no break was found. One sentence alone, without a conversation, has no coherence.",
-    reference="Dang, DUC 2005 (structure and coherence); Fabbri et al., SummEval, TACL 2021 (coherence of the whole)",
+    limits="The rules know English and compare words: a contradiction or a jump in other words "
+    "is not seen, so by "
+    "rule 4 points say that no break was found. One sentence alone, without a "
+    "conversation, has no coherence.",
+    reference="Dang, DUC 2005 (structure and coherence); Fabbri et al., SummEval, TACL 2021 "
+    "(coherence of the whole)",
     cuts=(0.5, 0.75, 0.9),
 )
 MOST_CONVERSATION = 3000  # characters of the conversation's end that a language model is shown
@@ -123,7 +128,10 @@ def _reason(found, n):
     if not found:
         return f"No break was found in {sentences}."
     worst = max(found, key=lambda b: b.severity)
-    return f"{len(found)} break{'s' if len(found) > 1 else ''} in {sentences}; the gravest: {worst.kind}, {worst.says:.120}."
+    return (
+        f"{len(found)} break{'s' if len(found) > 1 else ''} in {sentences}; the gravest: "
+        f"{worst.kind}, {worst.says:.120}."
+    )
 
 # %% ../../nbs/metrics/12_coherence.ipynb #465aaa7c
 def _by_questions(response, shown, judge):

@@ -33,12 +33,16 @@ from .forms import by_rubric, evaluate_class
 CARD = MetricCard(
     name="fluency",
     title="Fluency",
-    measures="How well the sentences of a response are written: what each loses by flaws of grammar, spelling, "
+    measures="How well the sentences of a response are written: what each loses by flaws of "
+    "grammar, spelling, "
     "marks, register and leftovers, and by words that are not expected where they stand.",
     needs=(),
-    limits="The rules know English and wrong pairs of words, not grammar: a fluent text is told from a broken one, "
-    "two fluent ones are not ranked; that takes a language model. Whether a text is true or complete does not count.",
-    reference="Dang, DUC 2005 (linguistic quality); Fabbri et al., SummEval, TACL 2021 (fluency of sentences)",
+    limits="The rules know English and wrong pairs of words, not grammar: a fluent text is told "
+    "from a broken one, "
+    "two fluent ones are not ranked; that takes a language model. Whether a text is true "
+    "or complete does not count.",
+    reference="Dang, DUC 2005 (linguistic quality); Fabbri et al., SummEval, TACL 2021 (fluency of "
+    "sentences)",
     cuts=(0.5, 0.75, 0.9),
 )
 EASE_COST = 0.2  # what a sentence loses at most by words that are not expected
@@ -134,7 +138,10 @@ def _reason(n, flaws, whole):
     if not found:
         return f"No flaw was found in {n} sentence{'s' if n > 1 else ''}."
     worst = max(found, key=lambda f: f.severity)
-    return f"{len(found)} flaw{'s' if len(found) > 1 else ''} in {n} sentence{'s' if n > 1 else ''}; the gravest: {worst.says} ({worst.quote[:60]!r})."
+    return (
+        f"{len(found)} flaw{'s' if len(found) > 1 else ''} in {n} sentence{'s' if n > 1 else ''}; "
+        f"the gravest: {worst.says} ({worst.quote[:60]!r})."
+    )
 
 # %% ../../nbs/metrics/12_fluency.ipynb #324f23e6
 def _by_questions(response, judge):
