@@ -117,7 +117,7 @@ def dangling(
     text = " ".join(said)
     if _finds("one_hand", text) and not _finds("other_hand", text):
         at = next(i for i, s in enumerate(said) if _finds("one_hand", s)) if len(said) else 0
-        yield Break("dangling reference", at, "there is one hand and no other", 0.2)
+        yield Break("dangling reference", at, "there is one hand and no other", 0.3)
 
 # %% ../../nbs/detect/09_breaks.ipynb #5b8bae8d
 _NUMBERED = re.compile(r"^[ \t]*(?:step[ \t]+)?(\d{1,2})[.):][ \t]+\S", re.M | re.I)
