@@ -42,6 +42,7 @@ from crmeval.judges.requests import (
     follow_request,
     load_prompt,
     rate_request,
+    rated_criteria,
     rubric,
 )
 
@@ -486,7 +487,8 @@ async def _followed(judge, instructions, response, tallies=()):
 def _criteria(asked, source, key_facts, instructions):
     "The criteria that these texts allow, and the one that is asked for."
     have = {"source": source, "key_facts": key_facts, "instructions": instructions}
-    return [c for c, d in rubric()["criteria"].items() if c in asked or all(have[n] for n in d["needs"])]
+    allowed = [c for c, d in rubric()["criteria"].items() if all(have[n] for n in d["needs"])]
+    return [c for c in rated_criteria() if c in asked or c in allowed]
 
 
 async def _ratings(judge, asked, response, source, key_facts, instructions, tallies=()):
@@ -504,8 +506,8 @@ async def _ratings(judge, asked, response, source, key_facts, instructions, tall
 
 
 async def _rated(judge, criterion, response, source, key_facts, instructions):
-    if criterion not in rubric()["criteria"]:
-        raise ValueError(f"criterion is {criterion!r}, expected one of {', '.join(rubric()['criteria'])}")
+    if criterion not in rated_criteria():
+        raise ValueError(f"criterion is {criterion!r}, expected one of {', '.join(rated_criteria())}")
     return (await _each_rated(judge, [criterion], response, source, key_facts, instructions))[0]
 
 
