@@ -80,7 +80,9 @@ def _field_lines(row, left_out):
     "A row as lines, with words apart in the names of fields."
     shown = {k: str(v).strip() for k, v in row.items() if k not in left_out}
     named = {k.replace(".", " ").replace("_", " "): v for k, v in shown.items()}
-    return "\n".join(f"{k}: {v}" for k, v in named.items() if v and plain_label(v) not in ("unknown", "nonexistent"))
+    return "\n".join(
+        f"{k}: {v}" for k, v in named.items() if v and plain_label(v) not in ("unknown", "nonexistent")
+    )
 
 
 def _outcome_sample(source, use_case, number, record, history, gold, industry):
@@ -100,7 +102,10 @@ _NEVER = "999"  # days since the last contact, where there was none
 
 def _calls(row):
     "What the bank did before: calls of this campaign and of the one before."
-    lines = [f"Calls in this campaign: {row['campaign']}", f"Contacts in earlier campaigns: {row['previous']}"]
+    lines = [
+        f"Calls in this campaign: {row['campaign']}",
+        f"Contacts in earlier campaigns: {row['previous']}",
+    ]
     if row["pdays"] != _NEVER:
         lines.append(f"Days since the last contact: {row['pdays']}")
     if row["poutcome"] != "nonexistent":

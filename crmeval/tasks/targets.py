@@ -35,7 +35,9 @@ class Target:
 
     def __post_init__(self):
         if self.kind not in KINDS:
-            raise ValueError(f"target {self.name!r}: kind is {self.kind!r}, expected one of {', '.join(KINDS)}")
+            raise ValueError(
+                f"target {self.name!r}: kind is {self.kind!r}, expected one of {', '.join(KINDS)}"
+            )
         named = self.kind in ("label", "labels", "set")
         if named and len(self.labels) < 2 and not self.labels_from:
             raise ValueError(f"target {self.name!r}: expected at least two labels, got {list(self.labels)!r}")
@@ -57,7 +59,9 @@ def as_target(
         raise ValueError(f"target {name!r} is {spec!r:.60}, expected an object with its 'kind'")
     known = {f.name for f in fields(Target)} - {"name"}
     if wrong := set(spec) - known:
-        raise ValueError(f"target {name!r}: unknown field {sorted(wrong)[0]!r}; known: {', '.join(sorted(known))}")
+        raise ValueError(
+            f"target {name!r}: unknown field {sorted(wrong)[0]!r}; known: {', '.join(sorted(known))}"
+        )
     labels = spec.get("labels", {})
     given = labels if isinstance(labels, Mapping) else {x: () for x in labels}
     return Target(name, **{"kind": "label", **spec, "labels": dict(given)})
@@ -124,10 +128,13 @@ def predicts(
 # %% ../../nbs/tasks/01_targets.ipynb #b48b3129
 def gold_of(
     sample: Sample,
-) -> dict[str, object]:  # Target -> what was true: label, list of labels, number, 0 or 1; without those unsaid
+    targets: Mapping[str, Target] | None = None,  # Name -> target; None: those of its use case
+) -> dict[
+    str, object
+]:  # Target -> what was true: label, list of labels, number, 0 or 1; without those unsaid
     "What was true for a sample; a gold value that is none raises `ValueError`."
-    told = sample.gold_record or {}
-    return {n: _true_value(sample, t, told[n]) for n, t in targets_of(sample).items() if told.get(n) is not None}
+    told, asked = sample.gold_record or {}, targets_of(sample) if targets is None else targets
+    return {n: _true_value(sample, t, told[n]) for n, t in asked.items() if told.get(n) is not None}
 
 
 def _true_value(sample, target, value):
@@ -196,7 +203,9 @@ def _usual(target, sample):
     return (target.low + target.high) / 2
 
 
-_SPEAKS = re.compile(r"^[ \t]*(?:customer|client|caller|user|guest)\b[^:\n]{0,40}:", re.IGNORECASE | re.MULTILINE)
+_SPEAKS = re.compile(
+    r"^[ \t]*(?:customer|client|caller|user|guest)\b[^:\n]{0,40}:", re.IGNORECASE | re.MULTILINE
+)
 
 
 def messages_of_customer(
