@@ -50,9 +50,9 @@ def _run_epilogue():
     "What can be named on the command line of a run."
     from crmeval.runs.evaluation import DEFAULT_MODELS
     from crmeval.tasks.load import ADAPTERS
-    from crmeval.tasks.use_cases import use_cases
+    from crmeval.tasks.use_cases import EVERY, use_cases
 
-    cases = "\n".join(f"  {u.id:<32}{u.name}" for u in use_cases().values())
+    cases = "\n".join(f"  {u.id:<32}{u.name}" for u in use_cases(EVERY).values())
     return (
         f"use cases:\n{cases}\n\nembedded systems: {', '.join(DEFAULT_MODELS)}\n"
         f"data: demo, {', '.join(ADAPTERS)}, or a .csv, .jsonl, .json or .parquet file\n\n{examples()}"
