@@ -250,9 +250,16 @@ def _of_target(key, columns, costs, options):
     first = next(iter(columns.values()))
     usual = usual_of_others(first)
     if usual is not None:
-        yield SystemFigures(
-            USUAL, *key, first.target.kind, len(first.gold), 0, figures_of(first, usual, **options)
-        )
+        figures = {**figures_of(first, usual, **options), **_of_constant(first)}
+        yield SystemFigures(USUAL, *key, first.target.kind, len(first.gold), 0, figures)
+
+
+def _of_constant(column):
+    "What one probability for all gives by definition; means of other folds fall where a fold's outcomes rise."
+    if column.target.kind != "probability":
+        return {}
+    n = len(column.gold)
+    return {name: Estimate(v, n=n, method="by definition") for name, v in (("roc_auc", 0.5), ("lift", 1.0))}
 
 
 def _gain(column, other):

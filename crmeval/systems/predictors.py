@@ -10,6 +10,7 @@ __all__ = ['PREDICTORS', 'customer_messages', 'mood_score', 'shared_words', 'cue
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
@@ -91,16 +92,25 @@ def shared_words(
     text: str,
 ) -> str:  # The label; the first where no word is shared
     "The label that shares most of its words with a text."
-    said = set(content_words(text))
-    stems = {label: set(content_words(plain_label(label))) for label in target.scale}
-    held = [s for found in stems.values() for s in found]
-    rare = {s: math.log(1 + len(stems) / held.count(s)) for s in set(held)}
+    said, known = set(content_words(text)), _stems_of(target.scale)
+    held = {label: (stems & said) | _inside(plain_label(label), said) for label, stems in known.items()}
+    counts = Counter(s for found in held.values() for s in found)
 
     def likeness(label):
-        common = sum(rare[s] for s in stems[label] & said)
-        return common / (1 + sum(rare[s] for s in stems[label]))
+        common = sum(math.log(1 + len(held) / counts[s]) for s in held[label])
+        return common / (1 + len(known[label]))
 
     return max(target.scale, key=likeness)
+
+
+@lru_cache(maxsize=64)
+def _stems_of(scale):
+    return {label: frozenset(content_words(plain_label(label))) for label in scale}
+
+
+def _inside(label, said):
+    "Stems that a label without blanks holds: seat in changeseatassignment."
+    return set() if " " in label else {s for s in said if len(s) > 3 and s in label}
 
 # %% ../../nbs/systems/04_predictors.ipynb #19646c32
 def cue_probability(
