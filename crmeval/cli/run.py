@@ -142,6 +142,15 @@ def _answers(run):
     return {client: {"wanted": len(rows), **answer_kinds(rows)} for client, rows in mine.items()}
 
 
+def _say_insight(run, out):
+    "Figures of what is predicted, where a run has such use cases."
+    from crmeval.metrics.insight import figures_text
+    from crmeval.pages.insight_section import run_figures
+
+    if rows := run_figures(run):
+        out.say(f"\n{figures_text(rows)}", insight=rows)
+
+
 def finish(
     run: Run,
     out: Output,
@@ -166,6 +175,7 @@ def finish(
         out.table(lines, ALIGN, leaderboard=list(board))
     else:
         out.say(board, leaderboard=[])
+    _say_insight(run, out)
     _say_judge(run, out)
     failed = _say_failures(run, out)
     unasked = _say_budget(run, out)

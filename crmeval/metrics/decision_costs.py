@@ -100,7 +100,7 @@ class CostReport:
     "What deciding by a system costs."
 
     cost: Estimate  # Mean cost of a case, threshold from other folds
-    constant: Estimate  # The same for acting on all or on none, whichever was cheaper in the other folds
+    constant: Estimate  # The same for acting on all or on none, whichever is cheaper on these very cases
     saving: Difference  # constant - cost, on the same cases; above 0 the system is worth it
     thresholds: tuple[float, ...]  # Of each fold
     acted_on: float | None  # Share of the cases
@@ -131,15 +131,14 @@ def decision_cost(
     groups = list(range(n)) if clusters is None else list(clusters)
     fold = folds_of(groups, folds, rng=rng)
     system: list[float | None] = [None] * n
-    constant, acts, thresholds = [0.0] * n, [], []
+    everybody, acts, thresholds = _constant_acts(outcomes, costs), [], []
+    constant = [costs.of(everybody, y) for y in outcomes]
     for k in sorted(set(fold)):
         other = [i for i in range(n) if fold[i] != k]
         known = [i for i in other if p[i] is not None]
         limit = cheapest_threshold([p[i] for i in known], [outcomes[i] for i in known], costs)
-        everybody = _constant_acts([outcomes[i] for i in other], costs)
         thresholds.append(limit)
         for i in (j for j in range(n) if fold[j] == k):
-            constant[i] = costs.of(everybody, outcomes[i])
             if p[i] is not None:
                 acts.append(p[i] >= limit)
                 system[i] = costs.of(p[i] >= limit, outcomes[i])
@@ -154,22 +153,16 @@ def label_cost(
     gold: Sequence[Hashable],  # (n,)
     matrix: Mapping[Hashable, Mapping[Hashable, float]],  # True label -> said label -> cost
     *,
-    folds: int = 5,
     clusters: Sequence[Hashable] | None = None,
     rng: int = 0,
 ) -> CostReport:  # Without thresholds
-    "What it costs to act on labels, against the one label that was cheapest in other folds; lower is better."
+    "What it costs to act on labels, against the one label that is cheapest for all; lower is better."
     said, n = known_column(said), len(gold)
     groups = list(range(n)) if clusters is None else list(clusters)
-    fold = folds_of(groups, folds, rng=rng)
     labels = list(dict.fromkeys([*gold, *(s for s in said if s is not None)]))
     system = [None if s is None else _cell(matrix, g, s) for s, g in zip(said, gold)]
-    constant = [0.0] * n
-    for k in sorted(set(fold)):
-        others = [g for g, f in zip(gold, fold) if f != k]
-        best = min(labels, key=lambda s: sum(_cell(matrix, g, s) for g in others))
-        for i in (j for j in range(n) if fold[j] == k):
-            constant[i] = _cell(matrix, gold[i], best)
+    best = min(labels, key=lambda s: sum(_cell(matrix, g, s) for g in gold))
+    constant = [_cell(matrix, g, best) for g in gold]
     means = [mean_estimate(x, clusters=groups, rng=rng) for x in (system, constant)]
     return CostReport(*means, paired_difference(constant, system, clusters=groups, rng=rng), (), None)
 

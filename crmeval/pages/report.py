@@ -28,6 +28,7 @@ from crmeval.pages.figures import (
     score_distributions,
     svg,
 )
+from .insight_section import insight_section
 from .leaderboard import METRICS, OVERALL, Leaderboard, is_task, judge_of, leaderboard
 from .samples import FILE_BYTES, answer_html, sample_files, sample_index, samples_table
 from .tables import table_assets, table_scripts
@@ -271,6 +272,7 @@ def _page_parts(whole, run, prices, title, files, stem):
         | {
             "judges": judges or ["people"],
             "trust": trusted,
+            "insight": insight_section(run),
             "limits": (*LIMITS, *(TRUST_LIMITS if trusted else ())),
             "speeds": _speeds(run),
             "lost": _lost(run),
