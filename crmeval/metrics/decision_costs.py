@@ -26,7 +26,8 @@ COST_CARD = MetricCard(
     high=float("inf"),
     higher_is_better=False,
     cuts=None,
-    limits="As good as the costs that are given. It takes an action as working for sure: who is called and would have left stays. "
+    limits="As good as the costs that are given. It takes an action as working for sure: who is called and "
+    "would have left stays. "
     "What the action is worth is for an experiment to say.",
     reference="Elkan, The foundations of cost-sensitive learning, IJCAI 2001.",
 )

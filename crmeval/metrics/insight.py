@@ -9,7 +9,7 @@ __all__ = ['USUAL', 'RULES', 'Column', 'columns_of', 'usual_answer', 'row_values
 # %% ../../nbs/metrics/43_insight.ipynb #f023cc2a
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median
 
 from ..core.records import Response, Sample
@@ -216,11 +216,10 @@ def insight_figures(
     clients = list(dict.fromkeys(r.client for r in responses))
     of = {c: columns_of(known, [r for r in responses if r.client == c]) for c in clients}
     keys = list(dict.fromkeys(k for found in of.values() for k in found))
-    return [
-        f
-        for key in keys
-        for f in _of_target(key, {c: of[c][key] for c in clients if key in of[c]}, costs, options)
-    ]
+    found = []
+    for key in keys:
+        found += _of_target(key, {c: of[c][key] for c in clients if key in of[c]}, costs, options)
+    return found
 
 
 def _of_target(key, columns, costs, options):

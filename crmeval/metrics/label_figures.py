@@ -49,7 +49,8 @@ MACRO_F1_CARD = MetricCard(
     low=0,
     high=1,
     cuts=None,
-    limits="A label with three examples weighs as much as one with three hundred, and its F1 moves in steps of a third.",
+    limits="A label with three examples weighs as much as one with three hundred, and its F1 moves in "
+    "steps of a third.",
     reference="Yang and Liu, A re-examination of text categorization methods, SIGIR 1999.",
 )
 
@@ -76,7 +77,11 @@ def _macro_f1s(w, said, gold, k):
 def _coded(*columns):
     "Labels as numbers; what is unknown stays None."
     codes = {x: i for i, x in enumerate(dict.fromkeys(x for c in columns for x in c if is_known(x)))}
-    return len(codes), [[codes[x] if is_known(x) else None for x in c] for c in columns]
+    return len(codes), [_numbered(c, codes) for c in columns]
+
+
+def _numbered(column, codes):
+    return [codes[x] if is_known(x) else None for x in column]
 
 
 def macro_f1(
@@ -100,13 +105,15 @@ def macro_f1(
 KAPPA_CARD = MetricCard(
     "scale_kappa",
     "Quadratic kappa",
-    "How much nearer than chance labels on a scale are to the true ones, a miss costing the square of its distance.",
+    "How much nearer than chance labels on a scale are to the true ones, a miss costing the square of its "
+    "distance.",
     ("gold_record",),
     unit="kappa",
     low=-1,
     high=1,
     cuts=None,
-    limits="It takes the steps of the scale as equal, and depends on how often each label is true: values from sets "
+    limits="It takes the steps of the scale as equal, and depends on how often each label is true: values "
+    "from sets "
     "with other shares cannot be compared.",
     reference="Cohen, Weighted kappa, Psychological Bulletin 70, 1968.",
 )

@@ -22,10 +22,13 @@ CARD = MetricCard(
     "Prediction",
     "How near a predicted label, number or probability is to what was true.",
     ("gold_record",),
-    limits="On a scale the middle is never far from anything: a system that always answers it gets points for "
-    "nothing. Read the kappa, the macro-F1 or the lift of a run, and the answer that is always the same, beside the "
+    limits="On a scale the middle is never far from anything: a system that always answers it gets points "
+    "for "
+    "nothing. Read the kappa, the macro-F1 or the lift of a run, and the answer that is always the same, "
+    "beside the "
     "mean. Words that stand for a label are English. A gold label is one person's reading.",
-    reference="Linear distance on a scale: Cicchetti and Allison, 1971. Squared error of a probability: Brier, 1950. "
+    reference="Linear distance on a scale: Cicchetti and Allison, 1971. Squared error of a probability: "
+    "Brier, 1950. "
     "F1 of a set: van Rijsbergen, Information Retrieval, 1979.",
 )
 

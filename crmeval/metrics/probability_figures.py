@@ -8,7 +8,7 @@ __all__ = ['BRIER_CARD', 'LOG_LOSS_CARD', 'FLOOR', 'ECE_CARD', 'AUC_CARD', 'LIFT
 
 # %% ../../nbs/metrics/41_probability_figures.ipynb #b7d2da2b
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +28,8 @@ BRIER_CARD = MetricCard(
     high=1,
     higher_is_better=False,
     cuts=None,
-    limits="Where something is rare, saying its base rate to everybody scores well: at 10 % it is .09. Read it beside that.",
+    limits="Where something is rare, saying its base rate to everybody scores well: at 10 % it is .09. "
+    "Read it beside that.",
     reference="Brier, Monthly Weather Review 78, 1950.",
 )
 LOG_LOSS_CARD = MetricCard(
@@ -41,7 +42,8 @@ LOG_LOSS_CARD = MetricCard(
     high=6.91,
     higher_is_better=False,
     cuts=None,
-    limits="A few answers of 0 or 1 that were wrong decide it; the floor of one in a thousand is a convention.",
+    limits="A few answers of 0 or 1 that were wrong decide it; the floor of one in a thousand is a "
+    "convention.",
     reference="Good, Rational decisions, Journal of the Royal Statistical Society B 14, 1952.",
 )
 FLOOR = 0.001  # least probability that the log loss gives to anything
@@ -104,7 +106,8 @@ ECE_CARD = MetricCard(
     high=1,
     higher_is_better=False,
     cuts=None,
-    limits="Biased upwards in small sets, and it moves with the bins; read it beside the error that honest probabilities "
+    limits="Biased upwards in small sets, and it moves with the bins; read it beside the error that honest "
+    "probabilities "
     "show by chance. Saying the base rate to everybody is perfectly calibrated and of no use.",
     reference="Naeini, Cooper and Hauskrecht, AAAI 2015; its bias: Kumar, Liang and Ma, NeurIPS 2019.",
 )
@@ -197,7 +200,8 @@ AUC_CARD = MetricCard(
     low=0,
     high=1,
     cuts=None,
-    limits="It weighs the whole order, also where nobody would act; it says nothing of whether the probabilities are honest. .5 is a coin.",
+    limits="It weighs the whole order, also where nobody would act; it says nothing of whether the "
+    "probabilities are honest. .5 is a coin.",
     reference="Hanley and McNeil, Radiology 143, 1982.",
 )
 LIFT_CARD = MetricCard(
@@ -209,7 +213,8 @@ LIFT_CARD = MetricCard(
     low=0,
     high=10,
     cuts=None,
-    limits="At most one over the base rate, and at most ten: lifts of sets with other base rates cannot be compared. Among equal "
+    limits="At most one over the base rate, and at most ten: lifts of sets with other base rates cannot be "
+    "compared. Among equal "
     "probabilities it takes what chance would.",
     reference="Ling and Li, Data mining for direct marketing, KDD 1998.",
 )

@@ -20,10 +20,13 @@ CARD = MetricCard(
     "Sentiment",
     "How near the sentiment that is named is to the customer's: overall, by message, and its shift.",
     ("gold_record",),
-    limits="Where people disagree about a mood, no system can be right: read it beside the agreement of two people on "
-    "the same texts. Irony, and anger in polite words, are where labels of all kinds are weakest. Neighbours count in part, so that "
+    limits="Where people disagree about a mood, no system can be right: read it beside the agreement of "
+    "two people on "
+    "the same texts. Irony, and anger in polite words, are where labels of all kinds are weakest. "
+    "Neighbours count in part, so that "
     "always answering the middle earns points; the kappa of a run does not give them.",
-    reference="Linear distance on a scale: Cicchetti and Allison, 1971. The three parts: written for crmeval.",
+    reference="Linear distance on a scale: Cicchetti and Allison, 1971. The three parts: written for "
+    "crmeval.",
 )
 SENTIMENT = "customer_sentiment"  # the use case whose labels these are
 

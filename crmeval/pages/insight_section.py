@@ -18,10 +18,14 @@ from ..tasks.use_cases import get_use_case
 
 # %% ../../nbs/pages/07_insight_section.ipynb #6e1a00ce
 INSIGHT_NOTE = (
-    "Each system beside the usual answer, which is the most frequent label, the median or the base rate of these "
-    "very samples: what is always the same must be beaten. Unread answers have no part in a figure and are counted. Small "
-    "figures in brackets are 95 % intervals over conversations. Higher is better, but for MAE, Brier, log loss and "
-    "ECE. The ECE is above zero for honest probabilities as well: beside it stands what they would show by chance."
+    "Each system beside the usual answer, which is the most frequent label, the median or the base rate of "
+    "these "
+    "very samples: what is always the same must be beaten. Unread answers have no part in a figure and are "
+    "counted. Small "
+    "figures in brackets are 95 % intervals over conversations. Higher is better, but for MAE, Brier, log "
+    "loss and "
+    "ECE. The ECE is above zero for honest probabilities as well: beside it stands what they would show by "
+    "chance."
 )
 
 

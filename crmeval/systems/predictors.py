@@ -27,7 +27,7 @@ _SPEAKER = re.compile(r"^[ \t]*([^:\n]{1,40}):[ \t]*(.*)$")
 
 
 def customer_messages(
-    conversation: str,  # One message a line, 'Customer: ...'; a line without a label belongs to the one before
+    conversation: str,  # A message a line, 'Customer: ...'; a line without a label belongs to the one before
 ) -> list[str]:  # In order; the whole text where nobody is labelled
     "What the customer wrote, message by message."
     messages, theirs = [], True

@@ -42,7 +42,8 @@ def banking77_samples(
 
 # %% ../../nbs/tasks/05_insight_sets.ipynb #ee44ad29
 _ACTS = frozenset(
-    "contentonly confirmation rejection thankyou openinggreeting closinggreeting outofdomain startserviceintent".split()
+    "contentonly confirmation rejection thankyou openinggreeting closinggreeting outofdomain "
+    "startserviceintent".split()
 )
 
 
