@@ -55,6 +55,7 @@ METRICS = {
     "instruction_following": (instruction_following, {"instructions": RULES}, GOOD, WRONG * 8),
     "record_update": (record_update, {"gold": GOLD}, json.dumps(GOLD), '{"stage": "Lost", "owner": "Bo"}'),
 }
+PREDICTED = ("sentiment", "prediction")  # no judge is asked: test_sentiment and test_prediction
 every = pytest.mark.parametrize("name", METRICS)
 STRANGE = {
     "non-English": "Le chauffage du client est tombé en panne. Ein Techniker kommt am 5. März um 14:30 Uhr. "
@@ -168,7 +169,7 @@ def test_the_catalogue_is_whole():
                 ]
                 if c.unit == "points, 1 to 4"
             }
-    assert found == {*METRICS, "accuracy"}
+    assert found == {*METRICS, *PREDICTED, "accuracy"}
 
 
 @pytest.mark.parametrize(

@@ -214,12 +214,16 @@ def insight_figures(
     "Figures of every system on every target, each against the usual answer and the rules."
     known = [s for s in samples if not s.perturbation and s.gold_record and targets_of(s)]
     clients = list(dict.fromkeys(r.client for r in responses))
-    of = {c: columns_of(known, [r for r in responses if r.client == c]) for c in clients}
+    of = {c: columns_of(known, _of_client(responses, c)) for c in clients}
     keys = list(dict.fromkeys(k for found in of.values() for k in found))
     found = []
     for key in keys:
         found += _of_target(key, {c: of[c][key] for c in clients if key in of[c]}, costs, options)
     return found
+
+
+def _of_client(responses, client):
+    return [r for r in responses if r.client == client]
 
 
 def _of_target(key, columns, costs, options):

@@ -171,7 +171,8 @@ def _numeral(target, text):
 def _of_scale(target, text):
     "Numbers such as 4/5 and 4 out of 5."
     pattern = _CUES.pattern("of_scale")
-    return {_as_float(m[1]) for m in pattern.finditer(text) if float(m[2]) == target.high > 1}
+    matches = [m for m in pattern.finditer(text) if float(m[2]) == target.high > 1]
+    return {_within(target, _as_float(m[1])) for m in matches}
 
 
 def _whole_number(target, text):
@@ -240,8 +241,7 @@ _IN_WORDS: Mapping[str, Callable[..., Read]] = {
 def _from_value(target, value, depth=0):
     "A value of JSON as a prediction."
     if isinstance(value, Mapping) and depth < 3:
-        inner = [v for k, v in value.items() if plain_label(k) in _names(target)]
-        return _from_value(target, inner[0], depth + 1) if len(inner) == 1 else _not_read(target, value)
+        return _from_object(target, value, depth)
     if target.kind in ("labels", "set"):
         return _from_list(target, value)
     if isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 1:
@@ -253,6 +253,13 @@ def _from_value(target, value, depth=0):
         return Read(found) if found else _not_read(target, value)
     number = _within(target, float(value))
     return _not_read(target, value) if number is None else Read(number)
+
+
+def _from_object(target, value, depth):
+    "What the fields of an object give that bear a name of the target, or a general one; a confidence is none."
+    inner = [_from_value(target, v, depth + 1) for k, v in value.items() if plain_label(k) in _names(target)]
+    known = [r for r in inner if r.value is not None]
+    return known[0] if known and all(r.value == known[0].value for r in known) else _not_read(target, value)
 
 
 def _not_read(target, value):
