@@ -256,7 +256,7 @@ def _from_value(target, value, depth=0):
 
 
 def _from_object(target, value, depth):
-    "What the fields of an object give that bear a name of the target, or a general one; a confidence is none."
+    "What the fields of an object give that bear a name of the target, or a general one."
     inner = [_from_value(target, v, depth + 1) for k, v in value.items() if plain_label(k) in _names(target)]
     known = [r for r in inner if r.value is not None]
     return known[0] if known and all(r.value == known[0].value for r in known) else _not_read(target, value)

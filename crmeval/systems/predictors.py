@@ -90,22 +90,24 @@ def _cue_counts(name, text):
 def shared_words(
     target: Target,
     text: str,
-) -> str:  # The label; the first where no word is shared
+) -> str | None:  # The label; None where no word is shared
     "The label that shares most of its words with a text."
-    said, known = set(content_words(text)), _stems_of(target.scale)
+    said, known = set(content_words(text)), _stems_of(target.scale, tuple(map(tuple, target.labels.values())))
     held = {label: (stems & said) | _inside(plain_label(label), said) for label, stems in known.items()}
     counts = Counter(s for found in held.values() for s in found)
 
     def likeness(label):
         common = sum(math.log(1 + len(held) / counts[s]) for s in held[label])
-        return common / (1 + len(known[label]))
+        return common / (1 + len(content_words(plain_label(label))))
 
-    return max(target.scale, key=likeness)
+    return max(target.scale, key=likeness) if counts else None
 
 
 @lru_cache(maxsize=64)
-def _stems_of(scale):
-    return {label: frozenset(content_words(plain_label(label))) for label in scale}
+def _stems_of(scale, others):
+    "Label -> stems of its words, and of the other words for it."
+    said = {label: " ".join(map(plain_label, (label, *more))) for label, more in zip(scale, others)}
+    return {label: frozenset(content_words(text)) for label, text in said.items()}
 
 
 def _inside(label, said):
@@ -135,7 +137,7 @@ def _label_by_rules(target, sample, texts, usual):
     if target.name == "shift":
         return _shift_of_mood(target, moods)
     if target.name not in _CUES.data:
-        return shared_words(target, " ".join(texts))
+        return shared_words(target, " ".join(texts)) or usual
     counts = {k: n for k, n in _cue_counts(target.name, "\n".join(texts)).items() if k in target.labels}
     best = max(counts, key=counts.__getitem__, default=usual)
     return best if counts.get(best) else usual
