@@ -15,19 +15,18 @@ from .choices import CHOICE_CARD
 from .completeness import CARD as COMPLETENESS_CARD
 from .conciseness import CARD as CONCISENESS_CARD
 from .cost import COST_CARD
+from .criteria import predicted_criteria
 from .decision_costs import COST_CARD as COST_OF_DECISIONS
 from .factuality import CARD as FACTUALITY_CARD
 from .fairness import CARD as FAIRNESS_CARD
 from .instruction_following import CARD as INSTRUCTION_CARD
 from .label_figures import KAPPA_CARD, MACRO_F1_CARD, MAE_CARD
-from .prediction import CARD as PREDICTION_CARD
 from .privacy import CARD as PRIVACY_CARD
 from .privacy import HELP_CARD, MATCH_CARD, REVEAL_CARD
 from .probability_figures import AUC_CARD, BRIER_CARD, ECE_CARD, LIFT_CARD, LOG_LOSS_CARD
 from .record_update import CARD as RECORD_CARD
 from .safety import CARD as REFUSAL_CARD
 from .safety import SAFETY_CARD
-from .sentiment import CARD as SENTIMENT_CARD
 from .speed import SPEED_CARD
 from .toxicity import CARD as TOXICITY_CARD
 from .trust import CARD as TRUST_CARD
@@ -36,6 +35,19 @@ from .truthfulness import CORRECTION_CARD
 
 # %% ../../nbs/metrics/60_catalogue.ipynb #e6258f82
 SECTIONS = ("definition", "scale", "agreement", "samples", "limits")
+_BESIDE = {  # page -> smaller measures on it
+    "prediction": (
+        MACRO_F1_CARD,
+        KAPPA_CARD,
+        MAE_CARD,
+        BRIER_CARD,
+        LOG_LOSS_CARD,
+        ECE_CARD,
+        AUC_CARD,
+        LIFT_CARD,
+        COST_OF_DECISIONS,
+    )
+}
 _PAGES = {
     "accuracy": (ACCURACY_CARD,),
     "factuality": (FACTUALITY_CARD,),
@@ -51,19 +63,7 @@ _PAGES = {
     "truthfulness": (TRUTH_CARD, CORRECTION_CARD, CHOICE_CARD),
     "fairness": (FAIRNESS_CARD,),
     "toxicity": (TOXICITY_CARD,),
-    "sentiment": (SENTIMENT_CARD,),
-    "prediction": (
-        PREDICTION_CARD,
-        MACRO_F1_CARD,
-        KAPPA_CARD,
-        MAE_CARD,
-        BRIER_CARD,
-        LOG_LOSS_CARD,
-        ECE_CARD,
-        AUC_CARD,
-        LIFT_CARD,
-        COST_OF_DECISIONS,
-    ),
+    **{name: (c.card, *_BESIDE.get(name, ())) for name, c in predicted_criteria().items()},
 }
 
 

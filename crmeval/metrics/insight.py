@@ -212,7 +212,7 @@ def insight_figures(
     **options,  # Of `cluster_bootstrap`: n_resamples, rng
 ) -> list[SystemFigures]:  # By use case and target, the usual answer last; empty where nothing is predicted
     "Figures of every system on every target, each against the usual answer and the rules."
-    known = [s for s in samples if not s.perturbation and s.gold_record and targets_of(s)]
+    known = [s for s in samples if not s.perturbation and _has_truth(s)]
     clients = list(dict.fromkeys(r.client for r in responses))
     of = {c: columns_of(known, _of_client(responses, c)) for c in clients}
     keys = list(dict.fromkeys(k for found in of.values() for k in found))
@@ -220,6 +220,14 @@ def insight_figures(
     for key in keys:
         found += _of_target(key, {c: of[c][key] for c in clients if key in of[c]}, costs, options)
     return found
+
+
+def _has_truth(sample):
+    "Whether it is known what was true; a gold value that is none was told where the answer was scored."
+    try:
+        return bool(targets_of(sample) and gold_of(sample))
+    except ValueError:
+        return False
 
 
 def _of_client(responses, client):

@@ -86,11 +86,11 @@ def _field_lines(row, left_out):
     )
 
 
-def _outcome_sample(source, use_case, number, record, history, gold, industry):
+def _outcome_sample(source, use_case, number, profile, history, gold, industry):
     return Sample(
         f"{source}-{number:05d}",
         use_case,
-        {"record": record, "history": history},
+        {"profile": profile, "history": history},
         gold_record=gold,
         dataset=source,
         tags={"industry": industry, "channel": "record", "segment": "B2C"},

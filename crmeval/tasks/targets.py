@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 
+from ..core.json_text import read_object
 from ..core.records import Sample
 from .use_cases import UseCase, get_use_case
 
@@ -133,8 +134,19 @@ def gold_of(
     str, object
 ]:  # Target -> what was true: label, list of labels, number, 0 or 1; without those unsaid
     "What was true for a sample; a gold value that is none raises `ValueError`."
-    told, asked = sample.gold_record or {}, targets_of(sample) if targets is None else targets
+    asked = targets_of(sample) if targets is None else targets
+    told = sample.gold_record or _told_by_reference(sample, asked)
     return {n: _true_value(sample, t, told[n]) for n, t in asked.items() if told.get(n) is not None}
+
+
+def _told_by_reference(sample, targets):
+    "What a reference says where there is no gold record: JSON, or the value where there is one target."
+    if not sample.reference or not targets:
+        return {}
+    told = read_object(sample.reference)
+    if told:
+        return told
+    return {next(iter(targets)): sample.reference.strip()} if len(targets) == 1 else {}
 
 
 def _true_value(sample, target, value):
