@@ -128,7 +128,10 @@ def scale_kappa(
 ) -> Estimate:  # At most 1; 0 is chance
     "Quadratic weighted kappa of labels on a scale; higher is better."
     _check_lengths(said, gold)
-    return weighted_kappa(said, gold, labels=scale, **options)
+    at = {label: i for i, label in enumerate(scale)}
+    if wrong := [x for x in (*said, *gold) if is_known(x) and x not in at]:
+        raise ValueError(f"{wrong[0]!r} is not on the scale {', '.join(map(str, scale))}")
+    return weighted_kappa(_numbered(said, at), _numbered(gold, at), labels=range(len(at)), **options)
 
 # %% ../../nbs/metrics/40_label_figures.ipynb #0419cdb3
 MAE_CARD = MetricCard(

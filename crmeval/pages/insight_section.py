@@ -53,7 +53,7 @@ def calibration_picture(
     for r in drawn[:6]:
         axes.plot(
             [b.said for b in r.curve],
-            [b.happened.value for b in r.curve],
+            [b.happened.value or 0.0 for b in r.curve],
             "o-",
             ms=3,
             lw=1,
