@@ -131,22 +131,27 @@ def decision_cost(
         raise ValueError(f"there are {len(p)} probabilities and {n} outcomes, expected as many")
     groups = list(range(n)) if clusters is None else list(clusters)
     fold = folds_of(groups, folds, rng=rng)
-    system: list[float | None] = [None] * n
-    everybody, acts, thresholds = _constant_acts(outcomes, costs), [], []
+    limits = {k: _limit_of_others(p, outcomes, fold, k, costs) for k in sorted(set(fold))}
+    acts = [None if x is None else x >= limits[k] for x, k in zip(p, fold)]
+    system = [None if a is None else costs.of(a, y) for a, y in zip(acts, outcomes)]
+    everybody = _constant_acts(outcomes, costs)
     constant = [costs.of(everybody, y) for y in outcomes]
-    for k in sorted(set(fold)):
-        other = [i for i in range(n) if fold[i] != k]
-        known = [i for i in other if p[i] is not None]
-        limit = cheapest_threshold([p[i] for i in known], [outcomes[i] for i in known], costs)
-        thresholds.append(limit)
-        for i in (j for j in range(n) if fold[j] == k):
-            if p[i] is not None:
-                acts.append(p[i] >= limit)
-                system[i] = costs.of(p[i] >= limit, outcomes[i])
-    share = sum(acts) / len(acts) if acts else None
-    means = [mean_estimate(x, clusters=groups, rng=rng) for x in (system, constant)]
+    decided = [a for a in acts if a is not None]
+    share = sum(decided) / len(decided) if decided else None
+    return _report(system, constant, groups, rng, tuple(limits.values()), share)
+
+
+def _limit_of_others(p, outcomes, fold, k, costs):
+    "The cheapest threshold of the other folds."
+    known = [(x, y) for x, y, f in zip(p, outcomes, fold) if f != k and x is not None]
+    return cheapest_threshold([x for x, _ in known], [y for _, y in known], costs)
+
+
+def _report(system, constant, groups, rng, limits=(), share=None):
+    "Means of what a system and a constant answer cost, and their difference."
+    cost, same = (mean_estimate(x, clusters=groups, rng=rng) for x in (system, constant))
     saving = paired_difference(constant, system, clusters=groups, rng=rng)
-    return CostReport(*means, saving, tuple(thresholds), share)
+    return CostReport(cost, same, saving, limits, share)
 
 # %% ../../nbs/metrics/42_decision_costs.ipynb #1faa2f01
 def label_cost(
@@ -164,8 +169,7 @@ def label_cost(
     system = [None if s is None else _cell(matrix, g, s) for s, g in zip(said, gold)]
     best = min(labels, key=lambda s: sum(_cell(matrix, g, s) for g in gold))
     constant = [_cell(matrix, g, best) for g in gold]
-    means = [mean_estimate(x, clusters=groups, rng=rng) for x in (system, constant)]
-    return CostReport(*means, paired_difference(constant, system, clusters=groups, rng=rng), (), None)
+    return _report(system, constant, groups, rng)
 
 
 def _cell(matrix, gold, said):

@@ -61,7 +61,7 @@ def columns_of(
     return columns
 
 
-def _in_rows(target, said, gold):
+def _in_rows(target, said, gold) -> tuple[list, list]:
     "One row, or one for each place of a list; a place that is missing is a wrong label."
     if target.kind != "labels":
         return [said], [gold]
@@ -236,12 +236,13 @@ def _of_client(responses, client):
 
 def _of_target(key, columns, costs, options):
     "The rows of one target."
-    rules = columns.get(RULES)
+    (use_case, name), rules = key, columns.get(RULES)
     for client, column in columns.items():
-        told = (costs or {}).get(key[1])
+        told = (costs or {}).get(name)
         yield SystemFigures(
             client,
-            *key,
+            use_case,
+            name,
             column.target.kind,
             len(column.gold),
             sum(s is None for s in column.said),
@@ -254,7 +255,7 @@ def _of_target(key, columns, costs, options):
     first = next(iter(columns.values()))
     usual = [usual_answer(first)] * len(first.gold)
     figures = figures_of(first, usual, **options)
-    yield SystemFigures(USUAL, *key, first.target.kind, len(first.gold), 0, figures)
+    yield SystemFigures(USUAL, use_case, name, first.target.kind, len(first.gold), 0, figures)
 
 
 def _curve(column):
