@@ -57,6 +57,7 @@ METRICS = {
     "record_update": (record_update, {"gold": GOLD}, json.dumps(GOLD), '{"stage": "Lost", "owner": "Bo"}'),
 }
 WRITING = ("fluency", "coherence", "brand_voice")  # judge no empty text: test_fluency, test_coherence, ...
+PREDICTED = ("sentiment", "prediction")  # no judge is asked: test_sentiment and test_prediction
 every = pytest.mark.parametrize("name", METRICS)
 STRANGE = {
     "non-English": "Le chauffage du client est tombé en panne. Ein Techniker kommt am 5. März um 14:30 Uhr. "
@@ -170,7 +171,7 @@ def test_the_catalogue_is_whole():
                 ]
                 if c.unit == "points, 1 to 4"
             }
-    assert found == {*METRICS, *WRITING, "accuracy"}
+    assert found == {*METRICS, *WRITING, *PREDICTED, "accuracy"}
 
 
 @pytest.mark.parametrize(

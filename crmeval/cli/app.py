@@ -57,13 +57,15 @@ def examples() -> str:
 def _run_epilogue():
     "What can be named on the command line of a run."
     from crmeval.runs.evaluation import DEFAULT_MODELS
-    from crmeval.tasks.load import ADAPTERS
-    from crmeval.tasks.use_cases import use_cases
+    from crmeval.tasks.load import ADAPTERS, INSIGHT_ADAPTERS
+    from crmeval.tasks.use_cases import EVERY, use_cases
 
-    cases = "\n".join(f"  {u.id:<32}{u.name}" for u in use_cases().values())
+    cases = "\n".join(f"  {u.id:<32}{u.name}" for u in use_cases(EVERY).values())
     return (
-        f"use cases:\n{cases}\n\nembedded systems: {', '.join(DEFAULT_MODELS)}\n"
-        f"data: demo, {', '.join(ADAPTERS)}, or a .csv, .jsonl, .json or .parquet file\n\n{examples()}"
+        f"use cases, those of insight also as --use-case insight:\n{cases}\n\n"
+        f"embedded systems: {', '.join(DEFAULT_MODELS)}\n"
+        f"data: demo, {', '.join((*ADAPTERS, *INSIGHT_ADAPTERS))}, "
+        f"or a .csv, .jsonl, .json or .parquet file\n\n{examples()}"
     )
 
 

@@ -160,6 +160,15 @@ def say_slices(
     out.say(f"\n{printable(groups.statement)}", slices_say=groups.statement, slices_compared=groups.looks)
 
 
+def _say_insight(run, out):
+    "Figures of what is predicted, where a run has such use cases."
+    from crmeval.metrics.insight import figures_text
+    from crmeval.pages.insight_section import run_figures
+
+    if rows := run_figures(run):
+        out.say(f"\n{figures_text(rows)}", insight=rows)
+
+
 def finish(
     run: Run,
     out: Output,
@@ -186,6 +195,7 @@ def finish(
         out.table(lines, ALIGN, leaderboard=list(board))
     else:
         out.say(board, leaderboard=[])
+    _say_insight(run, out)
     say_slices(groups, out)
     _say_judge(run, out)
     failed = _say_failures(run, out)

@@ -20,7 +20,7 @@ from pathlib import Path
 from ..core.judging import Verdict
 from ..core.records import Usage, read_jsonl, storable, write_jsonl
 from ..core.text import repeats
-from .requests import rubric
+from .requests import rated_criteria
 
 # %% ../../nbs/judges/02_recorded.ipynb #fcfee929
 _counting = threading.Lock()  # one for all: counting is short, and a tally stays plain data
@@ -117,9 +117,7 @@ def _rating_key(criterion, response, source, facts, instructions):
         "key_facts": sorted(f for f in facts if f.strip()),
         "instructions": sorted(instructions),
     }
-    return context_key(
-        response, *(have[n] for n in rubric()["criteria"].get(criterion, {"needs": ()})["needs"])
-    )
+    return context_key(response, *(have[n] for n in rated_criteria().get(criterion, {"needs": ()})["needs"]))
 
 # %% ../../nbs/judges/02_recorded.ipynb #289f7600
 def matching_lines(

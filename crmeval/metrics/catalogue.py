@@ -12,15 +12,22 @@ from collections.abc import Sequence
 from ..core.cards import SCALE, MetricCard
 from ..core.near import did_you_mean
 from .accuracy import CARD as ACCURACY_CARD
+from .brand_voice import CARD as BRAND_CARD
 from .choices import CHOICE_CARD
+from .coherence import CARD as COHERENCE_CARD
 from .completeness import CARD as COMPLETENESS_CARD
 from .conciseness import CARD as CONCISENESS_CARD
 from .cost import COST_CARD
+from .criteria import predicted_criteria
+from .decision_costs import COST_CARD as COST_OF_DECISIONS
 from .factuality import CARD as FACTUALITY_CARD
 from .fairness import CARD as FAIRNESS_CARD
+from .fluency import CARD as FLUENCY_CARD
 from .instruction_following import CARD as INSTRUCTION_CARD
+from .label_figures import KAPPA_CARD, MACRO_F1_CARD, MAE_CARD
 from .privacy import CARD as PRIVACY_CARD
 from .privacy import HELP_CARD, MATCH_CARD, REVEAL_CARD
+from .probability_figures import AUC_CARD, BRIER_CARD, ECE_CARD, LIFT_CARD, LOG_LOSS_CARD
 from .record_update import CARD as RECORD_CARD
 from .safety import CARD as REFUSAL_CARD
 from .safety import SAFETY_CARD
@@ -32,6 +39,19 @@ from .truthfulness import CORRECTION_CARD
 
 # %% ../../nbs/metrics/60_catalogue.ipynb #e6258f82
 SECTIONS = ("definition", "scale", "agreement", "samples", "limits")
+_BESIDE = {  # page -> smaller measures on it
+    "prediction": (
+        MACRO_F1_CARD,
+        KAPPA_CARD,
+        MAE_CARD,
+        BRIER_CARD,
+        LOG_LOSS_CARD,
+        ECE_CARD,
+        AUC_CARD,
+        LIFT_CARD,
+        COST_OF_DECISIONS,
+    )
+}
 _PAGES = {
     "accuracy": (ACCURACY_CARD,),
     "factuality": (FACTUALITY_CARD,),
@@ -39,6 +59,9 @@ _PAGES = {
     "conciseness": (CONCISENESS_CARD,),
     "instruction_following": (INSTRUCTION_CARD,),
     "record_update": (RECORD_CARD,),
+    "fluency": (FLUENCY_CARD,),
+    "coherence": (COHERENCE_CARD,),
+    "brand_voice": (BRAND_CARD,),
     "cost": (COST_CARD,),
     "speed": (SPEED_CARD,),
     "trust": (TRUST_CARD,),
@@ -47,6 +70,7 @@ _PAGES = {
     "truthfulness": (TRUTH_CARD, CORRECTION_CARD, CHOICE_CARD),
     "fairness": (FAIRNESS_CARD,),
     "toxicity": (TOXICITY_CARD,),
+    **{name: (c.card, *_BESIDE.get(name, ())) for name, c in predicted_criteria().items()},
 }
 
 

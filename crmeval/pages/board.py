@@ -29,7 +29,7 @@ from .tables import Cell, Column, Filter, interactive_table, table_assets
 from .template import cost, macro
 from ..runs.answered import ANSWER_KINDS
 from ..runs.folder import Run, in_terms_of_run, open_run
-from ..tasks.use_cases import get_use_case, use_cases
+from ..tasks.use_cases import EVERY, get_use_case, use_cases
 from ..validation.agreement import agreement
 
 # %% ../../nbs/pages/05_board.ipynb #eaf1c062
@@ -361,7 +361,7 @@ def _picks(lines, several):
 
 def _in_order(title, found):
     "Distinct values: use cases as they are numbered, everything else by its letters."
-    cases = ["Overall", *(u.name for u in use_cases().values())]
+    cases = ["Overall", *(u.name for u in use_cases(EVERY).values())]
     return sorted(set(found), key=cases.index if title == "Use case" else str)
 
 # %% ../../nbs/pages/05_board.ipynb #7f5ed46c

@@ -28,6 +28,7 @@ from crmeval.pages.figures import (
     score_distributions,
     svg,
 )
+from .insight_section import insight_section
 from .leaderboard import METRICS, OVERALL, Leaderboard, is_task, judge_of, leaderboard
 from .samples import FILE_BYTES, answer_html, sample_files, sample_index, samples_table
 from .slices import slice_board
@@ -273,6 +274,7 @@ def _page_parts(whole, run, prices, title, files, stem, slices=None):
             "judges": judges or ["people"],
             "trust": trusted,
             "slices": _slices(run, slices),
+            "insight": insight_section(run),
             "limits": (*LIMITS, *(TRUST_LIMITS if trusted else ())),
             "speeds": _speeds(run),
             "lost": _lost(run),

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from ..core.records import STATUSES, Response, Sample, Score
 from ..core.show import DASH, points, shortened, shown
 from .evidence import evidence_spans, marked_html, problems
-from .leaderboard import METRICS, OVERALL, is_task, judge_of
+from .leaderboard import METRICS, OVERALL, SCORED, is_task, judge_of
 from .tables import Cell, Column, Filter, interactive_table, pack
 from .template import macro
 from ..runs.folder import Run, in_terms_of_run
-from ..tasks.use_cases import get_use_case, render_prompt, use_cases
+from ..tasks.use_cases import EVERY, get_use_case, render_prompt, use_cases
 
 # %% ../../nbs/pages/06_samples.ipynb #ebbe4105
 CHUNK = 100  # Lines in a packed piece
@@ -66,7 +66,7 @@ def _answers(run: Run) -> Iterator[_Answer]:
     "Every answer to a task, by use case, sample, system and judge."
     samples = {s.id: s for s in run.samples if is_task(s)}
     scores = _scores_by_response(run)
-    judges = dict.fromkeys(s.rater for s in run.scores if s.metric in METRICS and s.method == "auto")
+    judges = dict.fromkeys(s.rater for s in run.scores if s.metric in SCORED and s.method == "auto")
     for r in _in_order(run, list(samples)):
         found = scores[r.sample_id, r.client, r.repeat]
         for judge in found or judges or [""]:
@@ -77,14 +77,14 @@ def _scores_by_response(run):
     "(sample, client, repeat) -> judge -> scores."
     scores = defaultdict(lambda: defaultdict(list))
     for s in run.scores:
-        if s.metric in METRICS and not s.perturbation:
+        if s.metric in SCORED and not s.perturbation:
             scores[s.sample_id, s.client, s.repeat][judge_of(s)].append(s)
     return scores
 
 
 def _in_order(run, ids):
     "Responses to these samples by use case, then in the order of the samples."
-    cases = {u: n for n, u in enumerate(use_cases())}
+    cases = {u: n for n, u in enumerate(use_cases(EVERY))}
     place = {i: n for n, i in enumerate(ids)}
     rows = [r for r in run.responses if r.sample_id in place and is_task(r)]
     return sorted(rows, key=lambda r: (cases.get(r.use_case, 99), place[r.sample_id]))

@@ -27,7 +27,7 @@ from ..core.log import digest
 from ..core.package_data import fingerprint
 from ..core.records import SCHEMA_VERSION, Response, Sample, Score, read_parquet, write_parquet
 from ..tasks.probes import is_probe
-from ..tasks.use_cases import add_use_case, get_use_case, knowing, own_use_cases, use_cases
+from ..tasks.use_cases import EVERY, add_use_case, get_use_case, knowing, own_use_cases, use_cases
 
 # %% ../../nbs/runs/07_folder.ipynb #fa710155
 # who rates, and who is asked; everything that they import follows from there
@@ -283,7 +283,7 @@ def make_known(
 ) -> None:
     "Its own use cases are known from now on, unless others of their names are; see `in_terms_of_run`."
     for u in manifest.own_use_cases:
-        if u.get("id") not in use_cases():
+        if u.get("id") not in use_cases(EVERY):
             add_use_case(u)
 
 

@@ -16,8 +16,10 @@ from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.records import Sample
 from ..core.text import words
-from .baselines import BASELINES, Baseline, rules
+from .baselines import BASELINES, Baseline, rules, template
+from .predictors import PREDICTORS
 from ..tasks.probes import is_probe, sample_probe
+from ..tasks.targets import predicts
 
 # %% ../../nbs/systems/05_responders.ipynb #c1975485
 REFUSAL = "I'm sorry, but I can't help with that."
@@ -148,13 +150,26 @@ def make_responder(
 
 # %% ../../nbs/systems/05_responders.ipynb #5abd930e
 def make_baseline(
-    name: str,  # One of `BASELINES` or `RESPONDERS`
+    name: str,  # One of `BASELINES`, 'majority', or one of `RESPONDERS`
 ) -> Client:
     "Make a baseline or a responder by name."
     if name in RESPONDERS:
         return make_responder(name)
-    if name not in BASELINES:
-        known = *BASELINES, *RESPONDERS
-        meant = did_you_mean(name, known)
-        raise ValueError(f"baseline is {name!r}, expected one of {', '.join(known)}{meant}")
-    return Baseline(name, BASELINES[name])
+    known = {**BASELINES, "majority": template}
+    if name not in known:
+        every = *known, *RESPONDERS
+        meant = did_you_mean(name, every)
+        raise ValueError(f"baseline is {name!r}, expected one of {', '.join(every)}{meant}")
+    return Baseline(name, _for_both(known[name], PREDICTORS.get(name)))
+
+
+def _for_both(write, predict):
+    "A system that predicts where a use case has targets, and writes elsewhere."
+    if predict is None:
+        return write
+
+    def answer(sample):
+        predicts_here = not is_probe(sample) and predicts(sample.use_case)
+        return predict(sample) if predicts_here else write(sample)
+
+    return answer

@@ -19,7 +19,7 @@ from .columns import no_such_column, same_column, with_columns
 from .messages import conversation_text
 from .rows import data_name, raise_problems, read_rows
 from .tables import column_key, id_text, is_decimal_column, is_missing
-from .use_cases import UseCase, get_use_case, use_cases
+from .use_cases import EVERY, UseCase, get_use_case, use_cases
 
 # %% ../../nbs/tasks/06_own_data.ipynb #248d8611
 _OPTIONAL = {  # field -> (type, the type in words)
@@ -133,7 +133,7 @@ def _is_ours(name):
     return (
         name in FIELDS
         or name.split(".")[0] in ("inputs", "tags")
-        or any(name in u.inputs for u in use_cases().values())
+        or any(name in u.inputs for u in use_cases(EVERY).values())
     )
 
 
