@@ -67,7 +67,7 @@ def test_areas_of_improvement_have_facts_and_a_reference_that_obeys(sample):
     assert 3 <= len(sample.key_facts) <= 5
     score = instruction_following(sample.reference, instructions=all_instructions(sample))
     assert score.points == 4, [e for e in score.evidence if not e["followed"]]
-    scores = {s.metric: s for s in score_response(sample, Response(sample.id, "a", sample.reference))}
+    scores = {s.metric: s for s in score_response(Response(sample.id, "a", sample.reference), sample=sample)}
     # the embedded judge counts words, and a summary of opinions puts them in others
     assert scores["completeness"].points >= 3 and scores["accuracy"].points >= 2.5, scores["completeness"]
 
@@ -80,22 +80,25 @@ def test_every_baseline_answers_in_the_form_that_is_asked_for(name):
     for s in PREDICTED:
         answer = json.loads(make_baseline(name).write(s))
         assert answer.keys() == targets_of(s).keys()
-        scores = score_response(s, Response(s.id, name, json.dumps(answer)))
+        scores = score_response(Response(s.id, name, json.dumps(answer)), sample=s)
         assert scores[-1].metric == "accuracy" and scores[-1].status == "ok", scores
 
 
 def test_the_reference_is_right_and_a_list_of_all_labels_is_not():
     for s in PREDICTED:
-        assert score_response(s, Response(s.id, "r", make_baseline("reference").write(s)))[-1].points >= 3.9
+        assert (
+            score_response(Response(s.id, "r", make_baseline("reference").write(s)), sample=s)[-1].points
+            >= 3.9
+        )
         for t in targets_of(s).values():
             if t.kind == "label":
-                everything = score_response(s, Response(s.id, "all", ", ".join(t.scale)))
+                everything = score_response(Response(s.id, "all", ", ".join(t.scale)), sample=s)
                 assert everything[-1].points is None and everything[0].status == "parse_error", s.id
 
 
 def test_systems_fail_with_their_status():
     s = PREDICTED[0]
-    scores = score_response(s, Response(s.id, "down", None, status="api_error", error="time-out"))
+    scores = score_response(Response(s.id, "down", None, status="api_error", error="time-out"), sample=s)
     assert [(x.metric, x.status, x.points) for x in scores] == [
         ("sentiment", "api_error", None),
         ("accuracy", "api_error", None),

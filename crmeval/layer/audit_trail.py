@@ -244,11 +244,13 @@ class AuditTrail:
             line, mac = _line(self._chain, self._before, fields)
             self._write(line)
             self._n, self._before = n, mac
+            assert self._head is not None
             os.pwrite(self._head.fileno(), _head_bytes(self._chain, n, mac), 0)
             return n
 
     def _write(self, line):
         "The whole line or nothing of it."
+        assert self._file is not None
         fd = self._file.fileno()
         end = os.fstat(fd).st_size
         try:

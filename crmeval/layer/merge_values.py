@@ -60,7 +60,9 @@ def _day(value, locale, style):
 
     if isinstance(value, datetime):
         return format_datetime(value, style, locale=locale)
-    return (format_time if isinstance(value, time) else format_date)(value, style, locale=locale)
+    if isinstance(value, time):
+        return format_time(value, style, locale=locale)
+    return format_date(value, style, locale=locale)
 
 
 def _lines(value, locale):
@@ -106,8 +108,9 @@ def _date(value, argument, locale):
     if style not in _STYLES:
         raise MergeError(f"has no style {style!r}: expected one of {', '.join(_STYLES)}")
     day = _as_date(value)
-    plain = isinstance(day, datetime) and isinstance(value, str) and len(value.strip()) <= 10
-    return _day(day.date() if plain else day, locale_of(locale), style)
+    if isinstance(day, datetime) and isinstance(value, str) and len(value.strip()) <= 10:
+        day = day.date()  # no time was said
+    return _day(day, locale_of(locale), style)
 
 
 def _as_number(value):

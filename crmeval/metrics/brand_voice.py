@@ -151,7 +151,7 @@ class StyleGuide:
 
 
 def _by_instruction(instruction, response):
-    return check_instruction(instruction, response)
+    return check_instruction(response, instruction=instruction)
 
 
 def _instruction(key, text, **instruction):
@@ -235,7 +235,7 @@ def _own_checks(key, value):
         if not isinstance(one, Mapping) or one.get("kind") in (None, "judge"):
             raise _wrong(f"{key}[{i}]", one, "a mapping with 'kind' (a question belongs under 'judged')")
         try:
-            check_instruction(one, "A text to try it on.")
+            check_instruction("A text to try it on.", instruction=one)
         except ValueError as e:
             raise ValueError(f"style guide: {key}[{i}]: {e}") from None
         rules.append(VoiceRule(key, str(one.get("text") or one["kind"]), partial(_by_instruction, one)))

@@ -48,7 +48,7 @@ def board_rows(
 
 
 def difference_rows(
-    differences: Mapping[str, Difference],  # What -> a - b
+    differences: Mapping[str, Difference | Estimate],  # What -> a - b, or the mean of a group
 ) -> list[dict]:
     "Differences of two systems as rows of numbers."
     return [

@@ -49,7 +49,7 @@ def _asked(item, judge):
 
 def _claimed(item):
     "What the metric would ask about where people rated the whole response: no greeting and no question."
-    return claims(item.text, item.source or "") if item.text else []
+    return claims(item.text, source=item.source or "") if item.text else []
 
 
 def _check_askable(item, judge):
