@@ -38,7 +38,7 @@ STARS = as_target("stars", {"kind": "number", "low": 1, "high": 5, "words": ["cs
 
 
 def read(text, target):
-    return read_predictions(text, {target.name: target})[target.name].value
+    return read_predictions(text, targets={target.name: target})[target.name].value
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_a_gold_label_that_is_none_is_told_with_the_sample():
     )
     with pytest.raises(ValueError, match="sample 'row 7': gold emotion is 'hunger', expected one of anger"):
         gold_of(wrong)
-    score = score_prediction(wrong, "anger")
+    score = score_prediction("anger", sample=wrong)
     assert score.status == "undefined" and "hunger" in score.reason
 
 

@@ -88,8 +88,8 @@ QUOTED = 400  # characters of a sentence or message in a question
 
 def quoted(
     text: str,
-    most: int = QUOTED,  # Characters that are kept
     *,
+    most: int = QUOTED,  # Characters that are kept
     end: bool = False,  # Keep the end instead of the beginning
 ) -> str:  # On one line, in quotes
     "A text as it stands in a question."

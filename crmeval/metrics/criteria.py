@@ -160,7 +160,7 @@ def _of_targets(score_one):
     "A criterion that compares what is predicted with what was true, and asks no judge."
 
     def score(sample, text, judge):
-        return score_one(sample, text)
+        return score_one(text, sample=sample)
 
     return score
 

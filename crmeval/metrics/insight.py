@@ -51,7 +51,7 @@ def columns_of(
     columns: dict[tuple[str, str], Column] = {}
     for s in (s for s in samples if s.id in text and not s.perturbation):
         targets = targets_of(s)
-        read = read_predictions(text[s.id] or "", targets)
+        read = read_predictions(text[s.id] or "", targets=targets)
         for name, true in gold_of(s, targets).items():
             column = columns.setdefault((s.use_case, name), Column(targets[name], [], [], []))
             said, gold = _in_rows(targets[name], read[name].value, true)

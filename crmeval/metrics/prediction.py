@@ -13,6 +13,7 @@ from ..core.cards import DEFAULT_CUTS, MetricCard, to_points, unscored
 from ..core.evidence import Evidence
 from ..core.records import Sample, Score
 from .forms import evaluate_class
+from .metric import metric
 from .read_predictions import Read, read_predictions
 from ..tasks.targets import Target, as_target, gold_of, targets_of
 
@@ -92,8 +93,9 @@ def target_points(
 
 # %% ../../nbs/metrics/17_prediction.ipynb #b7f3a9eb
 def score_targets(
-    card: MetricCard,  # Whose score it is
     response: str,
+    *,
+    card: MetricCard,  # Whose score it is
     targets: Mapping[str, Target],  # Name -> target
     gold: Mapping[str, object],  # Name -> what was true; a target without it is not scored
 ) -> Score:  # points and fraction are means over the targets that have a gold value
@@ -103,7 +105,7 @@ def score_targets(
         return unscored(card, "undefined", "It is not known what was true.", rater="rule")
     if not response.strip():
         return unscored(card, "undefined", "The response is empty.", rater="rule")
-    read = read_predictions(response, targets)
+    read = read_predictions(response, targets=targets)
     if all(read[n].value is None for n in asked):
         reasons = "; ".join(dict.fromkeys(read[n].reason for n in asked))
         return unscored(card, "parse_error", f"The response {reasons}.", rater="rule")
@@ -144,6 +146,7 @@ def _evidence(target, read, gold, fraction):
     return Evidence("predicted", target.name, "field", fraction == 1, detail=detail)
 
 # %% ../../nbs/metrics/17_prediction.ipynb #9a49d4fc
+@metric(CARD)
 def prediction(
     response: str,  # What a system said
     *,
@@ -161,26 +164,30 @@ def prediction(
     ends = {"low": low, "high": high} if kind == "number" else {}
     target = as_target("prediction", {"kind": kind, "labels": labels, "ordered": ordered, **ends})
     sample = Sample("one", "one", {}, gold_record={"prediction": gold})
-    return score_targets(CARD, response, {"prediction": target}, gold_of(sample, {"prediction": target}))
+    return score_targets(
+        response, card=CARD, targets={"prediction": target}, gold=gold_of(sample, {"prediction": target})
+    )
 
 
 def score_prediction(
-    sample: Sample,  # Its use case has targets
     response: str,
+    *,
+    sample: Sample,  # Its use case has targets
 ) -> Score:
     "As `prediction`, for what a sample's use case asks; a gold value that is none is told as undefined."
-    return score_sample(CARD, sample, response)
+    return score_sample(response, card=CARD, sample=sample)
 
 
 def score_sample(
+    response: str,
+    *,
     card: MetricCard,
     sample: Sample,
-    response: str,
 ) -> Score:
     "Score an answer to a sample by its targets, under a card."
     targets = targets_of(sample)
     try:
-        return score_targets(card, response, targets, gold_of(sample, targets))
+        return score_targets(response, card=card, targets=targets, gold=gold_of(sample, targets))
     except ValueError as e:
         return unscored(card, "undefined", str(e), rater="rule")
 

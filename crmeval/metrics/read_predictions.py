@@ -58,6 +58,7 @@ def _is_denied(before):
 
 def labels_in(
     text: str,  # Any text
+    *,
     target: Target,
 ) -> list[str]:  # Distinct labels in order of appearance
     "The labels that a text names and does not deny."
@@ -96,7 +97,7 @@ def _label_in_words(target, text, alone):
     if not alone:
         return Read(None, f"does not say {target.name}")
     lone = {find_label(target, line) for line in _lone_lines(text)} - {None}
-    return _only(target, lone if len(lone) == 1 else labels_in(text, target))
+    return _only(target, lone if len(lone) == 1 else labels_in(text, target=target))
 
 
 def _only(target, found):
@@ -119,7 +120,7 @@ def _listed_labels(target, text):
 
 def _labels_in_words(target, text, alone):
     "A list of labels, from numbered lines or from one line."
-    numbered = [labels_in(m[2], target) for m in _CUES.pattern("numbered_line").finditer(text)]
+    numbered = [labels_in(m[2], target=target) for m in _CUES.pattern("numbered_line").finditer(text)]
     if numbered and all(len(n) == 1 for n in numbered):
         return Read([n[0] for n in numbered])
     for line in text.splitlines():
@@ -133,7 +134,7 @@ def _labels_in_words(target, text, alone):
 
 def _set_in_words(target, text, alone):
     "All labels that a text names; it may name as many as it likes and pays for each that is wrong."
-    found = labels_in(text, target)
+    found = labels_in(text, target=target)
     return Read(found) if found else Read(None, f"gives no {target.name}: expected {expected_of(target)}")
 
 # %% ../../nbs/metrics/16_read_predictions.ipynb #bd2d7dc0
@@ -285,6 +286,7 @@ def _entry(target, value):
 # %% ../../nbs/metrics/16_read_predictions.ipynb #8b7f18df
 def read_predictions(
     response: str,  # What a system said
+    *,
     targets: Mapping[str, Target],  # Name -> target
 ) -> dict[str, Read]:  # Name -> what was read
     "What an answer predicts; a value of None could not be told, and the reason says why."

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from ..core.cards import MetricCard
 from ..core.records import Sample, Score
 from .forms import evaluate_class
+from .metric import metric
 from .prediction import score_sample, score_targets
 from ..tasks.targets import gold_of, targets_of
 
@@ -31,6 +32,7 @@ CARD = MetricCard(
 SENTIMENT = "customer_sentiment"  # the use case whose labels these are
 
 
+@metric(CARD)
 def sentiment(
     response: str,  # JSON with 'overall', 'turns' and 'shift', or words
     *,
@@ -45,15 +47,16 @@ def sentiment(
         raise ValueError(f"response is {response!r:.80} ({type(response).__name__}), expected text")
     told = {"overall": overall, "turns": list(turns) if turns else None, "shift": shift or None}
     sample = Sample("one", SENTIMENT, {}, gold_record={k: v for k, v in told.items() if v is not None})
-    return score_targets(CARD, response, targets_of(sample), gold_of(sample))
+    return score_targets(response, card=CARD, targets=targets_of(sample), gold=gold_of(sample))
 
 
 def score_sentiment(
-    sample: Sample,
     response: str,
+    *,
+    sample: Sample,
 ) -> Score:
     "As `sentiment`, for a sample."
-    return score_sample(CARD, sample, response)
+    return score_sample(response, card=CARD, sample=sample)
 
 # %% ../../nbs/metrics/18_sentiment.ipynb #65a1bcda
 def __getattr__(name):
