@@ -447,7 +447,7 @@ def _trees(task):
 def blended(
     probability: float,  # As the trees give it, 0 to 1
     counted: Mapping[str, float],  # The counts of `features`, and any more by name
-    blend: Mapping,  # As in the weights: either 'scale', 'shift', 'against', 'overlap', 'more', or 'share' and 'means'
+    blend: Mapping,  # As in the weights: 'share' and 'means', or all others
 ) -> float:  # 0 to 1
     "The probability of the trees, with the counts weighed in that hold everywhere."
     if "means" in blend:
@@ -459,7 +459,8 @@ def blended(
     more = sum(by * counted[n] for n, by in blend.get("more", {}).items() if n in counted)
     odds = blend["scale"] * (math.log(p / (1 - p)) - against) + blend["shift"] + more
     odds += overlap["slope"] * min(counted[overlap["count"]], overlap["knee"])
-    return 1 / (1 + math.exp(-odds))
+    p = 1 / (1 + math.exp(-odds))
+    return min(p, blend["most"]) if against else p
 
 
 def _probable(task, counted):
@@ -484,6 +485,13 @@ def _why(found, probability, stated):
     if found["novel"]:
         return f"Not {what}: {', '.join(found['novel'][:4])}."
     return f"Its words are {what}, but not together."
+
+# %% ../../nbs/judges/06_embedded.ipynb #bf9d9671
+def _kind(counted):
+    "What the source has nowhere: 'value' or 'name'; None where neither is missing."
+    if counted["missing_other"]:
+        return "value"
+    return "name" if counted["new_names"] else None
 
 # %% ../../nbs/judges/06_embedded.ipynb #53d6a0a9
 def _is_foreign(asked, src):
@@ -595,8 +603,8 @@ class EmbeddedJudge:
         return [
             rule_on_support(s, source, foreign=foreign, probability=q)
             or _beyond(s, src)
-            or Verdict(q > 0.5, round(q, 4), _why(found, q, False), tuple(found["lines"]))
-            for s, q, (_, found) in zip(sentences, p, got)
+            or Verdict(q > 0.5, round(q, 4), _why(found, q, False), tuple(found["lines"]), _kind(f))
+            for s, q, (f, found) in zip(sentences, p, got)
         ]
 
     def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
