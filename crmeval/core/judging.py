@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['Verdict', 'Judge', 'failed_verdict', 'supported_share', 'stated_share', 'whole_probability', 'RecordingJudge',
            'RubricJudge', 'FactFinder', 'AwaitedFactFinder', 'StyledJudge', 'RefusalJudge', 'TruthJudge',
-           'CountingJudge', 'ConfiguredJudge', 'ClosableJudge', 'TrainedJudge', 'JointJudge', 'ClientJudge', 'style_of',
-           'settings_of', 'trained_on', 'close_judge', 'clients_of']
+           'CountingJudge', 'ConfiguredJudge', 'ClosableJudge', 'TrainedJudge', 'JointJudge', 'VotingJudge',
+           'ClientJudge', 'counted_verdicts', 'style_of', 'settings_of', 'trained_on', 'close_judge', 'clients_of']
 
 # %% ../../nbs/core/07_judging.ipynb #imports0
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 from .records import check_status
@@ -225,12 +225,29 @@ class JointJudge(Protocol):
 
 
 @runtime_checkable
+class VotingJudge(Protocol):
+    "Answers by the votes of its members, or replays such answers: its probabilities are shares of votes."
+
+    members: Sequence[str]
+
+
+@runtime_checkable
 class ClientJudge(Protocol):
     "Asks a client."
 
     client: object  # With `chat`
 
 # %% ../../nbs/core/07_judging.ipynb #08fb4e28
+def counted_verdicts(
+    judge: Judge,  # Who gave the verdicts
+    verdicts: Sequence[Verdict],
+) -> list[Verdict]:  # Without probabilities where they are no more than shares of votes
+    "Verdicts as they are counted: two of three votes are no probability."
+    if isinstance(judge, VotingJudge):
+        return [replace(v, probability=None) for v in verdicts]
+    return list(verdicts)
+
+
 def style_of(judge: Judge) -> str:  # 'fine' or 'rubric'
     "How a judge judges; one that says nothing answers small questions."
     return judge.style if isinstance(judge, StyledJudge) else "fine"

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ..core.cards import MetricCard, score_of, unscored
 from ..core.evidence import Evidence
-from ..core.judging import Judge, failed_verdict, stated_share
+from ..core.judging import Judge, counted_verdicts, failed_verdict, stated_share
 from ..core.records import Score
 from ..core.written import own_text, parts_said
 from .defaults import default_judge
@@ -48,13 +48,13 @@ def completeness(
     if (rated := by_rubric(judge, CARD, response=own_text(response), key_facts=facts)) is not None:
         return rated
     said = [p.text for p in parts_said(response)]
-    return _share_stated(facts, judge.stated(facts, sentences=said), said, judge.name)
+    return _share_stated(facts, judge.stated(facts, sentences=said), said, judge)
 
 # %% ../../nbs/metrics/11_completeness.ipynb #1999544f
-def _share_stated(facts, verdicts, said, rater):
+def _share_stated(facts, verdicts, said, judge):
     "The share of the facts that are stated; a judge that fails for one of them leaves it unknown."
     if (bad := failed_verdict(verdicts)) is not None:
-        return unscored(CARD, bad.status if bad.status != "ok" else "undefined", bad.reason, rater=rater)
+        return unscored(CARD, bad.status if bad.status != "ok" else "undefined", bad.reason, rater=judge.name)
     pairs = enumerate(zip(facts, verdicts, strict=True))
     evidence = sorted((_evidence(i, f, v, said) for i, (f, v) in pairs), key=lambda e: e.kind)
     n, missing = len(facts), sum(e.kind == "missing" for e in evidence)
@@ -62,8 +62,9 @@ def _share_stated(facts, verdicts, said, rater):
     if missing:
         reason = f"{missing} of {n} key facts {'is' if missing == 1 else 'are'} missing."
     stated = {e.detail["fact"] for e in evidence if e.kind == "stated"}
-    fraction = stated_share([v.probability for v in verdicts], [i in stated for i in range(n)])
-    return score_of(_card_for(verdicts, missing), fraction, reason, evidence=evidence, rater=rater)
+    counted = counted_verdicts(judge, verdicts)
+    fraction = stated_share([v.probability for v in counted], [i in stated for i in range(n)])
+    return score_of(_card_for(counted, missing), fraction, reason, evidence=evidence, rater=judge.name)
 
 
 def _card_for(verdicts, missing):

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ..core.cards import MetricCard, score_of, unscored
 from ..core.evidence import Evidence
-from ..core.judging import Judge, failed_verdict
+from ..core.judging import Judge, counted_verdicts, failed_verdict
 from ..core.records import Score
 from ..core.text import repeats, words
 from ..core.written import own_text, parts_said
@@ -63,7 +63,8 @@ def conciseness(
         return unscored(CARD, bad.status if bad.status != "ok" else "undefined", bad.reason, rater=judge.name)
     where = [stating_lines(f, v, once) for f, v in zip(facts, verdicts, strict=True)]
     carried = _facts_carried(where, unique, len(said))
-    return _share_that_carries(said, first, carried, _sure_of(where, verdicts, unique, len(said)), judge.name)
+    sure = _sure_of(where, counted_verdicts(judge, verdicts), unique, len(said))
+    return _share_that_carries(said, first, carried, sure, judge.name)
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #bf00b063
 def _facts_carried(where, unique, n):

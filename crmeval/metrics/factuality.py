@@ -12,7 +12,7 @@ from typing import cast
 
 from ..core.cards import MetricCard, score_of, to_points, unscored
 from ..core.evidence import Evidence
-from ..core.judging import Judge, failed_verdict, supported_share
+from ..core.judging import Judge, counted_verdicts, failed_verdict, supported_share
 from ..core.records import Score
 from ..core.text import content_words, lines, parts, sentences, split_label, words
 from ..core.written import own_text, parts_said, shown_text
@@ -87,7 +87,7 @@ def factuality(
     if problem := _hollow(own_text(response), source):
         return score_of(CARD, 0.0, f"The response claims nothing of its own: {problem}.", rater=judge.name)
     if found := claims(response, source):
-        return _share_supported(found, judge.supported(found, source=source), source, judge.name)
+        return _share_supported(found, judge.supported(found, source=source), source, judge)
     if all(is_verbatim(p.text, source) for p in parts_said(response)):
         return score_of(CARD, 1.0, "All that it says is in the source word for word.", rater=judge.name)
     reason = "The response makes no claim that could be held against the source."
@@ -109,17 +109,18 @@ def _check_texts(**texts):
             raise ValueError(f"{name} is {value!r:.80} ({type(value).__name__}), expected text")
 
 # %% ../../nbs/metrics/10_factuality.ipynb #86740e17
-def _share_supported(found, verdicts, source, rater):
+def _share_supported(found, verdicts, source, judge):
     "The share of the claims with support; a judge that fails for one of them leaves it unknown."
     if (bad := failed_verdict(verdicts)) is not None:
-        return unscored(CARD, bad.status if bad.status != "ok" else "undefined", bad.reason, rater=rater)
+        return unscored(CARD, bad.status if bad.status != "ok" else "undefined", bad.reason, rater=judge.name)
     wrong, n = _unsupported(found, verdicts, source), len(found)
     reason = _support_in_words(n, len(wrong))
-    fraction = supported_share(verdicts, [math.sqrt(1 + len(content_words(c))) for c in found])
-    if any(v.probability is None for v in verdicts):
-        return score_of(CARD, fraction, reason, evidence=wrong, rater=rater)
-    score = score_of(replace(CARD, cuts=PROBABLE_CUTS), fraction, reason, evidence=wrong, rater=rater)
-    kept = sum(not _is_invention(v) for v in verdicts) / n
+    counted = counted_verdicts(judge, verdicts)
+    fraction = supported_share(counted, [math.sqrt(1 + len(content_words(c))) for c in found])
+    if any(v.probability is None for v in counted):
+        return score_of(CARD, fraction, reason, evidence=wrong, rater=judge.name)
+    score = score_of(replace(CARD, cuts=PROBABLE_CUTS), fraction, reason, evidence=wrong, rater=judge.name)
+    kept = sum(not _is_invention(v) for v in counted) / n
     return replace(score, points=min(cast(int, score.points), cast(int, to_points(kept, CARD.cuts))))
 
 
