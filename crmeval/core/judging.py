@@ -68,8 +68,8 @@ def failed_verdict(
 # %% ../../nbs/core/07_judging.ipynb #4c379086
 def _probabilities(verdicts):
     "P(yes) of each verdict, or its yes and no where any of them has no probability."
-    known = [v.probability for v in verdicts]
-    return [float(bool(v.yes)) for v in verdicts] if None in known else known
+    known = [v.probability for v in verdicts if v.probability is not None]
+    return known if len(known) == len(verdicts) else [float(bool(v.yes)) for v in verdicts]
 
 
 def supported_share(
