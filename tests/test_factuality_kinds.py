@@ -102,7 +102,7 @@ def test_repeating_a_truth_does_not_drown_an_invention():
     thrice = factuality(
         "The case number is SB-4471. The case number is SB-4471. She is furious.", source=CHAT
     )
-    assert once.fraction == thrice.fraction == 0.5
+    assert once.fraction == thrice.fraction < 0.7  # a longer claim weighs more than a short one
 
 
 SWAPPED = [
