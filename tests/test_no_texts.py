@@ -216,7 +216,10 @@ def test_what_needs_texts_is_refused(tmp_path, capsys):
     (done.folder / "rating/plan.json").write_text("{}")
     with pytest.raises(ValueError, match="people can rate only what they can read"):
         own_run(tmp_path, Talker())
-    for words, said in ((["--add"], "beside 'add'"), (["--area", "safety"], "trust is measured on texts")):
+    for words, said in (
+        (["--add"], "nothing beside --add"),
+        (["--area", "safety"], "trust is measured on texts"),
+    ):
         assert main(["run", "--no-texts", *words, "--out", str(tmp_path / "x")]) == 2
         err = capsys.readouterr().err
         assert said in err or "--area" in err

@@ -165,7 +165,7 @@ def test_help_and_wrong_words_load_nothing_large(tmp_path):
 
 def test_every_command_has_the_same_manners(capsys):
     for command in COMMANDS:
-        code, out, _ = typed(capsys, command, "--help")
+        code, out, _ = typed(capsys, *command.split(), "--help")
         assert code == 0 and all(word in out for word in ("--json", "--quiet", "-q", "--verbose", "-v")), (
             command
         )

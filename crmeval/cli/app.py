@@ -6,6 +6,7 @@
 __all__ = ['COMMANDS', 'GROUPS', 'examples', 'make_app', 'main']
 
 # %% ../../nbs/cli/08_app.ipynb #0226e5f2
+import contextlib
 import functools
 import io
 import os
@@ -174,15 +175,31 @@ def _one_line(error):
     return without_keys(printable(" ".join(said.split()))) or type(error).__name__
 
 
+@contextlib.contextmanager
+def _without_pydantic():
+    """While words are read: where some package has loaded pydantic, cyclopts lets it judge values.
+
+    A word that the plan knows ('none' for a number) would be refused, and in its words instead of ours.
+    """
+    held = sys.modules.pop("pydantic", None)
+    try:
+        yield
+    finally:
+        if held is not None:
+            sys.modules["pydantic"] = held
+
+
 def _called(words):
     "The exit code of the command that the words name."
     from cyclopts import CycloptsError
 
     try:
         app = make_app(words)
-        code = app(
-            _with_standard_input(words), exit_on_error=False, print_error=False, result_action="return_value"
-        )
+        with _without_pydantic():
+            command, bound, _ = app.parse_args(
+                _with_standard_input(words), exit_on_error=False, print_error=False
+            )
+        code = command(*bound.args, **bound.kwargs)
     except CycloptsError as e:
         raise ValueError(_in_our_words(e, words)) from None
     return code if isinstance(code, int) else 0

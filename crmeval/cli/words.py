@@ -189,7 +189,8 @@ def command(
             with manner(quiet, verbose, words.get("json", False)):
                 return function(*places, **words)
 
-        setattr(called, "__signature__", inspect.Signature(every))  # noqa: B010  # a wrapper's type has no such field
+        # `setattr`, since the type of a wrapper has no such field
+        setattr(called, "__signature__", inspect.Signature(every))  # noqa: B010
         called.__annotations__ = {p.name: p.annotation for p in every}
         return called
 

@@ -25,7 +25,15 @@ from .. import __version__
 from ..core.judging import Judge, RecordingJudge, settings_of, trained_on
 from ..core.log import digest
 from ..core.package_data import fingerprint
-from ..core.records import SCHEMA_VERSION, Response, Sample, Score, read_parquet, write_parquet
+from crmeval.core.records import (
+    SCHEMA_VERSION,
+    Response,
+    Sample,
+    Score,
+    read_parquet,
+    storable,
+    write_parquet,
+)
 from ..tasks.probes import is_probe
 from ..tasks.use_cases import EVERY, add_use_case, get_use_case, knowing, own_use_cases, use_cases
 
@@ -346,7 +354,10 @@ def write_json(
 ) -> None:
     "Write JSON for people and programs."
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+    text = json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n"
+    if storable(text) != text:  # a file name of odd bytes: escaped, it can be written and read again
+        text = json.dumps(value, indent=1, default=str) + "\n"
+    part.write_text(text, encoding="utf-8")
     part.replace(path)
 
 # %% ../../nbs/runs/07_folder.ipynb #fe17a9ab

@@ -28,6 +28,7 @@ from .provenance import data_told
 from ..systems.replay import ReplayClient
 from ..tasks.own_data import load_file
 from ..tasks.rows import read_rows
+from ..tasks.tables import reading
 
 # %% ../../nbs/runs/16_score_file.ipynb #ba77011c
 EMPTY = "the cell is empty"
@@ -118,6 +119,13 @@ def score_file(
 ) -> ScoredFile:
     "Score answers that stand in a table; no model is called but the judge, if it is one."
     asked = make_plan(plan.get("plan"), **{k: v for k, v in plan.items() if k in settings()})
+    given = {"use_case": use_case, "columns": columns, "limit": limit, "ratings": ratings}
+    with reading(asked.encoding):  # what is noted of the file stands in the run's manifest
+        return _scored_table(data, responses, asked, plan, **given)
+
+
+def _scored_table(data, responses, asked, plan, *, use_case, columns, limit, ratings):
+    "As `score_file`, within the encoding that was said."
     labelled = read_rows(data)[:limit]
     rows = [row for _, row in labelled]
     is_file = isinstance(data, str | Path) and str(data) != "-"  # else it may be read once only
