@@ -350,7 +350,10 @@ def test_every_form_gives_the_same_samples(tmp_path, form):
 BAD = {
     "nothing.csv": (b"", "is empty"),
     "head.csv": (HEAD, "has no rows"),
-    "latin.csv": (HEAD.encode() + "1,Caf\u00e9,\n".encode("latin-1"), "line 2: byte 0xe9 is not UTF-8"),
+    "neither.csv": (
+        HEAD.encode() + b"1,Caf\x81,\n",
+        "line 2: byte 0x81 is not UTF-8, and hardly Windows-1252",
+    ),
     "utf16.csv": (GOOD.encode("utf-16") + b"\x00", "is not UTF-16"),
     "cells.csv": (HEAD + "1,a,b,c\n", r"row 1 \(line 2\): 4 cells, but the header has 3"),
     "quote.csv": (HEAD + '1,"a,b\n', "quotation mark"),

@@ -1,10 +1,14 @@
 "Tutorials run as they stand, with no other machine to reach; each asserts what it shows."
 
+import ast
+import asyncio
 import contextlib
+import inspect
 import io
 import json
 import re
 import socket
+import types
 from pathlib import Path
 
 import pytest
@@ -51,6 +55,16 @@ def test_the_promised_ones_are_there():
     }
 
 
+def cell(name, source, space):
+    "Run a cell as Jupyter does, where `await` may stand outside a function."
+    code = compile(source, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    waits = code.co_flags & inspect.CO_COROUTINE
+    if waits:
+        asyncio.run(types.FunctionType(code, space)())
+    else:
+        exec(code, space)
+
+
 @each
 def test_it_runs_as_it_stands(path, offline):
     from crmeval.tasks import use_cases
@@ -59,7 +73,7 @@ def test_it_runs_as_it_stands(path, offline):
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
             for i, c in enumerate(cells(path)):
-                exec(compile("".join(c["source"]), f"{path.name}, cell {i}", "exec"), space)
+                cell(f"{path.name}, cell {i}", "".join(c["source"]), space)
     finally:
         use_cases._ADDED.clear()
     stored = "".join(

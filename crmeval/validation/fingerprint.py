@@ -218,7 +218,7 @@ def _data_of(code):
     for call in (n for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Call)):
         if getattr(call.func, "id", "") == "data_path":
             parts = [str(a.value) for a in call.args if isinstance(a, ast.Constant)]
-            path = data_path(*parts)
+            path = data_path("").joinpath(*parts)
             paths += sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     return paths
 
@@ -247,5 +247,5 @@ def judge_fingerprint(
         statements = [s for n in names for s in here.definitions.get(n, ())]
         files |= {p for s in statements for p in _data_of(ast.unparse(s))}
     for path in sorted(files):
-        h.update(f"{path.relative_to(data_path()).as_posix()}\0{_content(path)}\0".encode())
+        h.update(f"{path.relative_to(data_path('')).as_posix()}\0{_content(path)}\0".encode())
     return h.hexdigest()[:16]
