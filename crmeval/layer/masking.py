@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['KINDS', 'MaskingPolicy', 'MaskingSession', 'Reading', 'without_gaps', 'Masked', 'mask']
 
-# %% ../../nbs/layer/07_masking.ipynb #7390a2ba
+# %% ../../nbs/layer/07_masking.ipynb #51a646fe
 import difflib
 import html
 import re
@@ -17,18 +17,20 @@ from dataclasses import dataclass, field, fields
 from ..detect.pii import find_pii
 from .demasking import INVENTED, JsonPlace, capitals, demask, placeholders_in
 from .known_places import KnownPlaces, Place
+from .neighbours import neighbours
 from .placeholders import Vault, kind_word
-from .record_values import Known, known_values
+from .record_values import Known, known_values, readable_values
 from .steps import StepRecord, timed
 
-# %% ../../nbs/layer/07_masking.ipynb #d92c2707
+# %% ../../nbs/layer/07_masking.ipynb #f30f244f
 KINDS = (
-    "PERSON EMAIL_ADDRESS PHONE_NUMBER STREET_ADDRESS LOCATION ZIP_CODE ORGANIZATION NRP AGE DATE_TIME BIRTH_DATE TITLE "
+    "PERSON NAME EMAIL_ADDRESS PHONE_NUMBER STREET_ADDRESS LOCATION ZIP_CODE ORGANIZATION NRP AGE DATE_TIME BIRTH_DATE TITLE "
     "CREDIT_CARD IBAN_CODE ACCOUNT_NUMBER CREDENTIAL NATIONAL_ID US_SSN US_DRIVER_LICENSE PASSPORT LICENSE_PLATE "
     "USERNAME URL IP_ADDRESS MAC_ADDRESS CASE_NUMBER INVOICE_NUMBER ORDER_NUMBER POLICY_NUMBER REFERENCE_NUMBER OTHER"
 ).split()
 _READABLE = ("DATE_TIME", "TITLE", "CASE_NUMBER", "INVOICE_NUMBER", "ORDER_NUMBER", "REFERENCE_NUMBER")
 _ACTIONS = ("mask", "keep")
+_SURE = 0.45  # Below it only a capital says that a word is a name
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,9 @@ class MaskingPolicy:
     kinds: Mapping[str, str] = field(default_factory=dict)  # Kind -> 'mask' or 'keep'; others as by default
     fields: Mapping[str, str] = field(default_factory=dict)  # Field -> a kind, or 'keep'
     words: Mapping[str, str] | Sequence[str] = ()  # The company's own list: value -> kind, or values
-    readable: Sequence[str] = ()  # Words that stay wherever they stand: names of products
+    readable: Sequence[str] = ()  # Words that stay wherever they stand, beside the record's products
     detect: bool = True  # Whether the detector looks for what no record knows
-    min_score: float = 0.45  # How sure the detector has to be, 0 to 1
+    min_score: float = 0.4  # How sure the detector has to be, 0 to 1
     hints: bool = False  # Whether a placeholder says the grammar of a name where the record says it
     invented: str = "mark"  # What becomes of placeholders that nobody has: 'mark', 'keep' or 'remove'
 
@@ -83,7 +85,7 @@ def _one_of(name, known, where):
     hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
     raise ValueError(f"{where} has {name!r}{hint}")
 
-# %% ../../nbs/layer/07_masking.ipynb #20cea4c1
+# %% ../../nbs/layer/07_masking.ipynb #c57752eb
 class MaskingSession:
     "One conversation: its vault, and what is known in it."
 
@@ -131,7 +133,7 @@ class MaskingSession:
             self.places.names.add(person, name)
         return person
 
-# %% ../../nbs/layer/07_masking.ipynb #b8ae110d
+# %% ../../nbs/layer/07_masking.ipynb #f8211824
 _ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\[nrtbf\"/\\]|&(?:#\d{1,6}|#x[0-9a-fA-F]{1,5}|[A-Za-z]{2,8});")
 _SHORT = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 
@@ -180,26 +182,32 @@ def _unescaped(escape):
         return units.decode("utf-16-be", "replace")
     return _SHORT.get(escape[1], escape[1])
 
-# %% ../../nbs/layer/07_masking.ipynb #1e857738
+# %% ../../nbs/layer/07_masking.ipynb #59e95448
 def _detected(text, session, stays):
     "What the detector finds and the policy masks, other than what stays; the session learns it."
     policy = session.policy
     if not policy.detect:
         return []
-    spans = [s for s in find_pii(text, min_score=policy.min_score) if policy.masks(s.entity)]
+    found = find_pii(text, min_score=policy.min_score)
+    spans = [s for s in (*found, *neighbours(text, found)) if policy.masks(_kind_of(s))]
     spans = [s for s in spans if not any(p.start < s.end and s.start < p.end for p in stays)]
     out = []
     for s in sorted(spans, key=lambda s: s.start - s.end):
-        value = s.text_in(text)
-        person = session.person_of(value) if s.entity == "PERSON" else None
-        session.learn([Known(value, s.entity, person, exact=True)])
-        out.append(Place(s.start, s.end, s.entity, person))
+        value, kind = s.text_in(text), _kind_of(s)
+        person = session.person_of(value) if kind == "PERSON" else None
+        session.learn([Known(value, kind, person, exact=True)])
+        out.append(Place(s.start, s.end, kind, person))
     return out
 
 
-def _readable(text, policy):
+def _kind_of(span):
+    "The kind of what was found; a capital alone says that it is a name, and not of whom or what."
+    return "NAME" if span.entity == "PERSON" and span.score < _SURE else span.entity
+
+
+def _readable(text, words):
     "Places of the words that stay, in any capitals."
-    for word in policy.readable:
+    for word in words:
         for m in re.finditer(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.I):
             yield Place(m.start(), m.end(), "keep")
 
@@ -242,7 +250,7 @@ def _trimmed(text, start, end):
     held = re.search(r"[^\W_](?:.*[^\W_])?", text[start:end], re.S)
     return (start + held.start(), start + held.end()) if held else (start, start)
 
-# %% ../../nbs/layer/07_masking.ipynb #ab5f6a84
+# %% ../../nbs/layer/07_masking.ipynb #8bb62968
 @dataclass(frozen=True, repr=False)
 class Masked:
     "A text that may leave, the vault that puts it back, and what was done: kinds and counts."
@@ -302,10 +310,10 @@ class _Writer:
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
 
-def _places_in(text, session):
+def _places_in(text, session, stays):
     "Everything in a text that becomes a placeholder."
     reading = Reading(text)
-    stays = [*_readable(reading.text, session.policy)]
+    stays = [*_readable(reading.text, (*session.policy.readable, *stays))]
     found = _detected(reading.text, session, stays)
     known = session.places.find(reading.text)
     places = [*_standing(reading, [*known, *found, *stays]), *_escaped_places(text, session.vault)]
@@ -316,9 +324,9 @@ def _comes_back(text, masked, session):
     return demask(masked, session.vault, "mark") == text
 
 
-def _masked_text(text, session):
+def _masked_text(text, session, stays):
     "(masked text, counts): proven to come back as it was, whatever the text is."
-    places = _places_in(text, session)
+    places = _places_in(text, session, stays)
     for tried in (places, [Place(0, len(text), "TEXT")]):
         writer = _Writer(text, session)
         masked = writer.written(tried)
@@ -343,7 +351,7 @@ def mask(
         if session.vault.closed:
             raise ValueError("the session is closed: begin a new one")
         session.learn(_to_mask(record, session.policy))
-        masked, counts = _masked_text(text, session)
+        masked, counts = _masked_text(text, session, readable_values(record, session.policy.fields))
         done = timer.record("masking", "replace" if counts else "pass", masked=dict(counts))
         return Masked(masked, session.vault, done)
 
