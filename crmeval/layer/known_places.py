@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Word', 'words_of', 'keys_of', 'Names', 'Place', 'KnownPlaces']
 
-# %% ../../nbs/layer/06_known_places.ipynb #c7fc22f1
+# %% ../../nbs/layer/06_known_places.ipynb #2ef720cc
 import re
 import unicodedata
 from bisect import bisect_right
@@ -18,7 +18,7 @@ from ..core.package_data import data_path
 from ..detect.proper_names import lexicon
 from .record_values import Known
 
-# %% ../../nbs/layer/06_known_places.ipynb #de1d12f7
+# %% ../../nbs/layer/06_known_places.ipynb #f7caf75e
 class _Base(dict):
     "Character code -> its letter without accent in lower case, for single letters."
 
@@ -65,7 +65,7 @@ def keys_of(
     "The keys of a text's words."
     return tuple(w.key for w in words_of(text))
 
-# %% ../../nbs/layer/06_known_places.ipynb #94110f69
+# %% ../../nbs/layer/06_known_places.ipynb #71ece244
 _VOWELS = "aeiouy"
 
 
@@ -143,7 +143,7 @@ class Names:
             return True
         return len(self._parts[person]) > 1 and self._parts[person] <= {w.key for w in words}
 
-# %% ../../nbs/layer/06_known_places.ipynb #cdb54522
+# %% ../../nbs/layer/06_known_places.ipynb #14bd2046
 @dataclass(frozen=True)
 class Place:
     "Where something that is known stands."
@@ -218,7 +218,7 @@ class KnownPlaces:
         elif len(squeezed) > 4:
             self._squeezed[squeezed] = item
 
-# %% ../../nbs/layer/06_known_places.ipynb #f81bacd5
+# %% ../../nbs/layer/06_known_places.ipynb #b9d9bcd9
 def _joined_names(text, a, b):
     "Whether nothing but a blank, a comma, a point or a hyphen stands between two words."
     return _NAME_GAP.fullmatch(text, a.end, b.start) is not None
@@ -265,7 +265,7 @@ class _NamedPlaces:
         word = self.words[new]
         return _joined_names(self.text, self.words[a], self.words[b]) and self.names.fits(word, person)
 
-# %% ../../nbs/layer/06_known_places.ipynb #97dd6aa4
+# %% ../../nbs/layer/06_known_places.ipynb #bdd569ed
 _GAP = 4  # Signs between two words of a value, or two groups of a number, at most
 
 
@@ -273,7 +273,7 @@ def _phrases_in(phrases, text, words):
     for at, word in enumerate(words):
         for keys, items in phrases.get(word.key, {}).items():
             part = words[at : at + len(keys)]
-            if tuple(w.key for w in part) != keys or not _close_together(part):
+            if tuple(w.key for w in part) != keys or not _close_together(text, part):
                 continue
             piece = text[part[0].start : part[-1].end]
             item = next((i for i in items if _fits(i, piece, part)), None)
@@ -281,8 +281,13 @@ def _phrases_in(phrases, text, words):
                 yield Place(part[0].start, part[-1].end, item.entity, item.person)
 
 
-def _close_together(words):
-    return all(b.start - a.end <= _GAP for a, b in zip(words, words[1:]))
+def _close_together(text, words):
+    return all(b.start - a.end <= _GAP and not _parts(text, a, b) for a, b in zip(words, words[1:]))
+
+
+def _parts(text, a, b):
+    "Whether a quotation mark or a brace stands between two words."
+    return any(c in '"{}<>|;' for c in text[a.end : b.start])
 
 
 def _fits(item, piece, words):

@@ -5,24 +5,25 @@
 # %% auto #0
 __all__ = ['KINDS', 'MaskingPolicy', 'MaskingSession', 'Reading', 'without_gaps', 'Masked', 'mask']
 
-# %% ../../nbs/layer/07_masking.ipynb #51a646fe
+# %% ../../nbs/layer/07_masking.ipynb #14e54a4e
 import difflib
 import html
 import re
 import threading
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 from ..detect.pii import find_pii
-from .demasking import INVENTED, JsonPlace, capitals, demask, placeholders_in
+from .demasking import INVENTED, JsonPlace, capitals, demask, placeholders_in, starts_json
 from .known_places import KnownPlaces, Place
 from .neighbours import neighbours
 from .placeholders import Vault, kind_word
 from .record_values import Known, known_values, readable_values
 from .steps import StepRecord, timed
 
-# %% ../../nbs/layer/07_masking.ipynb #f30f244f
+# %% ../../nbs/layer/07_masking.ipynb #3664b3e3
 KINDS = (
     "PERSON NAME EMAIL_ADDRESS PHONE_NUMBER STREET_ADDRESS LOCATION ZIP_CODE ORGANIZATION NRP AGE DATE_TIME BIRTH_DATE TITLE "
     "CREDIT_CARD IBAN_CODE ACCOUNT_NUMBER CREDENTIAL NATIONAL_ID US_SSN US_DRIVER_LICENSE PASSPORT LICENSE_PLATE "
@@ -85,7 +86,7 @@ def _one_of(name, known, where):
     hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
     raise ValueError(f"{where} has {name!r}{hint}")
 
-# %% ../../nbs/layer/07_masking.ipynb #c57752eb
+# %% ../../nbs/layer/07_masking.ipynb #b00fa374
 class MaskingSession:
     "One conversation: its vault, and what is known in it."
 
@@ -133,7 +134,7 @@ class MaskingSession:
             self.places.names.add(person, name)
         return person
 
-# %% ../../nbs/layer/07_masking.ipynb #f8211824
+# %% ../../nbs/layer/07_masking.ipynb #35f9fe85
 _ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\[nrtbf\"/\\]|&(?:#\d{1,6}|#x[0-9a-fA-F]{1,5}|[A-Za-z]{2,8});")
 _SHORT = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 
@@ -182,7 +183,7 @@ def _unescaped(escape):
         return units.decode("utf-16-be", "replace")
     return _SHORT.get(escape[1], escape[1])
 
-# %% ../../nbs/layer/07_masking.ipynb #59e95448
+# %% ../../nbs/layer/07_masking.ipynb #fe2c6d48
 def _detected(text, session, stays):
     "What the detector finds and the policy masks, other than what stays; the session learns it."
     policy = session.policy
@@ -250,7 +251,7 @@ def _trimmed(text, start, end):
     held = re.search(r"[^\W_](?:.*[^\W_])?", text[start:end], re.S)
     return (start + held.start(), start + held.end()) if held else (start, start)
 
-# %% ../../nbs/layer/07_masking.ipynb #8bb62968
+# %% ../../nbs/layer/07_masking.ipynb #ff4ef29b
 @dataclass(frozen=True, repr=False)
 class Masked:
     "A text that may leave, the vault that puts it back, and what was done: kinds and counts."
@@ -317,7 +318,31 @@ def _places_in(text, session, stays):
     found = _detected(reading.text, session, stays)
     known = session.places.find(reading.text)
     places = [*_standing(reading, [*known, *found, *stays]), *_escaped_places(text, session.vault)]
-    return without_gaps(text, places)
+    return without_gaps(text, _within_strings(text, places))
+
+
+_STRING = re.compile(r'"((?:[^"\\]|\\.|\\\Z)*)(?:"|\Z)|(?<![\w.])-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])', re.S)
+
+
+def _within_strings(text, places):
+    "In a text that is JSON, places end where their string ends; a number is one whole."
+    if not starts_json(text):
+        return places
+    regions = [(*m.span(m.lastindex or 0), not m.lastindex) for m in _STRING.finditer(text)]
+    starts = [region[0] for region in regions]
+    return [part for p in places for part in _cut(p, regions, starts)]
+
+
+def _cut(place, regions, starts):
+    "The parts of a place that lie in strings, and the numbers that it touches."
+    at = max(0, bisect_right(starts, place.start) - 1)
+    while at < len(regions) and regions[at][0] < place.end:
+        low, high, number = regions[at]
+        start, end = max(place.start, low), min(place.end, high)
+        if start < end:
+            start, end = (low, high) if number else (start, end)
+            yield Place(start, end, place.entity, place.person)
+        at += 1
 
 
 def _comes_back(text, masked, session):

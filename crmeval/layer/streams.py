@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['DemaskStream']
 
-# %% ../../nbs/layer/05_streams.ipynb #d6270d8e
+# %% ../../nbs/layer/05_streams.ipynb #4fd36d0f
 from .demasking import Restorer
 from .placeholders import Vault
 from .steps import StepRecord, Timer
 
-# %% ../../nbs/layer/05_streams.ipynb #50a841ca
+# %% ../../nbs/layer/05_streams.ipynb #c1f129ff
 class DemaskStream:
     "Puts values back into an answer that comes in pieces."
 
