@@ -24,7 +24,9 @@ from crmeval.layer.masking import KINDS, MaskingPolicy, MaskingSession, demask, 
 RESULTS = Path(__file__).parent / "results" / "masking.json"
 
 _ONSETS = "Br Dr Fl Gw Har Il Jo Kel Lun Mar Nev Or Pel Qua Ros Sil Tam Ul Ver Wyn".split()
-_ENDINGS = "ada bert celin dova ena fric gard hild isa jana kin lotte mund nor ova pin ric sund tilda vik".split()
+_ENDINGS = (
+    "ada bert celin dova ena fric gard hild isa jana kin lotte mund nor ova pin ric sund tilda vik".split()
+)
 
 
 def invented_names(count=50, seed=7):
@@ -47,7 +49,8 @@ def _wide(text):
 def _bold(text):
     "Mathematical bold capitals and digits."
     return "".join(
-        chr(0x1D400 + ord(c) - 65) if "A" <= c <= "Z" else chr(0x1D7CE + int(c)) if c.isdigit() else c for c in text
+        chr(0x1D400 + ord(c) - 65) if "A" <= c <= "Z" else chr(0x1D7CE + int(c)) if c.isdigit() else c
+        for c in text
     )
 
 
@@ -124,6 +127,7 @@ def ways(placeholder):
         "guillemets": (f"«{k}_{c}»", "{}"),
         "Arabic mark": (f"\u200f{p}\u200f", "\u200f{}\u200f"),
         "link": (f"[{p}](#x)", "[{}](#x)"),
+        "bullet": (f"- {p}", "- {}"),
         "table cell": (f"|{p}|", "|{}|"),
         "e-mail greeting": (f"{p},", "{},"),
         "initial capital": (f"[{k.capitalize()}_{c}]", "{}"),
@@ -186,7 +190,9 @@ def left_in(limit=None):
         for row in rows:
             fields = {f"f{n}": s["entity_value"] for n, s in enumerate(row["spans"])}
             policy = MaskingPolicy(kinds=everything.kinds, fields=dict.fromkeys(fields, "OTHER"))
-            masked = mask(row["full_text"], fields if known else None, policy=policy if known else everything).text
+            masked = mask(
+                row["full_text"], fields if known else None, policy=policy if known else everything
+            ).text
             for value in fields.values():
                 values += 1
                 stands = _stands(value, masked)

@@ -17,7 +17,7 @@ from crmeval.layer.masking import MaskingPolicy, MaskingSession, demask, mask
 from crmeval.layer.placeholders import ALPHABET, Vault
 from crmeval.layer.streams import DemaskStream
 
-CASES = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+CASES = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 RECORD = {
     "first_name": "Ottilie",
     "last_name": "Brandvik",
@@ -27,9 +27,51 @@ RECORD = {
     "street": "14 Tarn Hows Lane",
 }
 PIECES = [
-    *("Ottilie", "BRANDVIK", "O. Brandvik", "Séamus", "seamus", "+47 22 555 013", "0047-22555013", "14 Tarn hows lane"),
-    *("[PERSON_K7B4Q]", "<PERSON_1>", "PERSON_K7B4", "K7B", "[", "]", "[[", "]]", "{", "}", '"', "\\", "\\u00e9", "&amp;"),
-    *("&lt;", "<b>", "</b>", "```json", "```", "\n", " ", "'s", ", ", ".", "\u200b", "é", "王", "🙂", "\ud800", "_", "%5B"),
+    *(
+        "Ottilie",
+        "BRANDVIK",
+        "O. Brandvik",
+        "Séamus",
+        "seamus",
+        "+47 22 555 013",
+        "0047-22555013",
+        "14 Tarn hows lane",
+    ),
+    *(
+        "[PERSON_K7B4Q]",
+        "<PERSON_1>",
+        "PERSON_K7B4",
+        "K7B",
+        "[",
+        "]",
+        "[[",
+        "]]",
+        "{",
+        "}",
+        '"',
+        "\\",
+        "\\u00e9",
+        "&amp;",
+    ),
+    *(
+        "&lt;",
+        "<b>",
+        "</b>",
+        "```json",
+        "```",
+        "\n",
+        " ",
+        "'s",
+        ", ",
+        ".",
+        "\u200b",
+        "é",
+        "王",
+        "🙂",
+        "\ud800",
+        "_",
+        "%5B",
+    ),
     *('{"name": "', '"}', "ottilie.brandvik@example.com", "Dear Ms ", "4522", "\x00", "S\u0301", "ﬁ", "İ"),
 ]
 TEXTS = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=8)), max_size=14).map("".join)
@@ -62,7 +104,9 @@ def test_a_stream_gives_the_same_for_every_cut(parts, data):
         mask("Ottilie Brandvik, O. Brandvik, 14 Tarn Hows Lane, Séamus", RECORD, session)
         forms = session.vault.forms()
         text = "".join(p if isinstance(p, str) else forms[p % len(forms)].placeholder for p in parts)
-        text = data.draw(st.sampled_from([text, text.lower(), text.replace("[", "&#91;"), text.replace("_", " ")]))
+        text = data.draw(
+            st.sampled_from([text, text.lower(), text.replace("[", "&#91;"), text.replace("_", " ")])
+        )
         whole = demask(text, session.vault)
         cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=12)))
         stream, out = DemaskStream(session.vault), ""
@@ -85,11 +129,22 @@ SHAPES = ["{}", "{}'s", "({})", "<b>{}</b>", "{}.", '"{}"', "*{}*", "to {},", "{
 
 @CASES
 @given(
-    st.lists(st.tuples(st.sampled_from(SHAPES), st.sampled_from(["plain", "upper", "lower"]), st.integers(0, 6)), max_size=9),
+    st.lists(
+        st.tuples(st.sampled_from(SHAPES), st.sampled_from(["plain", "upper", "lower"]), st.integers(0, 6)),
+        max_size=9,
+    ),
     st.text(alphabet=string.ascii_lowercase + " ,.\n", max_size=20),
 )
 def test_no_value_of_the_record_leaves(parts, filler):
-    values = ["Ottilie", "Brandvik", "Ottilie Brandvik", "ottilie.brandvik@example.com", "+47 22 555 013", "Séamus", "14 Tarn Hows Lane"]
+    values = [
+        "Ottilie",
+        "Brandvik",
+        "Ottilie Brandvik",
+        "ottilie.brandvik@example.com",
+        "+47 22 555 013",
+        "Séamus",
+        "14 Tarn Hows Lane",
+    ]
     change = {"plain": str, "upper": str.upper, "lower": str.lower}
     text = f" {filler} ".join(shape.format(change[how](values[n])) for shape, how, n in parts)
     masked = mask(text, RECORD).text.casefold()
@@ -108,7 +163,15 @@ def test_a_code_that_nobody_has_restores_nobody(code):
 
 
 @CASES
-@given(st.recursive(st.one_of(st.sampled_from(PIECES), st.integers(), st.none()), lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(PIECES), inner, max_size=3)), max_leaves=8))
+@given(
+    st.recursive(
+        st.one_of(st.sampled_from(PIECES), st.integers(), st.none()),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(PIECES), inner, max_size=3)
+        ),
+        max_leaves=8,
+    )
+)
 def test_json_stays_json_on_both_ways(data):
     if not isinstance(data, (dict, list)):
         data = [data]
@@ -119,24 +182,47 @@ def test_json_stays_json_on_both_ways(data):
         assert demask(masked.text, masked.vault) == text
 
 
-def test_long_texts_come_back_in_a_reasonable_time():
-    sentence = "Ottilie Brandvik (O. Brandvik) of 14 Tarn Hows Lane called {n} from +47 22 555 013 about K{n}B and [x_{n}]. "
-    for text in (
-        "".join(sentence.format(n=n) for n in range(1900)),
-        "[" * 200_000,
-        "K7B" * 66_000,
-        "[PERSON_" * 25_000,
-        "K 7 B " * 33_000,
-        '{"a": "' + "\\u00e9" * 30_000,
-        '{"' + '\\"' * 60_000,
-        "&amp;" * 40_000,
-        "Ottilie, O. " * 16_000,
-    ):
-        began = time.process_time()
-        masked = mask(text[:200_000], RECORD)
-        assert demask(masked.text, masked.vault) == text[:200_000]
-        print(text[:12], round(time.process_time() - began, 2))
-        assert time.process_time() - began < 20
+LONG = "Ottilie Brandvik (O. Brandvik) of 14 Tarn Hows Lane called {n} from +47 22 555 013 about K{n}B. "
+ODD = (
+    "[",
+    "K7B",
+    "[PERSON_",
+    "K 7 B ",
+    '{"a": "\\u00e9',
+    '{"\\"\\"',
+    "&amp;",
+    "Ottilie, O. ",
+    "&#91;",
+    "%5B",
+    "<b>",
+    "a_",
+)
+
+
+def test_two_hundred_thousand_characters_come_back():
+    text = "".join(LONG.format(n=n) for n in range(1900))[:200_000]
+    began = time.process_time()
+    masked = mask(text, RECORD)
+    assert demask(masked.text, masked.vault) == text and "Ottilie" not in masked.text
+    assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_texts_take_no_more_time(odd):
+    text = odd * (20_000 // len(odd))
+    began = time.process_time()
+    masked = mask(text, RECORD)
+    assert demask(masked.text, masked.vault) == text
+    assert time.process_time() - began < 2
+
+
+def test_two_records_of_a_session_are_two_persons():
+    with MaskingSession(MaskingPolicy(detect=False)) as session:
+        for name in ("Ottilie Brandvik", "Runa Tveit"):
+            mask(f"I am {name}.", {"name": name}, session)
+        mask("Runa, Ottilie", session=session)
+        stems = {form.value: form.code[:3] for form in session.vault.forms()}
+        assert stems["Runa"] == stems["Runa Tveit"] != stems["Ottilie Brandvik"] == stems["Ottilie"]
 
 
 def test_sessions_never_mix():
@@ -182,7 +268,11 @@ def test_memory_stays_flat():
     def many(count):
         for n in range(count):
             with MaskingSession(MaskingPolicy(detect=False)) as session:
-                mask(f"I am Person{n} of {n} Tarn Lane.", {"name": f"Person{n}", "street": f"{n} Tarn Lane"}, session)
+                mask(
+                    f"I am Person{n} of {n} Tarn Lane.",
+                    {"name": f"Person{n}", "street": f"{n} Tarn Lane"},
+                    session,
+                )
         gc.collect()
 
     many(50)

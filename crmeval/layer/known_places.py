@@ -33,7 +33,9 @@ _BASE = _Base()
 _UNSEEN = "\u00ad\u034f\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\u0300-\u036f"
 _WORD = re.compile(rf"[^\W_](?:[^\W_]|[{_UNSEEN}])*")
 _UNSEEN_SIGN = re.compile(f"[{_UNSEEN}]")
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]")
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
+)
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,9 @@ _NAME_GAP = re.compile(r"[ \t\u00a0]{0,2}[.,\-'’_]?[ \t\u00a0]{0,2}\n?[ \t]{0,
 def _role_mailboxes():
     import json
 
-    return frozenset(json.loads(data_path("lexicons", "layer_fields.json").read_text("utf-8"))["role_mailboxes"])
+    return frozenset(
+        json.loads(data_path("lexicons", "layer_fields.json").read_text("utf-8"))["role_mailboxes"]
+    )
 
 
 class KnownPlaces:
@@ -246,7 +250,9 @@ class _NamedPlaces:
     def _run(self, at, person):
         "(first, last) word of the name around a word."
         first = last = at
-        while first and len(self.words[first - 1].key) == 1 and self._goes(first - 1, first, first - 1, person):
+        while (
+            first and len(self.words[first - 1].key) == 1 and self._goes(first - 1, first, first - 1, person)
+        ):
             first -= 1
         while last + 1 < len(self.words) and self._goes(last, last + 1, last + 1, person):
             if self._begins_another(last, person):
@@ -259,7 +265,11 @@ class _NamedPlaces:
         following = self.words[last + 1 : last + 3]
         if "," not in self.text[self.words[last].end : following[0].start]:
             return False
-        return len(following) == 2 and len(following[0].key) == 1 and self._goes(last + 1, last + 2, last + 2, person)
+        return (
+            len(following) == 2
+            and len(following[0].key) == 1
+            and self._goes(last + 1, last + 2, last + 2, person)
+        )
 
     def _goes(self, a, b, new, person):
         word = self.words[new]
@@ -294,7 +304,9 @@ def _fits(item, piece, words):
     "Whether a piece of a text is the value: in any capitals, unless it is an ordinary word."
     if item.exact:
         return piece == item.value or piece == item.value.strip("+() ")
-    ordinary = item.entity == "PERSON" and len(words) == 1 and _is_ordinary(words[0].key) and words[0].key.isalpha()
+    ordinary = (
+        item.entity == "PERSON" and len(words) == 1 and _is_ordinary(words[0].key) and words[0].key.isalpha()
+    )
     return not ordinary or words[0].capital
 
 

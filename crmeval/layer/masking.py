@@ -11,13 +11,13 @@ import html
 import re
 import threading
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 from ..detect.pii import find_pii
 from .demasking import INVENTED, JsonPlace, capitals, demask, placeholders_in, starts_json
-from .known_places import KnownPlaces, Place
+from .known_places import KnownPlaces, Place, keys_of
 from .neighbours import neighbours
 from .placeholders import Vault, kind_word
 from .record_values import Known, known_values, readable_values
@@ -25,9 +25,10 @@ from .steps import StepRecord, timed
 
 # %% ../../nbs/layer/07_masking.ipynb #3664b3e3
 KINDS = (
-    "PERSON NAME EMAIL_ADDRESS PHONE_NUMBER STREET_ADDRESS LOCATION ZIP_CODE ORGANIZATION NRP AGE DATE_TIME BIRTH_DATE TITLE "
-    "CREDIT_CARD IBAN_CODE ACCOUNT_NUMBER CREDENTIAL NATIONAL_ID US_SSN US_DRIVER_LICENSE PASSPORT LICENSE_PLATE "
-    "USERNAME URL IP_ADDRESS MAC_ADDRESS CASE_NUMBER INVOICE_NUMBER ORDER_NUMBER POLICY_NUMBER REFERENCE_NUMBER OTHER"
+    "PERSON NAME EMAIL_ADDRESS PHONE_NUMBER STREET_ADDRESS LOCATION ZIP_CODE ORGANIZATION NRP AGE "
+    "DATE_TIME BIRTH_DATE TITLE CREDIT_CARD IBAN_CODE ACCOUNT_NUMBER CREDENTIAL NATIONAL_ID US_SSN "
+    "US_DRIVER_LICENSE PASSPORT LICENSE_PLATE USERNAME URL IP_ADDRESS MAC_ADDRESS CASE_NUMBER "
+    "INVOICE_NUMBER ORDER_NUMBER POLICY_NUMBER REFERENCE_NUMBER OTHER"
 ).split()
 _READABLE = ("DATE_TIME", "TITLE", "CASE_NUMBER", "INVOICE_NUMBER", "ORDER_NUMBER", "REFERENCE_NUMBER")
 _ACTIONS = ("mask", "keep")
@@ -82,7 +83,9 @@ def _one_of(name, known, where):
     "ValueError, with the name that was meant, for one that is not known."
     if name in known:
         return
-    near = difflib.get_close_matches(str(name), known, n=1) or difflib.get_close_matches(str(name).upper(), known, n=1)
+    near = difflib.get_close_matches(str(name), known, n=1) or difflib.get_close_matches(
+        str(name).upper(), known, n=1
+    )
     hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
     raise ValueError(f"{where} has {name!r}{hint}")
 
@@ -125,6 +128,14 @@ class MaskingSession:
         self.hints.update({k.person: k.hint for k in new if k.hint})
         self.places.add(new)
 
+    def identified(self, known: Sequence[Known]) -> list[Known]:
+        "The values of one record, with who is who in this session: the same names are the same person."
+        names = defaultdict(set)
+        for item in known:
+            if item.person is not None:
+                names[item.person].update(keys_of(item.value))
+        return [k if k.person is None else replace(k, person=frozenset(names[k.person])) for k in known]
+
     def person_of(self, name: str) -> object:
         "Who a name is: one that is known, or a new person."
         person = self.places.names.person_of(name)
@@ -135,7 +146,9 @@ class MaskingSession:
         return person
 
 # %% ../../nbs/layer/07_masking.ipynb #35f9fe85
-_ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\[nrtbf\"/\\]|&(?:#\d{1,6}|#x[0-9a-fA-F]{1,5}|[A-Za-z]{2,8});")
+_ESCAPES = re.compile(
+    r"(?:\\u[0-9a-fA-F]{4})+|\\[nrtbf\"/\\]|&(?:#\d{1,6}|#x[0-9a-fA-F]{1,5}|[A-Za-z]{2,8});"
+)
 _SHORT = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 
 
@@ -220,7 +233,8 @@ def _escaped_places(text, vault):
 
 def _standing(reading, places):
     for p in places:
-        yield Place(*reading.stands(p.start, p.end), p.entity, p.person)
+        start, end = reading.stands(p.start, p.end)
+        yield Place(start, end, p.entity, p.person)
 
 
 def without_gaps(
@@ -321,7 +335,9 @@ def _places_in(text, session, stays):
     return without_gaps(text, _within_strings(text, places))
 
 
-_STRING = re.compile(r'"((?:[^"\\]|\\.|\\\Z)*)(?:"|\Z)|(?<![\w.])-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])', re.S)
+_STRING = re.compile(
+    r'"((?:[^"\\]|\\.|\\\Z)*)(?:"|\Z)|(?<![\w.])-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])', re.S
+)
 
 
 def _within_strings(text, places):
@@ -375,7 +391,7 @@ def mask(
     with timed() as timer, session.lock:
         if session.vault.closed:
             raise ValueError("the session is closed: begin a new one")
-        session.learn(_to_mask(record, session.policy))
+        session.learn(session.identified(_to_mask(record, session.policy)))
         masked, counts = _masked_text(text, session, readable_values(record, session.policy.fields))
         done = timer.record("masking", "replace" if counts else "pass", masked=dict(counts))
         return Masked(masked, session.vault, done)

@@ -29,15 +29,15 @@ def _speakers(text, found):
         return
     for m in labels:
         if _may_name(m["v"]) and plain_key(m["v"]) not in _HOW.words("speakers_that_are_roles"):
-            yield Span("PERSON", *m.span("v"), 0.6, "speaker")
+            yield Span("PERSON", m.start("v"), m.end("v"), 0.6, "speaker")
 
 
 def _in_a_row(text, found):
     "A capital behind a person and 'and': 'Ana, Ben and White'."
     for s in found:
         m = _HOW.pattern("row_behind").match(text, s.end) if s.entity == "PERSON" and s.score >= 0.6 else None
-        if m and not m[0].startswith(",") or m and _may_name(m["v"]):
-            yield Span("PERSON", *m.span("v"), 0.55, "row")
+        if m and (not m[0].startswith(",") or _may_name(m["v"])):
+            yield Span("PERSON", m.start("v"), m.end("v"), 0.55, "row")
 
 # %% ../../nbs/layer/06_neighbours.ipynb #bb203d03
 def _numbers_of_streets(text, found):
@@ -64,15 +64,17 @@ def _codes_behind(text, found):
     for s in found:
         m = _HOW.pattern("code_behind").match(text, s.end) if s.entity in _SITES else None
         if m and not re.fullmatch(r"(?:19|20)\d\d", m["v"]):
-            yield Span("ZIP_CODE", *m.span("v"), 0.7, "code")
+            yield Span("ZIP_CODE", m.start("v"), m.end("v"), 0.7, "code")
 
 
 def _codes_in_lines(text, found):
     "A number alone in its line, at most two lines below a place or a street."
     for m in _HOW.pattern("code_line").finditer(text):
-        above = text.rfind("\n", 0, max(0, text.rfind("\n", 0, max(0, text.rfind("\n", 0, m.start("v")))))) + 1
+        above = (
+            text.rfind("\n", 0, max(0, text.rfind("\n", 0, max(0, text.rfind("\n", 0, m.start("v")))))) + 1
+        )
         if any(s.entity in _SITES and above <= s.start < m.start("v") for s in found):
-            yield Span("ZIP_CODE", *m.span("v"), 0.7, "line")
+            yield Span("ZIP_CODE", m.start("v"), m.end("v"), 0.7, "line")
 
 # %% ../../nbs/layer/06_neighbours.ipynb #e8119195
 _LINE = re.compile(r"[^\n]+")

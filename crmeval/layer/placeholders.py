@@ -169,13 +169,21 @@ class Vault:
         "A stem that begins no other and is begun by none; longer where the short ones grow scarce."
         for n in range(attempt * 1000, attempt * 1000 + 1000):
             drawn = self._drawn(person, n + 2)
-            size = 3 if n % 1000 < 4 and len(self._taken) < 600 else 4
+            size = 3 if n % 1000 < 32 and len(self._taken) < 600 else 4
             stem = _spelled(drawn, size if n % 1000 < 40 else 5)
+            if n % 1000 < 30 and self._is_near(stem):
+                continue
             if self._taken.isdisjoint({stem[:3], stem[:4], stem}) and stem not in self._heads:
                 self._taken.add(stem)
                 self._heads.update((stem[:3], stem[:4]))
                 return stem
         raise ValueError("no stem is free: a session holds several hundred thousand values at most")
+
+    def _is_near(self, stem):
+        "Whether a stem differs from another one in a single place; a session of many stops asking."
+        if len(self._taken) > 60:
+            return False
+        return any(sum(a != b for a, b in zip(stem, other)) < 2 for other in self._taken)
 
     def _drawn(self, person, n):
         digest = hmac.new(self._key, f"{n}\0{person!r}".encode("utf-8", "surrogatepass"), hashlib.sha256)

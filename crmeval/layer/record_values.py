@@ -91,7 +91,9 @@ def known_values(
     if record is None:
         return []
     if isinstance(record, str) or not isinstance(record, (Mapping, Sequence)):
-        raise ValueError(f"record is {type(record).__name__}, expected fields with their values, or a list of them")
+        raise ValueError(
+            f"record is {type(record).__name__}, expected fields with their values, or a list of them"
+        )
     return list(_values_of(record, own or {}, (), "", "keep"))
 
 
