@@ -184,10 +184,15 @@ def _left_of(folded, low, at, form):
     inside = _HOW.pattern("inside").search(head)
     if not inside or not _is_placeholder_text(inside, form, named):
         return _Left(start, named)
-    opens = [(low + m.start(), _bracket(m[0])) for m in _HOW.pattern("an_open").finditer(inside["opens"])]
-    opens = [(inside.start() + where, which) for where, which in opens]
+    opens = [(low + m.start(), _bracket(m[0])) for m in _opens_in(head, inside)]
     wordy = start != low + inside.start("inside")
     return _Left(start, named, tuple(reversed(opens)), wordy)
+
+
+def _opens_in(head, inside):
+    "The brackets before a code, outer first."
+    found = _HOW.pattern("an_open").finditer(head, inside.start("opens"))
+    return [m for m in found if m.end() <= inside.end("opens")]
 
 
 def _bracket(token):
@@ -207,7 +212,7 @@ def _is_placeholder_text(inside, form, named):
     if not words:
         return False
     said, seps = words["words"], words["seps"]
-    opens = [_bracket(m[0]) for m in _HOW.pattern("an_open").finditer(inside["opens"])]
+    opens = [_bracket(m[0]) for m in _opens_in(inside.string, inside)]
     if not said or opens[-1] != "(" or len(opens) > 1:
         return True
     squeezed = re.sub(r"[^A-Z]", "", said)
@@ -236,6 +241,8 @@ def _whole(text, folded, low, at, found, vault):
     form, end = found
     if text.startswith("]", end) and text[:at].endswith(f"[{form.word}_"):
         start = at - len(form.word) - 2
+        if start >= low and text.startswith("(", end + 1) and form.code not in vault.linked:
+            return Found(start + 1, end, form, form.word)  # the text of a Markdown link
         if start >= low:
             return _doubled(text, low, at, Found(start, end + 1, form, form.word), end, vault)
     left = _left_of(folded, low, at, form)
@@ -284,6 +291,8 @@ def _doubled(text, low, at, found, end, vault):
     before = text[found.start - 1] if found.start > max(low, at - _BEFORE) else ""
     if before not in _PAIRS or found.form.code in vault.bracketed:
         return found
+    if text.startswith("](", found.end):
+        return found  # the text of a Markdown link
     if found.end >= end + _BEHIND or text[found.end : found.end + 1] != _PAIRS[before]:
         return found
     return Found(found.start - 1, found.end + 1, found.form, found.word, found.tail)

@@ -355,7 +355,8 @@ def _number_start(text, start, item):
     if item.entity != "PHONE_NUMBER":
         return start
     low = max(0, start - 16)
-    return low + _NUMBER_HEAD.search(text[low:start]).start()
+    head = _NUMBER_HEAD.search(text[low:start])
+    return low + head.start() if head else start
 
 
 def _unspaced_in(known, text):

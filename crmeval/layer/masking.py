@@ -156,7 +156,9 @@ class Reading:
     "A text as it reads, with the places of the text as it stands."
 
     def __init__(self, text: str):
-        self.text, self._starts, self._ends = text, None, None
+        self.text = text
+        self._starts: list[int] | None = None  # None: as it stands
+        self._ends: list[int] = []
         if _ESCAPES.search(text):
             self._decode(text)
 
@@ -188,13 +190,14 @@ class Reading:
         return self._starts[start], self._ends[end - 1]
 
 
-def _unescaped(escape):
+def _unescaped(escape) -> str:
     if escape.startswith("&"):
         return html.unescape(escape)
     if escape.startswith("\\u"):
         units = b"".join(int(u, 16).to_bytes(2, "big") for u in escape.split("\\u")[1:])
         return units.decode("utf-16-be", "replace")
-    return _SHORT.get(escape[1], escape[1])
+    letter = escape[1:2]
+    return _SHORT.get(letter) or letter
 
 # %% ../../nbs/layer/07_masking.ipynb #fe2c6d48
 def _detected(text, session, stays):
@@ -262,8 +265,8 @@ def _free(taken, start, end):
 
 def _trimmed(text, start, end):
     "A piece without blanks and signs at its ends; nothing where it holds no letter or digit."
-    held = re.search(r"[^\W_](?:.*[^\W_])?", text[start:end], re.S)
-    return (start + held.start(), start + held.end()) if held else (start, start)
+    sentences = re.search(r"[^\W_](?:.*[^\W_])?", text[start:end], re.S)
+    return (start + sentences.start(), start + sentences.end()) if sentences else (start, start)
 
 # %% ../../nbs/layer/07_masking.ipynb #ff4ef29b
 @dataclass(frozen=True, repr=False)
@@ -305,6 +308,8 @@ class _Writer:
         form = self._form(p, piece, bare)
         if self.text[p.start - 1 : p.start] == "[" and self.text[p.end : p.end + 1] == "]":
             self.session.vault.bracketed.add(form.code)
+        if self.text[p.end : p.end + 1] == "(":
+            self.session.vault.linked.add(form.code)
         self._plain(f'"{form.placeholder}"' if bare else form.placeholder)
         self.counts[form.word.partition("_")[0]] += 1
 

@@ -99,6 +99,7 @@ class Vault:
         self._heads: set[str] = set()  # How the stems that are taken begin
         self._lock = threading.Lock()
         self.bracketed: set[str] = set()  # Codes whose value stood between square brackets itself
+        self.linked: set[str] = set()  # Codes whose value stood right before a round bracket
         self.closed = False
 
     def __len__(self):
@@ -149,7 +150,15 @@ class Vault:
         "Forget every value and the key."
         with self._lock:
             self.closed, self._key = True, b""
-            for held in (self._forms, self._by_value, self._stems, self._taken, self._heads, self.bracketed):
+            for held in (
+                self._forms,
+                self._by_value,
+                self._stems,
+                self._taken,
+                self._heads,
+                self.bracketed,
+                self.linked,
+            ):
                 held.clear()
 
     def _new_code(self, person, avoid):
