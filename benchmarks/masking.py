@@ -3,8 +3,8 @@
     python benchmarks/masking.py [--write]
 
 Three figures, on texts of our own and, where it is there, on `presidio_pii`:
-- placeholders that a model has altered, in many ways, for fifty invented names: share restored exactly, and share
-  restored to the wrong person, beside exact replacement;
+- placeholders that a model has altered, in many ways, for fifty invented names: share restored exactly,
+  and share restored to the wrong person, beside exact replacement;
 - values left in free sentences with no record known, and with the record known;
 - milliseconds for each e-mail, masked and put back, p50 and p99 of CPU time.
 """
@@ -190,7 +190,7 @@ def _root(parent, node):
 
 
 def held_back(rows):
-    "The rows of the templates that no rule was written on: the same half as in nbs/validation/07_pii_scores.ipynb."
+    "Rows of the templates that no rule was written on: the half of nbs/validation/07_pii_scores.ipynb."
     parent, groups = {}, {}
     for row in rows:
         parent[_root(parent, ("id", row["template_id"]))] = _root(parent, ("text", _template(row)))
@@ -237,11 +237,12 @@ def _stands(value, text):
 
 
 def email(n, name):
-    "An invented e-mail of about 1,500 characters, another one for each number."
+    "An invented e-mail of about 850 characters, another one for each number."
     body = (
-        f"I am writing about order {100_000 + n}, which was promised for the {n % 28 + 1}th and has not come. I called "
-        f"twice, at +44 20 7946 0{n % 900 + 100}, and was told that somebody would write. My account ends in "
-        f"{1000 + n % 9000}, and 240.50 was taken for it. Please send the rest to {n % 90 + 1} Harbour Street, Lisbon. "
+        f"I am writing about order {100_000 + n}, which was promised for the {n % 28 + 1}th and has not come. "
+        f"I called twice, at +44 20 7946 0{n % 900 + 100}, and was told that somebody would write. My account "
+        f"ends in {1000 + n % 9000}, and 240.50 was taken for it. Please send the rest to {n % 90 + 1} "
+        "Harbour Street, Lisbon. "
     )
     mail = name.lower().replace(" ", ".")
     return f"Dear team,\n\n{body * 3}\n\nKind regards\n{name}\n{mail}@example.com\n"

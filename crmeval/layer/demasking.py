@@ -4,16 +4,17 @@
 
 # %% auto #0
 __all__ = ['HELD', 'INVENTED', 'capitals', 'starts_json', 'JsonPlace', 'Found', 'placeholders_in', 'Restorer', 'json_escaped',
-           'Demasked', 'demasked', 'demask']
+           'Demasked', 'demasked', 'demask', 'demask_data']
 
 # %% ../../nbs/layer/04_demasking.ipynb #572be5bb
 import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile, compiled
@@ -205,7 +206,7 @@ def _bracket(token):
 
 
 def _is_placeholder_text(inside, form, named):
-    "Whether what stands between a bracket and a code can be a kind; in round brackets a strange word may not."
+    "Whether what stands between a bracket and a code can be a kind; in round ones a strange word may not."
     words = _HOW.pattern("words").fullmatch(inside["inside"])
     if named:
         return True
@@ -230,10 +231,10 @@ def _word_start(stem, separators, form):
     word = _HOW.pattern("last_word").search(stem)
     if not word or word.end() - word.start() < 2 or not near:
         return None
-    said = word[0].replace("\u200b", "").partition("_")[0]
-    joined = separators.lstrip("\\").startswith(("_", "-")) and len(separators) < 3
+    said, sign = word[0].replace("\u200b", "").partition("_")[0], separators.lstrip("\\")
+    joined = sign.startswith(("_", "-")) and len(separators) < 3
     known = said in _kind_words() and (joined or said not in _roles())
-    return word.start() if known or separators.lstrip("\\").startswith("_") else None
+    return word.start() if known or sign.startswith("_") else None
 
 # %% ../../nbs/layer/04_demasking.ipynb #2338c67e
 def _whole(text, folded, low, at, found, vault):
@@ -456,3 +457,21 @@ def demask(
 ) -> str:
     "Put every value back; ValueError where the vault is closed."
     return demasked(text, vault, invented).text
+
+# %% ../../nbs/layer/04_demasking.ipynb #dc70b79d
+def demask_data(
+    data: Any,  # What JSON can hold: arguments of a tool, a parsed answer
+    vault: Vault,  # Of the session in which the prompt was masked
+    invented: str = "mark",  # See `Restorer`
+) -> Any:  # The same with every value put back, keys of objects too
+    "Put values back into data; ValueError where the vault is closed."
+    if isinstance(data, str):
+        form = vault.find(data[1:-1].rpartition("_")[2])
+        if form is not None and form.bare and form.placeholder == data:
+            return json.loads(form.value)
+        return demask(data, vault, invented)
+    if isinstance(data, Mapping):
+        return {demask(str(k), vault, invented): demask_data(v, vault, invented) for k, v in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [demask_data(item, vault, invented) for item in data]
+    return data

@@ -6,11 +6,12 @@
 __all__ = ['Word', 'words_of', 'keys_of', 'Names', 'Place', 'KnownPlaces']
 
 # %% ../../nbs/layer/06_known_places.ipynb #2ef720cc
+import json
 import re
 import unicodedata
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -163,8 +164,6 @@ _NAME_GAP = re.compile(r"[ \t\u00a0]{0,2}[.,\-'’_]?[ \t\u00a0]{0,2}\n?[ \t]{0,
 
 @lru_cache(maxsize=1)
 def _role_mailboxes():
-    import json
-
     return frozenset(
         json.loads(data_path("lexicons", "layer_fields.json").read_text("utf-8"))["role_mailboxes"]
     )
