@@ -239,10 +239,10 @@ def _stands(value, text):
 def email(n, name):
     "An invented e-mail of about 850 characters, another one for each number."
     body = (
-        f"I am writing about order {100_000 + n}, which was promised for the {n % 28 + 1}th and has not come. "
-        f"I called twice, at +44 20 7946 0{n % 900 + 100}, and was told that somebody would write. My account "
-        f"ends in {1000 + n % 9000}, and 240.50 was taken for it. Please send the rest to {n % 90 + 1} "
-        "Harbour Street, Lisbon. "
+        f"I am writing about order {100_000 + n}, promised for the {n % 28 + 1}th, which has not come. "
+        f"I called twice, at +44 20 7946 0{n % 900 + 100}, and was told that somebody would write. "
+        f"My account ends in {1000 + n % 9000}, and 240.50 was taken for it. "
+        f"Please send the rest to {n % 90 + 1} Harbour Street, Lisbon. "
     )
     mail = name.lower().replace(" ", ".")
     return f"Dear team,\n\n{body * 3}\n\nKind regards\n{name}\n{mail}@example.com\n"

@@ -216,6 +216,22 @@ def test_odd_texts_take_no_more_time(odd):
     assert time.process_time() - began < 2
 
 
+@pytest.mark.parametrize(
+    "around",
+    ["<{}>", "[{}]", "{{{}}}", "({})", "[[{}]]", "<<{}>>", '"{}"', "`{}`", "{}(a)", "[{}](a)", "%{}%"],
+)
+def test_nothing_is_masked_whole_for_its_brackets(around):
+    text = (
+        f"From: Ottilie {around.format('ottilie.brandvik@example.com')}, {around.format('Séamus')}\nTo: all"
+    )
+    masked = mask(text, RECORD)
+    assert (
+        demask(masked.text, masked.vault) == text
+        and masked.text.startswith("From: ")
+        and "TEXT" not in masked.text
+    )
+
+
 def test_two_records_of_a_session_are_two_persons():
     with MaskingSession(MaskingPolicy(detect=False)) as session:
         for name in ("Ottilie Brandvik", "Runa Tveit"):

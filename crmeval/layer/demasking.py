@@ -267,7 +267,7 @@ def _in_brackets(text, left, right, end, form, vault):
     start, stop = left.opens[0][0], right.end("first")
     if len(left.opens) > 1 and right["second"]:
         outer, inner = left.opens[1][1], left.opens[0][1]
-        own = outer == "(" != inner or outer == "[" and form.code in vault.bracketed
+        own = outer == "(" != inner or form.code in vault.bracketed
         if not own:
             start, stop = left.opens[1][0], right.end("second")
     tail = text[end : end + len(right["owner"] or "")]

@@ -284,8 +284,9 @@ class Masked:
 class _Writer:
     "Writes one masked text, and knows whether it stands in a string of JSON."
 
-    def __init__(self, text, session):
+    def __init__(self, text, session, careful=False):
         self.text, self.session = text, session
+        self.careful = careful  # Whether nothing beside a placeholder may be taken for a part of it
         self.out, self.place, self.counts = [], JsonPlace(), Counter()
         self._squeezed = re.sub(r"[^A-Z0-9]", "", capitals(text))
 
@@ -306,9 +307,9 @@ class _Writer:
         piece = self.text[p.start : p.end]
         bare = bool(self.place.json) and not self.place.in_string and _NUMBER.fullmatch(piece) is not None
         form = self._form(p, piece, bare)
-        if self.text[p.start - 1 : p.start] == "[" and self.text[p.end : p.end + 1] == "]":
+        if self.careful or self.text[p.start - 1 : p.start] in _OPENED:
             self.session.vault.bracketed.add(form.code)
-        if self.text[p.end : p.end + 1] == "(":
+        if self.careful or self.text[p.end : p.end + 1] == "(":
             self.session.vault.linked.add(form.code)
         self._plain(f'"{form.placeholder}"' if bare else form.placeholder)
         self.counts[form.word.partition("_")[0]] += 1
@@ -327,6 +328,7 @@ class _Writer:
         return code in self._squeezed
 
 
+_OPENED = ("[", "{", "<")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
 
@@ -373,8 +375,8 @@ def _comes_back(text, masked, session):
 def _masked_text(text, session, stays):
     "(masked text, counts): proven to come back as it was, whatever the text is."
     places = _places_in(text, session, stays)
-    for tried in (places, [Place(0, len(text), "TEXT")]):
-        writer = _Writer(text, session)
+    for careful, tried in ((False, places), (True, places), (True, [Place(0, len(text), "TEXT")])):
+        writer = _Writer(text, session, careful)
         masked = writer.written(tried)
         if _comes_back(text, masked, session):
             return masked, writer.counts

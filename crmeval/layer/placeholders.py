@@ -98,7 +98,7 @@ class Vault:
         self._taken: set[str] = set()
         self._heads: set[str] = set()  # How the stems that are taken begin
         self._lock = threading.Lock()
-        self.bracketed: set[str] = set()  # Codes whose value stood between square brackets itself
+        self.bracketed: set[str] = set()  # Codes whose value stood between brackets itself
         self.linked: set[str] = set()  # Codes whose value stood right before a round bracket
         self.closed = False
 
