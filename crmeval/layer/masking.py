@@ -305,7 +305,7 @@ class _Writer:
 
     def _masked(self, p):
         piece = self.text[p.start : p.end]
-        bare = bool(self.place.json) and not self.place.in_string and _NUMBER.fullmatch(piece) is not None
+        bare = self._is_json() and not self.place.in_string and _NUMBER.fullmatch(piece) is not None
         form = self._form(p, piece, bare)
         if self.careful or self.text[p.start - 1 : p.start] in _OPENED:
             self.session.vault.bracketed.add(form.code)
@@ -323,6 +323,10 @@ class _Writer:
         if hint and self.session.policy.hints and p.entity == "PERSON":
             word += f"_{hint}"
         return self.session.vault.issue(value, word, p.person, raw=raw, bare=bare, avoid=self._is_in_text)
+
+    def _is_json(self):
+        "Whether the place is in JSON, also right behind the bracket with which a text begins."
+        return starts_json(self.text) if self.place.json is None else self.place.json
 
     def _is_in_text(self, code):
         return code in self._squeezed
