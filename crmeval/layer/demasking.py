@@ -62,8 +62,8 @@ def _kind_words():
     return frozenset(map(capitals, kind_words()))
 
 # %% ../../nbs/layer/04_demasking.ipynb #a134bfca
-_STARTS_JSON = re.compile(r"\s*(?:\{|\[\s*[\"{\]\d-])")
-_UNDECIDED = re.compile(r"\s*(?:\[\s*)?")
+_STARTS_JSON = re.compile(r"\s*(?:\{|(?:\[\s*){1,8}(?:[\"{\]\d-]|null|true|false))")
+_UNDECIDED = re.compile(r"\s*(?:\[\s*){0,8}(?:n|nu|nul|t|tr|tru|f|fa|fal|fals)?")
 _TOKEN = re.compile(r"```json|```|\\.|\"", re.S)
 _BROKEN_TOKEN = re.compile(r"(?:`{1,3}|```j|```js|```jso|\\)\Z")
 
