@@ -1,0 +1,320 @@
+"Masking and demasking: nothing leaves, everything comes back, and nobody is taken for somebody else."
+
+import gc
+import json
+import random
+import re
+import string
+import threading
+import time
+import tracemalloc
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from crmeval.layer.masking import MaskingPolicy, MaskingSession, demask, mask
+from crmeval.layer.placeholders import ALPHABET, Vault
+from crmeval.layer.streams import DemaskStream
+
+CASES = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+RECORD = {
+    "first_name": "Ottilie",
+    "last_name": "Brandvik",
+    "email": "ottilie.brandvik@example.com",
+    "phone": "+47 22 555 013",
+    "owner": {"name": "Séamus Ó Ceallaigh"},
+    "street": "14 Tarn Hows Lane",
+}
+PIECES = [
+    *(
+        "Ottilie",
+        "BRANDVIK",
+        "O. Brandvik",
+        "Séamus",
+        "seamus",
+        "+47 22 555 013",
+        "0047-22555013",
+        "14 Tarn hows lane",
+    ),
+    *(
+        "[PERSON_K7B4Q]",
+        "<PERSON_1>",
+        "PERSON_K7B4",
+        "K7B",
+        "[",
+        "]",
+        "[[",
+        "]]",
+        "{",
+        "}",
+        '"',
+        "\\",
+        "\\u00e9",
+        "&amp;",
+    ),
+    *(
+        "&lt;",
+        "<b>",
+        "</b>",
+        "```json",
+        "```",
+        "\n",
+        " ",
+        "'s",
+        ", ",
+        ".",
+        "\u200b",
+        "é",
+        "王",
+        "🙂",
+        "\ud800",
+        "_",
+        "%5B",
+    ),
+    *('{"name": "', '"}', "ottilie.brandvik@example.com", "Dear Ms ", "4522", "\x00", "S\u0301", "ﬁ", "İ"),
+]
+TEXTS = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=8)), max_size=14).map("".join)
+
+
+@CASES
+@given(TEXTS)
+def test_what_was_masked_comes_back(text):
+    with MaskingSession() as session:
+        for _ in range(2):  # the second time the session knows more
+            masked = mask(text, RECORD, session)
+            assert demask(masked.text, masked.vault) == text
+
+
+@CASES
+@given(TEXTS, st.data())
+def test_placeholders_of_the_session_in_a_text_come_back(text, data):
+    with MaskingSession() as session:
+        own = mask(text, RECORD, session).text
+        at = data.draw(st.integers(0, len(own)))
+        for odd in (own, own.lower(), own[:at] + text + own[at:], own[at:] + own):
+            masked = mask(odd, RECORD, session)
+            assert demask(masked.text, session.vault) == odd
+
+
+@CASES
+@given(st.lists(st.one_of(st.sampled_from(PIECES), st.integers(0, 9)), max_size=12), st.data())
+def test_a_stream_gives_the_same_for_every_cut(parts, data):
+    with MaskingSession() as session:
+        mask("Ottilie Brandvik, O. Brandvik, 14 Tarn Hows Lane, Séamus", RECORD, session)
+        forms = session.vault.forms()
+        text = "".join(p if isinstance(p, str) else forms[p % len(forms)].placeholder for p in parts)
+        text = data.draw(
+            st.sampled_from([text, text.lower(), text.replace("[", "&#91;"), text.replace("_", " ")])
+        )
+        whole = demask(text, session.vault)
+        cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=12)))
+        stream, out = DemaskStream(session.vault), ""
+        for a, b in zip([0, *cuts], [*cuts, len(text)]):
+            out += stream.feed(text[a:b])
+        assert out + stream.end() == whole
+
+
+def test_at_most_forty_characters_are_held_back():
+    with MaskingSession() as session:
+        text = mask("Ottilie wrote to Séamus and to Brandvik. " * 5, RECORD, session).text
+        stream, fed, out = DemaskStream(session.vault), "", ""
+        for character in text:
+            fed, out = fed + character, out + stream.feed(character)
+            assert len(demask(fed, session.vault)) - len(out) <= 40 + len("Séamus Ó Ceallaigh")
+
+
+SHAPES = ["{}", "{}'s", "({})", "<b>{}</b>", "{}.", '"{}"', "*{}*", "to {},", "{}\n", "-{}-", "/{}/"]
+
+
+@CASES
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(SHAPES), st.sampled_from(["plain", "upper", "lower"]), st.integers(0, 6)),
+        max_size=9,
+    ),
+    st.text(alphabet=string.ascii_lowercase + " ,.\n", max_size=20),
+)
+def test_no_value_of_the_record_leaves(parts, filler):
+    values = [
+        "Ottilie",
+        "Brandvik",
+        "Ottilie Brandvik",
+        "ottilie.brandvik@example.com",
+        "+47 22 555 013",
+        "Séamus",
+        "14 Tarn Hows Lane",
+    ]
+    change = {"plain": str, "upper": str.upper, "lower": str.lower}
+    text = f" {filler} ".join(shape.format(change[how](values[n])) for shape, how, n in parts)
+    masked = mask(text, RECORD).text.casefold()
+    for value in ("ottilie", "brandvik", "22 555 013", "séamus", "tarn hows"):
+        assert value not in masked, (value, text)
+
+
+@CASES
+@given(st.text(alphabet=ALPHABET, min_size=3, max_size=8))
+def test_a_code_that_nobody_has_restores_nobody(code):
+    with MaskingSession(key=b"a key of sixteen bytes") as session:
+        mask("Ottilie Brandvik and Séamus", RECORD, session)
+        if not any(form.code in code for form in session.vault.forms()):
+            given = demask(f"Dear [PERSON_{code}], yours", session.vault)
+            assert not re.search("Ottilie|Brandvik|Séamus", given)
+
+
+@CASES
+@given(
+    st.recursive(
+        st.one_of(st.sampled_from(PIECES), st.integers(), st.none()),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(PIECES), inner, max_size=3)
+        ),
+        max_leaves=8,
+    )
+)
+def test_json_stays_json_on_both_ways(data):
+    if not isinstance(data, (dict, list)):
+        data = [data]
+    for ascii_only in (True, False):
+        text = json.dumps(data, ensure_ascii=ascii_only)
+        masked = mask(text, RECORD)
+        json.loads(masked.text)
+        assert demask(masked.text, masked.vault) == text
+
+
+LONG = "Ottilie Brandvik (O. Brandvik) of 14 Tarn Hows Lane called {n} from +47 22 555 013 about K{n}B. "
+ODD = (
+    "[",
+    "K7B",
+    "[PERSON_",
+    "K 7 B ",
+    '{"a": "\\u00e9',
+    '{"\\"\\"',
+    "&amp;",
+    "Ottilie, O. ",
+    "&#91;",
+    "%5B",
+    "<b>",
+    "a_",
+)
+
+
+def test_two_hundred_thousand_characters_come_back():
+    text = "".join(LONG.format(n=n) for n in range(1900))[:200_000]
+    began = time.process_time()
+    masked = mask(text, RECORD)
+    assert demask(masked.text, masked.vault) == text and "Ottilie" not in masked.text
+    assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_texts_take_no_more_time(odd):
+    text = odd * (20_000 // len(odd))
+    began = time.process_time()
+    masked = mask(text, RECORD)
+    assert demask(masked.text, masked.vault) == text
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    "around",
+    ["<{}>", "[{}]", "{{{}}}", "({})", "[[{}]]", "<<{}>>", '"{}"', "`{}`", "{}(a)", "[{}](a)", "%{}%"],
+)
+def test_nothing_is_masked_whole_for_its_brackets(around):
+    text = (
+        f"From: Ottilie {around.format('ottilie.brandvik@example.com')}, {around.format('Séamus')}\nTo: all"
+    )
+    masked = mask(text, RECORD)
+    assert (
+        demask(masked.text, masked.vault) == text
+        and masked.text.startswith("From: ")
+        and "TEXT" not in masked.text
+    )
+
+
+def test_two_records_of_a_session_are_two_persons():
+    with MaskingSession(MaskingPolicy(detect=False)) as session:
+        for name in ("Ottilie Brandvik", "Runa Tveit"):
+            mask(f"I am {name}.", {"name": name}, session)
+        mask("Runa, Ottilie", session=session)
+        stems = {form.value: form.code[:3] for form in session.vault.forms()}
+        assert stems["Runa"] == stems["Runa Tveit"] != stems["Ottilie Brandvik"] == stems["Ottilie"]
+
+
+def test_sessions_never_mix():
+    texts = {}
+
+    def talk(n):
+        with MaskingSession(MaskingPolicy(detect=False)) as session:
+            name = "".join(random.Random(n).choices(string.ascii_lowercase, k=9)).title()
+            for turn in range(5):
+                masked = mask(f"I am {name}, turn {turn}.", {"name": name}, session)
+                texts.setdefault(n, []).append((name, masked.text, demask(masked.text, session.vault)))
+
+    threads = [threading.Thread(target=talk, args=(n,)) for n in range(60)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    codes = {n: {re.search(r"\[(.*?)\]", t)[0] for _, t, _ in rows} for n, rows in texts.items()}
+    assert all(len(of_one) == 1 for of_one in codes.values())  # one name, one placeholder
+    assert len(set().union(*codes.values())) > 58  # and hardly ever that of another session, by chance
+    for rows in texts.values():
+        for turn, (name, masked, back) in enumerate(rows):
+            assert name not in masked and back == f"I am {name}, turn {turn}."
+
+
+def test_one_session_can_be_used_by_several_threads():
+    with MaskingSession(MaskingPolicy(detect=False)) as session:
+        out = {}
+
+        def work(n):
+            out[n] = mask(f"I am Name{n % 7}a.", {"name": f"Name{n % 7}a"}, session).text
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(40)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert all(demask(text, session.vault) == f"I am Name{n % 7}a." for n, text in out.items())
+        assert len({out[n] for n in range(40)}) == 7
+
+
+def test_memory_stays_flat():
+    def many(count):
+        for n in range(count):
+            with MaskingSession(MaskingPolicy(detect=False)) as session:
+                mask(
+                    f"I am Person{n} of {n} Tarn Lane.",
+                    {"name": f"Person{n}", "street": f"{n} Tarn Lane"},
+                    session,
+                )
+        gc.collect()
+
+    many(50)
+    tracemalloc.start()
+    many(50)
+    before = tracemalloc.get_traced_memory()[0]
+    many(500)
+    after = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert after - before < 50_000
+
+
+def test_what_is_printed_shows_no_value():
+    with MaskingSession() as session:
+        masked = mask("Ottilie Brandvik", RECORD, session)
+        shown = repr((masked, session, session.vault, session.vault.forms(), masked.record))
+        assert "Ottilie" not in shown and "Brandvik" not in shown
+
+
+def test_another_tenant_restores_nothing():
+    masked = mask("Ottilie Brandvik", RECORD)
+    for vault in (Vault(), mask("Séamus", RECORD).vault):
+        assert "Ottilie" not in demask(masked.text, vault) and "Séamus" not in demask(masked.text, vault)
+
+
+@pytest.mark.parametrize("bad", [{"kinds": {"PHONE": "mask"}}, {"field": {}}, {"invented": "guess"}])
+def test_a_slip_in_a_policy_is_told(bad):
+    with pytest.raises(ValueError, match="did you mean|known:"):
+        MaskingPolicy.from_dict(bad)
