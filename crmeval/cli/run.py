@@ -276,7 +276,7 @@ def run_command(
     prices_of(words.get("prices"))  # a mistyped price is told before the run, not after it
     told = plan_of(plan, words)
     _check_engine(told)
-    if told.out is not None:
+    if told.out is not None and told.engine == "local":
         check_folder(Path(told.out).expanduser())  # before samples are read
     if dry_run and (table or published):
         raise ValueError(f"{'--table' if table else '--published'} changes nothing: --dry-run has no figures")

@@ -41,7 +41,14 @@ from crmeval.runs.evaluation import (
 )
 from .folder import Run, manifest_of, now, open_run, write_run
 from .items import check_work
-from .plan import RunPlan, make_plan, plain_plan, takes_plan
+from crmeval.runs.plan import (
+    RunPlan,
+    make_plan,
+    plain_plan,
+    plan_command,
+    takes_plan,
+)
+from .provenance import data_told
 from .same_plan import check_same_plan, set_aside, with_earlier_rows
 from ..systems.openai import DEFAULT_BASE_URL
 from ..tasks.use_cases import knowing, own_use_cases, read_use_cases, use_cases
@@ -350,6 +357,7 @@ def _sharded(ray, plan, progress, **cluster):
     again = sum(max(0, _starts(work.out, s.name) - 1) for s in shards)
     told = {"n": len(shards), "size": size, "workers": workers, "reused": reused, "restarted": again}
     whole = {"areas": list(areas), "without_twin": without, "limit": plan.limit, "plan": plain_plan(plan)}
+    whole |= {"command": plan_command(plan), "data": data_told(plan.data)}
     done = open_run(merge_shards(work, shards, {"digest": cut["samples"], "shards": told, **whole}))
     return done if earlier is None else write_run(with_earlier_rows(done, earlier))
 
