@@ -40,7 +40,9 @@ def test_the_distance_is_levenshteins():
 def test_a_difference_gives_back_both_texts():
     rng = random.Random(2)
     for _ in range(200):
-        a, b = (" ".join(rng.choices(["lamp", "bulb", "Friday", ",", "5"], k=rng.randrange(0, 30))) for _ in "ab")
+        a, b = (
+            " ".join(rng.choices(["lamp", "bulb", "Friday", ",", "5"], k=rng.randrange(0, 30))) for _ in "ab"
+        )
         steps = word_diff(a, b)
         assert " ".join(x for _, x, _ in steps if x) == a
         assert " ".join(y for _, _, y in steps if y) == b
@@ -53,7 +55,9 @@ def some(n):
     for i in range(n):
         action = rng.choice(["accept", "edit", "ignore"])
         edited = shown.replace("lamp", "blue lamp\u2028") if action == "edit" else None
-        yield Feedback(f"r{i}", action, shown, edited, rng.choice(["up", "down", None]), ("tone",), "ja", "u1")
+        yield Feedback(
+            f"r{i}", action, shown, edited, rng.choice(["up", "down", None]), ("tone",), "ja", "u1"
+        )
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
@@ -80,7 +84,9 @@ def test_only_what_was_sent_is_a_reference():
 
 def test_texts_are_sealed_in_the_trail_and_can_be_erased(tmp_path):
     with AuditTrail(tmp_path / "t.jsonl") as trail:
-        form = FeedbackForm("r1", "Dear Ms Sato", lambda f: keep_feedback(trail, f, person="sato", case="c1"), user="u1")
+        form = FeedbackForm(
+            "r1", "Dear Ms Sato", lambda f: keep_feedback(trail, f, person="sato", case="c1"), user="u1"
+        )
         assert form.answer({"do": "edit", "text": "Dear Yuki Sato"})["say"].startswith("Saved")
         assert b"Sato" not in (tmp_path / "t.jsonl").read_bytes()
         assert next(trail.records(case="c1")).private["edited"] == "Dear Yuki Sato"

@@ -41,7 +41,10 @@ def test_zero_retention_is_believed_only_where_something_grants_it(provider):
     step = decided(GatewayPolicy({provider: seen_to}), provider=provider)
     assert (step.decision, step.detail["options"]) == ("pass", retention_options(provider))
     tomorrow = Agreement(regions="*", kinds="*", confirmed="2026-11-29")
-    assert decided(GatewayPolicy({provider: tomorrow}), provider=provider).decision == step.decision or not granted
+    assert (
+        decided(GatewayPolicy({provider: tomorrow}), provider=provider).decision == step.decision
+        or not granted
+    )
 
 
 def test_every_rule_counts_alone():

@@ -53,7 +53,9 @@ def test_insults(action):
 def test_hosts():
     policy = policy_part(ScreeningPolicy, {"hosts": ["*.shop.example"]}, "screening")
     answer = CLEAN + " See https://help.shop.example/a and https://shop.example.bad.example/b."
-    assert screen(answer, prompt=PROMPT, policy=policy).text.endswith("See https://help.shop.example/a and [removed].")
+    assert screen(answer, prompt=PROMPT, policy=policy).text.endswith(
+        "See https://help.shop.example/a and [removed]."
+    )
 
 
 def test_what_cannot_be_read_is_no_zero():
@@ -64,7 +66,12 @@ def test_what_cannot_be_read_is_no_zero():
 @pytest.mark.parametrize("seed", range(4))
 def test_a_stream_is_the_same_for_every_split(seed):
     rng = random.Random(seed)
-    parts = [CLEAN, *LEAKS.values(), " See https://bad.example/x.\n", " And so on, without any full stop " * 4]
+    parts = [
+        CLEAN,
+        *LEAKS.values(),
+        " See https://bad.example/x.\n",
+        " And so on, without any full stop " * 4,
+    ]
     text = " ".join(rng.choices(parts, k=6))
     whole = Screener(prompt=PROMPT)
     shown = whole.feed(text) + whole.end()

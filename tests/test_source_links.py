@@ -6,12 +6,20 @@ import random
 import pytest
 
 from crmeval.layer.grounding import KeywordRetriever, Passage, ground
-from crmeval.layer.source_links import find_links, plain_address, read_markers, source_links, without_links
+from crmeval.layer.links import find_links, plain_address, without_links
+from crmeval.layer.source_links import read_markers, source_links
 
 KNOWN = "https://help.lamps.example/bulbs"
 BULBS = Passage("b1", "A bulb of type E14 fits every table lamp that we sell.", "Bulbs", KNOWN)
-HOURS = Passage("h1", "Our hotline is open from eight to six on weekdays.", "Hours", "https://help.lamps.example/hours")
-ELSEWHERE = ("https://bad.example/a", "http://10.0.0.1/x", "https://help.lamps.example@bad.example/", KNOWN + "?d=ana")
+HOURS = Passage(
+    "h1", "Our hotline is open from eight to six on weekdays.", "Hours", "https://help.lamps.example/hours"
+)
+ELSEWHERE = (
+    "https://bad.example/a",
+    "http://10.0.0.1/x",
+    "https://help.lamps.example@bad.example/",
+    KNOWN + "?d=ana",
+)
 WAYS = (
     "[words]({})",
     "[words](<{}>)",
@@ -60,7 +68,7 @@ def test_no_way_of_writing_leads_elsewhere(way):
             assert out.startswith("Dear Ms Ndiaye, see ") and out.endswith(" for more.")
 
 
-@pytest.mark.parametrize("way", [w for w in WAYS if not w.startswith(("<i", "<A", '<a'))])
+@pytest.mark.parametrize("way", [w for w in WAYS if not w.startswith(("<i", "<A", "<a"))])
 def test_a_link_that_a_passage_has_stays_as_it_is(way):
     text = "See " + way.replace("{}", KNOWN) + " for more."
     assert without_links(text, is_known) == (text, ())
@@ -68,7 +76,22 @@ def test_a_link_that_a_passage_has_stays_as_it_is(way):
 
 def test_pieces_of_anything_never_make_a_link_to_elsewhere():
     rng = random.Random(4)
-    pieces = ["[", "](", ")", "!", "<a href=", ">", "https://bad.example", KNOWN, " ", "\n", "[r]:", "&#104;", "x", '"']
+    pieces = [
+        "[",
+        "](",
+        ")",
+        "!",
+        "<a href=",
+        ">",
+        "https://bad.example",
+        KNOWN,
+        " ",
+        "\n",
+        "[r]:",
+        "&#104;",
+        "x",
+        '"',
+    ]
     for _ in range(400):
         text = "".join(rng.choices(pieces, k=rng.randrange(1, 25)))
         out, _ = without_links(text, is_known)
@@ -104,7 +127,9 @@ def test_a_record_holds_no_address_that_was_removed():
     assert record.decision == "replace" and "ana" not in json.dumps(dict(record.detail)) + record.reason
 
 
-@pytest.mark.parametrize("answer", ['{"a": ["https://bad.example/x", "[1]", 3]}', '["see [here](https://bad.example)"]'])
+@pytest.mark.parametrize(
+    "answer", ['{"a": ["https://bad.example/x", "[1]", 3]}', '["see [here](https://bad.example)"]']
+)
 def test_json_stays_json(answer):
     linked = source_links(answer, [BULBS])
     json.loads(linked.text)

@@ -71,7 +71,9 @@ _MANY = 500  # words from which frequent ones are no anchors, so that time grows
 def word_diff(
     before: str,
     after: str,
-) -> list[tuple[str, str, str]]:  # ('kept', 'removed', 'added' or 'exchanged', old words, new words), in order
+) -> list[
+    tuple[str, str, str]
+]:  # ('kept', 'removed', 'added' or 'exchanged', old words, new words), in order
     "What an edit did, word by word; words joined by blanks."
     a, b = _tokens(before), _tokens(after)
     start = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
@@ -133,7 +135,9 @@ class Feedback:
             check_known(self.thumb, THUMBS, "thumb")
         if (self.edited is not None) != (self.action == "edit"):
             has = "no" if self.edited is None else "an"
-            raise ValueError(f"action is {self.action!r} with {has} edited text; 'edit' has one, the others none")
+            raise ValueError(
+                f"action is {self.action!r} with {has} edited text; 'edit' has one, the others none"
+            )
         object.__setattr__(self, "reasons", names_in(self.reasons, "reasons"))
         for name in self.reasons:
             check_known(name, tuple(feedback_reasons()), "a reason")
@@ -269,7 +273,7 @@ def feedback_scores(
     feedback: Feedback,
 ) -> list[Score]:  # One for the action, one for the thumb where there is one
     "Feedback as rows of the table that holds ratings."
-    given = {
+    given: dict[str, Any] = {
         "rater": feedback.user,
         "method": "manual",
         "sample_id": feedback.reply,
@@ -292,7 +296,7 @@ def feedback_samples(
     *,
     dataset: str = "feedback",
 ) -> list[dict[str, Any]]:  # Fields of `core.records.Sample`; the last feedback of each reply counts
-    "Accepted and edited replies as samples whose reference is what was sent; ValueError for a reply without inputs."
+    "Accepted and edited replies as samples: the reference is what was sent; ValueError without its inputs."
     last = {f.reply: f for f in sorted(feedback, key=lambda f: f.time)}
     rows = []
     for f in last.values():

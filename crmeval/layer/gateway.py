@@ -19,7 +19,6 @@ from ..core.near import did_you_mean
 from ..core.package_data import data_path
 from .policy_part import check_known, names_in, policy_part
 from .steps import StepRecord, timed
-from ..systems.providers import providers
 
 # %% ../../nbs/layer/15_gateway.ipynb #d702ac10
 WAYS = ("request", "account", "agreement", "default", "own", "unknown")
@@ -160,7 +159,9 @@ def _against(agreement, provider, region, kinds, who, today):
         found.append(f"this user may not call {provider}")
     if not _covers(agreement.regions, {region}):
         found.append(f"{provider} may not answer from {region or 'a region that nobody knows'}")
-    found += [f"{provider} may not receive {k}" for k in sorted(set(kinds)) if not _covers(agreement.kinds, {k})]
+    found += [
+        f"{provider} may not receive {k}" for k in sorted(set(kinds)) if not _covers(agreement.kinds, {k})
+    ]
     if agreement.retention == "zero" and (why := _keeps(agreement, provider, today)):
         found.append(why)
     return found
@@ -188,5 +189,7 @@ def with_options(
     out = dict(body)
     for name, value in options.items():
         held = out.get(name)
-        out[name] = with_options(held, value) if isinstance(value, Mapping) and isinstance(held, Mapping) else value
+        out[name] = (
+            with_options(held, value) if isinstance(value, Mapping) and isinstance(held, Mapping) else value
+        )
     return out

@@ -7,7 +7,7 @@ __all__ = ['check_known', 'names_in', 'policy_part']
 
 # %% ../../nbs/layer/12_policy_part.ipynb #81be0e08
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 from ..core.near import did_you_mean

@@ -17,8 +17,8 @@ from ..core.text import words
 from ..detect.hidden_value import core, find_value
 from ..detect.pii import find_pii
 from ..detect.toxicity import CATEGORIES, EmbeddedDetector
+from .links import find_links
 from .policy_part import check_known, names_in
-from .source_links import find_links
 from .steps import Stepped, hardest, timed
 
 # %% ../../nbs/layer/14_screening.ipynb #ef13fe2d
@@ -44,8 +44,10 @@ class ScreeningPolicy:
     unread: str = "pass"  # An answer that the detector cannot read: pass, flag or refuse
     leaks: str = "replace"  # Personal data that were not in the prompt
     leak_kinds: Mapping[str, str] = field(
-        default_factory=lambda: {"DATE_TIME": "pass", "TITLE": "pass", "URL": "pass", "AGE": "flag"}
-        | dict.fromkeys(("LOCATION", "ORGANIZATION", "NRP"), "pass")
+        default_factory=lambda: (
+            {"DATE_TIME": "pass", "TITLE": "pass", "URL": "pass", "AGE": "flag"}
+            | dict.fromkeys(("LOCATION", "ORGANIZATION", "NRP"), "pass")
+        )
     )  # Kind, as `detect.pii` names it -> action instead of `leaks`
     least_score: float = 0.5  # Least score of a leak, [0, 1]
     canary: str = "refuse"
@@ -116,7 +118,9 @@ class _Prompt:
         if kind == "PERSON":
             return all(w in self.words for w in words(value))
         digits = re.sub(r"\D", "", value)
-        return kind == "PHONE_NUMBER" and len(digits) >= _LAST_DIGITS and digits[-_LAST_DIGITS:] in self.digits
+        return (
+            kind == "PHONE_NUMBER" and len(digits) >= _LAST_DIGITS and digits[-_LAST_DIGITS:] in self.digits
+        )
 
 
 def find_leaks(

@@ -12,7 +12,8 @@ from typing import Any
 
 from ..core.package_data import data_path
 from ..layer.feedback import Feedback, feedback_reasons
-from ..layer.source_links import SourceLink, plain_address
+from ..layer.links import plain_address
+from ..layer.source_links import SourceLink
 
 # %% ../../nbs/people/06_feedback_widget.ipynb #7da76248
 class FeedbackForm:
@@ -133,7 +134,9 @@ def _in_words(said):
     return f"Saved: {done}{thumb}."
 
 # %% ../../nbs/people/06_feedback_widget.ipynb #9161c47c
-_NO_WIDGET = "the feedback widget needs anywidget: install crmeval[rating]; without it, make a Feedback in Python"
+_NO_WIDGET = (
+    "the feedback widget needs anywidget: install crmeval[rating]; without it, make a Feedback in Python"
+)
 
 
 @lru_cache(maxsize=1)
