@@ -44,7 +44,7 @@ function render({ model, el: host }) {
   function close() { editor = null; body.querySelector(".crm-fb-editor").replaceChildren(); body.querySelector("[data-do=edit]").focus(); }
 
   function draw() {
-    const on = document.activeElement, had = root.contains(on) ? on.getAttribute("data-do") : null;
+    const on = document.activeElement, inside = root.contains(on), had = inside && on.getAttribute("data-do");
     const box = (r) => {
       const input = el("input", { type: "checkbox", value: r.name, "data-do": `reason-${r.name}`, onchange: why });
       input.checked = view.reasons.includes(r.name);
@@ -67,7 +67,8 @@ function render({ model, el: host }) {
       el("fieldset", {}, el("legend", { text: "Why?" }), ...view.known_reasons.map(box)),
       words,
     ].filter(Boolean));
-    if (had) body.querySelector(`[data-do="${CSS.escape(had === "save" ? "edit" : had)}"]`)?.focus();
+    // the focus stays where it was, or goes to the reply: never out of the form
+    if (inside) ((had && body.querySelector(`[data-do="${CSS.escape(had)}"]`)) || body.querySelector(".crm-fb-text")).focus();
   }
 
   root.addEventListener("keydown", (event) => {
