@@ -20,9 +20,13 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 NASTY = '<img src=x onerror="window.hurt=1"><script>window.hurt=1</script> Your lamp is on its way.'
 PAGE = """
 const heard = []; let view = null;
-window.model = { get: () => view, send: (m) => window.answer(JSON.stringify(m)).then((v) => window.show(JSON.parse(v))),
-                 on: (_, f) => heard.push(f), off: () => {} };
 window.show = (v) => { view = v; heard.forEach((f) => f()); };
+window.model = {
+  get: () => view,
+  send: (m) => window.answer(JSON.stringify(m)).then((v) => window.show(JSON.parse(v))),
+  on: (_, f) => heard.push(f),
+  off: () => {},
+};
 """
 
 
