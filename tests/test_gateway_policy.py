@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import os
+import sys
 from datetime import date
 
 import pytest
@@ -14,7 +16,10 @@ from crmeval.layer.gateway import (
     retention_options,
     with_options,
 )
+from crmeval.layer.grounding import Passage, ground
 from crmeval.layer.policy_part import policy_part
+from crmeval.layer.screening import screen
+from crmeval.layer.source_links import source_links
 from crmeval.systems.providers import providers
 
 DAY = date(2026, 11, 28)
@@ -69,3 +74,37 @@ def test_a_policy_names_what_is_misspelt():
         policy_part(GatewayPolicy, {"providers": {"mistrall": {}}}, "gateway")
     with pytest.raises(ValueError, match="kinds is a list of names, not 7"):
         policy_part(GatewayPolicy, {"providers": {"mistral": {"kinds": 7}}}, "gateway")
+
+
+WRITTEN: list[str] = []
+LISTENING = False
+
+
+def note_writing(event, args):
+    if LISTENING and event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        WRITTEN.append(str(args[0]))
+
+
+def test_no_step_writes_or_says_anything_of_prompt_or_answer(capfd, caplog):
+    def whole_way():
+        passages = [Passage("p1", "Lamps of Ms Ferrari are sent on Friday.", "Lamps", "https://kb.example/l")]
+        grounded = ground("Write to Ms Ferrari.", passages)
+        called = decided(GatewayPolicy(), provider="baseline", kinds=["PERSON"])
+        answer = "Dear Ms Ferrari, lamps are sent on Friday [1]. https://bad.example tom@post.example"
+        screened = screen(answer, prompt=grounded.text)
+        linked = source_links(screened.text, passages)
+        return [x.record for x in (grounded, screened, linked)] + [called]
+
+    global LISTENING
+    whole_way()  # what is read once is read
+    sys.addaudithook(note_writing)
+    caplog.set_level(0)
+    LISTENING = True
+    try:
+        records = whole_way()
+    finally:
+        LISTENING = False
+    assert not WRITTEN and not caplog.records and capfd.readouterr() == ("", "")
+    assert [r.step for r in records] == ["grounding", "screening", "source_links", "gateway"]
+    kept = json.dumps([[r.reason, dict(r.detail)] for r in records])
+    assert not any(value in kept for value in ("Ferrari", "tom@", "bad.example"))
