@@ -96,6 +96,7 @@ def test_pieces_of_anything_never_make_a_link_to_elsewhere():
         text = "".join(rng.choices(pieces, k=rng.randrange(1, 25)))
         out, _ = without_links(text, is_known)
         assert all(is_known(x.url) for x in find_links(out) if x.form != "element"), (text, out)
+        assert "bad.example" not in out, (text, out)
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,13 @@ def _known_element(link, is_known):
     return link.name == "a" and bool(urls) and all(map(is_known, urls))
 
 
+def _with_plain_words(link, is_known, gap):
+    "A link that may stay, when its words hold one that may not; None: as it is."
+    words, removed = without_links(link.words, is_known, gap) if link.words else ("", ())
+    mark = "!" if link.form == "picture" else ""
+    return f"{mark}[{words}]({link.url})" if removed else None
+
+
 def _instead(link, is_known, gap):
     "What stands in the place of a link; None: it may stay."
     if link.form == "element":
@@ -180,7 +187,7 @@ def _instead(link, is_known, gap):
             return ""
         return f'<a href="{html.escape(link.url.split()[0])}">'  # without anything else that it may do
     if is_known(link.url):
-        return None
+        return _with_plain_words(link, is_known, gap)
     return gap if link.form == "bare" else link.words
 
 
@@ -191,7 +198,7 @@ def _one_round(text, is_known, gap):
         instead = _instead(link, is_known, gap)
         if instead is None:
             continue
-        if not (link.form == "element" and instead):
+        if not (link.form == "element" and instead and is_known(link.url)):
             removed.append(link)
         out += [text[at : link.start], instead]
         at = link.end
