@@ -1,0 +1,102 @@
+"""Feedback: the difference is right, and what was said arrives everywhere."""
+
+import random
+
+import pytest
+
+from crmeval.core.records import Sample, Score, read_parquet, write_parquet
+from crmeval.layer.audit_trail import AuditTrail
+from crmeval.layer.feedback import (
+    Feedback,
+    edit_distance,
+    feedback_samples,
+    feedback_scores,
+    feedback_summary,
+    keep_feedback,
+    read_feedback,
+    word_diff,
+    write_feedback,
+)
+from crmeval.people.feedback_widget import FeedbackForm
+
+
+def slow_distance(a, b):
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        last, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (x != y))
+    return row[-1]
+
+
+def test_the_distance_is_levenshteins():
+    rng = random.Random(1)
+    for _ in range(300):
+        a = rng.choices("abc", k=rng.randrange(0, 90))
+        b = rng.choices("abcd", k=rng.randrange(0, 90))
+        assert edit_distance(a, b) == slow_distance(a, b) == edit_distance(b, a)
+
+
+def test_a_difference_gives_back_both_texts():
+    rng = random.Random(2)
+    for _ in range(200):
+        a, b = (
+            " ".join(rng.choices(["lamp", "bulb", "Friday", ",", "5"], k=rng.randrange(0, 30))) for _ in "ab"
+        )
+        steps = word_diff(a, b)
+        assert " ".join(x for _, x, _ in steps if x) == a
+        assert " ".join(y for _, _, y in steps if y) == b
+        assert all(x == y for done, x, y in steps if done == "kept")
+
+
+def some(n):
+    rng = random.Random(n)
+    shown = "Dear Ms Sato, your lamp is on its way."
+    for i in range(n):
+        action = rng.choice(["accept", "edit", "ignore"])
+        edited = shown.replace("lamp", "blue lamp\u2028") if action == "edit" else None
+        yield Feedback(
+            f"r{i}", action, shown, edited, rng.choice(["up", "down", None]), ("tone",), "ja", "u1"
+        )
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+def test_a_table_comes_back(tmp_path, name):
+    given = list(some(12))
+    assert read_feedback(write_feedback(given, tmp_path / name)) == given
+
+
+def test_feedback_lies_in_the_table_of_ratings(tmp_path):
+    scores = [s for f in some(12) for s in feedback_scores(f)]
+    assert all(s.method == "manual" and s.rater == "u1" and s.points is None for s in scores)
+    write_parquet(scores, tmp_path / "scores.parquet", Score)
+    assert read_parquet(tmp_path / "scores.parquet", Score) == scores
+
+
+def test_only_what_was_sent_is_a_reference():
+    given = [*some(12), Feedback("r0", "edit", "a", "the last word", time="2999-01-01T00:00:00+00:00")]
+    rows = feedback_samples(given, {f.reply: {"email": "Where is it?"} for f in given})
+    assert {r["id"] for r in rows} == {f.reply for f in given if f.action != "ignore"}
+    assert [r["reference"] for r in rows if r["id"] == "r0"] == ["the last word"]
+    assert [Sample(**r).source for r in rows] == ["Where is it?"] * len(rows)
+    assert sum(feedback_summary(given)["actions"].values()) == 13
+
+
+def test_texts_are_sealed_in_the_trail_and_can_be_erased(tmp_path):
+    with AuditTrail(tmp_path / "t.jsonl") as trail:
+        form = FeedbackForm(
+            "r1", "Dear Ms Sato", lambda f: keep_feedback(trail, f, person="sato", case="c1"), user="u1"
+        )
+        assert form.answer({"do": "edit", "text": "Dear Yuki Sato"})["say"].startswith("Saved")
+        assert b"Sato" not in (tmp_path / "t.jsonl").read_bytes()
+        assert next(trail.records(case="c1")).private["edited"] == "Dear Yuki Sato"
+        trail.erase("sato")
+        assert next(trail.records(case="c1")).private is None and trail.verify().ok
+
+
+def test_a_disk_that_is_full_is_told_in_the_form():
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    drawn = FeedbackForm("r1", "Hello", full).answer({"do": "accept"})
+    assert "No space left" in drawn["error"] and drawn["action"] == ""

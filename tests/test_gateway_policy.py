@@ -1,0 +1,110 @@
+"""The gateway's policy: nothing leaves that was not allowed by name."""
+
+import itertools
+import json
+import os
+import sys
+from datetime import date
+
+import pytest
+
+from crmeval.layer.gateway import (
+    Agreement,
+    GatewayPolicy,
+    check_call,
+    retention,
+    retention_options,
+    with_options,
+)
+from crmeval.layer.grounding import Passage, ground
+from crmeval.layer.policy_part import policy_part
+from crmeval.layer.screening import screen
+from crmeval.layer.source_links import source_links
+from crmeval.systems.providers import providers
+
+DAY = date(2026, 11, 28)
+
+
+def decided(policy, **call):
+    return check_call(policy, today=DAY, **call)
+
+
+@pytest.mark.parametrize("provider", sorted(providers()))
+def test_no_provider_without_an_agreement(provider):
+    step = decided(GatewayPolicy(), provider=provider, region="eu")
+    assert step.decision == "block" and f"no agreement with {provider}" in step.reason
+    assert step.detail["options"] == {}
+
+
+@pytest.mark.parametrize("provider", sorted(providers()))
+def test_zero_retention_is_believed_only_where_something_grants_it(provider):
+    agreement = Agreement(regions="*", kinds="*")
+    step = decided(GatewayPolicy({provider: agreement}), provider=provider)
+    granted = retention()[provider].by in ("request", "default", "own")
+    assert step.decision == ("pass" if granted else "block")
+    seen_to = Agreement(regions="*", kinds="*", confirmed="2026-11-01")
+    step = decided(GatewayPolicy({provider: seen_to}), provider=provider)
+    assert (step.decision, step.detail["options"]) == ("pass", retention_options(provider))
+    tomorrow = Agreement(regions="*", kinds="*", confirmed="2026-11-29")
+    assert (
+        decided(GatewayPolicy({provider: tomorrow}), provider=provider).decision == step.decision
+        or not granted
+    )
+
+
+def test_every_rule_counts_alone():
+    policy = GatewayPolicy({"ollama": Agreement("eu", "PERSON", "ana", until="2026-12-31")}, never=["US_SSN"])
+    right = {"region": "eu", "kinds": ["PERSON"], "user": "ana"}
+    wrong = {"region": "us", "kinds": ["PERSON", "US_SSN"], "user": "bob"}
+    for chosen in itertools.product((True, False), repeat=3):
+        call = {k: (right if ok else wrong)[k] for k, ok in zip(right, chosen)}
+        step = decided(policy, provider="ollama", **call)
+        assert (step.decision == "pass") == all(chosen), call
+        assert "bob" not in json.dumps([step.reason, dict(step.detail)])
+    assert check_call(policy, provider="ollama", today=date(2027, 1, 1), **right).decision == "block"
+
+
+def test_who_asks_for_storing_does_not_get_it():
+    body = {"model": "m", "store": True, "metadata": {"a": 1}}
+    assert with_options(body, retention_options("openai")) == {**body, "store": False}
+
+
+def test_a_policy_names_what_is_misspelt():
+    with pytest.raises(ValueError, match=r"gateway: a provider is one of .*did you mean 'mistral'"):
+        policy_part(GatewayPolicy, {"providers": {"mistrall": {}}}, "gateway")
+    with pytest.raises(ValueError, match="kinds is a list of names, not 7"):
+        policy_part(GatewayPolicy, {"providers": {"mistral": {"kinds": 7}}}, "gateway")
+
+
+WRITTEN: list[str] = []
+LISTENING = False
+
+
+def note_writing(event, args):
+    if LISTENING and event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        WRITTEN.append(str(args[0]))
+
+
+def test_no_step_writes_or_says_anything_of_prompt_or_answer(capfd, caplog):
+    def whole_way():
+        passages = [Passage("p1", "Lamps of Ms Ferrari are sent on Friday.", "Lamps", "https://kb.example/l")]
+        grounded = ground("Write to Ms Ferrari.", passages)
+        called = decided(GatewayPolicy(), provider="baseline", kinds=["PERSON"])
+        answer = "Dear Ms Ferrari, lamps are sent on Friday [1]. https://bad.example tom@post.example"
+        screened = screen(answer, prompt=grounded.text)
+        linked = source_links(screened.text, passages)
+        return [x.record for x in (grounded, screened, linked)] + [called]
+
+    global LISTENING
+    whole_way()  # what is read once is read
+    sys.addaudithook(note_writing)
+    caplog.set_level(0)
+    LISTENING = True
+    try:
+        records = whole_way()
+    finally:
+        LISTENING = False
+    assert not WRITTEN and not caplog.records and capfd.readouterr() == ("", "")
+    assert [r.step for r in records] == ["grounding", "screening", "source_links", "gateway"]
+    kept = json.dumps([[r.reason, dict(r.detail)] for r in records])
+    assert not any(value in kept for value in ("Ferrari", "tom@", "bad.example"))
