@@ -207,8 +207,11 @@ def off_topics(
     "Share of each window's longer words that occur in no window apart from it."
     words = [_long_words(w.text) for w in parts]
     in_text = Counter(x for w, part in zip(words, parts) for x in w)
-    within = [_holders(parts, i) for i in range(len(parts))]
-    return [_alone_share(w, in_text, [words[j] for j in near]) for w, near in zip(words, within)]
+    out = []
+    for i, said in enumerate(words):
+        near = [words[j] for j in _holders(parts, i)]
+        out.append(_alone_share(said, in_text, near))
+    return out
 
 
 def _holders(parts, i):
@@ -218,9 +221,8 @@ def _holders(parts, i):
 
 
 def _alone_share(words, in_text, near):
-    if not words:
-        return 0.0
-    return sum(in_text[x] <= sum(x in n for n in near) for x in words) / len(words)
+    nearby = Counter(x for said in near for x in said)
+    return sum(in_text[x] <= nearby[x] for x in words) / len(words) if words else 0.0
 
 # %% ../../nbs/detect/07_injection.ipynb #8d667def
 MODELS = ("override", "stranger")
@@ -249,9 +251,12 @@ def margin_over(
     score: float,  # The highest of a text
     model: Mapping,
     count: int,  # Number of windows
+    *,
+    document: bool = True,  # False: a text that stands alone, which has a threshold of its own
 ) -> float:  # Above 0: an attack
     "How far the highest score is above the threshold for a text of this length."
-    return score - model["threshold"] - model["slope"] * math.log(max(1, count))
+    threshold = model["threshold"] if document else model["alone"]
+    return score - threshold - model["slope"] * math.log(max(1, count))
 
 # %% ../../nbs/detect/07_injection.ipynb #0eca0de4
 _SURE = ("override", "foreign", "your_rules", "if_machine")  # signs that count in any language
@@ -266,15 +271,14 @@ class _Judged:
 
 
 def _judged(text, parts, count) -> Iterator[_Judged]:
-    models = MODELS if is_document(text, count) else MODELS[:1]
-    alone = off_topics(parts) if len(models) > 1 else [0.0] * len(parts)
+    document = is_document(text, count)
+    models = {name: load_weights()[name] for name in (MODELS if document else MODELS[:1])}
+    alone = off_topics(parts) if document else [0.0] * len(parts)
     for window, share in zip(parts, alone):
         places, signs = gram_places(window.text), signs_of(window, share)
-        for name in models:
-            model = load_weights()[name]
-            yield _Judged(
-                window, margin_over(window_score(places, signs, model), model, len(parts)), name, signs
-            )
+        for name, model in models.items():
+            score = window_score(places, signs, model)
+            yield _Judged(window, margin_over(score, model, len(parts), document=document), name, signs)
 
 
 def injection(
