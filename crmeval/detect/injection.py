@@ -21,7 +21,7 @@ from ..core.evidence import Evidence
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.records import Score
-from .disguise import english_share, undisguised, unmask
+from .disguise import english_share, shifted, undisguised, unmask
 
 # %% ../../nbs/detect/07_injection.ipynb #43540485
 _SIGNS = PatternFile(data_path("lexicons", "injection.json"))
@@ -105,8 +105,18 @@ def _opened(piece):
             return text, how
         if text != piece:
             return text, "percent encoding"
+        if _looks_shifted(piece):
+            return _turned_back(piece)
     if len(_SIGNS.pattern("leet").findall(piece)) >= 2:
         return piece.lower().translate(_LEET), "leet"
+    return piece, ""
+
+
+def _turned_back(piece):
+    "ROT13 and reversed letters, where that makes English of it."
+    for how, new in ("rot13", shifted(piece, 13)), ("reversed", piece[::-1]):
+        if english_share(new) >= 0.15:
+            return new, how
     return piece, ""
 
 
