@@ -19,8 +19,11 @@ _WHERE = {
     "conciseness": "metrics.conciseness",
     "instruction_following": "metrics.instruction_following",
     "fluency": "metrics.fluency",
+    "afluency": "metrics.fluency",
     "coherence": "metrics.coherence",
+    "acoherence": "metrics.coherence",
     "brand_voice": "metrics.brand_voice",
+    "abrand_voice": "metrics.brand_voice",
     "accuracy": "metrics.accuracy",
     "record_update": "metrics.record_update",
     "safety": "metrics.safety",
@@ -96,7 +99,9 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which run not
     from crmeval.core.records import Score as Score
     from crmeval.detect.pii import find_pii as find_pii
     from crmeval.metrics.accuracy import accuracy as accuracy
+    from crmeval.metrics.brand_voice import abrand_voice as abrand_voice
     from crmeval.metrics.brand_voice import brand_voice as brand_voice
+    from crmeval.metrics.coherence import acoherence as acoherence
     from crmeval.metrics.coherence import coherence as coherence
     from crmeval.metrics.completeness import acompleteness as acompleteness
     from crmeval.metrics.completeness import completeness as completeness
@@ -105,6 +110,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which run not
     from crmeval.metrics.factuality import afactuality as afactuality
     from crmeval.metrics.factuality import factuality as factuality
     from crmeval.metrics.fairness import fairness_report as fairness_report
+    from crmeval.metrics.fluency import afluency as afluency
     from crmeval.metrics.fluency import fluency as fluency
     from crmeval.metrics.forms import score_dataset as score_dataset
     from crmeval.metrics.instruction_following import ainstruction_following as ainstruction_following

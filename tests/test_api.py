@@ -26,11 +26,14 @@ from hypothesis import strategies as st
 import crmeval
 from crmeval.core.judging import Verdict
 from crmeval.core.records import Score
+from crmeval.metrics.brand_voice import StyleGuide
 from crmeval.metrics.checks import CHECKS
 from crmeval.metrics.choices import choice, choice_score
 from crmeval.metrics.forms import score_dataset
 from crmeval.metrics.metric import Metric
+from crmeval.metrics.prediction import prediction
 from crmeval.metrics.privacy import match_avoidance, privacy_helpfulness, reveal_avoidance
+from crmeval.metrics.sentiment import sentiment
 from crmeval.metrics.truthfulness import corrects
 
 SOURCE = "Agent: The parcel 4471 was lost. A new one comes on Friday, free of charge."
@@ -67,6 +70,22 @@ CATALOGUE = {  # metric -> arguments of a row that can be scored, all of them
         "premise": "It is paid at once.",
         "question": "Why at once?",
     },
+    crmeval.fluency: {"response": "Your parcel was lost on the way to Porto."},
+    crmeval.coherence: {
+        "response": "Your parcel was lost. We send a new one today.",
+        "conversation": "Customer: Where is my parcel?",
+    },
+    crmeval.brand_voice: {
+        "response": "Your parcel was lost. We send a new one today.",
+        "guide": {"emoji": 0},
+    },
+    sentiment: {
+        "response": '{"overall": "negative", "turns": ["negative"], "shift": "same"}',
+        "overall": "negative",
+        "turns": ["negative"],
+        "shift": "same",
+    },
+    prediction: {"response": "lamp", "gold": "lamp", "labels": ["lamp", "bulb"], "kind": "label"},
     choice_score: {"response": "A", "item": choice("Which?", "right", ["wrong"])},
 }
 PLAIN = {m: row for m, row in CATALOGUE.items() if m is not choice_score}  # rows of plain data
@@ -190,8 +209,8 @@ def test_a_gap_or_a_wrong_kind_in_any_argument_gives_no_number(metric):
     assert score(metric, row).status == "ok"
     for name in row:
         for value in (*NOTHING, *WRONG):
-            if value is None and name == "before":
-                continue  # None: there was no record
+            if value is None and name in ("before", "conversation", "turns", "shift"):
+                continue  # None: there was none
             found = score(metric, row, **{name: value})
             assert is_unscored(found), (name, value, found)
             assert isinstance(found, Score) and found.metric == metric.card.name
@@ -400,7 +419,7 @@ ASYNC = sorted(n for n in crmeval.__all__ if n[:1] == "a" and n[1:] in crmeval._
 def test_every_metric_at_the_top_has_its_awaited_form():
     tops = {n for n in crmeval.__all__ if isinstance(getattr(crmeval, n), Metric) and n != "Metric"}
     tops -= {f"a{n}" for n in tops}
-    assert {f"a{n}" for n in tops} == set(ASYNC) and len(tops) == 9
+    assert {f"a{n}" for n in tops} == set(ASYNC) and len(tops) == 12
 
 
 @pytest.mark.parametrize("name", ASYNC)
@@ -560,7 +579,8 @@ def test_no_public_name_is_left_out_of_the_typed_program():
 
 def test_types_of_rows_are_what_their_annotations_say():
     "An annotation that the check of cells does not know would let everything pass."
-    known = (str, Mapping, Sequence, type(None), type(CATALOGUE[choice_score]["item"]), crmeval.Response)
+    known = (str, float, int, Mapping, Sequence, type(None), Path, StyleGuide, crmeval.Response)
+    known = (*known, type(CATALOGUE[choice_score]["item"]))
     from typing import get_args, get_origin
 
     for metric in CATALOGUE:

@@ -233,8 +233,8 @@ def test_a_foreign_sentence_in_an_english_text_is_a_flaw():
 
 @pytest.mark.parametrize("value", [None, 3, b"x", ["x"], {"a": 1}])
 def test_mistakes_say_what_arrived(value):
-    with pytest.raises(ValueError, match=rf"response is .*{type(value).__name__}.*expected text"):
-        fluency(value)
+    score = fluency(value)
+    assert score.status == "undefined" and score.points is None and "expected text" in score.reason
 
 
 seldom = settings(max_examples=80, deadline=None, derandomize=True, database=None)

@@ -52,7 +52,7 @@ def begin(part):
 
 
 def said_in(text, source):
-    return claims(text, source) or sentences(text)
+    return claims(text, source=source) or sentences(text)
 
 
 @lru_cache(maxsize=4096)

@@ -10,10 +10,13 @@ from crmeval import (
     Sample,
     Score,
     __version__,
+    abrand_voice,
     accuracy,
+    acoherence,
     acompleteness,
     aconciseness,
     afactuality,
+    afluency,
     agreement,
     ainstruction_following,
     aprivacy,
@@ -22,12 +25,15 @@ from crmeval import (
     arun,
     atoxicity,
     atruthful,
+    brand_voice,
+    coherence,
     compare,
     completeness,
     conciseness,
     factuality,
     fairness_report,
     find_pii,
+    fluency,
     instruction_following,
     leaderboard,
     leaks,
@@ -107,6 +113,12 @@ async def many_awaited(rows: list[dict[str, str]]) -> list[Score]:
 
 def named(metric: Metric[...]) -> str:
     return f"{metric.__name__}: {metric.card.title}, {__version__}"
+
+
+async def well_written(text: str, said: str) -> list[Score]:
+    found = [fluency(text), coherence(text, conversation=said), brand_voice(text, guide={"emoji": 0})]
+    found += [await afluency(text), await acoherence(text, conversation=said)]
+    return [*found, await abrand_voice(text, guide={"emoji": 0})]
 
 
 def titles() -> list[str]:

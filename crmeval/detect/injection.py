@@ -114,7 +114,7 @@ def _opened(piece):
 
 def _turned_back(piece):
     "ROT13 and reversed letters, where that makes English of it."
-    for how, new in ("rot13", shifted(piece, 13)), ("reversed", piece[::-1]):
+    for how, new in ("rot13", shifted(piece, by=13)), ("reversed", piece[::-1]):
         if english_share(new) >= 0.15:
             return new, how
     return piece, ""
@@ -201,6 +201,7 @@ def signs_of(
 # %% ../../nbs/detect/07_injection.ipynb #f58cfc75
 def is_document(
     text: str,
+    *,
     count: int,  # Number of pieces
 ) -> bool:  # False: a prompt or a remark that stands alone
     "Whether a text is something that an assistant is given to work on."
@@ -281,7 +282,7 @@ class _Judged:
 
 
 def _judged(text, parts, count) -> Iterator[_Judged]:
-    document = is_document(text, count)
+    document = is_document(text, count=count)
     models = {name: load_weights()[name] for name in (MODELS if document else MODELS[:1])}
     alone = off_topics(parts) if document else [0.0] * len(parts)
     for window, share in zip(parts, alone):

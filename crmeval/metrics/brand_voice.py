@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 from ..core.cards import MetricCard, score_of, unscored
 from ..core.evidence import Evidence
@@ -315,7 +316,7 @@ GUIDE_KEYS = ("name", "about", *_KEYS)
 
 
 def read_guide(
-    guide: Mapping | str | Path | StyleGuide,  # A dictionary, a YAML or JSON file, or YAML text
+    guide: Mapping[str, Any] | str | Path | StyleGuide,  # A dictionary, a YAML or JSON file, or YAML text
 ) -> StyleGuide:  # Its rules in the order of `GUIDE_KEYS`
     "Read a style guide; a mistake raises `ValueError` with the key, what arrived and what was expected."
     if isinstance(guide, StyleGuide):
@@ -383,13 +384,15 @@ def example_guide() -> StyleGuide:
 def brand_voice(
     response: str,  # Text to be scored; without words, or a record, it gives status 'undefined'
     *,
-    guide: Mapping | str | Path | StyleGuide,  # As for `read_guide`
+    guide: Mapping[str, Any] | str | Path | StyleGuide,  # As for `read_guide`
     judge: Judge | None = None,  # Asked the judged rules; without one they are counted as not checked
 ) -> Score:  # points in [1, 4]; fraction = rules kept / rules checked; evidence lists every rule
     "Share of the rules of a style guide that a response keeps, 1 to 4 points; higher is better."
     check_text(response)
-    rules = read_guide(guide)
     rater = RULES if judge is None else judge.name
+    if isinstance(guide, str) and not guide.strip():
+        return unscored(CARD, "undefined", "The style guide is empty.", rater=rater)
+    rules = read_guide(guide)
     if problem := not_prose(response):
         return unscored(CARD, "undefined", problem, rater=rater)
     answers = {r: r.check(response) for r in rules.rules if r.check is not None}

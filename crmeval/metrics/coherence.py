@@ -7,6 +7,7 @@ __all__ = ['CARD', 'MOST_CONVERSATION', 'acoherence', 'coherence']
 
 # %% ../../nbs/metrics/12_coherence.ipynb #aa59425a
 from collections.abc import Sequence
+from typing import Any
 
 from ..core.cards import MetricCard, score_of, unscored
 from ..core.evidence import Evidence
@@ -54,7 +55,7 @@ def coherence(
     response: str,  # Text to be scored; without words, or a record, it gives status 'undefined'
     *,
     conversation: str
-    | Sequence
+    | Sequence[Any]
     | None = None,  # What it answers: lines 'Speaker: text', or messages in order
     judge: Judge
     | None = None,  # A language model or a person; default, and for the embedded judge: the rules

@@ -66,7 +66,10 @@ def _fitted(name, value, annotation):
     for kind in allowed:
         plain = get_origin(kind) or kind
         if plain is Sequence and _is_list(value):
-            item, items = get_args(kind)[0], enumerate(cast(Iterable, value))
+            items = enumerate(cast(Iterable, value))
+            if get_args(kind) in ((), (Any,)):  # entries of any kind
+                return list(v for _, v in items)
+            item = get_args(kind)[0]
             return [_fitted(f"{name}[{i}]", v, item) for i, v in items]
         if plain is not Sequence and isinstance(value, plain):
             return value
@@ -97,6 +100,8 @@ def _expected(allowed, plural=False):
 
 def _in_words(kind, plural):
     plain = get_origin(kind) or kind
+    if plain is Sequence and get_args(kind) in ((), (Any,)):
+        return ("a list", "lists")[plural]
     if plain is Sequence:
         return f"a list of {_expected(_alternatives(get_args(kind)[0]), plural=True)}"
     return _WORDS.get(plain, (f"a {plain.__name__}", f"{plain.__name__}s"))[plural]

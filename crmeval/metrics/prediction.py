@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from ..core.cards import DEFAULT_CUTS, MetricCard, to_points, unscored
 from ..core.evidence import Evidence
+from ..core.judging import Judge
 from ..core.records import Sample, Score
 from .forms import evaluate_class
 from .metric import metric
@@ -150,23 +151,26 @@ def _evidence(target, read, gold, fraction):
 def prediction(
     response: str,  # What a system said
     *,
-    gold,  # What was true: a label, a list of labels, a number, or 0 and 1 for a probability
+    gold: str
+    | float
+    | int
+    | Sequence[str],  # What was true: a label, a list of labels, a number, or 0 and 1 for a probability
     labels: Sequence[str] | Mapping[str, Sequence[str]] = (),  # All labels, or label -> other words for it
     kind: str = "label",  # 'label', 'labels', 'set', 'number' or 'probability'
     ordered: bool = False,  # True: the labels are a scale in this order
     low: float = 1,  # Ends of a number
     high: float = 5,
-    judge=None,  # Not needed; taken so that all metrics are called alike
+    judge: Judge | None = None,  # Not needed; taken so that all metrics are called alike
 ) -> Score:  # 4 points and fraction 1: as it was; an unreadable answer has status 'parse_error'
     "How near one prediction is to what was true, on the 4-point scale; higher is better."
-    if not isinstance(response, str):
-        raise ValueError(f"response is {response!r:.80} ({type(response).__name__}), expected text")
     ends = {"low": low, "high": high} if kind == "number" else {}
-    target = as_target("prediction", {"kind": kind, "labels": labels, "ordered": ordered, **ends})
     sample = Sample("one", "one", {}, gold_record={"prediction": gold})
-    return score_targets(
-        response, card=CARD, targets={"prediction": target}, gold=gold_of(sample, {"prediction": target})
-    )
+    try:
+        target = as_target("prediction", {"kind": kind, "labels": labels, "ordered": ordered, **ends})
+        true = gold_of(sample, {"prediction": target})
+        return score_targets(response, card=CARD, targets={"prediction": target}, gold=true)
+    except ValueError as e:  # what was true is none of the labels, or there are none
+        return unscored(CARD, "undefined", str(e), rater="rule")
 
 
 def score_prediction(

@@ -9,11 +9,11 @@ __all__ = ['CARD', 'SENTIMENT', 'sentiment', 'score_sentiment']
 from collections.abc import Sequence
 
 from ..core.cards import MetricCard
+from ..core.judging import Judge
 from ..core.records import Sample, Score
 from .forms import evaluate_class
 from .metric import metric
-from .prediction import score_sample, score_targets
-from ..tasks.targets import gold_of, targets_of
+from .prediction import score_sample
 
 # %% ../../nbs/metrics/18_sentiment.ipynb #037b5bbc
 CARD = MetricCard(
@@ -40,14 +40,12 @@ def sentiment(
     turns: Sequence[str]
     | None = None,  # True, one a message: 'negative', 'neutral' or 'positive'; None: not scored
     shift: str | None = None,  # True: 'worse', 'same' or 'better'; None: not scored
-    judge=None,  # Not needed; taken so that all metrics are called alike
+    judge: Judge | None = None,  # Not needed; taken so that all metrics are called alike
 ) -> Score:  # fraction in [0, 1]; an answer that says nothing readable has status 'parse_error'
     "How near the named sentiment is to the customer's, on the 4-point scale; higher is better."
-    if not isinstance(response, str):
-        raise ValueError(f"response is {response!r:.80} ({type(response).__name__}), expected text")
     told = {"overall": overall, "turns": list(turns) if turns else None, "shift": shift or None}
     sample = Sample("one", SENTIMENT, {}, gold_record={k: v for k, v in told.items() if v is not None})
-    return score_targets(response, card=CARD, targets=targets_of(sample), gold=gold_of(sample))
+    return score_sample(response, card=CARD, sample=sample)
 
 
 def score_sentiment(

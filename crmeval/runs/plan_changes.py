@@ -21,6 +21,8 @@ class PlanChanges(TypedDict, total=False):
     own_use_cases: str | Path | None
     prompts: Sequence[str] | str
     columns: Mapping[str, str]
+    encoding: str | None
+    slices: Sequence[str] | str
     areas: Sequence[str] | str | None
     probes: Sequence[str] | str
     limit: int | None
@@ -48,6 +50,7 @@ class PlanChanges(TypedDict, total=False):
     prices: Mapping[str, Any]
     out: str | Path | None
     partial: bool
+    no_texts: bool
     add: bool
     fresh: bool
     engine: str
