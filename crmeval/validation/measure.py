@@ -8,13 +8,22 @@ __all__ = ['STATISTICS', 'ask', 'aask_all', 'ask_all', 'HeldOut', 'Measured', 'm
 # %% ../../nbs/validation/05_measure.ipynb #a6957468
 import asyncio
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from ..core.cards import to_points
-from ..core.judging import Judge, RecordingJudge, Verdict, failed_verdict, style_of
+from crmeval.core.judging import (
+    Judge,
+    RecordingJudge,
+    Verdict,
+    counted_verdicts,
+    failed_verdict,
+    stated_share,
+    style_of,
+    supported_share,
+    whole_probability,
+)
 from ..core.loops import run_sync
 from ..core.package_data import data_path
 from crmeval.core.raters import (
@@ -81,26 +90,29 @@ def ask(
     if bad is not None:
         status = bad.status if bad.status != "ok" else "undefined"
         return Answer(None, (None,) * len(item.units), status, usage, bad.reason)
-    sure = [v.probability for v in verdicts]
-    how_sure = {"graded": _graded(item, sure), "likely": _likely(item, sure)}
+    counted = counted_verdicts(judge, verdicts)
+    how_sure = {"graded": _graded(item, counted), "likely": _likely(item, counted)}
     return Answer(share(said), _units_said(item, said), "ok", usage, **how_sure)
 
 
-def _likely(item, probabilities):
-    "Mean of the probabilities; of a response that is right as a whole or not at all, their geometric mean."
-    if not probabilities or None in probabilities or item.metric == "conciseness":
+def _likely(item, verdicts):
+    "What the metric counts; of a response that is right as a whole or not at all, the geometric mean."
+    sure = [v.probability for v in verdicts]
+    if not sure or None in sure or item.metric == "conciseness":
         return None
-    if item.unit != "response":
-        return sum(probabilities) / len(probabilities)
-    return math.exp(sum(math.log(max(p, 1e-6)) for p in probabilities) / len(probabilities))
+    if item.unit == "response":
+        return whole_probability(verdicts)
+    if item.metric == "completeness":
+        return stated_share(sure, [bool(v.yes) for v in verdicts])
+    return supported_share(verdicts)
 
 
-def _graded(item, probabilities):
+def _graded(item, verdicts):
     "How likely a yes is, one a unit."
-    whole = _likely(item, probabilities)
+    whole = _likely(item, verdicts)
     if whole is None or not item.units:
         return ()
-    return (whole,) if item.unit == "response" else tuple(probabilities)
+    return (whole,) if item.unit == "response" else tuple(v.probability for v in verdicts)
 
 # %% ../../nbs/validation/05_measure.ipynb #c6ab87e0
 async def _record(item, judge):
@@ -167,13 +179,19 @@ class HeldOut:
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
         "Held-out verdicts: is each sentence supported?"
         kept = [(s, self._verdict("supported", s, source)) for s in sentences]
-        return [v if v.yes is None else rule_on_support(s, source) or v for s, v in kept]
+        return [
+            v if v.yes is None else rule_on_support(s, source, probability=v.probability) or v
+            for s, v in kept
+        ]
 
     def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
         "Held-out verdicts: is each fact stated?"
         said = list(sentences)
         kept = [(f, self._verdict("stated", f, said)) for f in facts]
-        return [v if v.yes is None else rule_on_statement(f, said) or v for f, v in kept]
+        return [
+            v if v.yes is None else rule_on_statement(f, said, probability=v.probability) or v
+            for f, v in kept
+        ]
 
     def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:
         "Nothing is held out on instructions."
