@@ -114,7 +114,7 @@ def _opened(piece):
 
 def _turned_back(piece):
     "ROT13 and reversed letters, where that makes English of it."
-    for how, new in ("rot13", shifted(piece, 13)), ("reversed", piece[::-1]):
+    for how, new in ("rot13", shifted(piece, by=13)), ("reversed", piece[::-1]):
         if english_share(new) >= 0.15:
             return new, how
     return piece, ""

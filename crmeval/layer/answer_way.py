@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Answer', 'demasked_answer', 'screened_answer', 'linked_answer']
 
-# %% ../../nbs/layer/17_answer_way.ipynb #73f3b12a
+# %% ../../nbs/layer/17_answer_way.ipynb #2963e220
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -19,7 +19,7 @@ from .screening import screen
 from .source_links import SourceLink, source_links
 from .steps import StepRecord, timed
 
-# %% ../../nbs/layer/17_answer_way.ipynb #a0757c7c
+# %% ../../nbs/layer/17_answer_way.ipynb #cdd1b3f9
 @dataclass(frozen=True)
 class Answer:
     "An answer on its way to its reader."

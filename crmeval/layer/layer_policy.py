@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PROMPT_STEPS', 'ANSWER_STEPS', 'GroundingPolicy', 'SourcesPolicy', 'Policy', 'read_policy']
 
-# %% ../../nbs/layer/16_layer_policy.ipynb #a55bceae
+# %% ../../nbs/layer/16_layer_policy.ipynb #b80343b5
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ from .screening import ScreeningPolicy
 from .source_links import FORMS
 from .templates import FieldRules
 
-# %% ../../nbs/layer/16_layer_policy.ipynb #3e5c9e0b
+# %% ../../nbs/layer/16_layer_policy.ipynb #b3c03583
 def _check_whole(value, name):
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} is {value!r}, expected a whole number from 1")
@@ -55,7 +55,7 @@ class SourcesPolicy:
         if isinstance(self.share, bool) or not isinstance(self.share, (int, float)) or not 0 < self.share <= 1:
             raise ValueError(f"share is {self.share!r}, expected a number above 0, at most 1")
 
-# %% ../../nbs/layer/16_layer_policy.ipynb #ee0e755c
+# %% ../../nbs/layer/16_layer_policy.ipynb #68fd1e08
 PROMPT_STEPS = ("grounding", "masking", "defence", "gateway")
 ANSWER_STEPS = ("demasking", "screening", "source_links")
 _PARTS = {
@@ -125,7 +125,7 @@ def _plain(value: Any) -> Any:
         return sorted(map(str, value))
     return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
 
-# %% ../../nbs/layer/16_layer_policy.ipynb #30ba3f80
+# %% ../../nbs/layer/16_layer_policy.ipynb #4104228f
 def read_policy(
     given: Policy | Mapping | str | Path | None = None,  # A policy, its fields, or a YAML file; None: the default
 ) -> Policy:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Draft', 'sample_draft', 'grounded_draft', 'mask_together', 'masked_draft', 'defended_draft', 'checked_draft']
 
-# %% ../../nbs/layer/17_prompt_way.ipynb #cf847d58
+# %% ../../nbs/layer/17_prompt_way.ipynb #365b4a10
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +23,7 @@ from .steps import StepRecord, hardest, timed
 from .templates import Filled
 from ..tasks.probes import is_probe
 
-# %% ../../nbs/layer/17_prompt_way.ipynb #15e02dce
+# %% ../../nbs/layer/17_prompt_way.ipynb #ca32f57a
 @dataclass(frozen=True)
 class Draft:
     "A request on its way, in its parts."
@@ -82,7 +82,7 @@ def _split(piece, name, value):
     before, _, after = piece.text.partition(value)
     return [p for p in (Filled(before), Filled(value, name), Filled(after)) if p.text]
 
-# %% ../../nbs/layer/17_prompt_way.ipynb #a79126ec
+# %% ../../nbs/layer/17_prompt_way.ipynb #427f47a4
 def grounded_draft(
     draft: Draft,
     policy: Policy,
@@ -98,7 +98,7 @@ def grounded_draft(
         done = ground("", found, limit=policy.grounding.limit)
     return replace(draft, passages=done.passages), replace(done.record, seconds=timer.seconds)
 
-# %% ../../nbs/layer/17_prompt_way.ipynb #c63751a4
+# %% ../../nbs/layer/17_prompt_way.ipynb #18dd1bfa
 def mask_together(
     texts: Collection[str],
     session: MaskingSession,
@@ -180,7 +180,6 @@ def _blind(sample, new):
         record=_renewed(sample.record, new),
         reference=_renewed(sample.reference, new),
         gold_record=_renewed(sample.gold_record, new),
-        key_facts=(),
         tags=_renewed(sample.tags, new) if is_probe(sample) else {},
     )
 
@@ -194,7 +193,7 @@ def _renewed(node: Any, new: Callable[[str], str]) -> Any:
         return type(node)(_renewed(v, new) for v in node)
     return node
 
-# %% ../../nbs/layer/17_prompt_way.ipynb #a7643716
+# %% ../../nbs/layer/17_prompt_way.ipynb #4c980c64
 _FREE = re.compile(r"\S{1,24}(?: \S{1,12})?")
 
 
@@ -264,7 +263,7 @@ def _with_seen(record, found, n):
     decision = hardest([record.decision, *(_DONE[f.done] for f in found)])
     return replace(record, decision=decision, reason=reason, detail=detail)
 
-# %% ../../nbs/layer/17_prompt_way.ipynb #92afdd5c
+# %% ../../nbs/layer/17_prompt_way.ipynb #5a4917d6
 def checked_draft(
     draft: Draft,
     policy: Policy,

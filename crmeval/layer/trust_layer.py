@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Reply', 'Asked', 'TrustLayer']
 
-# %% ../../nbs/layer/18_trust_layer.ipynb #e5c087bf
+# %% ../../nbs/layer/18_trust_layer.ipynb #4952f779
 import asyncio
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -42,7 +42,7 @@ from ..systems.providers import provider_options, providers
 from ..systems.replay import make_replay
 from ..systems.responders import make_baseline
 
-# %% ../../nbs/layer/18_trust_layer.ipynb #32e3d358
+# %% ../../nbs/layer/18_trust_layer.ipynb #07cef111
 @dataclass(frozen=True)
 class Reply:
     "What the layer hands to a reader, and what happened on the way."
@@ -63,7 +63,7 @@ class Reply:
         "Seconds that the layer took, without the model."
         return self.way.seconds
 
-# %% ../../nbs/layer/18_trust_layer.ipynb #ff61d277
+# %% ../../nbs/layer/18_trust_layer.ipynb #d4c58ccf
 @dataclass(frozen=True)
 class Asked:
     "Who asks about whom; all optional."
@@ -188,7 +188,7 @@ _ANSWER_STEPS = {
     "source_links": linked_answer,
 }
 
-# %% ../../nbs/layer/18_trust_layer.ipynb #126042ff
+# %% ../../nbs/layer/18_trust_layer.ipynb #07af4438
 def _baseline(rest, **options):
     return make_baseline(rest)
 
@@ -217,7 +217,7 @@ def _made(line: str, options: Mapping[str, Any]) -> Client:
         return _MAKERS[kind](rest, **options)
     return openai_client(rest, **{**provider_options(kind), "provider": kind, **options})
 
-# %% ../../nbs/layer/18_trust_layer.ipynb #1b6d29c0
+# %% ../../nbs/layer/18_trust_layer.ipynb #8441c58a
 _LONG = 3000  # characters from which steps work in a thread
 
 
@@ -282,7 +282,7 @@ class TrustLayer(TryingClient):
 
         draft = sample_draft(sample, prompt)
         if not hasattr(self.client, "chat"):
-            draft = replace(draft, sample=sample)
+            draft = replace(draft, sample=_unjudged(sample, self.model))
         reply = await self._through(draft, Asked(record=sample.record, tenant=self.tenant), send)
         return self._row(sample, reply, rows, repeat)
 
@@ -440,6 +440,13 @@ def _text_of(content):
     if all(isinstance(part, Mapping) and part.get("type") == "text" for part in content):
         return "\n".join(str(part["text"]) for part in content)
     raise ValueError("a message holds something other than text, which nobody can mask")
+
+
+def _unjudged(sample, model):
+    "A sample without what its answer is judged by; only the person's own answer is read from it."
+    if model == "reference":
+        return replace(sample, key_facts=())
+    return replace(sample, key_facts=(), reference=None, gold_record=None)
 
 
 async def _answered(client, draft, repeat) -> Response:
