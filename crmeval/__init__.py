@@ -47,6 +47,7 @@ _WHERE = {
     "Metric": "metrics.metric",
     "score_dataset": "metrics.forms",
     "make_panel": "runs.specs",
+    "TrustLayer": "layer.trust_layer",
     "run": "runs.evaluation",
     "arun": "runs.evaluation",
     "open_run": "runs.folder",
