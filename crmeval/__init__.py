@@ -59,7 +59,7 @@ __all__ = sorted([*_WHERE, "__version__"])
 
 
 # A metric needs what `pip install crmeval` brings; these wings need the extra `run`, known by its packages
-_RUN_WINGS = ("runs", "validation", "people", "pages", "cli")
+_RUN_WINGS = ("layer", "runs", "validation", "people", "pages", "cli")
 _RUN_PACKAGES = ("aiohttp", "cyclopts", "datasets", "matplotlib", "openai", "pyarrow", "scipy", "yaml")
 
 
@@ -97,6 +97,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which run not
     from crmeval.core.records import Score as Score
     from crmeval.detect.pii import find_pii as find_pii
     from crmeval.metrics.accuracy import accuracy as accuracy
+    from crmeval.layer.trust_layer import TrustLayer as TrustLayer
     from crmeval.metrics.brand_voice import brand_voice as brand_voice
     from crmeval.metrics.coherence import coherence as coherence
     from crmeval.metrics.completeness import acompleteness as acompleteness

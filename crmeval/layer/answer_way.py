@@ -59,9 +59,7 @@ def screened_answer(answer: Answer, policy: Policy) -> tuple[Answer, StepRecord]
 def _seen(answer):
     "The passages with a blank in the place of those that were left out, so that the numbers hold."
     left = set(answer.quarantined)
-    return [
-        Passage(p.id, "", "(left out)") if n in left else p for n, p in enumerate(answer.passages, 1)
-    ]
+    return [Passage(p.id, "", "(left out)") if n in left else p for n, p in enumerate(answer.passages, 1)]
 
 
 def linked_answer(answer: Answer, policy: Policy) -> tuple[Answer, StepRecord]:
@@ -70,6 +68,11 @@ def linked_answer(answer: Answer, policy: Policy) -> tuple[Answer, StepRecord]:
         if not answer.passages or answer.withheld:
             return answer, timer.record("source_links", reason="no passages were given")
         rules = policy.sources
-        told = {"share": rules.share, "least_words": rules.least_words, "form": rules.form, "head": rules.head}
+        told = {
+            "share": rules.share,
+            "least_words": rules.least_words,
+            "form": rules.form,
+            "head": rules.head,
+        }
         done = source_links(answer.text, _seen(answer), **told)
     return replace(answer, text=done.text, sources=done.links), done.record

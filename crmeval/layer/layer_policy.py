@@ -52,7 +52,11 @@ class SourcesPolicy:
     def __post_init__(self):
         check_known(self.form, FORMS, "form")
         _check_whole(self.least_words, "least_words")
-        if isinstance(self.share, bool) or not isinstance(self.share, (int, float)) or not 0 < self.share <= 1:
+        if (
+            isinstance(self.share, bool)
+            or not isinstance(self.share, (int, float))
+            or not 0 < self.share <= 1
+        ):
             raise ValueError(f"share is {self.share!r}, expected a number above 0, at most 1")
 
 # %% ../../nbs/layer/16_layer_policy.ipynb #68fd1e08
@@ -100,7 +104,9 @@ class Policy:
         object.__setattr__(self, "prompt", _steps(self.prompt, PROMPT_STEPS, "prompt"))
         object.__setattr__(self, "answer", _steps(self.answer, ANSWER_STEPS, "answer"))
         if "gateway" in self.prompt[:-1]:
-            raise ValueError("prompt has steps behind 'gateway', which decides about what leaves: put it last")
+            raise ValueError(
+                "prompt has steps behind 'gateway', which decides about what leaves: put it last"
+            )
         for name, kind in _PARTS.items():
             object.__setattr__(self, name, policy_part(kind, getattr(self, name), name))
         if self.gateway is not None:
@@ -127,7 +133,11 @@ def _plain(value: Any) -> Any:
 
 # %% ../../nbs/layer/16_layer_policy.ipynb #4104228f
 def read_policy(
-    given: Policy | Mapping | str | Path | None = None,  # A policy, its fields, or a YAML file; None: the default
+    given: Policy
+    | Mapping
+    | str
+    | Path
+    | None = None,  # A policy, its fields, or a YAML file; None: the default
 ) -> Policy:
     "The policy that is meant; a ValueError names the file or section and the unknown word."
     if isinstance(given, (str, Path)):

@@ -103,7 +103,9 @@ def mask_together(
     texts: Collection[str],
     session: MaskingSession,
     record: Mapping | Sequence | None = None,  # As for `layer.masking.mask`
-) -> tuple[dict[str, str], dict[str, int]]:  # (text -> masked text, kind -> how many placeholders stand in them)
+) -> tuple[
+    dict[str, str], dict[str, int]
+]:  # (text -> masked text, kind -> how many placeholders stand in them)
     "Mask texts that belong to one request; what any of them teaches holds for all."
     order = sorted({t for t in texts if any(map(str.isalnum, t))}, key=lambda t: (-len(t), t))
     done, taught = {}, 0
@@ -280,7 +282,12 @@ def checked_draft(
             reason = "the policy has no section 'gateway', so no agreement was asked for"
             record = timer.record("gateway", reason=reason, provider=provider, options=options)
         else:
-            who: dict[str, Any] = {"provider": provider, "region": policy.region, "user": user, "roles": roles}
+            who: dict[str, Any] = {
+                "provider": provider,
+                "region": policy.region,
+                "user": user,
+                "roles": roles,
+            }
             record = check_call(policy.gateway, kinds=_kinds_left(draft.whole, vault), **who)
     return replace(draft, options=record.detail["options"]), replace(record, seconds=timer.seconds)
 

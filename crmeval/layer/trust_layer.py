@@ -53,8 +53,12 @@ class Reply:
     reason: str = ""  # Why, in words; '' for an answer
     way: Way = Way()  # The record of every step
     sources: tuple[SourceLink, ...] = ()
-    masked: Mapping[str, int] = field(default_factory=dict)  # Kind -> how many placeholders were in the prompt
-    sent: tuple[Mapping[str, str], ...] = field(default=(), repr=False)  # Messages as they left; () where none did
+    masked: Mapping[str, int] = field(
+        default_factory=dict
+    )  # Kind -> how many placeholders were in the prompt
+    sent: tuple[Mapping[str, str], ...] = field(
+        default=(), repr=False
+    )  # Messages as they left; () where none did
     texts: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # (step, text after it); personal
     completion: Completion | None = field(default=None, repr=False)  # As the client gave it
 
@@ -134,7 +138,9 @@ class _Trip:
             draft = self.take(step, lambda d, step=step: self.prompt_step(step, d), draft)
             if step == "grounding":
                 self.passages = draft.passages
-                self.given = "\n\n".join([self.given, *(f"{p.title} {p.text} {p.url}" for p in draft.passages)])
+                self.given = "\n\n".join(
+                    [self.given, *(f"{p.title} {p.text} {p.url}" for p in draft.passages)]
+                )
             if self.stopped():
                 return draft
         self._keep_prompt(draft)
@@ -177,9 +183,7 @@ class _Trip:
         masking = self.way.of("masking")
         masked = masking.detail.get("masked", {}) if masking else {}
         sent = tuple(draft.messages) if draft is not None else ()
-        return Reply(
-            self.id, text, status, reason, self.way, sources, masked, sent, tuple(self.texts), done
-        )
+        return Reply(self.id, text, status, reason, self.way, sources, masked, sent, tuple(self.texts), done)
 
 
 _ANSWER_STEPS = {
@@ -239,7 +243,9 @@ class TrustLayer(TryingClient):
             raise ValueError(f"{', '.join(options)}: options are for a client that is made from its line")
         self.client: Any = _made(client, options) if isinstance(client, str) else client
         if not hasattr(self.client, "answer") and not hasattr(self.client, "chat"):
-            raise ValueError(f"client is a {type(client).__name__}, expected one with answer or chat, or a line")
+            raise ValueError(
+                f"client is a {type(client).__name__}, expected one with answer or chat, or a line"
+            )
         self.policy = read_policy(policy)
         self.retriever, self.tenant = retriever, tenant
         self.trail = AuditTrail(trail) if isinstance(trail, (str, Path)) else trail
@@ -289,7 +295,9 @@ class TrustLayer(TryingClient):
     def _row(self, sample, reply, rows, repeat):
         "The row of a run; its time holds the layer's."
         done = reply.completion or Completion("", usage=Usage(calls=0))
-        shown = reply.status in ("ok", "truncated") and (reply.text.strip() or rows and rows[0].text is not None)
+        shown = reply.status in ("ok", "truncated") and (
+            reply.text.strip() or rows and rows[0].text is not None
+        )
         taken = None if done.latency_s is None else done.latency_s + reply.added_s
         base = rows[0] if rows else Response(sample.id, self.name, None)
         return replace(
