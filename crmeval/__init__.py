@@ -96,8 +96,8 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which run not
     from crmeval.core.records import Sample as Sample
     from crmeval.core.records import Score as Score
     from crmeval.detect.pii import find_pii as find_pii
-    from crmeval.metrics.accuracy import accuracy as accuracy
     from crmeval.layer.trust_layer import TrustLayer as TrustLayer
+    from crmeval.metrics.accuracy import accuracy as accuracy
     from crmeval.metrics.brand_voice import brand_voice as brand_voice
     from crmeval.metrics.coherence import coherence as coherence
     from crmeval.metrics.completeness import acompleteness as acompleteness
