@@ -113,6 +113,9 @@ def check_lines(
         known = f"some of {', '.join(_AREAS)}{did_you_mean(area, _AREAS)}"
         _refuse("areas", area, "" if area in _AREAS or "," in str(area) else known)
     _check_use_cases(plan)
+    if plan.policy is not None:
+        is_there = Path(plan.policy).expanduser().is_file()
+        _refuse("policy", plan.policy, "" if is_there else "a file that exists")
     if isinstance(plan.out, str) and not plan.out.strip():
         _refuse("out", plan.out, "the name of a folder")
 
@@ -175,6 +178,9 @@ def _why_idle(name, plan, asks, judges_ask):
             _OF_JUDGES, "" if judges_ask or local else "no judge of this run is a model that is asked"
         ),
         **dict.fromkeys(_OF_CALLS, "" if pays else "nothing in this run is a model that is asked"),
+        "policy": ""
+        if any(x.startswith(_AROUND) for x in model_lines(plan))
+        else "no system of this run is behind the trust layer",
         "judge_panel": ""
         if len(judge_lines(plan)) != 1 or plan.judge_repeats > 1
         else "there is one judge, asked once",
