@@ -13,7 +13,6 @@ from .demasking import demasked
 from .grounding import Passage
 from .layer_policy import Policy
 from .links import plain_address
-from .masking import mask
 from .placeholders import Vault
 from .screening import screen
 from .source_links import SourceLink, source_links

@@ -7,7 +7,7 @@ __all__ = ['PROMPT_STEPS', 'ANSWER_STEPS', 'GroundingPolicy', 'SourcesPolicy', '
 
 # %% ../../nbs/layer/16_layer_policy.ipynb #b80343b5
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
