@@ -89,13 +89,13 @@ class Policy:
 
     prompt: Sequence[str] = PROMPT_STEPS  # Steps of a prompt, in their order; some of `PROMPT_STEPS`
     answer: Sequence[str] = ANSWER_STEPS  # Steps of an answer, in their order; some of `ANSWER_STEPS`
-    grounding: GroundingPolicy | Mapping | None = None
-    masking: MaskingPolicy | Mapping | None = None
-    defence: DefencePolicy | Mapping | None = None
-    gateway: GatewayPolicy | Mapping | None = None  # None: nobody is asked for an agreement
-    screening: ScreeningPolicy | Mapping | None = None
-    sources: SourcesPolicy | Mapping | None = None
-    fields: FieldRules | Mapping | None = None  # Which fields templates may read
+    grounding: Any = None  # `GroundingPolicy` or its fields; None: the default
+    masking: Any = None  # `MaskingPolicy` or its fields; None: the default
+    defence: Any = None  # `DefencePolicy` or its fields; None: the default
+    gateway: Any = None  # `GatewayPolicy` or its fields; None: nobody is asked for an agreement
+    screening: Any = None  # `ScreeningPolicy` or its fields; None: the default
+    sources: Any = None  # `SourcesPolicy` or its fields; None: the default
+    fields: Any = None  # `FieldRules` or its fields; None: the default. Which fields templates may read
     locale: str = "en_US"  # For dates, numbers and money in templates
     region: str = ""  # Where the provider answers from; '': not known
     not_sent: str = "This request was not sent to a model."  # Instead of an answer, where a step blocks
