@@ -7,9 +7,12 @@ __all__ = ['Reply', 'Asked', 'TrustLayer']
 
 # %% ../../nbs/layer/18_trust_layer.ipynb #4952f779
 import asyncio
+import os
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -222,7 +225,15 @@ def _made(line: str, options: Mapping[str, Any]) -> Client:
     return openai_client(rest, **{**provider_options(kind), "provider": kind, **options})
 
 # %% ../../nbs/layer/18_trust_layer.ipynb #8441c58a
-_LONG = 3000  # characters from which steps work in a thread
+@lru_cache(maxsize=1)
+def _workers(process: int) -> ThreadPoolExecutor:
+    "Threads for the steps of one process; more than two only wait for each other."
+    return ThreadPoolExecutor(2, "trust-layer")
+
+
+async def _worked(work: Callable, *args: Any) -> Any:
+    "Work done beside the loop, which answers others meanwhile."
+    return await asyncio.get_running_loop().run_in_executor(_workers(os.getpid()), work, *args)
 
 
 class TrustLayer(TryingClient):
@@ -329,7 +340,7 @@ class TrustLayer(TryingClient):
         "A request through all steps; `send` takes the draft that may leave, and gives a completion."
         trip = _Trip(self, asked, records)
         try:
-            draft = await self._worked(len(draft.whole), trip.prepare, draft)
+            draft = await self._prepared(trip, draft)
             if why := trip.stopped():
                 return trip.reply(self.policy.not_sent, "refused", why)
             try:
@@ -337,14 +348,15 @@ class TrustLayer(TryingClient):
             except CallFailed as e:
                 trip.trail("failed", status=e.status, http_status=e.http_status)
                 raise
-            return await self._worked(len(done.text), trip.finish, draft, done)
+            return await _worked(trip.finish, draft, done)
         finally:
             trip.close()
 
-    async def _worked(self, size: int, work: Callable, *args: Any) -> Any:
-        "Work done here where it is short, and in a thread where it is long or may wait."
-        waits = self.retriever is not None and work.__name__ == "prepare"
-        return await asyncio.to_thread(work, *args) if size > _LONG or waits else work(*args)
+    async def _prepared(self, trip: _Trip, draft: Draft) -> Draft:
+        "The prompt's steps; a retriever may wait, and then holds up nobody else."
+        if self.retriever is not None:
+            return await asyncio.to_thread(trip.prepare, draft)
+        return await _worked(trip.prepare, draft)
 
     async def chat(
         self,
