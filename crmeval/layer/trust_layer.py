@@ -225,15 +225,20 @@ def _made(line: str, options: Mapping[str, Any]) -> Client:
     return openai_client(rest, **{**provider_options(kind), "provider": kind, **options})
 
 # %% ../../nbs/layer/18_trust_layer.ipynb #8441c58a
+_LONG = 20_000  # characters from which a text does not make others wait for it
+
+
 @lru_cache(maxsize=1)
-def _workers(process: int) -> ThreadPoolExecutor:
-    "Threads for the steps of one process; more than two only wait for each other."
-    return ThreadPoolExecutor(2, "trust-layer")
+def _worker(process: int) -> ThreadPoolExecutor:
+    "A thread for the steps of one process; several would only take turns, and take the loop's as well."
+    return ThreadPoolExecutor(1, "trust-layer")
 
 
-async def _worked(work: Callable, *args: Any) -> Any:
+async def _worked(size: int, work: Callable, *args: Any) -> Any:
     "Work done beside the loop, which answers others meanwhile."
-    return await asyncio.get_running_loop().run_in_executor(_workers(os.getpid()), work, *args)
+    if size > _LONG:
+        return await asyncio.to_thread(work, *args)
+    return await asyncio.get_running_loop().run_in_executor(_worker(os.getpid()), work, *args)
 
 
 class TrustLayer(TryingClient):
@@ -348,7 +353,7 @@ class TrustLayer(TryingClient):
             except CallFailed as e:
                 trip.trail("failed", status=e.status, http_status=e.http_status)
                 raise
-            return await _worked(trip.finish, draft, done)
+            return await _worked(len(done.text), trip.finish, draft, done)
         finally:
             trip.close()
 
@@ -356,7 +361,7 @@ class TrustLayer(TryingClient):
         "The prompt's steps; a retriever may wait, and then holds up nobody else."
         if self.retriever is not None:
             return await asyncio.to_thread(trip.prepare, draft)
-        return await _worked(trip.prepare, draft)
+        return await _worked(len(draft.whole), trip.prepare, draft)
 
     async def chat(
         self,
