@@ -16,6 +16,7 @@ from crmeval.core.records import Response, Sample
 from crmeval.layer.audit_trail import AuditTrail
 from crmeval.layer.demasking import demask
 from crmeval.layer.grounding import KeywordRetriever, Passage
+from crmeval.layer.layer_policy import Policy
 from crmeval.layer.masking import MaskingSession
 from crmeval.layer.trust_layer import Asked, Reply
 from crmeval.runs.evaluation import arun
@@ -282,6 +283,16 @@ def test_a_kill_in_the_middle_of_a_call_leaves_a_chain_that_holds(tmp_path):
     assert trail.verify().ok
 
 
+def test_what_cannot_be_kept_is_not_sent(tmp_path, monkeypatch):
+    def full(*args, **more):
+        raise OSError(28, "No space left on device")
+
+    inner = Recorder()
+    layer = TrustLayer(inner, trail=tmp_path / "audit.jsonl")
+    monkeypatch.setattr(layer.trail, "append", full)
+    assert layer.reply(TEMPLATE, person(1)).status == "api_error" and not inner.seen
+
+
 def test_a_failed_call_is_a_row_and_a_reply():
     async def fails(messages, **options):
         raise CallFailed("no route", retryable=True)
@@ -323,6 +334,12 @@ def test_a_run_with_and_without_the_layer(tmp_path):
 
 def test_the_command_line_takes_a_trusted_line(tmp_path, capsys):
     words = ["run", "--model", "baseline:sensible", "--model", "trusted:baseline:sensible", "--limit", "1"]
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("answer: [demasking]\n", encoding="utf-8")
     words += ["--use-case", "service_conversation_summary", "--out", str(tmp_path / "run")]
+    words += ["--policy", str(policy)]
     assert not main(words)
+    manifest = (tmp_path / "run" / "manifest.json").read_text(encoding="utf-8")
+    assert Policy(answer=["demasking"]).digest in manifest
+    assert main([*words[:-1], str(tmp_path / "none.yaml")])  # a policy that is not there
     assert "trusted:baseline:sensible" in capsys.readouterr().out

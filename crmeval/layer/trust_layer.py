@@ -27,6 +27,7 @@ from .gateway import with_options
 from .grounding import Passage, Retriever
 from .layer_policy import Policy, read_policy
 from .masking import MaskingSession
+from .person_keys import AuditError
 from crmeval.layer.prompt_way import (
     Draft,
     checked_draft,
@@ -109,13 +110,16 @@ class _Trip:
         self.trail(record.step, **told, detail=record.detail)
 
     def trail(self, kind: str, *, private: Any = None, **content: Any):
-        "Append to the trail where there is one."
+        "Append to the trail where there is one; `CallFailed` where that is not possible."
         if self.layer.trail is None:
             return
         asked = self.asked
         person = asked.person or (f"reply:{self.id}" if private is not None else None)
         who = {"reply": self.id, "client": self.layer.name, "user": asked.user, "tenant": asked.tenant}
-        self.layer.trail.append(kind, person=person, private=private, **who, **content)
+        try:
+            self.layer.trail.append(kind, person=person, private=private, **who, **content)
+        except (OSError, AuditError) as e:  # what cannot be kept is neither sent nor shown
+            raise CallFailed(f"the audit trail cannot be written ({type(e).__name__})") from None
 
     def stopped(self) -> str:
         "Why nothing may be sent; '' where it may."
