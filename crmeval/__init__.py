@@ -50,6 +50,7 @@ _WHERE = {
     "Metric": "metrics.metric",
     "score_dataset": "metrics.forms",
     "make_panel": "runs.specs",
+    "TrustLayer": "layer.trust_layer",
     "run": "runs.evaluation",
     "arun": "runs.evaluation",
     "open_run": "runs.folder",
@@ -61,7 +62,7 @@ __all__ = sorted([*_WHERE, "__version__"])
 
 
 # A metric needs what `pip install crmeval` brings; these wings need the extra `run`, known by its packages
-_RUN_WINGS = ("runs", "validation", "people", "pages", "cli")
+_RUN_WINGS = ("layer", "runs", "validation", "people", "pages", "cli")
 _RUN_PACKAGES = ("aiohttp", "cyclopts", "datasets", "matplotlib", "openai", "pyarrow", "scipy", "yaml")
 
 
@@ -98,6 +99,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which run not
     from crmeval.core.records import Sample as Sample
     from crmeval.core.records import Score as Score
     from crmeval.detect.pii import find_pii as find_pii
+    from crmeval.layer.trust_layer import TrustLayer as TrustLayer
     from crmeval.metrics.accuracy import accuracy as accuracy
     from crmeval.metrics.brand_voice import abrand_voice as abrand_voice
     from crmeval.metrics.brand_voice import brand_voice as brand_voice

@@ -9,6 +9,7 @@ from crmeval import (
     Response,
     Sample,
     Score,
+    TrustLayer,
     __version__,
     abrand_voice,
     accuracy,
@@ -99,6 +100,13 @@ async def awaited(response: str, facts: list[str]) -> list[Score]:
         arefusal(response, prompt="Reset my password."),
         atruthful(response, question="Why?"),
     )
+
+
+async def trusted(record: Mapping[str, object]) -> tuple[str, float]:
+    layer = TrustLayer("openai:gpt-4o-mini", policy={"region": "eu"}, temperature=0)
+    reply = await layer.areply("Write to {{contact.name}}.", record, user="agent-7")
+    layer.feedback(reply, "accept", thumb="up")
+    return reply.text, reply.added_s
 
 
 def many(rows: list[dict[str, str]], columns: Mapping[str, list[str]]) -> list[str]:

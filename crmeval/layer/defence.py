@@ -102,7 +102,7 @@ def canary_leaked(
     groups = canary.split("-")
     half = len(groups) // 2
     parts = ["-".join(groups[i : i + half]) for i in range(len(groups) - half + 1)] if half > 1 else []
-    return any(find_value(answer, part) for part in (canary, *parts))
+    return any(find_value(answer, value=part) for part in (canary, *parts))
 
 # %% ../../nbs/layer/08_defence.ipynb #a5dac2fb
 @dataclass(frozen=True)

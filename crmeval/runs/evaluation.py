@@ -148,7 +148,7 @@ def client_options(
     plan: RunPlan,
 ) -> dict:  # Arguments of `OpenAIClient`; what the plan leaves open is left out
     "What a plan says about each call of the openai models."
-    named = _said(plan, "", ("max_tokens", "timeout_s", "api_key_env"))
+    named = _said(plan, "", ("max_tokens", "timeout_s", "api_key_env", "policy"))
     return {**plan.client_options, **named, **({"stream": True} if plan.stream else {})}
 
 

@@ -19,17 +19,20 @@ from ..tasks.use_cases import get_use_case, knowing, read_use_cases
 
 # %% ../../nbs/runs/06_lines.ipynb #be811dfd
 _HOSTED = tuple(name for name in providers() if name != "openai")
-CLIENT_KINDS = ("openai", "local", "baseline", "replay", "any", *_HOSTED)
+CLIENT_KINDS = ("openai", "local", "baseline", "replay", "any", "trusted", *_HOSTED)
 JUDGE_KINDS = ("openai", "recorded", "local", "any", *_HOSTED)
 _FILES = ("replay", "recorded")  # kinds whose rest is a file
 _FREE = ("baseline", "replay", "recorded", "embedded", "local")  # kinds that ask no endpoint
 
 
+_AROUND = "trusted:"  # A line behind it names the system inside the trust layer
+
+
 def kind_of(
     line: str,  # e.g. 'openai:gpt-4o-mini'
-) -> str:  # e.g. 'openai'; '' where the line names none
-    "What stands before the colon."
-    kind, mark, rest = line.partition(":")
+) -> str:  # e.g. 'openai', also for 'trusted:openai:gpt-4o-mini'; '' where the line names none
+    "What stands before the colon; of a system in the trust layer its own kind."
+    kind, mark, rest = line.removeprefix(_AROUND).partition(":")
     return kind if mark and rest else ""
 
 
@@ -40,12 +43,14 @@ def line_fault(
     whole: Collection[str] = (),  # Lines without a kind, such as 'embedded'
 ) -> str:  # What was expected instead; '' where nothing is wrong
     "Whether a line can be meant, by its looks."
+    if "trusted" in kinds:
+        line = line.removeprefix(_AROUND)
     kind, rest = kind_of(line), line.partition(":")[2]
     if holds_key(line.rpartition("@")[0] or line):
         return "a name; a key stands in an environment variable, which --api-key-env names"
     if line in whole:
         return ""
-    if not kind or kind not in (*kinds, *plugins(group)):
+    if not kind or kind not in (*kinds, *plugins(group)) or line.startswith(_AROUND):
         return _kinds_in_words(line, kinds, group, whole)
     if kind in _FILES and not _is_there(rest):
         return f"a file that exists behind {kind}:"
@@ -108,6 +113,9 @@ def check_lines(
         known = f"some of {', '.join(_AREAS)}{did_you_mean(area, _AREAS)}"
         _refuse("areas", area, "" if area in _AREAS or "," in str(area) else known)
     _check_use_cases(plan)
+    if plan.policy is not None:
+        is_there = Path(plan.policy).expanduser().is_file()
+        _refuse("policy", plan.policy, "" if is_there else "a file that exists")
     if isinstance(plan.out, str) and not plan.out.strip():
         _refuse("out", plan.out, "the name of a folder")
 
@@ -170,6 +178,9 @@ def _why_idle(name, plan, asks, judges_ask):
             _OF_JUDGES, "" if judges_ask or local else "no judge of this run is a model that is asked"
         ),
         **dict.fromkeys(_OF_CALLS, "" if pays else "nothing in this run is a model that is asked"),
+        "policy": ""
+        if any(x.startswith(_AROUND) for x in model_lines(plan))
+        else "no system of this run is behind the trust layer",
         "judge_panel": ""
         if len(judge_lines(plan)) != 1 or plan.judge_repeats > 1
         else "there is one judge, asked once",

@@ -65,6 +65,12 @@ class RunPlan:
     base_url: str | None = _setting(
         None, "OpenAI-compatible endpoint of the openai models", "what answers", value="URL"
     )
+    policy: str | None = _setting(
+        None,
+        "YAML file with the rules of the trust layer, for trusted:LINE; none: the default rules",
+        "what answers",
+        value="FILE",
+    )
     data: object = _setting(
         "demo",
         "demo, a public data set, a .csv, .jsonl, .json or .parquet file, or samples",

@@ -19,6 +19,7 @@ from ..judges.embedded import EmbeddedJudge
 from ..judges.llm import LLMJudge
 from ..judges.panel import Panel, Repeated, check_how
 from ..judges.recorded import check_style, load_verdicts
+from ..layer.trust_layer import TrustLayer
 from ..systems.any_provider import any_client
 from ..systems.local import local_client
 from ..systems.openai import OpenAIClient, openai_client
@@ -30,7 +31,7 @@ from ..systems.responders import make_baseline
 PROVIDER_KINDS = tuple(name for name in providers() if name != "openai")
 CLIENT_SPECS = (
     "openai:NAME, openai:NAME@URL, local:smollm2, local:FILE, baseline:NAME, replay:FILE, "
-    "replay:FILE#CLIENT, any:PROVIDER/MODEL, or a model's NAME behind one of "
+    "replay:FILE#CLIENT, any:PROVIDER/MODEL, trusted:LINE, or a model's NAME behind one of "
     + ", ".join(f"{kind}:" for kind in PROVIDER_KINDS)
 )
 
@@ -55,8 +56,16 @@ def _of_provider(kind, options):
     return {**needed, "provider": kind, **({"headers": headers} if headers else {})}
 
 
+def _trusted(rest, *, policy=None, **options) -> TrustLayer:
+    "The client of another line behind the trust layer."
+    if rest.startswith("trusted:"):
+        raise ValueError(f"client is 'trusted:{rest}': one layer is enough")
+    return TrustLayer(make_client(rest, **options), policy)
+
+
 CLIENT_MAKERS: dict[str, Callable[..., Client]] = {
     "openai": openai_client,
+    "trusted": _trusted,
     "local": local_client,
     "baseline": _baseline,
     "replay": _replay,
@@ -86,6 +95,7 @@ def make_client(
     spec,  # A line such as 'openai:gpt-4o-mini'; a client is passed through
     *,
     base_url: str | None = None,  # For openai clients whose line has no URL
+    policy: Any = None,  # Of the trust layer, for trusted lines: a file or a policy; None: the default
     **options,  # Further arguments of `OpenAIClient`; baselines and replays have no use for them
 ) -> Client:
     "Make a client from its line; a `ValueError` lists what is possible."
@@ -98,6 +108,8 @@ def make_client(
     maker, rest = _maker(spec, CLIENT_MAKERS, "crmeval.clients")
     if maker is None:
         raise ValueError(f"client is {spec!r}, expected {_expected(CLIENT_SPECS, 'crmeval.clients')}")
+    if maker is _trusted:
+        options["policy"] = policy
     return maker(rest, base_url=base_url, **options)
 
 # %% ../../nbs/runs/07_specs.ipynb #84a25fff
