@@ -16,6 +16,7 @@ class PlanChanges(TypedDict, total=False):
 
     baselines: bool
     base_url: str | None
+    policy: str | None
     data: Any
     use_cases: Sequence[str] | str | None
     own_use_cases: str | Path | None
