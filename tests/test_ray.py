@@ -60,6 +60,7 @@ def same_for_both(manifest):
     of_the_engine = ("engine", "shards", "created", "finished", "traffic")
     told = {k: v for k, v in manifest.as_dict().items() if k not in of_the_engine}
     told["plan"] = {k: v for k, v in told["plan"].items() if k not in ("out", "engine", "shard_size")}
+    told.pop("command")  # names the engine and the folder
     return told
 
 

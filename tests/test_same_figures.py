@@ -27,20 +27,20 @@ FIELDS = (
     "reason",
 )
 # accuracy of the five embedded systems on the whole demo set: 79 samples, 2,015 scores
-DEMO = "04a5d8f8143c7a9efe4a348dbf0537a4f3b6d92319e9709ec14e4c83b4a2a6a6"
+DEMO = "7475f63d927c9f3e218d13e29c183b3cb732af69c08a69d39f109365f0480b91"
 # trust of the three embedded responders, at most 3 samples and probes of each kind, 2 answers each:
 # 92 samples with their twins and 108 probes, 4,506 scores of accuracy and of the four kinds of trust
-TRUST = "a5dfb3385f3722f4275a775bdc12f43eb072fef62d8c91ee762e4cb32297adb6"
+TRUST = "0b1195830fc9c72448d5fbb4cf9cbe7c2b7b497fd3be3865ff69ce9ac3debdc7"
 # the printed table of each labelled set, the embedded judge held out from what it learned from;
 # spaces between columns are free
 AGREEMENT = {
-    "finesure-factuality": "ed4d00f064c32eda97731bf1480b86c58a9db16d65c1199c43c6c8d56eaeec3b",
-    "finesure-completeness": "406240798ecfe5f41353abaaa9c415a0b3bd2ddd492412005460c1598a8619dd",
-    "finesure-conciseness": "ae83cd12343b050776d0fe5106bba3e18b23b00ec6034baa138f5fcb5d0cac54",
-    "summhay-completeness": "2694ba6c02149fe73a7c86cf2ef09495097dcc30834eebcb8bd2a09202b79477",
-    "summedits-factuality": "25f8bbc419b75388da484fde34e6c06812471afbb3064f402420bdc20041867c",
-    "feedback-factuality": "dde849d9a08bc90e64db15d9e492f4b9681b11405c599b47bbeda1a6c3bbe29b",
-    "reviews-factuality": "6a0721350ebe3ed06d058dfd725ca5fb857ef35130a3226875ea79df1bf3235d",
+    "finesure-factuality": "f0782b3e1e334793783b12214257f45ede17f80213414965758f588d84bd13e5",
+    "finesure-completeness": "3dfe88287d8837d7888f5ed2c3749655895085efecd487b0610a8e28a4b8d3fc",
+    "finesure-conciseness": "fdaea674bb53a55054cc2c974677bb9a07c6219e43fdaea944046cd5636340a1",
+    "summhay-completeness": "bc689a22fb00508d769cbfadc959d58540207bfc90cd6a3ce3ecf955e31c5456",
+    "summedits-factuality": "e3b87593b994560ae2aa241e65d3c9eb101925fe409364d8281338f16517ed31",
+    "feedback-factuality": "d7f64b572cbe49ae5dbafcd2b9db9c19d2609b8cc2caaf0447cf0281dc8d13af",
+    "reviews-factuality": "bd22bb59776b2e00236301d64c0609ee8e9fe3489d737dbaaea4d124f40417f8",
 }
 
 

@@ -52,6 +52,13 @@ def without_keys(
     return out
 
 
+_DIGESTS = ("digest", "sha256")  # under these names hexadecimal digits are no key
+
+
+def _is_digest(name, value):
+    return name in _DIGESTS and isinstance(value, str) and re.fullmatch(r"[0-9a-f]{12,64}", value)
+
+
 def plain_without_keys(
     value,  # Text, number, list or mapping, nested
 ):  # The same form
@@ -59,5 +66,7 @@ def plain_without_keys(
     if isinstance(value, str):
         return without_keys(value)
     if isinstance(value, dict):
-        return {without_keys(str(k)): plain_without_keys(v) for k, v in value.items()}
+        return {
+            without_keys(str(k)): v if _is_digest(k, v) else plain_without_keys(v) for k, v in value.items()
+        }
     return [plain_without_keys(v) for v in value] if isinstance(value, list | tuple) else value

@@ -357,7 +357,7 @@ def _sharded(ray, plan, progress, **cluster):
     again = sum(max(0, _starts(work.out, s.name) - 1) for s in shards)
     told = {"n": len(shards), "size": size, "workers": workers, "reused": reused, "restarted": again}
     whole = {"areas": list(areas), "without_twin": without, "limit": plan.limit, "plan": plain_plan(plan)}
-    whole |= {"command": plan_command(plan), "data": data_told(plan.data)}
+    whole["more"] = {"command": plan_command(plan), "data": data_told(plan.data)}
     done = open_run(merge_shards(work, shards, {"digest": cut["samples"], "shards": told, **whole}))
     return done if earlier is None else write_run(with_earlier_rows(done, earlier))
 
