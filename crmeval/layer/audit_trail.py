@@ -111,8 +111,23 @@ def _fault(line, expected_n):
     return f"record {n} stands where record {expected_n} belongs: records were removed, added or moved"
 
 
+class _Codes:
+    "What is remembered of the codes of a chain, however long it is: the last, and those that are asked for."
+
+    def __init__(self, known=None, wanted=b""):
+        self.n, self.last = 0, b""
+        self.known, self.at_known = known, b""  # (records, code) of the head; the code of that record
+        self.wanted, self.met = wanted, not wanted
+
+    def __call__(self, n, code):
+        self.n, self.last = n, code
+        if self.known and n == self.known[0]:
+            self.at_known = code
+        self.met = self.met or code == self.wanted
+
+
 def _checked(key, path, codes):
-    "Yield the faults of the chain; `codes` takes the code of every line, to compare the head with."
+    "Yield the faults of the chain; `codes` is told the code of every line."
     before = _FIRST
     for n, line, _ in read_lines(path):
         body, mac = _parts(line)
@@ -122,15 +137,16 @@ def _checked(key, path, codes):
         codes(n, before)
 
 
-def _head_fault(known, n, codes, which):
-    "What a head (records, code) says about a trail of n records; None: nothing is wrong."
-    if known is None:
+def _head_fault(codes):
+    "What a head (records, code) says about the codes that were read; None: nothing is wrong."
+    if codes.known is None:
         return None
-    records, mac = known
-    if records > n:
-        return Finding(n + 1, f"{records - n} records are missing at the end: {which} knows {records}")
-    if records and codes.get(records) != mac:
-        return Finding(records, f"is not the record that {which} knows")
+    records, mac = codes.known
+    if records > codes.n:
+        lost = records - codes.n
+        return Finding(codes.n + 1, f"{lost} records are missing at the end: the head knows {records}")
+    if records and codes.at_known != mac:
+        return Finding(records, "is not the record that the head knows")
     return None
 
 # %% ../../nbs/layer/11_audit_trail.ipynb #baecba3b
@@ -268,25 +284,22 @@ class AuditTrail:
         head: str = "",  # A code that an earlier `verify` gave: the trail must still go through it
     ) -> Verification:  # Falsy findings: nothing was changed
         "Read the whole chain and compare it with its head."
-        codes: dict[int, bytes] = {}
-        if not self.path.exists():
-            return Verification(0, tuple(filter(None, [self._head_finding({}, 0)])))
-        findings = list(_checked(self._chain, self.path, codes.__setitem__))
-        n = len(codes)
-        findings += filter(None, [self._head_finding(codes, n)])
-        if head and head.encode() not in codes.values():
-            findings.append(Finding(n + 1, "the head that was kept elsewhere is not in the chain"))
-        torn = len(_ending(self.path)[1])
-        return Verification(n, tuple(findings), torn, codes[n].decode() if n else "")
-
-    def _head_finding(self, codes, n):
+        known, damage = None, ""
         try:
             known = _read_head(self.head_path, self._chain)
         except AuditError as e:
-            return Finding(n + 1, str(e))
-        if known is None and n:
-            return Finding(n + 1, f"the head {self.head_path} is missing, so a cut tail would not be seen")
-        return _head_fault(known, n, codes, "the head")
+            damage = str(e)
+        codes, findings, torn = _Codes(known, head.encode()), [], 0
+        if self.path.exists():
+            findings, torn = list(_checked(self._chain, self.path, codes)), len(_ending(self.path)[1])
+        if known is None and codes.n:
+            damage = damage or f"the head {self.head_path} is missing, so a cut tail would not be seen"
+        if damage:
+            findings.append(Finding(codes.n + 1, damage))
+        findings += filter(None, [_head_fault(codes)])
+        if not codes.met:
+            findings.append(Finding(codes.n + 1, "the head that was kept elsewhere is not in the chain"))
+        return Verification(codes.n, tuple(findings), torn, codes.last.decode())
 
     def erase(
         self,

@@ -6,7 +6,6 @@
 __all__ = ['KINDS', 'MaskingPolicy', 'MaskingSession', 'Reading', 'without_gaps', 'Masked', 'mask']
 
 # %% ../../nbs/layer/07_masking.ipynb #14e54a4e
-import difflib
 import html
 import re
 import threading
@@ -15,6 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
+from ..core.near import did_you_mean
 from ..detect.pii import find_pii
 from .demasking import INVENTED, JsonPlace, capitals, demask, placeholders_in, starts_json
 from .known_places import KnownPlaces, Place, keys_of
@@ -83,10 +83,7 @@ def _one_of(name, known, where):
     "ValueError, with the name that was meant, for one that is not known."
     if name in known:
         return
-    near = difflib.get_close_matches(str(name), known, n=1) or difflib.get_close_matches(
-        str(name).upper(), known, n=1
-    )
-    hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+    hint = did_you_mean(name, known) or f"; known: {', '.join(known)}"
     raise ValueError(f"{where} has {name!r}{hint}")
 
 # %% ../../nbs/layer/07_masking.ipynb #b00fa374

@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from numbers import Number
 from typing import Any
 
-from ..core.call_forms import did_you_mean
+from ..core.near import did_you_mean
 from ..core.package_data import needs_extra
 
 # %% ../../nbs/layer/00_merge_values.ipynb #a10a00fb

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..core.call_forms import did_you_mean
+from ..core.near import did_you_mean
 from .merge_values import LOCALE, MergeError, filtered, is_empty, written
 from .steps import Stepped, timed
 

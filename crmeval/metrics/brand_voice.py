@@ -6,7 +6,6 @@
 __all__ = ['CARD', 'GUIDE_KEYS', 'abrand_voice', 'VoiceRule', 'StyleGuide', 'read_guide', 'example_guide', 'brand_voice']
 
 # %% ../../nbs/metrics/18_brand_voice.ipynb #287eae2f
-import difflib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any
 from ..core.cards import MetricCard, score_of, unscored
 from ..core.evidence import Evidence
 from ..core.judging import Judge, failed_verdict
+from ..core.near import did_you_mean
 from ..core.package_data import data_path, needs_extra
 from ..core.patterns import PatternFile
 from ..core.records import Score
@@ -166,11 +166,6 @@ def _rule(key, text, check, *given):
     return VoiceRule(key, text, lambda response: check(*given, own_text(response)))
 
 # %% ../../nbs/metrics/18_brand_voice.ipynb #36c6b7a4
-def _nearest(word, known):
-    near = difflib.get_close_matches(str(word).lower(), [k.lower() for k in known], n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
 def _wrong(key, value, wanted, hint=""):
     return ValueError(
         f"style guide: {key} is {value!r:.80} ({type(value).__name__}), expected {wanted}{hint}"
@@ -194,7 +189,7 @@ def _number(key, value):
 def _choice(key, value, known):
     "One of some words, in small letters."
     if not isinstance(value, str) or value.lower() not in [k.lower() for k in known]:
-        raise _wrong(key, value, f"one of {', '.join(known)}", _nearest(value, known))
+        raise _wrong(key, value, f"one of {', '.join(known)}", did_you_mean(value, known, least=0.5))
     return value
 
 # %% ../../nbs/metrics/18_brand_voice.ipynb #bcfbb616
@@ -328,7 +323,7 @@ def read_guide(
             "with keys such as 'banned_words'"
         )
     if unknown := [k for k in told if k not in GUIDE_KEYS]:
-        hint = _nearest(unknown[0], GUIDE_KEYS)
+        hint = did_you_mean(unknown[0], GUIDE_KEYS, least=0.5)
         raise ValueError(
             f"style guide: {unknown[0]!r} is no key{hint or '; known: ' + ', '.join(GUIDE_KEYS)}"
         )

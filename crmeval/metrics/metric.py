@@ -27,12 +27,14 @@ from typing import (
 )
 
 from ..core.at_once import check_concurrency, map_at_once
-from ..core.call_forms import check_call, did_you_mean, documented
+from ..core.call_forms import check_call, documented
 from ..core.calls import CallFailed, ClosableClient, redact
 from ..core.cards import MetricCard, unscored
 from ..core.judging import RecordingJudge, clients_of
 from ..core.loops import run_sync
+from ..core.near import did_you_mean
 from ..core.records import Score
+from ..tasks.row_forms import table_objects
 
 # %% ../../nbs/metrics/00_metric.ipynb #f9611fe3
 def is_absent(
@@ -245,13 +247,7 @@ def _table_as_rows(data: Any) -> list:
         raise TypeError(
             f"rows is {data!r:.60} ({type(data).__name__}), expected a list of dictionaries or a table"
         )
-    if hasattr(data, "to_pylist"):  # Arrow
-        return data.to_pylist()
-    if hasattr(data, "to_dicts"):  # polars
-        return data.to_dicts()
-    if hasattr(data, "to_dict") and hasattr(data, "columns"):  # pandas
-        return data.to_dict("records")
-    return list(data)
+    return list(table_objects(data))
 
 
 def _columns_as_rows(data):

@@ -7,11 +7,11 @@ __all__ = ['KEPT', 'NONE', 'MAX_GROUPS', 'with_columns', 'columns_apart', 'colum
            'same_column', 'groups_by', 'check_slices']
 
 # %% ../../nbs/tasks/05_columns.ipynb #d5d4518c
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
+from ..core.near import nearest
 from ..core.records import Sample
 from .tables import column_key, is_missing
 
@@ -77,9 +77,8 @@ def no_such_column(
     what: str = "slice",  # What was to be made of it
 ) -> ValueError:
     "The error for a column that is not there."
-    keys = {column_key(c): c for c in present}
-    near = difflib.get_close_matches(column_key(name), list(keys), n=1)
-    meant = f"did you mean {keys[near[0]]!r}? " if near else ""
+    near = nearest(name, present)
+    meant = f"did you mean {near!r}? " if near else ""
     known = ", ".join(map(str, present)) or "none"
     return ValueError(f"{what} {name!r}: there is no such column; {meant}the columns are {known}")
 

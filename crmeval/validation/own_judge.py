@@ -25,7 +25,7 @@ from .labelled import LABELLED, load_labelled
 from .labels import Answer
 from .measure import aask_all, measure
 from .overlap import OVERLAP, with_overlap
-from .side_by_side import SideBySide, drawn, side_by_side
+from .side_by_side import SideBySide, check_has_texts, drawn, side_by_side
 
 # %% ../../nbs/validation/09_own_judge.ipynb #23b49bd3
 TOKENS_A_UNIT = 40  # Assumed of a reply, for each sentence or fact asked about
@@ -125,8 +125,8 @@ def look_ahead(
     download: bool = True,  # False: never use the network
 ) -> Ahead:
     "What `measure_judge` with the same words will ask and cost; nothing is sent."
+    check_has_texts(name)
     items = drawn(load_labelled(name, download=download), limit)
-    _check_texts(name)
     some = items[:: max(1, -(-len(items) // sample))]
     asked, scale = run_sync(_counted(some, _fresh(judge))), len(items) / len(some)
     said = round(sum(map(_units, items)) * TOKENS_A_UNIT / max(1, len(clients_of(judge))))
@@ -144,11 +144,6 @@ def look_ahead(
     told = calls, tokens_in, tokens_out, usd, seconds / 60, _width(name, items)
     return Ahead(judge.name, name, len(items), documents, *told)
 
-
-def _check_texts(name):
-    "Whether a judge can be asked at all."
-    if not LABELLED[name].texts:
-        raise ValueError(f"{name} comes without texts: only recorded judges can be measured on it")
     if LABELLED[name].metric == "fluency":
         raise ValueError(f"{name} is rated for fluency: no judge of small questions is asked about it")
 
@@ -223,7 +218,7 @@ def measure_judge(
     **options,  # download, groups, confidence_level, n_resamples, rng
 ) -> MeasuredJudge:
     "How well a judge agrees with people on a labelled data set, how many replies were read, what it took."
-    _check_texts(name)
+    check_has_texts(name)
     budget = make_budget(max_calls, max_usd, prices, clients_of(judge))
     token, start = ROUTE.set(cast(Any, _Budgeted(Traffic(concurrency, budget=budget)))), time.perf_counter()
     try:
