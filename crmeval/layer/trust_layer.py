@@ -16,9 +16,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..core.calls import CallFailed, Client, Completion, TryingClient, failed_response, redact
+from ..core.calls import CallFailed, Completion, TryingClient, failed_response, redact
 from ..core.loops import run_sync
-from ..core.near import did_you_mean
 from ..core.records import Response, Sample, Usage
 from .answer_way import Answer, demasked_answer, linked_answer, screened_answer
 from .audit_trail import AuditTrail
@@ -39,12 +38,7 @@ from crmeval.layer.prompt_way import (
 from .source_links import SourceLink
 from .steps import StepRecord, Timer, Way
 from .templates import Filled, Template, fill
-from ..systems.any_provider import any_client
-from ..systems.local import local_client
-from ..systems.openai import openai_client
-from ..systems.providers import provider_options, providers
-from ..systems.replay import make_replay
-from ..systems.responders import make_baseline
+from ..systems.client_lines import client_of_line
 
 # %% ../../nbs/layer/18_trust_layer.ipynb #07cef111
 @dataclass(frozen=True)
@@ -199,35 +193,6 @@ _ANSWER_STEPS = {
     "source_links": linked_answer,
 }
 
-# %% ../../nbs/layer/18_trust_layer.ipynb #07af4438
-def _baseline(rest, **options):
-    return make_baseline(rest)
-
-
-def _replay(rest, **options):
-    return make_replay(rest)
-
-
-_MAKERS: dict[str, Callable[..., Client]] = {
-    "openai": openai_client,
-    "local": local_client,
-    "any": any_client,
-    "baseline": _baseline,
-    "replay": _replay,
-}
-
-
-def _made(line: str, options: Mapping[str, Any]) -> Client:
-    "A client from a line such as 'openai:NAME'; ValueError for a kind that nobody knows."
-    kind, _, rest = line.partition(":")
-    known = (*_MAKERS, *(name for name in providers() if name not in _MAKERS))
-    if kind not in known or not rest:
-        near = did_you_mean(kind, known)
-        raise ValueError(f"client is {line!r}, expected one of {', '.join(f'{k}:' for k in known)}{near}")
-    if kind in _MAKERS:
-        return _MAKERS[kind](rest, **options)
-    return openai_client(rest, **{**provider_options(kind), "provider": kind, **options})
-
 # %% ../../nbs/layer/18_trust_layer.ipynb #8441c58a
 _LONG = 20_000  # characters from which a text does not make others wait for it
 
@@ -261,7 +226,7 @@ class TrustLayer(TryingClient):
     ):
         if options and not isinstance(client, str):
             raise ValueError(f"{', '.join(options)}: options are for a client that is made from its line")
-        self.client: Any = _made(client, options) if isinstance(client, str) else client
+        self.client: Any = client_of_line(client, **options) if isinstance(client, str) else client
         if not hasattr(self.client, "answer") and not hasattr(self.client, "chat"):
             raise ValueError(
                 f"client is a {type(client).__name__}, expected one with answer or chat, or a line"
