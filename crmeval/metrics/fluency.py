@@ -50,8 +50,9 @@ EASE_COST = 0.2  # what a sentence loses at most by words that are not expected
 MOST_ASKED = 60  # sentences that a language model is asked about, one by one
 
 # %% ../../nbs/metrics/12_fluency.ipynb #5f226228
-# what the table of expected words was counted on; agreement is shown on texts of other families alone
-TRAINED_ON = ("dstc9_replies", "dstc11_knowledge", "summedits")
+# what the table of expected words was counted on, and whose ratings were read when a rule was written:
+# agreement is shown on texts of other families alone
+TRAINED_ON = ("dstc9_replies", "dstc11_knowledge", "summedits", "mtrag_human")
 
 
 @metric(CARD)
