@@ -217,7 +217,7 @@ class Encoder:
     @needs_extra("encoder")
     def _loaded(self):
         if self._session is None:
-            import onnxruntime
+            import onnxruntime  # pyright: ignore[reportMissingImports]  # an extra
 
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = options.inter_op_num_threads = 1
