@@ -126,7 +126,7 @@ def row_values(
 
 def _label_figures(column, said, options):
     scale = column.target.scale
-    kept = [s if s is None or s in scale else scale[0] for s in said]
+    kept = [s if s in scale else None for s in said]  # what is not on the scale is not scored on it
     found = {
         "right": mean_estimate(row_values(column, said), bounds=(0, 1), clusters=column.clusters),
         "macro_f1": macro_f1(said, column.gold, clusters=column.clusters, **options),

@@ -51,9 +51,10 @@ def calibration_picture(
     axes.patch.set_alpha(0)
     axes.plot([0, 1], [0, 1], linewidth=0.8, color="0.6")
     for r in drawn[:6]:
+        points = [b for b in r.curve if b.happened.value is not None]
         axes.plot(
-            [b.said for b in r.curve],
-            [b.happened.value or 0.0 for b in r.curve],
+            [b.said for b in points],
+            [b.happened.value for b in points],
             "o-",
             ms=3,
             lw=1,
