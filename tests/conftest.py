@@ -6,6 +6,17 @@ import os
 import endpoint
 import pytest
 
+from crmeval.systems.refused_options import LEARNED
+from crmeval.tasks import use_cases
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_known():
+    "What a process learns (own use cases, options that an endpoint refuses) is not there for other tests."
+    yield
+    use_cases._ADDED.clear()
+    LEARNED.clear()
+
 
 @pytest.fixture
 def server(monkeypatch):

@@ -11,7 +11,6 @@ from crmeval.core.cards import MetricCard, score_of
 from crmeval.metrics.accuracy import CRITERIA
 from crmeval.metrics.criteria import Criterion, criteria, get_criterion
 from crmeval.runs.plan import RunPlan
-from crmeval.tasks import use_cases
 from crmeval.tasks.load import load_use_case
 from crmeval.tasks.use_cases import get_use_case
 
@@ -28,7 +27,6 @@ def fifth(monkeypatch):
     plugins.plugins.cache_clear()
     yield
     plugins.plugins.cache_clear()
-    use_cases._ADDED.clear()  # one of one's own is not there for other tests
 
 
 def test_a_use_case_of_ones_own_is_scored_by_five(fifth, tmp_path):

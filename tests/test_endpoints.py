@@ -24,7 +24,7 @@ from crmeval.runs.specs import make_client, make_judge
 from crmeval.systems.completions import ending
 from crmeval.systems.openai import OpenAIClient
 from crmeval.systems.providers import providers
-from crmeval.systems.refused_options import LEARNED, Change, read_refusal
+from crmeval.systems.refused_options import Change, read_refusal
 from crmeval.systems.wire import proxy_of
 
 SAMPLE = Sample("s1", "service_conversation_summary", {"conversation": "Customer: My line is dead."})
@@ -64,7 +64,6 @@ def endpoint(monkeypatch):
     httpd.lock, httpd.asked, httpd.script = threading.Lock(), [], []
     httpd.url = f"http://127.0.0.1:{httpd.server_port}/v1"
     threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True).start()
-    LEARNED.clear()
     yield httpd
     httpd.shutdown()
     httpd.server_close()

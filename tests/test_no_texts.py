@@ -39,13 +39,6 @@ PLANTED = (
 )
 
 
-@pytest.fixture(autouse=True)
-def forgotten():
-    use_cases._ADDED.clear()
-    yield
-    use_cases._ADDED.clear()
-
-
 class Talker:
     "A model whose every word is planted; every fifth call fails with what it was sent."
 

@@ -33,13 +33,6 @@ CHURN = {
 }
 
 
-@pytest.fixture(autouse=True)
-def forgotten():
-    use_cases._ADDED.clear()
-    yield
-    use_cases._ADDED.clear()
-
-
 def here(capsys, monkeypatch, folder, *words):
     "(exit code, what was said) of the command in this process."
     monkeypatch.chdir(folder)

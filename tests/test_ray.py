@@ -18,7 +18,6 @@ from crmeval.cli.app import main
 from crmeval.runs.evaluation import run, select_samples
 from crmeval.runs.folder import FILES, open_run
 from crmeval.runs.shards import run_sharded
-from crmeval.tasks import use_cases
 from crmeval.tasks.use_cases import add_use_case, get_use_case
 
 pytest.importorskip("ray", reason="ray is not installed")
@@ -76,8 +75,7 @@ def samples_of(body):
 def own_case():
     "A use case that only this process knows."
     add_use_case({**vars(get_use_case(CASES[0])), "id": "own_summary", "name": "Own: Summary"})
-    yield "own_summary"
-    use_cases._ADDED.pop("own_summary")
+    return "own_summary"
 
 
 def test_same_rows_as_the_local_engine(tmp_path, cluster, own_case):
