@@ -3,8 +3,9 @@
     python benchmarks/judge_prompts.py --keep replies.jsonl                      # local:smollm2, no key
     python benchmarks/judge_prompts.py --judge openai:NAME --base-url URL --keep replies.jsonl --concurrency 8
 
-Every reply is written to the file as it comes: the same command goes on where it was stopped. With --replay nothing
-is asked. The figures, which hold no text, go to --out. Texts of other people are read from CRMEVAL_DATA and stay there.
+Every reply is written to the file as it comes: the same command goes on where it was stopped. With --replay
+nothing is asked. The figures, which hold no text, go to --out. Texts of other people are read from
+CRMEVAL_DATA and stay there.
 """
 
 import argparse
@@ -24,9 +25,8 @@ from crmeval.judges.llm import LLMJudge
 from crmeval.runs.specs import make_client
 from crmeval.validation.audit import order_swap
 from crmeval.validation.own_judge import measure_judge
-from crmeval.validation.pairwise import PairwiseJudge, both_orders
+from crmeval.validation.pairwise import PairwiseJudge, aboth_orders
 from crmeval.validation.prompt_trials import prompt_trials, swayed_by, trial_cases
-from crmeval.validation.side_by_side import drawn
 
 PEOPLE = {
     "dstc9-factuality": "check",
@@ -119,6 +119,13 @@ def people_of(name, client, limit, concurrency):
     }
 
 
+async def asked_in_both_orders(client, pairs, concurrency):
+    try:
+        return await aboth_orders(judges(client)["compare"], pairs, concurrency=concurrency)
+    finally:
+        await client.aclose()
+
+
 def pairs_of(client, limit, concurrency):
     "Which of two is better, against people, on the short pairs of LLMBar's natural part."
     from crmeval.tasks.load import load_rows
@@ -134,7 +141,7 @@ def pairs_of(client, limit, concurrency):
         }
         for r in short
     ]
-    asked = both_orders(judges(client)["compare"], pairs, concurrency=concurrency)
+    asked = asyncio.run(asked_in_both_orders(client, pairs, concurrency))
     columns = [[r[k] for r in asked] for k in ("first", "swapped", "gold")]
     found = order_swap(*columns)
     read = mean_estimate(

@@ -339,15 +339,19 @@ def _system_codes(judge, people, systems, min_n):
     return [codes.get(s) for s in pairs], len(codes)
 
 
-def _rank_correlation(x, y, decimals):
-    "Spearman's of two columns of means; a system that was not drawn has NaN and is not ranked."
+def _rank_correlations(x, y, decimals):
+    "Spearman's of each row of (b, systems) means; a system that was not drawn has NaN and is not ranked."
     from scipy.stats import rankdata
 
     drawn = ~np.isnan(x)
-    x, y = ((v if decimals is None else np.round(v, decimals))[drawn] for v in (x, y))
-    if len(x) > 2 and _varies(x, y):
-        return np.corrcoef(rankdata(x), rankdata(y))[0, 1]
-    return math.nan
+    n = drawn.sum(1)
+    x, y = (v if decimals is None else np.round(v, decimals) for v in (x, y))
+    # what was not drawn stands behind all others and weighs nothing
+    a, b = (np.where(drawn, rankdata(np.where(drawn, v, np.inf), axis=1), 0) for v in (x, y))
+    # ranks are whole or half: these sums are exact, and a side that does not vary has exactly 0
+    aa, bb, ab = (n * (u * v).sum(1) - u.sum(1) * v.sum(1) for u, v in ((a, a), (b, b), (a, b)))
+    defined = (n > 2) & (aa > 0) & (bb > 0)
+    return np.divide(ab, np.sqrt(aa * bb), out=np.full(len(x), np.nan), where=defined)
 
 
 def _drawn_means(w, v, of, seen):
@@ -371,14 +375,13 @@ def system_rank_correlation(
 
     def batch(w, a, b, s):
         of = np.eye(k)[s.astype(int)]
-        drawn = (_drawn_means(w, v, of, w @ of) for v in (a, b))
-        return np.array([_rank_correlation(x, y, decimals) for x, y in zip(*drawn)])
+        return _rank_correlations(*(_drawn_means(w, v, of, w @ of) for v in (a, b)), decimals)
 
     def means(v, s):
         return np.array([np.mean(v[s == i]) for i in range(k)])
 
     def value(a, b, s):
-        return _rank_correlation(means(a, s), means(b, s), decimals)
+        return _rank_correlations(means(a, s)[None], means(b, s)[None], decimals)[0]
 
     why = "undefined: fewer than three systems, or they do not differ"
     return cluster_bootstrap(value, judge, people, codes, batch=batch, why=why, **options)

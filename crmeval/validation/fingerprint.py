@@ -101,13 +101,19 @@ class _Module:
     "The definitions of a module, and where its other names come from."
 
     def __init__(self, name, text):
-        self.name, self.tree, self.plain = name, ast.parse(text), {}
+        self.name, self.tree, self.plain, self.used = name, ast.parse(text), {}, {}
 
     def plain_text(self, statement):
         "What a statement does, worked out once."
         if id(statement) not in self.plain:
             self.plain[id(statement)] = _plain(_Bare().visit(copy.deepcopy(statement)))
         return self.plain[id(statement)]
+
+    def used_names(self, statement):
+        "Names that a statement uses, worked out once."
+        if id(statement) not in self.used:
+            self.used[id(statement)] = _used(statement)
+        return self.used[id(statement)]
 
     @cached_property
     def definitions(self):
@@ -191,7 +197,7 @@ def reached(
         made = list(_statements(here, name))
         if made:
             found[key] = "\n".join(text for _, text in made)
-            todo += [_home(here, n) for s, _ in made for n in _used(s) if n in _known(here)]
+            todo += [_home(here, n) for s, _ in made for n in here.used_names(s) if n in _known(here)]
     return found
 
 
@@ -212,10 +218,10 @@ JUDGED = (
 )
 
 
-def _data_of(code):
-    "Files that a plain piece of code reads by `data_path` with fixed names, or all files of such a folder."
+def _data_of(statement):
+    "Files that a statement reads by `data_path` with fixed names, or all files of such a folder."
     paths = []
-    for call in (n for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Call)):
+    for call in (n for n in ast.walk(statement) if isinstance(n, ast.Call)):
         if getattr(call.func, "id", "") == "data_path":
             parts = [str(a.value) for a in call.args if isinstance(a, ast.Constant)]
             path = data_path("").joinpath(*parts)
@@ -223,12 +229,20 @@ def _data_of(code):
     return paths
 
 
-def _content(path):
-    "The content of a data file; of JSON whatever its layout."
-    if not path.is_file():
-        return "absent"
+@lru_cache(maxsize=64)
+def _plain_content(path, size, changed_ns):
+    "The content of one version of a data file; of JSON whatever its layout."
     text = path.read_text(encoding="utf-8")
-    return json.dumps(json.loads(text), sort_keys=True) if path.suffix == ".json" else text
+    plain = json.dumps(json.loads(text), sort_keys=True) if path.suffix == ".json" else text
+    return plain.encode()
+
+
+def _content(path):
+    "The content of a data file, read once as long as the file stays as it is."
+    if not path.is_file():
+        return b"absent"
+    now = path.stat()
+    return _plain_content(path, now.st_size, now.st_mtime_ns)
 
 
 def judge_fingerprint(
@@ -245,7 +259,7 @@ def judge_fingerprint(
         names = sorted(n for m, n in code if m == module)
         h.update("".join(f"{module}.{n}\0{code[module, n]}\0" for n in names).encode())
         statements = [s for n in names for s in here.definitions.get(n, ())]
-        files |= {p for s in statements for p in _data_of(ast.unparse(s))}
+        files |= {p for s in statements for p in _data_of(s)}
     for path in sorted(files):
-        h.update(f"{path.relative_to(data_path('')).as_posix()}\0{_content(path)}\0".encode())
+        h.update(f"{path.relative_to(data_path('')).as_posix()}\0".encode() + _content(path) + b"\0")
     return h.hexdigest()[:16]

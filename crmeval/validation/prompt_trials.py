@@ -6,7 +6,7 @@
 __all__ = ['WAYS', 'TrialCase', 'trial_cases', 'ItemTrial', 'try_items', 'PointTrial', 'try_points', 'PairTrial', 'try_pairs',
            'item_effects', 'point_effects', 'pair_effects', 'swayed_by', 'prompt_trials']
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #169b9275
+# %% ../../nbs/validation/11_prompt_trials.ipynb #e5e367d0
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,16 +14,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
 
-from ..core.judging import Judge, Verdict
+from ..core.calls import ClosableClient
+from ..core.judging import Judge
+from ..core.loops import run_sync
 from ..core.package_data import data_path
 from ..core.raters import balanced_accuracy
-from ..core.show import number, text_table
 from ..core.stats import Estimate, mean_estimate
 from ..judges.requests import rubric
 from .audit import flip_rate, order_swap
-from .pairwise import both_orders
+from .pairwise import aboth_orders
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #1ccf491c
+# %% ../../nbs/validation/11_prompt_trials.ipynb #af8a26c1
 @dataclass(frozen=True)
 class TrialCase:
     "A source, a response to it, and what is true of the two."
@@ -66,7 +67,7 @@ def trial_cases() -> list[TrialCase]:
     data = _trial_data()
     return [_trial_case(k, row, data["padding"]) for k, row in enumerate(data["cases"])]
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #64223597
+# %% ../../nbs/validation/11_prompt_trials.ipynb #3c77a361
 WAYS = ("once", "turned", "longer")
 
 
@@ -109,14 +110,14 @@ def try_items(
     once = _ask_list(judge, case, prompt, texts, False)
     turned = _ask_list(judge, case, prompt, texts[::-1], False)[::-1]
     longer = _ask_list(judge, case, prompt, texts, True)
-    return [
-        ItemTrial(
-            case.id, prompt, truth, k, len(texts), *(v.yes for v in said), tuple(v.status for v in said)
-        )
-        for k, (truth, *said) in enumerate(zip(truths, once, turned, longer, strict=True))
-    ]
+    rows = enumerate(zip(truths, once, turned, longer, strict=True))
+    return [_item_trial((case.id, prompt, truth, k, len(texts)), said) for k, (truth, *said) in rows]
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #348a7c84
+
+def _item_trial(about, verdicts):
+    return ItemTrial(*about, *(v.yes for v in verdicts), tuple(v.status for v in verdicts))
+
+# %% ../../nbs/validation/11_prompt_trials.ipynb #01221190
 @dataclass(frozen=True)
 class PointTrial:
     "Points for one criterion, 1 to 4; None: no answer."
@@ -148,7 +149,7 @@ def try_points(
         PointTrial(case.id, c, *(v.points for v in vs), tuple(v.status for v in vs)) for c, vs in said.items()
     ]
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #3a041436
+# %% ../../nbs/validation/11_prompt_trials.ipynb #71343134
 @dataclass(frozen=True)
 class PairTrial:
     "The choice between two responses, by response: 1, 2, 0 (a tie) or None."
@@ -172,11 +173,20 @@ def try_pairs(
     concurrency: int = 4,
 ) -> list[PairTrial]:  # Two a case
     "Ask which of two responses is better, in both orders."
-    task = _trial_data()["task"]
-    rows = both_orders(ask, [p for c in cases for p in _pairs(c, task)], concurrency=concurrency)
+    pairs = [p for c in cases for p in _pairs(c, _trial_data()["task"])]
+    rows = run_sync(_asked_in_both_orders(ask, pairs, concurrency))
     return [PairTrial(*r["item"], r["first"], r["swapped"]) for r in rows]
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #62563e43
+
+async def _asked_in_both_orders(ask, pairs, concurrency):
+    "The choices; connections are closed in the event loop that opened them."
+    try:
+        return await aboth_orders(ask, pairs, concurrency=concurrency)
+    finally:
+        if isinstance(client := getattr(ask, "client", None), ClosableClient):
+            await client.aclose()
+
+# %% ../../nbs/validation/11_prompt_trials.ipynb #855a0bcf
 _LENGTH = "yes in the longer text, less yes in the short one"
 _PLACE = "yes when first, less yes when last"
 
@@ -235,7 +245,7 @@ def item_effects(
         _LENGTH: _mean(more, rows, (-1, 1), options),
     }
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #56a0f774
+# %% ../../nbs/validation/11_prompt_trials.ipynb #23262f4d
 def point_effects(
     rows: Sequence[PointTrial],
     **options,  # As for `item_effects`
@@ -280,7 +290,7 @@ def pair_effects(
         _PREFERS_LONG: _mean([_for_longer(r) for r in longer], longer, (0, 1), options),
     }
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #2a962f82
+# %% ../../nbs/validation/11_prompt_trials.ipynb #c8be813d
 _UNSWAYED = {_PLACE: 0.0, _LENGTH: 0.0, "prefers the first": 0.5, _PREFERS_LONG: 0.5}
 
 
@@ -302,7 +312,7 @@ def swayed_by(
             out.append(name)
     return out
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #627d47fb
+# %% ../../nbs/validation/11_prompt_trials.ipynb #23cf8cb3
 def prompt_trials(
     cases: Sequence[TrialCase],
     *,

@@ -136,17 +136,43 @@ _ANEW = (
 )
 
 
-def _stored_line(name, items, stored, judge, options, basis):
+_AT_HAND = 100  # Responses that all judges answer before the next ones, so that their sources are read once
+
+
+def _ask_kept(items, judges):
+    "The responses with the answers of all judges that have kept some."
+    out = []
+    for i in range(0, len(items), _AT_HAND):
+        some = items[i : i + _AT_HAND]
+        for judge in judges:
+            some = run_sync(aask_all(some, judge)) if judge.answers else some
+        out += some
+    return out
+
+
+def _has_answer(item, judge):
+    return judge.name in item.answers and item.answers[judge.name].fraction is not None
+
+
+def _stored_line(name, asked, stored, judge, options, basis):
     "Lines of kept answers: measured, marked as older, or 'not measured'."
     metric = LABELLED[name].metric
-    asked = run_sync(aask_all(items, judge)) if stored.answers else []
-    kept = [i for i in asked if i.answers[judge.name].fraction is not None]
-    if not kept:
+    if not any(_has_answer(i, judge) for i in asked):
         why = f"not measured: {stored.file} has no answers on it" if stored.answers else stored.note
         return [Line(name, metric, "all", judge.name, basis, None, f"{why}; {_ANEW}")]
     note = f"{stored.note}; {_ANEW}" if stored.note else ""
     found = measure(name, asked, judges=[judge.name], **options)
     return [Line(name, metric, m.group, m.judge, basis, m, note, not stored.note) for m in found]
+
+
+def _answered(items, asked, judge):
+    "(the responses, the same as asked) that a judge has an answer on; all, where it has none."
+    pairs = [(i, a) for i, a in zip(items, asked) if _has_answer(a, judge)] or list(zip(items, asked))
+    return [i for i, _ in pairs], [a for _, a in pairs]
+
+
+def _has_learned(name, left_out):
+    return data_family(LABELLED[name].source) in trained_families(EmbeddedJudge(), left_out)
 
 
 def answered_alike(
@@ -159,25 +185,22 @@ def answered_alike(
     Of a large data set answers to a part of the rows are kept. Word overlap and a person on the other rows
     would be figures of other texts.
     """
-    if not answers.answers or data_family(LABELLED[name].source) not in trained_families(
-        EmbeddedJudge(), answers
-    ):
+    if not answers.answers or not _has_learned(name, answers):
         return list(items)
     judge = LeftOut(answers.answers)
-    asked = run_sync(aask_all(items, judge))
-    kept = [i for i, a in zip(items, asked) if a.answers[judge.name].fraction is not None]
-    return kept or list(items)
+    return _answered(items, _ask_kept(items, [judge]), judge)[0]
 
 
-def _embedded_lines(name, items, options, left_out, within):
-    "The embedded judge: the family left out, then cross-validated."
-    judge = EmbeddedJudge()
-    if data_family(LABELLED[name].source) in trained_families(judge, left_out):
-        first = _stored_line(name, items, left_out, LeftOut(left_out.answers), options, "left out")
-        return first + _stored_line(name, items, within, HeldOut(within.answers), options, "cross-validated")
-    asked = run_sync(aask_all(items, judge))
-    found = measure(name, asked, judges=[judge.name], **options)
-    return [Line(name, m.metric, m.group, judge.name, "left out", m) for m in found]
+def _embedded_part(name, items, options, left_out, within):
+    "(rows as of `answered_alike`, lines): the embedded judge, the family left out, then cross-validated."
+    if not _has_learned(name, left_out):
+        judge = EmbeddedJudge()
+        found = measure(name, run_sync(aask_all(items, judge)), judges=[judge.name], **options)
+        return items, [Line(name, m.metric, m.group, judge.name, "left out", m) for m in found]
+    without, held = LeftOut(left_out.answers), HeldOut(within.answers)
+    items, asked = _answered(items, _ask_kept(items, [without, held]), without)
+    lines = _stored_line(name, asked, left_out, without, options, "left out")
+    return items, lines + _stored_line(name, asked, within, held, options, "cross-validated")
 
 # %% ../../nbs/validation/08_side_by_side.ipynb #223ef258
 def metric_answers(
@@ -307,8 +330,8 @@ def side_by_side(
         lines = _fluency_lines(name, items, options)
     else:
         kept = left_out or stored_answers(LEFT_OUT)
-        everything, items = len(items), answered_alike(name, items, kept) if texts else items
-        lines = _embedded_lines(name, items, options, kept, within) if texts else []
+        everything = len(items)
+        items, lines = _embedded_part(name, items, options, kept, within) if texts else (items, [])
         if len(items) < everything:
             note = f"answers are kept on {len(items):,} of its {everything:,} rows: every line is of these"
             lines = [replace(x, note="; ".join(filter(None, (x.note, note)))) for x in lines]
