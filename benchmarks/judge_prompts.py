@@ -24,14 +24,12 @@ from crmeval.core.stats import mean_estimate
 from crmeval.judges.llm import LLMJudge
 from crmeval.runs.specs import make_client
 from crmeval.validation.audit import order_swap
+from crmeval.validation.labelled import LABELLED
 from crmeval.validation.own_judge import measure_judge
 from crmeval.validation.pairwise import PairwiseJudge, aboth_orders
 from crmeval.validation.prompt_trials import prompt_trials, swayed_by, trial_cases
 
-PEOPLE = {
-    "dstc9-factuality": "check",
-    "finesure-completeness": "align",
-}  # Labelled set -> the prompt it is for
+PROMPT_OF = {"factuality": "check", "completeness": "align", "conciseness": "align"}
 CHUNK = 2  # cases that all prompts are asked about before the next ones, so that a stopped run is balanced
 
 
@@ -111,7 +109,7 @@ def people_of(name, client, limit, concurrency):
     }
     return {
         "set": name,
-        "prompt": PEOPLE[name],
+        "prompt": PROMPT_OF[LABELLED[name].metric],
         "responses": len(done.answers),
         "figures": {"replies read": figure(read), **{k: figure(e) for k, e in figures.items()}},
         "word overlap, pearson": figure(lines["word overlap"]["pearson"]),
@@ -188,6 +186,9 @@ def arguments():
     p.add_argument("--out", type=Path, help="where the figures go, as JSON; default: they are printed")
     p.add_argument("--cases", type=int, default=16, help="invented cases, at most 16")
     p.add_argument("--responses", type=int, default=24, help="of each labelled set; 0: none is asked")
+    p.add_argument(
+        "--sets", nargs="*", default=["dstc9-factuality"], help="labelled sets, as crmeval agreement"
+    )
     p.add_argument("--plain-cases", type=int, default=4, help="cases asked without a schema; 0: none")
     p.add_argument("--max-tokens", type=int, default=400)
     p.add_argument("--concurrency", type=int, default=1)
@@ -202,8 +203,9 @@ def main():
     found = {"model": args.judge, "settings": plain_settings(client), "date": str(date.today())}
     found["trials"] = trials(client, args.cases, args.concurrency)
     if args.responses:
-        sets = [people_of(name, client, args.responses, args.concurrency) for name in PEOPLE]
-        found["people"] = [*sets, pairs_of(client, args.responses, args.concurrency)]
+        pairs = pairs_of(client, args.responses, args.concurrency)
+        sets = [people_of(name, client, args.responses, args.concurrency) for name in args.sets]
+        found["people"] = [*sets, pairs]
     if args.plain_cases:
         found["without a schema"] = without_schema(client, args.plain_cases, args.concurrency)
     found["spent"] = spent(client)

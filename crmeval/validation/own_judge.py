@@ -104,6 +104,12 @@ def _seconds(client, calls, tokens_in, tokens_out, concurrency):
     return (tokens_out / out + tokens_in / read + calls * each) / at_once
 
 
+def _check_small_questions(name):
+    check_has_texts(name)
+    if LABELLED[name].metric == "fluency":
+        raise ValueError(f"{name} is rated for fluency: no judge of small questions is asked about it")
+
+
 def _units(item):
     return len(item.sentences) if item.metric == "factuality" else len(item.key_facts)
 
@@ -125,7 +131,7 @@ def look_ahead(
     download: bool = True,  # False: never use the network
 ) -> Ahead:
     "What `measure_judge` with the same words will ask and cost; nothing is sent."
-    check_has_texts(name)
+    _check_small_questions(name)
     items = drawn(load_labelled(name, download=download), limit)
     some = items[:: max(1, -(-len(items) // sample))]
     asked, scale = run_sync(_counted(some, _fresh(judge))), len(items) / len(some)
@@ -143,9 +149,6 @@ def look_ahead(
     documents, calls = len({i.cluster for i in items}), round(len(asked) * scale)
     told = calls, tokens_in, tokens_out, usd, seconds / 60, _width(name, items)
     return Ahead(judge.name, name, len(items), documents, *told)
-
-    if LABELLED[name].metric == "fluency":
-        raise ValueError(f"{name} is rated for fluency: no judge of small questions is asked about it")
 
 # %% ../../nbs/validation/09_own_judge.ipynb #b8e3b029
 class _Budgeted:
@@ -218,7 +221,7 @@ def measure_judge(
     **options,  # download, groups, confidence_level, n_resamples, rng
 ) -> MeasuredJudge:
     "How well a judge agrees with people on a labelled data set, how many replies were read, what it took."
-    check_has_texts(name)
+    _check_small_questions(name)
     budget = make_budget(max_calls, max_usd, prices, clients_of(judge))
     token, start = ROUTE.set(cast(Any, _Budgeted(Traffic(concurrency, budget=budget)))), time.perf_counter()
     try:

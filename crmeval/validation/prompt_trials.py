@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['WAYS', 'TrialCase', 'trial_cases', 'ItemTrial', 'try_items', 'PointTrial', 'try_points', 'PairTrial', 'try_pairs',
-           'item_effects', 'point_effects', 'pair_effects', 'swayed_by', 'prompt_trials']
+           'item_effects', 'point_effects', 'pair_effects', 'swayed_by', 'prompt_trials', 'prompt_figures',
+           'prompt_table']
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #e5e367d0
+# %% ../../nbs/validation/11_prompt_trials.ipynb #5115d11e
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +20,13 @@ from ..core.judging import Judge
 from ..core.loops import run_sync
 from ..core.package_data import data_path
 from ..core.raters import balanced_accuracy
+from ..core.show import text_table
 from ..core.stats import Estimate, mean_estimate
 from ..judges.requests import rubric
 from .audit import flip_rate, order_swap
 from .pairwise import aboth_orders
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #af8a26c1
+# %% ../../nbs/validation/11_prompt_trials.ipynb #97e052ad
 @dataclass(frozen=True)
 class TrialCase:
     "A source, a response to it, and what is true of the two."
@@ -67,7 +69,7 @@ def trial_cases() -> list[TrialCase]:
     data = _trial_data()
     return [_trial_case(k, row, data["padding"]) for k, row in enumerate(data["cases"])]
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #3c77a361
+# %% ../../nbs/validation/11_prompt_trials.ipynb #6b78a7b4
 WAYS = ("once", "turned", "longer")
 
 
@@ -117,7 +119,7 @@ def try_items(
 def _item_trial(about, verdicts):
     return ItemTrial(*about, *(v.yes for v in verdicts), tuple(v.status for v in verdicts))
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #01221190
+# %% ../../nbs/validation/11_prompt_trials.ipynb #3f7c9cd5
 @dataclass(frozen=True)
 class PointTrial:
     "Points for one criterion, 1 to 4; None: no answer."
@@ -149,7 +151,7 @@ def try_points(
         PointTrial(case.id, c, *(v.points for v in vs), tuple(v.status for v in vs)) for c, vs in said.items()
     ]
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #71343134
+# %% ../../nbs/validation/11_prompt_trials.ipynb #d77d74a6
 @dataclass(frozen=True)
 class PairTrial:
     "The choice between two responses, by response: 1, 2, 0 (a tie) or None."
@@ -186,7 +188,7 @@ async def _asked_in_both_orders(ask, pairs, concurrency):
         if isinstance(client := getattr(ask, "client", None), ClosableClient):
             await client.aclose()
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #855a0bcf
+# %% ../../nbs/validation/11_prompt_trials.ipynb #9ee4ec60
 _LENGTH = "yes in the longer text, less yes in the short one"
 _PLACE = "yes when first, less yes when last"
 
@@ -245,7 +247,7 @@ def item_effects(
         _LENGTH: _mean(more, rows, (-1, 1), options),
     }
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #23262f4d
+# %% ../../nbs/validation/11_prompt_trials.ipynb #2c20863f
 def point_effects(
     rows: Sequence[PointTrial],
     **options,  # As for `item_effects`
@@ -290,7 +292,7 @@ def pair_effects(
         _PREFERS_LONG: _mean([_for_longer(r) for r in longer], longer, (0, 1), options),
     }
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #c8be813d
+# %% ../../nbs/validation/11_prompt_trials.ipynb #4bb51bb3
 _UNSWAYED = {_PLACE: 0.0, _LENGTH: 0.0, "prefers the first": 0.5, _PREFERS_LONG: 0.5}
 
 
@@ -312,7 +314,7 @@ def swayed_by(
             out.append(name)
     return out
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #23cf8cb3
+# %% ../../nbs/validation/11_prompt_trials.ipynb #e5b401c7
 def prompt_trials(
     cases: Sequence[TrialCase],
     *,
@@ -340,3 +342,28 @@ def prompt_trials(
 
 def _flat(groups: Iterable[Sequence]) -> list:
     return [row for group in groups for row in group]
+
+# %% ../../nbs/validation/11_prompt_trials.ipynb #902cda38
+def prompt_figures() -> dict:  # model, settings, date, trials, people, 'without a schema', spent
+    "Figures of all prompts with a real model, as `benchmarks/judge_prompts.py` writes them; no texts."
+    return json.loads(data_path("judge", "prompt_figures.json").read_text(encoding="utf-8"))
+
+
+def _shown(e):
+    if e["value"] is None:
+        return "not known"
+    ends = "" if e["low"] is None else f" [{e['low']:.2f}, {e['high']:.2f}]"
+    return f"{e['value']:.2f}{ends}"
+
+
+def prompt_table(
+    kept: Mapping,  # As `prompt_figures`
+) -> str:
+    "The figures of all prompts with their intervals, and what sways the model, as text."
+    rows = []
+    for prompt, effects in kept["trials"]["effects"].items():
+        sways = kept["trials"]["swayed_by"][prompt]
+        rows += [
+            (prompt, k, _shown(e), str(e["n"]), "sways" if k in sways else "") for k, e in effects.items()
+        ]
+    return text_table([("prompt", "what", "figure", "n", ""), *rows])
