@@ -375,7 +375,8 @@ def system_rank_correlation(
 
     def batch(w, a, b, s):
         of = np.eye(k)[s.astype(int)]
-        return _rank_correlations(*(_drawn_means(w, v, of, w @ of) for v in (a, b)), decimals)
+        seen = w @ of
+        return _rank_correlations(_drawn_means(w, a, of, seen), _drawn_means(w, b, of, seen), decimals)
 
     def means(v, s):
         return np.array([np.mean(v[s == i]) for i in range(k)])

@@ -7,7 +7,7 @@ __all__ = ['WAYS', 'TrialCase', 'trial_cases', 'ItemTrial', 'try_items', 'PointT
            'item_effects', 'point_effects', 'pair_effects', 'swayed_by', 'prompt_trials', 'prompt_figures',
            'prompt_table']
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #5115d11e
+# %% ../../nbs/validation/11_prompt_trials.ipynb #6a985e02
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +26,7 @@ from ..judges.requests import rubric
 from .audit import flip_rate, order_swap
 from .pairwise import aboth_orders
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #97e052ad
+# %% ../../nbs/validation/11_prompt_trials.ipynb #4421d4c2
 @dataclass(frozen=True)
 class TrialCase:
     "A source, a response to it, and what is true of the two."
@@ -69,7 +69,7 @@ def trial_cases() -> list[TrialCase]:
     data = _trial_data()
     return [_trial_case(k, row, data["padding"]) for k, row in enumerate(data["cases"])]
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #6b78a7b4
+# %% ../../nbs/validation/11_prompt_trials.ipynb #f8da1337
 WAYS = ("once", "turned", "longer")
 
 
@@ -113,13 +113,15 @@ def try_items(
     turned = _ask_list(judge, case, prompt, texts[::-1], False)[::-1]
     longer = _ask_list(judge, case, prompt, texts, True)
     rows = enumerate(zip(truths, once, turned, longer, strict=True))
-    return [_item_trial((case.id, prompt, truth, k, len(texts)), said) for k, (truth, *said) in rows]
+    return [_item_trial(case, prompt, truth, k, said) for k, (truth, *said) in rows]
 
 
-def _item_trial(about, verdicts):
-    return ItemTrial(*about, *(v.yes for v in verdicts), tuple(v.status for v in verdicts))
+def _item_trial(case, prompt, truth, place, verdicts):
+    once, turned, longer = (v.yes for v in verdicts)
+    statuses, of = tuple(v.status for v in verdicts), len(case.items[prompt])
+    return ItemTrial(case.id, prompt, truth, place, of, once, turned, longer, statuses)
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #3f7c9cd5
+# %% ../../nbs/validation/11_prompt_trials.ipynb #4d128943
 @dataclass(frozen=True)
 class PointTrial:
     "Points for one criterion, 1 to 4; None: no answer."
@@ -146,12 +148,15 @@ def try_points(
 ) -> list[PointTrial]:  # One a criterion
     "Let a judge rate a response as it is, longer, and a wrong one; a judge may answer all criteria at once."
     responses = case.response, case.longer(case.response), case.worse
-    said = {c: [_rate(judge, case, c, r) for r in responses] for c in criteria or rubric()["criteria"]}
-    return [
-        PointTrial(case.id, c, *(v.points for v in vs), tuple(v.status for v in vs)) for c, vs in said.items()
-    ]
+    return [_point_trial(judge, case, c, responses) for c in criteria or rubric()["criteria"]]
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #d77d74a6
+
+def _point_trial(judge, case, criterion, responses):
+    verdicts = [_rate(judge, case, criterion, r) for r in responses]
+    plain, longer, worse = (v.points for v in verdicts)
+    return PointTrial(case.id, criterion, plain, longer, worse, tuple(v.status for v in verdicts))
+
+# %% ../../nbs/validation/11_prompt_trials.ipynb #2c2a989d
 @dataclass(frozen=True)
 class PairTrial:
     "The choice between two responses, by response: 1, 2, 0 (a tie) or None."
@@ -177,7 +182,12 @@ def try_pairs(
     "Ask which of two responses is better, in both orders."
     pairs = [p for c in cases for p in _pairs(c, _trial_data()["task"])]
     rows = run_sync(_asked_in_both_orders(ask, pairs, concurrency))
-    return [PairTrial(*r["item"], r["first"], r["swapped"]) for r in rows]
+    return [_pair_trial(r["item"], r["first"], r["swapped"]) for r in rows]
+
+
+def _pair_trial(item, first, swapped):
+    case, kind = item
+    return PairTrial(case, kind, first, swapped)
 
 
 async def _asked_in_both_orders(ask, pairs, concurrency):
@@ -188,7 +198,7 @@ async def _asked_in_both_orders(ask, pairs, concurrency):
         if isinstance(client := getattr(ask, "client", None), ClosableClient):
             await client.aclose()
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #9ee4ec60
+# %% ../../nbs/validation/11_prompt_trials.ipynb #edd17957
 _LENGTH = "yes in the longer text, less yes in the short one"
 _PLACE = "yes when first, less yes when last"
 
@@ -247,7 +257,7 @@ def item_effects(
         _LENGTH: _mean(more, rows, (-1, 1), options),
     }
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #2c20863f
+# %% ../../nbs/validation/11_prompt_trials.ipynb #d298ef09
 def point_effects(
     rows: Sequence[PointTrial],
     **options,  # As for `item_effects`
@@ -292,7 +302,7 @@ def pair_effects(
         _PREFERS_LONG: _mean([_for_longer(r) for r in longer], longer, (0, 1), options),
     }
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #4bb51bb3
+# %% ../../nbs/validation/11_prompt_trials.ipynb #56bf18c0
 _UNSWAYED = {_PLACE: 0.0, _LENGTH: 0.0, "prefers the first": 0.5, _PREFERS_LONG: 0.5}
 
 
@@ -314,7 +324,7 @@ def swayed_by(
             out.append(name)
     return out
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #e5b401c7
+# %% ../../nbs/validation/11_prompt_trials.ipynb #9370214f
 def prompt_trials(
     cases: Sequence[TrialCase],
     *,
@@ -343,7 +353,7 @@ def prompt_trials(
 def _flat(groups: Iterable[Sequence]) -> list:
     return [row for group in groups for row in group]
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #902cda38
+# %% ../../nbs/validation/11_prompt_trials.ipynb #2faaadaf
 def prompt_figures() -> dict:  # model, settings, date, trials, people, 'without a schema', spent
     "Figures of all prompts with a real model, as `benchmarks/judge_prompts.py` writes them; no texts."
     return json.loads(data_path("judge", "prompt_figures.json").read_text(encoding="utf-8"))
