@@ -194,20 +194,19 @@ _ANSWER_STEPS = {
 }
 
 # %% ../../nbs/layer/18_trust_layer.ipynb #8441c58a
-_LONG = 20_000  # characters from which a text does not make others wait for it
+_LONG = 8_000  # characters from which a text waits in a row of its own, so that short ones need not
 
 
-@lru_cache(maxsize=1)
-def _worker(process: int) -> ThreadPoolExecutor:
+@lru_cache(maxsize=4)
+def _worker(process: int, long: bool) -> ThreadPoolExecutor:
     "A thread for the steps of one process; several would only take turns, and take the loop's as well."
-    return ThreadPoolExecutor(1, "trust-layer")
+    return ThreadPoolExecutor(1, "trust-layer-long" if long else "trust-layer")
 
 
 async def _worked(size: int, work: Callable, *args: Any) -> Any:
     "Work done beside the loop, which answers others meanwhile."
-    if size > _LONG:
-        return await asyncio.to_thread(work, *args)
-    return await asyncio.get_running_loop().run_in_executor(_worker(os.getpid()), work, *args)
+    worker = _worker(os.getpid(), size > _LONG)
+    return await asyncio.get_running_loop().run_in_executor(worker, work, *args)
 
 
 class TrustLayer(TryingClient):
