@@ -1,4 +1,4 @@
-"""What a pattern needs is in everything that it matches: for every pattern that is tried only where it may match"""
+"""What a pattern needs is in everything that it matches, for the patterns that are tried only where they may match"""
 
 import random
 import re
