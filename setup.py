@@ -47,6 +47,8 @@ setup(
         "providers": cfg["providers_requirements"].split(),
         # a llama.cpp server; the weights of a model come apart, see Makefile
         "local": cfg["local_requirements"].split(),
+        # spans of the audit trail for an exporter of OpenTelemetry
+        "otel": cfg["otel_requirements"].split(),
         # the trust layer: dates and money by locale, personal values encrypted
         "layer": cfg["layer_requirements"].split(),
         # which language a text is in, for IFEval's language instructions

@@ -110,9 +110,15 @@ def _cells(row):
     text_word("person", "only records about this person, as the company names them"),
     text_word("since", "only from this time on, such as 2026-11-28T09:30+01:00"),
     text_word("until", "only before this time"),
+    text_word("user", "only what this user asked for"),
+    text_word("case", "only what belongs to this case"),
+    text_word("decision", "only records with this decision: pass, flag, replace, refuse, block"),
     text_word("where", "only where a field has a value, as FIELD=VALUE; may repeat", list[str], negative=()),
     text_word("last", "only the last N records", int),
     flag("private", "open what is sealed"),
+    text_word("to", "'jsonl' (a record a line) or 'otel' (spans, a trace a line) instead of a table"),
+    text_word("out", "the file that --to writes; default: the terminal"),
+    flag("content", "with --to otel: prompt and answer too, masked"),
 )
 def show_command(
     trail,
@@ -121,19 +127,68 @@ def show_command(
     person=None,
     since=None,
     until=None,
+    user=None,
+    case=None,
+    decision=None,
     where=None,
     last=None,
     private=False,
+    to=None,
+    out=None,
+    content=False,
     json=False,
 ) -> int:
-    "Print records of a trail."
-    out, opened = Output(json), _trail(trail)
+    "Print records of a trail, or write them as JSON Lines or as spans of OpenTelemetry."
+    _check_words(last, to, out, content)
+    when = {"since": _time(since, "--since"), "until": _time(until, "--until")}
+    fields = {"user": user, "case": case, "decision": decision}
+    fields = {k: v for k, v in fields.items() if v is not None} | _equal(where)
+    found = list(_trail(trail).records(kind=kind, person=person, **when, **fields))[-(last or 0) :]
+    if to is not None:
+        return _written(found, to, out, private, content, Output(json))
+    return _table([_shown(r, private) for r in found], Output(json))
+
+
+def _check_words(last, to, out, content):
     if last is not None and last < 1:
         raise ValueError(f"--last is {last}, expected 1 or more")
-    when = {"since": _time(since, "--since"), "until": _time(until, "--until")}
-    rows = [_shown(r, private) for r in opened.records(kind=kind, person=person, **when, **_equal(where))][
-        -(last or 0) :
-    ]
+    if to not in (None, "jsonl", "otel"):
+        raise ValueError(f"--to is {to!r}, expected jsonl or otel")
+    if out is not None and to is None:
+        raise ValueError("--out needs --to: jsonl or otel")
+    if content and to != "otel":
+        raise ValueError("--content belongs to --to otel; --private opens records")
+
+
+def _lines(found, to, private, content):
+    import json
+
+    from crmeval.layer.spans import otlp_lines, spans_of
+
+    if to == "otel":
+        return list(otlp_lines(spans_of(found, content=content)))
+    return [json.dumps(_shown(r, private), ensure_ascii=False) for r in found]
+
+
+def _written(found, to, path, private, content, out):
+    "Lines in a file that only its owner reads, or on the terminal."
+    lines = _lines(found, to, private, content)
+    if path is None:
+        for line in lines:
+            print(line)
+        return 0
+    import os
+    from pathlib import Path
+
+    text = "".join(f"{line}\n" for line in lines)
+    descriptor = os.open(Path(path).expanduser(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    out.say(f"{len(lines)} lines in {path}", lines=len(lines), records=len(found))
+    return out.done(0)
+
+
+def _table(rows, out):
     out.know(records=rows)
     if rows:
         heads = ["n", "time (UTC)", "kind", "person", "private", "content"]

@@ -112,12 +112,17 @@ def unmask(
 ) -> str:  # The same, normalised (NFKC) and readable; at most 50,000 characters
     "Undo look-alike letters, spaced-out words and invisible characters."
     text = unicodedata.normalize("NFKC", text[:_TOO_LONG])[:_TOO_LONG]
-    text = "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Cs") and c != "\0")
+    if text.isascii():
+        text = text.replace("\0", "")
+    else:
+        text = "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Cs") and c != "\0")
     return _SPACED_WORD.sub(lambda m: m[0].replace(m[1], ""), _in_latin(text))
 
 
 def _in_latin(text):
     "Words of another alphabet that mix it with Latin, or could be Latin in a Latin text, in Latin letters."
+    if text.isascii():
+        return text
     latin = sum(c.isascii() and c.isalpha() for c in text)
     foreign = sum("\u0370" <= c <= "\u052f" for c in text)
 
@@ -332,6 +337,12 @@ def decoded(
             yield how, out, start, end
 
 
+@lru_cache(maxsize=26)
+def _alphabet_moved(by):
+    low, high = "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    return str.maketrans(low + high, low[by:] + low[:by] + high[by:] + high[:by])
+
+
 @named_arguments
 def shifted(
     text: str,  # Any text
@@ -339,8 +350,7 @@ def shifted(
     by: int,  # 1 to 25
 ) -> str:
     "Every Latin letter moved along the alphabet; 13 is ROT13."
-    low, high = "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    return text.translate(str.maketrans(low + high, low[by:] + low[:by] + high[by:] + high[:by]))
+    return text.translate(_alphabet_moved(by))
 
 # %% ../../nbs/detect/02_disguise.ipynb #81b43d2c
 COMMON_ENGLISH = _WORDS.words("common_english")  # Short words that English texts are full of

@@ -30,7 +30,7 @@ def core(
     value: str,  # The secret
 ) -> str:  # Its folded letters and digits
     "What must be found for the value to be found."
-    return "".join(c for c in folded(value) if c.isalnum())
+    return "".join(filter(str.isalnum, folded(value)))
 
 
 @dataclass(frozen=True)

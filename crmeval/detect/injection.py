@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ..core.evidence import Evidence
+from ..core.needed_words import may_match, plain_small
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.records import Score
@@ -38,7 +39,9 @@ def imitated_markup(
     tuple[str, int, int]
 ]:  # (kind, start, end), by place; kinds: 'chat token', 'role tag', 'fence', ...
     "Where a text imitates the delimiters and roles of a prompt."
-    found = [(k, *m.span()) for k, p in _markup().items() for m in p.finditer(text)]
+    small = plain_small(text)
+    likely = [(k, p) for k, p in _markup().items() if may_match(p, small)]
+    found = [(k, *m.span()) for k, p in likely for m in p.finditer(text)]
     return sorted(found, key=lambda f: f[1:])
 
 # %% ../../nbs/detect/07_injection.ipynb #c584008b
@@ -181,10 +184,12 @@ _FIRST = re.compile(r"\b(?:i|my|we|our|us|me)\b", re.I)
 def signs_of(
     window: Window,
     off_topic: float = 0.0,  # Share of its content words that occur nowhere else in the text
+    likely: Mapping[str, re.Pattern] | None = None,  # Signs that could be there; None: all
 ) -> dict[str, float]:  # Name -> value above 0
     "Signs that a window shows."
-    text = window.text
-    found = {k: 1.0 for k, p in _sign_patterns().items() if p.search(text)}
+    text, small = window.text, plain_small(window.text)
+    likely = _sign_patterns() if likely is None else likely
+    found = {k: 1.0 for k, p in likely.items() if may_match(p, small) and p.search(text)}
     first = _WORD.search(text)
     more = {
         "markup": bool(imitated_markup(text)),
@@ -254,7 +259,7 @@ def window_score(
 ) -> float:  # Log-odds, before the threshold
     "What a model says about one window."
     weights = model["places"]
-    told = sum(weights[p] for p in places) / math.sqrt(len(places) or 1)
+    told = sum(map(weights.__getitem__, places)) / math.sqrt(len(places) or 1)
     return model["bias"] + told + sum(v * model["signs"].get(k, 0.0) for k, v in signs.items())
 
 
@@ -285,8 +290,10 @@ def _judged(text, parts, count) -> Iterator[_Judged]:
     document = is_document(text, count=count)
     models = {name: load_weights()[name] for name in (MODELS if document else MODELS[:1])}
     alone = off_topics(parts) if document else [0.0] * len(parts)
+    whole = plain_small("\n".join(w.text for w in parts))
+    likely = {k: p for k, p in _sign_patterns().items() if may_match(p, whole)}
     for window, share in zip(parts, alone):
-        places, signs = gram_places(window.text), signs_of(window, share)
+        places, signs = gram_places(window.text), signs_of(window, share, likely)
         for name, model in models.items():
             score = window_score(places, signs, model)
             yield _Judged(window, margin_over(score, model, len(parts), document=document), name, signs)

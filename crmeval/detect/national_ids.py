@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from ..core.needed_words import may_match, plain_small
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 
@@ -162,6 +163,8 @@ def _alone(text, start, end):
 
 
 def _behind_cues(text, start, end):
+    if not may_match(_any_cue(), plain_small(text[start:end])):
+        return
     for m in _any_cue().finditer(text, start, end):
         window = text[m.end() : m.end() + 60]
         for f in _forms():

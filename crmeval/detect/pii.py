@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..core.call_forms import named_arguments
+from ..core.needed_words import holds_one, needed_words, plain_small
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile, compiled
 from .national_ids import evened, national_ids
@@ -152,6 +153,7 @@ class _Recogniser:
     score: float
     validator: str | None = None  # One of `VALIDATORS`; None: the pattern is enough
     only_with: tuple[str, ...] = ()  # Read only where the text has one of these, in lower case
+    needed: tuple[str, ...] = ()  # As `needed_words` tells; nothing matches without one of them
 
     def matches(self, text):
         "(start, end) of each match; of the group `v`, where there is one."
@@ -164,7 +166,7 @@ def _recogniser(row):
     cue = {"pattern": f"(?:{'|'.join(row['cue'])})", "ignore_case": row.get("cue_ignore_case", False)}
     pattern = compiled(row, {**_PII.data["parts"], "cue": cue})
     entity, only_with = row.get("entity", "STREET_ADDRESS"), tuple(row.get("only_with", ()))
-    return _Recogniser(entity, pattern, row["score"], row.get("validator"), only_with)
+    return _Recogniser(entity, pattern, row["score"], row.get("validator"), only_with, needed_words(pattern))
 
 
 @lru_cache(maxsize=None)
@@ -172,6 +174,16 @@ def _recognisers(
     table: str,  # 'recognisers' or 'addresses'
 ) -> tuple[_Recogniser, ...]:
     return tuple(map(_recogniser, _PII.data[table]))
+
+
+def _worth_trying(table, text, small):
+    "Recognisers of a table that could match; `small` is the text as `plain_small` gives it."
+    low = small if text.isascii() else text.lower()
+    for r in _recognisers(table):
+        if r.only_with and not holds_one(r.only_with, low):
+            continue
+        if not r.needed or holds_one(r.needed, small):
+            yield r
 
 # %% ../../nbs/detect/01_pii.ipynb #c03d0af1
 def _is_ordinary(word):
@@ -200,9 +212,9 @@ def _behind_country(text, end):
     return end + (code.end() if code else 0)
 
 # %% ../../nbs/detect/01_pii.ipynb #6f640f4d
-def _addresses(text):
+def _addresses(text, small):
     out = []
-    for r in _recognisers("addresses"):
+    for r in _worth_trying("addresses", text, small):
         for start, end in r.matches(text):
             if r.score < 0.8 and _is_no_address(text[start:end]):
                 continue
@@ -344,10 +356,9 @@ def pattern_spans(
 ) -> list[Span]:  # May overlap
     "What the patterns of this package find; the score is higher where a checksum or a cue agrees."
     even = evened(text)
-    low = even.text.lower()
-    rows = [r for r in _recognisers("recognisers") if not r.only_with or any(w in low for w in r.only_with)]
-    out = [s for r in rows for s in _by_row(even.text, r)]
-    out += [*_numbers(even.text, out), *_addresses(even.text)]
+    small = plain_small(even.text)
+    out = [s for r in _worth_trying("recognisers", even.text, small) for s in _by_row(even.text, r)]
+    out += [*_numbers(even.text, out), *_addresses(even.text, small)]
     if even.at is None:
         return out
     return [replace(s, start=a, end=b) for s in out for a, b in [even.span(s.start, s.end)]]

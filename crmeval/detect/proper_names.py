@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
@@ -79,8 +80,7 @@ _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]{2,}|-[^\W\d_]+|\.[^\W\d_]+)*")
 HONORIFICS = _CUES.words("honorifics")
 
 
-@dataclass(frozen=True)
-class _Word:
+class _Word(NamedTuple):
     text: str
     key: str
     start: int
@@ -100,7 +100,7 @@ def _words_of(text):
 
 def _starts_anew(gap, before):
     "Whether what stands between two words ends a sentence; the point of an initial does not."
-    ends = bool(_CUES.pattern("sentence_start").search(gap))
+    ends = gap != " " and bool(_CUES.pattern("sentence_start").search(gap))
     return ends and not (gap.startswith(".") and len(before.text) == 1)
 
 

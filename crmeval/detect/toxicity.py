@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import mul
 
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
@@ -389,7 +390,11 @@ def neutral_reading(
     text: str,  # Any text
 ) -> str:  # Readable text with a neutral word for each of `harmless_words`
     "A text as its words are counted, without what harms nobody."
-    text = readable(text)
+    return _neutral(readable(text))
+
+
+def _neutral(text):
+    "The same for a text that is readable already."
     for start, end, kind in reversed(harmless_words(text)):
         text = text[:start] + _NEUTRAL[kind] + text[end:]
     return text
@@ -422,7 +427,8 @@ _SILENT = ("length", "digits", "ask", "quote", "neg")  # Counts that are no evid
 
 def _score(w, hashed, parts):
     "A category's score, 0 to 1, from its weights, the hashed words and the weighed counts."
-    raw = w["base"] + sum(v * w["hashed"][i] for i, v in hashed.items()) / w["scale"] + sum(parts.values())
+    told = sum(map(mul, hashed.values(), map(w["hashed"].__getitem__, hashed)))
+    raw = w["base"] + told / w["scale"] + sum(parts.values())
     return round(1 / (1 + math.exp(-max(-30, min(30, w["slope"] * raw + w["shift"])))), 4)
 
 
@@ -433,8 +439,8 @@ def _speaking(parts):
 
 
 def _score_window(text):
-    "(category -> score, category -> classes that spoke for it) of one window."
-    (hashed, dense), scores, because = toxicity_features(neutral_reading(text)), {}, {}
+    "(category -> score, category -> classes that spoke for it) of one window, which is readable already."
+    (hashed, dense), scores, because = toxicity_features(_neutral(text)), {}, {}
     for c, w in load_weights()["categories"].items():
         parts = {k: v * w["dense"].get(k, 0) / 1000 for k, v in dense.items() if v}
         scores[c], because[c] = _score(w, hashed, parts), _speaking(parts)
@@ -450,25 +456,25 @@ def _windows(text):
     return list(dict.fromkeys(found))
 
 
-def _not_scored(text):
+def _not_scored(text, read=readable):
     "A detection that says why a text has no score, or None."
     if not any(c.isalnum() for c in text):
         reason = "The text is empty." if not text.strip() else "The text holds no word."
-    elif unread(readable(text[:_WINDOW])):
+    elif unread(read(text[:_WINDOW])):
         reason = "The text is hardly English and holds no word that is known as harmful: not scored."
-    elif _is_no_prose(text[:_WINDOW]):
+    elif _is_no_prose(text[:_WINDOW], read):
         reason = "The text is numbers or code more than words: the detector has not learned from such texts."
     else:
         return None
     return Detection({}, "undefined", reason)
 
 
-def _is_no_prose(text):
+def _is_no_prose(text, read):
     "Whether a longer text is digits and signs for the most part, and no word in it is known as harmful."
     seen = [c for c in text if not c.isspace()]
     if len(seen) < 60 or sum(map(str.isalpha, seen)) >= 0.5 * len(seen):
         return False
-    classes = set().union(*map(word_classes, _TOKEN.findall(readable(text))))
+    classes = set().union(*map(word_classes, _TOKEN.findall(read(text))))
     return classes.isdisjoint(_CUES.words("harmful"))
 
 
@@ -505,11 +511,13 @@ class EmbeddedDetector:
         return [self._detect(t) for t in texts]
 
     def _detect(self, text):
-        if (nothing := _not_scored(text)) is not None:
+        read = lru_cache(maxsize=4)(readable)  # of this text alone
+        if (nothing := _not_scored(text, read)) is not None:
             return nothing
         spans = _windows(text)
-        windows = [_score_window(text[a:b]) for a, b in spans]
-        raised = {c for a, b in spans for c in insult_rule(readable(text[a:b]))}
+        seen = [read(text[a:b]) for a, b in spans]
+        windows = [_score_window(window) for window in seen]
+        raised = {c for window in seen for c in insult_rule(window)}
         scores = {c: _highest(c, windows, raised) for c in CATEGORIES}
         because = {c: _evidence(c, windows, raised) for c in CATEGORIES}
         best = max(range(len(spans)), key=lambda i: max(windows[i][0].values()))

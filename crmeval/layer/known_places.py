@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from ..core.package_data import data_path
 from ..detect.proper_names import lexicon
@@ -39,8 +40,7 @@ _UNSPACED = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Word:
+class Word(NamedTuple):
     "A word of a text."
 
     key: str

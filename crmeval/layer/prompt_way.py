@@ -17,7 +17,7 @@ from .defence import defend, examine
 from .gateway import check_call, retention, retention_options
 from .grounding import ASKING, Passage, Retriever, ground
 from .layer_policy import Policy
-from .masking import MaskingSession, mask
+from .masking import MaskingSession, mask, read_record
 from .placeholders import Vault
 from .steps import StepRecord, hardest, timed
 from .templates import Filled
@@ -108,12 +108,12 @@ def mask_together(
 ]:  # (text -> masked text, kind -> how many placeholders stand in them)
     "Mask texts that belong to one request; what any of them teaches holds for all."
     order = sorted({t for t in texts if any(map(str.isalnum, t))}, key=lambda t: (-len(t), t))
-    done, taught = {}, 0
+    done, taught, read = {}, 0, read_record(record, session.policy)
     for at, text in enumerate(order):
         before = len(session.vault)
-        done[text] = mask(text, record, session)
+        done[text] = mask(text, read, session)
         taught = at if len(session.vault) > before else taught
-    done.update({text: mask(text, record, session) for text in order[:taught]})
+    done.update({text: mask(text, read, session) for text in order[:taught]})
     counts: dict[str, int] = {}
     for masked in done.values():
         for kind, n in masked.record.detail["masked"].items():

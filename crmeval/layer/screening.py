@@ -10,7 +10,7 @@ __all__ = ['ACTIONS', 'ScreeningPolicy', 'Found', 'find_leaks', 'find_canary', '
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from ..core.text import words
@@ -106,10 +106,19 @@ class _Prompt:
     "What may be said again: a prompt, and whatever else is the reader's own."
 
     def __init__(self, texts):
-        whole = "\n".join(texts)
-        self.core = core(whole)
-        self.words = frozenset(words(whole))
-        self.digits = re.sub(r"\D", "", whole)
+        self.whole = "\n".join(texts)
+
+    @cached_property
+    def core(self):
+        return core.__wrapped__(self.whole)  # no prompt outlives its call in a cache
+
+    @cached_property
+    def words(self):
+        return frozenset(words(self.whole))
+
+    @cached_property
+    def digits(self):
+        return re.sub(r"\D", "", self.whole)
 
     def holds(self, value, kind):
         plain = core(value)

@@ -78,6 +78,7 @@ class Asked:
     session: MaskingSession | None = None  # Of a conversation; None: one for this call
     query: str = ""  # What the retriever looks for; '': the message
     filters: Mapping[str, Any] | None = None  # For the retriever
+    case: str = ""  # Number of the case, by which the trail is searched
 
 
 class _Trip:
@@ -110,6 +111,7 @@ class _Trip:
         asked = self.asked
         person = asked.person or (f"reply:{self.id}" if private is not None else None)
         who = {"reply": self.id, "client": self.layer.name, "user": asked.user, "tenant": asked.tenant}
+        who |= {"case": asked.case} if asked.case else {}
         try:
             self.layer.trail.append(kind, person=person, private=private, **who, **content)
         except (OSError, AuditError) as e:  # what cannot be kept is neither sent nor shown
@@ -165,7 +167,8 @@ class _Trip:
 
     def finish(self, draft: Draft, done: Completion) -> Reply:
         "The answer's steps, and the reply."
-        self.trail("answer", private={"text": done.text}, status=done.status, latency_s=done.latency_s)
+        told = {**self.layer.called, **_counted(done)}
+        self.trail("answer", private={"text": done.text}, status=done.status, latency_s=done.latency_s, **told)
         vault = self.session.vault if "masking" in self.policy.prompt else None
         given = f"{self.given}\n\n{draft.whole}"
         answer = Answer(done.text, given, vault, draft.canary, self.passages, draft.quarantined)
@@ -187,6 +190,13 @@ class _Trip:
         return Reply(self.id, text, status, reason, self.way, sources, masked, sent, tuple(self.texts), done)
 
 
+def _counted(done):
+    "What a call cost and how it ended; what nobody said is left out."
+    usage = {"input_tokens": done.usage.input_tokens, "output_tokens": done.usage.output_tokens}
+    told = {**usage, "ttft_s": done.ttft_s, "finish_reason": done.finish_reason, "response_model": done.model}
+    return {k: v for k, v in told.items() if v not in (None, "")}
+
+
 _ANSWER_STEPS = {
     "demasking": demasked_answer,
     "screening": screened_answer,
@@ -194,20 +204,19 @@ _ANSWER_STEPS = {
 }
 
 # %% ../../nbs/layer/18_trust_layer.ipynb #8441c58a
-_LONG = 20_000  # characters from which a text does not make others wait for it
+_LONG = 8_000  # characters from which a text waits in a row of its own, so that short ones need not
 
 
-@lru_cache(maxsize=1)
-def _worker(process: int) -> ThreadPoolExecutor:
+@lru_cache(maxsize=4)
+def _worker(process: int, long: bool) -> ThreadPoolExecutor:
     "A thread for the steps of one process; several would only take turns, and take the loop's as well."
-    return ThreadPoolExecutor(1, "trust-layer")
+    return ThreadPoolExecutor(1, "trust-layer-long" if long else "trust-layer")
 
 
 async def _worked(size: int, work: Callable, *args: Any) -> Any:
     "Work done beside the loop, which answers others meanwhile."
-    if size > _LONG:
-        return await asyncio.to_thread(work, *args)
-    return await asyncio.get_running_loop().run_in_executor(_worker(os.getpid()), work, *args)
+    worker = _worker(os.getpid(), size > _LONG)
+    return await asyncio.get_running_loop().run_in_executor(worker, work, *args)
 
 
 class TrustLayer(TryingClient):
@@ -246,6 +255,11 @@ class TrustLayer(TryingClient):
         if name.startswith("_") or name == "client":
             raise AttributeError(name)
         return getattr(self.client, name)
+
+    @property
+    def called(self) -> dict:
+        "Provider and model, as the trail names them."
+        return {"provider": self.provider, "model": self.model}
 
     def settings(self) -> dict:
         "The client's settings, the policy's fingerprint and the tenant: what recorded answers belong to."
@@ -320,7 +334,7 @@ class TrustLayer(TryingClient):
             try:
                 done = await send(draft)
             except CallFailed as e:
-                trip.trail("failed", status=e.status, http_status=e.http_status)
+                trip.trail("failed", status=e.status, http_status=e.http_status, **self.called)
                 raise
             return await _worked(len(done.text), trip.finish, draft, done)
         finally:
@@ -378,6 +392,7 @@ class TrustLayer(TryingClient):
         user: str = "",  # Who asks
         roles: Collection[str] = (),
         person: str | None = None,  # Whom it is about, for the audit trail
+        case: str = "",  # Number of the case, by which the trail is searched
         instruction: str = "",  # The company's standing instruction
         session: MaskingSession | None = None,  # Of a conversation, which stays open
         query: str = "",  # What the retriever looks for; '': the message
@@ -386,7 +401,7 @@ class TrustLayer(TryingClient):
     ) -> Reply:
         "Fill a template and bring a reply; a failed call is a reply, a wrong template a `MergeError`."
         filled = fill(template, record, self.policy.fields, self.policy.locale)
-        who = {"user": user, "roles": roles, "tenant": self.tenant, "person": person}
+        who = {"user": user, "roles": roles, "tenant": self.tenant, "person": person, "case": case}
         asked = Asked(**who, record=record, session=session, query=query)
         draft = Draft(filled.pieces or (Filled(""),), instruction)
         send = self._sender(options, use_case)
