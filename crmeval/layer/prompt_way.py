@@ -7,9 +7,9 @@ __all__ = ['Draft', 'sample_draft', 'grounded_draft', 'mask_together', 'masked_d
 
 # %% ../../nbs/layer/17_prompt_way.ipynb #365b4a10
 import re
-from itertools import zip_longest
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
 from ..core.records import Sample
