@@ -64,6 +64,7 @@ class Piece:
     text: str
     kind: str = "text"  # The last one is 'end', 'withheld' where the policy ended it, or 'failed'
     reply: Reply | None = None  # With the last one: the whole, and what happened on the way
+    id: str = ""  # Of the reply
 
 
 def last_piece(
@@ -72,7 +73,7 @@ def last_piece(
 ) -> Piece:
     "The last piece of a reply."
     kind = {"refused": "withheld", "ok": "end", "truncated": "end"}.get(reply.status, "failed")
-    return Piece(reply.text if text is None else text, kind, reply)
+    return Piece(reply.text if text is None else text, kind, reply, reply.id)
 
 
 def failed_reply(

@@ -359,11 +359,11 @@ class TrustLayer(TryingClient):
             async with aclosing(self.client.chat_stream(draft.messages, **told)) as pieces:
                 async for piece in pieces:
                     if text := await flow.take(piece):
-                        yield Piece(text)
+                        yield Piece(text, id=trip.id)
                     if flow.over:
                         break
             if text := await flow.show(way.end):
-                yield Piece(text)
+                yield Piece(text, id=trip.id)
             came = "".join(flow.came)
             last = await _worked(len(came), trip.finish_stream, draft, way, came, flow.done)
         except CallFailed as e:

@@ -199,7 +199,7 @@ class OpenAIClient(_Rows):
         max_tokens: int | None = None,  # Overrides the client's
         **more,  # Overrides further fields of the request body
     ) -> AsyncIterator[str | Completion]:
-        "Texts of an answer as they come, and at last its `Completion`; `CallFailed` also where it breaks off."
+        "Texts of an answer as they come, at last its `Completion`; `CallFailed` also where it breaks off."
         asked = {**more, "stream": True, "stream_options": {"include_usage": True}}
         limit = max_tokens or self.max_tokens
         pieces = _streamed(self, _request(self, messages, response_format, None, limit, asked))
