@@ -218,10 +218,14 @@ async def _body_of(request, limit) -> dict:
 
 
 async def _read(request, limit):
+    from starlette.requests import ClientDisconnect
+
     try:
         return await asyncio.wait_for(_body_of(request, limit), _READ_S)
     except asyncio.TimeoutError:
         raise Refused(408, "the body did not come in time", code="slow_body") from None
+    except ClientDisconnect:
+        raise Gone from None
 
 
 async def _chat(gateway: Gateway, request, door: Door):
