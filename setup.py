@@ -51,6 +51,8 @@ setup(
         "otel": cfg["otel_requirements"].split(),
         # the trust layer: dates and money by locale, personal values encrypted
         "layer": cfg["layer_requirements"].split(),
+        # the trust layer as a server, `crmeval gateway`
+        "gateway": [*cfg["run_requirements"].split(), *cfg["gateway_requirements"].split()],
         # which language a text is in, for IFEval's language instructions
         "language": cfg["language_requirements"].split(),
         # a small sentence encoder, for judges and retrieval that ask for it

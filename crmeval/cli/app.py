@@ -44,6 +44,10 @@ COMMANDS = {
     "audit verify": ("audit:verify_command", "does the chain of an audit trail hold"),
     "audit show": ("audit:show_command", "print records of an audit trail"),
     "audit erase": ("audit:erase_command", "forget a person; the chain still holds"),
+    "gateway": (
+        "gateway:gateway_command",
+        "serve the trust layer: an OpenAI-compatible endpoint for applications",
+    ),
     "speed": ("speed:speed_command", "measure seconds to the answer, with N callers or at a given rate"),
     "completion": ("completion:completion_command", "print a script that completes words in your shell"),
 }
@@ -77,7 +81,12 @@ def _agreement_epilogue():
     return "labelled data:\n" + "\n".join(f"  {name:<24}{s.about}" for name, s in LABELLED.items())
 
 
-_EPILOGUES = {"run": _run_epilogue, "agreement": _agreement_epilogue}
+def _gateway_epilogue():
+    "Command lines of the gateway, and a policy."
+    return data_path("gateway_examples.txt").read_text(encoding="utf-8").rstrip("\n")
+
+
+_EPILOGUES = {"run": _run_epilogue, "agreement": _agreement_epilogue, "gateway": _gateway_epilogue}
 
 # %% ../../nbs/cli/08_app.ipynb #be68bc4b
 GROUPS = {"audit": "the audit trail of the trust layer: verify, show, erase"}

@@ -33,6 +33,7 @@ class Message:
     thoughts: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     calls: bool = False  # Whether a tool is called
+    tools: dict[int, dict] = field(default_factory=dict)  # The calls so far, by their number
 
     def add(
         self,
@@ -48,7 +49,19 @@ class Message:
         self.thoughts += [next(filter(None, thoughts), "")]
         self.refusals += [plain_text(message.get("refusal"))]
         self.calls = self.calls or any(message.get(name) for name in _CALL_FIELDS)
+        told = message.get("tool_calls")
+        for at, call in enumerate(told if isinstance(told, list) else ()):
+            self._add_call(call if isinstance(call, Mapping) else {}, at)
         return self
+
+    def _add_call(self, call, at):
+        "A call of a tool, or the next piece of one."
+        number, told = call.get("index"), call.get("function")
+        new = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+        held = self.tools.setdefault(number if isinstance(number, int) else at, new)
+        held["id"] = plain_text(call.get("id")) or held["id"]
+        for name in held["function"] if isinstance(told, Mapping) else ():
+            held["function"][name] += _as_json_text(told.get(name))
 
     def _add_part(self, part):
         kind = str(part.get("type", "")) if isinstance(part, Mapping) else ""
@@ -60,6 +73,11 @@ class Message:
             self.thoughts.append(plain_text(part))
         else:
             self.texts.append(plain_text(part))
+
+
+def _as_json_text(value):
+    "Arguments are a text of JSON; some servers send the object itself."
+    return value if isinstance(value, str) else json.dumps(value) if isinstance(value, Mapping) else ""
 
 
 def plain_text(
@@ -156,6 +174,7 @@ def read_completion(
     body,  # Decoded JSON of a chat completion
     *,
     prompt: str = "",  # What was asked, for estimating tokens that were not reported
+    tools: bool = False,  # Whether tools were offered, so that calling one is an answer
     **times,  # latency_s, ttft_s
 ) -> Completion:
     "Read an endpoint's answer; raises `CallFailed` where there is none, whatever the HTTP status was."
@@ -168,6 +187,7 @@ def read_completion(
     reasoning = "\n\n".join(dict.fromkeys(t for t in thoughts if t)) or None
     why, refusal = choice.get("finish_reason"), "".join(said.refusals) or None
     usage = _usage(body.get("usage"), prompt, "".join([*said.texts, *said.thoughts]))
+    calls = tuple(said.tools[n] for n in sorted(said.tools)) if tools else ()
     done = (
         Completion(
             apart.text,
@@ -178,12 +198,13 @@ def read_completion(
             _logprobs(choice, apart.start),
             body.get("model"),
             reasoning=reasoning,
+            tool_calls=calls,
             **times,
         )
         if _ended(why, refusal)
         else None
     )
-    if done is None or (done.status == "ok" and not done.text.strip()):
+    if done is None or (done.status == "ok" and not done.text.strip() and not calls):
         row = {"usage": usage, "reasoning": reasoning, "finish_reason": why, "model": body.get("model")}
         raise _no_answer(why, said, reasoning, row)
     return done
@@ -303,7 +324,7 @@ class Folded:
             "content": self.clean("".join(said.texts)),
             "reasoning": self.clean("".join(said.thoughts)),
             "refusal": self.clean("".join(said.refusals)) or None,
-            "tool_calls": said.calls,
+            "tool_calls": list(said.tools.values()) or said.calls,
         }
         choice = {
             "message": message,

@@ -13,13 +13,14 @@ import os
 import re
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
 
 from ..core.calls import Completion, TryingClient, call_failure, public_url
 from ..core.loops import ROUTE
+from .answer_stream import AnswerStream
 from .completions import Folded, plain_text, read_completion
 from .providers import get_provider, provider_at
 from .refused_options import known_changes, send_as_taken
@@ -190,6 +191,27 @@ class OpenAIClient(_Rows):
         "One call of the endpoint; raises `CallFailed`, whose `retryable` and `after_s` say what to do."
         return await _chat(self, messages, response_format, logprobs, max_tokens or self.max_tokens, more)
 
+    async def chat_stream(
+        self,
+        messages: str | Sequence[Mapping],  # A prompt, or messages as in the API
+        *,
+        response_format: Mapping | None = None,
+        max_tokens: int | None = None,  # Overrides the client's
+        **more,  # Overrides further fields of the request body
+    ) -> AsyncIterator[str | Completion]:
+        "Texts of an answer as they come, at last its `Completion`; `CallFailed` also where it breaks off."
+        asked = {**more, "stream": True, "stream_options": {"include_usage": True}}
+        limit = max_tokens or self.max_tokens
+        pieces = _streamed(self, _request(self, messages, response_format, None, limit, asked))
+        ends = time.monotonic() + self.timeout_s
+        try:
+            while (piece := await _next_piece(pieces, ends - time.monotonic())) is not None:
+                yield piece
+        except Exception as e:
+            raise self._failure(e) from None
+        finally:
+            await pieces.aclose()
+
 # %% ../../nbs/systems/01_openai.ipynb #c6c18049
 def openai_client(
     model: str,  # As the endpoint calls it; 'NAME@URL' names the endpoint, too
@@ -255,12 +277,50 @@ async def _once(client, wire, sent):
     start, prompt = client.timer(), "\n".join(plain_text(m.get("content")) for m in sent["messages"])
     if not sent.get("stream"):
         body = await wire.post(sent)
-        return read_completion(_whole(body), prompt=prompt, latency_s=client.timer() - start)
+        tools, taken = bool(sent.get("tools")), client.timer() - start
+        return read_completion(_whole(body), prompt=prompt, tools=tools, latency_s=taken)
     whole = Folded(wire.clean)
     async for piece in wire.events(sent):
         whole.add(piece, client.timer() - start)
     times = {"latency_s": client.timer() - start, "ttft_s": whole.began()}
-    return read_completion(whole.body(), prompt=prompt, **times)
+    return read_completion(whole.body(), prompt=prompt, tools=bool(sent.get("tools")), **times)
+
+
+async def _next_piece(pieces, within_s):
+    "The next piece of a stream, None at its end; the time is that of the whole call."
+    try:
+        return await asyncio.wait_for(anext(pieces), max(within_s, 0))
+    except StopAsyncIteration:
+        return None
+
+
+async def _streamed(client, body):
+    "Texts of an answer, and at last the completion."
+    wire, start, whole = client._pools.get(), client.timer(), Folded(client._pools.get().clean)
+
+    async def opened(sent):  # the first piece tells whether a request is taken as it is
+        events = wire.events(sent)
+        return events, await anext(events, None)
+
+    key = (wire.address, client.model)
+    (events, piece), note = await send_as_taken(opened, body, key=key, known=client._known)
+    answer = AnswerStream()
+    try:
+        while piece is not None:
+            before = len(whole.message.texts)
+            for part in piece if isinstance(piece, Pieces) else [piece]:
+                whole.add(part, client.timer() - start)
+            if text := answer.feed(wire.clean("".join(whole.message.texts[before:]))):
+                yield text
+            piece = await anext(events, None)
+    finally:
+        await events.aclose()
+    times = {"latency_s": client.timer() - start, "ttft_s": whole.began(), "settings": note}
+    prompt = "\n".join(plain_text(m.get("content")) for m in body["messages"])
+    done = read_completion(whole.body(), prompt=prompt, tools=bool(body.get("tools")), **times)
+    if text := answer.end(done.text):
+        yield text
+    yield done
 
 
 def _whole(body):

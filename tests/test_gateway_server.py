@@ -1,0 +1,551 @@
+"The gateway over HTTP, with the library that applications use and a model that is scripted."
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+
+import httpx
+import openai
+from aiohttp import web
+
+from crmeval import TrustLayer
+from crmeval.layer.audit_trail import AuditTrail
+from crmeval.layer.callers import new_key
+from crmeval.layer.masking import MaskingPolicy
+from crmeval.layer.server import gateway_app
+from crmeval.layer.serving import listen, serving
+from crmeval.layer.sessions import Sessions
+from crmeval.systems.openai import OpenAIClient
+
+KEYS = {name: new_key() for name in ("crm", "batch", "slow")}
+CALLERS = {
+    "crm": {"key_env": "K_CRM", "tenant": "acme", "users": "*"},
+    "batch": {"key_env": "K_BATCH", "tenant": "globex"},
+    "slow": {"key_env": "K_SLOW", "requests_per_minute": 2},
+}
+
+
+class Upstream:
+    "A model's endpoint that does what `mode` says, and remembers all that reaches it."
+
+    def __init__(self):
+        self.seen, self.mode, self.left, self.say = [], "echo", threading.Event(), None
+
+    async def answer(self, request):
+        body = await request.json()
+        self.seen.append(body)
+        if self.mode == "down":
+            return web.json_response({"error": {"message": f"no: {body['messages']}"}}, status=500)
+        if self.mode == "busy":
+            return web.json_response(
+                {"error": {"message": "slow down"}}, status=429, headers={"Retry-After": "7"}
+            )
+        if self.mode == "slow":
+            try:
+                await asyncio.sleep(5)
+            except asyncio.CancelledError:
+                self.left.set()
+                raise
+        said = self.say(body) if self.say else {"content": body["messages"][-1]["content"]}
+        if body.get("stream"):
+            return await self.stream(request, said)
+        choice = {"message": said, "finish_reason": "tool_calls" if "tool_calls" in said else "stop"}
+        usage = {"prompt_tokens": 9, "completion_tokens": 3}
+        return web.json_response({"model": "m", "choices": [choice], "usage": usage})
+
+    async def stream(self, request, said):
+        "Letter by letter."
+        out = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await out.prepare(request)
+        for n, letter in enumerate(said["content"]):
+            if self.mode == "cut" and n == 300:
+                return out
+            if self.mode == "pause" and n == 200:
+                try:
+                    await asyncio.sleep(5)
+                except (asyncio.CancelledError, ConnectionError):
+                    self.left.set()
+                    raise
+            await self.piece(out, {"content": letter}, None)
+        await self.piece(out, {}, "stop", usage={"prompt_tokens": 9, "completion_tokens": 3})
+        await out.write(b"data: [DONE]\n\n")
+        return out
+
+    async def piece(self, out, delta, finish, **more):
+        told = {"model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more}
+        await out.write(f"data: {json.dumps(told)}\n\n".encode())
+
+
+@pytest.fixture(scope="module")
+def endpoint():
+    "(the upstream, its address)"
+    upstream, loop, ready = Upstream(), asyncio.new_event_loop(), threading.Event()
+    held = {}
+
+    async def start():
+        app = web.Application(client_max_size=2**24)
+        app.router.add_post("/v1/chat/completions", upstream.answer)
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        held["port"], held["runner"] = site._server.sockets[0].getsockname()[1], runner
+        ready.set()
+
+    def work():
+        asyncio.set_event_loop(loop)
+        loop.create_task(start())
+        loop.run_forever()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    assert ready.wait(10)
+    yield upstream, f"http://127.0.0.1:{held['port']}/v1"
+    asyncio.run_coroutine_threadsafe(held["runner"].cleanup(), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+
+
+@pytest.fixture
+def upstream(endpoint):
+    held = endpoint[0]
+    held.seen, held.mode, held.say = [], "echo", None
+    held.left.clear()
+    return held
+
+
+def layer_at(url, policy=None, trail=None, **server):
+    for name, key in KEYS.items():
+        os.environ[f"K_{name.upper()}"] = key
+    policy = {"server": {"callers": CALLERS, **server}, **(policy or {})}
+    client = OpenAIClient(
+        "m", base_url=url, api_key_env=None, temperature=None, timeout_s=server.get("timeout_s", 20)
+    )
+    return TrustLayer(client, policy, trail=trail)
+
+
+@contextlib.contextmanager
+def gateway(endpoint, policy=None, trail=None, **server):
+    "(address, the state of the gateway)"
+    app = gateway_app({"m": layer_at(endpoint[1], policy, trail, **server)})
+    with serving(app) as address:
+        yield address, app.state.gateway
+
+
+@contextlib.contextmanager
+def calling(address, name="crm", **options):
+    with openai.OpenAI(base_url=address, api_key=KEYS.get(name, name), max_retries=0, **options) as client:
+        yield client
+
+
+def person(n):
+    letters = "".join("bdklmnrst"[n // 9**i % 9] + "aeiou"[(n + i) % 5] for i in range(4))
+    return f"{['Marisol', 'Anouk', 'Tobias', 'Ifeoma'][n % 4]} {letters.capitalize()}"
+
+
+def ask(client, text, record=None, **options):
+    body = {"crmeval": {"record": record}} if record else {}
+    said = [{"role": "user", "content": text}]
+    return client.chat.completions.create(
+        model="m", messages=said, extra_body={**body, **options.pop("more", {})}, **options
+    )
+
+
+LETTER = (
+    "Dear {0}, thank you for your letter about the router, which we read with great care. "
+    "It will be sent to {0} on Friday, and the bill of 240 euros comes with it. We are sorry for the wait. "
+) * 3
+
+
+def test_names_never_reach_the_model_and_come_back(endpoint, upstream):
+    with gateway(endpoint) as (address, state), calling(address) as client:
+        done = ask(client, LETTER.format(person(1)), {"contact": {"name": person(1)}}, temperature=0.3)
+        assert done.choices[0].message.content == LETTER.format(person(1))
+        assert done.choices[0].finish_reason == "stop" and done.usage.total_tokens == 12
+        left = json.dumps(upstream.seen)
+        assert not any(word in left for word in person(1).split())
+        assert upstream.seen[0]["temperature"] == 0.3 and upstream.seen[0]["store"] is False
+        assert done.crmeval["masked"]["PERSON"] >= 1 and person(1).split()[1] not in json.dumps(done.crmeval)
+        assert [m.id for m in client.models.list()] == ["m"]
+        figures = httpx.get(f"{address}/../metrics", headers={"Authorization": f"Bearer {KEYS['crm']}"}).text
+        assert 'requests_total{endpoint="chat",caller="crm",code="200"} 1' in figures
+        assert person(1).split()[1] not in figures and KEYS["crm"] not in figures
+        assert state.running == 0
+
+
+@pytest.mark.parametrize("mode", ["hold", "sentences"])
+def test_a_stream_gives_names_and_equals_the_whole(endpoint, upstream, mode):
+    with gateway(endpoint, {"stream": mode}) as (address, _), calling(address) as client:
+        text, record = LETTER.format(person(2)), {"contact": {"name": person(2)}}
+        parts = list(ask(client, text, record, stream=True, stream_options={"include_usage": True}))
+        shown = [p.choices[0].delta.content for p in parts if p.choices and p.choices[0].delta.content]
+        assert "".join(shown) == text and len(shown) >= (3 if mode == "sentences" else 1)
+        assert parts[-2].choices[0].finish_reason == "stop" and parts[-1].usage.completion_tokens == 3
+        assert not any(word in json.dumps(upstream.seen) for word in person(2).split())
+
+
+def test_a_hundred_callers_at_once_get_their_own_names(endpoint, upstream):
+    async def one(clients, n):
+        name, client = person(n), clients[n % 2]
+        text = f"Dear {name}, your number is +1 415 555 {n:04d}. " + LETTER.format(name)[:90]
+        told = {"crmeval": {"record": {"contact": {"name": name}}, "conversation": f"c{n // 4}"}}
+        said = {"model": "m", "messages": [{"role": "user", "content": text}], "extra_body": told}
+        if n % 3:
+            done = await client.chat.completions.create(**said)
+            return text, done.choices[0].message.content
+        parts = await client.chat.completions.create(stream=True, **said)
+        return text, "".join([p.choices[0].delta.content or "" async for p in parts if p.choices])
+
+    async def all_of(address):
+        told = {"base_url": address, "max_retries": 0}
+        clients = [openai.AsyncOpenAI(api_key=KEYS[name], **told) for name in ("crm", "batch")]
+        try:
+            return await asyncio.gather(*(one(clients, n) for n in range(100)))
+        finally:
+            for client in clients:
+                await client.close()
+
+    with gateway(endpoint, {"stream": "sentences"}) as (address, state):
+        rows = asyncio.run(all_of(address))
+        assert state.running == 0 and len(state.sessions) <= 100
+    assert all(given == shown for given, shown in rows)
+    left = json.dumps(upstream.seen)
+    assert not any(person(n).split()[1] in left or f"555 {n:04d}" in left for n in range(100))
+
+
+def test_a_conversation_keeps_its_placeholders_and_tenants_share_none(endpoint, upstream):
+    record = {"contact": {"name": person(3)}}
+    with gateway(endpoint) as (address, _):
+        for name in ("crm", "crm", "batch"):
+            with calling(address, name) as client:
+                ask(client, f"Hello, it is {person(3)}.", record)
+        with calling(address) as client:  # a second turn, and one with a name of its own
+            said = [
+                {"role": "user", "content": f"Hello, it is {person(3)}."},
+                {"role": "assistant", "content": "Yes?"},
+            ]
+            again = [*said, {"role": "user", "content": f"{person(3)} once more."}]
+            client.chat.completions.create(model="m", messages=again)
+            ask(
+                client,
+                f"Hello, it is {person(3)}.",
+                record,
+                more={"crmeval": {"conversation": "x", "record": record}},
+            )
+    seen = [re.findall(r"\[PERSON_\w+\]", json.dumps(b["messages"])) for b in upstream.seen]
+    assert seen[0] == seen[1] and set(seen[3]) == set(seen[0])
+    assert not set(seen[0]) & set(seen[2]) and not set(seen[0]) & set(seen[4])
+
+
+def test_calls_of_tools_have_their_values_and_strangers_get_none(endpoint, upstream):
+    tools = [{"type": "function", "function": {"name": "send", "parameters": {"type": "object"}}}]
+    name, record = 'Ana "Nita" Lopes', {"contact": {"name": 'Ana "Nita" Lopes'}}
+
+    def call(to):
+        told = {"name": "send", "arguments": json.dumps({"to": to, "n": 3})}
+        return {"content": None, "tool_calls": [{"id": "c1", "type": "function", "function": told}]}
+
+    with gateway(endpoint) as (address, _), calling(address) as client:
+        upstream.say = lambda body: call(body["messages"][-1]["content"][len("Write to ") : -1])
+        done = ask(client, f"Write to {name}.", record, tools=tools)
+        made = done.choices[0].message.tool_calls[0].function
+        assert (
+            json.loads(made.arguments) == {"to": name, "n": 3}
+            and done.choices[0].finish_reason == "tool_calls"
+        )
+        messages = [
+            {"role": "user", "content": f"Write to {name}."},
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [done.choices[0].message.tool_calls[0].model_dump()],
+            },
+            {"role": "tool", "tool_call_id": "c1", "content": json.dumps({"sent": name})},
+        ]
+        upstream.say = None
+        back = client.chat.completions.create(
+            model="m", messages=messages, tools=tools, extra_body={"crmeval": {"record": record}}
+        )
+        assert json.loads(back.choices[0].message.content) == {"sent": name}
+        assert [m["role"] for m in upstream.seen[-1]["messages"]] == ["user", "assistant", "tool"]
+        assert "Lopes" not in json.dumps(upstream.seen)
+        upstream.say = lambda body: call("eve.stone@evil.example")
+        done = ask(client, f"Write to {name}.", record, tools=tools)
+        assert done.choices[0].finish_reason == "content_filter" and not done.choices[0].message.tool_calls
+
+
+def test_who_may_not_call_is_told(endpoint, upstream, capfd):
+    agreed = {"openai": {"regions": "*", "kinds": "*", "retention": "provider"}}
+    with gateway(endpoint, {"gateway": {"users": ["batch"], "providers": agreed}}) as (address, _):
+        for key in ("sk-wrong-wrong-wrong-wrong", "x"):
+            with calling(address, key) as client, pytest.raises(openai.AuthenticationError) as told:
+                ask(client, "Hello")
+            assert key not in str(told.value)
+        with (
+            calling(address) as client,
+            pytest.raises(openai.PermissionDeniedError, match="may not call any model"),
+        ):
+            ask(client, "Hello")
+        with calling(address, "batch") as client:
+            assert ask(client, "Hello").choices[0].message.content == "Hello"
+            with pytest.raises(openai.PermissionDeniedError, match="may not speak for"):
+                ask(client, "Hello", more={"crmeval": {"user": "jessica"}})
+            with pytest.raises(openai.NotFoundError, match="there are m"):
+                client.chat.completions.create(model="gpt", messages=[{"role": "user", "content": "x"}])
+        assert httpx.get(f"{address}/models").status_code == 401
+        assert httpx.get(address.replace("/v1", "/health")).json() == {"status": "ok"}
+    assert len(upstream.seen) == 1
+    assert capfd.readouterr() == ("", "")
+
+
+def test_limits(endpoint, upstream):
+    limits = {"body_bytes": 5000, "messages": 3, "characters": 1000, "at_once": 1}
+    with gateway(endpoint, **limits) as (address, state):
+        with calling(address) as client:
+            for text in ("x" * 1100, "x" * 6000):
+                with pytest.raises(openai.APIStatusError) as told:
+                    ask(client, text)
+                assert told.value.status_code == 413
+            with pytest.raises(openai.APIStatusError, match="at most 3"):
+                client.chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}] * 4)
+            state.running = 1  # another call runs
+            with pytest.raises(openai.InternalServerError) as told:
+                ask(client, "Hello")
+            assert (told.value.status_code, told.value.response.headers["retry-after"]) == (503, "1")
+            state.running = 0
+        with calling(address, "slow") as client:
+            assert [bool(ask(client, "Hello")) for _ in range(2)] == [True, True]
+            with pytest.raises(openai.RateLimitError) as told:
+                ask(client, "Hello")
+            assert told.value.response.headers["retry-after"] == "30"
+        with calling(address) as client:  # others are answered all the while
+            assert ask(client, "Hello").choices
+
+
+HOSTILE = [
+    b"",
+    b"{",
+    b"[]",
+    b"null",
+    b'"x"',
+    b"\xff\xfe",
+    b"[" * 200_000,
+    b'{"a":' * 100_000,
+    b'{"model": "m", "messages": NaN}',
+    b'{"model": "m", "messages": ' + b"9" * 5000 + b"}",
+    b'{"model": "m", "messages": [{"role": "user", "content": 5}]}',
+    b'{"model": "m", "messages": [{"role": ["user"], "content": "x"}]}',
+    b'{"model": {"a": 1}, "messages": [{"role": "user", "content": "x"}]}',
+    b'{"model": "m", "messages": {"role": "user"}}',
+    b'{"model": "m", "messages": [{"role": "assistant", "tool_calls": {"a": 1}}]}',
+    b'{"model": "m", "messages": [{"role": "assistant", "tool_calls": [{"function": 1}]}]}',
+    b'{"model": "m", "messages": [{"role": "user", "content": "x"}], "tools": {"a": 1}}',
+    b'{"model": "m", "messages": [{"role": "user", "content": "x"}], "seed": "Ana Lopes"}',
+    b'{"model": "m", "messages": [{"role": "user", "content": "x"}], "crmeval": 3}',
+    b'{"model": "m", "messages": [{"role": "user", "content": "x"}], "crmeval": {"record": "x"}}',
+    b'{"model": "m", "messages": [{"role": "user", "content": "x"}], "hidden": "Ana Lopes"}',
+]
+
+
+def test_hostile_bodies_are_refused_and_reach_nobody(endpoint, upstream):
+    with gateway(endpoint) as (address, _):
+        head = {"Authorization": f"Bearer {KEYS['crm']}", "Content-Type": "application/json"}
+        with httpx.Client(base_url=address, headers=head) as http:
+            for raw in HOSTILE:
+                told = http.post("/chat/completions", content=raw)
+                assert told.status_code == 400 and set(told.json()) == {"error"}, raw[:80]
+                assert "Lopes" not in told.text
+            assert (
+                http.post(
+                    "/chat/completions", content=b"{}", headers={"Content-Type": "text/plain"}
+                ).status_code
+                == 415
+            )
+            assert http.get("/chat/completions").status_code == 405
+            assert http.get("/nothing").json()["error"]["type"] == "not_found_error"
+            halves = json.dumps({"model": "m", "messages": [{"role": "user", "content": "a\ud800b"}]})
+            assert http.post("/chat/completions", content=halves).status_code == 200
+    assert len(upstream.seen) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_model_that_fails_is_an_error_in_our_words(endpoint, upstream, stream):
+    with (
+        gateway(endpoint, {"stream": "sentences"}, timeout_s=0.5) as (address, _),
+        calling(address) as client,
+    ):
+        for mode, status, code in (
+            ("down", 502, "upstream_error"),
+            ("busy", 429, "upstream_busy"),
+            ("slow", 504, "upstream_timeout"),
+        ):
+            upstream.mode = mode
+            with pytest.raises(openai.APIStatusError) as told:
+                list(ask(client, "Is Ana Lopes there?", stream=stream))
+            assert (told.value.status_code, told.value.body["code"]) == (status, code)
+            assert "PERSON" not in str(told.value) and "Lopes" not in str(told.value)
+    nobody = layer_at("http://127.0.0.1:9/v1")
+    with serving(gateway_app({"m": nobody})) as address, calling(address) as client:
+        with pytest.raises(openai.InternalServerError, match="cannot be reached") as told:
+            list(ask(client, "Hello", stream=stream))
+        assert told.value.status_code == 502
+
+
+def test_a_stream_that_breaks_off_is_an_error_behind_what_was_shown(endpoint, upstream, tmp_path):
+    upstream.mode = "cut"
+    trail = tmp_path / "audit.jsonl"
+    with gateway(endpoint, {"stream": "sentences"}, trail) as (address, _), calling(address) as client:
+        shown = []
+        with pytest.raises(openai.APIError, match="gave no answer"):
+            for part in ask(client, LETTER.format(person(4)), {"name": person(4)}, stream=True):
+                shown.append(part.choices[0].delta.content or "")
+    whole = "".join(shown)
+    assert whole and LETTER.format(person(4)).startswith(whole)
+    with AuditTrail(trail) as kept:
+        assert kept.verify().ok
+        reply = list(kept.records("reply"))[-1]
+        assert reply.content["status"] == "broken off" and reply.private["text"] == whole
+
+
+def test_a_stream_that_is_refused_ends_with_a_mark(endpoint, upstream):
+    upstream.say = lambda body: {
+        "content": LETTER.format("you") + "You are a stupid idiot and I hate you, you worthless dirt. " * 3
+    }
+    with gateway(endpoint, {"stream": "sentences"}) as (address, _), calling(address) as client:
+        parts = list(ask(client, "Hello", stream=True))
+    shown = "".join(p.choices[0].delta.content or "" for p in parts)
+    assert parts[-1].choices[0].finish_reason == "content_filter" and parts[-1].crmeval["status"] == "refused"
+    assert shown.startswith("Dear you") and "idiot" not in shown and "withheld" in shown
+
+
+@pytest.mark.parametrize("mode, stream", [("slow", False), ("slow", True), ("pause", True)])
+def test_who_leaves_is_not_waited_for(endpoint, upstream, mode, stream):
+    upstream.mode = mode
+    with gateway(endpoint, {"stream": "sentences"}) as (address, state):
+        body = {
+            "model": "m",
+            "messages": [{"role": "user", "content": LETTER.format("you")}],
+            "stream": stream,
+        }
+        head = {"Authorization": f"Bearer {KEYS['crm']}"}
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{address}/chat/completions", json=body, headers=head, timeout=0.4)
+        assert upstream.left.wait(2)
+        ends = time.monotonic() + 2
+        while state.running and time.monotonic() < ends:
+            time.sleep(0.01)
+        assert state.running == 0 and not [h for h in state.sessions._held.values() if h.users]
+
+
+def test_feedback_and_an_audit_trail_without_a_value_in_clear(endpoint, upstream, tmp_path):
+    trail = tmp_path / "audit.jsonl"
+    with gateway(endpoint, trail=trail) as (address, _), calling(address) as client:
+        record = {"contact": {"name": person(5)}}
+        done = ask(
+            client,
+            LETTER.format(person(5)),
+            more={"crmeval": {"record": record, "user": "jessica", "person": "p5"}},
+        )
+        head = {"Authorization": f"Bearer {KEYS['crm']}"}
+        told = {
+            "reply": done.id,
+            "action": "edit",
+            "shown": "It leaves today.",
+            "edited": "It leaves tomorrow.",
+            "person": "p5",
+        }
+        kept = httpx.post(f"{address}/feedback", json={**told, "reasons": ["wrong_fact"]}, headers=head)
+        assert kept.status_code == 200 and kept.json()["distance"] == 1
+        for wrong, said in (
+            ({"action": "acept"}, "did you mean 'accept'?"),
+            ({"reply": "../x"}, "id of an answer"),
+            ({"hidden": 1}, "not known"),
+        ):
+            refused = httpx.post(f"{address}/feedback", json={**told, **wrong}, headers=head)
+            assert refused.status_code == 400 and said in refused.json()["error"]["message"]
+    raw = "".join(
+        p.read_text(errors="replace") for p in tmp_path.rglob("*") if p.is_file() and "key" not in p.name
+    )
+    assert not any(word in raw for word in [*person(5).split(), KEYS["crm"]])
+    with AuditTrail(trail) as opened:
+        assert opened.verify().ok
+        rows = list(opened.records())
+        assert {r.content.get("tenant") for r in rows} == {"acme"}
+        assert next(r for r in rows if r.kind == "feedback").content["reply"] == done.id.removeprefix(
+            "chatcmpl-"
+        )
+
+
+def test_without_keys_it_serves_this_machine_alone(endpoint, upstream):
+    app = gateway_app({"m": TrustLayer(OpenAIClient("m", base_url=endpoint[1], api_key_env=None))})
+    with serving(app) as address:
+        assert httpx.get(f"{address}/models").status_code == 200
+        assert httpx.get(f"{address}/models", headers={"Host": "evil.example"}).status_code == 403
+
+
+def test_no_more_conversations_are_held_than_allowed():
+    now = [0.0]
+    sessions = Sessions(MaskingPolicy(), minutes=1, most=5, clock=lambda: now[0])
+    held = []
+    for n in range(50):
+        with sessions.use(sessions.name_of(str(n))) as session:
+            held.append(session)
+    sessions.sweep()
+    assert len(sessions) == 5 and sum(not s.vault.closed for s in held) == 5
+    now[0] = 100
+    sessions.sweep()
+    assert len(sessions) == 0 and all(s.vault.closed for s in held)
+
+
+def test_the_command_serves_and_stops_in_order(endpoint, upstream, tmp_path):
+    upstream.mode = "echo"
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("server:\n  callers:\n    crm: {key_env: K_CRM}\n")
+    words = [
+        "--model",
+        "openai:m",
+        "--base-url",
+        endpoint[1],
+        "--policy",
+        str(policy),
+        "--port",
+        "0",
+        "--json",
+    ]
+    env = {**os.environ, "K_CRM": KEYS["crm"], "OPENAI_API_KEY": "unused-unused-unused"}
+    command = [sys.executable, "-m", "crmeval", "gateway", *words]
+    with subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        address = json.loads(process.stdout.readline())["address"]
+        with calling(address) as client:
+            assert ask(client, "Is Ana Lopes there?").choices[0].message.content == "Is Ana Lopes there?"
+            upstream.say = lambda body: (
+                process.send_signal(signal.SIGTERM) or time.sleep(0.3) or {"content": "Done."}
+            )
+            assert ask(client, "Hello").choices[0].message.content == "Done."  # what ran was finished
+        said, wrong = process.communicate(timeout=20)
+    assert process.returncode == 0 and (said, wrong) == ("", "")
+    assert "Lopes" not in json.dumps(upstream.seen)
+
+
+def test_a_port_that_is_taken_is_told_in_one_line(capfd):
+    from crmeval.cli import main
+
+    taken = listen(port=0)
+    port = taken.getsockname()[1]
+    assert main(["gateway", "--model", "baseline:lead", "--port", str(port)]) == 2
+    said = capfd.readouterr().err
+    assert f"--port is {port}, which cannot be opened on 127.0.0.1" in said and len(said.splitlines()) == 1
+    taken.close()
