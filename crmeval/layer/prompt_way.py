@@ -9,6 +9,7 @@ __all__ = ['Draft', 'sample_draft', 'grounded_draft', 'mask_together', 'masked_d
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
 from ..core.records import Sample
@@ -21,6 +22,7 @@ from .masking import MaskingSession, mask, read_record
 from .placeholders import Vault
 from .steps import StepRecord, hardest, timed
 from .templates import Filled
+from .tool_calls import call_texts, with_arguments, with_words, words_in
 from ..tasks.probes import is_probe
 
 # %% ../../nbs/layer/17_prompt_way.ipynb #ca32f57a
@@ -31,6 +33,8 @@ class Draft:
     pieces: tuple[Filled, ...]  # Of the message: ours have no name, values of fields have theirs
     system: str = ""  # The company's standing instruction
     turns: tuple[tuple[str, str], ...] = ()  # Earlier messages: role and text
+    extras: tuple[Mapping[str, Any], ...] = ()  # Of the turns: calls of tools, and whose result one is
+    fields: Mapping[str, Any] = field(default_factory=dict)  # Of the request, that hold words: its tools
     loose: bool = False  # Whether the pieces without a name are a stranger's as well, as in a chat
     passages: tuple[Passage, ...] = ()
     sample: Sample | None = None  # For clients that read samples; masked like everything else
@@ -48,15 +52,25 @@ class Draft:
         return ground(whole, self.passages, limit=10_000_000).text if self.passages else whole
 
     @property
-    def messages(self) -> list[dict[str, str]]:
+    def messages(self) -> list[dict[str, Any]]:
         "As a chat takes them."
-        told = [("system", self.system)] if self.system else []
-        return [{"role": r, "content": c} for r, c in (*told, *self.turns, ("user", self.text))]
+        told = [{"role": "system", "content": self.system}] if self.system else []
+        rows = zip_longest(self.turns, self.extras, fillvalue={})
+        told += [{"role": r, "content": c, **more} for (r, c), more in rows]
+        if self.loose and self.turns and not self.text:  # the last word is a tool's
+            return told
+        return [*told, {"role": "user", "content": self.text}]
 
     @property
     def whole(self) -> str:
         "Everything that would leave, as one text."
-        return "\n\n".join(m["content"] for m in self.messages)
+        return "\n\n".join([*(m["content"] for m in self.messages), *self.data_texts])
+
+    @property
+    def data_texts(self) -> list[str]:
+        "What leaves beside the messages' texts: arguments of tools, and words about them."
+        calls = [t for more in self.extras for t in call_texts(more.get("tool_calls", ()))]
+        return [*calls, *(w for k, v in self.fields.items() for w in words_in(v, k == "stop"))]
 
 
 _SHORT = 20  # characters of an input that is not looked for
@@ -129,7 +143,7 @@ def masked_draft(
     "The draft with placeholders in every part, the sample's included."
     with timed() as timer:
         texts = [p.text for p in draft.pieces] + [draft.system, draft.message or ""]
-        texts += [text for _, text in draft.turns]
+        texts += [text for _, text in draft.turns] + draft.data_texts
         texts += [t for p in draft.passages for t in (p.title, p.text)]
         sample_texts = list(_texts_of(draft.sample)) if draft.sample else []
         masked, counts = mask_together([*texts, *sample_texts], session, record)
@@ -150,9 +164,16 @@ def _mapped(draft, new):
         system=new(draft.system),
         message=None if draft.message is None else new(draft.message),
         turns=tuple((role, new(text)) for role, text in draft.turns),
+        extras=tuple(_blind_extra(more, new) for more in draft.extras),
+        fields={k: with_words(v, new, k == "stop") for k, v in draft.fields.items()},
         passages=tuple(replace(p, title=new(p.title), text=new(p.text)) for p in draft.passages),
         sample=draft.sample and _blind(draft.sample, new),
     )
+
+
+def _blind_extra(more, new):
+    calls = more.get("tool_calls")
+    return {**more, "tool_calls": with_arguments(calls, new)} if calls else more
 
 
 def _texts_of(sample):

@@ -29,6 +29,7 @@ class Asked:
     session: MaskingSession | None = None  # Of a conversation; None: one for this call
     query: str = ""  # What the retriever looks for; '': the message
     filters: Mapping[str, Any] | None = None  # For the retriever
+    case: str = ""  # Number of the case, by which the trail is searched
 
 
 @dataclass(frozen=True)
