@@ -9,7 +9,7 @@ __all__ = ['TrustLayer']
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
@@ -332,9 +332,12 @@ class TrustLayer(TryingClient):
         except CallFailed as e:
             trip.trail("failed", status=e.status, http_status=e.http_status)
             raise
+        except asyncio.CancelledError:  # nobody waits for it any more
+            trip.trail("failed", status="cancelled")
+            raise
         return await _worked(len(done.text), trip.finish, draft, done)
 
-    async def _pieces(self, draft, asked, send, options, records=()) -> AsyncIterator[Piece]:
+    async def _pieces(self, draft, asked, send, options, records=()) -> AsyncGenerator[Piece, None]:
         "A request through all steps, in pieces as far as policy and client allow."
         trip = _Trip(self, asked, records)
         try:
@@ -350,10 +353,11 @@ class TrustLayer(TryingClient):
         finally:
             trip.close()
 
-    async def _flow(self, trip: _Trip, draft: Draft, options: dict) -> AsyncIterator[Piece]:
+    async def _flow(self, trip: _Trip, draft: Draft, options: dict) -> AsyncGenerator[Piece, None]:
         "The pieces of a streamed answer; what had been shown is kept also where it breaks off."
         way = StreamWay(self.policy, trip.vault, trip.known(draft), draft.canary)
-        flow, last = _Flow(trip, way), None
+        flow = _Flow(trip, way)
+        last: Piece | None = None
         try:
             told = _request_options(options, draft)
             async with aclosing(self.client.chat_stream(draft.messages, **told)) as pieces:
@@ -373,6 +377,7 @@ class TrustLayer(TryingClient):
             if last is None:
                 trip.keep_answer("".join(flow.came), None)
                 trip.trail("reply", private={"text": way.shown}, status="broken off")
+        assert last is not None
         yield last
 
     async def _prepared(self, trip: _Trip, draft: Draft) -> Draft:
@@ -419,7 +424,7 @@ class TrustLayer(TryingClient):
         *,
         asked: Asked | None = None,
         **options: Any,  # Passed to the client
-    ) -> AsyncIterator[Piece]:  # The last one holds the reply
+    ) -> AsyncGenerator[Piece, None]:  # The last one holds the reply
         "The same in pieces, as the policy's `stream` says; raises `CallFailed` as the client does."
         draft, asked, options = self._asked(messages, asked, options)
         async with aclosing(self._pieces(draft, asked, self._sender(options), options)) as pieces:
@@ -482,7 +487,7 @@ class TrustLayer(TryingClient):
         instruction: str = "",  # The company's standing instruction
         use_case: str = "",  # For clients that read samples
         **given: Any,  # user, roles, person, session, query as for `areply`; options of the client
-    ) -> AsyncIterator[Piece]:  # The last one holds the reply, also of a call that failed
+    ) -> AsyncGenerator[Piece, None]:  # The last one holds the reply, also of a call that failed
         "A reply in pieces with its names, as the policy's `stream` says; a wrong template is a `MergeError`."
         names = ("user", "roles", "person", "session", "query")
         who = {k: given.pop(k) for k in names if k in given}
