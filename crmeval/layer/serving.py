@@ -73,7 +73,7 @@ async def serve(
     opened: socket.socket,  # From `listen`
     *,
     stop_s: float = 30,  # How long calls that run may take once the server is told to stop
-    started: Callable[[Callable[[], None]], None] | None = None,  # Told what stops it, once it listens
+    started: Callable[[Callable[[], object]], None] | None = None,  # Told what stops it, once it listens
     signals: bool = True,  # Whether SIGTERM and the interrupt key stop it
 ) -> None:
     "Serve until it is told to stop."

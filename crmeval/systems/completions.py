@@ -63,6 +63,10 @@ class Message:
         for name in held["function"] if isinstance(told, Mapping) else ():
             held["function"][name] += _as_json_text(told.get(name))
 
+    def in_order(self) -> tuple[dict, ...]:
+        "The calls of tools."
+        return tuple(self.tools[n] for n in sorted(self.tools))
+
     def _add_part(self, part):
         kind = str(part.get("type", "")) if isinstance(part, Mapping) else ""
         if kind == "refusal":
@@ -77,7 +81,9 @@ class Message:
 
 def _as_json_text(value):
     "Arguments are a text of JSON; some servers send the object itself."
-    return value if isinstance(value, str) else json.dumps(value) if isinstance(value, Mapping) else ""
+    if isinstance(value, Mapping):
+        return json.dumps(value)
+    return value if isinstance(value, str) else ""
 
 
 def plain_text(
@@ -182,12 +188,11 @@ def read_completion(
         raise error_failure(error)
     choice, message = _first_choice(body)
     said = Message().add(message)
-    apart = split_thoughts("".join(said.texts))
-    thoughts = ("".join(said.thoughts).strip(), apart.thoughts)
-    reasoning = "\n\n".join(dict.fromkeys(t for t in thoughts if t)) or None
+    apart, thoughts = split_thoughts("".join(said.texts)), "".join(said.thoughts).strip()
+    reasoning = "\n\n".join(dict.fromkeys(filter(None, (thoughts, apart.thoughts)))) or None
     why, refusal = choice.get("finish_reason"), "".join(said.refusals) or None
     usage = _usage(body.get("usage"), prompt, "".join([*said.texts, *said.thoughts]))
-    calls = tuple(said.tools[n] for n in sorted(said.tools)) if tools else ()
+    calls = said.in_order() if tools else ()
     done = (
         Completion(
             apart.text,

@@ -13,7 +13,7 @@ import os
 import re
 import time
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
@@ -198,7 +198,7 @@ class OpenAIClient(_Rows):
         response_format: Mapping | None = None,
         max_tokens: int | None = None,  # Overrides the client's
         **more,  # Overrides further fields of the request body
-    ) -> AsyncIterator[str | Completion]:
+    ) -> AsyncGenerator[str | Completion, None]:
         "Texts of an answer as they come, at last its `Completion`; `CallFailed` also where it breaks off."
         asked = {**more, "stream": True, "stream_options": {"include_usage": True}}
         limit = max_tokens or self.max_tokens
