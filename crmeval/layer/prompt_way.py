@@ -21,6 +21,7 @@ from .masking import MaskingSession, mask, read_record
 from .placeholders import Vault
 from .steps import StepRecord, hardest, timed
 from .templates import Filled
+from .use_case_templates import sample_pieces
 from ..tasks.probes import is_probe
 
 # %% ../../nbs/layer/17_prompt_way.ipynb #ca32f57a
@@ -67,6 +68,9 @@ def sample_draft(
     prompt: str,  # Filled in with the sample's inputs
 ) -> Draft:
     "The prompt of a sample, in which its inputs are data again."
+    known = sample_pieces(sample)
+    if known and "".join(p.text for p in known) == prompt:
+        return Draft(known)
     inputs = sorted(sample.inputs.items(), key=lambda item: -len(str(item[1])))
     pieces = (Filled(prompt),)
     for name, value in inputs:

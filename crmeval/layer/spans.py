@@ -30,7 +30,9 @@ class TraceSpan:
     start_ns: int  # Since 1970
     end_ns: int
     client: bool = False  # Whether it is a call to another service; False: work of our own
-    attributes: Mapping[str, Any] = field(default_factory=dict)  # Texts, numbers, truth values, lists of texts
+    attributes: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # Texts, numbers, truth values, lists of texts
     error: str = ""  # Why it failed; '' for a span that did not
 
     @property
@@ -279,5 +281,7 @@ def export_spans(
     from_us = _readable_spans(spans, service)
     result = exporter.export(from_us)
     if getattr(result, "name", "SUCCESS") != "SUCCESS":
-        raise RuntimeError(f"the exporter {type(exporter).__name__} took none of {len(from_us)} spans: {result}")
+        raise RuntimeError(
+            f"the exporter {type(exporter).__name__} took none of {len(from_us)} spans: {result}"
+        )
     return len(from_us)

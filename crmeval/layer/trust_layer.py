@@ -168,7 +168,9 @@ class _Trip:
     def finish(self, draft: Draft, done: Completion) -> Reply:
         "The answer's steps, and the reply."
         told = {**self.layer.called, **_counted(done)}
-        self.trail("answer", private={"text": done.text}, status=done.status, latency_s=done.latency_s, **told)
+        self.trail(
+            "answer", private={"text": done.text}, status=done.status, latency_s=done.latency_s, **told
+        )
         vault = self.session.vault if "masking" in self.policy.prompt else None
         given = f"{self.given}\n\n{draft.whole}"
         answer = Answer(done.text, given, vault, draft.canary, self.passages, draft.quarantined)
