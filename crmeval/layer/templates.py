@@ -17,7 +17,7 @@ from .merge_values import LOCALE, MergeError, filtered, is_empty, written
 from .steps import Stepped, timed
 
 # %% ../../nbs/layer/01_templates.ipynb #e6352553
-_FIELD = re.compile(r"\\\{\{|\{\{(.*?)\}\}", re.DOTALL)
+_FIELD = re.compile(r"\\(\{\{|\}\}|\{%|%\}|\{#|#\})|\{\{(.*?)\}\}", re.DOTALL)
 _STRAY = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|#\}")
 _PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*|\.\d+)+")
 _FILTER = re.compile(r"\s*(\w+)\s*(?::\s*(\"[^\"]*\"|'[^']*'|[^|\"']*))?\s*")
@@ -79,7 +79,7 @@ def _filters(words, where):
 def _field_of(text, match, name):
     place = _place(text, match.start())
     where = f"{name}, {place}"
-    head, *words = _BARS.split(match[1])
+    head, *words = _BARS.split(match[2])
     path = head.strip()
     if not _PATH.fullmatch(path) or "__" in path:
         raise MergeError(
@@ -113,7 +113,7 @@ def read_template(
     at = 0
     for match in _FIELD.finditer(text):
         parts.append(_ours(text, at, match.start(), name))
-        parts.append("{{" if match[1] is None else _field_of(text, match, name))
+        parts.append(match[1] or _field_of(text, match, name))
         at = match.end()
     parts.append(_ours(text, at, len(text), name))
     return Template(text, tuple(p for p in parts if p != ""), name)
