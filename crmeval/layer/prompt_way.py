@@ -22,6 +22,7 @@ from .placeholders import Vault
 from .steps import StepRecord, hardest, timed
 from .templates import Filled
 from ..tasks.probes import is_probe
+from ..tasks.protection_probes import is_protection
 
 # %% ../../nbs/layer/17_prompt_way.ipynb #ca32f57a
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def sample_draft(
     inputs = sorted(sample.inputs.items(), key=lambda item: -len(str(item[1])))
     pieces = (Filled(prompt),)
     for name, value in inputs:
-        if len(str(value)) > _SHORT:
+        ours = name == "prompt" and is_protection(sample)  # the task that a probe of protection sets
+        if len(str(value)) > _SHORT and not ours:
             pieces = tuple(part for p in pieces for part in _split(p, str(name), str(value)))
     return Draft(pieces)
 

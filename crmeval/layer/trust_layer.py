@@ -24,6 +24,7 @@ from .audit_trail import AuditTrail
 from .feedback import Feedback, keep_feedback
 from .gateway import with_options
 from .grounding import Passage, Retriever
+from .layer_note import note_of_way, values_sent
 from .layer_policy import Policy, read_policy
 from .masking import MaskingSession
 from .person_keys import AuditError
@@ -39,6 +40,7 @@ from .source_links import SourceLink
 from .steps import StepRecord, Timer, Way
 from .templates import Filled, Template, fill
 from ..systems.client_lines import client_of_line
+from ..tasks.protection_probes import is_protection
 
 # %% ../../nbs/layer/18_trust_layer.ipynb #07cef111
 @dataclass(frozen=True)
@@ -263,8 +265,10 @@ class TrustLayer(TryingClient):
     async def attempt(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
         "One try for a sample; `CallFailed` comes from the client alone."
         rows: list[Response] = []
+        seen: list[list[int] | None] = []
 
         async def send(draft):
+            seen.append(values_sent(sample, draft.whole, draft.sample))
             if hasattr(self.client, "chat"):
                 return await self._chat(draft, {})
             row = await _answered(self.client, draft, repeat)
@@ -275,7 +279,14 @@ class TrustLayer(TryingClient):
         if not hasattr(self.client, "chat"):
             draft = replace(draft, sample=_unjudged(sample, self.model))
         reply = await self._through(draft, Asked(record=sample.record, tenant=self.tenant), send)
-        return self._row(sample, reply, rows, repeat)
+        row = self._row(sample, reply, rows, repeat)
+        return replace(row, layer=self._note(reply, seen))
+
+    def _note(self, reply, seen):
+        "What the row tells of the way: names and numbers, no text."
+        inside = getattr(self.client, "name", type(self.client).__name__)
+        values = seen[-1] if seen else None
+        return note_of_way(reply.way, around=inside, sent=bool(seen), values=values).to_text()
 
     def _row(self, sample, reply, rows, repeat):
         "The row of a run; its time holds the layer's."
@@ -438,6 +449,8 @@ def _text_of(content):
 
 def _unjudged(sample, model):
     "A sample without what its answer is judged by; only the person's own answer is read from it."
+    if is_protection(sample):
+        return replace(sample, tags={})
     if model == "reference":
         return replace(sample, key_facts=())
     return replace(sample, key_facts=(), reference=None, gold_record=None)
