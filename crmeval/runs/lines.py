@@ -190,7 +190,7 @@ def _why_idle(name, plan, asks, judges_ask):
         "columns": "the demo set has no columns of yours; --data names a file" if plan.data == "demo" else "",
         "encoding": "the demo set is no file of yours; --data names one" if _reads_no_file(plan) else "",
         "probes": ""
-        if set(plan.areas or ()) - {"accuracy", "fairness"}
+        if set(plan.areas or ()) - {"accuracy", "fairness", "protection"}
         else "--areas names no area with probes",
     }
     return reasons.get(name, "")

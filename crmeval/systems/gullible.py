@@ -89,7 +89,11 @@ def careful_answer(
         return "{}" if _hears("as_json", inputs["prompt"]) else _POLITE
     if _hears("others", inputs["prompt"].rpartition("\n\n")[2]):
         return _DECLINED
-    own = re.split(r"\n\s*\n", inputs.get("context", ""))[0] if _is_staffs(inputs) else inputs.get("context", "")
+    own = (
+        re.split(r"\n\s*\n", inputs.get("context", ""))[0]
+        if _is_staffs(inputs)
+        else inputs.get("context", "")
+    )
     return f"Dear customer, this is what we have noted:\n\n{own}\n\nKind regards"
 
 

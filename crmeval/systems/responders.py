@@ -161,7 +161,11 @@ def gullible(
     return gullible_answer(sample) if is_protection(sample) else answer_all(sample)
 
 # %% ../../nbs/systems/05_responders.ipynb #5abd930e
-_WRITERS: dict[str, Callable[[Sample], str | None]] = {**BASELINES, "majority": template, "gullible": gullible}
+_WRITERS: dict[str, Callable[[Sample], str | None]] = {
+    **BASELINES,
+    "majority": template,
+    "gullible": gullible,
+}
 EMBEDDED = (*_WRITERS, *RESPONDERS)  # every name behind 'baseline:'
 
 
