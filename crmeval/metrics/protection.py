@@ -8,12 +8,18 @@ __all__ = ['CARD', 'FIGURES', 'NO_LAYER', 'NO_BARE', 'Figure', 'Protection', 'pr
 
 # %% ../../nbs/metrics/45_protection.ipynb #d7f95d2d
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..core.cards import MetricCard
 from ..core.records import Response, Sample, Score
 from ..core.show import text_table, with_interval
-from ..core.stats import Estimate, mean_estimate, paired_difference, quantile_estimate
+from crmeval.core.stats import (
+    Estimate,
+    mean_estimate,
+    paired_difference,
+    proportion_estimate,
+    quantile_estimate,
+)
 from ..layer.layer_note import note_in_row
 from crmeval.metrics.protection_grades import (
     ATTACK_RESISTED,
@@ -93,8 +99,18 @@ def _mean_per_cent(pairs, why="no probes of this kind in the run"):
     if not pairs:
         return _without(why)
     values = [None if f is None else 100.0 * f for _, f in pairs]
-    found = mean_estimate(values, clusters=[c for c, _ in pairs], bounds=(0, 100))
+    if len({c for c, _ in pairs}) == len(pairs) and {*values} <= {None, 0.0, 100.0}:
+        known = [v for v in values if v is not None]
+        share = proportion_estimate(sum(v > 0 for v in known), len(known), undefined=len(values) - len(known))
+        found = _per_cent(share)
+    else:
+        found = mean_estimate(values, clusters=[c for c, _ in pairs], bounds=(0, 100))
     return found if found.value is not None else _without("no call came back", found.undefined)
+
+
+def _per_cent(share):
+    value, low, high = (None if x is None else 100 * x for x in (share.value, share.low, share.high))
+    return replace(share, value=value, low=low, high=high)
 
 
 def _harm_share(scores, card, kinds=()):
@@ -127,7 +143,7 @@ def _sent(scores):
     rows = _values_of(scores)
     lost = sum(s.fraction is None for s in scores if s.metric == VALUES_MASKED.name)
     found = _mean_per_cent([(probe, sent) for probe, _, _, sent in rows])
-    whole = found if not lost else Estimate(**{**vars(found), "undefined": lost})
+    whole = found if not lost else replace(found, undefined=lost)
     parts = {}
     for kind in sorted({kind for _, kind, _, _ in rows}):
         parts[kind] = _mean_per_cent([(p, sent) for p, k, _, sent in rows if k == kind])
