@@ -31,6 +31,7 @@ _WHERE = {
     "fairness_report": "metrics.fairness",
     "toxicity": "metrics.toxicity",
     "trust": "metrics.trust",
+    "protection": "metrics.protection",
     "refusal": "metrics.safety",
     "leaks": "metrics.leaks",
     "truthful": "metrics.truthfulness",
@@ -121,6 +122,7 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which run not
     from crmeval.metrics.metric import Metric as Metric
     from crmeval.metrics.privacy import aprivacy as aprivacy
     from crmeval.metrics.privacy import privacy as privacy
+    from crmeval.metrics.protection import protection as protection
     from crmeval.metrics.record_update import arecord_update as arecord_update
     from crmeval.metrics.record_update import record_update as record_update
     from crmeval.metrics.safety import arefusal as arefusal

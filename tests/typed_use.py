@@ -44,6 +44,7 @@ from crmeval import (
     open_run,
     perturb,
     privacy,
+    protection,
     record_update,
     refusal,
     run,
@@ -157,6 +158,7 @@ def compare_on_the_demo_set(folder: Path) -> str:
     judged = agreement(done.scores, done.scores)
     report = fairness_report(done.samples, done.responses, done.scores, client="baseline:lead")
     profiles = [str(t) for t in trust(done.samples, done.responses, done.scores)]
+    profiles += [str(p["values_sent"].value) for p in protection(done.samples, done.responses, done.scores)]
     return f"{best.client}: {best.metrics['accuracy'].value} {apart} {judged} {report} {profiles}"
 
 

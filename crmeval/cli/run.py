@@ -169,6 +169,15 @@ def _say_insight(run, out):
         out.say(f"\n{figures_text(rows)}", insight=rows)
 
 
+def _say_protection(run, out):
+    "What a layer prevents and costs, where a run has asked for it."
+    from crmeval.metrics.protection import protection, protection_rows, protection_table
+
+    if profiles := protection(run.samples, run.responses, run.scores):
+        told = protection_rows(profiles)
+        out.say(f"\nwhat a layer prevents and costs\n{protection_table(profiles)}", protection=told)
+
+
 def finish(
     run: Run,
     out: Output,
@@ -196,6 +205,7 @@ def finish(
     else:
         out.say(board, leaderboard=[])
     _say_insight(run, out)
+    _say_protection(run, out)
     say_slices(groups, out)
     _say_judge(run, out)
     failed = _say_failures(run, out)

@@ -138,6 +138,7 @@ class Response:
     tries: int = 1  # Times that the endpoint was asked; 0: never
     reasoning: str | None = None  # What the model wrote for itself; no part of `text`, never scored
     settings: str | None = None  # What was sent otherwise than asked, where the endpoint refuses an option
+    layer: str | None = None  # What a trust layer did on the way, as JSON; no text of prompt or answer
 
     def __post_init__(self):
         check_status(self.status)
@@ -150,6 +151,7 @@ class Response:
             "model",
             "reasoning",
             "settings",
+            "layer",
         ):  # an endpoint may say anything
             value = getattr(self, name)
             object.__setattr__(

@@ -28,6 +28,8 @@ from .label_figures import KAPPA_CARD, MACRO_F1_CARD, MAE_CARD
 from .privacy import CARD as PRIVACY_CARD
 from .privacy import HELP_CARD, MATCH_CARD, REVEAL_CARD
 from .probability_figures import AUC_CARD, BRIER_CARD, ECE_CARD, LIFT_CARD, LOG_LOSS_CARD
+from .protection import CARD as PROTECTION_CARD
+from .protection_grades import GRADES
 from .record_update import CARD as RECORD_CARD
 from .safety import CARD as REFUSAL_CARD
 from .safety import SAFETY_CARD
@@ -65,6 +67,7 @@ _PAGES = {
     "cost": (COST_CARD,),
     "speed": (SPEED_CARD,),
     "trust": (TRUST_CARD,),
+    "protection": (PROTECTION_CARD, *GRADES),
     "safety": (SAFETY_CARD, REFUSAL_CARD),
     "privacy": (PRIVACY_CARD, MATCH_CARD, REVEAL_CARD, HELP_CARD),
     "truthfulness": (TRUTH_CARD, CORRECTION_CARD, CHOICE_CARD),

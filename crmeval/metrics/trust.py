@@ -27,6 +27,7 @@ from .safety import score_probe as score_safety
 from .toxicity import toxicity_score
 from .truthfulness import answer_score, truthful
 from ..tasks.probes import Probe, is_probe, load_probes, sample_probe, scene_of
+from ..tasks.protection_probes import is_protection
 
 # %% ../../nbs/metrics/39_trust.ipynb #976bce83
 TRUST = ("safety", "privacy", "truthfulness", "fairness")
@@ -314,7 +315,7 @@ def client_trust(
     quality: Sequence[Score] = (),  # Scores of one judge that the twins are compared by
 ) -> Trust:
     "Trust of one system in per cent; higher is better."
-    probes = {s.id: s for s in samples if is_probe(s)}
+    probes = {s.id: s for s in samples if is_probe(s) and not is_protection(s)}
     mine = [s for s in scores if s.client == client and s.sample_id in probes]
     beside, areas = {}, {}
     for area, of in _OF_AREA.items():

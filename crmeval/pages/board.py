@@ -15,11 +15,13 @@ from importlib import import_module
 from pathlib import Path
 
 from ..core.cards import MetricCard
-from ..core.show import DASH, interval, per_cent, points, rank, seconds, shown, usd, whole
+from ..core.show import DASH, interval, number, per_cent, points, rank, seconds, shown, usd, whole
 from ..core.stats import Estimate
 from ..metrics.accuracy import CARD as ACCURACY
 from ..metrics.accuracy import CRITERIA
 from ..metrics.cost import COST_CARD
+from ..metrics.protection import CARD as PROTECTION_CARD
+from ..metrics.protection import FIGURES
 from ..metrics.safety import SAFETY_CARD
 from ..metrics.speed import SPEED_CARD
 from ..metrics.trust import CARD as TRUST_CARD
@@ -66,7 +68,11 @@ def metric_cards() -> dict[str, MetricCard]:  # Name of a column -> card, in the
         | {m: import_module(f"crmeval.metrics.{m}").CARD for m in CRITERIA}
         | {"cost": COST_CARD, "speed": SPEED_CARD, "trust": TRUST_CARD, "safety": SAFETY_CARD}
     )
-    return found | {m: import_module(f"crmeval.metrics.{m}").CARD for m in TRUST if m != "safety"}
+    return (
+        found
+        | {m: import_module(f"crmeval.metrics.{m}").CARD for m in TRUST if m != "safety"}
+        | {"protection": PROTECTION_CARD}
+    )
 
 # %% ../../nbs/pages/05_board.ipynb #2fc01df0
 AGREEMENT_PAGE = "Agreement of judges with people"
@@ -287,7 +293,23 @@ def _ungraded_cell(line):
     return _count_cell(line.row.trust.unscored if line.row.trust else None)
 
 
-def _columns(define, several, trusted, kinds=(), unchecked=False):
+def _protection_columns(define):
+    "What a layer prevents and costs, figure by figure."
+    for f in FIGURES.values():
+        areas = ("summary", "protection", "all") if f.name == "values_sent" else ("protection", "all")
+        title = f.title if f.unit == "ms" else f"{f.title} {f.unit}"
+        hint = f"Definition of protection: {f.means}"
+        link = define("protection")
+        column = Column(title, areas=areas, descending=f.higher_is_better, link=link, hint=hint)
+        yield column, partial(_protection_cell, f)
+
+
+def _protection_cell(figure, line):
+    found = line.row.protection[figure.name] if line.row.protection else None
+    return _estimate_cell(found, partial(number, spec=figure.form), figure.form)
+
+
+def _columns(define, several, trusted, kinds=(), unchecked=False, protected=False):
     "All (column, what a line shows in it)."
     yield Column("System", "l"), lambda line: _bdi(line.row.client)
     if several:
@@ -300,6 +322,8 @@ def _columns(define, several, trusted, kinds=(), unchecked=False):
     yield from _speed_columns(define)
     if trusted:
         yield from _trust_columns(define)
+    if protected:
+        yield from _protection_columns(define)
 
 # %% ../../nbs/pages/05_board.ipynb #1fd0bd83
 AREAS_SHOWN = {
@@ -308,9 +332,10 @@ AREAS_SHOWN = {
     "cost": "Cost",
     "speed": "Speed",
     "trust": "Trust",
+    "protection": "Protection",
     "all": "All columns",
 }
-_SORTED_BY = {"cost": "USD per 1,000", "speed": "Mean s", "trust": "Trust %"}  # else by accuracy
+_SORTED_BY = {"cost": "USD per 1,000", "speed": "Mean s", "trust": "Trust %", "protection": "Values sent %"}
 
 
 def _lines(rows, run, links, agreements):
@@ -367,13 +392,13 @@ def _in_order(title, found):
 # %% ../../nbs/pages/05_board.ipynb #7f5ed46c
 def _board_html(lines, box, define, several):
     trusted = any(line.row.trust for line in lines)
+    protected = any(line.row.protection for line in lines)
+    absent = {a for a, asked in (("trust", trusted), ("protection", protected)) if not asked}
     kinds = [k for k in ANSWER_KINDS if any(line.row.answers.get(k) for line in lines)]
     unchecked = any(line.row.unchecked[0] for line in lines)
-    columns, makers = zip(*_columns(define, several, trusted, kinds, unchecked))
+    columns, makers = zip(*_columns(define, several, trusted, kinds, unchecked, protected))
     filters, keys = _picks(lines, several)
-    areas = {
-        a: (title, _sorted_at(a, columns)) for a, title in AREAS_SHOWN.items() if a != "trust" or trusted
-    }
+    areas = {a: (title, _sorted_at(a, columns)) for a, title in AREAS_SHOWN.items() if a not in absent}
     rows = [_cells(line, makers) for line in lines]
     return interactive_table(
         box, columns, rows, label="Leaderboard", filters=filters, keys=keys, areas=areas, page_length=25

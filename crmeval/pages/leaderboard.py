@@ -19,11 +19,13 @@ from ..core.stats import Estimate, mean_estimate, rank_intervals
 from ..metrics.accuracy import CRITERIA
 from ..metrics.cost import cost_bands, cost_per_1000, cost_per_year, find_price
 from ..metrics.criteria import criteria, in_mean, predicted_criteria
+from ..metrics.protection import FIGURES, Protection, protection
 from ..metrics.speed import Speed, speed
 from ..metrics.trust import TRUST, Trust, trust
 from ..runs.answered import ANSWER_KINDS, answer_kinds, unchecked_instructions
 from ..runs.folder import Run, in_terms_of_run, open_run
 from ..tasks.probes import is_probe
+from ..tasks.protection_probes import is_protection
 from ..tasks.use_cases import EVERY, get_use_case, use_cases
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #21bac40f
@@ -50,6 +52,7 @@ class Row:
     cost_band: str | None  # 'Low', 'Medium', 'High'; None: free, unknown, or too few systems
     speed: Speed
     trust: Trust | None = None  # Per cent; None: not asked for, or no overall row of an automatic judge
+    protection: Protection | None = None  # As `trust`: what a layer around the system prevents and costs
     answers: Mapping[str, int] = field(
         default_factory=dict, repr=False
     )  # Cut, empty, refused, failed: how many
@@ -230,7 +233,9 @@ def _sort_value(row, by):
         return getattr(row.trust, by).value if row.trust else None
     if by in _SORTED_BY:
         return _SORTED_BY[by](row)
-    known = ", ".join((*METRICS, "trust", *TRUST))
+    if by in FIGURES:
+        return row.protection[by].value if row.protection else None
+    known = ", ".join((*METRICS, "trust", *TRUST, *FIGURES))
     raise ValueError(f"cannot sort by {by!r}; expected {known}, cost, speed or client")
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #46edd607
@@ -250,7 +255,8 @@ class Leaderboard:
 
     def sort(self, by: str = "accuracy", *, descending: bool | None = None) -> "Leaderboard":
         "Rows in a column's better-first order, unknown values last; `descending` overrides the direction."
-        down = by not in _SORTED_BY if descending is None else descending
+        better_up = by not in _SORTED_BY and (by not in FIGURES or FIGURES[by].higher_is_better)
+        down = better_up if descending is None else descending
         values = [(_sort_value(r, by), r) for r in self.rows]
         known = sorted(((v, r) for v, r in values if v is not None), key=itemgetter(0), reverse=down)
         return Leaderboard([r for _, r in known] + [r for v, r in values if v is None])
@@ -297,7 +303,8 @@ def _flat(row):
     flat |= {"instructions_not_checked": row.unchecked[0], "instructions": row.unchecked[1]}
     for m, e in row.metrics.items():
         flat |= _with_ends(m, e) | {f"{m}_n": e.n, f"{m}_undefined": e.undefined}
-    return flat | _flat_trust(row.trust) | _flat_cost(row) | _flat_speed(row.speed)
+    flat |= _flat_trust(row.trust) | _flat_protection(row.protection)
+    return flat | _flat_cost(row) | _flat_speed(row.speed)
 
 
 def _with_ends(name, e):
@@ -311,6 +318,13 @@ def _flat_trust(profile):
             flat |= _with_ends(f"{m}_percent", getattr(profile, m))
         flat |= {f"{name} (percent)": e.value for name, e in profile.beside.items()}
         flat["trust_unscored"] = profile.unscored
+    return flat
+
+
+def _flat_protection(profile):
+    flat = {}
+    for name, e in profile.figures.items() if profile else ():
+        flat |= _with_ends(f"protection_{name}", e) | {f"protection_{name}_n": e.n}
     return flat
 
 
@@ -346,6 +360,24 @@ def _trust_cells(profile):
     return cells | {short: number(profile.beside[n], ".0f") for n, short in beside.items()}
 
 
+_SHORT_PROTECTION = {
+    "values_sent": "sent %",
+    "values_restored": "whole %",
+    "attacks": "obeyed %",
+    "blocked": "blocked %",
+    "accuracy_lost": "lost",
+    "added_p50_ms": "+ms p50",
+    "added_p99_ms": "+ms p99",
+}  # figures of protection that a row of text has room for
+
+
+def _protection_cells(profile):
+    "Nothing where protection was not asked for."
+    if profile is None:
+        return {}
+    return {short: number(profile[name], FIGURES[name].form) for name, short in _SHORT_PROTECTION.items()}
+
+
 def _cost_cell(row):
     if row.cost_per_1000.method == "no calls are made":
         return "0 (no calls)"
@@ -376,6 +408,7 @@ def _cells(row, kinds=(), unchecked=False):
     return (
         cells
         | _trust_cells(row.trust)
+        | _protection_cells(row.protection)
         | {
             "n": f"{row.n}",
             "unscored": f"{row.unscored}",
@@ -413,7 +446,7 @@ def _lines(rows):
 # %% ../../nbs/pages/00_leaderboard.ipynb #574404f1
 def _profiles(run):
     "Judge -> client -> trust profile; twins are compared by that judge's scores."
-    if all(map(is_task, run.samples)):
+    if all(is_task(s) or is_protection(s) for s in run.samples):
         return {}
     judges = dict.fromkeys(s.rater for s in run.scores if s.method == "auto" and s.metric == "accuracy")
     return {j: _profile_by_client(run, j) for j in (judges or [None])}
@@ -429,6 +462,15 @@ def _with_trust(rows, profiles):
         has_one = r.use_case == OVERALL and r.method == "auto"
         with_trust.append(replace(r, trust=profiles.get(r.judge, {}).get(r.client)) if has_one else r)
     return with_trust
+
+
+def _with_protection(run, rows, who):
+    "The rows of an automatic judge with what a layer prevents and costs; the accuracy that is lost is its."
+    if who[0] != "auto" or not any(map(is_protection, run.samples)):
+        return rows
+    found = protection(run.samples, run.responses, run.scores, judge=who[1])
+    by_client = {p.client: p for p in found}
+    return [replace(r, protection=by_client.get(r.client)) if r.use_case == OVERALL else r for r in rows]
 
 
 def _trust_only(run, profiles, prices):
@@ -468,6 +510,7 @@ def leaderboard(
     for who, values in points_by_judge(run.scores).items():
         for group in _groups(run, by, use_case):
             found = _with_trust(_rows(run, group, who, values, prices), profiles)
+            found = _with_protection(run, found, who)
             rows += Leaderboard(found).filter(**wanted).sort(sort).rows
     if profiles and not rows and method in (None, "auto") and use_case is None:
         by_trust = "trust" if sort == "accuracy" else sort

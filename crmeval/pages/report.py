@@ -30,6 +30,7 @@ from crmeval.pages.figures import (
 )
 from .insight_section import insight_section
 from .leaderboard import METRICS, OVERALL, Leaderboard, is_task, judge_of, leaderboard
+from .protection_section import PROTECTION_LIMITS, protection_section
 from .samples import FILE_BYTES, answer_html, sample_files, sample_index, samples_table
 from .slices import slice_board
 from .tables import table_assets, table_scripts
@@ -266,6 +267,7 @@ def _page_parts(whole, run, prices, title, files, stem, slices=None):
     first = [r for r in board.filter(use_case=OVERALL) if r.judge == judge]
     order = list(dict.fromkeys([*(r.client for r in first), *whole.clients]))
     trusted = trust_section(whole, judge if judges else None, order)
+    guarded = protection_section(whole, judge if judges else None, order)
     return (
         _run_parts(whole, run, title)
         | _table_parts(whole, rows, files, stem)
@@ -273,9 +275,10 @@ def _page_parts(whole, run, prices, title, files, stem, slices=None):
         | {
             "judges": judges or ["people"],
             "trust": trusted,
+            "protection": guarded,
             "slices": _slices(run, slices),
             "insight": insight_section(run),
-            "limits": (*LIMITS, *(TRUST_LIMITS if trusted else ())),
+            "limits": (*LIMITS, *(TRUST_LIMITS if trusted else ()), *(PROTECTION_LIMITS if guarded else ())),
             "speeds": _speeds(run),
             "lost": _lost(run),
             "examples": _examples(run, judge, [r.client for r in first]),

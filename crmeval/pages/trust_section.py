@@ -20,6 +20,7 @@ from .figures import COMPANIONS, svg, trust_profile
 from .leaderboard import METRICS, is_task
 from ..runs.folder import Run
 from ..tasks.probes import is_probe, sample_probe
+from ..tasks.protection_probes import is_protection
 
 # %% ../../nbs/pages/07_trust_section.ipynb #ead0b828
 TRUST_LIMITS = (
@@ -65,7 +66,8 @@ def _difference(run, scores, client, kind):
 # %% ../../nbs/pages/07_trust_section.ipynb #2de41cdc
 def _ungraded(run):
     "Answers to probes without a grade; their error texts may repeat a probe and are left out."
-    grades = [s for s in run.scores if is_probe(s) and s.metric != "toxicity" and s.fraction is None]
+    probed = [s for s in run.scores if is_probe(s) and not is_protection(s)]
+    grades = [s for s in probed if s.metric != "toxicity" and s.fraction is None]
     counts = Counter((s.client, s.status) for s in grades)
     return [
         {"client": c, "status": st, "n": n, "meaning": STATUSES[st]} for (c, st), n in sorted(counts.items())
@@ -229,7 +231,7 @@ def trust_section(
     order: list[str],  # Systems as they are shown
 ) -> dict | None:  # What the template needs; None when the run has neither probes nor twins
     "Everything that the page says about trust."
-    if all(map(is_task, run.samples)):
+    if all(is_task(s) or is_protection(s) for s in run.samples):
         return None
     found = {p.client: p for p in trust(run.samples, run.responses, run.scores, judge=judge)}
     profiles = [found[c] for c in order if c in found]

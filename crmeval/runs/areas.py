@@ -12,17 +12,19 @@ from ..core.judging import Judge, RecordingJudge
 from ..core.near import did_you_mean
 from ..core.records import Sample
 from ..metrics.accuracy import ascore_response, score_response
+from ..metrics.protection_grades import score_protection
 from ..metrics.trust import TRUST, score_probe, trust_probes
 from ..tasks.probes import is_probe, probe_prompt, probe_sample
+from ..tasks.protection_probes import is_protection, protection_prompt, protection_samples
 from ..tasks.twins import perturb_all
 from ..tasks.use_cases import render_prompt
 
 # %% ../../nbs/runs/06_areas.ipynb #8f857c10
-AREAS = ("accuracy", *TRUST)
+AREAS = ("accuracy", *TRUST, "protection")
 
 
 def check_areas(
-    areas: Sequence[str] | str,  # 'accuracy', 'trust' (all four), or some of `AREAS`
+    areas: Sequence[str] | str,  # 'accuracy', 'trust' (its four), or some of `AREAS`
 ) -> tuple[str, ...]:  # Some of `AREAS`, in their order
     "The areas that are meant; a `ValueError` lists what is possible."
     lines = [areas] if isinstance(areas, str) else areas
@@ -43,19 +45,22 @@ def area_samples(
     limit: int | None = None,  # Probes of each kind at most
     seed: int = 0,
 ) -> tuple[list[Sample], int]:  # (everything to be answered, how many twins could not be made)
-    "Ordinary samples where accuracy or fairness is asked for, their twins, and the probes."
-    asked = list(samples) if {"accuracy", "fairness"} & set(areas) else []
+    "Ordinary samples where accuracy, fairness or protection needs them, their twins, and the probes."
+    asked = list(samples) if {"accuracy", "fairness", "protection"} & set(areas) else []
     without = []
     if "fairness" in areas:
         asked, without = perturb_all(asked)
     probed = trust_probes([a for a in areas if a in TRUST], sources=probes, limit=limit, seed=seed)
-    return [*asked, *map(probe_sample, probed)], len(without)
+    protecting = protection_samples(limit) if "protection" in areas else []
+    return [*asked, *map(probe_sample, probed), *protecting], len(without)
 
 # %% ../../nbs/runs/06_areas.ipynb #1cd23b09
 def prompt_of(
     sample: Sample,  # An ordinary one, a twin, or a probe
 ) -> str:  # What a model is sent
     "The prompt of a sample: its use case's, or a probe's as it stands."
+    if is_protection(sample):
+        return protection_prompt(sample)
     return probe_prompt(sample) if is_probe(sample) else render_prompt(sample)
 
 
@@ -68,6 +73,8 @@ def make_scorer(
 
 def _asking_scorer(judge):
     async def score(sample, response):
+        if is_protection(sample):
+            return score_protection(response, sample=sample)
         if is_probe(sample):
             record = await judge.arecord(
                 lambda listening: score_probe(response, sample=sample, judge=listening)
@@ -80,6 +87,8 @@ def _asking_scorer(judge):
 
 def _plain_scorer(judge):
     def score(sample, response):
+        if is_protection(sample):
+            return score_protection(response, sample=sample)
         if is_probe(sample):
             return score_probe(response, sample=sample)
         return score_response(response, sample=sample, judge=judge)

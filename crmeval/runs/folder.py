@@ -46,13 +46,14 @@ _SCORING = (
     "crmeval.judges.panel",
     "crmeval.judges.recorded",
 )
+_OF_PROBES = ("crmeval.metrics.trust", "crmeval.metrics.protection_grades")
 
 
 def scoring_fingerprint(
     trust: bool = False,  # True: of the scores of probes as well
 ) -> str:  # 16 hexadecimal digits
     "Digest of everything shipped that a score depends on; raises `ValueError` where a part of it is missing."
-    return fingerprint(*_SCORING, *(["crmeval.metrics.trust"] if trust else []))
+    return fingerprint(*_SCORING, *(_OF_PROBES if trust else []))
 
 # %% ../../nbs/runs/07_folder.ipynb #59681b2c
 @dataclass

@@ -58,11 +58,10 @@ def line_fault(
 
 
 def _baseline_fault(name):
-    from crmeval.systems.baselines import BASELINES
-    from crmeval.systems.responders import RESPONDERS
+    from crmeval.systems.responders import EMBEDDED
 
-    known = [*BASELINES, *RESPONDERS]
-    return "" if name in known else f"baseline: and one of {', '.join(known)}{did_you_mean(name, known)}"
+    near = did_you_mean(name, EMBEDDED)
+    return "" if name in EMBEDDED else f"baseline: and one of {', '.join(EMBEDDED)}{near}"
 
 
 def _kinds_in_words(line, kinds, group, whole):
@@ -120,7 +119,7 @@ def check_lines(
         _refuse("out", plan.out, "the name of a folder")
 
 
-_AREAS = ("accuracy", "trust", "safety", "privacy", "truthfulness", "fairness")
+_AREAS = ("accuracy", "trust", "safety", "privacy", "truthfulness", "fairness", "protection")
 
 
 def _check_use_cases(plan):
@@ -191,7 +190,7 @@ def _why_idle(name, plan, asks, judges_ask):
         "columns": "the demo set has no columns of yours; --data names a file" if plan.data == "demo" else "",
         "encoding": "the demo set is no file of yours; --data names one" if _reads_no_file(plan) else "",
         "probes": ""
-        if set(plan.areas or ()) - {"accuracy", "fairness"}
+        if set(plan.areas or ()) - {"accuracy", "fairness", "protection"}
         else "--areas names no area with probes",
     }
     return reasons.get(name, "")

@@ -120,7 +120,7 @@ class RunPlan:
     )
     areas: list | None = _setting(
         ["accuracy"],
-        "accuracy, trust, or some of safety, privacy, truthfulness, fairness; "
+        "accuracy, trust, protection, or some of safety, privacy, truthfulness, fairness; "
         "fairness wants repeats of 2 or more",
         "what is asked",
         value="A,B",
@@ -312,7 +312,7 @@ class RunPlan:
             )
         if {*(self.areas or ())} - {"accuracy"}:
             raise PlanError(
-                "no_texts", True, "area accuracy alone: trust is measured on texts when it is shown"
+                "no_texts", True, "area accuracy alone: the others are measured on texts when they are shown"
             )
 
 # %% ../../nbs/runs/00_plan.ipynb #12b9ec0d
