@@ -6,7 +6,7 @@
 __all__ = ['disclaimer', 'claims', 'no_claims', 'superlatives', 'no_superlatives', 'price_terms', 'calls_in', 'calls_to_action',
            'unsubscribe', 'imprint', 'subject_length', 'headings_of', 'heading_case']
 
-# %% ../../nbs/metrics/16_marketing.ipynb #d0965efe
+# %% ../../nbs/metrics/16_marketing.ipynb #4863fa00
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -18,7 +18,7 @@ from ..core.values import values
 from .checks import check
 from .crm_instructions import known_phrases, outside, phrase_pattern, squeezed
 
-# %% ../../nbs/metrics/16_marketing.ipynb #89b900c1
+# %% ../../nbs/metrics/16_marketing.ipynb #648e7ae2
 _LEXICON = PatternFile(data_path("lexicons", "marketing.json"))
 
 
@@ -36,7 +36,7 @@ def _plainly(text):
     "Squeezed, with one kind of quote and of dash."
     return re.sub(r"[“”„«»\"]", "'", re.sub(r"\s?[–—]\s?", " - ", squeezed(text)))
 
-# %% ../../nbs/metrics/16_marketing.ipynb #3f599fb4
+# %% ../../nbs/metrics/16_marketing.ipynb #f0192393
 @check
 def disclaimer(response: str, wording: str, place: str | None = None) -> str:
     if place not in (None, "start", "end"):
@@ -62,7 +62,7 @@ def _where_it_breaks_off(wanted, text):
 def _shortened(text):
     return repr(text if len(text) <= 60 else text[:59] + "…")
 
-# %% ../../nbs/metrics/16_marketing.ipynb #6ef25094
+# %% ../../nbs/metrics/16_marketing.ipynb #f5b75937
 def claims(
     text: str,  # English text
     *,
@@ -91,7 +91,7 @@ def no_claims(response: str, about: Sequence[str] = ("guarantee",), phrases: Seq
     found = list(dict.fromkeys(claims(response, about=about, phrases=phrases)))
     return f"claims: {', '.join(map(repr, found[:3]))}" if found else ""
 
-# %% ../../nbs/metrics/16_marketing.ipynb #68dd3020
+# %% ../../nbs/metrics/16_marketing.ipynb #162e77dc
 def superlatives(
     text: str,  # English text
 ) -> list[str]:  # In order, in small letters
@@ -114,7 +114,7 @@ def no_superlatives(response: str, allowed: Sequence[str] = ()) -> str:
     found = [s for s in superlatives(response) if not any(a in s for a in free)]
     return f"superlatives: {', '.join(map(repr, dict.fromkeys(found[:3])))}" if found else ""
 
-# %% ../../nbs/metrics/16_marketing.ipynb #77740f2e
+# %% ../../nbs/metrics/16_marketing.ipynb #c55893a2
 @check
 def price_terms(response: str, terms: Sequence[str], within: str = "text") -> str:
     if within not in ("text", "paragraph"):
@@ -132,7 +132,7 @@ def _price_in(text):
     "The first amount of money, as it is written."
     return next((v.text.strip() for v in values(text) if v.kind == "money"), "")
 
-# %% ../../nbs/metrics/16_marketing.ipynb #b0ca44e7
+# %% ../../nbs/metrics/16_marketing.ipynb #43fd46fb
 @lru_cache(maxsize=1)
 def _action_patterns():
     actions = _LEXICON.data["actions"]
@@ -165,7 +165,7 @@ def calls_to_action(response: str, min: int = 1, max: int = 1) -> str:
     wrong = outside(len(found), min, max, "calls to action")
     return f"{wrong}: {', '.join(_shortened(s) for s in found.values())}" if wrong and found else wrong
 
-# %% ../../nbs/metrics/16_marketing.ipynb #281941ad
+# %% ../../nbs/metrics/16_marketing.ipynb #6b668709
 @check
 def unsubscribe(response: str) -> str:
     return (
@@ -181,7 +181,7 @@ def imprint(response: str, company: str, address: str | None = None) -> str:
     missing = [p for p in (company, address) if p and _plainly(p) not in tail]
     return f"{', '.join(map(repr, missing))} missing at the end" if missing else ""
 
-# %% ../../nbs/metrics/16_marketing.ipynb #28ac5d3b
+# %% ../../nbs/metrics/16_marketing.ipynb #3cbd5d07
 @check
 def subject_length(response: str, max: int = 50, min: int | None = None) -> str:
     head, _, subject = next(iter(_filled(response)), "").partition(":")
@@ -223,8 +223,9 @@ def heading_case(response: str, style: str = "sentence", names: Sequence[str] = 
     if not found:
         return "no heading is there"
     body = "\n".join(line for line in response.split("\n") if line.strip(" \t#:*_") not in found)
-    known = _names_within(body) | {w for n in names for w in n.split()}
-    wrong = [h for h in found if not (_is_title(h) if style == "title" else _is_sentence(h, known))]
+    named = {w for n in names for w in n.split()}
+    known = _names_within(body) | named
+    wrong = [h for h in found if not (_is_title(h, named) if style == "title" else _is_sentence(h, known))]
     return f"not in {style} case: {wrong[0]!r}" if wrong else ""
 
 
@@ -237,10 +238,10 @@ def _words_in(heading):
     return [w for w in re.findall(r"[^\W_][\w'’.-]*", heading) if w[0].isalpha()]
 
 
-def _is_title(heading):
+def _is_title(heading, names):
     "Whether all words begin with a capital, but small ones inside."
     words = _words_in(heading)
-    inner = [w for w in words[1:-1] if w.lower() not in _LEXICON.data["small"]]
+    inner = [w for w in words[1:-1] if w.lower() not in _LEXICON.data["small"] and w not in names]
     return all(any(map(str.isupper, w)) for w in [*words[:1], *inner, *words[1:][-1:]])
 
 

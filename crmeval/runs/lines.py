@@ -15,7 +15,7 @@ from ..core.near import did_you_mean
 from ..core.plugins import plugins
 from .plan import PlanError, RunPlan
 from ..systems.providers import providers
-from ..tasks.use_cases import get_use_case, knowing, read_use_cases
+from ..tasks.use_cases import expand_use_cases, knowing, read_use_cases
 
 # %% ../../nbs/runs/06_lines.ipynb #be811dfd
 _HOSTED = tuple(name for name in providers() if name != "openai")
@@ -131,8 +131,7 @@ def _check_use_cases(plan):
         _refuse("own_use_cases", plan.own_use_cases, "" if is_there else "a file that exists")
         own = read_use_cases(plan.own_use_cases)
     with knowing(own):
-        for name in plan.use_cases or ():
-            get_use_case(name)
+        expand_use_cases(plan.use_cases or ())
 
 
 def _refuse(name, got, expected):
