@@ -20,6 +20,7 @@ from ..core.stats import Estimate
 from ..metrics.accuracy import CARD as ACCURACY
 from ..metrics.accuracy import CRITERIA
 from ..metrics.cost import COST_CARD
+from ..metrics.criteria import get_criterion
 from ..metrics.safety import SAFETY_CARD
 from ..metrics.speed import SPEED_CARD
 from ..metrics.trust import CARD as TRUST_CARD
@@ -208,14 +209,21 @@ def _unchecked_cell(line):
     return Cell(_small(whole(lost), f"of {whole(n)}"), lost)
 
 
-def _score_columns(define, kinds=(), unchecked=False):
-    "Accuracy and its criteria; `kinds` of lost answers that occur stand beside n."
+def _beside_column(metric):
+    "A metric that is no part of accuracy; a person's row may have none of it."
+    column = Column(f"+ {get_criterion(metric).card.title}", areas=("accuracy", "all"))
+    return column, lambda line: _points_cell(line.row.metrics.get(metric))
+
+
+def _score_columns(define, kinds=(), unchecked=False, beside=()):
+    "Accuracy and its criteria, others beside them; `kinds` of lost answers that occur stand beside n."
     areas = ("summary", "accuracy", "all")
     yield _rank_column("accuracy")
     for m in METRICS:
         yield _metric_column(m, define)
         if unchecked and m == "instruction_following":  # they are in no mean
             yield Column("Not checked", areas=("accuracy", "all"), descending=False), _unchecked_cell
+    yield from map(_beside_column, beside)
     yield Column("n", areas=areas), _n_cell
     yield Column("Not scored", areas=areas, descending=False), _unscored_cell
     for kind in kinds:
@@ -287,7 +295,7 @@ def _ungraded_cell(line):
     return _count_cell(line.row.trust.unscored if line.row.trust else None)
 
 
-def _columns(define, several, trusted, kinds=(), unchecked=False):
+def _columns(define, several, trusted, kinds=(), unchecked=False, beside=()):
     "All (column, what a line shows in it)."
     yield Column("System", "l"), lambda line: _bdi(line.row.client)
     if several:
@@ -295,7 +303,7 @@ def _columns(define, several, trusted, kinds=(), unchecked=False):
     yield Column("Provider", "l"), lambda line: _bdi(line.row.provider)
     yield Column("Use case", "l"), lambda line: line.use_case
     yield Column("Method, judge", "l"), lambda line: line.judged_by
-    yield from _score_columns(define, kinds, unchecked)
+    yield from _score_columns(define, kinds, unchecked, beside)
     yield from _cost_columns(define)
     yield from _speed_columns(define)
     if trusted:
@@ -369,7 +377,8 @@ def _board_html(lines, box, define, several):
     trusted = any(line.row.trust for line in lines)
     kinds = [k for k in ANSWER_KINDS if any(line.row.answers.get(k) for line in lines)]
     unchecked = any(line.row.unchecked[0] for line in lines)
-    columns, makers = zip(*_columns(define, several, trusted, kinds, unchecked))
+    beside = dict.fromkeys(m for line in lines for m in line.row.metrics if m not in METRICS)
+    columns, makers = zip(*_columns(define, several, trusted, kinds, unchecked, beside))
     filters, keys = _picks(lines, several)
     areas = {
         a: (title, _sorted_at(a, columns)) for a, title in AREAS_SHOWN.items() if a != "trust" or trusted

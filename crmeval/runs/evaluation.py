@@ -22,8 +22,8 @@ from ..core.keys import plain_without_keys
 from ..core.log import digest
 from ..core.loops import run_sync
 from ..core.records import Response, Sample, Score, Usage, read_parquet
+from ..metrics.asked_metrics import check_asked, read_metrics, scored_names
 from ..metrics.cost import call_cost_usd, price_of
-from ..metrics.criteria import criteria_of
 from ..metrics.instruction_following import check_instruction
 from .answered import answer_warnings, unchecked_warnings
 from .areas import area_samples, check_areas, make_scorer, prompt_of
@@ -304,6 +304,11 @@ def _check_recorded(clients, samples, plan):
     return told
 
 
+def _ordinary(samples):
+    "Those that are no probes."
+    return [s for s in samples if not is_probe(s)]
+
+
 def prepare_run(
     plan: RunPlan,
     *,
@@ -314,6 +319,8 @@ def prepare_run(
     with knowing(own), reading(plan.encoding) as files:
         areas, samples, without = samples_of(plan)
         samples, kept = columns_apart(samples)
+        if plan.areas is not None:  # a shard may hold no sample of a metric that the run has some of
+            check_asked(read_metrics(plan.metrics), _ordinary(samples))
         named, judge = systems_of(plan, samples), judge_of(plan)
         clients = make_clients(named, base_url=plan.base_url, prompts=plan.prompts, **client_options(plan))
         idle = check_told(plan, clients)
@@ -333,6 +340,7 @@ def prepare_run(
             judge,
             plan=plain_without_keys(plain_plan(plan)),
             areas=list(areas),
+            metrics=list(plan.metrics),
             without_twin=without,
             **{k: getattr(plan, k) for k in ("seed", "repeats", "concurrency", "limit", "retries")},
             budget={"max_calls": plan.max_calls, "max_usd": plan.max_usd} if budget else None,
@@ -358,11 +366,16 @@ def scorer_key_of(
     work: Work,
 ) -> str:  # Another key scores anew
     "What identifies the scoring of a run: the judge, its settings, and what the package scores with."
-    return digest(work.judge.name, settings_of(work.judge), work.manifest.scoring)
+    return digest(
+        work.judge.name,
+        settings_of(work.judge),
+        work.manifest.scoring,
+        *read_metrics(work.plan.metrics).lines,
+    )
 
 
 async def _answered(work, progress, first_look):
-    plan, judge = work.plan, work.judge
+    plan, judge, asked = work.plan, work.judge, read_metrics(work.plan.metrics)
     path, texts = work.folder / "journal.jsonl", not plan.no_texts
     journal = Journal(path, identity=_identity(work.samples), texts=texts)
     try:
@@ -375,10 +388,10 @@ async def _answered(work, progress, first_look):
                 retries=plan.retries,
                 journal=journal,
                 progress=progress,
-                scorer=make_scorer(judge),
+                scorer=make_scorer(judge, asked),
                 prompt_of=prompt_of,
                 scorer_key=scorer_key_of(work),
-                metrics=(*criteria_of(s.use_case for s in work.samples if not is_probe(s)), "accuracy"),
+                metrics=scored_names(asked, (s.use_case for s in _ordinary(work.samples))),
                 rng=plan.seed,
                 traffic=work.traffic,
                 first_look=clients_of(judge) if first_look else None,
@@ -450,7 +463,7 @@ async def do_work(
     work.manifest.warnings += [*work.traffic.notes(), *answer_warnings(_of_tasks(responses))]
     scores = [s for _, found in rows for s in found]
     work.manifest.warnings += unchecked_warnings(scores)
-    kept = _others(work.folder, scores, responses)
+    kept = _others(work.folder, scores, responses, by_metric=work.plan.add)
     _note_judge(work)
     done = Run(work.folder, work.manifest, samples, responses, [*scores, *kept])
     is_added = work.plan.add and (work.folder / "manifest.json").is_file()
@@ -480,24 +493,28 @@ def run(
     return run_sync(arun(models, plan=plan, progress=progress, first_look=first_look, **changes))
 
 # %% ../../nbs/runs/09_evaluation.ipynb #c05bf0a7
+def _signature(score, by_metric):
+    return (score.rater, score.metric) if by_metric else score.rater
+
+
 def _key(row):
     return row.sample_id, row.perturbation, row.client, row.repeat
 
 
-def _others(folder, scores, responses):
-    "Scores in the folder that other raters gave to responses which are still the same: they stay."
+def _others(folder, scores, responses, by_metric):
+    "Scores in the folder that others gave, or of other metrics, to responses that are the same: they stay."
     if not (folder / "scores.parquet").is_file() or not (folder / "responses.parquet").is_file():
         return []
     texts = {r.key: r.text for r in read_parquet(folder / "responses.parquet", Response)}
     same = {r.key for r in responses if r.key in texts and texts[r.key] == r.text}
     other = {r.key for r in responses if r.key in texts and texts[r.key] != r.text}
-    signed = {s.rater for s in scores if s.method == "auto"}
+    signed = {_signature(s, by_metric) for s in scores if s.method == "auto"}
 
     def stays(s):
         # a rating by a person is never thrown away, unless its response has become another one
         if s.method == "manual":
             return _key(s) not in other
-        return _key(s) in same and s.rater not in signed
+        return _key(s) in same and _signature(s, by_metric) not in signed
 
     return [s for s in read_parquet(folder / "scores.parquet", Score) if stays(s)]
 
@@ -557,21 +574,26 @@ async def ascore_run(
     judge: Judge,
     *,
     concurrency: int = 8,
+    metrics: Sequence[str] = (),  # As in a plan, beside those that the run has asked for
     progress=False,  # True: a bar; or a function (done, total, response)
     first_look: bool = False,  # As in `arun`
 ) -> Run:  # The run with the judge's scores; scores of other raters stay
     "Score the stored responses of a run with a judge; a run without texts raises `ValueError`."
     need_texts(run.manifest.more, "be scored again")
+    asked = read_metrics(metrics if read_metrics(metrics).only else [*run.manifest.metrics, *metrics])
     with run.its_use_cases():
-        found = await _scored(run, judge, concurrency, progress, first_look)
+        check_asked(read_metrics(metrics), _ordinary(run.samples))
+        found = await _scored(run, judge, asked, concurrency, progress, first_look)
     new = [s for scores in found for s in scores]
     signed = {(*_key(s), s.metric, s.rater) for s in new}
     kept = [
         s
         for s in run.scores
-        if s.method == "manual" or (s.rater != judge.name and (*_key(s), s.metric, s.rater) not in signed)
+        if s.method == "manual"
+        or ((asked.only or s.rater != judge.name) and (*_key(s), s.metric, s.rater) not in signed)
     ]
     told = {"judge": judge.name, **settings_of(judge), "scoring": _scoring_of(run), "when": now()}
+    told |= {"metrics": list(metrics)} if metrics else {}
     run.manifest.rescored = [*run.manifest.rescored, told]
     return write_run(replace(run, scores=[*kept, *new]))
 
@@ -580,7 +602,7 @@ def _scoring_of(run):
     return scoring_fingerprint(any(map(is_probe, run.samples)))
 
 
-async def _scored(run, judge, concurrency, progress, first_look):
+async def _scored(run, judge, asked, concurrency, progress, first_look):
     "Scores of each response, in order."
     by_key = {s.key: s for s in columns_apart(run.samples)[0]}
     pairs = [(by_key[r.sample_id, r.perturbation], r) for r in run.responses]
@@ -589,11 +611,11 @@ async def _scored(run, judge, concurrency, progress, first_look):
         with contextlib.closing(Journal(path, identity=_identity(run.samples))) as journal:
             return await score_all(
                 pairs,
-                make_scorer(judge),
-                scorer_key=digest(judge.name, settings_of(judge), _scoring_of(run)),
+                make_scorer(judge, asked),
+                scorer_key=digest(judge.name, settings_of(judge), _scoring_of(run), *asked.lines),
                 concurrency=concurrency,
                 journal=journal,
-                metrics=(*criteria_of(s.use_case for s in run.samples if not is_probe(s)), "accuracy"),
+                metrics=scored_names(asked, (s.use_case for s in _ordinary(run.samples))),
                 progress=progress,
                 first_look=clients_of(judge) if first_look else None,
             )
@@ -605,7 +627,15 @@ async def _scored(run, judge, concurrency, progress, first_look):
         await close_judge(judge)
 
 # %% ../../nbs/runs/09_evaluation.ipynb #76e20a40
-def score_run(run: Run, judge: Judge, *, concurrency: int = 8, progress=False, first_look=False) -> Run:
+def score_run(
+    run: Run,
+    judge: Judge,
+    *,
+    concurrency: int = 8,
+    metrics: Sequence[str] = (),
+    progress=False,
+    first_look=False,
+) -> Run:
     "As `ascore_run`, waiting until it is done."
-    told = {"concurrency": concurrency, "progress": progress, "first_look": first_look}
+    told = {"concurrency": concurrency, "metrics": metrics, "progress": progress, "first_look": first_look}
     return run_sync(ascore_run(run, judge, **told))

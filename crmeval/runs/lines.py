@@ -113,6 +113,7 @@ def check_lines(
         known = f"some of {', '.join(_AREAS)}{did_you_mean(area, _AREAS)}"
         _refuse("areas", area, "" if area in _AREAS or "," in str(area) else known)
     _check_use_cases(plan)
+    _check_metrics(plan)
     if plan.policy is not None:
         is_there = Path(plan.policy).expanduser().is_file()
         _refuse("policy", plan.policy, "" if is_there else "a file that exists")
@@ -132,6 +133,15 @@ def _check_use_cases(plan):
         own = read_use_cases(plan.own_use_cases)
     with knowing(own):
         expand_use_cases(plan.use_cases or ())
+
+
+def _check_metrics(plan):
+    "Raise for a metric that nobody knows; what metrics there are is loaded only where one is asked for."
+    if plan.metrics:
+        from crmeval.metrics.asked_metrics import metric_fault
+
+        for line in plan.metrics:
+            _refuse("metrics", line, metric_fault(line))
 
 
 def _refuse(name, got, expected):

@@ -19,6 +19,7 @@ from .. import __version__
 from ..core.calls import redact
 from ..core.loops import run_sync
 from ..core.records import Sample, read_parquet, storable, write_parquet
+from ..metrics.asked_metrics import check_asked, read_metrics
 from crmeval.runs.cutting import (
     ShardWork,
     asks_again,
@@ -51,6 +52,7 @@ from crmeval.runs.plan import (
 from .provenance import data_told
 from .same_plan import check_same_plan, set_aside, with_earlier_rows
 from ..systems.openai import DEFAULT_BASE_URL
+from ..tasks.probes import is_probe
 from ..tasks.use_cases import knowing, own_use_cases, read_use_cases, use_cases
 
 # %% ../../nbs/runs/12_shards.ipynb #62c1249c
@@ -342,6 +344,7 @@ def run_sharded(
 def _sharded(ray, plan, progress, **cluster):
     workers, size = plan.workers or 2, plan.shard_size or 1000
     areas, samples, without = samples_of(plan)
+    check_asked(read_metrics(plan.metrics), [s for s in samples if not is_probe(s)])
     work = make_work(plan, samples)
     if plan.fresh:
         set_aside(Path(work.out))
@@ -357,6 +360,7 @@ def _sharded(ray, plan, progress, **cluster):
     again = sum(max(0, _starts(work.out, s.name) - 1) for s in shards)
     told = {"n": len(shards), "size": size, "workers": workers, "reused": reused, "restarted": again}
     whole = {"areas": list(areas), "without_twin": without, "limit": plan.limit, "plan": plain_plan(plan)}
+    whole["metrics"] = list(plan.metrics)
     whole["more"] = {"command": plan_command(plan), "data": data_told(plan.data)}
     done = open_run(merge_shards(work, shards, {"digest": cut["samples"], "shards": told, **whole}))
     return done if earlier is None else write_run(with_earlier_rows(done, earlier))
@@ -370,7 +374,8 @@ def _earlier(work, samples, cut, plan):
     clients = make_clients(
         lines.models, base_url=lines.base_url, prompts=lines.prompts, **client_options(lines)
     )
-    new = manifest_of(samples, clients, judge_of(lines), areas=list(cut["areas"]), repeats=lines.repeats)
+    said = {"areas": list(cut["areas"]), "metrics": list(plan.metrics), "repeats": lines.repeats}
+    new = manifest_of(samples, clients, judge_of(lines), **said)
     new.samples = {**new.samples, "digest": cut["samples"]}
     check_same_plan(folder, new, add=plan.add)
     return open_run(folder) if plan.add else None
