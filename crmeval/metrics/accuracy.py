@@ -69,16 +69,16 @@ def score_response(
     judge = default_judge() if judge is None else judge
     names = tuple(get_use_case(sample.use_case).scored_by)
     if response.text is None:
-        scores = no_scores(response, in_mean(names))
+        scores = no_scores(response, criteria=in_mean(names))
     else:
         scores = [get_criterion(n).score(sample, response.text, judge) for n in names]
-    return [
-        keyed(s, sample, response, judge.name) for s in [*scores, accuracy(scores, criteria=in_mean(names))]
-    ]
+    known = {"sample": sample, "response": response, "rater": judge.name}
+    return [keyed(s, **known) for s in [*scores, accuracy(scores, criteria=in_mean(names))]]
 
 # %% ../../nbs/metrics/20_accuracy.ipynb #6be6489c
 def keyed(
     score: Score,
+    *,
     sample: Sample,  # That it is about
     response: Response,
     rater: str,  # Name of the judge
@@ -97,6 +97,7 @@ def keyed(
 
 def no_scores(
     response: Response,  # Without text
+    *,
     criteria: Sequence[str],  # Names
 ) -> list[Score]:  # None of them has points
     "The criteria of a response without text: they carry its status."

@@ -10,6 +10,7 @@ __all__ = ['ONLY', 'AskedMetrics', 'read_metrics', 'metric_fault', 'applies_to',
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from ..core.calls import CallFailed, redact
 from ..core.judging import Judge, RecordingJudge
 from ..core.near import did_you_mean
 from ..core.records import Response, Sample, Score
@@ -17,6 +18,7 @@ from .accuracy import ascore_response, keyed, no_scores, score_response
 from .catalogue import all_cards
 from .criteria import Criterion, criteria, criteria_of, get_criterion, predicted_criteria
 from .defaults import default_judge
+from ..tasks.probes import is_probe
 from ..tasks.targets import predicts
 from ..tasks.use_cases import SCORED_BY, get_use_case
 
@@ -107,9 +109,10 @@ def applies_to(
 
 def check_asked(
     asked: AskedMetrics,
-    samples: Sequence[Sample],  # Of the run, without probes
+    samples: Sequence[Sample],  # Of the run; probes are left out
 ) -> None:
     "Refuse a metric that none of the samples has what it takes for."
+    samples = [s for s in samples if not is_probe(s)] if asked.names else ()
     for name in asked.names:
         if samples and not any(applies_to(get_criterion(name), s) for s in samples):
             needs = _APPLIES[name][1] if name in _APPLIES else get_criterion(name).card.needs
@@ -124,13 +127,23 @@ def _beside(asked, sample):
     return [n for n in asked.names if n not in own and applies_to(get_criterion(n), sample)]
 
 
+def _score_of(name, sample, text, judge):
+    "One score; a metric that fails takes none of the others with it."
+    try:
+        return get_criterion(name).score(sample, text, judge)
+    except CallFailed:
+        raise  # of an endpoint: the run tells it, and tries again
+    except Exception as e:
+        return Score(name, None, status="undefined", reason=redact(f"it raised {type(e).__name__}: {e}"))
+
+
 def _scores_of(names, response, sample, judge):
     "Scores of some metrics, signed and keyed."
     if response.text is None:
-        found = no_scores(response, names)
+        found = no_scores(response, criteria=names)
     else:
-        found = [get_criterion(n).score(sample, response.text, judge) for n in names]
-    return [keyed(s, sample, response, judge.name) for s in found]
+        found = [_score_of(n, sample, response.text, judge) for n in names]
+    return [keyed(s, sample=sample, response=response, rater=judge.name) for s in found]
 
 
 def _in_order(scores, beside):
@@ -170,9 +183,10 @@ async def ascore_asked(
 
 def scored_names(
     asked: AskedMetrics,
-    use_cases: Iterable[str],  # Identifiers
+    samples: Iterable[Sample],  # Of the run; probes are left out
 ) -> tuple[str, ...]:  # Accuracy last, unless it is left away
-    "Names of the scores that a response of some use cases gets."
+    "Names of the scores that the responses of a run get."
     if asked.only:
         return asked.names
-    return tuple(dict.fromkeys((*criteria_of(use_cases), *asked.names, "accuracy")))
+    use_cases = criteria_of(s.use_case for s in samples if not is_probe(s))
+    return tuple(dict.fromkeys((*use_cases, *asked.names, "accuracy")))

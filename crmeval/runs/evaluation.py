@@ -253,6 +253,7 @@ def samples_of(
         told = {"columns": plan.columns, "limit": plan.limit, "keep": plan.slices}
         ordinary = select_samples(plan.data, plan.use_cases, **told)
     check_slices(ordinary, plan.slices)
+    check_asked(read_metrics(plan.metrics), ordinary)
     return areas, *area_samples(areas, ordinary, probes=plan.probes, limit=plan.limit, seed=plan.seed)
 
 
@@ -304,11 +305,6 @@ def _check_recorded(clients, samples, plan):
     return told
 
 
-def _ordinary(samples):
-    "Those that are no probes."
-    return [s for s in samples if not is_probe(s)]
-
-
 def prepare_run(
     plan: RunPlan,
     *,
@@ -319,8 +315,6 @@ def prepare_run(
     with knowing(own), reading(plan.encoding) as files:
         areas, samples, without = samples_of(plan)
         samples, kept = columns_apart(samples)
-        if plan.areas is not None:  # a shard may hold no sample of a metric that the run has some of
-            check_asked(read_metrics(plan.metrics), _ordinary(samples))
         named, judge = systems_of(plan, samples), judge_of(plan)
         clients = make_clients(named, base_url=plan.base_url, prompts=plan.prompts, **client_options(plan))
         idle = check_told(plan, clients)
@@ -340,9 +334,10 @@ def prepare_run(
             judge,
             plan=plain_without_keys(plain_plan(plan)),
             areas=list(areas),
-            metrics=list(plan.metrics),
             without_twin=without,
-            **{k: getattr(plan, k) for k in ("seed", "repeats", "concurrency", "limit", "retries")},
+            **{
+                k: getattr(plan, k) for k in ("metrics", "seed", "repeats", "concurrency", "limit", "retries")
+            },
             budget={"max_calls": plan.max_calls, "max_usd": plan.max_usd} if budget else None,
             more={"command": plan_command(plan), "data": data_told(plan.data)},
         )
@@ -391,7 +386,7 @@ async def _answered(work, progress, first_look):
                 scorer=make_scorer(judge, asked),
                 prompt_of=prompt_of,
                 scorer_key=scorer_key_of(work),
-                metrics=scored_names(asked, (s.use_case for s in _ordinary(work.samples))),
+                metrics=scored_names(asked, work.samples),
                 rng=plan.seed,
                 traffic=work.traffic,
                 first_look=clients_of(judge) if first_look else None,
@@ -493,10 +488,6 @@ def run(
     return run_sync(arun(models, plan=plan, progress=progress, first_look=first_look, **changes))
 
 # %% ../../nbs/runs/09_evaluation.ipynb #c05bf0a7
-def _signature(score, by_metric):
-    return (score.rater, score.metric) if by_metric else score.rater
-
-
 def _key(row):
     return row.sample_id, row.perturbation, row.client, row.repeat
 
@@ -508,13 +499,13 @@ def _others(folder, scores, responses, by_metric):
     texts = {r.key: r.text for r in read_parquet(folder / "responses.parquet", Response)}
     same = {r.key for r in responses if r.key in texts and texts[r.key] == r.text}
     other = {r.key for r in responses if r.key in texts and texts[r.key] != r.text}
-    signed = {_signature(s, by_metric) for s in scores if s.method == "auto"}
+    signed = {(s.rater, s.metric if by_metric else "") for s in scores if s.method == "auto"}
 
     def stays(s):
         # a rating by a person is never thrown away, unless its response has become another one
         if s.method == "manual":
             return _key(s) not in other
-        return _key(s) in same and _signature(s, by_metric) not in signed
+        return _key(s) in same and (s.rater, s.metric if by_metric else "") not in signed
 
     return [s for s in read_parquet(folder / "scores.parquet", Score) if stays(s)]
 
@@ -582,7 +573,7 @@ async def ascore_run(
     need_texts(run.manifest.more, "be scored again")
     asked = read_metrics(metrics if read_metrics(metrics).only else [*run.manifest.metrics, *metrics])
     with run.its_use_cases():
-        check_asked(read_metrics(metrics), _ordinary(run.samples))
+        check_asked(read_metrics(metrics), run.samples)
         found = await _scored(run, judge, asked, concurrency, progress, first_look)
     new = [s for scores in found for s in scores]
     signed = {(*_key(s), s.metric, s.rater) for s in new}
@@ -593,8 +584,7 @@ async def ascore_run(
         or ((asked.only or s.rater != judge.name) and (*_key(s), s.metric, s.rater) not in signed)
     ]
     told = {"judge": judge.name, **settings_of(judge), "scoring": _scoring_of(run), "when": now()}
-    told |= {"metrics": list(metrics)} if metrics else {}
-    run.manifest.rescored = [*run.manifest.rescored, told]
+    run.manifest.rescored = [*run.manifest.rescored, told | {"metrics": list(metrics)}]
     return write_run(replace(run, scores=[*kept, *new]))
 
 
@@ -615,7 +605,7 @@ async def _scored(run, judge, asked, concurrency, progress, first_look):
                 scorer_key=digest(judge.name, settings_of(judge), _scoring_of(run), *asked.lines),
                 concurrency=concurrency,
                 journal=journal,
-                metrics=scored_names(asked, (s.use_case for s in _ordinary(run.samples))),
+                metrics=scored_names(asked, run.samples),
                 progress=progress,
                 first_look=clients_of(judge) if first_look else None,
             )
@@ -627,15 +617,7 @@ async def _scored(run, judge, asked, concurrency, progress, first_look):
         await close_judge(judge)
 
 # %% ../../nbs/runs/09_evaluation.ipynb #76e20a40
-def score_run(
-    run: Run,
-    judge: Judge,
-    *,
-    concurrency: int = 8,
-    metrics: Sequence[str] = (),
-    progress=False,
-    first_look=False,
-) -> Run:
+def score_run(run: Run, judge: Judge, *, concurrency=8, metrics=(), progress=False, first_look=False) -> Run:
     "As `ascore_run`, waiting until it is done."
     told = {"concurrency": concurrency, "metrics": metrics, "progress": progress, "first_look": first_look}
     return run_sync(ascore_run(run, judge, **told))

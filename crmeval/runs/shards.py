@@ -19,7 +19,6 @@ from .. import __version__
 from ..core.calls import redact
 from ..core.loops import run_sync
 from ..core.records import Sample, read_parquet, storable, write_parquet
-from ..metrics.asked_metrics import check_asked, read_metrics
 from crmeval.runs.cutting import (
     ShardWork,
     asks_again,
@@ -52,7 +51,6 @@ from crmeval.runs.plan import (
 from .provenance import data_told
 from .same_plan import check_same_plan, set_aside, with_earlier_rows
 from ..systems.openai import DEFAULT_BASE_URL
-from ..tasks.probes import is_probe
 from ..tasks.use_cases import knowing, own_use_cases, read_use_cases, use_cases
 
 # %% ../../nbs/runs/12_shards.ipynb #62c1249c
@@ -344,7 +342,6 @@ def run_sharded(
 def _sharded(ray, plan, progress, **cluster):
     workers, size = plan.workers or 2, plan.shard_size or 1000
     areas, samples, without = samples_of(plan)
-    check_asked(read_metrics(plan.metrics), [s for s in samples if not is_probe(s)])
     work = make_work(plan, samples)
     if plan.fresh:
         set_aside(Path(work.out))
