@@ -67,6 +67,7 @@ def cell(name, source, space):
 
 @each
 def test_it_runs_as_it_stands(path, offline):
+    from crmeval.metrics import criteria
     from crmeval.tasks import use_cases
 
     space, out = {"__name__": "tutorial"}, io.StringIO()
@@ -76,6 +77,7 @@ def test_it_runs_as_it_stands(path, offline):
                 cell(f"{path.name}, cell {i}", "".join(c["source"]), space)
     finally:
         use_cases._ADDED.clear()
+        criteria._ADDED.clear()
     stored = "".join(
         "".join(o.get("text", "")) for c in cells(path) for o in c["outputs"] if o["output_type"] == "stream"
     )

@@ -32,7 +32,7 @@ JUDGE_WORDS = (
 
 @command(
     place("run", "run folder"),
-    *setting_words(JUDGE_WORDS),
+    *setting_words(["metrics", *JUDGE_WORDS]),
     text_word(
         "ratings",
         "ratings by people: .csv, .xlsx or .jsonl with sample_id, client, metric, points, rater",
@@ -56,9 +56,10 @@ def score_command(
     json=False,
     **words,
 ) -> int:
-    "Score a run's stored responses with another judge, or add ratings by people."
-    if not words.get("judge") and not ratings:
-        raise ValueError("nothing to do: name a --judge, or a file with --ratings")
+    "Score a run's stored responses with another judge or on more metrics, or add ratings by people."
+    asks = bool(words.get("judge") or words.get("metrics"))
+    if not asks and not ratings:
+        raise ValueError("nothing to do: name a --judge, a --metric, or a file with --ratings")
     if scale and not ratings:
         raise ValueError("--scale goes with --ratings: it is the range of their points")
     plan = plan_of(None, words)
@@ -76,9 +77,10 @@ def score_command(
             done = add_ratings(done, read_ratings(ratings, done, own))
         for note in files.notes:
             out.mind(note)
-    if words.get("judge"):
+    if asks:
         progress = not (no_progress or json)
         told = {"concurrency": plan.concurrency, "progress": progress, "first_look": True}
+        told["metrics"] = plan.metrics
         done = score_run(done, judge_of(plan), **told)
     return out.done(finish(done, out, prices=prices, published=published))
 

@@ -53,7 +53,7 @@ def _table_beside(folder: Path, data: str) -> Path:
     text_word(
         "responses", "column with a system's answers, as SYSTEM=COLUMN; may repeat", list[str], negative=()
     ),
-    *setting_words(["use_cases", "columns", "encoding", "own_use_cases", "slices", *JUDGE_WORDS]),
+    *setting_words(["use_cases", "columns", "encoding", "own_use_cases", "slices", "metrics", *JUDGE_WORDS]),
     *setting_words(["out", "no_texts", "fresh"]),
     text_word(
         "rating",

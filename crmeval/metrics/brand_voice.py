@@ -120,8 +120,8 @@ def _either(phrases):
 
 
 def _spelling(name, text):
-    "Whether a name is written as the company writes it, wherever it stands."
-    pattern = rf"(?<!\w){re.escape(name)}(?!\w)".replace(r"\ ", r"[\s-]?")
+    "Whether a name is written as the company writes it, wherever it stands but in an address of the web."
+    pattern = rf"(?<![\w@/.]){re.escape(name)}(?!\w|[.@/]\w)".replace(r"\ ", r"[\s-]?")
     wrong = [
         m[0] for m in re.finditer(pattern, text, re.I) if m[0] != name and " ".join(m[0].split()) != name
     ]

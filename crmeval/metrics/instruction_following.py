@@ -24,9 +24,10 @@ from .defaults import default_judge
 from .forms import by_rubric, evaluate_class
 from .hollow import loop_problem
 from .ifeval import follows_loosely
+from .marketing import disclaimer  # noqa: F401 - the import registers the kinds of that room
 from .metric import awaited, metric
 from .task_done import TaskProblem, task_problems
-from .wording import no_promises  # noqa: F401 - the import registers the kinds of that room
+from .wording import no_promises  # noqa: F401 - as above
 
 # %% ../../nbs/metrics/17_instruction_following.ipynb #f77fa115
 CARD = MetricCard(

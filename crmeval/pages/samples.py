@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ..core.records import STATUSES, Response, Sample, Score
 from ..core.show import DASH, points, shortened, shown
 from .evidence import evidence_spans, marked_html, problems
-from .leaderboard import METRICS, OVERALL, SCORED, is_task, judge_of
+from .leaderboard import METRICS, OVERALL, SCORED, beside_metrics, is_task, judge_of
 from .tables import Cell, Column, Filter, interactive_table, pack
 from .template import macro
 from ..runs.folder import Run, in_terms_of_run
@@ -66,7 +66,8 @@ def _answers(run: Run) -> Iterator[_Answer]:
     "Every answer to a task, by use case, sample, system and judge."
     samples = {s.id: s for s in run.samples if is_task(s)}
     scores = _scores_by_response(run)
-    judges = dict.fromkeys(s.rater for s in run.scores if s.metric in SCORED and s.method == "auto")
+    scored = (*SCORED, *beside_metrics(run))
+    judges = dict.fromkeys(s.rater for s in run.scores if s.metric in scored and s.method == "auto")
     for r in _in_order(run, list(samples)):
         found = scores[r.sample_id, r.client, r.repeat]
         for judge in found or judges or [""]:
@@ -75,9 +76,9 @@ def _answers(run: Run) -> Iterator[_Answer]:
 
 def _scores_by_response(run):
     "(sample, client, repeat) -> judge -> scores."
-    scores = defaultdict(lambda: defaultdict(list))
+    scores, scored = defaultdict(lambda: defaultdict(list)), (*SCORED, *beside_metrics(run))
     for s in run.scores:
-        if s.metric in SCORED and not s.perturbation:
+        if s.metric in scored and not s.perturbation:
             scores[s.sample_id, s.client, s.repeat][judge_of(s)].append(s)
     return scores
 

@@ -21,6 +21,7 @@ from ..core.judging import RecordingJudge
 from ..core.log import digest
 from ..core.loops import ROUTE, run_sync
 from ..core.records import Response, Sample, Usage
+from ..metrics.asked_metrics import read_metrics
 from ..metrics.cost import call_cost_usd, price_of
 from .areas import make_scorer, prompt_of
 from .evaluation import Work, prepare_run, scorer_key_of
@@ -96,7 +97,7 @@ async def _judge_calls(work: Work, samples: Sequence[Sample], tokens: int) -> li
     "(client, tokens) of each question about stand-ins for the answers to these samples."
     if not isinstance(work.judge, RecordingJudge):
         return []
-    counting, score = _Counting(), make_scorer(work.judge)
+    counting, score = _Counting(), make_scorer(work.judge, read_metrics(work.plan.metrics))
     token = ROUTE.set(cast(Any, counting))  # a route is whatever is called like one
     try:
         for s in samples:

@@ -29,6 +29,7 @@ class PlanChanges(TypedDict, total=False):
     limit: int | None
     repeats: int
     seed: int
+    metrics: Sequence[str] | str
     judge: Any
     judge_panel: str
     judge_repeats: int

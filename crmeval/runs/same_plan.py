@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..core.log import digest
 from ..core.records import Response, Sample, Score
+from ..metrics.asked_metrics import ONLY
 from .folder import Manifest, Run, open_run, read_manifest, read_table
 from ..tasks.columns import columns_apart
 
@@ -59,9 +60,15 @@ def _other_work(old: Manifest, new: Manifest) -> list[str]:
         told.append(f"other samples ({old.samples.get('n')} -> {new.samples.get('n')})")
     if list(old.areas) != list(new.areas):
         told.append(f"areas {', '.join(old.areas)} -> {', '.join(new.areas)}")
+    if list(old.metrics) != list(new.metrics):
+        told.append(f"metrics {_asked_in_words(old)} -> {_asked_in_words(new)}")
     if old.repeats != new.repeats:
         told.append(f"repeats {old.repeats} -> {new.repeats}")
     return told
+
+
+def _asked_in_words(manifest):
+    return ", ".join(manifest.metrics) or "of the use cases alone"
 
 
 def plan_differences(
@@ -189,6 +196,13 @@ def check_added(
         _check_same_words(read_table(folder / "samples.parquet", Sample), samples, folder)
 
 
+def _asked_by_both(old, new):
+    "What two plans ask for; 'only' stays where both say it, since what one of them has scored is there."
+    both = all(any(line.startswith(ONLY) for line in lines) for lines in (old, new))
+    lines = [line if both else line.removeprefix(ONLY) for line in (*old, *new)]
+    return list(dict.fromkeys(lines))
+
+
 def _joined(old: Manifest, new: Manifest, samples: Sequence[Sample], counts: Mapping) -> Manifest:
     "The new manifest with what stays of the old one."
     systems = {**{n: c for n, c in zip(_named(old), old.clients)}, **dict(zip(_named(new), new.clients))}
@@ -201,6 +215,7 @@ def _joined(old: Manifest, new: Manifest, samples: Sequence[Sample], counts: Map
         prompts={**old.prompts, **new.prompts},
         own_use_cases=list(own.values()),
         areas=list(dict.fromkeys([*old.areas, *new.areas])),
+        metrics=_asked_by_both(old.metrics, new.metrics),
         repeats=max(old.repeats, new.repeats),
         more=more,
     )

@@ -357,6 +357,7 @@ def _sharded(ray, plan, progress, **cluster):
     again = sum(max(0, _starts(work.out, s.name) - 1) for s in shards)
     told = {"n": len(shards), "size": size, "workers": workers, "reused": reused, "restarted": again}
     whole = {"areas": list(areas), "without_twin": without, "limit": plan.limit, "plan": plain_plan(plan)}
+    whole["metrics"] = list(plan.metrics)
     whole["more"] = {"command": plan_command(plan), "data": data_told(plan.data)}
     done = open_run(merge_shards(work, shards, {"digest": cut["samples"], "shards": told, **whole}))
     return done if earlier is None else write_run(with_earlier_rows(done, earlier))
@@ -370,7 +371,8 @@ def _earlier(work, samples, cut, plan):
     clients = make_clients(
         lines.models, base_url=lines.base_url, prompts=lines.prompts, **client_options(lines)
     )
-    new = manifest_of(samples, clients, judge_of(lines), areas=list(cut["areas"]), repeats=lines.repeats)
+    said = {"areas": list(cut["areas"]), "metrics": list(plan.metrics), "repeats": lines.repeats}
+    new = manifest_of(samples, clients, judge_of(lines), **said)
     new.samples = {**new.samples, "digest": cut["samples"]}
     check_same_plan(folder, new, add=plan.add)
     return open_run(folder) if plan.add else None

@@ -33,7 +33,7 @@ class UseCase:
 
     id: str  # e.g. 'service_call_summary'
     name: str  # As published, e.g. 'Service: Call Summary'
-    cloud: str  # 'service', 'sales' or 'sales & service'
+    cloud: str  # 'service', 'sales', 'sales & service' or 'marketing'
     task: str  # 'summary', 'generation' or 'prediction'
     flavour: str  # 'short' (about 500 tokens in) or 'long' (about 3,000 tokens in)
     timing: str  # 'real-time' (somebody waits) or 'asynchronous'
@@ -44,7 +44,7 @@ class UseCase:
     prompt: str  # Template with a {field} for each input and {instructions}
     instructions: Sequence[Mapping]  # Checkable, each with its 'kind' and its 'text' for the model
     scored_by: Sequence[str] = SCORED_BY  # Criteria whose mean is its accuracy
-    family: str = "benchmark"  # 'insight' is asked for by name; see `use_cases`
+    family: str = "benchmark"  # 'insight' and 'marketing' are asked for by name; see `use_cases`
     targets: Mapping[str, Mapping] = field(default_factory=dict)  # What is predicted, see `tasks/01_targets`
 
     def __post_init__(self):
@@ -60,7 +60,7 @@ class UseCase:
 @lru_cache(maxsize=1)
 def _shipped():
     "The use cases that come with the package."
-    files = (data_path("use_cases.json"), data_path("insight_use_cases.json"))
+    files = map(data_path, ("use_cases.json", "insight_use_cases.json", "marketing_use_cases.json"))
     rows = [r for f in files for r in json.loads(f.read_text(encoding="utf-8"))["use_cases"]]
     return {r["id"]: UseCase(**r) for r in rows}
 
@@ -147,6 +147,9 @@ _SINGLE = {
     "named_fields",
     "paragraphs",
     "case_number",
+    "calls_to_action",
+    "heading_case",
+    "subject_length",
 }
 
 
