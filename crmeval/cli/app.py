@@ -65,7 +65,7 @@ def _run_epilogue():
     return (
         f"use cases, those of insight also as --use-case insight:\n{cases}\n\n"
         f"embedded systems: {', '.join(DEFAULT_MODELS)}\n"
-        f"data: demo, {', '.join((*ADAPTERS, *INSIGHT_ADAPTERS))}, "
+        f"data: demo, domains, {', '.join((*ADAPTERS, *INSIGHT_ADAPTERS))}, "
         f"or a .csv, .jsonl, .json or .parquet file\n\n{examples()}"
     )
 

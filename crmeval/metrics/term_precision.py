@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CARD', 'RECALL_CARD', 'aterm_precision', 'aterm_recall', 'term_precision', 'term_recall']
 
-# %% ../../nbs/metrics/18_term_precision.ipynb #55942ebf
+# %% ../../nbs/metrics/18_term_precision.ipynb #5138124b
 import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from .asking import check_text
 from .forms import evaluate_class
 from .metric import awaited, metric
 
-# %% ../../nbs/metrics/18_term_precision.ipynb #f9ccd1c5
+# %% ../../nbs/metrics/18_term_precision.ipynb #fb3dd449
 CARD = MetricCard(
     name="term_precision",
     title="Term precision",
@@ -46,7 +46,7 @@ RECALL_CARD = MetricCard(
 )
 _RULE = "rule"  # signs what a glossary decides
 
-# %% ../../nbs/metrics/18_term_precision.ipynb #ec76da0c
+# %% ../../nbs/metrics/18_term_precision.ipynb #f50f0f16
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _NEAR = 45  # characters between a term and a figure that is its own
 
@@ -109,7 +109,7 @@ class _Pair:
             return "", ""
         return mine[0], sorted(true[mine[0]])[0]
 
-# %% ../../nbs/metrics/18_term_precision.ipynb #4755ab9c
+# %% ../../nbs/metrics/18_term_precision.ipynb #56118be7
 _DENIED = re.compile(
     r"(?:\b(?:not|no|never|nor|neither|without|unlike)|n['’]t"
     r"|\b(?:rather than|instead of|in place of|other than|different from))(?:[ \t]+\w+){0,3}[ \t]*$",
@@ -147,7 +147,7 @@ def _apart(used, meant, rivals):
     told = rivals.get(meant, "").rstrip(".")
     return f"the source says {meant!r}{f' ({told})' if told else ''}, not {used!r}"
 
-# %% ../../nbs/metrics/18_term_precision.ipynb #ad52688f
+# %% ../../nbs/metrics/18_term_precision.ipynb #71f9e2ce
 @metric(CARD)
 def term_precision(
     response: str,  # Text to be scored; one without terms that the source decides has status 'undefined'
@@ -213,7 +213,7 @@ def _share_right(evidence: Sequence[Evidence], glossary: Glossary) -> Score:
     reason = f"{len(right)} of {n} uses of terms are right.{left}{first}"
     return score_of(CARD, len(right) / n, reason, evidence=evidence, rater=_RULE)
 
-# %% ../../nbs/metrics/18_term_precision.ipynb #5c304fa2
+# %% ../../nbs/metrics/18_term_precision.ipynb #46fed6a7
 @metric(RECALL_CARD)
 def term_recall(
     response: str,  # Text to be scored; empty text loses every term
@@ -250,7 +250,7 @@ def _on_term(name, said, glossary):
     why = f"the response has {instead[0]!r}" if instead else "the response does not have it"
     return Evidence("lost term", name, "fact", False, why)
 
-# %% ../../nbs/metrics/18_term_precision.ipynb #ea07398e
+# %% ../../nbs/metrics/18_term_precision.ipynb #32c32f12
 def __getattr__(name):
     "`TermPrecision` and `TermRecall`, the `evaluate.Metric` classes, are made when they are first asked for."
     if name == "TermPrecision":
