@@ -24,6 +24,8 @@ _WHERE = {
     "acoherence": "metrics.coherence",
     "brand_voice": "metrics.brand_voice",
     "abrand_voice": "metrics.brand_voice",
+    "term_precision": "metrics.term_precision",
+    "aterm_precision": "metrics.term_precision",
     "accuracy": "metrics.accuracy",
     "record_update": "metrics.record_update",
     "safety": "metrics.safety",
@@ -128,6 +130,8 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which run not
     from crmeval.metrics.safety import arefusal as arefusal
     from crmeval.metrics.safety import refusal as refusal
     from crmeval.metrics.safety import safety as safety
+    from crmeval.metrics.term_precision import aterm_precision as aterm_precision
+    from crmeval.metrics.term_precision import term_precision as term_precision
     from crmeval.metrics.toxicity import atoxicity as atoxicity
     from crmeval.metrics.toxicity import toxicity as toxicity
     from crmeval.metrics.trust import trust as trust

@@ -34,6 +34,7 @@ from crmeval.metrics.metric import Metric
 from crmeval.metrics.prediction import prediction
 from crmeval.metrics.privacy import match_avoidance, privacy_helpfulness, reveal_avoidance
 from crmeval.metrics.sentiment import sentiment
+from crmeval.metrics.term_precision import term_recall
 from crmeval.metrics.truthfulness import corrects
 
 SOURCE = "Agent: The parcel 4471 was lost. A new one comes on Friday, free of charge."
@@ -78,6 +79,16 @@ CATALOGUE = {  # metric -> arguments of a row that can be scored, all of them
     crmeval.brand_voice: {
         "response": "Your parcel was lost. We send a new one today.",
         "guide": {"emoji": 0},
+    },
+    crmeval.term_precision: {
+        "response": "The excess is 350 pounds.",
+        "source": "You pay an excess of 350 pounds.",
+        "glossary": "insurance",
+    },
+    term_recall: {
+        "response": "The excess is 350 pounds.",
+        "key_facts": ["The excess is 350 pounds."],
+        "glossary": "insurance",
     },
     sentiment: {
         "response": '{"overall": "negative", "turns": ["negative"], "shift": "same"}',

@@ -53,7 +53,7 @@ def test_a_use_case_of_ones_own_is_scored_by_five(fifth, tmp_path):
 
 
 def test_an_unknown_criterion_is_told_with_the_known_ones(fifth):
-    beside = ["record_update", "fluency", "coherence", "brand_voice"]
+    beside = ["record_update", "fluency", "coherence", "brand_voice", "term_precision", "term_recall"]
     assert list(criteria()) == [*CRITERIA, *beside, "thanks"]
     with pytest.raises(ValueError, match="there is no criterion 'charm'; known: factuality"):
         get_criterion("charm")

@@ -24,6 +24,7 @@ from crmeval import (
     arecord_update,
     arefusal,
     arun,
+    aterm_precision,
     atoxicity,
     atruthful,
     brand_voice,
@@ -50,6 +51,7 @@ from crmeval import (
     run,
     safety,
     score_dataset,
+    term_precision,
     toxicity,
     trust,
     truthful,
@@ -127,6 +129,8 @@ def named(metric: Metric[...]) -> str:
 async def well_written(text: str, said: str) -> list[Score]:
     found = [fluency(text), coherence(text, conversation=said), brand_voice(text, guide={"emoji": 0})]
     found += [await afluency(text), await acoherence(text, conversation=said)]
+    found += [term_precision(text, source=said, glossary="insurance")]
+    found += [await aterm_precision(text, source=said, glossary={"terms": [{"term": "excess"}]})]
     return [*found, await abrand_voice(text, guide={"emoji": 0})]
 
 
