@@ -178,6 +178,17 @@ def _say_protection(run, out):
         out.say(f"\nwhat a layer prevents and costs\n{protection_table(profiles)}", protection=told)
 
 
+def _say_robustness(run, out):
+    "The two wordings of cases against each other, where the data have them."
+    from crmeval.validation.robustness import ALIGN, robustness, wording_pairs
+
+    if not wording_pairs(run.samples) or not any(s.metric == "accuracy" for s in run.scores):
+        return
+    found = robustness(run)
+    out.say("\nthe trade's words against plain words, accuracy, each case paired with itself")
+    out.table(found.lines(), ALIGN, robustness=found.to_dicts())
+
+
 def finish(
     run: Run,
     out: Output,
@@ -207,6 +218,7 @@ def finish(
     _say_insight(run, out)
     _say_protection(run, out)
     say_slices(groups, out)
+    _say_robustness(run, out)
     _say_judge(run, out)
     failed = _say_failures(run, out)
     unasked = _say_budget(run, out)

@@ -25,12 +25,21 @@ from crmeval.detect.disguise import (
 )
 
 # %% ../../nbs/detect/05_hidden_value.ipynb #3ed7efcd
-@lru_cache(maxsize=4096)
+_REMEMBERED = 100  # characters up to which a value's core is; a whole prompt must not stay behind in a cache
+
+
 def core(
     value: str,  # The secret
 ) -> str:  # Its folded letters and digits
     "What must be found for the value to be found."
+    return _remembered_core(value) if len(value) <= _REMEMBERED else _core(value)
+
+
+def _core(value):
     return "".join(filter(str.isalnum, folded(value)))
+
+
+_remembered_core = lru_cache(maxsize=4096)(_core)
 
 
 @dataclass(frozen=True)

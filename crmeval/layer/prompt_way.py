@@ -23,7 +23,9 @@ from .placeholders import Vault
 from .steps import StepRecord, hardest, timed
 from .templates import Filled
 from .tool_calls import call_texts, with_arguments, with_words, words_in
+from .use_case_templates import sample_pieces
 from ..tasks.probes import is_probe
+from ..tasks.protection_probes import is_protection
 
 # %% ../../nbs/layer/17_prompt_way.ipynb #ca32f57a
 @dataclass(frozen=True)
@@ -81,10 +83,14 @@ def sample_draft(
     prompt: str,  # Filled in with the sample's inputs
 ) -> Draft:
     "The prompt of a sample, in which its inputs are data again."
+    known = sample_pieces(sample)
+    if known and "".join(p.text for p in known) == prompt:
+        return Draft(known)
     inputs = sorted(sample.inputs.items(), key=lambda item: -len(str(item[1])))
     pieces = (Filled(prompt),)
     for name, value in inputs:
-        if len(str(value)) > _SHORT:
+        ours = name == "prompt" and is_protection(sample)  # the task that a probe of protection sets
+        if len(str(value)) > _SHORT and not ours:
             pieces = tuple(part for p in pieces for part in _split(p, str(name), str(value)))
     return Draft(pieces)
 

@@ -11,11 +11,10 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ..core.package_data import needs_extra
-from .audit_trail import AuditTrail, Record
+from .audit_trail import Record
 from .masking import MaskingSession, mask
 
 # %% ../../nbs/layer/13_spans.ipynb #623fc1aa

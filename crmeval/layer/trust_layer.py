@@ -9,7 +9,7 @@ __all__ = ['TrustLayer']
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
@@ -26,6 +26,7 @@ from .chat_messages import read_messages
 from .feedback import Feedback, keep_feedback
 from .gateway import with_options
 from .grounding import Passage, Retriever
+from .layer_note import note_of_way, values_sent
 from .layer_policy import Policy, read_policy
 from .masking import MaskingSession
 from .person_keys import AuditError
@@ -43,6 +44,7 @@ from .stream_way import StreamWay
 from .templates import Filled, Template, fill
 from .tool_calls import WORDED, Calls, restored_calls, screened_calls
 from ..systems.client_lines import client_of_line
+from ..tasks.protection_probes import is_protection
 
 # %% ../../nbs/layer/18_trust_layer.ipynb #d4c58ccf
 class _Trip:
@@ -276,8 +278,10 @@ class TrustLayer(TryingClient):
     async def attempt(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
         "One try for a sample; `CallFailed` comes from the client alone."
         rows: list[Response] = []
+        seen: list[list[int] | None] = []
 
         async def send(draft):
+            seen.append(values_sent(sample, draft.whole, draft.sample))
             if hasattr(self.client, "chat"):
                 return await self._chat(draft, {})
             row = await _answered(self.client, draft, repeat)
@@ -288,7 +292,14 @@ class TrustLayer(TryingClient):
         if not hasattr(self.client, "chat"):
             draft = replace(draft, sample=_unjudged(sample, self.model))
         reply = await self._through(draft, Asked(record=sample.record, tenant=self.tenant), send)
-        return self._row(sample, reply, rows, repeat)
+        row = self._row(sample, reply, rows, repeat)
+        return replace(row, layer=self._note(reply, seen))
+
+    def _note(self, reply, seen):
+        "What the row tells of the way: names and numbers, no text."
+        inside = getattr(self.client, "name", type(self.client).__name__)
+        values = seen[-1] if seen else None
+        return note_of_way(reply.way, around=inside, sent=bool(seen), values=values).to_text()
 
     def _row(self, sample, reply, rows, repeat):
         "The row of a run; its time holds the layer's."
@@ -341,9 +352,12 @@ class TrustLayer(TryingClient):
         except CallFailed as e:
             trip.trail("failed", status=e.status, http_status=e.http_status, **self.called)
             raise
+        except asyncio.CancelledError:  # nobody waits for it any more
+            trip.trail("failed", status="cancelled")
+            raise
         return await _worked(len(done.text), trip.finish, draft, done)
 
-    async def _pieces(self, draft, asked, send, options, records=()) -> AsyncIterator[Piece]:
+    async def _pieces(self, draft, asked, send, options, records=()) -> AsyncGenerator[Piece, None]:
         "A request through all steps, in pieces as far as policy and client allow."
         trip = _Trip(self, asked, records)
         try:
@@ -359,10 +373,11 @@ class TrustLayer(TryingClient):
         finally:
             trip.close()
 
-    async def _flow(self, trip: _Trip, draft: Draft, options: dict) -> AsyncIterator[Piece]:
+    async def _flow(self, trip: _Trip, draft: Draft, options: dict) -> AsyncGenerator[Piece, None]:
         "The pieces of a streamed answer; what had been shown is kept also where it breaks off."
         way = StreamWay(self.policy, trip.vault, trip.known(draft), draft.canary)
-        flow, last = _Flow(trip, way), None
+        flow = _Flow(trip, way)
+        last: Piece | None = None
         try:
             told = _request_options(options, draft)
             async with aclosing(self.client.chat_stream(draft.messages, **told)) as pieces:
@@ -382,6 +397,7 @@ class TrustLayer(TryingClient):
             if last is None:
                 trip.keep_answer("".join(flow.came), None)
                 trip.trail("reply", private={"text": way.shown}, status="broken off")
+        assert last is not None
         yield last
 
     async def _prepared(self, trip: _Trip, draft: Draft) -> Draft:
@@ -433,7 +449,7 @@ class TrustLayer(TryingClient):
         *,
         asked: Asked | None = None,
         **options: Any,  # Passed to the client
-    ) -> AsyncIterator[Piece]:  # The last one holds the reply
+    ) -> AsyncGenerator[Piece, None]:  # The last one holds the reply
         "The same in pieces, as the policy's `stream` says; raises `CallFailed` as the client does."
         draft, asked, options = self._asked(messages, asked, options)
         async with aclosing(self._pieces(draft, asked, self._sender(options), options)) as pieces:
@@ -504,7 +520,7 @@ class TrustLayer(TryingClient):
         instruction: str = "",  # The company's standing instruction
         use_case: str = "",  # For clients that read samples
         **given: Any,  # user, roles, person, session, query, case as for `areply`; options of the client
-    ) -> AsyncIterator[Piece]:  # The last one holds the reply, also of a call that failed
+    ) -> AsyncGenerator[Piece, None]:  # The last one holds the reply, also of a call that failed
         "A reply in pieces with its names, as the policy's `stream` says; a wrong template is a `MergeError`."
         names = ("user", "roles", "person", "session", "query", "case")
         who = {k: given.pop(k) for k in names if k in given}
@@ -601,6 +617,8 @@ def _request_options(options, draft):
 
 def _unjudged(sample, model):
     "A sample without what its answer is judged by; only the person's own answer is read from it."
+    if is_protection(sample):
+        return replace(sample, tags={})
     if model == "reference":
         return replace(sample, key_facts=())
     return replace(sample, key_facts=(), reference=None, gold_record=None)

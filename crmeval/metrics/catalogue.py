@@ -34,6 +34,8 @@ from .record_update import CARD as RECORD_CARD
 from .safety import CARD as REFUSAL_CARD
 from .safety import SAFETY_CARD
 from .speed import SPEED_CARD
+from .term_precision import CARD as TERM_CARD
+from .term_precision import RECALL_CARD as TERM_RECALL_CARD
 from .toxicity import CARD as TOXICITY_CARD
 from .trust import CARD as TRUST_CARD
 from .truthfulness import CARD as TRUTH_CARD
@@ -64,6 +66,7 @@ _PAGES = {
     "fluency": (FLUENCY_CARD,),
     "coherence": (COHERENCE_CARD,),
     "brand_voice": (BRAND_CARD,),
+    "term_precision": (TERM_CARD, TERM_RECALL_CARD),
     "cost": (COST_CARD,),
     "speed": (SPEED_CARD,),
     "trust": (TRUST_CARD,),

@@ -10,11 +10,12 @@ __all__ = ['Criterion', 'asked_of', 'task_of', 'predicted_criteria', 'add_criter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ..core.cards import MetricCard
+from ..core.cards import MetricCard, unscored
 from ..core.judging import Judge
 from ..core.near import did_you_mean
 from ..core.plugins import plugins
 from ..core.records import Sample, Score
+from ..detect.glossary import glossary_names
 from .brand_voice import CARD as BRAND_VOICE
 from .brand_voice import brand_voice
 from .coherence import CARD as COHERENCE
@@ -35,6 +36,9 @@ from .record_update import CARD as RECORD_UPDATE
 from .record_update import record_accuracy
 from .sentiment import CARD as SENTIMENT
 from .sentiment import score_sentiment
+from .term_precision import CARD as TERM_PRECISION
+from .term_precision import RECALL_CARD as TERM_RECALL
+from .term_precision import term_precision, term_recall
 from ..tasks.use_cases import SCORED_BY, UseCase, all_instructions, get_use_case
 
 # %% ../../nbs/metrics/19_criteria.ipynb #c35d2757
@@ -71,6 +75,31 @@ def _brand_voice(sample, text, judge):
         why = "The sample has no input 'style_guide'."
         return Score("brand_voice", None, status="undefined", reason=why, rater=judge.name if judge else "")
     return brand_voice(text, guide=guide, judge=judge)
+
+# %% ../../nbs/metrics/19_criteria.ipynb #b8649d66
+def _glossary_of(sample):
+    "The input 'glossary' of a sample, or the shipped one of its domain; '' without either."
+    domain = sample.tags.get("domain")
+    return sample.inputs.get("glossary") or (domain if domain in glossary_names() else "")
+
+
+def _no_glossary(card):
+    why = "The sample has neither an input 'glossary' nor the tag 'domain' of a shipped one."
+    return unscored(card, "undefined", why, rater="rule")
+
+
+def _term_precision(sample, text, judge):
+    "What the response may rely on is the sample without its glossary."
+    if not (glossary := _glossary_of(sample)):
+        return _no_glossary(TERM_PRECISION)
+    source = "\n\n".join(str(v) for k, v in sample.inputs.items() if k != "glossary")
+    return term_precision(text, source=source, glossary=glossary)
+
+
+def _term_recall(sample, text, judge):
+    if not (glossary := _glossary_of(sample)):
+        return _no_glossary(TERM_RECALL)
+    return term_recall(text, key_facts=list(sample.key_facts), glossary=glossary)
 
 # %% ../../nbs/metrics/19_criteria.ipynb #05210e06
 def asked_of(
@@ -155,6 +184,8 @@ _SHIPPED = (
     Criterion(FLUENCY, _fluency, "fluent", in_mean=False),
     Criterion(COHERENCE, _coherence, "coherent", in_mean=False),
     Criterion(BRAND_VOICE, _brand_voice, "voice", in_mean=False),
+    Criterion(TERM_PRECISION, _term_precision, "terms", in_mean=False),
+    Criterion(TERM_RECALL, _term_recall, "kept", in_mean=False),
 )
 
 # %% ../../nbs/metrics/19_criteria.ipynb #f8dbaf01

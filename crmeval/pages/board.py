@@ -20,6 +20,7 @@ from ..core.stats import Estimate
 from ..metrics.accuracy import CARD as ACCURACY
 from ..metrics.accuracy import CRITERIA
 from ..metrics.cost import COST_CARD
+from ..metrics.criteria import get_criterion
 from ..metrics.protection import CARD as PROTECTION_CARD
 from ..metrics.protection import FIGURES
 from ..metrics.safety import SAFETY_CARD
@@ -214,14 +215,21 @@ def _unchecked_cell(line):
     return Cell(_small(whole(lost), f"of {whole(n)}"), lost)
 
 
-def _score_columns(define, kinds=(), unchecked=False):
-    "Accuracy and its criteria; `kinds` of lost answers that occur stand beside n."
+def _beside_column(metric):
+    "A metric that is no part of accuracy; a person's row may have none of it."
+    column = Column(f"+ {get_criterion(metric).card.title}", areas=("accuracy", "all"))
+    return column, lambda line: _points_cell(line.row.metrics.get(metric))
+
+
+def _score_columns(define, kinds=(), unchecked=False, beside=()):
+    "Accuracy and its criteria, others beside them; `kinds` of lost answers that occur stand beside n."
     areas = ("summary", "accuracy", "all")
     yield _rank_column("accuracy")
     for m in METRICS:
         yield _metric_column(m, define)
         if unchecked and m == "instruction_following":  # they are in no mean
             yield Column("Not checked", areas=("accuracy", "all"), descending=False), _unchecked_cell
+    yield from map(_beside_column, beside)
     yield Column("n", areas=areas), _n_cell
     yield Column("Not scored", areas=areas, descending=False), _unscored_cell
     for kind in kinds:
@@ -309,7 +317,7 @@ def _protection_cell(figure, line):
     return _estimate_cell(found, partial(number, spec=figure.form), figure.form)
 
 
-def _columns(define, several, trusted, kinds=(), unchecked=False, protected=False):
+def _columns(define, several, trusted, kinds=(), unchecked=False, protected=False, beside=()):
     "All (column, what a line shows in it)."
     yield Column("System", "l"), lambda line: _bdi(line.row.client)
     if several:
@@ -317,7 +325,7 @@ def _columns(define, several, trusted, kinds=(), unchecked=False, protected=Fals
     yield Column("Provider", "l"), lambda line: _bdi(line.row.provider)
     yield Column("Use case", "l"), lambda line: line.use_case
     yield Column("Method, judge", "l"), lambda line: line.judged_by
-    yield from _score_columns(define, kinds, unchecked)
+    yield from _score_columns(define, kinds, unchecked, beside)
     yield from _cost_columns(define)
     yield from _speed_columns(define)
     if trusted:
@@ -396,7 +404,8 @@ def _board_html(lines, box, define, several):
     absent = {a for a, asked in (("trust", trusted), ("protection", protected)) if not asked}
     kinds = [k for k in ANSWER_KINDS if any(line.row.answers.get(k) for line in lines)]
     unchecked = any(line.row.unchecked[0] for line in lines)
-    columns, makers = zip(*_columns(define, several, trusted, kinds, unchecked, protected))
+    beside = dict.fromkeys(m for line in lines for m in line.row.metrics if m not in METRICS)
+    columns, makers = zip(*_columns(define, several, trusted, kinds, unchecked, protected, beside))
     filters, keys = _picks(lines, several)
     areas = {a: (title, _sorted_at(a, columns)) for a, title in AREAS_SHOWN.items() if a not in absent}
     rows = [_cells(line, makers) for line in lines]

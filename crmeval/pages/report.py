@@ -17,6 +17,7 @@ from ..core.records import STATUSES, storable
 from ..core.show import DASH, interval, points, seconds, shown
 from ..core.stats import holm, paired_difference
 from ..metrics.cost import list_prices
+from ..metrics.criteria import get_criterion
 from ..metrics.speed import speed
 from .board import AGREEMENT_PAGE, RANK_NOTE, table_of_rows
 from .evidence import problems
@@ -29,7 +30,15 @@ from crmeval.pages.figures import (
     svg,
 )
 from .insight_section import insight_section
-from .leaderboard import METRICS, OVERALL, Leaderboard, is_task, judge_of, leaderboard
+from crmeval.pages.leaderboard import (
+    METRICS,
+    OVERALL,
+    Leaderboard,
+    beside_metrics,
+    is_task,
+    judge_of,
+    leaderboard,
+)
 from .protection_section import PROTECTION_LIMITS, protection_section
 from .samples import FILE_BYTES, answer_html, sample_files, sample_index, samples_table
 from .slices import slice_board
@@ -340,6 +349,7 @@ def _accuracy_parts(run, board, first, judge, order):
     present = list(dict.fromkeys(r.use_case for r in cases))
     return {
         "metrics": METRICS,
+        "scored_beside": [(m, get_criterion(m).card.title) for m in beside_metrics(run)],
         "overall": board.filter(use_case=OVERALL).rows,
         "by_use_case": [(get_use_case(u), _of_case(cases, u)) for u in present],
         "plots": plots,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from ..core.judging import Judge, RecordingJudge
 from ..core.near import did_you_mean
 from ..core.records import Sample
-from ..metrics.accuracy import ascore_response, score_response
+from ..metrics.asked_metrics import AskedMetrics, ascore_asked, score_asked
 from ..metrics.protection_grades import score_protection
 from ..metrics.trust import TRUST, score_probe, trust_probes
 from ..tasks.probes import is_probe, probe_prompt, probe_sample
@@ -66,12 +66,14 @@ def prompt_of(
 
 def make_scorer(
     judge: Judge,
+    asked: AskedMetrics = AskedMetrics(),  # noqa: B008 - it never changes
 ) -> Callable:  # (sample, response) -> scores; a coroutine function where the judge asks over the network
     "One function for ordinary samples and probes; a judge that asks a network does not hold the loop up."
-    return _asking_scorer(judge) if isinstance(judge, RecordingJudge) else _plain_scorer(judge)
+    making = _asking_scorer if isinstance(judge, RecordingJudge) else _plain_scorer
+    return making(judge, asked)
 
 
-def _asking_scorer(judge):
+def _asking_scorer(judge, asked):
     async def score(sample, response):
         if is_protection(sample):
             return score_protection(response, sample=sample)
@@ -80,17 +82,17 @@ def _asking_scorer(judge):
                 lambda listening: score_probe(response, sample=sample, judge=listening)
             )
             return score_probe(response, sample=sample, judge=record)
-        return await ascore_response(response, sample=sample, judge=judge)
+        return await ascore_asked(response, sample=sample, judge=judge, asked=asked)
 
     return score
 
 
-def _plain_scorer(judge):
+def _plain_scorer(judge, asked):
     def score(sample, response):
         if is_protection(sample):
             return score_protection(response, sample=sample)
         if is_probe(sample):
             return score_probe(response, sample=sample)
-        return score_response(response, sample=sample, judge=judge)
+        return score_asked(response, sample=sample, judge=judge, asked=asked)
 
     return score

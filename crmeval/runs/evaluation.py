@@ -22,8 +22,8 @@ from ..core.keys import plain_without_keys
 from ..core.log import digest
 from ..core.loops import run_sync
 from ..core.records import Response, Sample, Score, Usage, read_parquet
+from ..metrics.asked_metrics import check_asked, read_metrics, scored_names
 from ..metrics.cost import call_cost_usd, price_of
-from ..metrics.criteria import criteria_of
 from ..metrics.instruction_following import check_instruction
 from .answered import answer_warnings, unchecked_warnings
 from .areas import area_samples, check_areas, make_scorer, prompt_of
@@ -256,6 +256,7 @@ def samples_of(
         told = {"columns": plan.columns, "limit": plan.limit, "keep": plan.slices}
         ordinary = select_samples(plan.data, plan.use_cases, **told)
     check_slices(ordinary, plan.slices)
+    check_asked(read_metrics(plan.metrics), ordinary)
     return areas, *area_samples(areas, ordinary, probes=plan.probes, limit=plan.limit, seed=plan.seed)
 
 
@@ -337,7 +338,9 @@ def prepare_run(
             plan=plain_without_keys(plain_plan(plan)),
             areas=list(areas),
             without_twin=without,
-            **{k: getattr(plan, k) for k in ("seed", "repeats", "concurrency", "limit", "retries")},
+            **{
+                k: getattr(plan, k) for k in ("metrics", "seed", "repeats", "concurrency", "limit", "retries")
+            },
             budget={"max_calls": plan.max_calls, "max_usd": plan.max_usd} if budget else None,
             more={"command": plan_command(plan), "data": data_told(plan.data)},
         )
@@ -361,11 +364,16 @@ def scorer_key_of(
     work: Work,
 ) -> str:  # Another key scores anew
     "What identifies the scoring of a run: the judge, its settings, and what the package scores with."
-    return digest(work.judge.name, settings_of(work.judge), work.manifest.scoring)
+    return digest(
+        work.judge.name,
+        settings_of(work.judge),
+        work.manifest.scoring,
+        *read_metrics(work.plan.metrics).lines,
+    )
 
 
 async def _answered(work, progress, first_look):
-    plan, judge = work.plan, work.judge
+    plan, judge, asked = work.plan, work.judge, read_metrics(work.plan.metrics)
     path, texts = work.folder / "journal.jsonl", not plan.no_texts
     journal = Journal(path, identity=_identity(work.samples), texts=texts)
     try:
@@ -378,10 +386,10 @@ async def _answered(work, progress, first_look):
                 retries=plan.retries,
                 journal=journal,
                 progress=progress,
-                scorer=make_scorer(judge),
+                scorer=make_scorer(judge, asked),
                 prompt_of=prompt_of,
                 scorer_key=scorer_key_of(work),
-                metrics=(*criteria_of(s.use_case for s in work.samples if not is_probe(s)), "accuracy"),
+                metrics=scored_names(asked, work.samples),
                 rng=plan.seed,
                 traffic=work.traffic,
                 first_look=clients_of(judge) if first_look else None,
@@ -453,7 +461,7 @@ async def do_work(
     work.manifest.warnings += [*work.traffic.notes(), *answer_warnings(_of_tasks(responses))]
     scores = [s for _, found in rows for s in found]
     work.manifest.warnings += unchecked_warnings(scores)
-    kept = _others(work.folder, scores, responses)
+    kept = _others(work.folder, scores, responses, by_metric=work.plan.add)
     _note_judge(work)
     done = Run(work.folder, work.manifest, samples, responses, [*scores, *kept])
     is_added = work.plan.add and (work.folder / "manifest.json").is_file()
@@ -487,20 +495,20 @@ def _key(row):
     return row.sample_id, row.perturbation, row.client, row.repeat
 
 
-def _others(folder, scores, responses):
-    "Scores in the folder that other raters gave to responses which are still the same: they stay."
+def _others(folder, scores, responses, by_metric):
+    "Scores in the folder that others gave, or of other metrics, to responses that are the same: they stay."
     if not (folder / "scores.parquet").is_file() or not (folder / "responses.parquet").is_file():
         return []
     texts = {r.key: r.text for r in read_parquet(folder / "responses.parquet", Response)}
     same = {r.key for r in responses if r.key in texts and texts[r.key] == r.text}
     other = {r.key for r in responses if r.key in texts and texts[r.key] != r.text}
-    signed = {s.rater for s in scores if s.method == "auto"}
+    signed = {(s.rater, s.metric if by_metric else "") for s in scores if s.method == "auto"}
 
     def stays(s):
         # a rating by a person is never thrown away, unless its response has become another one
         if s.method == "manual":
             return _key(s) not in other
-        return _key(s) in same and s.rater not in signed
+        return _key(s) in same and (s.rater, s.metric if by_metric else "") not in signed
 
     return [s for s in read_parquet(folder / "scores.parquet", Score) if stays(s)]
 
@@ -560,22 +568,26 @@ async def ascore_run(
     judge: Judge,
     *,
     concurrency: int = 8,
+    metrics: Sequence[str] = (),  # As in a plan, beside those that the run has asked for
     progress=False,  # True: a bar; or a function (done, total, response)
     first_look: bool = False,  # As in `arun`
 ) -> Run:  # The run with the judge's scores; scores of other raters stay
     "Score the stored responses of a run with a judge; a run without texts raises `ValueError`."
     need_texts(run.manifest.more, "be scored again")
+    asked = read_metrics(metrics if read_metrics(metrics).only else [*run.manifest.metrics, *metrics])
     with run.its_use_cases():
-        found = await _scored(run, judge, concurrency, progress, first_look)
+        check_asked(read_metrics(metrics), run.samples)
+        found = await _scored(run, judge, asked, concurrency, progress, first_look)
     new = [s for scores in found for s in scores]
     signed = {(*_key(s), s.metric, s.rater) for s in new}
     kept = [
         s
         for s in run.scores
-        if s.method == "manual" or (s.rater != judge.name and (*_key(s), s.metric, s.rater) not in signed)
+        if s.method == "manual"
+        or ((asked.only or s.rater != judge.name) and (*_key(s), s.metric, s.rater) not in signed)
     ]
     told = {"judge": judge.name, **settings_of(judge), "scoring": _scoring_of(run), "when": now()}
-    run.manifest.rescored = [*run.manifest.rescored, told]
+    run.manifest.rescored = [*run.manifest.rescored, told | {"metrics": list(metrics)}]
     return write_run(replace(run, scores=[*kept, *new]))
 
 
@@ -583,7 +595,7 @@ def _scoring_of(run):
     return scoring_fingerprint(any(map(is_probe, run.samples)))
 
 
-async def _scored(run, judge, concurrency, progress, first_look):
+async def _scored(run, judge, asked, concurrency, progress, first_look):
     "Scores of each response, in order."
     by_key = {s.key: s for s in columns_apart(run.samples)[0]}
     pairs = [(by_key[r.sample_id, r.perturbation], r) for r in run.responses]
@@ -592,11 +604,11 @@ async def _scored(run, judge, concurrency, progress, first_look):
         with contextlib.closing(Journal(path, identity=_identity(run.samples))) as journal:
             return await score_all(
                 pairs,
-                make_scorer(judge),
-                scorer_key=digest(judge.name, settings_of(judge), _scoring_of(run)),
+                make_scorer(judge, asked),
+                scorer_key=digest(judge.name, settings_of(judge), _scoring_of(run), *asked.lines),
                 concurrency=concurrency,
                 journal=journal,
-                metrics=(*criteria_of(s.use_case for s in run.samples if not is_probe(s)), "accuracy"),
+                metrics=scored_names(asked, run.samples),
                 progress=progress,
                 first_look=clients_of(judge) if first_look else None,
             )
@@ -608,7 +620,7 @@ async def _scored(run, judge, concurrency, progress, first_look):
         await close_judge(judge)
 
 # %% ../../nbs/runs/09_evaluation.ipynb #76e20a40
-def score_run(run: Run, judge: Judge, *, concurrency: int = 8, progress=False, first_look=False) -> Run:
+def score_run(run: Run, judge: Judge, *, concurrency=8, metrics=(), progress=False, first_look=False) -> Run:
     "As `ascore_run`, waiting until it is done."
-    told = {"concurrency": concurrency, "progress": progress, "first_look": first_look}
+    told = {"concurrency": concurrency, "metrics": metrics, "progress": progress, "first_look": first_look}
     return run_sync(ascore_run(run, judge, **told))

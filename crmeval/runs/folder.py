@@ -71,6 +71,7 @@ class Manifest:
     templates: Mapping[str, str] = field(default_factory=dict)
     own_use_cases: Sequence[Mapping] = ()  # Those that do not ship with the package
     areas: Sequence[str] = ()
+    metrics: Sequence[str] = ()  # Asked for beside those of the use cases, see `metrics/61_asked_metrics`
     without_twin: object = None  # How many samples could not be changed, by kind
     seed: int = 0
     repeats: int = 1

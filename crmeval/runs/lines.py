@@ -15,7 +15,7 @@ from ..core.near import did_you_mean
 from ..core.plugins import plugins
 from .plan import PlanError, RunPlan
 from ..systems.providers import providers
-from ..tasks.use_cases import get_use_case, knowing, read_use_cases
+from ..tasks.use_cases import expand_use_cases, knowing, read_use_cases
 
 # %% ../../nbs/runs/06_lines.ipynb #be811dfd
 _HOSTED = tuple(name for name in providers() if name != "openai")
@@ -112,6 +112,7 @@ def check_lines(
         known = f"some of {', '.join(_AREAS)}{did_you_mean(area, _AREAS)}"
         _refuse("areas", area, "" if area in _AREAS or "," in str(area) else known)
     _check_use_cases(plan)
+    _check_metrics(plan)
     if plan.policy is not None:
         is_there = Path(plan.policy).expanduser().is_file()
         _refuse("policy", plan.policy, "" if is_there else "a file that exists")
@@ -130,8 +131,16 @@ def _check_use_cases(plan):
         _refuse("own_use_cases", plan.own_use_cases, "" if is_there else "a file that exists")
         own = read_use_cases(plan.own_use_cases)
     with knowing(own):
-        for name in plan.use_cases or ():
-            get_use_case(name)
+        expand_use_cases(plan.use_cases or ())
+
+
+def _check_metrics(plan):
+    "Raise for a metric that nobody knows; what metrics there are is loaded only where one is asked for."
+    if plan.metrics:
+        from crmeval.metrics.asked_metrics import metric_fault
+
+        for line in plan.metrics:
+            _refuse("metrics", line, metric_fault(line))
 
 
 def _refuse(name, got, expected):

@@ -136,6 +136,14 @@ class RunPlan:
     )
     repeats: int = _setting(1, "answers for each sample and system", "what is asked", low=1, value="N")
     seed: int = _setting(0, "for the jitter of waits and the drawing of twins", "what is asked", value="N")
+    metrics: list = _setting(
+        [],
+        "scored beside what the use cases are scored by, never part of accuracy: fluency, coherence, "
+        "brand_voice ...; only:NAME leaves the others away",
+        "who judges",
+        word="--metric",
+        value="NAME",
+    )
     judge: object = _setting(
         ["embedded"],
         "embedded, openai:NAME or recorded:FILE; several: a panel",
