@@ -110,7 +110,7 @@ class _Prompt:
 
     @cached_property
     def core(self):
-        return core.__wrapped__(self.whole)  # no prompt outlives its call in a cache
+        return core(self.whole)
 
     @cached_property
     def words(self):
