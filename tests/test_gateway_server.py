@@ -545,7 +545,7 @@ def test_a_port_that_is_taken_is_told_in_one_line(capfd):
 
     taken = listen(port=0)
     port = taken.getsockname()[1]
-    assert main(["gateway", "--model", "baseline:lead", "--port", str(port)]) == 2
+    assert main(["gateway", "--model", "ollama:llama3", "--port", str(port)]) == 2
     said = capfd.readouterr().err
     assert f"--port is {port}, which cannot be opened on 127.0.0.1" in said and len(said.splitlines()) == 1
     taken.close()

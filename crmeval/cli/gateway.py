@@ -26,6 +26,8 @@ def _layers(models, policy, trail, base_url, api_key_env):
     layers = {}
     for line in models:
         layer = TrustLayer(line.removeprefix("trusted:"), policy, trail=kept, **options)
+        if not hasattr(layer.client, "chat"):
+            raise ValueError(f"--model is {line!r}, which answers samples and no messages: name a model")
         layers[line if layer.model in layers or not layer.model else layer.model] = layer
     return layers
 

@@ -243,9 +243,16 @@ async def _chat(gateway: Gateway, request, door: Door):
         work = asyncio.wait_for(layer.achat(asked.messages, **call), gateway.policy.timeout_s)
         reply = await while_there(request.receive, work)
     gateway.note(reply, door)
+    _check_answer(reply)
+    return _json(chat_body(reply, asked.model, int(gateway.clock())), **_reply_headers(reply))
+
+
+def _check_answer(reply):
+    "`Refused` for a prompt that was not sent, and for a client that gave a row without an answer."
     if not reply.sent:
         raise refused_prompt(reply)
-    return _json(chat_body(reply, asked.model, int(gateway.clock())), **_reply_headers(reply))
+    if reply.status not in ("ok", "truncated", "refused"):
+        raise Refused(502, f"the model gave no answer ({reply.status})", code="upstream_error")
 
 
 def _reply_headers(reply):
@@ -314,9 +321,9 @@ async def _stream(gateway, request, door, layer, asked, call, held):
     try:
         await while_there(request.receive, asyncio.wait({first}, timeout=_BEAT_S))
         piece = first.result() if first.done() else None
-        if piece is not None and piece.reply is not None and not piece.reply.sent:
+        if piece is not None and piece.kind in ("withheld", "failed") and piece.reply is not None:
             gateway.note(piece.reply, door)
-            raise refused_prompt(piece.reply)
+            _check_answer(piece.reply)
     except BaseException:
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
@@ -385,6 +392,7 @@ class _Stream:
                 yield chunks.text(piece.text)
             if piece.reply is not None:
                 self.gateway.note(piece.reply, self.door)
+                _check_answer(piece.reply)
                 yield chunks.end(piece.reply, self.asked.usage)
                 return
             waiting = self.first = asyncio.ensure_future(anext(self.pieces, None))
