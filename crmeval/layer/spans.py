@@ -11,11 +11,10 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ..core.package_data import needs_extra
-from .audit_trail import AuditTrail, Record
+from .audit_trail import Record
 from .masking import MaskingSession, mask
 
 # %% ../../nbs/layer/13_spans.ipynb #623fc1aa
@@ -277,7 +276,7 @@ def export_spans(
     *,
     service: str = "crmeval",  # `service.name` of the resource
 ) -> int:  # Spans that were handed over
-    "Hand spans to an exporter; ValueError where the extra is missing, RuntimeError where the exporter failed."
+    "Hand spans to an exporter; ValueError without the extra, RuntimeError where the exporter failed."
     from_us = _readable_spans(spans, service)
     result = exporter.export(from_us)
     if getattr(result, "name", "SUCCESS") != "SUCCESS":
