@@ -1,4 +1,4 @@
-"""What a pattern needs is in everything that it matches, for the patterns that are tried only where they may match"""
+"""What a pattern needs is in everything that it matches: patterns are tried only where they may match"""
 
 import random
 import re

@@ -81,12 +81,12 @@ def _of_row(row) -> tuple[_Texts | None, _Texts | None]:
 
 def _of_branch(rows):
     found = [_of_row(row) for row in rows]
-    if all(exact is not None for exact, _ in found):
-        texts = frozenset().union(*(exact for exact, _ in found))
+    exact = [texts for texts, _ in found if texts is not None]
+    if len(exact) == len(found):
+        texts = frozenset().union(*exact)
         return (texts if len(texts) <= _MOST else None), _better(None, texts)
-    if any(needed is None for _, needed in found):
-        return None, None
-    return None, frozenset().union(*(needed for _, needed in found))
+    needed = [words for _, words in found if words is not None]
+    return None, frozenset().union(*needed) if len(needed) == len(found) else None
 
 
 def _of_repeat(least, most, row):

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['PLACES', 'MODELS', 'imitated_markup', 'Window', 'pieces', 'plain_piece', 'windows', 'gram_places', 'sign_names',
-           'signs_of', 'is_document', 'off_topics', 'load_weights', 'window_score', 'margin_over', 'injection']
+           'Likely', 'likely_in', 'signs_of', 'is_document', 'off_topics', 'load_weights', 'window_score',
+           'margin_over', 'injection']
 
 # %% ../../nbs/detect/07_injection.ipynb #75f452af
 import json
@@ -13,9 +14,9 @@ import re
 import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from ..core.evidence import Evidence
 from ..core.needed_words import may_match, plain_small
@@ -49,8 +50,7 @@ _PIECE = re.compile(r"[^.!?\n。！？;]{1,300}[.!?。！？;]*")
 _WORD = re.compile(r"\w[\w']*")
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     "A stretch of a text that is judged by itself."
 
     start: int  # Offsets in the text
@@ -181,18 +181,34 @@ _ASKS = re.compile(
 _FIRST = re.compile(r"\b(?:i|my|we|our|us|me)\b", re.I)
 
 
+class Likely(NamedTuple):
+    "What could show in the windows of a text."
+
+    signs: Mapping[str, re.Pattern]
+    markup: bool
+
+
+def likely_in(
+    texts: Iterable[str],  # Of all windows of a text
+) -> Likely:
+    "The patterns that are worth a search, told by the words that they need."
+    whole = plain_small("\n".join(texts))
+    signs = {k: p for k, p in _sign_patterns().items() if may_match(p, whole)}
+    return Likely(signs, any(may_match(p, whole) for p in _markup().values()))
+
+
 def signs_of(
     window: Window,
     off_topic: float = 0.0,  # Share of its content words that occur nowhere else in the text
-    likely: Mapping[str, re.Pattern] | None = None,  # Signs that could be there; None: all
+    likely: Likely | None = None,  # Of the whole text, see `likely_in`; None: everything
 ) -> dict[str, float]:  # Name -> value above 0
     "Signs that a window shows."
     text, small = window.text, plain_small(window.text)
-    likely = _sign_patterns() if likely is None else likely
-    found = {k: 1.0 for k, p in likely.items() if may_match(p, small) and p.search(text)}
+    likely = likely or Likely(_sign_patterns(), True)
+    found = {k: 1.0 for k, p in likely.signs.items() if may_match(p, small) and p.search(text)}
     first = _WORD.search(text)
     more = {
-        "markup": bool(imitated_markup(text)),
+        "markup": likely.markup and bool(imitated_markup(text)),
         "hidden": bool(window.hidden),
         "request": bool(first) and first[0].lower() in _SIGNS.words("verbs"),
         "question": bool(_ASKS.search(text)),
@@ -263,23 +279,25 @@ def window_score(
     return model["bias"] + told + sum(v * model["signs"].get(k, 0.0) for k, v in signs.items())
 
 
+_LIMITS = {True: ("threshold", "ordinary"), False: ("alone", "alone_ordinary")}
+
+
 def margin_over(
     score: float,  # The highest of a text
     model: Mapping,
     count: int,  # Number of windows
     *,
-    document: bool = True,  # False: a text that stands alone, which has a threshold of its own
+    document: bool = True,  # False: a text that stands alone, which has thresholds of its own
 ) -> float:  # Above 0: an attack
     "How far the highest score is above the threshold for a text of this length."
-    threshold = model["threshold"] if document else model["alone"]
-    return score - threshold - model["slope"] * math.log(max(1, count))
+    least, ordinary = _LIMITS[document]
+    return score - max(model[least], model[ordinary] + model["slope"] * math.log(max(1, count)))
 
 # %% ../../nbs/detect/07_injection.ipynb #0eca0de4
 _SURE = ("override", "foreign", "your_rules", "if_machine")  # signs that count in any language
 
 
-@dataclass(frozen=True)
-class _Judged:
+class _Judged(NamedTuple):
     window: Window
     margin: float
     model: str
@@ -290,13 +308,13 @@ def _judged(text, parts, count) -> Iterator[_Judged]:
     document = is_document(text, count=count)
     models = {name: load_weights()[name] for name in (MODELS if document else MODELS[:1])}
     alone = off_topics(parts) if document else [0.0] * len(parts)
-    whole = plain_small("\n".join(w.text for w in parts))
-    likely = {k: p for k, p in _sign_patterns().items() if may_match(p, whole)}
+    likely = likely_in(w.text for w in parts)
+    above = {name: margin_over(0.0, model, len(parts), document=document) for name, model in models.items()}
     for window, share in zip(parts, alone):
         places, signs = gram_places(window.text), signs_of(window, share, likely)
         for name, model in models.items():
             score = window_score(places, signs, model)
-            yield _Judged(window, margin_over(score, model, len(parts), document=document), name, signs)
+            yield _Judged(window, score + above[name], name, signs)
 
 
 def injection(
