@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from ..core.call_forms import named_arguments
 from ..core.cards import MetricCard
+from ..core.evidence import as_evidence
 from ..core.package_data import data_path
 from ..core.records import Response, Sample, Score
 from ..layer.layer_note import note_in_row
@@ -83,7 +84,8 @@ def _masked(sample, response):
         {"kind": "planted", "entity": p["entity"], "known": known, "sent": s} for p, s in zip(planted, left)
     ]
     reason = f"{sum(left)} of {len(left)} planted values reached the provider."
-    return Score(VALUES_MASKED.name, None, 1 - sum(left) / len(left), "ok", reason, told, "rule")
+    evidence = tuple(map(as_evidence, told))
+    return Score(VALUES_MASKED.name, None, 1 - sum(left) / len(left), "ok", reason, evidence, "rule")
 
 
 def _restored(sample, response):
@@ -130,7 +132,7 @@ def _served(sample, response):
 def _about(sample):
     "What a report groups by; never the texts."
     told = {k: sample.tags[k] for k in ("way", "reach") if k in sample.tags}
-    return {"kind": "probe", "probe_kind": sample.tags["kind"], **told}
+    return as_evidence({"kind": "probe", "probe_kind": sample.tags["kind"], **told})
 
 # %% ../../nbs/metrics/44_protection_grades.ipynb #294b9bd7
 def _parts(sample):

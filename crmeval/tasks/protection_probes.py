@@ -88,11 +88,11 @@ def check_planted(
     sample: Sample,
 ) -> Sample:  # The same
     "Refuse a probe that would not measure: `ValueError` names it and the kind of value, not the value."
-    prompt = protection_prompt(sample)
-    for planted in sample.tags.get("planted", ()):
+    prompt, tags = protection_prompt(sample), dict[str, Any](sample.tags)
+    for planted in tags.get("planted", ()):
         if not stands_in(planted["value"], prompt):
             raise ValueError(f"probe {sample.id!r}: a planted {planted['entity']} is not in its prompt")
-    if lost := [v for v in sample.tags.get("wanted", ()) if v not in prompt]:
+    if lost := [v for v in tags.get("wanted", ()) if v not in prompt]:
         raise ValueError(f"probe {sample.id!r}: {len(lost)} wanted values are not in its prompt")
     return sample
 
