@@ -43,6 +43,15 @@ def _kind_title(name):
     return name if " " in name else name.replace("_", " ").lower()
 
 
+def _figure_row(figure, profiles):
+    return _row(figure, figure.title, [p[figure.name] for p in profiles], figure.means)
+
+
+def _kind_row(kind, profiles):
+    parts = [p.values_sent.get(kind) for p in profiles]
+    return _row(FIGURES["values_sent"], _kind_title(kind), parts)
+
+
 def protection_section(
     run: Run,
     judge: str | None,  # By whose accuracy the cost is measured
@@ -53,10 +62,8 @@ def protection_section(
     profiles: list[Protection] = [found[c] for c in order if c in found]
     if not profiles:
         return None
-    sent = FIGURES["values_sent"]
-    kinds = value_kinds(profiles)
     return {
         "profiles": profiles,
-        "rows": [_row(f, f.title, [p[f.name] for p in profiles], f.means) for f in FIGURES.values()],
-        "kinds": [_row(sent, _kind_title(k), [p.values_sent.get(k) for p in profiles]) for k in kinds],
+        "rows": [_figure_row(f, profiles) for f in FIGURES.values()],
+        "kinds": [_kind_row(k, profiles) for k in value_kinds(profiles)],
     }
