@@ -150,7 +150,8 @@ def test_stored_answers_are_scored_on_more(plain, tmp_path, capsys):
     folder = tmp_path / "r"
     run(REPLIES, **RUN, out=folder)
     assert not main(["score", str(folder), "--metric", "coherence", "--no-progress"])
-    assert "+ coherent" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "+ coherent" in told and "+ beside accuracy, no part of it: coherence" in told
     found = by_metric(open_run(folder))
     assert (
         set(found) == {*by_metric(plain), "coherence"} and found["accuracy"] == by_metric(plain)["accuracy"]

@@ -274,6 +274,62 @@ CASES = {
         },
     ),
     "ifeval": ({"id": "punctuation:no_comma"}, ["No comma."], {"a, b": "1 commas", "": "empty"}),
+    "disclaimer": (
+        {"wording": "Capital is at risk."},
+        ["Invest.\n\nCapital is at risk.", "**CAPITAL  IS\nAT RISK.**"],
+        {
+            "Capital is in danger.": "the required wording is missing",
+            "Capital is at": "behind 'capital is at'",
+        },
+    ),
+    "no_claims": (
+        {"about": ["guarantee", "pressure"]},
+        ["Nothing is guaranteed.", "A jacket for rain.", ""],
+        {"Guaranteed dry.": "claims: 'guaranteed'", "Not cheap, but risk-free.": "claims: 'risk-free'"},
+    ),
+    "no_superlatives": (
+        {},
+        ["The latest news for our guests.", "It is warm at best.", ""],
+        {"Our warmest jacket.": "superlatives: 'our warmest jacket'", "Simply unbeatable.": "'unbeatable'"},
+    ),
+    "price_terms": (
+        {"terms": ["plus delivery"]},
+        ["€20, plus delivery.", "A lamp.", "Plus  delivery: €20"],
+        {"Now €20.": "'€20' stands without 'plus delivery'"},
+    ),
+    "only_prices": (
+        {"prices": ["€20", "$5"]},
+        ["€20 or $5.", "20 lamps.", ""],
+        {"€21 or $5.": "another price: '€21'", "£20": "another price: '£20'"},
+    ),
+    "calls_to_action": (
+        {},
+        ["Order a lamp.", "Order a lamp. To unsubscribe, write to us."],
+        {
+            "A lamp.": "0 calls to action, at least 1",
+            "Order a lamp. Follow us.": "2 calls to action, at most 1",
+        },
+    ),
+    "unsubscribe": (
+        {},
+        ["A lamp.\n\nUnsubscribe: lamp.example", "You can opt out."],
+        {"A lamp.": "no way to unsubscribe", "": "no way to unsubscribe"},
+    ),
+    "imprint": (
+        {"company": "Lamp Ltd", "address": "1 High Street"},
+        ["A lamp.\n\nLamp Ltd, 1 High Street", "Lamp Ltd\n1 High Street"],
+        {"Lamp Ltd, 2 High Street": "'1 High Street' missing", "": "'Lamp Ltd', '1 High Street' missing"},
+    ),
+    "subject_length": (
+        {"max": 10},
+        ["Subject: A lamp", "Betreff: Lampe\n\nHallo"],
+        {"Subject: A lamp for you": "14 letters in the subject", "A lamp": "no line 'Subject: ...'"},
+    ),
+    "heading_case": (
+        {},
+        ["# Change the lamp\n\nTurn it.", "How to\n\nTurn it."],
+        {"# Change The Lamp\n\nTurn it.": "not in sentence case", "Turn it.": "no heading is there"},
+    ),
 }
 
 
