@@ -281,7 +281,7 @@ def _checked(told):
     made = Glossary(
         str(told.get("name") or "own"), terms, str(told.get("version", "")), str(told.get("date", ""))
     )
-    made._rivals  # a phrase with two meanings is told now
+    made.rivals("")  # a phrase with two meanings is told now
     return made
 
 

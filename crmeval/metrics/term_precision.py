@@ -27,12 +27,12 @@ CARD = MetricCard(
     name="term_precision",
     title="Term precision",
     measures="Of a glossary's terms that the response uses, and that the source decides, the share used "
-    "rightly: not one where the source has what it is confused with.",
+    "rightly: none where the source has what it is confused with.",
     needs=("source", "glossary"),
     limits="It knows the confusions of the glossary and no others. Where the source has both terms, only a "
     "figure that goes with the other one shows the mistake. A term that the source does not have is not "
     "counted. English plurals; other inflections stand in the glossary.",
-    reference="Terminology accuracy of machine translation: Alam et al., WMT 2021; the definition is our own.",
+    reference="Terminology accuracy of machine translation (Alam et al., WMT 2021); defined anew here.",
 )
 RECALL_CARD = MetricCard(
     name="term_recall",
@@ -42,7 +42,7 @@ RECALL_CARD = MetricCard(
     needs=("key_facts", "glossary"),
     limits="Plain words that the glossary does not list count as lost, though a reader may understand them; "
     "key facts in plain words have no terms and leave it undefined.",
-    reference="Terminology recall of machine translation: Alam et al., WMT 2021; the definition is our own.",
+    reference="Terminology recall of machine translation (Alam et al., WMT 2021); defined anew here.",
 )
 _RULE = "rule"  # signs what a glossary decides
 
