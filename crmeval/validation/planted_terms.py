@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Planted', 'plant_terms', 'flags_terms', 'planted_shares']
 
-# %% ../../nbs/validation/12_planted_terms.ipynb #1d0b1cb9
+# %% ../../nbs/validation/12_planted_terms.ipynb #b424a5d0
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from ..core.stats import Estimate, proportion_estimate
 from ..detect.glossary import Glossary, find_terms, read_glossary
 from ..metrics.term_precision import term_precision
 
-# %% ../../nbs/validation/12_planted_terms.ipynb #1a161f6a
+# %% ../../nbs/validation/12_planted_terms.ipynb #c37134aa
 @dataclass(frozen=True)
 class Planted:
     "A text in which one term was exchanged for what it is confused with."
@@ -38,7 +38,7 @@ def plant_terms(
             made.append(Planted(f"{text[: found.start]}{put}{text[found.end :]}", found.name, rival))
     return made
 
-# %% ../../nbs/validation/12_planted_terms.ipynb #156329c4
+# %% ../../nbs/validation/12_planted_terms.ipynb #8f21ae59
 def flags_terms(
     text: str,
     *,
@@ -53,7 +53,7 @@ def flags_terms(
 def planted_shares(
     samples: Sequence[Sample],  # With references and the tag 'domain'
 ) -> dict[str, Estimate]:  # Shares in [0, 1]: 'found', 'found, source has both', 'flagged'
-    "Planted confusions that are found (higher is better), sound references that are flagged (lower is better)."
+    "Planted confusions that are found (higher is better), sound texts that are flagged (lower is better)."
     seen: dict[str, list[bool]] = {"found": [], "found, source has both": [], "flagged": []}
     for s in samples:
         glossary, text = read_glossary(str(s.tags["domain"])), s.reference or ""
