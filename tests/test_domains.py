@@ -68,7 +68,7 @@ def test_the_two_wordings_differ_in_words_alone():
         terms, left = (
             sum(not t.plain for t in find_terms(s.source, glossary=glossary)) for s in (trade, plain)
         )
-        assert terms >= 3 and left < terms / 2, (trade.id, terms, left)
+        assert terms >= 2 and left < terms / 2, (trade.id, terms, left)
 
 
 def test_the_sheet_says_what_the_set_cannot_tell():
@@ -146,9 +146,10 @@ def test_what_is_told_apart_is_not_held_against_a_response():
 
 
 def test_planted_confusions_are_found_and_references_are_not_flagged():
-    shares = planted_shares(SAMPLES)
-    assert shares["found"].n > 200 and shares["found"].value > 0.9
-    assert shares["flagged"].n == 84 and shares["flagged"].value < 0.03
+    shares = planted_shares([s for s in SAMPLES if s.tags["wording"] == "trade"])
+    assert shares["found"].n > 100 and shares["found"].value > 0.9
+    assert shares["found, source has both"].value > 0.4  # by their figures alone
+    assert shares["flagged"].n == 42 and shares["flagged"].value < 0.03
 
 
 def test_a_confusion_that_is_planted_never_raises_the_score():
@@ -227,12 +228,26 @@ def test_too_few_pairs_give_no_number_and_a_reason():
 def test_a_run_of_the_domains_prints_the_difference_and_its_slices(tmp_path, capsys):
     out = tmp_path / "run"
     words = ["--data", "domains", "--model", "baseline:lead", "--use-case", "service_reply_recommendations"]
-    code = main(["run", *words, "--slice", "domain", "--slice", "wording", "--out", str(out), "--json"])
+    code = main(
+        [
+            "run",
+            *words,
+            "--slice",
+            "domain",
+            "--slice",
+            "wording",
+            "--out",
+            str(out),
+            "--limit",
+            "14",
+            "--json",
+        ]
+    )
     told = json.loads(capsys.readouterr().out)
     assert code == 0 and {r["column"] for r in told["slices"]} == {"domain", "wording"}
     first, *others = told["robustness"]
-    assert (first["group"], first["pairs"], first["status"]) == ("all", 14, "ok")
-    assert {r["status"] for r in others} == {"undefined"} and len(others) == 7
+    assert (first["group"], first["pairs"], first["status"]) == ("all", 7, "ok")
+    assert {r["status"] for r in others} == {"undefined"} and len(others) >= 3
     assert main(["report", str(out)]) == 0
     assert "the trade's words against plain words" in capsys.readouterr().out
 
