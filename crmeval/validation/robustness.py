@@ -164,8 +164,8 @@ def _gap(who: tuple[str, str], group: str, pairs, points: Mapping[str, float | N
 
 def _corrected(rows: Sequence[WordingGap]) -> list[WordingGap]:
     "The rows with p-values after Holm, over these rows."
-    tested = [i for i, r in enumerate(rows) if _p_of(r) is not None]
-    after = dict(zip(tested, holm([_p_of(rows[i]) for i in tested])))
+    tested = {i: p for i, r in enumerate(rows) if (p := _p_of(r)) is not None}
+    after = dict(zip(tested, holm(list(tested.values()))))
     return [_with_p(r, after[i]) if i in after else r for i, r in enumerate(rows)]
 
 
