@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 import crmeval
 from crmeval.core.judging import Verdict
 from crmeval.core.records import Score
+from crmeval.detect.glossary import Glossary
 from crmeval.metrics.brand_voice import StyleGuide
 from crmeval.metrics.checks import CHECKS
 from crmeval.metrics.choices import choice, choice_score
@@ -430,7 +431,7 @@ ASYNC = sorted(n for n in crmeval.__all__ if n[:1] == "a" and n[1:] in crmeval._
 def test_every_metric_at_the_top_has_its_awaited_form():
     tops = {n for n in crmeval.__all__ if isinstance(getattr(crmeval, n), Metric) and n != "Metric"}
     tops -= {f"a{n}" for n in tops}
-    assert {f"a{n}" for n in tops} == set(ASYNC) and len(tops) == 12
+    assert {f"a{n}" for n in tops} == set(ASYNC) and len(tops) == 13
 
 
 @pytest.mark.parametrize("name", ASYNC)
@@ -590,7 +591,8 @@ def test_no_public_name_is_left_out_of_the_typed_program():
 
 def test_types_of_rows_are_what_their_annotations_say():
     "An annotation that the check of cells does not know would let everything pass."
-    known = (str, float, int, bool, Mapping, Sequence, type(None), Path, StyleGuide, crmeval.Response)
+    known = (str, float, int, bool, Mapping, Sequence, type(None), Path, StyleGuide, Glossary)
+    known = (*known, crmeval.Response)
     known = (*known, type(CATALOGUE[choice_score]["item"]))
     from typing import get_args, get_origin
 

@@ -217,12 +217,12 @@ def _as_term(where, row):
     if not isinstance(row.get("term"), str) or not _key(row["term"]):
         raise _wrong(f"{where}.term", row.get("term"), "a text with words")
     told = {name: _texts(f"{where}.{name}", row.get(name) or ()) for name in _LISTS}
-    told["confused_with"] = _confusions(f"{where}.confused_with", row.get("confused_with") or {})
+    confused = _confusions(f"{where}.confused_with", row.get("confused_with") or {})
     if not isinstance(row.get("definition", ""), str):
         raise _wrong(f"{where}.definition", row["definition"], "a sentence")
-    if _key(row["term"]) in map(_key, told["confused_with"]):
+    if _key(row["term"]) in map(_key, confused):
         raise ValueError(f"glossary: {where} is confused with itself, {row['term']!r}")
-    return Term(row["term"], row.get("definition", ""), **told)
+    return Term(row["term"], row.get("definition", ""), confused_with=confused, **told)
 
 # %% ../../nbs/detect/10_glossary.ipynb #c1cc34c0
 def _parts(cell) -> list[str]:
@@ -281,7 +281,7 @@ def _checked(told):
     made = Glossary(
         str(told.get("name") or "own"), terms, str(told.get("version", "")), str(told.get("date", ""))
     )
-    made._rivals  # a phrase with two meanings is told now
+    made.rivals("")  # a phrase with two meanings is told now
     return made
 
 

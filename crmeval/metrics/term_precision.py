@@ -8,7 +8,7 @@ __all__ = ['CARD', 'RECALL_CARD', 'aterm_precision', 'aterm_recall', 'term_preci
 # %% ../../nbs/metrics/18_term_precision.ipynb #5138124b
 import re
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,12 @@ CARD = MetricCard(
     name="term_precision",
     title="Term precision",
     measures="Of a glossary's terms that the response uses, and that the source decides, the share used "
-    "rightly: not one where the source has what it is confused with.",
+    "rightly: none where the source has what it is confused with.",
     needs=("source", "glossary"),
     limits="It knows the confusions of the glossary and no others. Where the source has both terms, only a "
     "figure that goes with the other one shows the mistake. A term that the source does not have is not "
     "counted. English plurals; other inflections stand in the glossary.",
-    reference="Terminology accuracy of machine translation: Alam et al., WMT 2021; the definition is our own.",
+    reference="Terminology accuracy of machine translation (Alam et al., WMT 2021); defined anew here.",
 )
 RECALL_CARD = MetricCard(
     name="term_recall",
@@ -42,7 +42,7 @@ RECALL_CARD = MetricCard(
     needs=("key_facts", "glossary"),
     limits="Plain words that the glossary does not list count as lost, though a reader may understand them; "
     "key facts in plain words have no terms and leave it undefined.",
-    reference="Terminology recall of machine translation: Alam et al., WMT 2021; the definition is our own.",
+    reference="Terminology recall of machine translation (Alam et al., WMT 2021); defined anew here.",
 )
 _RULE = "rule"  # signs what a glossary decides
 
@@ -55,59 +55,65 @@ class _Figures:
     "The sentences of a text with their terms and figures, read once."
 
     def __init__(self, text: str, glossary: Glossary):
-        cut = [s for s in sentences(text) if _NUMBER.search(s)]
-        self.read = [(find_terms(s, glossary=glossary), list(_NUMBER.finditer(s))) for s in cut]
+        read = [(find_terms(s, glossary=glossary), list(_NUMBER.finditer(s))) for s in sentences(text)]
+        self.read = [(terms, figures) for terms, figures in read if terms]
 
-    def owners(
+    def uses(
         self,
         names: frozenset[str],  # Terms that a figure may go with
-    ) -> dict[str, set[str]]:  # Figure -> those that it goes with
-        "Which figure goes with which of some terms."
-        found: dict[str, set[str]] = {}
+    ) -> dict[str, list[set[str]]]:  # Term -> the figures that go with each of its uses, in order
+        "Which figures go with which use of some terms."
+        found: dict[str, list[set[str]]] = {}
         for terms, figures in self.read:
             mine = [t for t in terms if t.name in names]
-            starts = [t.start for t in mine]
+            taken: list[set[str]] = [set() for _ in mine]
             for m in figures if mine else ():
-                if owner := _nearest(m, mine, starts):
-                    found.setdefault(m[0].replace(",", ""), set()).add(owner)
+                if (i := _nearest(m, mine)) is not None:
+                    taken[i].add(m[0].replace(",", ""))
+            for t, own in zip(mine, taken, strict=True):
+                found.setdefault(t.name, []).append(own)
         return found
 
 
-def _nearest(figure, terms, starts) -> str:
-    "The term that stands nearest to a figure, '' where none is near; terms are in order."
-    i = bisect_left(starts, figure.start())
-    gaps = [
-        (max(t.start - figure.end(), figure.start() - t.end, 0), t.name) for t in terms[max(0, i - 1) : i + 1]
-    ]
-    gap, name = min(gaps)
-    return name if gap <= _NEAR else ""
+def _nearest(figure, terms) -> int | None:
+    "Which of some terms stands nearest to a figure, None where none is near; terms are in order."
+    i = bisect_left(terms, figure.start(), key=lambda t: t.start)
+    near = range(max(0, i - 1), min(i + 1, len(terms)))
+    gaps = [(max(terms[k].start - figure.end(), figure.start() - terms[k].end, 0), k) for k in near]
+    gap, k = min(gaps)
+    return k if gap <= _NEAR else None
 
 
 class _Pair:
-    "A response with its source: whose figure a term takes is looked up once for each term."
+    "A response with its source; what a term's figures say is looked up once for each term."
 
     def __init__(self, response: str, source: str, glossary: Glossary):
         self.response, self.glossary = response, glossary
         self.known = dict.fromkeys(t.name for t in find_terms(source, glossary=glossary))
-        self.said, self.true = _Figures(response, glossary), _Figures(source, glossary)
-        self._owner: dict[str, tuple[str, str]] = {}
+        self._said, self._true = _Figures(response, glossary), _Figures(source, glossary)
+        self._read: dict[str, tuple[list[set[str]], dict[str, set[str]]]] = {}
 
     def owner(
         self,
         term: str,
+        use: int,  # Its how manyeth use in the response, from 0
     ) -> tuple[str, str]:  # ('', '') where it takes nobody else's
-        "A figure that a term takes in the response, and the term that it goes with in the source."
-        if term not in self._owner:
-            self._owner[term] = self._looked_up(term)
-        return self._owner[term]
+        "A figure that a use of a term takes, and the term that it goes with in the source."
+        if term not in self._read:
+            self._read[term] = self._looked_up(term)
+        uses, owners = self._read[term]
+        mine = sorted(v for v in uses[use] if v in owners) if use < len(uses) else []
+        if not mine or any(term in owners[v] for v in mine):
+            return "", ""
+        return mine[0], sorted(owners[mine[0]])[0]
 
     def _looked_up(self, term):
-        names = frozenset({term, *self.glossary.rivals(term)})
-        said, true = self.said.owners(names), self.true.owners(names)
-        mine = [v for v, owners in said.items() if term in owners and v in true]
-        if not mine or any(term in true[v] for v in mine):
-            return "", ""
-        return mine[0], sorted(true[mine[0]])[0]
+        "(figures of each use in the response, figure -> the terms that it goes with in the source)."
+        names, owners = frozenset({term, *self.glossary.rivals(term)}), {}
+        for name, uses in self._true.uses(names).items():
+            for figure in set().union(*uses):
+                owners.setdefault(figure, set()).add(name)
+        return self._said.uses(names).get(term, []), owners
 
 # %% ../../nbs/metrics/18_term_precision.ipynb #56118be7
 _DENIED = re.compile(
@@ -122,13 +128,13 @@ def _is_denied(text: str, at: int) -> bool:
     return bool(_DENIED.search(text[max(0, at - 60) : at]))
 
 
-def _verdict(found: FoundTerm, pair: _Pair) -> tuple[bool | None, str, str]:
+def _verdict(found: FoundTerm, use: int, pair: _Pair) -> tuple[bool | None, str, str]:
     "(right, wrong or None; what the source has instead; why) of one use of a term."
     rivals = pair.glossary.rivals(found.name)
     other = [r for r in rivals if r in pair.known]
     denied = _is_denied(pair.response, found.start)
     if found.name in pair.known:
-        figure, owner = pair.owner(found.name) if other and not denied else ("", "")
+        figure, owner = pair.owner(found.name, use) if other and not denied else ("", "")
         why = (
             f"in the source {figure} goes with the other: {_apart(found.name, owner, rivals)}"
             if owner
@@ -162,13 +168,20 @@ def term_precision(
     terms = _read(glossary)
     if terms is None:
         return unscored(CARD, "undefined", "The glossary is empty.", rater=_RULE)
-    used = [t for t in find_terms(response, glossary=terms) if not t.plain]
-    pair = _Pair(response, source, terms)
-    evidence = [_on_use(t, response, _verdict(t, pair)) for t in used]
+    pair, found = _Pair(response, source, terms), find_terms(response, glossary=terms)
+    evidence = [_on_use(t, response, _verdict(t, k, pair)) for t, k in _counted(found) if not t.plain]
     return _share_right(evidence, terms)
 
 
 aterm_precision = awaited(term_precision)
+
+
+def _counted(found: Sequence[FoundTerm]) -> Iterator[tuple[FoundTerm, int]]:
+    "Each use of a term with how many of the same came before it."
+    seen: dict[str, int] = {}
+    for t in found:
+        yield t, seen.get(t.name, 0)
+        seen[t.name] = seen.get(t.name, 0) + 1
 
 
 def _read(glossary):

@@ -140,7 +140,11 @@ def _mean_points(scores: Sequence[Score], metric: str) -> dict[tuple[str, str], 
     for s in scores:
         if s.metric == metric and not s.perturbation:
             every.setdefault((s.client, s.rater), {}).setdefault(s.sample_id, []).append(s.points)
-    return {who: {i: _mean(p) for i, p in of.items()} for who, of in every.items()}
+    return {who: _means(of) for who, of in every.items()}
+
+
+def _means(of):
+    return {i: _mean(p) for i, p in of.items()}
 
 
 def _mean(points):
@@ -160,12 +164,17 @@ def _gap(who: tuple[str, str], group: str, pairs, points: Mapping[str, float | N
 
 def _corrected(rows: Sequence[WordingGap]) -> list[WordingGap]:
     "The rows with p-values after Holm, over these rows."
-    tested = [i for i, r in enumerate(rows) if r.difference and r.difference.p_value is not None]
-    after = dict(zip(tested, holm([rows[i].difference.p_value for i in tested])))
-    return [
-        replace(r, difference=replace(r.difference, p_value=after[i])) if i in after else r
-        for i, r in enumerate(rows)
-    ]
+    tested = {i: p for i, r in enumerate(rows) if (p := _p_of(r)) is not None}
+    after = dict(zip(tested, holm(list(tested.values()))))
+    return [_with_p(r, after[i]) if i in after else r for i, r in enumerate(rows)]
+
+
+def _p_of(row):
+    return row.difference.p_value if row.difference else None
+
+
+def _with_p(row, p):
+    return replace(row, difference=replace(row.difference, p_value=p))
 
 
 @in_terms_of_run
@@ -190,11 +199,10 @@ def robustness(
     if not values:
         had = ", ".join(dict.fromkeys(s.metric for s in run.scores))
         raise ValueError(f"the run has no scores of {metric!r}; it has {had or 'none'}")
-    groups = sorted({g for p in pairs if (g := _tag(p[0], by))}) if by else []
+    groups = sorted({_tag(p[0], by) for p in pairs} - {""}) if by else []
     every = [_gap(who, ALL, pairs, points) for who, points in values.items()]
-    single = [
-        _gap(who, g, [p for p in pairs if _tag(p[0], by) == g], v)
-        for g in groups
-        for who, v in values.items()
-    ]
+    single = []
+    for group in groups:
+        mine = [p for p in pairs if _tag(p[0], by) == group]
+        single += [_gap(who, group, mine, points) for who, points in values.items()]
     return Robustness([*_corrected(every), *_corrected(single)], metric, first, second)
