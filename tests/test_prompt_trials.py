@@ -197,7 +197,7 @@ def test_the_real_prompts_and_the_real_reading_stand_between():
 
 def test_the_figures_hold_no_text_of_anybody():
     kept = prompt_figures()
-    assert {"model", "date", "trials", "spent"} <= set(kept)
+    assert {"about", "source", "model", "date", "trials", "people", "spent"} <= set(kept)
     assert set(kept["trials"]["effects"]) == {*PROMPTS, "rate", "compare"}
     longest = max((s for s in re.findall(r'"([^"]*)"', json.dumps(kept))), key=len)
     assert len(longest) < 400, longest
