@@ -162,10 +162,8 @@ def pairs_of(client, limit, concurrency):
 def without_schema(client, n, concurrency):
     "Replies read when the endpoint takes no schema: the words of the prompt alone."
     found = prompt_trials(trial_cases()[:n], **judges(client, structured=False), concurrency=concurrency)
-    return {
-        "cases": n,
-        "replies read": {p: figure(es["replies read"]) for p, es in found.items() if p != "compare"},
-    }
+    read = {p: es["replies read"] for p, es in found.items() if p != "compare"}
+    return {"cases": n, "replies read": {p: figure(e) for p, e in read.items() if e.n}}
 
 
 def spent(client):
