@@ -30,6 +30,9 @@ from crmeval.validation.pairwise import PairwiseJudge, aboth_orders
 from crmeval.validation.prompt_trials import prompt_trials, swayed_by, trial_cases
 
 PROMPT_OF = {"factuality": "check", "completeness": "align", "conciseness": "align"}
+ABOUT = (
+    "Our judge prompts put to a real model: replies read, what place and length change, agreement with people"
+)
 CHUNK = 2  # cases that all prompts are asked about before the next ones, so that a stopped run is balanced
 
 
@@ -111,7 +114,7 @@ def people_of(name, client, limit, concurrency):
         "set": name,
         "prompt": PROMPT_OF[LABELLED[name].metric],
         "responses": len(done.answers),
-        "figures": {"replies read": figure(read), **{k: figure(e) for k, e in figures.items()}},
+        "figures": {"replies read": figure(read), **{k: figure(e) for k, e in figures.items() if e.n}},
         "word overlap, pearson": figure(lines["word overlap"]["pearson"]),
         "statuses": dict(Counter(a.status for a in done.answers)),
     }
@@ -159,10 +162,8 @@ def pairs_of(client, limit, concurrency):
 def without_schema(client, n, concurrency):
     "Replies read when the endpoint takes no schema: the words of the prompt alone."
     found = prompt_trials(trial_cases()[:n], **judges(client, structured=False), concurrency=concurrency)
-    return {
-        "cases": n,
-        "replies read": {p: figure(es["replies read"]) for p, es in found.items() if p != "compare"},
-    }
+    read = {p: es["replies read"] for p, es in found.items() if p != "compare"}
+    return {"cases": n, "replies read": {p: figure(e) for p, e in read.items() if e.n}}
 
 
 def spent(client):
@@ -200,7 +201,8 @@ def main():
     args = arguments()
     more = {"base_url": args.base_url} if args.base_url else {}
     client = Kept(make_client(args.judge, max_tokens=args.max_tokens, **more), args.keep, args.replay)
-    found = {"model": args.judge, "settings": plain_settings(client), "date": str(date.today())}
+    found = {"about": ABOUT, "source": "Replies of the model named here; counts and figures only"}
+    found |= {"model": args.judge, "settings": plain_settings(client), "date": str(date.today())}
     found["trials"] = trials(client, args.cases, args.concurrency)
     if args.responses:
         pairs = pairs_of(client, args.responses, args.concurrency)

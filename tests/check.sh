@@ -119,5 +119,5 @@ joined pythons "the core of the tests on Python 3.10 to 3.13"
 
 step "pytest"
 # two processes: most of the time is spent waiting for commands to start
-python -m pytest -q -n 2 --dist loadfile tests
+python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests
 echo; echo "all checks passed in $SECONDS s"

@@ -9,6 +9,21 @@ import pytest
 from crmeval.systems.refused_options import LEARNED
 from crmeval.tasks import use_cases
 
+# few tests that take long: they start first, since one of them at the end would leave a process idle
+LONG = (
+    "test_same_figures",
+    "test_hash_seeds",
+    "test_local",
+    "test_ray",
+    "test_wrong_words",
+    "test_runner_kill",
+)
+
+
+def pytest_collection_modifyitems(items):
+    "Files with long tests first, all others in their order."
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
 
 @pytest.fixture(autouse=True)
 def nothing_stays_known():

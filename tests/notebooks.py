@@ -20,6 +20,7 @@ LARGE = (
 )
 ROOT = Path(__file__).resolve().parent.parent
 WORKERS = 2
+LONG = ("reports", "training")
 
 
 def tested(path: Path) -> tuple[Path, bool, float]:
@@ -30,11 +31,11 @@ def tested(path: Path) -> tuple[Path, bool, float]:
 
 
 def notebooks(asked: list[str]) -> list[Path]:
-    "Those asked for, or all; the trainings first, because they take longest."
+    "Those asked for, or all; trainings and reports first: a long one at the end would leave a worker idle."
     paths = [Path(name).resolve() for name in asked] or [
         path for path in sorted((ROOT / "nbs").rglob("*.ipynb")) if ".ipynb_checkpoints" not in path.parts
     ]
-    return sorted(paths, key=lambda path: path.parent.name != "training")
+    return sorted(paths, key=lambda path: path.parent.name not in LONG)
 
 
 def main(asked: list[str]) -> int:

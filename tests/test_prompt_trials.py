@@ -116,6 +116,9 @@ def test_a_reply_that_lacks_one_verdict_is_not_read_whole():
     found = item_effects(rows, n_resamples=20)
     assert found["replies read"].value == pytest.approx(2 / 3) and found["replies read"].n == 3
     assert (found[LENGTH].n, found[LENGTH].undefined) == (1, 3)
+    rows = [replace(r, statuses=("ok", "parse_error", "not_run")) for r in rows]
+    read = item_effects(rows, n_resamples=20)["replies read"]
+    assert (read.value, read.n, read.undefined) == (0.5, 2, 1), "what was never asked is no unreadable reply"
 
 
 def test_pairs_tell_place_length_and_truth_apart():
@@ -197,7 +200,7 @@ def test_the_real_prompts_and_the_real_reading_stand_between():
 
 def test_the_figures_hold_no_text_of_anybody():
     kept = prompt_figures()
-    assert {"model", "date", "trials", "spent"} <= set(kept)
+    assert {"about", "source", "model", "date", "trials", "people", "spent"} <= set(kept)
     assert set(kept["trials"]["effects"]) == {*PROMPTS, "rate", "compare"}
     longest = max((s for s in re.findall(r'"([^"]*)"', json.dumps(kept))), key=len)
     assert len(longest) < 400, longest

@@ -7,6 +7,7 @@ __all__ = ['KeyFacts', 'LLMJudge']
 
 # %% ../../nbs/judges/04_llm.ipynb #f243fad0
 import asyncio
+import contextlib
 import os
 import threading
 import weakref
@@ -118,7 +119,8 @@ def _release(client, pid):
     try:
         run_in_background(client.aclose())
     except RuntimeError:
-        asyncio.get_running_loop().create_task(client.aclose())  # we are on that loop
+        with contextlib.suppress(RuntimeError):  # no loop: the interpreter ends, and its connections with it
+            asyncio.get_running_loop().create_task(client.aclose())  # we are on that loop
 
 # %% ../../nbs/judges/04_llm.ipynb #ac02d444
 class _Questions:

@@ -7,7 +7,7 @@ __all__ = ['WAYS', 'TrialCase', 'trial_cases', 'ItemTrial', 'try_items', 'PointT
            'item_effects', 'point_effects', 'pair_effects', 'swayed_by', 'prompt_trials', 'prompt_figures',
            'prompt_table']
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #6a985e02
+# %% ../../nbs/validation/11_prompt_trials.ipynb #9de42af3
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +26,7 @@ from ..judges.requests import rubric
 from .audit import flip_rate, order_swap
 from .pairwise import aboth_orders
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #4421d4c2
+# %% ../../nbs/validation/11_prompt_trials.ipynb #7fd8a825
 @dataclass(frozen=True)
 class TrialCase:
     "A source, a response to it, and what is true of the two."
@@ -69,7 +69,7 @@ def trial_cases() -> list[TrialCase]:
     data = _trial_data()
     return [_trial_case(k, row, data["padding"]) for k, row in enumerate(data["cases"])]
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #f8da1337
+# %% ../../nbs/validation/11_prompt_trials.ipynb #235abcfe
 WAYS = ("once", "turned", "longer")
 
 
@@ -121,7 +121,7 @@ def _item_trial(case, prompt, truth, place, verdicts):
     statuses, of = tuple(v.status for v in verdicts), len(case.items[prompt])
     return ItemTrial(case.id, prompt, truth, place, of, once, turned, longer, statuses)
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #4d128943
+# %% ../../nbs/validation/11_prompt_trials.ipynb #06540657
 @dataclass(frozen=True)
 class PointTrial:
     "Points for one criterion, 1 to 4; None: no answer."
@@ -156,7 +156,7 @@ def _point_trial(judge, case, criterion, responses):
     plain, longer, worse = (v.points for v in verdicts)
     return PointTrial(case.id, criterion, plain, longer, worse, tuple(v.status for v in verdicts))
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #2c2a989d
+# %% ../../nbs/validation/11_prompt_trials.ipynb #8a1c195b
 @dataclass(frozen=True)
 class PairTrial:
     "The choice between two responses, by response: 1, 2, 0 (a tie) or None."
@@ -198,7 +198,7 @@ async def _asked_in_both_orders(ask, pairs, concurrency):
         if isinstance(client := getattr(ask, "client", None), ClosableClient):
             await client.aclose()
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #edd17957
+# %% ../../nbs/validation/11_prompt_trials.ipynb #8a7586b9
 _LENGTH = "yes in the longer text, less yes in the short one"
 _PLACE = "yes when first, less yes when last"
 
@@ -219,12 +219,16 @@ def _first_less_last(row):
 
 
 def _replies(rows):
-    "Whether each reply, one a case and way, was read whole; and its case."
-    whole = {}
+    "Whether each reply, one a case and way, was read whole, None where none came; and its case."
+    seen = {}
     for r in rows:
         for k, status in enumerate(r.statuses):
-            whole[r.case, k] = whole.get((r.case, k), True) and status == "ok"
-    return [float(v) for v in whole.values()], [case for case, _ in whole]
+            seen.setdefault((r.case, k), set()).add(status)
+    read = [None if s & _NO_REPLY else float(s == {"ok"}) for s in seen.values()]
+    return read, [case for case, _ in seen]
+
+
+_NO_REPLY = {"api_error", "not_run"}
 
 
 def _read_share(rows, options):
@@ -257,7 +261,7 @@ def item_effects(
         _LENGTH: _mean(more, rows, (-1, 1), options),
     }
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #d298ef09
+# %% ../../nbs/validation/11_prompt_trials.ipynb #93b57d1c
 def point_effects(
     rows: Sequence[PointTrial],
     **options,  # As for `item_effects`
@@ -302,7 +306,7 @@ def pair_effects(
         _PREFERS_LONG: _mean([_for_longer(r) for r in longer], longer, (0, 1), options),
     }
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #56bf18c0
+# %% ../../nbs/validation/11_prompt_trials.ipynb #82dded0e
 _UNSWAYED = {_PLACE: 0.0, _LENGTH: 0.0, "prefers the first": 0.5, _PREFERS_LONG: 0.5}
 
 
@@ -324,7 +328,7 @@ def swayed_by(
             out.append(name)
     return out
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #9370214f
+# %% ../../nbs/validation/11_prompt_trials.ipynb #c9c242ab
 def prompt_trials(
     cases: Sequence[TrialCase],
     *,
@@ -353,7 +357,7 @@ def prompt_trials(
 def _flat(groups: Iterable[Sequence]) -> list:
     return [row for group in groups for row in group]
 
-# %% ../../nbs/validation/11_prompt_trials.ipynb #2faaadaf
+# %% ../../nbs/validation/11_prompt_trials.ipynb #1117a9d2
 def prompt_figures() -> dict:  # model, settings, date, trials, people, 'without a schema', spent
     "Figures of all prompts with a real model, as `benchmarks/judge_prompts.py` writes them; no texts."
     return json.loads(data_path("judge", "prompt_figures.json").read_text(encoding="utf-8"))
