@@ -555,10 +555,10 @@ class EmbeddedJudge:
 
     name = "embedded"
     LIMITS = (
-        "Counts words, values and names; does not understand. It misses many contradictions (who "
-        "did what to "
-        "whom, a moved 'not', two values swapped: see `judges.turned` for how many), knows nothing of the world, cannot add up, and reads no "
-        "language but English: of others it says so and leaves the answer undefined."
+        "Counts words, values and names; does not understand. It misses most moved 'nots' and many "
+        "subtle contradictions (who did what to whom, two values swapped), knows nothing of the world, "
+        "cannot add up, and reads no language but English: of others it says so and leaves the answer "
+        "undefined."
     )
 
     @property

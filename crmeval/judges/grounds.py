@@ -362,8 +362,11 @@ def _is_shared(asked, mine, binds, reported):
     everything = frozenset().union(*[stems for _, _, stems in mine])
     return bool(everything) and _share(asked, everything) > (0.4 if reported else 0.5)
 
-# %% ../../nbs/judges/05_grounds.ipynb #66da979a
-_CLAUSE_END = re.compile(r"[,;:(]| (?:and|but|because|which|who|so|if|when|while|after|before|until) ")
+# %% ../../nbs/judges/05_grounds.ipynb #b676b89b
+_CLAUSE_END = re.compile(
+    r"[,;:(]| (?:and|but|because|which|who|so|if|when|while|"
+    r"after|before|until) "
+)
 
 
 def _doer(sentence, verb, asked):

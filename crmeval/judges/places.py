@@ -6,7 +6,7 @@
 __all__ = ['Place', 'SCALES', 'denies', 'Places', 'places_of', 'places_in', 'Item', 'items_of', 'best_company',
            'likely_sentences']
 
-# %% ../../nbs/judges/04_places.ipynb #59413ebb
+# %% ../../nbs/judges/04_places.ipynb #cf787e62
 import math
 import re
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from ..core.trees import soft_keys
 from ..core.values import Value, same_value, values
 from .reading import NEGATIONS
 
-# %% ../../nbs/judges/04_places.ipynb #13fab280
+# %% ../../nbs/judges/04_places.ipynb #b00a7f12
 Place = tuple[int, int]  # (sentence, position in the text)
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[;:.!?()–—]")
 _SCOPE, _GAP = 5, 3  # words that a negation reaches; positions between two sentences
@@ -126,7 +126,7 @@ def places_in(
     "The places of one sentence."
     return Places([claim])
 
-# %% ../../nbs/judges/04_places.ipynb #8c1a798d
+# %% ../../nbs/judges/04_places.ipynb #a7c5ace9
 @dataclass(frozen=True)
 class Item:
     "A word or a value of a claim, and where the source has it."
@@ -139,7 +139,7 @@ class Item:
     gaps: dict = field(default_factory=dict)  # What `gap` has found
 
     def gap(self, place: Place) -> tuple[float, float]:
-        "The least distance from a place in its own sentence, and in the two beside it; infinite where it is not there."
+        "The least distance from a place in its own sentence, and in the two beside it; or infinite."
         if place not in self.gaps:
             i, p = place
             own = min((abs(q - p) for q in self.by_sentence.get(i, ()) if q != p), default=math.inf)
@@ -169,7 +169,7 @@ def items_of(
         found.append(_item(p, places, 1.2, theirs.n, v) if places else Item(p, (), 0.0, v, {}))
     return tuple(found)
 
-# %% ../../nbs/judges/04_places.ipynb #310ad04e
+# %% ../../nbs/judges/04_places.ipynb #4188f20f
 SCALES = {"near": (2, 3), "wide": (6, 10)}  # name -> (reach in the claim, reach in the source), in words
 _REACH = 16  # words of a claim on either side that are looked at
 _BESIDE = 0.7  # what a word of the next sentence counts
@@ -180,7 +180,7 @@ def best_company(
     at: int,  # Position in the claim that they are compared to
     items: tuple[Item, ...],  # Of the claim
 ) -> dict[str, float]:  # Scale -> 0 (nothing) to 1 (every word of the claim stands there)
-    "The share of a claim's words that stand around the best of some places as they stand around a position in the claim."
+    "How much of what stands around a position in the claim stands around the best of some places."
     out = {}
     for scale, (here, there) in SCALES.items():
         shares = [(i, i.weight / (1 + abs(i.at - at) / here)) for i in items if 0 < abs(i.at - at) <= _REACH]

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['misread_value', 'other_code', 'first_name', 'strict_objection']
 
-# %% ../../nbs/judges/05_strict.ipynb #ac63aa9e
+# %% ../../nbs/judges/05_strict.ipynb #37d97744
 import json
 import re
 from functools import lru_cache
@@ -13,11 +13,9 @@ from functools import lru_cache
 from ..core.package_data import data_path
 from ..core.text import STOP_WORDS, stem
 from ..core.trees import lexicon, rarity
-from ..core.values import Value
 from .places import places_in, places_of
-from .reading import read_sentence
 
-# %% ../../nbs/judges/05_strict.ipynb #285ddd97
+# %% ../../nbs/judges/05_strict.ipynb #b029e0a7
 @lru_cache(maxsize=1)
 def _lexicon() -> dict:
     "Words and patterns of this room, with source and date."
@@ -34,7 +32,7 @@ def _pattern_of(name):
     entry = _lexicon()[name]
     return re.compile("".join(entry["pattern"]), re.IGNORECASE if entry["ignore_case"] else 0)
 
-# %% ../../nbs/judges/05_strict.ipynb #44939ce2
+# %% ../../nbs/judges/05_strict.ipynb #bdc339e9
 def _could_be(value, number, place, source):
     "Whether a number of the source is written as the day or the hour that the claim names."
     if _pattern_of("ordinal").search(number.text):
@@ -93,7 +91,7 @@ def misread_value(
             return value.text.strip()
     return ""
 
-# %% ../../nbs/judges/05_strict.ipynb #a273f0f9
+# %% ../../nbs/judges/05_strict.ipynb #698de35c
 def _codes(text):
     "Digits that end a code -> the letters before them."
     out: dict = {}
@@ -119,7 +117,7 @@ def other_code(
             return f"{next(iter(letters)).upper()}-{digits}"
     return ""
 
-# %% ../../nbs/judges/05_strict.ipynb #57ff496d
+# %% ../../nbs/judges/05_strict.ipynb #72e2f9dc
 def first_name(
     claim: str,  # One sentence without the label of its speaker
     source: str,
@@ -146,7 +144,7 @@ def _is_english(word):
     s = stem(word)
     return rarity(s) < 1 or s in near or s in opposite or word in _words_of("openings")
 
-# %% ../../nbs/judges/05_strict.ipynb #a4b1cdd3
+# %% ../../nbs/judges/05_strict.ipynb #f5878002
 def strict_objection(
     claim: str,  # One sentence without the label of its speaker
     source: str,

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Site', 'value_sites', 'negation_sites', 'turned_weights', 'how_turned', 'turned_objection']
 
-# %% ../../nbs/judges/05_turned.ipynb #7c41da9b
+# %% ../../nbs/judges/05_turned.ipynb #45b3e231
 import json
 import math
 from collections.abc import Mapping
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ..core.package_data import data_path
-from ..core.text import sentences
 from ..core.values import Value, same_value
 from crmeval.judges.places import (
     best_company,
@@ -23,7 +22,7 @@ from crmeval.judges.places import (
     places_of,
 )
 
-# %% ../../nbs/judges/05_turned.ipynb #c6c71211
+# %% ../../nbs/judges/05_turned.ipynb #0302fc5a
 @dataclass(frozen=True)
 class Site:
     "A value or a negation of a claim with what was counted around it."
@@ -110,7 +109,7 @@ def _share_of_best(likely, places):
         / best
     )
 
-# %% ../../nbs/judges/05_turned.ipynb #632e21fc
+# %% ../../nbs/judges/05_turned.ipynb #db64cfc1
 def _denied_company(item, items, theirs, denied):
     "The best company of a word that the claim denies, where the source denies it too, or where it does not."
     places = [p for p in item.places[:20] if (p in theirs.denied) == denied]
@@ -148,7 +147,7 @@ def _negation_site(at, items, theirs):
     }
     return Site(at, counts)
 
-# %% ../../nbs/judges/05_turned.ipynb #e13ff97f
+# %% ../../nbs/judges/05_turned.ipynb #19b3759f
 @lru_cache(maxsize=1)
 def turned_weights() -> dict:
     "Kind -> the trained constants: 'weights' by count, 'bias' and 'threshold'."
