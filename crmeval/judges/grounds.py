@@ -362,7 +362,7 @@ def _is_shared(asked, mine, binds, reported):
     everything = frozenset().union(*[stems for _, _, stems in mine])
     return bool(everything) and _share(asked, everything) > (0.4 if reported else 0.5)
 
-# %% ../../nbs/judges/05_grounds.ipynb #b676b89b
+# %% ../../nbs/judges/05_grounds.ipynb #cc951afa
 _CLAUSE_END = re.compile(
     r"[,;:(]| (?:and|but|because|which|who|so|if|when|while|"
     r"after|before|until) "

@@ -6,7 +6,7 @@
 __all__ = ['Place', 'SCALES', 'denies', 'Places', 'places_of', 'places_in', 'Item', 'items_of', 'best_company',
            'likely_sentences']
 
-# %% ../../nbs/judges/04_places.ipynb #cf787e62
+# %% ../../nbs/judges/04_places.ipynb #0ac73972
 import math
 import re
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ from typing import Any
 
 from ..core.text import STOP_WORDS, sentences, stem
 from ..core.trees import soft_keys
-from ..core.values import Value, same_value, values
-from .reading import NEGATIONS
+from ..core.values import Value, same_value
+from .reading import NEGATIONS, read_sentence
 
-# %% ../../nbs/judges/04_places.ipynb #b00a7f12
+# %% ../../nbs/judges/04_places.ipynb #c9e50816
 Place = tuple[int, int]  # (sentence, position in the text)
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[;:.!?()–—]")
 _SCOPE, _GAP = 5, 3  # words that a negation reaches; positions between two sentences
-_MOST_TOKENS, _MOST_VALUES, _MOST_SENTENCES = 400, 40, 2000
+_MOST_TOKENS, _MOST_SENTENCES = 400, 2000
 _BARE = frozenset(
     "dont doesnt didnt wont cant isnt wasnt arent werent havent hasnt hadnt wouldnt couldnt".split()
 )
@@ -102,7 +102,7 @@ class Places:
 def _value_spans(piece):
     "[begin, end, value] of each value in order."
     out, at = [], 0
-    for v in values(piece)[:_MOST_VALUES]:
+    for v in read_sentence(piece).values:
         written = v.text.strip()
         begin = piece.find(written, at)
         if written and begin >= 0:
@@ -126,7 +126,7 @@ def places_in(
     "The places of one sentence."
     return Places([claim])
 
-# %% ../../nbs/judges/04_places.ipynb #a7c5ace9
+# %% ../../nbs/judges/04_places.ipynb #793abb13
 @dataclass(frozen=True)
 class Item:
     "A word or a value of a claim, and where the source has it."
@@ -142,9 +142,13 @@ class Item:
         "The least distance from a place in its own sentence, and in the two beside it; or infinite."
         if place not in self.gaps:
             i, p = place
-            own = min((abs(q - p) for q in self.by_sentence.get(i, ()) if q != p), default=math.inf)
-            beside = (abs(q - p) for j in (i - 1, i + 1) for q in self.by_sentence.get(j, ()))
-            self.gaps[place] = own, min(beside, default=math.inf)
+            by, own, beside = self.by_sentence, math.inf, math.inf
+            if i in by:
+                own = min((abs(q - p) for q in by[i] if q != p), default=math.inf)
+            for j in (i - 1, i + 1):
+                if j in by:
+                    beside = min(beside, *(abs(q - p) for q in by[j]))
+            self.gaps[place] = own, beside
         return self.gaps[place]
 
 
@@ -169,7 +173,7 @@ def items_of(
         found.append(_item(p, places, 1.2, theirs.n, v) if places else Item(p, (), 0.0, v, {}))
     return tuple(found)
 
-# %% ../../nbs/judges/04_places.ipynb #4188f20f
+# %% ../../nbs/judges/04_places.ipynb #3cee9675
 SCALES = {"near": (2, 3), "wide": (6, 10)}  # name -> (reach in the claim, reach in the source), in words
 _REACH = 16  # words of a claim on either side that are looked at
 _BESIDE = 0.7  # what a word of the next sentence counts
@@ -181,14 +185,14 @@ def best_company(
     items: tuple[Item, ...],  # Of the claim
 ) -> dict[str, float]:  # Scale -> 0 (nothing) to 1 (every word of the claim stands there)
     "How much of what stands around a position in the claim stands around the best of some places."
+    around = [(i, abs(i.at - at)) for i in items if 0 < abs(i.at - at) <= _REACH]
+    gaps = [[i.gap(p) for i, _ in around if i.places] for p in places]
     out = {}
     for scale, (here, there) in SCALES.items():
-        shares = [(i, i.weight / (1 + abs(i.at - at) / here)) for i in items if 0 < abs(i.at - at) <= _REACH]
-        whole = sum(s for _, s in shares) or 1.0
-        held = [(i, s) for i, s in shares if i.places]
-        out[scale] = (
-            max((sum(s * _nearness(i.gap(p), there) for i, s in held) for p in places), default=0.0) / whole
-        )
+        whole = sum(i.weight * here / (here + d) for i, d in around) or 1.0
+        held = [i.weight * here / (here + d) for i, d in around if i.places]
+        got = (sum(s * _nearness(g, there) for s, g in zip(held, row)) for row in gaps)
+        out[scale] = max(got, default=0.0) / whole
     return out
 
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Site', 'value_sites', 'negation_sites', 'turned_weights', 'how_turned', 'turned_objection']
 
-# %% ../../nbs/judges/05_turned.ipynb #45b3e231
+# %% ../../nbs/judges/05_turned.ipynb #70c1893b
 import json
 import math
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from functools import lru_cache
 from ..core.package_data import data_path
 from ..core.values import Value, same_value
 from crmeval.judges.places import (
+    Item,
     best_company,
     items_of,
     likely_sentences,
@@ -22,14 +23,21 @@ from crmeval.judges.places import (
     places_of,
 )
 
-# %% ../../nbs/judges/05_turned.ipynb #0302fc5a
+# %% ../../nbs/judges/05_turned.ipynb #142ec2c8
 @dataclass(frozen=True)
 class Site:
     "A value or a negation of a claim with what was counted around it."
 
     at: int  # Position in the claim
     counts: Mapping[str, float]
-    rival: Value | None = None  # The value of the source that fits better, or None
+    rivals: tuple = ()  # (value, place) of others in the source of which one may be meant
+
+    def rival(self, items: tuple[Item, ...]) -> Value | None:  # None where there is none
+        "The value of the source that keeps the claim's company best."
+        kept = [
+            (best_company([place], self.at, items)["near"], -i) for i, (_, place) in enumerate(self.rivals)
+        ]
+        return self.rivals[-max(kept)[1]][0] if kept else None
 
 
 def _has_neighbour(at, step, mine, places, theirs):
@@ -50,10 +58,9 @@ def _keeps_item(at, step, items, places):
 
 def _rivals(value, mine, theirs, likely):
     "Other values of the kind that the claim does not name, where the source speaks of what it says."
-    said = [u for u, _ in mine.values]
+    said = {p for u, _ in mine.values[:12] for p in theirs.agreeing(u)}
     near = {j for i in likely for j in (i - 1, i, i + 1)}
-    same_kind = [(u, p) for u, p in theirs.values if u.kind == value.kind][:80]
-    others = [(u, p) for u, p in same_kind if not any(same_value(u, x) for x in said)]
+    others = [(u, p) for u, p in theirs.values if u.kind == value.kind and p not in said][:80]
     return others, [(u, p) for u, p in others if p[0] in near]
 
 
@@ -91,8 +98,7 @@ def _value_site(item, items, mine, theirs):
         "in_best": _share_of_best(likely, own),
         "rival_in_best": _share_of_best(likely, places),
     }
-    best = max(near[:12], key=lambda o: best_company([o[1]], at, items)["near"], default=(None, None))
-    return Site(at, counts, best[0])
+    return Site(at, counts, tuple(near[:12]))
 
 
 def _share_of_best(likely, places):
@@ -109,7 +115,7 @@ def _share_of_best(likely, places):
         / best
     )
 
-# %% ../../nbs/judges/05_turned.ipynb #db64cfc1
+# %% ../../nbs/judges/05_turned.ipynb #42902723
 def _denied_company(item, items, theirs, denied):
     "The best company of a word that the claim denies, where the source denies it too, or where it does not."
     places = [p for p in item.places[:20] if (p in theirs.denied) == denied]
@@ -147,7 +153,7 @@ def _negation_site(at, items, theirs):
     }
     return Site(at, counts)
 
-# %% ../../nbs/judges/05_turned.ipynb #19b3759f
+# %% ../../nbs/judges/05_turned.ipynb #8d04f1e8
 @lru_cache(maxsize=1)
 def turned_weights() -> dict:
     "Kind -> the trained constants: 'weights' by count, 'bias' and 'threshold'."
@@ -179,7 +185,8 @@ def turned_objection(
     mine = places_in(claim)
     if mine.values and (site := _surest(value_sites(claim, source), "value")):
         value = next(v.text.strip() for v, p in mine.values if p[1] == site.at)
-        instead = f", but {site.rival.text.strip()}" if site.rival else ""
+        rival = site.rival(items_of(claim, source))
+        instead = f", but {rival.text.strip()}" if rival else ""
         return "exchanged", f"The source does not say {value} of this{instead}."
     if mine.negations and (site := _surest(negation_sites(claim, source), "negation")):
         return "negation", "The source says so without the negation."
