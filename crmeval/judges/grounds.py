@@ -362,7 +362,7 @@ def _is_shared(asked, mine, binds, reported):
     everything = frozenset().union(*[stems for _, _, stems in mine])
     return bool(everything) and _share(asked, everything) > (0.4 if reported else 0.5)
 
-# %% ../../nbs/judges/05_grounds.ipynb #cc951afa
+# %% ../../nbs/judges/05_grounds.ipynb #74f797bf
 _CLAUSE_END = re.compile(
     r"[,;:(]| (?:and|but|because|which|who|so|if|when|while|"
     r"after|before|until) "
@@ -405,6 +405,13 @@ def _deed(claim):
     return subject, stem(verb), what
 
 
+def _least_share(verb, asked, stems):
+    "How much of what was done a sentence must have: more without the verb, and never one word alone."
+    if _share({verb}, stems):
+        return 0.5
+    return 0.8 if len(asked) > 1 else 2.0
+
+
 def wrong_doer(
     claim: str,  # One sentence
     source: str,  # A conversation of two sides; of anything else nothing is said
@@ -419,8 +426,9 @@ def wrong_doer(
         return ""
     mine = theirs = ""
     for label, sentence, stems in turns.said:
-        least = 0.5 if _share({verb}, stems) else 0.8 if len(asked) > 1 else 2
-        if _share(asked, stems) < least or not (doer := _doer(sentence, verb, asked)):
+        if _share(asked, stems) < _least_share(verb, asked, stems) or not (
+            doer := _doer(sentence, verb, asked)
+        ):
             continue
         if (label in who) == (doer == "self"):
             mine = sentence
