@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['is_verbatim', 'lacks_ground', 'says_something_new', 'invented_phrase', 'speaker_labels', 'without_speaker',
-           'wrong_speaker', 'ruling']
+           'wrong_speaker', 'wrong_doer', 'ruling']
 
 # %% ../../nbs/judges/05_grounds.ipynb #1245ac95
 import json
@@ -362,6 +362,80 @@ def _is_shared(asked, mine, binds, reported):
     everything = frozenset().union(*[stems for _, _, stems in mine])
     return bool(everything) and _share(asked, everything) > (0.4 if reported else 0.5)
 
+# %% ../../nbs/judges/05_grounds.ipynb #74f797bf
+_CLAUSE_END = re.compile(
+    r"[,;:(]| (?:and|but|because|which|who|so|if|when|while|"
+    r"after|before|until) "
+)
+
+
+def _doer(sentence, verb, asked):
+    "Whom the words before a verb, or before what it is done to, name: 'self', 'other' or ''."
+    said = words(sentence)
+    stems = [stem(w) for w in said]
+    at = next((i for i, s in enumerate(stems) if s == verb or set(soft_keys(verb)) & set(soft_keys(s))), None)
+    if at is None and len(asked) > 1:
+        at = next((i for i, s in enumerate(stems) if s in asked), None)
+    if at is None:
+        return ""
+    for w in reversed(said[max(0, at - 10) : at]):
+        first = w.replace("’", "'").split("'")[0]
+        if first in ("i", "we", "you", "u"):
+            return "self" if first in ("i", "we") else "other"
+        if first in _lexicon()["third"]:
+            return ""
+    orders = stems[at] == verb and set(said[:at]) <= set(_lexicon()["before_an_order"])
+    return "other" if orders and not sentence.rstrip().endswith("?") else ""
+
+
+def _deed(claim):
+    "(subject, verb, what) of a claim in the active voice; ('', '', '') of others."
+    found = claim[:300].split()
+    if found and found[0].lower() in ("the", "our"):
+        found = found[1:]
+    subject = (words(found[0]) or [""])[0] if found else ""
+    helpers = {*_lexicon()["helpers"], *_lexicon()["modals"]}
+    rest = found[1:]
+    while rest and (rest[0].lower() in helpers or rest[0][:1].isupper()):
+        rest = rest[1:]
+    verb = (words(rest[0]) or [""])[0] if rest else ""
+    if not verb or verb in _lexicon()["passive"]:
+        return "", "", ""
+    what = _CLAUSE_END.split(" ".join(rest[1:]), maxsplit=1)[0]
+    return subject, stem(verb), what
+
+
+def _least_share(verb, asked, stems):
+    "How much of what was done a sentence must have: more without the verb, and never one word alone."
+    if _share({verb}, stems):
+        return 0.5
+    return 0.8 if len(asked) > 1 else 2.0
+
+
+def wrong_doer(
+    claim: str,  # One sentence
+    source: str,  # A conversation of two sides; of anything else nothing is said
+) -> str:  # Why; '' when nothing speaks against it
+    "Was it the other side who did what the claim says?"
+    turns = _turns_of(source)
+    if not turns.is_chat() or set(turns.sides.values()) != {"agent", "customer"}:
+        return ""
+    subject, verb, what = _deed(split_label(claim)[1])
+    who, asked = turns.speakers(subject), set(content_words(what)[:6]) - _stems_of("roles")
+    if not who or not asked or len(who) == len(turns.sides):
+        return ""
+    mine = theirs = ""
+    for label, sentence, stems in turns.said:
+        if _share(asked, stems) < _least_share(verb, asked, stems) or not (
+            doer := _doer(sentence, verb, asked)
+        ):
+            continue
+        if (label in who) == (doer == "self"):
+            mine = sentence
+        elif not sentence.rstrip().endswith("?"):
+            theirs = sentence
+    return f"Done by the other side: {theirs[:80].rstrip('.')}." if theirs and not mine else ""
+
 # %% ../../nbs/judges/05_grounds.ipynb #3598a672
 def ruling(
     claim: str,  # One sentence, with its label where somebody says it
@@ -373,7 +447,7 @@ def ruling(
     verbatim = "The source says so word for word."
     if is_verbatim(claim, source):
         return True, verbatim
-    if why := wrong_speaker(claim, source):
+    if why := wrong_speaker(claim, source) or wrong_doer(claim, source):
         return False, why
     bare = without_speaker(claim, source)
     if bare != claim and is_verbatim(bare, source):
