@@ -138,7 +138,7 @@ class RunPlan:
     seed: int = _setting(0, "for the jitter of waits and the drawing of twins", "what is asked", value="N")
     judge: object = _setting(
         ["embedded"],
-        "embedded, openai:NAME or recorded:FILE; several: a panel",
+        "embedded, embedded:encoder, openai:NAME or recorded:FILE; several: a panel",
         "who judges",
         value="SPEC",
     )
