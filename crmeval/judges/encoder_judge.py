@@ -21,7 +21,7 @@ import numpy as np
 from ..core.encoder import Pieces, likeness, shared_encoder
 from ..core.judging import Judge, Verdict
 from ..core.package_data import data_path, needs_extra
-from ..core.text import STOP_WORDS, content_words
+from ..core.text import STOP_WORDS
 from ..core.text import sentences as cut
 from .embedded import EmbeddedJudge, fact_counts, support_counts
 from .grounds import without_speaker
@@ -88,7 +88,7 @@ def meaning_counts(
 def encoder_odds(
     probability: float,  # Of the embedded judge, 0 to 1
     counted: Mapping[str, float],  # Counts of the embedded judge and of `meaning_counts`, by name
-    weights: Mapping,  # 'odds', 'shift' and 'counts': name -> weight; 'against' and 'most' cap what is missing
+    weights: Mapping,  # 'odds', 'shift', 'counts': name -> weight; 'against' and 'most' cap what is missing
 ) -> float:  # 0 to 1
     "The probability of the embedded judge with the likenesses weighed in."
     p = min(max(probability, 0.01), 0.99)
