@@ -31,11 +31,10 @@ _MORE = ("max_usd", "max_calls", "prices")  # words of a run that count for a ju
 
 def _judges_of(words, plan):
     "The judge that the words name, None where the embedded and the recorded ones are meant."
-    from crmeval.judges.embedded import EmbeddedJudge
     from crmeval.runs.evaluation import judge_of
 
-    judge = judge_of(plan) if words.get("judge") else None
-    return None if isinstance(judge, EmbeddedJudge) else judge
+    embedded = not words.get("judge") or _embedded_only(words, plan) is not None
+    return None if embedded else judge_of(plan)
 
 
 def _goes_on(yes):
@@ -86,7 +85,7 @@ def _of_labelled(names, words, options, out):
     judge = _judges_of(words, plan)
     for name in names:
         if judge is None:
-            found = side_by_side(name, _embedded_only(words), limit=limit)
+            found = side_by_side(name, _embedded_only(words, plan), limit=limit)
             out.say(found)
         else:
             found = _ask_judge(name, words, (yes, limit, judge, plan), out)
@@ -97,11 +96,14 @@ def _of_labelled(names, words, options, out):
     return figures, int(failed)
 
 
-def _embedded_only(words):
-    "The embedded judge where it is asked for by name: then the recorded ones are left out."
+def _embedded_only(words, plan):
+    "An embedded judge where it is asked for by name, then the recorded ones are left out; None for others."
     from crmeval.judges.embedded import EmbeddedJudge
+    from crmeval.judges.encoder_judge import EncoderJudge
+    from crmeval.runs.evaluation import judge_of
 
-    return EmbeddedJudge() if words.get("judge") else None
+    judge = judge_of(plan) if words.get("judge") else None
+    return judge if isinstance(judge, EmbeddedJudge | EncoderJudge) else None
 
 
 def _of_run(folder, words, options, out):

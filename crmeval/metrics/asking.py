@@ -26,7 +26,7 @@ def judged_by_rule(
     judge: Judge | None,  # As a metric was given it
 ) -> bool:  # True: nobody else is to be asked
     "Whether a metric's own rules judge: no judge is named, or the embedded one, or a record of it."
-    return judge is None or judge.name == RULES or judge.name.startswith(f"{RULES}+")
+    return judge is None or judge.name == RULES or judge.name.startswith((f"{RULES}+", f"{RULES}:"))
 
 # %% ../../nbs/metrics/04_asking.ipynb #bb2e085f
 def check_text(

@@ -16,6 +16,7 @@ from ..core.judging import Judge
 from ..core.loops import run_sync
 from ..core.show import number, points, text_table, with_interval
 from ..core.table_file import write_table
+from ..judges.encoder_judge import EncoderJudge
 from ..judges.panel import Panel
 from ..metrics.accuracy import CRITERIA
 from ..metrics.defaults import default_judge
@@ -25,7 +26,7 @@ from ..tasks.probes import is_probe
 from .agreement import AgreementTable, agreement
 from .agreement_groups import GroupAgreement, agreement_by_group, people_means, score_key
 from .labelled import LABELLED, load_labelled
-from .labels import is_new_to
+from .labels import data_family, is_new_to
 from .measure import HeldOut, aask_all, measure, measured_table
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #209c1c51
@@ -54,6 +55,8 @@ def _held_out(judge, name):
         return judge
     if isinstance(judge, Panel):
         return Panel([_held_out(j, name) for j in judge.judges], judge.how, quorum=judge.quorum)
+    if isinstance(judge, EncoderJudge):
+        return EncoderJudge(HeldOut(), without=data_family(LABELLED[name].source))
     return HeldOut()
 
 

