@@ -6,6 +6,7 @@ import os
 import endpoint
 import pytest
 
+from crmeval.metrics import criteria
 from crmeval.systems.refused_options import LEARNED
 from crmeval.tasks import use_cases
 
@@ -27,9 +28,10 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def nothing_stays_known():
-    "What a process learns (own use cases, options that an endpoint refuses) is not there for other tests."
+    "What a process learns (own use cases and metrics, refused options) is not there for other tests."
     yield
     use_cases._ADDED.clear()
+    criteria._ADDED.clear()
     LEARNED.clear()
 
 

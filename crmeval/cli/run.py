@@ -189,6 +189,14 @@ def _say_robustness(run, out):
     out.table(found.lines(), ALIGN, robustness=found.to_dicts())
 
 
+def _say_beside(run, out):
+    "What the plus in the head of a column means."
+    from crmeval.pages.leaderboard import beside_metrics
+
+    if names := beside_metrics(run):
+        out.say(f"\n+ beside accuracy, no part of it: {', '.join(names)}", beside=names)
+
+
 def finish(
     run: Run,
     out: Output,
@@ -215,6 +223,7 @@ def finish(
         out.table(lines, ALIGN, leaderboard=list(board))
     else:
         out.say(board, leaderboard=[])
+    _say_beside(run, out)
     _say_insight(run, out)
     _say_protection(run, out)
     say_slices(groups, out)

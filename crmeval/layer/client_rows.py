@@ -11,6 +11,7 @@ from typing import Any
 
 from ..core.calls import CallFailed, Completion, failed_response, redact
 from ..core.records import Response, Sample
+from ..tasks.protection_probes import is_protection
 
 # %% ../../nbs/layer/16_client_rows.ipynb #af96d953
 def unjudged(
@@ -18,6 +19,8 @@ def unjudged(
     model: str,  # Of the client
 ) -> Sample:
     "A sample without what its answer is judged by; only the person's own answer is read from it."
+    if is_protection(sample):
+        return replace(sample, tags={})
     if model == "reference":
         return replace(sample, key_facts=())
     return replace(sample, key_facts=(), reference=None, gold_record=None)

@@ -276,7 +276,7 @@ def export_spans(
     *,
     service: str = "crmeval",  # `service.name` of the resource
 ) -> int:  # Spans that were handed over
-    "Hand spans to an exporter; ValueError where the extra is missing, RuntimeError where the exporter failed."
+    "Hand spans to an exporter; ValueError without the extra, RuntimeError where the exporter failed."
     from_us = _readable_spans(spans, service)
     result = exporter.export(from_us)
     if getattr(result, "name", "SUCCESS") != "SUCCESS":

@@ -17,12 +17,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..core.calls import CallFailed, Completion, TryingClient, failed_response, redact
+from ..core.calls import CallFailed, Completion, TryingClient
 from ..core.loops import run_in_background, run_sync
 from ..core.records import Response, Sample, Usage
 from .answer_way import Answer, demasked_answer, linked_answer, screened_answer
 from .audit_trail import AuditTrail
 from .chat_messages import read_messages
+from .client_rows import answered_row, completion_of, unjudged
 from .feedback import Feedback, keep_feedback
 from .gateway import with_options
 from .grounding import Passage, Retriever
@@ -44,7 +45,6 @@ from .stream_way import StreamWay
 from .templates import Filled, Template, fill
 from .tool_calls import WORDED, Calls, restored_calls, screened_calls
 from ..systems.client_lines import client_of_line
-from ..tasks.protection_probes import is_protection
 
 # %% ../../nbs/layer/18_trust_layer.ipynb #d4c58ccf
 class _Trip:
@@ -284,13 +284,13 @@ class TrustLayer(TryingClient):
             seen.append(values_sent(sample, draft.whole, draft.sample))
             if hasattr(self.client, "chat"):
                 return await self._chat(draft, {})
-            row = await _answered(self.client, draft, repeat)
+            row = await answered_row(self.client, draft.sample, _as_prompt(draft), repeat)
             rows.append(row)
-            return _completion_of(row)
+            return completion_of(row)
 
         draft = sample_draft(sample, prompt)
         if not hasattr(self.client, "chat"):
-            draft = replace(draft, sample=_unjudged(sample, self.model))
+            draft = replace(draft, sample=unjudged(sample, self.model))
         reply = await self._through(draft, Asked(record=sample.record, tenant=self.tenant), send)
         row = self._row(sample, reply, rows, repeat)
         return replace(row, layer=self._note(reply, seen))
@@ -472,7 +472,7 @@ class TrustLayer(TryingClient):
                 return await self._chat(draft, options)
             inputs = {p.name: p.text for p in draft.pieces if p.name} or {"prompt": draft.text}
             sample = Sample(secrets.token_hex(8), use_case, inputs)
-            return _completion_of(await _answered(self.client, replace(draft, sample=sample), 0))
+            return completion_of(await answered_row(self.client, sample, _as_prompt(draft)))
 
         return send
 
@@ -610,43 +610,11 @@ async def _closed(pieces):
     await pieces.aclose()
 
 
+def _as_prompt(draft):
+    "A draft as one text, for a client that reads samples."
+    return "\n\n".join(filter(None, [draft.system, draft.text]))
+
+
 def _request_options(options, draft):
     "What goes with the messages: what was asked for, masked words, and what forbids storing."
     return with_options({**options, **draft.fields}, draft.options)
-
-
-def _unjudged(sample, model):
-    "A sample without what its answer is judged by; only the person's own answer is read from it."
-    if is_protection(sample):
-        return replace(sample, tags={})
-    if model == "reference":
-        return replace(sample, key_facts=())
-    return replace(sample, key_facts=(), reference=None, gold_record=None)
-
-
-async def _answered(client, draft, repeat) -> Response:
-    "A row of a client that reads samples."
-    once = getattr(client, "attempt", client.answer)
-    prompt = "\n\n".join(filter(None, [draft.system, draft.text]))
-    try:
-        return await once(draft.sample, prompt, repeat=repeat)
-    except CallFailed:
-        raise
-    except Exception as e:
-        told = redact(f"the client raised {type(e).__name__}")  # its words may hold values
-        return failed_response(draft.sample, getattr(client, "name", ""), told, repeat=repeat)
-
-
-def _completion_of(row: Response) -> Completion:
-    "The row of a client as a completion."
-    return Completion(
-        row.text or "",
-        row.status,
-        row.error,
-        row.usage,
-        row.finish_reason,
-        model=row.model,
-        latency_s=row.latency_s,
-        ttft_s=row.ttft_s,
-        settings=row.settings,
-    )

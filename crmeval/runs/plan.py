@@ -146,7 +146,7 @@ class RunPlan:
     )
     judge: object = _setting(
         ["embedded"],
-        "embedded, openai:NAME or recorded:FILE; several: a panel",
+        "embedded, embedded:encoder, openai:NAME or recorded:FILE; several: a panel",
         "who judges",
         value="SPEC",
     )

@@ -17,6 +17,7 @@ from ..core.loops import run_sync
 from ..core.records import Score
 from ..core.show import text_table, with_interval
 from ..judges.embedded import EmbeddedJudge
+from ..judges.encoder_judge import EncoderJudge
 from ..judges.panel import Panel
 from .labelled import LABELLED, load_labelled
 from .labels import Answer, Labelled, data_family, is_new_to, mean_known, short_digest
@@ -231,10 +232,27 @@ def _fluency_lines(name, items, options):
     return [Line(name, m.metric, m.group, "embedded", "left out", m) for m in found]
 
 # %% ../../nbs/validation/08_side_by_side.ipynb #c156738a
+def _encoder_lines(name, items, options, kept):
+    "The embedded judge with an encoder: the family absent from its weights and from the answers it weighs."
+    family = data_family(LABELLED[name].source)
+    if family not in trained_families(EmbeddedJudge(), kept):
+        judge, note = EncoderJudge(), ""
+    elif not kept.answers:
+        return [Line(name, LABELLED[name].metric, "all", EncoderJudge.name, "left out", None, kept.note)]
+    else:
+        judge, note = EncoderJudge(LeftOut(kept.answers), without=family), kept.note
+    asked = run_sync(aask_all(items, judge))
+    found = measure(name, asked, judges=[judge.name], **options)
+    return [Line(name, m.metric, m.group, judge.name, "left out", m, note, not note) for m in found]
+
+
 def _fair(name, judge, within):
     "(the judge to ask, what its training was, what to mind)"
-    if data_family(LABELLED[name].source) not in trained_families(judge):
+    family = data_family(LABELLED[name].source)
+    if family not in trained_families(judge):
         return judge, "left out" if trained_on(judge) else "untrained", ""
+    if isinstance(judge, EncoderJudge):
+        return EncoderJudge(HeldOut(within.answers), without=family), "cross-validated", within.note
     if isinstance(judge, EmbeddedJudge):
         return HeldOut(within.answers), "cross-validated", within.note
     if isinstance(judge, Panel):
@@ -324,7 +342,7 @@ def side_by_side(
     options = {"cuts": _cuts(LABELLED[name].metric), **options}
     within, texts = within or stored_answers(WITHIN), LABELLED[name].texts
     own = []
-    if judge is not None and not isinstance(judge, EmbeddedJudge):
+    if judge is not None and not isinstance(judge, EmbeddedJudge | EncoderJudge):
         lines, own = _own_lines(name, items, judge, concurrency, options, within)
     elif LABELLED[name].metric == "fluency":
         lines = _fluency_lines(name, items, options)
@@ -332,6 +350,8 @@ def side_by_side(
         kept = left_out or stored_answers(LEFT_OUT)
         everything = len(items)
         items, lines = _embedded_part(name, items, options, kept, within) if texts else (items, [])
+        if isinstance(judge, EncoderJudge):
+            lines = _encoder_lines(name, items, options, kept) + lines
         if len(items) < everything:
             note = f"answers are kept on {len(items):,} of its {everything:,} rows: every line is of these"
             lines = [replace(x, note="; ".join(filter(None, (x.note, note)))) for x in lines]
