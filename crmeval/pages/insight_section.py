@@ -51,15 +51,9 @@ def calibration_picture(
     axes.patch.set_alpha(0)
     axes.plot([0, 1], [0, 1], linewidth=0.8, color="0.6")
     for r in drawn[:6]:
-        points = [b for b in r.curve if b.happened.value is not None]
-        axes.plot(
-            [b.said for b in points],
-            [b.happened.value for b in points],
-            "o-",
-            ms=3,
-            lw=1,
-            label=shown(r.client, 30),
-        )
+        said = [b.said for b in r.curve if b.happened.value is not None]
+        happened = [b.happened.value for b in r.curve if b.happened.value is not None]
+        axes.plot(said, happened, "o-", ms=3, lw=1, label=shown(r.client, 30))
     axes.set(xlabel="probability said", ylabel="share that happened", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.legend(fontsize=8, frameon=False)
     return figure
