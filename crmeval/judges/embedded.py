@@ -597,14 +597,8 @@ class EmbeddedJudge:
 
     def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:
         "It cannot read instructions, and says so."
-        return [
-            Verdict(
-                None,
-                status="undefined",
-                reason="The embedded judge cannot read instructions; this one needs a language model.",
-            )
-            for _ in instructions
-        ]
+        why = "The embedded judge cannot read instructions; this one needs a language model."
+        return [Verdict(None, status="undefined", reason=why) for _ in instructions]
 
 # %% ../../nbs/judges/06_embedded.ipynb #b7447010
 def _stating(found, least=0.3):

@@ -7,18 +7,15 @@ __all__ = ['TrustLayer']
 
 # %% ../../nbs/layer/18_trust_layer.ipynb #4952f779
 import asyncio
-import os
 import secrets
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ..core.calls import CallFailed, Completion, TryingClient
-from ..core.loops import run_in_background, run_sync
+from ..core.loops import beside_loop, run_in_background, run_sync
 from ..core.records import Response, Sample, Usage
 from .answer_way import Answer, demasked_answer, linked_answer, screened_answer
 from .audit_trail import AuditTrail
@@ -210,21 +207,6 @@ _ANSWER_STEPS = {
 }
 
 # %% ../../nbs/layer/18_trust_layer.ipynb #8441c58a
-_LONG = 8_000  # characters from which a text waits in a row of its own, so that short ones need not
-
-
-@lru_cache(maxsize=4)
-def _worker(process: int, long: bool) -> ThreadPoolExecutor:
-    "A thread for the steps of one process; several would only take turns, and take the loop's as well."
-    return ThreadPoolExecutor(1, "trust-layer-long" if long else "trust-layer")
-
-
-async def _worked(size: int, work: Callable, *args: Any) -> Any:
-    "Work done beside the loop, which answers others meanwhile."
-    worker = _worker(os.getpid(), size > _LONG)
-    return await asyncio.get_running_loop().run_in_executor(worker, work, *args)
-
-
 class TrustLayer(TryingClient):
     "A client around a client; the policy says which steps prompts and answers take."
 
@@ -355,7 +337,7 @@ class TrustLayer(TryingClient):
         except asyncio.CancelledError:  # nobody waits for it any more
             trip.trail("failed", status="cancelled")
             raise
-        return await _worked(len(done.text), trip.finish, draft, done)
+        return await beside_loop(len(done.text), trip.finish, draft, done)
 
     async def _pieces(self, draft, asked, send, options, records=()) -> AsyncGenerator[Piece, None]:
         "A request through all steps, in pieces as far as policy and client allow."
@@ -389,7 +371,7 @@ class TrustLayer(TryingClient):
             if text := await flow.show(way.end):
                 yield Piece(text, id=trip.id)
             came = "".join(flow.came)
-            last = await _worked(len(came), trip.finish_stream, draft, way, came, flow.done)
+            last = await beside_loop(len(came), trip.finish_stream, draft, way, came, flow.done)
         except CallFailed as e:
             trip.trail("failed", status=e.status, http_status=e.http_status, **self.called)
             raise
@@ -404,7 +386,7 @@ class TrustLayer(TryingClient):
         "The prompt's steps; a retriever may wait, and then holds up nobody else."
         if self.retriever is not None:
             return await asyncio.to_thread(trip.prepare, draft)
-        return await _worked(len(draft.whole), trip.prepare, draft)
+        return await beside_loop(len(draft.whole), trip.prepare, draft)
 
     @property
     def called(self) -> dict:
@@ -584,7 +566,7 @@ class _Flow:
             return ""
         self.came.append(piece)
         if len(piece) > 200:
-            ready = await _worked(len(piece), self.way.restore, piece)
+            ready = await beside_loop(len(piece), self.way.restore, piece)
         else:
             ready = self.way.restore(piece)
         return await self.show(self.way.show) if ready else ""
@@ -596,7 +578,7 @@ class _Flow:
         if "screening" not in self.trip.policy.answer:
             return work()
         try:
-            return await _worked(0, work)
+            return await beside_loop(0, work)
         except Exception as e:  # whatever it was: what could not be looked at does not pass
             self.trip.note(StepRecord("screening", "block", f"the step failed ({type(e).__name__})"))
             return ""
