@@ -301,11 +301,8 @@ def _tally_of(judge) -> _Tally:
 
 def _check_recorded(clients, samples, plan):
     "Whether recorded answers are those of the samples."
-    told = []
-    for client in clients:
-        if hasattr(client, "check_samples"):
-            told += client.check_samples(samples, repeats=plan.repeats, partial=plan.partial)
-    return told
+    asked = [c for c in clients if hasattr(c, "check_samples")]
+    return [t for c in asked for t in c.check_samples(samples, repeats=plan.repeats, partial=plan.partial)]
 
 
 def prepare_run(
