@@ -27,20 +27,20 @@ FIELDS = (
     "reason",
 )
 # accuracy of the five embedded systems on the whole demo set: 79 samples, 2,015 scores
-DEMO = "7475f63d927c9f3e218d13e29c183b3cb732af69c08a69d39f109365f0480b91"
+DEMO = "1008cf68faa48661b7d53c416f54267cba1b9fb0325879b0fa1f86ac58f95362"
 # trust of the three embedded responders, at most 3 samples and probes of each kind, 2 answers each:
 # 92 samples with their twins and 108 probes, 4,506 scores of accuracy and of the four kinds of trust
 TRUST = "0b1195830fc9c72448d5fbb4cf9cbe7c2b7b497fd3be3865ff69ce9ac3debdc7"
 # the printed table of each labelled set, the embedded judge held out from what it learned from;
 # spaces between columns are free
 AGREEMENT = {
-    "finesure-factuality": "f0782b3e1e334793783b12214257f45ede17f80213414965758f588d84bd13e5",
+    "finesure-factuality": "200f3f24cf2da677bd5a671be3147e8728ab9b5ec5ed36c805389e8e3ef6c4f4",
     "finesure-completeness": "3dfe88287d8837d7888f5ed2c3749655895085efecd487b0610a8e28a4b8d3fc",
     "finesure-conciseness": "fdaea674bb53a55054cc2c974677bb9a07c6219e43fdaea944046cd5636340a1",
     "summhay-completeness": "bc689a22fb00508d769cbfadc959d58540207bfc90cd6a3ce3ecf955e31c5456",
-    "summedits-factuality": "e3b87593b994560ae2aa241e65d3c9eb101925fe409364d8281338f16517ed31",
-    "feedback-factuality": "d7f64b572cbe49ae5dbafcd2b9db9c19d2609b8cc2caaf0447cf0281dc8d13af",
-    "reviews-factuality": "bd22bb59776b2e00236301d64c0609ee8e9fe3489d737dbaaea4d124f40417f8",
+    "summedits-factuality": "0604acfc19f51c22b4405e66ebbe39e2992b134ce2e9aa3d121a1f4680223172",
+    "feedback-factuality": "d605eb9f122d5ed64d4c7e36d952bd31662946369e37dce8f6d40e7e73ee78db",
+    "reviews-factuality": "7e81e2a2e7694faeb8977cfec3d929d990a9cdcda9981a959f9dbc8ffaa08def",
 }
 
 
