@@ -329,7 +329,7 @@ class Completion:
     ttft_s: float | None = None  # Seconds to the first piece of the answer; None unless streamed
     reasoning: str | None = None  # What the model wrote for itself; no part of `text`
     settings: str | None = None  # What was sent otherwise than asked, as in `Response.settings`
-    tool_calls: Sequence[Mapping] = ()  # As in the API, where tools were offered; arguments are JSON texts
+    tool_calls: tuple[Mapping, ...] = ()  # As in the API, where tools were offered; arguments are JSON texts
 
 # %% ../../nbs/core/11_calls.ipynb #7f0a2e48
 def failed_response(
