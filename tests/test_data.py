@@ -539,7 +539,7 @@ def test_load_any_knows_names_paths_and_their_absence(tmp_path):
     assert len(load_any(path, use_cases=["live chat summary"])) == 2
     with pytest.raises(
         ValueError,
-        match="is neither a file nor a known source. Sources: demo, sgd, tau_bench, abcd, summedits",
+        match="is neither a file nor a known source. Sources: demo, domains, sgd, tau_bench, abcd, summedits",
     ):
         load_any("none.csv")
     with pytest.raises(ValueError, match="has no adapter"):

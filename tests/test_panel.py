@@ -12,7 +12,7 @@ from endpoint import KEY
 from crmeval.core.judging import Judge, Verdict
 from crmeval.judges.llm import LLMJudge
 from crmeval.judges.panel import Panel, Repeated, combine_verdicts
-from crmeval.judges.recorded import RecordedJudge, load_verdicts, save_verdicts
+from crmeval.judges.recorded import RecordedJudge, load_verdicts, merge_verdicts, save_verdicts
 from crmeval.metrics.completeness import completeness
 from crmeval.metrics.conciseness import conciseness
 from crmeval.metrics.defaults import default_judge
@@ -129,7 +129,9 @@ def test_a_panel_record_is_a_file_like_any_other(server, tmp_path):
     record = asyncio.run(Panel([llm(server), default_judge()], "mean").arecord(scores))
     again = load_verdicts(save_verdicts(record, tmp_path / "v.jsonl"))
     assert (again.name, len(again)) == (record.name, len(record))
-    assert [s.points for s in scores(again)] == [s.points for s in scores(record)]
+    assert [(s.points, s.fraction) for s in scores(again)] == [(s.points, s.fraction) for s in scores(record)]
+    merged = scores(merge_verdicts([again, again]))  # votes stay votes, read again and put together
+    assert [s.fraction for s in merged] == [s.fraction for s in scores(record)]
 
 
 def test_the_rubric_style(server):

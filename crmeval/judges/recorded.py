@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 # %% ../../nbs/judges/02_recorded.ipynb #4eb2e119
-from ..core.judging import Verdict
+from ..core.judging import Verdict, VotingJudge
 from ..core.records import Usage, read_jsonl, storable, write_jsonl
 from ..core.text import repeats
 from .requests import rated_criteria
@@ -265,12 +265,29 @@ class RecordedJudge(_Store):
         return self._answers("rated", [criterion], context)[0]
 
 # %% ../../nbs/judges/02_recorded.ipynb #ab1bb519
+class _Voted(RecordedJudge):
+    "Stored votes: their probabilities are shares, and are counted as those of the panel were."
+
+    def __init__(self, name, style, members):
+        super().__init__(name, style=style)
+        self.members = list(map(str, members))
+
+
+def _members_of(judge):
+    "Names of those who voted; [] for the verdicts of one judge."
+    return list(judge.members) if isinstance(judge, VotingJudge) else []
+
+
+def _new_record(name, style, members):
+    return _Voted(name, style, members) if members else RecordedJudge(name, style=style)
+
+
 def save_verdicts(
     judge: RecordedJudge,
     path: str | Path,  # .jsonl
 ) -> Path:
     "Write a record of verdicts."
-    head = {**FORMAT, "judge": judge.name, "style": judge.style}
+    head = {**FORMAT, "judge": judge.name, "style": judge.style, "members": _members_of(judge)}
     contexts = [{"context": c, "sentences": list(s)} for c, s in judge._sentences.items()]
     rows = [{"question": q, "item": i, "context": c, **asdict(v)} for (q, i, c), v in judge._verdicts.items()]
     return write_jsonl([head, *contexts, *rows], path)
@@ -290,7 +307,7 @@ def load_verdicts(
         raise ValueError(
             f"{path} has version {head.get('version')!r}; this crmeval reads {FORMAT['version']}"
         )
-    judge = RecordedJudge(head.get("judge", "recorded"), style=head.get("style", "fine"))
+    judge = _new_record(head.get("judge", "recorded"), head.get("style", "fine"), head.get("members") or ())
     for i, row in enumerate(rows, 2):
         try:
             _load_row(judge, dict(row))
@@ -320,7 +337,8 @@ def merge_verdicts(
     if len(kinds) != 1:
         got = ", ".join(f"{n} ({s})" for n, s in sorted(kinds)) or "none"
         raise ValueError(f"can only merge records of one judge, got {got}")
-    out = RecordedJudge(judges[0].name, style=judges[0].style)
+    members = dict.fromkeys(m for j in judges for m in _members_of(j))
+    out = _new_record(judges[0].name, judges[0].style, members)
     for j in judges:
         out._sentences |= j._sentences
         for (question, item, key), v in j._verdicts.items():
