@@ -57,7 +57,7 @@ _WHERE = {
     "run": "runs.evaluation",
     "arun": "runs.evaluation",
     "open_run": "runs.folder",
-    "agreement": "validation.agreement",
+    "agreement": "validation.metric_trial",
     "leaderboard": "pages.leaderboard",
     "compare": "pages.compare",
 }
@@ -146,4 +146,4 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which run not
     from crmeval.tasks.load import load_source as load_source
     from crmeval.tasks.load import load_use_case as load_use_case
     from crmeval.tasks.twins import perturb as perturb
-    from crmeval.validation.agreement import agreement as agreement
+    from crmeval.validation.metric_trial import agreement as agreement

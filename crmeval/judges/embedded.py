@@ -16,8 +16,9 @@ from ..core.text import STOP_WORDS, content_words, stem
 from crmeval.core.text import (
     sentences as cut,
 )
-from ..core.trees import Trees, lexicon, rarity, shipped_weights, soft_keys
+from ..core.trees import lexicon, rarity, soft_keys
 from ..core.values import same_value
+from .family_weights import judge_trees, judge_weights
 from .grounds import is_verbatim, lacks_ground, ruling, without_speaker
 from .limits import MOST_SENTENCES, beyond_training, kind_of_absence, reason_of
 from .reading import FOREIGN, MOST_STEMS, NEGATIONS, are_foreign, read_sentence
@@ -436,17 +437,6 @@ def features(
         "flipped": flipped,
     }
 
-# %% ../../nbs/judges/06_embedded.ipynb #caa6a89c
-def _weights():
-    if (weights := shipped_weights()) is None:
-        raise TypeError("the embedded judge has no weights; train it first")
-    return weights
-
-
-@lru_cache(maxsize=2)
-def _trees(task):
-    return Trees(_weights()[task])
-
 # %% ../../nbs/judges/06_embedded.ipynb #442c383f
 def blended(
     probability: float,  # As the trees give it, 0 to 1
@@ -467,10 +457,10 @@ def blended(
     return min(p, blend["most"]) if against else p
 
 
-def _probable(task, counted):
+def _probable(task, counted, without):
     "P(yes) of each claim or fact, from its counts."
-    blend = _weights()[task]["blend"]
-    return [blended(float(p), f, blend) for p, f in zip(_trees(task)(counted), counted)]
+    blend = judge_weights(without)[task]["blend"]
+    return [blended(float(p), f, blend) for p, f in zip(judge_trees(task, without)(counted), counted)]
 
 # %% ../../nbs/judges/06_embedded.ipynb #53d6a0a9
 def _is_foreign(asked, src):
@@ -562,18 +552,25 @@ class EmbeddedJudge:
         "undefined."
     )
 
+    def __init__(
+        self,
+        without: str = "",  # A family of data sets that it shall not have learned from; '': none
+    ):
+        self.without, self._trained_on = without, tuple(judge_weights(without)["trained_on"])
+        self.name = "embedded (left out)" if without else "embedded"
+
     @property
     def trained_on(self) -> tuple[str, ...]:
-        return tuple(_weights()["trained_on"])  # sources whose scores by this judge prove nothing
+        return self._trained_on  # sources whose scores by this judge prove nothing
 
     def settings(self) -> dict:
-        return {"trained_on": list(self.trained_on)}
+        return {"trained_on": list(self.trained_on), **({"without": self.without} if self.without else {})}
 
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
         "Is each sentence supported by the source? `lines` index its sentences, cut as by `core.text`."
         src = _source(source)
         got = [features(without_speaker(s, source), src) for s in sentences]
-        p, foreign = _probable("supported", [f for f, _ in got]), _is_foreign(sentences, src)
+        p, foreign = _probable("supported", [f for f, _ in got], self.without), _is_foreign(sentences, src)
         return [
             rule_on_support(s, source, foreign=foreign, probability=q)
             or beyond_training(s, src.n)
@@ -587,7 +584,7 @@ class EmbeddedJudge:
         "Is each fact stated by the sentences? `lines` are those that state it."
         src = _pieces(tuple(sentences))
         got = [features(f, src) for f in facts]
-        p, foreign = _probable("stated", [f for f, _ in got]), _is_foreign(facts, src)
+        p, foreign = _probable("stated", [f for f, _ in got], self.without), _is_foreign(facts, src)
         return [
             rule_on_statement(f, sentences, foreign=foreign, probability=q)
             or beyond_training(f, src.n)

@@ -17,7 +17,7 @@ from ..core.judging import Judge, counted_verdicts, failed_verdict, supported_sh
 from ..core.records import Score
 from ..core.text import content_words, lines, parts, sentences, split_label, words
 from ..core.written import own_text, parts_said, shown_text
-from ..judges.grounds import is_verbatim, without_speaker
+from ..judges.grounds import is_verbatim, speaker_labels, without_speaker
 from .defaults import default_judge
 from .forms import by_rubric, evaluate_class
 from .hollow import hollow_problem
@@ -79,7 +79,7 @@ def _said_by(response, source):
 # %% ../../nbs/metrics/10_factuality.ipynb #1737d021
 @metric(CARD)
 def factuality(
-    response: str,  # Text to be scored; empty text, a loop or a copy scores 1 point
+    response: str,  # Text to be scored; empty text, a loop or a copied conversation scores 1 point
     *,
     source: str,  # What the response may rely on; empty gives status 'undefined'
     judge: Judge | None = None,  # Who decides whether a sentence is supported; default: the embedded judge
@@ -110,11 +110,12 @@ def _hollow(response, source):
     label = split_label(response.strip())[0]
     speaks = label and without_speaker(f"{label}: x", source) == "x"
     single = len(parts(response)) == 1 or not parts(response) and not speaks
-    return (
-        ""
-        if single and is_verbatim(response, source)
-        else hollow_problem(response, source=source, pieces=False)
-    )
+    if single and is_verbatim(response, source):
+        return ""
+    spoken = (
+        source if speaker_labels(source) else ""
+    )  # a passage that is quoted answers; turns written off do not
+    return hollow_problem(response, source=spoken, pieces=False)
 
 
 afactuality = awaited(factuality)
