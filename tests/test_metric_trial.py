@@ -1,0 +1,110 @@
+"The researcher's loop: a metric as it stands in a cell is held against people; a changed room is seen at once."
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import crmeval
+from crmeval import agreement, conciseness, factuality
+from crmeval.core.records import Score
+from crmeval.judges.family_weights import judge_weights, left_out_families
+from crmeval.validation.labelled import LABELLED, at_hand
+from crmeval.validation.labels import check_families
+from crmeval.validation.metric_trial import fair_judge
+
+QUICK = "diasumfact-factuality"
+needs_data = pytest.mark.skipif(not at_hand(QUICK), reason=f"{QUICK} is not at hand (CRMEVAL_DATA)")
+
+
+def test_the_judge_of_a_trial_has_not_seen_the_family_of_any_labelled_set():
+    for name, labelled in LABELLED.items():
+        judge, _ = fair_judge(name)
+        assert labelled.family not in check_families(judge.trained_on), name
+
+
+def test_weights_without_a_family_differ_from_the_shipped_ones_only_in_what_it_taught():
+    for family in left_out_families():
+        found = judge_weights(family)
+        gone = set(judge_weights()["trained_on"]) - set(found["trained_on"])
+        assert gone and check_families(gone) == {family}
+        assert found["rarity"] == judge_weights()["rarity"]
+
+
+@needs_data
+def test_an_edited_metric_moves_and_the_shipped_one_does_not():
+    def first_word(response: str, *, source: str) -> Score:
+        share = float(response.split()[0].lower().strip(".,") in source.lower())
+        return Score("first_word", 1 + 3 * share, share, "ok", "its first word")
+
+    same, moved = agreement(factuality, on=QUICK), agreement(first_word, on=QUICK, n_resamples=100)
+    assert same.rows[0].same and not same.moved and same.rows[0].lost == 0
+    row = moved.rows[0]
+    assert not row.same and row.change.value == pytest.approx(
+        row.agreement.value - row.shipped.value, abs=1e-9
+    )
+    assert row.shipped.value == pytest.approx(same.rows[0].agreement.value)
+    assert moved.moved and all(m.further > 0 for m in moved.moved) and len(moved.moved) <= 10
+    assert [m.further for m in moved.moved] == sorted((m.further for m in moved.moved), reverse=True)
+    page = moved._repr_html_()
+    assert page.count("<details>") == len(moved.moved) and "<script" not in page
+
+
+@needs_data
+def test_a_judge_that_is_never_sure_agrees_with_nobody():
+    class Unsure:
+        name, style = "unsure", "fine"
+
+        def supported(self, sentences, *, source):
+            from crmeval.core.judging import Verdict
+
+            return [Verdict(None, status="undefined", reason="<b>I do not know</b>") for _ in sentences]
+
+    found = agreement(Unsure(), on=QUICK)
+    row = found.rows[0]
+    assert row.lost >= row.n - 2 and row.agreement.value is None  # a loop needs no judge
+    assert "<b>" not in found._repr_html_() and found.judge == "unsure"
+
+
+@needs_data
+def test_a_metric_that_asks_for_what_the_data_lack_is_told_before_anything_is_scored():
+    with pytest.raises(ValueError, match=f"conciseness needs key_facts; {QUICK} has the response and source"):
+        agreement(conciseness, on=QUICK)
+
+
+RELOADED = """
+from IPython.core.interactiveshell import InteractiveShell
+from pathlib import Path
+import crmeval.metrics.conciseness as room
+shell = InteractiveShell.instance()
+shell.run_line_magic("load_ext", "autoreload")
+shell.run_line_magic("autoreload", "2")
+shell.run_cell("from crmeval.metrics.conciseness import CARD, conciseness")
+shell.run_cell("before = conciseness('', key_facts=['The line is dead.']).reason")
+file = Path(room.__file__)
+text = file.read_text(encoding="utf-8")
+assert "is empty" in text
+file.write_text(text.replace("is empty", "says nothing at all"), encoding="utf-8")
+shell.run_cell("after = conciseness('', key_facts=['The line is dead.']).reason")
+print(shell.user_ns["before"], "|", shell.user_ns["after"])
+"""
+
+
+def test_autoreload_sees_a_changed_room_of_a_wing(tmp_path):
+    package = Path(crmeval.__file__).parent
+    shutil.copytree(package, tmp_path / "crmeval", ignore=shutil.ignore_patterns("__pycache__"))
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(tmp_path),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "IPYTHONDIR": str(tmp_path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", RELOADED], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    before, after = done.stdout.strip().splitlines()[-1].split(" | ")
+    assert "is empty" in before and "says nothing at all" in after, done.stdout
