@@ -1,4 +1,4 @@
-"The researcher's loop: a metric as it stands in a cell is held against people; a changed room is seen at once."
+"The loop of a researcher: a metric as it stands in a cell is held against people; a changed room is seen."
 
 import os
 import shutil
