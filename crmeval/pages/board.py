@@ -27,6 +27,7 @@ from ..metrics.safety import SAFETY_CARD
 from ..metrics.speed import SPEED_CARD
 from ..metrics.trust import CARD as TRUST_CARD
 from ..metrics.trust import TRUST
+from .answer import answer_sentence
 from .leaderboard import METRICS, OVERALL, Leaderboard, Row, leaderboard
 from .tables import Cell, Column, Filter, interactive_table, table_assets
 from .template import cost, macro
@@ -179,11 +180,28 @@ def _bdi(text):
     return macro("parts.jinja", "bdi")(text)
 
 # %% ../../nbs/pages/05_board.ipynb #715df03e
+AREAS_SHOWN = {
+    "summary": "Summary",
+    "accuracy": "Accuracy",
+    "cost": "Cost",
+    "speed": "Speed",
+    "trust": "Trust",
+    "protection": "Protection",
+    "all": "All columns",
+}
+
+
 def _metric_column(metric, define):
     names = {"instruction_following": "Instruction following"}
     areas = ("summary", "accuracy", "all") if metric == "accuracy" else ("accuracy", "all")
     hint = f"Definition of {metric.replace('_', ' ')}"
-    column = Column(names.get(metric, metric.capitalize()), areas=areas, link=define(metric), hint=hint)
+    title, phone = (
+        names.get(metric, metric.capitalize()),
+        ("summary", "accuracy") if metric == "accuracy" else (),
+    )
+    column = Column(
+        title, areas=areas, link=define(metric), hint=hint, group=AREAS_SHOWN["accuracy"], phone=phone
+    )
 
     def cell(line):
         made = _points_cell(line.row.metrics.get(metric))
@@ -192,9 +210,29 @@ def _metric_column(metric, define):
     return column, cell
 
 
+def _plain_column(title, area, *more, descending=False):
+    "A column of an area that needs no definition; `more` views that show it."
+    return Column(title, areas=(*more, area, "all"), descending=descending, group=AREAS_SHOWN[area])
+
+
+def _first_column(title, area, define, metric, descending=False):
+    "The number that an area is about, which stands in the summary and on a phone as well."
+    views, hint = ("summary", area, "all"), f"Definition of {metric}"
+    return Column(
+        title,
+        areas=views,
+        descending=descending,
+        link=define(metric),
+        hint=hint,
+        group=AREAS_SHOWN[area],
+        phone=(area,),
+    )
+
+
 def _rank_column(area):
     areas = ("summary", "accuracy", "all") if area == "accuracy" else (area, "all")
-    return Column("Rank", areas=areas, descending=False), lambda line: _rank_cell(line.ranks[area])
+    column = Column("Rank", areas=areas, descending=False, group=AREAS_SHOWN[area], phone=areas)
+    return column, lambda line: _rank_cell(line.ranks[area])
 
 
 def _n_cell(line):
@@ -217,38 +255,35 @@ def _unchecked_cell(line):
 
 def _beside_column(metric):
     "A metric that is no part of accuracy; a person's row may have none of it."
-    column = Column(f"+ {get_criterion(metric).card.title}", areas=("accuracy", "all"))
+    column = _plain_column(f"+ {get_criterion(metric).card.title}", "accuracy", descending=True)
     return column, lambda line: _points_cell(line.row.metrics.get(metric))
 
 
 def _score_columns(define, kinds=(), unchecked=False, beside=()):
     "Accuracy and its criteria, others beside them; `kinds` of lost answers that occur stand beside n."
-    areas = ("summary", "accuracy", "all")
     yield _rank_column("accuracy")
     for m in METRICS:
         yield _metric_column(m, define)
         if unchecked and m == "instruction_following":  # they are in no mean
-            yield Column("Not checked", areas=("accuracy", "all"), descending=False), _unchecked_cell
+            yield _plain_column("Not checked", "accuracy"), _unchecked_cell
     yield from map(_beside_column, beside)
-    yield Column("n", areas=areas), _n_cell
-    yield Column("Not scored", areas=areas, descending=False), _unscored_cell
+    yield _plain_column("n", "accuracy", "summary", descending=True), _n_cell
+    yield _plain_column("Not scored", "accuracy", "summary"), _unscored_cell
     for kind in kinds:
-        yield Column(kind.capitalize(), areas=areas, descending=False), partial(_kind_cell, kind)
+        yield _plain_column(kind.capitalize(), "accuracy", "summary"), partial(_kind_cell, kind)
 
 # %% ../../nbs/pages/05_board.ipynb #254bce5d
 def _cost_columns(define):
     "Cost, of which less is better."
-    first, further = ("summary", "cost", "all"), ("cost", "all")
     yield _rank_column("cost")
-    link, hint = define("cost"), "Definition of cost"
-    per_1000 = Column("USD per 1,000", areas=first, descending=False, link=link, hint=hint)
+    per_1000 = _first_column("USD per 1,000", "cost", define, "cost")
     yield per_1000, lambda line: _cost_cell(line.row.cost_per_1000)
-    yield Column("Band", "l", areas=first), lambda line: line.row.cost_band or DASH
-    yearly = Column("USD per year", areas=further, descending=False)
-    yield yearly, lambda line: _yearly_cell(line.row.cost_per_year)
-    yield Column("n priced", areas=further), lambda line: _count_cell(line.row.cost_per_1000.n)
-    unpriced = Column("Not priced", areas=further, descending=False)
-    yield unpriced, lambda line: _count_cell(line.row.cost_per_1000.undefined)
+    band = Column("Band", "l", areas=("cost", "all"), group=AREAS_SHOWN["cost"])
+    yield band, lambda line: line.row.cost_band or DASH
+    yield _plain_column("USD per year", "cost"), lambda line: _yearly_cell(line.row.cost_per_year)
+    priced = _plain_column("n priced", "cost", descending=True)
+    yield priced, lambda line: _count_cell(line.row.cost_per_1000.n)
+    yield _plain_column("Not priced", "cost"), lambda line: _count_cell(line.row.cost_per_1000.undefined)
 
 
 _TIMES = {
@@ -262,14 +297,15 @@ _TIMES = {
 def _speed_columns(define):
     "Times, of which less is better."
     yield _rank_column("speed")
-    areas, link, hint = ("summary", "speed", "all"), define("speed"), "Definition of speed"
-    mean = Column("Mean s", areas=areas, descending=False, link=link, hint=hint)
-    yield mean, lambda line: _seconds_cell(line.row.speed.mean_s)
+    yield (
+        _first_column("Mean s", "speed", define, "speed"),
+        lambda line: _seconds_cell(line.row.speed.mean_s),
+    )
     for name, title in _TIMES.items():
-        yield Column(title, areas=("speed", "all"), descending=False), partial(_time_cell, name)
-    yield Column("n timed", areas=("speed", "all")), lambda line: _count_cell(line.row.speed.mean_s.n)
-    untimed = Column("Not timed", areas=("speed", "all"), descending=False)
-    yield untimed, lambda line: _count_cell(line.row.speed.excluded)
+        yield _plain_column(title, "speed"), partial(_time_cell, name)
+    timed = _plain_column("n timed", "speed", descending=True)
+    yield timed, lambda line: _count_cell(line.row.speed.mean_s.n)
+    yield _plain_column("Not timed", "speed"), lambda line: _count_cell(line.row.speed.excluded)
 
 
 def _time_cell(name, line):
@@ -279,14 +315,15 @@ def _time_cell(name, line):
 def _trust_columns(define):
     "Trust, its areas, and the companions that they are read with."
     yield _rank_column("trust")
-    for m in ("trust", *TRUST):
-        areas = ("summary", "trust", "all") if m == "trust" else ("trust", "all")
-        column = Column(f"{m.capitalize()} %", areas=areas, link=define(m), hint=f"Definition of {m}")
+    yield _first_column("Trust %", "trust", define, "trust", descending=True), partial(_area_cell, "trust")
+    for m in TRUST:
+        title, hint = f"{m.capitalize()} %", f"Definition of {m}"
+        column = Column(title, areas=("trust", "all"), link=define(m), hint=hint, group=AREAS_SHOWN["trust"])
         yield column, partial(_area_cell, m)
     for m, higher_is_better in (("wrongly refused", False), ("helpfulness", True)):
-        column = Column(f"{m.capitalize()} %", areas=("trust", "all"), descending=higher_is_better)
+        column = _plain_column(f"{m.capitalize()} %", "trust", descending=higher_is_better)
         yield column, partial(_companion_cell, m)
-    yield Column("Not graded", areas=("trust", "all"), descending=False), _ungraded_cell
+    yield _plain_column("Not graded", "trust"), _ungraded_cell
 
 
 def _area_cell(name, line):
@@ -304,11 +341,20 @@ def _ungraded_cell(line):
 def _protection_columns(define):
     "What a layer prevents and costs, figure by figure."
     for f in FIGURES.values():
-        areas = ("summary", "protection", "all") if f.name == "values_sent" else ("protection", "all")
+        first = f.name == "values_sent"
+        areas = ("summary", "protection", "all") if first else ("protection", "all")
         title = f.title if f.unit == "ms" else f"{f.title} {f.unit}"
         hint = f"Definition of protection: {f.means}"
         link = define("protection")
-        column = Column(title, areas=areas, descending=f.higher_is_better, link=link, hint=hint)
+        column = Column(
+            title,
+            areas=areas,
+            descending=f.higher_is_better,
+            link=link,
+            hint=hint,
+            group=AREAS_SHOWN["protection"],
+            phone=("protection",) if first else (),
+        )
         yield column, partial(_protection_cell, f)
 
 
@@ -317,14 +363,14 @@ def _protection_cell(figure, line):
     return _estimate_cell(found, partial(number, spec=figure.form), figure.form)
 
 
-def _columns(define, several, trusted, kinds=(), unchecked=False, protected=False, beside=()):
-    "All (column, what a line shows in it)."
-    yield Column("System", "l"), lambda line: _bdi(line.row.client)
+def _columns(define, several, trusted, kinds=(), unchecked=False, protected=False, beside=(), judged=False):
+    "All (column, what a line shows in it); what is the same in every row waits among all columns."
+    yield Column("System", "l", phone=tuple(AREAS_SHOWN)), lambda line: _bdi(line.row.client)
     if several:
-        yield Column("Run", "l"), lambda line: _bdi(line.run)
-    yield Column("Provider", "l"), lambda line: _bdi(line.row.provider)
-    yield Column("Use case", "l"), lambda line: line.use_case
-    yield Column("Method, judge", "l"), lambda line: line.judged_by
+        yield Column("Run", "l", lone="Run"), lambda line: _bdi(line.run)
+    yield Column("Provider", "l", areas=("all",)), lambda line: _bdi(line.row.provider)
+    yield Column("Use case", "l", lone="Use case"), lambda line: line.use_case
+    yield Column("Method, judge", "l", areas=("",) if judged else ("all",)), lambda line: line.judged_by
     yield from _score_columns(define, kinds, unchecked, beside)
     yield from _cost_columns(define)
     yield from _speed_columns(define)
@@ -334,15 +380,6 @@ def _columns(define, several, trusted, kinds=(), unchecked=False, protected=Fals
         yield from _protection_columns(define)
 
 # %% ../../nbs/pages/05_board.ipynb #1fd0bd83
-AREAS_SHOWN = {
-    "summary": "Summary",
-    "accuracy": "Accuracy",
-    "cost": "Cost",
-    "speed": "Speed",
-    "trust": "Trust",
-    "protection": "Protection",
-    "all": "All columns",
-}
 _SORTED_BY = {"cost": "USD per 1,000", "speed": "Mean s", "trust": "Trust %", "protection": "Values sent %"}
 
 
@@ -405,7 +442,8 @@ def _board_html(lines, box, define, several):
     kinds = [k for k in ANSWER_KINDS if any(line.row.answers.get(k) for line in lines)]
     unchecked = any(line.row.unchecked[0] for line in lines)
     beside = dict.fromkeys(m for line in lines for m in line.row.metrics if m not in METRICS)
-    columns, makers = zip(*_columns(define, several, trusted, kinds, unchecked, protected, beside))
+    judged = len({(line.row.method, line.row.judge) for line in lines}) > 1
+    columns, makers = zip(*_columns(define, several, trusted, kinds, unchecked, protected, beside, judged))
     filters, keys = _picks(lines, several)
     areas = {a: (title, _sorted_at(a, columns)) for a, title in AREAS_SHOWN.items() if a not in absent}
     rows = [_cells(line, makers) for line in lines]
@@ -478,7 +516,8 @@ class LeaderboardTable:
         from markupsafe import Markup
 
         assets = Markup(table_assets() if self.assets else "")
-        return str(macro("board.jinja", "in_notebook")(self.html(), RANK_NOTE, self.cards(), assets))
+        answer = answer_sentence([line.row for line in self.lines])
+        return str(macro("board.jinja", "in_notebook")(self.html(), answer, RANK_NOTE, self.cards(), assets))
 
     def __str__(self):
         return str(Leaderboard([line.row for line in self.lines]))

@@ -19,6 +19,7 @@ from ..core.stats import holm, paired_difference
 from ..metrics.cost import list_prices
 from ..metrics.criteria import get_criterion
 from ..metrics.speed import speed
+from .answer import answer_sentence
 from .board import AGREEMENT_PAGE, RANK_NOTE, table_of_rows
 from .evidence import problems
 from crmeval.pages.figures import (
@@ -351,6 +352,7 @@ def _accuracy_parts(run, board, first, judge, order):
         "metrics": METRICS,
         "scored_beside": [(m, get_criterion(m).card.title) for m in beside_metrics(run)],
         "overall": board.filter(use_case=OVERALL).rows,
+        "answer": answer_sentence(board.rows),
         "by_use_case": [(get_use_case(u), _of_case(cases, u)) for u in present],
         "plots": plots,
         "costs_drawn": any(p["cost"] for p in plots),

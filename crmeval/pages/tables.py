@@ -100,6 +100,9 @@ class Column:
     sortable: bool = True
     link: str | None = None  # Address of its definition
     hint: str = ""  # What the link says to a screen reader
+    group: str = ""  # What it belongs to; stands once above neighbours that share it
+    phone: Sequence[str] = ()  # Views that show it on a narrow screen, too
+    lone: str = ""  # Title of a filter; the column is hidden while one value of it is chosen
 
     @property
     def numeric(self) -> bool:
@@ -146,7 +149,7 @@ class Filter:
     chosen: Sequence[int] = ()  # Chosen at first
 
 
-def _data_column(k, c):
+def _data_column(k, c, titles):
     shown_and_sorted = {"_": f"{k}.d", "sort": f"{k}.s", "type": f"{k}.s", "filter": f"{k}.d"}
     return {
         "data": shown_and_sorted if c.numeric else k,
@@ -154,6 +157,9 @@ def _data_column(k, c):
         "className": c.style,
         "orderable": c.sortable,
         "areas": list(c.areas),
+        "group": c.group,
+        "phone": list(c.phone),
+        "lone": titles.index(c.lone) if c.lone in titles else -1,
         "orderSequence": ["desc", "asc"] if c.descending and c.align == "r" else ["asc", "desc"],
     }
 
@@ -176,9 +182,10 @@ def interactive_table(
     "An interactive table as HTML."
     if any(len(r) != len(columns) for r in rows) or len(keys) != (len(rows) if filters else 0):
         raise ValueError(f"the rows need {len(columns)} cells and a key for each of {len(filters)} filters")
+    titles = [f.title for f in filters]
     data = {
         "rows": [list(map(_data, r)) for r in rows],
-        "columns": [_data_column(k, c) for k, c in enumerate(columns)],
+        "columns": [_data_column(k, c, titles) for k, c in enumerate(columns)],
         "keys": [list(k) for k in keys] or [[]] * len(rows),
         "order": list(order),
         "pageLength": page_length,
@@ -187,9 +194,17 @@ def interactive_table(
         "chunk": chunk,
         "areaOrder": {a: _first_order(k, columns[k]) for a, (_, k) in (areas or {}).items()},
     }
-    styles = [c.style for c in columns]
+    styles = [_still_style(c, areas) for c in columns]
     plain = [list(zip(styles, map(_html, r))) for r in rows[:still]]
-    return macro("table.jinja", "table")(box, columns, plain, filters, areas, pack(data), details)
+    heads = list(zip(columns, styles))
+    return macro("table.jinja", "table")(box, heads, plain, filters, areas, pack(data), details)
+
+
+def _still_style(column, areas):
+    "Classes of a column for a reader without scripts, who sees the first view."
+    first = next(iter(areas or {}), "")
+    away = {"off": not {"", first} & set(column.areas), "wide": bool(areas) and first not in column.phone}
+    return " ".join([column.style, *(name for name, holds in away.items() if holds)]).strip()
 
 
 def _first_order(k, column):
