@@ -34,7 +34,13 @@ setup(
     extras_require={
         # the benchmark: models, runs, tables, pages and the command line; a metric alone needs nothing of it
         "run": cfg["run_requirements"].split(),
-        "dev": [*cfg["run_requirements"].split(), *cfg["dev_requirements"].split()],
+        "dev": [
+            *cfg["run_requirements"].split(),
+            *cfg["connect_requirements"].split(),
+            *cfg["lakes_requirements"].split(),
+            *cfg["documents_requirements"].split(),
+            *cfg["dev_requirements"].split(),
+        ],
         "notebook": cfg["notebook_requirements"].split(),
         "site": cfg["site_requirements"].split(),
         # the rating widget and XLSX sheets
@@ -55,6 +61,13 @@ setup(
         "gateway": [*cfg["run_requirements"].split(), *cfg["gateway_requirements"].split()],
         # which language a text is in, for IFEval's language instructions
         "language": cfg["language_requirements"].split(),
+        # databases and files asked in SQL where they lie, and the connectors of web interfaces
+        "connect": cfg["connect_requirements"].split(),
+        # the same for tables of Iceberg and Delta, and for cloud warehouses
+        "lakes": [*cfg["connect_requirements"].split(), *cfg["lakes_requirements"].split()],
+        "warehouses": [*cfg["connect_requirements"].split(), *cfg["warehouses_requirements"].split()],
+        # Word and PDF documents
+        "documents": cfg["documents_requirements"].split(),
         # a small sentence encoder, for judges and retrieval that ask for it
         "encoder": cfg["encoder_requirements"].split(),
     },
