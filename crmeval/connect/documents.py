@@ -16,8 +16,8 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 
 from crmeval.connect.document import (
-    Document,
     USUAL_LIMITS,
+    Document,
     DocumentLimits,
     NotReadable,
     Unread,
