@@ -20,7 +20,7 @@ from .conditions import conditions, names_of
 from .grounding import Passage
 from .index_file import IndexFile, row_of
 from .index_words import index_words
-from .word_ranking import best_places, exact_score, length_norm, rough_scores, word_weight
+from .word_ranking import best_places, exact_scores, length_norm, rough_scores, word_weight
 
 # %% ../../nbs/layer/15_index.ipynb #08434141
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class _Memory:
                 only.words.clear()
 
 # %% ../../nbs/layer/15_index.ipynb #2de6798c
-_CLOSER_LOOK = 200  # passages whose words are counted exactly
+_CLOSER_LOOK = 100  # passages whose words are counted exactly
 
 
 class Index:
@@ -217,11 +217,12 @@ class Index:
         places = best_places(rough_scores(holders, asked, readable.norm), most)
         n = len(readable.numbers)
         rarity = {w: asked[w] * float(word_weight(len(held), n)) for w, held in holders.items() if len(held)}
-        by_number = {int(readable.numbers[p]): float(readable.norm[p]) for p in places}
-        rows = _rows(base, "n, id, stems", by_number)
-        scored = [(exact_score(stems, rarity, by_number[n], self.weights), own, n) for n, own, stems in rows]
-        scored.sort(key=lambda s: (-s[0], s[1]))
-        return [(n, score) for score, _, n in scored if score > 0]
+        norms = dict(zip(readable.numbers[places].tolist(), readable.norm[places]))
+        rows = _rows(base, "n, id, stems", norms)
+        norm = np.array([norms[n] for n, _, _ in rows])
+        scores = exact_scores([stems for _, _, stems in rows], rarity, norm, self.weights)
+        scored = sorted((-score, own, n) for score, (n, own, _) in zip(scores.tolist(), rows))
+        return [(n, -score) for score, _, n in scored if score < 0]
 
     def _passages(self, base, scored):
         "(number, score) as passages."

@@ -9,7 +9,6 @@ __all__ = ['WHOLE_WORDS', 'index_words']
 import sqlite3
 import threading
 import unicodedata
-from collections import OrderedDict
 from collections.abc import Iterable
 
 from ..core.records import storable
@@ -18,54 +17,55 @@ from ..core.text import STOP_WORDS, words
 # %% ../../nbs/layer/13_index_words.ipynb #dd6d8785
 # every letter, mark, digit and sign belongs to a word: words are cut before SQLite sees them
 WHOLE_WORDS = "unicode61 remove_diacritics 0 categories 'L* M* N* P* S* Co Cn'"  # a tokenizer of FTS5
-_KEPT = 200_000  # words whose stems are remembered, some 20 MB at the outside
+_KEPT = 200_000  # words whose stems are remembered, some 20 MB
 
 
 class _Stemmer:
     "Porter's stemmer as SQLite has it."
 
     def __init__(self):
-        self._lock, self._kept = threading.Lock(), OrderedDict()
+        self._lock = threading.Lock()
+        self.kept: dict[str, str] = {}  # word -> its stem; '' for one that says nothing
         self._base = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         self._base.execute(f'CREATE VIRTUAL TABLE words USING fts5(word, tokenize="porter {WHOLE_WORDS}")')
         self._base.execute("CREATE VIRTUAL TABLE stems USING fts5vocab(words, instance)")
 
-    def stems(self, given: Iterable[str]) -> list[str]:
-        given = list(given)
+    def learn(self, new: Iterable[str]) -> dict[str, str]:  # Word -> stem
+        "Remember new words, and forget old ones where they are too many."
+        stems = {w: _bare(w) for w in new}
+        asked = [w for w, bare in stems.items() if len(bare) > 3 and bare.isascii() and bare.isalpha()]
         with self._lock:
-            self._learn({w for w in given if w not in self._kept})
-            found = [self._kept[w] for w in given]
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-        return found
-
-    def _learn(self, new):
-        self._kept.update((w, w) for w in new)
-        asked = [w for w in new if w.isascii() and w.isalpha() and len(w) > 3]
-        if not asked:
-            return
-        self._base.execute("BEGIN")
-        self._base.executemany("INSERT INTO words(rowid, word) VALUES (?, ?)", enumerate(asked))
-        for n, stem in self._base.execute("SELECT doc, term FROM stems").fetchall():
-            self._kept[asked[n]] = stem
-        self._base.execute("ROLLBACK")
+            self._base.execute("BEGIN")
+            told = ((n, stems[w]) for n, w in enumerate(asked))
+            self._base.executemany("INSERT INTO words(rowid, word) VALUES (?, ?)", told)
+            for n, stem in self._base.execute("SELECT doc, term FROM stems").fetchall():
+                stems[asked[n]] = stem
+            self._base.execute("ROLLBACK")
+            if len(self.kept) > _KEPT:
+                self.kept = {}
+            self.kept.update(stems)
+        return stems
 
 
 _STEMMER = _Stemmer()
 
 
-def _fold(word):
-    "A word without the accents of European letters; marks that are vowels elsewhere stay."
-    if word.isascii():
-        return word
-    apart = unicodedata.normalize("NFD", word)
-    bare = "".join(c for c in apart if not "\u0300" <= c <= "\u036f")
-    return unicodedata.normalize("NFC", bare)
+def _bare(word):
+    "A word without accents of European letters and apostrophes; '' where it says nothing."
+    if word in STOP_WORDS:
+        return ""
+    if not word.isascii():  # marks that are vowels elsewhere stay
+        apart = unicodedata.normalize("NFD", word)
+        word = unicodedata.normalize("NFC", "".join(c for c in apart if not "\u0300" <= c <= "\u036f"))
+    return word.removesuffix("'s").replace("'", "")
 
 
 def index_words(
     text: str,  # Any text
 ) -> list[str]:  # In order; each is one word for the index, without white space
     "Folded stems of the words that say something."
-    said = (w for w in words(storable(text)) if w not in STOP_WORDS)
-    return _STEMMER.stems(_fold(w.removesuffix("'s").replace("'", "")) for w in said if w.strip("'"))
+    said, kept = words(storable(text)), _STEMMER.kept
+    new = {w for w in said if w not in kept}
+    if new:
+        kept = {**{w: kept[w] for w in said if w in kept}, **_STEMMER.learn(new)}
+    return [stem for w in said if (stem := kept[w])]
