@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['DEFAULT_FIGURES', 'Found', 'searcher', 'RetrievalTable', 'evaluate_retriever', 'retrieval_text', 'compare_retrievers']
 
-# %% ../../nbs/metrics/48_retrieval.ipynb #8fb7541e
+# %% ../../nbs/metrics/48_retrieval.ipynb #3f819b25
 import inspect
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ from crmeval.metrics.ranking import (
 )
 from ..tasks.retrieval_sets import Query
 
-# %% ../../nbs/metrics/48_retrieval.ipynb #9bf7126a
+# %% ../../nbs/metrics/48_retrieval.ipynb #a54db798
 _FIGURES: dict[str, Callable[..., float | None]] = {
     "ndcg": ndcg_at_k,
     "recall": recall_at_k,
@@ -47,7 +47,7 @@ def _figure(name):
         )
     return _FIGURES[what], int(k)
 
-# %% ../../nbs/metrics/48_retrieval.ipynb #63d99640
+# %% ../../nbs/metrics/48_retrieval.ipynb #c8e7c6d8
 @dataclass(frozen=True)
 class Found:
     "What a retriever found for one query."
@@ -114,7 +114,7 @@ def _asked(search, query, figures):
 def _cluster(query):
     return query.cluster or query.id
 
-# %% ../../nbs/metrics/48_retrieval.ipynb #041925e8
+# %% ../../nbs/metrics/48_retrieval.ipynb #0983e453
 def searcher(
     retriever: Any,  # With `search(query, k, where=...)` as an index, or `search(query, k, filters)`
     *,
@@ -139,7 +139,7 @@ def _takes(retriever, name):
     "Whether a retriever's search has an argument of this name."
     return name in inspect.signature(retriever.search).parameters
 
-# %% ../../nbs/metrics/48_retrieval.ipynb #e6d0ca7e
+# %% ../../nbs/metrics/48_retrieval.ipynb #b2173ffb
 @dataclass(frozen=True)
 class RetrievalTable:
     "Figures of one retriever over queries."
@@ -189,7 +189,7 @@ def evaluate_retriever(
     known: Iterable[str] | None = None,  # Ids of all passages: others that come are counted
     rng: int = 0,
 ) -> RetrievalTable:
-    "Ask a retriever every query; failed searches are counted, and if all of them fail `ValueError` is raised."
+    "Ask a retriever every query; failed searches are counted; `ValueError` where all of them fail."
     named = {f: _figure(f) for f in (figures if k is None else _figures_at(k))}
     if not queries:
         raise ValueError("there are no queries")
@@ -255,7 +255,7 @@ def _row(t, names, with_auc):
     times = [with_interval(replace(e, low=None, high=None), ".1f") for e in (t.ms_p50, t.ms_p99, t.cpu_ms)]
     return [t.name, *cells, *auc, str(n), *times]
 
-# %% ../../nbs/metrics/48_retrieval.ipynb #9ee2b359
+# %% ../../nbs/metrics/48_retrieval.ipynb #d9d681a7
 def compare_retrievers(
     a: RetrievalTable,
     b: RetrievalTable,  # On the same queries

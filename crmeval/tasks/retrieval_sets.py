@@ -5,18 +5,19 @@
 # %% auto #0
 __all__ = ['STAFF', 'Query', 'RetrievalSet', 'retrieval_sets', 'retrieval_set', 'KnownFigure', 'known_figures']
 
-# %% ../../nbs/tasks/08_retrieval_sets.ipynb #31c89f26
+# %% ../../nbs/tasks/08_retrieval_sets.ipynb #6291ec71
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from ..core.near import did_you_mean
 from ..core.package_data import data_path
 from .public import get_source, load_rows
 
-# %% ../../nbs/tasks/08_retrieval_sets.ipynb #729549b8
+# %% ../../nbs/tasks/08_retrieval_sets.ipynb #12e1bc36
 @dataclass(frozen=True)
 class Query:
     "A question to a retriever."
@@ -62,7 +63,7 @@ def _every_other(queries, which):
     place = {c: n for n, c in enumerate(dict.fromkeys(q.cluster or q.id for q in queries))}
     return tuple(q for q in queries if place[q.cluster or q.id] % 2 == which)
 
-# %% ../../nbs/tasks/08_retrieval_sets.ipynb #98351098
+# %% ../../nbs/tasks/08_retrieval_sets.ipynb #a11a8bd3
 _SPEAKERS = {"U": "user", "S": "assistant", "user": "user", "agent": "assistant"}
 
 
@@ -98,13 +99,12 @@ def _dstc11_query(row, entity):
         kind="" if known else "needs no knowledge",
     )
 
-# %% ../../nbs/tasks/08_retrieval_sets.ipynb #98fcd5c5
+# %% ../../nbs/tasks/08_retrieval_sets.ipynb #62da62ff
 def _mtrag(load):
     "Pooled passages of all turns; relevant are a turn's own."
     tasks, pool = load("unanswerable_tasks.jsonl"), {}
-    for c in (c for t in tasks for c in t["contexts"]):
-        pool.setdefault(c["id"], {"title": "", "url": "", **_filled(c)})
-    for p in load("passages.jsonl"):
+    rows = [*chain.from_iterable(t["contexts"] for t in tasks), *load("passages.jsonl")]
+    for p in rows:
         pool.setdefault(p["id"], {"title": "", "url": "", **_filled(p)})
     passages = [{**p, "document": _document_of(i)} for i, p in pool.items()]
     queries = [_mtrag_query(t) for t in tasks]
@@ -132,7 +132,7 @@ def _mtrag_query(task):
         kind=task["answerability"][0].lower(),
     )
 
-# %% ../../nbs/tasks/08_retrieval_sets.ipynb #77f7e128
+# %% ../../nbs/tasks/08_retrieval_sets.ipynb #a1c9037a
 STAFF = "staff"  # Access of an article that customers may not see
 
 
@@ -148,7 +148,7 @@ def _tau2(load):
     ]
     return passages, [q for q in queries if q.relevant], [q for q in queries if not q.relevant]
 
-# %% ../../nbs/tasks/08_retrieval_sets.ipynb #4c108b6f
+# %% ../../nbs/tasks/08_retrieval_sets.ipynb #9e84182b
 _Adapter = Callable[[Callable[[str], Sequence[Any]]], tuple[Sequence, Sequence, Sequence]]
 _SETS: dict[str, tuple[_Adapter, str]] = {
     "dstc11_knowledge": (
@@ -183,7 +183,7 @@ def retrieval_set(
     passages, queries, none = adapter(load)
     return RetrievalSet(name, tuple(passages), tuple(queries), tuple(none), about)
 
-# %% ../../nbs/tasks/08_retrieval_sets.ipynb #4ca9d0e3
+# %% ../../nbs/tasks/08_retrieval_sets.ipynb #babf296c
 @dataclass(frozen=True)
 class KnownFigure:
     "A figure that somebody measured."
