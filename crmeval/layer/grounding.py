@@ -9,7 +9,7 @@ __all__ = ['ASKING', 'Passage', 'Retriever', 'KeywordRetriever', 'LeftOut', 'Gro
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 from ..core.fence import block, make_ticket
@@ -17,6 +17,9 @@ from ..core.text import content_words
 from .steps import Stepped, timed
 
 # %% ../../nbs/layer/12_grounding.ipynb #f4fe0fea
+_PARTS = ("id", "text", "title", "url", "score", "document")
+
+
 @dataclass(frozen=True)
 class Passage:
     "A piece of knowledge that an answer may lean on."
@@ -26,7 +29,12 @@ class Passage:
     title: str = ""  # For people
     url: str = ""  # Where it can be read; '' where it has no page
     score: float | None = None  # How well it fits, as its retriever counts; higher is better
-    fields: Mapping[str, Any] = field(default_factory=dict)  # What filters ask for: product, language, ...
+    fields: Mapping[str, Any] = field(default_factory=dict)  # What `where` asks for: product, language, ...
+    document: str = ""  # What it was cut from; '' where it stands alone
+
+    def __getitem__(self, name: str) -> Any:
+        "A part of the passage or one of its fields by name, as of a mapping; `KeyError` for another name."
+        return getattr(self, name) if name in _PARTS else self.fields[name]
 
     def __post_init__(self):
         if not isinstance(self.id, str) or not self.id:
@@ -45,7 +53,7 @@ class Retriever(Protocol):
         self,
         query: str,
         k: int = 5,  # At most so many
-        filters: Mapping[str, Any] | None = None,  # Field -> value that a passage must have
+        where: Mapping[str, Any] | None = None,  # Field -> value that a passage must have
     ) -> list[Passage]:  # The best one first
         "Passages that fit a query."
         ...
@@ -69,16 +77,16 @@ class KeywordRetriever:
         self,
         query: str,
         k: int = 5,  # At most so many, 1 or more
-        filters: Mapping[str, Any] | None = None,  # Field -> value that a passage must have
+        where: Mapping[str, Any] | None = None,  # Field -> value that a passage must have
     ) -> list[Passage]:  # The best one first; none that shares no word
         "Passages that share words with the query; a rarer word counts more."
         if k < 1:
             raise ValueError(f"k is {k}, expected 1 or more")
         asked = set(content_words(query))
         found = [
-            Passage(p.id, p.text, p.title, p.url, self._weight(asked & held), p.fields)
+            replace(p, score=self._weight(asked & held))
             for p, held in zip(self.passages, self._words)
-            if asked & held and _has(p, filters or {})
+            if asked & held and _has(p, where or {})
         ]
         return sorted(found, key=lambda p: -(p.score or 0))[:k]
 
@@ -86,8 +94,8 @@ class KeywordRetriever:
         return round(sum(math.log(1 + len(self.passages) / self._seen[w]) for w in shared), 4)
 
 
-def _has(passage, filters):
-    return all(k in passage.fields and passage.fields[k] == v for k, v in filters.items())
+def _has(passage, where):
+    return all(k in passage.fields and passage.fields[k] == v for k, v in where.items())
 
 # %% ../../nbs/layer/12_grounding.ipynb #0a9ae4e1
 @dataclass(frozen=True)

@@ -108,13 +108,13 @@ def grounded_draft(
     policy: Policy,
     retriever: Retriever | None,  # None: there is no knowledge, and the step has nothing to do
     query: str = "",  # What to look for; default: the message
-    filters: Mapping[str, Any] | None = None,  # As for `Retriever.search`
+    where: Mapping[str, Any] | None = None,  # As for `Retriever.search`
 ) -> tuple[Draft, StepRecord]:
     "Passages that fit, whole ones within the policy's limit."
     with timed() as timer:
         if retriever is None:
             return draft, timer.record("grounding", reason="no retriever was given")
-        found = retriever.search(query or draft.text[:4000], policy.grounding.passages, filters)
+        found = retriever.search(query or draft.text[:4000], policy.grounding.passages, where)
         done = ground("", found, limit=policy.grounding.limit)
     return replace(draft, passages=done.passages), replace(done.record, seconds=timer.seconds)
 

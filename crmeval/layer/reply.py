@@ -28,7 +28,7 @@ class Asked:
     record: Mapping | Sequence | None = None  # Values that are known to be personal
     session: MaskingSession | None = None  # Of a conversation; None: one for this call
     query: str = ""  # What the retriever looks for; '': the message
-    filters: Mapping[str, Any] | None = None  # For the retriever
+    where: Mapping[str, Any] | None = None  # For the retriever: field -> value
     case: str = ""  # Number of the case, by which the trail is searched
 
 

@@ -116,7 +116,7 @@ class _Trip:
     def prompt_step(self, step, draft):
         asked, policy = self.asked, self.policy
         if step == "grounding":
-            return grounded_draft(draft, policy, self.layer.retriever, asked.query, asked.filters)
+            return grounded_draft(draft, policy, self.layer.retriever, asked.query, asked.where)
         if step == "masking":
             return masked_draft(draft, self.session, asked.record)
         if step == "defence":
