@@ -26,6 +26,13 @@ _WHERE = {
     "abrand_voice": "metrics.brand_voice",
     "term_precision": "metrics.term_precision",
     "aterm_precision": "metrics.term_precision",
+    "citation_recall": "metrics.citations",
+    "acitation_recall": "metrics.citations",
+    "citation_precision": "metrics.citations",
+    "acitation_precision": "metrics.citations",
+    "evaluate_retriever": "metrics.retrieval",
+    "compare_retrievers": "metrics.retrieval",
+    "retrieval_set": "tasks.retrieval_sets",
     "accuracy": "metrics.accuracy",
     "record_update": "metrics.record_update",
     "safety": "metrics.safety",
@@ -106,6 +113,10 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which run not
     from crmeval.metrics.accuracy import accuracy as accuracy
     from crmeval.metrics.brand_voice import abrand_voice as abrand_voice
     from crmeval.metrics.brand_voice import brand_voice as brand_voice
+    from crmeval.metrics.citations import acitation_precision as acitation_precision
+    from crmeval.metrics.citations import acitation_recall as acitation_recall
+    from crmeval.metrics.citations import citation_precision as citation_precision
+    from crmeval.metrics.citations import citation_recall as citation_recall
     from crmeval.metrics.coherence import acoherence as acoherence
     from crmeval.metrics.coherence import coherence as coherence
     from crmeval.metrics.completeness import acompleteness as acompleteness
@@ -127,6 +138,8 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which run not
     from crmeval.metrics.protection import protection as protection
     from crmeval.metrics.record_update import arecord_update as arecord_update
     from crmeval.metrics.record_update import record_update as record_update
+    from crmeval.metrics.retrieval import compare_retrievers as compare_retrievers
+    from crmeval.metrics.retrieval import evaluate_retriever as evaluate_retriever
     from crmeval.metrics.safety import arefusal as arefusal
     from crmeval.metrics.safety import refusal as refusal
     from crmeval.metrics.safety import safety as safety
@@ -145,5 +158,6 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which run not
     from crmeval.runs.specs import make_panel as make_panel
     from crmeval.tasks.load import load_source as load_source
     from crmeval.tasks.load import load_use_case as load_use_case
+    from crmeval.tasks.retrieval_sets import retrieval_set as retrieval_set
     from crmeval.tasks.twins import perturb as perturb
     from crmeval.validation.metric_trial import agreement as agreement

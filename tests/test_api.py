@@ -30,6 +30,7 @@ from crmeval.detect.glossary import Glossary
 from crmeval.metrics.brand_voice import StyleGuide
 from crmeval.metrics.checks import CHECKS
 from crmeval.metrics.choices import choice, choice_score
+from crmeval.metrics.citations import citations_allowed
 from crmeval.metrics.forms import score_dataset
 from crmeval.metrics.metric import Metric
 from crmeval.metrics.prediction import prediction
@@ -97,6 +98,9 @@ CATALOGUE = {  # metric -> arguments of a row that can be scored, all of them
         "turns": ["negative"],
         "shift": "same",
     },
+    crmeval.citation_recall: {"response": "It is so [1].", "passages": ["It is so."]},
+    crmeval.citation_precision: {"response": "It is so [1].", "passages": ["It is so."]},
+    citations_allowed: {"response": "It is so [1].", "passages": ["It is so."], "reader": ["staff"]},
     prediction: {"response": "lamp", "gold": "lamp", "labels": ["lamp", "bulb"], "kind": "label"},
     choice_score: {"response": "A", "item": choice("Which?", "right", ["wrong"])},
 }

@@ -58,6 +58,7 @@ METRICS = {
 }
 WRITING = ("fluency", "coherence", "brand_voice")  # judge no empty text: test_fluency, test_coherence, ...
 TERMS = ("term_precision",)  # a glossary decides, and no judge is asked: test_domains
+CITED = ("citation_recall",)  # asks of passages: test_retrieval
 PREDICTED = ("sentiment", "prediction")  # no judge is asked: test_sentiment and test_prediction
 every = pytest.mark.parametrize("name", METRICS)
 STRANGE = {
@@ -172,7 +173,7 @@ def test_the_catalogue_is_whole():
                 ]
                 if c.unit == "points, 1 to 4"
             }
-    assert found == {*METRICS, *WRITING, *TERMS, *PREDICTED, "accuracy"}
+    assert found == {*METRICS, *WRITING, *TERMS, *CITED, *PREDICTED, "accuracy"}
 
 
 @pytest.mark.parametrize(

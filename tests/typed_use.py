@@ -13,6 +13,8 @@ from crmeval import (
     __version__,
     abrand_voice,
     accuracy,
+    acitation_precision,
+    acitation_recall,
     acoherence,
     acompleteness,
     aconciseness,
@@ -28,10 +30,14 @@ from crmeval import (
     atoxicity,
     atruthful,
     brand_voice,
+    citation_precision,
+    citation_recall,
     coherence,
     compare,
+    compare_retrievers,
     completeness,
     conciseness,
+    evaluate_retriever,
     factuality,
     fairness_report,
     find_pii,
@@ -48,6 +54,7 @@ from crmeval import (
     protection,
     record_update,
     refusal,
+    retrieval_set,
     run,
     safety,
     score_dataset,
@@ -57,6 +64,8 @@ from crmeval import (
     truthful,
 )
 from crmeval.core.judging import Judge, Verdict
+from crmeval.layer.grounding import KeywordRetriever, Passage
+from crmeval.metrics.retrieval import searcher
 
 
 class Verbatim:
@@ -132,6 +141,21 @@ async def well_written(text: str, said: str) -> list[Score]:
     found += [term_precision(text, source=said, glossary="insurance")]
     found += [await aterm_precision(text, source=said, glossary={"terms": [{"term": "excess"}]})]
     return [*found, await abrand_voice(text, guide={"emoji": 0})]
+
+
+async def grounded(text: str, passages: list[dict[str, str]]) -> list[Score]:
+    found = [citation_recall(text, passages=passages), citation_precision(text, passages=["It is so."])]
+    found += [await acitation_recall(text, passages=passages, judge=Verbatim())]
+    return [*found, await acitation_precision(text, passages=[Passage("kb-1", "It is so.")])]
+
+
+def retrieved(passages: list[Passage]) -> float | None:
+    questions = retrieval_set("mtrag", download=False).queries
+    every, none = (
+        evaluate_retriever(ask, questions, k=[5, 10])
+        for ask in (searcher(KeywordRetriever(passages)), lambda q: [])
+    )
+    return compare_retrievers(every, none, "recall@5").value
 
 
 def titles() -> list[str]:

@@ -14,6 +14,9 @@ from ..core.near import did_you_mean
 from .accuracy import CARD as ACCURACY_CARD
 from .brand_voice import CARD as BRAND_CARD
 from .choices import CHOICE_CARD
+from .citations import ALLOWED_CARD
+from .citations import CARD as CITATION_CARD
+from .citations import PRECISION_CARD as CITATION_PRECISION_CARD
 from .coherence import CARD as COHERENCE_CARD
 from .completeness import CARD as COMPLETENESS_CARD
 from .conciseness import CARD as CONCISENESS_CARD
@@ -67,6 +70,7 @@ _PAGES = {
     "coherence": (COHERENCE_CARD,),
     "brand_voice": (BRAND_CARD,),
     "term_precision": (TERM_CARD, TERM_RECALL_CARD),
+    "citations": (CITATION_CARD, CITATION_PRECISION_CARD, ALLOWED_CARD),
     "cost": (COST_CARD,),
     "speed": (SPEED_CARD,),
     "trust": (TRUST_CARD,),
