@@ -482,7 +482,7 @@ class TrustLayer(TryingClient):
             "query": query,
             "case": case,
         }
-        draft, asked, filled = self._filled(template, record, instruction, who)
+        draft, asked, filled = await beside_loop(0, self._filled, template, record, instruction, who)
         try:
             return await self._through(draft, asked, self._sender(options, use_case), [filled])
         except CallFailed as e:
@@ -506,7 +506,7 @@ class TrustLayer(TryingClient):
         "A reply in pieces with its names, as the policy's `stream` says; a wrong template is a `MergeError`."
         names = ("user", "roles", "person", "session", "query", "case")
         who = {k: given.pop(k) for k in names if k in given}
-        draft, asked, filled = self._filled(template, record, instruction, who)
+        draft, asked, filled = await beside_loop(0, self._filled, template, record, instruction, who)
         send, shown = self._sender(given, use_case), []
         try:
             async with aclosing(self._pieces(draft, asked, send, given, [filled])) as pieces:
