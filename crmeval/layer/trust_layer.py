@@ -41,6 +41,7 @@ from .steps import StepRecord, Timer, Way
 from .stream_way import StreamWay
 from .templates import Filled, Template, fill
 from .tool_calls import WORDED, Calls, restored_calls, screened_calls
+from .warm_up import warm_up
 from ..systems.client_lines import client_of_line
 
 # %% ../../nbs/layer/18_trust_layer.ipynb #d4c58ccf
@@ -259,6 +260,7 @@ class TrustLayer(TryingClient):
 
     async def attempt(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
         "One try for a sample; `CallFailed` comes from the client alone."
+        await beside_loop(0, warm_up)  # what a first row reads is no figure about the layer
         rows: list[Response] = []
         seen: list[list[int] | None] = []
 
