@@ -96,12 +96,14 @@ def _serve(model, policy, host, port, trail, base_url, api_key_env, out):
     from crmeval.layer.layer_policy import read_policy
     from crmeval.layer.server import gateway_app
     from crmeval.layer.serving import address_of, listen, serve
+    from crmeval.layer.warm_up import settle
 
     read = read_policy(policy)
     callers = Callers(read.server)
     _check_host(host, callers)
     app = gateway_app(_layers(model, read, trail, base_url, api_key_env), callers=callers)
     opened = listen(host, port)
+    settle()
     gateway, address = app.state.gateway, address_of(opened)
     names = list(callers.doors) if callers.keyed else []
     _tell_start(out, address, list(gateway.layers), names, trail)

@@ -19,14 +19,18 @@ else:
     import sre_parse as _re_parser
 
 # %% ../../nbs/core/16_needed_words.ipynb #2190c568
+_MOST_LETTERS = 8_192  # characters that are remembered: of all scripts there are a hundred times as many
+
+
 class _Small(dict):
     "Character code -> that of its small letter, one for all that a pattern takes for the same."
 
     def __missing__(self, code):
         c = chr(code)
-        small = next((s for s in (c.casefold(), c.lower()) if len(s) == 1), c)
-        self[code] = ord(small)
-        return self[code]
+        small = ord(next((s for s in (c.casefold(), c.lower()) if len(s) == 1), c))
+        if len(self) < _MOST_LETTERS:
+            self[code] = small
+        return small
 
 
 # Both Turkish letters; pairs whose small letters differ although they stand for the same

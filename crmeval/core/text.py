@@ -268,7 +268,7 @@ STOP_WORDS = _words_of("stop_words")
 _IRREGULAR = {form: word for word, forms in _lexicon()["irregular"].items() for form in forms}
 
 # %% ../../nbs/core/03_text.ipynb #3b14cfe8
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def stem(
     word: str,  # A case-folded word
 ) -> str:  # Its stem; not always a word

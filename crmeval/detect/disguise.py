@@ -46,12 +46,17 @@ _TWINS |= {
 }
 
 # %% ../../nbs/detect/02_disguise.ipynb #8d6cebd7
+_MOST_LETTERS = 8_192  # characters that are remembered
+
+
 class _Folding(dict):
     "What a character becomes; filled as characters are met."
 
     def __missing__(self, code):
-        self[code] = _folded_character(chr(code))
-        return self[code]
+        plain = _folded_character(chr(code))
+        if len(self) < _MOST_LETTERS:
+            self[code] = plain
+        return plain
 
 
 def _folded_character(c):

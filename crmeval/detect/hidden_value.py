@@ -337,6 +337,8 @@ def _reversed(text, value, wanted):
 
 
 def _first_character(part):
+    if part[:1].isalnum() and part[0].isascii():
+        return part[0].lower()
     return next((c for c in folded(part) if c.isalnum()), "")
 
 

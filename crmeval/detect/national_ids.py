@@ -26,12 +26,17 @@ _DASH = re.compile(
 )
 
 
+_MOST_LETTERS = 8_192  # characters that are remembered
+
+
 class _Evening(dict):
     "What a character beyond ASCII becomes; filled as characters are met."
 
     def __missing__(self, code):
-        self[code] = code if code < 128 else _even_character(chr(code))
-        return self[code]
+        even = code if code < 128 else _even_character(chr(code))
+        if len(self) < _MOST_LETTERS:
+            self[code] = even
+        return even
 
 
 def _even_character(c):

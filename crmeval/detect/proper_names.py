@@ -91,16 +91,17 @@ class _Word(NamedTuple):
 def _words_of(text):
     out, end = [], 0
     for m in _TOKEN.finditer(text):
-        gap = text[max(end, m.start() - 8) : m.start()]
-        fresh = not out or _starts_anew(gap, out[-1])
-        out.append(_Word(m[0], plain_key(m[0]), m.start(), m.end(), fresh))
-        end = m.end()
+        word, start = m[0], m.start()
+        gap = text[max(end, start - 8) : start]
+        fresh = not out or gap != " " and _starts_anew(gap, out[-1])
+        end = start + len(word)
+        out.append(_Word(word, plain_key(word), start, end, fresh))
     return out
 
 
 def _starts_anew(gap, before):
     "Whether what stands between two words ends a sentence; the point of an initial does not."
-    ends = gap != " " and bool(_CUES.pattern("sentence_start").search(gap))
+    ends = bool(_CUES.pattern("sentence_start").search(gap))
     return ends and not (gap.startswith(".") and len(before.text) == 1)
 
 

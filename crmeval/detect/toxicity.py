@@ -77,7 +77,7 @@ def _word_sets(classes):
     return {k: frozenset(words.split()) for k, words in classes.items()}
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def word_classes(
     word: str,  # A case-folded word
 ) -> tuple[str, ...]:  # Names of its classes, sorted
@@ -151,13 +151,19 @@ def _bucket(kind, gram):
     return zlib.crc32(f"{kind} {gram}".encode("utf-8", "surrogatepass"))
 
 
-def _letter_groups(words):
-    "Three to five letters in a row."
-    letters = {f"<{w[:30]}>" for w in set(words) if w not in ("SLUR", "IDENT")}
-    return {("c", w[i : i + n]) for w in letters for n in (3, 4, 5) for i in range(len(w) - n + 1)}
+def _buckets(grams, bits):
+    return {_bucket(*g) % (1 << bits) for g in grams}
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
+def _letter_buckets(word):
+    "Buckets of three to five letters in a row."
+    w = f"<{word[:30]}>"
+    groups = {("c", w[i : i + n]) for n in (3, 4, 5) for i in range(len(w) - n + 1)}
+    return frozenset(_buckets(groups, HASH_BITS[2]))
+
+
+@lru_cache(maxsize=8192)
 def _outline(word):
     "A word as it stands in an outline: its worst class in capitals, itself if it is a small word, or '_'."
     classes = word_classes(word)
@@ -183,10 +189,12 @@ def _hashed(tokens):
     "Bucket -> value; each of the four groups has a length of its own."
     words, out, start = [_gram(x) for x in tokens if x[0] not in ".!?\n"], {}, 0
     neighbours = {("b", f"{a} {b}") for a, b in zip(words, words[1:])}
-    groups = ({("u", w) for w in words}, neighbours, _letter_groups(words), _outlines(tokens))
-    for grams, bits, scale in zip(groups, HASH_BITS, _LENGTHS):
-        ids = {start + _bucket(*g) % (1 << bits) for g in grams}
-        out.update(dict.fromkeys(sorted(ids), scale / math.sqrt(len(ids) or 1)))
+    letters = frozenset().union(*(_letter_buckets(w) for w in {*words} - {"SLUR", "IDENT"}))
+    singles = {("u", w) for w in words}
+    groups = (singles, neighbours, None, _outlines(tokens))
+    found = [letters if g is None else _buckets(g, bits) for g, bits in zip(groups, HASH_BITS)]
+    for ids, bits, scale in zip(found, HASH_BITS, _LENGTHS):
+        out.update(dict.fromkeys([start + i for i in sorted(ids)], scale / math.sqrt(len(ids) or 1)))
         start += 1 << bits
     return out
 
@@ -339,9 +347,15 @@ def harmless_words(
 
 def _attacks(word):
     "Whether a word attacks on its own; 'old' and 'sick' do not."
-    if word in _CUES.words("no_insults_alone") - {"shut"}:
+    classes = word_classes(word)
+    if not classes or word in _no_attacks():
         return False
-    return not _CUES.words("attack").isdisjoint(word_classes(word))
+    return not _CUES.words("attack").isdisjoint(classes)
+
+
+@lru_cache(maxsize=1)
+def _no_attacks():
+    return _CUES.words("no_insults_alone") - {"shut"}
 
 
 def _goods(words):
@@ -363,7 +377,7 @@ def _denied(words):
             left = 4
         elif w == "," or w in _CUES.words("negation_ends"):
             left = 0
-        elif {"insult", "attribute"} & set(word_classes(w)) and left > 0:
+        elif left > 0 and {"insult", "attribute"} & set(word_classes(w)):
             found.append((a, b))
         else:
             others = others or _attacks(w) or "identity" in word_classes(w)

@@ -29,14 +29,19 @@ _FOLDED = {"Ps": "[", "Pi": "[", "Pe": "]", "Pf": "]", "Pd": "-", "Pc": "_", "Zs
 _UNSEEN = ("Cf", "Mn", "Mc", "Me")
 
 
+_MOST_LETTERS = 8_192  # characters that are remembered
+
+
 class _Capitals(dict):
     "Character code -> one capital, or the plain sign of its class; made as it is asked for."
 
     def __missing__(self, code):
         upper = unicodedata.normalize("NFKC", chr(code)).upper()
         upper = upper if len(upper) == 1 else chr(code)
-        self[code] = _HOW.data["look_alikes"].get(upper) or _plain_sign(upper)
-        return self[code]
+        capital = _HOW.data["look_alikes"].get(upper) or _plain_sign(upper)
+        if len(self) < _MOST_LETTERS:
+            self[code] = capital
+        return capital
 
 
 def _plain_sign(character):
@@ -299,10 +304,17 @@ def _doubled(text, low, at, found, end, vault):
     return Found(found.start - 1, found.end + 1, found.form, found.word, found.tail)
 
 # %% ../../nbs/layer/04_demasking.ipynb #950bbc47
+@lru_cache(maxsize=1)
+def _named_kind():
+    "A word for a kind with what could be a code behind it."
+    words = "|".join(sorted(filter(str.isalpha, _kind_words()), key=lambda w: (-len(w), w)))
+    return compiled(_HOW.data["patterns"]["named"], {**_HOW.data["parts"], "kind": words})
+
+
 def _invented(text, folded, low, named):
-    "A placeholder that nobody has, as `Found`, from a match of the pattern 'named'; else None."
+    "A placeholder that nobody has, as `Found`, from a match of `_named_kind`; else None."
     word, token, at = named["word"], named["token"], named.start("token")
-    if word not in _kind_words() or not _is_like_a_code(token):
+    if not _is_like_a_code(token):
         return None
     left, stop = max(low, at - _BEFORE), named.end("token") + _BEHIND
     opened = _HOW.pattern("open_at_end").search(folded[left : named.start()])
@@ -320,7 +332,7 @@ def _is_like_a_code(token):
 def _candidates(folded, low):
     "(place of the code, match of 'named' or None) in the order of the text."
     heads = [(m.start(), 0, None) for m in _HOW.pattern("code_head").finditer(folded, low)]
-    named = [(m.start("token"), 1, m) for m in _HOW.pattern("named").finditer(folded, max(0, low - _BEFORE))]
+    named = [(m.start("token"), 1, m) for m in _named_kind().finditer(folded, max(0, low - _BEFORE))]
     return [(at, m) for at, _, m in sorted(heads + named, key=lambda row: row[:2]) if at >= low]
 
 

@@ -21,19 +21,25 @@ from ..detect.proper_names import lexicon
 from .record_values import Known
 
 # %% ../../nbs/layer/06_known_places.ipynb #f7caf75e
+_MOST_LETTERS = 8_192  # characters that are remembered
+
+
 class _Base(dict):
     "Character code -> its letter without accent in lower case, for single letters."
 
     def __missing__(self, code):
         low = unicodedata.normalize("NFKD", chr(code)).casefold()
         letters = [c for c in low if not unicodedata.combining(c)]
-        self[code] = letters[0] if len(letters) == 1 else chr(code)
-        return self[code]
+        base = letters[0] if len(letters) == 1 else chr(code)
+        if len(self) < _MOST_LETTERS:
+            self[code] = base
+        return base
 
 
 _BASE = _Base()
 _UNSEEN = "\u00ad\u034f\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\u0300-\u036f"
 _WORD = re.compile(rf"[^\W_](?:[^\W_]|[{_UNSEEN}])*")
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9]+")
 _UNSEEN_SIGN = re.compile(f"[{_UNSEEN}]")
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
@@ -53,13 +59,12 @@ def words_of(
     text: str,  # Any text
 ) -> list[Word]:
     "The words of a text with the keys by which they are compared; '_' parts words, too."
-    base = text.lower() if text.isascii() else text.translate(_BASE)
-    out = []
-    for m in _WORD.finditer(text):
-        key = base[m.start() : m.end()]
-        key = key if key.isascii() else _UNSEEN_SIGN.sub("", key)
-        out.append(Word(key, m.start(), m.end(), not text[m.start()].islower()))
-    return out
+    if text.isascii():
+        base, spans = text.lower(), [m.span() for m in _PLAIN_WORD.finditer(text)]
+        return [Word(base[a:b], a, b, not text[a].islower()) for a, b in spans]
+    base, spans = text.translate(_BASE), [m.span() for m in _WORD.finditer(text)]
+    keys = [base[a:b] if base[a:b].isascii() else _UNSEEN_SIGN.sub("", base[a:b]) for a, b in spans]
+    return [Word(key, a, b, not text[a].islower()) for key, (a, b) in zip(keys, spans)]
 
 
 def keys_of(

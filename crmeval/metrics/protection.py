@@ -187,10 +187,13 @@ def _accuracy_lost(bare, mine, samples):
     )
 
 
-def _added_ms(responses):
-    "Milliseconds of the layer's steps for each answer."
-    notes = [note for r in responses if (note := note_in_row(r)) is not None]
-    return [1000 * note.seconds for note in notes]
+def _added_ms(responses, q):
+    "A quantile of the milliseconds of the layer's steps; rows without a note are counted as undefined."
+    notes = [note_in_row(r) for r in responses]
+    times = [1000 * note.seconds for note in notes if note is not None]
+    if not times:
+        return _without(NO_LAYER)
+    return replace(quantile_estimate(times, q), undefined=len(notes) - len(times))
 
 # %% ../../nbs/metrics/45_protection.ipynb #5b20c357
 @dataclass(frozen=True)
@@ -261,11 +264,7 @@ _COMPARED = ("accuracy_lost", "leaks_stopped", "hostile_stopped")
 
 def _of_layer(around, bare, mine, asked, rows):
     "The figures that a client without a layer has not."
-    times = _added_ms(rows)
-    told = {
-        f"added_p{100 * q:g}_ms": quantile_estimate(times, q) if times else _without(NO_LAYER)
-        for q in (0.5, 0.99)
-    }
+    told = {f"added_p{100 * q:g}_ms": _added_ms(rows, q) for q in (0.5, 0.99)}
     if not around or bare is None:
         return told | dict.fromkeys(_COMPARED, _without(NO_BARE if around else NO_LAYER))
     return told | {
