@@ -41,6 +41,7 @@ from .steps import StepRecord, Timer, Way
 from .stream_way import StreamWay
 from .templates import Filled, Template, fill
 from .tool_calls import WORDED, Calls, restored_calls, screened_calls
+from .warm_up import warm_up
 from ..systems.client_lines import client_of_line
 
 # %% ../../nbs/layer/18_trust_layer.ipynb #d4c58ccf
@@ -259,6 +260,7 @@ class TrustLayer(TryingClient):
 
     async def attempt(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
         "One try for a sample; `CallFailed` comes from the client alone."
+        await beside_loop(0, warm_up)  # what a first row reads is no figure about the layer
         rows: list[Response] = []
         seen: list[list[int] | None] = []
 
@@ -482,7 +484,7 @@ class TrustLayer(TryingClient):
             "query": query,
             "case": case,
         }
-        draft, asked, filled = self._filled(template, record, instruction, who)
+        draft, asked, filled = await beside_loop(0, self._filled, template, record, instruction, who)
         try:
             return await self._through(draft, asked, self._sender(options, use_case), [filled])
         except CallFailed as e:
@@ -506,7 +508,7 @@ class TrustLayer(TryingClient):
         "A reply in pieces with its names, as the policy's `stream` says; a wrong template is a `MergeError`."
         names = ("user", "roles", "person", "session", "query", "case")
         who = {k: given.pop(k) for k in names if k in given}
-        draft, asked, filled = self._filled(template, record, instruction, who)
+        draft, asked, filled = await beside_loop(0, self._filled, template, record, instruction, who)
         send, shown = self._sender(given, use_case), []
         try:
             async with aclosing(self._pieces(draft, asked, send, given, [filled])) as pieces:

@@ -15,6 +15,10 @@ from .leaderboard import OVERALL, Row
 _REFERENCES = ("baseline:reference",)  # what people wrote; nobody can choose it
 
 
+def _accuracy(row):
+    return row.metrics["accuracy"]
+
+
 def _listed(names):
     "'a', 'a and b', 'a, b and c'; many are counted."
     shown = list(names) if len(names) <= 4 else [*names[:3], f"{len(names) - 3} others"]
@@ -43,7 +47,7 @@ def answer_sentence(
     found, references = _contestants(rows)
     if not found:
         return ""
-    ranked = sorted(found, key=lambda r: (r.rank or (len(found), len(found)), -r.metrics["accuracy"].value))
+    ranked = sorted(found, key=lambda r: (r.rank or (len(found), len(found)), -(_accuracy(r).value or 0)))
     best = [r for r in ranked if r.rank and r.rank[0] <= ranked[0].rank[0]] if ranked[0].rank else ranked[:1]
     told = [_of_best(best, ranked), *_of_price(ranked), *_of_time(ranked)]
     if references:

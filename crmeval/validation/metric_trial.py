@@ -85,7 +85,7 @@ def metric_scores(
     "What a metric gives for labelled responses."
     first, others, asks = _wants(metric, name)
     rows = [{first: i.text or " ".join(i.sentences), **_context(i, others)} for i in items]
-    return as_metric(metric).batch(rows, **({"judge": judge} if asks else {}))
+    return as_metric(metric).batch(rows, judge=judge) if asks else as_metric(metric).batch(rows)
 
 
 def _context(item, names):
@@ -140,8 +140,8 @@ def _rows(metric, name, items, scores, before, options, seconds):
     parts = list(dict.fromkeys(i.group for i in items))
     for part in parts if len(parts) > 1 else ():
         at = [k for k, i in enumerate(items) if i.group == part]
-        some = ([column[k] for k in at] for column in (items, scores, before))
-        out.append(_row(metric, name, *some, part, options))
+        mine, now, then = ([column[k] for k in at] for column in (items, scores, before))
+        out.append(_row(metric, name, mine, now, then, part, options))
     return out
 
 
@@ -333,7 +333,8 @@ def trial(
         lost += scores
         told[name] = (mine.name, basis)
     furthest = sorted(moved, key=lambda m: (-m.further, m.id))[:most]
-    return Trial(tuple(rows), tuple(furthest), *told[rows[0].data], _reasons(lost))
+    who, basis = told[rows[0].data]
+    return Trial(tuple(rows), tuple(furthest), who, basis, _reasons(lost))
 
 # %% ../../nbs/validation/13_metric_trial.ipynb #8e19c1ee
 @overload
