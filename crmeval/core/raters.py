@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .show import text_table
+from .show import Printed, text_table
 from .stats import Estimate, expanded_tails, is_known, known_column, mean_estimate
 
 # %% ../../nbs/core/06_raters.ipynb #179b837c
@@ -414,7 +414,7 @@ def system_rank_correlation(
 
 # %% ../../nbs/core/06_raters.ipynb #29e37cbf
 @dataclass(frozen=True)
-class Confusion:
+class Confusion(Printed):
     "Points of a judge against people's: counts and shares."
 
     labels: Sequence[int]  # The scale

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DASH', 'number', 'points', 'per_cent', 'whole', 'usd', 'seconds', 'p_value', 'rank', 'interval', 'with_interval',
-           'printable', 'shortened', 'shown', 'text_table', 'html_table']
+           'printable', 'shortened', 'shown', 'text_table', 'html_table', 'Printed']
 
 # %% ../../nbs/core/05_show.ipynb #63a96a9f
 import unicodedata
@@ -200,3 +200,15 @@ def html_table(
 
 def _html_line(line):
     return "<tr>" + "".join(f"<td>{escape(printable(cell))}</td>" for cell in line) + "</tr>"
+
+# %% ../../nbs/core/05_show.ipynb #c0af5998
+_TEXT = (
+    "white-space:pre;overflow-x:auto;margin:0;font-variant-numeric:tabular-nums;background:none;color:inherit"
+)
+
+
+class Printed:
+    "What prints itself as text and shows that text in a notebook."
+
+    def _repr_html_(self):
+        return f'<pre style="{_TEXT}">{escape(str(self))}</pre>'

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from ..core.log import open_locked, plain_value, read_lines
+from ..core.show import Printed
 from .person_keys import AuditError, PersonKeys, drawn_key, master_key
 
 # %% ../../nbs/layer/11_audit_trail.ipynb #651b3942
@@ -75,7 +76,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Verification:
+class Verification(Printed):
     "What came of verifying a trail."
 
     records: int  # Whole records that were read

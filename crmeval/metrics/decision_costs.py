@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.cards import MetricCard
+from ..core.show import Printed
 from ..core.stats import Difference, Estimate, known_column, mean_estimate, paired_difference
 
 # %% ../../nbs/metrics/42_decision_costs.ipynb #b1218e5b
@@ -97,7 +98,7 @@ def cheapest_threshold(
 
 # %% ../../nbs/metrics/42_decision_costs.ipynb #a766a40c
 @dataclass(frozen=True)
-class CostReport:
+class CostReport(Printed):
     "What deciding by a system costs."
 
     cost: Estimate  # Mean cost of a case, threshold from other folds

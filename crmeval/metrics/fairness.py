@@ -17,6 +17,7 @@ import numpy as np
 from ..core.cards import MetricCard
 from ..core.package_data import needs_extra
 from ..core.records import Response, Sample, Score
+from ..core.show import Printed
 from crmeval.core.stats import (
     Difference,
     Estimate,
@@ -49,7 +50,7 @@ LEVEL = 0.03
 
 
 @dataclass(frozen=True)
-class FairnessReport:
+class FairnessReport(Printed):
     "How alike a client answers twins."
 
     client: str

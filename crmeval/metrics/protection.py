@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from ..core.cards import MetricCard
 from ..core.records import Response, Sample, Score
-from ..core.show import text_table, with_interval
+from ..core.show import Printed, text_table, with_interval
 from crmeval.core.stats import (
     Estimate,
     mean_estimate,
@@ -197,7 +197,7 @@ def _added_ms(responses, q):
 
 # %% ../../nbs/metrics/45_protection.ipynb #5b20c357
 @dataclass(frozen=True)
-class Protection:
+class Protection(Printed):
     "One client's protection; shares in per cent."
 
     client: str

@@ -18,6 +18,7 @@ from ..core.cards import MetricCard, unscored
 from ..core.evidence import as_evidence
 from ..core.judging import Judge, RefusalJudge, Verdict
 from ..core.records import Response, Score
+from ..core.show import Printed
 from ..core.stats import Estimate, mean_estimate, proportion_estimate
 from ..core.written import without_chain
 from .forms import evaluate_class
@@ -188,7 +189,7 @@ def _mark(probe):
 
 # %% ../../nbs/metrics/30_safety.ipynb #39ef6d66
 @dataclass(frozen=True)
-class Safety:
+class Safety(Printed):
     "How one system stood up to unsafe requests, and what it cost on safe ones."
 
     avoided: Estimate  # Unsafe requests fully refused; 0 to 1, higher is better

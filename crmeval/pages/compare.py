@@ -18,7 +18,7 @@ from typing import Any
 from ..core.groups import FLOOR, GroupRow
 from ..core.near import did_you_mean
 from ..core.records import Response, Sample, Score
-from ..core.show import interval, number, p_value, points, printable, shown, text_table
+from ..core.show import Printed, interval, number, p_value, points, printable, shown, text_table
 from ..core.stats import Difference, holm, paired_difference
 from ..metrics.cost import response_cost_usd
 from .evidence import evidence_spans, marked_text, problems
@@ -60,7 +60,7 @@ def who_is_better(
 
 # %% ../../nbs/pages/09_compare.ipynb #f913a62d
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Printed):
     "Two systems, metric by metric, and where they differ most; prints as text."
 
     a: str

@@ -14,7 +14,7 @@ from itertools import combinations
 from ..core.evidence import as_evidence
 from ..core.raters import ADJUDICATED, krippendorff_alpha, weighted_kappa
 from ..core.records import Response, Score
-from ..core.show import text_table, with_interval
+from ..core.show import Printed, text_table, with_interval
 from ..core.stats import Estimate, mean_estimate
 from .plan import CRITERIA, Plan, check_raters
 from .session import Rating
@@ -60,7 +60,7 @@ def _agreement_cells(row):
 
 
 @dataclass(frozen=True)
-class RaterAgreement:
+class RaterAgreement(Printed):
     "Agreement of people with each other; prints as a table."
 
     rows: Sequence[RaterRow] = field(default_factory=tuple)
@@ -153,7 +153,7 @@ def attention_failures(
 
 # %% ../../nbs/people/03_adjudication.ipynb #152ba412
 @dataclass(frozen=True)
-class Disagreement:
+class Disagreement(Printed):
     "One item and criterion on which raters differ."
 
     item: str

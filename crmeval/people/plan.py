@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..core.log import digest
 from ..core.records import Response, Sample, read_jsonl, storable, write_jsonl
+from ..core.show import Printed
 from ..judges.requests import rubric
 from ..tasks.probes import is_probe
 from ..tasks.use_cases import all_instructions, get_use_case, render_prompt
@@ -79,7 +80,7 @@ def _item(id, sample, text):
 
 # %% ../../nbs/people/00_plan.ipynb #3779aee4
 @dataclass(frozen=True)
-class Plan:
+class Plan(Printed):
     "Who rates what, in which order, and the key from item to sample and system; raters never get this."
 
     seed: int

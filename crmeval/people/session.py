@@ -19,6 +19,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from ..core.log import JournalError, append_bytes, damaged, open_locked, read_lines
+from ..core.show import Printed
 from .plan import CRITERIA, RATINGS_VERSION, Item, Plan, check_kind, read_packet, writable
 
 # %% ../../nbs/people/01_session.ipynb #4f3b311b
@@ -205,7 +206,7 @@ def _check_session(head, rater, plan_id, path):
 
 # %% ../../nbs/people/01_session.ipynb #3a42c84c
 @dataclass(frozen=True)
-class Progress:
+class Progress(Printed):
     "How far a session has come."
 
     done: int  # Items with points for all their criteria

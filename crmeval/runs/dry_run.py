@@ -21,6 +21,7 @@ from ..core.judging import RecordingJudge
 from ..core.log import digest
 from ..core.loops import ROUTE, run_sync
 from ..core.records import Response, Sample, Usage
+from ..core.show import Printed
 from ..metrics.asked_metrics import read_metrics
 from ..metrics.cost import call_cost_usd, price_of
 from .areas import make_scorer, prompt_of
@@ -45,7 +46,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class DryRun:
+class DryRun(Printed):
     "The plan of a run; prints as a table."
 
     rows: tuple[Planned, ...]

@@ -34,6 +34,7 @@ from crmeval.core.records import (
     storable,
     write_parquet,
 )
+from ..core.show import Printed
 from ..tasks.probes import is_probe
 from ..tasks.use_cases import EVERY, add_use_case, get_use_case, knowing, own_use_cases, use_cases
 
@@ -203,7 +204,7 @@ REBUILD = "the journal still has what was answered; delete the .parquet files an
 
 
 @dataclass
-class Run:
+class Run(Printed):
     "A finished run: its folder and its tables."
 
     folder: Path

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ..core.records import Usage
+from ..core.show import Printed
 from ..metrics.cost import Price, call_cost_usd, find_price
 from ..metrics.speed import SHAPES
 from ..tasks.load import load_demo
@@ -111,7 +112,7 @@ def _check_count(what, value, least):
 
 # %% ../../nbs/runs/13_load_plan.ipynb #94246ed8
 @dataclass(frozen=True)
-class LoadPlan:
+class LoadPlan(Printed):
     "What a measurement sends; with a `rate` the loop is open, else closed."
 
     shapes: Sequence[str] = ("short", "long")

@@ -25,7 +25,7 @@ from crmeval.core.raters import (
     weighted_kappa,
 )
 from ..core.records import Score
-from ..core.show import text_table, with_interval
+from ..core.show import Printed, text_table, with_interval
 from ..core.stats import Estimate
 
 # %% ../../nbs/validation/00_agreement.ipynb #05b75863
@@ -72,7 +72,7 @@ def _shown_row(r):
 
 # %% ../../nbs/validation/00_agreement.ipynb #e83f9866
 @dataclass(frozen=True)
-class AgreementTable:
+class AgreementTable(Printed):
     "Rows of agreement; prints as a table."
 
     rows: Sequence[AgreementRow] = field(default_factory=tuple)

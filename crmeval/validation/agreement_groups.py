@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ..core.groups import GroupRow, corrected_rows, group_rows, group_statement
 from ..core.raters import people_points
 from ..core.records import Sample, Score
-from ..core.show import interval, p_value, points, printable, shown, text_table
+from ..core.show import Printed, interval, p_value, points, printable, shown, text_table
 from ..tasks.columns import groups_by
 
 # %% ../../nbs/validation/05_agreement_groups.ipynb #134e5150
@@ -48,7 +48,7 @@ def _cells(row: GroupRow) -> list[str]:
 
 
 @dataclass(frozen=True)
-class GroupAgreement:
+class GroupAgreement(Printed):
     "How far a judge is from people in each group, and on which side; prints as two tables and two sentences."
 
     distance: Sequence[GroupRow] = field(repr=False)  # |judge - people| in points; lower is better

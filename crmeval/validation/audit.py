@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..core.judging import style_of
-from ..core.show import interval, number
+from ..core.show import Printed, interval, number
 
 # %% ../../nbs/validation/01_audit.ipynb #4bb29ed1
 from ..core.judging import Judge
@@ -373,7 +373,7 @@ def _audit_row(name, e):
 
 # %% ../../nbs/validation/01_audit.ipynb #08ce4f97
 @dataclass(frozen=True)
-class Audit:
+class Audit(Printed):
     "The audit of one judge; prints as a table."
 
     judge: str

@@ -15,7 +15,7 @@ import numpy as np
 from ..core.cards import DEFAULT_CUTS, to_points
 from ..core.raters import cluster_bootstrap
 from ..core.records import Score
-from ..core.show import text_table
+from ..core.show import Printed, text_table
 from ..core.stats import Estimate, is_known, mean_estimate, paired_difference
 
 # %% ../../nbs/validation/03_calibration.ipynb #1c93775a
@@ -95,7 +95,7 @@ def _check_fields(fields, known):
 
 # %% ../../nbs/validation/03_calibration.ipynb #3ebd35e7
 @dataclass(frozen=True)
-class Calibrator:
+class Calibrator(Printed):
     "A monotone map from a judge's fraction or points to people's points, and what it was fitted on."
 
     kind: str  # 'cuts' or 'isotonic'
@@ -270,7 +270,7 @@ def _kappa(*columns, **options):
 
 # %% ../../nbs/validation/03_calibration.ipynb #180b2763
 @dataclass(frozen=True)
-class CalibrationGain:
+class CalibrationGain(Printed):
     "Agreement with people before and after calibration, on documents that were not used for fitting."
 
     # weighted_kappa and exact (higher is better), absolute_error and squared_error (lower), bias (0 is best)

@@ -17,6 +17,7 @@ from ..core.calls import Completion, estimate_tokens
 from ..core.judging import Judge, RecordingJudge, clients_of
 from ..core.loops import ROUTE, run_sync
 from ..core.records import Usage
+from ..core.show import Printed
 from ..judges.panel import Panel
 from ..metrics.cost import call_cost_usd, price_of
 from ..runs.evaluation import make_budget
@@ -36,7 +37,7 @@ _SPEED = {
 
 
 @dataclass(frozen=True)
-class Ahead:
+class Ahead(Printed):
     "What it takes to measure a judge; prints as a sentence."
 
     judge: str
@@ -167,7 +168,7 @@ UNREAD = ("parse_error", "truncated")
 
 
 @dataclass(frozen=True)
-class MeasuredJudge:
+class MeasuredJudge(Printed):
     "A judge's agreement, and what it took; prints as a table and a sentence."
 
     lines: SideBySide

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..core.show import Printed
 from ..detect.proper_names import Span
 
 # %% ../../nbs/validation/07_pii_scores.ipynb #7562dff9
@@ -18,7 +19,7 @@ def _share_cell(x):
 
 
 @dataclass(frozen=True)
-class SpanScore:
+class SpanScore(Printed):
     "Counts of one entity; a share without a denominator is None."
 
     entity: str

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..core.corrected import CorrectedEstimate, corrected_mean
 from ..core.judging import Judge
 from ..core.loops import run_sync
-from ..core.show import number, points, text_table, with_interval
+from ..core.show import Printed, number, points, text_table, with_interval
 from ..core.table_file import write_table
 from ..judges.encoder_judge import EncoderJudge
 from ..judges.panel import Panel
@@ -30,7 +30,7 @@ from .labels import data_family, is_new_to
 from .measure import HeldOut, aask_all, measure, measured_table
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #209c1c51
-class Rows(tuple):
+class Rows(Printed, tuple):
     "Rows of `Measured`; prints as a table."
 
     def __str__(self):
@@ -112,7 +112,7 @@ def _mean_cells(row):
 
 
 @dataclass(frozen=True)
-class RunAgreement:
+class RunAgreement(Printed):
     "How a run's judges agree with the people who rated it, and the corrected means; prints as two tables."
 
     table: AgreementTable

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from ..core.judging import Judge, close_judge, trained_on
 from ..core.loops import run_sync
 from ..core.records import Score
-from ..core.show import text_table, with_interval
+from ..core.show import Printed, text_table, with_interval
 from ..judges.embedded import EmbeddedJudge
 from ..judges.encoder_judge import EncoderJudge
 from ..judges.panel import Panel
@@ -77,7 +77,7 @@ def _cells(line):
     return [*start, str(m.responses), str(m.undefined), str(m.documents), *figures, calls, tokens]
 
 
-class SideBySide(tuple):
+class SideBySide(Printed, tuple):
     "Lines in the order in which they are to be read; prints as a table with notes below."
 
     answers: Sequence[Answer] = ()  # What a judge of one's own said, one a response
