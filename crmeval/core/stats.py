@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['Estimate', 'is_known', 'known_column', 'proportion_estimate', 'share_difference', 'expanded_tails', 'mean_estimate',
-           'no_spread', 'quantile_estimate', 'Difference', 'paired_difference', 'holm', 'rank_intervals']
+           'no_spread', 'quantile_estimate', 'Difference', 'paired_difference', 'holm', 'simultaneous',
+           'rank_intervals']
 
 # %% ../../nbs/core/04_stats.ipynb #fc37b9bf
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeGuard, TypeVar
 
 import numpy as np
@@ -294,6 +295,35 @@ def holm(
         highest = max(highest, min(1.0, p_values[i] * (len(p_values) - rank)))
         out[i] = highest
     return out
+
+# %% ../../nbs/core/04_stats.ipynb #5f1c9c6b
+def simultaneous(
+    make: Mapping[str, Callable[[float], Difference]],  # Name -> the difference at a level of confidence
+    confidence_level: float = 0.95,  # For all together
+) -> dict[
+    str, Difference
+]:  # As `make`; `p_value` is Holm-adjusted, and below 1 - level only with zero outside
+    "Differences with intervals and p-values that hold together (Holm 1979)."
+    first = {k: f(confidence_level) for k, f in make.items()}
+    order = sorted((k for k, d in first.items() if d.p_value is not None), key=lambda k: first[k].p_value)
+    after = dict(zip(order, holm([first[k].p_value for k in order])))
+    alpha = 1 - confidence_level
+    told = sum(p < alpha for p in after.values())
+    out = dict(first)
+    for step, k in enumerate(order):
+        share = len(order) - min(step, told)
+        again = make[k](1 - alpha / share) if share > 1 else first[k]
+        out[k] = _in_step(replace(again, p_value=after[k], confidence_level=confidence_level), alpha)
+    return out
+
+
+def _in_step(d, alpha):
+    "Zero is inside the interval exactly where the difference is not told apart."
+    if d.low is None or d.high is None or d.value is None:
+        return d
+    if d.p_value >= alpha:
+        return replace(d, low=min(d.low, 0.0), high=max(d.high, 0.0))
+    return replace(d, p_value=alpha) if d.low <= 0 <= d.high else d
 
 # %% ../../nbs/core/04_stats.ipynb #7117807a
 def rank_intervals(

@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from textwrap import wrap
@@ -19,7 +20,7 @@ from ..core.groups import FLOOR, GroupRow
 from ..core.near import did_you_mean
 from ..core.records import Response, Sample, Score
 from ..core.show import Printed, interval, number, p_value, points, printable, shown, text_table
-from ..core.stats import Difference, holm, paired_difference
+from ..core.stats import Difference, paired_difference, simultaneous
 from ..metrics.cost import response_cost_usd
 from .evidence import evidence_spans, marked_text, problems
 from .leaderboard import METRICS, points_by_judge
@@ -162,22 +163,21 @@ def _groups_in_words(rows):
 
 def _gaps_by_group(run, pairs, columns):
     "Paired differences of each group of each column."
-    rows, metric = [], _told_by(pairs)
+    rows, make, metric = [], {}, _told_by(pairs)
     for column in columns:
         name, group_of = slice_groups(run, column)
         for group in sorted({group_of[p.sample.id] for p in pairs}):
             mine = [p for p in pairs if group_of[p.sample.id] == group]
-            rows.append(_gap_of_group(name, group, mine, metric))
-    p_values = iter(holm([r.difference.p_value for r in rows if _is_tested(r)]))
-    return [_with_p(r, next(p_values)) if _is_tested(r) else r for r in rows]
+            row, again = _gap_of_group(name, group, mine, metric)
+            if _is_tested(row):
+                make[len(rows)] = again
+            rows.append(row)
+    together = simultaneous(make)
+    return [replace(r, difference=together[i]) if i in together else r for i, r in enumerate(rows)]
 
 
 def _is_tested(row):
     return row.difference is not None and row.difference.p_value is not None
-
-
-def _with_p(row, p):
-    return replace(row, difference=replace(row.difference, p_value=p))
 
 
 def _of_metric(scores, metric):
@@ -196,10 +196,11 @@ def _gap_of_group(column, group, pairs, metric):
     clusters = [p.sample.cluster or p.sample.id for p in pairs]
     sides = list(zip(*(p.scores for p in pairs)))
     both = [[_of_metric(scores, metric) for scores in side] for side in sides]
-    found = paired_difference(*both, clusters=clusters, strata=[p.sample.use_case for p in pairs])
+    again = partial(_at_level, *both, clusters, [p.sample.use_case for p in pairs])
+    found = again(0.95)
     known = len({c for c, *xy in zip(clusters, *both) if None not in xy})
     row = GroupRow(column, group, metric, "", found, known, FLOOR)  # paired: no others are needed
-    return row if known < FLOOR else replace(row, difference=found)
+    return (row if known < FLOOR else replace(row, difference=found)), again
 
 # %% ../../nbs/pages/09_compare.ipynb #12139dce
 def _one(run, client):
@@ -318,23 +319,20 @@ def _is_same_task(inputs, other):
     return dict(inputs) == dict(other)
 
 
-def _adjusted(found):
-    "The same differences with p-values corrected for being several."
-    known = [m for m, d in found.items() if d.p_value is not None]
-    p_values = dict(zip(known, holm([found[m].p_value for m in known])))
-    return found | {m: replace(found[m], p_value=p) for m, p in p_values.items()}
-
-
 def _compared(name_a, name_b, judge, samples, values_a, values_b):
     clusters, strata = [s.cluster or s.id for s, _ in samples], [s.use_case for s, _ in samples]
-    differences = {}
+    make = {}
     for m in METRICS:
         a = [values_a["auto", judge].get(m, {}).get((name_a, *key)) for _, key in samples]
         b = [values_b["auto", judge].get(m, {}).get((name_b, *key)) for _, key in samples]
-        differences[m] = paired_difference(a, b, clusters=clusters, strata=strata)
+        make[m] = partial(_at_level, a, b, clusters, strata)
         if m == "accuracy":
             widest = _widest([s.id for s, _ in samples], a, b)
-    return Comparison(name_a, name_b, judge, len(samples), _adjusted(differences), widest)
+    return Comparison(name_a, name_b, judge, len(samples), simultaneous(make), widest)
+
+
+def _at_level(a, b, clusters, strata, level):
+    return paired_difference(a, b, clusters=clusters, strata=strata, confidence_level=level)
 
 
 def _widest(ids, a, b, most=5):
@@ -367,13 +365,15 @@ def _pairs(a, b, name_a, name_b, judge, samples):
 def _resources(samples, pairs, prices):
     "Seconds and cost on the same samples, where both sides have them."
     clusters, strata = [s.cluster or s.id for s, _ in samples], [s.use_case for s, _ in samples]
-    found = {}
+    make = {}
     for name, quantity in (("seconds", _seconds_of), ("USD per 1,000", _usd_per_1000)):
         a = [quantity(p.answers[0], prices) for p in pairs]
         b = [quantity(p.answers[1], prices) for p in pairs]
-        found[name] = paired_difference(a, b, clusters=clusters, strata=strata)
+        make[name] = partial(_at_level, a, b, clusters, strata)
+    found = {n: f(0.95) for n, f in make.items()}
     known = {n: d for n, d in found.items() if d.value is not None}
-    return _adjusted({n: d for n, d in known.items() if d.value != 0 or d.low != d.high})
+    differing = [n for n, d in known.items() if d.value != 0 or d.low != d.high]
+    return simultaneous({n: make[n] for n in differing})
 
 
 def _seconds_of(response, prices):

@@ -15,7 +15,7 @@ from pathlib import Path
 from ..core.cards import SCALE
 from ..core.records import STATUSES, storable
 from ..core.show import DASH, interval, points, seconds, shown
-from ..core.stats import holm, paired_difference
+from ..core.stats import paired_difference, simultaneous
 from ..metrics.cost import list_prices
 from ..metrics.criteria import get_criterion
 from ..metrics.speed import speed
@@ -213,7 +213,7 @@ def _leaders(run, accuracy, order):
     first, *others = with_value
     samples = {s.id: s for s in run.samples}
     found = [(c, _difference(accuracy[first], accuracy[c], samples)) for c in others]
-    rows = _adjusted([(c, d) for c, d in found if d is not None])
+    rows = list(simultaneous({c: f for c, f in found if f is not None}).items())
     picture = paired_differences(rows, first, "the other")
     if not picture:
         return None
@@ -222,22 +222,14 @@ def _leaders(run, accuracy, order):
 
 # %% ../../nbs/pages/08_report.ipynb #132aeea2
 def _difference(a, b, samples):
-    "Paired difference of two systems on what both were scored on; None where that is nothing."
+    "Level -> paired difference of two systems on what both were scored on; None where that is nothing."
     keys = [k for k in a if k in b]
     if not keys:
         return None
     asked = [samples[k[0]] for k in keys]
     clusters = [s.cluster or s.id for s in asked]
-    return paired_difference(
-        [a[k] for k in keys], [b[k] for k in keys], clusters=clusters, strata=[s.use_case for s in asked]
-    )
-
-
-def _adjusted(rows):
-    "The same rows with p-values corrected for being several."
-    known = [d.p_value for _, d in rows if d.p_value is not None]
-    corrected = iter(holm(known))
-    return [(c, d if d.p_value is None else replace(d, p_value=next(corrected))) for c, d in rows]
+    sides, cases = ([a[k] for k in keys], [b[k] for k in keys]), [s.use_case for s in asked]
+    return lambda level: paired_difference(*sides, clusters=clusters, strata=cases, confidence_level=level)
 
 
 def _difference_in_words(first, other, d):
