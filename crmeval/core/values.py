@@ -502,7 +502,10 @@ def values(
     found, written = [], unicodedata.normalize("NFC", text)
     rest = written if written.isascii() else _same_length(written)
     worth = _worth_trying(rest)
-    if _FAR.search(rest):
+    far = bool(_FAR.search(rest))
+    if not far and not any(worth.values()):
+        return []
+    if far:
         rest = _FAR.sub("\x01", _take_all(_FAR_PATTERNS, worth, rest, found))
     _take_all(_PATTERNS, worth, rest, found)
     found.sort(key=lambda p: p[:2])
@@ -522,11 +525,9 @@ def same_value(
     b: Value,
 ) -> bool:  # True when the two can mean the same
     "Do two values agree in everything that both say?"
-    if a == b:
-        return True
     if a.kind == b.kind:
-        return _ALIKE[a.kind](a, b) if a.kind in _ALIKE else False
-    first, second = sorted((a, b), key=lambda v: v.kind)
+        return a == b or (_ALIKE[a.kind](a, b) if a.kind in _ALIKE else False)
+    first, second = (a, b) if a.kind < b.kind else (b, a)
     agree = _ACROSS.get((first.kind, second.kind))
     return agree(first, second) if agree else False
 

@@ -45,7 +45,8 @@ class _Sentences:
         ends = [*[m.start() for m in found[1:]], len(text)]
         between = [text[m.end() : e] for m, e in zip(found, ends)]
         after = [*[" " if m[0] >= "\u2e80" else "" for m in found[1:]], "\n"]  # some scripts have no spaces
-        self.stops = [_STOP.search(b + a) for b, a in zip(between, after)]
+        gaps = zip(between, after)
+        self.stops = [None if b == " " and not a else _STOP.search(b + a) for b, a in gaps]
         self.asks = ["?" in b or "？" in b for b in between]
         self.at = {}
         for i, pair in enumerate(zip(self.tokens, [*self.tokens[1:], ""])):

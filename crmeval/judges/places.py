@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from ..core.text import STOP_WORDS, sentences, stem
@@ -34,7 +35,7 @@ def denies(
     word: str,  # In lower case
 ) -> bool:
     "Does this word turn what follows into its opposite?"
-    return word in _DENIES or word.endswith(("n't", "n’t"))
+    return word in _DENIES or (word[-1:] == "t" and word.endswith(("n't", "n’t")))
 
 
 class Places:
@@ -46,7 +47,9 @@ class Places:
         for at, piece in enumerate(pieces[:_MOST_SENTENCES]):
             self._read(at, piece[:4000])
             self.words += [""] * _GAP
-        self.where, self.soft, self._agreed = {}, {}, {}
+        self.where, self.soft, self._agreed, self._written = {}, {}, {}, {}
+        for v, place in self.values:
+            self._written.setdefault(v, []).append(place)
         for s, place in self.stems:
             self.where.setdefault(s, []).append(place)
         for s, places in self.where.items():
@@ -55,7 +58,7 @@ class Places:
 
     def _read(self, at, piece):
         spans, taken, left = _value_spans(piece), None, 0
-        for m in list(_TOKEN.finditer(piece))[:_MOST_TOKENS]:
+        for m in islice(_TOKEN.finditer(piece), _MOST_TOKENS):
             while spans and spans[0][1] <= m.start():
                 spans.pop(0)
             if spans and spans[0][0] <= m.start():
@@ -91,11 +94,8 @@ class Places:
     def agreeing(self, value: Value) -> tuple[Place, ...]:
         "Places with a value that agrees."
         if value not in self._agreed:
-            same: dict = {}
-            for u, _ in self.values:
-                if u not in same:
-                    same[u] = same_value(value, u)
-            self._agreed[value] = tuple(at for u, at in self.values if same[u])
+            same = (places for u, places in self._written.items() if same_value(value, u))
+            self._agreed[value] = tuple(sorted(at for places in same for at in places))
         return self._agreed[value]
 
 

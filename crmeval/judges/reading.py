@@ -44,11 +44,12 @@ class ReadSentence:
             stem(w) for w in plain if w not in STOP_WORDS and w not in NEGATIONS and not w.isdigit()
         ][:MOST_STEMS]
         joined = " ".join(["", *self.stems, ""])
-        self.chars = frozenset(joined[k : k + 4] for k in range(min(len(joined), 2000) - 3))
+        head = joined[:2000]
+        self.chars = frozenset(map("".join, zip(head, head[1:], head[2:], head[3:])))
         self.bag, self.negations, left = frozenset(self.stems), 0, 0
         self.negated = {}  # stems within four words of a negation, in order
         for w in plain:
-            if w in NEGATIONS or w.endswith("n't"):
+            if w in NEGATIONS or (w[-1] == "t" and w.endswith("n't")):
                 self.negations, left = self.negations + 1, 4
             elif left:
                 left -= 1
@@ -56,8 +57,10 @@ class ReadSentence:
                     self.negated[stem(w)] = True
         self.capitals = {}  # stem -> True when it was seen only as the first word
         for i, m in enumerate(_TOKEN.finditer(masked[:5000])):
+            if not m[0][0].isupper():
+                continue
             w = m[0].casefold().replace("’", "'")
-            if m[0][0].isupper() and w not in _NO_NAMES:
+            if w not in _NO_NAMES:
                 self.capitals[stem(w)] = self.capitals.get(stem(w), True) and i == 0
 
 
