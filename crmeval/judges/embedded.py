@@ -34,18 +34,13 @@ class _Index:
 
     def __init__(self, pieces, n_lines):
         self.pieces, self.read, self.n = pieces, [read_sentence(p) for p in pieces], max(1, len(pieces))
-        self.where, self.soft, self.pairs, found = {}, {}, set(), {}
-        self.flat, self.owner, self.place, self._looked = [], [], {}, {}
+        self.where, self.soft, found = {}, {}, {}
+        self.flat, self.owner, self._looked, self._behind, self._follow = [], [], {}, {}, {}
         for i, r in enumerate(self.read):
             for s in r.bag:
                 self.where.setdefault(s, set()).add(i)
             for v in r.values:
                 found.setdefault(v, (v, set()))[1].add(i)
-            for a in range(len(r.stems)):
-                self.pairs.update((r.stems[a], b) for b in r.stems[a + 1 : a + 5])
-            for at, pair in enumerate(zip(r.tokens, r.tokens[1:]), len(self.flat)):
-                if len(places := self.place.setdefault(pair, [])) < _MAX_PLACES:
-                    places.append(at)
             self.flat += [*r.tokens, ""]  # the empty token ends a sentence
             self.owner += [i] * (len(r.tokens) + 1)
         for s, p in self.where.items():
@@ -55,7 +50,10 @@ class _Index:
         for u, p in self.values:
             self.by_kind.setdefault(u.kind, []).append((u, p))
         self.chars = frozenset().union(*[r.chars for r in self.read])
-        self.tokens = {w for r in self.read for w in r.tokens}
+        self.tokens: dict = {}  # word -> its places
+        for at, w in enumerate(self.flat):
+            if w:
+                self.tokens.setdefault(w, []).append(at)
         self.speakers = self._speakers()
         self.names = {c for r in self.read for c, first in r.capitals.items() if not first}.union(
             *self.speakers
@@ -87,6 +85,26 @@ class _Source(_Index):
             self._looked[s] = p, exact, (1 if exact else 0.8) * math.log(1 + self.n / len(p)) if p else 0.0
         return self._looked[s]
 
+    def behind(self, word):
+        "Word -> places at which it stands right behind a word; read when first asked."
+        if word not in self._behind:
+            found = self._behind[word] = {}
+            for at in self.tokens.get(word, ()):
+                if len(places := found.setdefault(self.flat[at + 1], [])) < _MAX_PLACES:
+                    places.append(at)
+        return self._behind[word]
+
+    def follow(self, s):
+        "Stems that stand up to four behind a stem in a sentence."
+        if s not in self._follow:
+            found = self._follow[s] = set()
+            for i in self.where.get(s, ()):
+                stems = self.read[i].stems
+                for a, t in enumerate(stems):
+                    if t == s:
+                        found.update(stems[a + 1 : a + 5])
+        return self._follow[s]
+
     def value_at(self, v):
         "Sentences with a value that agrees; '1' and '2' are also said as 'a' and 'both'."
         if v not in self._known:
@@ -99,7 +117,7 @@ class _Source(_Index):
                 if v.kind == "number"
                 else ()
             )
-            if not at and not self.tokens.isdisjoint(said):
+            if not at and not self.tokens.keys().isdisjoint(said):
                 at = set(range(self.n))
             self._known[v] = at
         return self._known[v]
@@ -199,17 +217,18 @@ def _word_features(m):
 
 # %% ../../nbs/judges/06_embedded.ipynb #bef2f705
 def _sequence_features(m):
-    t, there = m.claim.tokens, m.src.place
-    gram2 = sum(x in there for x in zip(t, t[1:])) / (len(t) - 1) if len(t) > 1 else float(len(m.at) > 0)
-    pairs, known = [(a, b) for a, b in zip(m.stems, m.stems[1:]) if a in m.at and b in m.at], m.src.pairs
+    t, behind, follow = m.claim.tokens, m.src.behind, m.src.follow
+    known = sum(b in behind(a) for a, b in zip(t, t[1:]))
+    gram2 = known / (len(t) - 1) if len(t) > 1 else float(len(m.at) > 0)
+    pairs = [(a, b) for a, b in zip(m.stems, m.stems[1:]) if a in m.at and b in m.at]
     n = len(pairs) or 2  # no pair: half
     return dict(
         gram2=gram2,
         tokens=sum(w in m.src.tokens for w in t) / max(1, len(t)),
         repeated=1 - len(set(t)) / max(1, len(t)),
         together=sum(not m.at[a].isdisjoint(m.at[b]) for a, b in pairs) / n if pairs else 0.5,
-        in_order=sum(p in known for p in pairs) / n if pairs else 0.5,
-        reversed=sum((b, a) in known and (a, b) not in known for a, b in pairs) / n,
+        in_order=sum(b in follow(a) for a, b in pairs) / n if pairs else 0.5,
+        reversed=sum(a in follow(b) and b not in follow(a) for a, b in pairs) / n,
     )
 
 # %% ../../nbs/judges/06_embedded.ipynb #fb1c7acc
@@ -218,7 +237,7 @@ def _fragments(t, src):
     out, i, last = [], 0, -1
     while i < len(t) - 1:
         best, at = 0, 0
-        for p in src.place.get((t[i], t[i + 1]), ()):
+        for p in src.behind(t[i]).get(t[i + 1], ()):
             k = 2
             while i + k < len(t) and src.flat[p + k] == t[i + k]:
                 k += 1
