@@ -37,6 +37,7 @@ from crmeval.layer.prompt_way import (
     sample_draft,
 )
 from .reply import Asked, Piece, Reply, failed_reply, last_piece
+from .spans import TraceSpan, spans_of_way
 from .steps import StepRecord, Timer, Way
 from .stream_way import StreamWay
 from .templates import Filled, Template, fill
@@ -530,6 +531,12 @@ class TrustLayer(TryingClient):
     def reply(self, template: Template | str, record: Mapping[str, Any], **given: Any) -> Reply:
         "The same as `areply`, for a program without a loop."
         return run_sync(self.areply(template, record, **given))
+
+    def spans(self, reply: Reply) -> list[TraceSpan]:
+        "What a tracing tool reads of one reply, its own span first; neither exporter nor trail is needed."
+        done = reply.completion
+        call = {**self.called, "latency_s": done.latency_s, **_counted(done)} if done else None
+        return spans_of_way(reply.id, reply.way.records, status=reply.status, call=call)
 
     def feedback(
         self,
