@@ -35,6 +35,7 @@ from crmeval.layer.prompt_way import (
     grounded_draft,
     masked_draft,
     sample_draft,
+    seen_sample,
 )
 from .reply import Asked, Piece, Reply, failed_reply, last_piece
 from .spans import TraceSpan, spans_of_way
@@ -269,7 +270,7 @@ class TrustLayer(TryingClient):
             seen.append(values_sent(sample, draft.whole, draft.sample))
             if hasattr(self.client, "chat"):
                 return await self._chat(draft, {})
-            row = await answered_row(self.client, draft.sample, _as_prompt(draft), repeat)
+            row = await answered_row(self.client, seen_sample(draft), _as_prompt(draft), repeat)
             rows.append(row)
             return completion_of(row)
 
