@@ -26,7 +26,7 @@ from .templates import Filled
 from .tool_calls import call_texts, with_arguments, with_words, words_in
 from .use_case_templates import sample_pieces
 from ..tasks.probes import is_probe
-from ..tasks.protection_probes import is_protection, passages_of
+from ..tasks.protection_probes import passages_of
 
 # %% ../../nbs/layer/17_prompt_way.ipynb #ca32f57a
 @dataclass(frozen=True)
@@ -95,19 +95,17 @@ def sample_draft(
     inputs = sorted(sample.inputs.items(), key=lambda item: -len(str(item[1])))
     pieces = (Filled(prompt),)
     for name, value in inputs:
-        ours = name == "prompt" and is_protection(sample)  # the task that a probe of protection sets
+        ours = name == "prompt" and is_probe(sample)  # what a probe asks is the request, and no material
         if len(str(value)) > _SHORT and not ours:
             pieces = tuple(part for p in pieces for part in _split(p, str(name), str(value)))
     return Draft(pieces)
 
 
 def seen_sample(
+    sample: Sample,  # Of the draft, for a client that reads samples
     draft: Draft,  # As it leaves
-) -> Sample | None:
-    "The draft's sample without the passages that were left out, for a client that reads samples."
-    sample = draft.sample
-    if sample is None or not draft.quarantined:
-        return sample
+) -> Sample:
+    "A sample without the passages that were left out."
     places = [draft.passages[n - 1].id.rpartition("-in-") for n in draft.quarantined]
     left = {name for of, _, name in places if of == _PROBE}
     return replace(sample, inputs={k: v for k, v in sample.inputs.items() if k not in left})

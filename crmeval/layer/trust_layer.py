@@ -270,7 +270,7 @@ class TrustLayer(TryingClient):
             seen.append(values_sent(sample, draft.whole, draft.sample))
             if hasattr(self.client, "chat"):
                 return await self._chat(draft, {})
-            row = await answered_row(self.client, seen_sample(draft), _as_prompt(draft), repeat)
+            row = await answered_row(self.client, seen_sample(draft.sample, draft), _as_prompt(draft), repeat)
             rows.append(row)
             return completion_of(row)
 
