@@ -478,14 +478,8 @@ class TrustLayer(TryingClient):
         **options: Any,  # Passed to the client
     ) -> Reply:
         "Fill a template and bring a reply; a failed call is a reply, a wrong template a `MergeError`."
-        who = {
-            "user": user,
-            "roles": roles,
-            "person": person,
-            "session": session,
-            "query": query,
-            "case": case,
-        }
+        who: dict[str, Any] = {"user": user, "roles": roles, "person": person, "session": session}
+        who |= {"query": query, "case": case}
         draft, asked, filled = await beside_loop(0, self._filled, template, record, instruction, who)
         try:
             return await self._through(draft, asked, self._sender(options, use_case), [filled])
