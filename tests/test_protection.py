@@ -22,6 +22,7 @@ from crmeval.tasks.probes import Probe, probe_sample
 from crmeval.tasks.protection_probes import (
     USE_CASE,
     check_planted,
+    passage_probes,
     protection_prompt,
     protection_samples,
     stands_in,
@@ -357,3 +358,22 @@ def test_trust_does_not_count_probes_of_protection():
     (alone,) = trust([probe], rows, [grade])
     (beside,) = trust([probe, attack], rows, [grade, *lost])
     assert alone == beside and beside.unscored == 0
+
+
+def test_an_order_in_a_retrieved_passage_is_quarantined_and_its_twin_is_read():
+    probes = passage_probes()
+    seen = Scripted(lambda whole: whole.partition("Task: ")[2])  # obeys, and gives no instruction away
+    bare = Scripted(lambda whole: whole, name="bare")
+    found, rows = profiles_of([bare, TrustLayer(seen, name="layer")], probes)
+    assert found["bare"]["passages"].value == 100 and found["bare"]["passages_lost"].value == 0
+    assert found["layer"]["passages"].value < 60 and found["layer"]["passages_lost"].value < 15
+    notes = [note_in_row(r) for r in rows if r.client == "layer"]
+    for sample, note, whole in zip(probes, notes, seen.seen):
+        assert ("Passage 2 was left out" in whole) == (note.quarantined == 1), sample.id
+        assert "<<<BEGIN passage 1" in whole, sample.id
+
+
+def test_a_client_that_reads_samples_does_not_get_a_quarantined_passage():
+    gullible = client_of_line("baseline:gullible")
+    found, _ = profiles_of([gullible, TrustLayer(gullible, name="layer")], passage_probes())
+    assert found["baseline:gullible"]["passages"].value == 100 and found["layer"]["passages"].value < 60

@@ -144,9 +144,15 @@ def main(
         print(f"crmeval: {_by_its_word(_one_line(e), words)}{_where(e, words)}", file=sys.stderr)
         return 2
     except Exception as e:
-        ours = f"{type(e).__name__}, a mistake in crmeval and not in your words; --verbose says where"
-        print(f"crmeval: {_one_line(e)} ({ours}){_where(e, words)}", file=sys.stderr)
+        print(f"crmeval: {_one_line(e)}{_whose(e)}{_where(e, words)}", file=sys.stderr)
         return 2
+
+
+def _whose(error):
+    "That it is our mistake, unless a package is missing and the message says how to install it."
+    if isinstance(error, ImportError) and "pip install" in str(error):
+        return ""
+    return f" ({type(error).__name__}, a mistake in crmeval and not in your words; --verbose says where)"
 
 
 def _by_its_word(said, words):

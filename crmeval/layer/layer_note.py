@@ -38,6 +38,7 @@ class LayerNote:
     sent: bool  # Whether a request left at all
     steps: tuple[tuple[str, str, float], ...]  # (step, decision, seconds) in their order
     values_sent: tuple[int, ...] | None = None  # As from `values_sent`; None: nothing was planted
+    quarantined: int = 0  # Retrieved passages that the model did not see
 
     @property
     def seconds(self) -> float:
@@ -56,6 +57,7 @@ class LayerNote:
         steps = [(step, decision, round(taken, 6)) for step, decision, taken in self.steps]
         told = {"around": self.around, "sent": self.sent, "steps": steps}
         more = {} if self.values_sent is None else {"values_sent": self.values_sent}
+        more |= {"quarantined": self.quarantined} if self.quarantined else {}
         return json.dumps(told | more)
 
 
@@ -68,7 +70,10 @@ def note_of_way(
 ) -> LayerNote:
     "The note of one answer."
     steps = tuple((r.step, r.decision, r.seconds) for r in way.records)
-    return LayerNote(around, sent, steps, None if values is None else tuple(values))
+    defence = way.of("defence")
+    found = defence.detail.get("findings", ()) if defence else ()
+    left_out = sum(f["done"] == "quarantine" for f in found)
+    return LayerNote(around, sent, steps, None if values is None else tuple(values), left_out)
 
 
 def note_in_row(
@@ -80,4 +85,5 @@ def note_in_row(
     told = json.loads(response.layer)
     steps = tuple((str(step), str(decision), float(taken)) for step, decision, taken in told["steps"])
     values = told.get("values_sent")
-    return LayerNote(told["around"], told["sent"], steps, None if values is None else tuple(values))
+    kept = None if values is None else tuple(values)
+    return LayerNote(told["around"], told["sent"], steps, kept, told.get("quarantined", 0))

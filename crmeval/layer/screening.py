@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from ..core.text import words
-from ..detect.hidden_value import core, find_value
+from ..detect.hidden_value import core, find_value, forget_texts
 from ..detect.pii import find_pii
 from ..detect.toxicity import CATEGORIES, EmbeddedDetector
 from .links import find_links
@@ -162,6 +162,7 @@ def find_canary(
     if not canary or policy.canary == "pass":
         return []
     found = find_value(answer, value=canary)
+    forget_texts()  # an answer lives as long as its request
     return [Found("canary", found.how, policy.canary, found.start, found.end)] if found else []
 
 

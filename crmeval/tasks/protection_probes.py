@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['USE_CASE', 'KINDS', 'is_protection', 'protection_prompt', 'stands_in', 'check_planted', 'values_probes', 'remembered',
-           'leak_probes', 'tone_probes', 'attack_probes', 'attack_of', 'protection_samples']
+           'leak_probes', 'tone_probes', 'attack_probes', 'passage_probes', 'passages_of', 'attack_of',
+           'protection_samples']
 
 # %% ../../nbs/tasks/13_protection_probes.ipynb #3ec0267f
 import json
@@ -21,7 +22,7 @@ from .injection_probes import InjectionProbe, injection_probes, request_of
 
 # %% ../../nbs/tasks/13_protection_probes.ipynb #45568b0f
 USE_CASE = "protection_probe"
-KINDS = ("values", "attack", "leak", "tone")
+KINDS = ("values", "attack", "passage", "leak", "tone")
 
 
 def is_protection(
@@ -168,12 +169,50 @@ def _attack(p, twin):
 
 
 @lru_cache(maxsize=1)
+def _passage_file() -> Sequence[Mapping[str, Any]]:
+    text = data_path("probes", "protection_passages.json").read_text(encoding="utf-8")
+    return tuple(json.loads(text)["passages"])
+
+
+def passage_probes() -> list[Sample]:
+    "Questions whose second retrieved passage holds an order, each followed by its harmless twin."
+    return [_passage(row, twin) for row in _passage_file() for twin in (False, True)]
+
+
+def _passage(row, twin):
+    told = {"attack": row["id"], "way": row["way"], "harmless": twin, "unsafe": not twin}
+    prompt = f"{_file()['instruction']} {_FOUND}\n\n{row['prompt']}"
+    name = f"{row['id']}-twin" if twin else row["id"]
+    texts = row["good"], row["twin" if twin else "text"]
+    return _sample(name, "passage", prompt, *texts, cluster=row["id"], **told)
+
+
+_FOUND = "Below stand two passages that were found for the question."
+
+
+def passages_of(
+    sample: Sample,  # Any
+) -> tuple[str, ...]:  # Texts of its inputs 'context' and 'message', in this order; () for other kinds
+    "What a probe brings as retrieved passages."
+    if not is_protection(sample) or sample.tags.get("kind") != "passage":
+        return ()
+    return sample.inputs["context"], sample.inputs["message"]
+
+
+def _passage_attack(row):
+    told = {"way": row["way"], "place": "knowledge_article", "goal": "link"}
+    return InjectionProbe(
+        row["id"], **told, text=row["text"], twin=row["twin"], success={"says": row["says"]}
+    )
+
+
+@lru_cache(maxsize=1)
 def _attacks() -> Mapping[str, InjectionProbe]:
-    return {p.id: p for p in injection_probes()}
+    return {p.id: p for p in (*injection_probes(), *map(_passage_attack, _passage_file()))}
 
 
 def attack_of(
-    sample: Sample,  # An attack or its twin, from `attack_probes`
+    sample: Sample,  # An attack or its twin, from `attack_probes` or `passage_probes`
 ) -> InjectionProbe:
     "The attack behind a sample; `ValueError` for a sample of another kind."
     found = _attacks().get(str(sample.tags.get("attack")))
@@ -204,5 +243,5 @@ def protection_samples(
     "Everything that the area 'protection' asks beside ordinary samples."
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise ValueError(f"limit is {limit!r}, expected a whole number from 1")
-    every = values_probes(), attack_probes(), leak_probes(), tone_probes()
+    every = values_probes(), attack_probes(), passage_probes(), leak_probes(), tone_probes()
     return [s for kind in every for s in (kind if limit is None else _in_turns(kind, limit))]

@@ -1,0 +1,114 @@
+"Memories of detectors stay bounded whatever is read; a reply is told as spans; a missing extra is told."
+
+import gc
+import random
+import sys
+from functools import _lru_cache_wrapper
+
+import pytest
+
+from crmeval import TrustLayer
+from crmeval.cli import main
+from crmeval.core.calls import Completion
+from crmeval.core.records import Usage
+
+PATTERNS = {"needed_words", "lexicon", "_recognisers", "_module", "load_prompt", "reply_schema", "_pattern"}
+PATTERNS |= {
+    "_words_of",
+    "_patterns",
+    "plugins",
+}  # what they are asked for are names of files, patterns and lists of ours
+MOST = 120_000  # entries of all memories together
+
+
+class Echo:
+    name, provider, model, cacheable = "echo", "embedded", "echo", False
+
+    async def chat(self, messages, **options):
+        return Completion(
+            messages[-1]["content"][-400:], usage=Usage(4, 2), latency_s=0.25, finish_reason="stop"
+        )
+
+
+def memories():
+    "Every lru_cache of a loaded room, wherever it hangs."
+    rooms = {name for name in sys.modules if name.startswith("crmeval.")}
+    found = [o for o in gc.get_objects() if isinstance(o, _lru_cache_wrapper)]
+    return [o for o in found if getattr(o, "__module__", None) in rooms]
+
+
+def growing():
+    "Dictionaries of modules that are filled as characters are met."
+    rooms = [m for name, m in sys.modules.items() if name.startswith("crmeval.")]
+    return [v for m in rooms for v in vars(m).values() if isinstance(v, dict) and hasattr(v, "__missing__")]
+
+
+def text(rng):
+    words = ["".join(rng.choices("abcdefghijklmnoprstuvw", k=rng.randint(4, 9))) for _ in range(60)]
+    strange = "".join(chr(rng.randint(0x100, 0x2FFFF)) for _ in range(60)).replace("\ud800", "")
+    strange = "".join(c for c in strange if not 0xD800 <= ord(c) < 0xE000)
+    name = f"{words[0].title()} {words[1].title()}"
+    call = f"+44 20 7946 {rng.randrange(10**4):04d}, {name.replace(' ', '.').lower()}@mail.example"
+    return name, f"I am {name}, call {call}. {' '.join(words)}. {strange}."
+
+
+def test_no_memory_of_a_detector_grows_with_the_texts_that_it_reads():
+    layer, rng = TrustLayer(Echo()), random.Random(3)
+    for _ in range(60):
+        name, said = text(rng)
+        assert layer.reply("{{case.comments}}", {"case": {"comments": said}, "contact": {"name": name}}).text
+    unbounded = {o.__name__ for o in memories() if o.cache_info().maxsize is None}
+    assert unbounded <= PATTERNS, unbounded - PATTERNS
+    assert sum(o.cache_info().currsize for o in memories()) + sum(map(len, growing())) < MOST
+    layered = [
+        o for o in memories() if o.__module__.startswith(("crmeval.layer", "crmeval.detect", "crmeval.core"))
+    ]
+    assert sum(o.cache_info().maxsize or 0 for o in layered) < MOST  # so they never can
+
+
+def test_no_answer_stays_behind_in_a_memory():
+    reply = TrustLayer(Echo()).reply("{{case.comments}}", {"case": {"comments": "The lamp hums. " * 30}})
+    whole = [o for o in memories() if o.__name__ == "_words_at"]  # the one memory that holds whole texts
+    assert reply.status == "ok" and [o.cache_info().currsize for o in whole] == [0]
+
+
+def test_memories_of_letters_stop_growing():
+    from crmeval.core.needed_words import plain_small
+    from crmeval.detect.disguise import folded
+
+    every = "".join(chr(c) for c in range(0x100, 0x8000))
+    assert folded(every) == folded(every) and plain_small(every) == plain_small(every)
+    assert all(len(known) <= 10_000 for known in growing())
+
+
+def test_a_reply_is_told_as_spans_without_a_trail():
+    layer = TrustLayer(Echo())
+    reply = layer.reply("Answer {{contact.name}}.", {"contact": {"name": "Orla Quenby"}})
+    root, *steps = layer.spans(reply)
+    names = [s.name for s in steps]
+    assert names.index("masking") < names.index("chat echo") < names.index("demasking") and not root.parent_id
+    assert {s.parent_id for s in steps} == {root.span_id} and {s.trace_id for s in steps} == {root.trace_id}
+    call = steps[names.index("chat echo")]
+    assert (
+        call.client
+        and call.seconds == pytest.approx(0.25)
+        and call.attributes["gen_ai.usage.input_tokens"] == 4
+    )
+    assert all(a.end_ns <= b.start_ns + 1000 for a, b in zip(steps, steps[1:])) and not root.error
+    assert "Orla" not in repr(layer.spans(reply))
+
+
+def test_a_missing_package_is_no_mistake_of_ours(monkeypatch, capsys):
+    def lost(words):
+        raise ModuleNotFoundError("x needs y: pip install 'crmeval[run]'", name="y")
+
+    monkeypatch.setattr("crmeval.cli.app._called", lost)
+    assert main(["run"]) == 2
+    said = capsys.readouterr().err
+    assert said == "crmeval: x needs y: pip install 'crmeval[run]'\n"
+
+    def broken(words):
+        raise ModuleNotFoundError("No module named 'crmeval.nothing'", name="crmeval.nothing")
+
+    monkeypatch.setattr("crmeval.cli.app._called", broken)
+    assert main(["run"]) == 2 and "a mistake in crmeval" in capsys.readouterr().err
