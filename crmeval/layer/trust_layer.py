@@ -35,8 +35,10 @@ from crmeval.layer.prompt_way import (
     grounded_draft,
     masked_draft,
     sample_draft,
+    seen_sample,
 )
 from .reply import Asked, Piece, Reply, failed_reply, last_piece
+from .spans import TraceSpan, spans_of_way
 from .steps import StepRecord, Timer, Way
 from .stream_way import StreamWay
 from .templates import Filled, Template, fill
@@ -268,7 +270,7 @@ class TrustLayer(TryingClient):
             seen.append(values_sent(sample, draft.whole, draft.sample))
             if hasattr(self.client, "chat"):
                 return await self._chat(draft, {})
-            row = await answered_row(self.client, draft.sample, _as_prompt(draft), repeat)
+            row = await answered_row(self.client, seen_sample(draft.sample, draft), _as_prompt(draft), repeat)
             rows.append(row)
             return completion_of(row)
 
@@ -476,14 +478,8 @@ class TrustLayer(TryingClient):
         **options: Any,  # Passed to the client
     ) -> Reply:
         "Fill a template and bring a reply; a failed call is a reply, a wrong template a `MergeError`."
-        who = {
-            "user": user,
-            "roles": roles,
-            "person": person,
-            "session": session,
-            "query": query,
-            "case": case,
-        }
+        who: dict[str, Any] = {"user": user, "roles": roles, "person": person, "session": session}
+        who |= {"query": query, "case": case}
         draft, asked, filled = await beside_loop(0, self._filled, template, record, instruction, who)
         try:
             return await self._through(draft, asked, self._sender(options, use_case), [filled])
@@ -530,6 +526,12 @@ class TrustLayer(TryingClient):
     def reply(self, template: Template | str, record: Mapping[str, Any], **given: Any) -> Reply:
         "The same as `areply`, for a program without a loop."
         return run_sync(self.areply(template, record, **given))
+
+    def spans(self, reply: Reply) -> list[TraceSpan]:
+        "What a tracing tool reads of one reply, its own span first; neither exporter nor trail is needed."
+        done = reply.completion
+        call = {**self.called, "latency_s": done.latency_s, **_counted(done)} if done else None
+        return spans_of_way(reply.id, reply.way.records, status=reply.status, call=call)
 
     def feedback(
         self,
