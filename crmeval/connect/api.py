@@ -15,9 +15,9 @@ from datetime import datetime, timedelta
 
 from .connector_files import checked_name, first_request, read_connector, soql
 from .rest_auth import SignIn
-from .rest_calls import BadAnswer, Caller, Request
+from .rest_calls import BadAnswer, Caller, Request, TooLarge, place_of
 from .rest_pages import at, next_page
-from .sources import BadQuery, NotAllowed, Source, check_options
+from .sources import BadCatalogue, BadQuery, NotAllowed, Source, check_options
 
 # %% ../../nbs/connect/14_api.ipynb #f28cbbd3
 _OPTIONS = {
@@ -54,7 +54,10 @@ class Connector:
         speed = float(options.get("per_second", said.get("per_second", 0)))
         tries = max(1, options.get("tries", 5))
         caller = Caller(source.name, base, speed, tries, clock=clock, sleep=sleep)
-        caller.address("", "address")
+        try:
+            place_of(base)
+        except ValueError as error:
+            raise BadCatalogue(f"source {source.name!r}: address: {error}") from None
         return cls(source, said, SignIn(source, said["auth"], caller))
 
     def resources(self) -> list[str]:
@@ -76,7 +79,17 @@ class Connector:
         if early and not spec.get("modified_field") and not spec["ask"].get("since"):
             raise BadQuery(f"source {self.source.name!r}, {resource}: no time of change to begin from")
         asked = {self._path(spec, name): value for name, value in (where or {}).items()}
-        return self._read(resource, spec, names, early, asked)
+        return self._allowed(self._read(resource, spec, names, early, asked), resource)
+
+    def _allowed(self, rows, resource):
+        "Rows up to the policy's limit; one more raises."
+        most = self.source.limit.rows
+        for n, row in enumerate(rows):
+            if most is not None and n >= most:
+                raise TooLarge(
+                    self.source.name, resource, f"more than the {most} rows that the policy allows"
+                )
+            yield row
 
     def _spec(self, resource):
         if resource not in self.resources():
@@ -192,7 +205,8 @@ def bulk_rows(
     if at(said, "state") not in _BULK_DONE:
         told = sign.caller.shown(f"the job ended as {at(said, 'state')}: {at(said, 'errorMessage')}")
         raise BadAnswer(name, resource, told)
-    yield from _results(connector, f"{path}/{job}/results", resource, dict(zip(wanted, names, strict=True)))
+    found = _results(connector, f"{path}/{job}/results", resource, dict(zip(wanted, names, strict=True)))
+    yield from connector._allowed(found, resource)
 
 
 def _results(connector, url, resource, names):

@@ -151,11 +151,11 @@ class Caller:
 
     def address(self, link: str, resource: str) -> str:
         "A link as an absolute address; one to another host raises `Forbidden`."
-        url = urljoin(self.base, link)
         try:
+            url = urljoin(self.base, link)
             same = place_of(url) == place_of(self.base)
         except ValueError:
-            same = False
+            url, same = "", False
         if not same:
             raise Forbidden(self.source, resource, "a link leads to another host; credentials stay on theirs")
         return url
