@@ -75,7 +75,7 @@ class Connector:
     ) -> Iterator[dict]:
         "Rows in the interface's order, each once; failures raise below `ConnectError`."
         spec, names = self._spec(resource), self._fields(resource, fields)
-        early = since and since - timedelta(seconds=float(self.source.options.get("overlap_s", 60)))
+        early = since and since - timedelta(seconds=float(str(self.source.options.get("overlap_s", 60))))
         if early and not spec.get("modified_field") and not spec["ask"].get("since"):
             raise BadQuery(f"source {self.source.name!r}, {resource}: no time of change to begin from")
         asked = {self._path(spec, name): value for name, value in (where or {}).items()}
@@ -86,9 +86,7 @@ class Connector:
         most = self.source.limit.rows
         for n, row in enumerate(rows):
             if most is not None and n >= most:
-                raise TooLarge(
-                    self.source.name, resource, f"more than the {most} rows that the policy allows"
-                )
+                raise TooLarge(self.source.name, resource, f"more than the {most} rows that are allowed")
             yield row
 
     def _spec(self, resource):

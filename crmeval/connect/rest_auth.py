@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from .rest_calls import Answer, BadAnswer, Caller, Request, SignInFailed
+from .rest_calls import Answer, ApiError, BadAnswer, Caller, Request, SignInFailed
 from .sources import BadCatalogue, Source
 
 # %% ../../nbs/connect/11_rest_auth.ipynb #3745aaa7
@@ -65,8 +65,8 @@ class SignIn:
         name = self.source.name
         try:
             answer = self.caller.call("POST", spec["path"], kind, urlencode(form).encode(), "sign-in")
-        except ValueError as error:
-            if getattr(error, "status", None) not in (400, 403):
+        except ApiError as error:
+            if error.status not in (400, 403):
                 raise
             raise SignInFailed(name, "sign-in", "the client is not accepted", error.status) from None
         if answer.status == 401:
@@ -75,7 +75,7 @@ class SignIn:
         token = said.get("access_token") if isinstance(said, dict) else None
         if not isinstance(token, str) or not token:
             raise BadAnswer(name, "sign-in", "expected access_token in the answer", answer.status)
-        lasts = said.get("expires_in", spec.get("lasts_s", 1800))
+        lasts = (said if isinstance(said, dict) else {}).get("expires_in", spec.get("lasts_s", 1800))
         self.token = token
         self.ends = self.caller.clock() + (lasts if isinstance(lasts, int | float) else 1800)
         self.caller.hidden.add(token)

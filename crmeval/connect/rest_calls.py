@@ -164,14 +164,16 @@ class Caller:
         self, method: str, url: str, headers: Mapping, body: bytes | None, resource: str
     ) -> Answer:  # With a status below 400, or 401: signing in is another room
         "One answer, after as many tries as are allowed."
-        for tried in range(1, self.tries + 1):
+        tried = 0
+        while True:
+            tried += 1
             self._wait(max(0.0, self.free_at - self.clock()), resource)
             answer, failure, after_s = self._once(
                 method, self.address(url, resource), headers, body, resource
             )
-            if answer is not None and answer.status < 300 or failure is None:
+            if answer is not None and failure is None:
                 return answer
-            if tried == self.tries or after_s is None:
+            if failure is not None and (tried >= self.tries or after_s is None):
                 raise failure
             self._wait(after_s or min(60.0, 0.5 * 2**tried) * random.uniform(0.5, 1), resource)
 
@@ -182,7 +184,9 @@ class Caller:
         if seconds > 0:
             self.sleep(seconds)
 
-    def _once(self, method, url, headers, body, resource):
+    def _once(
+        self, method, url, headers, body, resource
+    ) -> tuple[Answer | None, ApiError | None, float | None]:
         "(answer, failure or None, seconds to wait: None for never again, 0 for a backoff)."
         try:
             answer = send(method, url, headers, body, self.timeout_s, self.most)
@@ -198,7 +202,7 @@ class Caller:
             return answer, None, None
         return answer, *self._failure(answer, resource)
 
-    def _failure(self, answer, resource):
+    def _failure(self, answer, resource) -> tuple[ApiError, float | None]:
         if answer.status < 400:
             return Forbidden(self.source, resource, "a redirect is not followed", answer.status), None
         text = answer.body[:5000].decode("utf-8", "replace")

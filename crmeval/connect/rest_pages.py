@@ -49,7 +49,7 @@ def next_page(
     kind = paging["kind"]
     if kind in ("page", "offset"):
         step = 1 if kind == "page" else rows
-        before = request.query.get(paging["into"], paging.get("first", 0))
+        before = int(str(request.query.get(paging["into"], paging.get("first", 0))))
         return put(request, paging["into"], before + step) if rows else None
     if paging.get("more") and not at(said, paging["more"]):
         return None
