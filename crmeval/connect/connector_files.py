@@ -111,7 +111,8 @@ def first_request(
     ask = spec["ask"]
     request = Request(spec.get("method", "GET"), spec["path"], dict(spec.get("query", {})), spec.get("body"))
     if ask["kind"] == "soql":
-        text = soql(ask["object"], fields, spec.get("modified_field", ""), since, where)
+        wanted = list(dict.fromkeys([*fields, spec["id"]]))
+        text = soql(ask["object"], wanted, spec.get("modified_field", ""), since, where)
         return replace(request, query={**request.query, "q": text})
     if ask["kind"] == "groups":
         return replace(request, body=_groups(spec, fields, since, where))
@@ -125,7 +126,7 @@ def _groups(spec, fields, since, where):
         moment = str(int(_aware(since).timestamp() * 1000))
         filters.append({"propertyName": changed, "operator": "GTE", "value": moment})
     body = {**spec.get("body", {}), "sorts": [{"propertyName": changed, "direction": "ASCENDING"}]}
-    body |= {"properties": list(fields)} if fields else {}
+    body |= {"properties": list(dict.fromkeys([*fields, changed]))} if fields else {}
     return body | ({"filterGroups": [{"filters": filters}]} if filters else {})
 
 
