@@ -280,3 +280,14 @@ def test_a_reading_ends_at_the_limit_of_the_policy(server):
         list(crm.rows("cases"))
     crm, _ = made(server, lambda *_: answer, limit=Limit(rows=3))
     assert len(list(crm.rows("cases"))) == 3
+
+
+def test_a_secret_with_a_line_break_is_not_shown(server, monkeypatch):
+    monkeypatch.setenv("API_TOKEN", f"{SECRET}\n")
+    crm, _ = made(server, lambda *_: SOME)
+    assert len(list(crm.rows("cases"))) == 1 and server.asked[0][4] == f"Bearer {SECRET}"
+    monkeypatch.setenv("API_TOKEN", f"{SECRET}\nX-Other: 1")
+    crm, _ = made(server, lambda *_: SOME)
+    with pytest.raises(rest_calls.BadRequest) as told:
+        list(crm.rows("cases"))
+    assert SECRET not in str(told.value) and not server.asked

@@ -32,7 +32,7 @@ class SignIn:
     def __post_init__(self):
         for what in self.source.secrets:
             if value := self.source.secret(what):
-                self.caller.hidden.add(value)
+                self.caller.hidden |= {value, value.strip()} - {""}
 
     @property
     def way(self) -> str:
@@ -46,7 +46,7 @@ class SignIn:
     def header(self) -> str:
         "The value of the header Authorization."
         way = self.way
-        values = [self.source.secret(what) or "" for what in self.ways[way]["secrets"]]
+        values = [(self.source.secret(what) or "").strip() for what in self.ways[way]["secrets"]]
         if way == "bearer":
             return f"Bearer {values[0]}"
         if way == "basic":

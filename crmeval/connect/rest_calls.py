@@ -195,6 +195,9 @@ class Caller:
         except (OSError, http.client.HTTPException) as error:
             told = f"no complete answer: {type(error).__name__}"
             return None, Gone(self.source, resource, told), 0.0
+        except ValueError:  # its words would show the header
+            told = "a secret or an address holds what no header may hold, such as a line break"
+            return None, BadRequest(self.source, resource, told), None
         finally:
             self.free_at = self.clock() + (1 / self.per_second if self.per_second else 0)
         self._note_limit(answer.headers)
