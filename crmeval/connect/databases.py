@@ -6,7 +6,7 @@
 __all__ = ['EXTENSIONS', 'words_of', 'hidden_name', 'attach', 'default_schema', 'listed_as', 'tables_in', 'find_table',
            'own_query']
 
-# %% ../../nbs/connect/05_databases.ipynb #f18f238d
+# %% ../../nbs/connect/05_databases.ipynb #64ab6efc
 import secrets
 from collections.abc import Sequence
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -15,7 +15,7 @@ from .engine import Relation, columns_in, name_in_sql, text_in_sql, told
 from .sources import BadCatalogue, NotAllowed, Source, SourceChanged, check_options, path_of
 from .statement import Asked
 
-# %% ../../nbs/connect/05_databases.ipynb #0d855589
+# %% ../../nbs/connect/05_databases.ipynb #431562c6
 EXTENSIONS = {"postgres": "postgres_scanner", "mysql": "mysql_scanner", "sqlite": "sqlite_scanner"}
 _OPTIONS = {
     "postgres": {"timeout_s": (int, float), "own_sql": bool},
@@ -65,7 +65,7 @@ def _connection_text(source: Source) -> str:
         words.setdefault("application_name", "crmeval")
     return " ".join(_word(key, value) for key, value in words.items())
 
-# %% ../../nbs/connect/05_databases.ipynb #02ce5dd6
+# %% ../../nbs/connect/05_databases.ipynb #84b6b5cb
 def hidden_name(
     source: Source,
 ) -> str:  # in_crm_3f9a..., different each time
@@ -98,7 +98,7 @@ def attach(
         raise told(error, source) from None
     return hidden
 
-# %% ../../nbs/connect/05_databases.ipynb #8f0b2370
+# %% ../../nbs/connect/05_databases.ipynb #e72eda32
 _SYSTEM = ("information_schema", "pg_catalog", "mysql", "performance_schema", "sys", "pg_toast")
 
 
@@ -186,7 +186,7 @@ def _only(source: Source, there: Sequence[tuple[str, str]], asked: Asked) -> tup
     few = ", ".join(shown[:20] + (["..."] if len(shown) > 20 else [])) or "none"
     raise SourceChanged(f"source {source.name!r} has no table {asked}; it has {few}")
 
-# %% ../../nbs/connect/05_databases.ipynb #932127d2
+# %% ../../nbs/connect/05_databases.ipynb #72a5372c
 _ASKING = {"postgres": "postgres_query", "mysql": "mysql_query", "sqlite": "sqlite_query"}
 
 
@@ -194,9 +194,11 @@ def own_query(
     source: Source,  # Of the family database
     hidden: str,  # The name under which it is attached
     sql: str,  # In the source's own SQL, without parameters
+    *,
+    ours: bool = False,  # Written by this package: a semicolon in a quoted text ends no statement
 ) -> str:  # What stands after FROM in the engine
-    "A query of the source's own, as a table of the engine; more than one query raises `NotAllowed`."
-    if ";" in sql:
+    "A query of the source's own, as a table of the engine; more than one raises `NotAllowed`."
+    if ";" in sql and not ours:
         raise NotAllowed(f"source {source.name!r}: a query of its own holds a semicolon; expected one query")
     if source.kind == "duckdb":
         raise NotAllowed(f"source {source.name!r}: a DuckDB file has no SQL of its own; ask the catalogue")

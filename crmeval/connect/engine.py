@@ -6,7 +6,7 @@
 __all__ = ['HIDDEN', 'name_in_sql', 'text_in_sql', 'extension_path', 'open_engine', 'shut_engine', 'Relation', 'columns_in',
            'told']
 
-# %% ../../nbs/connect/04_engine.ipynb #1629528a
+# %% ../../nbs/connect/04_engine.ipynb #96e565de
 import json
 import re
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ from crmeval.connect.sources import (
 )
 from ..core.package_data import data_path, needs_extra
 
-# %% ../../nbs/connect/04_engine.ipynb #a60cb721
+# %% ../../nbs/connect/04_engine.ipynb #c1f1e7c1
 def name_in_sql(
     *parts: str,  # e.g. a schema and a table
     mark: str = '"',  # What the source puts around a name
@@ -49,7 +49,7 @@ def text_in_sql(
         raise BadQuery(f"the text {str(text)!r} holds a zero byte")
     return "'" + str(text).replace("'", "''") + "'"
 
-# %% ../../nbs/connect/04_engine.ipynb #3b0f23b1
+# %% ../../nbs/connect/04_engine.ipynb #76662543
 def _engine_release() -> str:
     "Which release of the engine is installed; none raises with the words that install it."
     try:
@@ -76,7 +76,7 @@ def extension_path(
     told = f"this kind of source needs the package {package}{there}"
     raise MissingPackage(f"{told}: pip install {package}=={release}")
 
-# %% ../../nbs/connect/04_engine.ipynb #268b6324
+# %% ../../nbs/connect/04_engine.ipynb #ae4f7042
 _CLOSED = {
     "autoinstall_known_extensions": False,  # nothing is fetched
     "autoload_known_extensions": False,
@@ -123,7 +123,7 @@ def shut_engine(
 def _first_line(error: object) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
-# %% ../../nbs/connect/04_engine.ipynb #48645c75
+# %% ../../nbs/connect/04_engine.ipynb #57ec8206
 @dataclass(frozen=True)
 class Relation:
     "A table of a source, as the engine reaches it."
@@ -150,9 +150,11 @@ def columns_in(
     found = engine.execute(f"DESCRIBE SELECT * FROM {reached}").fetchall()
     return {row[0]: row[1] for row in found}
 
-# %% ../../nbs/connect/04_engine.ipynb #1e7b41e0
+# %% ../../nbs/connect/04_engine.ipynb #81138766
 _PARAMETERS = re.compile(r'(?:with parameters|Postgres at) "[^"]{0,5000}":? ?')
-_PLACE = re.compile(r"\n\s*\n?LINE \d+:.*|\n\* .*", re.DOTALL)
+_PLACE = re.compile(
+    r"\n\s*\n?LINE \d+:.*|\n\* .*|\s*Possible (?:fixes|solutions):.*|\n\nColumn .*", re.DOTALL
+)
 _WORDY = re.compile(r"^(?:\w+ )?(?:\w+ )?Error:\s+")
 HIDDEN = re.compile(r'"?\bin_([A-Za-z_]\w*?)_[0-9a-f]{12}\b"?')  # the name under which a source is attached
 
