@@ -6,7 +6,7 @@
 __all__ = ['HIDDEN', 'name_in_sql', 'text_in_sql', 'extension_path', 'open_engine', 'shut_engine', 'Relation', 'columns_in',
            'told']
 
-# %% ../../nbs/connect/04_engine.ipynb #96e565de
+# %% ../../nbs/connect/04_engine.ipynb #fc776e18
 import json
 import re
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ from crmeval.connect.sources import (
 )
 from ..core.package_data import data_path, needs_extra
 
-# %% ../../nbs/connect/04_engine.ipynb #c1f1e7c1
+# %% ../../nbs/connect/04_engine.ipynb #296f3730
 def name_in_sql(
     *parts: str,  # e.g. a schema and a table
     mark: str = '"',  # What the source puts around a name
@@ -49,7 +49,7 @@ def text_in_sql(
         raise BadQuery(f"the text {str(text)!r} holds a zero byte")
     return "'" + str(text).replace("'", "''") + "'"
 
-# %% ../../nbs/connect/04_engine.ipynb #76662543
+# %% ../../nbs/connect/04_engine.ipynb #be8ec1a8
 def _engine_release() -> str:
     "Which release of the engine is installed; none raises with the words that install it."
     try:
@@ -76,7 +76,7 @@ def extension_path(
     told = f"this kind of source needs the package {package}{there}"
     raise MissingPackage(f"{told}: pip install {package}=={release}")
 
-# %% ../../nbs/connect/04_engine.ipynb #ae4f7042
+# %% ../../nbs/connect/04_engine.ipynb #35a94395
 _CLOSED = {
     "autoinstall_known_extensions": False,  # nothing is fetched
     "autoload_known_extensions": False,
@@ -123,7 +123,7 @@ def shut_engine(
 def _first_line(error: object) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
-# %% ../../nbs/connect/04_engine.ipynb #57ec8206
+# %% ../../nbs/connect/04_engine.ipynb #729612d8
 @dataclass(frozen=True)
 class Relation:
     "A table of a source, as the engine reaches it."
@@ -150,8 +150,8 @@ def columns_in(
     found = engine.execute(f"DESCRIBE SELECT * FROM {reached}").fetchall()
     return {row[0]: row[1] for row in found}
 
-# %% ../../nbs/connect/04_engine.ipynb #81138766
-_PARAMETERS = re.compile(r'(?:with parameters|Postgres at) "[^"]{0,5000}":? ?')
+# %% ../../nbs/connect/04_engine.ipynb #8104b6fa
+_PARAMETERS = re.compile(r'(?:with parameters|Postgres at) "(?:[^"]|"(?!: )){0,5000}":? ?')
 _PLACE = re.compile(
     r"\n\s*\n?LINE \d+:.*|\n\* .*|\s*Possible (?:fixes|solutions):.*|\n\nColumn .*", re.DOTALL
 )

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['readable_columns', 'Rows', 'Readable', 'Catalogue', 'kind_of', 'connect']
 
-# %% ../../nbs/connect/09_federation.ipynb #3e9bd63e
+# %% ../../nbs/connect/09_federation.ipynb #3478acdc
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     import pandas
     import pyarrow
 
-# %% ../../nbs/connect/09_federation.ipynb #d4009a1a
+# %% ../../nbs/connect/09_federation.ipynb #ec6ef929
 @dataclass
 class _Desk:
     "An engine with what one query needs."
@@ -123,7 +123,7 @@ def _find(desk: _Desk, source: Source, asked: Asked) -> Relation:
         raise NotAllowed(f"source {source.name!r} of kind {source.kind} is not asked in SQL; {other}")
     return finder(desk, source, asked)
 
-# %% ../../nbs/connect/09_federation.ipynb #c884924a
+# %% ../../nbs/connect/09_federation.ipynb #24cafb48
 def _listed_columns(
     relation: Relation,
     listed: Mapping[str, Sequence[str] | None],
@@ -164,7 +164,7 @@ def _show(desk: _Desk, catalog: str, asked: Asked, relation: Relation) -> None:
     name = name_in_sql(catalog or "memory", schema, asked.table)
     desk.engine.execute(f"CREATE VIEW {name} AS SELECT {columns} FROM {relation.reached}")
 
-# %% ../../nbs/connect/09_federation.ipynb #5ebb6ec3
+# %% ../../nbs/connect/09_federation.ipynb #cabb25df
 class Rows:
     "The answer to a query: Arrow batches as they come, never all in memory. Read once; it closes itself."
 
@@ -235,7 +235,7 @@ class Rows:
         state = "closed" if self._reader is None else "open"
         return f"Rows({', '.join(self.schema.names)}; {self.count:,} read, {state})"
 
-# %% ../../nbs/connect/09_federation.ipynb #86ae9410
+# %% ../../nbs/connect/09_federation.ipynb #c18179f6
 _NO_READING = {
     "CTE_SCAN",
     "RECURSIVE_CTE_SCAN",
@@ -322,7 +322,7 @@ def _pulls(desk: _Desk, scans: Sequence[Scan], all_over: Limit, *, count: bool =
         found.append(max(counted, key=lambda pull: (pull.rows or 0, pull.bytes or 0)))
     return found
 
-# %% ../../nbs/connect/09_federation.ipynb #f9288ba8
+# %% ../../nbs/connect/09_federation.ipynb #50074f35
 @dataclass(frozen=True)
 class Readable:
     "A table that may be read, with the columns that may be."
@@ -406,9 +406,9 @@ class Catalogue:
         size: int = 65_536,  # Rows of a batch at most
     ) -> Rows:
         "Ask the sources where they lie; what may not be read, or is too much, raises before it is pulled."
-        desk, statement, used = self._desk(sql)
+        desk, statement, used, scans = self._planned(sql, params)
         try:
-            pulls = _pulls(desk, _bind(desk, statement, _plain(params), used), self.limit)
+            pulls = _pulls(desk, scans, self.limit)
             check_pulls(pulls, {source.name: source.limit for source in used}, self.limit)
             return self._run(desk, statement.sql, _plain(params), used, pulls, size)
         except BaseException:
@@ -423,9 +423,9 @@ class Catalogue:
         count: bool = True,  # Ask the sources how much it is, where there is a policy
     ) -> list[Pull]:
         "What a query would take from each table, and the conditions that the source applies; nothing runs."
-        desk, statement, used = self._desk(sql)
+        desk, _, _, scans = self._planned(sql, params)
         try:
-            return _pulls(desk, _bind(desk, statement, _plain(params), used), self.limit, count=count)
+            return _pulls(desk, scans, self.limit, count=count)
         finally:
             desk.engine.close()
 
@@ -502,7 +502,23 @@ class Catalogue:
         source = self.source(asked.parts[0])
         return source, asked.parts[0], Asked(asked.table, asked.schema if asked.catalog else "")
 
-    def _desk(self, sql: str) -> tuple[_Desk, Statement, list[Source]]:
+    def _planned(self, sql: str, params) -> tuple[_Desk, Statement, list[Source], list[Scan]]:
+        "A desk that is ready, and the scans of the query, with no condition for MySQL that it would misread."
+        for handing_on in (True, False):
+            desk, statement, used = self._desk(sql, handing_on=handing_on)
+            try:
+                scans = _bind(desk, statement, _plain(params), used)
+            except BaseException:
+                desk.engine.close()
+                raise
+            if not any(_misread(scan) for scan in scans):
+                return desk, statement, used, scans
+            desk.engine.close()
+        raise NotAllowed(
+            "a condition holds a backslash, which a MySQL server would take for a sign of its own"
+        )
+
+    def _desk(self, sql: str, *, handing_on: bool = True) -> tuple[_Desk, Statement, list[Source]]:
         "An engine that is ready for a query, and shut."
         statement = read_statement(sql)
         meant = [(asked, *self._meant(asked)) for asked in statement.tables]
@@ -513,6 +529,8 @@ class Catalogue:
                 relation = desk.relations.setdefault((source.name, inside), _find(desk, source, inside))
                 shown = Asked(asked.table, inside.schema if catalog else "")
                 _show(desk, catalog, shown, relation)
+            if any(source.kind == "mysql" for source in used):
+                _careful_with_mysql(desk.engine, handing_on)
             shut_engine(desk.engine, desk.files, desk.folders)
         except BaseException:
             desk.engine.close()
@@ -528,6 +546,18 @@ class Catalogue:
         except Exception as error:
             raise told(error, *used) from None
         return Rows(desk, reader, used, limit, pulls)
+
+
+def _misread(scan: Scan) -> bool:
+    "Whether a condition for MySQL holds a backslash, which the engine does not double and the server undoes."
+    return scan.name == "MYSQL_SCAN" and any("\\" in said for said in scan.handed_on)
+
+
+def _careful_with_mysql(engine, handing_on: bool) -> None:
+    "Hand on only conditions that stand in the plan, and none at all where one of these would be misread."
+    engine.execute("SET GLOBAL disabled_optimizers = 'join_filter_pushdown'")
+    if not handing_on:
+        engine.execute("SET GLOBAL mysql_experimental_filter_pushdown = false")
 
 
 def _plain(params: object) -> object:
@@ -560,7 +590,7 @@ def _all_tables(desk: _Desk, source: Source) -> list[Asked]:
         return [Asked(name.rpartition(".")[2], name.rpartition(".")[0]) for name in source.read]
     return [Asked(table, schema) for schema, table in tables_in(desk.engine, desk.attached(source))]
 
-# %% ../../nbs/connect/09_federation.ipynb #55766252
+# %% ../../nbs/connect/09_federation.ipynb #ec41e944
 _SCHEMES = {
     "postgresql": "postgres",
     "postgres": "postgres",
