@@ -1,7 +1,7 @@
-"""Real database servers on loopback for tests: PostgreSQL and MariaDB from Debian's packages, stopped after use.
+"""Real database servers on loopback for tests: PostgreSQL and MariaDB of Debian, stopped after use.
 
-Each lives in a temporary folder under a port of its own; neither may run as root, so that a root gives way to
-the user of the package. Where the programs are not installed `NotHere` says so, and tests are skipped by name.
+Each lives in a temporary folder under a port of its own; neither may run as root, so that a root gives
+way to the user of the package. Where programs are missing `NotHere` says so, and tests are skipped by name.
 """
 
 import contextlib

@@ -46,8 +46,8 @@ def mariadb():
         with servers.mariadb() as server:
             server.say(f"USE crm; {TABLE.format(more='opened DATETIME')}")
             server.say(
-                "USE crm; INSERT INTO cases SELECT seq, concat('subject ', seq % 100), repeat('x', 100), seq % 7, "
-                f"'555 01', '2024-01-01 10:00:00' FROM seq_1_to_{ROWS}"
+                "USE crm; INSERT INTO cases SELECT seq, concat('subject ', seq % 100), repeat('x', 100), "
+                f"seq % 7, '555 01', '2024-01-01 10:00:00' FROM seq_1_to_{ROWS}"
             )
             yield server
     except servers.NotHere as error:
@@ -193,3 +193,34 @@ def test_a_missing_extension_names_its_package(monkeypatch, tmp_path):
     with pytest.raises(MissingPackage, match="pip install duckdb-extension-sqlite-scanner==1"):
         sources.query("FROM a.t")
     engine.extension_path.cache_clear()
+
+
+def test_a_warehouse_of_the_same_protocol(postgres):
+    pytest.importorskip("adbc_driver_postgresql")
+    address = f"redshift://reader@127.0.0.1:{postgres.port}/postgres"
+    entry = {
+        "kind": "redshift",
+        "address": address,
+        "secrets": {"password": "CRM_PASSWORD"},
+        "limit": {"rows": 50},
+    }
+    sources = Catalogue.of({"sources": {"wh": entry}})
+    rows = sources.query_at("wh", "SELECT id, subject FROM cases WHERE id <= 3 ORDER BY id")
+    assert list(rows.rows())[2] == {"id": 3, "subject": "subject 3"}
+    with pytest.raises(TooMuch, match="at least 51 rows"):
+        sources.query_at("wh", "SELECT id FROM cases")
+    with pytest.raises(ValueError):
+        list(sources.query_at("wh", "DELETE FROM cases RETURNING id"))
+    with pytest.raises(NotAllowed, match="ask query_at"):
+        sources.query("SELECT id FROM wh.cases")
+    assert int(postgres.say("SELECT count(*) FROM cases")) == ROWS
+
+
+def test_a_warehouse_with_a_wrong_password(postgres, monkeypatch):
+    pytest.importorskip("adbc_driver_postgresql")
+    monkeypatch.setenv("CRM_PASSWORD", "wrong'pass")
+    entry = {"kind": "redshift", "address": f"redshift://reader@127.0.0.1:{postgres.port}/postgres"}
+    sources = Catalogue.of({"sources": {"wh": {**entry, "secrets": {"password": "CRM_PASSWORD"}}}})
+    with pytest.raises(LoginRefused, match="'wh' does not accept user or secret") as caught:
+        sources.query_at("wh", "SELECT 1")
+    assert "wrong" not in str(caught.value)

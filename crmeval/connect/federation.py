@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['readable_columns', 'Rows', 'Readable', 'Catalogue', 'kind_of', 'connect']
 
-# %% ../../nbs/connect/09_federation.ipynb #3478acdc
+# %% ../../nbs/connect/09_federation.ipynb #c06b02ae
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,12 +50,13 @@ from crmeval.connect.sources import (
     UnknownSource,
 )
 from .statement import Asked, Statement, read_statement
+from .warehouses import arrow_reader, check_own, open_warehouse
 
 if TYPE_CHECKING:
     import pandas
     import pyarrow
 
-# %% ../../nbs/connect/09_federation.ipynb #ec6ef929
+# %% ../../nbs/connect/09_federation.ipynb #b1e203e6
 @dataclass
 class _Desk:
     "An engine with what one query needs."
@@ -74,6 +75,18 @@ class _Desk:
         if source.name not in self.hidden:
             self.hidden[source.name] = attach(self.engine, source)
         return self.hidden[source.name]
+
+
+@dataclass
+class _Both:
+    "A cursor and its connection, which are closed together."
+
+    cursor: Any
+    connection: Any
+
+    def close(self) -> None:
+        self.cursor.close()
+        self.connection.close()
 
 
 def _extensions(sources: Sequence[Source]) -> list[str]:
@@ -119,11 +132,11 @@ def _find(desk: _Desk, source: Source, asked: Asked) -> Relation:
     "The table that a query means by a name."
     finder = _FINDERS.get(source.family)
     if finder is None:
-        other = "copy it first, and ask the copy"
+        other = "ask query_at" if source.family == "warehouse" else "copy it first, and ask the copy"
         raise NotAllowed(f"source {source.name!r} of kind {source.kind} is not asked in SQL; {other}")
     return finder(desk, source, asked)
 
-# %% ../../nbs/connect/09_federation.ipynb #24cafb48
+# %% ../../nbs/connect/09_federation.ipynb #9424a059
 def _listed_columns(
     relation: Relation,
     listed: Mapping[str, Sequence[str] | None],
@@ -164,7 +177,7 @@ def _show(desk: _Desk, catalog: str, asked: Asked, relation: Relation) -> None:
     name = name_in_sql(catalog or "memory", schema, asked.table)
     desk.engine.execute(f"CREATE VIEW {name} AS SELECT {columns} FROM {relation.reached}")
 
-# %% ../../nbs/connect/09_federation.ipynb #cabb25df
+# %% ../../nbs/connect/09_federation.ipynb #92b67bbe
 class Rows:
     "The answer to a query: Arrow batches as they come, never all in memory. Read once; it closes itself."
 
@@ -220,7 +233,8 @@ class Rows:
 
     def close(self) -> None:
         "End the query and leave its sources; nothing can be read after it."
-        self._reader = None
+        reader, self._reader = self._reader, None
+        del reader
         desk, self._desk = self._desk, None
         if desk is not None:
             desk.engine.close()
@@ -235,7 +249,7 @@ class Rows:
         state = "closed" if self._reader is None else "open"
         return f"Rows({', '.join(self.schema.names)}; {self.count:,} read, {state})"
 
-# %% ../../nbs/connect/09_federation.ipynb #c18179f6
+# %% ../../nbs/connect/09_federation.ipynb #268e94c2
 _NO_READING = {
     "CTE_SCAN",
     "RECURSIVE_CTE_SCAN",
@@ -322,7 +336,7 @@ def _pulls(desk: _Desk, scans: Sequence[Scan], all_over: Limit, *, count: bool =
         found.append(max(counted, key=lambda pull: (pull.rows or 0, pull.bytes or 0)))
     return found
 
-# %% ../../nbs/connect/09_federation.ipynb #50074f35
+# %% ../../nbs/connect/09_federation.ipynb #9ef62424
 @dataclass(frozen=True)
 class Readable:
     "A table that may be read, with the columns that may be."
@@ -438,11 +452,13 @@ class Catalogue:
     ) -> Rows:
         "Let a database run a query of its own SQL; where `read` narrows it, only if it says own_sql: true."
         used = self.source(source)
-        if used.family != "database":
+        if used.family not in ("database", "warehouse"):
             raise NotAllowed(f"source {used.name!r} of kind {used.kind} has no SQL of its own")
         if used.read is not None and used.options.get("own_sql") is not True:
             why = "its own SQL could read past what `read` lists; own_sql: true in the catalogue allows it"
             raise NotAllowed(f"source {used.name!r}: {why}")
+        if used.family == "warehouse":
+            return self._at_warehouse(used, sql, size)
         desk = _Desk(open_engine(_extensions([used])))
         try:
             frm = own_query(used, desk.attached(used), sql)
@@ -454,6 +470,24 @@ class Catalogue:
         except BaseException:
             desk.engine.close()
             raise
+
+    def _at_warehouse(self, source: Source, sql: str, size: int) -> Rows:
+        asked, connection = check_own(source, sql), None
+        limit = Limit(most_rows([source.limit, self.limit]), most_bytes([source.limit, self.limit]))
+        try:
+            connection = open_warehouse(source)
+            cursor = connection.cursor()
+            if limit.rows is not None:
+                cursor.execute(counting(f"({sql}) AS own", "", limit.rows))
+                found = int(cursor.fetchone()[0])
+                pull = Pull(source.name, "own SQL", (), "", found, capped=found > limit.rows)
+                check_pulls([pull], {source.name: limit})
+            cursor.execute(asked)
+            return Rows(_Desk(_Both(cursor, connection)), arrow_reader(cursor, size), [source], limit, [])
+        except Exception as error:
+            if connection is not None:
+                connection.close()
+            raise told(error, source) from None
 
     @staticmethod
     def _count_own(desk: _Desk, source: Source, sql: str, most: int) -> None:
@@ -590,7 +624,7 @@ def _all_tables(desk: _Desk, source: Source) -> list[Asked]:
         return [Asked(name.rpartition(".")[2], name.rpartition(".")[0]) for name in source.read]
     return [Asked(table, schema) for schema, table in tables_in(desk.engine, desk.attached(source))]
 
-# %% ../../nbs/connect/09_federation.ipynb #ec41e944
+# %% ../../nbs/connect/09_federation.ipynb #29284c00
 _SCHEMES = {
     "postgresql": "postgres",
     "postgres": "postgres",
