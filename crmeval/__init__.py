@@ -44,6 +44,7 @@ _WHERE = {
     "refusal": "metrics.safety",
     "leaks": "metrics.leaks",
     "truthful": "metrics.truthfulness",
+    "Catalogue": "connect.federation",
     "find_pii": "detect.pii",
     "perturb": "tasks.twins",
     "load_use_case": "tasks.load",
@@ -105,6 +106,7 @@ def __dir__():
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # the same names for editors and type checkers, which run nothing
+    from crmeval.connect.federation import Catalogue as Catalogue
     from crmeval.core.records import Response as Response
     from crmeval.core.records import Sample as Sample
     from crmeval.core.records import Score as Score

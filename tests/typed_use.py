@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from crmeval import (
+    Catalogue,
     Metric,
     Response,
     Sample,
@@ -206,3 +207,10 @@ def first_of_a_public_set() -> str | None:
 
 def stood_up(scores: list[Score]) -> float | None:
     return safety(scores).avoided.value
+
+
+def asked(path: Path) -> list[dict]:
+    "Rows of a catalogue, as they come."
+    catalogue = Catalogue.read(path)
+    rows = catalogue.query("SELECT id FROM crm.cases WHERE id = $id", {"id": 7}, size=1000)
+    return [*rows.rows(), *catalogue.query_at("crm", "SELECT id FROM cases").rows()]

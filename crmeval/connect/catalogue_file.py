@@ -6,7 +6,7 @@
 __all__ = ['check_name', 'check_address', 'check_secrets', 'columns_of', 'read_of', 'personal_of', 'make_source', 'Entries',
            'read_yaml', 'entries_of', 'read_entries']
 
-# %% ../../nbs/connect/02_catalogue_file.ipynb #583c3dd4
+# %% ../../nbs/connect/02_catalogue_file.ipynb #ed7dd0bb
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from pathlib import Path
 from .sources import BadCatalogue, Limit, Source, known_kinds, limit_of
 from ..core.package_data import needs_extra
 
-# %% ../../nbs/connect/02_catalogue_file.ipynb #6f4af15e
+# %% ../../nbs/connect/02_catalogue_file.ipynb #54a65fbf
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _TAKEN = {"main", "memory", "system", "temp", "pg_catalog", "information_schema", "default", "select", "from"}
 
@@ -31,7 +31,7 @@ def check_name(
         raise BadCatalogue(f"a source is called {name!r}, which the engine uses itself; take another name")
     return name
 
-# %% ../../nbs/connect/02_catalogue_file.ipynb #55b5bbac
+# %% ../../nbs/connect/02_catalogue_file.ipynb #c24decaf
 _SECRET_WORDS = (
     "password|passwd|passphrase|pwd|token|access_token|refresh_token|api_?key|secret|client_secret"
 )
@@ -60,13 +60,14 @@ def check_secrets(
     said: object,  # {what it is for: NAME_OF_A_VARIABLE}, or None
 ) -> dict[str, str]:
     "The names of variables that hold the secrets of a source; anything else raises, without quoting it."
-    if not isinstance(said or {}, Mapping):
+    said = said or {}
+    if not isinstance(said, Mapping):
         raise BadCatalogue(f"source {name!r}: secrets: expected names, such as {{password: CRM_PASSWORD}}")
-    for what, variable in (said or {}).items():
+    for what, variable in said.items():
         if not isinstance(variable, str) or not _VARIABLE.fullmatch(variable):
             expected = "the name of an environment variable in upper case, not the secret itself"
             raise BadCatalogue(f"source {name!r}: secrets: {what}: expected {expected}")
-    return {str(what): variable for what, variable in (said or {}).items()}
+    return {str(what): variable for what, variable in said.items()}
 
 
 def _no_secret_options(name: str, options: Mapping) -> None:
@@ -78,7 +79,7 @@ def _no_secret_options(name: str, options: Mapping) -> None:
         if isinstance(value, Mapping) and key in ("headers", "auth", "params", "settings"):
             _no_secret_options(name, value)
 
-# %% ../../nbs/connect/02_catalogue_file.ipynb #2e134acb
+# %% ../../nbs/connect/02_catalogue_file.ipynb #fb2eca58
 def columns_of(
     where: str,  # For messages, e.g. "source 'crm': read: cases"
     said: object,  # '*', or a list of names
@@ -114,9 +115,10 @@ def personal_of(
     read: Mapping[str, tuple[str, ...] | None] | None,  # What may be read
 ) -> dict[str, tuple[str, ...]]:
     "Which columns are known to be personal; one that may not be read, most often misspelt, raises."
-    if not isinstance(said or {}, Mapping):
+    said = said or {}
+    if not isinstance(said, Mapping):
         raise BadCatalogue(f"source {name!r}: personal: {said!r}; expected tables with their columns")
-    found = {str(t): columns_of(f"source {name!r}: personal: {t}", c) for t, c in (said or {}).items()}
+    found = {str(t): columns_of(f"source {name!r}: personal: {t}", c) for t, c in said.items()}
     for table, columns in found.items():
         if columns is None:
             raise BadCatalogue(f"source {name!r}: personal: {table}: expected a list of columns")
@@ -129,7 +131,7 @@ def personal_of(
             )
     return {table: tuple(columns or ()) for table, columns in found.items()}
 
-# %% ../../nbs/connect/02_catalogue_file.ipynb #93f6ec5c
+# %% ../../nbs/connect/02_catalogue_file.ipynb #0d6a5954
 _FIELDS = ("kind", "address", "secrets", "read", "personal", "limit")
 
 
@@ -164,7 +166,7 @@ def make_source(
         folder=Path(folder),
     )
 
-# %% ../../nbs/connect/02_catalogue_file.ipynb #7176d738
+# %% ../../nbs/connect/02_catalogue_file.ipynb #66c58619
 @dataclass(frozen=True)
 class Entries:
     "What a catalogue's file says, checked."

@@ -6,7 +6,7 @@
 __all__ = ['EXTENSIONS', 'words_of', 'hidden_name', 'attach', 'default_schema', 'listed_as', 'tables_in', 'find_table',
            'own_query']
 
-# %% ../../nbs/connect/05_databases.ipynb #f18f238d
+# %% ../../nbs/connect/05_databases.ipynb #9cb9bd99
 import secrets
 from collections.abc import Sequence
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -15,7 +15,7 @@ from .engine import Relation, columns_in, name_in_sql, text_in_sql, told
 from .sources import BadCatalogue, NotAllowed, Source, SourceChanged, check_options, path_of
 from .statement import Asked
 
-# %% ../../nbs/connect/05_databases.ipynb #0d855589
+# %% ../../nbs/connect/05_databases.ipynb #d2095e51
 EXTENSIONS = {"postgres": "postgres_scanner", "mysql": "mysql_scanner", "sqlite": "sqlite_scanner"}
 _OPTIONS = {
     "postgres": {"timeout_s": (int, float), "own_sql": bool},
@@ -23,6 +23,8 @@ _OPTIONS = {
     "sqlite": {"as_text": bool, "own_sql": bool},
     "duckdb": {"own_sql": bool},
 }
+# nothing can be written, and a backslash in a quoted text is a backslash
+_READING = "-c default_transaction_read_only=on -c standard_conforming_strings=on"
 _WORDS = {"postgres": ("dbname", "password"), "mysql": ("database", "passwd")}
 
 
@@ -46,9 +48,9 @@ def words_of(
     return {key: value.strip("'") for key, value in words.items()}
 
 
-def _word(key: str, value: str) -> str:
-    "A word of an address, quoted as libpq and the engine's MySQL client read it."
-    return f"{key}='" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+def _word(key: str, value: str, mark: str) -> str:
+    "A word of an address, quoted as its reader wants it: libpq by ', the engine's MySQL client by \"."
+    return f"{key}={mark}" + value.replace("\\", "\\\\").replace(mark, f"\\{mark}") + mark
 
 
 def _connection_text(source: Source) -> str:
@@ -60,12 +62,13 @@ def _connection_text(source: Source) -> str:
     if source.kind == "postgres":
         milliseconds = int(float(str(source.options.get("timeout_s", 0))) * 1000)
         limit = f" -c statement_timeout={milliseconds}" if milliseconds else ""
-        words.setdefault("options", f"-c default_transaction_read_only=on{limit}")
+        words.setdefault("options", f"{_READING}{limit}")
         words.setdefault("connect_timeout", "10")
         words.setdefault("application_name", "crmeval")
-    return " ".join(_word(key, value) for key, value in words.items())
+    mark = "'" if source.kind == "postgres" else '"'
+    return " ".join(_word(key, value, mark) for key, value in words.items())
 
-# %% ../../nbs/connect/05_databases.ipynb #02ce5dd6
+# %% ../../nbs/connect/05_databases.ipynb #5fd5ca12
 def hidden_name(
     source: Source,
 ) -> str:  # in_crm_3f9a..., different each time
@@ -98,7 +101,7 @@ def attach(
         raise told(error, source) from None
     return hidden
 
-# %% ../../nbs/connect/05_databases.ipynb #8f0b2370
+# %% ../../nbs/connect/05_databases.ipynb #3ca9814b
 _SYSTEM = ("information_schema", "pg_catalog", "mysql", "performance_schema", "sys", "pg_toast")
 
 
@@ -186,7 +189,7 @@ def _only(source: Source, there: Sequence[tuple[str, str]], asked: Asked) -> tup
     few = ", ".join(shown[:20] + (["..."] if len(shown) > 20 else [])) or "none"
     raise SourceChanged(f"source {source.name!r} has no table {asked}; it has {few}")
 
-# %% ../../nbs/connect/05_databases.ipynb #932127d2
+# %% ../../nbs/connect/05_databases.ipynb #f08e88fb
 _ASKING = {"postgres": "postgres_query", "mysql": "mysql_query", "sqlite": "sqlite_query"}
 
 
@@ -194,9 +197,11 @@ def own_query(
     source: Source,  # Of the family database
     hidden: str,  # The name under which it is attached
     sql: str,  # In the source's own SQL, without parameters
+    *,
+    ours: bool = False,  # Written by this package: a semicolon in a quoted text ends no statement
 ) -> str:  # What stands after FROM in the engine
-    "A query of the source's own, as a table of the engine; more than one query raises `NotAllowed`."
-    if ";" in sql:
+    "A query of the source's own, as a table of the engine; more than one raises `NotAllowed`."
+    if ";" in sql and not ours:
         raise NotAllowed(f"source {source.name!r}: a query of its own holds a semicolon; expected one query")
     if source.kind == "duckdb":
         raise NotAllowed(f"source {source.name!r}: a DuckDB file has no SQL of its own; ask the catalogue")

@@ -7,7 +7,7 @@ __all__ = ['KINDS', 'ConnectError', 'BadCatalogue', 'UnknownSource', 'MissingSec
            'SourceGone', 'LoginRefused', 'SourceChanged', 'BadData', 'BadQuery', 'known_kinds', 'bytes_of', 'Limit',
            'limit_of', 'Source', 'path_of', 'check_options']
 
-# %% ../../nbs/connect/01_sources.ipynb #cf725fea
+# %% ../../nbs/connect/01_sources.ipynb #d3d7559c
 import os
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from urllib.parse import quote, quote_plus
 
 from ..core.package_data import data_path
 
-# %% ../../nbs/connect/01_sources.ipynb #c330db82
+# %% ../../nbs/connect/01_sources.ipynb #712dc8e7
 class ConnectError(ValueError):
     "Data could not be reached or may not be read; the message names the source and no secret."
 
@@ -67,7 +67,7 @@ class BadData(ConnectError):
 class BadQuery(ConnectError):
     "A query that cannot be understood."
 
-# %% ../../nbs/connect/01_sources.ipynb #07bbf6ec
+# %% ../../nbs/connect/01_sources.ipynb #477daa72
 _DATABASES = ("postgres", "mysql", "sqlite", "duckdb")
 _FILES = ("parquet", "csv", "json", "iceberg", "delta")
 _WAREHOUSES = ("snowflake", "bigquery", "databricks", "redshift")
@@ -89,7 +89,7 @@ def known_kinds() -> Mapping[str, str]:  # Kind -> family: database, files, memo
     apis = sorted(path.stem for path in data_path("connectors").glob("*.json"))
     return MappingProxyType({**KINDS, **{name: "api" for name in apis}})
 
-# %% ../../nbs/connect/01_sources.ipynb #52bdd51f
+# %% ../../nbs/connect/01_sources.ipynb #3986f0ca
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _SIZES |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([a-zA-Z]{0,3})")
@@ -131,7 +131,7 @@ def limit_of(
     size = parts.get("bytes")
     return Limit(rows, None if size is None else bytes_of(size))
 
-# %% ../../nbs/connect/01_sources.ipynb #3b20b5e4
+# %% ../../nbs/connect/01_sources.ipynb #79ef19e0
 @dataclass(frozen=True)
 class Source:
     "One place where data lie: what it is, where it is, and what of it may be read. It holds no secret."
@@ -188,7 +188,7 @@ def _escaped(value: str) -> str:
 # the forms in which a value is written into an address or a statement, and so into a message
 _FORMS = (str, quote, quote_plus, _doubled, _escaped, lambda v: quote(v, safe=""), lambda v: repr(v)[1:-1])
 
-# %% ../../nbs/connect/01_sources.ipynb #f7345d39
+# %% ../../nbs/connect/01_sources.ipynb #90d16bca
 def path_of(
     source: Source,  # Whose address is a path or a pattern
 ) -> Path:  # Absolute; a pattern keeps its `*`
@@ -203,7 +203,7 @@ def path_of(
         raise NotAllowed(f"{told}; a place elsewhere is written as a whole path")
     return path
 
-# %% ../../nbs/connect/01_sources.ipynb #704aa238
+# %% ../../nbs/connect/01_sources.ipynb #86bebc69
 def check_options(
     source: Source,
     known: Mapping[str, type | tuple[type, ...]],  # Option -> type of its value
@@ -214,7 +214,8 @@ def check_options(
             expected = ", ".join(known) if known else "none"
             told = f"source {source.name!r}: kind {source.kind} does not know {key!r}"
             raise BadCatalogue(f"{told}; it knows {expected}")
-        kinds = known[key] if isinstance(known[key], tuple) else (known[key],)
+        said = known[key]
+        kinds = said if isinstance(said, tuple) else (said,)
         if not isinstance(value, kinds) or isinstance(value, bool) and bool not in kinds:
             expected = " or ".join(k.__name__ for k in kinds)
             raise BadCatalogue(f"source {source.name!r}: {key}: {value!r}; expected {expected}")

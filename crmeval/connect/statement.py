@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LONGEST', 'tree_of', 'parts_of', 'Asked', 'Statement', 'read_statement']
 
-# %% ../../nbs/connect/03_statement.ipynb #86172652
+# %% ../../nbs/connect/03_statement.ipynb #e3d23b3f
 import json
 import re
 import threading
@@ -16,7 +16,7 @@ from functools import lru_cache
 from .sources import BadQuery, NotAllowed
 from ..core.package_data import needs_extra
 
-# %% ../../nbs/connect/03_statement.ipynb #4e16dda9
+# %% ../../nbs/connect/03_statement.ipynb #b8c0ec8f
 _PARSING = threading.Lock()
 LONGEST = 100_000  # characters of a query
 
@@ -38,8 +38,8 @@ def tree_of(
     if len(sql) > LONGEST:
         raise BadQuery(f"the query has {len(sql):,} characters; expected at most {LONGEST:,}")
     with _PARSING:
-        (text,) = _parser().execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()
-    read = json.loads(text)
+        found = _parser().execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
+    read = json.loads(found[0][0])
     if read["error"] and read["error_type"] == "not implemented":
         raise NotAllowed("only a statement that reads may be asked: one SELECT, or WITH ... SELECT")
     if read["error"]:
@@ -62,7 +62,7 @@ def parts_of(
         elif isinstance(part, list):
             todo += reversed(part)
 
-# %% ../../nbs/connect/03_statement.ipynb #244806ed
+# %% ../../nbs/connect/03_statement.ipynb #da5bb82c
 _ROWS = frozenset({"range", "generate_series", "unnest", "json_each", "json_tree", "repeat"})
 _SHUT = frozenset(
     "current_setting getenv getvariable query query_table write_log sleep_ms stats nextval currval setseed "

@@ -1,0 +1,226 @@
+"Federation against real servers: what is handed on, refused, cut off; what a failure says."
+
+import sqlite3
+
+import pytest
+import servers
+
+pytest.importorskip("duckdb")
+
+from crmeval.connect.federation import Catalogue  # noqa: E402
+from crmeval.connect.sources import (  # noqa: E402
+    LoginRefused,
+    MissingPackage,
+    MissingSecret,
+    NotAllowed,
+    SourceChanged,
+    SourceGone,
+    TooMuch,
+)
+
+ROWS = 20_000
+TABLE = (
+    "CREATE TABLE cases (id BIGINT PRIMARY KEY, subject VARCHAR(80), body TEXT, n INT, phone TEXT, {more})"
+)
+READ = {"cases": ["id", "subject", "body", "n", "opened"]}
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    try:
+        with servers.postgres() as server:
+            server.say(TABLE.format(more="opened TIMESTAMPTZ"))
+            server.say(
+                "INSERT INTO cases SELECT i, 'subject ' || i % 100, repeat('x', 100), i % 7, '555 01', "
+                f"TIMESTAMPTZ '2024-01-01 00:00+02' + i * INTERVAL '1 min' FROM generate_series(1, {ROWS}) i"
+            )
+            server.say("GRANT SELECT ON cases TO reader")
+            yield server
+    except servers.NotHere as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def mariadb():
+    try:
+        with servers.mariadb() as server:
+            server.say(f"USE crm; {TABLE.format(more='opened DATETIME')}")
+            server.say(
+                "USE crm; INSERT INTO cases SELECT seq, concat('subject ', seq % 100), repeat('x', 100), "
+                f"seq % 7, '555 01', '2024-01-01 10:00:00' FROM seq_1_to_{ROWS}"
+            )
+            yield server
+    except servers.NotHere as error:
+        pytest.skip(str(error))
+
+
+def catalogue(server, kind, **more):
+    database = "postgres" if kind == "postgres" else "crm"
+    words = f"host=127.0.0.1 port={server.port} user=reader dbname={database}"
+    entry = {"kind": kind, "address": words, "secrets": {"password": "CRM_PASSWORD"}, "read": READ, **more}
+    return Catalogue.of({"sources": {"crm": entry}})
+
+
+@pytest.fixture(autouse=True)
+def password(monkeypatch):
+    monkeypatch.setenv("CRM_PASSWORD", servers.PASSWORD)
+
+
+@pytest.fixture(params=["postgres", "mysql"])
+def either(request):
+    "(kind, server) of each server."
+    return request.param, request.getfixturevalue("postgres" if request.param == "postgres" else "mariadb")
+
+
+def said_since(server, before):
+    return server.log.read_text(errors="replace")[before:]
+
+
+def test_columns_and_conditions_reach_the_server(either):
+    kind, server = either
+    before = len(server.log.read_text(errors="replace"))
+    rows = catalogue(server, kind).query("SELECT subject FROM crm.cases WHERE id = $id", {"id": 7})
+    assert list(rows.rows()) == [{"subject": "subject 7"}]
+    lines = said_since(server, before).splitlines()
+    asked = [line for line in lines if "subject" in line and "7" in line and "SELECT" in line]
+    assert asked and all("body" not in line for line in asked), asked
+    assert any("WHERE" in line and "id" in line.partition("WHERE")[2] for line in asked), asked
+
+
+def test_only_listed_columns_are_shown(either):
+    kind, server = either
+    sources = catalogue(server, kind)
+    assert sources.query("SELECT * FROM crm.cases LIMIT 1").schema.names == READ["cases"]
+    with pytest.raises(NotAllowed, match="the column cases.phone may not be read"):
+        sources.query("SELECT phone FROM crm.cases WHERE id = 1")
+    with pytest.raises(NotAllowed, match="the table accounts may not be read"):
+        sources.query("SELECT * FROM crm.accounts")
+
+
+@pytest.mark.parametrize("value", ["x' OR '1'='1", "'; DROP TABLE cases; --", "\\' OR 1=1 -- ", 'x" OR ""="'])
+def test_a_value_is_never_part_of_the_statement(either, value):
+    kind, server = either
+    sources = catalogue(server, kind, limit={"rows": ROWS})
+    assert list(sources.query("SELECT id FROM crm.cases WHERE subject = $s AND id < 40", {"s": value})) == []
+    where = "" if kind == "postgres" else "crm."
+    assert int(server.say(f"SELECT count(*) FROM {where}cases")) == ROWS
+
+
+def test_too_much_is_refused_before_a_row_leaves(either):
+    kind, server = either
+    sources = catalogue(server, kind, limit={"rows": 500})
+    before = len(server.log.read_text(errors="replace"))
+    with pytest.raises(TooMuch, match="at least 501 rows, allowed are 500"):
+        sources.query("SELECT avg(length(body)) FROM crm.cases")
+    lines = [line.partition("SELECT")[2] for line in said_since(server, before).splitlines()]
+    assert any("count(*)" in line for line in lines)
+    assert not [line for line in lines if "body" in line and "count(*)" not in line and "cases" in line]
+    assert sources.query("SELECT id FROM crm.cases WHERE id <= 500").to_table().num_rows == 500
+    assert sources.query("SELECT id FROM crm.cases LIMIT 5").to_table().num_rows == 5
+
+
+def test_the_servers_own_sql_reads_and_cannot_write(either):
+    kind, server = either
+    with pytest.raises(NotAllowed, match="own_sql: true"):
+        catalogue(server, kind).query_at("crm", "SELECT phone FROM cases")
+    sources = catalogue(server, kind, own_sql=True, limit={"rows": 10})
+    asked = "SELECT id FROM cases ORDER BY id DESC LIMIT 3"
+    assert [row["id"] for row in sources.query_at("crm", asked).rows()] == [ROWS, ROWS - 1, ROWS - 2]
+    with pytest.raises(TooMuch, match="at least 11 rows"):
+        sources.query_at("crm", "SELECT id FROM cases")
+    for writing in ("DELETE FROM cases", "SELECT 1; DELETE FROM cases", "INSERT INTO cases (id) VALUES (0)"):
+        with pytest.raises(ValueError):
+            list(sources.query_at("crm", writing))
+
+
+def test_a_wrong_password_is_told_without_it(either, monkeypatch):
+    kind, server = either
+    monkeypatch.setenv("CRM_PASSWORD", "wrong'pass\\word")
+    with pytest.raises(LoginRefused, match="'crm' does not accept user or secret") as caught:
+        catalogue(server, kind).query("SELECT id FROM crm.cases")
+    assert "wrong" not in str(caught.value) and "pass\\word" not in repr(caught.value)
+    monkeypatch.delenv("CRM_PASSWORD")
+    with pytest.raises(MissingSecret, match="CRM_PASSWORD"):
+        catalogue(server, kind).query("SELECT id FROM crm.cases")
+
+
+@pytest.mark.parametrize("kind", ["postgres", "mysql"])
+def test_a_server_that_is_not_there(kind):
+    class Nowhere:
+        port = 1
+
+    with pytest.raises(SourceGone, match="'crm' does not answer") as caught:
+        catalogue(Nowhere, kind).query("SELECT id FROM crm.cases")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_goes_in_the_middle(postgres):
+    rows = catalogue(postgres, "postgres").query(
+        "SELECT a.id, a.body FROM crm.cases a, range(200)", size=1000
+    )
+    batches = iter(rows)
+    next(batches)
+    postgres.say("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'reader'")
+    with pytest.raises(SourceGone, match="'crm'"):
+        for _ in batches:
+            pass
+
+
+def test_a_table_that_was_altered(postgres):
+    postgres.say("CREATE TABLE notes (id INT, text TEXT, mood TEXT); GRANT SELECT ON notes TO reader")
+    sources = catalogue(postgres, "postgres", read={"notes": ["id", "mood"]})
+    assert list(sources.query("FROM crm.notes")) == []
+    postgres.say("ALTER TABLE notes RENAME mood TO feeling")
+    with pytest.raises(SourceChanged, match="notes has no column 'mood'; it has id, text, feeling"):
+        sources.query("FROM crm.notes")
+    postgres.say("DROP TABLE notes")
+    with pytest.raises(SourceChanged, match="has no table notes; it has cases"):
+        sources.query("FROM crm.notes")
+
+
+def test_times_with_a_zone(postgres):
+    (row,) = catalogue(postgres, "postgres").query("SELECT opened FROM crm.cases WHERE id = 60").rows()
+    assert row["opened"].isoformat() == "2023-12-31T23:00:00+00:00"
+
+
+def test_a_missing_extension_names_its_package(monkeypatch, tmp_path):
+    from crmeval.connect import engine
+
+    engine.extension_path.cache_clear()
+    monkeypatch.setattr(engine, "find_spec", lambda name: None)
+    sqlite3.connect(tmp_path / "a.db").close()
+    sources = Catalogue.of({"sources": {"a": {"kind": "sqlite", "address": "a.db"}}}, tmp_path)
+    with pytest.raises(MissingPackage, match="pip install duckdb-extension-sqlite-scanner==1"):
+        sources.query("FROM a.t")
+    engine.extension_path.cache_clear()
+
+
+def test_a_warehouse_of_the_same_protocol(postgres):
+    pytest.importorskip("adbc_driver_postgresql")
+    address = f"redshift://reader@127.0.0.1:{postgres.port}/postgres"
+    entry = {
+        "kind": "redshift",
+        "address": address,
+        "secrets": {"password": "CRM_PASSWORD"},
+        "limit": {"rows": 50},
+    }
+    sources = Catalogue.of({"sources": {"wh": entry}})
+    rows = sources.query_at("wh", "SELECT id, subject FROM cases WHERE id <= 3 ORDER BY id")
+    assert list(rows.rows())[2] == {"id": 3, "subject": "subject 3"}
+    with pytest.raises(TooMuch, match="at least 51 rows"):
+        sources.query_at("wh", "SELECT id FROM cases")
+    with pytest.raises(ValueError):
+        list(sources.query_at("wh", "DELETE FROM cases RETURNING id"))
+    with pytest.raises(NotAllowed, match="ask query_at"):
+        sources.query("SELECT id FROM wh.cases")
+    assert int(postgres.say("SELECT count(*) FROM cases")) == ROWS
+
+
+def test_a_warehouse_with_a_wrong_password(postgres, monkeypatch):
+    pytest.importorskip("adbc_driver_postgresql")
+    monkeypatch.setenv("CRM_PASSWORD", "wrong'pass")
+    entry = {"kind": "redshift", "address": f"redshift://reader@127.0.0.1:{postgres.port}/postgres"}
+    sources = Catalogue.of({"sources": {"wh": {**entry, "secrets": {"password": "CRM_PASSWORD"}}}})
+    with pytest.raises(LoginRefused, match="'wh' does not accept user or secret") as caught:
+        sources.query_at("wh", "SELECT 1")
+    assert "wrong" not in str(caught.value)
