@@ -209,7 +209,7 @@ def stood_up(scores: list[Score]) -> float | None:
     return safety(scores).avoided.value
 
 
-def asked(path: Path) -> list[dict]:
+def asked(path: Path) -> list[dict[str, object]]:
     "Rows of a catalogue, as they come."
     catalogue = Catalogue.read(path)
     rows = catalogue.query("SELECT id FROM crm.cases WHERE id = $id", {"id": 7}, size=1000)

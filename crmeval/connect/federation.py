@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['readable_columns', 'Readable', 'Catalogue', 'kind_of', 'connect']
 
-# %% ../../nbs/connect/09_federation.ipynb #c3520abc
+# %% ../../nbs/connect/09_federation.ipynb #e18c5c46
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -52,7 +52,7 @@ from crmeval.connect.sources import (
 from .statement import Asked, Statement, read_statement
 from .warehouses import arrow_reader, check_own, open_warehouse
 
-# %% ../../nbs/connect/09_federation.ipynb #0e5036c0
+# %% ../../nbs/connect/09_federation.ipynb #b179c3f8
 @dataclass
 class _Desk:
     "An engine with what one query needs."
@@ -132,7 +132,7 @@ def _find(desk: _Desk, source: Source, asked: Asked) -> Relation:
         raise NotAllowed(f"source {source.name!r} of kind {source.kind} is not asked in SQL; {other}")
     return finder(desk, source, asked)
 
-# %% ../../nbs/connect/09_federation.ipynb #17a46e6b
+# %% ../../nbs/connect/09_federation.ipynb #bb861b42
 def _listed_columns(
     relation: Relation,
     listed: Mapping[str, Sequence[str] | None],
@@ -173,7 +173,7 @@ def _show(desk: _Desk, catalog: str, asked: Asked, relation: Relation) -> None:
     name = name_in_sql(catalog or "memory", schema, asked.table)
     desk.engine.execute(f"CREATE VIEW {name} AS SELECT {columns} FROM {relation.reached}")
 
-# %% ../../nbs/connect/09_federation.ipynb #885ac718
+# %% ../../nbs/connect/09_federation.ipynb #6e7089f8
 _NO_READING = {
     "CTE_SCAN",
     "RECURSIVE_CTE_SCAN",
@@ -260,7 +260,7 @@ def _pulls(desk: _Desk, scans: Sequence[Scan], all_over: Limit, *, count: bool =
         found.append(max(counted, key=lambda pull: (pull.rows or 0, pull.bytes or 0)))
     return found
 
-# %% ../../nbs/connect/09_federation.ipynb #7fef4f41
+# %% ../../nbs/connect/09_federation.ipynb #18bfc886
 @dataclass(frozen=True)
 class Readable:
     "A table that may be read, with the columns that may be."
@@ -337,9 +337,7 @@ class Catalogue:
     def query(
         self,
         sql: str,  # One SELECT; tables are source.table, values are $name or ?
-        params: Mapping[str, object]
-        | Sequence[object]
-        | None = None,  # Values of $name, or of ? in their order
+        params: Mapping[str, Any] | Sequence[object] | None = None,  # Values of $name, or of ? in their order
         *,
         size: int = 65_536,  # Rows of a batch at most
     ) -> Rows:
@@ -356,7 +354,7 @@ class Catalogue:
     def plan(
         self,
         sql: str,
-        params: Mapping[str, object] | Sequence[object] | None = None,
+        params: Mapping[str, Any] | Sequence[object] | None = None,
         *,
         count: bool = True,  # Ask the sources how much it is, where there is a policy
     ) -> list[Pull]:
@@ -548,7 +546,7 @@ def _all_tables(desk: _Desk, source: Source) -> list[Asked]:
         return [Asked(name.rpartition(".")[2], name.rpartition(".")[0]) for name in source.read]
     return [Asked(table, schema) for schema, table in tables_in(desk.engine, desk.attached(source))]
 
-# %% ../../nbs/connect/09_federation.ipynb #4bd576b8
+# %% ../../nbs/connect/09_federation.ipynb #52ebbec4
 _SCHEMES = {
     "postgresql": "postgres",
     "postgres": "postgres",

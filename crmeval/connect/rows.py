@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['Rows']
 
-# %% ../../nbs/connect/08_rows.ipynb #32a6af9d
+# %% ../../nbs/connect/08_rows.ipynb #2d8cf87e
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .engine import told
 from .pulled import Pull
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas
     import pyarrow
 
-# %% ../../nbs/connect/08_rows.ipynb #50d67bd4
+# %% ../../nbs/connect/08_rows.ipynb #cdcba62d
 class Rows:
     "The answer to a query: Arrow batches as they come, never all in memory. Read once; it closes itself."
 
@@ -56,7 +56,7 @@ class Rows:
                 told_limit = f"{allowed:,} {unit}, which is what may be pulled"
                 raise TooMuch(f"{who}: the answer was cut off after {told_limit}")
 
-    def rows(self) -> Iterator[dict]:
+    def rows(self) -> Iterator[dict[str, Any]]:
         "The rows one by one, as dicts of Python values."
         for batch in self:
             yield from batch.to_pylist()
