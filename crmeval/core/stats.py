@@ -305,8 +305,9 @@ def simultaneous(
 ]:  # As `make`; `p_value` is Holm-adjusted, and below 1 - level only with zero outside
     "Differences with intervals and p-values that hold together (Holm 1979)."
     first = {k: f(confidence_level) for k, f in make.items()}
-    order = sorted((k for k, d in first.items() if d.p_value is not None), key=lambda k: first[k].p_value)
-    after = dict(zip(order, holm([first[k].p_value for k in order])))
+    known = {k: d.p_value for k, d in first.items() if d.p_value is not None}
+    order = sorted(known, key=known.__getitem__)
+    after = dict(zip(order, holm([known[k] for k in order])))
     alpha = 1 - confidence_level
     told = sum(p < alpha for p in after.values())
     out = dict(first)
