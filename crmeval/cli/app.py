@@ -44,6 +44,7 @@ COMMANDS = {
     "audit verify": ("audit:verify_command", "does the chain of an audit trail hold"),
     "audit show": ("audit:show_command", "print records of an audit trail"),
     "audit erase": ("audit:erase_command", "forget a person; the chain still holds"),
+    "ingest": ("ingest:ingest_command", "bring copies of sources up to date, once or on a schedule"),
     "gateway": (
         "gateway:gateway_command",
         "serve the trust layer: an OpenAI-compatible endpoint for applications",

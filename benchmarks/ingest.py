@@ -1,0 +1,59 @@
+"""Ingest measured: a table of SQLite copied whole, then after a hundredth of it changed, then unchanged.
+
+    python benchmarks/ingest.py --rows 1000000
+
+Rows are invented. Times are of the whole run of `ingest`, memory is the highest of the process.
+"""
+
+import argparse
+import resource
+import sqlite3
+import tempfile
+import time
+from pathlib import Path
+
+from crmeval.connect.federation import Catalogue
+from crmeval.connect.ingest import ingest
+
+
+def desk(folder: Path, rows: int, to: str) -> Catalogue:
+    db = sqlite3.connect(folder / "desk.db")
+    db.execute(
+        "CREATE TABLE IF NOT EXISTS cases (id INTEGER PRIMARY KEY, subject TEXT, body TEXT, changed INTEGER)"
+    )
+    if not db.execute("SELECT count(*) FROM cases").fetchone()[0]:
+        made = ((k, f"case {k}", f"The customer of case {k} asks for a refund. " * 3, k) for k in range(rows))
+        db.executemany("INSERT INTO cases VALUES (?, ?, ?, ?)", made)
+        db.commit()
+    copy = {"from": "crm.cases", "to": to, "how": "incremental", "key": "id", "cursor": "changed"}
+    source = {"kind": "sqlite", "address": "desk.db", "limit": {"rows": 10 * rows}}
+    said = {"sources": {"crm": source}, "copies": [copy], "limit": {"rows": 10 * rows}}
+    return Catalogue.of(said, folder)
+
+
+def main() -> None:
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--rows", type=int, default=1_000_000)
+    asked = words.parse_args()
+    for to in ("lake/cases", "desk.duckdb#cases"):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            catalogue = desk(folder, asked.rows, to)
+            for step in ("first", "unchanged", "a hundredth changed"):
+                if step == "a hundredth changed":
+                    db = sqlite3.connect(folder / "desk.db")
+                    db.execute("UPDATE cases SET changed = changed + ? WHERE id % 100 = 0", (asked.rows,))
+                    db.commit()
+                started = time.perf_counter()
+                done = ingest(catalogue)[0]
+                took = time.perf_counter() - started
+                c = done.counts
+                print(
+                    f"{to:18} {step:20} {took:7.1f} s  new {c.new:,} changed {c.changed:,} same {c.same:,} "
+                    f"held {done.rows:,} peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024:,} MB "
+                    f"{done.error}"
+                )
+
+
+if __name__ == "__main__":
+    main()

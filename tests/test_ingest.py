@@ -1,0 +1,277 @@
+"Copies of sources: whatever changes and wherever a run stops, the copy is the source, no row lost or doubled."
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("duckdb", reason="the extra connect is not installed")
+pytest.importorskip("pyarrow", reason="the extra connect is not installed")
+
+from crmeval.cli.app import main
+from crmeval.connect import duckdb_copy, parquet_copy
+from crmeval.connect import ingest as room
+from crmeval.connect.copy_plan import CopyBusy, copies_of
+from crmeval.connect.federation import Catalogue
+from crmeval.connect.ingest import ingest, ingest_copy
+from crmeval.connect.parquet_copy import ParquetCopy, copied, copy_held
+
+TARGETS = ("lake/cases", "desk.duckdb#cases")
+
+
+class Desk:
+    "A table of cases in SQLite whose rows get a number of change, and its copy."
+
+    def __init__(self, folder, to, **more):
+        self.folder, self.to, self.clock = folder, to, 0
+        self.db = sqlite3.connect(folder / "desk.db")
+        self.db.execute(
+            "CREATE TABLE IF NOT EXISTS cases (id INTEGER PRIMARY KEY, subject TEXT, changed INTEGER)"
+        )
+        said = {"from": "crm.cases", "to": to, "how": "incremental", "key": "id", "cursor": "changed", **more}
+        sources = {"crm": {"kind": "sqlite", "address": "desk.db"}}
+        self.catalogue = Catalogue.of({"sources": sources, "copies": [said]}, folder)
+
+    def put(self, key, subject, tick=1):
+        self.clock += tick
+        self.db.execute("INSERT OR REPLACE INTO cases VALUES (?, ?, ?)", (key, subject, self.clock))
+        self.db.commit()
+
+    def drop(self, key):
+        self.db.execute("DELETE FROM cases WHERE id = ?", (key,))
+        self.db.commit()
+
+    def source(self):
+        return sorted(self.db.execute("SELECT id, subject, changed FROM cases"))
+
+    def copy(self):
+        if self.to.endswith("#cases"):
+            import duckdb
+
+            with duckdb.connect(str(self.folder / "desk.duckdb"), read_only=True) as db:
+                return sorted(db.execute("SELECT id, subject, changed FROM cases").fetchall())
+        return sorted(tuple(r.values()) for r in copied(self.folder / self.to).to_table().to_pylist())
+
+    def run(self):
+        done = ingest(self.catalogue)[0]
+        assert done.error == "", done.error
+        return done
+
+
+class Stopped(BaseException):
+    "As a process that ends: nothing after it is done, what is open is closed by the system."
+
+
+@contextmanager
+def stopped_at(number):
+    "The n-th point that a run passes is its last."
+    passed = []
+
+    def reached(point):
+        passed.append(point)
+        if len(passed) == number:
+            raise Stopped(point)
+
+    rooms = (parquet_copy, duckdb_copy, room)
+    held = [r.reached for r in rooms]
+    for r in rooms:
+        r.reached = reached
+    try:
+        yield passed
+    except Stopped:
+        pass
+    finally:
+        for r, before in zip(rooms, held):
+            r.reached = before
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("put"),
+            st.integers(0, 5),
+            st.sampled_from(["a", "b", "é\u0000x", None]),
+            st.integers(0, 1),
+        ),
+        st.tuples(st.just("drop"), st.integers(0, 5)),
+        st.tuples(st.just("run")),
+        st.tuples(st.just("stop"), st.integers(1, 7)),
+    ),
+    max_size=14,
+)
+
+
+@pytest.mark.parametrize("to", TARGETS)
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=STEPS)
+def test_whatever_changes_and_wherever_it_stops_the_copy_becomes_the_source(tmp_path_factory, to, steps):
+    desk = Desk(tmp_path_factory.mktemp("desk"), to, sweep=True)
+    for name, *values in steps:
+        if name == "run":
+            desk.run()
+            assert desk.copy() == desk.source()
+        elif name == "stop":
+            with stopped_at(values[0]):
+                ingest(desk.catalogue)
+        else:
+            getattr(desk, name)(*values)
+    desk.run()
+    assert desk.copy() == desk.source()
+    again = desk.run().counts
+    assert (again.new, again.changed, again.deleted) == (0, 0, 0)
+
+
+KILLED = """
+import os, signal, sys
+from crmeval.connect import ingest as room, parquet_copy
+from crmeval.connect.federation import Catalogue
+def reached(point):
+    if point == sys.argv[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+parquet_copy.reached = room.reached = reached
+print(room.ingest(Catalogue.read(sys.argv[1])))
+"""
+
+
+def test_a_killed_process_leaves_a_whole_copy_and_no_lock(tmp_path):
+    desk = Desk(tmp_path, "lake/cases")
+    for k in range(20):
+        desk.put(k, f"case {k}")
+    desk.run()
+    before = desk.copy()
+    desk.put(3, "changed")
+    desk.put(99, "new")
+    (tmp_path / "c.yaml").write_text(
+        "sources: {crm: {kind: sqlite, address: desk.db}}\ncopies:\n"
+        "  - {from: crm.cases, to: lake/cases, how: incremental, key: id, cursor: changed}\n"
+    )
+    words = [sys.executable, "-c", KILLED, str(tmp_path / "c.yaml"), "version written"]
+    done = subprocess.run(words, capture_output=True, timeout=60, env=os.environ)
+    assert done.returncode == -9, done.stderr
+    assert desk.copy() == before  # a reader sees the version before, whole
+    desk.run()
+    assert desk.copy() == desk.source()
+
+
+def test_two_runs_never_write_one_copy(tmp_path):
+    desk = Desk(tmp_path, "lake/cases")
+    desk.put(1, "a")
+    desk.run()
+    with ParquetCopy(tmp_path / "lake/cases"):
+        done = ingest(desk.catalogue)[0]
+    assert CopyBusy.__name__ in done.error and desk.copy() == desk.source()
+
+
+@pytest.mark.parametrize("to", TARGETS)
+def test_equal_cursors_are_not_missed(tmp_path, to):
+    desk = Desk(tmp_path, to)
+    desk.put(1, "a")
+    desk.run()
+    desk.put(2, "b", tick=0)  # as old as the last one that was copied
+    assert desk.run().counts.new == 1 and desk.copy() == desk.source()
+
+
+def test_columns_that_come_and_go_are_told_or_refused(tmp_path):
+    desk = Desk(tmp_path, "lake/cases")
+    desk.put(1, "a")
+    desk.run()
+    desk.db.execute("ALTER TABLE cases ADD COLUMN region TEXT")
+    desk.put_region = desk.db.execute("INSERT INTO cases VALUES (2, 'b', 9, 'north')")
+    desk.db.commit()
+    strict = Desk(tmp_path, "lake/cases", schema="refuse")
+    refused = ingest(strict.catalogue)[0]
+    assert "column region came" in refused.error and refused.rows == 1
+    done = ingest(desk.catalogue)[0]
+    assert done.changes == ["column region came (string)"] and done.rows == 2
+    rows = {r["id"]: r["region"] for r in copied(tmp_path / "lake/cases").to_table().to_pylist()}
+    assert rows == {1: None, 2: "north"}
+
+
+def test_rows_marked_as_deleted_leave_the_copy(tmp_path):
+    desk = Desk(tmp_path, "lake/cases", deleted="subject")  # any text counts as a mark
+    desk.put(1, None)
+    desk.put(2, None)
+    desk.run()
+    desk.put(2, "2026-05-06")
+    done = desk.run()
+    assert (done.counts.deleted, [r[0] for r in desk.copy()]) == (1, [1])
+
+
+def test_change_files_are_applied_once_and_in_order_wherever_a_run_stops(tmp_path):
+    feed = tmp_path / "feed"
+    feed.mkdir()
+    files = [
+        [("insert", 1, "a"), ("insert", 2, "b"), ("update", 1, "c")],
+        [("delete", 2, None), ("insert", 3, "d")],
+        [("insert", 2, "again"), ("delete", 3, None)],
+    ]
+    for n, records in enumerate(files):
+        lines = [json.dumps({"op": op, "id": k, "name": name}) for op, k, name in records]
+        (feed / f"{n:03}.jsonl").write_text("\n".join(lines))
+    said = {"from": "feed", "to": "lake/people", "how": "changes", "key": "id"}
+    people = Catalogue.of(
+        {"sources": {"feed": {"kind": "json", "address": "feed"}}, "copies": [said]}, tmp_path
+    )
+    for stop in range(1, 12):
+        with stopped_at(stop):
+            ingest(people)
+    assert ingest(people)[0].error == ""
+    rows = {r["id"]: r["name"] for r in copied(tmp_path / "lake/people").to_table().to_pylist()}
+    assert rows == {1: "c", 2: "again"}
+    (feed / "001.jsonl").write_text("{}")
+    assert "has changed since" in ingest(people)[0].error
+
+
+def test_what_is_personal_is_marked_and_no_value_is_kept_beside_the_copy(tmp_path):
+    desk = Desk(tmp_path, "lake/cases")
+    desk.put(1, "Call Orla Quenby at orla.quenby@example.com")
+    copy = copies_of(desk.catalogue)[0]
+    ingest_copy(copy, desk.catalogue, personal=lambda t: ["EMAIL_ADDRESS"] if "@" in t else [])
+    version, held = copy_held(tmp_path / "lake/cases")
+    assert held.state["marks"]["subject"] == {"by": ["finder"], "kinds": {"EMAIL_ADDRESS": 1.0}}
+    beside = [p for p in version.parent.rglob("*") if p.is_file() and p.suffix != ".parquet"]
+    assert beside and not any(b"Quenby" in p.read_bytes() for p in beside)
+
+
+def test_a_row_that_does_not_fit_is_refused_by_its_number_alone(tmp_path):
+    (tmp_path / "a.jsonl").write_text(
+        '{"id": 1, "n": 5}\n{"id": 2, "n": "secret words"}\n{"id": 3, "n": 7}\n'
+    )
+    feed = tmp_path / "feed"
+    feed.mkdir()
+    lines = [{"op": "insert", "id": 1, "n": 5}, {"op": "insert", "id": 2, "n": 6}]
+    (feed / "1.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    said = {"from": "feed", "to": "lake/n", "how": "changes", "key": "id"}
+    found = Catalogue.of(
+        {"sources": {"feed": {"kind": "json", "address": "feed"}}, "copies": [said]}, tmp_path
+    )
+    assert ingest(found)[0].rows == 2
+    (feed / "2.jsonl").write_text(json.dumps({"op": "update", "id": 2, "n": "secret words"}))
+    done = ingest(found)[0]
+    refused = (tmp_path / "lake" / ".n" / "refused.jsonl").read_text()
+    assert done.counts.refused == 1 and "secret" not in refused and '"column": "n"' in refused, done
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (["{}"], "sources"),
+        (["sources: {a: {kind: sqlite, address: x.db}}"], "no copies"),
+        (
+            ["sources: {a: {kind: sqlite, address: x.db}}\ncopies: [{from: b.c, to: d}]"],
+            "there is no source 'b'",
+        ),
+        (["sources: [\n"], "YAML"),
+    ],
+)
+def test_a_wrong_catalogue_is_told_in_its_own_words(tmp_path, capsys, words, told):
+    path = tmp_path / "c.yaml"
+    path.write_text(words[0])
+    assert main(["ingest", str(path)]) == 2
+    assert told in capsys.readouterr().err
