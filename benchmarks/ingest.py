@@ -49,7 +49,8 @@ def main() -> None:
                 took = time.perf_counter() - started
                 c = done.counts
                 print(
-                    f"{to:18} {step:20} {took:7.1f} s  new {c.new:,} changed {c.changed:,} same {c.same:,} "
+                    f"{to:18} {step:20} {took:7.1f} s  new {c.new:,} changed {c.changed:,} "
+                    f"same {c.same:,} "
                     f"held {done.rows:,} peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024:,} MB "
                     f"{done.error}"
                 )

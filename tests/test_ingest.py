@@ -1,4 +1,4 @@
-"Copies of sources: whatever changes and wherever a run stops, the copy is the source, no row lost or doubled."
+"Copies of sources: whatever changes and wherever a run stops, the copy is the source, no row lost or twice."
 
 import json
 import os

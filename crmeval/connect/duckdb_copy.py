@@ -62,7 +62,8 @@ class DuckCopy:
             self._db = duckdb.connect(str(self.path), config={"autoinstall_known_extensions": False})
             self._db.execute("SET TimeZone = 'UTC'")
             self._db.execute(
-                f"CREATE TABLE IF NOT EXISTS {STATE_TABLE} (name VARCHAR PRIMARY KEY, state VARCHAR, schema VARCHAR)"
+                f"CREATE TABLE IF NOT EXISTS {STATE_TABLE} "
+                "(name VARCHAR PRIMARY KEY, state VARCHAR, schema VARCHAR)"
             )
             self.held = self._read_held()
         except duckdb.Error as error:

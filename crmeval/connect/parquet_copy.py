@@ -293,7 +293,7 @@ class ParquetCopy:
         return {part for parts in small.values() if len(parts) >= _SMALL_PARTS for part in parts}
 
     def _touches(self, part: str, key: Sequence[str], delta: Delta) -> bool:
-        "Does a part hold a key of the delta? Only its columns of keys are read, and these only where they may."
+        "Does a part hold a key of the delta? Only its keys are read, and these only where they may."
         import pyarrow.compute as pc
         import pyarrow.parquet as pq
 

@@ -32,7 +32,7 @@ class Reader(Protocol):
         self,
         columns: Sequence[str] | None,  # None: all that may be read
         cursor: str,  # '' for all rows
-        since: object,  # The value of the cursor from which on rows are asked for, that one included; None: all
+        since: object,  # Value of the cursor from which on, included; None: all
     ) -> Iterator[Any]:  # `pyarrow.Table`s, or lists of rows as mappings; at most SLICE rows each
         "Rows as they come, in any order."
         ...
@@ -163,7 +163,7 @@ class Change:
 def operation(
     said: object,
 ) -> str | None:  # insert, update, delete; None where it is none of them
-    "What a record of a change file does: insert, update, delete, or their first letters, as others write them."
+    "What a record of a change file does: insert, update, delete, or their first letters."
     return _OPS.get(str(said).strip().lower())
 
 

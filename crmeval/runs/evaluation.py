@@ -88,7 +88,9 @@ def select_samples(
 
 def _is_table(data):
     "Rows in memory, and not samples."
-    if any(hasattr(data, name) for name in ("to_pylist", "to_dicts", "columns")) or isinstance(data, Mapping):
+    if any(hasattr(data, name) for name in ("to_pylist", "to_dicts", "columns", "schema")) or isinstance(
+        data, Mapping
+    ):
         return True
     return isinstance(data, Sequence) and bool(data) and all(isinstance(row, Mapping) for row in data)
 

@@ -73,7 +73,7 @@ class RunPlan:
     )
     data: object = _setting(
         "demo",
-        "demo, a public data set, a .csv, .jsonl, .json or .parquet file, or samples",
+        "demo, a public data set, a .csv, .jsonl, .json or .parquet file, sql:CATALOGUE#QUERY, or samples",
         "what is asked",
         value="FILE|SOURCE",
     )
@@ -466,7 +466,8 @@ def plain_plan(
 
 
 def _is_default(f, value):
-    return value == (f.default if f.default is not MISSING else f.default_factory())
+    usual = f.default if f.default is not MISSING else f.default_factory()
+    return type(value) is type(usual) and bool(value == usual)  # a frame is compared cell by cell
 
 
 def _plain(value):

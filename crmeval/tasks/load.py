@@ -28,7 +28,7 @@ from crmeval.tasks.public import (
     sources,
 )
 from .row_forms import split_table
-from .rows import data_name, read_rows
+from .rows import NamedRows, data_name, read_rows
 from .sgd_replies import USE_CASES as SGD_USE_CASES
 from .sgd_replies import sgd_samples
 from .summedits import SUMMEDITS, summedits_samples
@@ -46,6 +46,7 @@ _all_ = [
 ]  # offered from here, too
 from ..core.near import did_you_mean
 from ..core.package_data import data_path
+from .sql_rows import SQL
 
 # %% ../../nbs/tasks/07_load.ipynb #ea520a99
 DEMO = data_path("demo")
@@ -252,8 +253,8 @@ def load_any(
     keep: Sequence[str] = (),  # For a file: further columns to be grouped by
 ) -> list[Sample]:  # At least one sample
     "Load data by name or path."
-    if not isinstance(spec, str | Path) or str(spec) == "-":  # what may be read once only
-        spec = [row for _, row in read_rows(spec)]
+    if not isinstance(spec, str | Path) or str(spec) == "-" or str(spec).startswith(SQL):  # read once only
+        spec = NamedRows((row for _, row in read_rows(spec)), data_name(spec))
         return _from_file(spec, expand_use_cases(use_cases or ()), columns, limit, keep)
     spec = str(spec)
     if spec in SHIPPED:
@@ -265,6 +266,7 @@ def load_any(
             _adapter(spec)  # says that it has none
         raise ValueError(
             f"{spec!r} is neither a file nor a known source. Sources: {', '.join([*SHIPPED, *_adapters()])}; "
+            "or sql:CATALOGUE.yaml#SELECT ...; "
             "or a path to .csv, .tsv, .xlsx, .jsonl, .json, .parquet, .sqlite, a folder of transcripts; "
             f"or - for standard input; or hub:owner/name{did_you_mean(spec, [*SHIPPED, *ADAPTERS])}"
         )

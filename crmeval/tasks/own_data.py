@@ -4,20 +4,21 @@
 
 # %% auto #0
 __all__ = ['FIELDS', 'sample_problems', 'check_samples', 'column_map', 'read_facts', 'read_instructions', 'read_object',
-           'load_file', 'first_of_each']
+           'load_file', 'stream_file', 'first_of_each']
 
 # %% ../../nbs/tasks/06_own_data.ipynb #d80e175b
+import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..core.near import did_you_mean
 from ..core.records import Sample
 from .columns import no_such_column, same_column, with_columns
 from .messages import conversation_text
-from .rows import data_name, raise_problems, read_rows
+from .rows import data_name, raise_problems, read_rows, row_slices
 from .tables import column_key, id_text, is_decimal_column, is_missing
 from .use_cases import EVERY, UseCase, get_use_case, use_cases
 
@@ -376,17 +377,56 @@ def load_file(
     present = list(dict.fromkeys(c for _, r in rows for c in r))
     where, fixed = column_map(present, columns), get_use_case(use_case) if use_case else None
     _check_columns(_told(path), present, where, fixed)
-    dataset, kept = data_name(path), _kept_columns(keep, present, where)
+    kept = _kept_columns(keep, present, where)
+    samples, labels, problems = _read_samples(rows, 1, where, fixed, data_name(path), kept)
+    raise_problems(_told(path), problems + sample_problems(samples, labels))
+    return first_of_each(samples, limit)
+
+
+def _read_samples(rows, first, where, use_case, dataset, kept=()):
+    "(samples, their labels, problems) of labelled rows, the first of them with the number `first`."
     decimals = [o for o in ("id", "cluster") if is_decimal_column(r.get(where.get(o)) for _, r in rows)]
     problems, samples, labels = [], [], []
-    for i, (label, row) in enumerate(rows, 1):
-        sample, wrong = _row_sample(row, where, label, i, fixed, dataset, decimals)
+    for i, (label, row) in enumerate(rows, first):
+        sample, wrong = _row_sample(row, where, label, i, use_case, dataset, decimals)
         problems += wrong
         if sample is not None:
             samples.append(with_columns(sample, {name: row.get(name) for name in kept}))
             labels.append(label)
-    raise_problems(_told(path), problems + sample_problems(samples, labels))
-    return first_of_each(samples, limit)
+    return samples, labels, problems
+
+
+def stream_file(
+    path,  # As for `load_file`; rows of a query, of Arrow and of Parquet are never held all at once
+    *,
+    use_case: str | None = None,  # For all rows; None: there is a column for it
+    columns: Mapping[str, str] | None = None,  # Our name -> your column
+    size: int = 10_000,  # Rows that are held at once, 1 or more
+) -> Iterator[Sample]:  # In the order of the rows
+    """The user's own data as samples, as they come; the first slice with something wrong raises `ValueError`.
+
+    Columns are those of the first slice. Of each id eight bytes are kept, so that one which
+    comes again is found; no text is.
+    """
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise ValueError(f"size is {size!r}, expected a whole number from 1")
+    fixed, dataset = get_use_case(use_case) if use_case else None, data_name(path)
+    where, first, seen = None, 1, set()
+    for rows in row_slices(path, size):
+        if where is None:
+            present = list(dict.fromkeys(c for _, r in rows for c in r))
+            where = column_map(present, columns)
+            _check_columns(_told(path), present, where, fixed)
+        samples, labels, problems = _read_samples(rows, first, where, fixed, dataset)
+        problems += sample_problems(samples, labels)
+        for s, label in zip(samples, labels):
+            key = hashlib.blake2b(repr(s.key).encode("utf-8", "replace"), digest_size=8).digest()
+            if key in seen and not problems:
+                problems.append(f"{label}, column 'id': {s.id!r} is already the id of an earlier row")
+            seen.add(key)
+        raise_problems(_told(path), problems)
+        yield from samples
+        first += len(rows)
 
 
 _OF_SAMPLES = ("use_case", "language", "source", "dataset")  # every sample has them

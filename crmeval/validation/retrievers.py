@@ -195,7 +195,7 @@ def _tables(s, shelf, named, figures, limit, told):
 
 
 def _searches(s, shelf, systems, views):
-    "(name, search, reader, filtered) of every combination; a filter that no query has and a view of no turns are none."
+    "(name, search, reader, filtered) of every combination; a filter or view that no query has is none."
     fields = any(q.where for q in s.queries)
     turns = any(q.messages for q in s.queries)
     for system in systems:
