@@ -7,7 +7,7 @@ __all__ = ['PROMPT_STEPS', 'ANSWER_STEPS', 'STREAMS', 'GroundingPolicy', 'Source
 
 # %% ../../nbs/layer/16_layer_policy.ipynb #b80343b5
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,24 @@ class GroundingPolicy:
 
     passages: int = 5  # At most so many, from 1
     limit: int = 8000  # Characters of all passages together, from 1
+    tokens: int | None = None  # Tokens of all passages together, estimated, from 1; None: `limit` counts
+    index: str = ""  # File of an index of passages (`layer.index`); '': the retriever that is handed over
+    where: Mapping[str, Any] = field(default_factory=dict)  # Field -> value that every passage must have
+    least: float = 0.125  # Least share of the question's words (of 8 at most) that a passage holds, [0, 1]
 
     def __post_init__(self):
-        for name in ("passages", "limit"):
+        for name in ("passages", "limit", *(("tokens",) if self.tokens is not None else ())):
             _check_whole(getattr(self, name), name)
+        if not isinstance(self.index, str):
+            raise ValueError(f"index is {self.index!r}, expected the path of a file")
+        if not isinstance(self.where, Mapping):
+            raise ValueError(f"where is {self.where!r}, expected field: value")
+        if (
+            isinstance(self.least, bool)
+            or not isinstance(self.least, (int, float))
+            or not 0 <= self.least <= 1
+        ):
+            raise ValueError(f"least is {self.least!r}, expected a number in [0, 1]")
 
 
 @dataclass(frozen=True)

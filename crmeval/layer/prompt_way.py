@@ -13,11 +13,13 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any
 
+from ..core.calls import estimate_tokens
 from ..core.records import Sample
 from ..detect.pii import find_pii
 from .defence import defend, examine
 from .gateway import check_call, retention, retention_options
 from .grounding import ASKING, Passage, Retriever, ground
+from .knowledge import known_about
 from .layer_policy import Policy
 from .masking import MaskingSession, mask, read_record
 from .placeholders import Vault
@@ -125,15 +127,19 @@ def grounded_draft(
     retriever: Retriever | None,  # None: there is no knowledge, and the step has nothing to do
     query: str = "",  # What to look for; default: the message
     where: Mapping[str, Any] | None = None,  # As for `Retriever.search`
+    who: Collection[str] = (),  # The person who asks, and her groups, for an index that knows readers
 ) -> tuple[Draft, StepRecord]:
-    "Passages that fit, whole ones within the policy's limit."
+    "Passages that fit, that this person may read, whole ones within the policy's limit."
     with timed() as timer:
         if retriever is None:
             return draft, timer.record("grounding", reason="no retriever was given")
-        found = retriever.search(query or draft.text[:4000], policy.grounding.passages, where)
-        found = [*draft.passages, *found]
-        done = ground("", found, limit=policy.grounding.limit)
-    return replace(draft, passages=done.passages), replace(done.record, seconds=timer.seconds)
+        told = policy.grounding
+        found, why = known_about(retriever, query or draft.text[:4000], told, where=where, who=who)
+        size = {"limit": told.tokens, "count": estimate_tokens} if told.tokens else {"limit": told.limit}
+        done = ground("", [*draft.passages, *found], **size)
+        record = replace(done.record, seconds=timer.seconds)
+    reason = f"{why}; {record.reason}" if why and done.passages else why or record.reason
+    return replace(draft, passages=done.passages), replace(record, reason=reason)
 
 # %% ../../nbs/layer/17_prompt_way.ipynb #18dd1bfa
 def mask_together(

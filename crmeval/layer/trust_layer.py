@@ -24,6 +24,7 @@ from .client_rows import answered_row, completion_of, unjudged
 from .feedback import Feedback, keep_feedback
 from .gateway import with_options
 from .grounding import Passage, Retriever
+from .knowledge import policy_retriever
 from .layer_note import note_of_way, values_sent
 from .layer_policy import Policy, read_policy
 from .masking import MaskingSession
@@ -119,7 +120,8 @@ class _Trip:
     def prompt_step(self, step, draft):
         asked, policy = self.asked, self.policy
         if step == "grounding":
-            return grounded_draft(draft, policy, self.layer.retriever, asked.query, asked.where)
+            who = (asked.user, *asked.roles)
+            return grounded_draft(draft, policy, self.layer.retriever, asked.query, asked.where, who)
         if step == "masking":
             return masked_draft(draft, self.session, asked.record)
         if step == "defence":
@@ -232,12 +234,12 @@ class TrustLayer(TryingClient):
                 f"client is a {type(client).__name__}, expected one with answer or chat, or a line"
             )
         self.policy = read_policy(policy)
-        self.retriever, self.tenant = retriever, tenant
+        self.retriever, self.tenant = retriever or policy_retriever(self.policy.grounding), tenant
         self.trail = AuditTrail(trail) if isinstance(trail, (str, Path)) else trail
         self.name = name or f"trusted:{getattr(self.client, 'name', type(self.client).__name__)}"
         self.provider = getattr(self.client, "provider", "unknown")
         self.model = getattr(self.client, "model", "")
-        self.cacheable = bool(getattr(self.client, "cacheable", False)) and retriever is None
+        self.cacheable = bool(getattr(self.client, "cacheable", False)) and self.retriever is None
 
     def __repr__(self) -> str:
         return f"TrustLayer({self.name!r})"
