@@ -3,7 +3,7 @@
     python benchmarks/index.py [--passages 100000] [--to results/index.json]
 
 Passages are invented: 80 words each, drawn as words are in texts (the n-th most common is n times
-rarer than the first), of fifty products, a tenth of them for staff alone. Questions are words of some passage,
+rarer than the first), of fifty products, a tenth of them for staff alone. Questions are words of a passage,
 without the sixty most common.
 Nothing is downloaded.
 """
