@@ -73,7 +73,7 @@ def _names(what: str, key: str, said: object) -> tuple[str, ...]:
     names = list(said) if isinstance(said, Sequence) and listed else [said]
     if not all(isinstance(name, str) and name for name in names):
         raise BadCatalogue(f"{what}: {key}: {said!r}; expected a column or a list of columns")
-    return tuple(names)
+    return tuple(str(name) for name in names)
 
 
 def _text(what: str, entry: Mapping, key: str, usual: str = "") -> str:

@@ -10,6 +10,7 @@ import base64
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from .copy_plan import CopyBusy
 from .merged_rows import Counts, Delta, keys_of, meet, to_write
@@ -43,7 +44,9 @@ class DuckCopy:
         table: str,
     ):
         self.path, self.table = Path(path), table
-        self.held, self._db, self._lock = Held(), None, None
+        self.held = Held()
+        self._db: Any = None
+        self._lock: Any = None
 
     @property
     def refused_path(self) -> Path:

@@ -8,6 +8,7 @@ __all__ = ['check_columns', 'keys_of', 'last_of_each', 'same_rows', 'Counts', 'D
 # %% ../../nbs/connect/32_merged_rows.ipynb #cf040d1b
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .sources import SourceChanged
 
@@ -115,12 +116,12 @@ class Counts:
 class Delta:
     "Rows that came, one for each key, and which of them a copy does not hold as they are."
 
-    rows: object  # `pyarrow.Table`, (n, columns), of the schema of the copy
-    keys: object  # `pyarrow.Array`, (n,)
-    gone: object  # `pyarrow.Array` of booleans, (n,): the row was deleted
+    rows: Any  # `pyarrow.Table`, (n, columns), of the schema of the copy
+    keys: Any  # `pyarrow.Array`, (n,)
+    gone: Any  # `pyarrow.Array` of booleans, (n,): the row was deleted
     cursor: str = ""  # Column by which an older row is known
-    held: object = None  # (n,) booleans, filled by `meet`: the copy has this key
-    stays: object = None  # (n,) booleans: what is held stays
+    held: Any = None  # (n,) booleans, filled by `meet`: the copy has this key
+    stays: Any = None  # (n,) booleans: what is held stays
 
 
 def make_delta(

@@ -142,7 +142,8 @@ def _pdf_date(said: object) -> str:
     year, *rest = (int(g) if g else None for g in m.groups())
     month, day, *clock = rest
     try:
-        return datetime(year or 1, month or 1, day or 1, *(c or 0 for c in clock)).isoformat()
+        hour, minute, second = ([c or 0 for c in clock] + [0, 0, 0])[:3]
+        return datetime(year or 1, month or 1, day or 1, hour, minute, second).isoformat()
     except ValueError:
         return ""
 

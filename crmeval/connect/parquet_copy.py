@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from .copy_plan import CopyBusy
@@ -131,7 +132,7 @@ _PRESENT = "_copy.json"
 class Held:
     "What a copy holds now."
 
-    schema: object = None  # `pyarrow.Schema` with the marks of what is personal; None before the first run
+    schema: Any = None  # `pyarrow.Schema` with the marks of what is personal; None before the first run
     state: dict = field(default_factory=dict)  # How far the copy has come, and the marks with their shares
     parts: dict[str, int] = field(default_factory=dict)  # Path below the version -> rows
 
@@ -176,7 +177,9 @@ class ParquetCopy:
     ):
         self.path, self.partition, self.cursor = Path(path), tuple(partition), cursor
         self.store = self.path.parent / f".{self.path.name}"  # where the versions lie
-        self.held, self._version, self._lock = Held(), None, None
+        self.held = Held()
+        self._version: Any = None
+        self._lock: Any = None
 
     @property
     def refused_path(self) -> Path:

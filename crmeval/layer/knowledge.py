@@ -81,7 +81,8 @@ def known_about(
     seen = retriever.seen_by([w for w in who if w]) if isinstance(retriever, Index) else retriever
     conditions = {**policy.where, **(where or {})}
     asked = query if isinstance(retriever, Index) or isinstance(query, str) else query.text
-    found = seen.search(asked, policy.passages, conditions or None)
+    search: Any = seen.search  # an index takes a `Query`, too
+    found = search(asked, policy.passages, conditions or None)
     kept = [p for p in found if held_share(query, p) >= policy.least]
     if kept:
         return kept, ""

@@ -120,8 +120,8 @@ class _Trip:
     def prompt_step(self, step, draft):
         asked, policy = self.asked, self.policy
         if step == "grounding":
-            who = (asked.user, *asked.roles)
-            return grounded_draft(draft, policy, self.layer.retriever, asked.query, asked.where, who)
+            seen = (asked.user, *asked.roles)
+            return grounded_draft(draft, policy, self.layer.retriever, asked.query, asked.where, seen)
         if step == "masking":
             return masked_draft(draft, self.session, asked.record)
         if step == "defence":

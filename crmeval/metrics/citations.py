@@ -62,9 +62,9 @@ def _passage(given):
     if isinstance(given, str):
         return Passage("passage", given)
     if isinstance(given, Mapping):
-        known = {k: str(given.get(k) or "") for k in ("text", "title", "url")}
+        text, title, url = (str(given.get(k) or "") for k in ("text", "title", "url"))
         fields = {**given, **(given.get("fields") or {})}
-        return Passage(str(given.get("id") or "passage"), **known, fields=fields)
+        return Passage(str(given.get("id") or "passage"), text, title, url, fields=fields)
     return given
 
 
