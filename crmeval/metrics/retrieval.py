@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['DEFAULT_FIGURES', 'Found', 'searcher', 'RetrievalTable', 'evaluate_retriever', 'retrieval_text', 'compare_retrievers']
 
-# %% ../../nbs/metrics/48_retrieval.ipynb #3f819b25
+# %% ../../nbs/metrics/48_retrieval.ipynb #a3479c41
 import inspect
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ from crmeval.metrics.ranking import (
 )
 from ..tasks.retrieval_sets import Query
 
-# %% ../../nbs/metrics/48_retrieval.ipynb #a54db798
+# %% ../../nbs/metrics/48_retrieval.ipynb #859f1021
 _FIGURES: dict[str, Callable[..., float | None]] = {
     "ndcg": ndcg_at_k,
     "recall": recall_at_k,
@@ -47,7 +47,7 @@ def _figure(name):
         )
     return _FIGURES[what], int(k)
 
-# %% ../../nbs/metrics/48_retrieval.ipynb #c8e7c6d8
+# %% ../../nbs/metrics/48_retrieval.ipynb #fd410dc2
 @dataclass(frozen=True)
 class Found:
     "What a retriever found for one query."
@@ -114,7 +114,7 @@ def _asked(search, query, figures):
 def _cluster(query):
     return query.cluster or query.id
 
-# %% ../../nbs/metrics/48_retrieval.ipynb #0983e453
+# %% ../../nbs/metrics/48_retrieval.ipynb #14d09a31
 def searcher(
     retriever: Any,  # With `search(query, k, where=...)` as an index, or `search(query, k, filters)`
     *,
@@ -139,7 +139,7 @@ def _takes(retriever, name):
     "Whether a retriever's search has an argument of this name."
     return name in inspect.signature(retriever.search).parameters
 
-# %% ../../nbs/metrics/48_retrieval.ipynb #b2173ffb
+# %% ../../nbs/metrics/48_retrieval.ipynb #5d1d981b
 @dataclass(frozen=True)
 class RetrievalTable:
     "Figures of one retriever over queries."
@@ -255,7 +255,7 @@ def _row(t, names, with_auc):
     times = [with_interval(replace(e, low=None, high=None), ".1f") for e in (t.ms_p50, t.ms_p99, t.cpu_ms)]
     return [t.name, *cells, *auc, str(n), *times]
 
-# %% ../../nbs/metrics/48_retrieval.ipynb #d9d681a7
+# %% ../../nbs/metrics/48_retrieval.ipynb #db6bc58b
 def compare_retrievers(
     a: RetrievalTable,
     b: RetrievalTable,  # On the same queries
@@ -263,15 +263,16 @@ def compare_retrievers(
     *,
     rng: int = 0,
 ) -> Difference:  # a - b, above 0 when a is better; with the p-value of no difference
-    "Two retrievers on the same queries, paired; other queries raise `ValueError`."
-    if [f.query for f in a.found] != [f.query for f in b.found]:
+    "Two retrievers on the same answerable queries, paired; other queries raise `ValueError`."
+    ours, theirs = ([f for f in t.found if f.answerable] for t in (a, b))
+    if [f.query for f in ours] != [f.query for f in theirs]:
         raise ValueError(f"{a.name} and {b.name} were asked other queries, or in another order")
     for t in a, b:
         if figure not in t.figures:
             raise ValueError(f"{t.name} has no figure {figure!r}; it has {', '.join(t.figures)}")
     return paired_difference(
-        [f.values[figure] for f in a.found],
-        [f.values[figure] for f in b.found],
-        clusters=[f.cluster for f in a.found],
+        [f.values[figure] for f in ours],
+        [f.values[figure] for f in theirs],
+        clusters=[f.cluster for f in ours],
         rng=rng,
     )
