@@ -6,7 +6,7 @@
 __all__ = ['CARD', 'PRECISION_CARD', 'ALLOWED_CARD', 'acitation_recall', 'acitation_precision', 'CitedClaim', 'cited_claims',
            'WordSupport', 'citation_recall', 'citation_precision', 'internal_cited', 'citations_allowed']
 
-# %% ../../nbs/metrics/49_citations.ipynb #ccafe404
+# %% ../../nbs/metrics/49_citations.ipynb #cc41b850
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from .defaults import default_judge
 from .forms import evaluate_class
 from .metric import awaited, metric
 
-# %% ../../nbs/metrics/49_citations.ipynb #abbbcf50
+# %% ../../nbs/metrics/49_citations.ipynb #879e7073
 CARD = MetricCard(
     name="citation_recall",
     title="Citation recall",
@@ -56,7 +56,7 @@ ALLOWED_CARD = MetricCard(
     cuts=(0.5, 0.75, 1.0),
 )
 
-# %% ../../nbs/metrics/49_citations.ipynb #296897a7
+# %% ../../nbs/metrics/49_citations.ipynb #cc1032b7
 def _passage(given):
     "A passage in any form as a record."
     if isinstance(given, str):
@@ -79,7 +79,7 @@ def _groups(passage):
         return frozenset()
     return names or frozenset(["staff"] if passage.fields.get("internal") is True else ())
 
-# %% ../../nbs/metrics/49_citations.ipynb #a0e9b40a
+# %% ../../nbs/metrics/49_citations.ipynb #5279f54d
 @dataclass(frozen=True)
 class CitedClaim:
     "A sentence of an answer with what it cites."
@@ -162,7 +162,7 @@ def _claim(sentence, shelf):
     cited, lost, foreign = shelf.read(sentence)
     return CitedClaim(_bare(sentence), cited, lost, foreign)
 
-# %% ../../nbs/metrics/49_citations.ipynb #88fcdea9
+# %% ../../nbs/metrics/49_citations.ipynb #43d955d8
 _MOST = 5  # Citations of one claim that are weighed
 
 
@@ -209,7 +209,7 @@ def _is_right(verdicts, i, cited, n):
     rest = tuple(m for m in numbers if m != n)
     return bool(verdicts[i, (n,)].yes) or not rest or not verdicts[i, rest].yes
 
-# %% ../../nbs/metrics/49_citations.ipynb #f364a1f7
+# %% ../../nbs/metrics/49_citations.ipynb #d8663995
 class WordSupport:
     "A judge that counts words: a sentence is supported where the source has most of its content words."
 
@@ -242,7 +242,7 @@ class WordSupport:
         "Words do not tell whether an instruction is followed."
         return [Verdict(None, status="undefined", reason="words do not tell")] * len(instructions)
 
-# %% ../../nbs/metrics/49_citations.ipynb #3110dd2c
+# %% ../../nbs/metrics/49_citations.ipynb #478607e9
 @metric(CARD)
 def citation_recall(
     response: str,  # Answer to be scored; one without a claim has status 'undefined'
@@ -310,7 +310,7 @@ def _read(card, response, passages, judge):
         return unscored(card, status, bad.reason, rater=judge.name)
     return claims, verdicts
 
-# %% ../../nbs/metrics/49_citations.ipynb #e848cf30
+# %% ../../nbs/metrics/49_citations.ipynb #37683382
 def _on_claim(i, claim, verdicts):
     "Evidence for a claim without a right citation."
     detail = {"claim": i, "cited": list(claim.cited)}
@@ -342,7 +342,7 @@ def _foreign(claims):
         for c, u in pairs
     ]
 
-# %% ../../nbs/metrics/49_citations.ipynb #a59ae408
+# %% ../../nbs/metrics/49_citations.ipynb #97873c56
 def internal_cited(
     response: str,  # An answer, with its list of sources
     *,
@@ -390,7 +390,7 @@ def _on_hidden(passage, number):
         "hidden passage", passage.title, fine=False, reason=f"it is for {groups} only", detail=detail
     )
 
-# %% ../../nbs/metrics/49_citations.ipynb #1d795c15
+# %% ../../nbs/metrics/49_citations.ipynb #9f96a6af
 _INPUTS = {"passages": "list of dictionaries or texts"}
 
 

@@ -6,7 +6,7 @@
 __all__ = ['VIEWS', 'EVERYBODY', 'SYSTEMS', 'last_turn', 'with_conversation', 'readers_of_set', 'hidden_found', 'find_set',
            'RetrieversMeasured', 'measure_retrievers']
 
-# %% ../../nbs/validation/13_retrievers.ipynb #ab191599
+# %% ../../nbs/validation/13_retrievers.ipynb #35db616c
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,7 @@ from crmeval.tasks.retrieval_sets import (
     retrieval_sets,
 )
 
-# %% ../../nbs/validation/13_retrievers.ipynb #e1823e0f
+# %% ../../nbs/validation/13_retrievers.ipynb #1fd7d28e
 def last_turn(query: Query) -> Asked:
     "The question as it was said."
     return Asked(query.text)
@@ -49,7 +49,7 @@ def with_conversation(query: Query) -> Asked:
 
 VIEWS: dict[str, Callable[[Query], Asked]] = {"last": last_turn, "conversation": with_conversation}
 
-# %% ../../nbs/validation/13_retrievers.ipynb #bc0ce40d
+# %% ../../nbs/validation/13_retrievers.ipynb #76f8496c
 EVERYBODY = "*"
 
 
@@ -79,7 +79,7 @@ def hidden_found(
     hidden = {p["id"] for p in passages if not _names(p) & mine}
     return [(f.query, i) for f in table.found for i in f.ids if i in hidden]
 
-# %% ../../nbs/validation/13_retrievers.ipynb #8e5fd4d2
+# %% ../../nbs/validation/13_retrievers.ipynb #ddc7b527
 SYSTEMS: dict[str, Mapping[str, Any]] = {"lexical": {}}  # name -> further words of the index's search
 
 
@@ -195,7 +195,7 @@ def _tables(s, shelf, named, figures, limit, told):
 
 
 def _searches(s, shelf, systems, views):
-    "(name, search, reader, filtered) of every combination; a filter or view that no query has is none."
+    "(name, search, reader, filtered) of every combination that the queries of the set allow."
     fields = any(q.where for q in s.queries)
     turns = any(q.messages for q in s.queries)
     for system in systems:
