@@ -6,7 +6,7 @@
 __all__ = ['TRUST_NAMES', 'SMALL_IS_GOOD', 'WORDS', 'DEFAULT_POLICY', 'gate_names', 'GateRule', 'GatePolicy', 'make_gate_policy',
            'read_gate_policy']
 
-# %% ../../nbs/pages/13_gate_policy.ipynb #405b94ab
+# %% ../../nbs/pages/13_gate_policy.ipynb #ff352c97
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from ..core.show import shown
 from ..metrics.criteria import criteria, predicted_criteria
 from ..metrics.trust import TRUST
 
-# %% ../../nbs/pages/13_gate_policy.ipynb #dc2f4d05
+# %% ../../nbs/pages/13_gate_policy.ipynb #1c470340
 TRUST_NAMES = ("trust", *TRUST)  # In per cent, 95 % intervals
 SMALL_IS_GOOD = ("seconds", "usd_per_1000", "unscored")
 WORDS = {True: ("may_fall", "must_rise", "at_least"), False: ("may_rise", "must_fall", "at_most")}
@@ -69,7 +69,7 @@ _SAID = {
     "at_most": "at most {}",
 }
 
-# %% ../../nbs/pages/13_gate_policy.ipynb #f4e46fb4
+# %% ../../nbs/pages/13_gate_policy.ipynb #67601521
 @dataclass(frozen=True)
 class GatePolicy:
     "When a release may pass."
@@ -85,9 +85,12 @@ DEFAULT_POLICY = GatePolicy((GateRule("accuracy", "may_fall", 0.1),))
 _KEYS = ("rules", "certainty", "undefined", "samples", "left_out", "about")
 _RULE_KEYS = ("metric", "certainty", "use_case", "about")
 
-# %% ../../nbs/pages/13_gate_policy.ipynb #c2f3e5e4
+# %% ../../nbs/pages/13_gate_policy.ipynb #e640ec45
+_LARGEST = 1e12  # nobody means a larger one, and a whole number of a file may be too large for a float
+
+
 def _is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 def _number(where, value, low, high):
@@ -145,7 +148,7 @@ def _certainty(where, value):
     hint = f"; did you mean {value / 100:g}?" if _is_number(value) and 50 <= value < 100 else ""
     raise ValueError(f"{where} is {_told(value)}, expected a number from 0.5, below 1{hint}")
 
-# %% ../../nbs/pages/13_gate_policy.ipynb #fd35fa3f
+# %% ../../nbs/pages/13_gate_policy.ipynb #66bda2f9
 def _known_key(where, key, known):
     if key not in known:
         near = did_you_mean(key, known)
@@ -199,11 +202,12 @@ def _rule(where, of, word, value, own, certainty, use_case):
     level = own if own is not None or word.startswith("at_") else certainty
     if of in TRUST_NAMES and level not in (None, 0.95):
         raise ValueError(
-            f"{where}: certainty is {level:g}; trust is known with 95 % certainty: write certainty: 0.95 at this rule"
+            f"{where}: certainty is {level:g}; trust is known with 95 % certainty: "
+            "write certainty: 0.95 at this rule"
         )
     return GateRule(of, word, limit, is_share, level, use_case)
 
-# %% ../../nbs/pages/13_gate_policy.ipynb #64d36458
+# %% ../../nbs/pages/13_gate_policy.ipynb #3f78a390
 def make_gate_policy(
     said: Mapping[str, Any],  # As a file says it, see the table above
     name: str = "the policy",  # For messages, e.g. 'the policy gate.yaml'
@@ -266,7 +270,7 @@ def read_gate_policy(
         raise ValueError(f"there is no policy {str(path)!r}") from None
     except OSError as e:
         raise ValueError(f"{name} cannot be read: {e.strerror or 'unknown why'}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as e:
+    except (yaml.YAMLError, ValueError, RecursionError) as e:
         raise ValueError(f"{name} is not YAML: {shown(' '.join(str(e).split()), 300)}") from None
     if not isinstance(said, Mapping):
         raise ValueError(f"{name} holds {_told(said)}, expected keys and values, rules among them")
