@@ -48,10 +48,11 @@ def main() -> None:
                 done = ingest(catalogue)[0]
                 took = time.perf_counter() - started
                 c = done.counts
+                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
                 print(
                     f"{to:18} {step:20} {took:7.1f} s  new {c.new:,} changed {c.changed:,} "
                     f"same {c.same:,} "
-                    f"held {done.rows:,} peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024:,} MB "
+                    f"held {done.rows:,} peak {peak:,} MB "
                     f"{done.error}"
                 )
 
