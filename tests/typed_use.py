@@ -67,6 +67,7 @@ from crmeval import (
 from crmeval.core.judging import Judge, Verdict
 from crmeval.layer.grounding import KeywordRetriever, Passage
 from crmeval.metrics.retrieval import searcher
+from crmeval.tasks.retrieval_sets import Query
 
 
 class Verbatim:
@@ -150,11 +151,15 @@ async def grounded(text: str, passages: list[dict[str, str]]) -> list[Score]:
     return [*found, await acitation_precision(text, passages=[Passage("kb-1", "It is so.")])]
 
 
+def nobody(query: Query) -> list[Passage]:
+    return []
+
+
 def retrieved(passages: list[Passage]) -> float | None:
     questions = retrieval_set("mtrag", download=False).queries
     every, none = (
         evaluate_retriever(ask, questions, k=[5, 10])
-        for ask in (searcher(KeywordRetriever(passages)), lambda q: [])
+        for ask in (searcher(KeywordRetriever(passages)), nobody)
     )
     return compare_retrievers(every, none, "recall@5").value
 

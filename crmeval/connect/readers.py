@@ -139,9 +139,9 @@ def _connector(source):
 
     if util.find_spec("crmeval.connect.api") is None:
         raise ConnectError(f"source {source.name!r}: this release reads no web interfaces")
-    from crmeval.connect import api  # type: ignore[attr-defined]
+    from crmeval.connect.api import Connector
 
-    return api.Connector.from_source(source)
+    return Connector.from_source(source)
 
 # %% ../../nbs/connect/36_readers.ipynb #eb22701b
 _OPS = {

@@ -143,7 +143,7 @@ def _shelf(passages):
 def cited_claims(
     response: str,  # An answer in any form
     *,
-    passages: Sequence[Mapping | str | Passage],  # What it was given, in the order of their numbers
+    passages: Sequence[Mapping[str, Any] | str | Passage],  # What it was given, in the order of their numbers
 ) -> list[CitedClaim]:  # Greetings, questions and headings are no claims
     "The sentences of an answer that say something, with what each cites."
     shelf = _shelf(passages)
@@ -247,7 +247,7 @@ class WordSupport:
 def citation_recall(
     response: str,  # Answer to be scored; one without a claim has status 'undefined'
     *,
-    passages: Sequence[Mapping | str | Passage],  # What it was given, in the order of their numbers
+    passages: Sequence[Mapping[str, Any] | str | Passage],  # What it was given, in the order of their numbers
     judge: Judge | None = None,  # Who decides whether a passage supports a claim; default: the embedded judge
 ) -> Score:  # points in [1, 4]; fraction = claims with a right citation / claims; evidence lists the others
     "Share of the claims that the passages cited behind them support, 1 to 4 points; higher is better."
@@ -268,7 +268,7 @@ def citation_recall(
 def citation_precision(
     response: str,  # Answer to be scored; one without a citation has status 'undefined'
     *,
-    passages: Sequence[Mapping | str | Passage],  # What it was given, in the order of their numbers
+    passages: Sequence[Mapping[str, Any] | str | Passage],  # What it was given, in the order of their numbers
     judge: Judge | None = None,  # Who decides whether a passage supports a claim; default: the embedded judge
 ) -> Score:  # points in [1, 4]; fraction = right citations / citations; evidence lists the wrong ones
     "Share of the citations that are right, 1 to 4 points; higher is better."
@@ -346,7 +346,7 @@ def _foreign(claims):
 def internal_cited(
     response: str,  # An answer, with its list of sources
     *,
-    passages: Sequence[Mapping | str | Passage],  # What it was given, in the order of their numbers
+    passages: Sequence[Mapping[str, Any] | str | Passage],  # What it was given, in the order of their numbers
     reader: Collection[str] = (),  # Names under which the reader reads, her groups with them; (): a customer
 ) -> list[str]:  # Ids in the order of their numbers; [] is as it should be
     "Ids of the passages that an answer cites though its reader may not see them."
@@ -367,7 +367,7 @@ def _hidden(response, shelf, reader):
 def citations_allowed(
     response: str,  # Answer to be scored; one that cites no passage has status 'undefined'
     *,
-    passages: Sequence[Mapping | str | Passage],  # What it was given, with `allowed` or `internal`
+    passages: Sequence[Mapping[str, Any] | str | Passage],  # What it was given, with `allowed` or `internal`
     reader: Sequence[str] = (),  # Names under which the reader reads, her groups with them; (): a customer
     judge: Judge | None = None,  # Not needed; taken so that all metrics are called alike
 ) -> (

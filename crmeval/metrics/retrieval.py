@@ -123,7 +123,7 @@ def searcher(
     words: Callable[[Query], Any] | None = None,  # What is searched for; None: the last turn
     more: Mapping[str, Any] | None = None,  # Filters for every query: who reads, in which language
     **options: Any,  # For `search`, as they are
-) -> Callable[[Query], Sequence]:
+) -> Callable[[Query], Sequence[Any]]:
     "A search by queries with an index or a retriever."
     where = "where" if _takes(retriever, "where") else "filters"
 
@@ -180,7 +180,7 @@ def _plain(system, figure, e):
 
 
 def evaluate_retriever(
-    search: Callable[[Query], Iterable],  # Query -> passages or ids, the best first; see `searcher`
+    search: Callable[[Query], Iterable[Any]],  # Query -> passages or ids, the best first; see `searcher`
     queries: Sequence[Query],  # Those for which nothing is relevant count for the AUC alone
     *,
     k: Sequence[int] | int | None = None,  # nDCG, recall, MRR and hit rate at each; None: see `figures`

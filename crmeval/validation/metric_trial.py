@@ -351,12 +351,12 @@ def agreement(
 
 
 def agreement(
-    of,  # Scores of one judge or several; or a metric or a judge, which is tried on labelled data
-    people=None,  # People's scores of the same responses; None: labelled data are named by `on`
+    of: Any,  # Scores of one judge or several; or a metric or a judge, which is tried on labelled data
+    people: Any = None,  # People's scores of the same responses; None: labelled data are named by `on`
     *,
-    on=None,  # Labelled data, e.g. 'feedback-factuality', or several
-    judge=None,  # Who decides for a metric; default: the embedded judge without the data's family
-    **options,  # As for `validation.agreement.agreement`, or for `trial`
+    on: str | Sequence[str] | None = None,  # Labelled data, e.g. 'feedback-factuality', or several
+    judge: Judge | None = None,  # Who decides for a metric; default: the embedded one without the family
+    **options: Any,  # As for `validation.agreement.agreement`, or for `trial`
 ):  # `AgreementTable` of scores, `Trial` of a metric or a judge
     "How far judges agree with people: in scores that are there, or of a metric as it is on labelled data."
     if on is not None:
