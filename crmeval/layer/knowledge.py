@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from ..core.encoder import Encoder
 from ..core.text import names
 from .grounding import Passage, Retriever
 from .index import Index, Query
@@ -63,8 +64,9 @@ def policy_retriever(
     "The index that a policy names, open; a path that holds none is a ValueError."
     if not policy.index:
         return None
+    encoder = Encoder() if policy.how == "both" else None
     try:
-        return Index(policy.index, must_exist=True)
+        return Index(policy.index, must_exist=True, encoder=encoder)
     except IndexProblem as e:
         raise ValueError(f"policy, grounding.index: {e}") from None
 

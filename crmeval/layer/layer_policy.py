@@ -37,12 +37,14 @@ class GroundingPolicy:
     limit: int = 8000  # Characters of all passages together, from 1
     tokens: int | None = None  # Tokens of all passages together, estimated, from 1; None: `limit` counts
     index: str = ""  # File of an index of passages (`layer.index`); '': the retriever that is handed over
+    how: str = "words"  # How an index finds: 'words', or 'both' with its encoder (extra `encoder`)
     where: Mapping[str, Any] = field(default_factory=dict)  # Field -> value that every passage must have
     least: float = 0.125  # Least share of the question's words (of 8 at most) that a passage holds, [0, 1]
 
     def __post_init__(self):
         for name in ("passages", "limit", *(("tokens",) if self.tokens is not None else ())):
             _check_whole(getattr(self, name), name)
+        check_known(self.how, ("words", "both"), "how")
         if not isinstance(self.index, str):
             raise ValueError(f"index is {self.index!r}, expected the path of a file")
         if not isinstance(self.where, Mapping):
