@@ -32,7 +32,7 @@ def stored_value(
         return (value.astimezone(timezone.utc).replace(tzinfo=None) if value.tzinfo else value).isoformat()
     if isinstance(value, date):
         return value.isoformat()
-    if isinstance(value, numbers.Integral) and -(2**63) <= value < 2**63:
+    if isinstance(value, numbers.Integral) and -(2**63) <= int(value) < 2**63:
         return int(value)
     if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral) and math.isfinite(value):
         return float(value)
@@ -72,7 +72,7 @@ def _range(name, asked):
         limit = stored_value(limit, f"where[{name!r}][{side!r}]")
         kinds = "('text')" if isinstance(limit, str) else "('integer', 'real')"
         tests.append(f"typeof(value) IN {kinds} AND value {_SIDES[side]} ?")
-        values.append(limit + "T~" if side == "to" and _is_day(limit) else limit)
+        values.append(f"{limit}T~" if side == "to" and _is_day(limit) else limit)
     return " AND ".join(tests), values
 
 

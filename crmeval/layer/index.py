@@ -242,7 +242,8 @@ class Index:
     ) -> list[Passage]:  # The best one first; by words none that shares no word. Higher scores are better
         "Passages that fit, of those that this reader may see and that are as `where` says."
         asked, how = self._asked(query, k), self._how(how)
-        direction = None if how == "words" else self.encoder.encode([asked.text])[0]
+        encoder = None if how == "words" else self.encoder
+        direction = None if encoder is None else encoder.encode([asked.text])[0]
         with self.file.reading() as base:
             readable, most = self._readable(base, where, who), max(_CLOSER_LOOK, k)
             scored = [] if how == "meaning" else self._by_words(base, readable, asked.words, most)
@@ -313,7 +314,7 @@ class Index:
     def _passages(self, base, scored):
         "(number, score) as passages."
         rows = {row[0]: row[1:] for row in _rows(base, f"n, {_SHOWN}", [n for n, _ in scored])}
-        return [_passage(*rows[n], score) for n, score in scored]
+        return [_passage(rows[n], score) for n, score in scored]
 
     def get(
         self,
@@ -367,7 +368,8 @@ def _rows(base, columns, numbers):
     return base.execute(told, (json.dumps(list(numbers)),)).fetchall()
 
 
-def _passage(own, text, title, url, fields, document, section, score):
+def _passage(row, score):
+    own, text, title, url, fields, document, section = row
     more = {"section": section} if section else {}
     return Passage(own, text, title, url, score, {**json.loads(fields), **more}, document)
 

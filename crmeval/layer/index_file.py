@@ -153,7 +153,8 @@ class IndexFile:
             raise IndexProblem(
                 f"there is no index {self.told}; expected a file made by Index(path).add(passages)"
             )
-        self._lock, self._pid, self._base = threading.RLock(), 0, None
+        self._lock, self._pid = threading.RLock(), 0
+        self._base: sqlite3.Connection | None = None
         self._make(unmarked)
         self.unmarked = self.meta("unmarked")
         if unmarked not in (None, self.unmarked):
@@ -167,9 +168,9 @@ class IndexFile:
         "The file's name for messages."
         return without_keys(str(self.path))
 
-    def _connection(self):
+    def _connection(self) -> sqlite3.Connection:
         "The connection of this process."
-        if self._pid != os.getpid():  # a forked child must not use its parent's
+        if self._base is None or self._pid != os.getpid():  # a forked child must not use its parent's
             try:
                 self._base = sqlite3.connect(
                     self.path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False
