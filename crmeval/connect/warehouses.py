@@ -75,7 +75,7 @@ def open_warehouse(
     if source.kind == "redshift":
         return _redshift(source, settings)
     if source.kind == "snowflake":
-        from adbc_driver_snowflake import dbapi as snowflake
+        from adbc_driver_snowflake import dbapi as snowflake  # pyright: ignore[reportMissingImports]
 
         return snowflake.connect(source.address.removeprefix("snowflake://"), db_kwargs=settings)
     if source.kind == "bigquery":
@@ -89,7 +89,7 @@ def _redshift(source: Source, settings: Mapping[str, str]) -> Any:
     "A session of Redshift, or of PostgreSQL, in which nothing can be written."
     from urllib.parse import quote
 
-    from adbc_driver_postgresql import dbapi
+    from adbc_driver_postgresql import dbapi  # pyright: ignore[reportMissingImports]
 
     uri = source.address.replace("redshift://", "postgresql://", 1)
     mark = "&" if "?" in uri else "?"
