@@ -1,6 +1,7 @@
 "Memories of detectors stay bounded whatever is read; a reply is told as spans; a missing extra is told."
 
 import gc
+import inspect
 import random
 import sys
 from functools import _lru_cache_wrapper
@@ -57,7 +58,10 @@ def test_no_memory_of_a_detector_grows_with_the_texts_that_it_reads():
     for _ in range(60):
         name, said = text(rng)
         assert layer.reply("{{case.comments}}", {"case": {"comments": said}, "contact": {"name": name}}).text
-    unbounded = {o.__name__ for o in memories() if o.cache_info().maxsize is None}
+    asked = [
+        o for o in memories() if inspect.signature(o.__wrapped__).parameters
+    ]  # one value grows with nothing
+    unbounded = {o.__name__ for o in asked if o.cache_info().maxsize is None}
     assert unbounded <= PATTERNS, unbounded - PATTERNS
     assert sum(o.cache_info().currsize for o in memories()) + sum(map(len, growing())) < MOST
     layered = [

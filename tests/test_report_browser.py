@@ -305,7 +305,10 @@ def test_from_a_number_to_definition_agreement_and_samples(visit):
     page.locator("#board tbody tr", has_text="img src").locator(
         f"td:nth-child({column(page, '#board', 'Not scored')}) a"
     ).first.click()
-    page.wait_for_function("document.querySelector('#samples .dt-info').textContent.includes('20')")
+    for _ in range(100):  # the page's policy lets no condition be polled inside it
+        if "20" in page.inner_text("#samples .dt-info"):
+            break
+        page.wait_for_timeout(50)
     assert set(cells(page, "#samples", column(page, "#samples", "Status"))) == {"not run"}
     assert set(cells(page, "#samples", column(page, "#samples", "System"))) == {HOSTILE}
 
