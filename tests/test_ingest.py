@@ -275,3 +275,13 @@ def test_a_wrong_catalogue_is_told_in_its_own_words(tmp_path, capsys, words, tol
     path.write_text(words[0])
     assert main(["ingest", str(path)]) == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("to", TARGETS)
+def test_a_table_without_rows_and_a_column_without_values_are_copied(tmp_path, to):
+    desk = Desk(tmp_path, to)
+    (copy,) = copies_of(desk.catalogue)
+    for wanted in (0, 1):
+        done = ingest_copy(copy, desk.catalogue, personal=lambda text: ["PERSON"])
+        assert (done.error, done.rows) == ("", wanted)
+        desk.put(1, None)  # its only text is null

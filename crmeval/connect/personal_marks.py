@@ -33,6 +33,8 @@ def _texts(column) -> list[str]:
     if not pa.types.is_string(column.type):
         return []
     column = pc.drop_null(column)
+    if not len(column):
+        return []
     step = max(len(column) // SAMPLED, 1)
     return [v[:_LONGEST] for v in column.take(list(range(0, len(column), step))[:SAMPLED]).to_pylist() if v]
 
