@@ -35,6 +35,16 @@ def quoted(
     return '"' + name.replace('"', '""') + '"'
 
 
+def _shaped(table, schema):
+    "A table in a schema; a column that never had a value is one of numbers in DuckDB."
+    import pyarrow as pa
+
+    n = table.num_rows
+    kinds = [(table.column(f.name), f.type) for f in schema]
+    columns = [pa.nulls(n, kind) if pa.types.is_null(kind) else column.cast(kind) for column, kind in kinds]
+    return pa.table(columns, schema=schema)
+
+
 class DuckCopy:
     "A copy in a table of a file of DuckDB; used in a `with`, for the file is held as long."
 
@@ -164,7 +174,7 @@ class DuckCopy:
         self._db.execute("BEGIN")
         if self.held.schema is not None and delta.rows.num_rows:
             self._widen(schema)
-            left = meet(delta, self._matching(delta, key).cast(schema), key, counts)
+            left = meet(delta, _shaped(self._matching(delta, key), schema), key, counts)
             if left is not None:
                 self._drop(delta.rows.filter(~delta.stays), key)
         self._put(to_write(delta, counts), schema)
