@@ -1,8 +1,10 @@
 """Connectors against servers on loopback that answer like the interfaces do; no account is called."""
 
+import ipaddress
 import json
+import ssl
 import threading
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -12,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crmeval.connect import api, rest_calls
-from crmeval.connect.sources import ConnectError, Limit, Source
+from crmeval.connect.connector_files import moment_of, read_connector
+from crmeval.connect.sources import BadCatalogue, BadQuery, ConnectError, Limit, Source
 
 SECRET = "tok-very-secret-1"
 
@@ -235,7 +238,7 @@ PAGES = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.sampled_from(sorted(PAGES)),
     st.integers(1, 9),
@@ -291,3 +294,256 @@ def test_a_secret_with_a_line_break_is_not_shown(server, monkeypatch):
     with pytest.raises(rest_calls.BadRequest) as told:
         list(crm.rows("cases"))
     assert SECRET not in str(told.value) and not server.asked
+
+
+def test_a_reading_ends_at_the_bytes_of_the_policy(server):
+    size = api.size_of({"id": "51", "subject": "S1"})
+    answer = (200, {}, {"records": cases(1, 2, 3), "done": True})
+    crm, _ = made(server, lambda *_: answer, limit=Limit(bytes=2 * size))
+    rows, got = crm.rows("cases", ["id", "subject"]), []
+    with pytest.raises(rest_calls.TooLarge, match=f"{2 * size} bytes.*row 3"):
+        got.extend(rows)
+    assert len(got) == 2
+    crm, _ = made(server, lambda *_: answer, limit=Limit(bytes=3 * size))
+    assert len(list(crm.rows("cases", ["id", "subject"]))) == 3
+
+
+GOOD = {"path": "/c", "id": "id", "pages": {"kind": "offset", "into": "skip"}, "ask": {"kind": "params"}}
+LACKING = {
+    "id": {"id": None},
+    "path": {"path": ""},
+    "object": {"ask": {"kind": "soql"}},
+    "modified_field": {"ask": {"kind": "groups"}},
+    "modified": {"window": 10},
+    "into": {"pages": {"kind": "page"}},
+    "next": {"pages": {"kind": "cursor", "into": "skip"}},
+    "pages": {"pages": [1]},
+    "ask": {"ask": "soql"},
+    "per_second": {"per_second": "fast"},
+    "limits": {"limits": "CODE"},
+}
+
+
+@pytest.mark.parametrize("key", LACKING)
+def test_a_file_that_lacks_something_is_told_before_anything_is_asked(tmp_path, key):
+    said = {"auth": {"bearer": {"secrets": ["token"]}}, "resources": {"cases": {**GOOD, **LACKING[key]}}}
+    (tmp_path / "my.json").write_text(json.dumps(said))
+    source = Source("crm", "rest", "https://crm.example", options={"connector": "my.json"}, folder=tmp_path)
+    with pytest.raises(BadCatalogue, match=rf"my\.json: cases: .*{key}"):
+        read_connector(source)
+    said["resources"]["cases"] = GOOD
+    for wrong in ({"bearer": {}}, {"basic": {"secrets": ["token"]}}, {"magic": {}}, {"oauth": [1]}):
+        (tmp_path / "my.json").write_text(json.dumps({**said, "auth": wrong}))
+        with pytest.raises(BadCatalogue, match="auth: "):
+            read_connector(source)
+
+
+@given(
+    st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1)),
+    st.integers(0, 12),
+    st.integers(-14 * 60, 14 * 60),
+    st.sampled_from(["%H:%M", "%H%M"]),
+)
+def test_times_with_any_digits_and_zones_are_read(when, digits, minutes, form):
+    zone = timezone(timedelta(minutes=minutes))
+    local = when.replace(tzinfo=timezone.utc).astimezone(zone)
+    fraction = f"{when.microsecond:06d}".ljust(12, "7")[:digits]
+    sign, shift = "-" if minutes < 0 else "+", datetime(1970, 1, 1) + timedelta(minutes=abs(minutes))
+    offset = f"{sign}{shift.strftime(form)}" if minutes else "Z"
+    text = local.strftime("%Y-%m-%dT%H:%M:%S") + (f".{fraction}" if fraction else "") + offset
+    kept = int(fraction[:6].ljust(6, "0"))
+    assert moment_of(text) == when.replace(microsecond=kept, tzinfo=timezone.utc)
+
+
+def test_a_reading_that_was_moved_is_followed_once_on_its_host(server):
+    def answer(path, query, text, headers):
+        if path.endswith("/query"):
+            return 307, {"Location": "query2?q=x"}, {}
+        return SOME
+
+    crm, _ = made(server, answer)
+    assert len(list(crm.rows("cases"))) == 1
+    assert [a[1] for a in server.asked] == ["/services/data/v62.0/query", "/services/data/v62.0/query2"]
+    assert server.asked[1][4] == server.asked[0][4]
+    port = server.server_port
+    for link in (
+        "/again",
+        f"https://127.0.0.1:{port}/",
+        f"http://localhost:{port}/",
+        "http://127.0.0.1:1/",
+        "",
+    ):
+        crm, _ = made(server, lambda *_, link=link: (302, {"Location": link}, {}))
+        with pytest.raises(rest_calls.Forbidden):
+            list(crm.rows("cases"))
+        assert len(server.asked) == (2 if link == "/again" else 1)
+    hub, _ = made(server, lambda *_: (307, {"Location": "/again"}, {}), "hubspot")
+    with pytest.raises(rest_calls.Forbidden, match="not followed"):
+        list(hub.rows("tickets"))
+    assert len(server.asked) == 1
+
+
+def certificate(folder, name, **names):
+    "A key and a certificate that it signed itself, in one file."
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    who = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.now(timezone.utc)
+    try:
+        listed = x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        listed = x509.DNSName(name)
+    made = x509.CertificateBuilder(who, who, key.public_key(), x509.random_serial_number())
+    made = made.not_valid_before(now - timedelta(days=2)).not_valid_after(now + timedelta(**names))
+    made = made.add_extension(x509.SubjectAlternativeName([listed]), critical=False)
+    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    text = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = folder / f"{name}-{names['days']}.pem"
+    path.write_bytes(key.private_bytes(*form) + text)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name, days, trusted",
+    [("127.0.0.1", 1, True), ("127.0.0.1", 1, False), ("crm.example", 1, True), ("127.0.0.1", -1, True)],
+)
+def test_https_is_read_where_the_certificate_is_believed(tmp_path, monkeypatch, name, days, trusted):
+    pytest.importorskip("cryptography")
+    path = certificate(tmp_path, name, days=days)
+    tls = HTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    tls.socket = context.wrap_socket(tls.socket, server_side=True)
+    tls.handle_error = lambda *_: None
+    tls.address = f"https://127.0.0.1:{tls.server_port}"
+    threading.Thread(target=tls.serve_forever, args=(0.01,), daemon=True).start()
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    try:
+        crm, clock = made(tls, lambda *_: SOME)
+        if trusted and name == "127.0.0.1" and days > 0:
+            assert len(list(crm.rows("cases"))) == 1 and tls.asked[0][4] == f"Bearer {SECRET}-API_TOKEN"
+            return
+        with pytest.raises(rest_calls.Untrusted, match="certificate is not believed") as told:
+            list(crm.rows("cases"))
+        assert not tls.asked and not clock.slept and SECRET not in str(told.value)
+    finally:
+        tls.shutdown()
+        tls.server_close()
+
+
+def test_more_rows_of_one_time_than_hubspot_shows_are_an_error_and_no_loss(server):
+    def hubspot(path, query, text, headers):
+        skip = int(json.loads(text).get("after", 0))
+        page = [
+            {"id": str(n), "properties": {"hs_lastmodifieddate": moment(1_700_000_000)}}
+            for n in range(skip, skip + 5)
+        ]
+        return 200, {}, {"results": page, "paging": {"next": {"after": str(skip + 5)}}}
+
+    hub, _ = made(server, hubspot, "hubspot")
+    hub.file["resources"]["tickets"]["window"] = 10
+    with pytest.raises(rest_calls.BadAnswer, match="more rows have one time of change than the 10"):
+        list(hub.rows("tickets", ["id"]))
+    assert {a[1] for a in server.asked} == {"/crm/objects/2026-03/tickets/search"}
+
+
+def test_lists_of_zendesk(server):
+    stored = [{"id": n, "name": f"N{n}", "email": None, "role": "agent", "updated_at": "t"} for n in range(7)]
+
+    def answer(path, query, text, headers):
+        begin, size = int(query.get("page[after]", 0)), int(query["page[size]"])
+        link = f"{server.address}{path}?page[size]={size}&page[after]={begin + size}"
+        said = {"links": {"next": link}, "meta": {"has_more": begin + size < len(stored)}}
+        return 200, {}, {path.rpartition("/")[2][:-5]: stored[begin : begin + size], **said}
+
+    desk, clock = made(server, answer, "zendesk", options={"size": 3})
+    for name in ("users", "organizations"):
+        assert [r["name"] for r in desk.rows(name)] == [f"N{n}" for n in range(7)]
+    assert len(server.asked) == 6
+    assert len(list(desk.rows("users", where={"role": "agent"}))) == 7
+    assert server.asked[6][2] == {"page[size]": "3", "role": "agent"}
+    for wrong in ({"where": {"email": "x"}}, {"since": datetime(2026, 1, 1)}):
+        with pytest.raises(BadQuery):
+            list(desk.rows("users", **wrong))
+
+
+def test_the_export_of_zendesk_is_asked_ten_times_a_minute_and_two_minutes_back(server):
+    def answer(path, query, text, headers):
+        last = "cursor" in query
+        link = f"{server.address}{path}?cursor=1"
+        return 200, {}, {"tickets": [{"id": int(last)}], "after_url": link, "end_of_stream": last}
+
+    desk, clock = made(server, answer, "zendesk")
+    assert len(list(desk.rows("tickets", since="2026-01-01T00:02:00.1234567Z"))) == 2
+    began = datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()
+    assert server.asked[0][2] == {"start_time": str(int(began))} and sum(clock.slept) >= 6
+    desk, clock = made(server, answer, "zendesk", options={"per_second": 0})
+    assert len(list(desk.rows("tickets"))) == 2 and not clock.slept
+    with pytest.raises(BadQuery, match="expected a time"):
+        desk.rows("tickets", since="yesterday")
+
+
+def test_a_daily_limit_of_salesforce_is_no_matter_of_permission(server):
+    said = [{"message": "TotalRequests Limit exceeded.", "errorCode": "REQUEST_LIMIT_EXCEEDED"}]
+    crm, clock = made(server, lambda *_: (403, {}, said))
+    with pytest.raises(rest_calls.Throttled) as told:
+        list(crm.rows("cases"))
+    assert told.value.status == 403 and len(server.asked) == 1 and not clock.slept
+
+
+@pytest.mark.parametrize("to", ["lake/tickets", "desk.duckdb#tickets"])
+def test_an_incremental_copy_of_overlapping_rows_holds_each_once(server, tmp_path, to):
+    pytest.importorskip("duckdb")
+    pytest.importorskip("pyarrow")
+    from crmeval.connect.federation import Catalogue
+    from crmeval.connect.ingest import ingest
+
+    stored = {n: (1_700_000_000 + n, f"S{n}") for n in range(12)}
+
+    def answer(path, query, text, headers):
+        said = json.loads(text)
+        filters = [f for g in said.get("filterGroups", []) for f in g["filters"]]
+        begin = int(filters[0]["value"]) / 1000 if filters else 0
+        rows = sorted((t, n, s) for n, (t, s) in stored.items() if t >= begin)
+        skip = int(said.get("after", 0))
+        items = [
+            {
+                "id": str(n),
+                "properties": {"hs_object_id": str(n), "subject": s, "hs_lastmodifieddate": moment(t)},
+            }
+            for t, n, s in rows[max(0, skip - 2) : skip + 5]  # two rows of the page before come again
+        ]
+        more = {"paging": {"next": {"after": str(skip + 5)}}} if skip + 5 < len(rows) else {}
+        return 200, {}, {"results": items, **more}
+
+    server.asked, server.answer = [], answer
+    source = {
+        "kind": "hubspot",
+        "address": server.address,
+        "secrets": {"token": "API_TOKEN"},
+        "per_second": 0,
+    }
+    copy = {"from": "crm.tickets", "to": to, "how": "incremental", "key": "id", "cursor": "modified"}
+    catalogue = Catalogue.of({"sources": {"crm": source}, "copies": [copy]}, tmp_path)
+
+    def copied_rows():
+        if "#" in to:
+            import duckdb
+
+            with duckdb.connect(str(tmp_path / "desk.duckdb"), read_only=True) as db:
+                return sorted(db.execute("SELECT id, subject FROM tickets").fetchall())
+        from crmeval.connect.parquet_copy import copied
+
+        return sorted((r["id"], r["subject"]) for r in copied(tmp_path / to).to_table().to_pylist())
+
+    for change in ({}, {3: (1_700_000_100, "new"), 12: (1_700_000_050, "S12")}, {}):
+        stored.update(change)
+        asked = len(server.asked)
+        assert not [done.error for done in ingest(catalogue) if done.error]
+        assert copied_rows() == sorted((str(n), s) for n, (_, s) in stored.items())
+    assert json.loads(server.asked[asked][3])["filterGroups"]  # the last run began at the cursor

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from .rest_calls import Answer, ApiError, BadAnswer, Caller, Request, SignInFailed
+from .rest_calls import Answer, ApiError, BadAnswer, Caller, Request, SignInFailed, Throttled
 from .sources import BadCatalogue, Source
 
 # %% ../../nbs/connect/11_rest_auth.ipynb #3745aaa7
@@ -66,7 +66,7 @@ class SignIn:
         try:
             answer = self.caller.call("POST", spec["path"], kind, urlencode(form).encode(), "sign-in")
         except ApiError as error:
-            if error.status not in (400, 403):
+            if error.status not in (400, 403) or isinstance(error, Throttled):
                 raise
             raise SignInFailed(name, "sign-in", "the client is not accepted", error.status) from None
         if answer.status == 401:
