@@ -102,13 +102,15 @@ def test_a_question_is_words_and_nothing_else(tmp_path, text):
 
 WRITER = """
 import os, signal, sys
+from crmeval.layer import index_file
 from crmeval.layer.index import Index
-index = Index(sys.argv[1])
-def pages():
-    yield {"id": "a", "document": "a", "text": "new words of the lamp"}
-    if sys.argv[2] == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
-index.add(pages())
+index, put = Index(sys.argv[1]), index_file.IndexFile._put
+def killed(*args):
+    put(*args)
+    os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[2] == "kill":
+    index_file.IndexFile._put = killed
+index.replace("a", [{"id": "a", "document": "a", "text": "new words of the lamp"}])
 """
 
 
@@ -140,3 +142,67 @@ def test_an_encoder_that_stopped_half_way_goes_on(tmp_path):
     again = Index(tmp_path / "kb", encoder=Letters())
     assert again.count() == 100 and again.read_on() == 0
     assert again.search("lamp", 1, how="meaning")[0].text == "lamp lamp"
+
+
+def test_a_reader_and_a_writer_at_the_same_moment_see_whole_states(tmp_path):
+    index = Index(tmp_path / "kb", unmarked="everybody")
+    index.replace("a", [{"id": f"a{k}", "document": "a", "text": "old lamp"} for k in range(30)])
+    with index.file.reading():  # as it was when the first statement was read
+        assert index.count() == 30
+        Index(tmp_path / "kb").replace("a", [{"id": "b", "document": "a", "text": "new lamp"}])
+        assert {p.text for p in index.search("lamp", 50)} == {"old lamp"} and index.count() == 30
+    assert [p.text for p in index.search("lamp", 50)] == ["new lamp"]
+
+
+@pytest.mark.parametrize("others", [0, 1, 300])
+def test_what_is_removed_stands_nowhere_in_the_files(tmp_path, others):
+    path = tmp_path / "kb"
+    index = Index(path, unmarked="everybody", encoder=Letters())
+    index.add({"id": f"o{k}", "document": f"o{k}", "text": f"a lamp of kind {k}"} for k in range(others))
+    secret = {
+        "id": "quillworth",
+        "document": "q",
+        "title": "Zephyrine",
+        "text": "Marrowbone lives in Tarnsgate.",
+    }
+    index.add(
+        {**secret, "allowed": ["vellacott"], "city": "ottoline", "url": "https://x.example/brackenridge"}
+    )
+    index.replace("r", [{"id": "r", "document": "r", "text": "the thistledown lamp"}])
+    index.replace("r", [{"id": "r", "document": "r", "text": "another lamp"}])
+    assert index.remove("q") == 1
+    held = b"".join(p.read_bytes() for p in tmp_path.iterdir()).lower()
+    planted = (
+        "quillworth zephyrine zephyrin marrowbon tarnsgat vellacott ottoline brackenridge thistledown".split()
+    )
+    assert [w for w in planted if w.encode() in held] == []
+    assert index.count() == others + 1 and index.search("another")[0].id == "r"
+
+
+def test_a_file_that_somebody_reads_is_emptied_later(tmp_path):
+    path = tmp_path / "kb"
+    index, other = Index(path, unmarked="everybody"), Index(path)
+    index.add([{"id": "q", "document": "q", "text": "Marrowbone"}])
+    with other.file.reading() as base:
+        base.execute("SELECT count(*) FROM passages").fetchone()
+        index.file._connection().execute("PRAGMA busy_timeout = 50")
+        assert index.remove("q") == 1 and not index.forget()
+    assert index.forget() and index.forget()
+    assert not any(b"marrowbon" in p.read_bytes().lower() for p in tmp_path.iterdir())
+
+
+def test_two_encoders_do_not_race_for_a_new_file(tmp_path):
+    class Other(Letters):
+        def settings(self):
+            return {"encoder": "other"}
+
+    Index(tmp_path / "kb", unmarked="everybody", encoder=Letters())
+    with pytest.raises(ValueError, match="another encoder"):
+        Index(tmp_path / "kb", encoder=Other())
+
+
+def test_all_words_of_a_long_question_count(tmp_path):
+    index = Index(tmp_path / "kb", unmarked="everybody")
+    index.add([{"id": "a", "document": "a", "text": "marigold"}])
+    long = " ".join(f"word{chr(97 + k // 26)}{chr(97 + k % 26)}" for k in range(200))
+    assert [p.id for p in index.search(f"{long} marigold")] == ["a"]

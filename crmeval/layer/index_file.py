@@ -289,6 +289,8 @@ class IndexFile:
         return acl
 
     def _drop(self, base, numbers):
+        if numbers:
+            base.execute("INSERT OR REPLACE INTO meta VALUES ('to forget', 1)")
         for n in numbers:
             stems = base.execute("SELECT stems FROM passages WHERE n = ?", (n,)).fetchone()[0]
             base.execute("INSERT INTO words(words, rowid, stems) VALUES ('delete', ?, ?)", (n, stems))
@@ -314,8 +316,31 @@ class IndexFile:
             self._count(base, changed)
         return changed
 
+    def forget(self) -> bool:  # False: a reader holds the file, and what was removed may still stand in it
+        "Have nothing of what was removed or replaced stand in the file: no word, and no name of a reader."
+        if not self.meta("to forget"):
+            return True
+        with self.writing() as base:
+            base.execute("DELETE FROM readers WHERE acl NOT IN (SELECT acl FROM passages)")
+            base.execute("DELETE FROM acls WHERE acl NOT IN (SELECT acl FROM passages)")
+            base.execute("INSERT INTO words(words) VALUES ('optimize')")
+        if not self._emptied():
+            return False
+        with self.writing() as base:
+            base.execute("DELETE FROM meta WHERE name = 'to forget'")
+        return True
+
+    def _emptied(self):
+        "Whether the log beside the file is empty: it holds pages as they were."
+        with self._lock:
+            busy = self._connection().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        return not busy
+
     def close(self):
-        "Close the file; a later call opens it again."
+        "Close the file, after what was removed is gone from it; a later call opens it again."
+        with self._lock:
+            if self._base is not None and self._pid == os.getpid() and not self._base.in_transaction:
+                self.forget()
         with self._lock:
             if self._base is not None and self._pid == os.getpid():
                 self._base.close()
