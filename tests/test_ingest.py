@@ -285,3 +285,23 @@ def test_a_table_without_rows_and_a_column_without_values_are_copied(tmp_path, t
         done = ingest_copy(copy, desk.catalogue, personal=lambda text: ["PERSON"])
         assert (done.error, done.rows) == ("", wanted)
         desk.put(1, None)  # its only text is null
+
+
+def test_a_failure_of_an_engine_is_the_failure_of_one_copy(tmp_path, monkeypatch):
+    import pyarrow as pa
+
+    (tmp_path / "a.csv").write_text("id\n1\n")
+    said = {
+        "sources": {"a": {"kind": "csv", "address": "a.csv"}},
+        "copies": [{"from": "a.a", "to": f"lake/{n}", "how": "full"} for n in ("x", "y")],
+    }
+    catalogue, made = Catalogue.of(said, tmp_path), ParquetCopy.replace
+
+    def fails_once(self, *args):
+        if self.path.name == "x":
+            raise pa.ArrowInvalid("no kernel")
+        return made(self, *args)
+
+    monkeypatch.setattr(ParquetCopy, "replace", fails_once)
+    done = ingest(catalogue)
+    assert "ArrowInvalid: no kernel" in done[0].error and (done[1].error, done[1].rows) == ("", 1), done

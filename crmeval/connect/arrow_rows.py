@@ -8,7 +8,7 @@ __all__ = ['Refused', 'rows_table', 'plain_schema', 'fitted', 'followed']
 # %% ../../nbs/connect/31_arrow_rows.ipynb #ad33ff42
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .sources import SourceChanged
@@ -30,36 +30,36 @@ def _flat(value: object) -> object:
     return value
 
 
+def _made(make: Callable):
+    "What Arrow makes; None where it says that values and type do not go together."
+    import pyarrow as pa
+
+    try:
+        return make()
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        return None
+
+
 def _array(values: list, kind):
     "(array, positions that do not fit)"
     import pyarrow as pa
 
-    try:
-        return pa.array(values, type=kind), []
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-        fits = [_fits(value, kind) for value in values]
+    whole = _made(lambda: pa.array(values, type=kind))
+    if whole is not None:
+        return whole, []
+    fits = [_made(lambda v=value: pa.array([v], type=kind)) is not None for value in values]
     kept = [value if fit else None for value, fit in zip(values, fits, strict=True)]
     return pa.array(kept, type=kind), [n for n, fit in enumerate(fits) if not fit]
-
-
-def _fits(value: object, kind) -> bool:
-    import pyarrow as pa
-
-    try:
-        pa.array([value], type=kind)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-        return False
-    return True
 
 
 def _usual_type(values: list):
     "The Arrow type of a column that nobody has described."
     import pyarrow as pa
 
-    try:
-        return pa.array(values).type
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-        kinds = Counter(type(v) for v in values if v is not None)
+    whole = _made(lambda: pa.array(values))
+    if whole is not None:
+        return whole.type
+    kinds = Counter(type(v) for v in values if v is not None)
     most = kinds.most_common(1)[0][0]
     known = {int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     return known.get(most) or _type_of(next(v for v in values if type(v) is most))
@@ -68,10 +68,8 @@ def _usual_type(values: list):
 def _type_of(value: object):
     import pyarrow as pa
 
-    try:
-        return pa.scalar(value).type
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-        return pa.string()
+    one = _made(lambda: pa.scalar(value))
+    return pa.string() if one is None else one.type
 
 
 @needs_extra("connect")
@@ -125,19 +123,12 @@ def _cast_column(column, kind):
 
     if column.type.equals(kind):
         return column, []
-    try:
-        return column.cast(kind), []
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        pass
-    values = column.to_pylist()
-    kept, bad = [], []
-    for n, value in enumerate(values):
-        try:
-            kept.append(pa.scalar(value, column.type).cast(kind).as_py())
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            kept.append(None)
-            bad.append(n)
-    return pa.array(kept, type=kind), bad
+    whole = _made(lambda: column.cast(kind))
+    if whole is not None:
+        return whole, []
+    cast = [_made(lambda v=value: pa.scalar(v, column.type).cast(kind)) for value in column.to_pylist()]
+    bad = [n for n, scalar in enumerate(cast) if scalar is None]
+    return pa.array([None if scalar is None else scalar.as_py() for scalar in cast], type=kind), bad
 
 
 @needs_extra("connect")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .sources import BadCatalogue, Limit, Source, known_kinds, limit_of
 from ..core.package_data import needs_extra
+from ..core.yaml_text import load_yaml
 
 # %% ../../nbs/connect/02_catalogue_file.ipynb #54a65fbf
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
@@ -184,18 +185,8 @@ def read_yaml(
     "Plain data from a YAML file; one that is missing, no YAML, or says a thing twice raises `BadCatalogue`."
     import yaml
 
-    class Once(yaml.SafeLoader):
-        "A reader that does not take the second of two entries for the only one."
-
-        def construct_mapping(self, node, deep=False):
-            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-            said = [str(key) for key in keys]
-            if twice := next((key for key in said if said.count(key) > 1), None):
-                raise yaml.YAMLError(f"{twice!r} stands twice, line {node.start_mark.line + 1}")
-            return super().construct_mapping(node, deep)
-
     try:
-        return yaml.load(Path(path).expanduser().read_text(encoding="utf-8-sig"), Once)
+        return load_yaml(Path(path).expanduser().read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise BadCatalogue(f"there is no catalogue {str(path)!r}") from None
     except OSError as error:

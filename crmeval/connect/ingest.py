@@ -24,7 +24,7 @@ from .personal_marks import Finder, find_marks, joined_marks, marked
 from .readers import SLICE, changes_in, pending, reader_of
 from .sources import ConnectError
 from ..core.package_data import needs_extra
-from ..core.show import text_table
+from ..core.show import shown, text_table
 
 # %% ../../nbs/connect/37_ingest.ipynb #a84fb9b3
 @dataclass
@@ -309,6 +309,14 @@ def _brought_up(run, catalogue) -> Counts:
     return _full(run, reader) if run.copy.how == "full" else _incremental(run, reader)
 
 
+def _of_engines():
+    "What Arrow and DuckDB raise, of which each is the failure of one copy."
+    import duckdb
+    import pyarrow as pa
+
+    return pa.ArrowException, duckdb.Error
+
+
 def _write_refused(target, refused):
     "Which rows were refused and why, without what stood in them."
     lines = [json.dumps(asdict(r), ensure_ascii=False) + "\n" for r in refused]
@@ -335,8 +343,8 @@ def ingest_copy(
                 done.changes, done.rows = run.said, target.held.rows
                 done.counts.refused = len(run.refused)
                 _write_refused(target, run.refused)
-    except (ConnectError, OSError) as error:
-        done.error = f"{type(error).__name__}: {error}"
+    except (ConnectError, OSError, *_of_engines()) as error:
+        done.error = f"{type(error).__name__}: {shown(str(error), 400)}"
     done.seconds = time.perf_counter() - started
     return done
 

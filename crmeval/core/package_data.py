@@ -111,7 +111,8 @@ def needs_extra(
                 missing = (error.name or "").partition(".")[0]
                 if not missing or missing == "crmeval" or "pip install" in str(error):
                     raise
-                message = f"{function.__name__} needs {missing}: pip install 'crmeval[{extra}]'"
+                who = "this" if function.__name__.startswith("_") else function.__name__
+                message = f"{who} needs {missing}: pip install 'crmeval[{extra}]'"
                 raise ModuleNotFoundError(message, name=error.name) from None
 
         return told

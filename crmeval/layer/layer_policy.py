@@ -14,6 +14,7 @@ from typing import Any
 from ..core.keys import without_keys
 from ..core.log import digest
 from ..core.package_data import needs_extra
+from ..core.yaml_text import load_yaml
 from .defence import DefencePolicy
 from .gateway import GatewayPolicy
 from .masking import MaskingPolicy
@@ -177,7 +178,7 @@ def _read_yaml(path):
     import yaml
 
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        return load_yaml(path.read_text(encoding="utf-8-sig"))
     except OSError as e:
         told = without_keys(str(path))
         raise ValueError(f"the policy {told} cannot be read: {e.strerror or type(e).__name__}") from None

@@ -23,6 +23,7 @@ from ..core.patterns import PatternFile
 from ..core.records import Score
 from ..core.text import count_words, sentences
 from ..core.written import own_text
+from ..core.yaml_text import load_yaml
 from ..detect.language import LANGUAGES
 from .asking import RULES, check_text, judged_by_rule, not_prose
 from .crm_instructions import outside
@@ -352,7 +353,7 @@ def _yaml(text):
     import yaml
 
     try:
-        return yaml.safe_load(text)
+        return load_yaml(text)
     except yaml.YAMLError as e:
         raise ValueError(" ".join(str(e).split())) from None
 

@@ -17,6 +17,7 @@ from ..core.groups import FLOOR
 from ..core.keys import without_keys
 from ..core.near import did_you_mean
 from ..core.show import shown
+from ..core.yaml_text import load_yaml
 from ..metrics.criteria import criteria, predicted_criteria
 from ..metrics.trust import TRUST
 
@@ -241,21 +242,6 @@ def _all_rules(name, entries, certainty):
     return tuple(rules)
 
 
-def _loaded(text):
-    "YAML whose keys each stand once."
-    import yaml
-
-    class Once(yaml.SafeLoader):
-        def construct_mapping(self, node, deep=False):
-            keys = [k.value for k, _ in node.value if k.tag.endswith(":str")]
-            if twice := [k for k in keys if keys.count(k) > 1]:
-                where = f"line {node.start_mark.line + 1}"
-                raise yaml.YAMLError(f"{_told(twice[0])} stands twice in what begins at {where}")
-            return super().construct_mapping(node, deep=deep)
-
-    return yaml.load(text, Loader=Once)  # noqa: S506  # a SafeLoader
-
-
 def read_gate_policy(
     path: str | Path,  # YAML, or JSON, which is YAML
 ) -> GatePolicy:
@@ -265,7 +251,7 @@ def read_gate_policy(
     path = Path(path).expanduser()
     name = f"the policy {shown(without_keys(str(path)), 200)}"
     try:
-        said = _loaded(path.read_text(encoding="utf-8-sig"))
+        said = load_yaml(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ValueError(f"there is no policy {str(path)!r}") from None
     except OSError as e:

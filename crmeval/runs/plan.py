@@ -22,6 +22,7 @@ from ..core.keys import without_keys
 from ..core.log import digest
 from ..core.near import did_you_mean
 from ..core.records import Sample, storable
+from ..core.yaml_text import load_yaml
 
 # %% ../../nbs/runs/00_plan.ipynb #64bd564a
 @dataclass(frozen=True)
@@ -440,7 +441,7 @@ def read_plan(
 
     path = Path(path).expanduser()
     try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        said = load_yaml(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ValueError(f"there is no plan {without_keys(str(path))!r}; `crmeval plan` writes one") from None
     except OSError as e:
