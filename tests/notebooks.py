@@ -3,12 +3,18 @@
 `nbdev_test` shares its workers between notebooks, so that a module which one notebook imported is there for
 the next. What passes then depends on who came first. Here a fresh child is forked for each notebook from a
 parent that has loaded other people's large packages and nothing of ours.
+
+A training whose every input is as it was when it last passed is not run again (see proven.py) unless it is
+asked for by name; `CRMEVAL_PROVE=1` runs them all and writes down what they read.
 """
 
+import os
 import sys
 import time
 from multiprocessing import get_context
 from pathlib import Path
+
+import proven
 
 LARGE = (
     "matplotlib.pyplot",
@@ -23,11 +29,15 @@ WORKERS = 2
 LONG = ("reports", "training")
 
 
-def tested(path: Path) -> tuple[Path, bool, float]:
+def tested(path: Path) -> tuple[Path, bool, float, dict[str, str]]:
+    "Path, whether it passed, seconds, and what it read (empty where that is of no use)."
     from nbdev.test import test_nb
 
+    opened: set[str] = set()
+    if proven.provable(path):
+        sys.addaudithook(proven.watched(opened))
     passed, seconds = test_nb(path, skip_flags=[], basepath=ROOT)
-    return path, bool(passed), seconds
+    return path, bool(passed), seconds, proven.inputs(path, opened) if passed and opened else {}
 
 
 def notebooks(asked: list[str]) -> list[Path]:
@@ -38,23 +48,43 @@ def notebooks(asked: list[str]) -> list[Path]:
     return sorted(paths, key=lambda path: path.parent.name not in LONG)
 
 
+def needed(paths: list[Path]) -> list[Path]:
+    "Without the trainings that would compute the same from the same."
+    kept = []
+    for path in paths:
+        why = proven.changed(path) if proven.provable(path) else ""
+        if why is None:
+            print(f"proven          {path.relative_to(ROOT)}: everything that it reads is as when it passed")
+            continue
+        if why:
+            print(f"to be proven    {path.relative_to(ROOT)}: {why}", flush=True)
+        kept.append(path)
+    return kept
+
+
 def main(asked: list[str]) -> int:
     for name in LARGE:
         __import__(name)
     ours = sorted(name for name in sys.modules if name.partition(".")[0] == "crmeval")
     assert not ours, f"the parent has loaded {ours}"
-    failed = []
-    paths = notebooks(asked)
+    failed, proofs = [], {}
+    prove = os.environ.get("CRMEVAL_PROVE") == "1"
+    paths = notebooks(asked) if asked or prove else needed(notebooks(asked))
     started = time.monotonic()
     with get_context("fork").Pool(WORKERS, maxtasksperchild=1) as pool:
-        for path, passed, seconds in pool.imap_unordered(tested, paths):
+        for path, passed, seconds, read in pool.imap_unordered(tested, paths):
             failed += [] if passed else [path]
+            if read:
+                name = path.relative_to(ROOT).as_posix()
+                proofs[name] = {"releases": proven.releases(), "inputs": read}
             print(
                 f"{'passed' if passed else 'FAILED'} {seconds:6.1f} s  {path.relative_to(ROOT)}", flush=True
             )
     print(
         f"{len(paths) - len(failed)} of {len(paths)} notebooks passed in {time.monotonic() - started:.0f} s"
     )
+    if prove:
+        proven.write(proofs)
     print("\n".join(f"failed: {path.relative_to(ROOT)}" for path in failed), file=sys.stderr)
     return bool(failed)
 

@@ -1,0 +1,104 @@
+"Trainings that would compute the same from the same are not run again: what counts as the same."
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import proven
+import pytest
+
+
+def notebook(path: Path, code: str, prose: str = "why") -> Path:
+    cells = [
+        {"cell_type": "markdown", "metadata": {}, "source": [prose]},
+        {"cell_type": "code", "metadata": {}, "source": [code], "outputs": [], "execution_count": None},
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    return path
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch):
+    "A small project with one training, proven, that reads a file of its own and one of other people."
+    root, data = tmp_path / "house", tmp_path / "data"
+    (root / "crmeval").mkdir(parents=True)
+    data.mkdir()
+    for path in (root / "crmeval" / "weights.json", root / "crmeval" / "room.py", data / "rows.jsonl"):
+        path.write_text("1\n")
+    monkeypatch.setattr(proven, "ROOT", root)
+    monkeypatch.setattr(proven, "RECORD", root / "proven.json")
+    monkeypatch.setenv("CRMEVAL_DATA", str(data))
+    training = notebook(root / "nbs" / "training" / "judge.ipynb", "1 + 1")
+    opened = [
+        str(root / "crmeval" / "weights.json"),
+        str(root / "crmeval" / "room.py"),
+        str(data / "rows.jsonl"),
+    ]
+    read = proven.inputs(training, opened)
+    proven.write({"nbs/training/judge.ipynb": {"releases": proven.releases(), "inputs": read}})
+    return root, data, training
+
+
+def test_what_is_as_it_was_is_not_run_again(house):
+    root, _, training = house
+    assert proven.changed(training) is None
+    assert set(proven.record()["nbs/training/judge.ipynb"]["inputs"]) == {
+        "$CRMEVAL_DATA/rows.jsonl",
+        "crmeval/room.py",
+        "crmeval/weights.json",
+        "nbs/training/judge.ipynb",
+    }
+    notebook(training, "1 + 1", prose="another word")
+    assert proven.changed(training) is None, "prose computes nothing"
+    assert proven.changed(notebook(root / "nbs" / "training" / "new.ipynb", "1")) == "it was never proven"
+
+
+@pytest.mark.parametrize("name", ["crmeval/weights.json", "crmeval/room.py", "$CRMEVAL_DATA/rows.jsonl"])
+@pytest.mark.parametrize("how", ["altered", "gone", "longer"])
+def test_any_other_byte_runs_it(house, name, how):
+    path = proven.located(name)
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_text({"altered": "2\n", "longer": "1\n\n"}[how])
+    assert proven.changed(house[2]) == f"{name} is another"
+
+
+def test_another_code_cell_release_or_data_folder_runs_it(house, monkeypatch):
+    training = house[2]
+    monkeypatch.setattr(proven, "releases", lambda: {"python": "2.7"})
+    assert "python is 2.7" in proven.changed(training)
+    monkeypatch.undo()
+    monkeypatch.setattr(proven, "ROOT", house[0])
+    monkeypatch.setattr(proven, "RECORD", house[0] / "proven.json")
+    monkeypatch.delenv("CRMEVAL_DATA", raising=False)
+    assert proven.changed(training) == "$CRMEVAL_DATA/rows.jsonl is another"
+    monkeypatch.setenv("CRMEVAL_DATA", str(house[1]))
+    notebook(training, "1 + 2")
+    assert proven.changed(training) == "nbs/training/judge.ipynb is another"
+
+
+def test_the_hook_sees_what_is_opened(tmp_path):
+    "In a process of its own, for a hook stays."
+    seen = tmp_path / "seen.txt"
+    seen.write_text("x")
+    code = (
+        "import sys, proven\nopened = set()\nsys.addaudithook(proven.watched(opened))\n"
+        "open(sys.argv[1]).read()\nassert sys.argv[1] in opened"
+    )
+    here = os.environ | {"PYTHONPATH": str(Path(proven.__file__).parent)}
+    subprocess.run([sys.executable, "-c", code, str(seen)], check=True, env=here)
+
+
+def test_the_record_is_of_trainings_that_exist_and_names_what_they_write():
+    "A training that reads no weights of ours, or no rows, would be proven by nothing."
+    root = Path(__file__).resolve().parent.parent
+    record = json.loads((root / "tests" / "proven.json").read_text(encoding="utf-8"))
+    for name, proof in record.items():
+        assert (root / name).is_file()
+        assert any(read.startswith("crmeval/data/judge/") for read in proof["inputs"]), name
+        assert any(read.startswith("$CRMEVAL_DATA/") for read in proof["inputs"]), name
+        assert name in proof["inputs"]
