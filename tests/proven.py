@@ -1,10 +1,10 @@
 """What a training read when it last passed. Where all of that is unchanged, it would compute the same again.
 
 Trainings take minutes and must give the shipped weights to the byte; what they read changes seldom. For each
-of them `tests/proven.json` holds a digest of every file of ours and of `CRMEVAL_DATA` that was opened, of every
-module that was imported and of the code cells, and the releases of the libraries that compute. One byte more or
-less in any of them, and the notebook runs. `CRMEVAL_PROVE=1 python tests/notebooks.py` runs all of them and
-writes the file.
+of them `tests/proven.json` holds a digest of every file of ours and of `CRMEVAL_DATA` that was opened, of
+every module that was imported and of the code cells, and the releases of the libraries that compute. One byte
+more or less in any of them, and the notebook runs. `CRMEVAL_PROVE=1 python tests/notebooks.py` runs all of
+them and writes the file.
 """
 
 import hashlib
