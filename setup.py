@@ -68,10 +68,20 @@ setup(
         "warehouses": [*cfg["connect_requirements"].split(), *cfg["warehouses_requirements"].split()],
         # Word and PDF documents
         "documents": cfg["documents_requirements"].split(),
+        # the tools that people already use
+        "inspect": [*cfg["run_requirements"].split(), *cfg["inspect_requirements"].split()],
+        "mlflow": [*cfg["run_requirements"].split(), *cfg["mlflow_requirements"].split()],
+        "wandb": [*cfg["run_requirements"].split(), *cfg["wandb_requirements"].split()],
         # a small sentence encoder, for judges and retrieval that ask for it
         "encoder": cfg["encoder_requirements"].split(),
     },
-    entry_points={"console_scripts": ["crmeval=crmeval.cli:main"]},
+    entry_points={
+        "console_scripts": ["crmeval=crmeval.cli:main"],
+        # evidence in the reports of pytest; nothing is imported before a test asserts a score
+        "pytest11": ["crmeval=crmeval.bridges.pytest_plugin"],
+        # scorers and tasks that Inspect finds by name
+        "inspect_ai": ["crmeval=crmeval.inspect"],
+    },
     classifiers=[
         "Development Status :: 3 - Alpha",
         f"Intended Audience :: {cfg['audience']}",

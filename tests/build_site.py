@@ -34,6 +34,7 @@ WINGS = {
     "people": "people: what people say",
     "live": "live: does it hold in operation",
     "pages": "pages: what people look at",
+    "bridges": "bridges: into the tools people already use",
     "cli": "cli: the command line",
 }
 ROOM = re.compile(r"(\w+)/(\d+)_(\w+)\.ipynb$")  # a notebook that writes a module
