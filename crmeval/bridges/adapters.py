@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['get_assert', 'case_fields', 'deepeval_metric', 'ragas_metric']
 
-# %% ../../nbs/bridges/14_adapters.ipynb #b8862649
+# %% ../../nbs/bridges/14_adapters.ipynb #de3a5ab1
 import asyncio
 import math
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from .assertions import evidence_lines
 from .fields import bridged_metric, plain_evidence, score_fields, unit_value
 from ..core.package_data import needs_extra
 
-# %% ../../nbs/bridges/14_adapters.ipynb #0dbb9059
+# %% ../../nbs/bridges/14_adapters.ipynb #bc3b7a33
 def _told(score) -> str:
     return "\n".join([score.reason or score.status, *evidence_lines(score)])
 
@@ -37,7 +37,7 @@ def get_assert(
     passed = score.points is not None and score.points >= bound
     return {"pass": passed, "score": 0.0 if value is None else value, "reason": f"{name}: {_told(score)}"}
 
-# %% ../../nbs/bridges/14_adapters.ipynb #472f84bb
+# %% ../../nbs/bridges/14_adapters.ipynb #8c4ab9cd
 def case_fields(
     case,  # A test case of DeepEval, or a sample of RAGAS: any object with their attributes
 ) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def deepeval_metric(
 
     return Bridged()
 
-# %% ../../nbs/bridges/14_adapters.ipynb #4dd1070f
+# %% ../../nbs/bridges/14_adapters.ipynb #1a908716
 @needs_extra("ragas")
 def ragas_metric(
     name: str,  # Of a metric, as in `bridged_metrics`
@@ -117,5 +117,6 @@ def ragas_metric(
             return math.nan if value is None else value
 
     metric = Bridged(name=name)
-    metric.required_columns = {MetricType.SINGLE_TURN: {"response"}}
+    beside = ("user_input", "retrieved_contexts", "reference", "reference_contexts")
+    metric.required_columns = {MetricType.SINGLE_TURN: {"response", *(f"{name}:optional" for name in beside)}}
     return metric

@@ -19,6 +19,7 @@ from ..tasks.tables import column_key, csv_rows, read_text
 # %% ../../nbs/systems/02_replay.ipynb #a31930c5
 from ..core.calls import estimated_usage, failed_response
 from ..core.records import Response, Sample, from_dict, read_jsonl, read_parquet
+from .other_logs import harness_responses, inspect_responses, is_harness_row
 
 # %% ../../nbs/systems/02_replay.ipynb #26fe2b0b
 _ALIASES = {"id": "sample_id", "response": "text", "answer": "text"}
@@ -63,7 +64,8 @@ _READERS = {".jsonl": read_jsonl, ".ndjson": read_jsonl, ".csv": _read_csv}
 
 
 def read_responses(
-    path: str | Path,  # responses.parquet of a run, or .jsonl/.csv with the columns sample_id and text
+    path: str
+    | Path,  # responses.parquet of a run, .jsonl/.csv with sample_id and text, or another tool's log
 ) -> list[Response]:  # In the file's order
     "Read recorded responses; an error names the row."
     path = Path(path).expanduser()
@@ -71,9 +73,15 @@ def read_responses(
         raise ValueError(f"there is no file {path}")
     if path.suffix == ".parquet":
         return read_parquet(path, Response)
+    if path.suffix in (".eval", ".json"):
+        return inspect_responses(path)
     if path.suffix not in _READERS:
-        raise ValueError(f"{path.name} is not a .parquet, .jsonl or .csv file")
-    rows = _READERS[path.suffix](path)
+        raise ValueError(
+            f"{path.name} is not a .parquet, .jsonl or .csv file, nor a log of Inspect (.eval, .json)"
+        )
+    rows = list(_READERS[path.suffix](path))
+    if rows and is_harness_row(rows[0]):
+        return harness_responses(rows, path.name)
     return [_recorded(r, f"{path.name}, row {i}") for i, r in enumerate(rows, 1)]
 
 # %% ../../nbs/systems/02_replay.ipynb #af3db48e
