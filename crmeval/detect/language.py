@@ -30,6 +30,8 @@ _ALONE = frozenset(_known()["own_script"])  # share their script with no other t
 def _script_share(text, language):
     "Share of the letters that belong to the language's script; None without letters."
     wanted = _SCRIPTS.get(language, ["LATIN"])
+    if text.isascii():  # all its letters are Latin: nothing to look up
+        return float("LATIN" in wanted) if any(map(str.isalpha, text)) else None
     counts = Counter(c for c in text if c.isalpha())
     own = sum(n for c, n in counts.items() if unicodedata.name(c, "?").replace("-", " ").split()[0] in wanted)
     return own / total if (total := sum(counts.values())) else None

@@ -131,7 +131,7 @@ def instruction_following(
 ) -> Score:  # fraction = obeyed / checked, in [0, 1]; evidence lists every instruction
     "Share of the instructions that the response obeys, on the 4-point scale; higher is better."
     instructions = [i for i in instructions if not isinstance(i, str) or i.strip()]
-    problems = [check_instruction(response, instruction=i, checks=checks, loose=loose) for i in instructions]
+    problems = [_problem(response, i, checks, loose) for i in instructions]
     undone = _task_problems(response, instructions, checks)
     asked = [(instruction_text(i), p) for i, p in zip(instructions, problems) if not _is_task(i)]
     texts, problems = [t for t, _ in asked], [p for _, p in asked]
@@ -161,6 +161,13 @@ ainstruction_following = awaited(instruction_following)
 # %% ../../nbs/metrics/17_instruction_following.ipynb #da5bdc82
 def _is_task(instruction):
     return isinstance(instruction, Mapping) and instruction.get("kind") == "task_done"
+
+
+def _problem(response, instruction, checks, loose):
+    "What is wrong by rule; whether the task was done is looked at once, by `_task_problems`."
+    if _is_task(instruction) and "task_done" not in (checks or {}):
+        response = ""  # its words are checked, not the text
+    return check_instruction(response, instruction=instruction, checks=checks, loose=loose)
 
 
 def _task_problems(response, instructions, checks):

@@ -177,14 +177,19 @@ def task_problems(
     "Was the task done at all?"
     if task not in TASKS:
         raise ValueError(f"task is {task!r}, expected one of {', '.join(filter(None, TASKS))}, or ''")
+    return list(_problems(response, task, source))
+
+
+@lru_cache(maxsize=256)  # a judge that is asked over the network has a response scored three times
+def _problems(response, task, source):
     if task == "record":
-        return list(_of_record(response, source))
+        return tuple(_of_record(response, source))
     if hollow := hollow_problem(response, source=source):
-        return [TaskProblem(hollow, 1)]
+        return (TaskProblem(hollow, 1),)
     found = [*_OF_TASK[task](response, source)] if task else []
     for why in (_of_language(response, source), _of_subject(response, source) if source and task else ""):
         found += [TaskProblem(why, 1)] if why else []
-    return sorted([*found, *_leftovers(response)], key=lambda p: p.most)
+    return tuple(sorted([*found, *_leftovers(response)], key=lambda p: p.most))
 
 
 @check
