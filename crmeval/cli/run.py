@@ -6,6 +6,7 @@
 __all__ = ['silent_systems', 'mute_judges', 'lost_verdicts', 'say_slices', 'finish', 'plan_of', 'work_on', 'run_command']
 
 # %% ../../nbs/cli/01_run.ipynb #fc8b479c
+import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -277,6 +278,14 @@ def _check_engine(plan):
             )
 
 
+def _read_ahead():
+    "What the tables and the report will need: loaded while answers are awaited, it delays nobody later."
+    import matplotlib.figure
+    import scipy.stats
+
+    return matplotlib.figure, scipy.stats
+
+
 def work_on(
     plan: RunPlan,
     progress: bool = True,
@@ -288,6 +297,7 @@ def work_on(
         return run_sharded(plan=plan, progress=progress)
     from crmeval.runs.evaluation import run
 
+    threading.Thread(target=_read_ahead, name="crmeval reads ahead").start()
     return run(plan=plan, progress=progress, first_look=True)
 
 
