@@ -5,15 +5,16 @@
 # %% auto #0
 __all__ = ['PROPERTY', 'pytest_runtest_setup', 'pytest_runtest_makereport', 'summary_lines', 'pytest_terminal_summary']
 
-# %% ../../nbs/bridges/01_pytest_plugin.ipynb #44accdca
+# %% ../../nbs/bridges/01_pytest_plugin.ipynb #6008fa1d
 import sys
 from collections.abc import Iterable
 
 # A plugin is loaded by every run of pytest on the machine: nothing of ours is imported before it is needed.
 
-# %% ../../nbs/bridges/01_pytest_plugin.ipynb #42128299
+# %% ../../nbs/bridges/01_pytest_plugin.ipynb #df20e6f4
 _ROOM = "crmeval.bridges.assertions"
 PROPERTY = "crmeval."  # what a property of the JUnit file begins with
+_LAST = 10  # scores shown for a failing test, the last ones
 
 
 def _kept() -> list:
@@ -37,7 +38,7 @@ def pytest_runtest_makereport(item, call):
         value = score.points if score.points is not None else score.fraction
         item.user_properties.append((PROPERTY + score.metric, score.status if value is None else value))
     if scores and call.excinfo is not None:
-        item.add_report_section(call.when, "crmeval", "\n".join(_told(s) for s in scores))
+        item.add_report_section(call.when, "crmeval", "\n".join(_told(s) for s in scores[-_LAST:]))
 
 
 def _told(score) -> str:
@@ -45,7 +46,7 @@ def _told(score) -> str:
 
     return "\n".join([f"{score.metric}: {value_text(score)}", *evidence_lines(score)])
 
-# %% ../../nbs/bridges/01_pytest_plugin.ipynb #aebf8ca0
+# %% ../../nbs/bridges/01_pytest_plugin.ipynb #b8463bfc
 def _values(reports) -> dict[str, list]:
     "Metric -> values and statuses of all tests."
     found: dict[str, list] = {}

@@ -1,0 +1,233 @@
+"The tools that people already use: assertions of pytest, files of a run, what other tools call."
+
+import csv
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crmeval import run
+from crmeval.bridges.adapters import get_assert
+from crmeval.bridges.export_files import ENDINGS, export_file
+from crmeval.bridges.fields import NAMES, bridged_metrics, score_fields, unit_value
+from crmeval.bridges.lm_eval_tasks import mean_of_scored
+from crmeval.bridges.run_rows import run_rows
+from crmeval.bridges.run_spans import run_spans
+from crmeval.bridges.trackers import tracked_figures, tracked_settings
+from crmeval.core.records import Response, Score, write_jsonl
+from crmeval.systems.replay import read_responses
+from crmeval.testing import assert_mean, assert_score
+
+HOSTILE = "=cmd|' /C calc'!A0 \\input{x} | <script>alert(1)</script> \u202egnp.exe \x1b[31m"
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    "A run whose answers are hostile texts."
+    folder = tmp_path_factory.mktemp("bridged")
+    cases = ["service_call_summary"]
+    made = run(["baseline:lead"], use_cases=cases, limit=3, out=folder / "first", progress=False)
+    answers = [{"sample_id": s.id, "text": f"{HOSTILE} {s.source[:80]}"} for s in made.samples]
+    path = write_jsonl(answers, folder / "answers.jsonl")
+    return run([f"replay:{path}"], use_cases=cases, limit=3, out=folder / "second", progress=False)
+
+
+# pytest itself
+
+
+def in_pytest(folder, code, *words):
+    "A run of pytest as a user has it, with nothing but the plugin."
+    Path(folder, "test_it.py").write_text(code, encoding="utf-8")
+    plugins = ["-p", "no:cacheprovider", "-p", "no:randomly", "-p", "crmeval.bridges.pytest_plugin"]
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    words = [sys.executable, "-m", "pytest", "-q", *plugins, *words, "test_it.py"]
+    return subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
+
+
+def test_a_failing_test_shows_the_evidence_and_the_junit_file_holds_the_values(tmp_path):
+    code = (
+        "from crmeval import factuality\n"
+        "from crmeval.testing import assert_score\n"
+        'SOURCE = "Agent: Your parcel arrives on Friday."\n'
+        "def test_right(): assert_score(factuality, 'Your parcel arrives on Friday.', source=SOURCE)\n"
+        "def test_wrong(): assert_score(factuality, 'Your parcel arrives on Monday.', source=SOURCE)\n"
+        "def test_other(): assert True\n"
+    )
+    done = in_pytest(tmp_path, code, "--junitxml=out.xml")
+    assert done.returncode == 1, done.stderr
+    assert "factuality: 1 of 4, expected at least 3" in done.stdout
+    assert "- Your parcel arrives on Monday." in done.stdout
+    assert "factuality: 2 scored, mean 2.50, lowest 1" in done.stdout
+    assert "__tracebackhide__" not in done.stdout, "the test is shown, not the assertion's own code"
+    cases = ElementTree.parse(tmp_path / "out.xml").iter("testcase")
+    values = {c.get("name"): [p.get("value") for p in c.iter("property")] for c in cases}
+    assert values == {"test_right": ["4"], "test_wrong": ["1"], "test_other": []}
+
+
+def test_the_plugin_alone_loads_nothing_of_ours():
+    code = (
+        "import sys, crmeval.bridges.pytest_plugin\n"
+        "ours = {n for n in sys.modules if n.startswith('crmeval.')}\n"
+        "assert ours == {'crmeval.bridges', 'crmeval.bridges.pytest_plugin'}, ours\n"
+        "assert 'numpy' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# assertions
+
+
+points = st.one_of(st.none(), st.floats(1, 4))
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(points, min_size=1, max_size=30), st.floats(1, 4), st.floats(0, 1))
+def test_a_mean_holds_exactly_where_it_reaches_the_bound(values, bound, missing):
+    scores = [
+        Score("m", v, status="ok" if v is not None else "refused", sample_id=f"s{i}")
+        for i, v in enumerate(values)
+    ]
+    known = [v for v in values if v is not None]
+    lost = len(values) - len(known)
+    holds = bool(known) and lost <= missing * len(values) and sum(known) / len(known) >= bound + 1e-9
+    fails = not known or lost > missing * len(values) or sum(known) / len(known) < bound - 1e-9
+    try:
+        assert_mean(scores, at_least=bound, missing=missing)
+        assert not fails
+    except AssertionError:
+        assert not holds
+
+
+@settings(deadline=None, max_examples=50)
+@given(points, st.floats(1, 4))
+def test_one_score_holds_exactly_where_it_reaches_the_bound(value, bound):
+    score = Score("m", value, status="ok" if value is not None else "truncated")
+    if value is not None and value >= bound:
+        assert assert_score(score, at_least=bound) is score
+        return
+    with pytest.raises(AssertionError) as told:
+        assert_score(score, at_least=bound)
+    assert ("truncated" in str(told.value)) == (value is None)
+
+
+@pytest.mark.parametrize("bound", [True, "3", None, float("nan"), 0, 4.5])
+def test_a_bound_that_is_none_is_told(bound):
+    with pytest.raises(ValueError, match="at_least is"):
+        assert_score(Score("m", 4), at_least=bound)
+
+
+# what other tools hold
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES["source"]) - {"input"}))
+def test_a_source_is_found_under_each_of_its_names(name):
+    fields = {name: "Agent: Your parcel arrives on Friday.", "input": "When?"}
+    assert score_fields("factuality", "Your parcel arrives on Friday.", fields).points == 4
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.sampled_from(["factuality", "completeness", "instruction_following", "coherence", "citation_recall"]),
+    st.dictionaries(st.sampled_from([n for names in NAMES.values() for n in names]), json_values, max_size=4),
+)
+def test_whatever_a_row_holds_gives_a_score_or_says_why_not(metric, fields):
+    try:
+        score = score_fields(metric, "It arrives on Friday.", fields)
+    except ValueError as error:  # instructions that are none are told as such
+        assert "instruction" in str(error)
+        return
+    assert (unit_value(score) is None) == (score.status != "ok")
+    assert score.status == "ok" or score.reason
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.one_of(st.just(math.nan), st.floats(0, 1)), max_size=20))
+def test_the_harness_means_what_was_scored(values):
+    known = [v for v in values if v == v]
+    found = mean_of_scored(values)
+    assert math.isnan(found) if not known else math.isclose(found, sum(known) / len(known))
+
+
+def test_every_metric_can_be_asserted_by_promptfoo_and_none_passes_for_nothing():
+    for name in bridged_metrics():
+        told = get_assert("", {"vars": {}, "config": {"metric": name}})
+        assert set(told) == {"pass", "score", "reason"} and isinstance(told["pass"], bool)
+        assert 0 <= told["score"] <= 1 and told["reason"].startswith(name)
+        if name not in ("toxicity", "privacy"):  # nothing said is nothing bad said
+            assert not told["pass"], name
+
+
+# files of a run
+
+
+def test_a_run_in_files_runs_nothing(done, tmp_path):
+    for form, ending in ENDINGS.items():
+        export_file(done, form, tmp_path / f"table{ending}")
+    with open(tmp_path / "table.csv", encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3 and all(not v.startswith(("=", "+", "@")) for row in rows for v in row.values())
+    assert "HOSTILE" not in rows[0] and rows[0]["response"].startswith("'=cmd")
+    assert "<script>" not in (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert "\\input" not in (tmp_path / "table.tex").read_text(encoding="utf-8")
+    lines = (tmp_path / "table.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["response"] for line in lines] == [r.text for r in done.responses]
+
+
+def test_rows_hold_every_score_once_and_none_that_is_not_there(done):
+    rows = run_rows(done)
+    cells = [(s.metric, s.points) for s in done.scores]
+    told = [(m, row[m]) for row in rows for m, _ in cells[: len(cells) // 3] if m in row]
+    assert sorted(map(str, told)) == sorted(map(str, cells))
+
+
+def test_traces_and_trackers_hold_no_text(done):
+    told = json.dumps([dict(s.attributes) for s in run_spans(done)])
+    told += json.dumps([tracked_figures(done), tracked_settings(done, done.clients[0])])
+    assert "script" not in told and "cmd" not in told
+    for sample in done.samples:
+        assert sample.source[:60] not in told
+
+
+def test_traces_keep_failures_as_failures(done):
+    lost = [Response("s", "openai:m", None, status="api_error", error="connection lost"), *done.responses]
+    spans = [s for s in run_spans(type(done)(done.folder, done.manifest, [], lost, [])) if s.client]
+    assert [s.error for s in spans] == ["api_error", "", "", ""]
+
+
+# logs of other tools
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.lists(st.text(max_size=10), min_size=1, max_size=3), min_size=1, max_size=4))
+def test_the_harness_log_gives_back_each_answer(answers):
+    import tempfile
+
+    rows = [{"doc_id": i, "doc": {"id": f"s{i}"}, "filtered_resps": a} for i, a in enumerate(answers)]
+    with tempfile.TemporaryDirectory() as d:
+        path = write_jsonl(rows, Path(d, "samples.jsonl"))
+        found = read_responses(path)
+    assert [(r.sample_id, r.repeat) for r in found] == [
+        (f"s{i}", k) for i, a in enumerate(answers) for k in range(len(a))
+    ]
+
+
+def test_a_log_that_is_none_is_told(tmp_path):
+    rows = [{"doc_id": 0, "doc": {}, "filtered_resps": ["x"]}, {"doc_id": 1}]
+    path = write_jsonl(rows, tmp_path / "samples.jsonl")
+    with pytest.raises(ValueError, match="samples.jsonl, row 2: 'doc' is missing"):
+        read_responses(path)
