@@ -9,9 +9,8 @@ __all__ = ['ENDINGS', 'BOARDS', 'export_file', 'export_dataset']
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from .run_rows import run_rows
+from .run_rows import row_columns, run_rows
 from ..core.keys import without_keys
 from ..core.package_data import needs_extra
 from ..core.table_file import write_table
@@ -96,12 +95,10 @@ def export_dataset(
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise ValueError(f"out is {str(folder)!r}, expected a folder that is empty or not there yet")
     rows = run_rows(run, texts=texts, use_cases=use_cases)
-    names: list[str] = list(dict.fromkeys(name for row in rows for name in row))
-    columns: dict[str, list[Any]] = {name: [row.get(name) for row in rows] for name in names}
     was_silent = are_progress_bars_disabled()
     disable_progress_bars()
     try:
-        Dataset.from_dict(columns).save_to_disk(str(folder))
+        Dataset.from_dict(row_columns(rows)).save_to_disk(str(folder))
     finally:
         if not was_silent:
             enable_progress_bars()

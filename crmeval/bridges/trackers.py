@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from .run_rows import run_rows
+from .run_rows import row_columns, run_rows
 from ..core.keys import without_keys
 from ..core.package_data import needs_extra
 from ..core.table_file import write_table
@@ -113,8 +113,8 @@ def export_wandb(
         }
         logged = wandb.init(**how)
         logged.summary.update(figures.get(client, {}))
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        logged.log({"rows": wandb.Table(columns=columns, data=[[r.get(c) for c in columns] for r in rows])})
+        columns = row_columns(rows)
+        logged.log({"rows": wandb.Table(columns=list(columns), data=list(zip(*columns.values())))})
         ids.append(logged.id)
         logged.finish()
     return ids
