@@ -114,7 +114,7 @@ def export_wandb(
         logged = wandb.init(**how)
         logged.summary.update(figures.get(client, {}))
         columns = row_columns(rows)
-        logged.log({"rows": wandb.Table(columns=list(columns), data=list(zip(*columns.values())))})
+        logged.log({"rows": wandb.Table(columns=list(columns), data=list(map(list, zip(*columns.values()))))})
         ids.append(logged.id)
         logged.finish()
     return ids
