@@ -64,12 +64,11 @@ def sequential_difference(
 
 
 def _share_error(rows):
-    "Standard error of the difference of two shares, with a yes and a no more in either arm."
-    variance = 0.0
-    for side in (rows.treated, ~rows.treated):
-        n, yes = side.sum() + 2, rows.y[side].sum() + 1
-        variance += yes / n * (1 - yes / n) / n
-    return float(np.sqrt(variance))
+    "Standard error of the difference of two shares: with a yes and a no more in either arm, or of both together."
+    n = np.array(rows.counts) + 2
+    yes = np.array([rows.y[~rows.treated].sum(), rows.y[rows.treated].sum()]) + 1
+    share, both = yes / n, yes.sum() / n.sum()
+    return float(np.sqrt(max((share * (1 - share) / n).sum(), both * (1 - both) * (1 / n).sum())))
 
 
 def _wider(spread, tightest_at, level):
