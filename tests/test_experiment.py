@@ -272,6 +272,19 @@ def test_several_outcomes_are_never_surer_than_each(both, method):
             assert found.decided == (found.p < 0.05)
 
 
+@settings(max_examples=20, deadline=None)
+@given(experiments(), st.integers(2, 4), st.sampled_from(["fixed", "sequential"]))
+def test_arms_beside_others_are_never_surer_than_alone(rows, arms, method):
+    rows = rows | {"arm": np.array([f"arm {i % arms}" for i in range(len(rows["y"]))])}
+    every = compare_all_arms(rows, "y", method, control="arm 0")
+    assert list(every) == [f"arm {i}" for i in range(1, arms)]
+    for name, found in every.items():
+        alone = compare_arms(rows, "y", method, control="arm 0", treatment=name)
+        assert found.value == alone.value
+        if found.low is not None:
+            assert found.p >= alone.p - 1e-12 and found.low <= alone.low and found.decided == (found.p < 0.05)
+
+
 def test_a_harm_is_told_before_a_gain():
     rng = np.random.default_rng(0)
     treated = np.arange(8000) % 2 == 0
