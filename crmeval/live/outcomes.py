@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CLUSTERS', 'OutcomeEstimate', 'outcome', 'outcomes', 'outcome_rows', 'Improvement', 'improvement']
 
-# %% ../../nbs/live/03_outcomes.ipynb #0a947677
+# %% ../../nbs/live/03_outcomes.ipynb #9ac5315f
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ from crmeval.live.outcome_cards import (
 )
 from ..connect.engine import columns_in, name_in_sql
 
-# %% ../../nbs/live/03_outcomes.ipynb #e123b1cf
+# %% ../../nbs/live/03_outcomes.ipynb #6f7fb52a
 @dataclass(frozen=True)
 class OutcomeEstimate(Estimate):
     "An outcome with its interval, and with the counts of what is open and what is missing."
@@ -48,7 +48,7 @@ class OutcomeEstimate(Estimate):
             f"; {lost:,} of {self.record.read:,} events not counted" if self.record and lost else ""
         )
 
-# %% ../../nbs/live/03_outcomes.ipynb #decacde0
+# %% ../../nbs/live/03_outcomes.ipynb #32cb5c4e
 CLUSTERS = ("agent", "customer")
 _WEEK = "CAST(date_trunc('week', TRY_CAST({} AS TIMESTAMPTZ)) AS DATE)"
 
@@ -104,7 +104,7 @@ def _ways(table, cluster):
         table.key(name)
     return named
 
-# %% ../../nbs/live/03_outcomes.ipynb #202e5d7e
+# %% ../../nbs/live/03_outcomes.ipynb #220cf79e
 def _source(table, card, by, ways, where=""):
     "SELECT of what a figure needs: keys k0.., clusters c0.., and y with w, or x with d."
     keys = [f"{table.key(name)} AS k{i}" for i, name in enumerate(by)]
@@ -129,7 +129,7 @@ def _is_young(table, card):
         return "false"
     return f"coalesce({table.number('age_s')} < {window * 86400.0!r}, false)"
 
-# %% ../../nbs/live/03_outcomes.ipynb #e56f47ac
+# %% ../../nbs/live/03_outcomes.ipynb #d08c79dd
 @dataclass(frozen=True)
 class _Figure:
     "A figure of one group, before its interval."
@@ -191,7 +191,7 @@ def _key_column(values):
 
     return pa.array(values)
 
-# %% ../../nbs/live/03_outcomes.ipynb #ed772a35
+# %% ../../nbs/live/03_outcomes.ipynb #7d89f2b4
 def _time_counts(table, source, by):
     "Group -> [(x, d, rows)] in the order of x."
     keys = _names("k", len(by))
@@ -267,7 +267,7 @@ def _time_influence(table, source, lookup, card, by, ways):
         f" ON s.x = f.gx AND least(greatest(s.d, 0), 2) = f.gd{same}"
     )
 
-# %% ../../nbs/live/03_outcomes.ipynb #ccecfb20
+# %% ../../nbs/live/03_outcomes.ipynb #7cf4f958
 def _squares(table, influence, columns):
     "Group -> Squares, of one way of clustering; no column: each row is alone."
     alone = " OR ".join(f"{c} IS NULL" for c in columns)
@@ -301,7 +301,7 @@ def _figures_of(table, card, by, ways, where=""):
     figures, lookup = _time_figures(table, source, by, card)
     return figures, _time_influence(table, source, lookup, card, by, ways) if lookup else None
 
-# %% ../../nbs/live/03_outcomes.ipynb #f167f6f2
+# %% ../../nbs/live/03_outcomes.ipynb #448555c8
 def _kind(card):
     "Of the interval."
     if card.form == "time":
@@ -383,7 +383,7 @@ def outcome(
         found = _estimates(table, card, keys, cluster, confidence_level)
         return _of_one(found, keys, table, card, confidence_level)
 
-# %% ../../nbs/live/03_outcomes.ipynb #d3c093cc
+# %% ../../nbs/live/03_outcomes.ipynb #f1c6a4a2
 @needs_extra("connect")
 def outcomes(
     rows: Any,  # As for `outcome`
@@ -440,7 +440,7 @@ def _row(name, key, e):
         "method": e.method,
     }
 
-# %% ../../nbs/live/03_outcomes.ipynb #7936bf6f
+# %% ../../nbs/live/03_outcomes.ipynb #19cb4c52
 @dataclass(frozen=True)
 class Improvement(Estimate):
     "Relative improvement of an outcome over a baseline; above 0 is better, whatever the direction."
@@ -479,13 +479,13 @@ def _relative(card, new, old, variance, df, level):
     ends = [sign * math.expm1(log + k * float(t.ppf((1 + level) / 2, df)) * error) for k in (-1, 1)]
     return sign * math.expm1(log), min(ends), max(ends), float(2 * t.sf(abs(log) / error, df))
 
-# %% ../../nbs/live/03_outcomes.ipynb #0ccfefe5
+# %% ../../nbs/live/03_outcomes.ipynb #6ad0cf68
 @needs_extra("connect")
 def improvement(
     rows: Any,  # As for `outcome`
     name: str | OutcomeCard,
     *,
-    baseline: Any = "rules",  # Value of `arm` that is compared with
+    baseline: Any = "control",  # Value of `arm` that is compared with
     treatment: Any = None,  # The other one; None: the only other
     arm: str = "arm",  # Column
     cluster: str | Sequence[str] | None = None,
