@@ -207,9 +207,9 @@ def _arrow(table: Any) -> "pyarrow.Table":
     if hasattr(table, "to_arrow"):  # polars
         return table.to_arrow()
     if hasattr(table, "columns") and hasattr(table, "iloc"):  # pandas
-        return pa.Table.from_pandas(table, preserve_index=False)
+        return pa.table({str(name): _column(table[name]) for name in table.columns})
     if isinstance(table, Mapping):
-        return pa.table(dict(table))
+        return pa.table({str(name): _column(values) for name, values in table.items()})
     return _of_dictionaries(list(_checked_rows(table)))
 
 
@@ -232,7 +232,11 @@ def _of_dictionaries(rows):
 
 
 def _column(values):
+    "A column of Arrow; NaN is a gap, and what is of mixed kinds is text."
     import pyarrow as pa
+
+    if isinstance(values, (pa.Array, pa.ChunkedArray)):
+        return values
 
     try:
         return pa.array(values, from_pandas=True)
@@ -300,7 +304,7 @@ SELECT n, event, reply, kind, at_us, value, CASE
 FROM (
     SELECT row_number() OVER () AS n, nullif(trim({event}), '') AS event, nullif(trim({reply}), '') AS reply,
         nullif(lower(trim({kind})), '') AS kind, {time} AS at_us,
-        nullif(trim({value}), '') AS given, finite_number({value}) AS value,
+        nullif(nullif(lower(trim({value})), ''), 'nan') AS given, finite_number({value}) AS value,
         coalesce(TRY_CAST({bot} AS BOOLEAN), false) OR coalesce(lower(trim({actor})) = 'bot', false) AS is_bot
     FROM {source}
 ) LEFT JOIN event_kinds AS k ON k.name = kind
