@@ -39,6 +39,7 @@ setup(
             *cfg["connect_requirements"].split(),
             *cfg["lakes_requirements"].split(),
             *cfg["documents_requirements"].split(),
+            *cfg["live_requirements"].split(),
             *cfg["dev_requirements"].split(),
         ],
         "notebook": cfg["notebook_requirements"].split(),
@@ -68,6 +69,8 @@ setup(
         "warehouses": [*cfg["connect_requirements"].split(), *cfg["warehouses_requirements"].split()],
         # Word and PDF documents
         "documents": cfg["documents_requirements"].split(),
+        # near-duplicates between training files and evaluation sets
+        "live": [*cfg["run_requirements"].split(), *cfg["live_requirements"].split()],
         # a small sentence encoder, for judges and retrieval that ask for it
         "encoder": cfg["encoder_requirements"].split(),
     },

@@ -6,7 +6,7 @@
 __all__ = ['KINDS', 'plain_words', 'normal_form', 'runs_of', 'TrainingRow', 'Leak', 'LeakIndex', 'LeakCheck', 'find_leaks',
            'training_rows', 'leaks_in_file', 'without_doubles']
 
-# %% ../../nbs/live/20_leak_check.ipynb #31ade959
+# %% ../../nbs/live/20_leak_check.ipynb #ebccf6ed
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -21,7 +21,7 @@ from ..core.show import Printed, printable, text_table
 from ..layer.placeholders import is_code
 from .permitted import masked_sample, pseudonym
 
-# %% ../../nbs/live/20_leak_check.ipynb #1ed44a4f
+# %% ../../nbs/live/20_leak_check.ipynb #bf5e668a
 _UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff"  # Thai and Lao, Kana, Han
 _TOKEN = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 _MARK = re.compile(r"\[([A-Z]{1,12})(?:_[FM])?_([A-Z0-9]{5,7})\]")
@@ -54,7 +54,7 @@ def runs_of(
         return {" ".join(words)} if words else set()
     return {" ".join(words[i : i + size]) for i in range(len(words) - size + 1)}
 
-# %% ../../nbs/live/20_leak_check.ipynb #a74f0d95
+# %% ../../nbs/live/20_leak_check.ipynb #500e9b96
 KINDS = ("exact", "normalised", "near", "part", "conversation")  # The plainest first
 
 
@@ -95,7 +95,7 @@ def _texts_of(name, sample, masked):
             if text.strip():
                 yield _Text(name, sample.id, part, text)
 
-# %% ../../nbs/live/20_leak_check.ipynb #75c90b4a
+# %% ../../nbs/live/20_leak_check.ipynb #0331820f
 _PERMUTATIONS = 128
 
 
@@ -226,7 +226,7 @@ def _keep(found, leak):
 def _rank(leak):
     return KINDS.index(leak.kind), -(leak.share or 0)
 
-# %% ../../nbs/live/20_leak_check.ipynb #ed336374
+# %% ../../nbs/live/20_leak_check.ipynb #56fe7f33
 @dataclass(frozen=True)
 class LeakCheck(Printed):
     "What a training file holds of evaluation sets; prints as a table."
@@ -250,7 +250,10 @@ class LeakCheck(Printed):
     @cached_property
     def leaked_samples(self) -> dict[str, list[str]]:
         "Name of a set -> ids of its samples that a row holds."
-        return {n: sorted({k.sample for k in self.leaks if k.set == n}) for n in self.sets}
+        held: dict[str, set] = {name: set() for name in self.sets}
+        for leak in self.leaks:
+            held[leak.set].add(leak.sample)
+        return {name: sorted(ids) for name, ids in held.items()}
 
     def counts(
         self,
@@ -299,7 +302,7 @@ def find_leaks(
     leaks = [leak for row in rows for leak in index.leaks(row)]
     return LeakCheck(len(rows), index.sizes, tuple(leaks), index.near, index.run_words)
 
-# %% ../../nbs/live/20_leak_check.ipynb #7e4582b8
+# %% ../../nbs/live/20_leak_check.ipynb #bf56382d
 def _contents(value):
     "Every text of a row: a message's content, or a string of its own."
     if isinstance(value, str):
@@ -341,7 +344,7 @@ def leaks_in_file(
     "Hold a training file against evaluation sets."
     return find_leaks(training_rows(path), sets, **{"masked": True, **how})
 
-# %% ../../nbs/live/20_leak_check.ipynb #9811b12e
+# %% ../../nbs/live/20_leak_check.ipynb #dcdd141e
 def without_doubles(
     samples: Iterable[Sample],  # The first of two that are alike stays
     known: Iterable[Sample] = (),  # What is there already; none of these is given back
