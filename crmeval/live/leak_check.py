@@ -6,7 +6,7 @@
 __all__ = ['KINDS', 'plain_words', 'normal_form', 'runs_of', 'TrainingRow', 'Leak', 'LeakIndex', 'LeakCheck', 'find_leaks',
            'training_rows', 'leaks_in_file', 'without_doubles']
 
-# %% ../../nbs/live/20_leak_check.ipynb #ebccf6ed
+# %% ../../nbs/live/20_leak_check.ipynb #907a37a2
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -21,7 +21,7 @@ from ..core.show import Printed, printable, text_table
 from ..layer.placeholders import is_code
 from .permitted import masked_sample, pseudonym
 
-# %% ../../nbs/live/20_leak_check.ipynb #bf5e668a
+# %% ../../nbs/live/20_leak_check.ipynb #c9330a8c
 _UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff"  # Thai and Lao, Kana, Han
 _TOKEN = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 _MARK = re.compile(r"\[([A-Z]{1,12})(?:_[FM])?_([A-Z0-9]{5,7})\]")
@@ -54,7 +54,7 @@ def runs_of(
         return {" ".join(words)} if words else set()
     return {" ".join(words[i : i + size]) for i in range(len(words) - size + 1)}
 
-# %% ../../nbs/live/20_leak_check.ipynb #500e9b96
+# %% ../../nbs/live/20_leak_check.ipynb #e0b905fe
 KINDS = ("exact", "normalised", "near", "part", "conversation")  # The plainest first
 
 
@@ -95,7 +95,7 @@ def _texts_of(name, sample, masked):
             if text.strip():
                 yield _Text(name, sample.id, part, text)
 
-# %% ../../nbs/live/20_leak_check.ipynb #0331820f
+# %% ../../nbs/live/20_leak_check.ipynb #63ee1f10
 _PERMUTATIONS = 128
 
 
@@ -185,9 +185,16 @@ class LeakIndex:
             for n, kind, share in self._of_text(text):
                 t = self.texts[n]
                 _keep(found, Leak(row.name, t.set, t.sample, kind, t.part, share))
-        for name, sample in sorted(self.conversations.get(row.conversation or "", ())):
+        for name, sample in self._of_conversation(row.conversation):
             _keep(found, Leak(row.name, name, sample, "conversation"))
         return list(found.values())
+
+    def _of_conversation(self, conversation):
+        "Samples of a conversation, of which either side may know the pseudonym alone."
+        if not conversation:
+            return []
+        both = (conversation, pseudonym("conversation", conversation))
+        return sorted(set().union(*(self.conversations.get(c, ()) for c in both)))
 
     def _of_text(self, text):
         "(place, kind, share) of every text that another one holds."
@@ -226,7 +233,7 @@ def _keep(found, leak):
 def _rank(leak):
     return KINDS.index(leak.kind), -(leak.share or 0)
 
-# %% ../../nbs/live/20_leak_check.ipynb #56fe7f33
+# %% ../../nbs/live/20_leak_check.ipynb #8f0fa580
 @dataclass(frozen=True)
 class LeakCheck(Printed):
     "What a training file holds of evaluation sets; prints as a table."
@@ -302,7 +309,7 @@ def find_leaks(
     leaks = [leak for row in rows for leak in index.leaks(row)]
     return LeakCheck(len(rows), index.sizes, tuple(leaks), index.near, index.run_words)
 
-# %% ../../nbs/live/20_leak_check.ipynb #bf56382d
+# %% ../../nbs/live/20_leak_check.ipynb #16225916
 def _contents(value):
     "Every text of a row: a message's content, or a string of its own."
     if isinstance(value, str):
@@ -344,7 +351,7 @@ def leaks_in_file(
     "Hold a training file against evaluation sets."
     return find_leaks(training_rows(path), sets, **{"masked": True, **how})
 
-# %% ../../nbs/live/20_leak_check.ipynb #dcdd141e
+# %% ../../nbs/live/20_leak_check.ipynb #3cbea16c
 def without_doubles(
     samples: Iterable[Sample],  # The first of two that are alike stays
     known: Iterable[Sample] = (),  # What is there already; none of these is given back
