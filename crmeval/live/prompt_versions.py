@@ -7,7 +7,7 @@ __all__ = ['PromptVersion', 'shipped_version', 'read_versions', 'find_version', 
            'prompt_hints', 'Proposal', 'propose_change', 'PromptTrial', 'trial_differences', 'try_version',
            'read_trials']
 
-# %% ../../nbs/live/24_prompt_versions.ipynb #11ba8b8f
+# %% ../../nbs/live/24_prompt_versions.ipynb #3d9fbfcf
 import contextlib
 import difflib
 import json
@@ -34,7 +34,7 @@ from ..runs.prompts import PromptedClient, PromptVariant
 from ..runs.specs import make_client
 from ..tasks.use_cases import get_use_case, prompt_faults
 
-# %% ../../nbs/live/24_prompt_versions.ipynb #72003c63
+# %% ../../nbs/live/24_prompt_versions.ipynb #653d8959
 @dataclass(frozen=True)
 class PromptVersion(Printed):
     "One text of a use case's prompt, and how it came about."
@@ -68,7 +68,7 @@ def shipped_version(
     case = get_use_case(use_case)
     return PromptVersion(case.id, case.prompt, reason="shipped")
 
-# %% ../../nbs/live/24_prompt_versions.ipynb #17f3e7fb
+# %% ../../nbs/live/24_prompt_versions.ipynb #587f3f70
 def _append(path, row):
     "One line more, durable; a second writer at the same time is refused."
     with contextlib.closing(open_locked(path)) as file:
@@ -131,7 +131,7 @@ def add_version(
     feedback: Sequence[str] = (),  # Pseudonyms of replies
     date: str | None = None,  # None: now
 ) -> PromptVersion:  # The one that is there already, where the text is the same
-    "Add a version; a template that does not fit its use case, or a parent of another one, raises `ValueError`."
+    "Add a version; a template that does not fit, or a parent of another use case, raises `ValueError`."
     case = get_use_case(use_case)
     if faults := list(prompt_faults(replace(case, prompt=template))):
         raise ValueError(f"prompt of {case.id}: {'; '.join(faults)}")
@@ -148,7 +148,7 @@ def add_version(
     _append(Path(store) / "versions.jsonl", {"id": version.id, **asdict(version)})
     return version
 
-# %% ../../nbs/live/24_prompt_versions.ipynb #747cbcb1
+# %% ../../nbs/live/24_prompt_versions.ipynb #aa4e1c76
 def version_diff(
     a: PromptVersion,
     b: PromptVersion,
@@ -171,7 +171,7 @@ def changed_words(
     "The changed words of two versions."
     return [step for step in word_diff(a.template, b.template) if step[0] != "kept"]
 
-# %% ../../nbs/live/24_prompt_versions.ipynb #d72dfdf7
+# %% ../../nbs/live/24_prompt_versions.ipynb #c7826b43
 @lru_cache(maxsize=1)
 def prompt_hints() -> dict[str, str]:  # Reason -> what a prompt can say about it
     "Sentences for the reasons that a prompt can do something about."
@@ -206,7 +206,7 @@ def propose_change(
         template.replace("{instructions}", "{instructions}\n" + lines, 1), f"feedback: {reason}", dict(counts)
     )
 
-# %% ../../nbs/live/24_prompt_versions.ipynb #684b896e
+# %% ../../nbs/live/24_prompt_versions.ipynb #87f98197
 @dataclass(frozen=True)
 class PromptTrial(Printed):
     "A new prompt against its base on the same samples; prints as a table."
@@ -286,7 +286,7 @@ def trial_differences(
         make[name] = partial(_at_level, *sides, clusters)
     return judge, len(keys), simultaneous(make)
 
-# %% ../../nbs/live/24_prompt_versions.ipynb #76bf5754
+# %% ../../nbs/live/24_prompt_versions.ipynb #84aecec4
 class _Named(PromptedClient):
     "A client under a version, whatever else the model's name holds."
 
