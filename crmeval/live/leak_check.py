@@ -6,7 +6,7 @@
 __all__ = ['KINDS', 'plain_words', 'normal_form', 'runs_of', 'TrainingRow', 'Leak', 'LeakIndex', 'LeakCheck', 'find_leaks',
            'training_rows', 'leaks_in_file', 'without_doubles']
 
-# %% ../../nbs/live/20_leak_check.ipynb #907a37a2
+# %% ../../nbs/live/20_leak_check.ipynb #e7fe64ca
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -21,7 +21,7 @@ from ..core.show import Printed, printable, text_table
 from ..layer.placeholders import is_code
 from .permitted import masked_sample, pseudonym
 
-# %% ../../nbs/live/20_leak_check.ipynb #c9330a8c
+# %% ../../nbs/live/20_leak_check.ipynb #ee795184
 _UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff"  # Thai and Lao, Kana, Han
 _TOKEN = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 _MARK = re.compile(r"\[([A-Z]{1,12})(?:_[FM])?_([A-Z0-9]{5,7})\]")
@@ -54,7 +54,7 @@ def runs_of(
         return {" ".join(words)} if words else set()
     return {" ".join(words[i : i + size]) for i in range(len(words) - size + 1)}
 
-# %% ../../nbs/live/20_leak_check.ipynb #e0b905fe
+# %% ../../nbs/live/20_leak_check.ipynb #df83b0fd
 KINDS = ("exact", "normalised", "near", "part", "conversation")  # The plainest first
 
 
@@ -89,13 +89,14 @@ class _Text:
 
 def _texts_of(name, sample, masked):
     "What of a sample must not be trained on."
-    both = [sample, masked_sample(sample).sample] if masked else [sample]
+    bare = Sample(sample.id, sample.use_case, sample.inputs, reference=sample.reference, record=sample.record)
+    both = [bare, masked_sample(bare).sample] if masked else [bare]
     for s in both:
         for part, text in (("inputs", s.source), ("reference", s.reference or "")):
             if text.strip():
                 yield _Text(name, sample.id, part, text)
 
-# %% ../../nbs/live/20_leak_check.ipynb #63ee1f10
+# %% ../../nbs/live/20_leak_check.ipynb #10323854
 _PERMUTATIONS = 128
 
 
@@ -233,7 +234,7 @@ def _keep(found, leak):
 def _rank(leak):
     return KINDS.index(leak.kind), -(leak.share or 0)
 
-# %% ../../nbs/live/20_leak_check.ipynb #8f0fa580
+# %% ../../nbs/live/20_leak_check.ipynb #537bc7c9
 @dataclass(frozen=True)
 class LeakCheck(Printed):
     "What a training file holds of evaluation sets; prints as a table."
@@ -309,7 +310,7 @@ def find_leaks(
     leaks = [leak for row in rows for leak in index.leaks(row)]
     return LeakCheck(len(rows), index.sizes, tuple(leaks), index.near, index.run_words)
 
-# %% ../../nbs/live/20_leak_check.ipynb #16225916
+# %% ../../nbs/live/20_leak_check.ipynb #bfbad9d6
 def _contents(value):
     "Every text of a row: a message's content, or a string of its own."
     if isinstance(value, str):
@@ -351,7 +352,7 @@ def leaks_in_file(
     "Hold a training file against evaluation sets."
     return find_leaks(training_rows(path), sets, **{"masked": True, **how})
 
-# %% ../../nbs/live/20_leak_check.ipynb #3cbea16c
+# %% ../../nbs/live/20_leak_check.ipynb #d95b3065
 def without_doubles(
     samples: Iterable[Sample],  # The first of two that are alike stays
     known: Iterable[Sample] = (),  # What is there already; none of these is given back

@@ -7,7 +7,7 @@ __all__ = ['PromptVersion', 'shipped_version', 'read_versions', 'find_version', 
            'prompt_hints', 'Proposal', 'propose_change', 'PromptTrial', 'trial_differences', 'try_version',
            'read_trials']
 
-# %% ../../nbs/live/24_prompt_versions.ipynb #3d9fbfcf
+# %% ../../nbs/live/24_prompt_versions.ipynb #c767ad9a
 import contextlib
 import difflib
 import json
@@ -28,13 +28,14 @@ from ..core.show import Printed, p_value, printable, text_table
 from ..core.stats import Difference, paired_difference, simultaneous
 from ..layer.feedback import Feedback, word_diff
 from ..metrics.accuracy import CRITERIA
-from ..runs.evaluation import run
+from ..runs.evaluation import client_options, run
 from ..runs.folder import Run
+from ..runs.plan import make_plan
 from ..runs.prompts import PromptedClient, PromptVariant
 from ..runs.specs import make_client
 from ..tasks.use_cases import get_use_case, prompt_faults
 
-# %% ../../nbs/live/24_prompt_versions.ipynb #653d8959
+# %% ../../nbs/live/24_prompt_versions.ipynb #2920fd32
 @dataclass(frozen=True)
 class PromptVersion(Printed):
     "One text of a use case's prompt, and how it came about."
@@ -68,7 +69,7 @@ def shipped_version(
     case = get_use_case(use_case)
     return PromptVersion(case.id, case.prompt, reason="shipped")
 
-# %% ../../nbs/live/24_prompt_versions.ipynb #587f3f70
+# %% ../../nbs/live/24_prompt_versions.ipynb #c1f76114
 def _append(path, row):
     "One line more, durable; a second writer at the same time is refused."
     with contextlib.closing(open_locked(path)) as file:
@@ -148,7 +149,7 @@ def add_version(
     _append(Path(store) / "versions.jsonl", {"id": version.id, **asdict(version)})
     return version
 
-# %% ../../nbs/live/24_prompt_versions.ipynb #aa4e1c76
+# %% ../../nbs/live/24_prompt_versions.ipynb #1d96782d
 def version_diff(
     a: PromptVersion,
     b: PromptVersion,
@@ -171,7 +172,7 @@ def changed_words(
     "The changed words of two versions."
     return [step for step in word_diff(a.template, b.template) if step[0] != "kept"]
 
-# %% ../../nbs/live/24_prompt_versions.ipynb #c7826b43
+# %% ../../nbs/live/24_prompt_versions.ipynb #42667510
 @lru_cache(maxsize=1)
 def prompt_hints() -> dict[str, str]:  # Reason -> what a prompt can say about it
     "Sentences for the reasons that a prompt can do something about."
@@ -206,7 +207,7 @@ def propose_change(
         template.replace("{instructions}", "{instructions}\n" + lines, 1), f"feedback: {reason}", dict(counts)
     )
 
-# %% ../../nbs/live/24_prompt_versions.ipynb #87f98197
+# %% ../../nbs/live/24_prompt_versions.ipynb #b5afcdff
 @dataclass(frozen=True)
 class PromptTrial(Printed):
     "A new prompt against its base on the same samples; prints as a table."
@@ -286,7 +287,7 @@ def trial_differences(
         make[name] = partial(_at_level, *sides, clusters)
     return judge, len(keys), simultaneous(make)
 
-# %% ../../nbs/live/24_prompt_versions.ipynb #84aecec4
+# %% ../../nbs/live/24_prompt_versions.ipynb #2a200c95
 class _Named(PromptedClient):
     "A client under a version, whatever else the model's name holds."
 
@@ -327,7 +328,9 @@ def try_version(
         raise ValueError(f"{version.id} is a prompt of {version.use_case}, and {base.id} of {base.use_case}")
     if version.id == base.id:
         raise ValueError(f"both sides are version {version.id}: name two versions")
-    clients, notes = _sides(version, base, model, base_model, make_client)
+    plan = make_plan(changes)
+    make = partial(make_client, base_url=plan.base_url, **client_options(plan))
+    clients, notes = _sides(version, base, model, base_model, make)
     done = run(clients, data=data, use_cases=[version.use_case], out=out, progress=False, **changes)
     new, old = (c.name for c in clients)
     judge, n, differences = trial_differences(done, new, old, judge_name)
