@@ -1,4 +1,4 @@
-"The feedback loop: whatever comes, however often and in whatever order, the samples are those of the last word."
+"The feedback loop: whatever comes, however often, the samples are those of the last word."
 
 import random
 from dataclasses import replace
@@ -19,7 +19,7 @@ from crmeval.tasks.use_cases import get_use_case, prompt_faults, render_prompt
 pytest.importorskip("datasketch")
 
 CASE = "service_email_summary"
-SYLLABLES = "ka lo mi nu se ta vo wi ren dal fos gim hup jat".split()
+SYLLABLES = "ren dal fos gim hup jat vox zub".split()
 
 
 def words(rng, n):
@@ -70,10 +70,9 @@ def test_in_any_order_and_any_number_of_calls_the_last_word_counts(tmp_path, see
     calls.append([f for f in told if not any(f in c for c in calls)])
     for n, call in enumerate(calls + rng.sample(calls, 3)):
         turn_loop(tmp_path, call, asked, by_purpose=False, today=f"2026-12-{n + 1:02d}")
-    # an ignored reply without a reason makes no sample and leaves no trace that a late, older word could see
     ends = expected(told)
     found = as_they_stand(tmp_path)
-    assert {k: v for k, v in found.items() if k in ends} == ends
+    assert found == ends
     before = (tmp_path / "samples.jsonl").read_bytes(), (tmp_path / "state.json").read_bytes()
     again = turn_loop(tmp_path, calls[-1], asked, by_purpose=False, today="2027-01-01")
     assert (
@@ -157,7 +156,7 @@ def test_examples_that_a_test_holds_are_never_chosen():
 
 def test_examples_of_any_text_leave_the_prompt_whole():
     rng, template = random.Random(10), get_use_case(CASE).prompt
-    for _ in range(50):
+    for _ in range(25):
         text = "".join(rng.choices(["{emails}", "{instructions}", "{", "}", " x ", "\n", "{name}"], k=8))
         asked = replace(questions(1)[0], inputs={"emails": f"first {text}"})
         shot = choose_examples(

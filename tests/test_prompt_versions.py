@@ -1,4 +1,4 @@
-"Prompt versions: a text is one version, a store tells what was changed by hand, and a trial is the comparison."
+"Prompt versions: a text is one version, a changed store is told, a trial is the comparison."
 
 import json
 import random

@@ -1,4 +1,4 @@
-"Training files: nothing of a test in them, no conversation on two sides, nobody's name, and a form that is read."
+"Training files: no test in them, no conversation on two sides, nobody's name, and a form that is read."
 
 import json
 import random
@@ -32,7 +32,7 @@ from crmeval.metrics.record_update import record_update
 
 pytest.importorskip("datasketch")
 
-SYLLABLES = "ka lo mi nu se ta vo wi ren dal fos gim hup jat".split()
+SYLLABLES = "ren dal fos gim hup jat vox zub".split()
 CASE = "service_email_summary"
 
 
@@ -133,7 +133,7 @@ def test_doubles_leave_one_of_each():
 
 @pytest.mark.parametrize("format", list(training_formats()))
 def test_every_file_has_its_form_and_no_conversation_two_sides(format, tmp_path):
-    samples, rng = letters(120, seed=2), random.Random(2)
+    samples, rng = letters(64, seed=2), random.Random(2)
     told = []
     for s in samples:
         action = rng.choice(["accept", "edit", "ignore"])
@@ -141,13 +141,13 @@ def test_every_file_has_its_form_and_no_conversation_two_sides(format, tmp_path)
         edited = " ".join(words(rng, 12)) if action == "edit" else None
         told.append(Feedback(s.id, action, draft, edited, reasons=["tone"], time="2026-11-02"))
     gathered = examples_of_feedback(told, samples)
-    assert len(gathered.examples) + sum(gathered.left_out.values()) == 120
+    assert len(gathered.examples) + sum(gathered.left_out.values()) == 64
     done = write_training_files(gathered, tmp_path / "t", format=format, validation=0.3, by_purpose=False)
     assert done.faults == {} and len(done.files) >= 4
     sides = {}
     for row in read_jsonl(tmp_path / "t" / "rows.jsonl"):
         sides.setdefault(row["conversation"], set()).add("validation" in row["file"])
-    assert all(len(s) == 1 for s in sides.values()) and len(sides) == 60
+    assert all(len(s) == 1 for s in sides.values()) and len(sides) == 32
     lines = {
         name: len((tmp_path / "t" / name).read_text(encoding="utf-8").splitlines()) for name in done.files
     }
@@ -163,14 +163,14 @@ def test_a_split_stays_when_other_conversations_come():
 
 
 def test_what_an_evaluation_set_holds_is_in_no_file(tmp_path):
-    samples, rng = letters(80, seed=4), random.Random(4)
+    samples, rng = letters(45, seed=4), random.Random(4)
     held = [
         replace(s, id=f"t{s.id}", cluster=f"test {s.id}", inputs={"emails": disguised(rng, s.source)})
         for s in samples[::3]
     ]
     gathered = examples_of_samples(samples)
     done = write_training_files(gathered, tmp_path / "t", against={"held": held}, validation=0.2)
-    assert done.left_out == {"an evaluation set holds it": len(held)} and done.rows == 80 - len(held)
+    assert done.left_out == {"an evaluation set holds it": len(held)} and done.rows == 45 - len(held)
     for name in done.files:
         assert leaks_in_file(tmp_path / "t" / name, {"held": held}).clean
     sheet = (tmp_path / "t" / "datasheet.md").read_text(encoding="utf-8")
@@ -247,7 +247,7 @@ def test_a_gold_record_is_learnt_in_the_form_that_scores():
     gold = {"Stage": "Closed Won", "Amount": 1200, "Close Date": "2026-11-30"}
     sample = Sample("u", "update_crm_info", {}, record={"Stage": "Open"}, gold_record=gold)
     answer = examples_of_samples([sample]).examples[0].better
-    assert record_update(answer, gold_record=gold, record=sample.record).points == 4
+    assert record_update(answer, gold=gold, before=sample.record).points == 4
 
 
 def test_a_row_that_was_damaged_is_told():

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['VERSION', 'LoopState', 'read_loop', 'Round', 'round_figures', 'week_of', 'turn_loop']
 
-# %% ../../nbs/live/24_feedback_loop.ipynb #3517c39c
+# %% ../../nbs/live/24_feedback_loop.ipynb #9a575170
 import contextlib
 import json
 import os
@@ -32,7 +32,7 @@ from .training_examples import last_words
 from ..runs.evaluation import run
 from ..runs.folder import Run, write_json
 
-# %% ../../nbs/live/24_feedback_loop.ipynb #af0a1f1a
+# %% ../../nbs/live/24_feedback_loop.ipynb #0b72acd6
 VERSION = 1
 
 
@@ -42,6 +42,9 @@ class LoopState:
 
     version: int = VERSION
     pending: list[str] = field(default_factory=list)  # Ids of samples that no run has seen yet
+    latest: dict[str, str] = field(
+        default_factory=dict
+    )  # Id of a sample -> time of the last word on its reply
     rounds: list[dict] = field(default_factory=list)  # One for each call that changed something
 
 
@@ -53,7 +56,10 @@ def read_loop(
     samples = read_jsonl(folder / "samples.jsonl", Sample) if (folder / "samples.jsonl").is_file() else []
     path = folder / "state.json"
     if not path.is_file():
-        return samples, LoopState(pending=[s.id for s in samples])  # broken off before its state was written
+        times = {s.id: str(s.tags.get("time", "")) for s in samples}
+        return samples, LoopState(
+            pending=list(times), latest=times
+        )  # broken off before its state was written
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         state = LoopState(**told)
@@ -78,23 +84,23 @@ def _alone(folder: Path) -> Iterator[None]:
     with contextlib.closing(open_locked(folder / "lock")):
         yield
 
-# %% ../../nbs/live/24_feedback_loop.ipynb #390c3d24
+# %% ../../nbs/live/24_feedback_loop.ipynb #e32117e3
 def _withdrawn(samples, asked, how):
     "Ids of samples that may not be used any longer."
     held, told = {s.id for s in samples}, {feedback_sample_id(s.id): s for s in asked}
     return {i for i, s in told.items() if i in held and why_not(s, "evaluation", **how)}
 
 
-def _news(feedback, held):
-    "Feedback that the loop does not hold as it is, and how much it does."
+def _news(feedback, held, latest):
+    "Feedback that the loop does not hold as it is, and how much it does; `latest` learns its times."
     fresh = []
     told = last_words(feedback)
     for f in told:
-        old = held.get(feedback_sample_id(f.reply))
-        known = old is not None and (
-            old.tags.get("feedback") == feedback_digest(f) or str(old.tags.get("time", "")) > f.time
-        )
-        fresh += [] if known else [f]
+        name = feedback_sample_id(f.reply)
+        old = held.get(name)
+        is_same = old is not None and old.tags.get("feedback") == feedback_digest(f)
+        fresh += [] if is_same or f.time < latest.get(name, "") else [f]
+        latest[name] = max(f.time, latest.get(name, ""))
     return fresh, len(told) - len(fresh)
 
 
@@ -103,7 +109,7 @@ def _added(samples, state, feedback, asked, policy, how):
     gone = _withdrawn(samples, asked, how)
     samples = [s for s in samples if s.id not in gone]
     held = {s.id: s for s in samples}
-    fresh, unchanged = _news(feedback, held)
+    fresh, unchanged = _news(feedback, held, state.latest)
     again = {feedback_sample_id(f.reply) for f in fresh} & set(held)
     rest = [s for s in samples if s.id not in again]
     found = samples_of_feedback(fresh, asked, known=rest, policy=policy, **how)
@@ -115,7 +121,7 @@ def _added(samples, state, feedback, asked, policy, how):
     counts |= {"removed": len(again - set(new)), "unchanged": unchanged, "left_out": dict(found.left_out)}
     return [*rest, *found.samples], counts
 
-# %% ../../nbs/live/24_feedback_loop.ipynb #3a95a5b8
+# %% ../../nbs/live/24_feedback_loop.ipynb #a7066735
 @dataclass(frozen=True)
 class Round(Printed):
     "What one turn of the loop did; prints as text."
