@@ -39,6 +39,7 @@ setup(
             *cfg["connect_requirements"].split(),
             *cfg["lakes_requirements"].split(),
             *cfg["documents_requirements"].split(),
+            *cfg["live_requirements"].split(),
             *cfg["dev_requirements"].split(),
         ],
         "notebook": cfg["notebook_requirements"].split(),
@@ -72,6 +73,8 @@ setup(
         "inspect": [*cfg["run_requirements"].split(), *cfg["inspect_requirements"].split()],
         "mlflow": [*cfg["run_requirements"].split(), *cfg["mlflow_requirements"].split()],
         "wandb": [*cfg["run_requirements"].split(), *cfg["wandb_requirements"].split()],
+        # near-duplicates between training files and evaluation sets
+        "live": [*cfg["run_requirements"].split(), *cfg["live_requirements"].split()],
         # a small sentence encoder, for judges and retrieval that ask for it
         "encoder": cfg["encoder_requirements"].split(),
     },

@@ -1,0 +1,195 @@
+"The feedback loop: whatever comes, however often, the samples are those of the last word."
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from crmeval.core.records import Response, Sample
+from crmeval.core.stats import Estimate
+from crmeval.layer.feedback import Feedback
+from crmeval.live.feedback_loop import read_loop, turn_loop, week_of
+from crmeval.live.feedback_samples import feedback_sample_id, kept_and_again, samples_of_feedback
+from crmeval.live.few_shot import choose_examples, with_examples
+from crmeval.live.leak_check import LeakIndex, TrainingRow
+from crmeval.live.permitted import pseudonym, purpose_of
+from crmeval.live.training_examples import examples_of_feedback
+from crmeval.tasks.use_cases import get_use_case, prompt_faults, render_prompt
+
+pytest.importorskip("datasketch")
+
+CASE = "service_email_summary"
+SYLLABLES = "ren dal fos gim hup jat vox zub".split()
+
+
+def words(rng, n):
+    return " ".join("".join(rng.choices(SYLLABLES, k=3)) for _ in range(n))
+
+
+def questions(n, seed=0):
+    rng = random.Random(seed)
+    base = Sample("", CASE, {}, dataset="desk", tags={"consent": True})
+    return [replace(base, id=f"r{i}", cluster=f"c{i}", inputs={"emails": words(rng, 25)}) for i in range(n)]
+
+
+def given(rng, reply, at):
+    action = rng.choice(["accept", "edit", "ignore"])
+    edited = words(rng, 12) if action == "edit" else None
+    reasons = rng.choice([[], ["tone"], ["too_long", "tone"]])
+    return Feedback(
+        reply, action, words(rng, 12), edited, reasons=reasons, user="u1", time=f"2026-11-{at:02d}"
+    )
+
+
+def as_they_stand(folder):
+    samples, _ = read_loop(folder)
+    return {s.id: (s.reference, s.tags.get("draft")) for s in samples}
+
+
+def expected(feedback):
+    "Reply -> (reference, draft) of what the last word on it makes."
+    last = {}
+    for f in sorted(feedback, key=lambda f: f.time):
+        last[f.reply] = f
+    out = {}
+    for reply, f in last.items():
+        if f.action == "accept":
+            out[feedback_sample_id(reply)] = f.shown, None
+        elif f.action == "edit":
+            out[feedback_sample_id(reply)] = f.edited, f.shown
+        elif f.reasons:
+            out[feedback_sample_id(reply)] = None, f.shown
+    return out
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_in_any_order_and_any_number_of_calls_the_last_word_counts(tmp_path, seed):
+    rng, asked = random.Random(seed), questions(25, seed)
+    told = [given(rng, rng.choice(asked).id, at) for at in range(1, 29)]
+    calls = [rng.sample(told, rng.randrange(0, 12)) for _ in range(6)]
+    calls.append([f for f in told if not any(f in c for c in calls)])
+    for n, call in enumerate(calls + rng.sample(calls, 3)):
+        turn_loop(tmp_path, call, asked, by_purpose=False, today=f"2026-12-{n + 1:02d}")
+    ends = expected(told)
+    found = as_they_stand(tmp_path)
+    assert found == ends
+    before = (tmp_path / "samples.jsonl").read_bytes(), (tmp_path / "state.json").read_bytes()
+    again = turn_loop(tmp_path, calls[-1], asked, by_purpose=False, today="2027-01-01")
+    assert (
+        not again.changed
+        and ((tmp_path / "samples.jsonl").read_bytes(), (tmp_path / "state.json").read_bytes()) == before
+    )
+
+
+def test_every_reply_is_counted_once(tmp_path):
+    rng, asked = random.Random(3), questions(40, 3)
+    asked = [replace(s, tags={"consent": rng.random() < 0.7}) for s in asked]
+    told = [given(rng, f"r{i}", 1) for i in range(50)]  # ten of them to questions that nobody knows
+    done = turn_loop(tmp_path, told, asked)
+    assert done.added + sum(done.left_out.values()) == 50
+    assert done.left_out["the question is not known"] == 10
+    without = sum(not s.tags["consent"] for s in asked)
+    assert done.left_out["no consent"] == without
+    held = {s.id for s in read_loop(tmp_path)[0]}
+    allowed = {
+        feedback_sample_id(s.id) for s in asked if s.tags["consent"] and purpose_of(s.cluster) == "evaluation"
+    }
+    assert held <= allowed
+
+
+def test_a_withdrawn_consent_takes_the_sample_away(tmp_path):
+    asked = questions(12, 5)
+    told = [Feedback(s.id, "accept", f"{s.source} indeed", time="2026-11-01") for s in asked]
+    turn_loop(tmp_path, told, asked, by_purpose=False)
+    gone = {"r2", "r7"}
+    after = [replace(s, tags={"consent": s.id not in gone}) for s in asked]
+    done = turn_loop(tmp_path, [], after, by_purpose=False)
+    assert done.withdrawn == 2 and not {feedback_sample_id(i) for i in gone} & set(as_they_stand(tmp_path))
+    assert "r2" not in (tmp_path / "samples.jsonl").read_text(encoding="utf-8")
+    assert turn_loop(tmp_path, told, after, by_purpose=False).added == 0
+    assert set(read_loop(tmp_path)[1].pending) == set(as_they_stand(tmp_path))
+
+
+def test_ids_and_people_are_not_in_the_samples():
+    asked = [
+        replace(s, id=f"reply-of-{i}", inputs={"emails": f"{s.source} Ana Brandt, ana@example.org"})
+        for i, s in enumerate(questions(8))
+    ]
+    told = [
+        Feedback(s.id, "edit", "Ana Brandt asks.", f"Ana Brandt wants {s.source[:40]}", user="agent-7")
+        for s in asked
+    ]
+    found = samples_of_feedback(told, asked, by_purpose=False)
+    text = repr([vars(s) for s in found.samples])
+    assert len(found.samples) == 8
+    assert not any(x in text for x in ("Brandt", "ana@", "agent-7", "reply-of-", "'c1'"))
+    assert found.samples[0].cluster == pseudonym("conversation", asked[0].cluster)
+
+
+def test_training_and_evaluation_of_one_feedback_share_no_conversation():
+    rng, asked = random.Random(8), questions(120, 8)
+    told = [given(rng, s.id, 1) for s in asked]
+    evaluation = samples_of_feedback(told, asked).samples
+    index = LeakIndex({"loop": evaluation})
+    examples = examples_of_feedback(told, asked)
+    trained = [e for e in examples.examples if purpose_of(e.sample.cluster) == "training"]
+    assert len(evaluation) > 20 and len(trained) > 20
+    for e in trained:
+        assert not index.leaks(TrainingRow("x", [e.sample.source, e.better or ""], e.sample.cluster))
+    shot = choose_examples(examples, 5, use_case=CASE, against=index)
+    assert 0 < len(shot.examples) <= 5 and shot.left_out.get("an evaluation set holds it", 0) == 0
+    assert all(not index.leaks(TrainingRow("x", list(pair))) for pair in shot.examples)
+
+
+def test_examples_that_a_test_holds_are_never_chosen():
+    asked = questions(20, 9)
+    told = [Feedback(s.id, "accept", f"about {s.source[:60]}") for s in asked]
+    examples = examples_of_feedback(told, asked)
+    for seed in range(5):
+        held = random.Random(seed).sample(asked, 15)
+        tests = [replace(s, id=f"t{s.id}", cluster=f"t{s.cluster}") for s in held]
+        shot = choose_examples(examples, 20, use_case=CASE, against={"t": tests}, by_purpose=False, seed=seed)
+        chosen = {q for q, _ in shot.examples}
+        assert chosen == {s.source for s in asked if s not in held}
+        assert shot.left_out == {"an evaluation set holds it": 15}
+
+
+def test_examples_of_any_text_leave_the_prompt_whole():
+    rng, template = random.Random(10), get_use_case(CASE).prompt
+    for _ in range(25):
+        text = "".join(rng.choices(["{emails}", "{instructions}", "{", "}", " x ", "\n", "{name}"], k=8))
+        asked = replace(questions(1)[0], inputs={"emails": f"first {text}"})
+        shot = choose_examples(
+            examples_of_feedback([Feedback("r0", "accept", f"answer {text}")], [asked]),
+            1,
+            use_case=CASE,
+            against={},
+            by_purpose=False,
+        )
+        longer = with_examples(template, shot)
+        assert not list(prompt_faults(replace(get_use_case(CASE), prompt=longer)))
+        sample = replace(asked, inputs={"emails": "UNIQUE LETTER"})
+        assert render_prompt(sample, template=longer).count("UNIQUE LETTER") == render_prompt(sample).count(
+            "UNIQUE LETTER"
+        )
+
+
+def test_kept_and_given_again_are_what_the_edits_say():
+    rng, asked = random.Random(11), questions(30, 11)
+    told = [given(rng, s.id, 1) for s in asked]
+    found = samples_of_feedback(told, asked, by_purpose=False)
+    silent = {s.id for s in rng.sample(found.positive, 3)}
+    answers = [Response(s.id, "x", None if s.id in silent else s.reference or "new") for s in found.samples]
+    both = kept_and_again(found.samples, answers)["x"]
+    assert both["kept"].value == 1 and both["kept"].undefined == 3
+    assert both["kept"].n == len(found.positive) - 3 and both["given_again"].value == 0
+    assert isinstance(both["kept"], Estimate) and kept_and_again(found.samples, []) == {}
+
+
+def test_a_week_is_the_iso_week():
+    assert [week_of(d) for d in ("2026-01-01", "2025-12-29", "2024-12-30", "2023-01-01")] == [
+        "2026-W01",
+        "2026-W01",
+        "2025-W01",
+        "2022-W52",
+    ]

@@ -1,0 +1,284 @@
+"Training files: no test in them, no conversation on two sides, nobody's name, and a form that is read."
+
+import json
+import random
+from dataclasses import replace
+
+import pytest
+
+from crmeval.core.raters import ADJUDICATED
+from crmeval.core.records import Response, Sample, Score, read_jsonl
+from crmeval.layer.feedback import Feedback
+from crmeval.live.leak_check import (
+    KINDS,
+    LeakIndex,
+    TrainingRow,
+    find_leaks,
+    leaks_in_file,
+    plain_words,
+    runs_of,
+    without_doubles,
+)
+from crmeval.live.permitted import PURPOSES, consent_to, masked_sample, pseudonym, purpose_of
+from crmeval.live.training_examples import (
+    Gathered,
+    examples_of_feedback,
+    examples_of_ratings,
+    examples_of_samples,
+)
+from crmeval.live.training_files import side_of, write_training_files
+from crmeval.live.training_forms import file_faults, row_faults, training_formats, training_row
+from crmeval.metrics.record_update import record_update
+
+pytest.importorskip("datasketch")
+
+SYLLABLES = "ren dal fos gim hup jat vox zub".split()
+CASE = "service_email_summary"
+
+
+def words(rng, n):
+    return ["".join(rng.choices(SYLLABLES, k=3)) for _ in range(n)]
+
+
+def letters(n, seed=0, **more):
+    "Samples of a desk that nobody invented one by one."
+    rng = random.Random(seed)
+    return [
+        Sample(
+            f"r{i}",
+            CASE,
+            {"emails": " ".join(words(rng, rng.randrange(20, 60)))},
+            reference=" ".join(words(rng, 15)),
+            cluster=f"case {i % max(1, n // 2)}",
+            dataset="desk",
+            tags={"consent": True},
+            **more,
+        )
+        for i in range(n)
+    ]
+
+
+def disguised(rng, text):
+    "The same words with other capitals, signs and blanks."
+    out = []
+    for word in text.split():
+        out.append(rng.choice([word, word.upper(), word.title()]) + rng.choice(["", ",", ".", " -", "!"]))
+    return rng.choice([" ", "\n", "  "]).join(out)
+
+
+def test_a_planted_copy_is_found_in_any_disguise():
+    rng = random.Random(1)
+    samples = letters(60)
+    index = LeakIndex({"desk": samples})
+    for s in samples:
+        around = " ".join(words(rng, 10))
+        planted = {
+            "exact": s.source,
+            "normalised": disguised(rng, s.source) + "?",
+            "part": f"{around} {disguised(rng, s.source)} {around} {around} {around} {around}",
+        }
+        for kind, text in planted.items():
+            found = [k for k in index.leaks(TrainingRow("row", [around, text])) if k.sample == s.id]
+            told = [k.kind for k in found]
+            assert told and KINDS.index(told[0]) <= KINDS.index(kind), (kind, told)
+
+
+def test_other_texts_are_no_leaks():
+    index = LeakIndex({"desk": letters(60)})
+    assert find_leaks([TrainingRow(s.id, [s.source, s.reference]) for s in letters(60, seed=9)], index).clean
+
+
+def test_near_is_the_share_that_a_plain_count_gives():
+    rng = random.Random(3)
+    samples = letters(40)
+    index = LeakIndex({"desk": samples}, run_words=1000, near=0.6)
+    due = found = 0
+    for s in samples * 3:
+        own = s.source.split()
+        for at in rng.sample(range(len(own)), rng.randrange(1, 4)):
+            own[at] = "other"
+        a, b = runs_of(own, 3), runs_of(plain_words(s.source), 3)
+        share = len(a & b) / len(a | b)
+        told = [k.share for k in index.leaks(TrainingRow("row", [" ".join(own)])) if k.kind == "near"]
+        assert share >= 0.6 or not told
+        assert all(abs(x - share) < 1e-12 for x in told)
+        due, found = due + (share >= 0.6), found + bool(told)
+    assert due > 40 and found >= 0.97 * due
+
+
+def test_a_conversation_is_one_whoever_knows_only_its_pseudonym():
+    told = letters(2)
+    hidden = [replace(s, cluster=pseudonym("conversation", s.cluster)) for s in told]
+    for sets, row in ((told, "case 0"), (hidden, "case 0"), (told, hidden[0].cluster)):
+        found = find_leaks([TrainingRow("row", ["other words"], row)], {"desk": sets})
+        assert {k.kind for k in found.leaks} == {"conversation"}, row
+    assert find_leaks([TrainingRow("row", ["other words"], "case 99")], {"desk": told}).clean
+
+
+def test_doubles_leave_one_of_each():
+    rng = random.Random(5)
+    samples = letters(30)
+    many = [
+        replace(s, id=f"{s.id}-{n}", inputs={"emails": disguised(rng, s.source)})
+        for n in range(3)
+        for s in samples
+    ]
+    rng.shuffle(many)
+    stay, doubles = without_doubles(many)
+    assert len(stay) == 30 and len(doubles) == 60
+    assert {s.id.partition("-")[0] for s in stay} == {s.id for s in samples}
+    assert all(a.partition("-")[0] == b.partition("-")[0] for a, b in doubles)
+    assert without_doubles(many, stay) == ([], [(i, j) for i, j in without_doubles(many, stay)[1]])
+
+
+@pytest.mark.parametrize("format", list(training_formats()))
+def test_every_file_has_its_form_and_no_conversation_two_sides(format, tmp_path):
+    samples, rng = letters(64, seed=2), random.Random(2)
+    told = []
+    for s in samples:
+        action = rng.choice(["accept", "edit", "ignore"])
+        draft = " ".join(words(rng, 12))
+        edited = " ".join(words(rng, 12)) if action == "edit" else None
+        told.append(Feedback(s.id, action, draft, edited, reasons=["tone"], time="2026-11-02"))
+    gathered = examples_of_feedback(told, samples)
+    assert len(gathered.examples) + sum(gathered.left_out.values()) == 64
+    done = write_training_files(gathered, tmp_path / "t", format=format, validation=0.3, by_purpose=False)
+    assert done.faults == {} and len(done.files) >= 4
+    sides = {}
+    for row in read_jsonl(tmp_path / "t" / "rows.jsonl"):
+        sides.setdefault(row["conversation"], set()).add("validation" in row["file"])
+    assert all(len(s) == 1 for s in sides.values()) and len(sides) == 32
+    lines = {
+        name: len((tmp_path / "t" / name).read_text(encoding="utf-8").splitlines()) for name in done.files
+    }
+    assert lines == done.files and sum(done.sources.values()) == done.rows
+
+
+def test_a_split_stays_when_other_conversations_come():
+    sides = {f"c{i}": side_of(f"c{i}", 0.25, 3) for i in range(400)}
+    assert sides == {c: side_of(c, 0.25, 3) for c in reversed(sides)}
+    grown = [c for c in sides if side_of(c, 0.4, 3) == "validation"]
+    assert {c for c, s in sides.items() if s == "validation"} <= set(grown)  # a larger share takes none away
+    assert sides != {c: side_of(c, 0.25, 4) for c in sides}
+
+
+def test_what_an_evaluation_set_holds_is_in_no_file(tmp_path):
+    samples, rng = letters(45, seed=4), random.Random(4)
+    held = [
+        replace(s, id=f"t{s.id}", cluster=f"test {s.id}", inputs={"emails": disguised(rng, s.source)})
+        for s in samples[::3]
+    ]
+    gathered = examples_of_samples(samples)
+    done = write_training_files(gathered, tmp_path / "t", against={"held": held}, validation=0.2)
+    assert done.left_out == {"an evaluation set holds it": len(held)} and done.rows == 45 - len(held)
+    for name in done.files:
+        assert leaks_in_file(tmp_path / "t" / name, {"held": held}).clean
+    sheet = (tmp_path / "t" / "datasheet.md").read_text(encoding="utf-8")
+    assert f"{len(held)} examples held samples of them" in sheet
+
+
+def test_nobody_is_in_a_file_who_is_in_a_record(tmp_path):
+    rng = random.Random(6)
+    people = [
+        f"{''.join(rng.choices(SYLLABLES, k=2)).title()} {''.join(rng.choices(SYLLABLES, k=3)).title()}"
+        for _ in range(20)
+    ]
+    samples = []
+    for s, name in zip(letters(20, seed=6), people):
+        mail = name.lower().replace(" ", ".") + "@example.org"
+        inputs = {"emails": f"{s.source} My name is {name}, {mail}."}
+        record = {"Contact Name": name, "Email": mail, "Stage": "open"}
+        samples.append(
+            replace(s, inputs=inputs, record=record, reference=f"{name} wrote about {s.reference}")
+        )
+    done = write_training_files(examples_of_samples(samples), tmp_path / "t")
+    text = "".join(p.read_text(encoding="utf-8") for p in (tmp_path / "t").iterdir())
+    assert done.rows == 20 and "[PERSON_" in text
+    for name in people:
+        assert name not in text and name.lower().replace(" ", ".") not in text, name
+    again = write_training_files(examples_of_samples(samples), tmp_path / "u")
+    assert again.files == done.files
+    assert (tmp_path / "t" / "train.jsonl").read_bytes() == (tmp_path / "u" / "train.jsonl").read_bytes()
+
+
+def test_consent_is_asked_for_every_purpose():
+    rng = random.Random(7)
+    for _ in range(200):
+        allowed = {p for p in PURPOSES if rng.random() < 0.5}
+        sample = Sample(
+            "s", CASE, {"emails": "x"}, tags={"consent": ",".join(rng.sample(sorted(allowed), len(allowed)))}
+        )
+        assert consent_to(sample) == allowed
+    shares = {"evaluation": 0.3, "training": 0.7}
+    drawn = [purpose_of(f"c{i}", shares) for i in range(3000)]
+    assert abs(drawn.count("evaluation") / 3000 - 0.3) < 0.03 and "examples" not in drawn
+
+
+def test_a_basis_in_words_is_needed_without_consent_and_stands_in_the_sheet(tmp_path):
+    samples = [replace(s, tags={}) for s in letters(12)]
+    none = write_training_files(examples_of_samples(samples), tmp_path / "t")
+    assert none.rows == 0 and none.left_out == {"no consent": 12}
+    stated = write_training_files(examples_of_samples(samples), tmp_path / "u", basis="contract, clause 7")
+    assert stated.rows == 12
+    assert "contract, clause 7" in (tmp_path / "u" / "datasheet.md").read_text(encoding="utf-8")
+
+
+def test_ratings_make_pairs_only_of_what_an_adjudicator_settled():
+    rng, sample = random.Random(8), letters(1)[0]
+    for _ in range(100):
+        points = {c: {m: rng.randrange(1, 5) for m in ("factuality", "completeness")} for c in "abc"}
+        responses = [Response(sample.id, c, f"answer {c}") for c in points]
+        scores = [
+            Score(m, p, rater=f"{ADJUDICATED}x", method="manual", sample_id=sample.id, client=c)
+            for c, given in points.items()
+            for m, p in given.items()
+        ]
+        found = examples_of_ratings([sample], responses, scores)
+        mean = {f"answer {c}": sum(given.values()) / 2 for c, given in points.items()}
+        pairs = {(e.better, e.worse) for e in found.examples if e.worse}
+        assert pairs == {(a, b) for a in mean for b in mean if mean[a] - mean[b] >= 1}
+        best = {e.better for e in found.examples if not e.worse}
+        assert best == {f"answer {c}" for c, given in points.items() if min(given.values()) == 4}
+        alone = [replace(s, rater="ann") for s in scores]
+        assert examples_of_ratings([sample], responses, alone) == Gathered()
+
+
+def test_a_gold_record_is_learnt_in_the_form_that_scores():
+    gold = {"Stage": "Closed Won", "Amount": 1200, "Close Date": "2026-11-30"}
+    sample = Sample("u", "update_crm_info", {}, record={"Stage": "Open"}, gold_record=gold)
+    answer = examples_of_samples([sample]).examples[0].better
+    assert record_update(answer, gold=gold, before=sample.record).points == 4
+
+
+def test_a_row_that_was_damaged_is_told():
+    rng = random.Random(9)
+    for format, told in training_formats().items():
+        for kind in told["kinds"]:
+            answers = ["a", "b"] if kind == "preference" else ["a"]
+            good = training_row("q", answers, kind, format=format, verdict=True)
+            assert row_faults(good, kind, format=format) == []
+            for _ in range(20):
+                bad = json.loads(json.dumps(good))
+                name = rng.choice(list(bad))
+                harm = rng.choice(["gone", "text", "more", "empty"])
+                if harm == "gone":
+                    del bad[name]
+                elif harm == "more":
+                    bad["note"] = "x"
+                else:
+                    bad[name] = "x" if harm == "text" else []
+                assert row_faults(bad, kind, format=format), (format, kind, name, harm)
+
+
+def test_files_of_several_kinds_are_told(tmp_path):
+    rows = [training_row("q", ["a"], "supervised")] * 5 + [training_row("q", ["a", "b"], "preference")] * 5
+    path = tmp_path / "f.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    assert file_faults(path) == ["rows of several kinds of training: preference, supervised"]
+
+
+def test_texts_of_any_kind_are_checked_in_time_and_without_an_error():
+    index = LeakIndex({"desk": letters(3)})
+    for text in ("", " ", "\ud800", "[A" * 25_000, "中" * 50_000, "a " * 25_000, "\x00", "[PERSON_" * 5_000):
+        assert index.leaks(TrainingRow("row", [text])) == []
+        assert masked_sample(Sample("s", CASE, {"emails": text[:2000]})).sample.id == "s"
