@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['read_with', 'ChangedDocuments']
 
-# %% ../../nbs/connect/24_changed_documents.ipynb #6b212532
+# %% ../../nbs/connect/24_changed_documents.ipynb #3da82663
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from .documents import Found, find_documents, limits_of, read_changed
 from .sources import Source, path_of
 from ..core.log import digest
 
-# %% ../../nbs/connect/24_changed_documents.ipynb #390b1ca6
+# %% ../../nbs/connect/24_changed_documents.ipynb #9831fa7d
 @lru_cache(maxsize=1)
 def _releases() -> tuple[str, ...]:
     "Which releases read documents here."
@@ -38,7 +38,7 @@ def read_with(
     "Changes with whatever makes the same file give another document: limits, releases."
     return digest([*_releases(), str(limits_of(source)), more])[:16]
 
-# %% ../../nbs/connect/24_changed_documents.ipynb #7ae6d48a
+# %% ../../nbs/connect/24_changed_documents.ipynb #8c0b4ca7
 _TICK_NS = 2_000_000_000  # a file system may count whole seconds, or two of them
 
 
@@ -50,7 +50,7 @@ class ChangedDocuments:
     before: Mapping = field(default_factory=dict)  # What `state` gave the last time; {}: never read
     more: str = ""  # What else a reading depends on
     clock: Callable[[], int] = time.time_ns
-    same: int = 0  # Files that are as they were read
+    as_before: list[str] = field(default_factory=list)  # Ids of files that are as they were read
     kept: int = 0  # Documents that were read once and cannot be read now
     unread: list[Unread] = field(default_factory=list)  # What cannot be read, each time
     files: dict[str, list[str]] = field(default_factory=dict)  # Id -> [stamp, digest or '', why not or '']
@@ -75,7 +75,7 @@ class ChangedDocuments:
                 continue
             self.files[found.id] = [stamp, last[1] if came is None else came.digest, ""]
             if came is None:
-                self.same += 1
+                self.as_before.append(found.id)
             else:
                 yield came
 
@@ -89,7 +89,7 @@ class ChangedDocuments:
             self._cannot(Unread(found.id, last[2]), last, last[0])
         else:
             self.files[found.id] = list(last)
-            self.same += 1
+            self.as_before.append(found.id)
 
     def _cannot(self, unread: Unread, last, stamp: str):
         "Tell what cannot be read; what was read of it before stays."
@@ -97,6 +97,11 @@ class ChangedDocuments:
         self.files[unread.path] = [stamp, held, unread.reason]
         self.kept += bool(held)
         self.unread.append(unread)
+
+    @property
+    def same(self) -> int:
+        "How many files are as they were read."
+        return len(self.as_before)
 
     @property
     def gone(self) -> list[str]:  # Ids
