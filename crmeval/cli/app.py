@@ -46,6 +46,14 @@ COMMANDS = {
     "audit show": ("audit:show_command", "print records of an audit trail"),
     "audit erase": ("audit:erase_command", "forget a person; the chain still holds"),
     "ingest": ("ingest:ingest_command", "bring copies of sources up to date, once or on a schedule"),
+    "index": (
+        "index:index_command",
+        "fill an index of passages from a folder or a catalogue, or bring it up to date",
+    ),
+    "retrieval": (
+        "retrieval:retrieval_command",
+        "measure what an index finds, on a public set or on questions of one's own",
+    ),
     "gateway": (
         "gateway:gateway_command",
         "serve the trust layer: an OpenAI-compatible endpoint for applications",
