@@ -236,6 +236,8 @@ def chosen(shelf, half):
     "name -> search with the weight and the view that have the best nDCG on a half, for each way."
     found = {}
     for before, behind, filtered, who in shelf.ways():
+        if shelf.fields and not filtered:
+            continue  # nobody who knows the hotel searches all of them
         tried = {}
         for view, words_of in shelf.views().items():
             for weight in WEIGHTS:
