@@ -5,7 +5,7 @@
 Needs the sets in $CRMEVAL_DATA, for the encoder the extra of that name, for the row of bm25s that package.
 Everything runs in this process on one thread; building an index is not part of a query's time. A text that
 was encoded once is remembered, so that choosing does not take hours; what a query takes with the encoder is
-measured on the first sixty queries of a half, without that memory.
+measured on the first twenty queries of a half, without that memory.
 
 Each query belongs to one of two halves (conversations whole). What is chosen (the weight of meaning, the view
 of the conversation) is chosen on the first half; the table shows the second. The figures of the first half
@@ -40,7 +40,7 @@ from crmeval.validation.retrievers import EVERYBODY, VIEWS, readers_of_set
 RESULTS = Path(__file__).parent / "results" / "retrieval.json"
 K = 10
 WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-TIMED = 60  # queries of a half whose time is measured where the encoder reads them
+TIMED = 20  # queries of a half whose time is measured where the encoder reads them
 
 
 def shown(p):
@@ -283,7 +283,7 @@ def measured(name, args, folder):
     found = searches(shelf)
     if shelf.both:
         found.update(chosen(shelf, first))
-    found = {n: search for n, search in found.items() if args.only in n}
+    found = {n: search for n, search in found.items() if any(word in n for word in args.only.split("|"))}
     tables = {n: [evaluated(n, f, h.queries) for h in (first, second)] for n, f in found.items()}
     rows = {n: {"chosen on": told(a), "reported": told(b)} for n, (a, b) in tables.items()}
     print(f"\n{s!r}, second half\n{retrieval_text([b for _, b in tables.values()])}")
@@ -329,23 +329,29 @@ def main():
     parser.add_argument("sets", nargs="*", default=retrieval_sets())
     parser.add_argument("--write", action="store_true", help=f"keep the figures in {RESULTS.name}")
     parser.add_argument("--no-encoder", action="store_true")
-    parser.add_argument("--only", default="", help="only systems with this word in their names; others stay")
+    parser.add_argument(
+        "--only", default="", help="only systems with one of these words (a|b) in their names"
+    )
     parser.add_argument("--keep", help="folder in which the indexes are kept between runs")
     args = parser.parse_args()
-    kept = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     with tempfile.TemporaryDirectory() as folder:
         for name in args.sets:
             found = measured(name, args, folder)
-            if args.only and name in kept:
-                found["systems"] = {**kept[name]["systems"], **found["systems"]}
-            kept[name] = found
+            if args.write:
+                keep(name, found, args.only)
+
+
+def keep(name, found, only):
+    "Put the figures of a set beside those of the others."
+    kept = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    if only and name in kept:
+        found = {**kept[name], **found, "systems": {**kept[name]["systems"], **found["systems"]}}
     kept["machine"] = {
         "python": platform.python_version(),
         "cores": os.cpu_count(),
         "sqlite": sqlite3.sqlite_version,
     }
-    if args.write:
-        RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
+    RESULTS.write_text(json.dumps({**kept, name: found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def _done(index, place, taken, *, only, name, sql):
     from crmeval.layer.index_sources import index_documents, index_rows
 
     sources, catalogue = _sources(place, only, name)
-    if sql:
+    if sql and catalogue is not None:
         yield index_rows(index, name, catalogue.query(sql).rows(), taken)
         return
     for source in sources:
@@ -133,7 +133,7 @@ def index_command(
     said = fields_of(field, "--field")
     taken = Taken(size, fields_of(where, "--where"), said, tuple(allowed or ()))
     told = Output(json)
-    index = open_index(out, with_encoder=encoder)
+    index = open_index(str(out), with_encoder=encoder)
     try:
         done = list(_done(index, source, taken, **words))
     finally:

@@ -86,7 +86,7 @@ def open_warehouse(
 
 
 def _snowflake(source: Source, settings: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    "(address, settings): a driver that is given an address takes a password from there and from nowhere else."
+    "(address, settings): with an address, the driver takes a password from there alone."
     from urllib.parse import quote
 
     rest = dict(settings)

@@ -290,7 +290,7 @@ class Index:
         return how or usual
 
     def _fused(self, base, readable, scored, direction, weight, most):
-        "(number, score): likeness, and words on its scale (the best by words counts as the nearest), weighed."
+        "(number, score): likeness and words, weighed; the best by words counts as the nearest."
         if not len(readable.numbers):
             return []
         with self._lock:

@@ -86,8 +86,9 @@ def open_index(
     if not (with_encoder or index.file.meta("encoder")):
         return index
     index.close()
-    more = {} if meaning is None else {"meaning": meaning}
-    return Index(path, encoder=shared_encoder(), **more)
+    if meaning is None:
+        return Index(path, encoder=shared_encoder())
+    return Index(path, encoder=shared_encoder(), meaning=meaning)
 
 # %% ../../nbs/layer/16_index_sources.ipynb #805e7685
 def documents_of_source(
