@@ -226,3 +226,19 @@ def test_passages_of_a_document_are_those_of_chunks(desk):
     )
     assert index.get(passage.id).text == passage.text
     index.close()
+
+
+def test_what_went_stands_nowhere_in_the_files(tmp_path):
+    (tmp_path / "help").mkdir()
+    for n in range(30):
+        (tmp_path / "help" / f"p{n}.md").write_text(f"# Page {n}\n\nCommon words of page {n}.")
+    gone = tmp_path / "help" / "zanzibarium.md"
+    gone.write_text("# Xylophonia\n\nQuokkamania.")
+    source, index = Source("help", "documents", "help", folder=tmp_path), Index(tmp_path / "kb.index")
+    index_documents(index, source)
+    gone.unlink()
+    assert index_documents(index, source).removed == 1
+    index.close()
+    held = b"".join(p.read_bytes().lower() for p in tmp_path.glob("kb.index*"))
+    for word in (b"zanzibarium", b"xylophon", b"quokkaman"):
+        assert word not in held, word

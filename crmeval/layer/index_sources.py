@@ -120,11 +120,11 @@ def _drop(index, done, documents) -> None:
     for own in documents:
         index.replace(own, [])
         done.removed += 1
-    if documents:
-        index.forget()
 
 
 def _counted(index, done) -> Indexed:
+    if done.removed or done.changed:
+        index.forget()  # neither words nor names of what went stand in the file
     held = documents_of_source(index, done.source)
     done.documents, done.passages = len(held), sum(held.values())
     return done
