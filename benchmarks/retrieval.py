@@ -1,16 +1,19 @@
 """Retrievers on three public sets: nDCG, recall and MRR with intervals, CPU milliseconds for a query.
 
-    python benchmarks/retrieval.py [SET ...] [--write] [--no-encoder] [--keep FOLDER]
+    python benchmarks/retrieval.py [SET ...] [--write] [--no-encoder] [--only WORD] [--keep FOLDER]
 
 Needs the sets in $CRMEVAL_DATA, for the encoder the extra of that name, for the row of bm25s that package.
-Everything runs in this process on one thread; building an index is not part of a query's time.
+Everything runs in this process on one thread; building an index is not part of a query's time. A text that
+was encoded once is remembered, so that choosing does not take hours; what a query takes with the encoder is
+measured on the first twenty queries of a half, without that memory.
 
-Each query belongs to one of two halves (conversations whole). What is chosen (the weight of the encoder
-where words and meanings are put together, the view of the conversation) is chosen on the first half; the
-table shows the second. The figures of the first half are kept beside it in the results.
+Each query belongs to one of two halves (conversations whole). What is chosen (the weight of meaning, the view
+of the conversation) is chosen on the first half; the table shows the second. The figures of the first half
+are kept beside it in the results.
 
 - no filter / filter: whether what the record knows (which hotel) narrows the search;
-- last / conversation: whether only the last turn is looked for, or words of the two before with less weight.
+- last / conversation: whether only the last turn is looked for, or the two before it with less weight;
+- customer / staff: as whom passages are read, where not everybody may read all. Every engine is held to it.
 """
 
 import argparse
@@ -19,26 +22,35 @@ import os
 import platform
 import sqlite3
 import tempfile
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
+from crmeval.core.encoder import Encoder
 from crmeval.core.text import words
 from crmeval.layer.grounding import KeywordRetriever, Passage
 from crmeval.layer.index import Index
 from crmeval.metrics.answerable import abstain_below, abstains_below, abstention_figures
 from crmeval.metrics.retrieval import compare_retrievers, evaluate_retriever, retrieval_text, searcher
 from crmeval.tasks.retrieval_sets import known_figures, retrieval_set, retrieval_sets
-from crmeval.validation.retrievers import VIEWS
+from crmeval.validation.retrievers import EVERYBODY, VIEWS, readers_of_set
 
 RESULTS = Path(__file__).parent / "results" / "retrieval.json"
 K = 10
+WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+TIMED = 20  # queries of a half whose time is measured where the encoder reads them
 
 
 def shown(p):
     "A passage as it is read: its title, and its text."
     return f"{p['title']}\n{p['text']}" if p.get("title") else p["text"]
+
+
+def plain(passage):
+    "A passage whose lists of one are that one."
+    return {k: v[0] if isinstance(v, list) and len(v) == 1 else v for k, v in passage.items()}
 
 
 class Masks:
@@ -143,88 +155,110 @@ class Keyword(Ranked):
         return sorted(found, key=lambda p: -p.score)[:k]
 
 
-class Meanings(Ranked):
-    "The encoder: one direction a passage, one a query, the likeness of the two."
-
-    def __init__(self, passages, encoder, keep=None):
-        super().__init__(passages)
-        self.encoder, self.rows = encoder, self._rows(encoder, keep)
-
-    def _rows(self, encoder, keep):
-        path = keep and Path(keep) / f"{len(self.passages)}.npy"
-        if path and path.is_file():
-            return np.load(path)
-        rows = encoder.encode([shown(p) for p in self.passages])
-        if path:
-            np.save(path, rows)
-        return rows
-
-    def scores(self, text):
-        return (self.rows @ self.encoder.encode([text])[0]).astype(float)
-
-    def search(self, query, k, where):
-        return self.best(self.scores(query.text), where, k, least=-2.0)
-
-
-class Both(Ranked):
-    "Words and meanings: each score divided by the highest of the query, put together with a weight."
-
-    def __init__(self, passages, lexical, meanings, weight, view):
-        super().__init__(passages)
-        self.lexical, self.meanings, self.weight, self.view = lexical, meanings, weight, view
-        self.place = {p["id"]: n for n, p in enumerate(passages)}
-
-    def search(self, query, k, where):
-        found = self.lexical.search(self.view(query), 100, where)
-        by_words = np.zeros(len(self.passages))
-        for p in found:
-            by_words[self.place[p.id]] = p.score / (found[0].score or 1.0)
-        likeness = np.clip(self.meanings.scores(query.text), 0, None)
-        top = likeness[self.masks[where or {}]].max(initial=1e-9)
-        return self.best(self.weight * likeness / top + (1 - self.weight) * by_words, where, k, least=-2.0)
-
-
 class ByQuery:
     "An engine that reads the query itself, as a search."
 
-    def __init__(self, engine, filtered):
+    def __init__(self, engine, filtered, who, limited):
         self.engine, self.filtered = engine, filtered
+        self.more = {"allowed": [EVERYBODY, *(who or ())]} if limited else {}
 
     def __call__(self, query):
-        return self.engine.search(query, K, query.where if self.filtered else None)
+        where = {**(query.where if self.filtered else {}), **self.more}
+        return self.engine.search(query, K, where or None)
 
 
-def engines(s, index, encoder, keep):
+class Shelf:
+    "A set in an index, opened with an encoder that remembers and with one that does not."
+
+    def __init__(self, s, folder, with_encoder):
+        self.set, path = s, Path(folder) / f"{s.name}.index"
+        self.words = Index(path, unmarked="everybody")
+        self.words.add(map(dict, s.passages))
+        self.both = self.fresh = None
+        if with_encoder:
+            self.both = Index(path, encoder=Encoder())
+            self.fresh = Index(path, encoder=Encoder(remember=0))
+        self.readers = readers_of_set(s.passages)
+        self.fields = any(q.where for q in s.queries)
+        self.turns = any(q.messages for q in s.queries)
+
+    def ways(self):
+        "(what is said before a system, what behind it, filtered, reader)"
+        for filtered in (False, True) if self.fields else (False,):
+            before = ("filter, " if filtered else "no filter, ") if self.fields else ""
+            for reader, who in self.readers.items():
+                yield before, f", {reader}" if reader else "", filtered, who
+
+    def views(self):
+        return VIEWS if self.turns else {"last": VIEWS["last"]}
+
+    def close(self):
+        for index in (self.words, self.both, self.fresh):
+            if index is not None:
+                index.close()
+
+
+class Asked:
+    "A search of an index: what is remembered for the figures, and nothing for the time."
+
+    def __init__(self, shelf, filtered, who, view, how, meaning=None):
+        options = {"k": K, "filtered": filtered, "words": view, "who": who, "how": how, "meaning": meaning}
+        self.fresh = None if how == "words" else searcher(shelf.fresh, **options)
+        self.search = searcher(shelf.words if how == "words" else shelf.both, **options)
+
+    def __call__(self, query):
+        return self.search(query)
+
+
+def searches(shelf):
     "name -> search of everything that needs no choice."
-    fields = any(q.where for q in s.queries)
-    made = {"SQLite FTS5": Fts5(s.passages), "KeywordRetriever": Keyword(s.passages)}
+    s = shelf.set
+    made = {"SQLite FTS5": Fts5, "KeywordRetriever": Keyword}
     if find_spec("bm25s"):
-        made = {"bm25s": Bm25s(s.passages), **made}
-    meanings = Meanings(s.passages, encoder, keep) if encoder else None
-    if meanings:
-        made["encoder"] = meanings
+        made = {"bm25s": Bm25s, **made}
+    passages = [plain(p) for p in s.passages]
+    engines = {name: engine(passages) for name, engine in made.items()}
     found = {}
-    for filtered in (False, True) if fields else (False,):
-        said = ("filter, " if filtered else "no filter, ") if fields else ""
-        for name, engine in made.items():
-            found[f"{said}{name}, last"] = ByQuery(engine, filtered)
-        for view, words_of in VIEWS.items():
-            found[f"{said}Index, {view}"] = searcher(index, k=K, filtered=filtered, words=words_of)
-    return found, meanings
+    for before, behind, filtered, who in shelf.ways():
+        for name, engine in engines.items():
+            found[f"{before}{name}, last{behind}"] = ByQuery(engine, filtered, who, len(shelf.readers) > 1)
+        if shelf.both:
+            found[f"{before}encoder, last{behind}"] = Asked(shelf, filtered, who, VIEWS["last"], "meaning")
+        for view, words_of in shelf.views().items():
+            found[f"{before}Index, {view}{behind}"] = Asked(shelf, filtered, who, words_of, "words")
+            if shelf.both:
+                name = f"{before}Index and encoder, {view}{behind}"
+                found[name] = Asked(shelf, filtered, who, words_of, "both")
+    return found
 
 
-def hybrid(s, index, meanings, half):
-    "(what was chosen, search): the weight and the view with the best nDCG on a half."
-    tried = {}
-    filtered = any(q.where for q in s.queries)
-    for view, words_of in VIEWS.items():
-        for weight in (0.2, 0.35, 0.5, 0.65, 0.8):
-            engine = Both(s.passages, index, meanings, weight, words_of)
-            table = evaluate_retriever(ByQuery(engine, filtered), half.queries, figures=["ndcg@10"])
-            tried[view, weight] = table["ndcg@10"].value, engine
-    best = max(tried, key=lambda c: tried[c][0])
-    said = "filter, " if filtered else ""
-    return f"{said}Index and encoder, {best[0]}, weight {best[1]:g}", ByQuery(tried[best][1], filtered)
+def chosen(shelf, half):
+    "name -> search with the weight and the view that have the best nDCG on a half, for each way."
+    found = {}
+    for before, behind, filtered, who in shelf.ways():
+        if shelf.fields and not filtered:
+            continue  # nobody who knows the hotel searches all of them
+        tried = {}
+        for view, words_of in shelf.views().items():
+            for weight in WEIGHTS:
+                search = Asked(shelf, filtered, who, words_of, "both", weight)
+                table = evaluate_retriever(search, half.queries, figures=["ndcg@10"])
+                tried[f"{before}Index and encoder, {view}, weight {weight:g}{behind}"] = (
+                    table["ndcg@10"].value,
+                    search,
+                )
+        best = max(tried, key=lambda name: tried[name][0])
+        found[best] = tried[best][1]
+    return found
+
+
+def evaluated(name, search, queries):
+    "Figures of a search, and its time."
+    table = evaluate_retriever(search, queries, name=name)
+    if getattr(search, "fresh", None) is None:
+        return table
+    timed = evaluate_retriever(search.fresh, queries[:TIMED], name=name)
+    return replace(table, ms_p50=timed.ms_p50, ms_p99=timed.ms_p99, cpu_ms=timed.cpu_ms)
 
 
 def told(table):
@@ -241,30 +275,20 @@ def abstaining(first, second):
     return {name: {"value": e.value, "low": e.low, "high": e.high} for name, e in figures.items()}
 
 
-def measured(name, args, encoder):
+def measured(name, args, folder):
     "Everything about one set."
     s = retrieval_set(name)
     first, second = s.halves()
-    with tempfile.TemporaryDirectory() as folder:
-        index = Index(Path(folder) / "index.db", unmarked="everybody")
-        index.add(s.passages)
-        searches, meanings = engines(s, index, encoder, args.keep)
-        if meanings:
-            chosen, search = hybrid(s, index, meanings, first)
-            searches[chosen] = search
-        tables = {
-            n: [evaluate_retriever(f, h.queries, name=n) for h in (first, second)]
-            for n, f in searches.items()
-        }
-        rows = {n: {"chosen on": told(a), "reported": told(b)} for n, (a, b) in tables.items()}
-        print(f"\n{s!r}, second half\n{retrieval_text([b for _, b in tables.values()])}")
-        result = {
-            "set": repr(s),
-            "systems": rows,
-            **compared(tables),
-            **told_apart(s, first, second, searches),
-        }
-        index.close()
+    shelf = Shelf(s, args.keep or folder, not args.no_encoder)
+    found = searches(shelf)
+    if shelf.both:
+        found.update(chosen(shelf, first))
+    found = {n: search for n, search in found.items() if any(word in n for word in args.only.split("|"))}
+    tables = {n: [evaluated(n, f, h.queries) for h in (first, second)] for n, f in found.items()}
+    rows = {n: {"chosen on": told(a), "reported": told(b)} for n, (a, b) in tables.items()}
+    print(f"\n{s!r}, second half\n{retrieval_text([b for _, b in tables.values()])}")
+    result = {"set": repr(s), "systems": rows, **compared(tables), **told_apart(s, first, second, found)}
+    shelf.close()
     for f in known_figures(name):
         print(f"known: {f.system}, {f.view}: {f.figure} {f.value:.2f} ({f.source})")
     return result
@@ -284,7 +308,9 @@ def told_apart(s, first, second, searches):
     if not s.unanswerable:
         return {}
     names = [
-        n for n in searches if not n.startswith("filter") and ("Index, last" in n or "encoder, last" in n)
+        n
+        for n in searches
+        if not n.startswith("filter") and ("Index, last" in n or ", encoder, last" in f", {n}")
     ]
     out = {}
     for n in names:
@@ -303,22 +329,29 @@ def main():
     parser.add_argument("sets", nargs="*", default=retrieval_sets())
     parser.add_argument("--write", action="store_true", help=f"keep the figures in {RESULTS.name}")
     parser.add_argument("--no-encoder", action="store_true")
-    parser.add_argument("--keep", help="folder in which the passages' directions are kept between runs")
+    parser.add_argument(
+        "--only", default="", help="only systems with one of these words (a|b) in their names"
+    )
+    parser.add_argument("--keep", help="folder in which the indexes are kept between runs")
     args = parser.parse_args()
-    encoder = None
-    if not args.no_encoder:
-        from crmeval.core.encoder import Encoder
+    with tempfile.TemporaryDirectory() as folder:
+        for name in args.sets:
+            found = measured(name, args, folder)
+            if args.write:
+                keep(name, found, args.only)
 
-        encoder = Encoder(remember=0)
-    found = {name: measured(name, args, encoder) for name in args.sets}
-    if args.write:
-        kept = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-        machine = {
-            "python": platform.python_version(),
-            "cores": os.cpu_count(),
-            "sqlite": sqlite3.sqlite_version,
-        }
-        RESULTS.write_text(json.dumps({**kept, "machine": machine, **found}, indent=1) + "\n")
+
+def keep(name, found, only):
+    "Put the figures of a set beside those of the others."
+    kept = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    if only and name in kept:
+        found = {**kept[name], **found, "systems": {**kept[name]["systems"], **found["systems"]}}
+    kept["machine"] = {
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "sqlite": sqlite3.sqlite_version,
+    }
+    RESULTS.write_text(json.dumps({**kept, name: found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -211,3 +211,21 @@ def test_kinds_are_listed_without_opening(tmp_path):
         (tmp_path / f"f{ending}").write_bytes(b"")
     assert all(isinstance(f, Found) for f in find_documents(tmp_path))
     assert len({f.kind for f in find_documents(tmp_path)}) == 7
+
+
+def test_warnings_of_a_package_stand_in_the_record_and_not_on_standard_error(tmp_path, capfd):
+    pypdf = pytest.importorskip("pypdf")
+    held, writer = io.BytesIO(), pypdf.PdfWriter()
+    page = writer.add_blank_page(200, 200)
+    stream = pypdf.generic.DecodedStreamObject()
+    stream.set_data(b"BT (Within 30 days.) Tj ET")
+    page[pypdf.generic.NameObject("/Contents")] = writer._add_object(stream)
+    writer.write(held)
+    for n in range(3):
+        (tmp_path / f"{n}.pdf").write_bytes(held.getvalue().replace(b"startxref\n", b"startxref\n7"))
+    read = list(read_documents(tmp_path))
+    for one in read:
+        told = one.fields["warnings"] if isinstance(one, Document) else one.reason
+        assert "startxref" in told or "no text" in told
+    said = capfd.readouterr()
+    assert (said.out, said.err) == ("", "")

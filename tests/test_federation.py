@@ -1,6 +1,12 @@
 "Federation against real servers: what is handed on, refused, cut off; what a failure says."
 
+import contextlib
+import os
+import socket
 import sqlite3
+import subprocess
+import sys
+import time
 
 import pytest
 import servers
@@ -9,6 +15,7 @@ pytest.importorskip("duckdb")
 
 from crmeval.connect.federation import Catalogue  # noqa: E402
 from crmeval.connect.sources import (  # noqa: E402
+    ConnectError,
     LoginRefused,
     MissingPackage,
     MissingSecret,
@@ -224,3 +231,55 @@ def test_a_warehouse_with_a_wrong_password(postgres, monkeypatch):
     with pytest.raises(LoginRefused, match="'wh' does not accept user or secret") as caught:
         sources.query_at("wh", "SELECT 1")
     assert "wrong" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def snowflake():
+    "The port of fakesnow, a stand-in that answers the protocol of Snowflake over DuckDB 1.5."
+    pytest.importorskip("adbc_driver_snowflake", reason="adbc-driver-snowflake is not installed")
+    pytest.importorskip(
+        "fakesnow", reason="fakesnow[server] with snowflake-connector-python<5 is not installed"
+    )
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    code = f"from fakesnow.cli import main; main(['-s', '-p', '{port}'])"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen([sys.executable, "-c", code], env=env, **quiet)
+    try:
+        for _ in range(200):
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            assert process.poll() is None, "the stand-in ended"
+            time.sleep(0.1)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_snowflake_through_its_driver(snowflake, monkeypatch):
+    from crmeval.connect.sources import Source
+    from crmeval.connect.warehouses import open_warehouse
+
+    monkeypatch.setenv("WH_PASSWORD", "it's a \\secret 42")
+    address = f"snowflake://reader@127.0.0.1:{snowflake}/crm/public?account=fakesnow&protocol=http"
+    entry = {"kind": "snowflake", "address": address, "secrets": {"password": "WH_PASSWORD"}}
+    owner = open_warehouse(Source("wh", "snowflake", address, secrets={"password": "WH_PASSWORD"}))
+    with owner.cursor() as cursor:
+        cursor.execute("CREATE TABLE cases (id INT, subject TEXT)")
+        cursor.execute("INSERT INTO cases VALUES " + ", ".join(f"({n}, 'lamp {n}')" for n in range(60)))
+    owner.commit()
+    sources = Catalogue.of({"sources": {"wh": {**entry, "limit": {"rows": 50}}}})
+    rows = list(sources.query_at("wh", "SELECT id, subject FROM cases WHERE id < 3 ORDER BY id").rows())
+    assert [{k.lower(): v for k, v in row.items()} for row in rows][2] == {"id": 2, "subject": "lamp 2"}
+    with pytest.raises(TooMuch, match="at least 51 rows"):
+        sources.query_at("wh", "SELECT id FROM cases")
+    with pytest.raises(NotAllowed, match="semicolon"):
+        sources.query_at("wh", "SELECT 1; DROP TABLE cases")
+    with pytest.raises(ConnectError) as caught:
+        list(sources.query_at("wh", "SELECT id FROM nothing_here"))
+    assert "wh" in str(caught.value) and "secret 42" not in str(caught.value)
+    owner.close()

@@ -305,3 +305,118 @@ def test_a_failure_of_an_engine_is_the_failure_of_one_copy(tmp_path, monkeypatch
     monkeypatch.setattr(ParquetCopy, "replace", fails_once)
     done = ingest(catalogue)
     assert "ArrowInvalid: no kernel" in done[0].error and (done[1].error, done[1].rows) == ("", 1), done
+
+
+FILES = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), st.integers(0, 3), st.sampled_from(["one", "two", "thr"])),
+        st.tuples(st.just("break"), st.integers(0, 3)),
+        st.tuples(st.just("drop"), st.integers(0, 3)),
+        st.tuples(st.just("touch"), st.integers(0, 3)),
+        st.tuples(st.just("stop"), st.integers(1, 6)),
+        st.tuples(st.just("run")),
+    ),
+    max_size=16,
+)
+
+
+class Help:
+    "A folder of pages, and what a copy of it has to hold: the last text of each page that could be read."
+
+    def __init__(self, folder, to):
+        self.folder, self.to, self.clock = folder, to, 1_700_000_000
+        self.kept, self.broken = {}, set()
+        (folder / "help").mkdir()
+        said = {"sources": {"help": {"kind": "documents", "address": "help"}}}
+        self.catalogue = Catalogue.of({**said, "copies": [{"from": "help", "to": to}]}, folder)
+
+    def page(self, n):
+        return self.folder / "help" / f"p{n}.txt"
+
+    def put(self, n, data):
+        self.page(n).write_bytes(data)
+        self.touch(n)
+
+    def write(self, n, text):
+        self.put(n, text.encode())
+        self.kept[n] = text
+        self.broken.discard(n)
+
+    def touch(self, n):
+        self.clock += 10
+        if self.page(n).exists():
+            os.utime(self.page(n), (self.clock, self.clock))
+
+    def drop(self, n):
+        self.page(n).unlink(missing_ok=True)
+        self.kept.pop(n, None)
+        self.broken.discard(n)
+
+    def rows(self):
+        if self.to.endswith("#cases"):
+            import duckdb
+
+            with duckdb.connect(str(self.folder / "desk.duckdb"), read_only=True) as db:
+                return sorted(db.execute("SELECT id, text FROM cases").fetchall())
+        return sorted((r["id"], r["text"]) for r in copied(self.folder / self.to).to_table().to_pylist())
+
+    def run(self):
+        (done,) = ingest(self.catalogue)
+        assert done.error == "", done.error
+        assert self.rows() == sorted((f"p{n}.txt", text) for n, text in self.kept.items())
+        assert (done.kept, done.counts.refused) == (len(self.broken & set(self.kept)), len(self.broken))
+        return done
+
+
+@pytest.mark.parametrize("to", TARGETS)
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=FILES)
+def test_a_copy_of_documents_is_the_last_good_text_of_each_wherever_it_stops(tmp_path_factory, to, steps):
+    pages = Help(tmp_path_factory.mktemp("pages"), to)
+    for name, *values in steps:
+        if name == "stop":
+            pages.run()  # what breaks now was copied before
+            with stopped_at(values[0]):
+                ingest(pages.catalogue)
+        elif name == "break":
+            pages.run()
+            pages.put(values[0], b"\x89PNG\r\n\x1a\n" + bytes(90))
+            pages.broken.add(values[0])
+        else:
+            getattr(pages, name)(*values)
+    pages.run()
+    again = pages.run().counts
+    assert (again.new, again.changed, again.deleted) == (0, 0, 0)
+
+
+def test_documents_that_did_not_change_are_not_opened(tmp_path, monkeypatch):
+    from crmeval.connect import changed_documents, documents
+
+    pages, opened = Help(tmp_path, "lake/cases"), []
+    for n in range(4):
+        pages.write(n, f"page {n}")
+    inner = documents._file_bytes
+    monkeypatch.setattr(
+        documents, "_file_bytes", lambda path, limits: opened.append(path) or inner(path, limits)
+    )
+    pages.run()
+    assert len(opened) == 4
+    version = os.readlink(tmp_path / "lake/cases")
+    assert (pages.run().counts.same, len(opened)) == (4, 4)
+    assert os.readlink(tmp_path / "lake/cases") == version  # nothing is written either
+    pages.write(2, "another page")
+    assert (pages.run().counts.changed, len(opened)) == (1, 5)
+    monkeypatch.setattr(changed_documents, "_releases", lambda: ("a later one",))
+    assert (pages.run().counts.same, len(opened)) == (4, 9)
+
+
+def test_a_copy_of_an_earlier_release_is_brought_up_to_date(tmp_path):
+    pages = Help(tmp_path, "lake/cases")
+    for n in range(3):
+        pages.write(n, f"page {n}")
+    pages.run()
+    with ParquetCopy(tmp_path / "lake/cases") as copy:  # one that knows nothing of files
+        copy.note({k: v for k, v in copy.held.state.items() if k != "documents"})
+    pages.drop(1)
+    done = pages.run()
+    assert (done.counts.deleted, done.counts.same) == (1, 2)

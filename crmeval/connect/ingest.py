@@ -14,9 +14,10 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from .arrow_rows import Refused, fitted, followed, rows_table
+from .changed_documents import ChangedDocuments
 from .copy_plan import Copy, copies_of
 from .document import Document, digest_of
-from .documents import document_row, documents_of
+from .documents import document_row
 from .duckdb_copy import DuckCopy
 from .merged_rows import Counts, check_columns, keys_of, make_delta
 from .parquet_copy import ParquetCopy, reached
@@ -36,6 +37,7 @@ class Ingested:
     how: str
     counts: Counts = field(default_factory=Counts)
     rows: int = 0  # That the copy holds now
+    kept: int = 0  # Documents that cannot be read now and stay as they were last read
     changes: list[str] = field(default_factory=list)  # Of the schema, in words
     seconds: float = 0.0
     error: str = ""  # Why the copy stands where it stood; '' where it is up to date
@@ -104,6 +106,7 @@ class _Run:
         self.refused: list[Refused] = []
         self.said: list[str] = []
         self.seen = 0  # rows that came
+        self.kept = 0  # documents that stay as they were last read
 
     def laid(self, come, *, replaces: bool = False):
         "Rows that came, in the schema of the copy; what does not fit is refused."
@@ -271,24 +274,63 @@ def _key_of(row, key):
     return str(values[0]) if len(key) == 1 else ":".join(f"{len(str(v))}:{v}" for v in values)
 
 # %% ../../nbs/connect/37_ingest.ipynb #f05bfb0e
+_DOCUMENT_KEY = ("id",)
+
+
 def _documents(run: _Run) -> Counts:
-    "Every document of a folder, in place of what the copy held."
-    run.schema = None
+    "The documents of a folder that changed, came or went."
+    before = run.target.held.state.get("documents", {})
+    shelf = ChangedDocuments(run.copy.source, before, "" if run.finder is None else "marked")
+    if run.target.held.schema is None:
+        run.schema = None
+        counts = run.target.replace(
+            _laid_documents(run, shelf), run.full_schema, lambda: run.state(documents=shelf.last_state())
+        )
+    else:
+        counts = _documents_merged(run, shelf)
+    counts.same += shelf.same
+    _tell_unread(run, shelf)
+    return counts
 
-    def tables() -> Iterator:
-        held = []
-        for found in documents_of(run.copy.source):
-            if not isinstance(found, Document):
-                run.refused.append(Refused(found.path, "", found.reason))
-                continue
-            held.append(document_row(found))
-            if len(held) >= 1000:
-                yield run.laid(held)
-                held = []
-        if held or run.schema is None:
-            yield run.laid(held or [_NO_DOCUMENT]).slice(0, len(held))
 
-    return run.target.replace(tables(), run.full_schema, run.state)
+def _laid_documents(run, shelf) -> Iterator:
+    "Tables of up to 1,000 documents; at least one, for its schema."
+    held = []
+    for document in shelf.documents():
+        held.append(document_row(document))
+        if len(held) >= 1000:
+            yield run.laid(held)
+            held = []
+    if held or run.schema is None:
+        yield run.laid(held or [_NO_DOCUMENT]).slice(0, len(held))
+
+
+def _documents_merged(run, shelf) -> Counts:
+    import pyarrow as pa
+
+    counts = Counts()
+    for table in _laid_documents(run, shelf):
+        delta = make_delta(table, _DOCUMENT_KEY)
+        state = run.state(documents=shelf.state())
+        counts.add(run.target.merge(delta, _DOCUMENT_KEY, run.full_schema(), state))
+        reached("slice merged")
+    done = run.state(documents=shelf.last_state())
+    if shelf.gone or not shelf.before:
+        there = pa.array(list(shelf.files), type=pa.string())
+        counts.add(run.target.keep_only(there, _DOCUMENT_KEY, done))
+    elif done != run.target.held.state:
+        run.target.note(done)
+    return counts
+
+
+def _tell_unread(run, shelf):
+    "What could not be read, and what of it the copy still holds."
+    for unread in shelf.unread:
+        held = "; the copy keeps it as it was last read" if shelf.files[unread.path][1] else ""
+        run.refused.append(Refused(unread.path, "", unread.reason + held))
+    run.kept = shelf.kept
+    if shelf.kept:
+        run.said.append(f"{shelf.kept} cannot be read now and stay as last read")
 
 
 _NO_DOCUMENT = document_row(Document("", "", "", "", (), "", datetime(2000, 1, 1)))
@@ -341,7 +383,7 @@ def ingest_copy(
                 done.counts = _brought_up(run, catalogue)
             finally:
                 done.changes, done.rows = run.said, target.held.rows
-                done.counts.refused = len(run.refused)
+                done.counts.refused, done.kept = len(run.refused), run.kept
                 _write_refused(target, run.refused)
     except (ConnectError, OSError, *_of_engines()) as error:
         done.error = f"{type(error).__name__}: {shown(str(error), 400)}"

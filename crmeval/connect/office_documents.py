@@ -6,8 +6,11 @@
 __all__ = ['OFFICE_READERS', 'check_zip', 'read_docx', 'read_pdf']
 
 # %% ../../nbs/connect/22_office_documents.ipynb #71028495
+import contextlib
 import io
+import logging
 import re
+import threading
 import time
 import zipfile
 import zlib
@@ -125,10 +128,42 @@ def read_docx(data: bytes, limits: DocumentLimits) -> Contents:
         title = (about.title or "").strip()
     except (NotReadable, MemoryError):
         raise
-    except Exception as error:  # a package that meets XML which it did not expect raises whatever it meets
+    except Exception as error:  # any kind: see "What a broken file raises"
         raise NotReadable(f"is broken ({type(error).__name__})") from None
     checked_text(text_of_sections(sections), limits)
     return Contents(sections, title, fields)
+
+# %% ../../nbs/connect/22_office_documents.ipynb #e7cb7706
+_MOST_WARNINGS = 5  # kinds that are told of a file
+
+
+class _Warnings(logging.Handler):
+    "What this thread says in a log."
+
+    def __init__(self):
+        super().__init__(logging.WARNING)
+        self.thread, self.said = threading.get_ident(), {}
+
+    def emit(self, record):
+        if record.thread == self.thread:
+            told = " ".join(record.getMessage().split())[:100]
+            self.said[told] = self.said.get(told, 0) + 1
+
+    def __str__(self):
+        more = len(self.said) - _MOST_WARNINGS
+        told = [f"{said} ({n} times)" if n > 1 else said for said, n in self.said.items()]
+        return "; ".join([*told[:_MOST_WARNINGS], *([f"{more} more kinds"] if more > 0 else [])])
+
+
+@contextlib.contextmanager
+def _heard(name: str) -> Iterator[_Warnings]:
+    "What a package says in its log meanwhile, instead of standard error."
+    heard, log = _Warnings(), logging.getLogger(name)
+    log.addHandler(heard)
+    try:
+        yield heard
+    finally:
+        log.removeHandler(heard)
 
 # %% ../../nbs/connect/22_office_documents.ipynb #03fd445f
 _PDF_DATE = re.compile(r"D:(\d{4})(\d{2})?(\d{2})?(\d{2})?(\d{2})?(\d{2})?")
@@ -194,7 +229,7 @@ def _pdf_sections(reader, limits: DocumentLimits) -> tuple[Section, ...]:
         raise NotReadable("holds no text: its pages are empty or pictures")
     try:
         titles = _outline(reader, len(texts))
-    except Exception:  # an outline that leads nowhere; the pages have their numbers
+    except Exception:  # any kind; of an outline that leads nowhere, while the pages have their numbers
         titles = {}
     named = (f"{titles[n]}, page {n + 1}" if n in titles else f"page {n + 1}" for n in range(len(texts)))
     return tuple(Section(name, text) for name, text in zip(named, texts, strict=True) if text.strip())
@@ -208,16 +243,16 @@ def read_pdf(data: bytes, limits: DocumentLimits) -> Contents:
     if b"%PDF-" not in data[:1024]:
         raise NotReadable("is no PDF: it does not begin as one")
     try:
-        reader = _opened(data, limits)
-        sections = _pdf_sections(reader, limits)
-        about = reader.metadata or {}
-        title = str(about.get("/Title") or "").strip()[:500]
-        fields = _stated(
-            author=about.get("/Author"), date=_pdf_date(about.get("/ModDate") or about.get("/CreationDate"))
-        )
+        with _heard("pypdf") as said:
+            reader = _opened(data, limits)
+            sections = _pdf_sections(reader, limits)
+            about = reader.metadata or {}
+            title = str(about.get("/Title") or "").strip()[:500]
+            changed = about.get("/ModDate") or about.get("/CreationDate")
+            fields = _stated(author=about.get("/Author"), date=_pdf_date(changed), warnings=said)
     except (NotReadable, MemoryError):
         raise
-    except Exception as error:  # of a file that is no whole PDF; the package raises what it meets
+    except Exception as error:  # any kind: see "What a broken file raises"
         raise NotReadable(_why_no_pdf(error)) from None
     fields["pages"] = len(reader.pages)
     text = checked_text("\n\n".join(s.text for s in sections), limits)

@@ -77,12 +77,23 @@ def open_warehouse(
     if source.kind == "snowflake":
         from adbc_driver_snowflake import dbapi as snowflake  # pyright: ignore[reportMissingImports]
 
-        return snowflake.connect(source.address.removeprefix("snowflake://"), db_kwargs=settings)
+        return snowflake.connect(*_snowflake(source, settings))
     if source.kind == "bigquery":
         from adbc_driver_bigquery import dbapi as bigquery  # pyright: ignore[reportMissingImports]
 
         return bigquery.connect(db_kwargs={"adbc.bigquery.sql.project_id": source.address, **settings})
     return _sqlalchemy(source, settings)
+
+
+def _snowflake(source: Source, settings: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    "(address, settings): with an address, the driver takes a password from there alone."
+    from urllib.parse import quote
+
+    rest = dict(settings)
+    user, mark, place = source.address.removeprefix("snowflake://").partition("@")
+    if mark and rest.get("password"):
+        user += ":" + quote(rest.pop("password"), safe="")
+    return f"{user}{mark}{place}", rest
 
 
 def _redshift(source: Source, settings: Mapping[str, str]) -> Any:

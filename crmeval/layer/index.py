@@ -26,6 +26,7 @@ from crmeval.layer.vectors import (
     TextEncoder,
     encoder_digest,
     put_vectors,
+    question_direction,
     text_parts,
     without_vectors,
 )
@@ -190,7 +191,8 @@ class Index:
             (held,) = base.execute("SELECT value FROM meta WHERE name = 'encoder'").fetchone()
         if held != mine:
             raise IndexProblem(
-                f"{self.file.told} holds directions of another encoder; make a new index for this one"
+                f"{self.file.told} holds directions of another encoder, or of one that was given texts in "
+                "another way; make a new index for this one"
             )
 
     def read_on(self) -> int:  # How many passages were read
@@ -258,7 +260,7 @@ class Index:
         "Passages that fit, of those that this reader may see and that are as `where` says."
         asked, how = self._asked(query, k), self._how(how)
         encoder = None if how == "words" else self.encoder
-        direction = None if encoder is None else encoder.encode([asked.text])[0]
+        direction = None if encoder is None else _pointing(asked, encoder)
         if encoder is not None:
             self._read_what_came()
         with self.file.reading() as base:
@@ -288,7 +290,7 @@ class Index:
         return how or usual
 
     def _fused(self, base, readable, scored, direction, weight, most):
-        "(number, score): likeness of meaning and the share of the best score by words, weighed."
+        "(number, score): likeness and words, weighed; the best by words counts as the nearest."
         if not len(readable.numbers):
             return []
         with self._lock:
@@ -296,11 +298,11 @@ class Index:
             self._memory.trim()
         best = np.argsort(-near, kind="stable")[:most]
         by_words = dict(scored)
-        top = max(by_words.values(), default=0.0) or 1.0
+        scale = max(float(near.max()), 1e-6) / (max(by_words.values(), default=0.0) or 1.0)
         numbers = dict.fromkeys([*by_words, *readable.numbers[best].tolist()])
         at = np.searchsorted(readable.numbers, list(numbers))
         fused = [
-            (weight * float(near[place]) + (1 - weight) * by_words.get(n, 0.0) / top, n)
+            (weight * float(near[place]) + (1 - weight) * by_words.get(n, 0.0) * scale, n)
             for n, place in zip(numbers, at)
         ]
         return [(n, score) for score, n in sorted(fused, key=lambda x: (-x[0], x[1]))]
@@ -383,6 +385,12 @@ class Index:
     def close(self):
         "Close the file; a later call opens it again."
         self.file.close()
+
+
+def _pointing(asked, encoder):
+    "Where a question points."
+    before = [text[:_LONGEST] for text in asked.before]
+    return question_direction(asked.text[:_LONGEST], before, asked.weight, encoder)
 
 
 _SHOWN = "id, text, title, url, fields, document, section"

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from ..core.encoder import shared_encoder
 from ..core.near import did_you_mean
 from ..core.show import text_table
 from ..core.stats import Difference
@@ -80,7 +81,11 @@ def hidden_found(
     return [(f.query, i) for f in table.found for i in f.ids if i in hidden]
 
 # %% ../../nbs/validation/13_retrievers.ipynb #ddc7b527
-SYSTEMS: dict[str, Mapping[str, Any]] = {"lexical": {}}  # name -> further words of the index's search
+SYSTEMS: dict[str, Mapping[str, Any]] = {  # name -> further words of the index's search
+    "lexical": {"how": "words"},
+    "meaning": {"how": "meaning"},  # this and the next need an encoder
+    "both": {"how": "both"},
+}
 
 
 def find_set(
@@ -143,7 +148,8 @@ def measure_retrievers(
     *,
     systems: Sequence[str] = ("lexical",),  # Of `SYSTEMS`
     views: Sequence[str] = ("last", "conversation"),  # Of `VIEWS`; one where no query has a conversation
-    index: str | Path | None = None,  # An index that holds the passages; None: made for the measurement
+    index: str | Path | Index | None = None,  # That holds the passages; None: made for the measurement
+    with_encoder: bool = False,  # True: one that is made, or is opened from a path, reads by meaning as well
     figures: Sequence[str] = DEFAULT_FIGURES,
     limit: int | None = None,  # Queries at most, the first ones of both kinds
     told: Callable[[str], object] | None = None,  # Called with the name of each system before it is asked
@@ -153,11 +159,12 @@ def measure_retrievers(
     _check_names(systems, SYSTEMS, "system")
     _check_names(views, VIEWS, "view")
     with TemporaryDirectory() as folder:
-        shelf = _opened(index, s, folder)
+        shelf = index if isinstance(index, Index) else _opened(index, s, folder, with_encoder)
         try:
             tables, hidden = _tables(s, shelf, (systems, views), figures, limit, told)
         finally:
-            shelf.close()
+            if shelf is not index:
+                shelf.close()
     gains = {t.name: compare_retrievers(t, tables[0], figures[0]) for t in tables[1:]}
     return RetrieversMeasured(s.name, s.about, tuple(tables), tuple(known_figures(s.name)), gains, hidden)
 
@@ -171,11 +178,12 @@ def _check_names(asked, known, what):
             raise ValueError(f"{what} is {name!r}, expected one of {', '.join(known)}{meant}")
 
 
-def _opened(path, s, folder):
+def _opened(path, s, folder, with_encoder):
     "The index at a path, or one that is made of the set's passages."
+    encoder = shared_encoder() if with_encoder else None
     if path is not None:
-        return Index(Path(path).expanduser(), must_exist=True)
-    made = Index(Path(folder) / "index.db", unmarked="everybody")
+        return Index(Path(path).expanduser(), must_exist=True, encoder=encoder)
+    made = Index(Path(folder) / "index.db", unmarked="everybody", encoder=encoder)
     made.add(s.passages)
     return made
 
