@@ -39,6 +39,7 @@ COMMANDS = {
     "view": ("shelf:view_command", "open a run's report in the browser, or serve it on loopback"),
     "compare": ("compare:compare_command", "compare two systems on the samples that both answered"),
     "gate": ("gate:gate_command", "stop a release whose run is worse than its base allows"),
+    "publish": ("publish:publish_command", "publish runs as a site in a team's name; earlier editions stay"),
     "agreement": ("agreement:agreement_command", "how well a judge agrees with people"),
     "rate": ("rate:rate_command", "plan a blind rating by people and write their sheets, or bring it in"),
     "erase": ("shelf:erase_command", "remove a person from a run and all that stands beside it"),

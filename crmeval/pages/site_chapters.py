@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['methodology_parts', 'metric_parts', 'data_parts']
 
-# %% ../../nbs/pages/20_site_chapters.ipynb #c57248e7
+# %% ../../nbs/pages/20_site_chapters.ipynb #5a657497
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -23,7 +23,7 @@ from ..runs.folder import Run
 from ..tasks.public import sources
 from ..tasks.use_cases import get_use_case
 
-# %% ../../nbs/pages/20_site_chapters.ipynb #418d3671
+# %% ../../nbs/pages/20_site_chapters.ipynb #6107b820
 @lru_cache(maxsize=1)
 def _sections():
     return json.loads(data_path("site", "methodology.json").read_text(encoding="utf-8"))["sections"]
@@ -68,7 +68,7 @@ def _scale():
     rows = [plain_row(p, name, words) for p, (name, words) in sorted(SCALE.items(), reverse=True)]
     return Grid(["Points", "", "Meaning"], rows, "The scale", "rll")
 
-# %% ../../nbs/pages/20_site_chapters.ipynb #cf6386bf
+# %% ../../nbs/pages/20_site_chapters.ipynb #b7df41f7
 def _card_rows(card: MetricCard):
     most = "no upper end" if card.high == float("inf") else f"{card.high:g}"
     better = "higher" if card.higher_is_better else "lower"
@@ -123,7 +123,7 @@ def metric_parts(
             parts += _agreement(card.name, agreements)
     return parts
 
-# %% ../../nbs/pages/20_site_chapters.ipynb #8a8696a3
+# %% ../../nbs/pages/20_site_chapters.ipynb #f4f05129
 _OURS = {
     "demo": "Written by the project, about invented people; small, so that it shows the method.",
     "domains": "Written by the project, about invented people of seven trades: once in plain words, once in the words of the trade.",
@@ -171,7 +171,7 @@ def _facts(run):
     ]
     return [plain_row(k, v) for k, v in rows if v not in ("", "0")]
 
-# %% ../../nbs/pages/20_site_chapters.ipynb #5db7b95a
+# %% ../../nbs/pages/20_site_chapters.ipynb #cfb7253c
 def _use_case_rows(run):
     "(use case, what it is, samples)"
     with run.its_use_cases():
