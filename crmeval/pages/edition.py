@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SitePage', 'Edition', 'page_name', 'make_edition']
 
-# %% ../../nbs/pages/21_edition.ipynb #65741bf0
+# %% ../../nbs/pages/21_edition.ipynb #447aefd0
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,7 +28,7 @@ from .site_settings import SiteSettings
 from .template import macro
 from ..runs.folder import Run, open_run
 
-# %% ../../nbs/pages/21_edition.ipynb #48ac8078
+# %% ../../nbs/pages/21_edition.ipynb #95d2e744
 @dataclass(frozen=True)
 class SitePage:
     "A page of an edition, before it is written."
@@ -56,7 +56,7 @@ class Edition:
     told: Sequence[str] = ()  # What the publisher should know
     best: Sequence[Row] = field(default=(), repr=False)  # Overall rows of the first judge, the best first
 
-# %% ../../nbs/pages/21_edition.ipynb #15af18d4
+# %% ../../nbs/pages/21_edition.ipynb #70e4e885
 def _time_of(run):
     return str(run.manifest.finished or run.manifest.created or "")
 
@@ -86,7 +86,7 @@ def _in_order(runs, samples):
     newest = sorted(opened, key=_time_of, reverse=True)
     return [public_run(r, label, samples) for r, label in zip(newest, _labels(newest))]
 
-# %% ../../nbs/pages/21_edition.ipynb #ed6d08a4
+# %% ../../nbs/pages/21_edition.ipynb #84ee3bb5
 @dataclass(frozen=True)
 class _Entry:
     "A run with what its pages are made of."
@@ -136,7 +136,7 @@ def _links(entries, base):
 
     return address
 
-# %% ../../nbs/pages/21_edition.ipynb #666a86cf
+# %% ../../nbs/pages/21_edition.ipynb #15ddbcfb
 def _overall(entry):
     "Overall rows of the first judge, the best first."
     mine = [r for r in entry.rows if r.use_case == OVERALL and r.judge != "graders"]
@@ -172,7 +172,7 @@ def _pictures(entry):
 def _in_words(rows):
     return "; ".join(f"{shown(r.client, 40)} {points(r.metrics['accuracy'])}" for r in rows[:12])
 
-# %% ../../nbs/pages/21_edition.ipynb #56aefb2e
+# %% ../../nbs/pages/21_edition.ipynb #f91c74f7
 def _run_line(entry):
     run = entry.run
     n = sum(map(is_task, run.samples))
@@ -180,12 +180,11 @@ def _run_line(entry):
     return f"{whole(n)} samples \u00d7 {len(run.clients)} systems, {time}"
 
 
-def _soft_line(entries):
-    first = entries[0]
-    judges = list(dict.fromkeys(r.judge for r in first.rows if r.method == "auto"))
-    judged = f", judged by {', '.join(judges[:3])}" if judges else ""
-    more = f" {len(entries)} runs, the newest first." if len(entries) > 1 else ""
-    return f"{_run_line(first)}{judged}.{more}"
+def _soft_line(entries, edition):
+    n = len(entries)
+    more = f"; the answer is about the newest of {n} runs, {entries[0].run.folder.name}" if n > 1 else ""
+    at_home = "" if "texts" not in entries[0].run.manifest.more else " Prompts and answers are not published."
+    return f"Edition {edition}: {_run_line(entries[0])}{more}.{at_home}"
 
 
 def _board_html(table: LeaderboardTable, box: str):
@@ -193,7 +192,7 @@ def _board_html(table: LeaderboardTable, box: str):
     return str(macro("site_board.jinja", "board")(table.html(define=box), RANK_NOTE, table.cards(box)))
 
 
-def _index_parts(entries, settings, comparisons, base):
+def _index_parts(entries, settings, comparisons, edition, base):
     table = table_of_rows(
         [e.run for e in entries],
         [[r for r in e.rows if r.judge != "graders"] for e in entries],
@@ -205,7 +204,7 @@ def _index_parts(entries, settings, comparisons, base):
     answer = answer_sentence(entries[0].rows)
     reports = [(Link(e.run.folder.name, f"{base}{e.file(0)}"), _run_line(e)) for e in entries]
     parts: list[Part] = [Paragraph(answer, "answer")] if answer else []
-    parts += [Paragraph(_soft_line(entries), "soft"), Html(_board_html(table, "metric"), "_leaderboard.qmd")]
+    parts += [Paragraph(_soft_line(entries, edition), "soft"), Html(_board_html(table, "metric"), "_leaderboard.qmd")]
     parts += _pictures(entries[0])
     parts += [Heading("Reports", "reports"), Items(reports, as_cards=True)]
     if comparisons:
@@ -215,15 +214,20 @@ def _index_parts(entries, settings, comparisons, base):
         parts += [Heading(f"About {settings.name}", "about"), *map(Paragraph, settings.about)]
     return parts, table
 
-# %% ../../nbs/pages/21_edition.ipynb #97fb7672
+# %% ../../nbs/pages/21_edition.ipynb #bfd050f2
 def _pairs(entries):
     "(run, system, other run or None, system), the most interesting first."
     for k, e in enumerate(entries):
-        names = [r.client for r in _overall(e) if r.metrics["accuracy"].value is not None]
+        known = [r.client for r in _overall(e) if r.metrics["accuracy"].value is not None]
+        names = sorted(known, key=_is_reference)  # what people wrote is not what anybody can choose
         if k + 1 < len(entries):
             later = entries[k + 1]
             yield from ((e, c, later, c) for c in names if c in later.run.clients)
         yield from ((e, names[0], None, c) for c in names[1:])
+
+
+def _is_reference(client):
+    return client == "baseline:reference"
 
 
 def _comparison(pair, prices):
@@ -246,10 +250,16 @@ def _comparison_pages(entries, settings, prices):
             continue
         file = page_name(f"compare-{found.a}-{found.b}", [p.file.removesuffix(".html") for p in pages])
         title = f"{shown(found.a, 60)} and {shown(found.b, 60)}"
-        pages.append(SitePage(f"{file}.html", title, verdict(found), html=compare_html(found)))
+        pages.append(SitePage(f"{file}.html", title, verdict(found), html=_compare_html(pair, found)))
     return pages, told
 
-# %% ../../nbs/pages/21_edition.ipynb #3423498e
+
+def _compare_html(pair, found):
+    "Where texts stay at home, no answers stand side by side."
+    has_texts = "texts" not in pair[0].run.manifest.more
+    return compare_html(found, most=5 if has_texts else 0)
+
+# %% ../../nbs/pages/21_edition.ipynb #d4f93a11
 def _report_pages(entry, settings, prices):
     pages = report_pages(entry.run, prices=prices, title=_title_of(entry, settings), stem=entry.stem)
     return [
@@ -259,7 +269,7 @@ def _report_pages(entry, settings, prices):
 
 
 def _title_of(entry, settings):
-    return f"{settings.title}: {entry.run.folder.name}"
+    return f"{settings.title} \u2013 {entry.run.folder.name}"
 
 
 def _chapters(entries, agreements):
@@ -281,7 +291,7 @@ def _chapters(entries, agreements):
         SitePage("data.html", "What was asked", "A data sheet for each run.", data_parts(runs)),
     ]
 
-# %% ../../nbs/pages/21_edition.ipynb #29567b14
+# %% ../../nbs/pages/21_edition.ipynb #a320a961
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 
 
@@ -331,10 +341,10 @@ def make_edition(
     pairs, left_out = _comparison_pages(entries, settings, prices)
     dated = _time_of(entries[0].run)
     name = _check_id(edition or dated[:10] or "1")
-    parts, table = _index_parts(entries, settings, pairs, "")
+    parts, table = _index_parts(entries, settings, pairs, name, "")
     answer = answer_sentence(entries[0].rows) or "No system has an accuracy."
     index = SitePage("index.html", settings.title, answer, parts, has_tables=True)
-    at_root = replace(index, parts=_index_parts(entries, settings, pairs, f"editions/{name}/")[0])
+    at_root = replace(index, parts=_index_parts(entries, settings, pairs, name, f"editions/{name}/")[0])
     say("reports")
     reports = [p for e in entries for p in _report_pages(e, settings, prices)]
     return Edition(

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TEXTS_AT_HOME', 'public_manifest', 'public_run']
 
-# %% ../../nbs/pages/19_public_run.ipynb #dd11d856
+# %% ../../nbs/pages/19_public_run.ipynb #9d75f4af
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +15,7 @@ from ..runs.folder import Manifest, Run
 from ..runs.texts import bare_manifest, bare_response, bare_sample, bare_score
 from ..tasks.probes import is_probe
 
-# %% ../../nbs/pages/19_public_run.ipynb #93683b22
+# %% ../../nbs/pages/19_public_run.ipynb #f00b5d7d
 TEXTS_AT_HOME = (
     "Prompts, answers and sources are not published, and samples are numbered anew: "
     "what is shown are scores, counts, times, costs and groups."
@@ -66,7 +66,7 @@ def public_manifest(manifest: Manifest) -> Manifest:
         more=_data_told(manifest),
     )
 
-# %% ../../nbs/pages/19_public_run.ipynb #1cb9bad4
+# %% ../../nbs/pages/19_public_run.ipynb #e2883d06
 def _renamed(names, word):
     "Name -> a numbered one, in the order of the names."
     found = sorted(set(names))
@@ -110,7 +110,7 @@ def public_run(
         columns = manifest.plan.get("slices") or ()
         rows = _without_texts(run, [columns] if isinstance(columns, str) else columns)
         bare_manifest(manifest)
-        manifest.warnings = [*manifest.warnings[:-1], TEXTS_AT_HOME]
+        manifest.warnings = manifest.warnings[:-1]  # which speaks of a folder
     else:
         manifest.templates = run.manifest.templates
     found = [[replace(s, dataset=_file_name(s.dataset)) for s in rows[0]], *rows[1:]]

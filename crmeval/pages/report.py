@@ -283,7 +283,7 @@ def _page_parts(whole, run, prices, title, files, stem, slices=None):
             "limits": (*LIMITS, *(TRUST_LIMITS if trusted else ()), *(PROTECTION_LIMITS if guarded else ())),
             "speeds": _speeds(run),
             "lost": _lost(run),
-            "examples": _examples(run, judge, [r.client for r in first]),
+            "examples": [] if "texts" in run.manifest.more else _examples(run, judge, [r.client for r in first]),
             "example_note": EXAMPLE_NOTE,
         }
     )

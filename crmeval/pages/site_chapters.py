@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['methodology_parts', 'metric_parts', 'data_parts']
 
-# %% ../../nbs/pages/20_site_chapters.ipynb #5a657497
+# %% ../../nbs/pages/20_site_chapters.ipynb #77caebb3
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -17,13 +17,14 @@ from ..metrics.catalogue import page_cards
 from .board import NOT_MEASURED
 from .figures import score_distributions, svg
 from .leaderboard import METRICS, Row, is_task, judge_of
+from .public_run import TEXTS_AT_HOME
 from .report import LIMITS
 from .site_parts import Grid, Heading, Items, Link, Paragraph, Part, Picture, plain_row
 from ..runs.folder import Run
 from ..tasks.public import sources
 from ..tasks.use_cases import get_use_case
 
-# %% ../../nbs/pages/20_site_chapters.ipynb #6107b820
+# %% ../../nbs/pages/20_site_chapters.ipynb #c9c51696
 @lru_cache(maxsize=1)
 def _sections():
     return json.loads(data_path("site", "methodology.json").read_text(encoding="utf-8"))["sections"]
@@ -68,7 +69,7 @@ def _scale():
     rows = [plain_row(p, name, words) for p, (name, words) in sorted(SCALE.items(), reverse=True)]
     return Grid(["Points", "", "Meaning"], rows, "The scale", "rll")
 
-# %% ../../nbs/pages/20_site_chapters.ipynb #b7df41f7
+# %% ../../nbs/pages/20_site_chapters.ipynb #59693bbf
 def _card_rows(card: MetricCard):
     most = "no upper end" if card.high == float("inf") else f"{card.high:g}"
     better = "higher" if card.higher_is_better else "lower"
@@ -92,8 +93,8 @@ _AGREEMENT = {
 def _agreement(name, agreements):
     found = [(judge, f) for (judge, metric), f in agreements.items() if metric == name]
     if not found:
-        said = NOT_MEASURED.partition(". ")[0].partition(" On public")[0].rstrip(".") if name in METRICS else ""
-        return [Paragraph(f"Agreement with people: {said}.", "soft")] if said else []
+        said = NOT_MEASURED.partition(": ")[2].partition(". ")[0]
+        return [Paragraph(f"Agreement with people is not measured here: {said}.", "soft")] if name in METRICS else []
     rows = [plain_row(judge, *(f[k] for k in _AGREEMENT)) for judge, f in found]
     return [Grid(["Judge", *_AGREEMENT.values()], rows, f"Agreement with people, {name}")]
 
@@ -123,7 +124,7 @@ def metric_parts(
             parts += _agreement(card.name, agreements)
     return parts
 
-# %% ../../nbs/pages/20_site_chapters.ipynb #f4f05129
+# %% ../../nbs/pages/20_site_chapters.ipynb #ab59d8d3
 _OURS = {
     "demo": "Written by the project, about invented people; small, so that it shows the method.",
     "domains": "Written by the project, about invented people of seven trades: once in plain words, once in the words of the trade.",
@@ -171,7 +172,7 @@ def _facts(run):
     ]
     return [plain_row(k, v) for k, v in rows if v not in ("", "0")]
 
-# %% ../../nbs/pages/20_site_chapters.ipynb #cfb7253c
+# %% ../../nbs/pages/20_site_chapters.ipynb #bac0eb43
 def _use_case_rows(run):
     "(use case, what it is, samples)"
     with run.its_use_cases():
@@ -182,6 +183,8 @@ def _use_case_rows(run):
 def data_parts(runs: Sequence[Run]) -> list[Part]:
     "A data sheet for each run."
     parts: list[Part] = [Paragraph("What the systems were asked about, run by run, the newest first.")]
+    if any("texts" in run.manifest.more for run in runs):
+        parts.append(Paragraph(TEXTS_AT_HOME))
     for k, run in enumerate(runs, 1):
         name = run.folder.name
         parts += [Heading(name, f"run-{k}"), Grid([], _facts(run), f"Facts about {name}")]

@@ -6,10 +6,11 @@
 __all__ = ['Part', 'Heading', 'Paragraph', 'Link', 'Items', 'Grid', 'Picture', 'Html', 'plain_row', 'parts_html', 'markdown_text',
            'parts_source', 'Frame', 'in_frame', 'page_html', 'page_source']
 
-# %% ../../nbs/pages/18_site_parts.ipynb #7f6ae1fc
+# %% ../../nbs/pages/18_site_parts.ipynb #74736835
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from urllib.parse import urljoin
 
 from .. import __version__
@@ -20,7 +21,7 @@ from .site_settings import SiteSettings
 from .tables import table_assets, table_scripts
 from .template import content_security_policy, environment, macro
 
-# %% ../../nbs/pages/18_site_parts.ipynb #3a784b90
+# %% ../../nbs/pages/18_site_parts.ipynb #e0354980
 @dataclass(frozen=True)
 class Heading:
     "Of a chapter, or of a part of one."
@@ -92,15 +93,23 @@ def plain_row(*texts: object) -> list[Link]:
     "Cells that lead nowhere."
     return [Link(str(t)) for t in texts]
 
-# %% ../../nbs/pages/18_site_parts.ipynb #76a0d169
+# %% ../../nbs/pages/18_site_parts.ipynb #be0f4c2f
 _MACROS = {Heading: "heading", Paragraph: "paragraph", Items: "items", Grid: "grid", Picture: "picture"}
+
+
+def _part_html(part):
+    return part.html if isinstance(part, Html) else macro("site.jinja", _MACROS[type(part)])(part)
 
 
 def parts_html(parts: Sequence[Part]) -> str:
     "The parts of a page as HTML; everything but drawings and pieces of HTML is escaped."
-    return "".join(p.html if isinstance(p, Html) else macro("site.jinja", _MACROS[type(p)])(p) for p in parts)
+    made = []
+    for drawn, group in groupby(parts, key=lambda p: isinstance(p, Picture)):  # neighbours stand side by side
+        html = "".join(map(_part_html, group))
+        made.append(f'<div class="plots">{html}</div>\n' if drawn else html)
+    return "".join(made)
 
-# %% ../../nbs/pages/18_site_parts.ipynb #75e6b4da
+# %% ../../nbs/pages/18_site_parts.ipynb #16f37bfc
 _SIGNS = re.compile(r"([!-/:-@\[-`{-~])")
 _HARMLESS = re.compile(r"(?<=[^\W\d_])\\([.,;?%'])(?=\s|$)|(?<=\d)\\([,%.])(?=\d)|(?<=[^\W\d_])\\(-)(?=[^\W\d_])")
 
@@ -156,7 +165,7 @@ def parts_source(
     files = {p.file: _raw(p.html) + "\n" for p in parts if isinstance(p, Html)}
     return "\n\n".join(map(_source_of, parts)) + "\n", files
 
-# %% ../../nbs/pages/18_site_parts.ipynb #2cef2bad
+# %% ../../nbs/pages/18_site_parts.ipynb #22f9f4cf
 @dataclass(frozen=True)
 class Frame:
     "What stands around a page."
@@ -220,7 +229,7 @@ def in_frame(
         html = html.replace(mark, instead)
     return html
 
-# %% ../../nbs/pages/18_site_parts.ipynb #f87964f4
+# %% ../../nbs/pages/18_site_parts.ipynb #6ceab4d5
 def page_html(
     title: str,  # The page's heading
     parts: Sequence[Part],
