@@ -17,7 +17,9 @@ from .words import PRICE, Output, command, flag, prices_of, text_word
 _RUNS = inspect.Parameter(
     "runs",
     inspect.Parameter.VAR_POSITIONAL,
-    annotation=Annotated[str, Parameter(help="folders of the runs; the newest is what the first page speaks of")],
+    annotation=Annotated[
+        str, Parameter(help="folders of the runs; the newest is what the first page speaks of")
+    ],
 )
 
 

@@ -6,7 +6,7 @@
 __all__ = ['LEAST_CONTRAST', 'LIGHT', 'DARK', 'LOGO_BYTES', 'contrast_ratio', 'readable_colour', 'check_colour', 'clean_svg',
            'Logo', 'read_logo', 'favicon', 'social_picture']
 
-# %% ../../nbs/pages/16_brand.ipynb #7f3326db
+# %% ../../nbs/pages/16_brand.ipynb #9915de2f
 import base64
 import io
 import json
@@ -23,7 +23,7 @@ from ..core.package_data import data_path
 from ..core.show import points, printable, shortened, shown
 from .leaderboard import Row
 
-# %% ../../nbs/pages/16_brand.ipynb #cc132a3d
+# %% ../../nbs/pages/16_brand.ipynb #f6ecce6e
 LEAST_CONTRAST = 4.5  # WCAG 2.2, success criterion 1.4.3, text of ordinary size
 LIGHT = ("#ffffff", "#f5f7fa")  # What lies behind a link on a light page
 DARK = ("#14181f", "#1d232d")  # And on a dark one
@@ -52,7 +52,7 @@ def contrast_ratio(
     low, high = sorted(map(_luminance, (a, b)))
     return (high + 0.05) / (low + 0.05)
 
-# %% ../../nbs/pages/16_brand.ipynb #84c59718
+# %% ../../nbs/pages/16_brand.ipynb #4fb2e433
 def readable_colour(
     colour: str,  # '#rrggbb' or '#rgb'
     behind: Sequence[str],  # What it stands on, e.g. `LIGHT`
@@ -90,7 +90,7 @@ def check_colour(
         )
     return _hex(_channels(colour))
 
-# %% ../../nbs/pages/16_brand.ipynb #9f718f82
+# %% ../../nbs/pages/16_brand.ipynb #10be893c
 LOGO_BYTES = 100_000
 _KINDS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 _SVG = "http://www.w3.org/2000/svg"
@@ -130,7 +130,7 @@ def _clean_attributes(element):
             kept[name] = value
     return kept
 
-# %% ../../nbs/pages/16_brand.ipynb #c8186fba
+# %% ../../nbs/pages/16_brand.ipynb #e6124ca1
 def _clean(element):
     "A copy with what is allowed; None for notes of a drawing program."
     if not isinstance(element.tag, str):  # a comment, an instruction
@@ -171,7 +171,7 @@ def clean_svg(
     made.set("xmlns", _SVG)
     return ElementTree.tostring(made, encoding="unicode")
 
-# %% ../../nbs/pages/16_brand.ipynb #a1aaffe4
+# %% ../../nbs/pages/16_brand.ipynb #7ce323d4
 @dataclass(frozen=True)
 class Logo:
     "A picture that was checked."
@@ -200,8 +200,9 @@ def read_logo(
     path = Path(path).expanduser()
     try:
         data = path.read_bytes()
-    except OSError as e:
-        raise ValueError(f"{where} {str(path)!r} cannot be read: {e.strerror or 'unknown why'}") from None
+    except (OSError, ValueError) as e:  # also what no name of a file can be
+        why = getattr(e, "strerror", None) or "it is no name of a file"
+        raise ValueError(f"{where} {shown(path, 200)!r} cannot be read: {why}") from None
     if len(data) > LOGO_BYTES:
         raise ValueError(f"{where} has {len(data):,} bytes, expected {LOGO_BYTES:,} at most: every page holds it")
     if kind := _kind_of(data):
@@ -214,7 +215,7 @@ def read_logo(
     except ValueError as e:
         raise ValueError(f"{where} {path.name!r} is refused: {e}") from None
 
-# %% ../../nbs/pages/16_brand.ipynb #3eb4f3dd
+# %% ../../nbs/pages/16_brand.ipynb #09d72e83
 def favicon(
     name: str,  # Whose site it is
     accent: str,  # '#rrggbb'
@@ -229,7 +230,7 @@ def favicon(
     )
     return Logo("image/svg+xml", svg.encode("utf-8")).address
 
-# %% ../../nbs/pages/16_brand.ipynb #220d89d2
+# %% ../../nbs/pages/16_brand.ipynb #bfa239b6
 def social_picture(
     name: str,  # The team
     title: str,  # Of the site
@@ -263,7 +264,7 @@ def _write(figure, x, y, text, size, limit, **look):
     plain = shortened(printable(text).replace("$", r"\$"), limit)
     figure.text(x, y, plain, fontsize=size, va="bottom", ha="left", **look)
 
-# %% ../../nbs/pages/16_brand.ipynb #f763d2a7
+# %% ../../nbs/pages/16_brand.ipynb #311d8082
 def _draw_rows(figure, rows, accent):
     "A line a system: its name, its interval, its value."
     axes = figure.add_axes((0.36, 0.16, 0.54, 0.52))

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SitePage', 'Edition', 'page_name', 'make_edition']
 
-# %% ../../nbs/pages/21_edition.ipynb #447aefd0
+# %% ../../nbs/pages/21_edition.ipynb #19db52dc
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,7 +28,7 @@ from .site_settings import SiteSettings
 from .template import macro
 from ..runs.folder import Run, open_run
 
-# %% ../../nbs/pages/21_edition.ipynb #95d2e744
+# %% ../../nbs/pages/21_edition.ipynb #7760e398
 @dataclass(frozen=True)
 class SitePage:
     "A page of an edition, before it is written."
@@ -52,11 +52,13 @@ class Edition:
     pages: Sequence[SitePage] = field(repr=False)  # The leaderboard first
     landing: SitePage = field(repr=False)  # The leaderboard once more, as it stands at the root
     systems: Sequence[Mapping[str, Any]] = ()  # Of the newest run: name, accuracy, low, high, n
-    asked: Mapping[str, Any] = field(default_factory=dict)  # What has to be the same for figures to be compared
+    asked: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # What has to be the same for figures to be compared
     told: Sequence[str] = ()  # What the publisher should know
     best: Sequence[Row] = field(default=(), repr=False)  # Overall rows of the first judge, the best first
 
-# %% ../../nbs/pages/21_edition.ipynb #70e4e885
+# %% ../../nbs/pages/21_edition.ipynb #dcca690a
 def _time_of(run):
     return str(run.manifest.finished or run.manifest.created or "")
 
@@ -86,7 +88,7 @@ def _in_order(runs, samples):
     newest = sorted(opened, key=_time_of, reverse=True)
     return [public_run(r, label, samples) for r, label in zip(newest, _labels(newest))]
 
-# %% ../../nbs/pages/21_edition.ipynb #84ee3bb5
+# %% ../../nbs/pages/21_edition.ipynb #6ae1ac31
 @dataclass(frozen=True)
 class _Entry:
     "A run with what its pages are made of."
@@ -106,7 +108,9 @@ class _Entry:
         at = next((k for k, f in enumerate(self.files) if every or row.use_case in f.use_cases), None)
         if at is None or row.client not in index.systems or not (every or row.use_case in index.use_cases):
             return None
-        return self.file(at) + index.address(row.client, row.use_case, row.judge, unscored=metric == "unscored")
+        return self.file(at) + index.address(
+            row.client, row.use_case, row.judge, unscored=metric == "unscored"
+        )
 
 
 def _tasks_of(run):
@@ -136,7 +140,7 @@ def _links(entries, base):
 
     return address
 
-# %% ../../nbs/pages/21_edition.ipynb #15ddbcfb
+# %% ../../nbs/pages/21_edition.ipynb #7111661e
 def _overall(entry):
     "Overall rows of the first judge, the best first."
     mine = [r for r in entry.rows if r.use_case == OVERALL and r.judge != "graders"]
@@ -172,7 +176,7 @@ def _pictures(entry):
 def _in_words(rows):
     return "; ".join(f"{shown(r.client, 40)} {points(r.metrics['accuracy'])}" for r in rows[:12])
 
-# %% ../../nbs/pages/21_edition.ipynb #f91c74f7
+# %% ../../nbs/pages/21_edition.ipynb #fb76d194
 def _run_line(entry):
     run = entry.run
     n = sum(map(is_task, run.samples))
@@ -204,7 +208,10 @@ def _index_parts(entries, settings, comparisons, edition, base):
     answer = answer_sentence(entries[0].rows)
     reports = [(Link(e.run.folder.name, f"{base}{e.file(0)}"), _run_line(e)) for e in entries]
     parts: list[Part] = [Paragraph(answer, "answer")] if answer else []
-    parts += [Paragraph(_soft_line(entries, edition), "soft"), Html(_board_html(table, "metric"), "_leaderboard.qmd")]
+    parts += [
+        Paragraph(_soft_line(entries, edition), "soft"),
+        Html(_board_html(table, "metric"), "_leaderboard.qmd"),
+    ]
     parts += _pictures(entries[0])
     parts += [Heading("Reports", "reports"), Items(reports, as_cards=True)]
     if comparisons:
@@ -214,7 +221,7 @@ def _index_parts(entries, settings, comparisons, edition, base):
         parts += [Heading(f"About {settings.name}", "about"), *map(Paragraph, settings.about)]
     return parts, table
 
-# %% ../../nbs/pages/21_edition.ipynb #bfd050f2
+# %% ../../nbs/pages/21_edition.ipynb #67aefdb7
 def _pairs(entries):
     "(run, system, other run or None, system), the most interesting first."
     for k, e in enumerate(entries):
@@ -259,11 +266,12 @@ def _compare_html(pair, found):
     has_texts = "texts" not in pair[0].run.manifest.more
     return compare_html(found, most=5 if has_texts else 0)
 
-# %% ../../nbs/pages/21_edition.ipynb #d4f93a11
+# %% ../../nbs/pages/21_edition.ipynb #7e72dc90
 def _report_pages(entry, settings, prices):
-    pages = report_pages(entry.run, prices=prices, title=_title_of(entry, settings), stem=entry.stem)
+    title = _title_of(entry, settings)
+    pages = report_pages(entry.run, prices=prices, title=title, stem=entry.stem, rows=entry.rows)
     return [
-        SitePage(file, _title_of(entry, settings), f"Report of {entry.run.folder.name}: {_run_line(entry)}", html=html)
+        SitePage(file, title, f"Report of {entry.run.folder.name}: {_run_line(entry)}", html=html)
         for file, html in pages.items()
     ]
 
@@ -291,7 +299,7 @@ def _chapters(entries, agreements):
         SitePage("data.html", "What was asked", "A data sheet for each run.", data_parts(runs)),
     ]
 
-# %% ../../nbs/pages/21_edition.ipynb #a320a961
+# %% ../../nbs/pages/21_edition.ipynb #3bafad41
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 
 
@@ -307,7 +315,13 @@ def _asked(run):
     m = run.manifest
     judge = {k: v for k, v in m.judge.items() if k in ("name", "model")}
     digest = m.samples.get("digest")
-    return {"samples": digest, "prompts": dict(m.prompts), "judge": judge, "scoring": m.scoring, "repeats": m.repeats}
+    return {
+        "samples": digest,
+        "prompts": dict(m.prompts),
+        "judge": judge,
+        "scoring": m.scoring,
+        "repeats": m.repeats,
+    }
 
 
 def _system(row):

@@ -42,14 +42,19 @@ def _file_name(name):
 def _samples_told(told):
     found = {k: v for k, v in told.items() if k != "datasets"}
     sets = told.get("datasets")
-    return found | ({"datasets": {_file_name(k): v for k, v in sets.items()}} if isinstance(sets, Mapping) else {})
+    return found | (
+        {"datasets": {_file_name(k): v for k, v in sets.items()}} if isinstance(sets, Mapping) else {}
+    )
 
 
 def _data_told(manifest):
     data = manifest.more.get("data")
     if not isinstance(data, Mapping):
         return {}
-    return {"data": _some(data, ("bytes", "sha256", "files", "rows")) | {"name": _file_name(data.get("name", "?"))}}
+    return {
+        "data": _some(data, ("bytes", "sha256", "files", "rows"))
+        | {"name": _file_name(data.get("name", "?"))}
+    }
 
 
 def public_manifest(manifest: Manifest) -> Manifest:

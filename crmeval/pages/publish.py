@@ -93,7 +93,9 @@ def read_editions(
         raise ValueError(f"{out} is a file, expected a folder for the site")
     if not file.is_file():
         if out.is_dir() and any(out.iterdir()):
-            raise ValueError(f"{out} holds other files and no site; choose an empty folder, or one that was published in")
+            raise ValueError(
+                f"{out} holds other files and no site; choose an empty folder, or one that was published in"
+            )
         return {"id": "", "editions": []}
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
@@ -101,7 +103,9 @@ def read_editions(
     except (ValueError, KeyError, TypeError) as e:
         raise ValueError(f"{file} cannot be read: {shown(e, 200)}") from None
     if version != VERSION or not isinstance(kept, list):
-        raise ValueError(f"{file} has version {shown(version, 20)}, expected {VERSION}: it was made by another crmeval")
+        raise ValueError(
+            f"{file} has version {shown(version, 20)}, expected {VERSION}: it was made by another crmeval"
+        )
     return said
 
 
@@ -109,7 +113,11 @@ def _entry(edition, files, at):
     "An edition as the record has it."
     return {
         **{"id": edition.id, "dated": edition.dated, "published": at, "title": edition.title},
-        **{"answer": storable(edition.answer), "systems": list(edition.systems), "asked": dict(edition.asked)},
+        **{
+            "answer": storable(edition.answer),
+            "systems": list(edition.systems),
+            "asked": dict(edition.asked),
+        },
         "files": files,
     }
 
@@ -165,7 +173,9 @@ def editions_parts(
     entries: Sequence[Mapping[str, Any]],  # As `read_editions` has them, the newest first
 ) -> list[Part]:
     "What was published when, and what changed."
-    parts: list[Part] = [Paragraph("Everything that was published, the newest first. What was published stays as it was.")]
+    parts: list[Part] = [
+        Paragraph("Everything that was published, the newest first. What was published stays as it was.")
+    ]
     for entry, before in _with_before(entries):
         link = Link(f"Leaderboard of {entry['id']}", f"editions/{entry['id']}/index.html")
         told = f"runs until {entry['dated'][:10] or 'an unknown date'}, published {entry['published'][:10]}"
@@ -175,7 +185,12 @@ def editions_parts(
 
 
 def _editions_page(entries, settings, edition):
-    page = SitePage("editions.html", "Editions", "Everything that was published, and what changed.", editions_parts(entries))
+    page = SitePage(
+        "editions.html",
+        "Editions",
+        "Everything that was published, and what changed.",
+        editions_parts(entries),
+    )
     return _html_of(page, _frame(page, page.file, settings, edition, at_root=True))
 
 
@@ -237,9 +252,13 @@ def sitemap_xml(
     for e in entries:
         files = (f for f in e["files"] if f.endswith(".html"))
         pages += [(f"editions/{e['id']}/{f.removesuffix('index.html')}", e["published"][:10]) for f in files]
-    lines = [f"<url><loc>{escape(settings.address + p)}</loc><lastmod>{day}</lastmod></url>" for p, day in pages]
+    lines = [
+        f"<url><loc>{escape(settings.address + p)}</loc><lastmod>{day}</lastmod></url>" for p, day in pages
+    ]
     space = "http://www.sitemaps.org/schemas/sitemap/0.9"
-    return "\n".join(['<?xml version="1.0" encoding="utf-8"?>', f'<urlset xmlns="{space}">', *lines, "</urlset>", ""])
+    return "\n".join(
+        ['<?xml version="1.0" encoding="utf-8"?>', f'<urlset xmlns="{space}">', *lines, "</urlset>", ""]
+    )
 
 # %% ../../nbs/pages/22_publish.ipynb #36473f6e
 @dataclass(frozen=True)
@@ -349,7 +368,10 @@ class _Named:
 
 # %% ../../nbs/pages/22_publish.ipynb #6d3c7f09
 def publish(
-    runs: Run | str | Path | Sequence[Run | str | Path],  # Runs, or their folders; the newest becomes the answer
+    runs: Run
+    | str
+    | Path
+    | Sequence[Run | str | Path],  # Runs, or their folders; the newest becomes the answer
     settings: SiteSettings,  # See `read_site_settings`
     out: str | Path = "site",  # Folder of the site; made if it is missing
     *,

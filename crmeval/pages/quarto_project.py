@@ -41,12 +41,23 @@ def _config(settings):
     lines = [
         *("project:", "  type: website", "  output-dir: _site", "  render:", '    - "*.qmd"', "  resources:"),
         *('    - "editions/**"', *(f"    - {name}" for name in _STATIC[1:])),
-        *("lang: en", "website:", f"  title: {_text(settings.name)}", f"  description: {_text(settings.title)}"),
+        *(
+            "lang: en",
+            "website:",
+            f"  title: {_text(settings.name)}",
+            f"  description: {_text(settings.title)}",
+        ),
         *([f"  site-url: {_text(settings.address)}"] if settings.address else []),
         *("  open-graph: true", "  image: social.png") * bool(settings.address),
         *("  search: true", "  navbar:", "    left:", *menu),
         *("  page-footer:", f"    left: {_text(markdown_text(said))}", '    right: "[Changes](feed.xml)"'),
-        *("format:", "  html:", "    theme:", "      light: [cosmo, theme.scss]", "      dark: [darkly, theme-dark.scss]"),
+        *(
+            "format:",
+            "  html:",
+            "    theme:",
+            "      light: [cosmo, theme.scss]",
+            "      dark: [darkly, theme-dark.scss]",
+        ),
         *("    toc: true", "    embed-resources: false", "execute:", "  enabled: false", ""),
     ]
     return "\n".join(lines)

@@ -45,7 +45,9 @@ def _spread(run, judge):
     if not picture:
         return None
     title = "Share of each system's answers from 1 to below 2, 2 to below 3, 3 to below 4, and 4"
-    return Picture(svg(picture, title), f"How the accuracy of the answers is spread, judged by {judge}.", True)
+    return Picture(
+        svg(picture, title), f"How the accuracy of the answers is spread, judged by {judge}.", True
+    )
 
 
 def methodology_parts(
@@ -94,7 +96,11 @@ def _agreement(name, agreements):
     found = [(judge, f) for (judge, metric), f in agreements.items() if metric == name]
     if not found:
         said = NOT_MEASURED.partition(": ")[2].partition(". ")[0]
-        return [Paragraph(f"Agreement with people is not measured here: {said}.", "soft")] if name in METRICS else []
+        return (
+            [Paragraph(f"Agreement with people is not measured here: {said}.", "soft")]
+            if name in METRICS
+            else []
+        )
     rows = [plain_row(judge, *(f[k] for k in _AGREEMENT)) for judge, f in found]
     return [Grid(["Judge", *_AGREEMENT.values()], rows, f"Agreement with people, {name}")]
 
@@ -114,7 +120,9 @@ def metric_parts(
 ) -> list[Part]:
     "The card of each metric that the runs have, with its agreement with people."
     pages = _measured(runs, rows)
-    words = "What each number measures, how it is read, where it ends, and how far its judge agrees with people."
+    words = (
+        "What each number measures, how it is read, where it ends, and how far its judge agrees with people."
+    )
     parts: list[Part] = [Paragraph(words)]
     parts.append(Items([(Link(cards[0].title, f"#{page}"), "") for page, cards in pages.items()]))
     for page, cards in pages.items():
@@ -159,7 +167,9 @@ def _counts(run, of):
 def _facts(run):
     tasks = [s for s in run.samples if is_task(s)]
     data = run.manifest.more.get("data") or {}
-    languages = ", ".join(f"{name} {whole(n)}" for name, n in sorted(_counts(run, lambda s: s.language).items()))
+    languages = ", ".join(
+        f"{name} {whole(n)}" for name, n in sorted(_counts(run, lambda s: s.language).items())
+    )
     cases = {s.cluster or s.id for s in tasks}
     rows = [
         ("Samples", whole(len(tasks))),

@@ -111,7 +111,9 @@ def parts_html(parts: Sequence[Part]) -> str:
 
 # %% ../../nbs/pages/18_site_parts.ipynb #16f37bfc
 _SIGNS = re.compile(r"([!-/:-@\[-`{-~])")
-_HARMLESS = re.compile(r"(?<=[^\W\d_])\\([.,;?%'])(?=\s|$)|(?<=\d)\\([,%.])(?=\d)|(?<=[^\W\d_])\\(-)(?=[^\W\d_])")
+_HARMLESS = re.compile(
+    r"(?<=[^\W\d_])\\([.,;?%'])(?=\s|$)|(?<=\d)\\([,%.])(?=\d)|(?<=[^\W\d_])\\(-)(?=[^\W\d_])"
+)
 
 
 def markdown_text(

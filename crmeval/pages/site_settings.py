@@ -58,7 +58,17 @@ class SiteSettings:
         return self.contact if self.contact.startswith("https://") else f"mailto:{self.contact}"
 
 
-KEYS = (*REQUIRED, "licence_address", "title", "about", "address", "colours", "logo", *_CHOICES, "comparisons")
+KEYS = (
+    *REQUIRED,
+    "licence_address",
+    "title",
+    "about",
+    "address",
+    "colours",
+    "logo",
+    *_CHOICES,
+    "comparisons",
+)
 
 # %% ../../nbs/pages/17_site_settings.ipynb #4de0bb0f
 def _told(value):
@@ -115,7 +125,9 @@ def _site_address(where, value):
     "Where the site will be: a folder, without anything behind it."
     text = _web_address(where, value)
     if "?" in text or "#" in text or text.endswith(".html"):
-        raise ValueError(f"{where} is {_told(text)}, expected the folder of the site, e.g. https://acme.example/llm/")
+        raise ValueError(
+            f"{where} is {_told(text)}, expected the folder of the site, e.g. https://acme.example/llm/"
+        )
     return text.rstrip("/") + "/"
 
 
@@ -126,7 +138,9 @@ def _contact(where, value):
     try:
         return _web_address(where, value, ("https",))
     except ValueError:
-        raise ValueError(f"{where} is {_told(value)}, expected {REQUIRED['contact'].partition(': ')[2]}") from None
+        raise ValueError(
+            f"{where} is {_told(value)}, expected {REQUIRED['contact'].partition(': ')[2]}"
+        ) from None
 
 
 def _about(where, value):
