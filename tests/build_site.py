@@ -165,11 +165,13 @@ def after_nbdev(path):
     return nb, import_module(f"crmeval.{module}" if module else "crmeval")
 
 
-def front_matter(said, aliases):
+def front_matter(said, aliases, is_built=False):
     "The cell with a page's title; nbdev's name for the file is left out: an address is the notebook's path."
     matter = {"title": said["title"], **{k: v for k, v in said.items() if k not in ("title", "output-file")}}
     if aliases:
         matter["aliases"] = aliases
+    if is_built:  # names of functions are found in the page of all of them
+        matter["search"] = False
     text = yaml.safe_dump(matter, sort_keys=False, allow_unicode=True, width=10_000)
     return {"cell_type": "raw", "id": "front-matter", "metadata": {}, "source": f"---\n{text}---\n"}
 
@@ -232,7 +234,7 @@ def processed(path, page, pages, aliases=()):
     "A notebook as Quarto gets it: nbdev's processors, then ours."
     nb, module = after_nbdev(path)
     boxes = Boxes(nb.frontmatter_["title"])
-    made = [front_matter(nb.frontmatter_, list(aliases))]
+    made = [front_matter(nb.frontmatter_, list(aliases), page.split("/")[0] in {*WINGS, "training"})]
     for cell in nb.cells:
         # a module's `__getattr__` explains nothing; the raw cell is nbdev's front matter
         if cell["cell_type"] != "raw" and not re.search(r"^show_doc\(__", cell["source"], re.M):
