@@ -176,13 +176,20 @@ def front_matter(said, aliases, is_built=False):
     return {"cell_type": "raw", "id": "front-matter", "metadata": {}, "source": f"---\n{text}---\n"}
 
 
+def with_its_program(html):
+    "An interactive table that a notebook stores without its program gets it here: the program is the larger."
+    from crmeval.pages.tables import LOADER, table_assets
+
+    return f"{html}\n{table_assets()}" if 'class="cm-table"' in html and LOADER not in html else html
+
+
 def without_html(output, boxes):
     output = {k: dict(v) if isinstance(v, dict) else v for k, v in dict(output).items()}
     data = output.get("data", {})
     if "text/html" in data:
         html = data.pop("text/html")
         data.pop("text/plain", None)
-        data["text/markdown"] = boxes.html("".join(html))
+        data["text/markdown"] = boxes.html(with_its_program("".join(html)))
     elif "text/markdown" in data:
         data["text/markdown"] = boxes.markdown(spaced_headings("".join(data["text/markdown"])))
     return output
