@@ -166,13 +166,22 @@ def after_nbdev(path):
     return nb, import_module(f"crmeval.{module}" if module else "crmeval")
 
 
-def front_matter(said, aliases):
+def front_matter(said, aliases, is_built=False):
     "The cell with a page's title; nbdev's name for the file is left out: an address is the notebook's path."
     matter = {"title": said["title"], **{k: v for k, v in said.items() if k not in ("title", "output-file")}}
     if aliases:
         matter["aliases"] = aliases
+    if is_built:  # names of functions are found in the page of all of them
+        matter["search"] = False
     text = yaml.safe_dump(matter, sort_keys=False, allow_unicode=True, width=10_000)
     return {"cell_type": "raw", "id": "front-matter", "metadata": {}, "source": f"---\n{text}---\n"}
+
+
+def with_its_program(html):
+    "An interactive table that a notebook stores without its program gets it here: the program is the larger."
+    from crmeval.pages.tables import LOADER, table_assets
+
+    return f"{html}\n{table_assets()}" if 'class="cm-table"' in html and LOADER not in html else html
 
 
 def without_html(output, boxes):
@@ -181,7 +190,7 @@ def without_html(output, boxes):
     if "text/html" in data:
         html = data.pop("text/html")
         data.pop("text/plain", None)
-        data["text/markdown"] = boxes.html("".join(html))
+        data["text/markdown"] = boxes.html(with_its_program("".join(html)))
     elif "text/markdown" in data:
         data["text/markdown"] = boxes.markdown(spaced_headings("".join(data["text/markdown"])))
     return output
@@ -233,7 +242,7 @@ def processed(path, page, pages, aliases=()):
     "A notebook as Quarto gets it: nbdev's processors, then ours."
     nb, module = after_nbdev(path)
     boxes = Boxes(nb.frontmatter_["title"])
-    made = [front_matter(nb.frontmatter_, list(aliases))]
+    made = [front_matter(nb.frontmatter_, list(aliases), page.split("/")[0] in {*WINGS, "training"})]
     for cell in nb.cells:
         # a module's `__getattr__` explains nothing; the raw cell is nbdev's front matter
         if cell["cell_type"] != "raw" and not re.search(r"^show_doc\(__", cell["source"], re.M):

@@ -43,7 +43,8 @@ def entries(contents):
 
 
 def navigation(config):
-    return [h for h, _ in entries(config["website"]["sidebar"]["contents"])]
+    bars = config["website"]["sidebar"]
+    return [h for bar in (bars if isinstance(bars, list) else [bars]) for h, _ in entries(bar["contents"])]
 
 
 def shown_data(outputs):

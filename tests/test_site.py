@@ -225,7 +225,7 @@ def test_pages_have_their_titles_and_lose_no_text(prepared):
         assert kind == "markdown" and re.fullmatch(r"# [^\n]+(\n+> [^\n]+)?\s*", first), page
         matter = yaml.safe_load(site_checks.cells_of(prepared / page)[0][1].strip().strip("-"))
         assert matter["title"] == build_site.title_of(ROOT / "nbs" / page), page
-        assert set(matter) <= {"title", "description", "aliases"}, page
+        assert set(matter) <= {"title", "description", "aliases", "search"}, page
 
 
 def test_old_addresses_lead_to_pages(prepared):

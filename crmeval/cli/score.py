@@ -92,12 +92,22 @@ def score_command(
         "use_case", "print these use cases instead of the overall table; may repeat", list[str], negative=()
     ),
     *setting_words(["slices"]),
+    text_word("site", "address of the site that the run is published in; the page leads there"),
     TABLE,
     PRICE,
     PUBLISHED,
 )
 def report_command(
-    run, *, out=None, use_case=None, slices=None, table=None, price=None, published=False, json=False
+    run,
+    *,
+    out=None,
+    use_case=None,
+    slices=None,
+    site=None,
+    table=None,
+    price=None,
+    published=False,
+    json=False,
 ) -> int:
     "Write a run's report again, and print its leaderboard."
     said, table = Output(json), table_path(table)
@@ -110,5 +120,6 @@ def report_command(
         page=out,
         table=table,
         slices=slices,
+        site=site or "",
     )
     return said.done(code)

@@ -131,7 +131,7 @@ def _table(c):
 def compare_html(
     comparison: Comparison,
     *,
-    most: int = 5,  # Pairs shown without scripts
+    most: int = 5,  # Pairs shown without scripts; 0: no word about them
 ) -> str:  # A whole HTML document
     "A comparison as HTML text."
     c, rows = comparison, comparison.rows()
@@ -141,6 +141,7 @@ def compare_html(
         rows=rows,
         verdict=verdict(c),
         picture=_differences_svg(c, rows),
+        most=most,
         widest=[p for p in c.pairs if p.gap][:most],
         table=_table(c),
         csp=content_security_policy(table_scripts()),

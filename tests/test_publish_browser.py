@@ -1,0 +1,164 @@
+"A published site in a real browser: both themes, a phone, the keyboard, an attacker, a thousand samples."
+
+import random
+import re
+
+import pytest
+from test_report_browser import ATTACKS, CHROMIUM, HOSTILE, text
+
+from crmeval.core.records import Response, Sample, Score, Usage
+from crmeval.pages.leaderboard import METRICS
+from crmeval.pages.publish import publish
+from crmeval.pages.site_settings import SiteSettings
+from crmeval.runs.folder import Run
+
+pytest.importorskip("playwright", reason="playwright is not installed")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
+NAME = "ACME <img src=x onerror=window.hit=1> \u05d0\u05d1"
+SETTINGS = SiteSettings(
+    NAME,
+    "bench@acme.example",
+    "CC BY 4.0",
+    title="Which model?",
+    about=("x" * 900, ATTACKS[0]),
+    comparisons=1,
+)
+CASES = ("service_call_summary", "sales_call_summary")
+PHONE = {"width": 390, "height": 844}
+
+
+def five_systems(folder, n=1000):
+    "A run of five systems, one of them hostile, on n samples."
+    r, samples, answers, scores = random.Random(11), [], [], []
+    names = [*(f"openai:model-{k}" for k in range(4)), HOSTILE]
+    for i in range(n):
+        case = CASES[i % 2]
+        said = f"{ATTACKS[i % len(ATTACKS)]} {text(r, 60)}"
+        samples.append(Sample(f"s{i:04d}", case, {"transcript": said}, [text(r, 5)], dataset=ATTACKS[0]))
+        for k, name in enumerate(names):
+            more = {"sample_id": samples[-1].id, "client": name, "use_case": case}
+            usage, told = Usage(500, 90), text(r, 30)
+            given = {k: v for k, v in more.items() if k not in ("sample_id", "client")}
+            answers.append(
+                Response(
+                    more["sample_id"], name, told, usage=usage, latency_s=1 + k / 5, model="gpt-4o", **given
+                )
+            )
+            for m in METRICS:
+                points = float(min(4, r.choice([2, 3]) + (r.random() < k / 6)))
+                scores.append(
+                    Score(m, points, (points - 1) / 3, "ok", said[:60], [], rater="embedded", **more)
+                )
+    told = {"finished": "2026-11-28T10:00:00+00:00", "samples": {"n": n, "digest": "a" * 32}, "crmeval": "1"}
+    clients = [{"name": c, "provider": "openai", "model": "gpt-4o"} for c in names]
+    return Run(folder, told | {"clients": clients, "judge": {"name": "embedded"}}, samples, answers, scores)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("published")
+    return publish(five_systems(folder / "calls"), SETTINGS, folder / "site", edition="2026-Q4").folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as p:
+        quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+        b = p.chromium.launch(executable_path=CHROMIUM, args=quiet)
+        yield b
+        b.close()
+
+
+@pytest.fixture
+def visit(browser, site):
+    "Open a page; at the end: nothing in the console, no request beyond the site, no attack that had run."
+    pages, wrong, asked = [], [], []
+
+    def go(path, **more):
+        page = browser.new_page(viewport=more.pop("viewport", {"width": 1280, "height": 900}), **more)
+        page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda e: wrong.append(str(e)))
+        page.on("request", lambda r: asked.append(r.url))
+        page.goto((site / path).as_uri())
+        pages.append(page)
+        return page
+
+    yield go
+    for page in pages:
+        assert page.evaluate("window.hit") is None and page.locator("h1").count() == 1
+        page.close()
+    assert wrong == [] and all(u.startswith((site.as_uri(), "data:")) for u in asked)
+
+
+def every_page(site):
+    return sorted(p.relative_to(site).as_posix() for p in site.rglob("*.html"))
+
+
+def test_no_page_scrolls_sideways_on_a_phone(visit, site):
+    for path in every_page(site):
+        page = visit(path, viewport=PHONE)
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 390, (path, width)
+        assert NAME in page.locator("nav.site").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(visit, site, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python").Axe()
+    for path in every_page(site):
+        if path.endswith("2026-Q4/index.html"):  # as the first page, but for its links
+            continue
+        page = visit(path, color_scheme=scheme)
+        found = axe.run(page).response["violations"]
+        bad = [
+            (v["id"], v["nodes"][0]["html"][:120]) for v in found if v["impact"] in ("serious", "critical")
+        ]
+        assert bad == [], path
+
+
+def test_the_keyboard_reaches_content_navigation_and_table(visit):
+    page = visit("index.html")
+    page.wait_for_selector("#board[data-cm=ready]")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "To the content"
+    reached = []
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.textContent.trim().slice(0, 40)"))
+        drawn = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert drawn != "none", reached[-1]
+    assert {"Methodology", "Metrics", "Data", "Editions", "Download CSV"} <= set(reached)
+
+
+def test_from_the_first_page_to_the_samples_behind_a_number_and_back(visit):
+    page = visit("index.html")
+    page.wait_for_selector("#board[data-cm=ready]")
+    page.locator("#board tbody tr").first.locator("td a").first.click()
+    page.wait_for_selector("#samples[data-cm=ready]")
+    assert re.search(r"editions/2026-Q4/calls-report\.html#samples\?0=\d", page.url)
+    page.locator("nav.site a", has_text="Editions").click()
+    page.get_by_role("link", name="Leaderboard of 2026-Q4").click()
+    assert page.locator("nav.site a[aria-current=page]").inner_text() == "Leaderboard"
+    page.locator("footer a", has_text="All editions").click()
+    assert page.locator("h1").inner_text() == "Editions"
+
+
+def test_the_phone_shows_the_answer_and_a_number_at_once(visit):
+    page = visit("index.html", viewport=PHONE)
+    page.wait_for_selector("#board[data-cm=ready]")
+    assert page.locator("p.answer").is_visible()
+    heads = page.eval_on_selector_all("#board thead th", "x => x.map(y => y.innerText)")
+    assert len(heads) == 3 and "Accuracy" in heads[2]
+
+
+def test_a_thousand_samples_of_five_systems_are_small_and_quick(visit, site):
+    for path, table in (("index.html", "#board"), ("editions/2026-Q4/calls-report.html", "#samples")):
+        assert (site / path).stat().st_size < 3_000_000
+        times = []
+        while len(times) < 4 and min(times, default=2000) >= 2000:  # others may use the machine as well
+            page = visit(path)
+            page.wait_for_selector(f"{table}[data-cm=ready]")
+            times.append(page.evaluate("performance.now()"))
+        assert min(times) < 2000, (path, times)  # milliseconds from the start of navigation
