@@ -40,13 +40,37 @@ COMMANDS = {
     "compare": ("compare:compare_command", "compare two systems on the samples that both answered"),
     "gate": ("gate:gate_command", "stop a release whose run is worse than its base allows"),
     "export": ("export:export_command", "write a run for other tools: a table, a dataset, traces, a tracker"),
+    "publish": ("publish:publish_command", "publish runs as a site in a team's name; earlier editions stay"),
     "agreement": ("agreement:agreement_command", "how well a judge agrees with people"),
     "rate": ("rate:rate_command", "plan a blind rating by people and write their sheets, or bring it in"),
     "erase": ("shelf:erase_command", "remove a person from a run and all that stands beside it"),
     "audit verify": ("audit:verify_command", "does the chain of an audit trail hold"),
     "audit show": ("audit:show_command", "print records of an audit trail"),
     "audit erase": ("audit:erase_command", "forget a person; the chain still holds"),
+    "prompts list": (
+        "prompts:list_command",
+        "list versions of prompts, with how the last trial of each ended",
+    ),
+    "prompts add": ("prompts:add_command", "add a changed prompt as a version, with its reason"),
+    "prompts diff": ("prompts:diff_command", "show what changed between two versions"),
+    "prompts try": (
+        "prompts:try_command",
+        "answer the same samples under a version and its base, and compare",
+    ),
+    "training-files": (
+        "training_files:training_files_command",
+        "write fine-tuning files of samples, ratings and feedback, with a data sheet",
+    ),
+    "leak-check": ("training_files:leak_check_command", "does a training file hold an evaluation set"),
     "ingest": ("ingest:ingest_command", "bring copies of sources up to date, once or on a schedule"),
+    "index": (
+        "index:index_command",
+        "fill an index of passages from a folder or a catalogue, or bring it up to date",
+    ),
+    "retrieval": (
+        "retrieval:retrieval_command",
+        "measure what an index finds, on a public set or on questions of one's own",
+    ),
     "gateway": (
         "gateway:gateway_command",
         "serve the trust layer: an OpenAI-compatible endpoint for applications",
@@ -92,7 +116,10 @@ def _gateway_epilogue():
 _EPILOGUES = {"run": _run_epilogue, "agreement": _agreement_epilogue, "gateway": _gateway_epilogue}
 
 # %% ../../nbs/cli/08_app.ipynb #be68bc4b
-GROUPS = {"audit": "the audit trail of the trust layer: verify, show, erase"}
+GROUPS = {
+    "audit": "the audit trail of the trust layer: verify, show, erase",
+    "prompts": "versions of prompts: list, add, diff, try",
+}
 
 
 def _group(app, name):
