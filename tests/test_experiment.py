@@ -59,6 +59,7 @@ def shares_of(weights):
     return {f"arm {i}": w / whole for i, w in enumerate(weights)}
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.text(min_size=1), st.text(min_size=1), st.lists(st.integers(1, 9), min_size=1, max_size=6))
 def test_every_unit_has_one_arm_that_it_keeps(unit, salt, weights):
     shares = shares_of(weights)
@@ -85,6 +86,7 @@ def test_arms_are_the_same_in_another_process_with_another_hash_seed():
     assert told.stdout.strip() == "".join(assign(f"Kündin {i} 荷", "größe", HALVES)[0] for i in range(300))
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(), st.text(min_size=1), st.floats(0, 1), st.floats(0, 1))
 def test_a_larger_share_keeps_who_is_in_and_a_number_is_its_text(unit, salt, a, b):
     few, many = sorted((a, b))
@@ -135,6 +137,7 @@ def test_the_sample_ratio_is_a_fair_bet(shares):
     assert whole == pytest.approx(1) and inverse <= 1 + 1e-9
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.dictionaries(st.sampled_from("abc"), st.integers(0, 10**7), min_size=1))
 def test_a_sample_ratio_is_told_for_any_counts(seen):
     found = sample_ratio(seen, {"a": 0.25, "b": 0.25, "c": 0.5})
@@ -381,6 +384,7 @@ def test_one_look_has_the_power_that_was_computed(effect, sizes):
     assert np.mean(p < 0.05) == pytest.approx(computed, abs=0.03)
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.floats(0.01, 2), st.floats(0.1, 5), st.floats(0.1, 0.9), st.floats(0, 0.9), st.floats(1, 20))
 def test_the_size_has_the_power_that_was_wanted(effect, sd, treated, correlation, clustering):
     more = dict(treated=treated, correlation=correlation, clustering=clustering)
@@ -403,7 +407,7 @@ def test_the_size_has_the_power_that_was_wanted(effect, sd, treated, correlation
     ],
 )
 def test_intervals_hold_the_difference(kind):
-    assert 0.915 <= trials.coverage(400, kinds=[kind])[kind] <= 0.985
+    assert 0.91 <= trials.coverage(250, kinds=[kind])[kind] <= 0.99
 
 
 def test_a_sequence_holds_the_truth_at_all_looks_together():
@@ -412,6 +416,7 @@ def test_a_sequence_holds_the_truth_at_all_looks_together():
     assert ((low <= 5) & (high >= 5)).all(1).mean() >= 0.95
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.floats(0, 8), st.floats(0.01, 10), st.integers(1, 10**6), st.integers(1, 10**6), st.floats(1, 2000))
 def test_the_always_valid_p_is_where_the_interval_touches_zero(z, error, n, tightest_at, df):
     _, _, p = always_valid(z * error, error, n, df=df, tightest_at=tightest_at)
@@ -433,6 +438,7 @@ def logs(draw):
     return rng.normal(2, 1, n), logged[a], target[a]
 
 
+@settings(deadline=None, max_examples=50)
 @given(logs(), st.floats(-5, 5))
 def test_policy_estimates_are_what_their_formulas_say(log, shift):
     reward, logged, target = log
@@ -450,6 +456,7 @@ def test_policy_estimates_are_what_their_formulas_say(log, shift):
     assert own.value == pytest.approx(reward.mean()) and own.effective_n == pytest.approx(len(reward))
 
 
+@settings(deadline=None, max_examples=50)
 @given(logs(), st.integers(1, 10))
 def test_rewards_that_never_came_are_counted(log, lost):
     reward, logged, target = log
