@@ -27,7 +27,7 @@ from ..metrics.safety import SAFETY_CARD
 from ..metrics.speed import SPEED_CARD
 from ..metrics.trust import CARD as TRUST_CARD
 from ..metrics.trust import TRUST
-from .answer import answer_sentence
+from .answer import answer_sentence, reference_note, reference_rows
 from .leaderboard import METRICS, OVERALL, Leaderboard, Row, leaderboard
 from .tables import Cell, Column, Filter, interactive_table, table_assets
 from .template import cost, macro
@@ -176,6 +176,10 @@ def _linked(cell, address, what):
     return replace(cell, text=macro("parts.jinja", "link")(address, what, cell.html))
 
 
+def _behind(cell, line, metric):
+    return _linked(cell, line.samples(metric), "What is behind this number")
+
+
 def _bdi(text):
     return macro("parts.jinja", "bdi")(text)
 
@@ -205,6 +209,8 @@ def _metric_column(metric, define):
 
     def cell(line):
         made = _points_cell(line.row.metrics.get(metric))
+        if metric == "factuality" and reference_rows([line.row]):
+            made = replace(made, text=macro("board.jinja", "minded")(made.html))
         return _linked(made, line.samples(metric), "The samples behind this number")
 
     return column, cell
@@ -277,7 +283,7 @@ def _cost_columns(define):
     "Cost, of which less is better."
     yield _rank_column("cost")
     per_1000 = _first_column("USD per 1,000", "cost", define, "cost")
-    yield per_1000, lambda line: _cost_cell(line.row.cost_per_1000)
+    yield per_1000, lambda line: _behind(_cost_cell(line.row.cost_per_1000), line, "cost")
     band = Column("Band", "l", areas=("cost", "all"), group=AREAS_SHOWN["cost"])
     yield band, lambda line: line.row.cost_band or DASH
     yield _plain_column("USD per year", "cost"), lambda line: _yearly_cell(line.row.cost_per_year)
@@ -299,7 +305,7 @@ def _speed_columns(define):
     yield _rank_column("speed")
     yield (
         _first_column("Mean s", "speed", define, "speed"),
-        lambda line: _seconds_cell(line.row.speed.mean_s),
+        lambda line: _behind(_seconds_cell(line.row.speed.mean_s), line, "speed"),
     )
     for name, title in _TIMES.items():
         yield _plain_column(title, "speed"), partial(_time_cell, name)
@@ -327,7 +333,7 @@ def _trust_columns(define):
 
 
 def _area_cell(name, line):
-    return _per_cent_cell(getattr(line.row.trust, name, None))
+    return _behind(_per_cent_cell(getattr(line.row.trust, name, None)), line, name)
 
 
 def _companion_cell(name, line):
@@ -360,7 +366,8 @@ def _protection_columns(define):
 
 def _protection_cell(figure, line):
     found = line.row.protection[figure.name] if line.row.protection else None
-    return _estimate_cell(found, partial(number, spec=figure.form), figure.form)
+    cell = _estimate_cell(found, partial(number, spec=figure.form), figure.form)
+    return _behind(cell, line, "protection")
 
 
 def _columns(define, several, trusted, kinds=(), unchecked=False, protected=False, beside=(), judged=False):
@@ -516,8 +523,9 @@ class LeaderboardTable:
         from markupsafe import Markup
 
         assets = Markup(table_assets() if self.assets else "")
-        answer = answer_sentence([line.row for line in self.lines])
-        return str(macro("board.jinja", "in_notebook")(self.html(), answer, RANK_NOTE, self.cards(), assets))
+        rows = [line.row for line in self.lines]
+        answer, note = answer_sentence(rows), f"{reference_note(rows)} {RANK_NOTE}".strip()
+        return str(macro("board.jinja", "in_notebook")(self.html(), answer, note, self.cards(), assets))
 
     def __str__(self):
         return str(Leaderboard([line.row for line in self.lines]))

@@ -19,7 +19,8 @@ from ..core.stats import paired_difference, simultaneous
 from ..metrics.cost import list_prices
 from ..metrics.criteria import get_criterion
 from ..metrics.speed import speed
-from .answer import answer_sentence
+from ..metrics.trust import TRUST
+from .answer import answer_sentence, reference_note
 from .board import AGREEMENT_PAGE, RANK_NOTE, table_of_rows
 from .evidence import problems
 from crmeval.pages.figures import (
@@ -241,13 +242,15 @@ def _behind(files, index, stem):
     "(row, metric) -> address of the samples behind a number; the first file that holds the use case."
 
     def address(row, metric):
+        if metric in TRUST or metric in ("trust", "protection"):
+            return "#protection" if metric == "protection" else f"#trust-{metric}".removesuffix("-trust")
         known = row.client in index.systems and (row.use_case == OVERALL or row.use_case in index.use_cases)
         holding = (i for i, f in enumerate(files) if row.use_case == OVERALL or row.use_case in f.use_cases)
         at = next(holding, None)
         if not known or at is None:
             return None
         file = "" if at == 0 else _name(stem, at)
-        return file + index.address(row.client, row.use_case, row.judge, unscored=metric == "unscored")
+        return file + index.address(row.client, row.use_case, row.judge, metric, metric == "unscored")
 
     return address
 
@@ -260,7 +263,7 @@ def _files_listed(files, stem):
     return [{"name": _name(stem, k), "first": f.first, "last": f.last} for k, f in enumerate(files)]
 
 # %% ../../nbs/pages/08_report.ipynb #828fb130
-def _page_parts(whole, run, prices, title, files, stem, slices=None):
+def _page_parts(whole, run, prices, title, files, stem, index, slices=None):
     "What the template is filled with."
     rows = list(leaderboard(whole, by="all", prices=prices))
     board = Leaderboard([r for r in rows if r.judge != "graders"])  # these are rows of trust alone
@@ -272,7 +275,7 @@ def _page_parts(whole, run, prices, title, files, stem, slices=None):
     guarded = protection_section(whole, judge if judges else None, order)
     return (
         _run_parts(whole, run, title)
-        | _table_parts(whole, rows, files, stem)
+        | _table_parts(whole, rows, files, stem, index)
         | _accuracy_parts(run, board, first, judge, order)
         | {
             "judges": judges or ["people"],
@@ -316,9 +319,8 @@ def _run_parts(whole, run, title):
     }
 
 # %% ../../nbs/pages/08_report.ipynb #c372a222
-def _table_parts(whole, rows, files, stem):
+def _table_parts(whole, rows, files, stem, index):
     "The interactive leaderboard with its definitions, and the samples behind it."
-    index = sample_index(files)
     links = _behind(files, index, stem)
     table = table_of_rows(
         [whole], [rows], samples=links, agreement_link="#agreement", box="board", assets=False
@@ -345,6 +347,7 @@ def _accuracy_parts(run, board, first, judge, order):
         "scored_beside": [(m, get_criterion(m).card.title) for m in beside_metrics(run)],
         "overall": board.filter(use_case=OVERALL).rows,
         "answer": answer_sentence(board.rows),
+        "reference_note": reference_note(board.rows),
         "by_use_case": [(get_use_case(u), _of_case(cases, u)) for u in present],
         "plots": plots,
         "costs_drawn": any(p["cost"] for p in plots),
@@ -381,14 +384,16 @@ def report_pages(
     files = sample_files(tasks, file_bytes=file_bytes)
     templates = environment(problems=problems, answer=answer_html)
     first = templates.get_template("report.html")
-    pages = {_name(stem, 0): first.render(_page_parts(run, tasks, prices, title, files, stem, slices))}
+    index = sample_index(files, prices)
+    parts = _page_parts(run, tasks, prices, title, files, stem, index, slices)
+    pages = {_name(stem, 0): first.render(parts)}
     for k in range(1, len(files)):
         further = templates.get_template("samples.html")
-        pages[_name(stem, k)] = further.render(_sample_parts(files, k, title, stem))
+        pages[_name(stem, k)] = further.render(_sample_parts(files, k, title, stem, index))
     return {name: storable(text) for name, text in pages.items()}
 
 
-def _sample_parts(files, k, title, stem):
+def _sample_parts(files, k, title, stem, index):
     "What the template of a further page is filled with."
     return {
         "title": title,
@@ -398,7 +403,7 @@ def _sample_parts(files, k, title, stem):
         "this": k,
         "cut": files[k].cut,
         "files": _files_listed(files, stem),
-        "samples": samples_table(files[k], sample_index(files)),
+        "samples": samples_table(files[k], index),
     }
 
 
