@@ -242,12 +242,13 @@ def _cut(answers, n_samples, file_bytes):
     some = [answers[i : i + CHUNK] for i in range(first, len(answers), step)]
     n = len({a.sample.id for part in some for a in part}) or 1
     low, high = 0, len(CUTS) - 1  # the cuts are ever shorter: the first that fits is found by halving
+    middle = low  # after the whole texts, which fit most runs
     while low < high:
-        middle = (low + high) // 2
         if _bytes_of(some, CUTS[middle]) / n * n_samples <= 0.92 * file_bytes:
             high = middle
         else:
             low = middle + 1
+        middle = (low + high) // 2
     return CUTS[low]
 
 
