@@ -97,7 +97,7 @@ def _beats(a, b):
     return a[0] <= b[0] and a[1] >= b[1] and a != b
 
 # %% ../../nbs/pages/01_figures.ipynb #1e1caa6e
-def _scatter(rows, x_of, xlabel):
+def _scatter(rows, x_of, xlabel, reference=None):
     "Points with error bars and their front: the figure, its axes, and the names of what is not drawn."
     figure, axes = _figure(6.4, 3.9)
     known = [r for r in rows if r.metrics["accuracy"].value is not None and x_of(r).value is not None]
@@ -111,11 +111,27 @@ def _scatter(rows, x_of, xlabel):
     _log_scale(axes, [x.value for _, x, _ in drawn])
     axes.set(xlabel=xlabel, ylabel="accuracy, 1 to 4", ylim=(0.9, 4.3), yticks=[1, 2, 3, 4])
     axes.grid(axis="y", color=_GRID, lw=0.6)
+    _draw_reference(axes, reference)
     if drawn:
         _legend(figure, "outside lower center", ncols=2)
     return figure, axes, [r.client for r in rows if r not in known]
 
 # %% ../../nbs/pages/01_figures.ipynb #e9f08264
+def _draw_reference(axes, reference):
+    "A line at what people wrote: nobody can choose it, so it is no point and no part of the front."
+    e = reference and reference.metrics["accuracy"]
+    if not _has_value(e):
+        return
+    axes.axhline(e.value, color=_INK, lw=1.1, ls=(0, (1, 2)), zorder=0)
+    place = dict(xy=(0, e.value), xycoords=("axes fraction", "data"), xytext=(4, -3))
+    look = dict(textcoords="offset points", fontsize=8, color=_INK, va="top", ha="left")
+    axes.annotate(f"written references: {e.value:.2f}", **place, **look)
+
+
+def _has_value(e):
+    return e is not None and e.value is not None
+
+
 def _draw_front(axes, drawn):
     axes.plot(
         [x.value for _, x, _ in drawn],
@@ -147,6 +163,20 @@ def _log_scale(axes, values):
         axes.set_xscale("symlog", linthresh=min(positive) / 2, linscale=0.3)
     else:
         axes.set_xscale("log")
+
+
+def _name_times(axes):
+    "Ticks of a scale of seconds as people say them."
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda s, _: _time_in_words(s)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _time_in_words(seconds):
+    if seconds >= 1:
+        return f"{seconds:.3g} s"
+    return f"{1000 * seconds:.3g} ms" if seconds > 0 else "0"
 
 # %% ../../nbs/pages/01_figures.ipynb #d014eff1
 def _bar(e):
@@ -180,12 +210,13 @@ REAL_TIME_S = {
 
 def accuracy_against_cost(
     rows: Sequence[Row] | Leaderboard,  # Rows of one use case or overall, one a system
+    reference: Row | None = None,  # What people wrote: a line, not a point
 ):  # (figure, names of the systems that are not drawn), or None when nothing costs anything
     "Accuracy (higher is better) against USD per 1,000 requests (lower is better), with the cost bands."
     if not any(r.cost_per_1000.value for r in rows):
         return None
     xlabel = "USD per 1,000 requests (no calls: 0)"
-    figure, axes, left_out = _scatter(list(rows), lambda r: r.cost_per_1000, xlabel)
+    figure, axes, left_out = _scatter(list(rows), lambda r: r.cost_per_1000, xlabel, reference)
     if cuts := band_cuts(r.cost_per_1000.value for r in rows):
         _edge(axes, cuts[0], f"{BANDS[1]}: from {cuts[0]:.3g}")
         _edge(axes, cuts[1], f"{BANDS[2]}: from {cuts[1]:.3g}")
@@ -194,23 +225,28 @@ def accuracy_against_cost(
 
 def accuracy_against_speed(
     rows: Sequence[Row] | Leaderboard,
+    reference: Row | None = None,  # As in `accuracy_against_cost`
 ):
     "Accuracy (higher is better) against mean seconds to the full response (lower is better), with limits."
     if not any(r.speed.mean_s.value for r in rows):
         return None
     xlabel = "mean seconds to the full response"
-    figure, axes, left_out = _scatter(list(rows), lambda r: r.speed.mean_s, xlabel)
+    figure, axes, left_out = _scatter(list(rows), lambda r: r.speed.mean_s, xlabel, reference)
     low, high = axes.get_xlim()
     axes.set_xlim(low, max(high, 30))  # the limits stay in sight when all are fast
+    _name_times(axes)
     for x, text in REAL_TIME_S.items():
         _edge(axes, x, text, "right" if x == 1.0 else "left")
     return figure, left_out
 
 # %% ../../nbs/pages/01_figures.ipynb #df43e2a7
+_BAD_TO_GOOD = ("#A63A00", "#E8813A", "#F7D3B0", "#F4F4F2", "#BBD7EA", "#5B9BCB", "#12508A")  # 1 to 4
+
+
 def accuracy_by_use_case(
     rows: Sequence[Row] | Leaderboard,  # Rows by use case, of one method
 ):  # Figure
-    "Heat map of accuracy, 1 to 4; lighter is better."
+    "Heat map of accuracy, 1 to 4; a longer bar, and blue, is better."
     import numpy as np
 
     systems = list(dict.fromkeys(r.client for r in rows))
@@ -219,27 +255,47 @@ def accuracy_by_use_case(
     for r in rows:
         if r.metrics["accuracy"].value is not None:
             grid[cases.index(r.use_case), systems.index(r.client)] = r.metrics["accuracy"].value
-    figure, axes = _figure(2.9 + 0.95 * len(systems), 1.2 + 0.36 * len(cases))
+    figure, axes = _figure(2.9 + 0.95 * len(systems), 1.5 + 0.42 * len(cases))
     x, y = np.arange(len(systems) + 1) - 0.5, np.arange(len(cases) + 1) - 0.5
     known = np.ma.masked_invalid(grid)
-    axes.pcolormesh(x, y, known, cmap="cividis", vmin=1, vmax=4, edgecolors="none")
+    mesh = axes.pcolormesh(x, y, known, cmap=_heat_colours(), vmin=1, vmax=4, edgecolors="none")
     axes.set(xlim=(-0.5, len(systems) - 0.5), ylim=(len(cases) - 0.5, -0.5))
     for (i, j), value in np.ndenumerate(grid):
         _write_in_cell(axes, j, i, value)
-    axes.set_xticks(range(len(systems)), [_label(s, 22) for s in systems], rotation=25, ha="right")
+    axes.xaxis.tick_top()
+    axes.set_xticks(range(len(systems)), [_label(s, 22) for s in systems], rotation=25, ha="left")
     axes.set_yticks(range(len(cases)), [get_use_case(u).name for u in cases])
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
+    _heat_key(figure, axes, mesh)
     return figure
 
 
+def _heat_colours():
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("bad to good", _BAD_TO_GOOD)
+
+
+def _heat_key(figure, axes, mesh):
+    "What the colours mean, in words."
+    bar = figure.colorbar(mesh, ax=axes, location="bottom", aspect=45, pad=0.02, ticks=[1, 2, 3, 4])
+    bar.ax.set_xticklabels(["1 very poor", "2 poor", "3 good", "4 very good"])
+    bar.ax.tick_params(colors=_INK, labelsize=8.5, length=0)
+    bar.outline.set_visible(False)
+
+
 def _write_in_cell(axes, x, y, value):
-    "The number in a cell of the heat map, dark on light and light on dark; a dash where it is NaN."
+    "The number in a cell, and a bar as long as it is high; a dash where it is NaN."
     look = dict(ha="center", va="center", fontsize=9)
     if value != value:
         axes.text(x, y, DASH, color=_INK, **look)
-    else:
-        axes.text(x, y, f"{value:.2f}", color="#111111" if value > 2.6 else "#ffffff", **look)
+        return
+    ink = "#ffffff" if value < 1.35 or value > 3.45 else "#111111"
+    axes.text(x, y - 0.06, f"{value:.2f}", color=ink, **look)
+    at = y + 0.36
+    axes.plot([x - 0.4, x + 0.4], [at, at], color=ink, lw=0.6, alpha=0.5, solid_capstyle="butt")
+    axes.plot([x - 0.4, x - 0.4 + 0.8 * (value - 1) / 3], [at, at], color=ink, lw=2.6, solid_capstyle="butt")
 
 # %% ../../nbs/pages/01_figures.ipynb #da07cb1e
 COMPANIONS = {
@@ -248,10 +304,6 @@ COMPANIONS = {
     "informative": "high is good",
     "toxic answers": "low is good",
 }  # name in `Trust.beside` -> direction
-
-
-def _has_value(e):
-    return e is not None and e.value is not None
 
 
 def _trust_lines(profiles):
@@ -304,10 +356,10 @@ def _part_lines(axes, labels):
 
 # %% ../../nbs/pages/01_figures.ipynb #5f2a282f
 _LEVELS = (
-    ("1 to below 2", "#B35806", "///", "#ffffff"),
-    ("2 to below 3", "#F1A340", "\\\\", "#111111"),
-    ("3 to below 4", "#998EC3", "", "#111111"),
-    ("4", "#542788", "", "#ffffff"),
+    ("1 to below 2", "#A63A00", "///", "#ffffff"),
+    ("2 to below 3", "#E8A060", "\\\\", "#111111"),
+    ("3 to below 4", "#7FB2DA", "", "#111111"),
+    ("4", "#12508A", "", "#ffffff"),
 )  # name, colour, hatch, colour of the text; diverging, told apart by colour-blind readers
 
 

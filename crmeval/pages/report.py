@@ -20,7 +20,7 @@ from ..metrics.cost import list_prices
 from ..metrics.criteria import get_criterion
 from ..metrics.speed import speed
 from ..metrics.trust import TRUST
-from .answer import answer_sentence, reference_note
+from .answer import REFERENCES, answer_sentence, reference_note
 from .board import AGREEMENT_PAGE, RANK_NOTE, table_of_rows
 from .evidence import problems
 from crmeval.pages.figures import (
@@ -147,6 +147,11 @@ LIMITS = (
     "answer in-process.",
     "The demo set is written by the project and small: it shows the method. Decide on your own data.",
 )
+_NO_COST = (
+    "No system here has a price above zero: the embedded systems make no calls. This picture is drawn as soon as "
+    "one costs something: run a model by name, such as crmeval run openai:NAME, or pass prices of your own."
+)
+_NO_SPEED = "No answer here has a time of its own: answers were recorded, or failed. A run of live systems draws it."
 _AGAINST_COST = (
     "Accuracy against cost; up and to the left is better. The dashed line joins the systems that no other "
     "beats in both."
@@ -158,18 +163,26 @@ _AGAINST_SPEED = (
 
 # %% ../../nbs/pages/08_report.ipynb #5b91fb82
 def _plots(overall):
-    "Pictures of the rows of one judge."
-    made = []
-    for draw, title, in_words in (
-        (accuracy_against_cost, _AGAINST_COST, _cost_in_words),
-        (accuracy_against_speed, _AGAINST_SPEED, _speed_in_words),
+    "Pictures of the rows of one judge; of those without anything to draw, what would fill them."
+    made, (rows, reference) = [], _split_references(overall)
+    for draw, title, in_words, empty in (
+        (accuracy_against_cost, _AGAINST_COST, _cost_in_words, _NO_COST),
+        (accuracy_against_speed, _AGAINST_SPEED, _speed_in_words, _NO_SPEED),
     ):
-        if drawn := draw(overall):
-            picture, left_out = drawn
-            text = svg(picture, f"{title} {_in_words(overall, in_words)}")
-            is_cost = draw is accuracy_against_cost
-            made.append({"svg": text, "caption": title, "left_out": left_out, "cost": is_cost})
+        drawn = draw(rows, reference)
+        if drawn is None:
+            made.append({"svg": "", "caption": title.split(";")[0], "empty": empty, "left_out": []})
+            continue
+        picture, left_out = drawn
+        text = svg(picture, f"{title} {_in_words(rows, in_words)}")
+        made.append({"svg": text, "caption": title, "left_out": left_out})
     return made
+
+
+def _split_references(rows):
+    "Rows of systems, and that of the written references; a run of references alone has no other rows."
+    others = [r for r in rows if r.client not in REFERENCES]
+    return (others, next((r for r in rows if r.client in REFERENCES), None)) if others else (list(rows), None)
 
 
 def _in_words(rows, in_words, most=12):
@@ -207,11 +220,12 @@ def _spread_svg(accuracy, order):
 
 
 def _leaders(run, accuracy, order):
-    "The first system against each of the others, p-values Holm-adjusted; None with fewer than two."
+    "The best system that is no reference against each of the others, corrected together; None without two."
     with_value = [c for c in order if any(p is not None for p in accuracy.get(c, {}).values())]
     if len(with_value) < 2:
         return None
-    first, *others = with_value
+    first = next((c for c in with_value if c not in REFERENCES), with_value[0])
+    others = [c for c in with_value if c != first]
     samples = {s.id: s for s in run.samples}
     found = [(c, _difference(accuracy[first], accuracy[c], samples)) for c in others]
     rows = list(simultaneous({c: f for c, f in found if f is not None}).items())
@@ -350,7 +364,6 @@ def _accuracy_parts(run, board, first, judge, order):
         "reference_note": reference_note(board.rows),
         "by_use_case": [(get_use_case(u), _of_case(cases, u)) for u in present],
         "plots": plots,
-        "costs_drawn": any(p["cost"] for p in plots),
         "heat": _heat_svg([r for r in cases if r.judge == judge], len(present)) if cases else "",
         "spread": _spread_svg(accuracy, order),
         "leaders": _leaders(run, accuracy, order),

@@ -110,7 +110,6 @@ async function start(box) {
     }
     button.setAttribute("aria-expanded", String(row.child.isShown()));
   });
-  show(false);
   read();
   box.dataset.cm = "ready";
 }
