@@ -27,6 +27,7 @@ from ..metrics.safety import SAFETY_CARD
 from ..metrics.speed import SPEED_CARD
 from ..metrics.trust import CARD as TRUST_CARD
 from ..metrics.trust import TRUST
+from .agreement_chart import agreement_in_words
 from .answer import answer_sentence, reference_note, reference_rows
 from .leaderboard import METRICS, OVERALL, Leaderboard, Row, leaderboard
 from .tables import Cell, Column, Filter, interactive_table, table_assets
@@ -472,20 +473,21 @@ def _sorted_at(area, columns):
 def _otherwise(name):
     "What a definition says about agreement that is not measured in this run."
     if name in METRICS:
-        return NOT_MEASURED
+        return f"{NOT_MEASURED} {agreement_in_words(name)}".strip()
     if name in ("cost", "speed"):
         return "Not a judgement, so there is nothing to agree about."
     return f'not measured here; see the page "{AGREEMENT_PAGE}" for the graders.'
 
 
-def _cards_html(box, agreements):
+def _cards_html(box, agreements, site=None):
     "Definitions with each judge's agreement by metric."
     from markupsafe import Markup
 
     cards = []
     for name, card in metric_cards().items():
         found = [(judge, f) for (judge, metric), f in agreements.items() if metric == name]
-        cards.append(macro("board.jinja", "card")(box, name, card, found, _otherwise(name)))
+        of = (box, name, card, found, _otherwise(name), f"{site}/cards/{name}.html" if site else "")
+        cards.append(macro("board.jinja", "card")(*of))
     return Markup("").join(cards)
 
 # %% ../../nbs/pages/05_board.ipynb #77cb2b4e
@@ -512,9 +514,9 @@ class LeaderboardTable:
         before = self.box if define is None else define
         return _board_html(self.lines, self.box, lambda metric: f"#{before}-{metric}", several)
 
-    def cards(self, box: str | None = None) -> str:
-        "The definitions, with the agreement of the judges."
-        return _cards_html(box or self.box, self.agreements)
+    def cards(self, box: str | None = None, site: str | None = None) -> str:
+        "The definitions, with the agreement of the judges; `site` is where the metrics' pages stand."
+        return _cards_html(box or self.box, self.agreements, site)
 
     def __len__(self):
         return len(self.lines)
