@@ -118,6 +118,6 @@ def reference_note(
         return ""
     told = _listed([f"{points(r.metrics['factuality'])} by {r.judge}" for r in low])
     return (
-        f"The references are what people wrote and hold to be true; their factuality ({told}) is what the judge "
-        "misses, not what they lack. Read differences in factuality of that size with care."
+        f"The references are what people wrote and hold to be true; their factuality ({told}) is what the "
+        "judge misses, not what they lack. Read differences in factuality of that size with care."
     )

@@ -58,7 +58,11 @@ def _beyond_chance(c):
         better = [m.replace("_", " ") for m, who in sides.items() if who == words]
         if better:
             told.append(f"{shown(name, 60)} is better in {' and '.join(better)}")
-    return f"By criterion, beyond chance: {'; '.join(told)}." if told else "No single criterion differs beyond chance."
+    return (
+        f"By criterion, beyond chance: {'; '.join(told)}."
+        if told
+        else "No single criterion differs beyond chance."
+    )
 
 
 def named(
@@ -126,7 +130,10 @@ def _pieces(c):
 
 def _table(c):
     cases = list(dict.fromkeys(p.sample.use_case for p in c.pairs))
-    filters = [Filter("Use case", [get_use_case(u).name for u in cases]), Filter("Better", [shown(c.a, 60), shown(c.b, 60), *_NO_SIDE])]
+    filters = [
+        Filter("Use case", [get_use_case(u).name for u in cases]),
+        Filter("Better", [shown(c.a, 60), shown(c.b, 60), *_NO_SIDE]),
+    ]
     return interactive_table(
         "pairs",
         _columns(c),
@@ -148,7 +155,9 @@ def compare_html(
 ) -> str:  # A whole HTML document
     "A comparison as HTML text."
     c, rows = comparison, comparison.rows()
-    page = environment(sides=lambda pair: _sides(pair, (c.a, c.b)), named=lambda words: named(words, c)).get_template("compare.html")
+    page = environment(
+        sides=lambda pair: _sides(pair, (c.a, c.b)), named=lambda words: named(words, c)
+    ).get_template("compare.html")
     html = page.render(
         c=c,
         rows=rows,

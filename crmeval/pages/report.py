@@ -151,10 +151,13 @@ LIMITS = (
     "The demo set is written by the project and small: it shows the method. Decide on your own data.",
 )
 _NO_COST = (
-    "No system here has a price above zero: the embedded systems make no calls. This picture is drawn as soon as "
-    "one costs something: run a model by name, such as crmeval run openai:NAME, or pass prices of your own."
+    "No system here has a price above zero: the embedded systems make no calls. This picture is drawn as "
+    "soon as one costs something: run a model by name, such as crmeval run openai:NAME, or pass prices of "
+    "your own."
 )
-_NO_SPEED = "No answer here has a time of its own: answers were recorded, or failed. A run of live systems draws it."
+_NO_SPEED = (
+    "No answer here has a time of its own: answers were recorded, or failed. A run of live systems draws it."
+)
 _AGAINST_COST = (
     "Accuracy against cost; up and to the left is better. The dashed line joins the systems that no other "
     "beats in both."

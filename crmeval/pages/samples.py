@@ -8,7 +8,7 @@ __all__ = ['CHUNK', 'FILE_BYTES', 'CUTS', 'answer_html', 'sample_html', 'SampleF
 
 # %% ../../nbs/pages/06_samples.ipynb #1c501b95
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -105,21 +105,37 @@ def _in_order(run, ids):
     return sorted(rows, key=lambda r: (cases.get(r.use_case, 99), place[r.sample_id]))
 
 # %% ../../nbs/pages/06_samples.ipynb #fac53d03
-_SHORT = {"completeness": "Compl.", "conciseness": "Conc.", "factuality": "Fact.", "instruction_following": "Instr."}
+_SHORT = {
+    "completeness": "Compl.",
+    "conciseness": "Conc.",
+    "factuality": "Fact.",
+    "instruction_following": "Instr.",
+}
+
+
+@dataclass(frozen=True)
+class _Measure:
+    "What answers can be sorted by."
+
+    title: str  # Of a column
+    name: str  # In a menu
+    of: Callable  # Answer -> value, or None
+    form: Callable  # Value -> text
+    higher_is_better: bool = True
 
 
 def _measures(metrics, prices):
-    "Name -> (title, its title in a menu, whether more is better, what an answer has of it, how it is written)."
+    "Name in an address -> measure."
     found = {m: _measure_of(m) for m in metrics}
-    found["speed"] = ("Seconds", "seconds", False, lambda a: a.seconds, seconds)
-    found["cost"] = ("USD/1,000", "cost", False, lambda a: _usd_per_1000(a.response, prices), usd)
+    found["speed"] = _Measure("Seconds", "seconds", lambda a: a.seconds, seconds, False)
+    found["cost"] = _Measure("USD/1,000", "cost", lambda a: _usd_per_1000(a.response, prices), usd, False)
     return found
 
 
 def _measure_of(metric):
     "What an answer has of a scored metric."
-    full = "accuracy" if metric == "accuracy" else get_criterion(metric).card.title.lower()
-    return _SHORT.get(metric, full.capitalize()), full, True, lambda a: a.points.get(metric), _points_form
+    name = "accuracy" if metric == "accuracy" else get_criterion(metric).card.title.lower()
+    return _Measure(_SHORT.get(metric, name.capitalize()), name, lambda a: a.points.get(metric), _points_form)
 
 
 def _usd_per_1000(response, prices):
@@ -133,8 +149,8 @@ def _points_form(value):
 
 
 def _measure_cell(measure, answer):
-    value, form = measure[3](answer), measure[4]
-    return Cell(DASH if value is None else form(value), value)
+    value = measure.of(answer)
+    return Cell(DASH if value is None else measure.form(value), value)
 
 
 def _columns(index):
@@ -143,7 +159,7 @@ def _columns(index):
     last = [("Status", "Status", index.statuses), ("Judge", "Judge", index.judges)]
     yield Column("Sample", "l", phone=("",))
     yield from (Column(t, "l", lone=f, phone=("",) * (t == "System")) for t, f, v in shared if len(v) > 1)
-    yield from (Column(m[0], descending=m[2]) for m in index.measures.values())
+    yield from (Column(m.title, descending=m.higher_is_better) for m in index.measures.values())
     yield from (Column(title, "l", lone=f) for title, f, values in last if len(values) > 1)
     yield Column("Answer begins", "w", sortable=False)
 
@@ -156,14 +172,14 @@ def _row(number, a, index):
         "status": (index.statuses, lambda: a.status.replace("_", " ")),
         "judge": (index.judges, lambda: bdi(a.judge, 40)),
     }
-    told = [make() if len(values) > 1 else None for values, make in several.values()]
-    first, last = ([x for x in part if x is not None] for part in (told[:2], told[2:]))
+    told = {k: make() for k, (values, make) in several.items() if len(values) > 1}
+    first, last = ("use case", "system"), ("status", "judge")
     shown_id = shown(a.sample.id, 60)
     return [
         button(number, shown_id, f"{shown_id}, {shown(a.response.client, 60)}"),
-        *first,
+        *(told[k] for k in first if k in told),
         *(_measure_cell(m, a) for m in index.measures.values()),
-        *last,
+        *(told[k] for k in last if k in told),
         bdi(shortened(a.begins, 91), 60),
     ]
 
@@ -299,7 +315,7 @@ class SampleIndex:
     use_cases: Sequence[str]
     statuses: Sequence[str]
     judges: Sequence[str]
-    measures: Mapping[str, tuple] = field(repr=False)  # What lines can be sorted by
+    measures: Mapping[str, _Measure] = field(repr=False)  # What lines can be sorted by
 
     def filters(self) -> list[Filter]:
         return [
@@ -344,7 +360,7 @@ def sample_index(
         list(dict.fromkeys(a.sample.use_case for a in every)),
         sorted({a.status for a in every}, key=list(STATUSES).index),
         list(dict.fromkeys(a.judge for a in every)),
-        {m: how for m, how in measures.items() if m in METRICS or any(how[3](a) for a in every)},
+        {m: how for m, how in measures.items() if m in METRICS or any(how.of(a) for a in every)},
     )
 
 # %% ../../nbs/pages/06_samples.ipynb #11f49c45
@@ -355,7 +371,7 @@ def samples_table(
     "The lines of a file as an interactive table with the id `samples`."
     columns = list(_columns(index))
     titles = [c.title for c in columns]
-    by = [(name, titles.index(m[0]), m[1]) for name, m in index.measures.items()]
+    by = [(name, titles.index(m.title), m.name) for name, m in index.measures.items()]
     return interactive_table(
         "samples",
         columns,

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['QUOTED', 'source_text', 'source_spans']
 
-# %% ../../nbs/pages/05_source_marks.ipynb #0bd943e5
+# %% ../../nbs/pages/05_source_marks.ipynb #310be36f
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..core.records import Score
 from ..core.show import shortened, shown
 from .evidence import KINDS, evidence_items, evidence_spans, find_quote, without_overlap
 
-# %% ../../nbs/pages/05_source_marks.ipynb #5b2f3c27
+# %% ../../nbs/pages/05_source_marks.ipynb #8d7899f0
 QUOTED = ("nearest", "best", "source", "quote", "passage", "passages", "lines", "context", "contradicted_by")
 _SHORTEST = 3  # Characters of a quotation; less stands everywhere
 
@@ -37,7 +37,7 @@ def _of_item(item):
     if "field" in item and isinstance(item.get("expected"), (str, int, float)):
         yield "near", f"expected {item['field']}", str(item["expected"])
 
-# %% ../../nbs/pages/05_source_marks.ipynb #15cda17d
+# %% ../../nbs/pages/05_source_marks.ipynb #78c991db
 def source_text(
     source: str,  # Of a sample; untrusted
     limit: int = 6000,  # Characters shown
@@ -68,5 +68,7 @@ def source_spans(
         known = shown(quote, len(text) + 1, True)
         at = find_quote(text, known) if len(known.strip()) >= _SHORTEST else None
         if at:
-            found.setdefault((at, kind), label)
-    return without_overlap([(at, kind, label) for (at, kind), label in found.items()], (*KINDS, "near", "same"))
+            found.setdefault((at, kind), shown(label, 80))
+    return without_overlap(
+        [(at, kind, label) for (at, kind), label in found.items()], (*KINDS, "near", "same")
+    )
