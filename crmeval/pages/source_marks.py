@@ -51,7 +51,7 @@ def _quotations(response, scores) -> Iterator[tuple[str, str, str]]:
     for score in scores:
         for item in evidence_items(score.evidence):
             yield from _of_item(item)
-    for a, b, kind, label in evidence_spans(response, scores):
+    for a, b, kind, _ in evidence_spans(response, scores):
         if kind != "bad" and b - a >= 12:
             yield "same", "word for word in the answer", response[a:b].strip()
 
