@@ -75,11 +75,10 @@ def _agreed(line):
     for statistic in ("pearson_of_probabilities", "pearson"):
         e = line.measured.figures[statistic]
         if e.value is not None:
-            ends = [None if x is None else round(x, 3) for x in (e.value, e.low, e.high)]
+            low, high = (None if x is None else round(x, 3) for x in (e.low, e.high))
             m, data = line.measured, line.dataset.removesuffix(f"-{line.metric}")
-            return Agreed(
-                data, line.metric, line.judge, _kind_of(line), m.responses, m.documents, statistic, *ends
-            )
+            head = (data, line.metric, line.judge, _kind_of(line), m.responses, m.documents)
+            return Agreed(*head, statistic, round(e.value, 3), low, high)
     return None
 
 # %% ../../nbs/pages/04_agreement_chart.ipynb #a07ba5f8
