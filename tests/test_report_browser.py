@@ -33,6 +33,7 @@ ATTACKS = [
     "<style>*{display:none}</style>",
 ]
 HOSTILE = "openai:<img src=x onerror=window.hit=1>"
+SYSTEMS = ("openai:gpt-4o", HOSTILE, "own:one", "own:two", "own:three")
 
 
 def text(r, k):
@@ -66,7 +67,7 @@ def text(r, k):
 
 
 def thousand(folder, n=1000):
-    "A run of two systems on n samples with hostile texts everywhere; one in fifty was not asked."
+    "A run of five systems on n samples with hostile texts everywhere; one in fifty was not asked."
     r, samples, rows, scores = random.Random(7), [], [], []
     for i in range(n):
         evil, u = ATTACKS[i % len(ATTACKS)], ("service_call_summary", "sales_call_summary")[i % 2]
@@ -78,7 +79,7 @@ def thousand(folder, n=1000):
                 key_facts=[f"{evil} {text(r, 6)}"],
             )
         )
-        for c in "openai:gpt-4o", HOSTILE:
+        for c in SYSTEMS:
             lost, said = i % 50 == 0 and c == HOSTILE, f"{evil} {text(r, 50)}."
             rows.append(
                 Response(
@@ -106,7 +107,9 @@ def thousand(folder, n=1000):
                         None if lost else (points - 1) / 3,
                         "not_run" if lost else "ok",
                         evil,
-                        [] if lost else [{"kind": "unsupported", "text": evil, "reason": evil}],
+                        []
+                        if lost
+                        else [{"kind": "unsupported", "text": evil, "reason": evil, "nearest": evil}],
                         rater="embedded",
                         sample_id=samples[-1].id,
                         client=c,
@@ -139,6 +142,7 @@ def with_people(run):
         )
         for n, s in enumerate(run.scores)
         if s.sample_id < "s0030" and s.points is not None
+        if s.client in SYSTEMS[:2]
         for p in ("ana", "bo")
     ]
     return Run(run.folder, run.manifest, run.samples, run.responses, [*run.scores, *extra])
@@ -290,7 +294,7 @@ def test_areas_choose_columns_and_methods_choose_rows(visit):
     choose(page, "#board", "Method", "auto")
     choose(page, "#board", "Use case", "Overall")
     assert sorted(cells(page, "#board", column(page, "#board", "Not scored"))) == [
-        "0",
+        *"0000",
         "20",
     ]  # what was not run is counted
 
@@ -309,8 +313,9 @@ def test_from_a_number_to_definition_agreement_and_samples(visit):
         if "20" in page.inner_text("#samples .dt-info"):
             break
         page.wait_for_timeout(50)
-    assert set(cells(page, "#samples", column(page, "#samples", "Status"))) == {"not run"}
-    assert set(cells(page, "#samples", column(page, "#samples", "System"))) == {HOSTILE}
+    begins = cells(page, "#samples", column(page, "#samples", "Answer begins"))
+    assert len(begins) == 10 and all("(no response" in b for b in begins)
+    assert HOSTILE in page.inner_text("#samples .cm-which")  # a chosen system needs no column
 
 
 def test_a_phone_shows_name_rank_and_the_number_of_the_area(visit):
@@ -343,7 +348,7 @@ def test_what_is_shown_can_be_taken_away_as_csv(visit):
     with page.expect_download() as started:
         page.locator("#board .cm-csv").click()
     rows = list(csv.DictReader(started.value.path().read_text(encoding="utf-8-sig").splitlines()))
-    assert {r["System"] for r in rows} == {"openai:gpt-4o", HOSTILE} and "Band" not in rows[0]
+    assert {r["System"] for r in rows} == set(SYSTEMS) and "Band" not in rows[0]
     assert all(1 <= float(r["Accuracy ?"]) <= 4 for r in rows), rows[0]
 
 
@@ -358,30 +363,161 @@ def test_the_summary_fits_and_keeps_the_name_in_view(visit):
 
 def test_an_address_opens_the_chosen_samples(visit):
     page = visit("big", "#samples", "#samples?0=0&1=1&3=0")
-    assert "500 entries" in page.inner_text("#samples .dt-info") and set(cells(page, "#samples", 4)) == {
-        "openai:gpt-4o"
-    }
+    assert "500 entries" in page.inner_text("#samples .dt-info")
+    assert "openai:gpt-4o" in page.inner_text("#samples .cm-which")
+    assert page.locator("#samples").is_visible() and not page.locator("#part-overall").is_visible()
 
 
-def test_all_samples_are_paged_and_open_with_their_evidence(visit):
-    page = visit("big", "#samples")
-    total = int(re.search(r"of ([\d,]+) entries", page.inner_text("#samples .dt-info"))[1].replace(",", ""))
-    assert total >= 2000 and page.locator("#samples tbody tr").count() == 10
-    first = cells(page, "#samples", 2)
-    page.locator("#samples .dt-paging button", has_text="2").first.click()
-    assert set(cells(page, "#samples", 2)).isdisjoint(first) or cells(page, "#samples", 2) != first
-    page.locator("#samples input[type=search]").fill("s0999")
-    button = page.locator("#samples button.cm-open").first
-    button.focus()
-    page.keyboard.press("Enter")  # by keyboard
-    page.wait_for_selector("#samples .cm-inner mark.bad")
+def wait_for(page, read, wanted):
+    "Texts are unpacked and tables drawn a moment later; the page's policy lets no condition be polled in it."
+    for _ in range(100):
+        if (found := read()) == wanted:
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"not {wanted!r} within 5 s: {found!r}")
+
+
+def place(page):
+    return page.inner_text("#samples .cm-at")
+
+
+def chip(page, title):
+    "A score of the answer that is shown."
+    return float(page.inner_text(f"#samples .cm-chips span:has-text('{title}') b"))
+
+
+def test_a_number_opens_exactly_its_samples_worst_first_and_back_again(visit):
+    page = visit("demo")
+    choose(page, "#board", "Use case", "Service: Call Summary")
+    choose(page, "#board", "Use case", "Overall")  # only the use case is left
+    page.locator("#board .cm-area").select_option("accuracy")
+    row = page.locator("#board tbody tr", has_text="baseline:lead")
+    cell = row.locator(f"td:nth-child({column(page, '#board', 'Completeness')}) a")
+    mean, before = float(cell.inner_text().split()[0]), page.url
+    cell.click()
+    wait_for(page, lambda: place(page), "1 of 3")  # the three samples of this use case
+    assert page.locator("#samples .cm-by").input_value() == "completeness" and "by=completeness" in page.url
     assert (
-        button.get_attribute("aria-expanded") == "true"
-        and "<style>" in page.inner_text("#samples .cm-inner pre")
-        and "Key facts" in page.inner_text("#samples .cm-inner")
+        "baseline:lead" in page.inner_text(".cm-which")
+        and page.evaluate("document.activeElement.className") == "cm-which"
     )
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#samples .cm-inner", state="detached")
+    found = [chip(page, "Completeness")]
+    for n in (2, 3):
+        page.keyboard.press("ArrowRight")
+        wait_for(page, lambda: place(page), f"{n} of 3")
+        found.append(chip(page, "Completeness"))
+    assert (
+        found == sorted(found) and abs(sum(found) / 3 - mean) < 0.006
+    )  # they are what the number is made of
+    assert re.search(r"&at=\d+", page.url)
+    page.go_back()
+    wait_for(page, lambda: page.url, before)  # with its filters
+    assert page.locator("#board .cm-area").input_value() == "accuracy"
+    assert page.locator("#board tbody tr").count() == 3
+    wait_for(page, lambda: page.evaluate("document.activeElement.closest('#board') !== null"), True)
+
+
+def test_source_and_answer_stand_side_by_side_with_marks_in_both(visit):
+    page = visit("demo", "#samples", "#samples?0=2&by=factuality&with=1")  # the rules, least true first
+    page.wait_for_selector("#samples .cm-said mark")
+    texts = [page.inner_text(x) for x in ("#samples .cm-source", "#samples .cm-said pre")]
+    assert all(len(x) > 40 for x in texts)
+    assert page.locator("#samples .cm-source mark.near, #samples .cm-source mark.same").count() >= 1
+    quoted = page.eval_on_selector_all(
+        "#samples .cm-source mark", "x => x.map(m => m.firstChild.textContent)"
+    )
+    assert all(q in page.evaluate("document.querySelector('.cm-source').textContent") for q in quoted)
+    source, answer = (
+        page.locator(x).bounding_box() for x in ("#samples .cm-source", "#samples .cm-said pre")
+    )
+    assert abs(source["y"] - answer["y"]) < 12 and source["x"] + source["width"] <= answer["x"]
+    page.set_viewport_size({"width": 390, "height": 844})
+    source, answer = (
+        page.locator(x).bounding_box() for x in ("#samples .cm-source", "#samples .cm-said pre")
+    )
+    assert (
+        source["y"] + source["height"] <= answer["y"]
+        and page.evaluate("document.documentElement.scrollWidth") <= 390
+    )
+    heads = page.eval_on_selector_all("#samples thead th", "x => x.map(y => y.innerText)")
+    assert len(heads) == 2 and "Fact" in heads[1], (
+        heads
+    )  # the sample, and the number that is asked about; one system
+
+
+def test_every_metric_sorts_worst_first_and_buttons_and_keys_step(visit):
+    page = visit("demo", "#samples", "#samples?")
+    total = int(re.search(r"of (\d+)", place(page))[1])
+    for metric, title, way in (
+        ("conciseness", "Conc", 1),
+        ("speed", "Seconds", -1),
+        ("accuracy", "Accuracy", 1),
+    ):
+        page.locator("#samples .cm-by").select_option(metric)
+        known = [v for v in cells(page, "#samples", column(page, "#samples", title)) if v != "–"]
+        values = [float(v.replace("<", "")) for v in known]
+        assert values == sorted(values, reverse=way < 0) and place(page) == f"1 of {total}"
+    page.locator("#samples .cm-prev").click(force=True)  # there is nothing before the first
+    assert (
+        place(page) == f"1 of {total}" and page.locator(".cm-prev").get_attribute("aria-disabled") == "true"
+    )
+    page.locator("#samples .cm-next").focus()
+    for key, at in (("Enter", 2), ("j", 3), ("k", 2), ("ArrowLeft", 1)):
+        page.keyboard.press(key)
+        wait_for(page, lambda: place(page), f"{at} of {total}")
+        assert page.evaluate("document.activeElement.className") == "cm-next"  # focus is kept
+    page.locator("#samples tbody button.cm-open").nth(4).click()  # a line of the table below
+    wait_for(page, lambda: place(page), f"5 of {total}")
+    again = visit("demo", "#samples", "#" + page.url.split("#")[1])
+    assert again.inner_text(".cm-which") == page.inner_text(".cm-which")
+
+
+def test_all_samples_are_paged_and_hostile_texts_stay_texts(visit):
+    page = visit("big", "#samples", "#samples?")
+    total = int(re.search(r"of ([\d,]+) entries", page.inner_text("#samples .dt-info"))[1].replace(",", ""))
+    assert total >= 5000 and page.locator("#samples tbody tr").count() == 10
+    first = cells(page, "#samples", 1)
+    page.locator("#samples .dt-paging button", has_text="2").first.click()
+    assert cells(page, "#samples", 1) != first
+    page.locator("#samples input[type=search]").fill("s0999")
+    wait_for(page, lambda: place(page), "1 of 5")
+    for evil in ATTACKS[:5]:  # step through attacks: each is shown, and none is obeyed
+        page.locator("#samples input[type=search]").fill(f"s000{ATTACKS.index(evil)}")
+        page.wait_for_timeout(80)
+        page.locator("#samples tbody button.cm-open").first.click()
+        wait_for(page, lambda: page.inner_text("#samples .cm-which")[:5], f"s000{ATTACKS.index(evil)}")
+        wait_for(
+            page,
+            lambda evil=evil: evil[-9:].isascii() and evil[-9:] in page.inner_text("#samples .cm-source"),
+            True,
+        )
+        assert page.locator("#samples .cm-source mark.near").count() >= 1
+        inside = "#samples .cm-sides :is(img, svg, iframe, script, style, h1)"
+        assert page.locator(inside).count() == 0 and page.evaluate("window.hit") is None
+
+
+def test_parts_are_tabs_one_click_or_key_away(visit):
+    page = visit("demo")
+    height = page.evaluate("document.documentElement.scrollHeight")
+    assert height < 2600, height  # a page, not a scroll
+    tabs = page.locator("nav.tabs [role=tab]")
+    names = tabs.all_inner_texts()
+    assert {"Pictures", "Use cases", "Samples", "Definitions", "Agreement"} <= set(names)
+    tabs.first.focus()
+    for name in names[1:]:
+        page.keyboard.press("ArrowRight")
+        assert page.evaluate("document.activeElement.innerText") == name
+        assert page.locator("section.part:visible").count() == 1
+    page.go_back()
+    wait_for(page, lambda: page.locator("nav.tabs [aria-selected=true]").inner_text(), names[-2])
+    page.locator("#agreement-table-m-completeness").check()  # the table on agreement filters without a script
+    assert set(page.locator("#agreement-table tbody tr:visible td:first-child").all_inner_texts()) == {
+        "completeness"
+    }
+    tabs.first.click()
+    told = page.locator("figure.empty").inner_text()
+    assert "Accuracy against cost" in told and "crmeval run openai:NAME" in told  # in the picture's place
+    assert page.locator("#part-overall figure svg").count() == 3
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -392,17 +528,21 @@ def test_accessible_and_narrow(visit, scheme):
     for name, table in (("demo", "#board"), ("compare", "#pairs")):
         page = visit(name, table, color_scheme=scheme, viewport={"width": 390, "height": 844})
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        page.locator(f"{table if name == 'compare' else '#samples'} button.cm-open").first.click()
-        page.wait_for_selector(".cm-inner")
         page.locator(f"{table} .cm-more > summary").click()
         page.locator(f"{table} .cm-filter summary").first.click()
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        found = [
-            (v["id"], v["nodes"][0]["html"][:160])
-            for v in axe.run(page).response["violations"]
-            if v["impact"] in ("serious", "critical")
-        ]
-        assert found == [], (name, found)
+        for tab in ("Pictures", "Samples", "Agreement") if name == "demo" else ("",):
+            if tab:
+                page.locator("nav.tabs a", has_text=tab).click()
+            if tab != "Agreement" and tab != "Pictures":
+                page.locator(f"{'#samples' if tab else table} button.cm-open").first.click()
+                page.wait_for_selector("#samples .cm-said pre" if tab else ".cm-inner")
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+            found = [
+                (v["id"], v["nodes"][0]["html"][:160])
+                for v in axe.run(page).response["violations"]
+                if v["impact"] in ("serious", "critical")
+            ]
+            assert found == [], (name, tab, found)
 
 
 def test_a_thousand_samples_open_quickly(files, browser):
@@ -410,15 +550,18 @@ def test_a_thousand_samples_open_quickly(files, browser):
     times = []
     for _ in range(2):
         page = browser.new_page()
+        page.add_init_script(WATCH)
         page.goto(files["big"].as_uri())
-        page.wait_for_selector("#samples[data-cm=ready]")
-        times.append(
-            page.evaluate("[performance.getEntriesByType('navigation')[0].loadEventEnd, performance.now()]")
-        )
+        page.wait_for_selector("#samples[data-cm=ready]", state="attached")
+        times.append(page.evaluate("window.ready"))
         page.close()
-    assert min(t for _, t in times) < 2000, (
-        times
-    )  # milliseconds from the start of navigation to the last table
+    assert min(t["board"] for t in times) < 2000, times  # milliseconds from the start of navigation
+    assert min(t["samples"] - t["board"] for t in times) < 2000, times  # while the leaderboard is used
+
+
+WATCH = """window.ready = {}; new MutationObserver(all => all.forEach(x => {
+  if (x.target.dataset.cm === "ready") window.ready[x.target.id] = performance.now(); }))
+  .observe(document, { attributes: true, subtree: true, attributeFilter: ["data-cm"] })"""
 
 
 def test_a_script_that_is_not_ours_does_not_run(files, browser, tmp_path):
@@ -441,10 +584,16 @@ def test_the_comparison_page_shows_answers_side_by_side(visit):
     page = visit("compare", "#pairs")
     assert (
         "1000 samples" in page.inner_text("header")
-        and "is ahead of" in page.inner_text("main")
+        and "openai:gpt-4o is better than" in page.inner_text("header p.answer")
         and page.locator("#widest ~ details .sides").count() == 5
     )
-    choose(page, "#pairs", "Better", "b")
+    choose(page, "#pairs", "Better", HOSTILE)
+    words = dict(zip(cells(page, "main .scroll", 1), cells(page, "main .scroll", 7)))
+    ends = dict(zip(cells(page, "main .scroll", 1), cells(page, "main .scroll", 3)))
+    for metric, told in words.items():  # one interval and one p that belong together, and a name
+        low, high = (float(x.replace("\u2212", "-")) for x in ends[metric].split(" to "))
+        assert (low <= 0 <= high) == (told == "not told apart"), (metric, told, low, high)
+        assert told == "not told apart" or told.startswith(("openai:gpt-4o is", HOSTILE[:20])), told
     assert all(v.startswith(("-", "\u2212")) for v in cells(page, "#pairs", 6))
     page.locator("#pairs button.cm-open").first.click()
     page.wait_for_selector("#pairs .sides mark")
@@ -461,7 +610,18 @@ def test_a_cell_of_a_notebook_shows_several_runs_in_one_table(visit):
 
 def test_packed_texts_hold_no_markup_of_a_model(files):
     page = files["big"].read_text(encoding="utf-8")
-    texts = [str(unpack(b)) for b in re.findall(r'class="cm-(?:data|chunk)">([^<]*)<', page)]
+    found = [unpack(b) for b in re.findall(r'class="cm-(?:data|chunk)">([^<]*)<', page)]
+    sources = [s[0] for f in found for s in f.get("shared", ())]
+    assert len(sources) > 900 and any(
+        "<script" in s for s in sources
+    )  # plain text, which is never read as HTML
+    texts = []
+    for f in found:  # so are the labels of marks; answers and what was asked are HTML of ours
+        rows = [r[:2] for r in f["rows"]] if "shared" in f else f["rows"]
+        labels = [m[3] for r in f["rows"] for m in r[2]] if "shared" in f else []
+        sources += labels
+        texts.append(str([rows, [s[1] for s in f.get("shared", ())]]))
+    assert not any(c in s for s in sources for c in "\x1b\u202e")
     assert len(texts) > 15 and not any(
         a in t
         for t in texts
@@ -522,8 +682,13 @@ def test_thin_and_odd_runs_have_pages_too(browser, tmp_path, kind):
         )
         page.on("pageerror", lambda e, wrong=wrong: wrong.append(str(e)))
         page.goto(f.as_uri())
-        page.wait_for_selector(".cm-table[data-cm=ready]")
-        page.locator("button.cm-open").first.click()
-        page.wait_for_selector(".cm-detail")
+        report = f.name == "r.html"
+        page.wait_for_selector(
+            "#samples[data-cm=ready]" if report else "#pairs[data-cm=ready]", state="attached"
+        )
+        if report:
+            page.locator("nav.tabs a", has_text="Samples").click()
+        page.locator("button.cm-open:visible").first.click()
+        page.wait_for_selector(".cm-said pre" if report else ".cm-detail")
         assert wrong == [] and page.evaluate("window.hit") is None
         page.close()

@@ -27,7 +27,8 @@ from ..metrics.safety import SAFETY_CARD
 from ..metrics.speed import SPEED_CARD
 from ..metrics.trust import CARD as TRUST_CARD
 from ..metrics.trust import TRUST
-from .answer import answer_sentence
+from .agreement_chart import agreement_in_words
+from .answer import answer_sentence, reference_note, reference_rows
 from .leaderboard import METRICS, OVERALL, Leaderboard, Row, leaderboard
 from .tables import Cell, Column, Filter, interactive_table, table_assets
 from .template import cost, macro
@@ -176,6 +177,10 @@ def _linked(cell, address, what):
     return replace(cell, text=macro("parts.jinja", "link")(address, what, cell.html))
 
 
+def _behind(cell, line, metric):
+    return _linked(cell, line.samples(metric), "What is behind this number")
+
+
 def _bdi(text):
     return macro("parts.jinja", "bdi")(text)
 
@@ -205,6 +210,8 @@ def _metric_column(metric, define):
 
     def cell(line):
         made = _points_cell(line.row.metrics.get(metric))
+        if metric == "factuality" and reference_rows([line.row]):
+            made = replace(made, text=macro("board.jinja", "minded")(made.html))
         return _linked(made, line.samples(metric), "The samples behind this number")
 
     return column, cell
@@ -277,7 +284,7 @@ def _cost_columns(define):
     "Cost, of which less is better."
     yield _rank_column("cost")
     per_1000 = _first_column("USD per 1,000", "cost", define, "cost")
-    yield per_1000, lambda line: _cost_cell(line.row.cost_per_1000)
+    yield per_1000, lambda line: _behind(_cost_cell(line.row.cost_per_1000), line, "cost")
     band = Column("Band", "l", areas=("cost", "all"), group=AREAS_SHOWN["cost"])
     yield band, lambda line: line.row.cost_band or DASH
     yield _plain_column("USD per year", "cost"), lambda line: _yearly_cell(line.row.cost_per_year)
@@ -299,7 +306,7 @@ def _speed_columns(define):
     yield _rank_column("speed")
     yield (
         _first_column("Mean s", "speed", define, "speed"),
-        lambda line: _seconds_cell(line.row.speed.mean_s),
+        lambda line: _behind(_seconds_cell(line.row.speed.mean_s), line, "speed"),
     )
     for name, title in _TIMES.items():
         yield _plain_column(title, "speed"), partial(_time_cell, name)
@@ -327,7 +334,7 @@ def _trust_columns(define):
 
 
 def _area_cell(name, line):
-    return _per_cent_cell(getattr(line.row.trust, name, None))
+    return _behind(_per_cent_cell(getattr(line.row.trust, name, None)), line, name)
 
 
 def _companion_cell(name, line):
@@ -360,7 +367,8 @@ def _protection_columns(define):
 
 def _protection_cell(figure, line):
     found = line.row.protection[figure.name] if line.row.protection else None
-    return _estimate_cell(found, partial(number, spec=figure.form), figure.form)
+    cell = _estimate_cell(found, partial(number, spec=figure.form), figure.form)
+    return _behind(cell, line, "protection")
 
 
 def _columns(define, several, trusted, kinds=(), unchecked=False, protected=False, beside=(), judged=False):
@@ -465,20 +473,21 @@ def _sorted_at(area, columns):
 def _otherwise(name):
     "What a definition says about agreement that is not measured in this run."
     if name in METRICS:
-        return NOT_MEASURED
+        return f"{NOT_MEASURED} {agreement_in_words(name)}".strip()
     if name in ("cost", "speed"):
         return "Not a judgement, so there is nothing to agree about."
     return f'not measured here; see the page "{AGREEMENT_PAGE}" for the graders.'
 
 
-def _cards_html(box, agreements):
+def _cards_html(box, agreements, site=None):
     "Definitions with each judge's agreement by metric."
     from markupsafe import Markup
 
     cards = []
     for name, card in metric_cards().items():
         found = [(judge, f) for (judge, metric), f in agreements.items() if metric == name]
-        cards.append(macro("board.jinja", "card")(box, name, card, found, _otherwise(name)))
+        of = (box, name, card, found, _otherwise(name), f"{site}/cards/{name}.html" if site else "")
+        cards.append(macro("board.jinja", "card")(*of))
     return Markup("").join(cards)
 
 # %% ../../nbs/pages/05_board.ipynb #77cb2b4e
@@ -505,9 +514,9 @@ class LeaderboardTable:
         before = self.box if define is None else define
         return _board_html(self.lines, self.box, lambda metric: f"#{before}-{metric}", several)
 
-    def cards(self, box: str | None = None) -> str:
-        "The definitions, with the agreement of the judges."
-        return _cards_html(box or self.box, self.agreements)
+    def cards(self, box: str | None = None, site: str | None = None) -> str:
+        "The definitions, with the agreement of the judges; `site` is where the metrics' pages stand."
+        return _cards_html(box or self.box, self.agreements, site)
 
     def __len__(self):
         return len(self.lines)
@@ -516,8 +525,9 @@ class LeaderboardTable:
         from markupsafe import Markup
 
         assets = Markup(table_assets() if self.assets else "")
-        answer = answer_sentence([line.row for line in self.lines])
-        return str(macro("board.jinja", "in_notebook")(self.html(), answer, RANK_NOTE, self.cards(), assets))
+        rows = [line.row for line in self.lines]
+        answer, note = answer_sentence(rows), f"{reference_note(rows)} {RANK_NOTE}".strip()
+        return str(macro("board.jinja", "in_notebook")(self.html(), answer, note, self.cards(), assets))
 
     def __str__(self):
         return str(Leaderboard([line.row for line in self.lines]))

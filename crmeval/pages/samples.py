@@ -8,13 +8,17 @@ __all__ = ['CHUNK', 'FILE_BYTES', 'CUTS', 'answer_html', 'sample_html', 'SampleF
 
 # %% ../../nbs/pages/06_samples.ipynb #1c501b95
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from ..core.records import STATUSES, Response, Sample, Score
-from ..core.show import DASH, points, shortened, shown
+from ..core.show import DASH, points, seconds, shortened, shown, usd
+from ..metrics.cost import response_cost_usd
+from ..metrics.criteria import get_criterion
 from .evidence import evidence_spans, marked_html, problems
 from .leaderboard import METRICS, OVERALL, SCORED, beside_metrics, is_task, judge_of
+from .source_marks import source_spans, source_text
 from .tables import Cell, Column, Filter, interactive_table, pack
 from .template import macro
 from ..runs.folder import Run, in_terms_of_run
@@ -22,7 +26,7 @@ from ..tasks.use_cases import EVERY, get_use_case, render_prompt, use_cases
 
 # %% ../../nbs/pages/06_samples.ipynb #ebbe4105
 CHUNK = 100  # Lines in a packed piece
-FILE_BYTES = 2_100_000  # Packed texts of one file at most, beside the rest of its page
+FILE_BYTES = 2_000_000  # Packed texts of one file at most, beside the rest of its page
 CUTS = (
     (4000, 6000),
     (4000, 1500),
@@ -30,7 +34,7 @@ CUTS = (
     (1200, 400),
     (800, 200),
     (600, 0),
-)  # characters of an answer and of a prompt, from whole to short
+)  # characters of an answer and of a source, from whole to short
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,19 @@ class _Answer:
     judge: str
     scores: Sequence[Score]
 
-    @property
+    @cached_property
     def points(self):
-        return {s.metric: s.points for s in self.scores}
+        "Metric -> points; where several people rated, their mean."
+        found = {}
+        for s in self.scores:
+            if s.points is not None:
+                found.setdefault(s.metric, []).append(s.points)
+        return {m: sum(given) / len(given) for m, given in found.items()}
+
+    @property
+    def seconds(self):
+        "Seconds that it took; None where it has no time of its own."
+        return None if self.response.cached or self.response.text is None else self.response.latency_s
 
     @property
     def status(self):
@@ -91,40 +105,83 @@ def _in_order(run, ids):
     return sorted(rows, key=lambda r: (cases.get(r.use_case, 99), place[r.sample_id]))
 
 # %% ../../nbs/pages/06_samples.ipynb #fac53d03
-_COLUMNS = (
-    Column("Answer and evidence", "l", sortable=False),
-    Column("Sample", "l"),
-    Column("Use case", "l"),
-    Column("System", "l"),
-    Column("Accuracy"),
-    Column("Fact."),
-    Column("Compl."),
-    Column("Conc."),
-    Column("Instr."),
-    Column("Status", "l"),
-    Column("Judge", "l"),
-    Column("Answer begins", "w", sortable=False),
-)
+_SHORT = {
+    "completeness": "Compl.",
+    "conciseness": "Conc.",
+    "factuality": "Fact.",
+    "instruction_following": "Instr.",
+}
 
 
-def _row(number, a):
-    button, bdi = macro("parts.jinja", "open_button"), macro("parts.jinja", "bdi")
-    label = f"Open {shown(a.sample.id, 60)}, {shown(a.response.client, 60)}"
+@dataclass(frozen=True)
+class _Measure:
+    "What answers can be sorted by."
+
+    title: str  # Of a column
+    name: str  # In a menu
+    of: Callable  # Answer -> value, or None
+    form: Callable  # Value -> text
+    higher_is_better: bool = True
+
+
+def _measures(metrics, prices):
+    "Name in an address -> measure."
+    found = {m: _measure_of(m) for m in metrics}
+    found["speed"] = _Measure("Seconds", "seconds", lambda a: a.seconds, seconds, False)
+    found["cost"] = _Measure("USD/1,000", "cost", lambda a: _usd_per_1000(a.response, prices), usd, False)
+    return found
+
+
+def _measure_of(metric):
+    "What an answer has of a scored metric."
+    name = "accuracy" if metric == "accuracy" else get_criterion(metric).card.title.lower()
+    return _Measure(_SHORT.get(metric, name.capitalize()), name, lambda a: a.points.get(metric), _points_form)
+
+
+def _usd_per_1000(response, prices):
+    found = response_cost_usd(response, prices)
+    return None if found is None else 1000 * found
+
+
+def _points_form(value):
+    "Points without zeros at the end."
+    return points(value).rstrip("0").rstrip(".")
+
+
+def _measure_cell(measure, answer):
+    value = measure.of(answer)
+    return Cell(DASH if value is None else measure.form(value), value)
+
+
+def _columns(index):
+    "What a line shows; a property that all lines share is left out."
+    shared = [("Use case", "Use case", index.use_cases), ("System", "Model", index.systems)]
+    last = [("Status", "Status", index.statuses), ("Judge", "Judge", index.judges)]
+    yield Column("Sample", "l", phone=("",))
+    yield from (Column(t, "l", lone=f, phone=("",) * (t == "System")) for t, f, v in shared if len(v) > 1)
+    yield from (Column(m.title, descending=m.higher_is_better) for m in index.measures.values())
+    yield from (Column(title, "l", lone=f) for title, f, values in last if len(values) > 1)
+    yield Column("Answer begins", "w", sortable=False)
+
+
+def _row(number, a, index):
+    button, bdi = macro("parts.jinja", "show_button"), macro("parts.jinja", "bdi")
+    several = {
+        "use case": (index.use_cases, lambda: get_use_case(a.sample.use_case).name),
+        "system": (index.systems, lambda: bdi(a.response.client, 60)),
+        "status": (index.statuses, lambda: a.status.replace("_", " ")),
+        "judge": (index.judges, lambda: bdi(a.judge, 40)),
+    }
+    told = {k: make() for k, (values, make) in several.items() if len(values) > 1}
+    first, last = ("use case", "system"), ("status", "judge")
+    shown_id = shown(a.sample.id, 60)
     return [
-        button(number, label),
-        bdi(a.sample.id, 60),
-        get_use_case(a.sample.use_case).name,
-        bdi(a.response.client, 60),
-        *(_points_cell(a.points.get(m)) for m in METRICS),
-        a.status.replace("_", " "),
-        bdi(a.judge, 40),
+        button(number, shown_id, f"{shown_id}, {shown(a.response.client, 60)}"),
+        *(told[k] for k in first if k in told),
+        *(_measure_cell(m, a) for m in index.measures.values()),
+        *(told[k] for k in last if k in told),
         bdi(shortened(a.begins, 91), 60),
     ]
-
-
-def _points_cell(value):
-    "Points without zeros at the end."
-    return Cell(DASH if value is None else points(value).rstrip("0").rstrip("."), value)
 
 # %% ../../nbs/pages/06_samples.ipynb #f10da10e
 def answer_html(
@@ -157,6 +214,13 @@ def sample_html(
     prompt = render_prompt(sample) if limit else ""
     return macro("answers.jinja", "sample")(sample.key_facts, prompt, limit)
 
+
+def _asked_html(sample):
+    "Key facts, and the prompt with the name of each input in its place: the inputs stand beside it."
+    named = {k: f"[{k.replace('_', ' ')}: see the source]" for k in sample.inputs}
+    prompt = render_prompt(replace(sample, inputs=named))
+    return macro("pane.jinja", "asked")(sample.key_facts, prompt)
+
 # %% ../../nbs/pages/06_samples.ipynb #dc0bf7fa
 @dataclass
 class SampleFile:
@@ -167,7 +231,7 @@ class SampleFile:
     answers: list = field(default_factory=list, repr=False)
     details: list = field(default_factory=list, repr=False)  # Packed pieces
     use_cases: set = field(default_factory=set)
-    cut: tuple = CUTS[0]  # Characters of an answer and of a prompt that are shown
+    cut: tuple = CUTS[0]  # Characters of an answer and of a source that are shown
 
     @property
     def size(self) -> int:
@@ -176,13 +240,15 @@ class SampleFile:
 
 def _piece(answers, cut=CUTS[0]):
     "Up to `CHUNK` lines as one packed piece; a sample's text is held once."
-    shared, rows = {}, []
-    for a in answers:
-        at = shared.setdefault(a.sample.id, len(shared))
-        answer = answer_html(a.response, a.scores, cut[0])
-        rows.append([macro("answers.jinja", "opened")(a.response.client, answer), at, "</div>"])
     samples = {a.sample.id: a.sample for a in answers}
-    return pack({"rows": rows, "shared": [str(sample_html(samples[i], cut[1])) for i in shared]})
+    sources = {i: source_text(s.source, cut[1]) if cut[1] else "" for i, s in samples.items()}
+    at = {i: k for k, i in enumerate(samples)}
+    rows = []
+    for a in answers:
+        spans = source_spans(sources[a.sample.id], a.response.text, a.scores)
+        answer = answer_html(a.response, a.scores, cut[0])
+        rows.append([str(answer), at[a.sample.id], [list(s) for s in spans]])
+    return pack({"rows": rows, "shared": [[sources[i], str(_asked_html(s))] for i, s in samples.items()]})
 
 # %% ../../nbs/pages/06_samples.ipynb #940f444c
 def _cut(answers, n_samples, file_bytes):
@@ -192,12 +258,13 @@ def _cut(answers, n_samples, file_bytes):
     some = [answers[i : i + CHUNK] for i in range(first, len(answers), step)]
     n = len({a.sample.id for part in some for a in part}) or 1
     low, high = 0, len(CUTS) - 1  # the cuts are ever shorter: the first that fits is found by halving
+    middle = low  # after the whole texts, which fit most runs
     while low < high:
-        middle = (low + high) // 2
         if _bytes_of(some, CUTS[middle]) / n * n_samples <= 0.92 * file_bytes:
             high = middle
         else:
             low = middle + 1
+        middle = (low + high) // 2
     return CUTS[low]
 
 
@@ -248,6 +315,7 @@ class SampleIndex:
     use_cases: Sequence[str]
     statuses: Sequence[str]
     judges: Sequence[str]
+    measures: Mapping[str, _Measure] = field(repr=False)  # What lines can be sorted by
 
     def filters(self) -> list[Filter]:
         return [
@@ -265,8 +333,8 @@ class SampleIndex:
             self.judges.index(a.judge),
         ]
 
-    def address(self, client: str, use_case: str, judge: str, unscored: bool = False) -> str:
-        "Part of an address after the file's name: the samples behind a row."
+    def address(self, client: str, use_case: str, judge: str, by: str = "", unscored: bool = False) -> str:
+        "Part of an address after the file's name: the samples behind a number, worst first by its metric."
         picks = [(0, self.systems.index(client))]
         if use_case != OVERALL:
             picks.append((1, self.use_cases.index(use_case)))
@@ -274,17 +342,25 @@ class SampleIndex:
             picks += [(2, i) for i, s in enumerate(self.statuses) if s != "ok"]
         if judge in self.judges:
             picks.append((3, self.judges.index(judge)))
+        if by in self.measures and not unscored:
+            picks += [("by", by), ("with", 1)]
         return "#samples?" + "&".join(f"{k}={v}" for k, v in picks)
 
 
-def sample_index(files: Sequence[SampleFile]) -> SampleIndex:
+def sample_index(
+    files: Sequence[SampleFile],
+    prices: Mapping | None = None,  # Own prices, see `cost`
+) -> SampleIndex:
     "The index of some files."
     every = [a for f in files for a in f.answers]
+    metrics = dict.fromkeys((*METRICS, *(m for a in every for m in a.points)))
+    measures = _measures(metrics, prices)
     return SampleIndex(
         list(dict.fromkeys(a.response.client for a in every)),
         list(dict.fromkeys(a.sample.use_case for a in every)),
         sorted({a.status for a in every}, key=list(STATUSES).index),
         list(dict.fromkeys(a.judge for a in every)),
+        {m: how for m, how in measures.items() if m in METRICS or any(how.of(a) for a in every)},
     )
 
 # %% ../../nbs/pages/06_samples.ipynb #11f49c45
@@ -293,10 +369,13 @@ def samples_table(
     index: SampleIndex,
 ) -> str:  # HTML; the page needs `table_assets()`
     "The lines of a file as an interactive table with the id `samples`."
+    columns = list(_columns(index))
+    titles = [c.title for c in columns]
+    by = [(name, titles.index(m.title), m.name) for name, m in index.measures.items()]
     return interactive_table(
         "samples",
-        _COLUMNS,
-        [_row(k, a) for k, a in enumerate(file.answers)],
+        columns,
+        [_row(k, a, index) for k, a in enumerate(file.answers)],
         label="Samples",
         filters=index.filters(),
         keys=[index.keys(a) for a in file.answers],
@@ -304,4 +383,6 @@ def samples_table(
         details=file.details,
         chunk=CHUNK,
         still=0,
+        by=by,
+        pane=macro("pane.jinja", "pane")(by),
     )

@@ -36,6 +36,9 @@ def unpack(
 _EXPORTS = re.compile(r"export\s*\{([^{}]*)\}\s*;?")
 
 
+_GLUE = ("tabs.js", "pane.js", "tables.js")  # run inside the component's module, in this order
+
+
 def _template_text(name):
     return data_path("templates", name).read_text(encoding="utf-8")
 
@@ -52,7 +55,8 @@ def _bundle():
             "this version of itables exports its DataTables in an unknown way: pip install 'itables>=2.9,<3'"
         )
     before, after = text[: found[-1].start()], text[found[-1].end() :]
-    return f"{before}\n;{{const $ = {query};\n{_template_text('tables.js')}}}\n{after}"
+    glue = "\n".join(map(_template_text, _GLUE))
+    return f"{before}\n;{{const $ = {query};\n{glue}}}\n{after}"
 
 
 def _exported_names(clause):
@@ -178,6 +182,8 @@ def interactive_table(
     details: Sequence[str] = (),  # Packed pieces behind the rows' buttons, each of `chunk` rows
     chunk: int = 100,
     still: int = 10,  # Rows for a reader without scripts
+    by: Sequence[tuple[str, int, str]] = (),  # (name in an address, column, title): what a pane is sorted by
+    pane: str = "",  # HTML between filters and table: shows one row at a time
 ) -> str:  # HTML; the page needs `table_assets()` as well
     "An interactive table as HTML."
     if any(len(r) != len(columns) for r in rows) or len(keys) != (len(rows) if filters else 0):
@@ -192,12 +198,13 @@ def interactive_table(
         "label": label,
         "searchLabel": "Search:",
         "chunk": chunk,
+        "by": [list(b) for b in by],
         "areaOrder": {a: _first_order(k, columns[k]) for a, (_, k) in (areas or {}).items()},
     }
     styles = [_still_style(c, areas) for c in columns]
     plain = [list(zip(styles, map(_html, r))) for r in rows[:still]]
     heads = list(zip(columns, styles))
-    return macro("table.jinja", "table")(box, heads, plain, filters, areas, pack(data), details)
+    return macro("table.jinja", "table")(box, heads, plain, filters, areas, pack(data), details, pane)
 
 
 def _still_style(column, areas):

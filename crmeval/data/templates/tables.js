@@ -3,17 +3,22 @@
 const unpack = async el => JSON.parse(await new Response(new Blob([Uint8Array.from(atob(el.textContent), c => c.charCodeAt(0))])
   .stream().pipeThrough(new DecompressionStream("gzip"))).text());
 
+const missing = v => !Number.isFinite(v), plain = html => new DOMParser().parseFromString(String(html).replaceAll("<small", " <small"), "text/html").body.textContent.trim();
+Object.assign($.fn.dataTable.ext.type.order, {   // what has no value comes last, whichever way a column is sorted
+  "cmnum-asc": (a, b) => missing(a) || missing(b) ? missing(a) - missing(b) : a - b,
+  "cmnum-desc": (a, b) => missing(a) || missing(b) ? missing(a) - missing(b) : b - a,
+});
+
 async function start(box) {
   if (box.dataset.cm) return;
   box.dataset.cm = "starting";
   const spec = await unpack(box.querySelector(".cm-data")), node = box.querySelector("table");
   node.querySelector("tbody")?.remove();
   node.querySelectorAll("thead th").forEach(th => th.classList.remove("off", "wide"));   // from now on views choose the columns
-  spec.columns.forEach((c, k) => {   // what has no value comes last in the better-first order of its column
-    const last = c.orderSequence[0] === "desc" ? -Infinity : Infinity;
-    spec.rows.forEach(r => { if (r[k].s === null) r[k].s = last; });
-  });
-  const table = $(node).DataTable({ data: spec.rows, columns: spec.columns, order: spec.order, pageLength: spec.pageLength, lengthMenu: [10, 25, 50, 100],
+  spec.columns.forEach((c, k) => { if (c.type === "num") spec.rows.forEach(r => { r[k].s ??= Infinity; }); });
+  if (spec.by.length) spec.order = [[spec.by[0][1], spec.columns[spec.by[0][1]].orderSequence[1]]];
+  const asked = spec.columns.map(c => ({ ...c, type: c.type === "num" ? "cmnum" : c.type }));
+  const table = $(node).DataTable({ data: spec.rows, columns: asked, order: spec.order, pageLength: spec.pageLength, lengthMenu: [10, 25, 50, 100],
     deferRender: true, autoWidth: false, language: { search: spec.searchLabel, lengthMenu: "_MENU_ rows a page", emptyTable: "No rows" } });
   const scroll = box.querySelector(".dt-layout-table");
   Object.entries({ tabindex: "0", role: "region", "aria-label": spec.label }).forEach(([k, v]) => scroll.setAttribute(k, v));
@@ -23,7 +28,9 @@ async function start(box) {
   const more = box.querySelector(".cm-more"), area = box.querySelector(".cm-area"), narrow = matchMedia("(max-width: 600px)");
   table.search.fixed("crmeval", (text, data, i) => sets.every((s, k) => !s.size || s.has(spec.keys[i][k])));
   const seen = c => (!area || c.areas.includes("") || c.areas.includes(area.value)) && !(c.lone >= 0 && sets[c.lone].size === 1)
-    && (!area || !narrow.matches || area.value === "all" || c.phone.includes(area.value));
+    && (!area || !narrow.matches || area.value === "all" || c.phone.includes(area.value))
+    && (!pane || !narrow.matches || c.phone.includes("") || spec.columns.indexOf(c) === pane.by());
+  let pane = null;
   const fit = () => {   // the columns of the view; the name of their group stands above the first of them
     spec.columns.forEach((c, k) => table.column(k).visible(seen(c), false));
     table.columns.adjust();
@@ -38,7 +45,10 @@ async function start(box) {
   const keep = () => {   // what is chosen stands in the address
     const parts = menus.flatMap((m, k) => [...sets[k]].map(v => `${k}=${v}`));
     if (area && area.value !== area.options[0].value) parts.push(`area=${area.value}`);
-    if (box.dataset.cm === "ready") history.replaceState(null, "", `#${box.id}?${parts.join("&")}`);
+    if (box.dataset.cm !== "ready") return;
+    document.querySelectorAll("nav.files a").forEach(a => { if (pane) a.hash = `${box.id}?${[...parts, ...pane.parts().filter(x => !x.startsWith("at="))].join("&")}`; });
+    if (pane) parts.push(...pane.parts());
+    history.replaceState(null, "", `#${box.id}?${parts.join("&")}`);
   };
   const read = () => {
     menus.forEach((m, k) => {
@@ -55,14 +65,15 @@ async function start(box) {
     table.draw();
     keep();
   };
-  box.cmChoose = (wanted, view) => {   // [[filter, value], ...]; filters that are not named are cleared
+  box.cmChoose = (wanted, view, more = {}) => {   // [[filter, value], ...]; filters that are not named are cleared
     box.querySelectorAll(".cm-filter input").forEach(x => { x.checked = wanted.some(([f, v]) => x.name === `${box.id}-f${f}` && Number(x.value) === v); });
     table.search("");
+    pane?.choose(more);
     if (area && view && [...area.options].some(o => o.value === view)) { area.value = view; show(); }
     read();
+    if (more.at) pane?.show(Number(more.at));
   };
   const clear = () => { box.cmChoose([]); if (area) { area.value = area.options[0].value; show(); } };
-  const plain = html => new DOMParser().parseFromString(String(html).replaceAll("<small", " <small"), "text/html").body.textContent.trim();
   const quoted = x => `"${(typeof x === "string" && /^[=+\-@\t\r]/.test(x) ? `'${x}` : String(x)).replaceAll('"', '""')}"`;
   const csv = () => {   // the rows and columns that are shown; a number as it is, and beside it as it is written
     const columns = spec.columns.map((c, k) => [c, k]).filter(([c]) => seen(c) && c.orderable !== false);
@@ -84,40 +95,53 @@ async function start(box) {
   box.querySelector(".cm-csv")?.addEventListener("click", csv);
 
   const chunks = box.querySelectorAll(".cm-chunk"), unpacked = {};
+  const piece = i => unpacked[Math.floor(i / spec.chunk)] ??= unpack(chunks[Math.floor(i / spec.chunk)]);
+  pane = startPane(box, spec, table, piece, plain, keep);
+  if (pane) table.on("order", fit);
   node.addEventListener("click", async e => {
     const button = e.target.closest("button.cm-open");
     if (!button) return;
     const row = table.row(button.closest("tr")), i = Number(button.value);
+    if (pane) return pane.show(i);
     if (row.child.isShown()) row.child.hide();
     else {
-      const at = Math.floor(i / spec.chunk);
-      const part = await (unpacked[at] ??= unpack(chunks[at]));
+      const part = await piece(i);
       row.child(part.rows[i % spec.chunk].map(x => typeof x === "number" ? part.shared[x] : x).join(""), "cm-detail").show();
     }
     button.setAttribute("aria-expanded", String(row.child.isShown()));
   });
-  show(false);
   read();
   box.dataset.cm = "ready";
 }
 
-function reveal() {   // what an address names may lie in a folded part
+let came = null;   // the link by which a reader left a table; coming back finds it again
+document.addEventListener("click", e => { const a = e.target.closest(".cm-table a[href^='#']"); if (a) came = a; });
+
+function reveal() {   // what an address names may lie in a folded part, or in another tab
   const id = decodeURIComponent(location.hash.slice(1).split("?")[0]), found = id ? document.getElementById(id) : null;
+  selectPart(found?.closest("section.part"));
   for (let part = found?.closest("details"); part; part = part.parentElement?.closest("details")) part.open = true;
-  if (found?.closest("details")) found.scrollIntoView();
+  if (found?.closest("details, section.part")) found.scrollIntoView();
 }
 
 function follow() {   // #ID?0=2&1=5&area=cost chooses values in the filters of the table ID, and its view
   reveal();
   const [id, wanted] = location.hash.slice(1).split("?");
   const box = wanted === undefined ? null : document.getElementById(id);
-  if (!box?.cmChoose) return;
-  const parts = wanted.split("&").filter(Boolean).map(p => p.split("="));
-  box.cmChoose(parts.filter(([k]) => k !== "area").map(p => p.map(Number)), parts.find(([k]) => k === "area")?.[1]);
-  box.scrollIntoView();
-  box.querySelector("h2, h3, .dt-layout-table")?.focus({ preventScroll: true });
+  if (!box?.cmChoose) return came?.focus();
+  const parts = wanted.split("&").filter(Boolean).map(p => p.split("=")), named = Object.fromEntries(parts.filter(([k]) => !/^\d+$/.test(k)));
+  const back = came && box.contains(came);
+  box.cmChoose(parts.filter(([k]) => /^\d+$/.test(k)).map(p => p.map(Number)), named.area, named);
+  const pane = box.querySelector(".cm-pane");
+  (pane ?? box).scrollIntoView();
+  if (back) came.focus({ preventScroll: true });
+  else (pane?.querySelector(".cm-which") ?? box.querySelector("h2, h3, .dt-layout-table"))?.focus({ preventScroll: true });
 }
 
-window.crmevalTables = { start: async () => { await Promise.all([...document.querySelectorAll(".cm-table")].map(start)); follow(); } };
-window.addEventListener("hashchange", follow);
+const breathe = () => new Promise(done => setTimeout(done));
+window.crmevalTables = { start: async () => {   // one after the other, so that the first can be used while the last is made
+  for (const box of document.querySelectorAll(".cm-table")) { await start(box); await breathe(); }
+  if (location.hash) follow();
+} };
+window.addEventListener("hashchange", () => { if (location.hash) follow(); else { selectPart(document.querySelector("section.part")); came?.focus(); } });
 window.crmevalTables.start();
