@@ -9,7 +9,7 @@ from pathlib import Path
 
 from told import CONTEXT
 
-VERSION = "0.123.1"
+VERSION = "0.121.20"  # newer ones need Node.js 22.22
 CONFIG = {
     "prompts": ["It arrives on {{day}}."],
     "providers": ["echo"],
