@@ -238,11 +238,13 @@ def one_cell(cell, module, pages, page, boxes):
 
 
 def picture_for_home():
-    "The picture of the leaderboard's page, for the first page: its notebook is the README as well, which has none."
+    "The picture of the leaderboard page, for the first page, whose notebook is the README and has none."
     outputs = [o for _, _, found in cells_of(NBS / "reports" / "leaderboard.ipynb") for o in found]
     pictures = ["".join(o.get("data", {}).get("text/html", "")) for o in outputs]
     svg = next((p for p in pictures if p.startswith("<svg")), "")
-    words = "\n\nAccuracy of three embedded systems by use case: [the leaderboard](reports/leaderboard.ipynb)."
+    words = (
+        "\n\nAccuracy of three embedded systems by use case: [the leaderboard](reports/leaderboard.ipynb)."
+    )
     text = f"```{{=html}}\n<figure>{svg}</figure>\n```{words}"
     return {"cell_type": "markdown", "id": "picture-for-home", "metadata": {}, "source": text}
 
