@@ -238,6 +238,18 @@ def one_cell(cell, module, pages, page, boxes):
     return made
 
 
+def picture_for_home():
+    "The picture of the leaderboard page, for the first page, whose notebook is the README and has none."
+    outputs = [o for _, _, found in cells_of(NBS / "reports" / "leaderboard.ipynb") for o in found]
+    pictures = ["".join(o.get("data", {}).get("text/html", "")) for o in outputs]
+    svg = next((p for p in pictures if p.startswith("<svg")), "")
+    words = (
+        "\n\nAccuracy of three embedded systems by use case: [the leaderboard](reports/leaderboard.ipynb)."
+    )
+    text = f"```{{=html}}\n<figure>{svg}</figure>\n```{words}"
+    return {"cell_type": "markdown", "id": "picture-for-home", "metadata": {}, "source": text}
+
+
 def processed(path, page, pages, aliases=()):
     "A notebook as Quarto gets it: nbdev's processors, then ours."
     nb, module = after_nbdev(path)
@@ -247,6 +259,8 @@ def processed(path, page, pages, aliases=()):
         # a module's `__getattr__` explains nothing; the raw cell is nbdev's front matter
         if cell["cell_type"] != "raw" and not re.search(r"^show_doc\(__", cell["source"], re.M):
             made.append(one_cell(cell, module, pages, page, boxes))
+    if page == "index.ipynb":
+        made.insert(2, picture_for_home())
     return {
         "cells": [in_lines(cell) for cell in made],
         "metadata": {k: v for k, v in dict(nb.metadata).items() if k != "widgets"},

@@ -60,8 +60,12 @@ def readable_colour(
     "The nearest colour of the same hue that can be read: mixed with black or white, a hundredth at a time."
     towards = 0 if min(map(_luminance, behind)) > 0.18 else 255
     given = _channels(colour)
-    mixed = (_hex([round(v + (towards - v) * k / 100) for v in given]) for k in range(101))
+    mixed = (_mixed(given, towards, k / 100) for k in range(101))
     return next(c for c in mixed if _worst(c, behind) >= LEAST_CONTRAST)
+
+
+def _mixed(channels, towards, share):
+    return _hex([round(v + (towards - v) * share) for v in channels])
 
 
 def _hex(channels):
@@ -204,7 +208,7 @@ def read_logo(
         why = getattr(e, "strerror", None) or "it is no name of a file"
         raise ValueError(f"{where} {shown(path, 200)!r} cannot be read: {why}") from None
     if len(data) > LOGO_BYTES:
-        raise ValueError(f"{where} has {len(data):,} bytes, expected {LOGO_BYTES:,} at most: every page holds it")
+        raise ValueError(f"{where} has {len(data):,} bytes, expected {LOGO_BYTES:,} at most, in each page")
     if kind := _kind_of(data):
         return Logo(kind, data)
     text = data.decode("utf-8-sig", "replace")

@@ -115,8 +115,12 @@ class _Entry:
 
 def _tasks_of(run):
     "The run without probes and twins, which have no samples in the list."
-    kept = ([x for x in part if is_task(x)] for part in (run.samples, run.responses, run.scores))
+    kept = map(_only_tasks, (run.samples, run.responses, run.scores))
     return Run(run.folder, run.manifest, *kept)
+
+
+def _only_tasks(rows):
+    return [x for x in rows if is_task(x)]
 
 
 def _entries(runs, prices):
@@ -196,10 +200,15 @@ def _board_html(table: LeaderboardTable, box: str):
     return str(macro("site_board.jinja", "board")(table.html(define=box), RANK_NOTE, table.cards(box)))
 
 
+def _judged(entry):
+    "Rows of a judge; the others are of trust alone."
+    return [r for r in entry.rows if r.judge != "graders"]
+
+
 def _index_parts(entries, settings, comparisons, edition, base):
     table = table_of_rows(
         [e.run for e in entries],
-        [[r for r in e.rows if r.judge != "graders"] for e in entries],
+        [_judged(e) for e in entries],
         samples=_links(entries, base),
         agreement_link=f"{base}metrics.html",
         box="board",
@@ -293,7 +302,7 @@ def _chapters(entries, agreements):
         SitePage(
             "metrics.html",
             "What the numbers mean",
-            "The card of each metric: what it measures, where it ends, and how far its judge agrees with people.",
+            "The card of each metric: what it measures, where it ends, how far its judge agrees with people.",
             metric_parts(runs, rows, agreements),
         ),
         SitePage("data.html", "What was asked", "A data sheet for each run.", data_parts(runs)),
@@ -306,7 +315,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 def _check_id(given):
     if not _ID.fullmatch(given) or given.endswith("."):
         raise ValueError(
-            f"edition is {shown(given, 80)!r}, expected letters, digits, '.', '_' and '-', at most 60, such as 2026-11"
+            f"edition is {shown(given, 80)!r}, expected letters, digits, '.', '_' and '-', such as 2026-11"
         )
     return given
 

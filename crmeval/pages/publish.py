@@ -86,7 +86,7 @@ VERSION = 1
 def read_editions(
     out: str | Path,  # Folder of a site
 ) -> dict[str, Any]:  # id, editions (the newest first); both empty in a folder without a site
-    "What was published in a folder; one with other files, or with a record that cannot be read, raises `ValueError`."
+    "What was published in a folder; one with other files, or a record of another form, raises `ValueError`."
     out = Path(out)
     file = out / RECORD
     if out.exists() and not out.is_dir():
@@ -329,7 +329,7 @@ def write_edition(
     known = next((e for e in record["editions"] if e["id"] == edition.id), None)
     files, at = edition_files(edition, settings), clock()
     is_same = _check_free(out, edition, _digests(files), known, replace)
-    entry = known if is_same else _entry(edition, _digests(files), at)
+    entry = known if known is not None and is_same else _entry(edition, _digests(files), at)
     if not is_same:
         _write_edition(out / "editions" / edition.id, files)
     entries = _newest_first([e for e in record["editions"] if e["id"] != edition.id] + [entry])

@@ -135,7 +135,7 @@ def metric_parts(
 # %% ../../nbs/pages/20_site_chapters.ipynb #ab59d8d3
 _OURS = {
     "demo": "Written by the project, about invented people; small, so that it shows the method.",
-    "domains": "Written by the project, about invented people of seven trades: once in plain words, once in the words of the trade.",
+    "domains": "Ours, on invented people: each case in plain words and in a trade's words.",
 }
 
 

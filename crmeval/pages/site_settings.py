@@ -200,8 +200,8 @@ def make_site_settings(
     if missing:
         raise ValueError(f"{name} lacks {'; '.join(missing)}")
     given = {k: v for k, v in said.items() if v is not None}
-    colours = _colours(f"{name}: colours", given.pop("colours", {}))
-    read = {k: _one(k, f"{name}: {k}", v, Path(folder)) for k, v in given.items()}
+    colours: dict[str, Any] = _colours(f"{name}: colours", given.pop("colours", {}))
+    read: dict[str, Any] = {k: _one(k, f"{name}: {k}", v, Path(folder)) for k, v in given.items()}
     return SiteSettings(**read, **colours)
 
 
