@@ -115,12 +115,13 @@ def line_plot(
     says: str,  # What the picture shows, for readers who cannot see it
     zero: bool = False,  # True draws a line at 0
     band: bool = False,  # True draws the intervals of a line as a band instead of bars
+    limits: tuple[float, float]
+    | None = None,  # Range that is shown, what lies beyond is cut; None: all of it
 ) -> str:  # `Markup` of an SVG that is 360 units wide
     "Lines with 95 % intervals over weeks or days."
     if wrong := [n.name for n in lines if len(n.points) != len(places)]:
         raise ValueError(f"the line {wrong[0]!r} has another number of points than the axis, {len(places)}")
-    known = [e for n in lines for e in n.points if e is not None]
-    low, high = axis_range([v for e in known for v in (e.value, e.low, e.high)], zero=zero)
+    low, high = limits or axis_range(_all_values(lines), zero=zero)
     frame = _Frame(len(places), low, high)
     drawn = []
     for k, n in enumerate(lines):
@@ -136,6 +137,11 @@ def line_plot(
     return macro("live_plots.jinja", "lines")(
         drawn, _y_ticks(frame, form), _x_ticks(frame, places), says, frame.y(0) if zero else None, _SIZE
     )
+
+
+def _all_values(lines):
+    known = [e for n in lines for e in n.points if e is not None]
+    return [v for e in known for v in (e.value, e.low, e.high)]
 
 
 _SIZE = {"width": _WIDTH, "height": _HEIGHT, "left": _LEFT, "right": _WIDTH - _RIGHT, "foot": _HEIGHT - 8}
