@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .columns import column_names, groups, numbers, read_column
+from .columns import column_names, dense, groups, numbers, read_column
 
 # %% ../../nbs/live/10_arm_rows.ipynb #8c22b40a
 @dataclass(frozen=True)
@@ -179,11 +179,11 @@ def _clusters(rows, by, keep, treated, named):
     crossed = int(((in_treatment > 0) & (in_treatment < sizes)).sum())
     if crossed and not named:
         notes.append(f"{crossed} units are in both arms")
-    return np.unique(codes, return_inverse=True)[1], notes
+    return dense(codes)[0], notes
 
 
 def _strata(rows, name, keep):
     "Codes of strata; a missing one is a stratum of its own."
     if name is None:
         return np.zeros(int(keep.sum()), int)
-    return np.unique(groups(read_column(rows, name))[0][keep], return_inverse=True)[1]
+    return dense(groups(read_column(rows, name))[0][keep] + 1)[0]

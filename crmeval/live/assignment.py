@@ -14,7 +14,7 @@ import operator
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import numpy as np
@@ -42,7 +42,7 @@ def _unit_text(unit):
         return str(unit)
     if not isinstance(unit, (bool, np.bool_, float)):
         try:
-            return str(operator.index(unit))
+            return str(operator.index(cast(Any, unit)))
         except TypeError:
             pass
     raise ValueError(f"unit is {unit!r}, expected a text that is not empty, a whole number or a UUID")

@@ -10,7 +10,7 @@ __all__ = ['FEWEST', 'MOST_LOOKS', 'sequential_difference', 'ArmOutcome', 'compa
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 
@@ -106,12 +106,38 @@ def _outcome(given):
 
 
 @overload
-def compare_arms(rows: Any, outcome: str | ArmOutcome, method: str = ..., **more: Any) -> ArmDifference: ...
+def compare_arms(
+    rows: Any,
+    outcome: str | ArmOutcome,
+    method: str = ...,
+    covariate: str | Sequence[str] | None = ...,
+    *,
+    per: str | None = ...,
+    arm: str = ...,
+    control: str = ...,
+    treatment: str | None = ...,
+    cluster: str | None = ...,
+    strata: str | None = ...,
+    tightest_at: float = ...,
+    confidence_level: float = ...,
+) -> ArmDifference: ...
 
 
 @overload
 def compare_arms(
-    rows: Any, outcome: Sequence[str | ArmOutcome], method: str = ..., **more: Any
+    rows: Any,
+    outcome: Sequence[str | ArmOutcome],
+    method: str = ...,
+    covariate: str | Sequence[str] | None = ...,
+    *,
+    per: str | None = ...,
+    arm: str = ...,
+    control: str = ...,
+    treatment: str | None = ...,
+    cluster: str | None = ...,
+    strata: str | None = ...,
+    tightest_at: float = ...,
+    confidence_level: float = ...,
 ) -> dict[str, ArmDifference]: ...
 
 
@@ -160,6 +186,7 @@ def _difference_of(rows, method, covariate, tightest_at, sides, outcome):
 def _together(make, level):
     "Several differences that hold together; one that is not known yet counts among them."
     known = simultaneous({name: partial(_with_p, f) for name, f in make.items()}, level)
+    known = cast(dict[str, ArmDifference], known)
     return {name: d if d.low is not None else replace(d, p_value=None) for name, d in known.items()}
 
 
@@ -233,9 +260,14 @@ class Guardrail:
     relative: bool = False  # Whether `allowed` is a part of the control's level: 0.02 is 2 %
 
     def __post_init__(self):
-        object.__setattr__(self, "outcome", _outcome(self.outcome))
+        _outcome(self.outcome)
         if isinstance(self.allowed, bool) or not 0 <= self.allowed < float("inf"):
             raise ValueError(f"allowed is {self.allowed!r}, expected how much worse it may get: 0 or more")
+
+    @property
+    def measured(self) -> ArmOutcome:
+        "The outcome with its direction; for a column's name, higher is better."
+        return _outcome(self.outcome)
 
 
 @dataclass(frozen=True)
@@ -251,7 +283,7 @@ class GuardrailResult:
         found = self.difference.relative if self.guardrail.relative else self.difference
         if found.low is None or found.high is None:
             return "not decided yet"
-        better = self.guardrail.outcome.higher_is_better
+        better = self.guardrail.measured.higher_is_better
         least, most = (-found.high, -found.low) if better else (found.low, found.high)  # how much worse
         if least > self.guardrail.allowed:
             return "broken"
@@ -260,7 +292,7 @@ class GuardrailResult:
     def __str__(self):
         rail, spec = self.guardrail, ".1%" if self.guardrail.relative else "g"
         allowed = f"{rail.allowed:{spec}} worse allowed"
-        return f"guardrail {rail.outcome.name}, {allowed}: {self.verdict}; {self.difference}"
+        return f"guardrail {rail.measured.name}, {allowed}: {self.verdict}; {self.difference}"
 
 # %% ../../nbs/live/13_experiment.ipynb #6c5ca128
 @dataclass(frozen=True)
@@ -326,7 +358,7 @@ def experiment_result(
     better = {}
     for name, d in found.items():
         better[name] = (d.verdict == "higher") == asked[name].higher_is_better if d.decided else None
-    held = tuple(GuardrailResult(g, make(g.outcome)(confidence_level)) for g in guardrails)
+    held = tuple(GuardrailResult(g, make(g.measured)(confidence_level)) for g in guardrails)
     ratio = None if shares is None else sample_ratio(units_by_arm(rows, arm), shares, method=method)
     return ExperimentResult(found, better, held, ratio)
 

@@ -9,12 +9,13 @@ __all__ = ['ArmDifference', 'ArmInfluence', 'arm_influence', 'ArmSpread', 'arm_s
 # %% ../../nbs/live/11_fixed.ipynb #94079847
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..core.stats import Difference, Estimate, proportion_estimate, share_difference
 from .arm_rows import ArmRows
+from .columns import dense
 
 # %% ../../nbs/live/11_fixed.ipynb #71f4ac9d
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ class ArmInfluence:
     @property
     def counts(self) -> tuple[int, int]:
         "Independent units in control and treatment."
-        return tuple(int(k) for k in self.in_arm.sum(0))
+        control, treatment = self.in_arm.sum(0)
+        return int(control), int(treatment)
 
 
 def arm_influence(
@@ -115,15 +117,14 @@ def _units(rows, used):
     "(code of the independent unit of each row that is used, how many there are)"
     if rows.cluster is None:
         return np.arange(used.sum()), int(used.sum())
-    codes = np.unique(rows.cluster[used], return_inverse=True)[1]
-    return codes, int(codes.max()) + 1
+    return dense(rows.cluster[used])
 
 
 def _cells(rows):
     "(cell of each row: 2 * stratum + arm, rows in strata where both arms have something below the line)"
     cell = 2 * rows.stratum + rows.treated
     strata = int(rows.stratum.max(initial=-1)) + 1
-    both = (np.bincount(cell, rows.below, 2 * strata).reshape(-1, 2) > 0).all(1)
+    both = np.all(np.bincount(cell, rows.below, 2 * strata).reshape(-1, 2) > 0, axis=1)
     return cell, both[rows.stratum]
 
 
@@ -375,14 +376,11 @@ def _early(rows, found):
     "Whether a covariate differs between the arms as none does that was measured before the start."
     if not rows.covariates.shape[1]:
         return ()
-    from dataclasses import replace
-
     none = np.empty((len(rows.y), 0))
     for x in rows.covariates.T:
         alone = replace(rows, y=x, below=np.ones(len(x)), covariates=none, ratio=False)
         there = arm_influence(alone)
-        spread = arm_spread(there) if there else None
-        p = t_ends(there.value, spread, 0.95)[2] if spread else None
+        p = None if there is None else t_ends(there.value, arm_spread(there), 0.95)[2]
         if p is not None and p < 0.001:
             return ("a covariate differs between the arms: was it measured before the start?",)
     return ()
