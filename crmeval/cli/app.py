@@ -45,6 +45,8 @@ COMMANDS = {
     "audit verify": ("audit:verify_command", "does the chain of an audit trail hold"),
     "audit show": ("audit:show_command", "print records of an audit trail"),
     "audit erase": ("audit:erase_command", "forget a person; the chain still holds"),
+    "live report": ("live:live_report_command", "a page of outcomes in operation by arm and week"),
+    "live demo": ("live:live_demo_command", "the same with an invented desk whose effects are known"),
     "ingest": ("ingest:ingest_command", "bring copies of sources up to date, once or on a schedule"),
     "gateway": (
         "gateway:gateway_command",
@@ -91,7 +93,10 @@ def _gateway_epilogue():
 _EPILOGUES = {"run": _run_epilogue, "agreement": _agreement_epilogue, "gateway": _gateway_epilogue}
 
 # %% ../../nbs/cli/08_app.ipynb #be68bc4b
-GROUPS = {"audit": "the audit trail of the trust layer: verify, show, erase"}
+GROUPS = {
+    "audit": "the audit trail of the trust layer: verify, show, erase",
+    "live": "outcomes in operation: report, demo",
+}
 
 
 def _group(app, name):

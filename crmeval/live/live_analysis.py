@@ -44,6 +44,9 @@ def experiment_columns(
     for name, (column, _) in SHOWN.items():
         if name != "handling_time":
             rows[column] = rows[outcome_card(name).above]
+    rows["reopened"] = [
+        int(again or 0) if closed else None for again, closed in zip(rows["reopened"], rows["closed"])
+    ]
     return rows
 
 

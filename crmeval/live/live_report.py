@@ -178,8 +178,8 @@ def _guard_words(result):
     count = Counter(g.verdict for g in result.guardrails)
     if count["held"] == len(result.guardrails):
         return " What was guarded held."
-    open_ = count["not decided yet"]
-    return f" Guardrails: {count['held']} held, {open_} not decided yet, {count['broken']} broken."
+    told = [f"{count[v]} {v}" for v in ("broken", "not decided yet", "held") if count[v]]
+    return f" Guardrails: {', '.join(told)}."
 
 # %% ../../nbs/live/30_live_report.ipynb #6ed3ad5e
 _ACTIONS = {"edit": "edit", "edited": "edit", "ignore": "ignore", "ignored": "ignore"}
