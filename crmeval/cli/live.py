@@ -46,8 +46,9 @@ def _say(out, report, page):
     ratio = None if report.result is None else report.result.ratio
     if ratio is not None:
         out.say(f"arms: {ratio}", arms={"seen": dict(ratio.seen), "p": ratio.p, "ok": ratio.ok})
+    arrived, used = report.events["events that arrived"], report.events.get("… used", 0)
     out.say(
-        "events: " + ", ".join(f"{n:,} {words}" for words, n in report.events.items()),
+        f"events: {arrived:,} arrived, {used:,} used; what became of the others is on the page",
         events=dict(report.events),
     )
     alarms = [] if report.drift is None else [str(a) for a in report.drift.alarms]
@@ -75,7 +76,7 @@ def _shares_of(given):
     if not given:
         return None
     try:
-        return {arm: float(share) for arm, share in pairs_of(given).items()}
+        return {arm: float(share) for arm, share in pairs_of(given, "--share").items()}
     except ValueError:
         raise ValueError(
             f"--share is {' '.join(given)!r}, expected ARM=SHARE each, e.g. control=0.5"
@@ -149,7 +150,7 @@ def _plan(kind, control, unit, share, decide, guard):
 
 def _guards_of(given):
     try:
-        return {name: float(allowed) for name, allowed in pairs_of(given).items()}
+        return {name: float(allowed) for name, allowed in pairs_of(given, "--guard").items()}
     except ValueError:
         raise ValueError(
             f"--guard is {' '.join(given)!r}, expected OUTCOME=NUMBER each, e.g. csat=0.1"
@@ -175,9 +176,14 @@ def live_demo_command(*, out="live_demo", seed=1, json=False) -> int:
     notes = [
         "This desk is invented. Planted: " + "; ".join(f"{k}: {v}" for k, v in desk.planted.items()) + "."
     ]
-    joined = join_outcomes(desk.replies, desk.events)
+    joined = join_outcomes(desk.replies, desk.events, until=desk.until)
     report = live_report(
-        joined, plan, title="Drafts at an invented desk", source=f"invented, seed {seed}", notes=notes
+        joined,
+        plan,
+        title="Drafts at an invented desk",
+        gates=_invented_gates(),
+        source=f"invented, seed {seed}",
+        notes=notes,
     )
     code = _say(told, report, folder / "live.html")
     told.say(
@@ -186,7 +192,19 @@ def live_demo_command(*, out="live_demo", seed=1, json=False) -> int:
     return told.done(code)
 
 
+def _invented_gates():
+    "What a pipeline would have said before the experiment."
+    from crmeval.live.live_report import GateEntry
+
+    return [
+        GateEntry(
+            "drafts-v1", "no-drafts", False, "factuality fell by 0.21 points, 0.1 may", "invented, 20 May"
+        ),
+        GateEntry("drafts-v2", "no-drafts", True, "every rule holds", "invented, 27 May"),
+    ]
+
+
 def _write_rows(path, rows):
     import json
 
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    path.write_text("".join(json.dumps(row, default=str) + "\n" for row in rows), encoding="utf-8")
