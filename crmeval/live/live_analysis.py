@@ -25,7 +25,7 @@ from .weekly_sums import Measure
 
 # %% ../../nbs/live/31_live_analysis.ipynb #b79946e2
 SHOWN = {
-    "handling_time": ("handling minutes", "minutes"),
+    "handling_time": ("handling time", "minutes"),
     "acceptance_rate": ("accepted", "share"),
     "edit_rate": ("edited", "share"),
     "ignore_rate": ("ignored", "share"),
@@ -44,7 +44,7 @@ def experiment_columns(
 ) -> dict[str, list]:  # Columns of the replies, and one for each of `SHOWN`; what is not known is None
     "The joined replies as columns that arms are compared by."
     rows = joined.rows.to_pydict()
-    rows["handling minutes"] = _whole_times(rows, outcome_card("handling_time").horizon_s)
+    rows["handling time"] = _whole_times(rows, outcome_card("handling_time").horizon_s)
     rows["day"] = [t.date() for t in rows["time"]]
     for name, (column, _) in SHOWN.items():
         if name != "handling_time":
@@ -173,7 +173,7 @@ _WATCHED = (
     Measure("words", "log"),
     Measure("personal data", "share", "personal_data"),
     Measure("offline score", "mean", "score", "scores"),
-    Measure("handling minutes", "log", group="outcomes"),
+    Measure("handling time", "log", group="outcomes"),
     Measure("accepted", "share", group="outcomes"),
 )
 

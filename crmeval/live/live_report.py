@@ -116,26 +116,28 @@ def _level(y, below, units, here):
 # %% ../../nbs/live/30_live_report.ipynb #a459bc96
 def experiment_sentence(
     result: ExperimentResult | None,
+    units: Mapping[str, str] | None = None,  # Outcome -> unit; a 'share' is told in percentage points
 ) -> str:
     "What an experiment says so far and how sure it is."
     if result is None:
         return "No experiment: there are no two arms to compare."
     if result.verdict == "not comparable":
         return f"The arms cannot be compared: {_printed(result.ratio)}. Nothing below says which is better."
+    units = units or {}
     broken = [g for g in result.guardrails if g.verdict == "broken"]
-    opening = "".join(f"A guardrail broke, {_difference_words(g.difference)}. " for g in broken)
-    return opening + _outcome_words(result) + _guard_words(result)
+    opening = "".join(f"A guardrail broke, {_difference_words(g.difference, units)}. " for g in broken)
+    return opening + _outcome_words(result, units) + _guard_words(result)
 
 
 def _printed(value):
     return printable(str(value))[:300]
 
 
-def _outcome_words(result):
+def _outcome_words(result, units):
     told = [n for n, better in result.better.items() if better is not None]
     if not told:
-        return f"Not decided yet: {_open_words(result)}."
-    parts = [_difference_words(result.outcomes[n], result.better[n]) for n in told]
+        return f"Not decided yet: {_open_words(result, units)}."
+    parts = [_difference_words(result.outcomes[n], units, result.better[n]) for n in told]
     rest = [n for n in result.outcomes if n not in told]
     more = f" Not decided: {', '.join(map(printable, rest))}." if rest else ""
     return f"{_upper('; '.join(parts))}.{more}"
@@ -145,14 +147,26 @@ def _upper(text):
     return text[:1].upper() + text[1:]
 
 
-def _difference_words(d, better=None):
+def _difference_words(d, units, better=None):
     "Name, size, interval and p of a difference."
-    good = {True: " (better)", False: " (worse)", None: ""}[better]
-    part = "" if d.relative.value is None else f" ({abs(d.relative.value):.1%})"
-    side = f"{abs(d.value or 0):.3g}{part} {'higher' if (d.value or 0) > 0 else 'lower'}{good}"
+    unit, good = units.get(d.outcome, ""), {True: " (better)", False: " (worse)", None: ""}[better]
+    side = f"{_size_words(d, unit)} {'higher' if (d.value or 0) > 0 else 'lower'}{good}"
     arms = f"with {printable(d.treatment)[:40]} than with {printable(d.control)[:40]}"
-    ends = f"95 % interval {d.low:+.3g} to {d.high:+.3g}, p\u00a0{_p_words(d.p)}"
-    return f"{printable(d.outcome)[:60]}: {side} {arms} ({ends})"
+    ends = f"{_end(d.low, unit)} to {_end(d.high, unit)}"
+    return f"{printable(d.outcome)[:60]}: {side} {arms} (95 % interval {ends}, p\u00a0{_p_words(d.p)})"
+
+
+def _size_words(d, unit):
+    "How far apart, in the unit, and as a part of the control's level where that is no share."
+    size = abs(d.value or 0)
+    if unit == "share":
+        return f"{100 * size:.3g} percentage points"
+    part = "" if d.relative.value is None else f" ({abs(d.relative.value):.1%})"
+    return f"{size:.3g}{f' {printable(unit)}' if unit else ''}{part}"
+
+
+def _end(value, unit):
+    return f"{100 * value if unit == 'share' else value:+.3g}"
 
 
 def _p_words(p):
@@ -160,15 +174,16 @@ def _p_words(p):
     return f"<\u00a0{told[1:]}" if told.startswith("<") else f"=\u00a0{told}"
 
 
-def _open_words(result):
+def _open_words(result, units):
     parts = []
     for name, d in result.outcomes.items():
+        unit = units.get(name, "")
         if d.value is None or d.low is None or d.high is None:
             parts.append(f"{printable(name)[:60]} has no interval yet ({d.reason or 'too little is known'})")
         else:
-            parts.append(
-                f"the difference in {printable(name)[:60]} is {d.low:+.3g} to {d.high:+.3g}, which holds 0"
-            )
+            points = " percentage points" if unit == "share" else ""
+            ends = f"{_end(d.low, unit)} to {_end(d.high, unit)}{points}"
+            parts.append(f"the difference in {printable(name)[:60]} is {ends}, which holds 0")
     return "; ".join(parts)
 
 
@@ -272,7 +287,12 @@ class LiveReport:
     @property
     def says(self) -> str:
         "The sentence at the top."
-        return experiment_sentence(self.result)
+        return experiment_sentence(self.result, self.units)
+
+    @property
+    def units(self) -> dict[str, str]:
+        "Outcome -> unit."
+        return {w.name: w.unit for w in self.weekly}
 
     @property
     def arms(self) -> tuple[str, ...]:

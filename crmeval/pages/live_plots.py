@@ -131,6 +131,7 @@ def line_plot(
                 "look": n.look % LOOKS,
                 "marks": marks,
                 "runs": _runs(marks),
+                "dots": len(places) <= 40,
                 "band": _band(marks) if band else "",
             }
         )
