@@ -6,7 +6,7 @@
 __all__ = ['EVENT_FIELDS', 'FACTS', 'EventKind', 'event_kinds', 'feedback_events', 'sums_engine', 'reach', 'EventRecord',
            'Joined', 'join_outcomes']
 
-# %% ../../nbs/live/00_events.ipynb #24a1556c
+# %% ../../nbs/live/00_events.ipynb #47a908be
 import csv
 import json
 import tempfile
@@ -28,7 +28,7 @@ from ..layer.feedback import Feedback, read_feedback
 if TYPE_CHECKING:
     import pyarrow
 
-# %% ../../nbs/live/00_events.ipynb #1c4ab349
+# %% ../../nbs/live/00_events.ipynb #d3aa8a37
 @dataclass(frozen=True)
 class EventKind:
     "A kind of event that tells what became of a reply."
@@ -48,7 +48,7 @@ def event_kinds() -> dict[str, EventKind]:  # Name -> kind
     kinds = [EventKind(**{**k, "range": tuple(k["range"]) if "range" in k else None}) for k in told["kinds"]]
     return {k.name: k for k in kinds}
 
-# %% ../../nbs/live/00_events.ipynb #edff9577
+# %% ../../nbs/live/00_events.ipynb #bcba5536
 def _windows(
     given: Mapping[str, float] | None,  # Kind -> days
 ) -> dict[str, float]:  # Kind -> seconds, of all kinds
@@ -65,7 +65,7 @@ def _windows(
         seconds[name] = days * 86400.0
     return seconds
 
-# %% ../../nbs/live/00_events.ipynb #5fb80a4a
+# %% ../../nbs/live/00_events.ipynb #97dfe6df
 EVENT_FIELDS = ("event", "reply", "kind", "time", "value", "bot", "actor")
 
 
@@ -89,7 +89,7 @@ def _text_table(rows: Iterable[Any], names: Sequence[str]) -> "pyarrow.Table":
             columns[name].append(_as_text(known.get(name)))
     return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
 
-# %% ../../nbs/live/00_events.ipynb #31d52349
+# %% ../../nbs/live/00_events.ipynb #bcce33e4
 def _json_rows(path: Path) -> Iterator[Any]:
     "Each line of a file; None for one that is no JSON."
     with open(path, "rb") as lines:
@@ -124,7 +124,7 @@ def _read_file(path: Path) -> Any:
         raise ValueError(f"{path.name} ends in {ending!r}, expected .csv, .jsonl or .parquet")
     return list(readers[ending](path))
 
-# %% ../../nbs/live/00_events.ipynb #1f4b996b
+# %% ../../nbs/live/00_events.ipynb #0abdf91c
 _DONE = {"accept": "accepted", "edit": "edited", "ignore": "ignored"}
 
 
@@ -162,7 +162,7 @@ def _trail_events(trail):
         events += _action_events(*given, f"trail:{record.n}")
     return events
 
-# %% ../../nbs/live/00_events.ipynb #91e49595
+# %% ../../nbs/live/00_events.ipynb #e7712410
 @needs_extra("connect")
 @contextmanager
 def sums_engine(
@@ -179,7 +179,7 @@ def sums_engine(
         finally:
             engine.close()
 
-# %% ../../nbs/live/00_events.ipynb #c2878c7c
+# %% ../../nbs/live/00_events.ipynb #850a7b8e
 def reach(
     engine: Any,  # As `sums_engine` gives it
     table: Any,  # Arrow table, frame, dictionary of columns, list of dictionaries, path of a Parquet file, `Rows`
@@ -240,7 +240,7 @@ def _column(values):
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         return pa.array([_as_text(v) for v in values], pa.string())
 
-# %% ../../nbs/live/00_events.ipynb #9c10f625
+# %% ../../nbs/live/00_events.ipynb #07aeae1a
 @dataclass(frozen=True)
 class EventRecord:
     "What became of all events that were read: each has one fate, and the fates sum to what was read."
@@ -285,7 +285,7 @@ class EventRecord:
         told = f"{self.read:,} events read, {self.used:,} used" + "".join(f", {f}" for f in fates)
         return f"{told}; {self.replies:,} replies, {self.silent:,} without an event, until {self.until}"
 
-# %% ../../nbs/live/00_events.ipynb #882bc40d
+# %% ../../nbs/live/00_events.ipynb #4f01eaac
 _READ = """
 CREATE TEMP TABLE read_events AS
 SELECT n, event, reply, kind, at_us, value, CASE
@@ -363,7 +363,7 @@ def _plain_events(events):
     for event in events:
         yield from feedback_events([event]) if isinstance(event, Feedback) else [event]
 
-# %% ../../nbs/live/00_events.ipynb #7a2d6069
+# %% ../../nbs/live/00_events.ipynb #5a224dc3
 _REPLIES = """
 CREATE TEMP TABLE replies AS
 SELECT * EXCLUDE (row_number_), CASE
@@ -393,7 +393,7 @@ def _load_replies(engine, replies):
     engine.execute(_REPLIES.format(**texts, rest=rest, source=reached))
     return [c for c in columns if c not in ("reply", "time")]
 
-# %% ../../nbs/live/00_events.ipynb #6faf2623
+# %% ../../nbs/live/00_events.ipynb #9e39d89c
 _FATES = """
 CREATE TEMP TABLE fates AS
 SELECT e.n, e.reply, e.kind, e.at_us, e.value, e.repeats, CASE
@@ -426,7 +426,7 @@ def _end(engine, until):
     found = engine.execute(last + " SELECT max(at_us) FROM fates WHERE fate IS NULL)").fetchone()[0]
     return 0 if found is None else found
 
-# %% ../../nbs/live/00_events.ipynb #a5be02ca
+# %% ../../nbs/live/00_events.ipynb #5b64e731
 FACTS = {
     "age_s": "({end} - r.replied_at) / 1e6",
     "handling_s": "least(coalesce(closed_at, {end}) - r.replied_at, {closed}) / 1e6",
@@ -438,7 +438,8 @@ FACTS = {
     "edit_words": "CASE action WHEN 'accepted' THEN 0 WHEN 'edited' THEN edit_value END",
     "kept": "CASE action WHEN 'accepted' THEN 1 WHEN 'edited' THEN kept_value END",
     "closed": "CASE WHEN age >= {reopened} THEN CAST(closed_at IS NOT NULL AS INTEGER) END",
-    "reopened": "CASE WHEN age >= {reopened} THEN CAST(reopened_at >= closed_at AS INTEGER) END",
+    "reopened": "CASE WHEN age >= {reopened} AND closed_at IS NOT NULL"
+    " THEN CAST(coalesce(reopened_at >= closed_at, false) AS INTEGER) END",
     "escalated": "CASE WHEN age >= {escalated} THEN CAST(escalated_at IS NOT NULL AS INTEGER) END",
     "error": "error_value",
     "csat": "csat_value",
@@ -457,7 +458,7 @@ FACTS = {
     " WHEN lost_at IS NULL OR won_at <= lost_at THEN 1 ELSE 2 END END",
 }
 
-# %% ../../nbs/live/00_events.ipynb #c205ea72
+# %% ../../nbs/live/00_events.ipynb #36d43e3f
 _PER_REPLY = """
 CREATE TEMP TABLE happened AS
 SELECT reply, {firsts},
@@ -494,7 +495,7 @@ def _rows_sql(end, rest, windows):
     kept = "".join(f"r.{name_in_sql(name)}, " for name in rest)
     return _ROWS.format(rest=kept, facts=facts, end=end)
 
-# %% ../../nbs/live/00_events.ipynb #01f58dd1
+# %% ../../nbs/live/00_events.ipynb #2a55f56b
 _COUNTS = {
     "read": "SELECT count(*) FROM read_events",
     "bots": "SELECT count(*) FROM read_events WHERE malformed IS NULL AND is_bot",

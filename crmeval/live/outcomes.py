@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CLUSTERS', 'OutcomeEstimate', 'outcome', 'outcomes', 'outcome_rows', 'Improvement', 'improvement']
 
-# %% ../../nbs/live/03_outcomes.ipynb #9ac5315f
+# %% ../../nbs/live/03_outcomes.ipynb #136e9cde
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ from crmeval.live.outcome_cards import (
 )
 from ..connect.engine import columns_in, name_in_sql
 
-# %% ../../nbs/live/03_outcomes.ipynb #6f7fb52a
+# %% ../../nbs/live/03_outcomes.ipynb #a35370a7
 @dataclass(frozen=True)
 class OutcomeEstimate(Estimate):
     "An outcome with its interval, and with the counts of what is open and what is missing."
@@ -48,9 +48,11 @@ class OutcomeEstimate(Estimate):
             f"; {lost:,} of {self.record.read:,} events not counted" if self.record and lost else ""
         )
 
-# %% ../../nbs/live/03_outcomes.ipynb #32cb5c4e
+# %% ../../nbs/live/03_outcomes.ipynb #a61e214e
 CLUSTERS = ("agent", "customer")
-_WEEK = "CAST(date_trunc('week', TRY_CAST({} AS TIMESTAMPTZ)) AS DATE)"
+_WEEK = "CAST(date_trunc('week', TRY_CAST(time AS TIMESTAMPTZ)) AS DATE)"
+# the same for moments, in whole numbers: 1970-01-05 was a Monday
+_FAST_WEEK = "DATE '1970-01-05' + CAST(7 * ((epoch_us(time) - 345600000000) // 604800000000) AS INTEGER)"
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class _Table:
     def key(self, name):
         "A column to group by."
         if name == "week" and name not in self.columns and "time" in self.columns:
-            return _WEEK.format("time")
+            return _FAST_WEEK if self.columns["time"].startswith("TIMESTAMP") else _WEEK
         if name not in self.columns:
             raise ValueError(
                 f"no column {name!r} in the rows to group by; they have {', '.join(self.columns)}"
@@ -104,7 +106,7 @@ def _ways(table, cluster):
         table.key(name)
     return named
 
-# %% ../../nbs/live/03_outcomes.ipynb #220cf79e
+# %% ../../nbs/live/03_outcomes.ipynb #28212501
 def _source(table, card, by, ways, where=""):
     "SELECT of what a figure needs: keys k0.., clusters c0.., and y with w, or x with d."
     keys = [f"{table.key(name)} AS k{i}" for i, name in enumerate(by)]
@@ -129,7 +131,7 @@ def _is_young(table, card):
         return "false"
     return f"coalesce({table.number('age_s')} < {window * 86400.0!r}, false)"
 
-# %% ../../nbs/live/03_outcomes.ipynb #d08c79dd
+# %% ../../nbs/live/03_outcomes.ipynb #114ff256
 @dataclass(frozen=True)
 class _Figure:
     "A figure of one group, before its interval."
@@ -191,7 +193,7 @@ def _key_column(values):
 
     return pa.array(values)
 
-# %% ../../nbs/live/03_outcomes.ipynb #7d89f2b4
+# %% ../../nbs/live/03_outcomes.ipynb #2f14da60
 def _time_counts(table, source, by):
     "Group -> [(x, d, rows)] in the order of x."
     keys = _names("k", len(by))
@@ -267,17 +269,19 @@ def _time_influence(table, source, lookup, card, by, ways):
         f" ON s.x = f.gx AND least(greatest(s.d, 0), 2) = f.gd{same}"
     )
 
-# %% ../../nbs/live/03_outcomes.ipynb #7cf4f958
-def _squares(table, influence, columns):
+# %% ../../nbs/live/03_outcomes.ipynb #cca4161c
+def _squares(table, influence, columns, gaps):
     "Group -> Squares, of one way of clustering; no column: each row is alone."
     alone = " OR ".join(f"{c} IS NULL" for c in columns)
     parts = []
     if columns:
         known = " AND ".join(f"{c} IS NOT NULL" for c in columns)
-        parts.append(
-            f"SELECT gid, sum(u) AS u FROM ({influence}) WHERE {known} GROUP BY gid, {', '.join(columns)}"
-        )
-    parts.append(f"SELECT gid, u FROM ({influence})" + (f" WHERE {alone}" if columns else ""))
+        by = (
+            columns[0] if len(columns) == 1 else f"hash({', '.join(columns)})"
+        )  # 64 bits hold less than texts
+        parts.append(f"SELECT gid, sum(u) AS u FROM ({influence}) WHERE {known} GROUP BY gid, {by}")
+    if gaps or not columns:
+        parts.append(f"SELECT gid, u FROM ({influence})" + (f" WHERE {alone}" if columns else ""))
     sql = f"SELECT gid, count(*), sum(u * u) FROM ({' UNION ALL '.join(parts)}) GROUP BY gid"
     return {gid: Squares(n, total) for gid, n, total in table.engine.execute(sql).fetchall()}
 
@@ -286,9 +290,17 @@ def _all_squares(table, influence, ways):
     "({way: {group: Squares}}, {group: Squares} of both or None)"
     columns = _names("c", len(ways))
     if not ways:
-        return {"row": _squares(table, influence, ())}, None
-    one = {way: _squares(table, influence, (column,)) for way, column in zip(ways, columns)}
-    return one, _squares(table, influence, columns) if len(ways) == 2 else None
+        return {"row": _squares(table, influence, (), False)}, None
+    gaps = _has_gaps(table, ways)
+    one = {way: _squares(table, influence, (column,), gaps) for way, column in zip(ways, columns)}
+    return one, _squares(table, influence, columns, gaps) if len(ways) == 2 else None
+
+
+def _has_gaps(table, ways):
+    "Whether any row belongs to no cluster."
+    counts = ", ".join(f"count({table.key(way)})" for way in ways)
+    rows, *known = table.engine.execute(f"SELECT count(*), {counts} FROM {table.reached}").fetchone()
+    return min(known) < rows
 
 
 def _figures_of(table, card, by, ways, where=""):
@@ -301,7 +313,7 @@ def _figures_of(table, card, by, ways, where=""):
     figures, lookup = _time_figures(table, source, by, card)
     return figures, _time_influence(table, source, lookup, card, by, ways) if lookup else None
 
-# %% ../../nbs/live/03_outcomes.ipynb #448555c8
+# %% ../../nbs/live/03_outcomes.ipynb #15f70adf
 def _kind(card):
     "Of the interval."
     if card.form == "time":
@@ -383,7 +395,7 @@ def outcome(
         found = _estimates(table, card, keys, cluster, confidence_level)
         return _of_one(found, keys, table, card, confidence_level)
 
-# %% ../../nbs/live/03_outcomes.ipynb #f1c6a4a2
+# %% ../../nbs/live/03_outcomes.ipynb #bcc78aff
 @needs_extra("connect")
 def outcomes(
     rows: Any,  # As for `outcome`
@@ -440,7 +452,7 @@ def _row(name, key, e):
         "method": e.method,
     }
 
-# %% ../../nbs/live/03_outcomes.ipynb #19cb4c52
+# %% ../../nbs/live/03_outcomes.ipynb #f72541c5
 @dataclass(frozen=True)
 class Improvement(Estimate):
     "Relative improvement of an outcome over a baseline; above 0 is better, whatever the direction."
@@ -479,7 +491,7 @@ def _relative(card, new, old, variance, df, level):
     ends = [sign * math.expm1(log + k * float(t.ppf((1 + level) / 2, df)) * error) for k in (-1, 1)]
     return sign * math.expm1(log), min(ends), max(ends), float(2 * t.sf(abs(log) / error, df))
 
-# %% ../../nbs/live/03_outcomes.ipynb #6ad0cf68
+# %% ../../nbs/live/03_outcomes.ipynb #98262f83
 @needs_extra("connect")
 def improvement(
     rows: Any,  # As for `outcome`

@@ -6,7 +6,7 @@
 __all__ = ['BASE_RATES', 'BASE_HANDLING_S', 'BASE_ACTIONS', 'EFFECTS', 'MANY_FAULTS', 'base_value', 'Faults', 'DeskPlan', 'Desk',
            'simulate', 'simulate_rows', 'write_outcome_rows']
 
-# %% ../../nbs/live/04_simulator.ipynb #faf9add5
+# %% ../../nbs/live/04_simulator.ipynb #fbbf3ea2
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -23,7 +23,7 @@ from .events import FACTS, Joined, event_kinds, join_outcomes
 if TYPE_CHECKING:
     import pyarrow
 
-# %% ../../nbs/live/04_simulator.ipynb #7a3031d1
+# %% ../../nbs/live/04_simulator.ipynb #5097babc
 BASE_RATES = {
     "acceptance_rate": (0.55, 1),
     "ignore_rate": (0.20, -1),
@@ -55,7 +55,7 @@ def base_value(
     rate = BASE_RATES[outcome][0]
     return 1 + _POINTS[outcome] * rate if outcome in _POINTS else rate
 
-# %% ../../nbs/live/04_simulator.ipynb #299ca107
+# %% ../../nbs/live/04_simulator.ipynb #d61e4018
 @dataclass(frozen=True)
 class Faults:
     "Events that come on top of the true ones, as shares of them; and true ones that never come."
@@ -143,7 +143,7 @@ def _possible(name):
 
 _WIDTH = 2 * _QUALITY + _AGENT + _CUSTOMER
 
-# %% ../../nbs/live/04_simulator.ipynb #0b6676bb
+# %% ../../nbs/live/04_simulator.ipynb #70a970de
 @dataclass(frozen=True)
 class _People:
     "Levels of agents and customers, their arms, and what was measured before the start."
@@ -180,7 +180,7 @@ def _people(plan):
     arms, arm = _arms_of(plan, rng, n, "c" if plan.unit == "customer" else "a")
     return _People(agent, customer, pre_agent, pre_customer, pre_csat, arms, arm if n else None)
 
-# %% ../../nbs/live/04_simulator.ipynb #6f8a6376
+# %% ../../nbs/live/04_simulator.ipynb #1e679701
 def _replies(plan, people, n, rng, first):
     "Columns of n replies: who, when, which arm and system, quality and score."
     d = {"reply": np.arange(first, first + n), "agent": rng.integers(0, plan.agents, n)}
@@ -221,7 +221,7 @@ def _delay(rng, n, mean_s, most_s):
     "Whole seconds until something happens."
     return np.minimum(1 + rng.exponential(mean_s, n), most_s).astype(np.int64)
 
-# %% ../../nbs/live/04_simulator.ipynb #c3a8b98d
+# %% ../../nbs/live/04_simulator.ipynb #4fdb2951
 _DAY = 86400
 
 
@@ -298,7 +298,7 @@ def _drawn(plan, people, n, first, chunk):
         draw(plan, people, d, rng)
     return d
 
-# %% ../../nbs/live/04_simulator.ipynb #0efe7283
+# %% ../../nbs/live/04_simulator.ipynb #2da27495
 def _moment_us(plan):
     "Start of the desk in microseconds."
     start = datetime.fromisoformat(plan.start.replace("Z", "+00:00"))
@@ -436,7 +436,7 @@ def _fact_table(plan, people, d):
         table = table.append_column(name, [facts[name]])
     return table
 
-# %% ../../nbs/live/04_simulator.ipynb #aca8d02a
+# %% ../../nbs/live/04_simulator.ipynb #e3f759af
 _TIMES = {
     "closed": "closed",
     "reopened": "reopened",
@@ -460,7 +460,8 @@ def _true_events(plan, d):
     end = _end_s(plan)
     rows, kinds, times, values = [], [], [], []
     for kind, mask, after in _happened(d):
-        at = np.flatnonzero(mask & (d["at"] + after <= end))
+        window = event_kinds()[kind].window_days * _DAY  # later ones are planted as faults
+        at = np.flatnonzero(mask & (d["at"] + after <= end) & (after <= window))
         rows.append(at)
         kinds.append(np.full(len(at), kind, dtype=object))
         times.append((d["at"] + after)[at])
@@ -501,7 +502,7 @@ def _as_texts(plan, d, rows, kinds, times, values):
 def _number(v):
     return None if np.isnan(v) else float(v)
 
-# %% ../../nbs/live/04_simulator.ipynb #47aedb1b
+# %% ../../nbs/live/04_simulator.ipynb #a305bb4b
 _BROKEN = (
     {"reply": None},
     {"time": "soon"},
@@ -553,7 +554,7 @@ _FAULTS: dict[str, Callable[[dict, int], dict]] = {
     },
 }
 
-# %% ../../nbs/live/04_simulator.ipynb #ceff1b11
+# %% ../../nbs/live/04_simulator.ipynb #92b5d672
 @dataclass(frozen=True)
 class Desk:
     "A simulated desk: what goes out, what comes back, and what is true."

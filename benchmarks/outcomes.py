@@ -1,0 +1,130 @@
+"""Ten million outcome rows: how long figures with intervals take, and how much memory.
+
+    python benchmarks/outcomes.py [--rows 10000000] [--write] [--coverage 2000]
+
+A simulated desk is written to Parquet chunk by chunk (not timed as part of the sums). Each sum runs in a process of its own,
+so that its peak of memory is its own: the resident set of the whole process, engine, libraries and all.
+`--coverage` runs seeded desks and tells how often an interval holds the true value.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results" / "outcomes.json"
+CASES = {
+    "handling time": (["handling_time"], None),
+    "handling time by week and arm": (["handling_time"], ["week", "arm"]),
+    "click-through rate by arm": (["click_through_rate"], ["arm"]),
+    "acceptance rate by week and arm": (["acceptance_rate"], ["week", "arm"]),
+    "csat by arm": (["csat"], ["arm"]),
+    "win rate by arm": (["win_rate"], ["arm"]),
+}
+
+
+def peak_mb():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def written(path, rows):
+    "Write the rows of a desk."
+    from crmeval.live.simulator import write_outcome_rows
+
+    write_outcome_rows(
+        path,
+        replies=rows,
+        agents=2000,
+        customers=max(1, rows // 20),
+        effects={"treatment": {"acceptance_rate": 0.02, "handling_time": -0.05}},
+        tail_days=90,
+    )
+
+
+def summed(path, names, by):
+    "Sum one case: values, seconds, peak of memory."
+    from crmeval.live.outcomes import outcome_rows, outcomes
+
+    start = time.perf_counter()
+    rows = outcome_rows(outcomes(path, names, by=by))
+    seconds = time.perf_counter() - start
+    first = {k: rows[0][k] for k in ("outcome", "value", "low", "high", "n")}
+    return {"seconds": round(seconds, 1), "peak_mb": round(peak_mb()), "figures": len(rows), "first": first}
+
+
+def in_process(*arguments):
+    "Run this file with some arguments; what it prints is JSON."
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout) | {"seconds_of_process": round(time.perf_counter() - start, 1)}
+
+
+def measured(rows, folder):
+    path = Path(folder, "rows.parquet")
+    told = {"rows": rows, "written": in_process("--only-write", str(path), "--rows", str(rows))}
+    told["file_mb"] = round(path.stat().st_size / 1e6)
+    told["cases"] = {}
+    for name in CASES:
+        told["cases"][name] = in_process("--only-sum", str(path), "--case", name)
+        print(name, told["cases"][name], flush=True)
+    told["machine"] = {"cores": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()[0]}
+    return told
+
+
+def covered(desks):
+    "How often 95 % intervals hold the truth over seeded desks; two ways of clustering, few agents."
+    from crmeval.live.outcomes import outcome
+    from crmeval.live.simulator import base_value, simulate_rows
+
+    names = ("acceptance_rate", "csat", "click_through_rate", "error_rate")
+    hits = dict.fromkeys(names, 0)
+    naive = dict.fromkeys(names, 0)
+    for seed in range(desks):
+        rows = simulate_rows(replies=3000, agents=30, customers=300, seed=seed, tail_days=30)
+        for name in names:
+            truth = base_value(name)
+            e, alone = outcome(rows, name), outcome(rows, name, cluster=())
+            hits[name] += e.low <= truth <= e.high
+            naive[name] += alone.low <= truth <= alone.high
+    shares = {name: {"clustered": hits[name] / desks, "rows": naive[name] / desks} for name in names}
+    return {"desks": desks, "agents": 30, "customers": 300, "replies": 3000, "coverage": shares}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--coverage", type=int, default=0, help="seeded desks")
+    parser.add_argument("--write", action="store_true", help="write benchmarks/results/outcomes.json")
+    parser.add_argument("--only-write", help=argparse.SUPPRESS)
+    parser.add_argument("--only-sum", help=argparse.SUPPRESS)
+    parser.add_argument("--case", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.only_write:
+        start = time.perf_counter()
+        written(args.only_write, args.rows)
+        seconds = time.perf_counter() - start
+        print(json.dumps({"seconds": round(seconds, 1), "peak_mb": round(peak_mb())}))
+        return
+    if args.only_sum:
+        print(json.dumps(summed(args.only_sum, *CASES[args.case])))
+        return
+    told = {}
+    if args.rows:
+        with tempfile.TemporaryDirectory() as folder:
+            told["sums"] = measured(args.rows, folder)
+    if args.coverage:
+        told["coverage"] = covered(args.coverage)
+    print(json.dumps(told, indent=1))
+    if args.write:
+        kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+        RESULTS.write_text(json.dumps(kept | told, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
