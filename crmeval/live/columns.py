@@ -33,6 +33,10 @@ def _dictionaries(rows):
     "The rows, if they are dictionaries."
     if isinstance(rows, (str, bytes)) or not isinstance(rows, Iterable):
         raise ValueError(f"rows is {str(rows)[:80]!r}, expected a list of dictionaries or a table")
+    if not hasattr(rows, "__len__"):
+        raise ValueError(
+            f"rows is a {type(rows).__name__}, which is read only once, expected a list or a table"
+        )
     rows = rows if isinstance(rows, Sequence) else list(rows)
     wrong = next((i for i, row in enumerate(rows) if not isinstance(row, Mapping)), None)
     if wrong is not None:
@@ -54,7 +58,10 @@ def read_column(
         raise ValueError(f"no column {name!r} in the rows; they have {', '.join(map(str, known)) or 'none'}")
     if isinstance(rows, Mapping):
         return _of_length(rows[name], name, len(rows[known[0]]), known[0])
-    return rows[name] if hasattr(rows, "columns") else [None] * len(rows)
+    column = rows[name] if hasattr(rows, "columns") else [None] * len(rows)
+    if known.count(name) > 1:
+        raise ValueError(f"column {name!r} stands {known.count(name)} times in the rows, expected once")
+    return column
 
 
 def _of_length(column, name, length, first):
@@ -103,7 +110,8 @@ def _number(value, name, row):
         return float(value)
     if isinstance(value, np.bool_):
         return float(value)
-    raise ValueError(f"{name} is {value!r} in row {row}, expected a number, true or false, or None")
+    found = value.item() if isinstance(value, np.generic) else value
+    raise ValueError(f"{name} is {str(found)[:80]!r} in row {row}, expected a number, true or false, or None")
 
 # %% ../../nbs/live/09_columns.ipynb #ddabad4d
 def groups(
