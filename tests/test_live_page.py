@@ -9,17 +9,16 @@ from html.parser import HTMLParser
 import pytest
 
 from crmeval.cli.app import main
-from crmeval.core.stats import Estimate
 from crmeval.live.drift import drift
 from crmeval.live.experiment import ArmOutcome, Guardrail, daily_looks, experiment_result
 from crmeval.live.live_report import (
     GateEntry,
     LiveReport,
-    Validity,
     experiment_sentence,
     feedback_reasons,
     weekly_outcome,
 )
+from crmeval.live.validity import validity
 from crmeval.live.weekly_sums import Measure
 from crmeval.pages.live_page import live_html, write_live_page
 
@@ -47,6 +46,8 @@ def rows_of(names, n=1600, weeks=10, shift=-3.0):
             "action": r.choice(["accept", "edit", "ignore"]),
             "reason": r.choice(names[2:]),
             "topic": r.choice(names[2:]),
+            "accepted": r.random() < 0.5,
+            names[3]: r.choice([1.0, 2.0, 3.0]),
         }
         for i in range(n)
     ]
@@ -76,7 +77,7 @@ def report_of(names, title):
         feedback_reasons(rows),
         drift(rows, watched),
         (GateEntry(names[4], names[5], False, names[2], names[3]),),
-        (Validity(names[2], "by reply", Estimate(0.2, 0.1, 0.3, 1600), names[3]),),
+        (validity(rows, "acceptance_rate", score=names[3], system=names[2]),),
         (names[4],),
         names[5],
     )

@@ -54,6 +54,7 @@ def demo_desk(
         assign=lambda customer: assign(customer, f"demo {seed}", shares),
         effects={"drafts": dict(effects)},
         checks=0.6,
+        systems={"version a": -0.4, "version b": 0.0, "version c": 0.4},
         faults=MANY_FAULTS,
     )
     rows = desk.replies.to_pylist()

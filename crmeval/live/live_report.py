@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['WeeklyOutcome', 'ratio_estimate', 'weekly_outcome', 'experiment_sentence', 'feedback_reasons', 'GateEntry',
-           'read_gate_history', 'Validity', 'LiveReport']
+           'read_gate_history', 'LiveReport']
 
 # %% ../../nbs/live/30_live_report.ipynb #b3896ed0
 import json
@@ -23,6 +23,7 @@ from ..core.stats import Estimate
 from .columns import groups, numbers, read_column
 from .drift import Drift
 from .experiment import ArmOutcome, ExperimentResult, Looks
+from .validity import Validity
 from .weekly_sums import week_of
 
 # %% ../../nbs/live/30_live_report.ipynb #2399dc96
@@ -256,19 +257,6 @@ def _gate_entry(line):
 
 # %% ../../nbs/live/30_live_report.ipynb #0ae1502c
 @dataclass(frozen=True)
-class Validity:
-    "Whether a score of the laboratory foretells an outcome."
-
-    outcome: str
-    level: str  # 'by reply', 'by system', ...
-    correlation: Estimate  # -1 to 1, with its interval
-    says: str = ""
-    points: tuple[
-        tuple[str, float, float], ...
-    ] = ()  # (system, mean score, mean outcome), where there are several
-
-
-@dataclass(frozen=True)
 class LiveReport:
     "Everything that a live page shows."
 
@@ -280,7 +268,7 @@ class LiveReport:
     feedback: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # Reason -> arm -> count
     drift: Drift | None = None
     gates: tuple[GateEntry, ...] = ()
-    validity: tuple[Validity, ...] = ()
+    validity: tuple[Validity, ...] = ()  # Whether the offline score foretold the outcomes
     notes: tuple[str, ...] = ()  # What is to be minded beside the notes of the experiment
     source: str = ""  # Where the events came from, in words
 

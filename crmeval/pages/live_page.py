@@ -15,6 +15,7 @@ from ..core.records import storable
 from ..core.show import DASH, shown
 from ..core.stats import Estimate
 from ..live.live_report import LiveReport
+from ..live.outcome_cards import outcome_card
 from .live_plots import LOOKS, Line, axis_range, line_plot
 from .template import content_security_policy, environment
 
@@ -121,6 +122,24 @@ def _series(s):
     return {"svg": svg} | {k: getattr(s, k) for k in ("name", "group", "charted", "lost", "notes")}
 
 
+_FORETOLD = {
+    "yes": "▲ better scores, better outcomes",
+    "no": "– not told apart from chance",
+    "against": "▼ better scores, worse outcomes",
+}
+
+
+def _foretold(v):
+    "Whether a score foretold an outcome, with the outcome by score as a picture."
+    card = outcome_card(v.outcome)
+    places = [f"{score:.2g}" for _, score, _ in v.by_score]
+    points = tuple(e for _, _, e in v.by_score)
+    form = partial(amount_text, unit="share" if card.unit == "share" else "")
+    says = f"{card.title} by {shown(v.score, 40)}: {_FORETOLD[v.predicts]}"
+    svg = line_plot([Line(card.title, points)], places, form=form, says=says)
+    return {"v": v, "title": card.title, "unit": card.unit, "svg": svg, "words": _FORETOLD[v.predicts]}
+
+
 def _tick(value, unit):
     return amount_text(value, unit, value != 0)
 
@@ -221,7 +240,7 @@ def _shows(r, looks):
         "events": r.events,
         "feedback": _reasons(r.feedback, looks),
         "drift": _drift(r.drift),
-        "validity": r.validity,
+        "validity": [_foretold(v) for v in r.validity],
         "gates": r.gates,
         "limits": True,
     }
