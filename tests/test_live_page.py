@@ -77,7 +77,7 @@ def report_of(names, title):
         feedback_reasons(rows),
         drift(rows, watched),
         (GateEntry(names[4], names[5], False, names[2], names[3]),),
-        (validity(rows, "acceptance_rate", score=names[3], system=names[2]),),
+        (validity(rows, "acceptance_rate", score=names[3], system="topic"),),
         (names[4],),
         names[5],
     )
