@@ -93,7 +93,7 @@ def _baseline(weeks, kind, least):
     for week in weeks:
         for day, cell in week.items():
             days[day] += cell
-    whole = sum(days.values())
+    whole = np.sum(list(days.values()), axis=0)
     by_day = {d: c[1] / c[0] for d, c in days.items() if c[0] >= least}
     overall = whole[1] / whole[0]
     spread = 0.25 if kind == "share" else _row_variance(weeks, overall)
@@ -280,7 +280,7 @@ def _interval_of(week, kind):
         return None, None
     half = 1.96 * math.sqrt(max(0.0, squares - total**2 / n) / (n - 1) / n)
     ends = (total / n - half, total / n + half)
-    return tuple(math.expm1(e) for e in ends) if kind == "log" else ends
+    return (math.expm1(ends[0]), math.expm1(ends[1])) if kind == "log" else ends
 
 
 def _by_week(cells):
@@ -320,7 +320,7 @@ def _weekday_note(weeks, kind, charts):
         names = ", ".join(_DAYS[d] for d in sorted(unseen))
         out.append(f"too few rows in the baseline for a mean of {names}: the mean of all days stands in")
     if len(days) > 1 and _days_differ(weeks[: charts.baseline], base):
-        low, high = min(days, key=days.get), max(days, key=days.get)
+        low, high = min(days, key=lambda d: days[d]), max(days, key=lambda d: days[d])
         ends = [math.expm1(days[d]) if kind == "log" else days[d] for d in (low, high)]
         out.append(
             f"days of the week differ ({_DAYS[low]} {ends[0]:.3g}, {_DAYS[high]} {ends[1]:.3g}): taken out"
@@ -387,17 +387,17 @@ def _alarm(name, weeks, usable, kind, found):
     told, began, side, base = found
     before = _value([weeks[w] for w in usable[base:began]], kind)
     after = _value([weeks[w] for w in usable[began : told + 1]], kind)
-    days = (date.fromordinal(usable[i]) for i in (told, began))
-    return Alarm(name, *days, "up" if side > 0 else "down", before, after)
+    at, since = date.fromordinal(usable[told]), date.fromordinal(usable[began])
+    return Alarm(name, at, since, "up" if side > 0 else "down", before, after)
 
 
 def _point(ordinal, week, kind, at, told):
     monday = date.fromordinal(ordinal)
     if week is None:
         return Week(monday, 0, None, status="missing")
-    n, value, ends = _rows_of(week), _value([week], kind), _interval_of(week, kind)
+    n, value, (low, high) = _rows_of(week), _value([week], kind), _interval_of(week, kind)
     if ordinal not in at:
-        return Week(monday, n, value, *ends, status="small")
+        return Week(monday, n, value, low, high, status="small")
     score = None if math.isnan(at[ordinal]) else float(at[ordinal])
     status = "alarm" if monday in told else "charted"
-    return Week(monday, n, value, *ends, score, "baseline" if score is None else status)
+    return Week(monday, n, value, low, high, score, "baseline" if score is None else status)

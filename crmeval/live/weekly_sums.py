@@ -83,14 +83,16 @@ class WeeklySums:
     young: int = 0  # Rows after `whole_until`
 
 
+def _day_of(time):
+    return date(time.year, time.month, time.day)
+
+
 def week_of(
     time: date | datetime | str | None,  # A day, a moment, or either in ISO form
 ) -> tuple[int, int] | None:  # (ordinal of its Monday, weekday from 0); None: not readable
     "The week and the weekday of a moment, as its own time zone has them."
     try:
-        day = (
-            date.fromisoformat(time[:10]) if isinstance(time, str) else date(time.year, time.month, time.day)
-        )
+        day = date.fromisoformat(time[:10]) if isinstance(time, str) else _day_of(time)
     except (AttributeError, TypeError, ValueError):
         return None
     return day.toordinal() - day.weekday(), day.weekday()

@@ -35,13 +35,13 @@ def figure_text(
 
 def amount_text(
     value: float | None,  # In the unit; a share as a fraction
-    unit: str = "",  # 'share' is written in per cent
-    sign: bool = False,
+    unit: str = "",  # 'share' is written in per cent, a difference of shares in percentage points (pp)
+    sign: bool = False,  # True: a difference, with a plus as well
 ) -> str:
     "A number in its unit; a share as per cent, since 0.0684 is read by nobody."
     if value is None or unit != "share":
         return figure_text(value, sign)
-    return f"{figure_text(100 * value, sign)}\u00a0%"
+    return f"{figure_text(100 * value, sign)}\u00a0{'pp' if sign else '%'}"
 
 
 def _day(monday: date):
@@ -119,7 +119,7 @@ def _series(s):
     says = f"{shown(s.name, 60)} by week, {told}"
     form = partial(amount_text, unit="share" if s.kind == "share" else "")
     svg = line_plot([Line(s.name, points, 0, flags)], [_day(w.monday) for w in s.weeks], form=form, says=says)
-    return {"svg": svg} | {k: getattr(s, k) for k in ("name", "group", "charted", "lost", "notes")}
+    return {"svg": svg} | {k: getattr(s, k) for k in ("name", "kind", "group", "charted", "lost", "notes")}
 
 
 _FORETOLD = {
@@ -141,7 +141,7 @@ def _foretold(v):
 
 
 def _tick(value, unit):
-    return amount_text(value, unit, value != 0)
+    return amount_text(value, unit, True) if value else "0"
 
 
 def _drift(found):
