@@ -23,6 +23,7 @@ from crmeval.live.experiment import (
     ArmOutcome,
     Guardrail,
     assign,
+    compare_all_arms,
     compare_arms,
     daily_looks,
     experiment_result,

@@ -140,7 +140,7 @@ def _units(rows, used):
 
 
 def _cells(rows):
-    "(cell of each row: 2 * stratum + arm, rows in strata where both arms have enough rows and something below)"
+    "(cell of each row: 2 * stratum + arm, rows in strata where both arms have enough rows)"
     cell = 2 * rows.stratum + rows.treated
     strata = int(rows.stratum.max(initial=-1)) + 1
     enough = np.bincount(cell, minlength=2 * strata) >= (2 if strata > 1 else 1)
