@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CLUSTERS', 'OutcomeEstimate', 'outcome', 'outcomes', 'outcome_rows', 'Improvement', 'improvement']
 
-# %% ../../nbs/live/03_outcomes.ipynb #136e9cde
+# %% ../../nbs/live/03_outcomes.ipynb #bcc52a8e
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..connect.engine import columns_in, name_in_sql
 from ..core.package_data import needs_extra
 from ..core.stats import Estimate
 from .curves import Squares, clustered_variance, interval_ends, restricted_mean, share_reached
@@ -25,9 +26,8 @@ from crmeval.live.outcome_cards import (
     outcome_cards,
     published_figures,
 )
-from ..connect.engine import columns_in, name_in_sql
 
-# %% ../../nbs/live/03_outcomes.ipynb #a35370a7
+# %% ../../nbs/live/03_outcomes.ipynb #c6d8153b
 @dataclass(frozen=True)
 class OutcomeEstimate(Estimate):
     "An outcome with its interval, and with the counts of what is open and what is missing."
@@ -48,7 +48,7 @@ class OutcomeEstimate(Estimate):
             f"; {lost:,} of {self.record.read:,} events not counted" if self.record and lost else ""
         )
 
-# %% ../../nbs/live/03_outcomes.ipynb #a61e214e
+# %% ../../nbs/live/03_outcomes.ipynb #36943cb5
 CLUSTERS = ("agent", "customer")
 _WEEK = "CAST(date_trunc('week', TRY_CAST(time AS TIMESTAMPTZ)) AS DATE)"
 # the same for moments, in whole numbers: 1970-01-05 was a Monday
@@ -78,14 +78,13 @@ class _Table:
         if name == "week" and name not in self.columns and "time" in self.columns:
             return _FAST_WEEK if self.columns["time"].startswith("TIMESTAMP") else _WEEK
         if name not in self.columns:
-            raise ValueError(
-                f"no column {name!r} in the rows to group by; they have {', '.join(self.columns)}"
-            )
+            has = ", ".join(self.columns)
+            raise ValueError(f"no column {name!r} in the rows to group by; they have {has}")
         return name_in_sql(name)
 
 
 @contextmanager
-def _opened(rows, memory="600MB"):
+def _opened(rows, memory="500MB"):
     "An engine that reaches the rows."
     record, windows = None, None
     if isinstance(rows, Joined):
@@ -106,7 +105,7 @@ def _ways(table, cluster):
         table.key(name)
     return named
 
-# %% ../../nbs/live/03_outcomes.ipynb #28212501
+# %% ../../nbs/live/03_outcomes.ipynb #5fa70859
 def _source(table, card, by, ways, where=""):
     "SELECT of what a figure needs: keys k0.., clusters c0.., and y with w, or x with d."
     keys = [f"{table.key(name)} AS k{i}" for i, name in enumerate(by)]
@@ -131,7 +130,7 @@ def _is_young(table, card):
         return "false"
     return f"coalesce({table.number('age_s')} < {window * 86400.0!r}, false)"
 
-# %% ../../nbs/live/03_outcomes.ipynb #114ff256
+# %% ../../nbs/live/03_outcomes.ipynb #2ab94198
 @dataclass(frozen=True)
 class _Figure:
     "A figure of one group, before its interval."
@@ -183,8 +182,8 @@ def _ratio_influence(table, source, figures, by, ways):
     same = " AND ".join(f"s.k{k} IS NOT DISTINCT FROM f.g{k}" for k in range(len(by))) or "true"
     clusters = "".join(f"s.c{i}, " for i in range(len(ways)))
     return (
-        f"SELECT {clusters}f.gid, (s.y - f.r * s.w) / f.total AS u FROM ({source}) AS s JOIN figures AS f ON {same}"
-        " WHERE s.w > 0 AND s.y IS NOT NULL"
+        f"SELECT {clusters}f.gid, (s.y - f.r * s.w) / f.total AS u FROM ({source}) AS s"
+        f" JOIN figures AS f ON {same} WHERE s.w > 0 AND s.y IS NOT NULL"
     )
 
 
@@ -193,7 +192,7 @@ def _key_column(values):
 
     return pa.array(values)
 
-# %% ../../nbs/live/03_outcomes.ipynb #2f14da60
+# %% ../../nbs/live/03_outcomes.ipynb #c3480a6a
 def _time_counts(table, source, by):
     "Group -> [(x, d, rows)] in the order of x."
     keys = _names("k", len(by))
@@ -269,7 +268,7 @@ def _time_influence(table, source, lookup, card, by, ways):
         f" ON s.x = f.gx AND least(greatest(s.d, 0), 2) = f.gd{same}"
     )
 
-# %% ../../nbs/live/03_outcomes.ipynb #cca4161c
+# %% ../../nbs/live/03_outcomes.ipynb #c06e16c2
 def _squares(table, influence, columns, gaps):
     "Group -> Squares, of one way of clustering; no column: each row is alone."
     alone = " OR ".join(f"{c} IS NULL" for c in columns)
@@ -313,7 +312,7 @@ def _figures_of(table, card, by, ways, where=""):
     figures, lookup = _time_figures(table, source, by, card)
     return figures, _time_influence(table, source, lookup, card, by, ways) if lookup else None
 
-# %% ../../nbs/live/03_outcomes.ipynb #15f70adf
+# %% ../../nbs/live/03_outcomes.ipynb #dee45035
 def _kind(card):
     "Of the interval."
     if card.form == "time":
@@ -371,10 +370,8 @@ def _of_one(found, by, table, card, level):
     "All groups, or the only figure."
     if by:
         return found
-    nothing = OutcomeEstimate(
-        None, method="no row has a value", outcome=card.name, unit=card.unit, record=table.record
-    )
-    return found.get((), nothing)
+    told = {"outcome": card.name, "unit": card.unit, "record": table.record}
+    return found.get((), OutcomeEstimate(None, method="no row has a value", **told))
 
 
 @needs_extra("connect")
@@ -383,11 +380,9 @@ def outcome(
     name: str | OutcomeCard = "handling_time",  # Out of `outcome_cards`, or a card of your own
     *,
     by: str | Sequence[str] | None = None,  # Columns, e.g. 'week', 'arm', ('week', 'arm')
-    cluster: str
-    | Sequence[str]
-    | None = None,  # At most two; None: 'agent' and 'customer' where they are; (): rows
+    cluster: str | Sequence[str] | None = None,  # At most two; None: agent and customer if there; (): rows
     confidence_level: float = 0.95,
-    memory: str = "600MB",  # What the engine may hold in memory
+    memory: str = "500MB",  # What the engine may hold in memory
 ) -> Any:  # OutcomeEstimate; with `by` a dictionary, key (a tuple for several columns) -> OutcomeEstimate
     "An outcome as its card says, with an interval that fits its kind and respects agents and customers."
     card, keys = outcome_card(name), _checked(by, confidence_level)
@@ -395,7 +390,7 @@ def outcome(
         found = _estimates(table, card, keys, cluster, confidence_level)
         return _of_one(found, keys, table, card, confidence_level)
 
-# %% ../../nbs/live/03_outcomes.ipynb #bcc78aff
+# %% ../../nbs/live/03_outcomes.ipynb #c60d0b58
 @needs_extra("connect")
 def outcomes(
     rows: Any,  # As for `outcome`
@@ -404,7 +399,7 @@ def outcomes(
     by: str | Sequence[str] | None = None,
     cluster: str | Sequence[str] | None = None,
     confidence_level: float = 0.95,
-    memory: str = "600MB",
+    memory: str = "500MB",
 ) -> dict[str, Any]:  # Name -> as `outcome` gives it
     "Several outcomes of the same rows, which are read once into one engine."
     keys = _checked(by, confidence_level)
@@ -452,7 +447,7 @@ def _row(name, key, e):
         "method": e.method,
     }
 
-# %% ../../nbs/live/03_outcomes.ipynb #f72541c5
+# %% ../../nbs/live/03_outcomes.ipynb #e5f4a4c0
 @dataclass(frozen=True)
 class Improvement(Estimate):
     "Relative improvement of an outcome over a baseline; above 0 is better, whatever the direction."
@@ -491,7 +486,7 @@ def _relative(card, new, old, variance, df, level):
     ends = [sign * math.expm1(log + k * float(t.ppf((1 + level) / 2, df)) * error) for k in (-1, 1)]
     return sign * math.expm1(log), min(ends), max(ends), float(2 * t.sf(abs(log) / error, df))
 
-# %% ../../nbs/live/03_outcomes.ipynb #98262f83
+# %% ../../nbs/live/03_outcomes.ipynb #e958713f
 @needs_extra("connect")
 def improvement(
     rows: Any,  # As for `outcome`
@@ -502,7 +497,7 @@ def improvement(
     arm: str = "arm",  # Column
     cluster: str | Sequence[str] | None = None,
     confidence_level: float = 0.95,
-    memory: str = "600MB",
+    memory: str = "500MB",
 ) -> Improvement:  # Value, low and high are shares of the baseline's figure
     "How much better an outcome is than the baseline's, relative to it."
     card = outcome_card(name)
@@ -516,7 +511,7 @@ def improvement(
         told["n"], told["undefined"] = (
             sum(getattr(e, w) for e in (old, new) if e) for w in ("n", "undefined")
         )
-        if any(e is None or e.value is None or e.value <= 0 for e in (old, new)):
+        if old is None or new is None or not (old.value and new.value and min(old.value, new.value) > 0):
             return Improvement(None, method="a side has no value above 0", **told)
         ways = _ways(table, cluster)
         found = _of_two(table, card, arm, two, ways)
@@ -531,19 +526,16 @@ def _two_arms(table, arm, baseline, treatment):
     there = [row[0] for row in table.engine.execute(sql).fetchall()]
     others = [a for a in there if a != baseline]
     if baseline not in there or (treatment is None and len(others) != 1) or treatment not in (None, *others):
-        raise ValueError(
-            f"{arm} has {', '.join(map(repr, there)) or 'no value'}, expected the baseline {baseline!r} and one other:"
-            " say baseline= and treatment="
-        )
+        has = ", ".join(map(repr, there)) or "no value"
+        told = f"{arm} has {has}, expected the baseline {baseline!r} and one other"
+        raise ValueError(f"{told}: say baseline= and treatment=")
     return baseline, others[0] if treatment is None else treatment
 
 
 def _of_two(table, card, arm, two, ways):
     "(variance, degrees of freedom) of the logarithm of the ratio of two arms."
-    table.engine.execute(
-        "CREATE OR REPLACE TEMP TABLE two_arms AS SELECT * FROM (VALUES (?, 0), (?, 1)) AS v(a, side)",
-        list(two),
-    )
+    values = "SELECT * FROM (VALUES (?, 0), (?, 1)) AS v(a, side)"
+    table.engine.execute(f"CREATE OR REPLACE TEMP TABLE two_arms AS {values}", list(two))
     where = f" JOIN two_arms ON two_arms.a = {table.key(arm)}"
     sided = _Table(table.engine, table.reached, {**table.columns, "side": "INTEGER"}, windows=table.windows)
     figures, influence = _figures_of(sided, card, ("side",), ways, where)
