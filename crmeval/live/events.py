@@ -6,7 +6,7 @@
 __all__ = ['EVENT_FIELDS', 'FACTS', 'EventKind', 'event_kinds', 'feedback_events', 'sums_engine', 'reach', 'EventRecord',
            'Joined', 'join_outcomes']
 
-# %% ../../nbs/live/00_events.ipynb #47a908be
+# %% ../../nbs/live/00_events.ipynb #f78ae494
 import csv
 import json
 import tempfile
@@ -29,7 +29,7 @@ from ..layer.feedback import Feedback, read_feedback
 if TYPE_CHECKING:
     import pyarrow
 
-# %% ../../nbs/live/00_events.ipynb #d3aa8a37
+# %% ../../nbs/live/00_events.ipynb #8dab9dcb
 @dataclass(frozen=True)
 class EventKind:
     "A kind of event that tells what became of a reply."
@@ -46,10 +46,10 @@ class EventKind:
 def event_kinds() -> dict[str, EventKind]:  # Name -> kind
     "The kinds of events that are known."
     told = json.loads(data_path("live", "event_kinds.json").read_text(encoding="utf-8"))
-    kinds = [EventKind(**{**k, "range": tuple(k["range"]) if "range" in k else None}) for k in told["kinds"]]
-    return {k.name: k for k in kinds}
+    ranges = {k["name"]: tuple(k["range"]) for k in told["kinds"] if "range" in k}
+    return {k["name"]: EventKind(**{**k, "range": ranges.get(k["name"])}) for k in told["kinds"]}
 
-# %% ../../nbs/live/00_events.ipynb #bcba5536
+# %% ../../nbs/live/00_events.ipynb #fc97984c
 def _windows(
     given: Mapping[str, float] | None,  # Kind -> days
 ) -> dict[str, float]:  # Kind -> seconds, of all kinds
@@ -58,15 +58,14 @@ def _windows(
     seconds = {name: kind.window_days * 86400.0 for name, kind in kinds.items()}
     for name, days in (given or {}).items():
         if name not in kinds:
-            raise ValueError(
-                f"a window is given for {name!r}, which is no kind of event{did_you_mean(name, kinds)}"
-            )
+            near = did_you_mean(name, kinds)
+            raise ValueError(f"a window is given for {name!r}, which is no kind of event{near}")
         if isinstance(days, (bool, str)) or not 0 < days < 1e5:
             raise ValueError(f"the window of {name!r} is {days!r}, expected days above 0")
         seconds[name] = days * 86400.0
     return seconds
 
-# %% ../../nbs/live/00_events.ipynb #97dfe6df
+# %% ../../nbs/live/00_events.ipynb #ec92ddc5
 EVENT_FIELDS = ("event", "reply", "kind", "time", "value", "bot", "actor")
 
 
@@ -90,7 +89,7 @@ def _text_table(rows: Iterable[Any], names: Sequence[str]) -> "pyarrow.Table":
             columns[name].append(_as_text(known.get(name)))
     return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
 
-# %% ../../nbs/live/00_events.ipynb #bcce33e4
+# %% ../../nbs/live/00_events.ipynb #45ed2a57
 def _json_rows(path: Path) -> Iterator[Any]:
     "Each line of a file; None for one that is no JSON."
     with open(path, "rb") as lines:
@@ -125,7 +124,7 @@ def _read_file(path: Path) -> Any:
         raise ValueError(f"{path.name} ends in {ending!r}, expected .csv, .jsonl or .parquet")
     return list(readers[ending](path))
 
-# %% ../../nbs/live/00_events.ipynb #0abdf91c
+# %% ../../nbs/live/00_events.ipynb #41868b9c
 _DONE = {"accept": "accepted", "edit": "edited", "ignore": "ignored"}
 
 
@@ -163,11 +162,11 @@ def _trail_events(trail):
         events += _action_events(*given, f"trail:{record.n}")
     return events
 
-# %% ../../nbs/live/00_events.ipynb #e7712410
+# %% ../../nbs/live/00_events.ipynb #f538ed88
 @needs_extra("connect")
 @contextmanager
 def sums_engine(
-    memory: str = "600MB",  # What the engine may hold in memory; more goes to a folder that is removed
+    memory: str = "500MB",  # What the engine may hold in memory; more goes to a folder that is removed
     threads: int | None = None,  # None: one for each core
 ) -> Iterator[Any]:  # duckdb.DuckDBPyConnection
     "An engine for sums over tables larger than memory."
@@ -180,10 +179,10 @@ def sums_engine(
         finally:
             engine.close()
 
-# %% ../../nbs/live/00_events.ipynb #850a7b8e
+# %% ../../nbs/live/00_events.ipynb #b9a587c8
 def reach(
     engine: Any,  # As `sums_engine` gives it
-    table: Any,  # Arrow table, frame, dictionary of columns, list of dictionaries, path of a Parquet file, `Rows`
+    table: Any,  # Arrow table, frame, columns, list of dictionaries, a file's path, an answer of `connect`
     name: str,  # What it is called in SQL
 ) -> str:  # What stands after FROM
     "Make a table known to an engine; a Parquet file is read in pieces, the rest lies in memory."
@@ -209,9 +208,9 @@ def _arrow(table: Any) -> "pyarrow.Table":
     if hasattr(table, "to_arrow"):  # polars
         return table.to_arrow()
     if hasattr(table, "columns") and hasattr(table, "iloc"):  # pandas
-        return pa.Table.from_pandas(table, preserve_index=False)
+        return pa.table({storable(str(name)): _column(table[name]) for name in table.columns})
     if isinstance(table, Mapping):
-        return pa.table(dict(table))
+        return pa.table({storable(str(name)): _column(values) for name, values in table.items()})
     return _of_dictionaries(list(_checked_rows(table)))
 
 
@@ -234,14 +233,18 @@ def _of_dictionaries(rows):
 
 
 def _column(values):
+    "A column of Arrow; NaN is a gap, and what is of mixed kinds is text."
     import pyarrow as pa
+
+    if isinstance(values, (pa.Array, pa.ChunkedArray)):
+        return values
 
     try:
         return pa.array(values, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
         return pa.array([_as_text(v) for v in values], pa.string())
 
-# %% ../../nbs/live/00_events.ipynb #07aeae1a
+# %% ../../nbs/live/00_events.ipynb #a4d3c4b1
 @dataclass(frozen=True)
 class EventRecord:
     "What became of all events that were read: each has one fate, and the fates sum to what was read."
@@ -286,7 +289,7 @@ class EventRecord:
         told = f"{self.read:,} events read, {self.used:,} used" + "".join(f", {f}" for f in fates)
         return f"{told}; {self.replies:,} replies, {self.silent:,} without an event, until {self.until}"
 
-# %% ../../nbs/live/00_events.ipynb #4f01eaac
+# %% ../../nbs/live/00_events.ipynb #8b520a1c
 _READ = """
 CREATE TEMP TABLE read_events AS
 SELECT n, event, reply, kind, at_us, value, CASE
@@ -302,13 +305,14 @@ SELECT n, event, reply, kind, at_us, value, CASE
 FROM (
     SELECT row_number() OVER () AS n, nullif(trim({event}), '') AS event, nullif(trim({reply}), '') AS reply,
         nullif(lower(trim({kind})), '') AS kind, {time} AS at_us,
-        nullif(trim({value}), '') AS given, finite_number({value}) AS value,
+        nullif(nullif(lower(trim({value})), ''), 'nan') AS given, finite_number({value}) AS value,
         coalesce(TRY_CAST({bot} AS BOOLEAN), false) OR coalesce(lower(trim({actor})) = 'bot', false) AS is_bot
     FROM {source}
 ) LEFT JOIN event_kinds AS k ON k.name = kind
 """
 _MACROS = (
-    "CREATE MACRO finite_number(t) AS CASE WHEN isfinite(TRY_CAST(t AS DOUBLE)) THEN TRY_CAST(t AS DOUBLE) END",
+    "CREATE MACRO finite_number(t) AS CASE WHEN isfinite(TRY_CAST(t AS DOUBLE))"
+    " THEN TRY_CAST(t AS DOUBLE) END",
     "CREATE MACRO moment(t) AS CASE WHEN isfinite(TRY_CAST(t AS TIMESTAMPTZ))"
     " THEN epoch_us(TRY_CAST(t AS TIMESTAMPTZ)) END",
 )
@@ -364,7 +368,7 @@ def _plain_events(events):
     for event in events:
         yield from feedback_events([event]) if isinstance(event, Feedback) else [event]
 
-# %% ../../nbs/live/00_events.ipynb #5a224dc3
+# %% ../../nbs/live/00_events.ipynb #c91853ce
 _REPLIES = """
 CREATE TEMP TABLE replies AS
 SELECT * EXCLUDE (row_number_), CASE
@@ -372,8 +376,8 @@ SELECT * EXCLUDE (row_number_), CASE
     WHEN row_number() OVER (PARTITION BY reply ORDER BY replied_at NULLS LAST, row_text_) > 1 THEN 'twice'
     END AS fate
 FROM (
-    SELECT row_number() OVER () AS row_number_, nullif(trim({reply}), '') AS reply, moment({time}) AS replied_at,
-        {rest} CAST(source_ AS VARCHAR) AS row_text_
+    SELECT row_number() OVER () AS row_number_, nullif(trim({reply}), '') AS reply,
+        moment({time}) AS replied_at, {rest} CAST(source_ AS VARCHAR) AS row_text_
     FROM {source} AS source_
 )
 """
@@ -386,15 +390,13 @@ def _load_replies(engine, replies):
     if missing := [name for name in ("reply", "time") if name not in columns]:
         raise ValueError(f"replies have no column {missing[0]!r}; they have {', '.join(columns)}")
     if taken := sorted(set(columns) & set(FACTS)):
-        raise ValueError(
-            f"replies have the column {taken[0]!r}, which the join makes: leave it out or rename it"
-        )
+        raise ValueError(f"replies have the column {taken[0]!r}, which the join makes: rename it")
     rest = "".join(f"{name_in_sql(c)}, " for c in columns if c not in ("reply", "time"))
     texts = {name: _text_of(columns, name) for name in ("reply", "time")}
     engine.execute(_REPLIES.format(**texts, rest=rest, source=reached))
     return [c for c in columns if c not in ("reply", "time")]
 
-# %% ../../nbs/live/00_events.ipynb #9e39d89c
+# %% ../../nbs/live/00_events.ipynb #8e959102
 _FATES = """
 CREATE TEMP TABLE fates AS
 SELECT e.n, e.reply, e.kind, e.at_us, e.value, e.repeats, CASE
@@ -404,8 +406,8 @@ SELECT e.n, e.reply, e.kind, e.at_us, e.value, e.repeats, CASE
     WHEN e.at_us > r.replied_at + k.window_us THEN 'late'
     END AS fate
 FROM (
-    SELECT *, row_number() OVER same AS copy, row_number() OVER same > 1 AND first_value(said) OVER same <> said
-        AS repeats
+    SELECT *, row_number() OVER same AS copy,
+        row_number() OVER same > 1 AND first_value(said) OVER same <> said AS repeats
     FROM (SELECT *, concat_ws('|', reply, kind, at_us, value) AS said FROM read_events
         WHERE malformed IS NULL AND NOT is_bot)
     WINDOW same AS (PARTITION BY coalesce('id ' || event, said) ORDER BY at_us, said)
@@ -427,7 +429,7 @@ def _end(engine, until):
     found = engine.execute(last + " SELECT max(at_us) FROM fates WHERE fate IS NULL)").fetchone()[0]
     return 0 if found is None else found
 
-# %% ../../nbs/live/00_events.ipynb #5b64e731
+# %% ../../nbs/live/00_events.ipynb #82c278a8
 FACTS = {
     "age_s": "({end} - r.replied_at) / 1e6",
     "handling_s": "least(coalesce(closed_at, {end}) - r.replied_at, {closed}) / 1e6",
@@ -452,14 +454,16 @@ FACTS = {
     "clicked": "CASE WHEN was_sent AND age >= {clicked} THEN CAST(clicked_at IS NOT NULL AS INTEGER) END",
     "clicked_open": "CASE WHEN was_sent AND age >= {clicked}"
     " THEN CAST(clicked_at IS NOT NULL AND opened_at IS NOT NULL AS INTEGER) END",
-    "converted": "CASE WHEN was_sent AND age >= {converted} THEN CAST(converted_at IS NOT NULL AS INTEGER) END",
+    "converted": "CASE WHEN was_sent AND age >= {converted}"
+    " THEN CAST(converted_at IS NOT NULL AS INTEGER) END",
     "actions": "CASE WHEN was_sent AND age >= {engaged} THEN engagements END",
-    "deal_s": "CASE WHEN has_deal THEN least(coalesce(least(won_at, lost_at), {end}) - r.replied_at, {won}) / 1e6 END",
+    "deal_s": "CASE WHEN has_deal"
+    " THEN least(coalesce(least(won_at, lost_at), {end}) - r.replied_at, {won}) / 1e6 END",
     "deal_state": "CASE WHEN has_deal THEN CASE WHEN won_at IS NULL AND lost_at IS NULL THEN 0"
     " WHEN lost_at IS NULL OR won_at <= lost_at THEN 1 ELSE 2 END END",
 }
 
-# %% ../../nbs/live/00_events.ipynb #36d43e3f
+# %% ../../nbs/live/00_events.ipynb #56980b80
 _PER_REPLY = """
 CREATE TEMP TABLE happened AS
 SELECT reply, {firsts},
@@ -496,29 +500,27 @@ def _rows_sql(end, rest, windows):
     kept = "".join(f"r.{name_in_sql(name)}, " for name in rest)
     return _ROWS.format(rest=kept, facts=facts, end=end)
 
-# %% ../../nbs/live/00_events.ipynb #2a55f56b
+# %% ../../nbs/live/00_events.ipynb #53b24c90
 _COUNTS = {
     "read": "SELECT count(*) FROM read_events",
     "bots": "SELECT count(*) FROM read_events WHERE malformed IS NULL AND is_bot",
     "used": "SELECT count(*) FROM fates WHERE fate IS NULL",
     "conflicting": "SELECT count(*) FROM fates WHERE fate = 'twice' AND repeats",
     "replies": "SELECT count(*) FROM replies WHERE fate IS NULL",
-    "out_of_order": "SELECT count(*) FROM (SELECT at_us < lag(at_us) OVER (ORDER BY n) AS back FROM read_events"
-    " WHERE at_us IS NOT NULL) WHERE back",
+    "out_of_order": "SELECT count(*) FROM (SELECT at_us < lag(at_us) OVER (ORDER BY n) AS back"
+    " FROM read_events WHERE at_us IS NOT NULL) WHERE back",
     "silent": "SELECT count(*) FROM replies AS r LEFT JOIN happened AS h ON h.reply = r.reply"
     " WHERE r.fate IS NULL AND h.reply IS NULL",
 }
 
 
+_BY_FATE = "SELECT fate, count(*) FROM {} WHERE fate IS NOT NULL GROUP BY fate"
+
+
 def _record(engine, end):
     "Count the fates."
     counts = {name: engine.execute(sql).fetchone()[0] for name, sql in _COUNTS.items()}
-    fates = dict(
-        engine.execute("SELECT fate, count(*) FROM fates WHERE fate IS NOT NULL GROUP BY fate").fetchall()
-    )
-    told = dict(
-        engine.execute("SELECT fate, count(*) FROM replies WHERE fate IS NOT NULL GROUP BY fate").fetchall()
-    )
+    fates, told = (dict(engine.execute(_BY_FATE.format(table)).fetchall()) for table in ("fates", "replies"))
     wrong = "SELECT malformed, count(*) FROM read_events WHERE malformed IS NOT NULL GROUP BY 1 ORDER BY 1"
     until = datetime.fromtimestamp(end / 1e6, timezone.utc).isoformat()
     more = {f"replies_{name}": told.get(name, 0) for name in ("twice", "malformed", "after")}
@@ -541,12 +543,12 @@ class Joined:
 
 @needs_extra("connect")
 def join_outcomes(
-    replies: Any,  # Rows with 'reply' and 'time' and whatever else (arm, agent, customer, score): table, rows, file
-    events: Any,  # Rows with `EVENT_FIELDS`, feedback, an audit trail, an answer of a query, or a file
+    replies: Any,  # Rows with 'reply' and 'time' and whatever else: arm, agent, customer, score
+    events: Any,  # Rows with `EVENT_FIELDS`, feedback, an audit trail, a query's answer, or a file
     *,
     until: str | date | None = None,  # End of the data; None: the last reply, or the last event in its window
     windows: Mapping[str, float] | None = None,  # Kind -> days after the reply, instead of its own
-    memory: str = "600MB",  # What the engine may hold in memory
+    memory: str = "500MB",  # What the engine may hold in memory
 ) -> Joined:  # The same for the same replies and events in any order
     "Join outcome events to replies by id; what is not counted is in the record."
     seconds = _windows(windows)
