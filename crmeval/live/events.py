@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from ..connect.engine import name_in_sql, open_engine, text_in_sql
 from ..core.near import did_you_mean
 from ..core.package_data import data_path, needs_extra
+from ..core.records import storable
 from ..core.stats import is_known
 from ..layer.audit_trail import AuditTrail
 from ..layer.feedback import Feedback, read_feedback
@@ -74,7 +75,7 @@ def _as_text(value):
         return None
     if isinstance(value, datetime):
         return value.isoformat()
-    return str(value)
+    return storable(str(value))
 
 
 def _text_table(rows: Iterable[Any], names: Sequence[str]) -> "pyarrow.Table":
@@ -207,9 +208,9 @@ def _arrow(table: Any) -> "pyarrow.Table":
     if hasattr(table, "to_arrow"):  # polars
         return table.to_arrow()
     if hasattr(table, "columns") and hasattr(table, "iloc"):  # pandas
-        return pa.table({str(name): _column(table[name]) for name in table.columns})
+        return pa.table({storable(str(name)): _column(table[name]) for name in table.columns})
     if isinstance(table, Mapping):
-        return pa.table({str(name): _column(values) for name, values in table.items()})
+        return pa.table({storable(str(name)): _column(values) for name, values in table.items()})
     return _of_dictionaries(list(_checked_rows(table)))
 
 
@@ -228,7 +229,7 @@ def _of_dictionaries(rows):
 
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = {name: [row.get(name) for row in rows] for name in names}
-    return pa.table({str(name): _column(values) for name, values in columns.items()})
+    return pa.table({storable(str(name)): _column(values) for name, values in columns.items()})
 
 
 def _column(values):
@@ -240,7 +241,7 @@ def _column(values):
 
     try:
         return pa.array(values, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
         return pa.array([_as_text(v) for v in values], pa.string())
 
 # %% ../../nbs/live/00_events.ipynb #a4d3c4b1
