@@ -81,8 +81,8 @@ def measured(rows, folder):
 
 def covered(desks):
     "How often 95 % intervals hold the truth over seeded desks; two ways of clustering, few agents."
-    from crmeval.live.outcomes import outcome
     from crmeval.live.desk_plan import base_value
+    from crmeval.live.outcomes import outcome
     from crmeval.live.simulator import simulate_rows
 
     names = ("acceptance_rate", "csat", "click_through_rate", "error_rate")
