@@ -2,9 +2,10 @@
 
     python benchmarks/outcomes.py [--rows 10000000] [--write] [--coverage 2000]
 
-A simulated desk is written to Parquet chunk by chunk (not timed as part of the sums). Each sum runs in a process of its own,
-so that its peak of memory is its own: the resident set of the whole process, engine, libraries and all.
-`--coverage` runs seeded desks and tells how often an interval holds the true value.
+A simulated desk is written to Parquet chunk by chunk (not timed as part of the sums). Each sum runs in a
+process of its own, so that its peak of memory is its own: the resident set of the whole process, engine,
+libraries and all. On a machine that others use too, seconds are longer than those of the processor, which
+stand beside them with the load. `--coverage` runs seeded desks: how often an interval holds the truth.
 """
 
 import argparse
@@ -51,11 +52,12 @@ def summed(path, names, by):
     "Sum one case: values, seconds, peak of memory."
     from crmeval.live.outcomes import outcome_rows, outcomes
 
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     rows = outcome_rows(outcomes(path, names, by=by))
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     first = {k: rows[0][k] for k in ("outcome", "value", "low", "high", "n")}
-    return {"seconds": round(seconds, 1), "peak_mb": round(peak_mb()), "figures": len(rows), "first": first}
+    told = {"seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1), "peak_mb": round(peak_mb())}
+    return told | {"load": round(os.getloadavg()[0], 1), "figures": len(rows), "first": first}
 
 
 def in_process(*arguments):
@@ -73,14 +75,15 @@ def measured(rows, folder):
     for name in CASES:
         told["cases"][name] = in_process("--only-sum", str(path), "--case", name)
         print(name, told["cases"][name], flush=True)
-    told["machine"] = {"cores": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()[0]}
+    told["machine"] = {"cores": os.cpu_count(), "python": platform.python_version()}
     return told
 
 
 def covered(desks):
     "How often 95 % intervals hold the truth over seeded desks; two ways of clustering, few agents."
+    from crmeval.live.desk_plan import base_value
     from crmeval.live.outcomes import outcome
-    from crmeval.live.simulator import base_value, simulate_rows
+    from crmeval.live.simulator import simulate_rows
 
     names = ("acceptance_rate", "csat", "click_through_rate", "error_rate")
     hits = dict.fromkeys(names, 0)
@@ -97,7 +100,8 @@ def covered(desks):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--coverage", type=int, default=0, help="seeded desks")
     parser.add_argument("--write", action="store_true", help="write benchmarks/results/outcomes.json")
