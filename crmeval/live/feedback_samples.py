@@ -165,9 +165,11 @@ def kept_and_again(
         elif s.tags.get("draft"):
             value = None if r.text is None else float(kept_share(r.text, str(s.tags["draft"])) >= alike)
             mine["given_again"].append((value, s.cluster or s.id))
-    return {
-        client: {n: _mean(pairs, options) for n, pairs in mine.items()} for client, mine in values.items()
-    }
+    return {client: _means(mine, options) for client, mine in values.items()}
+
+
+def _means(mine, options):
+    return {name: _mean(pairs, options) for name, pairs in mine.items()}
 
 
 def _mean(pairs, options):
