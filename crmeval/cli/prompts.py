@@ -129,7 +129,8 @@ def try_command(
     if not model:
         raise ValueError("--model is missing: what answers, such as openai:NAME or replay:FILE")
     new = find_version(store, version)
-    old = find_version(store, base or new.parent) if base or new.parent else shipped_version(new.use_case)
+    before = base or new.parent
+    old = find_version(store, before) if before else shipped_version(new.use_case)
     with in_words():
         trial = try_version(
             new, old, model, base_model=base_model, store=None if no_note else store, **told_settings(words)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['VERSION', 'LoopState', 'read_loop', 'Round', 'round_figures', 'week_of', 'turn_loop']
 
-# %% ../../nbs/live/24_feedback_loop.ipynb #9a575170
+# %% ../../nbs/live/24_feedback_loop.ipynb #d890081d
 import contextlib
 import json
 import os
@@ -32,7 +32,7 @@ from .training_examples import last_words
 from ..runs.evaluation import run
 from ..runs.folder import Run, write_json
 
-# %% ../../nbs/live/24_feedback_loop.ipynb #0b72acd6
+# %% ../../nbs/live/24_feedback_loop.ipynb #50a2bc61
 VERSION = 1
 
 
@@ -84,7 +84,7 @@ def _alone(folder: Path) -> Iterator[None]:
     with contextlib.closing(open_locked(folder / "lock")):
         yield
 
-# %% ../../nbs/live/24_feedback_loop.ipynb #e32117e3
+# %% ../../nbs/live/24_feedback_loop.ipynb #c229d559
 def _withdrawn(samples, asked, how):
     "Ids of samples that may not be used any longer."
     held, told = {s.id for s in samples}, {feedback_sample_id(s.id): s for s in asked}
@@ -121,7 +121,7 @@ def _added(samples, state, feedback, asked, policy, how):
     counts |= {"removed": len(again - set(new)), "unchanged": unchanged, "left_out": dict(found.left_out)}
     return [*rest, *found.samples], counts
 
-# %% ../../nbs/live/24_feedback_loop.ipynb #a7066735
+# %% ../../nbs/live/24_feedback_loop.ipynb #82f1b94d
 @dataclass(frozen=True)
 class Round(Printed):
     "What one turn of the loop did; prints as text."

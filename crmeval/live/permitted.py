@@ -6,12 +6,13 @@
 __all__ = ['PURPOSES', 'SHARES', 'INVENTED', 'consent_to', 'place_of', 'purpose_of', 'licence_of', 'why_not', 'samples_of_data',
            'MaskedSample', 'masked_sample', 'pseudonym']
 
-# %% ../../nbs/live/19_permitted.ipynb #7d5a069d
+# %% ../../nbs/live/19_permitted.ipynb #491f58d6
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from ..tasks.load import SHIPPED, load_any
 from ..tasks.probes import is_probe
 from ..tasks.public import sources
 
-# %% ../../nbs/live/19_permitted.ipynb #51c7c9ce
+# %% ../../nbs/live/19_permitted.ipynb #46945763
 PURPOSES = ("evaluation", "training", "examples")
 _YES, _NO = ("yes", "true", "1"), ("no", "false", "0", "")
 
@@ -46,7 +47,7 @@ def consent_to(
         check_known(name, PURPOSES, f"consent of {sample.id!r}")
     return frozenset(names)
 
-# %% ../../nbs/live/19_permitted.ipynb #a1cf361e
+# %% ../../nbs/live/19_permitted.ipynb #e95764fa
 SHARES = {"evaluation": 0.5, "training": 0.4, "examples": 0.1}
 
 
@@ -77,17 +78,26 @@ def purpose_of(
             return name
     return max(shares, key=lambda n: shares[n])  # the ends of shares like 0.1 + 0.2 + 0.7 are not quite 1
 
-# %% ../../nbs/live/19_permitted.ipynb #b5886362
+# %% ../../nbs/live/19_permitted.ipynb #3fa4ec58
 INVENTED = "Apache-2.0, invented for this package"
+
+
+@lru_cache
+def _shipped_ids(name, use_case):
+    "Ids of the samples that ship with the package."
+    try:
+        return frozenset(s.id for s in SHIPPED[name](None, [use_case]))
+    except ValueError:  # none of this use case
+        return frozenset()
 
 
 def licence_of(
     sample: Sample,
 ) -> str | None:  # None: one's own data, for which nobody but its owner can speak
-    "The licence of the data set that a sample is of."
+    "The licence of the data set that a sample is of; a name alone makes no sample an invented one."
     name = sample.dataset.partition(":")[0]
     if name in SHIPPED:
-        return INVENTED
+        return INVENTED if sample.id in _shipped_ids(name, sample.use_case) else None
     return sources()[name].licence if name in sources() else None
 
 
@@ -99,15 +109,17 @@ def why_not(
     shares: Mapping[str, float] | None = None,  # For `purpose_of`
     salt: str = "",
     by_purpose: bool = True,  # False: conversations are not divided by purpose
+    by_licence: bool = False,  # True: a public or invented sample needs no consent; feedback always does
 ) -> str:  # '' where nothing stands against it
     "Why a sample may not be used for a purpose, in words that can be counted."
     check_known(purpose, PURPOSES, "purpose")
-    if licence_of(sample) is None and purpose not in consent_to(sample) and not basis.strip():
+    is_free = by_licence and "consent" not in sample.tags and licence_of(sample) is not None
+    if not is_free and purpose not in consent_to(sample) and not basis.strip():
         return "no consent"
     kept_for = purpose_of(sample.cluster or sample.id, shares, salt) if by_purpose else purpose
     return "" if kept_for == purpose else f"the conversation is kept for {kept_for}"
 
-# %% ../../nbs/live/19_permitted.ipynb #72800b14
+# %% ../../nbs/live/19_permitted.ipynb #99610edb
 def samples_of_data(
     data: str | Path,  # Folder of a run, a data set by name, or a file
     **how,  # use_cases, columns, limit: as `load_any` takes them
@@ -121,7 +133,7 @@ def samples_of_data(
     found = [s for s in found if not s.perturbation and not is_probe(s)]
     return [replace(s, dataset=f"own:{s.dataset}") for s in found] if is_own else found
 
-# %% ../../nbs/live/19_permitted.ipynb #09d1bdd7
+# %% ../../nbs/live/19_permitted.ipynb #2a219097
 @dataclass(frozen=True)
 class MaskedSample:
     "A sample without what says who somebody is, and texts that belong to it."

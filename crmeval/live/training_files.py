@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['side_of', 'TrainingFiles', 'data_sheet', 'write_training_files']
 
-# %% ../../nbs/live/21_training_files.ipynb #592d28ab
+# %% ../../nbs/live/21_training_files.ipynb #bf200416
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ from .training_examples import OF_FEEDBACK, Example, Gathered
 from .training_forms import file_faults, training_format, training_forms, training_row
 from ..tasks.use_cases import render_prompt
 
-# %% ../../nbs/live/21_training_files.ipynb #874d5e81
+# %% ../../nbs/live/21_training_files.ipynb #ab9c4e4f
 @dataclass(frozen=True)
 class _Row:
     "A row on its way into a file."
@@ -66,7 +66,7 @@ def side_of(
     "On which side of a training a conversation is, in every export alike."
     return "validation" if place_of("side", seed, conversation) < share else "train"
 
-# %% ../../nbs/live/21_training_files.ipynb #d3ad4628
+# %% ../../nbs/live/21_training_files.ipynb #a425d149
 @dataclass(frozen=True)
 class TrainingFiles(Printed):
     "Training files that were written, and how they came about; prints as a table."
@@ -165,7 +165,7 @@ def data_sheet(
     ]
     return "\n\n".join(p for p in parts if p) + "\n"
 
-# %% ../../nbs/live/21_training_files.ipynb #a86eac75
+# %% ../../nbs/live/21_training_files.ipynb #454d9a9e
 def _checked(examples, against, how):
     "(what leaks, the check) of examples as they are before masking."
     if against is None:
@@ -190,8 +190,9 @@ def _allowed(gathered, basis, by_purpose, salt):
     kept: dict[tuple, Example] = {}
     left_out = Counter(gathered.left_out)
     for e in gathered.examples:
-        by = by_purpose and e.origin in OF_FEEDBACK
-        if why := why_not(e.sample, "training", basis=basis, by_purpose=by, salt=salt):
+        of_feedback = e.origin in OF_FEEDBACK
+        how = {"by_purpose": by_purpose and of_feedback, "by_licence": not of_feedback}
+        if why := why_not(e.sample, "training", basis=basis, salt=salt, **how):
             left_out[why] += 1
         elif _same(e) in kept:
             left_out["the same again"] += 1
@@ -225,7 +226,8 @@ def _write_rows(folder, rows, share, seed):
 
 def _source_of(row, basis):
     stated = "consent" if row.sample.tags.get("consent") else f"stated: {basis}"
-    return row.sample.dataset, licence_of(row.sample) or stated, row.origin
+    licence = None if row.origin in OF_FEEDBACK else licence_of(row.sample)
+    return row.sample.dataset, licence or stated, row.origin
 
 
 def _check_folder(folder):

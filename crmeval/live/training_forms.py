@@ -154,8 +154,9 @@ def file_faults(
             )
         else:
             faults += [f"row {n}: {f}" for f in row_faults(row, kind, format=format)]
-    if len(set(kinds) - {None}) > 1:
-        faults.append(f"rows of several kinds of training: {', '.join(sorted(set(kinds) - {None}))}")
+    several = sorted({kind for kind in kinds if kind is not None})
+    if len(several) > 1:
+        faults.append(f"rows of several kinds of training: {', '.join(several)}")
     if len(rows) < least:
         faults.append(f"{len(rows)} rows, and {format} takes a file from {least} rows")
     return faults
