@@ -62,6 +62,8 @@ COMMANDS = {
         "write fine-tuning files of samples, ratings and feedback, with a data sheet",
     ),
     "leak-check": ("training_files:leak_check_command", "does a training file hold an evaluation set"),
+    "live report": ("live:live_report_command", "a page of outcomes in operation by arm and week"),
+    "live demo": ("live:live_demo_command", "the same with an invented desk whose effects are known"),
     "ingest": ("ingest:ingest_command", "bring copies of sources up to date, once or on a schedule"),
     "index": (
         "index:index_command",
@@ -119,6 +121,7 @@ _EPILOGUES = {"run": _run_epilogue, "agreement": _agreement_epilogue, "gateway":
 GROUPS = {
     "audit": "the audit trail of the trust layer: verify, show, erase",
     "prompts": "versions of prompts: list, add, diff, try",
+    "live": "outcomes in operation: report, demo",
 }
 
 
