@@ -1,4 +1,4 @@
-"""Memory and load of the gateway:   python benchmarks/gateway_memory.py [CALLS] [--plain] [--short] [--load S] [--write]
+"""Memory and load of the gateway: python benchmarks/gateway_memory.py [CALLS] [--plain] [--short] [--write]
 
 First the application is called in its process, CALLS times, about new people in every call and with a
 client that answers at once; the resident memory is printed at ten steps. It has to be flat once the
