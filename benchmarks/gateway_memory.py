@@ -1,11 +1,13 @@
-"""Memory and load of the gateway:   python benchmarks/gateway_memory.py [CALLS] [--plain] [--load SECONDS]
+"""Memory and load of the gateway: python benchmarks/gateway_memory.py [CALLS] [--plain] [--short] [--write]
 
 First the application is called in its process, CALLS times, about new people in every call and with a
 client that answers at once; the resident memory is printed at ten steps. It has to be flat once the
 conversations that are remembered and the words that detectors know are as many as may be. With --plain
-nothing is searched for and nothing screened: server, sessions and vaults alone. Then requests go over
+nothing is searched for and nothing screened: server, sessions and vaults alone; with --short the whole layer
+works, on two sentences in place of five. Then requests go over
 loopback to a bare endpoint, and to the same one through the gateway in another process: requests a
-second, and the milliseconds that the gateway adds.
+second, and the milliseconds that the gateway adds. With --write the memory at each step is kept in
+results/gateway_memory.json, also when the run is ended early.
 """
 
 import argparse
@@ -19,16 +21,20 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from crmeval import TrustLayer
 from crmeval.core.calls import Completion
 from crmeval.layer.server import gateway_app
 
+RESULTS = Path(__file__).parent / "results" / "gateway_memory.json"
 SAID = (
     "Dear team, I am {name}. My router has been dead since Monday, and nobody called me back "
     "under +1 415 555 {n:04d} as it was promised. The order is {order}; please write to {mail} today. "
     "Kind regards, {name}"
 )
+
+SHORT = "I am {name}, order {order}. Write to {mail}."
 
 
 class Echo:
@@ -57,11 +63,11 @@ def person(rng):
     return f"{rng.choice(NAMES)} {rng.choice(NAMES)}"
 
 
-def request(rng):
-    "(body, text, record) of a request about somebody new."
+def request(rng, said=SAID):
+    "(body, text) of a request about somebody new."
     name, n = person(rng), rng.randrange(10_000)
     mail = f"{name.replace(' ', '.').lower()}@mail.example"
-    text = SAID.format(name=name, n=n, order=rng.randrange(10**6), mail=mail)
+    text = said.format(name=name, n=n, order=rng.randrange(10**6), mail=mail)
     record = {"contact": {"name": name, "email": mail}}
     body = {"model": "m", "messages": [{"role": "user", "content": text}], "crmeval": {"record": record}}
     return body, text
@@ -101,13 +107,28 @@ async def call(app, body):
 PLAIN = {"prompt": ["masking"], "answer": ["demasking"], "masking": {"detect": False}}
 
 
-async def memory(calls, plain):
+def kept(found, calls, plain, said):
+    "Writes what was measured so far."
+    flat = [row["mb"] for row in found if row["calls"] >= calls // 2]
+    growth = round(flat[-1] - flat[0], 1) if len(flat) > 1 else None
+    told = {
+        "calls": calls,
+        "text": said,
+        "nothing searched for": plain,
+        "rows": found,
+        "growth of the second half, MB": growth,
+    }
+    RESULTS.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+async def memory(calls, plain, write=False, said=SAID):
     limits = {"requests_per_minute": 10**9, "sessions": 200}
     policy = {"server": limits, **(PLAIN if plain else {})}
     app, rng = gateway_app(TrustLayer(Echo(), policy)), random.Random(7)
+    found = []
     start, step, worked = time.perf_counter(), max(1, calls // 10), time.process_time()
     for n in range(1, calls + 1):
-        body, text = request(rng)
+        body, text = request(rng, said)
         told = await call(app, body)
         assert told["choices"][0]["message"]["content"] == text, told
         if n % step == 0 or n == 500:
@@ -118,6 +139,9 @@ async def memory(calls, plain):
                 f"{n:>7,} calls  {resident_mb():6.1f} MB  {n / spent:5.0f}/s  {cpu:5.2f} ms CPU each",
                 flush=True,
             )
+            found.append({"calls": n, "mb": round(resident_mb(), 1), "cpu_ms": round(cpu, 2)})
+            if write:
+                kept(found, calls, plain, said)
 
 
 UPSTREAM = """
@@ -210,9 +234,11 @@ if __name__ == "__main__":
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("calls", nargs="?", type=int, default=20_000)
     words.add_argument("--plain", action="store_true", help="search for nothing and screen nothing")
+    words.add_argument("--short", action="store_true", help="two sentences in place of five")
     words.add_argument("--load", type=float, default=8, help="seconds for each load; 0: none")
+    words.add_argument("--write", action="store_true", help=f"keep memory in results/{RESULTS.name}")
     given = words.parse_args()
     if given.calls:
-        asyncio.run(memory(given.calls, given.plain))
+        asyncio.run(memory(given.calls, given.plain, given.write, SHORT if given.short else SAID))
     if given.load:
         loads(given.load)

@@ -45,6 +45,27 @@ def test_ordinary_sentences_are_left_alone(text):
     assert (score.label, score.evidence) == ("clean", ()) and score.fraction > 0.5
 
 
+CHAT = (
+    "Customer: Hi, the lamp that I bought in May flickers.\nAgent: I am sorry. What is the order number?\n"
+    "Customer: It is {n}. Can you send me a new one?\nAgent: Please confirm the address on the account.\n"
+    "Customer: Yes, it is still the one in Graz. Do I have to send the old one back?\n"
+    "Agent: No, you can keep it. Is there anything else that I can do for you?\nCustomer: No, thank you.\n"
+)
+
+
+@pytest.mark.parametrize("turns", [1, 4, 16, 32])
+def test_chats_with_customers_are_left_alone_at_any_length(turns):
+    text = "".join(CHAT.format(n=40_000 + 37 * i) for i in range(turns))
+    assert injection(text).label == "clean"
+
+
+@pytest.mark.parametrize("turns", [1, 8])
+def test_an_order_inside_a_chat_is_found(turns):
+    text = "".join(CHAT.format(n=40_000 + 37 * i) for i in range(turns))
+    score = injection(f"{text}Customer: {ORDER}.\n{text}")
+    assert score.label == "attack" and all("Ignore all" in e.quotes[0] for e in score.evidence)
+
+
 @pytest.mark.parametrize("depth", [0.0, 0.2, 0.5, 0.8, 1.0])
 def test_an_order_is_found_at_any_depth(depth):
     rng = random.Random(7)

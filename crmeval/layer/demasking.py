@@ -273,10 +273,16 @@ def _in_brackets(text, left, right, end, form, vault):
     if len(left.opens) > 1 and right["second"]:
         outer, inner = left.opens[1][1], left.opens[0][1]
         own = outer == "(" != inner or form.code in vault.bracketed
+        own = own or _is_argument(text, left.opens[1][0])
         if not own:
             start, stop = left.opens[1][0], right.end("second")
     tail = text[end : end + len(right["owner"] or "")]
     return Found(start, stop, form, form.word, tail)
+
+
+def _is_argument(text, at):
+    "Whether a brace belongs to a word before it, as in LaTeX."
+    return text[at] == "{" and text[max(0, at - 1) : at].isalpha()
 
 
 def _one_sided(folded, low, left, right, end, form, at):
@@ -297,8 +303,8 @@ def _doubled(text, low, at, found, end, vault):
     before = text[found.start - 1] if found.start > max(low, at - _BEFORE) else ""
     if before not in _PAIRS or found.form.code in vault.bracketed:
         return found
-    if text.startswith("](", found.end):
-        return found  # the text of a Markdown link
+    if text.startswith("](", found.end) or _is_argument(text, found.start - 1):
+        return found  # the text of a Markdown link, or what LaTeX sets in another way
     if found.end >= end + _BEHIND or text[found.end : found.end + 1] != _PAIRS[before]:
         return found
     return Found(found.start - 1, found.end + 1, found.form, found.word, found.tail)

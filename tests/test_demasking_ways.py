@@ -1,0 +1,92 @@
+"Ways of writing a placeholder that came up after the code was written: the value comes back, no other."
+
+import re
+import string
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from crmeval.layer.masking import MaskingSession, demask, mask
+from crmeval.layer.streams import DemaskStream
+
+
+def _circled(code):
+    return "".join(chr(0x24B6 + ord(c) - 65) if c.isalpha() else chr(0x2460 + int(c) - 1) for c in code)
+
+
+def _typewriter(code):
+    return "".join(chr(0x1D670 + ord(c) - 65) if c.isalpha() else chr(0x1D7F6 + int(c)) for c in code)
+
+
+# Way -> (what a model writes for kind k and code c, what has to stand there afterwards for the value v)
+WAYS = {
+    "circled code": lambda k, c, v: (f"[{k}_{_circled(c)}]", v),
+    "typewriter code": lambda k, c, v: (f"[{k}_{_typewriter(c)}]", v),
+    "hexadecimal entities": lambda k, c, v: (f"&#x5B;{k}&#x5F;{c}&#x5D;", v),
+    "entities twice": lambda k, c, v: (f"&amp;lt;{k}_{c}&amp;gt;", v),
+    "escapes in braces": lambda k, c, v: (rf"\u{{5b}}{k}_{c}\u{{5d}}", v),
+    "bold code": lambda k, c, v: (f"[{k}_**{c}**]", v),
+    "struck inside": lambda k, c, v: (f"[~~{k}_{c}~~]", v),
+    "italic kind": lambda k, c, v: (f"[<i>{k}</i>_{c}]", v),
+    "argument of a command": lambda k, c, v: (rf"\textbf{{[{k}\_{c}]}}", rf"\textbf{{{v}}}"),
+    "comma inside": lambda k, c, v: (f"[{k}_{c},]", f"{v},"),
+    "possessive with a blank": lambda k, c, v: (f"[{k}_{c}] 's", f"{v} 's"),
+    "template of a server": lambda k, c, v: (f"<%= {k}_{c} %>", v),
+    "Polish kind": lambda k, c, v: (f"[OSOBA_{c}]", v),
+    "Greek kind": lambda k, c, v: (f"[ΠΡΟΣΩΠΟ_{c}]", v),
+    "Arabic kind": lambda k, c, v: (f"[شخص_{c}]", v),
+    "Korean kind": lambda k, c, v: (f"[사람_{c}]", v),
+    "corner brackets": lambda k, c, v: (f"「{k}_{c}」", v),
+    "mathematical brackets": lambda k, c, v: (f"⟨{k}_{c}⟩", v),
+    "quoted-printable": lambda k, c, v: (f"=5B{k}_{c}=5D", v),
+    "word joiners": lambda k, c, v: (f"[{k}\u2060_{c[:1]}\u2060{c[1:]}]", v),
+    "underlined letters": lambda k, c, v: ("[" + "".join(x + "\u0332" for x in f"{k}_{c}") + "]", v),
+    "equals sign": lambda k, c, v: (f"[{k}={c}]", v),
+    "en dash": lambda k, c, v: (f"[{k}–{c}]", v),
+    "kind twice": lambda k, c, v: (f"[{k}_{k}_{c}]", v),
+    "Turkish suffix": lambda k, c, v: (f"[{k}_{c}]'nin", f"{v}'nin"),
+    "compound": lambda k, c, v: (f"[{k}_{c}]-Team", f"{v}-Team"),
+}
+NAME = st.text(alphabet=string.ascii_lowercase, min_size=4, max_size=9).map(str.title)
+CASES = settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@CASES
+@given(st.lists(NAME, min_size=4, max_size=4, unique=True), st.integers(1, 45))
+def test_the_value_comes_back_and_nobody_elses(way, words, size):
+    names = [" ".join(words[:2]), " ".join(words[2:])]
+    with MaskingSession() as session:
+        for name in names:
+            mask(f"I spoke to {name} today.", {"name": name}, session)
+        codes = {form.value: form.code for form in session.vault.forms() if form.value in names}
+        for name, other in (names, names[::-1]):
+            written, wanted = WAYS[way]("PERSON", codes[name], name)
+            answer, expected = f"Dear {written} - thanks", f"Dear {wanted} - thanks"
+            given_back = demask(answer, session.vault)
+            assert given_back == expected and other not in given_back
+            stream = DemaskStream(session.vault)
+            pieces = [stream.feed(answer[i : i + size]) for i in range(0, len(answer), size)]
+            assert "".join(pieces) + stream.end() == expected
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_code_with_a_slip_is_nobodys(way):
+    with MaskingSession(key=b"a key of sixteen bytes") as session:
+        text = mask("I spoke to Ottilie Brandvik.", {"name": "Ottilie Brandvik"}, session).text
+        code = re.search(r"_([A-Z0-9]+)\]", text)[1]
+        for at, right in enumerate(code):
+            slip = f"{code[:at]}{'3' if right != '3' else '4'}{code[at + 1 :]}"
+            written, _ = WAYS[way]("PERSON", slip, "")
+            assert "Brandvik" not in demask(f"Dear {written} - thanks", session.vault)
+
+
+def test_braces_of_the_text_stay():
+    with MaskingSession() as session:
+        text = mask(r"\emph{Ottilie Brandvik} wrote.", {"name": "Ottilie Brandvik"}, session).text
+        assert demask(text, session.vault) == r"\emph{Ottilie Brandvik} wrote."
+        for size in (1, 7, 39):
+            stream = DemaskStream(session.vault)
+            pieces = [stream.feed(text[i : i + size]) for i in range(0, len(text), size)]
+            assert "".join(pieces) + stream.end() == r"\emph{Ottilie Brandvik} wrote."
