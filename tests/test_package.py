@@ -22,7 +22,9 @@ needs_notebooks = pytest.mark.skipif(
 )
 
 # A wing imports only from wings above it; inside a wing a room imports only from lower numbers.
-WINGS = "core connect tasks detect systems layer judges metrics runs validation people live pages bridges cli".split()
+WINGS = (
+    "core connect tasks detect systems layer judges metrics runs validation people live pages bridges cli"
+).split()
 
 
 def cells(path, kind="code"):

@@ -61,7 +61,7 @@ def deepeval_metric(
 ):  # A `deepeval.metrics.BaseMetric`
     "A metric for DeepEval's test cases; a score without a value is an error there, not a zero."
     bridged_metric(name)
-    from deepeval.metrics import BaseMetric
+    from deepeval.metrics import BaseMetric  # pyright: ignore[reportMissingImports]
 
     class Bridged(BaseMetric):
         "Measures one test case."
@@ -102,7 +102,7 @@ def ragas_metric(
     bridged_metric(name)
     from dataclasses import dataclass
 
-    from ragas.metrics.base import MetricType, SingleTurnMetric
+    from ragas.metrics.base import MetricType, SingleTurnMetric  # pyright: ignore[reportMissingImports]
 
     @dataclass
     class Bridged(SingleTurnMetric):

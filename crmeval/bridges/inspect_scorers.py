@@ -35,7 +35,7 @@ def inspect_score(
     scale: str = "fraction",  # 'fraction', 0 to 1, or 'points', 1 to 4
 ):  # `inspect_ai.scorer.Score`
     "A score in the form of Inspect; one without a value is unscored there, with its status as the reason."
-    from inspect_ai.scorer import Score as InspectScore
+    from inspect_ai.scorer import Score as InspectScore  # pyright: ignore[reportMissingImports]
 
     value = score.points if scale == "points" else unit_value(score)
     told = {"status": score.status, "points": score.points, "fraction": score.fraction, "rater": score.rater}
@@ -63,7 +63,7 @@ def inspect_scorer(
 ) -> Callable[..., Any]:  # Called with options it gives a scorer, e.g. `factuality(judge="openai:NAME")`
     "A metric as a maker of scorers, known to Inspect as `crmeval/NAME`, with mean and standard error."
     bridged_metric(name)
-    from inspect_ai.scorer import mean, scorer, stderr
+    from inspect_ai.scorer import mean, scorer, stderr  # pyright: ignore[reportMissingImports]
 
     def made(judge: Any = None, names: Mapping[str, str] | None = None, scale: str = "fraction", **options):
         if scale not in SCALES:
@@ -92,10 +92,10 @@ def inspect_task(
     judge: Any = None,  # A judge, or lines such as 'openai:NAME'; default: the embedded one
 ):  # `inspect_ai.Task`
     "A use case as a task of Inspect: its samples, one answer of the model to each, its metrics."
-    from inspect_ai import Task
-    from inspect_ai.dataset import MemoryDataset
-    from inspect_ai.dataset import Sample as InspectSample
-    from inspect_ai.solver import generate
+    from inspect_ai import Task  # pyright: ignore[reportMissingImports]
+    from inspect_ai.dataset import MemoryDataset  # pyright: ignore[reportMissingImports]
+    from inspect_ai.dataset import Sample as InspectSample  # pyright: ignore[reportMissingImports]
+    from inspect_ai.solver import generate  # pyright: ignore[reportMissingImports]
 
     case = get_use_case(use_case)
     rows = task_samples(case.id, data, limit)

@@ -69,7 +69,7 @@ def export_mlflow(
     prices: Mapping | None = None,  # As `leaderboard` takes them
 ) -> list[str]:  # Ids of MLflow's runs, one a system
     "Log a run to MLflow, a run of its own for each system."
-    import mlflow
+    import mlflow  # pyright: ignore[reportMissingImports]
 
     if tracking_uri:
         mlflow.set_tracking_uri(tracking_uri)
@@ -100,7 +100,7 @@ def export_wandb(
     prices: Mapping | None = None,  # As `leaderboard` takes them
 ) -> list[str]:  # Ids of the runs, one a system
     "Log a run to Weights & Biases, a run of its own for each system."
-    import wandb
+    import wandb  # pyright: ignore[reportMissingImports]
 
     figures, ids = tracked_figures(run, prices), []
     for client in run.clients:

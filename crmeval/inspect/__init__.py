@@ -3,7 +3,7 @@
 Inspect loads this package by itself and knows what is in it as `crmeval/factuality`, `crmeval/use_case`.
 """
 
-from inspect_ai import task as _task
+from inspect_ai import task as _task  # pyright: ignore[reportMissingImports]
 
 from ..bridges.fields import bridged_metrics as _bridged_metrics
 from ..bridges.inspect_scorers import inspect_scorer as _inspect_scorer

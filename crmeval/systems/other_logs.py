@@ -43,11 +43,11 @@ def harness_responses(
             lost = sorted(_HARNESS - set(row))[0]
             raise ValueError(f"{name}, row {i}: {lost!r} is missing, expected a row of a sample log")
         doc = row["doc"] if isinstance(row["doc"], Mapping) else {}
-        named = {"sample_id": str(doc.get("id", row["doc_id"])), "client": client}
+        name_of_doc = str(doc.get("id", row["doc_id"]))
         for repeat, text in enumerate(_answers(row["filtered_resps"])):
             status = "undefined" if text is None else "ok"
             why = "the log holds no text" if text is None else None
-            out.append(Response(**named, text=text, status=status, error=why, repeat=repeat))
+            out.append(Response(name_of_doc, client, text, status=status, error=why, repeat=repeat))
     return out
 
 # %% ../../nbs/systems/01_other_logs.ipynb #12dd0536
@@ -61,7 +61,7 @@ def inspect_response(
     "One sample of a log of Inspect."
     held = (sample.metadata or {}).get("crmeval_sample")
     ours = held if isinstance(held, Mapping) else {}
-    said = {
+    said: dict[str, Any] = {
         "sample_id": str(sample.id),
         "client": client,
         "use_case": str(ours.get("use_case") or ""),
@@ -76,7 +76,7 @@ def inspect_response(
     stop = str(output.stop_reason)
     status = _STOPS.get(stop, "ok")
     text = None if status == "refused" else output.completion
-    how = {
+    how: dict[str, Any] = {
         "finish_reason": stop,
         "latency_s": output.time,
         "model": output.model,
@@ -98,7 +98,7 @@ def inspect_responses(
     path: str | Path,  # A log: .eval, or .json
 ) -> list[Response]:  # One a sample and epoch
     "Answers of a log of Inspect; a file that is none raises `ValueError`."
-    from inspect_ai.log import read_eval_log
+    from inspect_ai.log import read_eval_log  # pyright: ignore[reportMissingImports]
 
     try:
         log = read_eval_log(str(path), resolve_attachments=True)
