@@ -6,6 +6,8 @@ import math
 import os
 import subprocess
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import crmeval
 from crmeval import run
 from crmeval.bridges.adapters import get_assert
 from crmeval.bridges.export_files import ENDINGS, export_file
@@ -207,6 +210,21 @@ def test_traces_keep_failures_as_failures(done):
     lost = [Response("s", "openai:m", None, status="api_error", error="connection lost"), *done.responses]
     spans = [s for s in run_spans(type(done)(done.folder, done.manifest, [], lost, [])) if s.client]
     assert [s.error for s in spans] == ["api_error", "", "", ""]
+
+
+# Inspect
+
+
+@pytest.mark.skipif(find_spec("inspect_ai") is not None, reason="Inspect is here")
+def test_without_inspect_its_package_says_what_to_install():
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'crmeval\[inspect\]'"):
+        import_module("crmeval.inspect")
+
+
+def test_inspect_finds_every_metric_by_its_name():
+    text = Path(crmeval.__file__).with_name("inspect").joinpath("__init__.py").read_text(encoding="utf-8")
+    for name in bridged_metrics():
+        assert f'{name} = _inspect_scorer("{name}")' in text
 
 
 # logs of other tools

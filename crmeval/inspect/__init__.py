@@ -3,7 +3,11 @@
 Inspect loads this package by itself and knows what is in it as `crmeval/factuality`, `crmeval/use_case`.
 """
 
-from inspect_ai import task as _task  # pyright: ignore[reportMissingImports]
+try:
+    from inspect_ai import task as _task  # pyright: ignore[reportMissingImports]
+except ModuleNotFoundError as _error:
+    _told = "crmeval.inspect needs inspect_ai: pip install 'crmeval[inspect]'"
+    raise ModuleNotFoundError(_told, name=_error.name) from None
 
 from ..bridges.fields import bridged_metrics as _bridged_metrics
 from ..bridges.inspect_scorers import inspect_scorer as _inspect_scorer
