@@ -159,6 +159,6 @@ def test_a_thousand_samples_of_five_systems_are_small_and_quick(visit, site):
         times = []
         while len(times) < 4 and min(times, default=2000) >= 2000:  # others may use the machine as well
             page = visit(path)
-            page.wait_for_selector(f"{table}[data-cm=ready]")
+            page.wait_for_selector(f"{table}[data-cm=ready]", state="attached")  # it may lie in a tab
             times.append(page.evaluate("performance.now()"))
         assert min(times) < 2000, (path, times)  # milliseconds from the start of navigation

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timezone
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..connect.engine import name_in_sql, open_engine, text_in_sql
 from ..core.near import did_you_mean
@@ -25,9 +25,6 @@ from ..core.records import storable
 from ..core.stats import is_known
 from ..layer.audit_trail import AuditTrail
 from ..layer.feedback import Feedback, read_feedback
-
-if TYPE_CHECKING:
-    import pyarrow
 
 # %% ../../nbs/live/00_events.ipynb #8dab9dcb
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ def _as_text(value):
     return storable(str(value))
 
 
-def _text_table(rows: Iterable[Any], names: Sequence[str]) -> "pyarrow.Table":
+def _text_table(rows: Iterable[Any], names: Sequence[str]) -> Any:
     "Rows as a table of text; what is no mapping is a row without a value."
     import pyarrow as pa
 
@@ -199,7 +196,7 @@ def reach(
     return name_in_sql(name)
 
 
-def _arrow(table: Any) -> "pyarrow.Table":
+def _arrow(table: Any) -> Any:
     "Any table as Arrow's."
     import pyarrow as pa
 
@@ -533,7 +530,7 @@ def _record(engine, end):
 class Joined:
     "Replies with what became of them, and the record of all events."
 
-    rows: "pyarrow.Table"  # A row for each reply: what it came with, and the columns of `FACTS`
+    rows: Any  # A row for each reply: what it came with, and the columns of `FACTS`
     record: EventRecord
     windows: Mapping[str, float] = field(default_factory=dict)  # Kind -> days that were waited
 

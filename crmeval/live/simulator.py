@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -29,9 +29,6 @@ from crmeval.live.desk_plan import (
     DeskPlan,
 )
 from .events import FACTS, Joined, event_kinds, join_outcomes
-
-if TYPE_CHECKING:
-    import pyarrow
 
 # %% ../../nbs/live/05_simulator.ipynb #002f25bf
 @dataclass(frozen=True)
@@ -450,8 +447,8 @@ class Desk:
     "A simulated desk: what goes out, what comes back, and what is true."
 
     plan: DeskPlan
-    replies: "pyarrow.Table"  # As they went out: reply, time, arm, system, agent, customer, score, covariates
-    rows: "pyarrow.Table"  # With what became of them: what `join_outcomes` has to come to
+    replies: Any  # As they went out: reply, time, arm, system, agent, customer, score, covariates
+    rows: Any  # With what became of them: what `join_outcomes` has to come to
     events: tuple[dict[str, Any], ...]  # With all faults, in the order in which they come
     faults: Mapping[str, int]  # Fault -> events that have it
     until: str  # End of the data
@@ -506,7 +503,7 @@ def simulate(
 def simulate_rows(
     plan: DeskPlan | None = None,
     **settings: Any,
-) -> "pyarrow.Table":  # As `Desk.rows`
+) -> Any:  # As `Desk.rows`
     "Only the rows of a desk, without events: cheap, for many desks."
     plan = _planned(plan, settings)
     people = _people(plan)
