@@ -53,7 +53,7 @@ def _quotations(response, scores) -> Iterator[tuple[str, str, str]]:
             yield from _of_item(item)
     for a, b, kind, _ in evidence_spans(response, scores):
         if kind != "bad" and b - a >= 12:
-            yield "same", "word for word in the answer", response[a:b].strip()
+            yield "same", "in the answer", response[a:b].strip()
 
 
 def source_spans(

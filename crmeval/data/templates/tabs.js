@@ -9,6 +9,7 @@ function selectPart(panel) {
     const on = a.getAttribute("aria-controls") === panel.id;
     a.setAttribute("aria-selected", String(on));
     a.tabIndex = on ? 0 : -1;
+    if (on) strip.scrollLeft = a.offsetLeft - strip.offsetLeft - 40;   // on a narrow screen, too
   });
 }
 
@@ -19,7 +20,6 @@ function startTabs() {
     const panel = document.getElementById(a.getAttribute("aria-controls"));
     if (push && a.getAttribute("aria-selected") !== "true") history.pushState(null, "", a.getAttribute("href"));
     selectPart(panel);
-    a.scrollIntoView({ block: "nearest", inline: "nearest" });
     if (strip.getBoundingClientRect().top <= 1) panel.scrollIntoView();
   };
   strip.setAttribute("role", "tablist");
