@@ -381,8 +381,9 @@ def read_parquet(
     "Read records back; a file of another kind or a newer schema raises `ValueError`."
     import pyarrow.parquet as pq
 
+    # in this thread: a worker of pyarrow that is still busy when a short command ends takes the process with it
     with open(path, "rb") as f:
-        table = pq.read_table(f)
+        table = pq.ParquetFile(f, pre_buffer=False).read(use_threads=False)
     meta = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
     found, version = meta.get("crmeval.record"), int(meta.get("crmeval.schema_version", 0))
     if found != kind.__name__:

@@ -138,7 +138,7 @@ def _parquet_rows(path):
 
     try:
         with open(path, "rb") as f:
-            table = pq.read_table(f)
+            table = pq.ParquetFile(f, pre_buffer=False).read(use_threads=False)  # as runs are read
     except (pa.ArrowException, OSError) as e:
         raise ValueError(f"{path} cannot be read as Parquet: {str(e).splitlines()[0]}") from None
     return [(f"row {i}", r) for i, r in enumerate(table.to_pylist(), 1)]
