@@ -381,7 +381,7 @@ def read_parquet(
     "Read records back; a file of another kind or a newer schema raises `ValueError`."
     import pyarrow.parquet as pq
 
-    # in this thread: a worker of pyarrow that is still busy when a short command ends takes the process with it
+    # in this thread: a worker of pyarrow that is busy when a short command ends takes the process with it
     with open(path, "rb") as f:
         table = pq.ParquetFile(f, pre_buffer=False).read(use_threads=False)
     meta = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
