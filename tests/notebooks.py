@@ -74,7 +74,7 @@ def main(asked: list[str]) -> int:
     with get_context("fork").Pool(WORKERS, maxtasksperchild=1) as pool:
         for path, passed, seconds, read in pool.imap_unordered(tested, paths):
             failed += [] if passed else [path]
-            if read:
+            if any(name.startswith("$CRMEVAL_DATA/") for name in read):  # else it trained nothing
                 name = path.relative_to(ROOT).as_posix()
                 proofs[name] = {"releases": proven.releases(), "inputs": read}
             print(
