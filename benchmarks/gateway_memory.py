@@ -20,6 +20,7 @@ import random
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -200,10 +201,10 @@ def started(words):
 
 
 def loads(seconds):
-    with started(["-c", UPSTREAM]) as port:
+    with started(["-c", UPSTREAM]) as port, tempfile.TemporaryDirectory() as folder:
         bare = f"http://127.0.0.1:{port.strip()}/v1"
-        with open("/tmp/gateway_policy.yaml", "w") as policy:
-            policy.write("server: {requests_per_minute: 100000000, sessions: 200}\n")
+        policy = Path(folder, "policy.yaml")
+        policy.write_text("server: {requests_per_minute: 100000000, sessions: 200}\n", encoding="utf-8")
         words = [
             "-m",
             "crmeval",
@@ -216,7 +217,7 @@ def loads(seconds):
             "0",
             "--json",
         ]
-        with started([*words, "--policy", policy.name]) as told:
+        with started([*words, "--policy", str(policy)]) as told:
             through = json.loads(told)["address"]
             for at_once in (1, 8, 64):
                 rate, without = asyncio.run(load((bare, True), at_once, seconds / 2))

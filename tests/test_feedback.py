@@ -1,8 +1,12 @@
 """Feedback: the difference is right, and what was said arrives everywhere."""
 
 import random
+from dataclasses import asdict
+from datetime import datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from crmeval.core.records import Sample, Score, read_parquet, write_parquet
 from crmeval.layer.audit_trail import AuditTrail
@@ -100,3 +104,24 @@ def test_a_disk_that_is_full_is_told_in_the_form():
 
     drawn = FeedbackForm("r1", "Hello", full).answer({"do": "accept"})
     assert "No space left" in drawn["error"] and drawn["action"] == ""
+
+
+ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1), timezones=ZONES)
+
+
+@settings(deadline=None)
+@given(st.lists(MOMENTS, min_size=2, max_size=6))
+def test_words_in_any_zone_sort_as_their_times(times):
+    "The last word on a reply is the last one said, not the one whose text is greatest."
+    told = [Feedback("r", "accept", "a", time=t.isoformat(), user=str(i)) for i, t in enumerate(times)]
+    in_order = [f.user for f in sorted(told, key=lambda f: f.time)]
+    wanted = [str(i) for i, _ in sorted(enumerate(times), key=lambda p: p[1].astimezone(timezone.utc))]
+    assert in_order == wanted
+    assert all(Feedback(**{**asdict(f)}).time == f.time for f in told), "read again it is the same"
+
+
+@pytest.mark.parametrize("wrong", ["yesterday", "2026-13-01", "12:00", " "])
+def test_a_time_that_is_none_is_told(wrong):
+    with pytest.raises(ValueError, match="expected one of ISO 8601"):
+        Feedback("r", "accept", "a", time=wrong)

@@ -228,3 +228,12 @@ def test_every_rate_has_a_base_and_stays_a_rate():
         assert 0 < base_value(name) < (5.01 if name in ("csat", "agent_satisfaction") else 1)
     with pytest.raises(ValueError, match="the effect on error_rate is -0.2, expected more than"):
         DeskPlan(effects={"treatment": {"error_rate": -0.2}})
+
+
+def test_ranks_of_a_part_of_the_replies_say_so():
+    few = validity(simulate_rows(replies=1500), "acceptance_rate", n_resamples=20)
+    many = validity(simulate_rows(replies=9000), "acceptance_rate", n_resamples=20)
+    assert few.replies < 4000 and "drawn" not in few.spearman.method + few.kendall.method
+    for found in (many.spearman, many.kendall):
+        assert f"4,000 of {many.replies:,} replies drawn" in found.method and found.n == 4000
+    assert many.concordance.n > 4000

@@ -36,7 +36,12 @@ def pytest_runtest_makereport(item, call):
     scores = _kept()
     for score in scores:
         value = score.points if score.points is not None else score.fraction
-        item.user_properties.append((PROPERTY + score.metric, score.status if value is None else value))
+        scale = (
+            ", fraction" if score.points is None and value is not None else ""
+        )  # another scale, another name
+        item.user_properties.append(
+            (PROPERTY + score.metric + scale, score.status if value is None else value)
+        )
     if scores and call.excinfo is not None:
         item.add_report_section(call.when, "crmeval", "\n".join(_told(s) for s in scores[-_LAST:]))
 

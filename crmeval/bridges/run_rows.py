@@ -56,7 +56,7 @@ def run_rows(
     use_cases: Sequence[str] = (),  # Identifiers; none: all
 ) -> list[dict]:  # One row a response
     "A run as rows; the scores of its judge are called after the metric, those of others 'METRIC by RATER'."
-    raters = run_raters(run)
+    raters, own = run_raters(run), run.manifest.judge.get("name")
     samples = {s.key: s for s in run.samples}
     scores: dict[tuple, list[Score]] = defaultdict(list)
     for s in run.scores:
@@ -70,7 +70,7 @@ def run_rows(
             continue
         row = _answer_cells(samples.get((r.sample_id, r.perturbation)), r, texts)
         for s in sorted(scores[r.key], key=lambda s: raters.index(s.rater)):
-            name = s.metric if s.rater == raters[0] else f"{s.metric} by {s.rater}"
+            name = s.metric if s.rater == own else f"{s.metric} by {s.rater}"
             row |= _score_cells(s, name, texts)
         rows.append(row)
     return rows

@@ -8,10 +8,10 @@ __all__ = ['run_spans', 'write_run_spans']
 # %% ../../nbs/bridges/22_run_spans.ipynb #4fb0435d
 import hashlib
 from collections import defaultdict
-from datetime import datetime, timezone
 from pathlib import Path
 
 from .fields import unit_value
+from ..connect.connector_files import moment_of
 from ..core.records import Response, Score
 from ..layer.spans import TraceSpan, otlp_lines
 from ..runs.folder import Run, in_terms_of_run
@@ -24,11 +24,10 @@ def _id(size: int, *parts) -> str:
 def _ended(response: Response, otherwise: str) -> int:
     "When an answer was there, in nanoseconds since 1970."
     told = response.created or otherwise
-    try:
-        when = datetime.fromisoformat(told)
-    except ValueError:
-        return 0
-    return round((when if when.tzinfo else when.replace(tzinfo=timezone.utc)).timestamp() * 1e9)
+    when = moment_of(told)
+    if when is None:
+        raise ValueError(f"a span needs a time: neither {response.key} nor the run says when it was made")
+    return round(when.timestamp() * 1e9)
 
 
 def _call_attributes(r: Response) -> dict:

@@ -26,9 +26,10 @@ def tracked_figures(
     prices: Mapping | None = None,  # As `leaderboard` takes them
 ) -> dict[str, dict[str, float]]:  # System -> name -> value; use cases as 'NAME/USE CASE', overall as 'NAME'
     "The figures of the leaderboard as a tracker takes them; what is unknown is left out."
+    own = run.manifest.judge.get("name")
     out: dict[str, dict[str, float]] = {}
     for row in leaderboard(run, prices=prices, by="all").to_pandas().to_dict("records"):
-        by = "" if row["method"] == "auto" else f" by {row['judge']}"
+        by = "" if row["judge"] == own else f" by {row['judge']}"  # several judges have figures of their own
         case = "" if row["use_case"] == OVERALL else f"/{row['use_case']}"
         for name, value in row.items():
             if not isinstance(value, str | bool) and _is_number(value):

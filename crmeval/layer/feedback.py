@@ -19,6 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ..connect.connector_files import moment_of
 from ..core.evidence import as_evidence
 from ..core.package_data import data_path, needs_extra
 from ..core.records import Score, read_jsonl, storable, write_jsonl
@@ -111,6 +112,14 @@ FEEDBACK_ACTIONS = ("accept", "edit", "ignore")
 THUMBS = ("up", "down")
 
 
+def _as_utc(said) -> str:
+    "A time in UTC with all its digits, so that the order of texts is that of times."
+    when = moment_of(said)
+    if when is None:
+        raise ValueError(f"time is {said!r}, expected one of ISO 8601, such as 2026-11-29T10:00:00+00:00")
+    return when.astimezone(timezone.utc).isoformat()
+
+
 @dataclass(frozen=True)
 class Feedback:
     "What somebody did with a reply; a ValueError says what does not fit."
@@ -123,7 +132,7 @@ class Feedback:
     reasons: Sequence[str] = ()  # Names out of `feedback_reasons`
     words: str = ""  # In the person's own words
     user: str = ""  # Who; a pseudonym
-    time: str = ""  # UTC, ISO 8601; default: now
+    time: str = ""  # ISO 8601, kept in UTC, so that texts sort as times; default: now
     use_case: str = ""
     client: str = ""  # What answered
 
@@ -141,8 +150,9 @@ class Feedback:
         object.__setattr__(self, "reasons", names_in(self.reasons, "reasons"))
         for name in self.reasons:
             check_known(name, tuple(feedback_reasons()), "a reason")
-        if not self.time:
-            object.__setattr__(self, "time", datetime.now(timezone.utc).isoformat())
+        object.__setattr__(
+            self, "time", _as_utc(self.time) if self.time else _as_utc(datetime.now(timezone.utc))
+        )
         for name in ("shown", "edited", "words"):
             object.__setattr__(self, name, storable(getattr(self, name)))
 

@@ -151,7 +151,7 @@ def _upper(text):
 def _difference_words(d, units, better=None):
     "Name, size, interval and p of a difference."
     unit, good = units.get(d.outcome, ""), {True: " (better)", False: " (worse)", None: ""}[better]
-    side = f"{_size_words(d, unit)} {'higher' if (d.value or 0) > 0 else 'lower'}{good}"
+    side = f"{_size_words(d, unit)} {'higher' if d.value > 0 else 'lower'}{good}"
     arms = f"with {printable(d.treatment)[:40]} than with {printable(d.control)[:40]}"
     ends = f"{_end(d.low, unit)} to {_end(d.high, unit)}"
     return f"{printable(d.outcome)[:60]}: {side} {arms} (95 % interval {ends}, p\u00a0{_p_words(d.p)})"
@@ -159,7 +159,7 @@ def _difference_words(d, units, better=None):
 
 def _size_words(d, unit):
     "How far apart, in the unit, and as a part of the control's level where that is no share."
-    size = abs(d.value or 0)
+    size = abs(d.value)
     if unit == "share":
         return f"{100 * size:.3g} percentage points"
     part = "" if d.relative.value is None else f" ({abs(d.relative.value):.1%})"

@@ -8,7 +8,7 @@ __all__ = ['known_pairs', 'concordance', 'Validity', 'validity']
 # %% ../../nbs/live/06_validity.ipynb #61a30821
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -356,7 +356,10 @@ def _coefficients(p, card, level, n_resamples, rng):
     good = p.value[kept] if card.higher_is_better else -p.value[kept]
     told = dict(clusters=p.cluster[kept].tolist(), confidence_level=level, n_resamples=n_resamples, rng=rng)
     columns = p.score[kept].tolist(), good.tolist()
-    return spearman(*columns, **told), kendall(*columns, **{**told, "n_resamples": min(100, n_resamples)})
+    rho = spearman(*columns, **told)
+    tau = kendall(*columns, **{**told, "n_resamples": min(100, n_resamples)})
+    of = "" if len(kept) == len(p.score) else f", {len(kept):,} of {len(p.score):,} replies drawn"
+    return replace(rho, method=rho.method + of), replace(tau, method=tau.method + of)
 
 
 @needs_extra("connect")

@@ -23,7 +23,7 @@ from crmeval.pages.tables import (
     table_assets,
     table_scripts,
 )
-from .template import content_security_policy, environment, macro
+from .template import content_security_policy, environment, macro, write_page
 from ..tasks.use_cases import get_use_case
 
 # %% ../../nbs/pages/10_compare_page.ipynb #b64a75be
@@ -185,8 +185,4 @@ def write_comparison(
     path: str | Path,  # File to write
 ) -> Path:
     "Write a comparison as one self-contained HTML file."
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    part.write_text(compare_html(comparison), encoding="utf-8")
-    part.replace(path)
-    return path
+    return write_page(path, compare_html(comparison))

@@ -17,7 +17,7 @@ from ..core.stats import Estimate
 from ..live.live_report import LiveReport
 from ..live.outcome_cards import outcome_card
 from .live_plots import LOOKS, Line, axis_range, line_plot
-from .template import content_security_policy, environment
+from .template import content_security_policy, environment, write_page
 
 # %% ../../nbs/pages/17_live_page.ipynb #165e2021
 def figure_text(
@@ -260,8 +260,4 @@ def write_live_page(
     path: str | Path,  # File to write
 ) -> Path:
     "Write a live report as one self-contained HTML file."
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    part.write_text(live_html(report), encoding="utf-8")
-    part.replace(path)
-    return path
+    return write_page(path, live_html(report))

@@ -25,6 +25,7 @@ from .brand import social_picture
 from .edition import Edition, SitePage, make_edition
 from .site_parts import Frame, Heading, Items, Link, Paragraph, Part, in_frame, page_html
 from .site_settings import SiteSettings
+from .template import write_page
 from ..runs.folder import Run, now
 
 # %% ../../nbs/pages/22_publish.ipynb #7af2cc4a
@@ -282,12 +283,6 @@ def _digests(files):
     return {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
 
 
-def _write(path, data):
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data if isinstance(data, bytes) else data.encode("utf-8"))
-    part.replace(path)
-
-
 def _write_edition(folder, files):
     "All files at once; what was there goes when the new ones are whole."
     part, old = folder.with_name(f".{folder.name}.part"), folder.with_name(f".{folder.name}.old")
@@ -348,16 +343,16 @@ def _write_root(out, record, settings, edition, is_newest, card):
     newest = edition if is_newest else _Named(entries[0]["id"])
     if is_newest:
         frame = _frame(edition.landing, "index.html", settings, edition, at_root=True)
-        _write(out / "index.html", _html_of(edition.landing, frame))
-        _write(out / "social.png", card)
-    _write(out / "editions.html", _editions_page(entries, settings, newest))
-    _write(out / "feed.xml", feed_xml(record, settings))
-    _write(out / "robots.txt", robots_txt(settings))
+        write_page(out / "index.html", _html_of(edition.landing, frame))
+        write_page(out / "social.png", card)
+    write_page(out / "editions.html", _editions_page(entries, settings, newest))
+    write_page(out / "feed.xml", feed_xml(record, settings))
+    write_page(out / "robots.txt", robots_txt(settings))
     if settings.address and settings.robots == "all":
-        _write(out / "sitemap.xml", sitemap_xml(entries, settings))
+        write_page(out / "sitemap.xml", sitemap_xml(entries, settings))
     else:
         (out / "sitemap.xml").unlink(missing_ok=True)
-    _write(out / RECORD, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
+    write_page(out / RECORD, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ from .protection_section import PROTECTION_LIMITS, protection_section
 from .samples import FILE_BYTES, answer_html, sample_files, sample_index, samples_table
 from .slices import slice_board
 from .tables import table_assets, table_scripts
-from .template import content_security_policy, cost, environment
+from .template import content_security_policy, cost, environment, write_page
 from .trust_section import TRUST_LIMITS, trust_section
 from ..runs.folder import Run, in_terms_of_run, open_run
 from ..tasks.probes import is_probe
@@ -475,10 +475,7 @@ def write_report(
     path = Path(path) if path is not None else run.folder / "report.html"
     pages = report_pages(run, prices=prices, title=title, stem=path.stem, slices=slices, site=site)
     for k, text in enumerate(pages.values()):
-        file = path if k == 0 else path.with_name(_name(path.stem, k))
-        part = file.with_name(file.name + ".part")
-        part.write_text(text, encoding="utf-8")
-        part.replace(file)
+        write_page(path if k == 0 else path.with_name(_name(path.stem, k)), text)
     _remove_older(path, len(pages))
     return path
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..core.calls import redact
 from ..core.package_data import needs_extra
 from ..core.records import Response, Usage
 
@@ -69,7 +70,7 @@ def inspect_response(
         "repeat": max(0, sample.epoch - 1),
     }
     if sample.error is not None:
-        return Response(**said, text=None, status="api_error", error=str(sample.error.message)[:300])
+        return Response(**said, text=None, status="api_error", error=redact(str(sample.error.message)))
     output = sample.output
     if not output.choices:
         return Response(**said, text=None, status="undefined", error="the log holds no answer")
