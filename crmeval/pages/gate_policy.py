@@ -17,7 +17,7 @@ from ..core.groups import FLOOR
 from ..core.keys import without_keys
 from ..core.near import did_you_mean
 from ..core.show import shown
-from ..core.yaml_text import load_yaml
+from ..core.yaml_text import read_yaml
 from ..metrics.criteria import criteria, predicted_criteria
 from ..metrics.trust import TRUST
 
@@ -246,18 +246,9 @@ def read_gate_policy(
     path: str | Path,  # YAML, or JSON, which is YAML
 ) -> GatePolicy:
     "Read a policy from a file; whatever is wrong raises `ValueError` with the name of the file."
-    import yaml
-
     path = Path(path).expanduser()
     name = f"the policy {shown(without_keys(str(path)), 200)}"
-    try:
-        said = load_yaml(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise ValueError(f"there is no policy {str(path)!r}") from None
-    except OSError as e:
-        raise ValueError(f"{name} cannot be read: {e.strerror or 'unknown why'}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as e:
-        raise ValueError(f"{name} is not YAML: {shown(' '.join(str(e).split()), 300)}") from None
+    said = read_yaml(path, name, f"there is no policy {str(path)!r}")
     if not isinstance(said, Mapping):
         raise ValueError(f"{name} holds {_told(said)}, expected keys and values, rules among them")
     return make_gate_policy(said, name)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from ..core.keys import without_keys
 from ..core.near import did_you_mean
 from ..core.show import shown
-from ..core.yaml_text import load_yaml
+from ..core.yaml_text import read_yaml
 from .brand import DARK, LIGHT, Logo, check_colour, read_logo, readable_colour
 
 # %% ../../nbs/pages/17_site_settings.ipynb #f0c1b7de
@@ -219,16 +219,7 @@ def read_site_settings(
 
 
 def _read(path, name):
-    import yaml
-
-    try:
-        said = load_yaml(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise ValueError(f"there is no file {str(path)!r} with settings of a site") from None
-    except OSError as e:
-        raise ValueError(f"{name} cannot be read: {e.strerror or 'unknown why'}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as e:
-        raise ValueError(f"{name} is not YAML: {shown(' '.join(str(e).split()), 300)}") from None
+    said = read_yaml(path, name, f"there is no file {str(path)!r} with settings of a site")
     if not isinstance(said, Mapping):
         raise ValueError(f"{name} holds {_told(said)}, expected keys and values, such as licence: CC BY 4.0")
     return dict(said)
