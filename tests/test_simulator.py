@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from crmeval.live.curves import Squares, clustered_variance, interval_ends
 from crmeval.live.desk_plan import BASE_RATES, DeskPlan, Faults, base_value
 from crmeval.live.events import FACTS, join_outcomes
+from crmeval.live.experiment import compare_arms
 from crmeval.live.outcomes import outcome
+from crmeval.live.power import power, share_sd
 from crmeval.live.simulator import simulate, simulate_rows, write_outcome_rows
 from crmeval.live.validity import concordance, known_pairs, validity
 
@@ -237,3 +239,21 @@ def test_ranks_of_a_part_of_the_replies_say_so():
     for found in (many.spearman, many.kendall):
         assert f"4,000 of {many.replies:,} replies drawn" in found.method and found.n == 4000
     assert many.concordance.n > 4000
+
+
+@pytest.mark.parametrize("effect", [0.0, 0.08])
+def test_a_planted_effect_is_found_with_the_power_that_was_computed(effect):
+    "Small desks, so that the power is well below 1: a test that always or never finds would be seen."
+    desks, found, known, shares = 200, 0, [], []
+    more = {"effects": {"treatment": {"acceptance_rate": effect}}} if effect else {}
+    for seed in range(desks):
+        rows = simulate_rows(replies=800, unit="reply", tail_days=30.0, seed=1000 + seed, **more)
+        accepted = rows["accepted"].to_numpy(zero_copy_only=False).astype(float)
+        arms = {"arm": rows["arm"].to_numpy(zero_copy_only=False), "accepted": accepted}
+        told = compare_arms(arms, "accepted", "fixed")
+        found += told.p is not None and told.p < 0.05
+        known.append(told.n)
+        shares.append(np.nanmean(accepted))
+    wanted = power(effect, share_sd(float(np.mean(shares))), float(np.mean(known)))
+    assert abs(found / desks - wanted) < 3.5 * np.sqrt(wanted * (1 - wanted) / desks)
+    assert wanted == pytest.approx(0.05 if effect == 0 else 0.62, abs=0.02)
