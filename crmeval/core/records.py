@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['SCHEMA_VERSION', 'STATUSES', 'RECORD_TYPES', 'check_status', 'storable', 'Sample', 'Usage', 'Response', 'Score',
-           'to_dict', 'from_dict', 'write_jsonl', 'read_jsonl', 'write_parquet', 'read_parquet', 'to_dataset']
+           'to_dict', 'from_dict', 'write_jsonl', 'read_jsonl', 'record_schema', 'arrow_table', 'write_parquet',
+           'read_parquet', 'check_schema', 'records_of', 'to_dataset']
 
 # %% ../../nbs/core/01_records.ipynb #bc60cb54
 import json
@@ -338,7 +339,10 @@ _COLUMNS = {  # name of an Arrow type -> columns that have it; all others hold t
 _TYPES = {name: kind for kind, names in _COLUMNS.items() for name in names}
 
 
-def _schema(kind):
+def record_schema(
+    kind: type,  # `Sample`, `Response` or `Score`
+):  # `pyarrow.Schema`; its metadata say which kind and which version
+    "Columns of a table of records."
     import pyarrow as pa
 
     meta = {"crmeval.record": kind.__name__, "crmeval.schema_version": str(SCHEMA_VERSION)}
@@ -353,6 +357,17 @@ def _column_of(records, column):
     return pa.array([_flat(column.name, getattr(r, column.name)) for r in records], column.type)
 
 
+def arrow_table(
+    records: Sequence,  # Records of one kind, (n,); n may be 0
+    kind: type,  # `Sample`, `Response` or `Score`
+):  # `pyarrow.Table` of n rows
+    "Records as a table with a fixed schema; nested values become JSON text."
+    import pyarrow as pa
+
+    schema = record_schema(kind)
+    return pa.table([_column_of(records, c) for c in schema], schema=schema)
+
+
 @needs_extra("run")
 def write_parquet(
     records: Sequence,  # Records of one kind, (n,); n may be 0
@@ -360,12 +375,10 @@ def write_parquet(
     kind: type,  # `Sample`, `Response` or `Score`
 ) -> Path:  # The path
     "Write records as a Parquet table with a fixed schema."
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     path = Path(path)
-    schema = _schema(kind)
-    table = pa.table([_column_of(records, c) for c in schema], schema=schema)
+    table = arrow_table(records, kind)
     part = path.with_name(path.name + ".part")
     with open(part, "wb") as f:  # a path of any bytes, which Arrow's own text is not
         pq.write_table(table, f)
@@ -384,12 +397,29 @@ def read_parquet(
     # in this thread: a worker of pyarrow that is busy when a short command ends takes the process with it
     with open(path, "rb") as f:
         table = pq.ParquetFile(f, pre_buffer=False).read(use_threads=False)
-    meta = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+    check_schema(table.schema, path, kind)
+    return records_of(table, kind)
+
+
+def check_schema(
+    schema,  # `pyarrow.Schema` of a file
+    path: str | Path,  # For the message
+    kind: type,  # Record type that is expected
+) -> None:
+    "A table of another kind or of a newer version raises `ValueError`."
+    meta = {k.decode(): v.decode() for k, v in (schema.metadata or {}).items()}
     found, version = meta.get("crmeval.record"), int(meta.get("crmeval.schema_version", 0))
     if found != kind.__name__:
         raise ValueError(f"{path} holds {found or 'no crmeval'} records, expected {kind.__name__}")
     if version > SCHEMA_VERSION:
         raise ValueError(f"{path} has schema version {version}; this crmeval reads up to {SCHEMA_VERSION}")
+
+
+def records_of(
+    table,  # `pyarrow.Table` or `pyarrow.RecordBatch` of a schema that was checked
+    kind: type,  # `Sample`, `Response` or `Score`
+) -> list:  # Records, in the order of the rows
+    "Rows of a table as records."
     return [from_dict(kind, _without_gaps(row)) for row in table.to_pylist()]
 
 
@@ -408,5 +438,5 @@ def to_dataset(
     import pyarrow as pa
     from datasets import Dataset
 
-    schema = _schema(kind).remove_metadata()
+    schema = record_schema(kind).remove_metadata()
     return Dataset(pa.Table.from_pylist([to_dict(r, flat=True) for r in records], schema=schema))
