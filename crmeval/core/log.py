@@ -11,7 +11,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 # %% ../../nbs/core/12_log.ipynb #4f4fc5da
@@ -34,17 +34,42 @@ def _sorted_json():
 def digest(
     *parts,  # Plain data and records
 ) -> str:  # 32 hexadecimal digits; equal data give equal digests on every machine
-    "Fingerprint of plain data."
+    "Fingerprint of plain data; a table that lies in a file gives that of the list of its records."
     try:
-        data = _sorted_json()(parts)
+        found = hashlib.sha256()
+        for piece in _pieces(parts, _sorted_json()):
+            found.update(piece)
     except (UnicodeEncodeError, OverflowError):  # lone surrogates, numbers of more than 64 bits
-        data = json.dumps(
-            parts,
-            sort_keys=True,
-            ensure_ascii=False,
-            default=lambda v: vars(v) if hasattr(v, "__dataclass_fields__") else plain_value(v),
-        ).encode("utf-8", "surrogatepass")
-    return hashlib.sha256(data).hexdigest()[:32]
+        found = hashlib.sha256()
+        for piece in _pieces(parts, _any_json, gap=b", "):
+            found.update(piece)
+    return found.hexdigest()[:32]
+
+
+def _pieces(parts, encode, gap=b","):
+    "The bytes of a JSON list of the parts; lists among them item by item, since they may be long."
+    yield b"["
+    for n, part in enumerate(parts):
+        yield gap if n else b""
+        if isinstance(part, Sequence) and not isinstance(part, (str, bytes)):
+            yield b"["
+            for k, item in enumerate(part):
+                yield (gap if k else b"") + encode(item)
+            yield b"]"
+        else:
+            yield encode(part)
+    yield b"]"
+
+
+def _any_json(value):
+    "As Python writes JSON, which knows every text and every number."
+    text = json.dumps(
+        value,
+        sort_keys=True,
+        ensure_ascii=False,
+        default=lambda v: vars(v) if hasattr(v, "__dataclass_fields__") else plain_value(v),
+    )
+    return text.encode("utf-8", "surrogatepass")
 
 # %% ../../nbs/core/12_log.ipynb #ae64089c
 class JournalError(RuntimeError):

@@ -21,6 +21,7 @@ from typing import cast
 from ..core.calls import Completion
 from ..core.log import JournalError, append_bytes, damaged, digest, open_locked, plain_value, read_lines
 from ..core.records import SCHEMA_VERSION, Response, Score, Usage, storable
+from .hash_index import HashIndex
 from .texts import bare_completion, bare_response, bare_score
 
 # %% ../../nbs/runs/03_journal.ipynb #65b8ac5f
@@ -100,7 +101,7 @@ class _File:
 
     def _start(self, path, identity):
         self.path, self.entries, self.durable, self._guard = Path(path), 0, 0, threading.Lock()
-        self.index = {}  # hash of (kind, key, digest) -> where the entry begins
+        self.index = HashIndex()  # hash of (kind, key, digest) -> where the entry begins
         self.paid = {}  # see `Journal.usage`
         self.file = open_locked(self.path)
         try:

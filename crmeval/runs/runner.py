@@ -38,6 +38,7 @@ from .opening import Opening
 from .progress import Watch, beating, show_progress
 from .texts import is_mark, text_mark
 from .traffic import Traffic, send
+from .window import Window
 from ..tasks.use_cases import render_prompt
 
 # %% ../../nbs/runs/05_runner.ipynb #71991cd8
@@ -111,6 +112,7 @@ class _Engine:
     prompt_of: Callable | None = None
     sleep: Callable | None = None
     watch: Watch = field(default_factory=lambda: Watch({}))
+    window: Window | None = None
     opening: Opening = field(default_factory=Opening)
 
     def __post_init__(self):
@@ -179,6 +181,8 @@ async def _feed(engine, items, desks):
     for n, item in enumerate(items, 1):
         if n % 64 == 0:
             await asyncio.sleep(0)  # recorded items alone would never let anybody else run
+        if engine.window is not None:
+            await engine.window.room(item.position)
         try:
             prompt = asked_prompt(item.client, item.sample, engine.prompt_of)
         except Exception as e:
@@ -338,13 +342,14 @@ async def answer_each(
     traffic: Traffic | None = None,  # Lanes and budget; None: lanes of `concurrency` calls, no budget
     watch: Watch | None = None,  # Told what is going on
     first_look: Sequence | None = None,  # Clients that judges ask: each endpoint's first call goes alone
+    window: Window | None = None,  # How far items may be begun before those ahead of them are through
 ) -> AsyncGenerator[tuple[int, Response, list[Score]], None]:  # (position, response, scores), as they finish
     "Answer and score items as they come; yields each row once it is durable."
     rng = rng if isinstance(rng, random.Random) else random.Random(rng)
     scoring = {"scorer": scorer, "scorer_key": scorer_key, "metrics": metrics}
     asking = {"retries": retries, "rng": rng, "prompt_of": prompt_of, "sleep": sleep}
     asking["watch"], traffic = watch or Watch({}), traffic or Traffic(concurrency)
-    asking["opening"] = _opening(clients, first_look, traffic)
+    asking |= {"opening": _opening(clients, first_look, traffic), "window": window}
     engine = _Engine(journal, traffic, concurrency, **scoring, **asking)
     if journal and engine.traffic.budget:
         _count_earlier(engine.traffic.budget, journal, clients)
@@ -372,32 +377,35 @@ async def answer_all(
     | None = None,  # File to continue from, or an open journal, which stays open
     identity: Mapping | None = None,  # What identifies the run; kept in the journal's header
     progress=False,  # True: a bar; or a function (done, total, response)
+    into: Callable[[Response, list[Score]], object] | None = None,  # Takes each row in order; None: a list
     **options,  # scorer, scorer_key, metrics, rng, prompt_of, sleep, traffic, first_look: as in `answer_each`
-) -> list[tuple[Response, list[Score]]]:  # (samples x clients x repeats), in that order
+) -> list[tuple[Response, list[Score]]]:  # (samples x clients x repeats), in that order; empty with `into`
     "Answer and score everything; every item gives one row, with a status where something failed."
-    samples, clients = list(samples), list(clients)
+    samples = samples if isinstance(samples, Sequence) else list(samples)
+    clients = list(clients)
     how = {"concurrency": concurrency, "repeats": repeats, "retries": retries}
     check_work(samples, clients, **how)
-    total, done = len(samples) * len(clients) * repeats, {}
+    total, rows_in_order = len(samples) * len(clients) * repeats, []
+    window = Window(into or (lambda *row: rows_in_order.append(row)))
     kept = journal if journal is None or isinstance(journal, Journal) else Journal(journal, identity=identity)
     watch = Watch({c.name: len(samples) * repeats for c in clients})
     traffic = options.pop("traffic", None) or Traffic(concurrency)
     try:
         with show_progress(progress, total, watch) as shown:
             traffic.tell = shown.tell
-            told = {"journal": kept, "traffic": traffic, "watch": watch, **how, **options}
+            told = {"journal": kept, "traffic": traffic, "watch": watch, "window": window, **how, **options}
             answering = answer_each(samples, clients, **told)
             async with beating(shown), contextlib.aclosing(answering) as rows:
                 async for position, response, scores in rows:
-                    done[position] = response, scores
                     watch.finished(response)
-                    shown.step(len(done), response)
+                    window.take(position, (response, scores))
+                    shown.step(window.done, response)
     except asyncio.CancelledError:
-        raise asyncio.CancelledError(_where_it_stopped(len(done), total, kept)) from None
+        raise asyncio.CancelledError(_where_it_stopped(window.done, total, kept)) from None
     finally:
         if kept is not None and kept is not journal:
             kept.close()
-    return [done[i] for i in range(total)]
+    return rows_in_order
 
 
 def _where_it_stopped(done, total, journal):
