@@ -397,11 +397,12 @@ def _read_samples(rows, first, where, use_case, dataset, kept=()):
 
 
 def stream_file(
-    path,  # As for `load_file`; rows of a query, of Arrow and of Parquet are never held all at once
+    path,  # As for `load_file`; rows of a query, of Arrow, Parquet and JSON Lines are never held all at once
     *,
     use_case: str | None = None,  # For all rows; None: there is a column for it
     columns: Mapping[str, str] | None = None,  # Our name -> your column
     size: int = 10_000,  # Rows that are held at once, 1 or more
+    keep: Sequence[str] = (),  # Further columns that the samples keep, to be grouped by
 ) -> Iterator[Sample]:  # In the order of the rows
     """The user's own data as samples, as they come; the first slice with something wrong raises `ValueError`.
 
@@ -411,13 +412,14 @@ def stream_file(
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise ValueError(f"size is {size!r}, expected a whole number from 1")
     fixed, dataset = get_use_case(use_case) if use_case else None, data_name(path)
-    where, first, seen = None, 1, set()
+    where, kept, first, seen = None, [], 1, set()
     for rows in row_slices(path, size):
         if where is None:
             present = list(dict.fromkeys(c for _, r in rows for c in r))
             where = column_map(present, columns)
             _check_columns(_told(path), present, where, fixed)
-        samples, labels, problems = _read_samples(rows, first, where, fixed, dataset)
+            kept = _kept_columns(keep, present, where)
+        samples, labels, problems = _read_samples(rows, first, where, fixed, dataset, kept)
         problems += sample_problems(samples, labels)
         for s, label in zip(samples, labels):
             key = hashlib.blake2b(repr(s.key).encode("utf-8", "replace"), digest_size=8).digest()
