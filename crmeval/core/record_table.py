@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import Generic, TypeVar, overload
+from typing import Generic, TypeVar, cast, overload
 
 from .package_data import needs_extra
 from .records import arrow_table, check_schema, record_schema, records_of
@@ -70,13 +70,23 @@ class TableWriter:
     def __enter__(self):
         return self
 
-    def __exit__(self, kind, error, trace):
-        try:
-            if kind is None:
+    def close(self) -> None:
+        "Write what waits; the rows can be read in `part` from then on, until the file has its name."
+        if not self.file.closed:
+            try:
                 self._put()
-        finally:
-            self.writer.close()
-            self.file.close()
+            finally:
+                self._end()
+
+    def _end(self):
+        self.writer.close()
+        self.file.close()
+
+    def __exit__(self, kind, error, trace):
+        if kind is None:
+            self.close()
+        elif not self.file.closed:
+            self._end()
         if kind is None:
             self.part.replace(self.path)
         else:
@@ -164,7 +174,7 @@ class RecordTable(Sequence, Generic[_R]):
 
     def __iter__(self) -> Iterator[_R]:
         for batch in self.batches():
-            yield from self._records(batch)
+            yield from cast("list[_R]", self._records(batch))
 
     def batches(
         self,

@@ -112,12 +112,12 @@ def check_asked(
     samples: Sequence[Sample],  # Of the run; probes are left out
 ) -> None:
     "Refuse a metric that none of the samples has what it takes for."
-    samples = [s for s in samples if not is_probe(s)] if asked.names else ()
     for name in asked.names:
-        if samples and not any(applies_to(get_criterion(name), s) for s in samples):
+        applies = [applies_to(get_criterion(name), s) for s in samples if not is_probe(s)]
+        if applies and not any(applies):
             needs = _APPLIES[name][1] if name in _APPLIES else get_criterion(name).card.needs
             raise ValueError(
-                f"metric {name!r} applies to none of the {len(samples)} samples: it takes {needs}"
+                f"metric {name!r} applies to none of the {len(applies)} samples: it takes {needs}"
             )
 
 # %% ../../nbs/metrics/61_asked_metrics.ipynb #4981e6e5

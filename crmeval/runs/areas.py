@@ -6,10 +6,13 @@
 __all__ = ['AREAS', 'check_areas', 'area_samples', 'prompt_of', 'make_scorer']
 
 # %% ../../nbs/runs/06_areas.ipynb #77b3208c
+from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 from ..core.judging import Judge, RecordingJudge
 from ..core.near import did_you_mean
+from ..core.record_table import RecordTable, collected
 from ..core.records import Sample
 from ..metrics.asked_metrics import AskedMetrics, ascore_asked, score_asked
 from ..metrics.protection_grades import score_protection
@@ -39,20 +42,30 @@ def check_areas(
 # %% ../../nbs/runs/06_areas.ipynb #49d2cb8e
 def area_samples(
     areas: Sequence[str],  # From `check_areas`
-    samples: Sequence[Sample],  # Ordinary ones
+    samples: Sequence[Sample],  # Ordinary ones, in a list or a table
     *,
     probes: Sequence[str] = ("crmeval",),  # Sources of probes, see `trust_probes`
     limit: int | None = None,  # Probes of each kind at most
     seed: int = 0,
-) -> tuple[list[Sample], int]:  # (everything to be answered, how many twins could not be made)
+) -> tuple[Sequence[Sample], int]:  # (everything to be answered, how many twins could not be made)
     "Ordinary samples where accuracy, fairness or protection needs them, their twins, and the probes."
-    asked = list(samples) if {"accuracy", "fairness", "protection"} & set(areas) else []
-    without = []
-    if "fairness" in areas:
-        asked, without = perturb_all(asked)
+    asked = samples if {"accuracy", "fairness", "protection"} & set(areas) else []
     probed = trust_probes([a for a in areas if a in TRUST], sources=probes, limit=limit, seed=seed)
     protecting = protection_samples(limit) if "protection" in areas else []
-    return [*asked, *map(probe_sample, probed), *protecting], len(without)
+    more, without = [*map(probe_sample, probed), *protecting], Counter()
+    if isinstance(asked, RecordTable) and "fairness" not in areas and not more:
+        return asked, 0
+    each = chain(_with_twins(asked, without) if "fairness" in areas else asked, more)
+    found = collected(each, Sample) if isinstance(asked, RecordTable) else list(each)
+    return found, without.total()
+
+
+def _with_twins(samples, without):
+    "Each sample and its twins; those that could not be made are counted."
+    for s in samples:
+        twins, lost = perturb_all([s])
+        without.update(p.kind for p in lost)
+        yield from twins
 
 # %% ../../nbs/runs/06_areas.ipynb #1cd23b09
 def prompt_of(

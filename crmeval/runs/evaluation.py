@@ -14,6 +14,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -21,6 +22,7 @@ from ..core.judging import CountingJudge, JointJudge, Judge, clients_of, close_j
 from ..core.keys import plain_without_keys
 from ..core.log import digest
 from ..core.loops import run_sync
+from ..core.record_table import RecordTable, TableWriter, collected
 from ..core.records import Response, Sample, Score, Usage, read_parquet
 from ..metrics.asked_metrics import check_asked, read_metrics, scored_names
 from ..metrics.cost import call_cost_usd, price_of
@@ -29,14 +31,19 @@ from .answered import answer_warnings, unchecked_warnings
 from .areas import area_samples, check_areas, make_scorer, prompt_of
 from .budget import Budget
 from crmeval.runs.folder import (
+    LARGE,
     Manifest,
     Run,
     check_folder,
     make_known,
     manifest_of,
     now,
+    open_run,
     read_manifest,
     scoring_fingerprint,
+    table_of,
+    unwritable,
+    write_json,
     write_run,
 )
 from .items import check_work, pays
@@ -44,13 +51,15 @@ from .journal import Journal
 from .plan import RunPlan, make_plan, plain_plan, plan_command, takes_plan
 from .prompts import read_variants, with_prompts
 from .provenance import data_told
+from .row_writer import Earlier, RowWriter
 from .runner import answer_all, score_all
-from .same_plan import check_added, check_same_plan, set_aside, with_earlier_rows
+from .same_plan import check_added, check_same_plan, joined_manifest, set_aside, with_earlier_rows
 from .specs import make_client, make_panel
-from .texts import bare_manifest, bare_rows, check_texts, need_texts
+from .texts import bare_manifest, bare_rows, bare_sample, check_texts, need_texts
 from .traffic import Traffic
-from ..tasks.columns import check_slices, columns_apart, columns_joined
+from ..tasks.columns import check_slices, columns_apart
 from ..tasks.load import load_any
+from ..tasks.long_data import few_or_coming, is_long, stream_any
 from ..tasks.own_data import check_samples, first_of_each
 from ..tasks.probes import is_probe
 from ..tasks.protection_probes import is_protection
@@ -71,12 +80,16 @@ def select_samples(
     columns: Mapping | None = None,  # For a file: our field -> its column
     limit: int | None = None,  # Samples per use case at most
     keep: Sequence[str] = (),  # For a file: columns that the samples keep, to be grouped by
-) -> list[Sample]:  # At least one
+) -> Sequence[Sample]:  # At least one; of a long file or query a `RecordTable`
     "The samples of a run, checked."
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise ValueError(f"limit is {limit!r}, expected a whole number from 1")
     named = [use_cases] if isinstance(use_cases, str) else use_cases
     wanted = expand_use_cases(named) if named is not None else None
+    data = cast(Any, few_or_coming(data))
+    if is_long(data):
+        told = {"use_cases": wanted, "columns": columns or None, "limit": limit, "keep": keep}
+        return collected(map(_checked, stream_any(data, **told)), Sample)
     if isinstance(data, str | Path) or _is_table(data):
         found = load_any(data, use_cases=wanted, columns=columns or None, limit=limit, keep=keep)
         return _checked_instructions(found)
@@ -96,15 +109,18 @@ def _is_table(data):
 
 
 def _checked_instructions(samples):
+    return list(map(_checked, samples))
+
+
+def _checked(sample):
     "An instruction that cannot be checked as written is the author's mistake, told before anything is spent."
-    for s in samples:
-        gold_of(s)  # a gold label that is none raises
-        for i in s.instructions:
-            try:
-                _check_instruction(i)
-            except ValueError as e:
-                raise ValueError(f"sample {s.id!r}: {e}") from None
-    return samples
+    gold_of(sample)  # a gold label that is none raises
+    for i in sample.instructions:
+        try:
+            _check_instruction(i)
+        except ValueError as e:
+            raise ValueError(f"sample {sample.id!r}: {e}") from None
+    return sample
 
 
 def _check_instruction(instruction):
@@ -212,7 +228,7 @@ class Work:
     "A run that is ready to start: checked, and nothing spent."
 
     plan: RunPlan = field(repr=False)
-    samples: list[Sample] = field(repr=False)
+    samples: Sequence[Sample] = field(repr=False)  # Of a long file or query a `RecordTable`
     clients: list
     judge: Judge
     folder: Path
@@ -223,7 +239,12 @@ class Work:
         default_factory=dict, repr=False
     )  # What journal and judge have used, over all sessions
     own_use_cases: tuple = field(default=(), repr=False)
-    columns: dict = field(default_factory=dict, repr=False)  # Of samples, by key: to be grouped by, not asked
+    told: Sequence[Sample] = field(default=(), repr=False)  # The samples with the columns to be grouped by
+
+    @property
+    def n_responses(self) -> int:
+        "Responses that the run will have."
+        return len(self.samples) * len(self.clients) * self.plan.repeats
 
 
 def make_budget(
@@ -248,11 +269,12 @@ def make_budget(
 # %% ../../nbs/runs/09_evaluation.ipynb #b777eff0
 def samples_of(
     plan: RunPlan,
-) -> tuple[tuple[str, ...], list[Sample], int]:  # (areas, samples, how many twins could not be made)
+) -> tuple[tuple[str, ...], Sequence[Sample], int]:  # (areas, samples, how many twins could not be made)
     "What a plan asks about: ordinary samples, their twins, and probes."
     if plan.areas is None:
         # a shard of a run: its data are samples, twins and probes among them
-        return (), list(cast(Iterable[Sample], plan.data)), 0
+        given = cast(Iterable[Sample], plan.data)
+        return (), given if isinstance(given, RecordTable) else list(given), 0
     areas, ordinary = check_areas(plan.areas), []
     if {"accuracy", "fairness", "protection"} & set(areas):
         told = {"columns": plan.columns, "limit": plan.limit, "keep": plan.slices}
@@ -315,8 +337,8 @@ def prepare_run(
     "Check everything that a run needs, and spend nothing; raises `ValueError`."
     own = tuple(read_use_cases(plan.own_use_cases)) if plan.own_use_cases else ()
     with knowing(own), reading(plan.encoding) as files:
-        areas, samples, without = samples_of(plan)
-        samples, kept = columns_apart(samples)
+        areas, told, without = samples_of(plan)
+        samples, _ = columns_apart(told)
         named, judge = systems_of(plan, samples), judge_of(plan)
         clients = make_clients(named, base_url=plan.base_url, prompts=plan.prompts, **client_options(plan))
         idle = check_told(plan, clients)
@@ -350,7 +372,7 @@ def prepare_run(
             manifest.warnings += check_same_plan(folder, manifest, add=plan.add, fresh=plan.fresh)
     since = _tally_of(judge).as_dict() if isinstance(judge, CountingJudge) else None
     traffic = Traffic(plan.concurrency, budget=budget)
-    more = {"own_use_cases": own, "columns": kept}
+    more = {"own_use_cases": own, "told": told}
     return Work(plan, samples, clients, judge, folder, manifest, traffic, since, **more)
 
 # %% ../../nbs/runs/09_evaluation.ipynb #ded3eb51
@@ -371,7 +393,7 @@ def scorer_key_of(
     )
 
 
-async def _answered(work, progress, first_look):
+async def _answered(work, progress, first_look, into=None):
     plan, judge, asked = work.plan, work.judge, read_metrics(work.plan.metrics)
     path, texts = work.folder / "journal.jsonl", not plan.no_texts
     journal = Journal(path, identity=_identity(work.samples), texts=texts)
@@ -385,6 +407,7 @@ async def _answered(work, progress, first_look):
                 retries=plan.retries,
                 journal=journal,
                 progress=progress,
+                into=into,
                 scorer=make_scorer(judge, asked),
                 prompt_of=prompt_of,
                 scorer_key=scorer_key_of(work),
@@ -445,15 +468,11 @@ async def do_work(
     if work.plan.fresh:
         work.manifest.warnings += set_aside(work.folder)
     make_private(work.folder)
+    if work.n_responses >= LARGE or isinstance(work.samples, RecordTable):
+        return await _do_large(work, progress, first_look)
     rows = await _answered(work, progress, first_look)
-    work.manifest.traffic = work.traffic.summary()
-    budget = work.traffic.budget
-    if budget is not None:
-        spent = {"calls": budget.calls, "usd": round(budget.usd, 6), "reached": budget.reached}
-        limits = work.manifest.budget
-        assert limits is not None  # `prepare_run` notes the limits of every budget
-        work.manifest.budget = {**limits, **spent}
-    samples = columns_joined(work.samples, work.columns)
+    _note_traffic(work)
+    samples = list(work.told)
     if work.plan.no_texts:
         samples, rows = bare_rows(samples, rows, work.plan.slices)
     responses = [r for r, _ in rows]
@@ -463,10 +482,55 @@ async def do_work(
     kept = _others(work.folder, scores, responses, by_metric=work.plan.add)
     _note_judge(work)
     done = Run(work.folder, work.manifest, samples, responses, [*scores, *kept])
-    is_added = work.plan.add and (work.folder / "manifest.json").is_file()
-    return write_run(with_earlier_rows(done) if is_added else done)
+    return write_run(with_earlier_rows(done) if _is_added(work) else done)
+
+
+def _is_added(work):
+    return work.plan.add and (work.folder / "manifest.json").is_file()
+
+
+def _note_traffic(work):
+    "Write into the manifest what happened in each lane, and what was spent."
+    work.manifest.traffic = work.traffic.summary()
+    budget = work.traffic.budget
+    if budget is not None:
+        spent = {"calls": budget.calls, "usd": round(budget.usd, 6), "reached": budget.reached}
+        limits = work.manifest.budget
+        assert limits is not None  # `prepare_run` notes the limits of every budget
+        work.manifest.budget = {**limits, **spent}
 
 # %% ../../nbs/runs/09_evaluation.ipynb #4a5beadd
+async def _do_large(work, progress, first_look):
+    "As `do_work`, with every row on disk as soon as its turn comes."
+    plan, m, folder = work.plan, work.manifest, work.folder
+    old = read_manifest(folder) if _is_added(work) else None
+    names = [c.name for c in work.clients]
+    earlier = Earlier(folder, work.samples, names, plan.repeats) if old is not None else None
+    try:
+        with RowWriter(folder, texts=not plan.no_texts, earlier=earlier) as out:
+            await _answered(work, progress, first_look, out.take)
+            out.keep_others(by_metric=plan.add)
+            _write_samples(work, earlier)
+    except OSError as e:
+        raise unwritable(folder, e) from e
+    _note_traffic(work)
+    m.warnings += [*work.traffic.notes(), *out.warnings()]
+    _note_judge(work)
+    if old is not None:
+        m = joined_manifest(old, m, table_of(folder / "samples.parquet", Sample))
+    m.finished, m.responses, m.scores = now(), dict(out.statuses), dict(sorted(out.score_statuses.items()))
+    write_json(m.as_dict(), folder / "manifest.json")
+    return open_run(folder)
+
+
+def _write_samples(work, earlier):
+    "The samples of a large run, those of an earlier plan before them."
+    plan = work.plan
+    with TableWriter(work.folder / "samples.parquet", Sample) as out:
+        for s in chain(earlier.samples() if earlier else (), work.told):
+            out.write([bare_sample(s, plan.slices) if plan.no_texts else s])
+
+
 def _of_tasks(responses):
     "Answers to what somebody wants done: a refused probe is no loss."
     return [r for r in responses if not is_probe(r) and not r.perturbation]

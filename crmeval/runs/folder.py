@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FILES', 'REBUILD', 'LARGE', 'scoring_fingerprint', 'Manifest', 'now', 'git_revision', 'manifest_of',
            'seen_in_training', 'Run', 'in_terms_of_run', 'read_manifest', 'as_manifest', 'make_known', 'open_run',
-           'table_of', 'read_table', 'write_run', 'write_json', 'check_folder']
+           'table_of', 'read_table', 'write_run', 'unwritable', 'write_json', 'check_folder']
 
 # %% ../../nbs/runs/07_folder.ipynb #089044b5
 import contextlib
@@ -165,13 +165,20 @@ def _templates(use_cases, clients):
 
 
 def _counts(samples):
+    "What a manifest says of the samples, in one pass; those of a large run are read from a file."
+    datasets, use_cases, twins, probes = Counter(), Counter(), Counter(), 0
+    for s in samples:
+        datasets[s.dataset] += 1
+        use_cases[s.use_case] += 1
+        twins.update([s.perturbation] if s.perturbation else ())
+        probes += is_probe(s)
     return {
         "n": len(samples),
-        "datasets": dict(Counter(s.dataset for s in samples)),
-        "use_cases": dict(Counter(s.use_case for s in samples)),
+        "datasets": dict(datasets),
+        "use_cases": dict(use_cases),
         "digest": digest(samples),
-        "probes": sum(map(is_probe, samples)),
-        "twins": dict(Counter(s.perturbation for s in samples if s.perturbation)),
+        "probes": probes,
+        "twins": dict(twins),
     }
 
 # %% ../../nbs/runs/07_folder.ipynb #93eccd60
@@ -316,7 +323,7 @@ LARGE = 50_000
 def open_run(
     folder: str | Path,  # Written by `run`
     *,
-    large: int = LARGE,  # Responses from which its rows stay in their files
+    large: int | None = None,  # Responses from which its rows stay in their files; None: `LARGE`
 ) -> Run:
     "Open a run again; another kind of folder, a newer version, or missing rows raise `ValueError`."
     folder = Path(folder).expanduser()
@@ -328,7 +335,8 @@ def open_run(
             "run the same command again to continue"
         )
     make_known(manifest)
-    reading = table_of if _rows_in(folder / "responses.parquet") >= large else read_table
+    most = LARGE if large is None else large
+    reading = table_of if _rows_in(folder / "responses.parquet") >= most else read_table
     run = Run(folder, manifest, *(reading(folder / f"{n}.parquet", kind) for n, kind in FILES.items()))
     said = sum(manifest.responses.values()) if manifest.responses else len(run.responses)
     if said != len(run.responses):
@@ -384,11 +392,19 @@ def write_run(
             write_parquet(getattr(run, name), run.folder / f"{name}.parquet", kind)
         write_json(m.as_dict(), run.folder / "manifest.json")
     except OSError as e:
-        raise OSError(
-            f"cannot write {run.folder}: {e.strerror or e}; what was answered is safe in journal.jsonl, "
-            "and the same command continues from there"
-        ) from e
+        raise unwritable(run.folder, e) from e
     return run
+
+
+def unwritable(
+    folder: Path,  # Of a run
+    error: OSError,
+) -> OSError:
+    "The error of a folder that cannot be written, with what is safe."
+    return OSError(
+        f"cannot write {folder}: {error.strerror or error}; what was answered is safe in journal.jsonl, "
+        "and the same command continues from there"
+    )
 
 
 def write_json(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['changed_systems', 'plan_differences', 'prompt_diff', 'OtherPlan', 'check_same_plan', 'set_aside', 'check_added',
-           'with_earlier_rows']
+           'joined_manifest', 'with_earlier_rows']
 
 # %% ../../nbs/runs/08_same_plan.ipynb #ece998cc
 import difflib
@@ -203,8 +203,17 @@ def _asked_by_both(old, new):
     return list(dict.fromkeys(lines))
 
 
-def _joined(old: Manifest, new: Manifest, samples: Sequence[Sample], counts: Mapping) -> Manifest:
+def joined_manifest(
+    old: Manifest,  # Of the earlier plan
+    new: Manifest,  # Of the plan that is added
+    samples: Sequence[Sample],  # Of both
+) -> Manifest:
     "The new manifest with what stays of the old one."
+    counts = {
+        **new.samples,
+        "datasets": dict(Counter(s.dataset for s in samples)),
+        "use_cases": dict(Counter(s.use_case for s in samples)),
+    }
     systems = {**{n: c for n, c in zip(_named(old), old.clients)}, **dict(zip(_named(new), new.clients))}
     own = {u["id"]: u for u in (*old.own_use_cases, *new.own_use_cases)}
     more = {**old.more, **new.more, "plans": [*old.more.get("plans", [old.plan]), new.plan]}
@@ -234,12 +243,7 @@ def with_earlier_rows(
     stay: list[Score] = [s for s in scores if (s.sample_id, s.perturbation, s.client, s.repeat) in keys]
     more: list[Sample] = [s for s in samples if s.key not in asked]
     every = [*more, *run.samples]
-    counts = {
-        **run.manifest.samples,
-        "datasets": dict(Counter(s.dataset for s in every)),
-        "use_cases": dict(Counter(s.use_case for s in every)),
-    }
-    manifest = _joined(old, run.manifest, every, counts)
+    manifest = joined_manifest(old, run.manifest, every)
     said = {(s.metric, s.rater, s.sample_id, s.perturbation, s.client, s.repeat) for s in run.scores}
     stay = [
         s for s in stay if (s.metric, s.rater, s.sample_id, s.perturbation, s.client, s.repeat) not in said

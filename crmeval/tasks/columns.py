@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import cast
 
 from ..core.near import nearest
+from ..core.record_table import RecordTable
 from ..core.records import Sample
 from .tables import column_key, is_missing
 
@@ -37,9 +38,11 @@ def _without(sample):
 
 
 def columns_apart(
-    samples: Sequence[Sample],
-) -> tuple[list[Sample], dict[tuple, Mapping]]:  # (samples without kept columns, key -> kept columns)
-    "What is asked, and what is only grouped by."
+    samples: Sequence[Sample],  # A list, or a `RecordTable`, of which nothing is read here
+) -> tuple[Sequence[Sample], dict[tuple, Mapping]]:  # (samples without kept columns, key -> kept columns)
+    "What is asked, and what is only grouped by; a table keeps its own columns."
+    if isinstance(samples, RecordTable):
+        return samples.changed(_without), {}
     kept = {s.key: s.tags[KEPT] for s in samples if KEPT in s.tags}
     return [_without(s) for s in samples], cast(dict[tuple, Mapping], kept)
 

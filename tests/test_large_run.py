@@ -1,0 +1,153 @@
+"A run whose rows stay on disk: the same rows, the same manifest, the same going on, in little memory."
+
+import asyncio
+import json
+from dataclasses import replace
+
+import pytest
+
+from crmeval.core.record_table import RecordTable
+from crmeval.core.records import Response, Score, read_parquet, write_parquet
+from crmeval.runs import evaluation, folder
+from crmeval.runs.evaluation import prepare_run, run
+from crmeval.runs.folder import open_run, read_manifest
+from crmeval.runs.plan import make_plan
+from crmeval.tasks import long_data
+from crmeval.tasks.load import load_demo
+from crmeval.tasks.own_data import first_of_each
+
+SYSTEMS = ["baseline:reference", "baseline:lead", "baseline:extractive"]
+TIMED = ("created", "finished", "traffic")  # what no two runs share
+
+
+@pytest.fixture
+def large(monkeypatch):
+    "Every run is a large one, and every file a long one."
+    for room in (evaluation, folder):
+        monkeypatch.setattr(room, "LARGE", 1)
+    monkeypatch.setattr(long_data, "LONG_BYTES", 1)
+    monkeypatch.setattr(long_data, "FEW_ROWS", 3)
+    monkeypatch.setattr(long_data.is_long, "__defaults__", (1,))
+    monkeypatch.setattr(evaluation, "collected", _in_a_file)
+
+
+def _in_a_file(records, kind):
+    from crmeval.core.record_table import collected
+
+    return collected(records, kind, few=2)
+
+
+def _untimed(rows):
+    return [replace(r, created=None, latency_s=None, queue_s=None) for r in rows]
+
+
+def _said(run_folder):
+    said = read_manifest(run_folder).as_dict()
+    said["plan"] = {k: v for k, v in said["plan"].items() if k != "out"}
+    for plan in said.get("plans", ()):
+        plan.pop("out", None)
+    return {k: v for k, v in said.items() if k not in TIMED and k != "command"}
+
+
+def _same(a, b):
+    a, b = open_run(a.folder), open_run(b.folder)
+    assert _untimed(a.responses) == _untimed(b.responses)
+    assert sorted(a.scores, key=repr) == sorted(b.scores, key=repr)
+    assert list(a.samples) == list(b.samples)
+
+
+@pytest.mark.parametrize("told", [{}, {"areas": ("accuracy", "fairness", "privacy")}, {"no_texts": True}])
+def test_rows_and_manifest_are_those_of_a_small_run(tmp_path, large, monkeypatch, told):
+    asked = {"data": first_of_each(load_demo(), 1), "limit": 1, "progress": False, **told}
+    grown = run(SYSTEMS, out=tmp_path / "large", **asked)
+    assert grown.in_tables and isinstance(grown.samples, RecordTable)
+    monkeypatch.undo()
+    small = run(SYSTEMS, out=tmp_path / "small", **asked)
+    assert isinstance(small.responses, list)
+    _same(grown, small)
+    assert _said(grown.folder) == _said(small.folder)
+
+
+def _file(path):
+    rows = [
+        {"id": s.id, "use_case": s.use_case, "inputs": dict(s.inputs), "key_facts": list(s.key_facts)}
+        | {"reference": s.reference, "region": f"region {n % 3}"}
+        for n, s in enumerate(first_of_each(load_demo(), 2))
+        if s.record is None
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return path
+
+
+def test_a_long_file_is_asked_about_as_a_short_one(tmp_path, large, monkeypatch):
+    asked = {"data": _file(tmp_path / "chats.jsonl"), "slices": ("region",), "progress": False}
+    work = prepare_run(
+        make_plan(None, models=SYSTEMS, data=asked["data"], slices=("region",), out=tmp_path / "r")
+    )
+    assert isinstance(work.samples, RecordTable) and "columns" not in work.samples[0].tags
+    grown = run(SYSTEMS, out=tmp_path / "large", **asked)
+    assert not list(tmp_path.glob(".crmeval-*"))
+    monkeypatch.undo()
+    small = run(SYSTEMS, out=tmp_path / "small", **asked)
+    _same(grown, small)
+    assert _said(grown.folder) == _said(small.folder)
+    assert grown.samples[0].tags["columns"] == {"region": "region 0"}
+
+
+def test_a_mistake_in_a_long_file_is_told_before_anything_is_spent(tmp_path, large):
+    path = _file(tmp_path / "chats.jsonl")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:5], lines[0], *lines[5:]]))
+    with pytest.raises(ValueError, match="is already the id of"):
+        run(SYSTEMS, data=path, out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_was_stopped_goes_on_with_what_it_has(tmp_path, large):
+    asked, seen = {"data": load_demo(1), "out": tmp_path / "run"}, []
+
+    def stop(done, total, response):
+        seen.append(response)
+        if done == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises((KeyboardInterrupt, asyncio.CancelledError)):
+        run(SYSTEMS, progress=stop, **asked)
+    assert not list((tmp_path / "run").glob("*.parquet*"))  # no half tables
+    done = run(SYSTEMS, progress=False, **asked)
+    assert [r.key for r in done.responses] == [(s.id, "", c, 0) for s in asked["data"] for c in SYSTEMS]
+    assert len({(s.key, s.metric) for s in done.scores}) == len(done.scores)
+
+
+def test_ratings_stay_and_a_plan_is_added_to(tmp_path, large, monkeypatch):
+    demo = load_demo(2)
+    one, more = first_of_each(demo, 1), demo
+
+    def through(place):
+        first = run(SYSTEMS[:2], data=one, out=place, progress=False)
+        rated = Score("accuracy", 2.0, rater="ana", method="manual", sample_id=one[0].id, client=SYSTEMS[0])
+        write_parquet([*first.scores, rated], place / "scores.parquet", Score)
+        again = run(SYSTEMS[:2], data=one, out=place, progress=False)
+        assert [s.rater for s in again.scores].count("ana") == 1
+        return run(SYSTEMS[1:], data=more, out=place, add=True, progress=False)
+
+    grown = through(tmp_path / "large")
+    monkeypatch.undo()
+    small = through(tmp_path / "small")
+    _same(grown, small)
+    assert _said(grown.folder) == _said(small.folder)
+    assert open_run(grown.folder).clients == small.clients
+
+
+def test_a_disk_that_is_full_is_told_with_what_is_safe(tmp_path, large, monkeypatch):
+    from crmeval.core import record_table
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(record_table, "arrow_table", full)
+    with pytest.raises(OSError, match="what was answered is safe in journal.jsonl"):
+        run(SYSTEMS, data=load_demo(1), out=tmp_path / "run", progress=False)
+    monkeypatch.undo()
+    done = run(SYSTEMS, data=load_demo(1), out=tmp_path / "run", progress=False)
+    assert read_parquet(tmp_path / "run" / "responses.parquet", Response) == list(done.responses)
