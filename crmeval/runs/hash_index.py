@@ -6,6 +6,8 @@
 __all__ = ['RECENT', 'HashIndex']
 
 # %% ../../nbs/runs/02_hash_index.ipynb #8f1d9071
+from bisect import bisect_left
+
 import numpy as np
 
 # %% ../../nbs/runs/02_hash_index.ipynb #56b42340
@@ -29,7 +31,7 @@ class HashIndex:
         if (found := self.recent.get(key)) is not None:
             return found
         keys, places = self.columns
-        at = int(np.searchsorted(keys, key))
+        at = bisect_left(keys, key)  # of one key quicker than a search by numpy
         return int(places[at]) if at < len(keys) and keys[at] == key else None
 
     def _merge(self):
