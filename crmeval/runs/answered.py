@@ -10,7 +10,10 @@ __all__ = ['ANSWER_KINDS', 'MANY', 'answer_kind', 'answer_kinds', 'answer_warnin
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from ..core.records import Response, Score
+from ..core.response_columns import ResponseColumns
 
 # %% ../../nbs/runs/04_answered.ipynb #12d1d8a0
 ANSWER_KINDS = ("cut", "empty", "refused", "failed", "not asked", "missing")
@@ -35,11 +38,27 @@ def answer_kind(
 
 
 def answer_kinds(
-    responses: Iterable[Response],
+    responses: Iterable[Response] | ResponseColumns,
 ) -> dict[str, int]:  # Of `ANSWER_KINDS`, in their order, those that occur
     "How many answers were cut, empty, refused, failed, or not asked for."
-    counts = Counter(map(answer_kind, responses))
+    if isinstance(responses, ResponseColumns):
+        counts = _counted(responses)
+    else:
+        counts = Counter(map(answer_kind, responses))
     return {kind: counts[kind] for kind in ANSWER_KINDS if counts[kind]}
+
+
+def _counted(columns):
+    "As `answer_kind` of each."
+    counts = Counter()
+    for status in columns.present("status"):
+        mine = columns.where("status", status)
+        n = int(mine.sum())
+        empty = {"ok": columns.blank, "parse_error": columns.no_answer}.get(status, np.zeros(len(mine), bool))
+        lost = int(empty[mine].sum())
+        counts["empty"] += lost
+        counts["whole" if status == "ok" else _OF_STATUS.get(status, "failed")] += n - lost
+    return counts
 
 # %% ../../nbs/runs/04_answered.ipynb #6476a142
 MANY = 0.1  # Share of a system's answers above which their loss is said in a sentence
