@@ -5,19 +5,19 @@
 # %% auto #0
 __all__ = ['pick']
 
-# %% ../../nbs/core/03_picked_records.ipynb #10f08e20
+# %% ../../nbs/core/03_picked_records.ipynb #025fc2c0
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .record_table import RecordTable
-from .records import records_of
+from .records import Response, Sample, Score, record_schema, records_of
 
-# %% ../../nbs/core/03_picked_records.ipynb #4dd96ad7
+# %% ../../nbs/core/03_picked_records.ipynb #7df7c18e
 def pick(
     records: Sequence,  # A list of records, or a `RecordTable`
     where: Mapping[str, Callable[[Any], bool]],  # Field of plain values -> whether a value fits; all have to
-    fields: Sequence[str] | None = None,  # Of a table, what is read, with what has no default; None: all
-) -> Iterator:  # Records in their order; a field that was not read has its default
+    fields: Sequence[str] | None = None,  # Of a table, what is read; None: all
+) -> Iterator:  # Records in their order; a field that was not read has its default, or is empty
     "The records whose fields fit."
     if not isinstance(records, RecordTable):
         return (r for r in records if all(fits(getattr(r, f)) for f, fits in where.items()))
@@ -25,15 +25,15 @@ def pick(
 
 
 def _wanted(kind, names):
-    "Fields to read: those asked for, and those that a record cannot be without."
-    from dataclasses import MISSING
+    "Fields to read."
     from dataclasses import fields as fields_of
 
-    every = {f.name: f for f in fields_of(kind)}
+    every = [f.name for f in fields_of(kind)]
     if unknown := [n for n in names if n not in every]:
         raise ValueError(f"field is {unknown[0]!r}, expected one of {', '.join(every)}")
-    bare = [n for n, f in every.items() if f.default is MISSING and f.default_factory is MISSING]
-    return [n for n in every if n in names or n in bare]
+    if "points" in every:  # a score has points, a fraction or a label, or a status that says why not
+        names = {*names, "points", "fraction", "label", "status"}
+    return [n for n in every if n in names]
 
 
 def _picked(table, where, names):
@@ -45,7 +45,25 @@ def _picked(table, where, names):
             rows = _fitting(file.read_row_group(i, list(where), use_threads=False), where)
             if rows is None or rows.true_count:
                 found = file.read_row_group(i, names, use_threads=False)
-                yield from records_of(found if rows is None else found.filter(rows), table.kind)
+                yield from _records(found if rows is None else found.filter(rows), table.kind)
+
+
+def _records(part, kind):
+    "Rows of a table that may lack columns as records."
+    import pyarrow as pa
+
+    lacking = [f for f in record_schema(kind) if f.name not in part.column_names and f.name in _BARE[kind]]
+    for f in lacking:
+        value = _BARE[kind][f.name]
+        part = part.append_column(f, pa.array([value] * len(part), f.type))
+    return records_of(part, kind)
+
+
+_BARE = {  # what a field says that was not read and has no default
+    Sample: {"id": "", "use_case": "", "inputs": "{}"},
+    Response: {"sample_id": "", "client": "", "text": None},
+    Score: {"metric": "", "points": None},
+}
 
 
 def _fitting(part, where):

@@ -147,7 +147,9 @@ def costs_usd(
         rows = (c.client == client) & (c.model == model)
         price = price_of(clients[client], own) or find_price(models[model], own)
         if price:
-            paid = price.input_usd_per_m * c.input_tokens[rows] + price.output_usd_per_m * c.output_tokens[rows]
+            paid = (
+                price.input_usd_per_m * c.input_tokens[rows] + price.output_usd_per_m * c.output_tokens[rows]
+            )
             costs[rows] = paid / 1e6
     costs[c.calls == 0] = 0.0
     costs[c.where("status", *UNPAID)] = np.nan
