@@ -201,6 +201,17 @@ class RunColumns:
         "Which responses are to probes of trust."
         return self.responses.where("use_case", *_probes(self.responses.names["use_case"]))
 
+    def raters(
+        self,
+        metric: str,
+    ) -> list[str]:  # In order of appearance
+        "Automatic judges that scored a metric, of tasks, twins or probes."
+        s = self.scores
+        mine = s.by[s.metric == s.names["metric"].index.get(metric, -1)]
+        found, first = np.unique(mine, return_index=True)
+        pairs = [s.names["by"].values[i] for i in found[np.argsort(first)]]
+        return [rater for method, rater in pairs if method == "auto"]
+
     def judges(
         self,
         metrics: Sequence[str],  # Names
