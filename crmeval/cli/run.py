@@ -141,9 +141,10 @@ _AGAIN = (
 # %% ../../nbs/cli/01_run.ipynb #15af16ce
 def _answers(run):
     "System -> how many answers were wanted, and what became of those that are not whole."
-    mine = {}
-    for r in run.responses:
-        mine.setdefault(r.client, []).append(r)
+    from crmeval.runs.run_columns import run_columns
+
+    columns = run_columns(run)
+    mine = {c: columns.responses.take(columns.responses.where("client", c)) for c in columns.clients}
     return {client: {"wanted": len(rows), **answer_kinds(rows)} for client, rows in mine.items()}
 
 

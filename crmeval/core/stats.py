@@ -15,6 +15,8 @@ from typing import TypeGuard, TypeVar
 
 import numpy as np
 
+from .draws import GROUPS, MANY, drawn_means, in_groups, label_codes, strata_sums, sums_by_code
+
 # %% ../../nbs/core/04_stats.ipynb #ac63ba49
 @dataclass(frozen=True)
 class Estimate:
@@ -117,46 +119,38 @@ def expanded_tails(
     tail = norm.cdf(math.sqrt(clusters / (clusters - 1)) * t.ppf((1 - confidence_level) / 2, clusters - 1))
     return float(tail), float(1 - tail)
 
-# %% ../../nbs/core/04_stats.ipynb #b295c36d
-def _by_cluster(values, clusters):
-    "Sum of the values in each cluster, in order of first appearance."
-    index = {c: i for i, c in enumerate(dict.fromkeys(clusters))}
-    at = np.array([index[c] for c in clusters])
-    return np.bincount(at, values, len(index))
-
-# %% ../../nbs/core/04_stats.ipynb #2ad5ef7a
-def _stratum_means(values, known, clusters, n_resamples, rng):
-    "Bootstrap means (n_resamples,) of one stratum; NaN where no known value was drawn."
-    sums, counts = _by_cluster(values, clusters), _by_cluster(known, clusters)
-    drawn = rng.integers(0, len(sums), (n_resamples, len(sums)))
-    n = counts[drawn].sum(1)
-    return np.divide(sums[drawn].sum(1), n, out=np.full(n_resamples, np.nan), where=n > 0)
-
-
-def _boot_means(values, clusters, strata, n_resamples, rng):
-    "Bootstrap means (n_resamples,): clusters drawn in each stratum, strata weigh the same, None left out."
-    v = np.array([0.0 if x is None else x for x in values], float)
-    known = np.array([x is not None for x in values], float)
-    means = []
-    for s in dict.fromkeys(strata):
-        rows = [i for i, t in enumerate(strata) if t == s]
-        means.append(_stratum_means(v[rows], known[rows], [clusters[i] for i in rows], n_resamples, rng))
-    means = np.array(means)
-    used = (~np.isnan(means)).sum(0)
-    return np.divide(np.nansum(means, axis=0), used, out=np.full(n_resamples, np.nan), where=used > 0)
-
 # %% ../../nbs/core/04_stats.ipynb #34036b25
-def _in_order(labels):
-    "A column of labels as a list: a table's own has its rows' names."
-    return None if labels is None else list(labels)
+def _numbers(values):
+    "A column as an array of floats, NaN for every gap."
+    if type(values) is np.ndarray and values.dtype.kind in "fiu":
+        return values.astype(float)
+    return np.array([math.nan if v is None else v for v in known_column(values)], float)
+
+
+def _codes(labels, known, n):
+    "Labels of the known values as numbers; None: each its own."
+    if labels is None:
+        return np.arange(int(known.sum()))
+    labels = labels if isinstance(labels, np.ndarray) else list(labels)  # a table's column has names for rows
+    if len(labels) != n:
+        raise ValueError(f"{len(labels)} labels for {n} values, expected one for each")
+    if isinstance(labels, np.ndarray):
+        return label_codes(labels[known])
+    return label_codes(c for c, k in zip(labels, known) if k)
 
 
 def _mean_of_strata(x, strata):
     "Each stratum's mean weighs the same."
-    means = []
-    for s in dict.fromkeys(strata):
-        means.append(x[[i for i, t in enumerate(strata) if t == s]].mean())
-    return float(np.mean(means))
+    return float(np.mean([x[strata == s].mean() for s in range(int(strata.max()) + 1)]))
+
+
+def _drawn(x, clusters, strata, n_resamples, rng):
+    "Means (n_resamples,), the number of clusters, the units that were drawn, and how."
+    parts = strata_sums(x, clusters, strata)
+    n = sum(len(sums) for sums, _ in parts)
+    means, units = drawn_means(parts, n_resamples, np.random.default_rng(rng))
+    how = "cluster bootstrap" if units == n else f"cluster bootstrap in {units} groups"
+    return means, n, units, how
 
 
 def mean_estimate(
@@ -170,22 +164,20 @@ def mean_estimate(
     rng: int | np.random.Generator = 0,
 ) -> Estimate:
     "Mean with a cluster-bootstrap interval; None values are left out and counted."
-    values, clusters, strata = known_column(values), _in_order(clusters), _in_order(strata)
-    known = [i for i, v in enumerate(values) if v is not None]
-    lost = len(values) - len(known)
-    if not known:
+    values = _numbers(values)
+    known = ~np.isnan(values)
+    lost = len(values) - int(known.sum())
+    if lost == len(values):
         return Estimate(None, undefined=lost, confidence_level=confidence_level)
-    x = np.array([values[i] for i in known], float)
-    groups = [clusters[i] for i in known] if clusters is not None else known
-    layers = [strata[i] for i in known] if strata is not None else [0] * len(known)
-    value, n_clusters = _mean_of_strata(x, layers), len(set(zip(layers, groups)))
-    draws = _boot_means(x, groups, layers, n_resamples, np.random.default_rng(rng))
+    x, groups = values[known], _codes(clusters, known, len(values))
+    layers = np.zeros(len(x), int) if strata is None else _codes(strata, known, len(values))
+    value = _mean_of_strata(x, layers)
+    draws, n_clusters, units, method = _drawn(x, groups, layers, n_resamples, rng)
     if n_clusters == 1 or np.ptp(draws) < 1e-12:
         low, high, method = no_spread(value, n_clusters, bounds, confidence_level)
     else:
-        low, high = (float(q) for q in np.quantile(draws, expanded_tails(n_clusters, confidence_level)))
-        method = "cluster bootstrap"
-    return Estimate(value, low, high, len(known), lost, method, confidence_level)
+        low, high = (float(q) for q in np.quantile(draws, expanded_tails(units, confidence_level)))
+    return Estimate(value, low, high, len(x), lost, method, confidence_level)
 
 # %% ../../nbs/core/04_stats.ipynb #3271e5a7
 def no_spread(
@@ -246,8 +238,7 @@ def paired_difference(
         raise ValueError(
             f"a has {len(a)} values and b has {len(b)}, expected the same samples in the same order"
         )
-    diff = [None if x is None or y is None else x - y for x, y in zip(known_column(a), known_column(b))]
-    clusters, strata = _in_order(clusters), _in_order(strata)
+    diff = _numbers(a) - _numbers(b)
     e = mean_estimate(
         diff,
         clusters=clusters,
@@ -262,16 +253,17 @@ def paired_difference(
 # %% ../../nbs/core/04_stats.ipynb #64debd41
 def _sign_flip_p(diff, clusters, n_resamples, rng):
     "Two-sided p-value of no difference; None where no difference is known."
-    known = [i for i, d in enumerate(diff) if d is not None]
-    if not known:
+    known = ~np.isnan(diff)
+    if not known.any():
         return None
-    groups = known if clusters is None else [clusters[i] for i in known]
-    sums = _by_cluster(np.array([diff[i] for i in known], float), groups)
+    sums = sums_by_code(diff[known], _codes(clusters, known, len(diff)))
     sums = sums[sums != 0]  # a sign says nothing of zero
     if not len(sums):
         return 1.0
     if np.all(sums > 0) or np.all(sums < 0):  # only these signs and their opposite are as far from zero
-        return 2.0 ** (1 - len(sums))
+        return 2.0 ** max(1 - len(sums), -1000)  # a float has none that is smaller
+    if len(sums) > MANY:  # whole groups of clusters change their sign: some of the ways in which all do
+        sums = np.bincount(in_groups(len(sums)), sums, GROUPS)
     far = abs(sums.sum()) - 1e-12
     if 2 ** len(sums) <= n_resamples:
         return float(np.mean(np.abs(_all_signs(len(sums)) @ sums) >= far))
@@ -339,11 +331,11 @@ def rank_intervals(
 ) -> dict[str, tuple[int, int]]:  # System -> best and worst plausible rank, 1 is best
     "Bootstrap interval of each system's rank."
     n = len(next(iter(values.values())))
-    groups = range(n) if clusters is None else list(clusters)
-    layers = [0] * n if strata is None else list(strata)
-    columns = map(known_column, values.values())
+    every = np.ones(n, bool)
+    groups = _codes(clusters, every, n)
+    layers = np.zeros(n, int) if strata is None else _codes(strata, every, n)
     # the same seed for each system: the same clusters are drawn for all
-    m = np.array([_boot_means(x, groups, layers, n_resamples, np.random.default_rng(rng)) for x in columns])
+    m = np.array([_drawn(_numbers(x), groups, layers, n_resamples, rng)[0] for x in values.values()])
     m = np.nan_to_num(m if higher_is_better else -m, nan=-np.inf)  # without any value: last
     tail = (1 - confidence_level) / 2
     ranks = np.array([1 + np.sum(m > row, axis=0) for row in m])

@@ -4,19 +4,22 @@
 
 # %% auto #0
 __all__ = ['COST_CARD', 'UNPAID', 'BANDS', 'Price', 'list_prices', 'find_price', 'call_cost_usd', 'price_of', 'response_cost_usd',
-           'cost_per_1000', 'cost_per_year', 'band_cuts', 'cost_bands']
+           'cost_per_1000', 'costs_usd', 'cost_per_year', 'band_cuts', 'cost_bands']
 
 # %% ../../nbs/metrics/50_cost.ipynb #6ec0dae0
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+
+import numpy as np
 
 from ..core.cards import MetricCard
 from ..core.package_data import data_path
 from ..core.records import Response, Usage
+from ..core.response_columns import ResponseColumns, as_columns
 from ..core.stats import Estimate, mean_estimate
 
 # %% ../../nbs/metrics/50_cost.ipynb #a916685a
@@ -120,21 +123,37 @@ def response_cost_usd(
 
 # %% ../../nbs/metrics/50_cost.ipynb #537bd4ca
 def cost_per_1000(
-    responses: Sequence[Response],
+    responses: Sequence[Response] | ResponseColumns,
     own: Mapping | None = None,  # Prices of the user, see `find_price`, by model or by the client's name
     *,
-    strata: Sequence[str] | None = None,  # (n,) e.g. their use cases; every stratum then weighs the same
+    strata: Sequence[Hashable] | None = None,  # (n,) e.g. their use cases; every stratum then weighs the same
 ) -> Estimate:  # USD per 1,000 requests; lower is better
     "Mean cost of 1,000 requests at list price."
-    costs = [response_cost_usd(r, own) for r in responses]
-    e = mean_estimate(
-        [None if c is None else 1000 * c for c in costs],
-        clusters=[r.sample_id for r in responses],
-        strata=strata,
-    )
-    if e.value == 0 and all(r.usage.calls == 0 for r in responses if r.status not in UNPAID):
+    columns = as_columns(responses)
+    e = mean_estimate(1000 * costs_usd(columns, own), clusters=columns.sample_id, strata=strata)
+    if e.value == 0 and not columns.calls[~columns.where("status", *UNPAID)].any():
         return Estimate(0.0, 0.0, 0.0, e.n, e.undefined, "no calls are made")
     return e
+
+
+def costs_usd(
+    responses: Sequence[Response] | ResponseColumns,
+    own: Mapping | None = None,  # Prices of the user, see `find_price`
+) -> np.ndarray:  # (n,) USD; NaN where nobody knows
+    "As `response_cost_usd`, of many: the price of each system and model is looked up once."
+    c = as_columns(responses)
+    costs, clients, models = np.full(len(c), np.nan), c.names["client"].values, c.names["model"].values
+    for client, model in np.unique(np.stack([c.client, c.model], 1), axis=0):
+        rows = (c.client == client) & (c.model == model)
+        price = price_of(clients[client], own) or find_price(models[model], own)
+        if price:
+            paid = (
+                price.input_usd_per_m * c.input_tokens[rows] + price.output_usd_per_m * c.output_tokens[rows]
+            )
+            costs[rows] = paid / 1e6
+    costs[c.calls == 0] = 0.0
+    costs[c.where("status", *UNPAID)] = np.nan
+    return costs
 
 
 def cost_per_year(
@@ -152,8 +171,6 @@ def band_cuts(
     costs: Iterable[float | None],  # USD per 1,000 requests, one a system
 ) -> tuple[float, float] | None:  # Where 'Low' ends and where 'High' begins; None with fewer than three costs
     "Cut costs at the 33rd and 67th percentile of those that are known and above 0."
-    import numpy as np
-
     known = [c for c in costs if c]
     if len(known) < len(BANDS):
         return None

@@ -8,12 +8,14 @@ __all__ = ['SPEED_CARD', 'SHAPES', 'PERCENTILES', 'QUANTITIES', 'timed', 'timing
 
 # %% ../../nbs/metrics/51_speed.ipynb #dc639dab
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from ..core.cards import MetricCard
 from ..core.records import Response, Usage
+from ..core.response_columns import ResponseColumns, as_columns
 from ..core.stats import Estimate, mean_estimate, quantile_estimate
 from ..tasks.public import load_rows
 
@@ -43,19 +45,20 @@ def timed(
     responses: Sequence[Response],
 ) -> tuple[list[Response], dict[str, int]]:  # (really timed responses, reason -> how many were left out)
     "Responses with a time of their own; the others are counted as 'cached', by status, or as 'untimed'."
-    reasons = [_untimed_because(r) for r in responses]
-    left_out = Counter(reason for reason in reasons if reason)
-    kept = [r for r, reason in zip(responses, reasons) if not reason]
-    return kept, dict(sorted(left_out.items()))
+    kept, left_out = _timed(as_columns(responses))
+    return [r for r, is_kept in zip(responses, kept) if is_kept], left_out
 
 
-def _untimed_because(response):
-    "Why a response has no time of its own; '' when it has one."
-    if response.cached:
-        return "cached"
-    if response.text is None:
-        return response.status
-    return "untimed" if response.latency_s is None else ""
+def _timed(columns):
+    "Which responses have a time of their own, and why the others have none."
+    silent = ~columns.has_text
+    untimed = np.isnan(columns.latency_s) & ~silent & ~columns.cached
+    left_out = {"cached": int(columns.cached.sum()), "untimed": int(untimed.sum())}
+    counts = np.bincount(columns.status[silent & ~columns.cached], minlength=len(columns.names["status"]))
+    for status, n in zip(columns.names["status"].values, counts):
+        left_out[status] = left_out.get(status, 0) + int(n)
+    kept = ~(columns.cached | silent | untimed)
+    return kept, {reason: n for reason, n in sorted(left_out.items()) if n}
 
 # %% ../../nbs/metrics/51_speed.ipynb #727031a3
 QUANTITIES = {
@@ -72,33 +75,16 @@ def timings(
     responses: Sequence[Response],  # As from `timed`
 ) -> dict[str, list[float]]:  # One of `QUANTITIES` -> its values where they are known, (0..n,)
     "What can be timed of each response; all but the last are seconds, where lower is better."
-    rows = list(map(_times_of, responses))
-    return {name: _known(row[name] for row in rows) for name in QUANTITIES}
+    return {name: values.tolist() for name, values in _timings(as_columns(responses)).items()}
 
 
-def _known(values):
-    return [v for v in values if v is not None]
-
-
-def _times_of(r):
-    "What can be timed of one response; None where it is not known."
-    tokens, queue = r.usage.output_tokens, r.queue_s
-    return {
-        "service_s": r.latency_s,
-        "queue_s": queue,
-        "response_s": None if queue is None else queue + r.latency_s,
-        "ttft_s": r.ttft_s,
-        "time_per_output_token_s": _time_per_token(r),
-        "output_tokens_per_s": tokens / r.latency_s if tokens is not None and r.latency_s > 0 else None,
-    }
-
-
-def _time_per_token(r):
-    "Seconds for each token after the first; None where nothing was streamed or counted."
-    tokens = r.usage.output_tokens
-    if r.ttft_s is None or tokens is None or tokens <= 1:
-        return None
-    return (r.latency_s - r.ttft_s) / (tokens - 1)
+def _timings(c):
+    "As `timings`, of columns; arrays."
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = np.where(c.latency_s > 0, c.output_tokens / c.latency_s, np.nan)
+        later = np.where(c.output_tokens > 1, (c.latency_s - c.ttft_s) / (c.output_tokens - 1), np.nan)
+    every = (c.latency_s, c.queue_s, c.queue_s + c.latency_s, c.ttft_s, later, rate)
+    return {name: values[~np.isnan(values)] for name, values in zip(QUANTITIES, every, strict=True)}
 
 # %% ../../nbs/metrics/51_speed.ipynb #219e9f0d
 def percentiles(
@@ -168,27 +154,29 @@ _REPORTED = {  # field of `Speed` -> what is timed, its quantile
 
 
 def speed(
-    responses: Sequence[Response],
+    responses: Sequence[Response] | ResponseColumns,
 ) -> Speed:
     "Seconds to the full response over the responses that were really timed; lower is better."
-    kept, left_out = timed(responses)
-    values = timings(kept)
+    columns = as_columns(responses)
+    is_kept, left_out = _timed(columns)
+    kept = columns.take(is_kept)
+    values = _timings(kept)
     return Speed(
-        mean_estimate(values["service_s"], clusters=[r.sample_id for r in kept]),
+        mean_estimate(values["service_s"], clusters=kept.sample_id),
         **{name: quantile_estimate(values[what], q) for name, (what, q) in _REPORTED.items()},
-        input_tokens=_mean_known([r.usage.input_tokens for r in kept]),
-        output_tokens=_mean_known([r.usage.output_tokens for r in kept]),
-        estimated_tokens=sum(r.usage.estimated for r in kept),
-        retried=sum(r.tries > 1 for r in kept),
-        excluded=len(responses) - len(kept),
+        input_tokens=_mean_known(kept.input_tokens),
+        output_tokens=_mean_known(kept.output_tokens),
+        estimated_tokens=int(kept.estimated.sum()),
+        retried=int((kept.tries > 1).sum()),
+        excluded=len(columns) - len(kept),
         left_out=left_out,
     )
 
 
 def _mean_known(values):
     "Mean of the values that are known; None without any."
-    known = _known(values)
-    return sum(known) / len(known) if known else None
+    known = values[~np.isnan(values)]
+    return float(known.sum() / len(known)) if len(known) else None
 
 # %% ../../nbs/metrics/51_speed.ipynb #85ccc474
 def llmperf_responses(

@@ -13,17 +13,21 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..core.raters import people_points
 from ..core.show import html_table, interval, number, per_cent, points, rank, seconds, text_table, usd
 from ..core.stats import Estimate, mean_estimate, rank_intervals
 from ..metrics.accuracy import CRITERIA
 from ..metrics.asked_metrics import ONLY
-from ..metrics.cost import cost_bands, cost_per_1000, cost_per_year, find_price
+from ..metrics.cost import cost_bands, cost_per_1000, costs_usd, cost_per_year, find_price
 from ..metrics.criteria import criteria, get_criterion, in_mean, predicted_criteria
-from ..metrics.protection import FIGURES, Protection, protection
+from ..metrics.protection import FIGURES, Protection
 from ..metrics.speed import Speed, speed
 from ..metrics.trust import TRUST, Trust, trust
-from ..runs.answered import ANSWER_KINDS, answer_kinds, unchecked_instructions
+from ..runs.answered import ANSWER_KINDS, answer_kinds
+from ..runs.run_columns import run_columns
+from ..runs.run_parts import ids_beside_tasks, part_of, run_protection
 from ..runs.folder import Run, in_terms_of_run, open_run
 from ..tasks.probes import is_probe
 from ..tasks.protection_probes import is_protection
@@ -72,7 +76,11 @@ def judge_of(
     score,  # `Score`
 ) -> str:  # 'people' for a rating by hand, else the rater
     "Under whose name a score stands in a table."
-    return "people" if score.method == "manual" else score.rater
+    return _name_of(score.method, score.rater)
+
+
+def _name_of(method, rater):
+    return "people" if method == "manual" else rater
 
 
 def beside_metrics(
@@ -81,9 +89,19 @@ def beside_metrics(
     "What is scored and no part of accuracy: of prose, and whatever the run asks for by name."
     told = [*run.manifest.metrics, *(n for r in run.manifest.rescored for n in r.get("metrics", ()))]
     asked = {n.strip() for line in told for n in line.removeprefix(ONLY).split(",")}
-    there = {s.metric for s in run.scores if s.method == "auto"}
+    there = _scored_by_judges(run)
     unasked = {*METRICS, *predicted_criteria(), "record_update"} - (asked - set(METRICS))
     return tuple(n for n in (*criteria(), *predicted_criteria()) if n in there - unasked)
+
+
+def _scored_by_judges(run):
+    "Metrics that some judge gave."
+    if not run.in_tables:
+        return {s.metric for s in run.scores if s.method == "auto"}
+    scores = run_columns(run).scores
+    methods = np.array([method == "auto" for method, _ in scores.names["by"].values])
+    found = np.unique(scores.metric[methods[scores.by]]) if len(scores) else []
+    return {scores.names["metric"].values[m] for m in found}
 
 
 def points_by_judge(
@@ -107,62 +125,90 @@ def _people_means(metrics):
     return means
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #c99eb1f2
-def _estimates(values, keys, clusters, strata):
-    "Means of the metrics; of one beside accuracy over the responses that it applies to."
-    estimates, rows = {}, list(zip(keys, clusters, strata, strict=True))
-    for m in dict.fromkeys((*METRICS, *values)):
-        given = values.get(m, {})
-        mine = rows if m in METRICS else [r for r in rows if r[0] in given]
-        found, of, among = [given.get(k) for k, _, _ in mine], [c for _, c, _ in mine], [u for *_, u in mine]
-        estimates[m] = _uncovered(found, among) or mean_estimate(
-            found, clusters=of, strata=among, bounds=(1, 4)
-        )
-    return estimates
+@dataclass
+class _Figures:
+    "What the rows of a leaderboard are made from; what no judge changes is reckoned once."
+
+    run: Run
+    prices: Mapping | None
+
+    def __post_init__(self):
+        self.columns = run_columns(self.run)
+        self.responses = self.columns.responses
+        self.tasks = self.columns.is_task()
+        self.case = self.responses.use_case
+        repeats = int(self.responses.repeat.max(initial=0)) + 1
+        self.key = self.responses.sample_id.astype(np.int64) * repeats + self.responses.repeat
+        self.kept = {}
+
+    def group(self, use_case):
+        "Numbers of the unperturbed responses of a use case, by client, each in the order of the samples."
+        mine = self.tasks if use_case == OVERALL else self.tasks & self.responses.where("use_case", use_case)
+        by_client = {
+            c: np.flatnonzero(mine & self.responses.where("client", c)) for c in self.columns.clients
+        }
+        return {c: rows for c, rows in by_client.items() if len(rows)}
+
+    def judges(self):
+        "Who judged -> metric -> (points, whether it was judged) of every response."
+        found = self.columns.judges((*METRICS, *beside_metrics(self.run)))
+        for who, by_metric in found.items():
+            yield who, {m: self.columns.points(scores) for m, scores in by_metric.items()}
+
+    def of_system(self, use_case, client, rows):
+        "Cost, yearly cost and speed."
+        if (use_case, client) not in self.kept:
+            answers = self.responses.take(rows)
+            cost = cost_per_1000(answers, self.prices, strata=answers.use_case)
+            self.kept[use_case, client] = cost, _yearly(answers, self.prices), speed(answers)
+        return self.kept[use_case, client]
+
+    def estimates(self, values, rows):
+        "Means of the metrics; of one beside accuracy over the responses that it applies to."
+        estimates = {}
+        for m in dict.fromkeys((*METRICS, *values)):
+            points, given = values.get(m, (None, None))
+            mine = rows if m in METRICS or points is None else rows[given[rows]]
+            found = np.full(len(mine), np.nan) if points is None else points[mine]
+            estimates[m] = _uncovered(found, self.case[mine]) or mean_estimate(
+                found, clusters=self.columns.cluster[mine], strata=self.case[mine], bounds=(1, 4)
+            )
+        return estimates
 
 
 def _uncovered(values, strata):
     "A system without a single value in one use case has no overall mean: the others' means would cover more."
-    bare = set(strata) - {s for s, v in zip(strata, values) if v is not None}
-    if not bare:
+    known = ~np.isnan(values)
+    bare = np.setdiff1d(strata, strata[known])
+    if not len(bare):
         return None
-    undefined = sum(v is None for v in values)
-    return Estimate(None, undefined=undefined, method=f"no value in {len(bare)} use cases")
+    return Estimate(None, undefined=int((~known).sum()), method=f"no value in {len(bare)} use cases")
 
 
-def _group(run, use_case):
-    "The unperturbed responses of a use case, by client, each in the order of the samples."
-    by_client = {c: [] for c in run.clients}
-    for r in run.responses:
-        if is_task(r) and use_case in (OVERALL, r.use_case):
-            by_client[r.client].append(r)
-    return {c: rows for c, rows in by_client.items() if rows}
-
-
-def _asked_about(answers, who, values):
+def _asked_about(rows, who, values):
     "The responses that a judge was asked about: people rate a part of them, and the others are not missing."
     if who[0] == "auto":
-        return answers
-    rated = set().union(*values.values())
-    return [r for r in answers if (r.client, r.sample_id, r.repeat) in rated]
+        return rows
+    return rows[np.logical_or.reduce([given[rows] for _, given in values.values()])]
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #91866838
-def _rows(run, use_case, who, values, prices):
-    by_client = _group(run, use_case)
-    cluster = {s.id: s.cluster or s.id for s in run.samples}
-    costs = {c: _cost_of(answers, prices) for c, answers in by_client.items()}
-    bands = cost_bands({c: e.value for c, e in costs.items()})
-    rows, scores = [], _instruction_scores(run, use_case, who)
-    for client, answers in by_client.items():
-        if not (judged := _asked_about(answers, who, values)):
+def _rows(figures, use_case, who, values):
+    by_client = figures.group(use_case)
+    of = {c: figures.of_system(use_case, c, rows) for c, rows in by_client.items()}
+    bands = cost_bands({c: cost.value for c, (cost, _, _) in of.items()})
+    rows, unchecked = [], _unchecked(figures, use_case, who)
+    for client, asked in by_client.items():
+        judged = _asked_about(asked, who, values)
+        if not len(judged):
             continue
-        metrics = _judged_metrics(client, judged, values, cluster)
+        cost, yearly, seconds_taken = of[client]
+        metrics = figures.estimates(values, judged)
         unscored = metrics[_counted_by(who, values)].undefined
-        figures = dict(n=len(judged) - unscored, metrics=metrics, unscored=unscored)
-        figures |= dict(cost_per_1000=costs[client], cost_band=bands[client])
-        figures |= dict(cost_per_year=_yearly(answers, prices), answers=answer_kinds(judged))
-        figures |= dict(unchecked=unchecked_instructions(scores.get(client, ())))
-        rows.append(_system_row(run, client, use_case, who, answers, **figures))
-    return _ranked(run, rows, values, by_client, cluster)
+        told = dict(n=len(judged) - unscored, metrics=metrics, unscored=unscored, speed=seconds_taken)
+        told |= dict(cost_per_1000=cost, cost_band=bands[client], cost_per_year=yearly)
+        told |= dict(answers=answer_kinds(figures.responses.take(judged)), unchecked=unchecked[client])
+        rows.append(_system_row(figures.run, client, use_case, who, **told))
+    return _ranked(figures, rows, values, by_client)
 
 
 def _counted_by(who, values):
@@ -170,29 +216,25 @@ def _counted_by(who, values):
     return "accuracy" if "accuracy" in values or who[0] != "auto" else next(iter(values))
 
 
-def _instruction_scores(run, use_case, who):
-    "Client -> what a judge said of the instructions of its responses."
-    found = {}
-    for s in run.scores:
-        is_mine = s.metric == "instruction_following" and (s.method, judge_of(s)) == who
-        if is_mine and is_task(s) and use_case in (OVERALL, s.use_case):
-            found.setdefault(s.client, []).append(s)
+def _unchecked(figures, use_case, who):
+    "Client -> (instructions that nothing could check, instructions) by what a judge said of them."
+    c, s = figures.columns, figures.columns.scores
+    by = [i for i, (m, r) in enumerate(s.names["by"].values) if (m, _name_of(m, r)) == who]
+    mine = (s.row >= 0) & (s.instructions > 0) & np.isin(s.by, by)
+    rows = np.flatnonzero(mine)
+    told = figures.tasks if use_case == OVERALL else figures.tasks & c.responses.where("use_case", use_case)
+    rows = rows[told[s.row[rows]]]
+    client, found = c.responses.client[s.row[rows]], {}
+    for i, name in enumerate(c.clients):
+        at = rows[client == i]
+        found[name] = int(s.unchecked[at].sum()), int(s.instructions[at].sum())
     return found
 
 
-def _system_row(run, client, use_case, who, responses, **figures):
-    "A row with what does not depend on a judge, and the figures that are given."
-    bare = dict(rank=None, cost_per_year=None, cost_band=None, speed=speed(responses))
+def _system_row(run, client, use_case, who, **figures):
+    "A row with what is the same for all systems, and the figures that are given."
+    bare = dict(rank=None, cost_per_year=None, cost_band=None)
     return Row(client, _provider(run, client), use_case, *who, **(bare | figures))
-
-
-def _cost_of(answers, prices):
-    return cost_per_1000(answers, prices, strata=[r.use_case for r in answers])
-
-
-def _judged_metrics(client, judged, values, cluster):
-    keys = [(client, r.sample_id, r.repeat) for r in judged]
-    return _estimates(values, keys, [cluster[r.sample_id] for r in judged], [r.use_case for r in judged])
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #e0e07d24
 def _provider(run, client):
@@ -203,34 +245,40 @@ def _provider(run, client):
     return listed or settings.get("provider") or client.split(":")[0]
 
 
-def _yearly(responses, prices):
+def _yearly(answers, prices):
     "USD a year at the assumed volumes, summed over the use cases; None when one of them is unknown."
     parts = []
-    for u in dict.fromkeys(r.use_case for r in responses):
-        per_1000 = cost_per_1000([r for r in responses if r.use_case == u], prices)
-        parts.append(cost_per_year(per_1000, get_use_case(u).calls_per_year))
+    for u in answers.present("use_case"):
+        known = 1000 * costs_usd(answers.take(answers.where("use_case", u)), prices)
+        known = known[~np.isnan(known)]
+        mean = Estimate(float(known.mean()) if len(known) else None)
+        parts.append(cost_per_year(mean, get_use_case(u).calls_per_year))
     return None if None in parts else sum(parts)
 
 
-def _ranked(run, rows, values, by_client, cluster):
+def _ranked(figures, rows, values, by_client):
     "Rows with rank intervals by accuracy, on what all systems were asked about."
-    asked = [_asked(by_client[row.client]) for row in rows]
-    keys = [k for k in asked[0] if all(k in a for a in asked)] if asked else []
-    accuracy = values.get("accuracy", {})
-    found = {}
-    for row in rows:
-        if row.metrics["accuracy"].value is not None:
-            found[row.client] = [accuracy.get((row.client, *k)) for k in keys]
-    scored = any(p is not None for v in found.values() for p in v)
-    if len(keys) < 2 or not scored:
+    if not rows:
         return rows
-    ranks = rank_intervals(found, clusters=[cluster[k[0]] for k in keys], strata=[asked[0][k] for k in keys])
+    keys = [figures.key[by_client[row.client]] for row in rows]
+    common = keys[0]
+    for other in keys[1:]:
+        common = common[np.isin(common, other)]
+    first = by_client[rows[0].client][_at(keys[0], common)]
+    points, found = values.get("accuracy", (np.full(len(figures.responses), np.nan), None))[0], {}
+    for row, mine in zip(rows, keys):
+        if row.metrics["accuracy"].value is not None:
+            found[row.client] = points[by_client[row.client][_at(mine, common)]]
+    if len(common) < 2 or all(np.isnan(x).all() for x in found.values()):
+        return rows
+    ranks = rank_intervals(found, clusters=figures.columns.cluster[first], strata=figures.case[first])
     return [replace(row, rank=ranks.get(row.client)) for row in rows]
 
 
-def _asked(answers):
-    "(sample, repeat) -> use case."
-    return {(r.sample_id, r.repeat): r.use_case for r in answers}
+def _at(keys, wanted):
+    "Where the keys stand that are wanted."
+    order = np.argsort(keys, kind="stable")
+    return order[np.searchsorted(keys[order], wanted)]
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #2015327c
 def _fits(value, wanted):
@@ -477,12 +525,13 @@ def _lines(rows):
     return lines
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #574404f1
-def _profiles(run):
+def _profiles(run, columns):
     "Judge -> client -> trust profile; twins are compared by that judge's scores."
-    if all(is_task(s) or is_protection(s) for s in run.samples):
+    ids = ids_beside_tasks(run)
+    part = part_of(run, ids) if ids else run
+    if not ids or all(is_task(s) or is_protection(s) for s in part.samples):
         return {}
-    judges = dict.fromkeys(s.rater for s in run.scores if s.method == "auto" and s.metric == "accuracy")
-    return {j: _profile_by_client(run, j) for j in (judges or [None])}
+    return {j: _profile_by_client(part, j) for j in (columns.raters("accuracy") or [None])}
 
 
 def _profile_by_client(run, judge):
@@ -499,24 +548,25 @@ def _with_trust(rows, profiles):
 
 def _with_protection(run, rows, who):
     "The rows of an automatic judge with what a layer prevents and costs; the accuracy that is lost is its."
-    if who[0] != "auto" or not any(map(is_protection, run.samples)):
+    if who[0] != "auto":
         return rows
-    found = protection(run.samples, run.responses, run.scores, judge=who[1])
-    by_client = {p.client: p for p in found}
+    by_client = {p.client: p for p in run_protection(run, who[1])}
+    if not by_client:
+        return rows
     return [replace(r, protection=by_client.get(r.client)) if r.use_case == OVERALL else r for r in rows]
 
 
-def _trust_only(run, profiles, prices):
+def _trust_only(figures, profiles):
     "Rows of a run without accuracy; n counts answers to probes."
     unasked = {m: Estimate(None, method="not asked for") for m in METRICS}
-    profile_of, rows = next(iter(profiles.values())), []
-    for client in run.clients:
-        answers = [r for r in run.responses if r.client == client and is_probe(r)]
+    profile_of, rows, probes = next(iter(profiles.values())), [], figures.columns.is_probe()
+    for client in figures.columns.clients:
+        answers = figures.responses.take(probes & figures.responses.where("client", client))
         unscored = profile_of[client].unscored
-        figures = dict(n=len(answers) - unscored, unscored=unscored, metrics=unasked)
-        figures |= dict(answers=answer_kinds(answers))
-        figures |= dict(cost_per_1000=cost_per_1000(answers, prices), trust=profile_of[client])
-        rows.append(_system_row(run, client, OVERALL, ("auto", "graders"), answers, **figures))
+        told = dict(n=len(answers) - unscored, unscored=unscored, metrics=unasked, speed=speed(answers))
+        told |= dict(answers=answer_kinds(answers), trust=profile_of[client])
+        told |= dict(cost_per_1000=cost_per_1000(answers, figures.prices))
+        rows.append(_system_row(figures.run, client, OVERALL, ("auto", "graders"), **told))
     return rows
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #9df648e4
@@ -538,16 +588,17 @@ def leaderboard(
     _check_options(by, method)
     if use_case == OVERALL:
         by, use_case = "overall", None
-    profiles = _profiles(run)
+    figures = _Figures(run, prices)
+    profiles = _profiles(run, figures.columns)
     wanted, rows = dict(provider=provider, model=model, use_case=use_case, method=method), []
-    for who, values in points_by_judge(run.scores, beside_metrics(run)).items():
-        for group in _groups(run, by, use_case):
-            found = _with_trust(_rows(run, group, who, values, prices), profiles)
+    for who, values in figures.judges():
+        for group in _groups(figures, by, use_case):
+            found = _with_trust(_rows(figures, group, who, values), profiles)
             found = _with_protection(run, found, who)
             rows += Leaderboard(found).filter(**wanted).sort(sort).rows
     if profiles and not rows and method in (None, "auto") and use_case is None:
         by_trust = "trust" if sort == "accuracy" else sort
-        rows = Leaderboard(_trust_only(run, profiles, prices)).filter(**wanted).sort(by_trust).rows
+        rows = Leaderboard(_trust_only(figures, profiles)).filter(**wanted).sort(by_trust).rows
     return Leaderboard(rows)
 
 
@@ -558,9 +609,9 @@ def _check_options(by, method):
         raise ValueError(f"method is {method!r}, expected 'auto' or 'manual'")
 
 
-def _groups(run, by, use_case):
+def _groups(figures, by, use_case):
     "Overall and the use cases of a run, as far as they are asked for."
-    present = {r.use_case for r in run.responses}
+    present = figures.responses.names["use_case"].index
     groups = [OVERALL] if by in ("overall", "all") and use_case is None else []
     if by in ("use_case", "all") or use_case is not None:
         groups += [u for u in use_cases(EVERY) if u in present]
