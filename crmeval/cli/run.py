@@ -262,6 +262,8 @@ def _say_calls(run, out):
     "For --verbose: what was sent, and each answer and score that is missing."
     for lane in run.manifest.traffic or ():
         out.more(f"{lane['endpoint']}: {lane['sent']} calls, {lane['busy']} busy, {lane['failed']} failed")
+        if lane.get("limit_waits"):
+            out.more(f"{lane['endpoint']}: {lane['limit_wait_s']:.0f} s waited for limits, see the manifest")
     for r in run.responses:
         if r.status != "ok":
             out.more(f"{r.client}, {r.sample_id}: {r.status}: {r.error}")

@@ -7,12 +7,16 @@ __all__ = ['BUSY', 'OPENING_S', 'SLOW_S', 'ALONE', 'sign_of', 'Lane', 'lane_key'
 
 # %% ../../nbs/runs/02_traffic.ipynb #3f0b15e5
 import asyncio
+import functools
 import time
 from collections import deque
 from collections.abc import Callable
 
 from ..core.calls import CallFailed, timed_out
+from ..core.loops import HEARD
+from ..core.records import Usage
 from .budget import Budget
+from .rate_limits import Gate, RateLimits, heard_limits
 
 # %% ../../nbs/runs/02_traffic.ipynb #b5616bb7
 BUSY = (429, 503, 529)  # HTTP statuses that ask the caller to slow down
@@ -269,17 +273,19 @@ def lane_key(client) -> tuple:
 
 # %% ../../nbs/runs/02_traffic.ipynb #60d91fda
 class Traffic:
-    "Lanes by endpoint and model, and one budget for all of them."
+    "Lanes by endpoint and model, limits by account, and one budget for all of them."
 
     def __init__(
         self,
         most: int,  # Calls in flight at once, for each endpoint and model
         *,
         budget: Budget | None = None,
+        limits: RateLimits | None = None,  # Of requests and tokens a minute; None: what headers tell
         timer: Callable[[], float] = time.perf_counter,
         **lane,  # Further arguments of `Lane`
     ):
         self.most, self.budget, self.timer, self.options, self.lanes = most, budget, timer, lane, {}
+        self.limits = limits or RateLimits()
         self.tell: Callable[[str], object] | None = None  # Told of a slow endpoint while it works
 
     def lane(
@@ -297,6 +303,10 @@ class Traffic:
             self.lanes[key].tell = self._tell
         return self.lanes[key]
 
+    def gate(self, client) -> Gate:
+        "The client's limits of requests and tokens."
+        return self.limits.gate(client, lane_key(client), self._tell)
+
     def _tell(self, text):
         if self.tell:
             self.tell(text)
@@ -306,7 +316,8 @@ class Traffic:
         return [said for lane in self.lanes.values() for said in lane.notes.values()]
 
     def summary(self) -> list[dict]:
-        return [lane.summary() for lane in self.lanes.values()]
+        "What happened in each lane, and what its limits were, as plain data for a manifest."
+        return [{**lane.summary(), **self.limits.summary(key)} for key, lane in self.lanes.items()]
 
 # %% ../../nbs/runs/02_traffic.ipynb #ad54c1ee
 async def send(
@@ -318,17 +329,36 @@ async def send(
     whose: str = "",  # 'judge' where a judge asks
 ) -> object:  # What the call returned
     "Send one call in its turn; raises its `CallFailed`, or one with status 'not_run' where it was not sent."
-    lane, budget = traffic.lane(client, whose), traffic.budget
+    lane, gate, budget = traffic.lane(client, whose), traffic.gate(client), traffic.budget
     held = await budget.hold(client, prompt, max_tokens) if budget else None
     usage, number = None, 0
     try:
-        number = await lane.enter()
-        found = await _in_lane(lane, number, call, traffic.timer)
+        asked = gate.amounts(prompt, max_tokens)
+        number, booking = await gate.through(lane.enter, asked, lambda: lane.state == "down")
+        sent = functools.partial(_in_lane, lane, number, call, traffic.timer)
+        found = await _heard(gate, booking, sent)
         usage = getattr(found, "usage", None)
         return found
     finally:
         if budget is not None and held is not None:
             budget.settle(held, client, usage, sent=bool(number))
+
+
+async def _heard(gate, booking, send):
+    "Send a call that its gate has let through, and tell the gate what came of it."
+    told, usage, failure = [(None, None)], None, None
+    listening = HEARD.set(lambda *answer: told.append(answer))
+    try:
+        found = await send()
+        usage = getattr(found, "usage", None)
+        return found
+    except BaseException as e:
+        failure = e
+        raise
+    finally:
+        HEARD.reset(listening)
+        known = usage if isinstance(usage, Usage) else None
+        gate.done(booking, known, failure, heard_limits(gate, *told[-1]))
 
 
 async def _in_lane(lane, number, call, timer):
