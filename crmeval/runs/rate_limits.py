@@ -7,7 +7,7 @@ __all__ = ['EVERY', 'HEADERS', 'BELIEVED_S', 'FADE', 'AHEAD', 'LONG_S', 'MOST_CL
            'SHORT_PAUSE_S', 'RateLimit', 'limit_names', 'planned_limits', 'unknown_limit_names', 'Booking', 'Wait',
            'Books', 'Gate', 'RateLimits', 'heard_limits']
 
-# %% ../../nbs/runs/01_rate_limits.ipynb #f59d2edf
+# %% ../../nbs/runs/01_rate_limits.ipynb #b82b424b
 import asyncio
 import contextlib
 import functools
@@ -34,7 +34,7 @@ from crmeval.runs.shared_windows import (
 )
 from ..systems.providers import provider_at
 
-# %% ../../nbs/runs/01_rate_limits.ipynb #867f8af9
+# %% ../../nbs/runs/01_rate_limits.ipynb #39b9857d
 @dataclass(frozen=True)
 class RateLimit:
     "How much of something may be used within a time."
@@ -57,7 +57,7 @@ class RateLimit:
         "Plain data for a manifest."
         return {"what": self.what, "amount": self.amount, "window_s": self.window_s, "from": self.source}
 
-# %% ../../nbs/runs/01_rate_limits.ipynb #281de26d
+# %% ../../nbs/runs/01_rate_limits.ipynb #b33e1c47
 EVERY = "*"  # the name under which a plan's single number stands
 
 
@@ -95,7 +95,7 @@ def unknown_limit_names(
     known = {n for c in clients for n in limit_names(c)} | {EVERY}
     return [n for n in told if n not in known]
 
-# %% ../../nbs/runs/01_rate_limits.ipynb #cc8e7e47
+# %% ../../nbs/runs/01_rate_limits.ipynb #9ec58c81
 HEADERS = "response headers"
 BELIEVED_S = 3600.0  # seconds after which what headers told is forgotten
 FADE = 3  # windows in which what a process has had fades to a third
@@ -298,7 +298,7 @@ class Books:
         if until > self.notes.get("closed", [0.0, ""])[0]:
             self.notes["closed"] = [until, why]
 
-# %% ../../nbs/runs/01_rate_limits.ipynb #de27d6fb
+# %% ../../nbs/runs/01_rate_limits.ipynb #57e171f8
 TELL_S = 30.0  # seconds of waiting that are worth a word
 FIRST_GUESS = 1000  # tokens of an answer before one has been seen, where the call does not limit it
 LOOK_S = 1.0  # seconds between two looks for what other processes have heard
@@ -325,7 +325,7 @@ class Gate:
         self.longest, self._looked, self._later = 0, -math.inf, []
         self.limits, self.waited_s, self.waits, self.refused = list(planned), 0.0, 0, 0
         self._turns: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
-        self.poll_s = min(0.25, max(0.002, window_s / SLICES / 2))
+        self.poll_s = min(0.25, max(0.002, window_s / SLICES))
 
     def is_known(self) -> bool:
         "Whether there is anything to keep; costs a look at the disk each second at most."
@@ -425,9 +425,8 @@ class Gate:
             books.close()
             return found
 
-        if self._notes is None:
-            self._notes = self._notes_of(True)
         try:
+            self._notes = self._notes or self._notes_of(True)
             return self._notes.change(within)
         except BlockingIOError:
             raise
@@ -502,7 +501,7 @@ def _really_used(usage, failure):
     told = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
     return {**told, "tokens": usage.input_tokens + usage.output_tokens}
 
-# %% ../../nbs/runs/01_rate_limits.ipynb #31c04f95
+# %% ../../nbs/runs/01_rate_limits.ipynb #4ea05672
 class RateLimits:
     "Gates by account; they learn from headers, and keep what a plan says."
 
@@ -542,12 +541,10 @@ class RateLimits:
         return self.gates[key]
 
     def _notes(self, client, key, make):
-        "The notes of an account; None where there are none and none are to be made."
-        folder = self.folder or notes_folder()
-        try:
+        "The notes of an account; None: there are none, and none are to be made. `OSError`: they cannot be."
+        folder, salt = self.folder or notes_folder(), None
+        with contextlib.suppress() if make else contextlib.suppress(OSError):
             salt = salt_of(folder, make)
-        except OSError:
-            return OwnNotes() if make else None
         if salt is None:
             return None
         mark = client.key_mark(salt) if hasattr(client, "key_mark") else ""
