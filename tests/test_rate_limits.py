@@ -1,4 +1,4 @@
-"Limits of requests and tokens a minute, against an endpoint that enforces them, by several processes at once."
+"Limits of requests and tokens a minute, against an endpoint that enforces them, by several processes."
 
 import asyncio
 import json
@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import endpoint
 import pytest
@@ -30,7 +32,7 @@ ONE = {"requests": 1, "tokens": 100, "input_tokens": 60, "output_tokens": 40}
 
 
 class Enforcing(BaseHTTPRequestHandler):
-    "Allows each model so many requests and tokens in a window that slides, and refuses the rest with headers."
+    "Allows each model so many requests and tokens in a sliding window, and refuses the rest."
 
     protocol_version = "HTTP/1.1"
 
@@ -228,8 +230,8 @@ def test_limits_are_learnt_from_headers_alone(provider, tmp_path):
         return both[0].summary()[0]
 
     told = asyncio.run(main())
-    assert len(provider.seen["r"]) >= 0.9 * 20 * 2.4
-    assert provider.refused <= 12, provider.refused
+    assert len(provider.seen["r"]) >= 0.9 * 20 * 2
+    assert provider.refused <= 4, provider.refused
     assert told["limits"] == [{"what": "requests", "amount": 20, "window_s": 1.0, "from": "response headers"}]
     assert told["limit_wait_s"] > 0.5 and told["limit_headers_refused"] == 0
 
@@ -418,39 +420,15 @@ def test_the_window_follows_the_clock_of_the_machine(later, goes):
 
 
 @settings(max_examples=100, deadline=None)
-@given(
-    st.recursive(
-        st.none() | st.integers() | st.floats() | st.text(max_size=5),
-        lambda x: (
-            st.lists(x)
-            | st.dictionaries(
-                st.sampled_from(
-                    [
-                        "version",
-                        "at",
-                        "windows",
-                        "told",
-                        "waiting",
-                        "closed",
-                        "requests:60",
-                        "slices",
-                        "total",
-                        "1",
-                    ]
-                ),
-                x,
-            )
-        ),
-        max_leaves=12,
-    )
-)
-def test_notes_of_any_making_do_no_harm(made):
-    notes = {"version": 1, "at": 5.0, "windows": {}, "told": {}, "waiting": {}}
-    notes |= made if isinstance(made, dict) else {"windows": made}
-    books = Books(notes, 10.0, [RateLimit("requests", 2)])
-    assert isinstance(books.take("a", ONE), (Booking, Wait))
-    books.close()
-    json.dumps(books.notes)
+@given(st.binary(max_size=80), st.integers(0, 200))
+def test_a_file_of_any_bytes_counts_as_empty(raw, cut):
+    with tempfile.TemporaryDirectory() as folder:
+        notes = SharedNotes(Path(folder) / "notes")
+        notes.change(lambda d: d.update(n=list(range(20))))
+        whole = notes.path.read_bytes()
+        for torn in (raw, whole[:cut], whole[:cut] + raw):
+            notes.path.write_bytes(torn)
+            assert notes.change(dict) in ({}, {"n": list(range(20))})
 
 
 # the plan
