@@ -44,12 +44,11 @@ from .journal import Journal
 from .plan import RunPlan, make_plan, plain_plan, plan_command, takes_plan
 from .prompts import read_variants, with_prompts
 from .provenance import data_told
-from .rate_limits import RateLimits, unknown_limit_names
 from .runner import answer_all, score_all
 from .same_plan import check_added, check_same_plan, set_aside, with_earlier_rows
 from .specs import make_client, make_panel
 from .texts import bare_manifest, bare_rows, check_texts, need_texts
-from .traffic import Traffic
+from .traffic import Traffic, traffic_of
 from ..tasks.columns import check_slices, columns_apart, columns_joined
 from ..tasks.load import load_any
 from ..tasks.own_data import check_samples, first_of_each
@@ -308,15 +307,6 @@ def _check_recorded(clients, samples, plan):
     return [t for c in asked for t in c.check_samples(samples, repeats=plan.repeats, partial=plan.partial)]
 
 
-def _idle_limits(plan, clients):
-    "Limits whose name means nobody."
-    found = []
-    for field_name in ("requests_per_minute", "tokens_per_minute"):
-        for name in unknown_limit_names(getattr(plan, field_name), clients):
-            found.append(f"{field_name}: no system, model or provider of this run is called {name!r}")
-    return found
-
-
 def prepare_run(
     plan: RunPlan,
     *,
@@ -356,12 +346,10 @@ def prepare_run(
         if plan.no_texts:
             bare_manifest(manifest)
         manifest.warnings += files.notes + idle + _check_recorded(clients, samples, plan)
-        manifest.warnings += _idle_limits(plan, [*clients, *clients_of(judge)])
         if one_plan:
             manifest.warnings += check_same_plan(folder, manifest, add=plan.add, fresh=plan.fresh)
     since = _tally_of(judge).as_dict() if isinstance(judge, CountingJudge) else None
-    limits = RateLimits(plan.requests_per_minute, plan.tokens_per_minute)
-    traffic = Traffic(plan.concurrency, budget=budget, limits=limits)
+    traffic = traffic_of(plan, budget)
     more = {"own_use_cases": own, "columns": kept}
     return Work(plan, samples, clients, judge, folder, manifest, traffic, since, **more)
 

@@ -251,22 +251,16 @@ class RunPlan:
     )
     requests_per_minute: dict = _setting(
         {},
-        "requests a minute at most, for all or by system, model or provider; counted with all runs of this "
-        "machine, and kept beside what response headers tell",
+        "requests a minute at most, for all or by system, model or provider; all runs of a machine share it",
         "how it runs",
-        low=0,
-        above=True,
         value="N|NAME=N",
         single="*",
         shapes=False,
     )
     tokens_per_minute: dict = _setting(
         {},
-        "tokens a minute at most, of prompts and answers, for all or by system, model or provider; counted "
-        "as the requests are",
+        "tokens a minute at most, of prompts and answers; as requests are counted",
         "how it runs",
-        low=0,
-        above=True,
         value="N|NAME=N",
         single="*",
         shapes=False,
@@ -420,15 +414,14 @@ def _fits(value, kind, setting):
 
 def _by_name(name, value, setting):
     "Numbers by name; a single one stands for all."
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        value = {setting.single: value}
-    told = {} if value is None else value
-    if not isinstance(told, Mapping):
+    is_single = isinstance(value, (int, float)) and not isinstance(value, bool)
+    told = {setting.single: value} if is_single else value
+    if told is not None and not isinstance(told, Mapping):
         raise PlanError(name, value, expected_of(name))
-    for number in told.values():
-        if not _fits(number, float, setting):
+    for number in (told or {}).values():
+        if not _fits(number, float, setting) or number <= 0:
             raise PlanError(name, number, expected_of(name))
-    return {str(k): n for k, n in told.items()}
+    return {str(k): n for k, n in (told or {}).items()}
 
 
 def _checked(name: str, value: typing.Any, setting: Setting) -> typing.Any:

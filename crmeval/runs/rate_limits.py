@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['EVERY', 'HEADERS', 'PARTS', 'BELIEVED_S', 'FADE', 'AHEAD', 'TRANSIT', 'LONG_S', 'MOST_CLOSED_S', 'TELL_S',
-           'FIRST_GUESS', 'LOOK_S', 'SHORT_PAUSE_S', 'RateLimit', 'limit_names', 'planned_limits',
-           'unknown_limit_names', 'Booking', 'Wait', 'Books', 'Gate', 'RateLimits', 'heard_limits']
+           'FIRST_GUESS', 'LOOK_S', 'SHORT_PAUSE_S', 'RateLimit', 'limit_names', 'planned_limits', 'Booking', 'Wait',
+           'Books', 'Gate', 'RateLimits', 'heard_limits']
 
-# %% ../../nbs/runs/01_rate_limits.ipynb #01a3c6ff
+# %% ../../nbs/runs/01_rate_limits.ipynb #9dc27c27
 import asyncio
 import contextlib
 import functools
@@ -16,7 +16,7 @@ import math
 import os
 import secrets
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from crmeval.runs.shared_windows import (
 )
 from ..systems.providers import provider_at
 
-# %% ../../nbs/runs/01_rate_limits.ipynb #ac8e845a
+# %% ../../nbs/runs/01_rate_limits.ipynb #93b04e4d
 @dataclass(frozen=True)
 class RateLimit:
     "How much of something may be used within a time."
@@ -57,7 +57,7 @@ class RateLimit:
         "Plain data for a manifest."
         return {"what": self.what, "amount": self.amount, "window_s": self.window_s, "from": self.source}
 
-# %% ../../nbs/runs/01_rate_limits.ipynb #4b2febcc
+# %% ../../nbs/runs/01_rate_limits.ipynb #a5925c30
 EVERY = "*"  # the name under which a plan's single number stands
 
 
@@ -86,16 +86,7 @@ def planned_limits(
         found += [RateLimit(what, named[0], window_s)] if named else []
     return found
 
-
-def unknown_limit_names(
-    told: Mapping[str, float],  # Name or '*' -> number
-    clients: Iterable,  # Everyone who will send calls
-) -> list[str]:
-    "Names in a plan that mean nobody."
-    known = {n for c in clients for n in limit_names(c)} | {EVERY}
-    return [n for n in told if n not in known]
-
-# %% ../../nbs/runs/01_rate_limits.ipynb #11f65511
+# %% ../../nbs/runs/01_rate_limits.ipynb #679ca92d
 HEADERS = "response headers"
 PARTS = ("windows", "told", "waiting")  # of the notes
 BELIEVED_S = 3600.0  # seconds after which what headers told is forgotten
@@ -301,7 +292,7 @@ class Books:
         if until > self.notes.get("closed", [0.0, ""])[0]:
             self.notes["closed"] = [until, why]
 
-# %% ../../nbs/runs/01_rate_limits.ipynb #1536646e
+# %% ../../nbs/runs/01_rate_limits.ipynb #da58cb7e
 TELL_S = 30.0  # seconds of waiting that are worth a word
 FIRST_GUESS = 1000  # tokens of an answer before one has been seen, where the call does not limit it
 LOOK_S = 1.0  # seconds between two looks for what other processes have heard
@@ -513,7 +504,7 @@ def _really_used(usage, failure):
     told = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
     return {**told, "tokens": usage.input_tokens + usage.output_tokens}
 
-# %% ../../nbs/runs/01_rate_limits.ipynb #86d0e88a
+# %% ../../nbs/runs/01_rate_limits.ipynb #23d9bf9a
 class RateLimits:
     "Gates by account; they learn from headers, and keep what a plan says."
 
@@ -530,6 +521,7 @@ class RateLimits:
         self.requests, self.tokens = dict(requests_per_minute or {}), dict(tokens_per_minute or {})
         self.folder, self.window_s, self.clock, self.sleep = folder, window_s, clock, sleep
         self.gates: dict[tuple, Gate] = {}
+        self.asked: set[str] = set()  # all names of those who have asked
 
     def gate(
         self,
@@ -540,6 +532,7 @@ class RateLimits:
         "The gate of a client."
         if key not in self.gates:
             known = provider_at(_address_of(client))
+            self.asked |= set(limit_names(client))
             self.gates[key] = Gate(
                 getattr(client, "name", "") or str(key[-1]),
                 planned_limits(client, self.requests, self.tokens, self.window_s),
@@ -563,6 +556,13 @@ class RateLimits:
         told = "\n".join([*map(str, key), mark])
         path = folder / hashlib.blake2b(told.encode("utf-8", "replace"), key=salt, digest_size=16).hexdigest()
         return SharedNotes(path) if make or path.is_file() else None
+
+    def notes(self) -> list[str]:
+        "Limits of the plan whose name means nobody who has asked, in sentences."
+        told = ("requests_per_minute", self.requests), ("tokens_per_minute", self.tokens)
+        idle = [(field, name) for field, named in told for name in named if name not in self.asked]
+        said = "no system, model or provider that was asked is called"
+        return [f"{field}: {said} {name!r}" for field, name in idle if self.asked]
 
     def summary(self, key: tuple) -> dict:
         "What a gate has kept, as plain data; empty where there is none."
