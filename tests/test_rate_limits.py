@@ -213,7 +213,7 @@ def test_limits_are_learnt_from_headers_alone(provider, tmp_path):
     provider.limits, provider.tells = {"r": {"requests": 20}}, True
 
     async def work(traffic, client, end):
-        while time.monotonic() < end:
+        while time.monotonic() < end and len(provider.seen.get("r", ())) < 41:
             try:
                 await send(traffic, client, lambda: client.chat("hello"), "hello")
             except Exception:
@@ -222,7 +222,7 @@ def test_limits_are_learnt_from_headers_alone(provider, tmp_path):
     async def main():
         warm, client = (OpenAIClient(m, base_url=provider.url) for m in ("warm", "r"))
         await asyncio.gather(*[warm.chat("hello") for _ in range(12)])
-        end = time.monotonic() + 2.4
+        end = time.monotonic() + 9
         both = [Traffic(6, limits=RateLimits(folder=tmp_path, window_s=1.0)) for _ in range(2)]
         await asyncio.gather(*[work(t, client, end) for t in both for _ in range(6)])
         await client.aclose()
@@ -230,8 +230,11 @@ def test_limits_are_learnt_from_headers_alone(provider, tmp_path):
         return both[0].summary()[0]
 
     told = asyncio.run(main())
-    assert len(provider.seen["r"]) >= 0.9 * 20 * 2
-    assert provider.refused <= 4, provider.refused
+    seen = provider.seen["r"]
+    assert len(seen) >= 41 and seen[40][0] - seen[0][0] < 4, (
+        "two windows, and one more where a burst was refused"
+    )
+    assert provider.refused <= 12, provider.refused  # the first window: nobody knew
     assert told["limits"] == [{"what": "requests", "amount": 20, "window_s": 1.0, "from": "response headers"}]
     assert told["limit_wait_s"] > 0.5 and told["limit_headers_refused"] == 0
 

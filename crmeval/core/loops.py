@@ -21,7 +21,9 @@ from typing import Any
 # set while a run is on; who sends the calls: async (client, request, send) -> Completion
 ROUTE = contextvars.ContextVar("crmeval_route", default=None)
 # set while a run sends a call; told of each answer's status and headers: (status, headers) -> None
-HEARD = contextvars.ContextVar("crmeval_heard", default=None)
+HEARD: contextvars.ContextVar[Callable[[int, Any], None] | None] = contextvars.ContextVar(
+    "crmeval_heard", default=None
+)
 
 # %% ../../nbs/core/10_loops.ipynb #e3e6226c
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ __all__ = ['EVERY', 'HEADERS', 'PARTS', 'BELIEVED_S', 'FADE', 'AHEAD', 'TRANSIT'
            'FIRST_GUESS', 'LOOK_S', 'SHORT_PAUSE_S', 'RateLimit', 'limit_names', 'planned_limits', 'Booking', 'Wait',
            'Books', 'Gate', 'RateLimits', 'heard_limits']
 
-# %% ../../nbs/runs/01_rate_limits.ipynb #9dc27c27
+# %% ../../nbs/runs/01_rate_limits.ipynb #91104a79
 import asyncio
 import contextlib
 import functools
@@ -34,7 +34,7 @@ from crmeval.runs.shared_windows import (
 )
 from ..systems.providers import provider_at
 
-# %% ../../nbs/runs/01_rate_limits.ipynb #93b04e4d
+# %% ../../nbs/runs/01_rate_limits.ipynb #a8108b40
 @dataclass(frozen=True)
 class RateLimit:
     "How much of something may be used within a time."
@@ -57,7 +57,7 @@ class RateLimit:
         "Plain data for a manifest."
         return {"what": self.what, "amount": self.amount, "window_s": self.window_s, "from": self.source}
 
-# %% ../../nbs/runs/01_rate_limits.ipynb #a5925c30
+# %% ../../nbs/runs/01_rate_limits.ipynb #74c4ad76
 EVERY = "*"  # the name under which a plan's single number stands
 
 
@@ -86,7 +86,7 @@ def planned_limits(
         found += [RateLimit(what, named[0], window_s)] if named else []
     return found
 
-# %% ../../nbs/runs/01_rate_limits.ipynb #679ca92d
+# %% ../../nbs/runs/01_rate_limits.ipynb #36106fed
 HEADERS = "response headers"
 PARTS = ("windows", "told", "waiting")  # of the notes
 BELIEVED_S = 3600.0  # seconds after which what headers told is forgotten
@@ -292,7 +292,7 @@ class Books:
         if until > self.notes.get("closed", [0.0, ""])[0]:
             self.notes["closed"] = [until, why]
 
-# %% ../../nbs/runs/01_rate_limits.ipynb #da58cb7e
+# %% ../../nbs/runs/01_rate_limits.ipynb #8fa381bb
 TELL_S = 30.0  # seconds of waiting that are worth a word
 FIRST_GUESS = 1000  # tokens of an answer before one has been seen, where the call does not limit it
 LOOK_S = 1.0  # seconds between two looks for what other processes have heard
@@ -314,7 +314,8 @@ class Gate:
         sleep: Callable[[float], Awaitable] = asyncio.sleep,
     ):
         self.name, self.planned, self.provider, self.window_s = name, list(planned), provider, window_s
-        self.clock, self.sleep, self.tell, self.told = clock, sleep, None, set()
+        self.clock, self.sleep, self.told = clock, sleep, set()
+        self.tell: Callable[[str], object] | None = None  # Told once of each long wait
         self.who, self._notes_of, self._notes = f"{os.getpid():x}-{secrets.token_hex(4)}", notes, None
         self.longest, self._looked, self._later = 0, -math.inf, []
         self.limits, self.waited_s, self.waits, self.refused = list(planned), 0.0, 0, 0
@@ -427,14 +428,16 @@ class Gate:
             return found
 
         try:
-            self._notes = self._notes or self._notes_of(True)
-            return self._notes.change(within)
+            self._notes = kept = self._notes or self._notes_of(True) or OwnNotes()
+            return kept.change(within)
         except BlockingIOError:
             raise
         except OSError as e:
             self._notes = OwnNotes()
             if self.tell:
-                self.tell(f"limits are kept for this run alone: their file cannot be used ({e.strerror})")
+                self.tell(
+                    f"limits are kept for this run alone: their file cannot be used ({e.strerror or e})"
+                )
             return self._notes.change(within)
 
     def _do(self, work):
@@ -504,7 +507,7 @@ def _really_used(usage, failure):
     told = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
     return {**told, "tokens": usage.input_tokens + usage.output_tokens}
 
-# %% ../../nbs/runs/01_rate_limits.ipynb #23d9bf9a
+# %% ../../nbs/runs/01_rate_limits.ipynb #0a757f79
 class RateLimits:
     "Gates by account; they learn from headers, and keep what a plan says."
 
@@ -548,8 +551,11 @@ class RateLimits:
     def _notes(self, client, key, make):
         "The notes of an account; None: there are none, and none are to be made. `OSError`: they cannot be."
         folder, salt = self.folder or notes_folder(), None
-        with contextlib.suppress(() if make else OSError):
+        try:
             salt = salt_of(folder, make)
+        except OSError:
+            if make:
+                raise
         if salt is None:
             return None
         mark = client.key_mark(salt) if hasattr(client, "key_mark") else ""
