@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LONGEST_S', 'MOST', 'WINDOWS_S', 'read_reset', 'ToldLimit', 'HeardLimits', 'window_of', 'read_limits']
 
-# %% ../../nbs/runs/00_limit_headers.ipynb #bb0f37b5
+# %% ../../nbs/runs/00_limit_headers.ipynb #b610779b
 import functools
 import json
 import math
@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 from ..core.calls import retry_after_s
 from ..core.package_data import data_path
 
-# %% ../../nbs/runs/00_limit_headers.ipynb #81fb2d32
+# %% ../../nbs/runs/00_limit_headers.ipynb #84ca6caf
 LONGEST_S = 2 * 86_400.0  # a reset further away than this is not believed
 _PARTS = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)([a-zµ]{1,2})")
 _NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,12})?")
@@ -71,7 +71,7 @@ def _of_number(number, now):
 def _passed(seconds):
     return 0.0 if -60 < seconds < 0 else seconds
 
-# %% ../../nbs/runs/00_limit_headers.ipynb #1d3ac837
+# %% ../../nbs/runs/00_limit_headers.ipynb #2f4b906e
 @dataclass(frozen=True)
 class ToldLimit:
     "One limit as headers tell it."
@@ -91,7 +91,7 @@ class HeardLimits:
     pause_s: float | None = None  # What a refusal asks to wait; None: nothing
     refused: tuple[str, ...] = ()  # Names of headers whose value cannot be meant
 
-# %% ../../nbs/runs/00_limit_headers.ipynb #b1fb57f4
+# %% ../../nbs/runs/00_limit_headers.ipynb #54743aa4
 MOST = 10**12  # a limit above this is none
 WINDOWS_S = (60.0, 3600.0, 86_400.0)
 
@@ -109,7 +109,7 @@ def window_of(
     fitting = [w for w in WINDOWS_S if 0.8 <= whole / w <= 1.2 and w > usual_s]
     return fitting[0] if fitting else usual_s
 
-# %% ../../nbs/runs/00_limit_headers.ipynb #c24c15f0
+# %% ../../nbs/runs/00_limit_headers.ipynb #cd9b4943
 def read_limits(
     headers: Mapping[str, str],  # Of an answer; names in any case where the mapping does not mind
     *,

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SLICES', 'KEPT', 'STALE_S', 'Window', 'machine_clock', 'SharedNotes', 'OwnNotes', 'notes_folder', 'salt_of']
 
-# %% ../../nbs/runs/00_shared_windows.ipynb #c82797c3
+# %% ../../nbs/runs/00_shared_windows.ipynb #f91e8ede
 import contextlib
 import json
 import os
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-# %% ../../nbs/runs/00_shared_windows.ipynb #f998c3fe
+# %% ../../nbs/runs/00_shared_windows.ipynb #f1e6fb44
 SLICES = 60  # of a window
 KEPT = SLICES + 2  # slices that count: those of the window, the one that is being filled, one to spare
 
@@ -75,13 +75,13 @@ class Window:
                 return max(0.0, (i + KEPT) * self.seconds / SLICES - now)
         return self.seconds
 
-# %% ../../nbs/runs/00_shared_windows.ipynb #dd1b6c28
+# %% ../../nbs/runs/00_shared_windows.ipynb #d47d40d1
 def machine_clock() -> float:
     "Seconds since some moment that is the same for all processes of this machine; never goes back."
     boot = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if boot is None else time.clock_gettime(boot)
 
-# %% ../../nbs/runs/00_shared_windows.ipynb #e4ae751a
+# %% ../../nbs/runs/00_shared_windows.ipynb #171c49b9
 _HEAD = 16  # characters: length and checksum, in hexadecimal digits
 _FAR = 2**40  # where the byte lies that is locked on Windows
 
@@ -171,7 +171,7 @@ class OwnNotes:
         "Change the dictionary."
         return work(self.notes)
 
-# %% ../../nbs/runs/00_shared_windows.ipynb #3f21412a
+# %% ../../nbs/runs/00_shared_windows.ipynb #fc3cc875
 STALE_S = 2 * 86_400.0  # seconds after which a file that nobody changes is removed
 _SALT = "salt"
 

@@ -320,7 +320,7 @@ class Traffic:
         "What happened in each lane, and what its limits were, as plain data for a manifest."
         return [{**lane.summary(), **self.limits.summary(key)} for key, lane in self.lanes.items()]
 
-# %% ../../nbs/runs/02_traffic.ipynb #17053a37
+# %% ../../nbs/runs/02_traffic.ipynb #02f43498
 def traffic_of(
     plan: RunPlan,
     budget: Budget | None = None,
