@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import shutil
+import tempfile
 
 import endpoint
 import pytest
@@ -19,6 +21,15 @@ LONG = (
     "test_wrong_words",
     "test_runner_kill",
 )
+
+
+def pytest_configure():
+    "What response headers tell of limits is noted below a folder of this process, not of the user."
+    os.environ["CRMEVAL_LIMITS"] = f"{tempfile.gettempdir()}/crmeval-test-limits-{os.getpid()}"
+
+
+def pytest_unconfigure():
+    shutil.rmtree(os.environ["CRMEVAL_LIMITS"], ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items):

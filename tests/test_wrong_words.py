@@ -46,6 +46,15 @@ WRONG = [
     ("run --limit 1.5", "--limit is '1.5', expected a whole number from 1"),
     ("run --limit nan", "--limit is 'nan', expected a whole number from 1"),
     ("run --max-usd inf", "--max-usd is inf, expected a number from 0"),
+    (
+        "run --requests-per-minute 0",
+        "--requests-per-minute is '0', expected a number above 0, or NAME=NUMBER",
+    ),
+    (
+        "run --tokens-per-minute openai=many",
+        "--tokens-per-minute is 'openai=many', expected a number above 0",
+    ),
+    ("run --requests-per-minute 9", "--requests-per-minute changes nothing: nothing in this run is a model"),
     ("run --temperature warm", "--temperature is 'warm', expected a number from 0 or none"),
     ("run --out a --out b", "--out is said more than once"),
     ("run --dry-run --dry-run", "--dry-run is said more than once"),

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['STANDARD_INPUT', 'PRICE', 'NO_PROGRESS', 'TABLE', 'ENCODING', 'PUBLISHED', 'word_of', 'number_of', 'setting_words',
-           'own_word', 'flag', 'text_word', 'place', 'command', 'manner', 'pairs_of', 'prices_of', 'table_path',
-           'told_settings', 'in_words', 'plain_data', 'silence', 'print_heard', 'Output']
+           'own_word', 'flag', 'text_word', 'place', 'command', 'manner', 'pairs_of', 'prices_of', 'numbers_of',
+           'table_path', 'told_settings', 'in_words', 'plain_data', 'silence', 'print_heard', 'Output']
 
 # %% ../../nbs/cli/00_words.ipynb #cd3b1b97
 import contextlib
@@ -263,6 +263,24 @@ def prices_of(
     return prices
 
 
+def numbers_of(
+    lines: Sequence[str],  # N, or NAME=N each
+    word: str,  # For the message
+    every: str = "*",  # The name of a number without one
+) -> dict[str, int | float]:
+    "Numbers by name; what is no number above 0 raises `ValueError`."
+    found = {}
+    for line in lines:
+        name, has_name, typed = line.rpartition("=")  # a model's name may hold '='
+        number = number_of(typed.strip().replace("_", ""), float)
+        is_good = isinstance(number, float) and 0 < number < math.inf
+        if not is_good or (has_name and not name.strip()):
+            said = "expected a number above 0, or NAME=NUMBER such as openai=60"
+            raise ValueError(f"{word} is {line!r}, {said}")
+        found[name.strip() or every] = int(number) if number == int(number) else number
+    return found
+
+
 def table_path(
     word: str | None,  # What --table says
 ) -> Path | None:
@@ -281,6 +299,8 @@ def told_settings(
         told["columns"] = pairs_of(told["columns"], word_of("columns"))
     if "prices" in told:
         told["prices"] = prices_of(told["prices"])
+    for name in [n for n in told if settings()[n].single]:
+        told[name] = numbers_of(told[name], word_of(name), settings()[name].single)
     if "areas" in told:
         told["areas"] = [a.strip() for line in told["areas"] for a in line.split(",") if a.strip()]
     return told

@@ -156,7 +156,7 @@ _OF_ENDPOINTS = ("base_url", "api_key_env", "temperature", "max_tokens", "stream
 _OF_JUDGES = tuple(
     f"judge_{n}" for n in ("base_url", "api_key_env", "temperature", "max_tokens", "timeout_s")
 )
-_OF_CALLS = ("max_calls", "max_usd", "retries")
+_OF_CALLS = ("max_calls", "max_usd", "retries", "requests_per_minute", "tokens_per_minute")
 
 
 def idle_settings(

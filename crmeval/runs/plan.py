@@ -37,6 +37,7 @@ class Setting:
     nothing: tuple[str, ...] = ()  # Texts that mean None, where None is more than "not said"
     word: str | None = None  # Of the command line; None: from the name; '': not on the command line
     value: str = ""  # How its value is called in the help, e.g. 'FILE'
+    single: str = ""  # Of numbers by name: the name under which a single number stands
     shapes: bool = True  # Whether it shapes answers, samples or scores; False: how fast, where to, how long
 
 
@@ -248,6 +249,22 @@ class RunPlan:
         value="USD",
         shapes=False,
     )
+    requests_per_minute: dict = _setting(
+        {},
+        "requests a minute at most, for all or by system, model or provider; all runs of a machine share it",
+        "how it runs",
+        value="N|NAME=N",
+        single="*",
+        shapes=False,
+    )
+    tokens_per_minute: dict = _setting(
+        {},
+        "tokens a minute at most, of prompts and answers; as requests are counted",
+        "how it runs",
+        value="N|NAME=N",
+        single="*",
+        shapes=False,
+    )
     prices: dict = _setting(
         {},
         "USD per million input and output tokens of a model, beside the list of the package",
@@ -371,6 +388,8 @@ def _expected(kind, setting):
     "What a field wants, in words, leaving out that it may be left out."
     if setting.choices:
         return "one of " + ", ".join(map(repr, setting.choices))
+    if setting.single:
+        return "a number above 0, or such numbers by name"
     numbers = {int: "a whole number", float: "a number"}
     if kind in numbers:
         if setting.low is None:
@@ -393,11 +412,25 @@ def _fits(value, kind, setting):
     return isinstance(value, (str, Path) if kind is str else kind)
 
 
+def _by_name(name, value, setting):
+    "Numbers by name; a single one stands for all."
+    is_single = isinstance(value, (int, float)) and not isinstance(value, bool)
+    told = {setting.single: value} if is_single else value
+    if told is not None and not isinstance(told, Mapping):
+        raise PlanError(name, value, expected_of(name))
+    for number in (told or {}).values():
+        if not _fits(number, float, setting) or number <= 0:
+            raise PlanError(name, number, expected_of(name))
+    return {str(k): n for k, n in (told or {}).items()}
+
+
 def _checked(name: str, value: typing.Any, setting: Setting) -> typing.Any:
     "The value in its one form, or a `PlanError`."
     kind, optional = kinds()[name]
     if isinstance(value, str) and value.strip().lower() in setting.nothing:
         return None
+    if setting.single:
+        return _by_name(name, value, setting)
     if kind is object or (value is None and optional):
         return value
     if kind is list:

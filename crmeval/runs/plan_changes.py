@@ -49,6 +49,8 @@ class PlanChanges(TypedDict, total=False):
     concurrency: int
     max_calls: int | None
     max_usd: float | None
+    requests_per_minute: float | Mapping[str, float] | None
+    tokens_per_minute: float | Mapping[str, float] | None
     prices: Mapping[str, Any]
     out: str | Path | None
     partial: bool

@@ -8,6 +8,7 @@ __all__ = ['DEFAULT_BASE_URL', 'OpenAIClient', 'openai_client']
 # %% ../../nbs/systems/01_openai.ipynb #0522f02c
 import asyncio
 import functools
+import hashlib
 import math
 import os
 import re
@@ -178,6 +179,14 @@ class OpenAIClient(_Rows):
 
     async def aclose(self) -> None:
         await self._pools.aclose()
+
+    def key_mark(
+        self,
+        salt: bytes,  # At most 64 bytes
+    ) -> str:  # 32 hexadecimal digits
+        "A salted hash of address, key and headers: calls with the same one share an account."
+        told = repr(self._pools.endpoint).encode("utf-8", "backslashreplace")
+        return hashlib.blake2b(told, key=salt, digest_size=16).hexdigest()
 
     async def chat(
         self,

@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import getproxies
 
 from ..core.calls import CallFailed, http_failure, public_url, redact
+from ..core.loops import HEARD
 
 # %% ../../nbs/systems/00_wire.ipynb #a9be7d95
 _SHARED = weakref.WeakKeyDictionary()  # event loop -> {endpoint: (its connections, who uses them)}
@@ -365,6 +366,8 @@ class Wire:
     async def _checked(self, answer):
         "Raises `CallFailed` where the status is none of an answer."
         self.reached = True
+        if (heard := HEARD.get()) is not None:  # a run wants to know what headers tell of limits
+            heard(answer.status, answer.headers)
         if 300 <= answer.status < 400:
             raise _sent_elsewhere(answer, self.key)
         if answer.status >= 400:
