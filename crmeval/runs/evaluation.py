@@ -25,7 +25,7 @@ from ..core.records import Response, Sample, Score, Usage, read_parquet
 from ..metrics.asked_metrics import check_asked, read_metrics, scored_names
 from ..metrics.cost import call_cost_usd, price_of
 from ..metrics.instruction_following import check_instruction
-from .answered import answer_warnings, unchecked_warnings
+from .answered import answer_warnings, batch_warnings, unchecked_warnings
 from .areas import area_samples, check_areas, make_scorer, prompt_of
 from .budget import Budget
 from crmeval.runs.folder import (
@@ -420,6 +420,10 @@ async def arun(
         raise ValueError(
             f"engine is {plan.engine!r}, which is for `run_sharded`; `run` works in this process"
         )
+    if plan.batch:
+        raise ValueError(
+            "batch is True, which is for `run_batch`; `run` asks directly and comes back with a run"
+        )
     work = prepare_run(plan)
     with knowing(work.own_use_cases):
         done = await do_work(work, progress, first_look)
@@ -458,6 +462,7 @@ async def do_work(
         samples, rows = bare_rows(samples, rows, work.plan.slices)
     responses = [r for r, _ in rows]
     work.manifest.warnings += [*work.traffic.notes(), *answer_warnings(_of_tasks(responses))]
+    work.manifest.warnings += batch_warnings(responses)
     scores = [s for _, found in rows for s in found]
     work.manifest.warnings += unchecked_warnings(scores)
     kept = _others(work.folder, scores, responses, by_metric=work.plan.add)
