@@ -59,6 +59,7 @@ class Row:
     )  # Cut, empty, refused, failed: how many
     # Instructions that nothing could check, and of how many; they are in no mean
     unchecked: tuple[int, int] = field(default=(0, 0), repr=False)
+    batched: int = field(default=0, repr=False)  # Answers that came through a batch endpoint, at its price
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #539d3f4a
 def is_task(
@@ -183,6 +184,7 @@ def _instruction_scores(run, use_case, who):
 def _system_row(run, client, use_case, who, responses, **figures):
     "A row with what does not depend on a judge, and the figures that are given."
     bare = dict(rank=None, cost_per_year=None, cost_band=None, speed=speed(responses))
+    bare |= dict(batched=sum(r.batched for r in responses))
     return Row(client, _provider(run, client), use_case, *who, **(bare | figures))
 
 
@@ -352,6 +354,7 @@ def _flat_protection(profile):
 def _flat_cost(row):
     flat = _with_ends("cost_usd_per_1000", row.cost_per_1000)
     flat["cost_undefined"] = row.cost_per_1000.undefined
+    flat |= {"answers_batched": row.batched} if row.batched else {}
     return flat | {"cost_usd_per_year": row.cost_per_year, "cost_band": row.cost_band}
 
 
@@ -402,7 +405,8 @@ def _protection_cells(profile):
 def _cost_cell(row):
     if row.cost_per_1000.method == "no calls are made":
         return "0 (no calls)"
-    return usd(row.cost_per_1000) + (f" {row.cost_band}" if row.cost_band else "")
+    band = f" {row.cost_band}" if row.cost_band else ""
+    return usd(row.cost_per_1000) + band + (" (batch)" if row.batched else "")
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #00ea0ae9
 def beside_head(
