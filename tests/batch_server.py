@@ -1,4 +1,4 @@
-"A batch endpoint on loopback that behaves like OpenAI's: files, batches that are validated later, answers in another order."
+"A batch endpoint on loopback that behaves like OpenAI's: validated later, answered in another order."
 
 import json
 import random

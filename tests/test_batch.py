@@ -159,8 +159,9 @@ def test_a_process_that_is_killed_between_handing_in_and_writing_it_down(server,
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "    whole(self, kind, **more)\n"
         "BatchLog.append = append\n"
-        f"run_batch(['openai:m'], base_url={server.url!r}, use_cases='service_call_summary', limit={N}, progress=False,\n"
-        f"          out={str(tmp_path / 'run')!r}, prices={{'m': (2.0, 8.0)}}, max_tokens=50)\n"
+        f"run_batch(['openai:m'], base_url={server.url!r}, use_cases='service_call_summary', limit={N},\n"
+        f"          progress=False, out={str(tmp_path / 'run')!r},\n"
+        "          prices={'m': (2.0, 8.0)}, max_tokens=50)\n"
     )
     died = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, env=dict(os.environ))
     assert died.returncode == -signal.SIGKILL, died.stderr

@@ -42,7 +42,7 @@ PERCENTILES = (0.50, 0.90, 0.95, 0.99)
 def timed(
     responses: Sequence[Response],
 ) -> tuple[list[Response], dict[str, int]]:  # (really timed responses, reason -> how many were left out)
-    "Responses with a time of their own; the others are counted as 'cached', 'batch', by status, or 'untimed'."
+    "Responses with a time of their own; the others are counted: 'cached', 'batch', a status, or 'untimed'."
     reasons = [_untimed_because(r) for r in responses]
     left_out = Counter(reason for reason in reasons if reason)
     kept = [r for r, reason in zip(responses, reasons) if not reason]

@@ -85,9 +85,9 @@ def batch_warnings(
         mine = [r for r in responses if r.client == client]
         n = sum(r.batched for r in mine)
         told.append(
-            f"{client}: {n} of {len(mine)} answers came through a batch endpoint. They have no time of their own, "
-            "so speed is not measured on them, and their cost is at the batch price: what the price list states, "
-            "else the share of the list price that the provider's pages state, else half of it."
+            f"{client}: {n} of {len(mine)} answers came through a batch endpoint. They have no time of "
+            "their own, so speed is not measured on them, and their cost is at the batch price: what the "
+            "price list states, else the share of the list price that the provider's pages state, else half."
         )
     return told
 

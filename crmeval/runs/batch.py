@@ -134,7 +134,8 @@ def usual_tokens(
 def _check_budget(work: Work, used: tuple[int, float], under_way: tuple[int, float], new: tuple[int, float]):
     "Raise `ValueError` where batches would pass the budget of the run."
     plan, calls, usd = work.plan, used[0] + under_way[0], used[1] + under_way[1]
-    told = f"The batches would take {new[0]:,} requests and up to {new[1]:.4f} US dollars at the batch price (estimated)"
+    cost = f"up to about {new[1]:.4f} US dollars at the batch price"
+    told = f"The batches would take {new[0]:,} requests and {cost}"
     before = f"{calls:,} requests and {usd:.4f} dollars are used or under way; nothing was handed in"
     if plan.max_calls is not None and calls + new[0] > plan.max_calls:
         raise ValueError(f"{told}, and max_calls is {plan.max_calls:,}; {before}")
@@ -230,8 +231,11 @@ def _write_part(path: Path, lines: Sequence[tuple[str, bytes]]) -> str:  # SHA-2
 def _sha256_of(path: Path) -> str:  # '' where there is no such file
     if not path.is_file():
         return ""
+    found = hashlib.sha256()
     with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
+        while piece := f.read(2**20):
+            found.update(piece)
+    return found.hexdigest()
 
 
 async def _hand_in(call: _Call, part: Part, desk: Desk) -> None:
@@ -271,10 +275,14 @@ def _longest(call, desk):
     return desk.inner.max_tokens or usual_tokens(call.work.samples)
 
 
+def _without(names, held):
+    return [name for name in names if name not in held]
+
+
 async def _submit(call: _Call) -> None:
     "Hand in all requests that have no answer and are in no batch."
     held = {name for p in call.log.open_parts() for name in p.ids} | call.failed
-    todo = {n: [x for x in desk.left() if x not in held] for n, desk in call.desks.items()}
+    todo = {name: _without(desk.left(), held) for name, desk in call.desks.items()}
     if not any(todo.values()):
         return
     _check_all(call, todo)

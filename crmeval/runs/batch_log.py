@@ -8,7 +8,7 @@ __all__ = ['LOG_VERSION', 'Part', 'BatchLog']
 # %% ../../nbs/runs/07_batch_log.ipynb #758161f0
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
