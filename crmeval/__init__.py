@@ -64,6 +64,8 @@ _WHERE = {
     "TrustLayer": "layer.trust_layer",
     "run": "runs.evaluation",
     "arun": "runs.evaluation",
+    "run_batch": "runs.batch",
+    "arun_batch": "runs.batch",
     "open_run": "runs.folder",
     "agreement": "validation.metric_trial",
     "leaderboard": "pages.leaderboard",
@@ -154,6 +156,8 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which run not
     from crmeval.metrics.truthfulness import truthful as truthful
     from crmeval.pages.compare import compare as compare
     from crmeval.pages.leaderboard import leaderboard as leaderboard
+    from crmeval.runs.batch import arun_batch as arun_batch
+    from crmeval.runs.batch import run_batch as run_batch
     from crmeval.runs.evaluation import arun as arun
     from crmeval.runs.evaluation import run as run
     from crmeval.runs.folder import open_run as open_run

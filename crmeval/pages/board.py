@@ -133,10 +133,12 @@ _per_cent_cell = partial(_estimate_cell, form=per_cent, ends=".0f")
 _seconds_cell = partial(_estimate_cell, form=seconds, ends=seconds)
 
 
-def _cost_cell(e):
+def _cost_cell(e, batched=0):
+    "A cost with its interval, and a word where answers came at the price of a batch."
     if e.value is None:
         return Cell(usd(None))
-    return Cell(_small(cost(e), interval(e, usd, to=DASH, none="") if e.value else ""), e.value)
+    parts = [interval(e, usd, to=DASH, none="") if e.value else "", "batch price" if batched else ""]
+    return Cell(_small(cost(e), ", ".join(filter(None, parts))), e.value)
 
 
 def _yearly_cell(value):
@@ -284,7 +286,7 @@ def _cost_columns(define):
     "Cost, of which less is better."
     yield _rank_column("cost")
     per_1000 = _first_column("USD per 1,000", "cost", define, "cost")
-    yield per_1000, lambda line: _behind(_cost_cell(line.row.cost_per_1000), line, "cost")
+    yield per_1000, lambda line: _behind(_cost_cell(line.row.cost_per_1000, line.row.batched), line, "cost")
     band = Column("Band", "l", areas=("cost", "all"), group=AREAS_SHOWN["cost"])
     yield band, lambda line: line.row.cost_band or DASH
     yield _plain_column("USD per year", "cost"), lambda line: _yearly_cell(line.row.cost_per_year)

@@ -23,12 +23,14 @@ from ..core.loops import ROUTE, run_sync
 from ..core.records import Response, Sample, Usage
 from ..core.show import Printed
 from ..metrics.asked_metrics import read_metrics
-from ..metrics.cost import call_cost_usd, price_of
+from ..metrics.cost import batch_price, call_cost_usd, price_of
 from .areas import make_scorer, prompt_of
+from .batch_endpoint import batch_client
 from .evaluation import Work, prepare_run, scorer_key_of
 from .items import FINAL, asked_prompt, pays, scores_stay
 from .journal import Journal
 from .plan import RunPlan, make_plan, takes_plan
+from ..systems.batch_offers import batch_offer
 from ..tasks.use_cases import knowing
 
 # %% ../../nbs/runs/10_dry_run.ipynb #15f57394
@@ -148,7 +150,14 @@ def _system(work, client, assumed, done):
     calls = all_calls - done
     longest = getattr(client, "max_tokens", None) or assumed
     tokens = round(sum(prompts) * repeats * (calls / all_calls)), round(calls * min(assumed, longest))
-    return _planned(client, "system", Usage(*tokens, calls=calls), done, work.plan.prices)
+    batched = work.plan.batch and _takes_batches(client)
+    return _planned(client, "system", Usage(*tokens, calls=calls), done, work.plan.prices, batched)
+
+
+def _takes_batches(client):
+    "Whether a system would be asked through a batch endpoint, if its address has one."
+    inner = batch_client(client)
+    return inner is not None and batch_offer(inner.base_url) is not None
 
 
 def _judge_row(client, asked, scale, judge_tokens, prices, scored_share):
@@ -160,12 +169,10 @@ def _judge_row(client, asked, scale, judge_tokens, prices, scored_share):
     return _planned(client, "judge", Usage(*tokens, calls=round(calls)), round(every * scored_share), prices)
 
 
-def _planned(client, role, used, recorded, prices):
-    tokens, usd = (
-        (used.input_tokens, used.output_tokens),
-        call_cost_usd(used, price_of(client, prices or None)),
-    )
-    return Planned(client.name, role, used.calls, recorded, *tokens, usd)
+def _planned(client, role, used, recorded, prices, batched=False):
+    tokens, price = (used.input_tokens, used.output_tokens), price_of(client, prices or None)
+    price = batch_price(price) if batched and price is not None else price
+    return Planned(client.name, role, used.calls, recorded, *tokens, call_cost_usd(used, price))
 
 # %% ../../nbs/runs/10_dry_run.ipynb #c7a720d7
 @takes_plan
@@ -199,6 +206,8 @@ async def _counted(work, assumed_tokens, judge_tokens, sample):
         for c in dict.fromkeys(c for c, _ in asked)
     ]
     told = f"Assumed are {assumed} tokens an answer and {judge_tokens} a reply of the judge"
+    if work.plan.batch:
+        told += ", and for systems whose address may have a batch endpoint its price"
     return DryRun((*systems, *judges), len(work.samples), f"{told}; tries that fail come on top.")
 
 

@@ -1,0 +1,289 @@
+"A run through a batch endpoint: killed between any two steps nothing is paid twice and no answer is lost."
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from batch_server import Server
+
+from crmeval.cli.app import main
+from crmeval.core.calls import CallFailed
+from crmeval.core.records import Response
+from crmeval.pages.leaderboard import leaderboard
+from crmeval.pages.report import write_report
+from crmeval.runs import batch as room
+from crmeval.runs.batch import BatchesOpen, run_batch
+from crmeval.runs.batch_endpoint import OpenAIBatches
+from crmeval.runs.batch_log import BatchLog
+from crmeval.runs.evaluation import run
+from crmeval.runs.folder import Run
+from crmeval.runs.journal import Journal
+from crmeval.runs.opening import EndpointFailed
+
+N = 5
+
+
+class Killed(BaseException):
+    "What a kill is to the code: nothing of it runs afterwards that would put things right."
+
+
+@pytest.fixture
+def server():
+    found = Server()
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def again(server, tmp_path):
+    def call(models=("openai:m",), **more):
+        words = {"base_url": server.url, "use_cases": "service_call_summary", "limit": N, "progress": False}
+        words |= {"out": tmp_path / "run", "prices": {"m": (2.0, 8.0)}, "max_tokens": 50}
+        return run_batch(list(models), **{**words, **more})
+
+    return call
+
+
+def bare(row: Response):
+    "A row without what a batch cannot have, and without the time of day."
+    return dataclasses.replace(row, latency_s=None, queue_s=None, created=None, batched=False)
+
+
+def test_a_batch_brings_the_rows_of_a_direct_run(server, again, tmp_path):
+    told = {"base_url": server.url, "use_cases": "service_call_summary", "limit": N, "progress": False}
+    direct = run(["openai:m", "baseline:lead"], out=tmp_path / "direct", max_tokens=50, **told)
+    both = ["openai:m", "baseline:lead"]
+    first = again(both)
+    assert isinstance(first, BatchesOpen) and first.submitted == N and "openai:m" in str(first)
+    server.finish()
+    done = again(both)
+    assert isinstance(done, Run)
+    mine = [r for r in done.responses if r.client == "openai:m"]
+    assert [bare(r) for r in mine] == [bare(r) for r in direct.responses if r.client == "openai:m"]
+    assert all(r.batched and r.latency_s is None for r in mine) and len(server.direct) == N
+    assert [(s.metric, s.points) for s in done.scores] == [(s.metric, s.points) for s in direct.scores]
+    row = next(r for r in leaderboard(done, prices={"m": (2.0, 8.0)}).rows if r.client == "openai:m")
+    assert row.cost_per_1000.value == pytest.approx(1000 * (50 * 2 + 7 * 8) / 2e6)  # half of the list price
+    assert row.speed.mean_s.value is None and row.speed.left_out == {"batch": N}
+    assert "(batch)" in str(leaderboard(done, prices={"m": (2.0, 8.0)}))
+    assert "batch price" in write_report(done, prices={"m": (2.0, 8.0)}).read_text()
+    assert any("no time of their own" in w for w in done.manifest.warnings)
+
+
+def kill_at(monkeypatch, owner, name, when, nth=1, after=True):
+    "Die in the nth call of a method, before or after it did its work."
+    whole, calls = getattr(owner, name), []
+
+    def hit(args):
+        calls.append(args)
+        return when(*args) and sum(when(*a) for a in calls) == nth
+
+    if owner is OpenAIBatches:
+
+        async def dying(self, *args, **more):
+            is_now = hit(args)
+            if is_now and not after:
+                raise Killed
+            found = await whole(self, *args, **more)
+            if is_now:
+                raise Killed
+            return found
+    else:
+
+        def dying(self, *args, **more):
+            is_now = hit(args)
+            if is_now and not after:
+                raise Killed
+            found = whole(self, *args, **more)
+            if is_now:
+                raise Killed
+            return found
+
+    monkeypatch.setattr(owner, name, dying)
+
+
+def always(*args):
+    return True
+
+
+STEPS = {
+    "planned, not on disk": (BatchLog, "append", lambda kind: kind == "planned", 1, False),
+    "planned": (BatchLog, "append", lambda kind: kind == "planned", 1, True),
+    "file uploaded": (OpenAIBatches, "upload", always, 1, True),
+    "upload recorded": (BatchLog, "append", lambda kind: kind == "uploaded", 1, True),
+    "batch created": (OpenAIBatches, "submit", always, 1, True),
+    "second batch created": (OpenAIBatches, "submit", always, 2, True),
+    "batch recorded": (BatchLog, "append", lambda kind: kind == "submitted", 1, True),
+    "looked": (OpenAIBatches, "state", always, 1, True),
+    "collected half": (Journal, "write", always, 2, False),
+    "collected, not recorded": (BatchLog, "append", lambda kind: kind == "collected", 1, False),
+    "collected": (BatchLog, "append", lambda kind: kind == "collected", 1, True),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_at_a_step_nothing_is_paid_twice_and_nothing_is_lost(server, again, monkeypatch, step):
+    owner, name, when, nth, after = STEPS[step]
+    offer = dataclasses.replace(room.batch_offer(server.url), requests=3)  # five requests are two batches
+    monkeypatch.setattr(room, "batch_offer", lambda url: offer)
+    monkeypatch.setattr(room, "_AT_ONCE", 2)
+    found = None
+    with monkeypatch.context() as patch:
+        kill_at(patch, owner, name, when, nth, after)
+        with pytest.raises(Killed):
+            for _ in range(4):
+                found = again()
+                server.finish()
+    for _ in range(4):
+        server.finish()
+        found = again()
+        if isinstance(found, Run):
+            break
+    assert [r.status for r in found.responses] == ["ok"] * N
+    assert len(server.paid) == len(set(server.paid)) == N and not server.direct
+    assert isinstance(again(), Run) and len(server.paid) == N
+
+
+def test_a_process_that_is_killed_between_handing_in_and_writing_it_down(server, again, tmp_path):
+    code = (
+        "import os, signal, sys\n"
+        "from crmeval.runs.batch import run_batch\n"
+        "from crmeval.runs.batch_log import BatchLog\n"
+        "whole = BatchLog.append\n"
+        "def append(self, kind, **more):\n"
+        "    if kind == 'submitted':\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    whole(self, kind, **more)\n"
+        "BatchLog.append = append\n"
+        f"run_batch(['openai:m'], base_url={server.url!r}, use_cases='service_call_summary', limit={N},\n"
+        f"          progress=False, out={str(tmp_path / 'run')!r},\n"
+        "          prices={'m': (2.0, 8.0)}, max_tokens=50)\n"
+    )
+    died = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, env=dict(os.environ))
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    healed = again()
+    assert len(server.batches) == 1 and healed.submitted == 0 and "found again" in str(healed)
+    server.finish()
+    assert [r.status for r in again().responses] == ["ok"] * N and len(server.paid) == N
+
+
+def test_what_failed_or_expired_is_handed_in_anew_on_the_next_call(server, again):
+    again()
+    server.finish(lost=1, late=1, status="expired")
+    done = again()
+    assert sorted(r.status for r in done.responses) == ["api_error", "api_error", "ok", "ok", "ok"]
+    errors = " ".join(r.error for r in done.responses if r.error)
+    assert "HTTP 500: it broke" in errors and "the batch expired before" in errors
+    third = again()
+    assert third.submitted == 2 and len(server.batches) == 2
+    server.finish()
+    assert [r.status for r in again().responses] == ["ok"] * N and len(set(server.paid)) == len(
+        server.paid
+    ) == N
+
+
+def test_an_untrusted_file_of_answers(server, again):
+    again()
+    known = json.loads(next(iter(server.files.values())).splitlines()[0])["custom_id"]
+    odd = [
+        {"custom_id": x, "response": {"status_code": 200, "body": {}}} for x in ("../../etc/passwd", known)
+    ]
+    more = [json.dumps(x).encode() + b"\n" for x in odd] + [
+        b"{" * 50_000 + b"\n",
+        b"x" * (2**24 + 9) + b"\n",
+        b"\xff",
+    ]
+    server.finish(more=more)
+    done = again()
+    assert [r.status for r in done.responses] == ["ok"] * N
+    told = " ".join(done.manifest.warnings)
+    assert (
+        "1 lines named requests that were not made" in told
+        and "1 lines named a request for the second" in told
+    )
+    assert "3 lines could not be read" in told
+
+
+@pytest.mark.parametrize("what", ["no line", "no file", "failed"])
+def test_a_batch_that_brings_nothing_for_a_request(server, again, what):
+    again()
+    server.finish()
+    made = server.batches["batch_0"]
+    if what == "no file":
+        del server.files[made["output_file_id"]]
+    elif what == "no line":
+        server.files[made["output_file_id"]] = b""
+    else:
+        errors = {"data": [{"code": "token_limit_exceeded", "message": "too many tokens in the queue"}]}
+        made |= {"status": "failed", "output_file_id": None, "errors": errors}
+    done = again()
+    says = {"no line": "without a line", "no file": "has the file", "failed": "too many tokens in the queue"}
+    assert all(r.status == "api_error" and says[what] in r.error for r in done.responses)
+    assert again().submitted == N
+
+
+def test_who_has_no_batch_endpoint_is_asked_directly(server, again):
+    server.has_none = True
+    done = again(["openai:m", "baseline:lead"])
+    assert len(server.direct) == N and not any(r.batched for r in done.responses)
+    assert any("openai:m is asked directly" in w and "HTTP 404" in w for w in done.manifest.warnings)
+
+
+def test_an_endpoint_that_says_no_leaves_nothing_behind(server, again, monkeypatch):
+    monkeypatch.setattr(server, "begin", lambda told: (400, {"error": {"message": "no such model m"}}))
+    with pytest.raises(EndpointFailed, match="no model of this name|no such model"):
+        again()
+    monkeypatch.undo()
+    assert again(models=["openai:other"], prices={"other": (1, 1)}).submitted == N
+
+
+def test_where_nobody_knows_whether_it_was_taken_the_next_call_looks(server, again, monkeypatch):
+    whole = OpenAIBatches.submit
+
+    async def cut(self, file, mark):
+        await whole(self, file, mark)
+        raise CallFailed("connection failed: reset", retryable=True)
+
+    monkeypatch.setattr(OpenAIBatches, "submit", cut)
+    with pytest.raises(EndpointFailed, match="connection failed"):
+        again()
+    monkeypatch.undo()
+    assert again().submitted == 0 and len(server.batches) == 1
+
+
+def test_other_plans_budgets_and_keys(server, again, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-4242424242424242")
+    with pytest.raises(ValueError, match="max_calls is 4; 0 requests"):
+        again(max_calls=4)
+    with pytest.raises(ValueError, match="max_usd is 1e-06"):
+        again(max_usd=1e-6)
+    assert not server.batches and again(max_calls=N).submitted == N
+    with pytest.raises(ValueError, match="waits for batches of another plan"):
+        again(limit=3)
+    with pytest.raises(ValueError, match="waits for batches of another plan"):
+        again(max_tokens=60)
+    server.finish()
+    done = again(max_usd=1.0)
+    assert done.manifest.budget["usd"] == pytest.approx(N * (50 * 2 + 7 * 8) / 2e6)
+    files = [p for p in (tmp_path / "run").rglob("*") if p.is_file()]
+    assert len(files) > 5 and not any(b"planted-4242" in p.read_bytes() for p in files)
+
+
+def test_the_command(server, tmp_path, capsys):
+    words = ["run", "--model", "openai:m", "--base-url", server.url, "--use-case", "service_call_summary"]
+    words += ["--limit", "2", "--out", str(tmp_path / "r"), "--price", "m=2,8", "--batch", "--no-progress"]
+    assert main(words) == 0
+    assert "handed in: 2 requests" in (said := capsys.readouterr().out) and "Nothing is scored yet" in said
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["batches"][0]["status"] == "validating"
+    server.finish()
+    assert main(words) == 0
+    assert "(batch)" in (said := capsys.readouterr().out) and "report: " in said
+    assert (
+        main([*words, "--stream"]) == 2
+        and "--stream is said, expected nothing beside --batch" in capsys.readouterr().err
+    )
