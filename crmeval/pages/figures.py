@@ -53,6 +53,11 @@ def look_of_grid(
     return {"color": _INK if ink else _GRID}
 
 
+def _words_below(figure, words):
+    "What an axis says where its words are longer than the axis: below the whole figure."
+    figure.supxlabel(words, fontsize=9, color=_INK)
+
+
 def _legend(figure, where, **more):
     more = {"handlelength": 1.6, "columnspacing": 1.2, **more}
     return figure.legend(loc=where, fontsize=8.5, frameon=False, labelcolor=_INK, **more)
@@ -199,7 +204,7 @@ def _round_values(low, high, most=5):
         found = [p for p in powers if low <= p <= high]
     return found[:: -(-len(found) // most)] if found else []
 
-# %% ../../nbs/pages/01_figures.ipynb #17806304
+# %% ../../nbs/pages/01_figures.ipynb #b03020bd
 def _name_values(axes, in_words):
     "Ticks of a logarithmic scale at round values, as people say them."
     from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
@@ -437,8 +442,8 @@ def score_distributions(
     for y, (_, shares) in enumerate(rows):
         _draw_shares(axes, y, shares)
     axes.axvline(0, color=_INK, lw=1)
-    xlabel = "per cent of the responses; left: not usable, right: usable"
-    axes.set(xlim=(-104, 104), ylim=(len(rows) - 0.5, -0.5), xlabel=xlabel)
+    _words_below(figure, "per cent of the responses; left: not usable, right: usable")
+    axes.set(xlim=(-104, 104), ylim=(len(rows) - 0.5, -0.5))
     axes.set_xticks(range(-100, 101, 50), [f"{abs(x)}" for x in range(-100, 101, 50)])
     axes.set_yticks(range(len(rows)), [_label(c, 26) for c, _ in rows])
     axes.tick_params(axis="y", length=0)
@@ -475,8 +480,7 @@ def paired_differences(
     ends = [abs(x) for _, d in rows for x in (d.value, d.low, d.high) if x is not None]
     widest = 1.12 * max(*ends, 0.2)
     left, right = _label(better_left, 24), _label(better_right, 24)
-    words = f"points; to the left {left} is better,\nto the right {right}"
-    figure.supxlabel(words, fontsize=9, color=_INK)
+    _words_below(figure, f"points; to the left {left} is better,\nto the right {right}")
     axes.axvline(0, color=_INK, lw=1)
     axes.set(xlim=(-widest, widest), ylim=(len(rows) - 0.5, -0.5))
     axes.set_yticks(range(len(rows)), [_label(n, 30) for n, _ in rows])

@@ -242,10 +242,10 @@ def trust_section(
         return None
     found = {p.client: p for p in trust(run.samples, run.responses, run.scores, judge=judge)}
     every = [found[c] for c in order if c in found]
-    profiles = [p for p in every if _is_asked(p)] or every
+    profiles = [p for p in every if _has_any_value(p)] or every
     return {
         "profiles": profiles,
-        "not_asked": [p.client for p in every if p not in profiles],
+        "without": [(p.client, p.unscored) for p in every if p not in profiles],
         "areas": TRUST,
         "companions": COMPANIONS,
         "names": list(dict.fromkeys(n for p in profiles for n in p.beside)),
@@ -258,10 +258,10 @@ def trust_section(
     }
 
 
-def _is_asked(profile):
-    "Whether a system has any value, or lost one."
+def _has_any_value(profile):
+    "Whether a system has any value."
     areas = [getattr(profile, a) for a in TRUST]
-    return profile.unscored > 0 or any(e.value is not None for e in (*areas, *profile.beside.values()))
+    return any(e.value is not None for e in (*areas, *profile.beside.values()))
 
 
 def _profile_svg(profiles, order):
