@@ -88,6 +88,15 @@ def equal_systems(seed, n=12):
     )
 
 
+def test_a_whole_name_is_meant_where_it_is_also_the_end_of_another():
+    run = equal_systems(1)
+    behind = [replace(x, client=f"trusted:{x.client}") for x in run.responses if x.client == "x:a"]
+    scored = [replace(s, client=f"trusted:{s.client}") for s in run.scores if s.client == "x:a"]
+    both = replace(run, responses=[*run.responses, *behind], scores=[*run.scores, *scored])
+    c = compare(both, client_a="x:a", client_b="trusted:x:a")
+    assert (c.a, c.b) == ("x:a", "trusted:x:a") and c.differences["accuracy"].value == 0
+
+
 def unequal_systems(seed):
     "Two systems of which one may be better in some metrics, on a few or many conversations, with gaps."
     r = random.Random(seed)
@@ -128,6 +137,9 @@ def test_side_interval_and_p_value_never_contradict_each_other():
         if (side := who_is_better(d)) in ("a is better", "b is better"):
             assert f"{c.a if side[0] == 'a' else c.b} is better than" in told, (seed, told)
             assert told.count("95 % interval") == 1 and told.count("after Holm") == 1
+            ends = re.search(r"interval ([-+][\d.]+) to ([-+][\d.]+)", told)
+            low, ahead, high = float(ends[1]), abs(round(d.value, 2)), float(ends[2])
+            assert 0 <= low <= ahead <= high, told  # of the one who is named
         else:
             assert "is better than" not in told, (seed, told)
     assert seen >= {"a is better", "b is better", "not told apart"}

@@ -171,6 +171,32 @@ def test_texts_ids_folders_and_addresses_stay_at_home(site):
             assert not found, (path.name, found)
 
 
+def test_of_trust_and_protection_figures_are_published_and_no_probe(tmp_path):
+    "Probes and twins are texts: the numbers stand in the table, and nothing leads to what stays at home."
+    done = run_benchmark(
+        ["baseline:sensible", "trusted:baseline:sensible"],
+        areas=["accuracy", "trust", "protection"],
+        use_cases=["service_email_summary"],
+        limit=1,
+        repeats=2,
+        out=tmp_path / "run",
+        progress=False,
+    )
+    publish([done], SETTINGS, tmp_path / "site")
+    site = tmp_path / "site"
+    pages = {p: readable(p.read_text(encoding="utf-8")) for p in site.rglob("*.html")}
+    probes = [s for s in done.samples if s.use_case.endswith("_probe") or s.perturbation]
+    asked = [value for s in probes for value in s.inputs.values() if len(str(value)) > 60]
+    assert len(asked) > 20
+    for page, text in pages.items():
+        assert not [a for a in asked if str(a)[:60] in text], page
+        assert 'href="#trust' not in text and 'href="#protection' not in text, page
+    row = next(r for r in leaderboard(done) if r.client == "baseline:sensible")
+    assert row.trust.safety.value is not None and row.protection is not None
+    first = pages[site / "index.html"]
+    assert f"{row.trust.safety.value:.1f}" in first and f"{row.protection['values_sent'].value:.1f}" in first
+
+
 def test_texts_are_published_where_the_settings_say_so(tmp_path):
     made = make_edition([a_run(n=4)], replace(SETTINGS, samples="all"), edition="1")
     report = readable(next(p.html for p in made.pages if p.file == "hostile-report.html"))
