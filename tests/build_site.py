@@ -171,7 +171,7 @@ def front_matter(said, aliases, is_built=False):
     matter = {"title": said["title"], **{k: v for k, v in said.items() if k not in ("title", "output-file")}}
     if aliases:
         matter["aliases"] = aliases
-    if is_built:  # names of functions are found in the page of all of them
+    if is_built:  # names of functions are found in the page of the house, which lists them by wing
         matter["search"] = False
     text = yaml.safe_dump(matter, sort_keys=False, allow_unicode=True, width=10_000)
     return {"cell_type": "raw", "id": "front-matter", "metadata": {}, "source": f"---\n{text}---\n"}
@@ -254,7 +254,8 @@ def processed(path, page, pages, aliases=()):
     "A notebook as Quarto gets it: nbdev's processors, then ours."
     nb, module = after_nbdev(path)
     boxes = Boxes(nb.frontmatter_["title"])
-    made = [front_matter(nb.frontmatter_, list(aliases), page.split("/")[0] in {*WINGS, "training"})]
+    is_built = page.split("/")[0] in {*WINGS, "training", "api.ipynb"}
+    made = [front_matter(nb.frontmatter_, list(aliases), is_built)]
     for cell in nb.cells:
         # a module's `__getattr__` explains nothing; the raw cell is nbdev's front matter
         if cell["cell_type"] != "raw" and not re.search(r"^show_doc\(__", cell["source"], re.M):

@@ -2,13 +2,15 @@
 
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from commands import crmeval
 
 from crmeval.core.records import Response, Sample, Score
-from crmeval.pages.compare import compare
+from crmeval.pages.compare import compare, who_is_better
+from crmeval.pages.compare_page import verdict
 from crmeval.pages.leaderboard import METRICS
 from crmeval.runs.folder import Run
 
@@ -84,6 +86,63 @@ def equal_systems(seed, n=12):
             for m in METRICS
         ],
     )
+
+
+def test_a_whole_name_is_meant_where_it_is_also_the_end_of_another():
+    run = equal_systems(1)
+    behind = [replace(x, client=f"trusted:{x.client}") for x in run.responses if x.client == "x:a"]
+    scored = [replace(s, client=f"trusted:{s.client}") for s in run.scores if s.client == "x:a"]
+    both = replace(run, responses=[*run.responses, *behind], scores=[*run.scores, *scored])
+    c = compare(both, client_a="x:a", client_b="trusted:x:a")
+    assert (c.a, c.b) == ("x:a", "trusted:x:a") and c.differences["accuracy"].value == 0
+
+
+def unequal_systems(seed):
+    "Two systems of which one may be better in some metrics, on a few or many conversations, with gaps."
+    r = random.Random(seed)
+    run, shift = (
+        equal_systems(seed, r.choice([1, 2, 7, 25, 60])),
+        {m: r.choice([0, 0, 1, 2]) for m in METRICS},
+    )
+    ahead, lost = r.choice(["x:a", "x:b"]), r.choice([0, 0.1, 0.6])
+    scores = []
+    for s in run.scores:
+        points = min(4.0, s.points + shift[s.metric]) if s.client == ahead else s.points
+        gone = r.random() < lost
+        scores.append(replace(s, points=None if gone else points, status="undefined" if gone else "ok"))
+    return replace(run, scores=scores)
+
+
+def test_side_interval_and_p_value_never_contradict_each_other():
+    "Who is named better has an interval without zero on that side; nobody is named where zero is in it."
+    seen = set()
+    for seed in range(60):
+        c = compare(unequal_systems(seed), client_a="a", client_b="b")
+        for metric, d in c.differences.items():
+            side = who_is_better(d)
+            seen.add(side)
+            if d.value is None:
+                assert side == "nothing to compare", (seed, metric)
+            elif side == "not told apart":
+                assert d.low is None or d.low <= 0 <= d.high, (seed, metric, d)
+                assert d.p_value is None or d.p_value >= 0.05
+            else:
+                assert d.p_value < 0.05 and (d.low > 0 if side == "a is better" else d.high < 0), (
+                    seed,
+                    metric,
+                    d,
+                )
+                assert d.low <= d.value <= d.high
+        d, told = c.differences["accuracy"], verdict(c)
+        if (side := who_is_better(d)) in ("a is better", "b is better"):
+            assert f"{c.a if side[0] == 'a' else c.b} is better than" in told, (seed, told)
+            assert told.count("95 % interval") == 1 and told.count("after Holm") == 1
+            ends = re.search(r"interval ([-+][\d.]+) to ([-+][\d.]+)", told)
+            low, ahead, high = float(ends[1]), abs(round(d.value, 2)), float(ends[2])
+            assert 0 <= low <= ahead <= high, told  # of the one who is named
+        else:
+            assert "is better than" not in told, (seed, told)
+    assert seen >= {"a is better", "b is better", "not told apart"}
 
 
 def test_equal_systems_are_rarely_told_apart_in_any_metric():

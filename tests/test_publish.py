@@ -18,10 +18,11 @@ from site_checks import rendered_problems
 from crmeval.cli.app import main
 from crmeval.core.records import Response, Sample, Score, Usage
 from crmeval.pages.edition import make_edition
-from crmeval.pages.leaderboard import METRICS
+from crmeval.pages.leaderboard import METRICS, leaderboard
 from crmeval.pages.publish import feed_xml, write_edition
 from crmeval.pages.quarto_project import write_quarto_project
 from crmeval.pages.site_settings import SiteSettings, make_site_settings
+from crmeval.runs.evaluation import run as run_benchmark
 from crmeval.runs.folder import Run, write_run
 
 ATTACKS = [
@@ -169,6 +170,33 @@ def test_texts_ids_folders_and_addresses_stay_at_home(site):
             text = readable(path.read_text(encoding="utf-8"))
             found = [w for w in ("secret", "Secret", "/home/x", "http://inside") if w in text]
             assert not found, (path.name, found)
+
+
+def test_of_trust_and_protection_figures_are_published_and_no_probe(tmp_path):
+    "Probes and twins are texts: the numbers stand in the table, and nothing leads to what stays at home."
+    done = run_benchmark(
+        ["baseline:sensible", "trusted:baseline:sensible"],
+        areas=["accuracy", "trust", "protection"],
+        use_cases=["service_email_summary"],
+        limit=1,
+        repeats=2,
+        out=tmp_path / "run",
+        progress=False,
+    )
+    site = tmp_path / "site"
+    write_edition(make_edition([done], SETTINGS), SETTINGS, site)
+    pages = {p: readable(p.read_text(encoding="utf-8")) for p in site.rglob("*.html")}
+    probes = [s for s in done.samples if s.use_case.endswith("_probe") or s.perturbation]
+    asked = [value for s in probes for value in s.inputs.values() if len(str(value)) > 60]
+    assert len(asked) > 20
+    for page, text in pages.items():
+        assert not [a for a in asked if str(a)[:60] in text], page
+        ids = set(re.findall(r'\bid="([^"]+)"', text))
+        assert {a for a in re.findall(r'href=\\?"#(trust|protection)', text)} <= ids, page
+    row = next(r for r in leaderboard(done) if r.client == "baseline:sensible")
+    assert row.trust.safety.value is not None and row.protection is not None
+    first = pages[site / "index.html"]
+    assert f"{row.trust.safety.value:.1f}" in first and f"{row.protection['values_sent'].value:.1f}" in first
 
 
 def test_texts_are_published_where_the_settings_say_so(tmp_path):

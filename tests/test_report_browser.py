@@ -13,7 +13,7 @@ from crmeval.pages.board import leaderboard_table
 from crmeval.pages.compare import compare
 from crmeval.pages.compare_page import write_comparison
 from crmeval.pages.leaderboard import METRICS
-from crmeval.pages.report import write_report
+from crmeval.pages.report import report_pages, write_report
 from crmeval.pages.tables import unpack
 from crmeval.runs.evaluation import run as run_benchmark
 from crmeval.runs.folder import Run
@@ -560,6 +560,35 @@ def test_a_thousand_samples_open_quickly(files, browser):
     assert 0 < min(times) < 2, (
         times
     )  # seconds of the page's thread, until the last table is ready; not of others
+
+
+def test_a_number_of_a_run_in_several_files_opens_all_its_samples_file_by_file(browser, tmp_path):
+    "Every answer stands in one file; the way to the next file keeps what was chosen, worst first there, too."
+    n = 240
+    run = thousand(tmp_path, n)
+    pages = report_pages(run, file_bytes=60_000)
+    for name, text in pages.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert len(pages) >= 3
+    page, seen, found = browser.new_page(), 0, set()
+    address = (tmp_path / "report.html").as_uri() + "#samples?0=2&by=factuality&with=1"
+    for k in range(len(pages)):
+        page.goto(address)
+        page.wait_for_selector("#samples[data-cm=ready]", state="attached")
+        wait_for(page, lambda: page.locator("#samples .dt-info").count(), 1)
+        told = page.inner_text("#samples .dt-info")
+        seen += int(re.search(r"of ([\d,]+) entries", told)[1].replace(",", ""))
+        fact = column(page, "#samples", "Fact")
+        shown = [float(v) for v in cells(page, "#samples", fact) if v != "–"]
+        assert shown == sorted(shown) and shown
+        names = page.locator("nav.files a")
+        assert names.nth(k).get_attribute("aria-current") == "page"
+        found.add(page.url.split("#")[0])
+        if k + 1 < len(pages):
+            address = names.nth(k + 1).evaluate("a => a.href")
+            assert "0=2" in address and "by=factuality" in address
+    page.close()
+    assert seen == n and len(found) == len(pages)
 
 
 def test_a_script_that_is_not_ours_does_not_run(files, browser, tmp_path):

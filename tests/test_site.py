@@ -410,3 +410,59 @@ def test_quarto_renders_the_site(prepared, tmp_path):
         env={**os.environ, "QUARTO_LOG_LEVEL": "ERROR"},
     )
     assert site_checks.rendered_problems(tmp_path / "site", build_site.old_addresses()) == []
+
+
+# ---- what a reader sees first, and how heavy it is
+def outputs_of(path):
+    "MIME type -> the texts of a notebook's outputs."
+    found = {}
+    for _, _, outputs in site_checks.cells_of(path):
+        for output in outputs:
+            for mime, value in output.get("data", {}).items():
+                found.setdefault(mime, []).append("".join(value) if isinstance(value, list) else str(value))
+    return found
+
+
+def has_picture(path):
+    outputs = outputs_of(path)
+    drawn = any("<svg" in text for texts in outputs.values() for text in texts)
+    return drawn or any(mime.startswith("image/") for mime in outputs)
+
+
+def test_pages_where_people_look_have_a_picture(prepared):
+    pages = [*(prepared / "methodology").glob("*.ipynb"), *(prepared / "reports").glob("*.ipynb")]
+    assert len(pages) >= 12
+    assert [p.name for p in pages if not has_picture(p)] == []
+    home = [source for _, source, _ in site_checks.cells_of(prepared / "index.ipynb")]
+    assert any("<svg" in source for source in home)
+
+
+def test_no_page_of_the_site_is_heavy(prepared):
+    "Sources and outputs of a page; what Quarto adds of its own is shared by all pages and not counted."
+    heavy = {p.name: p.stat().st_size for p in prepared.rglob("*.ipynb") if p.stat().st_size > 700_000}
+    assert heavy == {}
+
+
+def searched_text(path):
+    "What the site's search holds of a page at most: prose, code and outputs without pictures and programs."
+    cells = site_checks.cells_of(path)
+    if re.search(r"^search: false$", cells[0][1], re.M):
+        return ""
+    texts = [source for _, source, _ in cells]
+    shown = {k: v for k, v in outputs_of(path).items() if k.startswith("text/")}
+    texts += [text for some in shown.values() for text in some]
+    text = re.sub(r"<(svg|script|style)\b.*?</\1>|<[^>]+>", " ", "\n".join(texts), flags=re.S)
+    text = re.sub(
+        r"\]\([^)\s]*\)|\{[#.][^}]*\}|^[-|: ]+$", " ", text, flags=re.M
+    )  # addresses, anchors, rules of tables
+    entries = len(re.findall(r"^#{1,6} ", text, re.M))  # each section is one, with an address and a title
+    return re.sub(r"\s+", " ", text) + "." * 250 * entries
+
+
+def test_the_index_of_the_search_stays_small(prepared):
+    sizes = {
+        str(p.relative_to(prepared)): len(json.dumps(searched_text(p)).encode())
+        for p in prepared.rglob("*.ipynb")
+    }
+    assert sizes["methodology/accuracy.ipynb"] > 5_000 and sizes["metrics/10_factuality.ipynb"] == 2
+    assert sum(sizes.values()) < 500_000, sorted(sizes.items(), key=lambda x: -x[1])[:12]

@@ -43,8 +43,11 @@ class Evidence(Mapping):
     def __len__(self):
         return len(self._as_named())
 
+    def items(self):
+        return self._as_named().items()  # once, and not for each name
+
     def __or__(self, other):
-        return {**self, **other}
+        return dict(self.items()) | dict(other)
 
     def __eq__(self, other):
         return vars(self) == vars(as_evidence(other)) if isinstance(other, Mapping) else NotImplemented

@@ -207,7 +207,8 @@ def _one(run, client):
     "The only system of a run, or the named one."
     if client is None and len(run.clients) == 1:
         return run.clients[0]
-    fits = [c for c in run.clients if client in (c, c.split(":", 1)[-1])]
+    same = [c for c in run.clients if c == client]  # 'a:x' is a whole name, and the end of 'trusted:a:x', too
+    fits = same or [c for c in run.clients if client == c.split(":", 1)[-1]]
     if len(fits) != 1:
         wanted = f", not {client!r}{did_you_mean(client, run.clients)}" if client else ""
         raise ValueError(f"{run.folder} holds {', '.join(run.clients)}; name one of them{wanted}")

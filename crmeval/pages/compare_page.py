@@ -47,7 +47,8 @@ def _size(d):
     if d.low is None:
         return f"{abs(d.value):.2f} points"
     p = f"= {p_value(d.p_value)}".replace("= <", "< ")
-    ends = f"95 % interval {d.low:+.2f} to {d.high:+.2f}, simultaneous over the criteria"
+    low, high = (d.low, d.high) if d.value > 0 else (-d.high, -d.low)  # of the one that is ahead
+    ends = f"95 % interval {low:+.2f} to {high:+.2f}, simultaneous over the criteria"
     return f"{abs(d.value):.2f} points ({ends}; p {p} after Holm)"
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.show import points, shown, whole
-from .answer import answer_sentence
+from ..metrics.trust import TRUST
+from .answer import REFERENCES, answer_sentence
 from .board import RANK_NOTE, LeaderboardTable, table_of_rows
 from .compare import compare
 from .compare_page import compare_html, verdict
@@ -83,10 +84,10 @@ def _labels(runs):
 
 
 def _in_order(runs, samples):
-    "Public forms of the runs, the newest first."
+    "(run, its public form), the newest first."
     opened = [r if isinstance(r, Run) else open_run(r) for r in runs]
     newest = sorted(opened, key=_time_of, reverse=True)
-    return [public_run(r, label, samples) for r, label in zip(newest, _labels(newest))]
+    return [(r, public_run(r, label, samples)) for r, label in zip(newest, _labels(newest))]
 
 # %% ../../nbs/pages/21_edition.ipynb #6ae1ac31
 @dataclass(frozen=True)
@@ -102,7 +103,9 @@ class _Entry:
         return f"{self.stem}.html" if k == 0 else f"{self.stem}-{k + 1}.html"
 
     def samples_of(self, row, metric):
-        "Address of the samples behind a number, or None."
+        "Address of the samples behind a number, or None; probes are not among them."
+        if metric in (*TRUST, "trust", "protection"):
+            return None
         index = sample_index(self.files)
         every = row.use_case == OVERALL
         at = next((k for k, f in enumerate(self.files) if every or row.use_case in f.use_cases), None)
@@ -126,10 +129,10 @@ def _only_tasks(rows):
 def _entries(runs, prices):
     taken: list[str] = []
     entries = []
-    for run in runs:
+    for original, run in runs:  # figures are those of the whole run: of trust only they are public
         taken.append(page_name(run.folder.name, taken))
         with run.its_use_cases():
-            rows = list(leaderboard(run, by="all", prices=prices))
+            rows = list(leaderboard(original, by="all", prices=prices))
             entries.append(_Entry(run, f"{taken[-1]}-report", rows, sample_files(_tasks_of(run))))
     return entries
 
@@ -167,13 +170,22 @@ def _pictures(entry):
     "Accuracy against cost and speed where they are known, and by use case."
     parts: list[Part] = []
     overall, cases = _overall(entry), _of_cases(entry)
+    written = next((r for r in overall if r.client in REFERENCES), None)
+    if others := [r for r in overall if r.client not in REFERENCES]:
+        overall = others  # nobody can choose what people wrote: a line, and no point
     for draw, caption in _DRAWN:
-        if drawn := draw(overall):
+        if drawn := draw(overall, written if others else None):
             parts.append(Picture(svg(drawn[0], f"{caption} {_in_words(overall)}"), caption))
     if len({r.use_case for r in cases}) > 1:
         title = "Accuracy by use case and system; all values stand in the table above, by use case"
         drawn = svg(accuracy_by_use_case(cases), title)
-        parts.append(Picture(drawn, "Accuracy, 1 to 4, by use case and system; lighter is better.", True))
+        parts.append(
+            Picture(
+                drawn,
+                "Accuracy, 1 to 4, by use case and system; a longer bar and a bluer cell are better.",
+                True,
+            )
+        )
     return parts
 
 

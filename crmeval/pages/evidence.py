@@ -26,7 +26,7 @@ def evidence_items(
 ) -> list[Mapping]:
     "Items of evidence as mappings."
     several = [evidence] if isinstance(evidence, (str, Mapping)) else evidence or ()
-    return [dict(e) if isinstance(e, Mapping) else {"kind": "noted", "text": str(e)} for e in several]
+    return [dict(e.items()) if isinstance(e, Mapping) else {"kind": "noted", "text": str(e)} for e in several]
 
 
 def _outcome(item):

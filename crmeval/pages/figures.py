@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['figure_and_axes', 'REAL_TIME_S', 'COMPANIONS', 'look_of_grid', 'svg', 'Picture', 'pareto_front',
-           'accuracy_against_cost', 'accuracy_against_speed', 'accuracy_by_use_case', 'trust_profile', 'score_shares',
-           'score_distributions', 'paired_differences']
+           'accuracy_against_cost', 'accuracy_against_speed', 'accuracy_by_use_case', 'trust_profile',
+           'profile_of_lines', 'score_shares', 'score_distributions', 'paired_differences']
 
 # %% ../../nbs/pages/01_figures.ipynb #9c262571
 import io
@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ..core.show import DASH, printable, shortened
-from ..core.stats import Difference
+from ..core.stats import Difference, Estimate
 from ..metrics.cost import BANDS, band_cuts
 from ..metrics.trust import TRUST, Trust
 from .leaderboard import Leaderboard, Row
@@ -25,6 +25,7 @@ _MARKERS = "osD^vP*X"
 _INK = "#444444"  # becomes the page's text colour
 _GRID = "#cfcfce"
 _EDGE = "#454545"  # the thin edge of a marker, likewise
+_WIDTH = 4.9  # Inches, so that letters of 9 points stay readable on a phone
 
 
 def _figure(width, height):
@@ -52,8 +53,20 @@ def look_of_grid(
     return {"color": _INK if ink else _GRID}
 
 
+def _words_below(figure, words):
+    "What an axis says where its words are longer than the axis: below the whole figure."
+    figure.supxlabel(words, fontsize=9, color=_INK)
+
+
 def _legend(figure, where, **more):
+    more = {"handlelength": 1.6, "columnspacing": 1.2, **more}
     return figure.legend(loc=where, fontsize=8.5, frameon=False, labelcolor=_INK, **more)
+
+
+def _columns(names):
+    "Columns of a legend that the width holds."
+    longest = max((len(_label(n)) for n in names), default=0)
+    return next((n for n, limit in ((3, 12), (2, 24)) if longest <= limit), 1)
 
 
 def _label(text, limit=34):
@@ -110,21 +123,21 @@ def _beats(a, b):
 # %% ../../nbs/pages/01_figures.ipynb #1e1caa6e
 def _scatter(rows, x_of, xlabel, reference=None):
     "Points with error bars and their front: the figure, its axes, and the names of what is not drawn."
-    figure, axes = _figure(6.4, 3.9)
     known = [r for r in rows if r.metrics["accuracy"].value is not None and x_of(r).value is not None]
+    figure, axes = _figure(_WIDTH, 3.2 + 0.17 * -(-len(known) // _columns(r.client for r in known)))
     drawn = [(r.client, x_of(r), r.metrics["accuracy"]) for r in known]
     front = pareto_front([(x.value, a.value) for _, x, a in drawn])
     _draw_front(axes, [drawn[i] for i in front])
-    for i, (client, x, accuracy) in enumerate(drawn):
-        _draw_point(axes, i, client, x, accuracy)
+    for i, (row, (client, x, accuracy)) in enumerate(zip(known, drawn)):
+        _draw_point(axes, rows.index(row), client, x, accuracy)  # a system looks the same in all pictures
         if i in front:
             axes.plot(x.value, accuracy.value, "o", ms=15, mfc="none", mec=_INK, mew=0.9, zorder=1)
-    _log_scale(axes, [x.value for _, x, _ in drawn])
-    axes.set(xlabel=xlabel, ylabel="accuracy, 1 to 4", ylim=(0.9, 4.3), yticks=[1, 2, 3, 4])
+    _log_scale(axes, [end for _, x, _ in drawn for end in (x.value, x.low, x.high) if end is not None])
+    axes.set(xlabel=xlabel, ylabel="accuracy, 1 to 4", ylim=(0.9, 4.6), yticks=[1, 2, 3, 4])
     axes.grid(axis="y", color=_GRID, lw=0.6)
     _draw_reference(axes, reference)
     if drawn:
-        _legend(figure, "outside lower center", ncols=2)
+        _legend(figure, "outside lower center", ncols=_columns(c for c, _, _ in drawn))
     return figure, axes, [r.client for r in rows if r not in known]
 
 # %% ../../nbs/pages/01_figures.ipynb #e9f08264
@@ -166,28 +179,50 @@ def _look(i):
 
 # %% ../../nbs/pages/01_figures.ipynb #5948c4af
 def _log_scale(axes, values):
-    "A logarithmic scale; with a place for 0 at the left where there is one."
+    "A logarithmic scale with room at both ends, and a place for 0 at the left where there is one."
     positive = [v for v in values if v > 0]
     if not positive:
         return
+    low, high = min(positive), max(positive)
     if 0 in values:
-        axes.set_xscale("symlog", linthresh=min(positive) / 2, linscale=0.3)
+        axes.set_xscale("symlog", linthresh=low / 2, linscale=0.3)
+        axes.set_xlim(-low / 6, 1.7 * high)
     else:
         axes.set_xscale("log")
+        axes.set_xlim(low / 1.7, 1.7 * high)
 
 
-def _name_times(axes):
-    "Ticks of a scale of seconds as people say them."
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+def _round_values(low, high, most=5):
+    "1, 2 and 5 of each power of ten between two values; where these are too many, 1 of fewer powers; and 0."
+    from math import floor, log10
 
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda s, _: _time_in_words(s)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    if low <= 0:
+        return [0.0, *_round_values(high / 1e5 if low == 0 else -3 * low, high, most - 1)]
+    powers = [10.0**k for k in range(floor(log10(low)), floor(log10(high)) + 1)]
+    found = [f * p for p in powers for f in (1, 2, 5) if low <= f * p <= high]
+    if len(found) > most:
+        found = [p for p in powers if low <= p <= high]
+    return found[:: -(-len(found) // most)] if found else []
+
+# %% ../../nbs/pages/01_figures.ipynb #b03020bd
+def _name_values(axes, in_words):
+    "Ticks of a logarithmic scale at round values, as people say them."
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+    ticks = _round_values(*axes.get_xlim())
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_major_formatter(FixedFormatter([in_words(t) for t in ticks]))
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _time_in_words(seconds):
     if seconds >= 1:
         return f"{seconds:.3g} s"
     return f"{1000 * seconds:.3g} ms" if seconds > 0 else "0"
+
+
+def _amount_in_words(usd):
+    return f"{usd:,.2f}" if 0.01 <= usd < 1 else f"{usd:,.10g}"
 
 # %% ../../nbs/pages/01_figures.ipynb #d014eff1
 def _bar(e):
@@ -197,20 +232,16 @@ def _bar(e):
     return [[max(0, e.value - e.low)], [max(0, e.high - e.value)]]
 
 
-def _edge(axes, x, text, side="left"):
-    "A vertical line at `x` with words beside its top."
-    axes.axvline(x, color=_INK, lw=0.8, ls=":", zorder=0)
-    axes.annotate(
-        text,
-        (x, 1),
-        xycoords=("data", "axes fraction"),
-        xytext=(3 if side == "left" else -3, -2),
-        textcoords="offset points",
-        ha=side,
-        va="top",
-        fontsize=8,
-        color=_INK,
-    )
+def _edges(axes, words):
+    "Vertical lines with words beside their tops, one below the other, on the side that has more room."
+    low, high = axes.transAxes.transform([(0, 0), (1, 0)])[:, 0]
+    for n, (x, text) in enumerate(words.items()):
+        axes.axvline(x, color=_INK, lw=0.8, ls=":", zorder=0)
+        at = (axes.transData.transform((x, 1))[0] - low) / (high - low)
+        side = "left" if at < 0.5 else "right"
+        place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+        place["xytext"] = (3 if side == "left" else -3, -2 - 11 * n)
+        axes.annotate(text, (x, 1), ha=side, va="top", fontsize=8, color=_INK, **place)
 
 # %% ../../nbs/pages/01_figures.ipynb #3f9239d0
 REAL_TIME_S = {
@@ -226,11 +257,13 @@ def accuracy_against_cost(
     "Accuracy (higher is better) against USD per 1,000 requests (lower is better), with the cost bands."
     if not any(r.cost_per_1000.value for r in rows):
         return None
-    xlabel = "USD per 1,000 requests (no calls: 0)"
+    free = any(r.cost_per_1000.value == 0 for r in rows)
+    xlabel = "USD per 1,000 requests" + (", 0 without calls" if free else "")
     figure, axes, left_out = _scatter(list(rows), lambda r: r.cost_per_1000, xlabel, reference)
+    _name_values(axes, _amount_in_words)
     if cuts := band_cuts(r.cost_per_1000.value for r in rows):
-        _edge(axes, cuts[0], f"{BANDS[1]}: from {cuts[0]:.3g}")
-        _edge(axes, cuts[1], f"{BANDS[2]}: from {cuts[1]:.3g}")
+        names = [f"{band}: from {cut:.3g}" for band, cut in zip(BANDS[1:], cuts)]
+        _edges(axes, dict(zip(cuts, names)))
     return figure, left_out
 
 
@@ -244,10 +277,9 @@ def accuracy_against_speed(
     xlabel = "mean seconds to the full response"
     figure, axes, left_out = _scatter(list(rows), lambda r: r.speed.mean_s, xlabel, reference)
     low, high = axes.get_xlim()
-    axes.set_xlim(low, max(high, 30))  # the limits stay in sight when all are fast
-    _name_times(axes)
-    for x, text in REAL_TIME_S.items():
-        _edge(axes, x, text, "right" if x == 1.0 else "left")
+    axes.set_xlim(min(low, 0.5), max(high, 20))  # the limits stay in sight when all are fast, or slow
+    _name_values(axes, _time_in_words)
+    _edges(axes, REAL_TIME_S)
     return figure, left_out
 
 # %% ../../nbs/pages/01_figures.ipynb #df43e2a7
@@ -329,22 +361,39 @@ def _trust_lines(profiles):
 
 def trust_profile(
     profiles: Sequence[Trust],  # One a system, at least one
+    order: Sequence[str] = (),  # Systems of the other pictures: a system looks here as it looks there
 ):  # Figure, or None when nothing has a value
     "Per cent with intervals by area and system; companions below."
-    lines, n = _trust_lines(profiles), len(profiles)
-    if not lines:
+    return profile_of_lines(_trust_lines(profiles), [p.client for p in profiles], order)
+
+
+def profile_of_lines(
+    lines: Sequence[tuple[str, Sequence[Estimate | None]]],  # (label, per cent of each system)
+    systems: Sequence[str],
+    order: Sequence[str] = (),  # As in `trust_profile`
+):  # Figure, or None when nothing has a value; labels in brackets stand below a border
+    "A line for each figure, on it a dot with its interval for each system that has any value."
+    drawn = [i for i in range(len(systems)) if any(_has_value(found[i]) for _, found in lines)]
+    if not drawn:
         return None
-    figure, axes = _figure(6.4, 0.9 + 0.2 * -(-n // 3) + len(lines) * max(0.36, 0.13 + 0.11 * n))
-    step = 1.0 if n == 1 else min(0.24, 0.72 / (n - 1))
-    for i, p in enumerate(profiles):
-        _draw_profile(axes, i, p.client, [found[i] for _, found in lines], (i - (n - 1) / 2) * step)
-    _part_lines(axes, [label for label, _ in lines])
-    axes.set(xlim=(-2, 102), ylim=(len(lines) - 0.5, -0.5), xlabel="per cent, with 95 % intervals")
+    names, n = [systems[i] for i in drawn], len(drawn)
+    per_row, height = min(_columns(names), n), max(0.36, 0.13 + 0.11 * n)
+    figure, axes = _figure(_WIDTH, 0.9 + 0.2 * -(-n // per_row) + len(lines) * height)
+    step, looks = 1.0 if n == 1 else min(0.24, 0.72 / (n - 1)), list(dict.fromkeys([*order, *names]))
+    for k, i in enumerate(drawn):
+        estimates = [found[i] for _, found in lines]
+        _draw_profile(axes, looks.index(names[k]), names[k], estimates, (k - (n - 1) / 2) * step)
+    _look_of_profile(axes, [label for label, _ in lines])
+    _legend(figure, "outside upper center", ncols=per_row)
+    return figure
+
+
+def _look_of_profile(axes, labels):
+    _part_lines(axes, labels)
+    axes.set(xlim=(-2, 102), ylim=(len(labels) - 0.5, -0.5), xlabel="per cent, with 95 % intervals")
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x", color=_GRID, lw=0.6)
     axes.tick_params(axis="y", length=0)
-    _legend(figure, "outside upper center", ncols=min(3, n))
-    return figure
 
 # %% ../../nbs/pages/01_figures.ipynb #9c69cd49
 def _draw_profile(axes, i, client, estimates, shift):
@@ -389,17 +438,17 @@ def score_distributions(
     rows = [(c, score_shares(v)) for c, v in points.items() if score_shares(v)]
     if not rows:
         return None
-    figure, axes = _figure(6.4, 1.3 + 0.36 * len(rows))
+    figure, axes = _figure(_WIDTH, 1.3 + 0.36 * len(rows))
     for y, (_, shares) in enumerate(rows):
         _draw_shares(axes, y, shares)
     axes.axvline(0, color=_INK, lw=1)
-    xlabel = "per cent; left: not usable, right: usable"
-    axes.set(xlim=(-104, 104), ylim=(len(rows) - 0.5, -0.5), xlabel=xlabel)
+    _words_below(figure, "per cent of the responses; left: not usable, right: usable")
+    axes.set(xlim=(-104, 104), ylim=(len(rows) - 0.5, -0.5))
     axes.set_xticks(range(-100, 101, 50), [f"{abs(x)}" for x in range(-100, 101, 50)])
     axes.set_yticks(range(len(rows)), [_label(c, 26) for c, _ in rows])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    _legend(figure, "outside upper center", ncols=4)
+    _legend(figure, "outside upper center", ncols=4, columnspacing=0.9)
     return figure
 
 # %% ../../nbs/pages/01_figures.ipynb #40e1bf14
@@ -409,10 +458,10 @@ def _draw_shares(axes, y, shares):
     for (name, colour, hatch, ink), share in zip(_LEVELS, shares):
         look = dict(height=0.68, color=colour, hatch=hatch, edgecolor="#ffffff", lw=0.4)
         axes.barh(y, 100 * share, left=100 * at, label=name if y == 0 else "", **look)
-        if share >= 0.09:
+        if share >= 0.08:
             box = {"boxstyle": "round,pad=0.12", "fc": colour, "ec": "none"}
             place = dict(ha="center", va="center", fontsize=8, color=ink, bbox=box)
-            axes.text(100 * (at + share / 2), y, f"{100 * share:.0f} %", **place)
+            axes.text(100 * (at + share / 2), y, f"{100 * share:.0f}", **place)
         at += share
 
 # %% ../../nbs/pages/01_figures.ipynb #6bfade7f
@@ -425,15 +474,15 @@ def paired_differences(
     rows = [(n, d) for n, d in rows if d.value is not None]
     if not rows:
         return None
-    figure, axes = _figure(6.4, 1.15 + 0.34 * len(rows))
+    figure, axes = _figure(_WIDTH, 1.3 + 0.34 * len(rows))
     for y, (_, d) in enumerate(rows):
         _draw_difference(axes, y, d)
     ends = [abs(x) for _, d in rows for x in (d.value, d.low, d.high) if x is not None]
     widest = 1.12 * max(*ends, 0.2)
     left, right = _label(better_left, 24), _label(better_right, 24)
-    xlabel = f"points; left: {left} is better, right: {right} is better"
+    _words_below(figure, f"points; to the left {left} is better,\nto the right {right}")
     axes.axvline(0, color=_INK, lw=1)
-    axes.set(xlim=(-widest, widest), ylim=(len(rows) - 0.5, -0.5), xlabel=xlabel)
+    axes.set(xlim=(-widest, widest), ylim=(len(rows) - 0.5, -0.5))
     axes.set_yticks(range(len(rows)), [_label(n, 30) for n, _ in rows])
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)

@@ -6,9 +6,11 @@
 __all__ = ['PROTECTION_LIMITS', 'figure_cell', 'protection_section']
 
 # %% ../../nbs/pages/07_protection_section.ipynb #1567cb38
-from ..core.show import number
+from ..core.show import DASH, number
 from ..core.stats import Estimate
 from ..metrics.protection import FIGURES, Figure, Protection, protection, value_kinds
+from .answer import REFERENCES
+from .figures import profile_of_lines, svg
 from ..runs.folder import Run
 
 # %% ../../nbs/pages/07_protection_section.ipynb #4edb4ae9
@@ -26,14 +28,14 @@ def figure_cell(
 ) -> dict:  # 'value', 'ends' and 'note', all text
     "A figure as a cell: the value, its interval with n, and why there is none."
     if estimate is None or estimate.value is None:
-        return {"value": "-", "ends": "", "note": estimate.method if estimate else ""}
+        return {"value": DASH, "ends": "", "note": estimate.method if estimate else ""}
     ends = [number(e, figure.form, "?") for e in (estimate.low, estimate.high)]
     told = f"{ends[0]} to {ends[1]}" if ends != ["?", "?"] else "no spread"
     return {"value": number(estimate, figure.form), "ends": f"{told} (n = {estimate.n})", "note": ""}
 
 
 def _row(figure, title, estimates, means=""):
-    good = "higher is better" if figure.higher_is_better else "lower is better"
+    good = "Higher is better." if figure.higher_is_better else "Lower is better."
     unit = "" if figure.unit == "ms" else figure.unit
     cells = [figure_cell(e, figure) for e in estimates]
     return {"title": title, "unit": unit, "good": good, "means": means, "cells": cells}
@@ -43,8 +45,16 @@ def _kind_title(name):
     return name if " " in name else name.replace("_", " ").lower()
 
 
+_IN_WORDS = {
+    "added_p50_ms": "Milliseconds added, median",
+    "added_p99_ms": "Milliseconds added, 99 of 100 below",
+}
+
+
 def _figure_row(figure, profiles):
-    return _row(figure, figure.title, [p[figure.name] for p in profiles], figure.means)
+    return _row(
+        figure, _IN_WORDS.get(figure.name, figure.title), [p[figure.name] for p in profiles], figure.means
+    )
 
 
 def _kind_row(kind, profiles):
@@ -59,11 +69,33 @@ def protection_section(
 ) -> dict | None:  # What the template needs; None without probes of protection
     "Everything that the page says about protection."
     found = {p.client: p for p in protection(run.samples, run.responses, run.scores, judge=judge)}
-    profiles: list[Protection] = [found[c] for c in order if c in found]
-    if not profiles:
+    every: list[Protection] = [found[c] for c in order if c in found]
+    if not every:
         return None
+    profiles = [p for p in every if _is_asked(p)] or every
     return {
         "profiles": profiles,
+        "not_asked": [p.client for p in every if p not in profiles],
+        "picture": _picture(profiles, [c for c in order if c not in REFERENCES]),
         "rows": [_figure_row(f, profiles) for f in FIGURES.values()],
         "kinds": [_kind_row(k, profiles) for k in value_kinds(profiles)],
     }
+
+# %% ../../nbs/pages/07_protection_section.ipynb #d8c6a699
+def _is_asked(profile):
+    "Whether a system has a value of any figure."
+    return any((e := profile[name]) is not None and e.value is not None for name in FIGURES)
+
+
+def _picture(profiles, order):
+    "The figures in per cent, a line each; '' where none has a value."
+    lines = [_picture_line(f, profiles) for f in FIGURES.values() if f.unit == "%"]
+    lines = [line for line in lines if any(e is not None and e.value is not None for e in line[1])]
+    picture = profile_of_lines(lines, [p.client for p in profiles], order)
+    title = "What gets through and what is lost, per cent with intervals; all values stand in the table below"
+    return svg(picture, title) if picture else ""
+
+
+def _picture_line(figure, profiles):
+    good = "high" if figure.higher_is_better else "low"
+    return f"{figure.title}\n({good} is good)", [p[figure.name] for p in profiles]

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from .leaderboard import is_task
 from ..runs.folder import Manifest, Run
 from ..runs.texts import bare_manifest, bare_response, bare_sample, bare_score
 from ..tasks.probes import is_probe
@@ -18,7 +19,8 @@ from ..tasks.probes import is_probe
 # %% ../../nbs/pages/19_public_run.ipynb #f00b5d7d
 TEXTS_AT_HOME = (
     "Prompts, answers and sources are not published, and samples are numbered anew: "
-    "what is shown are scores, counts, times, costs and groups."
+    "what is shown are scores, counts, times, costs and groups. Of trust and protection the figures alone "
+    "are shown."
 )
 _STAYS = (
     *("created", "finished", "scoring", "prompts", "own_use_cases", "areas", "metrics", "seed", "repeats"),
@@ -91,11 +93,11 @@ def _numbered(row, ids):
 
 
 def _without_texts(run, columns):
-    "Rows without texts, and with numbers for ids."
+    "Rows of tasks without texts, and with numbers for ids; probes and twins are texts and stay at home."
     ids, cases = _ids(run), _renamed([s.cluster for s in run.samples if s.cluster], "case")
-    samples = [_bare(s, ids, cases, columns) for s in run.samples]
-    responses = [_numbered(bare_response(r), ids) for r in run.responses]
-    return samples, responses, [_numbered(bare_score(s), ids) for s in run.scores]
+    samples = [_bare(s, ids, cases, columns) for s in run.samples if is_task(s)]
+    responses = [_numbered(bare_response(r), ids) for r in run.responses if is_task(r)]
+    return samples, responses, [_numbered(bare_score(s), ids) for s in run.scores if is_task(s)]
 
 
 def _bare(sample, ids, cases, columns):
@@ -108,7 +110,7 @@ def public_run(
     label: str,  # How it is called in the site
     samples: str = "none",  # Or 'all': with texts and ids
 ) -> Run:  # Its folder is `label` and leads nowhere
-    "A run as it may be published; the figures are the same."
+    "A run as it may be published; the figures of its tasks are the same."
     manifest = public_manifest(run.manifest)
     rows = run.samples, run.responses, run.scores
     if samples == "none":

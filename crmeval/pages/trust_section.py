@@ -16,6 +16,7 @@ from ..metrics.decisions import alike, gaps
 from ..metrics.fairness import fairness_report
 from ..metrics.leaks import leaks, masked
 from ..metrics.trust import ASKED, TRUST, trust
+from .answer import REFERENCES
 from .figures import COMPANIONS, svg, trust_profile
 from .leaderboard import METRICS, is_task
 from ..runs.folder import Run
@@ -46,17 +47,23 @@ def _gap(measure, d):
 def _beyond_chance(report, measure, p):
     "One measure in which twins are not answered alike, in words."
     if measure == "excess":
-        return f"twins' answers differ more than repeats do (p = {p:.3f})"
-    return f"{measure.replace('_', ' ')} {_gap(measure, report.gaps[measure])} (p = {p:.3f})"
+        return f"twins' answers differ more than repeats do ({_p_in_words(p)})"
+    return f"{measure.replace('_', ' ')} {_gap(measure, report.gaps[measure])} ({_p_in_words(p)})"
+
+
+def _p_in_words(p):
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def _differences(run, judge, profile):
-    "(perturbation, None or what is beyond chance in words) for one system."
-    scores = _quality(run, judge)
-    return [
-        (kind, _difference(run, scores, profile.client, kind) if biased else None)
-        for kind, biased in profile.biased.items()
-    ]
+    "(perturbation, what is beyond chance in words or '' or None where nothing was measured) for one system."
+    scores, told = _quality(run, judge), []
+    for kind, biased in profile.biased.items():
+        alike = profile.beside.get(f"alike, {kind}")
+        nothing = alike is None or alike.value is None
+        none = None if nothing else ""
+        told.append((kind, _difference(run, scores, profile.client, kind) if biased else none))
+    return told
 
 
 def _difference(run, scores, client, kind):
@@ -234,13 +241,15 @@ def trust_section(
     if all(is_task(s) or is_protection(s) for s in run.samples):
         return None
     found = {p.client: p for p in trust(run.samples, run.responses, run.scores, judge=judge)}
-    profiles = [found[c] for c in order if c in found]
+    every = [found[c] for c in order if c in found]
+    profiles = [p for p in every if _has_any_value(p)] or every
     return {
         "profiles": profiles,
+        "without": [(p.client, p.unscored) for p in every if p not in profiles],
         "areas": TRUST,
         "companions": COMPANIONS,
         "names": list(dict.fromkeys(n for p in profiles for n in p.beside)),
-        "picture": _profile_svg(profiles),
+        "picture": _profile_svg(profiles, [c for c in order if c not in REFERENCES]),
         "differences": [(p.client, _differences(run, judge, p)) for p in profiles if p.biased],
         "lost": _ungraded(run),
         "examples": _probe_examples(run, order),
@@ -249,8 +258,14 @@ def trust_section(
     }
 
 
-def _profile_svg(profiles):
-    picture = trust_profile(profiles)
+def _has_any_value(profile):
+    "Whether a system has any value."
+    areas = [getattr(profile, a) for a in TRUST]
+    return any(e.value is not None for e in (*areas, *profile.beside.values()))
+
+
+def _profile_svg(profiles, order):
+    picture = trust_profile(profiles, order)
     title = (
         "Trust profile: per cent with intervals by area, "
         f"one dot for each of {len(profiles)} systems; all values stand in the table above"

@@ -8,12 +8,13 @@ __all__ = ['fair_judge', 'metric_scores', 'TrialRow', 'Moved', 'Trial', 'trial',
 # %% ../../nbs/validation/13_metric_trial.ipynb #03e3ac6c
 import inspect
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from html import escape
 from importlib import import_module
+from itertools import cycle
 from typing import Any, overload
 
 from ..core.judging import Judge
@@ -269,11 +270,20 @@ def _shipped_scores(name, limit, download):
     )
 
 
+_WAYS = defaultdict(lambda: cycle((-1, 1)))  # Data set -> the way of the next pass
+
+
+def _there_and_back(metric, name, items, judge):
+    "Scores in the order of the responses; a pass begins where the last ended, at what a judge still holds."
+    way = next(_WAYS[name])
+    return metric_scores(metric, name, items[::way], judge)[::way]
+
+
 def _trial(metric, name, judge, how, options):
     "(rows, responses, scores, those of the shipped metric) of one data set."
     items, before = _items(name, *how), _shipped_scores(name, *how)
     started = time.perf_counter()
-    scores = metric_scores(metric or _shipped_metric(name), name, items, judge)
+    scores = _there_and_back(metric or _shipped_metric(name), name, items, judge)
     seconds = time.perf_counter() - started
     called = LABELLED[name].metric if metric is None else _name(metric)
     return _rows(called, name, items, scores, before, options, seconds), items, scores, before
