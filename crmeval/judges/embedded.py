@@ -9,7 +9,7 @@ __all__ = ['RULED', 'MOST_RULED', 'LEAST_WORDS', 'features', 'rule_on_support', 
 # %% ../../nbs/judges/06_embedded.ipynb #cedbb550
 import math
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from ..core.judging import Verdict
 from ..core.text import STOP_WORDS, content_words, stem
@@ -34,7 +34,7 @@ class _Index:
 
     def __init__(self, pieces, n_lines):
         self.pieces, self.read, self.n = pieces, [read_sentence(p) for p in pieces], max(1, len(pieces))
-        self.where, self.soft, found = {}, {}, {}
+        self.where, found = {}, {}
         self.flat, self.owner, self._looked, self._behind, self._follow = [], [], {}, {}, {}
         for i, r in enumerate(self.read):
             for s in r.bag:
@@ -43,9 +43,6 @@ class _Index:
                 found.setdefault(v, (v, set()))[1].add(i)
             self.flat += [*r.tokens, ""]  # the empty token ends a sentence
             self.owner += [i] * (len(r.tokens) + 1)
-        for s, p in self.where.items():
-            for key in soft_keys(s):
-                self.soft.setdefault(key, set()).update(p)
         self.values, self._known, self.by_kind = list(found.values()), {}, {}
         for u, p in self.values:
             self.by_kind.setdefault(u.kind, []).append((u, p))
@@ -61,6 +58,15 @@ class _Index:
         self.foreign = are_foreign(self.read[:30])
         self.labelled = sum(bool(r.label) for r in self.read) / self.n
         self.prose = math.log(self.n / max(1, n_lines))
+
+    @cached_property
+    def soft(self):
+        "Soft key -> the stems that have it; read when a word is first missed."
+        out: dict = {}
+        for s in self.where:
+            for key in soft_keys(s):
+                out.setdefault(key, []).append(s)
+        return out
 
     def _speakers(self):
         out, now = [], frozenset()
@@ -81,9 +87,14 @@ class _Source(_Index):
         "Where a stem is found, exactly or softly, whether exactly, and what it weighs."
         if s not in self._looked:
             exact = s in self.where
-            p = self.where[s] if exact else set().union(*[self.soft.get(k, ()) for k in soft_keys(s)])
+            p = self.where[s] if exact else self._softly(s)
             self._looked[s] = p, exact, (1 if exact else 0.8) * math.log(1 + self.n / len(p)) if p else 0.0
         return self._looked[s]
+
+    def _softly(self, s):
+        "Sentences that have a stem which is near in form or in meaning."
+        near = (t for key in soft_keys(s) for t in self.soft.get(key, ()))
+        return set().union(*[self.where[t] for t in near])
 
     def behind(self, word):
         "Word -> places at which it stands right behind a word; read when first asked."
