@@ -71,7 +71,7 @@ class Trees:
 
         self.np, self.names, self.depth = np, spec["features"], spec["depth"]
         self.feature, self.left, self.right, self.roots = (
-            np.array(spec[k], dtype=np.int32) for k in ("feature", "left", "right", "roots")
+            np.array(spec[k], dtype=np.intp) for k in ("feature", "left", "right", "roots")
         )
         self.child = np.stack([self.left, self.right], axis=1).ravel()  # of each node the two, in turn
         self.threshold, self.value = (np.array(spec[k], dtype=np.float64) for k in ("threshold", "value"))

@@ -13,15 +13,12 @@ from functools import cached_property, lru_cache
 
 from ..core.judging import Verdict
 from ..core.text import STOP_WORDS, content_words, stem
-from crmeval.core.text import (
-    sentences as cut,
-)
 from ..core.trees import lexicon, rarity, soft_keys
 from ..core.values import same_value
 from .family_weights import blended, judge_trees, judge_weights
 from .grounds import is_verbatim, lacks_ground, ruling, without_speaker
 from .limits import MOST_SENTENCES, beyond_training, kind_of_absence, reason_of
-from .reading import FOREIGN, MOST_STEMS, NEGATIONS, are_foreign, read_sentence
+from .reading import FOREIGN, MOST_STEMS, NEGATIONS, are_foreign, read_sentence, sentences_in
 from .strict import strict_objection
 from .turned import turned_objection
 
@@ -136,12 +133,12 @@ class _Source(_Index):
 # %% ../../nbs/judges/06_embedded.ipynb #425019e6
 @lru_cache(maxsize=256)
 def _source(text):  # bounded: a run over many conversations must not keep them all
-    return _Source(cut(text), text.count("\n") + 1)
+    return _Source(sentences_in(text), text.count("\n") + 1)
 
 
 @lru_cache(maxsize=1024)
 def _pieces(pieces):
-    return _Source(list(pieces), len(pieces))
+    return _Source(pieces, len(pieces))
 
 # %% ../../nbs/judges/06_embedded.ipynb #768d1af5
 class _Match:
@@ -498,6 +495,7 @@ def rule_on_support(
     *,
     foreign: bool = False,  # Whether claim and source are in a language that the judge does not read
     probability: float | None = None,  # As weighed; a 'no' by rule keeps half, at most 0.25; None: 0
+    lines: Sequence[int] | None = None,  # Sentences of the source that it was laid beside; None: not yet
 ) -> Verdict | None:  # None: it has to be weighed
     "What the judge says of a claim without weighing it."
     src = _source(source)
@@ -509,11 +507,12 @@ def rule_on_support(
         kind, why = _objection(without_speaker(claim, source), source)
     if yes is None and not kind:
         return None
-    lines = tuple(_Match(read_sentence(claim), src).top) or _holding(claim, src)
-    p = 1.0 if yes else _ruled_out(probability if lines else None)
+    beside = _Match(read_sentence(claim), src).top if lines is None else lines
+    rests_on = tuple(beside) or _holding(claim, src)
+    p = 1.0 if yes else _ruled_out(probability if rests_on else None)
     if yes is False and p < MOST_RULED:
         kind = RULED
-    return Verdict(bool(yes), p, why, lines, kind)
+    return Verdict(bool(yes), p, why, rests_on, kind)
 
 
 def _objection(claim, source):
@@ -580,15 +579,17 @@ class EmbeddedJudge:
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
         "Is each sentence supported by the source? `lines` index its sentences, cut as by `core.text`."
         src = _source(source)
-        got = [features(without_speaker(s, source), src) for s in sentences]
+        bare = [without_speaker(s, source) for s in sentences]
+        got = [features(b, src) for b in bare]
         p, foreign = _probable("supported", [f for f, _ in got], self.without), _is_foreign(sentences, src)
+        beside = [found["lines"] if b == s else None for b, s, (_, found) in zip(bare, sentences, got)]
         return [
-            rule_on_support(s, source, foreign=foreign, probability=q)
+            rule_on_support(s, source, foreign=foreign, probability=q, lines=b)
             or beyond_training(s, src.n)
             or Verdict(
                 q > 0.5, round(q, 4), reason_of(found, q, False), tuple(found["lines"]), kind_of_absence(f)
             )
-            for s, q, (f, found) in zip(sentences, p, got)
+            for s, q, (f, found), b in zip(sentences, p, got, beside)
         ]
 
     def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:

@@ -15,10 +15,10 @@ from functools import cached_property, lru_cache
 from itertools import islice
 from typing import Any
 
-from ..core.text import STOP_WORDS, sentences, stem
+from ..core.text import STOP_WORDS, stem
 from ..core.trees import soft_keys
 from ..core.values import Value, same_value
-from .reading import NEGATIONS, values_in
+from .reading import NEGATIONS, sentences_in, values_in
 
 # %% ../../nbs/judges/04_places.ipynb #a9ede04b
 Place = tuple[int, int]  # (sentence, position in the text)
@@ -127,7 +127,7 @@ def places_of(
     source: str,  # Any text
 ) -> Places:
     "The places of a text, cut into sentences; kept for the next question."
-    return Places(sentences(source))
+    return Places(sentences_in(source))
 
 
 @lru_cache(maxsize=4096)

@@ -22,6 +22,7 @@ from .defaults import default_judge
 from .forms import by_rubric, evaluate_class
 from .hollow import hollow_problem
 from .metric import awaited, metric
+from ..judges.reading import sentences_in
 
 # %% ../../nbs/metrics/10_factuality.ipynb #05bc1336
 VERDICT_CUTS = (0.5, 0.8, 0.95)  # least share of claims with a yes for 2, 3 and 4 points
@@ -150,7 +151,7 @@ def _support_in_words(n, wrong):
 
 def _unsupported(found, verdicts, source):
     "Evidence for each claim without support."
-    pieces = sentences(source)
+    pieces = sentences_in(source)
     pairs = enumerate(zip(found, verdicts, strict=True))
     return [_unsupported_claim(i, claim, v, pieces) for i, (claim, v) in pairs if not v.yes]
 
