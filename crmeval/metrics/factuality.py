@@ -18,11 +18,11 @@ from ..core.records import Score
 from ..core.text import content_words, lines, parts, sentences, split_label, words
 from ..core.written import own_text, parts_said, shown_text
 from ..judges.grounds import is_verbatim, speaker_labels, without_speaker
+from ..judges.reading import sentences_in
 from .defaults import default_judge
 from .forms import by_rubric, evaluate_class
 from .hollow import hollow_problem
 from .metric import awaited, metric
-from ..judges.reading import sentences_in
 
 # %% ../../nbs/metrics/10_factuality.ipynb #05bc1336
 VERDICT_CUTS = (0.5, 0.8, 0.95)  # least share of claims with a yes for 2, 3 and 4 points
