@@ -71,8 +71,9 @@ class Trees:
 
         self.np, self.names, self.depth = np, spec["features"], spec["depth"]
         self.feature, self.left, self.right, self.roots = (
-            np.array(spec[k], dtype=np.int32) for k in ("feature", "left", "right", "roots")
+            np.array(spec[k], dtype=np.intp) for k in ("feature", "left", "right", "roots")
         )
+        self.child = np.stack([self.left, self.right], axis=1).ravel()  # of each node the two, in turn
         self.threshold, self.value = (np.array(spec[k], dtype=np.float64) for k in ("threshold", "value"))
         self.base, self.slope, self.shift = spec["base"], spec["slope"], spec["shift"]
 
@@ -85,10 +86,10 @@ class Trees:
         out = np.empty(len(x))
         for a in range(0, len(x), 512):
             part = x[a : a + 512]
-            node, i = np.tile(self.roots, (len(part), 1)), np.arange(len(part))[:, None]
+            node, flat = np.tile(self.roots, (len(part), 1)), part.ravel()
+            row = len(self.names) * np.arange(len(part))[:, None]
             for _ in range(self.depth):
-                node = np.where(
-                    part[i, self.feature[node]] <= self.threshold[node], self.left[node], self.right[node]
-                )
+                above = flat.take(row + self.feature.take(node)) > self.threshold.take(node)
+                node = self.child.take(2 * node + above)
             out[a : a + 512] = self.base + self.value[node].sum(axis=1)
         return 1 / (1 + np.exp(-np.clip(self.slope * out + self.shift, -30, 30)))

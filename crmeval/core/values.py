@@ -389,6 +389,7 @@ _FAR_PATTERNS = list(_compiled("far_patterns"))  # for texts that hold other scr
 
 # %% ../../nbs/core/02_values.ipynb #8700894d
 _GLANCE = re.compile(r"[^\W\d_]+|[^\w\s]|\d")
+_JOINED = re.compile(r"\d[-/.]\d")  # every date in figures, address and version has such a place
 _NUMBER_WORDS = set(_ONES) | set(_TENS) | {"hundred", "thousand", "million", "dozen", "anderthalb"}
 _NUMBER_WORDS |= {phrase.split()[-1] if " " in phrase else phrase for phrase in _HALVES} - {"a", "an"} | {
     "half"
@@ -406,16 +407,15 @@ _CURRENCY_TOKENS = set(_CURRENCIES) | {"livres", "schweizer", "zł"}
 
 def _worth_trying(text):
     "Which groups of patterns can match at all."
-    seen = set(_GLANCE.findall(text.lower()))
-    digit, spelled, month = (
-        any(c.isnumeric() for c in seen),
-        not seen.isdisjoint(_NUMBER_WORDS),
-        not seen.isdisjoint(_ALL_MONTHS),
-    )
+    low = text.lower()
+    seen = set(_GLANCE.findall(low))
+    digit = not seen.isdisjoint("0123456789") or not text.isascii() and any(c.isnumeric() for c in seen)
+    spelled, month = not seen.isdisjoint(_NUMBER_WORDS), not _ALL_MONTHS.keys().isdisjoint(seen)
     money = not seen.isdisjoint(_CURRENCY_TOKENS)
     return {
         "mail": "@" in seen or not seen.isdisjoint(("http", "https")),
         "digit": digit,
+        "joined": digit and _JOINED.search(text) is not None,
         "month": digit and month,
         "monthname": month,
         "clock": digit and not seen.isdisjoint(("a", "am", "p", "pm", "noon")),
@@ -424,13 +424,13 @@ def _worth_trying(text):
         "percent": not seen.isdisjoint(_PERCENT_WORDS) and (digit or spelled),
         "money": digit and money,
         "amount": (digit or spelled) and money,
-        "weekday": any(w.endswith(("day", "days")) for w in seen),
+        "weekday": "day" in low and any(w.endswith(("day", "days")) for w in seen),
         "number": digit or spelled,
         "half": not seen.isdisjoint(_HALF_WORDS),
         "hex": digit and ":" in seen,
         "clockword": digit and not seen.isdisjoint(_CLOCK_WORDS),
         "dayabroad": not seen.isdisjoint(_WEEKDAYS_ABROAD),
-        "monthabroad": month and not seen.isdisjoint(MONTHS_ABROAD),
+        "monthabroad": month and not MONTHS_ABROAD.keys().isdisjoint(seen),
         "sign": (digit or spelled) and ("-" in seen or not seen.isdisjoint(_DOWN)),
     }
 

@@ -9,19 +9,16 @@ __all__ = ['RULED', 'MOST_RULED', 'LEAST_WORDS', 'features', 'rule_on_support', 
 # %% ../../nbs/judges/06_embedded.ipynb #cedbb550
 import math
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from ..core.judging import Verdict
 from ..core.text import STOP_WORDS, content_words, stem
-from crmeval.core.text import (
-    sentences as cut,
-)
 from ..core.trees import lexicon, rarity, soft_keys
 from ..core.values import same_value
 from .family_weights import blended, judge_trees, judge_weights
 from .grounds import is_verbatim, lacks_ground, ruling, without_speaker
 from .limits import MOST_SENTENCES, beyond_training, kind_of_absence, reason_of
-from .reading import FOREIGN, MOST_STEMS, NEGATIONS, are_foreign, read_sentence
+from .reading import FOREIGN, MOST_STEMS, NEGATIONS, are_foreign, read_sentence, sentences_in
 from .strict import strict_objection
 from .turned import turned_objection
 
@@ -34,7 +31,7 @@ class _Index:
 
     def __init__(self, pieces, n_lines):
         self.pieces, self.read, self.n = pieces, [read_sentence(p) for p in pieces], max(1, len(pieces))
-        self.where, self.soft, found = {}, {}, {}
+        self.where, found = {}, {}
         self.flat, self.owner, self._looked, self._behind, self._follow = [], [], {}, {}, {}
         for i, r in enumerate(self.read):
             for s in r.bag:
@@ -43,9 +40,6 @@ class _Index:
                 found.setdefault(v, (v, set()))[1].add(i)
             self.flat += [*r.tokens, ""]  # the empty token ends a sentence
             self.owner += [i] * (len(r.tokens) + 1)
-        for s, p in self.where.items():
-            for key in soft_keys(s):
-                self.soft.setdefault(key, set()).update(p)
         self.values, self._known, self.by_kind = list(found.values()), {}, {}
         for u, p in self.values:
             self.by_kind.setdefault(u.kind, []).append((u, p))
@@ -61,6 +55,15 @@ class _Index:
         self.foreign = are_foreign(self.read[:30])
         self.labelled = sum(bool(r.label) for r in self.read) / self.n
         self.prose = math.log(self.n / max(1, n_lines))
+
+    @cached_property
+    def soft(self):
+        "Soft key -> the stems that have it; read when a word is first missed."
+        out: dict = {}
+        for s in self.where:
+            for key in soft_keys(s):
+                out.setdefault(key, []).append(s)
+        return out
 
     def _speakers(self):
         out, now = [], frozenset()
@@ -81,9 +84,14 @@ class _Source(_Index):
         "Where a stem is found, exactly or softly, whether exactly, and what it weighs."
         if s not in self._looked:
             exact = s in self.where
-            p = self.where[s] if exact else set().union(*[self.soft.get(k, ()) for k in soft_keys(s)])
+            p = self.where[s] if exact else self._softly(s)
             self._looked[s] = p, exact, (1 if exact else 0.8) * math.log(1 + self.n / len(p)) if p else 0.0
         return self._looked[s]
+
+    def _softly(self, s):
+        "Sentences that have a stem which is near in form or in meaning."
+        near = (t for key in soft_keys(s) for t in self.soft.get(key, ()))
+        return set().union(*[self.where[t] for t in near])
 
     def behind(self, word):
         "Word -> places at which it stands right behind a word; read when first asked."
@@ -125,12 +133,12 @@ class _Source(_Index):
 # %% ../../nbs/judges/06_embedded.ipynb #425019e6
 @lru_cache(maxsize=256)
 def _source(text):  # bounded: a run over many conversations must not keep them all
-    return _Source(cut(text), text.count("\n") + 1)
+    return _Source(sentences_in(text), text.count("\n") + 1)
 
 
 @lru_cache(maxsize=1024)
 def _pieces(pieces):
-    return _Source(list(pieces), len(pieces))
+    return _Source(pieces, len(pieces))
 
 # %% ../../nbs/judges/06_embedded.ipynb #768d1af5
 class _Match:
@@ -487,6 +495,7 @@ def rule_on_support(
     *,
     foreign: bool = False,  # Whether claim and source are in a language that the judge does not read
     probability: float | None = None,  # As weighed; a 'no' by rule keeps half, at most 0.25; None: 0
+    lines: Sequence[int] | None = None,  # Sentences of the source that it was laid beside; None: not yet
 ) -> Verdict | None:  # None: it has to be weighed
     "What the judge says of a claim without weighing it."
     src = _source(source)
@@ -498,11 +507,12 @@ def rule_on_support(
         kind, why = _objection(without_speaker(claim, source), source)
     if yes is None and not kind:
         return None
-    lines = tuple(_Match(read_sentence(claim), src).top) or _holding(claim, src)
-    p = 1.0 if yes else _ruled_out(probability if lines else None)
+    beside = _Match(read_sentence(claim), src).top if lines is None else lines
+    rests_on = tuple(beside) or _holding(claim, src)
+    p = 1.0 if yes else _ruled_out(probability if rests_on else None)
     if yes is False and p < MOST_RULED:
         kind = RULED
-    return Verdict(bool(yes), p, why, lines, kind)
+    return Verdict(bool(yes), p, why, rests_on, kind)
 
 
 def _objection(claim, source):
@@ -569,15 +579,17 @@ class EmbeddedJudge:
     def supported(self, sentences: Sequence[str], *, source: str) -> list[Verdict]:
         "Is each sentence supported by the source? `lines` index its sentences, cut as by `core.text`."
         src = _source(source)
-        got = [features(without_speaker(s, source), src) for s in sentences]
+        bare = [without_speaker(s, source) for s in sentences]
+        got = [features(b, src) for b in bare]
         p, foreign = _probable("supported", [f for f, _ in got], self.without), _is_foreign(sentences, src)
+        beside = [found["lines"] if b == s else None for b, s, (_, found) in zip(bare, sentences, got)]
         return [
-            rule_on_support(s, source, foreign=foreign, probability=q)
+            rule_on_support(s, source, foreign=foreign, probability=q, lines=b)
             or beyond_training(s, src.n)
             or Verdict(
                 q > 0.5, round(q, 4), reason_of(found, q, False), tuple(found["lines"]), kind_of_absence(f)
             )
-            for s, q, (f, found) in zip(sentences, p, got)
+            for s, q, (f, found), b in zip(sentences, p, got, beside)
         ]
 
     def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from ..core.package_data import data_path
 from ..core.text import STOP_WORDS, content_words, lines, sentences, split_label, stem, words
 from ..core.trees import rarity, soft_keys
-from ..core.values import values
+from .reading import values_in, without_values
 
 # %% ../../nbs/judges/05_grounds.ipynb #377f166d
 @lru_cache(maxsize=1)
@@ -60,6 +60,12 @@ def _sentences_of(source):
 
 
 @lru_cache(maxsize=4096)
+def _folded(text):
+    "A text in the letters in which words are compared."
+    return unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
+
+
+@lru_cache(maxsize=4096)
 def _plain(text):
     "The words of a claim as they are compared, and whether it is a question."
     text = unicodedata.normalize("NFKC", text).casefold()
@@ -74,6 +80,9 @@ def is_verbatim(
 ) -> bool:  # Also without its label: 'Agent: Hello' has 'Hello'
     "Does the source have this sentence, from its first word to its last?"
     said, asks = _plain(claim)
+    folded = _folded(source)
+    if not all(w in folded for w in said):
+        return False  # most claims; the source need not be cut for them
     text = _sentences_of(source)
     n = len(said)
     for i in text.at.get(said[0], ())[:_MAX_PLACES] if said else ():
@@ -86,12 +95,9 @@ def is_verbatim(
 @lru_cache(maxsize=8192)
 def _contents(text):
     "Content stems of a text in order, and its values; a value's words are not among the stems."
-    found, masked = values(text)[:40], text
-    for v in found:
-        if v.kind != "weekday":
-            masked = masked.replace(v.text.strip(), " ", 1)
     skipped = _stems_of("roles", "negations")
-    return [s for s in content_words(masked)[:300] if s not in skipped and not s.isdigit()], found
+    said = content_words(without_values(text))[:300]
+    return [s for s in said if s not in skipped and not s.isdigit()], values_in(text)
 
 
 def _is_fragment(claim):
@@ -273,8 +279,9 @@ def _subject(claim):
     return (words(who) or [""])[0], plain[0] if plain else "", " ".join(found[1:])
 
 
+@lru_cache(maxsize=4096)
 def _near_stems(stems):
-    return {k for s in stems for k in (s, *soft_keys(s))}
+    return frozenset(k for s in stems for k in (s, *soft_keys(s)))
 
 
 def _share(asked, there):
@@ -304,9 +311,10 @@ def without_speaker(
     source: str,  # A conversation
 ) -> str:  # The claim without its label where that names a speaker of the source
     "What is said, without who says it."
-    turns = _turns_of(source)
-    label, rest = split_label(claim) if turns.is_chat() else ("", claim)
-    return rest if label and rest and _labelled_speakers(label, turns) else claim
+    label, rest = split_label(claim)
+    if not label or not rest or not (turns := _turns_of(source)).is_chat():
+        return claim
+    return rest if _labelled_speakers(label, turns) else claim
 
 # %% ../../nbs/judges/05_grounds.ipynb #6b2ba69a
 def wrong_speaker(

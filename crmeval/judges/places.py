@@ -11,14 +11,14 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import islice
 from typing import Any
 
-from ..core.text import STOP_WORDS, sentences, stem
+from ..core.text import STOP_WORDS, stem
 from ..core.trees import soft_keys
 from ..core.values import Value, same_value
-from .reading import NEGATIONS, read_sentence
+from .reading import NEGATIONS, sentences_in, values_in
 
 # %% ../../nbs/judges/04_places.ipynb #a9ede04b
 Place = tuple[int, int]  # (sentence, position in the text)
@@ -47,17 +47,27 @@ class Places:
         for at, piece in enumerate(pieces[:_MOST_SENTENCES]):
             self._read(at, piece[:4000])
             self.words += [""] * _GAP
-        self.where, self.soft, self._agreed, self._written = {}, {}, {}, {}
+        self.where, self._agreed, self._written = {}, {}, {}
         for v, place in self.values:
             self._written.setdefault(v, []).append(place)
         for s, place in self.stems:
             self.where.setdefault(s, []).append(place)
-        for s, places in self.where.items():
+
+    @cached_property
+    def _near(self):
+        "Soft key -> the stems that have it, in order."
+        out: dict = {}
+        for s in self.where:
             for key in soft_keys(s):
-                self.soft.setdefault(key, []).extend(places)
+                out.setdefault(key, []).append(s)
+        return out
 
     def _read(self, at, piece):
         spans, taken, left = _value_spans(piece), None, 0
+        if not spans:
+            for token in _TOKEN.findall(piece)[:_MOST_TOKENS]:
+                left = self._take(at, token.casefold(), left)
+            return
         for m in islice(_TOKEN.finditer(piece), _MOST_TOKENS):
             while spans and spans[0][1] <= m.start():
                 spans.pop(0)
@@ -89,7 +99,8 @@ class Places:
         "Places of a stem, or of what is near to it, and how sure that is."
         if s in self.where:
             return self.where[s][:60], 1.0
-        return [p for key in soft_keys(s) for p in self.soft.get(key, ())][:60], 0.7
+        stems = (t for key in soft_keys(s) for t in self._near.get(key, ()))
+        return [p for t in stems for p in self.where[t]][:60], 0.7
 
     def agreeing(self, value: Value) -> tuple[Place, ...]:
         "Places with a value that agrees."
@@ -102,7 +113,7 @@ class Places:
 def _value_spans(piece):
     "[begin, end, value] of each value in order."
     out, at = [], 0
-    for v in read_sentence(piece).values:
+    for v in values_in(piece):
         written = v.text.strip()
         begin = piece.find(written, at)
         if written and begin >= 0:
@@ -116,7 +127,7 @@ def places_of(
     source: str,  # Any text
 ) -> Places:
     "The places of a text, cut into sentences; kept for the next question."
-    return Places(sentences(source))
+    return Places(sentences_in(source))
 
 
 @lru_cache(maxsize=4096)
@@ -175,6 +186,7 @@ def items_of(
 
 # %% ../../nbs/judges/04_places.ipynb #b1dd6840
 SCALES = {"near": (2, 3), "wide": (6, 10)}  # name -> (reach in the claim, reach in the source), in words
+_FAR = math.inf, math.inf
 _REACH = 16  # words of a claim on either side that are looked at
 _BESIDE = 0.7  # what a word of the next sentence counts
 
@@ -187,18 +199,19 @@ def best_company(
     "How much of what stands around a position in the claim stands around the best of some places."
     around = [(i, abs(i.at - at)) for i in items if 0 < abs(i.at - at) <= _REACH]
     known = [i for i, _ in around if i.places]
-    gaps = [_gaps(known, p) for p in places]
+    gaps = [_gaps(known, p) for p in places]  # of each place, the words that stand near it
     out = {}
     for scale, (here, there) in SCALES.items():
         whole = sum(i.weight * here / (here + d) for i, d in around) or 1.0
         held = [i.weight * here / (here + d) for i, d in around if i.places]
-        got = (sum(s * _nearness(g, there) for s, g in zip(held, row)) for row in gaps)
+        got = (sum(held[k] * _nearness(g, there) for k, g in row) for row in gaps)
         out[scale] = max(got, default=0.0) / whole
     return out
 
 
 def _gaps(items, place):
-    return [i.gap(place) for i in items]
+    gaps = ((k, i.gap(place)) for k, i in enumerate(items))
+    return [(k, g) for k, g in gaps if g != _FAR]
 
 
 def _nearness(gap, reach):

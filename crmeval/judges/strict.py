@@ -80,7 +80,9 @@ def misread_value(
     source: str,
 ) -> str:  # The value as written; '' where each stands as what it is
     "A value that the source has only as something else: the 10 of '10 boxes' for '10 December'."
-    mine, theirs = places_in(claim), places_of(source)
+    if not (mine := places_in(claim)).values:
+        return ""
+    theirs = places_of(source)
     for value, place in mine.values[:12]:
         agree = set(theirs.agreeing(value))
         found = [(u, at) for u, at in theirs.values if at in agree]
@@ -110,9 +112,8 @@ def other_code(
     source: str,
 ) -> str:  # The code; '' where none is
     "A code whose digits the source has only with other letters."
-    known = _codes_of(source)
     for digits, letters in _codes(claim).items():
-        theirs = known.get(digits, set())
+        theirs = _codes_of(source).get(digits, set())
         if theirs and theirs.isdisjoint(letters):
             return f"{next(iter(letters)).upper()}-{digits}"
     return ""
@@ -126,12 +127,16 @@ def first_name(
     m = _pattern_of("first_word").match(claim[:200])
     if not m or not m["word"][0].isupper() or len(m["word"]) < 3:
         return ""
-    word, theirs = m["word"].casefold(), places_of(source)
-    if word in STOP_WORDS or _is_known(word, theirs):
+    word = m["word"].casefold()
+    if word in STOP_WORDS or _is_english(word):
         return ""
-    if m["owns"] or m["word"].isupper():
-        return m["word"] if rarity(stem(word)) == 1 and not _is_english(word) else ""
-    return "" if _is_english(word) or _pattern_of("formed").search(word) else m["word"]
+    known_form = rarity(stem(word)) != 1 if m["owns"] or m["word"].isupper() else _is_formed(word)
+    return "" if known_form or _is_known(word, places_of(source)) else m["word"]
+
+
+def _is_formed(word):
+    "Whether a word is formed as English forms its words: 'unplugged', 'quickness'."
+    return bool(_pattern_of("formed").search(word))
 
 
 def _is_known(word, source):

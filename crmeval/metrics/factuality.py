@@ -18,6 +18,7 @@ from ..core.records import Score
 from ..core.text import content_words, lines, parts, sentences, split_label, words
 from ..core.written import own_text, parts_said, shown_text
 from ..judges.grounds import is_verbatim, speaker_labels, without_speaker
+from ..judges.reading import sentences_in
 from .defaults import default_judge
 from .forms import by_rubric, evaluate_class
 from .hollow import hollow_problem
@@ -150,7 +151,7 @@ def _support_in_words(n, wrong):
 
 def _unsupported(found, verdicts, source):
     "Evidence for each claim without support."
-    pieces = sentences(source)
+    pieces = sentences_in(source)
     pairs = enumerate(zip(found, verdicts, strict=True))
     return [_unsupported_claim(i, claim, v, pieces) for i, (claim, v) in pairs if not v.yes]
 
