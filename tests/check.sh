@@ -7,7 +7,8 @@ cd "$(dirname "$0")/.."
 if [ -z "${CRMEVAL_DATA:-}" ] && [ -d ../shared/data ]; then CRMEVAL_DATA=$(cd ../shared/data && pwd); export CRMEVAL_DATA; fi
 # Nothing below may use the network, and no key may be needed.
 export HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 HF_EVALUATE_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
-export MPLBACKEND=agg PYTHONHASHSEED=0 OMP_NUM_THREADS=2
+# one thread a process: two processes fill two cores, and threads that wait for each other would spin on them
+export MPLBACKEND=agg PYTHONHASHSEED=0 OMP_NUM_THREADS=1
 unset OPENAI_API_KEY OPENAI_BASE_URL
 # the tests start many commands; without compiled files each would compile the package anew
 unset PYTHONDONTWRITEBYTECODE
