@@ -7,7 +7,8 @@ cd "$(dirname "$0")/.."
 if [ -z "${CRMEVAL_DATA:-}" ] && [ -d ../shared/data ]; then CRMEVAL_DATA=$(cd ../shared/data && pwd); export CRMEVAL_DATA; fi
 # Nothing below may use the network, and no key may be needed.
 export HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 HF_EVALUATE_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 TOKENIZERS_PARALLELISM=false
-export MPLBACKEND=agg PYTHONHASHSEED=0 OMP_NUM_THREADS=2
+# one thread a process: the processes fill two cores, and threads that wait for each other would spin on them
+export MPLBACKEND=agg PYTHONHASHSEED=0 OMP_NUM_THREADS=1
 unset OPENAI_API_KEY OPENAI_BASE_URL
 # the tests start many commands; without compiled files each would compile the package anew
 unset PYTHONDONTWRITEBYTECODE
@@ -118,6 +119,6 @@ joined wheel "wheel, built and used in an empty environment, and the CLI demo fr
 joined pythons "the core of the tests on Python 3.10 to 3.13"
 
 step "pytest"
-# two processes: most of the time is spent waiting for commands to start
-python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests
+# three processes on two cores: one of them often waits for a server, a browser or a command that was killed
+python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests
 echo; echo "all checks passed in $SECONDS s"

@@ -20,6 +20,10 @@ LONG = (
     "test_ray",
     "test_wrong_words",
     "test_runner_kill",
+    "test_site",
+    "test_report_browser",
+    "test_publish_browser",
+    "test_tutorials",
 )
 
 
