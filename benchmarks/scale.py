@@ -2,9 +2,9 @@
 
     python scale.py [--responses 10000 100000 1000000] [--keep FOLDER]
 
-Each step is a process of its own, and one line of JSON. Ten systems answer invented conversations of 1 KB with their
-first lines, and a judge that compares words and nothing else gives verdicts, so that the figures are those of the
-run and not of a judge. Each response has five scores.
+Each step is a process of its own, and one line of JSON. Ten systems answer invented conversations of
+1 KB with their first lines, and a judge that compares words and nothing else gives verdicts, so that the
+figures are those of the run and not of a judge. Each response has five scores.
 """
 
 import argparse

@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 
 from crmeval.cli.app import main
 from crmeval.connect.federation import Catalogue
-from crmeval.runs.evaluation import run, select_samples
+from crmeval.runs.evaluation import run
 from crmeval.runs.folder import open_run
+from crmeval.runs.selection import select_samples
 from crmeval.tasks.columns import KEPT
 from crmeval.tasks.load import load_any
 from crmeval.tasks.own_data import load_file, stream_file

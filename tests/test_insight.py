@@ -16,8 +16,8 @@ from crmeval.metrics.insight import USUAL, by_target, insight_figures
 from crmeval.metrics.instruction_following import instruction_following
 from crmeval.pages.insight_section import insight_section, run_figures
 from crmeval.pages.leaderboard import leaderboard
-from crmeval.runs.evaluation import select_samples
 from crmeval.runs.score_file import score_file
+from crmeval.runs.selection import select_samples
 from crmeval.systems.predictors import PREDICTORS
 from crmeval.systems.responders import make_baseline
 from crmeval.tasks.load import INSIGHT_ADAPTERS, load_demo, load_source, load_use_case

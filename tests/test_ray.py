@@ -15,8 +15,9 @@ import endpoint
 import pytest
 
 from crmeval.cli.app import main
-from crmeval.runs.evaluation import run, select_samples
+from crmeval.runs.evaluation import run
 from crmeval.runs.folder import FILES, open_run
+from crmeval.runs.selection import select_samples
 from crmeval.runs.shards import run_sharded
 from crmeval.tasks.use_cases import add_use_case, get_use_case
 

@@ -6,10 +6,12 @@
 __all__ = ['silent_systems', 'mute_judges', 'lost_verdicts', 'say_slices', 'finish', 'plan_of', 'work_on', 'run_command']
 
 # %% ../../nbs/cli/01_run.ipynb #fc8b479c
+import sys
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crmeval.cli.words import (
     NO_PROGRESS,
@@ -32,6 +34,9 @@ from ..runs.answered import answer_kinds, failures
 from ..runs.folder import Run, check_folder
 from ..runs.lines import check_lines, idle_settings
 from ..runs.plan import RunPlan, make_plan, plain_plan
+
+if TYPE_CHECKING:  # only an editor or a type checker reads it
+    from crmeval.runs.batch import BatchesOpen
 
 # %% ../../nbs/cli/01_run.ipynb #c0a85e8d
 _FAILED = frozenset({"api_error", "parse_error", "not_run"})
@@ -263,6 +268,8 @@ def _say_calls(run, out):
     "For --verbose: what was sent, and each answer and score that is missing."
     for lane in run.manifest.traffic or ():
         out.more(f"{lane['endpoint']}: {lane['sent']} calls, {lane['busy']} busy, {lane['failed']} failed")
+        if lane.get("limit_waits"):
+            out.more(f"{lane['endpoint']}: {lane['limit_wait_s']:.0f} s waited for limits, see the manifest")
     for r in run.responses:
         if r.status != "ok":
             out.more(f"{r.client}, {r.sample_id}: {r.status}: {r.error}")
@@ -291,16 +298,31 @@ def _read_ahead():
 def work_on(
     plan: RunPlan,
     progress: bool = True,
-) -> Run:
+) -> "Run | BatchesOpen":  # By batch: how the batches stand, until all answers are there
     "Run a plan with its engine."
     if plan.engine == "ray":
         from crmeval.runs.shards import run_sharded
 
         return run_sharded(plan=plan, progress=progress)
+    if plan.batch:
+        from crmeval.runs.batch import run_batch
+
+        return run_batch(
+            plan=plan, progress=progress, first_look=True, tell=_tell if progress else _say_nothing
+        )
     from crmeval.runs.evaluation import run
 
     threading.Thread(target=_read_ahead, name="crmeval reads ahead").start()
     return run(plan=plan, progress=progress, first_look=True)
+
+
+def _tell(text):
+    "While a command waits, on standard error."
+    print(printable(text), file=sys.stderr, flush=True)
+
+
+def _say_nothing(text):
+    "For whoever wants no progress."
 
 
 @command(
@@ -332,6 +354,12 @@ def run_command(
         out.say(planned, planned=planned, calls=planned.calls, usd=planned.usd)
         return out.done(0)
     done = work_on(told, progress=not (no_progress or json))
+    if not isinstance(done, Run):
+        out.say(
+            done, run=done.folder, batches=done.batches, submitted=done.submitted, collected=done.collected
+        )
+        out.know(usd=done.usd, notes=done.notes)
+        return out.done(0)
     out.say(f"{done}\n")
     _say_calls(done, out)
     return out.done(finish(done, out, prices=told.prices, published=published, table=table))

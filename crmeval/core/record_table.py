@@ -55,9 +55,7 @@ class TableWriter:
     ) -> None:
         "Take rows that are in columns already; those that wait go before them."
         self._put()
-        rows = table.select(record_schema(self.kind).names).replace_schema_metadata(
-            self.writer.schema.metadata
-        )
+        rows = _with_all_columns(table, record_schema(self.kind))
         self.writer.write(rows)
         self.rows += rows.num_rows
 
@@ -91,6 +89,21 @@ class TableWriter:
             self.part.replace(self.path)
         else:
             self.part.unlink(missing_ok=True)
+
+
+def _with_all_columns(table, schema):
+    "Rows with the columns of a schema; what an earlier version did not write is no, or nothing."
+    import pyarrow as pa
+
+    columns = []
+    for field in schema:
+        if field.name in table.schema.names:
+            columns.append(table.column(field.name))
+        elif field.type == pa.bool_():
+            columns.append(pa.array([False] * table.num_rows))
+        else:
+            columns.append(pa.nulls(table.num_rows, field.type))
+    return type(table).from_arrays(columns, schema=schema)
 
 # %% ../../nbs/core/02_record_table.ipynb #94a04b51
 _R = TypeVar("_R")

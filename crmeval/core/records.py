@@ -140,6 +140,9 @@ class Response:
     reasoning: str | None = None  # What the model wrote for itself; no part of `text`, never scored
     settings: str | None = None  # What was sent otherwise than asked, where the endpoint refuses an option
     layer: str | None = None  # What a trust layer did on the way, as JSON; no text of prompt or answer
+    batched: bool = (
+        False  # True: it came through a batch endpoint: at the batch price, without a time of its own
+    )
 
     def __post_init__(self):
         check_status(self.status)
@@ -334,7 +337,7 @@ def read_jsonl(
 _COLUMNS = {  # name of an Arrow type -> columns that have it; all others hold text
     "int64": ("repeat", "tries"),
     "float64": ("latency_s", "ttft_s", "queue_s", "points", "fraction"),
-    "bool_": ("cached",),
+    "bool_": ("cached", "batched"),
 }
 _TYPES = {name: kind for kind, names in _COLUMNS.items() for name in names}
 

@@ -75,6 +75,7 @@ class ResponseColumns:
     blank: np.ndarray  # No answer, or nothing but blanks
     no_answer: np.ndarray  # The error says that the model ended and had written nothing
     cached: np.ndarray
+    batched: np.ndarray  # Whether it came through a batch endpoint
     latency_s: np.ndarray  # NaN where it is not known, as the next four
     ttft_s: np.ndarray
     queue_s: np.ndarray
@@ -117,7 +118,7 @@ class ResponseColumns:
 _KINDS = {
     **dict.fromkeys((*_CODED, "repeat", "calls", "tries"), np.int32),
     **dict.fromkeys(("client", "use_case", "perturbation", "model", "status"), np.int16),
-    **dict.fromkeys(("has_text", "blank", "no_answer", "cached", "estimated"), bool),
+    **dict.fromkeys(("has_text", "blank", "no_answer", "cached", "batched", "estimated"), bool),
     **dict.fromkeys(("latency_s", "ttft_s", "queue_s", "input_tokens", "output_tokens"), float),
 }
 _NOTHING = "no answer"  # how an error begins that says the model wrote nothing
@@ -144,7 +145,7 @@ def _parts(records, names) -> Iterator[dict]:
     "The columns of records."
     records = list(records)
     part = {f: names[f].codes(getattr(r, f) for r in records) for f in _CODED}
-    part |= {f: [getattr(r, f) for r in records] for f in ("repeat", "cached", "tries")}
+    part |= {f: [getattr(r, f) for r in records] for f in ("repeat", "cached", "batched", "tries")}
     part |= {f: [getattr(r, f) for r in records] for f in ("latency_s", "ttft_s", "queue_s")}
     part |= {f: [getattr(r.usage, f) for r in records] for f in ("input_tokens", "output_tokens")}
     part |= {f: [getattr(r.usage, f) for r in records] for f in ("calls", "estimated")}
@@ -154,7 +155,8 @@ def _parts(records, names) -> Iterator[dict]:
     yield part
 
 
-_READ = (*_CODED, "repeat", "text", "error", "cached", "latency_s", "ttft_s", "queue_s", "usage", "tries")
+_TIMES = ("latency_s", "ttft_s", "queue_s")
+_READ = (*_CODED, *_TIMES, "repeat", "text", "error", "cached", "batched", "usage", "tries")
 
 
 def _table_parts(table, names) -> Iterator[dict]:
@@ -163,13 +165,21 @@ def _table_parts(table, names) -> Iterator[dict]:
 
     for batch in table.batches(_READ):
         part = {f: names[f].arrow_codes(batch[f]) for f in _CODED}
-        for f in ("repeat", "cached", "tries", "latency_s", "ttft_s", "queue_s"):
+        for f in ("repeat", "cached", "tries", *_TIMES):
             part[f] = batch[f].to_numpy(zero_copy_only=False)
+        part["batched"] = _batched(batch)
         part["has_text"] = batch["text"].is_valid().to_numpy(zero_copy_only=False)
         part["blank"] = _is_blank(batch["text"])
         said = pc.starts_with(batch["error"], _NOTHING)
         part["no_answer"] = said.fill_null(False).to_numpy(zero_copy_only=False)
         yield part | _usages(batch["usage"])
+
+
+def _batched(batch):
+    "Which came through a batch endpoint; a table of an earlier version knows of none."
+    if "batched" not in batch.schema.names:
+        return np.zeros(batch.num_rows, bool)
+    return batch["batched"].fill_null(False).to_numpy(zero_copy_only=False)
 
 
 def _is_blank(texts):

@@ -13,7 +13,8 @@ from datetime import timedelta
 from typing import Any
 
 from .assignment import assign
-from .simulator import MANY_FAULTS, simulate
+from .desk_plan import MANY_FAULTS
+from .simulator import simulate
 
 # %% ../../nbs/live/32_demo_desk.ipynb #31f5c1c9
 @dataclass(frozen=True)

@@ -44,20 +44,23 @@ PERCENTILES = (0.50, 0.90, 0.95, 0.99)
 def timed(
     responses: Sequence[Response],
 ) -> tuple[list[Response], dict[str, int]]:  # (really timed responses, reason -> how many were left out)
-    "Responses with a time of their own; the others are counted as 'cached', by status, or as 'untimed'."
+    "Responses with a time of their own; the others are counted: 'cached', 'batch', a status, or 'untimed'."
     kept, left_out = _timed(as_columns(responses))
     return [r for r, is_kept in zip(responses, kept) if is_kept], left_out
 
 
 def _timed(columns):
     "Which responses have a time of their own, and why the others have none."
-    silent = ~columns.has_text
-    untimed = np.isnan(columns.latency_s) & ~silent & ~columns.cached
-    left_out = {"cached": int(columns.cached.sum()), "untimed": int(untimed.sum())}
-    counts = np.bincount(columns.status[silent & ~columns.cached], minlength=len(columns.names["status"]))
+    batched = columns.batched & ~columns.cached
+    other = ~columns.cached & ~batched
+    silent = ~columns.has_text & other
+    untimed = np.isnan(columns.latency_s) & columns.has_text & other
+    left_out = {"cached": int(columns.cached.sum()), "batch": int(batched.sum())}
+    left_out["untimed"] = int(untimed.sum())
+    counts = np.bincount(columns.status[silent], minlength=len(columns.names["status"]))
     for status, n in zip(columns.names["status"].values, counts):
         left_out[status] = left_out.get(status, 0) + int(n)
-    kept = ~(columns.cached | silent | untimed)
+    kept = other & ~(silent | untimed)
     return kept, {reason: n for reason, n in sorted(left_out.items()) if n}
 
 # %% ../../nbs/metrics/51_speed.ipynb #727031a3

@@ -20,15 +20,15 @@ from ..core.show import html_table, interval, number, per_cent, points, rank, se
 from ..core.stats import Estimate, mean_estimate, rank_intervals
 from ..metrics.accuracy import CRITERIA
 from ..metrics.asked_metrics import ONLY
-from ..metrics.cost import cost_bands, cost_per_1000, costs_usd, cost_per_year, find_price
+from ..metrics.cost import cost_bands, cost_per_1000, cost_per_year, costs_usd, find_price
 from ..metrics.criteria import criteria, get_criterion, in_mean, predicted_criteria
 from ..metrics.protection import FIGURES, Protection
 from ..metrics.speed import Speed, speed
 from ..metrics.trust import TRUST, Trust, trust
 from ..runs.answered import ANSWER_KINDS, answer_kinds
+from ..runs.folder import Run, in_terms_of_run, open_run
 from ..runs.run_columns import run_columns
 from ..runs.run_parts import ids_beside_tasks, part_of, run_protection
-from ..runs.folder import Run, in_terms_of_run, open_run
 from ..tasks.probes import is_probe
 from ..tasks.protection_probes import is_protection
 from ..tasks.use_cases import EVERY, get_use_case, use_cases
@@ -63,6 +63,7 @@ class Row:
     )  # Cut, empty, refused, failed: how many
     # Instructions that nothing could check, and of how many; they are in no mean
     unchecked: tuple[int, int] = field(default=(0, 0), repr=False)
+    batched: int = field(default=0, repr=False)  # Answers that came through a batch endpoint, at its price
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #539d3f4a
 def is_task(
@@ -207,6 +208,7 @@ def _rows(figures, use_case, who, values):
         told = dict(n=len(judged) - unscored, metrics=metrics, unscored=unscored, speed=seconds_taken)
         told |= dict(cost_per_1000=cost, cost_band=bands[client], cost_per_year=yearly)
         told |= dict(answers=answer_kinds(figures.responses.take(judged)), unchecked=unchecked[client])
+        told |= dict(batched=int(figures.responses.batched[asked].sum()))
         rows.append(_system_row(figures.run, client, use_case, who, **told))
     return _ranked(figures, rows, values, by_client)
 
@@ -400,6 +402,7 @@ def _flat_protection(profile):
 def _flat_cost(row):
     flat = _with_ends("cost_usd_per_1000", row.cost_per_1000)
     flat["cost_undefined"] = row.cost_per_1000.undefined
+    flat |= {"answers_batched": row.batched} if row.batched else {}
     return flat | {"cost_usd_per_year": row.cost_per_year, "cost_band": row.cost_band}
 
 
@@ -450,7 +453,8 @@ def _protection_cells(profile):
 def _cost_cell(row):
     if row.cost_per_1000.method == "no calls are made":
         return "0 (no calls)"
-    return usd(row.cost_per_1000) + (f" {row.cost_band}" if row.cost_band else "")
+    band = f" {row.cost_band}" if row.cost_band else ""
+    return usd(row.cost_per_1000) + band + (" (batch)" if row.batched else "")
 
 # %% ../../nbs/pages/00_leaderboard.ipynb #00ea0ae9
 def beside_head(

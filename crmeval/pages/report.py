@@ -53,9 +53,9 @@ from .slices import slice_board
 from .tables import table_assets, table_scripts
 from .template import content_security_policy, cost, environment, write_page
 from .trust_section import TRUST_LIMITS, trust_section
+from ..runs.folder import Run, in_terms_of_run, open_run
 from ..runs.run_columns import run_columns
 from ..runs.run_parts import ids_beside_tasks, part_of
-from ..runs.folder import Run, in_terms_of_run, open_run
 from ..tasks.probes import is_probe
 from ..tasks.use_cases import get_use_case, render_prompt
 
@@ -263,12 +263,15 @@ def _difference_in_words(first, other, d):
     return f"{shown(first, 40)} minus {shown(other, 40)} {points(d)} ({ends})"
 
 # %% ../../nbs/pages/08_report.ipynb #5750a1ab
-def _behind(files, index, stem):
+def _behind(files, index, stem, whole):
     "(row, metric) -> address of the samples behind a number; the first file that holds the use case."
+
+    has_probes = any(not is_task(s) for s in whole.samples)  # of a published run they stay at home
 
     def address(row, metric):
         if metric in TRUST or metric in ("trust", "protection"):
-            return "#protection" if metric == "protection" else f"#trust-{metric}".removesuffix("-trust")
+            at = "#protection" if metric == "protection" else f"#trust-{metric}".removesuffix("-trust")
+            return at if has_probes else None
         known = row.client in index.systems and (row.use_case == OVERALL or row.use_case in index.use_cases)
         holding = (i for i, f in enumerate(files) if row.use_case == OVERALL or row.use_case in f.use_cases)
         at = next(holding, None)
@@ -348,7 +351,7 @@ def _run_parts(whole, run, title):
 # %% ../../nbs/pages/08_report.ipynb #c372a222
 def _table_parts(whole, rows, files, stem, index, site):
     "The interactive leaderboard with its definitions, and the samples behind it."
-    links = _behind(files, index, stem)
+    links = _behind(files, index, stem, whole)
     table = table_of_rows(
         [whole], [rows], samples=links, agreement_link="#agreement", box="board", assets=False
     )

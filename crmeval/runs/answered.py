@@ -4,13 +4,16 @@
 
 # %% auto #0
 __all__ = ['ANSWER_KINDS', 'MANY', 'answer_kind', 'answer_kinds', 'answer_warnings', 'kind_warnings', 'failures',
-           'unchecked_warnings', 'Unchecked', 'unchecked_instructions']
+           'batch_warnings', 'batch_notes', 'unchecked_warnings', 'Unchecked', 'unchecked_instructions']
 
 # %% ../../nbs/runs/04_answered.ipynb #4912022d
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+
 from ..core.records import Response, Score
+from ..core.response_columns import ResponseColumns
 
 # %% ../../nbs/runs/04_answered.ipynb #12d1d8a0
 ANSWER_KINDS = ("cut", "empty", "refused", "failed", "not asked", "missing")
@@ -35,11 +38,27 @@ def answer_kind(
 
 
 def answer_kinds(
-    responses: Iterable[Response],
+    responses: Iterable[Response] | ResponseColumns,
 ) -> dict[str, int]:  # Of `ANSWER_KINDS`, in their order, those that occur
     "How many answers were cut, empty, refused, failed, or not asked for."
-    counts = Counter(map(answer_kind, responses))
+    if isinstance(responses, ResponseColumns):
+        counts = _counted(responses)
+    else:
+        counts = Counter(map(answer_kind, responses))
     return {kind: counts[kind] for kind in ANSWER_KINDS if counts[kind]}
+
+
+def _counted(columns):
+    "As `answer_kind` of each."
+    counts = Counter()
+    for status in columns.present("status"):
+        mine = columns.where("status", status)
+        n = int(mine.sum())
+        empty = {"ok": columns.blank, "parse_error": columns.no_answer}.get(status, np.zeros(len(mine), bool))
+        lost = int(empty[mine].sum())
+        counts["empty"] += lost
+        counts["whole" if status == "ok" else _OF_STATUS.get(status, "failed")] += n - lost
+    return counts
 
 # %% ../../nbs/runs/04_answered.ipynb #6476a142
 MANY = 0.1  # Share of a system's answers above which their loss is said in a sentence
@@ -83,6 +102,27 @@ def failures(
         if answer_kind(r) == "failed":
             causes.setdefault(r.client, Counter())[str(r.error or r.status).partition(" (after ")[0]] += 1
     return {c: (sum(of.values()), of.most_common(1)[0][0]) for c, of in causes.items()}
+
+# %% ../../nbs/runs/04_answered.ipynb #bf4e882e
+def batch_warnings(
+    responses: Sequence[Response],
+) -> list[str]:  # A sentence for each system that has answers from a batch
+    "How many answers came through a batch endpoint, and what that means for speed and cost."
+    asked, batched = Counter(r.client for r in responses), Counter(r.client for r in responses if r.batched)
+    return batch_notes(asked, batched)
+
+
+def batch_notes(
+    asked: Mapping[str, int],  # System -> answers
+    batched: Mapping[str, int],  # System -> those that came through a batch endpoint
+) -> list[str]:  # As from `batch_warnings`
+    "The same of answers that were counted."
+    return [
+        f"{client}: {n} of {asked[client]} answers came through a batch endpoint. They have no time of "
+        "their own, so speed is not measured on them, and their cost is at the batch price: what the "
+        "price list states, else the share of the list price that the provider's pages state, else half."
+        for client, n in batched.items()
+    ]
 
 # %% ../../nbs/runs/04_answered.ipynb #c771532b
 def unchecked_warnings(

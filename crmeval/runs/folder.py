@@ -421,7 +421,7 @@ def write_json(
 
 # %% ../../nbs/runs/07_folder.ipynb #fe17a9ab
 # what a run that was killed may leave behind
-_OURS = {"journal.jsonl", "manifest.json", *(f"{n}.parquet" for n in FILES)}
+_OURS = {"journal.jsonl", "manifest.json", "batches.jsonl", "batches", *(f"{n}.parquet" for n in FILES)}
 
 
 def check_folder(

@@ -65,7 +65,7 @@ def check_work(
         raise ValueError("there are no samples")
     if not clients:
         raise ValueError("there are no clients")
-    # whoever laid samples into a table has looked at their ids as they came: a million keys stay out of memory
+    # whoever laid samples into a table has looked at their ids: a million keys stay out of memory
     keys = () if isinstance(samples, RecordTable) else (s.key for s in samples)
     if (key := _twice(keys)) is not None:
         more = f" and the perturbation {key[1]!r}" if key[1] else ""

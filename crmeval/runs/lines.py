@@ -152,7 +152,7 @@ def _refuse(name, got, expected):
         raise PlanError(name, got, expected)
 
 # %% ../../nbs/runs/06_lines.ipynb #da473f25
-_OF_ENDPOINTS = ("base_url", "api_key_env", "temperature", "max_tokens", "stream", "timeout_s")
+_OF_ENDPOINTS = ("base_url", "api_key_env", "temperature", "max_tokens", "stream", "timeout_s", "batch")
 _OF_JUDGES = tuple(
     f"judge_{n}" for n in ("base_url", "api_key_env", "temperature", "max_tokens", "timeout_s")
 )

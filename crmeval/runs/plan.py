@@ -301,6 +301,20 @@ class RunPlan:
         "how it runs",
         shapes=False,
     )
+    batch: bool = _setting(
+        False,
+        "through the provider's batch endpoint: about half the price, hours later; "
+        "the same command again collects, then scores",
+        "how it runs",
+        shapes=False,
+    )
+    batch_wait: bool = _setting(
+        False,
+        "with a batch: ask again and again until all is there",
+        "how it runs",
+        word="--wait",
+        shapes=False,
+    )
     engine: str = _setting(
         "local",
         "local: this process; ray: shards over a cluster, at RAY_ADDRESS or on this machine",
@@ -325,6 +339,21 @@ class RunPlan:
             raise PlanError("add", True, "nothing beside 'fresh'")
         if self.no_texts:
             self._check_without_texts()
+        if self.batch or self.batch_wait:
+            self._check_batch()
+
+    def _check_batch(self):
+        "What cannot go through a batch endpoint."
+        if not self.batch:
+            raise PlanError("batch_wait", True, "nothing without 'batch'")
+        if self.engine != "local":
+            raise PlanError("batch", True, "nothing beside engine 'ray'")
+        if self.stream:
+            raise PlanError("stream", True, "nothing beside 'batch', whose answers have no times")
+        if self.no_texts:
+            raise PlanError(
+                "batch", True, "nothing beside 'no_texts': requests stand in files until they are taken"
+            )
 
     def _check_without_texts(self):
         "What needs texts after the answers are scored cannot go without."

@@ -57,6 +57,8 @@ class PlanChanges(TypedDict, total=False):
     no_texts: bool
     add: bool
     fresh: bool
+    batch: bool
+    batch_wait: bool
     engine: str
     workers: int | None
     shard_size: int | None

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..core.record_table import RecordTable, TableWriter
 from ..core.records import Response, Sample, Score
-from .answered import Unchecked, answer_kind, kind_warnings
+from .answered import Unchecked, answer_kind, batch_notes, kind_warnings
 from .folder import table_of
 from .hash_index import HashIndex
 from .texts import bare_response, bare_score
@@ -96,6 +96,7 @@ class RowWriter:
     ):
         self.folder, self.texts, self.earlier = folder, texts, earlier
         self.statuses, self.score_statuses = Counter(), Counter()  # of all rows that are written
+        self.asked, self.batched = Counter(), Counter()  # of each system
         self.kinds, self.unchecked, self.signed, self.mine = {}, {}, set(), set()
         self.files = contextlib.ExitStack()
 
@@ -123,6 +124,8 @@ class RowWriter:
         if not self.texts:
             response, scores = bare_response(response), list(map(bare_score, scores))
         self.statuses[response.status] += 1
+        self.asked[response.client] += 1
+        self.batched.update([response.client] if response.batched else ())
         if not is_probe(response) and not response.perturbation:
             self.kinds.setdefault(response.client, Counter())[answer_kind(response)] += 1
         for s in scores:
@@ -135,7 +138,7 @@ class RowWriter:
     def warnings(self) -> list[str]:
         "Systems whose answers were often lost, and instructions that nothing could check."
         lost = [f"{c}: {u.sentence()}" for c, u in self.unchecked.items() if u.missed]
-        return [*kind_warnings(self.kinds), *lost]
+        return [*kind_warnings(self.kinds), *batch_notes(self.asked, self.batched), *lost]
 
     def keep_others(
         self,

@@ -19,12 +19,12 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
 
-from ..core.calls import Completion, TryingClient, call_failure, public_url
+from ..core.calls import CallFailed, Completion, TryingClient, call_failure, public_url
 from ..core.loops import ROUTE
 from .answer_stream import AnswerStream
 from .completions import Folded, plain_text, read_completion
 from .providers import get_provider, provider_at
-from .refused_options import known_changes, send_as_taken
+from .refused_options import LEARNED, Change, changed_request, known_changes, send_as_taken
 from crmeval.systems.wire import (
     Pieces,
     Pools,
@@ -33,7 +33,9 @@ from crmeval.systems.wire import (
     chat_address,
     header_values,
     said_back,
+    sdk_of,
     with_address,
+    without_key,
 )
 
 # %% ../../nbs/systems/01_openai.ipynb #468527dc
@@ -220,6 +222,56 @@ class OpenAIClient(_Rows):
             raise self._failure(e) from None
         finally:
             await pieces.aclose()
+
+    def asked_body(
+        self,
+        prompt: str,
+        changes: Sequence[
+            Change
+        ] = (),  # What the endpoint is known to refuse, beside what is always known of it
+    ) -> tuple[dict, str | None]:  # The body; what is not as asked, in words
+        "The body of the request that `attempt` would send, for whoever sends it in another way."
+        key = (chat_address(self._pools.endpoint[0]), self.model)
+        body = _request(self, prompt, None, None, self.max_tokens, {})
+        return changed_request(body, (*self._known, *LEARNED.get(key), *changes))
+
+    def read_answer(
+        self,
+        sample: Sample,
+        body: object,  # Decoded JSON of a completion
+        *,
+        asked: Mapping,  # From `asked_body`
+        note: str | None = None,  # From `asked_body`
+        repeat: int = 0,
+        **fields,  # Further fields of the row
+    ) -> Response:
+        "The row that `attempt` would give for the same body, without times; raises `CallFailed` as it does."
+        prompt = "\n".join(plain_text(m.get("content")) for m in asked["messages"])
+        done = read_completion(_whole(body), prompt=prompt, tools=bool(asked.get("tools")))
+        return replace(_row(sample, self.name, done, repeat, self.clock), settings=note, **fields)
+
+    def sdk(self):  # `openai.AsyncOpenAI`; whoever asked for it closes it
+        "The openai package's own client of the same endpoint, for what is no chat: files and batches."
+        url, key, *headers = self._pools.endpoint
+        return sdk_of(url, key, dict(headers))
+
+    def failure(
+        self,
+        e: Exception,  # Whatever a call of `sdk` raised
+    ) -> CallFailed:
+        "What went wrong, in words without the key."
+        url, key, *_ = self._pools.endpoint
+        return call_failure(e, secret=said_back(url, key), timeout_s=self.timeout_s)
+
+    def unsaid(
+        self,
+        raw: bytes,  # What the endpoint sent
+    ) -> bytes:
+        "The same without the key and without the values of headers."
+        url, key, *headers = self._pools.endpoint
+        for secret in (said_back(url, key), *(value for _, value in headers)):
+            raw = without_key(raw, secret)
+        return raw
 
 # %% ../../nbs/systems/01_openai.ipynb #c6c18049
 def openai_client(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MOST_BYTES', 'Pools', 'proxy_of', 'request_headers', 'header_values', 'said_back', 'without_key', 'chat_address',
-           'base_of', 'with_address', 'page_failure', 'event_data', 'events_in', 'Wire', 'Pieces']
+           'base_of', 'with_address', 'sdk_of', 'page_failure', 'event_data', 'events_in', 'Wire', 'Pieces']
 
 # %% ../../nbs/systems/00_wire.ipynb #imports0
 import asyncio
@@ -16,7 +16,7 @@ import re
 import ssl
 import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 from urllib.request import getproxies
 
 from ..core.calls import CallFailed, http_failure, public_url, redact
@@ -291,6 +291,32 @@ def with_address(
     if f"(asked: {shown}" not in str(failure):
         failure.args = (f"{failure.args[0]} (asked: {shown}{hint})", *failure.args[1:])
     return failure
+
+# %% ../../nbs/systems/00_wire.ipynb #44637a63
+def sdk_of(
+    url: str,  # Address of the endpoint
+    key: str,
+    headers: Mapping[str, str] | None = None,  # Header -> value, besides the usual ones
+):  # `openai.AsyncOpenAI`; whoever asked for it closes it
+    "The openai package's own client of an endpoint."
+    import openai
+
+    parts = urlsplit(base_of(url))
+    login = f"Basic {said_back(url, key)}" if parts.username else None
+    own = request_headers(parts.hostname, None if login else key, headers)
+    told = {k: v for k, v in own.items() if k not in ("Content-Type", "Accept")}
+    left_out = {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
+    more = {"Authorization": login} if login else {}
+    way = {"trust_env": False, "proxy": proxy_of(url), "follow_redirects": False}
+    way["verify"] = _trusted() if parts.scheme == "https" else True
+    return openai.AsyncOpenAI(
+        api_key=key or "no-key-needed",
+        base_url=urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")),
+        default_headers={**left_out, **more, **told},  # type: ignore[dict-item]
+        default_query=dict(parse_qsl(parts.query)),
+        timeout=600,
+        http_client=openai.DefaultAsyncHttpxClient(**way),
+    )
 
 # %% ../../nbs/systems/00_wire.ipynb #37f3503e
 _PAGE = re.compile(
