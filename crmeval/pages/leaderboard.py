@@ -20,15 +20,15 @@ from ..core.show import html_table, interval, number, per_cent, points, rank, se
 from ..core.stats import Estimate, mean_estimate, rank_intervals
 from ..metrics.accuracy import CRITERIA
 from ..metrics.asked_metrics import ONLY
-from ..metrics.cost import cost_bands, cost_per_1000, costs_usd, cost_per_year, find_price
+from ..metrics.cost import cost_bands, cost_per_1000, cost_per_year, costs_usd, find_price
 from ..metrics.criteria import criteria, get_criterion, in_mean, predicted_criteria
 from ..metrics.protection import FIGURES, Protection
 from ..metrics.speed import Speed, speed
 from ..metrics.trust import TRUST, Trust, trust
 from ..runs.answered import ANSWER_KINDS, answer_kinds
+from ..runs.folder import Run, in_terms_of_run, open_run
 from ..runs.run_columns import run_columns
 from ..runs.run_parts import ids_beside_tasks, part_of, run_protection
-from ..runs.folder import Run, in_terms_of_run, open_run
 from ..tasks.probes import is_probe
 from ..tasks.protection_probes import is_protection
 from ..tasks.use_cases import EVERY, get_use_case, use_cases

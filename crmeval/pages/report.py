@@ -53,9 +53,9 @@ from .slices import slice_board
 from .tables import table_assets, table_scripts
 from .template import content_security_policy, cost, environment, write_page
 from .trust_section import TRUST_LIMITS, trust_section
+from ..runs.folder import Run, in_terms_of_run, open_run
 from ..runs.run_columns import run_columns
 from ..runs.run_parts import ids_beside_tasks, part_of
-from ..runs.folder import Run, in_terms_of_run, open_run
 from ..tasks.probes import is_probe
 from ..tasks.use_cases import get_use_case, render_prompt
 
@@ -424,9 +424,10 @@ def shown_part(
     picked = np.random.default_rng(0).permutation(len(tasks))[:samples]
     part = part_of(run, {tasks[i] for i in picked} | beside)
     told = (
-        f"{len(picked):,} of {len(tasks):,} samples stand here, drawn at random. The leaderboard, cost and speed "
-        "in its rows are over all of them; distributions, paired differences, groups, lists of what was lost, "
-        "examples and the samples themselves are over those that stand here. All are in the tables of the run."
+        f"{len(picked):,} of {len(tasks):,} samples stand here, drawn at random. The leaderboard, with cost "
+        "and speed in its rows, is over all of them; distributions, paired differences, groups, lists of what "
+        "was lost, examples and the samples themselves are over those that stand here. All are in the tables "
+        "of the run."
     )
     manifest = replace(run.manifest, warnings=[*run.manifest.warnings, told])
     return replace(part, manifest=manifest)
