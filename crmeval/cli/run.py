@@ -27,6 +27,7 @@ from crmeval.cli.words import (
     word_of,
 )
 from ..core.keys import plain_without_keys
+from ..core.picked_records import pick
 from ..core.show import printable
 from ..runs.answered import answer_kinds, failures
 from ..runs.folder import Run, check_folder
@@ -42,7 +43,7 @@ def silent_systems(
 ) -> dict[str, str]:  # System -> its first error
     "Systems that answered nothing at all."
     first, heard = {}, set()
-    for r in run.responses:
+    for r in pick(run.responses, {}, ["client", "status", "error"]):
         if r.status in _FAILED:
             first.setdefault(r.client, r.error)
         else:
@@ -92,7 +93,8 @@ def _say_judge(run, out):
         out.say(f"\njudge: {used['calls']} calls, {tokens}, {each:.2g} calls a response", judge_usage=used)
     for warning in run.manifest.warnings:
         out.say(f"\nmind: {warning}")
-    lost = Counter(s.status for s in run.scores if s.metric == "accuracy" and s.points is None)
+    missing = {"metric": "accuracy".__eq__, "points": lambda p: p is None}
+    lost = Counter(s.status for s in pick(run.scores, missing, ["status"]))
     if lost:
         told = ", ".join(f"{n} {s}" for s, n in sorted(lost.items()))
         out.say(f"\nnot scored: {told}; the report lists them")
@@ -101,7 +103,7 @@ def _say_judge(run, out):
 
 def _say_budget(run, out):
     "What was not asked; True where answers are missing."
-    unasked = [r for r in run.responses if r.status == "not_run"]
+    unasked = list(pick(run.responses, {"status": "not_run".__eq__}, ["status", "error"]))
     reached = (run.manifest.budget or {}).get("reached")
     if unasked:
         out.mind(
@@ -119,8 +121,9 @@ def _say_budget(run, out):
 def _say_failures(run, out):
     "What failed, and why; True where something did."
     silent, mute = silent_systems(run), mute_judges(run)
-    failed, lost = failures(run.responses), lost_verdicts(run)
-    asked = Counter(r.client for r in run.responses)
+    lost = lost_verdicts(run)
+    failed = failures(pick(run.responses, {"status": lambda s: s != "ok"}, ["client", "status", "error"]))
+    asked = {client: told["wanted"] for client, told in _answers(run).items()}
     for name, error in silent.items():
         out.mind(f"{name} answered none of {asked[name]} samples: {error}. {_AGAIN}")
     for name, (n, cause) in failed.items():
