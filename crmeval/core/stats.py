@@ -154,10 +154,14 @@ def _drawn(x, clusters, strata, n_resamples, rng):
 
 
 def mean_estimate(
-    values: Sequence[float | None],  # (n,); None is counted as undefined
+    values: Sequence[float | None] | np.ndarray,  # (n,); None is counted as undefined
     *,
-    clusters: Sequence[Hashable] | None = None,  # (n,) conversation of each value; None: each its own
-    strata: Sequence[Hashable] | None = None,  # (n,) e.g. use case; the strata's means then weigh the same
+    clusters: Sequence[Hashable]
+    | np.ndarray
+    | None = None,  # (n,) conversation of each value; None: each its own
+    strata: Sequence[Hashable]
+    | np.ndarray
+    | None = None,  # (n,) e.g. use case; the strata's means then weigh the same
     bounds: tuple[float, float] | None = None,  # Range of a value; used when the values show no spread
     confidence_level: float = 0.95,
     n_resamples: int = 2000,
@@ -199,7 +203,7 @@ def no_spread(
 
 # %% ../../nbs/core/04_stats.ipynb #5f00feae
 def quantile_estimate(
-    values: Sequence[float],  # (n,)
+    values: Sequence[float] | np.ndarray,  # (n,)
     q: float,  # 0 to 1, e.g. 0.95
     *,
     confidence_level: float = 0.95,
@@ -224,11 +228,11 @@ class Difference(Estimate):
 
 
 def paired_difference(
-    a: Sequence[float | None],  # (n,) values of system A
-    b: Sequence[float | None],  # (n,) values of system B on the same samples, same order
+    a: Sequence[float | None] | np.ndarray,  # (n,) values of system A
+    b: Sequence[float | None] | np.ndarray,  # (n,) values of system B on the same samples, same order
     *,
-    clusters: Sequence[Hashable] | None = None,  # (n,)
-    strata: Sequence[Hashable] | None = None,  # (n,)
+    clusters: Sequence[Hashable] | np.ndarray | None = None,  # (n,)
+    strata: Sequence[Hashable] | np.ndarray | None = None,  # (n,)
     confidence_level: float = 0.95,
     n_resamples: int = 2000,
     rng: int = 0,
@@ -320,10 +324,12 @@ def _in_step(d, alpha):
 
 # %% ../../nbs/core/04_stats.ipynb #7117807a
 def rank_intervals(
-    values: Mapping[str, Sequence[float | None]],  # System -> (n,) values on the same samples, same order
+    values: Mapping[
+        str, Sequence[float | None] | np.ndarray
+    ],  # System -> (n,) values on the same samples, same order
     *,
-    clusters: Sequence[Hashable] | None = None,  # (n,)
-    strata: Sequence[Hashable] | None = None,  # (n,)
+    clusters: Sequence[Hashable] | np.ndarray | None = None,  # (n,)
+    strata: Sequence[Hashable] | np.ndarray | None = None,  # (n,)
     higher_is_better: bool = True,
     confidence_level: float = 0.95,
     n_resamples: int = 1000,

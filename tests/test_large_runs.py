@@ -1,0 +1,92 @@
+"""A run that stays in its tables says what the same run says as lists."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from crmeval.cli.run import lost_verdicts, mute_judges, silent_systems
+from crmeval.core.records import Response, Sample, Score, Usage
+from crmeval.metrics.accuracy import CRITERIA
+from crmeval.pages.compare import compare
+from crmeval.pages.leaderboard import leaderboard
+from crmeval.pages.report import shown_part
+from crmeval.pages.slices import slice_board
+from crmeval.runs.folder import Run, open_run, write_run
+
+CASES = ("service_call_summary", "sales_email_generation", "service_email_summary")
+BARE = {"created": "", "samples": {}, "clients": [], "judge": {}, "scoring": ""}
+CHECKED = [{"kind": "not checked", "about": "instruction", "text": "be kind"}, {"kind": "noted"}]
+
+
+def asked_samples(rng):
+    samples = []
+    for i in range(rng.randint(2, 9)):
+        cluster = rng.choice([None, "s0", "talk"])
+        inputs = {"conversation": f"Text {i}"}
+        samples.append(
+            Sample(f"s{i}", rng.choice(CASES), inputs, cluster=cluster, tags={"region": "ab"[i % 2]})
+        )
+    twins = [replace(s, perturbation="gender") for s in samples[:1]] if rng.random() < 0.5 else []
+    return [*samples, *twins]
+
+
+def response_to(sample, client, repeat, rng):
+    status = rng.choice(["ok", "ok", "ok", "api_error", "refused", "truncated"])
+    usage = rng.choice([Usage(), Usage(500, 20), Usage(7, 8, 2, True), Usage(calls=0)])
+    text = "An answer." if status in ("ok", "truncated") else None
+    times = {"latency_s": rng.choice([None, rng.random()]), "cached": rng.random() < 0.2}
+    key = {"use_case": sample.use_case, "perturbation": sample.perturbation, "repeat": repeat}
+    return Response(sample.id, client, text, status, usage=usage, **times, **key)
+
+
+def scores_of(response, rng):
+    key = {k: getattr(response, k) for k in ("sample_id", "client", "use_case", "perturbation", "repeat")}
+    for rater, method in (("x", "auto"), ("y", "auto"), ("ann", "manual"), ("bob", "manual")):
+        for metric in (*CRITERIA, "accuracy"):
+            if rng.random() < (0.9 if method == "auto" else 0.4):
+                lost = rng.random() < 0.2
+                points = None if lost else rng.choice([1, 2, 3.5, 4])
+                status = "undefined" if lost else "ok"
+                yield Score(
+                    metric, points, status=status, evidence=CHECKED, rater=rater, method=method, **key
+                )
+
+
+@pytest.fixture(params=range(6))
+def both(request, tmp_path):
+    "The same run as lists and in tables."
+    rng = random.Random(request.param)
+    samples, repeats = asked_samples(rng), rng.randint(1, 2)
+    responses = [
+        response_to(s, c, k, rng) for s in samples for c in ("openai:gpt-4o", "m:b") for k in range(repeats)
+    ]
+    scores = [score for r in responses for score in scores_of(r, rng)]
+    write_run(Run(tmp_path, dict(BARE), samples, responses, scores))
+    large = open_run(tmp_path, large=1)
+    assert large.in_tables
+    return open_run(tmp_path), large
+
+
+def test_a_leaderboard_is_the_same(both):
+    small, large = (list(leaderboard(run, by="all")) for run in both)
+    assert small == large and small
+
+
+def test_groups_and_comparisons_are_the_same(both):
+    small, large = both
+    assert slice_board(small, ["region"]).to_dicts() == slice_board(large, ["region"]).to_dicts()
+    told = {"client_a": "openai:gpt-4o", "client_b": "m:b", "judge": "x"}
+    assert str(compare(small, **told)) == str(compare(large, **told))
+
+
+def test_what_failed_is_the_same(both):
+    small, large = both
+    for told in (silent_systems, mute_judges, lost_verdicts):
+        assert told(small) == told(large)
+
+
+def test_a_report_says_which_part_it_shows(both):
+    _, large = both
+    part = shown_part(large, 1)
+    assert not part.in_tables and " samples stand here, drawn at random" in part.manifest.warnings[-1]
