@@ -7,14 +7,16 @@ __all__ = ['HELD', 'INVENTED', 'capitals', 'starts_json', 'JsonPlace', 'Found', 
            'Demasked', 'demasked', 'demask', 'demask_data']
 
 # %% ../../nbs/layer/04_demasking.ipynb #572be5bb
+import html
 import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
 
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile, compiled
@@ -49,6 +51,8 @@ def _plain_sign(character):
     category = unicodedata.category(character)
     if category in _UNSEEN:
         return "\u200b"
+    if category == "Nd":
+        return str(unicodedata.digit(character))
     return character if character.isascii() else _FOLDED.get(category, character)
 
 
@@ -115,10 +119,85 @@ class JsonPlace:
         elif token.startswith("```") and not self._whole and not self.in_string:
             self.json = token == "```json"
 
+# %% ../../nbs/layer/04_demasking.ipynb #f414bb35
+_ESCAPING = re.compile(r"[&\\%=<{]")
+_UNSEEN_SIGN = "\u200b"
+
+
+@dataclass(frozen=True)
+class _Shown:
+    "A piece of an answer as it would be shown, in capitals, and where each of its signs stands in the answer."
+
+    text: str
+    places: Sequence[int]  # One more than signs: where the piece ends
+
+    def cut(self, start, end=None):
+        "A part of it."
+        end = len(self.text) if end is None else end
+        return _Shown(self.text[start:end], self.places[start : end + 1])
+
+
+def _shown(text, start, end):
+    "A piece of an answer, read as it would be shown."
+    piece = text[start:end]
+    if not _ESCAPING.search(piece):
+        return _Shown(capitals(piece), range(start, end + 1))
+    signs, places, at = [], [], 0
+    for found in _HOW.pattern("escape").finditer(piece):
+        sign = _meant(found)
+        if sign is None:
+            continue
+        places += [*range(start + at, start + found.start()), start + found.start()]
+        signs += [piece[at : found.start()], sign]
+        at = found.end()
+    places += range(start + at, end + 1)
+    return _Shown(capitals("".join(signs) + piece[at:]), places)
+
+
+def _meant(found):
+    "The sign that an escape means; None where it means none, or more than one."
+    kind = found.lastgroup
+    told = _MEANINGS[kind](found[kind])
+    return told if told is not None and len(told) == 1 else None
+
+
+def _entity(name):
+    "The sign of an entity of HTML, in whatever case it was written."
+    known = (html.unescape(f"&{n};") for n in (name, name.lower()))
+    return next((sign for sign in known if len(sign) == 1), None)
+
+
+def _numbered(digits, base=16):
+    "The sign of a number; None where there is none."
+    number = int(digits, base)
+    return chr(number) if number < 0xD800 or 0xE000 <= number < 0x110000 else None
+
+
+def _address_sign(escapes):
+    "The sign of the bytes of an address, also where they were escaped twice."
+    told = unquote(re.sub("%25", "%", escapes), errors="replace")
+    return None if "\ufffd" in told else told
+
+
+_MEANINGS = {
+    "entity": _entity,
+    **dict.fromkeys(("point", "braced", "long", "unicode", "hexadecimal"), _numbered),
+    "octal": lambda digits: _numbered(digits, 8),
+    "style": _numbered,
+    "address": _address_sign,
+    "mail": _numbered,
+    "command": lambda name: _HOW.data["commands"].get(name.lower()),
+    "blank": lambda letter: " ",
+    "plain": lambda sign: sign,
+    "grouped": lambda sign: sign,
+    **dict.fromkeys(("continued", "soft"), lambda line: _UNSEEN_SIGN),
+    "tag": lambda name: " " if name.lower() == "br" else _UNSEEN_SIGN,
+}
+
 # %% ../../nbs/layer/04_demasking.ipynb #99a4c51c
 HELD = 40  # Characters that a stream holds back at most
-_BEFORE, _CODE, _BEHIND = 20, 11, 8  # With the one that shows where a word ends, these are HELD
-_LEAST_AHEAD = _CODE + _BEHIND + 1
+_BEFORE, _CODE = 22, 16  # Characters before a code that are looked at, and those of a code
+_AHEAD = _CODE + 2  # Those from where what nobody has may begin, to where it ends
 
 
 @dataclass(frozen=True)
@@ -132,11 +211,21 @@ class Found:
     tail: str = ""  # What stood inside the brackets and belongs behind the value, "'s"
 
 
-def _code_at(folded, at, vault):
+def _code_at(text, folded, at, vault):
     "(form, end) of the issued code that starts here, or None."
+    found = _code_in(folded, at, at, at + _CODE, vault)
+    if found or not _ESCAPING.search(text, at, at + _CODE):
+        return found
+    shown = _shown(text, at, at + _CODE)
+    found = _code_in(shown.text, 0, at, len(shown.text), vault)
+    return found and (found[0], shown.places[found[1]])
+
+
+def _code_in(folded, at, place, stop, vault):
+    "The same in a text that is folded already."
     code, end = folded[at], at + 1
     while len(code) < LENGTHS[-1]:
-        step = _HOW.pattern("next_character").match(folded, end, at + _CODE)
+        step = _HOW.pattern("next_character").match(folded, end, stop)
         if not step:
             return None
         code, end = code + step[1], step.end()
@@ -161,7 +250,7 @@ def _is_plain(character):
 def _spaced_word(word):
     "The word of a kind at the end of a text, also with something between its letters."
     spaced = "(?&gap){0,2}".join(map(re.escape, word.replace("_", "")))
-    return compiled(f"(?&word_start){spaced}(?:(?&gap){{0,2}}[FMN])?$", _HOW.data["parts"])
+    return compiled(f"(?&word_start){spaced}S?\\d?(?:(?&gap){{0,2}}[FMN])?$", _HOW.data["parts"])
 
 
 @lru_cache(maxsize=1)
@@ -171,43 +260,44 @@ def _roles():
 
 @dataclass(frozen=True)
 class _Left:
-    "What stands before a code."
+    "What stands before a code; places are those of the answer."
 
     start: int  # Where the placeholder begins, without its brackets
     named: bool  # Whether a word for its kind is there
     opens: tuple[tuple[int, str], ...] = ()  # Brackets before it, inner first: where, and which
     wordy: bool = False  # Whether other words stand between the bracket and the kind
+    sign: str = ""  # What stands right before it as a template writes a variable: '$', ':', '##'
+
+    @property
+    def first(self) -> int:
+        "Where it begins at the earliest."
+        return min([self.start - len(self.sign), *(at for at, _ in self.opens)])
 
 
-def _left_of(folded, low, at, form):
-    "What belongs to a placeholder before its code; nothing before `low` is looked at."
-    low = max(low, at - _BEFORE)
-    head = folded[low:at]
-    stem = head[: _HOW.pattern("separators").search(head).start()]
-    start = _word_start(stem, head[len(stem) :], form)
+def _left_of(head, form):
+    "What belongs to a placeholder before its code."
+    stem = head.text[: _HOW.pattern("separators").search(head.text).start()]
+    start = _word_start(stem, head.text[len(stem) :], form)
     named = start is not None
-    start = low + start if named else at
-    inside = _HOW.pattern("inside").search(head)
+    start = start if named else len(head.text)
+    sign = _HOW.pattern("sign_before").search(head.text[:start])[0] if named else ""
+    inside = _HOW.pattern("inside").search(head.text)
     if not inside or not _is_placeholder_text(inside, form, named):
-        return _Left(start, named)
-    opens = [(low + m.start(), _bracket(m[0])) for m in _opens_in(head, inside)]
-    wordy = start != low + inside.start("inside")
-    return _Left(start, named, tuple(reversed(opens)), wordy)
+        return _Left(head.places[start], named, sign=sign)
+    opens = [(head.places[m.start()], _bracket(m[0])) for m in _opens_in(inside)]
+    wordy = start != inside.start("inside")
+    return _Left(head.places[start], named, tuple(reversed(opens)), wordy, sign)
 
 
-def _opens_in(head, inside):
+def _opens_in(inside):
     "The brackets before a code, outer first."
-    found = _HOW.pattern("an_open").finditer(head, inside.start("opens"))
+    found = _HOW.pattern("an_open").finditer(inside.string, inside.start("opens"))
     return [m for m in found if m.end() <= inside.end("opens")]
 
 
 def _bracket(token):
     "Which bracket a token writes."
-    if token[-1] in "[{(<%":
-        return token[-1]
-    token = token.strip("\\%&=#;")
-    kinds = {"<": ("LT", "60", "3C"), "(": ("LPAR", "40", "28"), "{": ("LCUB", "LBRACE", "123", "7B")}
-    return next((b for b, ends in kinds.items() if token.endswith(ends)), "[")
+    return next((sign for sign in token if sign in "[{(<"), "[")
 
 
 def _is_placeholder_text(inside, form, named):
@@ -218,7 +308,7 @@ def _is_placeholder_text(inside, form, named):
     if not words:
         return False
     said, seps = words["words"], words["seps"]
-    opens = [_bracket(m[0]) for m in _opens_in(inside.string, inside)]
+    opens = [_bracket(m[0]) for m in _opens_in(inside)]
     if not said or opens[-1] != "(" or len(opens) > 1:
         return True
     squeezed = re.sub(r"[^A-Z]", "", said)
@@ -232,52 +322,63 @@ def _word_start(stem, separators, form):
     near = not separators or _HOW.pattern("near_separators").fullmatch(separators)
     own = _spaced_word(form.word).search(stem) or _spaced_word(form.word.partition("_")[0]).search(stem)
     if own:
-        return own.start() if near or separators in (":", "=", "/") else None
+        joined = len(separators) < 4 and not re.search(r"\s", separators)
+        return own.start() if near or joined else None
     word = _HOW.pattern("last_word").search(stem)
     if not word or word.end() - word.start() < 2 or not near:
         return None
-    said, sign = word[0].replace("\u200b", "").partition("_")[0], separators.lstrip("\\")
+    said, sign = word[0].replace(_UNSEEN_SIGN, "").partition("_")[0], separators
     joined = sign.startswith(("_", "-")) and len(separators) < 3
     known = said in _kind_words() and (joined or said not in _roles())
     return word.start() if known or sign.startswith("_") else None
 
 # %% ../../nbs/layer/04_demasking.ipynb #2338c67e
 def _whole(text, folded, low, at, found, vault):
-    "The placeholder around a code, as `Found`; None where the code is a piece of another word."
+    "(where it begins at the earliest, the placeholder around a code); None where it is a piece of a word."
     form, end = found
-    if text.startswith("]", end) and text[:at].endswith(f"[{form.word}_"):
-        start = at - len(form.word) - 2
-        if start >= low and text.startswith("(", end + 1) and form.code not in vault.linked:
-            return Found(start + 1, end, form, form.word)  # the text of a Markdown link
-        if start >= low:
-            return _doubled(text, low, at, Found(start, end + 1, form, form.word), end, vault)
-    left = _left_of(folded, low, at, form)
+    start = at - len(form.word) - 2
+    if text.startswith("]", end) and start >= low and text.startswith(f"[{form.word}_", start):
+        if text.startswith("(", end + 1) and form.code not in vault.linked:
+            return start, Found(start + 1, end, form, form.word)  # the text of a Markdown link
+        return max(low, start - _DOUBLES), _doubled(text, low, Found(start, end + 1, form, form.word), vault)
+    head = _shown(text, max(low, at - _BEFORE), at)
+    left = _left_of(head, form)
     if not left.named and not left.opens and low < at and _is_plain(folded[at - 1]):
-        return None
-    right = _closes_of(folded, end, form)
+        return at, None
+    aside = _aside(text, head, end, form)
+    if aside:
+        return aside.start, aside
+    tail = _shown(text, end, max(end, left.first + HELD - 1))
+    right = _closes_of(tail, form)
     if left.opens and right:
-        return _in_brackets(text, left, right, end, form, vault)
-    return _one_sided(folded, low, left, right, end, form, at)
+        return left.first, _in_brackets(text, left, tail, right, form, vault)
+    return left.first, _one_sided(head, left, tail, right, form)
 
 
-def _closes_of(folded, end, form):
-    "The brackets that close behind a code, also with the kind between them: '[K7B4Q_PERSON]'."
-    stop = end + _BEHIND
-    word = re.compile(r"[_ :-]{1,2}" + re.escape(form.word)).match(folded, end, stop)
-    return _HOW.pattern("closes").match(folded, word.end() if word else end, stop)
+@lru_cache(maxsize=256)
+def _behind_code(word, code):
+    "What may stand between a code and its brackets, and those brackets."
+    own = {"own": re.escape(word), "code": re.escape(code)}
+    return compiled(_HOW.data["patterns"]["closes"], {**_HOW.data["parts"], **own})
 
 
-def _in_brackets(text, left, right, end, form, vault):
-    "A placeholder with its brackets; a second pair goes as well where it says nothing of its own."
-    start, stop = left.opens[0][0], right.end("first")
-    if len(left.opens) > 1 and right["second"]:
-        outer, inner = left.opens[1][1], left.opens[0][1]
-        own = outer == "(" != inner or form.code in vault.bracketed
-        own = own or _is_argument(text, left.opens[1][0])
-        if not own:
-            start, stop = left.opens[1][0], right.end("second")
-    tail = text[end : end + len(right["owner"] or "")]
-    return Found(start, stop, form, form.word, tail)
+def _closes_of(tail, form):
+    "The brackets that close behind a code, also with something between them: '[K7B4Q_PERSON]'."
+    return _behind_code(form.word, form.code).match(tail.text)
+
+
+def _in_brackets(text, left, tail, right, form, vault):
+    "A placeholder with its brackets; further pairs go as well where they say nothing of their own."
+    closes = list(_HOW.pattern("a_close").finditer(tail.text, right.start("first"), right.end("more")))
+    start, stop = left.opens[0][0], tail.places[closes[0].end()]
+    for (place, outer), (_, inner), close in zip(left.opens[1:], left.opens, closes[1:]):
+        if outer == "(" != inner or form.code in vault.bracketed or _is_argument(text, place):
+            break
+        start, stop = place, tail.places[close.end()]
+    else:
+        stop = tail.places[right.end()] if right["again"] else stop
+    owner = text[tail.places[0] : tail.places[len(right["owner"] or "")]]
+    return Found(start, stop, form, form.word, owner)
 
 
 def _is_argument(text, at):
@@ -285,29 +386,71 @@ def _is_argument(text, at):
     return text[at] == "{" and text[max(0, at - 1) : at].isalpha()
 
 
-def _one_sided(folded, low, left, right, end, form, at):
+def _one_sided(head, left, tail, right, form):
     "A placeholder without brackets, or with one of them."
-    start, stop = left.start, end
+    start, stop = left.start, tail.places[0]
     if left.named and left.opens and not left.wordy and left.opens[0][1] == "[":
         start = left.opens[0][0]
     if left.named and not left.opens and right and right["first"] == "]" and not right["owner"]:
-        stop = right.end("first") if "[" not in folded[max(low, at - _BEFORE) : at] else end
+        stop = tail.places[right.end("first")] if "[" not in head.text else stop
+    if left.named and left.sign and not left.opens:
+        return _variable(left, tail, form)
     return Found(start, stop, form, form.word)
 
 
+_CLOSING_SIGNS = {"&": ";"}
+_ALONE = ("$", ":")  # Signs that name a variable without another one behind it
+
+
+def _variable(left, tail, form):
+    "A placeholder as a variable of a template, ':PERSON_K7B4Q:' or '$PERSON_K7B4Q'; else without its sign."
+    closing = "".join(_CLOSING_SIGNS.get(c, c) for c in left.sign)
+    if tail.text.startswith(closing) and not _is_plain(tail.text[len(closing) : len(closing) + 1]):
+        start = left.start - len(left.sign)
+        return Found(start, tail.places[len(closing)], form, form.word)
+    start = left.start - (1 if left.sign in _ALONE else 0)
+    return Found(start, tail.places[0], form, form.word)
+
+
+def _aside(text, head, end, form):
+    "A placeholder whose code stands in brackets of its own, behind the kind: '[PERSON] (K7B4Q)'; or None."
+    before = _kind_and_bracket(form.word.partition("_")[0]).search(head.text)
+    if not before:
+        return None
+    start = head.places[before.start()]
+    tail = _shown(text, end, max(end, start + HELD - 1))
+    inner = _HOW.pattern("close_at_start").match(tail.text)
+    kind = text[head.places[before.start("kind")] : head.places[before.end("kind")]]
+    if not inner or not (kind.isupper() or before["open"]):
+        return None
+    stop, opened = inner.end(), before["open"] and not before["close"]
+    outer = _HOW.pattern("close_at_start").match(tail.text, stop) if opened else None
+    if opened and not outer:
+        return None
+    return Found(start, tail.places[outer.end() if outer else stop], form, form.word)
+
+
+@lru_cache(maxsize=64)
+def _kind_and_bracket(word):
+    "A kind's word with a bracket behind it, at the end of a text."
+    return compiled(_HOW.data["patterns"]["kind_and_bracket"], {**_HOW.data["parts"], "own": re.escape(word)})
+
+
 _PAIRS = {"[": "]", "{": "}", "<": ">"}
+_DOUBLES = 3  # Brackets around a placeholder that are looked at
 
 
-def _doubled(text, low, at, found, end, vault):
-    "The same with a second pair of brackets around it, where the value itself stood in none."
-    before = text[found.start - 1] if found.start > max(low, at - _BEFORE) else ""
-    if before not in _PAIRS or found.form.code in vault.bracketed:
+def _doubled(text, low, found, vault):
+    "The same with more pairs of brackets around it, where the value itself stood in none."
+    if found.form.code in vault.bracketed:
         return found
-    if text.startswith("](", found.end) or _is_argument(text, found.start - 1):
-        return found  # the text of a Markdown link, or what LaTeX sets in another way
-    if found.end >= end + _BEHIND or text[found.end : found.end + 1] != _PAIRS[before]:
-        return found
-    return Found(found.start - 1, found.end + 1, found.form, found.word, found.tail)
+    for _ in range(min(_DOUBLES, found.start - low)):
+        before, behind = text[found.start - 1], text[found.end : found.end + 1]
+        linked = text.startswith("](", found.end)  # the text of a Markdown link
+        if linked or behind != _PAIRS.get(before) or _is_argument(text, found.start - 1):
+            break  # or what LaTeX sets in another way
+        found = Found(found.start - 1, found.end + 1, found.form, found.word, found.tail)
+    return found
 
 # %% ../../nbs/layer/04_demasking.ipynb #950bbc47
 @lru_cache(maxsize=1)
@@ -317,18 +460,20 @@ def _named_kind():
     return compiled(_HOW.data["patterns"]["named"], {**_HOW.data["parts"], "kind": words})
 
 
-def _invented(text, folded, low, named):
+def _invented(text, low, named):
     "A placeholder that nobody has, as `Found`, from a match of `_named_kind`; else None."
     word, token, at = named["word"], named["token"], named.start("token")
     if not _is_like_a_code(token):
         return None
-    left, stop = max(low, at - _BEFORE), named.end("token") + _BEHIND
-    opened = _HOW.pattern("open_at_end").search(folded[left : named.start()])
-    closed = _HOW.pattern("close_at_start").match(folded, named.end("token"), stop)
+    end = named.end("token")
+    head = _shown(text, max(low, at - _BEFORE), max(low, named.start()))
+    tail = _shown(text, end, at + _AHEAD)
+    opened = _HOW.pattern("open_at_end").search(head.text)
+    closed = _HOW.pattern("close_at_start").match(tail.text)
     if opened and closed:
-        return Found(left + opened.start(), closed.end(), None, word)
+        return Found(head.places[opened.start()], tail.places[closed.end()], None, word)
     joined = text[at - 1] == "_" and text[named.start() : at].isupper() and named.start() >= low
-    return Found(named.start(), named.end("token"), None, word) if joined else None
+    return Found(named.start(), end, None, word) if joined else None
 
 
 def _is_like_a_code(token):
@@ -342,27 +487,37 @@ def _candidates(folded, low):
     return [(at, m) for at, _, m in sorted(heads + named, key=lambda row: row[:2]) if at >= low]
 
 
+def _at_a_code(text, folded, floor, at, vault):
+    "(placeholder around the issued code that starts here or None, where the text is known that decides it)."
+    code = _code_at(text, folded, at, vault)
+    if code is None:
+        return None, at + _AHEAD
+    first, found = _whole(text, folded, floor, at, code, vault)
+    return found, first + HELD if found else code[1] + 2
+
+
 def placeholders_in(
     text: str,  # Any text
     vault: Vault,
-    low: int = 0,  # Nothing before this place is taken
-    high: int | None = None,  # No code that begins behind this place is taken; None: the whole text
+    low: int = 0,  # No code that begins before this place is taken
+    ended: bool = True,  # False: more will come, and what that could change is not given yet
+    floor: int | None = None,  # Nothing before this place belongs to a placeholder; None: `low`
 ) -> Iterator[Found]:  # In the order of the text, without overlaps
     "What stands for a value, or was meant to, in whatever way it was written."
     folded = capitals(text)
+    floor = low if floor is None else floor
     for at, named in _candidates(folded, low):
-        if high is not None and at > high:
-            return
-        if at < low:
+        if at < floor:
             continue
         if named is not None:
-            found = _invented(text, folded, low, named)
+            found, known = _invented(text, floor, named), at + _AHEAD
         else:
-            code = _code_at(folded, at, vault)
-            found = _whole(text, folded, low, at, code, vault) if code else None
+            found, known = _at_a_code(text, folded, floor, at, vault)
+        if known > len(text) and not ended:
+            return
         if found:
             yield found
-            low = found.end
+            floor = found.end
 
 # %% ../../nbs/layer/04_demasking.ipynb #2c247f82
 INVENTED = ("mark", "keep", "remove")
@@ -382,6 +537,7 @@ class Restorer:
             raise ValueError("the vault is closed: its session has ended, and nothing can be put back")
         self._vault, self._how = vault, invented
         self._text, self._done, self._place = "", 0, JsonPlace()
+        self._floor = 0  # Where the last placeholder ended
         self.restored: Counter = Counter()  # Word of a kind -> how often
         self.invented = 0  # Placeholders that nobody has
 
@@ -392,13 +548,12 @@ class Restorer:
     ) -> str:  # What is certain by now
         "Read on, and give what cannot change any more; `HELD` characters are held back at most."
         self._text += piece
-        high = None if last else len(self._text) - _LEAST_AHEAD
         out = []
-        if high is None or high >= 0:
-            for found in placeholders_in(self._text, self._vault, self._done, high):
-                out += self._put(found)
+        for found in placeholders_in(self._text, self._vault, self._done, last, self._floor):
+            out += self._put(found)
         out.append(self._plain(len(self._text) if last else len(self._text) - HELD))
-        self._text, self._done = self._text[max(0, self._done - 20) :], min(self._done, 20)
+        gone = max(0, self._done - _BEFORE - 2)
+        self._text, self._done, self._floor = self._text[gone:], self._done - gone, max(0, self._floor - gone)
         return "".join(out)
 
     def record(self, timer) -> StepRecord:
@@ -418,12 +573,15 @@ class Restorer:
     def _put(self, found):
         "What stands before a placeholder, and what it stands for."
         form, start, end = found.form, found.start, found.end
-        if form and form.bare and self._text[start - 1 : start] + self._text[end : end + 1] == '""':
-            start, end = max(start - 1, self._done), end + 1
         before = self._plain(start)
+        if self._place.json:
+            inner = _inside_quotes(self._text, start, end, self._place.in_string)
+            before, start, end = before + self._plain(inner[0]), *inner
+        if form and form.bare and self._text[start - 1 : start] + self._text[end : end + 1] == '""':
+            before, start, end = before.removesuffix('"'), start - 1, end + 1
         put = self._value(found) + found.tail
-        self._place.advance(self._text[start:end])
-        self._done = end
+        self._place.advance(self._text[self._done : end])
+        self._done = self._floor = end
         return before, put
 
     def _value(self, found):
@@ -439,6 +597,21 @@ class Restorer:
         if not self._place.in_string:
             return form.value
         return form.raw if form.raw is not None else json_escaped(form.value)
+
+
+_QUOTE = re.compile(r'(?<!\\\\)"')
+
+
+def _inside_quotes(text, start, end, in_string):
+    "The part of a placeholder of JSON that stands in one string: its quotes and brackets are the answer's."
+    quotes = [m.start() for m in _QUOTE.finditer(text, start, end)]
+    if in_string:
+        return start, quotes[0] if quotes else end
+    if not quotes:
+        return start, end
+    last = quotes[-1] if len(quotes) % 2 == 0 else end
+    opened = quotes[-2] if len(quotes) % 2 == 0 else quotes[-1]
+    return opened + 1, last
 
 
 def json_escaped(
