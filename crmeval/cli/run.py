@@ -29,6 +29,7 @@ from crmeval.cli.words import (
     word_of,
 )
 from ..core.keys import plain_without_keys
+from ..core.picked_records import pick
 from ..core.show import printable
 from ..runs.answered import answer_kinds, failures
 from ..runs.folder import Run, check_folder
@@ -47,7 +48,7 @@ def silent_systems(
 ) -> dict[str, str]:  # System -> its first error
     "Systems that answered nothing at all."
     first, heard = {}, set()
-    for r in run.responses:
+    for r in pick(run.responses, {}, ["client", "status", "error"]):
         if r.status in _FAILED:
             first.setdefault(r.client, r.error)
         else:
@@ -59,13 +60,12 @@ def mute_judges(
     run: Run,
 ) -> dict[str, str]:  # Judge -> its first reason
     "Judges that failed on every response that had a text."
-    told, mine = {r.key for r in run.responses if r.text}, {}
-    for s in run.scores:
-        of = s.sample_id, s.perturbation, s.client, s.repeat
-        if s.method == "auto" and s.metric == "factuality" and of in told:
-            mine.setdefault(s.rater, []).append(s)
-    failed = _FAILED | {"refused"}
-    return {j: rows[0].reason for j, rows in mine.items() if all(s.status in failed for s in rows)}
+    mute = {}
+    for judge, rows, status in _verdicts(run, "factuality"):
+        if set(status) <= _FAILED | {"refused"}:
+            reasons = _reasons(run, judge, rows[:1], {"metric": "factuality".__eq__})
+            mute[judge] = next(iter(reasons.values()))
+    return mute
 
 
 def lost_verdicts(
@@ -74,18 +74,42 @@ def lost_verdicts(
     str, tuple[int, int, str]
 ]:  # Judge -> (answers without verdicts, answers asked about, commonest reason)
     "Where a judge failed: on answers that have a text."
-    told, asked, reasons = {r.key for r in run.responses if r.text}, {}, {}
-    for s in run.scores:
-        of = s.sample_id, s.perturbation, s.client, s.repeat
-        if s.method == "auto" and of in told:
-            asked.setdefault(s.rater, set()).add(of)
-            if s.status in _FAILED | {"truncated"}:
-                reasons.setdefault(s.rater, {}).setdefault(of, s.reason)
-    return {j: (len(lost), len(asked[j]), _commonest(lost.values())) for j, lost in reasons.items()}
+    failed, found = _FAILED | {"truncated"}, {}
+    for judge, rows, status in _verdicts(run):
+        lost = set(rows[[s in failed for s in status]].tolist())
+        if lost:
+            reasons = _reasons(run, judge, sorted(lost), {"status": failed.__contains__})
+            commonest = Counter(reasons.values()).most_common(1)[0][0]
+            found[judge] = len(lost), len(set(rows.tolist())), commonest
+    return found
 
 
-def _commonest(reasons):
-    return Counter(reasons).most_common(1)[0][0]
+def _verdicts(run, metric=None):
+    "(judge, responses by number, status of each score) of what automatic judges said of answers with a text."
+    from crmeval.runs.run_columns import run_columns
+
+    columns = run_columns(run)
+    scores, names = columns.scores, columns.scores.names
+    told = (scores.row >= 0) & columns.responses.has_text[scores.row] & ~columns.responses.blank[scores.row]
+    told &= scores.metric == names["metric"].index.get(metric, -1) if metric else True
+    for n, (method, rater) in enumerate(names["by"].values):
+        mine = told & (scores.by == n)
+        if method == "auto" and mine.any():
+            yield rater, scores.row[mine], [names["status"].values[i] for i in scores.status[mine]]
+
+
+def _reasons(run, judge, rows, where):
+    "Response -> the first reason of a judge's scores that fit, for some responses by number."
+    from crmeval.runs.run_columns import run_columns
+
+    r, of = run_columns(run).responses, ("sample_id", "perturbation", "client")
+    keys = {(*(r.names[f].values[getattr(r, f)[i]] for f in of), int(r.repeat[i])) for i in rows}
+    asked = {"method": "auto".__eq__, "rater": judge.__eq__, **where}
+    found = {}
+    for s in pick(run.scores, asked, [*of, "repeat", "reason"]):
+        if s.key in keys:
+            found.setdefault(s.key, s.reason)
+    return found
 
 
 def _say_judge(run, out):
@@ -97,7 +121,8 @@ def _say_judge(run, out):
         out.say(f"\njudge: {used['calls']} calls, {tokens}, {each:.2g} calls a response", judge_usage=used)
     for warning in run.manifest.warnings:
         out.say(f"\nmind: {warning}")
-    lost = Counter(s.status for s in run.scores if s.metric == "accuracy" and s.points is None)
+    missing = {"metric": "accuracy".__eq__, "points": lambda p: p is None}
+    lost = Counter(s.status for s in pick(run.scores, missing, ["status"]))
     if lost:
         told = ", ".join(f"{n} {s}" for s, n in sorted(lost.items()))
         out.say(f"\nnot scored: {told}; the report lists them")
@@ -106,7 +131,7 @@ def _say_judge(run, out):
 
 def _say_budget(run, out):
     "What was not asked; True where answers are missing."
-    unasked = [r for r in run.responses if r.status == "not_run"]
+    unasked = list(pick(run.responses, {"status": "not_run".__eq__}, ["status", "error"]))
     reached = (run.manifest.budget or {}).get("reached")
     if unasked:
         out.mind(
@@ -124,8 +149,9 @@ def _say_budget(run, out):
 def _say_failures(run, out):
     "What failed, and why; True where something did."
     silent, mute = silent_systems(run), mute_judges(run)
-    failed, lost = failures(run.responses), lost_verdicts(run)
-    asked = Counter(r.client for r in run.responses)
+    lost = lost_verdicts(run)
+    failed = failures(pick(run.responses, {"status": lambda s: s != "ok"}, ["client", "status", "error"]))
+    asked = {client: told["wanted"] for client, told in _answers(run).items()}
     for name, error in silent.items():
         out.mind(f"{name} answered none of {asked[name]} samples: {error}. {_AGAIN}")
     for name, (n, cause) in failed.items():
@@ -178,9 +204,10 @@ def _say_insight(run, out):
 
 def _say_protection(run, out):
     "What a layer prevents and costs, where a run has asked for it."
-    from crmeval.metrics.protection import protection, protection_rows, protection_table
+    from crmeval.metrics.protection import protection_rows, protection_table
+    from crmeval.runs.run_parts import run_protection
 
-    if profiles := protection(run.samples, run.responses, run.scores):
+    if profiles := run_protection(run):
         told = protection_rows(profiles)
         out.say(f"\nwhat a layer prevents and costs\n{protection_table(profiles)}", protection=told)
 
@@ -189,7 +216,8 @@ def _say_robustness(run, out):
     "The two wordings of cases against each other, where the data have them."
     from crmeval.validation.robustness import ALIGN, robustness, wording_pairs
 
-    if not wording_pairs(run.samples) or not any(s.metric == "accuracy" for s in run.scores):
+    is_scored = any(True for _ in pick(run.scores, {"metric": "accuracy".__eq__}, ["metric"]))
+    if not is_scored or not wording_pairs(run.samples):
         return
     found = robustness(run)
     out.say("\nthe trade's words against plain words, accuracy, each case paired with itself")

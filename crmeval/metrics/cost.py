@@ -150,7 +150,9 @@ def cost_per_1000(
     responses: Sequence[Response] | ResponseColumns,
     own: Mapping | None = None,  # Prices of the user, see `find_price`, by model or by the client's name
     *,
-    strata: Sequence[Hashable] | None = None,  # (n,) e.g. their use cases; every stratum then weighs the same
+    strata: Sequence[Hashable]
+    | np.ndarray
+    | None = None,  # (n,) e.g. their use cases; every stratum then weighs the same
 ) -> Estimate:  # USD per 1,000 requests; lower is better
     "Mean cost of 1,000 requests at list price."
     columns = as_columns(responses)

@@ -15,6 +15,7 @@ from .figures import svg
 from .leaderboard import is_task
 from ..runs.folder import Run
 from ..tasks.use_cases import get_use_case
+from ..tasks.targets import predicts
 
 # %% ../../nbs/pages/07_insight_section.ipynb #6e1a00ce
 INSIGHT_NOTE = (
@@ -32,7 +33,10 @@ INSIGHT_NOTE = (
 def run_figures(
     run: Run,
 ) -> list[SystemFigures]:  # Empty where nothing is predicted
-    "The figures of a run's predictions."
+    "The figures of a run's predictions; of a run without any no row is read."
+    asked = run.manifest.samples.get("use_cases")
+    if asked and not any(map(predicts, asked)):
+        return []
     return insight_figures([s for s in run.samples if is_task(s)], [r for r in run.responses if is_task(r)])
 
 

@@ -427,9 +427,10 @@ def shown_part(
     picked = np.random.default_rng(0).permutation(len(tasks))[:samples]
     part = part_of(run, {tasks[i] for i in picked} | beside)
     told = (
-        f"{len(picked):,} of {len(tasks):,} samples stand here, drawn at random. The leaderboard, cost and speed "
-        "in its rows are over all of them; distributions, paired differences, groups, lists of what was lost, "
-        "examples and the samples themselves are over those that stand here. All are in the tables of the run."
+        f"{len(picked):,} of {len(tasks):,} samples stand here, drawn at random. The leaderboard, with cost "
+        "and speed in its rows, is over all of them; distributions, paired differences, groups, lists of "
+        "what was lost, examples and the samples themselves are over those that stand here. All are in the "
+        "tables of the run."
     )
     manifest = replace(run.manifest, warnings=[*run.manifest.warnings, told])
     return replace(part, manifest=manifest)
@@ -451,7 +452,7 @@ def report_pages(
     "The report of a run and, where its samples are too many for one file, the pages with the others."
     counts = {}
     if run.in_tables:
-        rows = leaderboard(run, by="all", prices=prices) if rows is None else rows
+        rows = list(leaderboard(run, by="all", prices=prices)) if rows is None else rows
         found = run_columns(run)
         asked = found.responses.take(found.is_task())
         counts = {"n_samples": len(asked.present("sample_id")), "n_responses": len(asked)}

@@ -94,7 +94,7 @@ def kind_warnings(
 
 
 def failures(
-    responses: Sequence[Response],
+    responses: Iterable[Response],
 ) -> dict[str, tuple[int, str]]:  # System -> (answers that failed, their commonest cause)
     "Why answers failed; the same command tries them again."
     causes = {}
