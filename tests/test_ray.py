@@ -28,14 +28,18 @@ TIMES = ["latency_s", "ttft_s", "queue_s", "created", "tries"]
 
 @pytest.fixture(scope="module")
 def cluster():
-    "One cluster of two workers for the whole file, with a planted key in its environment."
+    "One cluster of two nodes for the whole file, with a planted key in its environment."
     os.environ.update(RAY_USAGE_STATS_ENABLED="0", OPENAI_API_KEY=endpoint.KEY)
     os.environ.pop("OPENAI_BASE_URL", None)
     import ray
+    from ray.cluster_utils import Cluster
 
     for tries in 1, 2, 3:
         try:
-            context = ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+            head = {"num_cpus": 1, "include_dashboard": False}
+            nodes = Cluster(initialize_head=True, head_node_args=head)
+            nodes.add_node(num_cpus=1)
+            context = ray.init(address=nodes.address, log_to_driver=False)
         except Exception as e:  # Ray allows its own start some seconds, which a busy machine may not have
             ray.shutdown()
             if tries == 3:
@@ -44,6 +48,7 @@ def cluster():
             break
     yield context.address_info["address"]
     ray.shutdown()
+    nodes.shutdown()
     os.environ.pop("OPENAI_API_KEY", None)
 
 
@@ -175,6 +180,60 @@ def test_a_killed_worker_loses_nothing_and_nothing_is_done_twice(tmp_path, clust
     assert endpoint.KEY.encode() not in everything(tmp_path)
 
 
+def test_one_budget_for_all_workers(tmp_path, cluster, server):
+    samples = select_samples("demo", CASES[0], limit=8)
+    n = len(samples)
+    what = {
+        "data": samples,
+        "out": tmp_path / "r",
+        "base_url": server.url,
+        "shard_size": 2,
+        "progress": False,
+    }
+    server.pause = 0.05
+    cut = run_sharded("openai:good", **what, max_calls=5)
+    assert len(server.bodies) == 5 and cut.manifest.responses == {"ok": 5, "not_run": n - 5}
+    assert cut.manifest.budget["calls"] == 5 and "5 of 5 calls" in cut.manifest.budget["reached"]
+    more = run_sharded("openai:good", **what, max_calls=6)
+    assert len(server.bodies) == 6 and more.manifest.responses == {"ok": 6, "not_run": n - 6}, (
+        "what an earlier session has used counts"
+    )
+    used = cut.responses[0].usage.output_tokens
+    dear = {"good": (0, 1e6)}  # a token of an answer is a dollar, and 4,000 are held for each
+    limit = 4000 + 2.5 * used
+    priced = run_sharded("openai:good", **{**what, "out": tmp_path / "p"}, max_usd=limit, prices=dear)
+    asked = len(server.bodies) - 6
+    assert asked == 3 and priced.manifest.budget["usd"] == 3 * used
+    assert priced.manifest.responses == {"ok": asked, "not_run": n - asked}
+    whole = run_sharded("openai:good", **what)
+    assert len(server.bodies) == n + asked and whole.manifest.responses == {"ok": n}
+
+
+def test_a_killed_driver_is_started_again(tmp_path, cluster, server):
+    server.pause = 0.1
+    data = f"data=select_samples('demo', {CASES[0]!r}), base_url={server.url!r}, shard_size=2, max_calls=9"
+    told = (
+        f"run_sharded('openai:good', {data}, concurrency=1, out={str(tmp_path / 'r')!r}, address={cluster!r})"
+    )
+    code = (
+        "from crmeval.runs.selection import select_samples\nfrom crmeval.runs.shards import run_sharded\n"
+        f"if __name__ == '__main__':\n    done = {told}\n    print(done.manifest.responses)"
+    )
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    until = time.monotonic() + 60
+    while len(server.bodies) < 3 and time.monotonic() < until:
+        time.sleep(0.02)
+    driver.kill()
+    driver.wait()
+    time.sleep(1)  # workers of a driver that is gone are ended by the cluster
+    again = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert "{'ok': 7}" in again.stdout, again.stderr[-2000:]
+    asked = Counter(map(samples_of, server.bodies))
+    assert len(asked) == 7 and sum(asked.values()) <= 9, "at most what was in flight is asked again"
+
+
 def test_the_command_and_failed_rows(tmp_path, cluster, server, capsys):
     words = [
         "--shard-size",
@@ -218,7 +277,7 @@ def test_the_command_and_failed_rows(tmp_path, cluster, server, capsys):
         ({"shard_size": 0}, "shard_size is 0, expected a whole number from 1"),
         ({"workers": True}, "workers is True"),
         ({"restarts": -1}, "restarts is -1, expected a whole number from 0"),
-        ({"max_calls": 5}, "max_calls is counted in one process"),
+        ({"max_usd": 5}, "max_usd is set, and there is no price for"),
         ({"models": [object()]}, "takes models as lines"),
         ({"judge": object()}, "takes judges as lines"),
         ({"client_options": {"clock": time.time}}, "client_options is .* expected plain data"),

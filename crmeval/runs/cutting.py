@@ -93,6 +93,8 @@ class ShardWork:
     plan: Mapping  # From `plain_plan`, without what only the whole run needs
     own_use_cases: Sequence[Mapping]  # Those that do not ship with the package
     expected: Mapping  # From `expected_of`
+    # max_calls, max_usd and prices, where the whole run has a budget
+    budget: Mapping | None = None
 
 
 def expected_of(
@@ -256,6 +258,15 @@ def _judge_of_all(manifests):
     return {**manifests[0].judge, **({"usage": functools.reduce(_added, used)} if used else {})}
 
 
+def _budget_of_all(manifests):
+    "Limits, what all shards have used, and why the spending has ended."
+    told = [m.budget for m in manifests if m.budget]
+    if not told:
+        return None
+    used = {"calls": sum(b["calls"] for b in told), "usd": round(sum(b["usd"] for b in told), 6)}
+    return {**told[0], **used, "reached": next((b["reached"] for b in told if b["reached"]), None)}
+
+
 def _own_use_cases(manifests):
     "Those of any shard, each once."
     return list({u["id"]: u for m in manifests for u in m.own_use_cases}.values())
@@ -273,6 +284,7 @@ def _one_manifest(manifests, more):
         own_use_cases=_own_use_cases(manifests),
         warnings=list(dict.fromkeys(w for m in manifests for w in m.warnings)),
         judge=_judge_of_all(manifests),
+        budget=_budget_of_all(manifests),
         created=min(m.created for m in manifests),
         traffic=None,  # of one process: each shard's manifest keeps its own
         **{"finished": now(), "engine": "ray", **more},
