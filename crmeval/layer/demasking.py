@@ -119,8 +119,8 @@ class JsonPlace:
         elif token.startswith("```") and not self._whole and not self.in_string:
             self.json = token == "```json"
 
-# %% ../../nbs/layer/04_demasking.ipynb #f414bb35
-_ESCAPING = re.compile(r"[&\\%=<{]")
+# %% ../../nbs/layer/04_demasking.ipynb #2f79dd39
+_ESCAPING = re.compile(r"[&\\%=<>{]")
 _UNSEEN_SIGN = "\u200b"
 
 
@@ -187,7 +187,7 @@ _MEANINGS = {
     "address": _address_sign,
     "mail": _numbered,
     "command": lambda name: _HOW.data["commands"].get(name.lower()),
-    "blank": lambda letter: " ",
+    **dict.fromkeys(("blank", "quoted"), lambda written: " "),
     "plain": lambda sign: sign,
     "grouped": lambda sign: sign,
     **dict.fromkeys(("continued", "soft"), lambda line: _UNSEEN_SIGN),
@@ -196,7 +196,7 @@ _MEANINGS = {
 
 # %% ../../nbs/layer/04_demasking.ipynb #99a4c51c
 HELD = 40  # Characters that a stream holds back at most
-_BEFORE, _CODE = 22, 16  # Characters before a code that are looked at, and those of a code
+_BEFORE, _CODE = 24, 14  # Characters before a code that are looked at, and those of a code
 _AHEAD = _CODE + 2  # Those from where what nobody has may begin, to where it ends
 
 
@@ -370,14 +370,16 @@ def _closes_of(tail, form):
 def _in_brackets(text, left, tail, right, form, vault):
     "A placeholder with its brackets; further pairs go as well where they say nothing of their own."
     closes = list(_HOW.pattern("a_close").finditer(tail.text, right.start("first"), right.end("more")))
+    owner = text[tail.places[0] : tail.places[len(right["owner"] or "")]]
     start, stop = left.opens[0][0], tail.places[closes[0].end()]
+    if left.named and _HOW.pattern("argument").search(capitals(text[max(0, start - 14) : start])):
+        return Found(left.start, tail.places[len(owner)], form, form.word, owner)
     for (place, outer), (_, inner), close in zip(left.opens[1:], left.opens, closes[1:]):
         if outer == "(" != inner or form.code in vault.bracketed or _is_argument(text, place):
             break
         start, stop = place, tail.places[close.end()]
     else:
         stop = tail.places[right.end()] if right["again"] else stop
-    owner = text[tail.places[0] : tail.places[len(right["owner"] or "")]]
     return Found(start, stop, form, form.word, owner)
 
 
