@@ -8,7 +8,7 @@ import pytest
 
 from crmeval.core.record_table import RecordTable
 from crmeval.core.records import Response, Score, read_parquet, write_parquet
-from crmeval.runs import evaluation, folder
+from crmeval.runs import evaluation, folder, selection
 from crmeval.runs.evaluation import prepare_run, run
 from crmeval.runs.folder import open_run, read_manifest
 from crmeval.runs.plan import make_plan
@@ -28,7 +28,7 @@ def large(monkeypatch):
     monkeypatch.setattr(long_data, "LONG_BYTES", 1)
     monkeypatch.setattr(long_data, "FEW_ROWS", 3)
     monkeypatch.setattr(long_data.is_long, "__defaults__", (1,))
-    monkeypatch.setattr(evaluation, "collected", _in_a_file)
+    monkeypatch.setattr(selection, "collected", _in_a_file)
 
 
 def _in_a_file(records, kind):

@@ -27,6 +27,7 @@ from crmeval import (
     arecord_update,
     arefusal,
     arun,
+    arun_batch,
     aterm_precision,
     atoxicity,
     atruthful,
@@ -57,6 +58,7 @@ from crmeval import (
     refusal,
     retrieval_set,
     run,
+    run_batch,
     safety,
     score_dataset,
     term_precision,
@@ -203,6 +205,14 @@ def answered(response: Response) -> bool:
 async def run_awaited(folder: Path) -> int:
     done = await arun("baseline:lead", use_cases=["service_email_summary"], limit=1, out=folder)
     return len([r for r in done.responses if answered(r)])
+
+
+def by_batch(folder: Path) -> str:
+    return str(run_batch("openai:a-model", use_cases=["service_email_summary"], out=folder))
+
+
+async def by_batch_awaited(folder: Path) -> str:
+    return str(await arun_batch("openai:a-model", use_cases=["service_email_summary"], out=folder))
 
 
 def first_of_a_public_set() -> str | None:

@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crmeval.cli.words import (
     NO_PROGRESS,
@@ -37,7 +37,7 @@ from ..runs.lines import check_lines, idle_settings
 from ..runs.plan import RunPlan, make_plan, plain_plan
 
 if TYPE_CHECKING:  # only an editor or a type checker reads it
-    from crmeval.runs.batch import BatchesOpen
+    pass
 
 # %% ../../nbs/cli/01_run.ipynb #c0a85e8d
 _FAILED = frozenset({"api_error", "parse_error", "not_run"})
@@ -326,7 +326,7 @@ def _read_ahead():
 def work_on(
     plan: RunPlan,
     progress: bool = True,
-) -> "Run | BatchesOpen":  # By batch: how the batches stand, until all answers are there
+) -> Any:  # A `Run`; by batch: how the batches stand, until all answers are there
     "Run a plan with its engine."
     if plan.engine == "ray":
         from crmeval.runs.shards import run_sharded

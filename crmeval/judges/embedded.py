@@ -15,8 +15,8 @@ from ..core.judging import Verdict
 from ..core.text import STOP_WORDS, content_words, stem
 from ..core.trees import lexicon, rarity, soft_keys
 from ..core.values import same_value
-from .family_weights import blended, judge_trees, judge_weights
-from .grounds import is_verbatim, lacks_ground, ruling, without_speaker
+from .family_weights import judge_weights, probable
+from .grounds import holding, lacks_ground, ruling, without_speaker
 from .limits import MOST_SENTENCES, beyond_training, kind_of_absence, reason_of
 from .reading import FOREIGN, MOST_STEMS, NEGATIONS, are_foreign, read_sentence, sentences_in
 from .strict import strict_objection
@@ -464,12 +464,6 @@ def features(
         "flipped": flipped,
     }
 
-# %% ../../nbs/judges/06_embedded.ipynb #442c383f
-def _probable(task, counted, without):
-    "P(yes) of each claim or fact, from its counts."
-    blend = judge_weights(without)[task]["blend"]
-    return [blended(float(p), f, blend) for p, f in zip(judge_trees(task, without)(counted), counted)]
-
 # %% ../../nbs/judges/06_embedded.ipynb #53d6a0a9
 def _is_foreign(asked, src):
     "Whether the judge cannot read the source, or what is asked; words of an English source are English."
@@ -508,7 +502,7 @@ def rule_on_support(
     if yes is None and not kind:
         return None
     beside = _Match(read_sentence(claim), src).top if lines is None else lines
-    rests_on = tuple(beside) or _holding(claim, src)
+    rests_on = tuple(beside) or holding(claim, src.pieces)
     p = 1.0 if yes else _ruled_out(probability if rests_on else None)
     if yes is False and p < MOST_RULED:
         kind = RULED
@@ -528,11 +522,6 @@ def _ruled_out(probability):
     return 0.0 if probability is None else round(min(probability, 2 * MOST_RULED) / 2, 4)
 
 
-def _holding(claim, src):
-    "The first sentence that has the claim word for word."
-    return tuple(i for i, p in enumerate(src.pieces) if is_verbatim(claim, p))[:1]
-
-
 def rule_on_statement(
     fact: str,  # A key fact
     sentences: Sequence[str],  # Of a response
@@ -542,7 +531,7 @@ def rule_on_statement(
 ) -> Verdict | None:  # None: it has to be weighed
     "What the judge says of a fact without weighing it: stated word for word, or nowhere."
     src = _pieces(tuple(sentences))
-    if at := _holding(fact, src):
+    if at := holding(fact, src.pieces):
         return Verdict(True, 1.0, "Stated word for word.", at)
     if foreign:
         return Verdict(None, status="undefined", reason=FOREIGN)
@@ -581,7 +570,7 @@ class EmbeddedJudge:
         src = _source(source)
         bare = [without_speaker(s, source) for s in sentences]
         got = [features(b, src) for b in bare]
-        p, foreign = _probable("supported", [f for f, _ in got], self.without), _is_foreign(sentences, src)
+        p, foreign = probable("supported", [f for f, _ in got], self.without), _is_foreign(sentences, src)
         beside = [found["lines"] if b == s else None for b, s, (_, found) in zip(bare, sentences, got)]
         return [
             rule_on_support(s, source, foreign=foreign, probability=q, lines=b)
@@ -596,7 +585,7 @@ class EmbeddedJudge:
         "Is each fact stated by the sentences? `lines` are those that state it."
         src = _pieces(tuple(sentences))
         got = [features(f, src) for f in facts]
-        p, foreign = _probable("stated", [f for f, _ in got], self.without), _is_foreign(facts, src)
+        p, foreign = probable("stated", [f for f, _ in got], self.without), _is_foreign(facts, src)
         return [
             rule_on_statement(f, sentences, foreign=foreign, probability=q)
             or beyond_training(f, src.n)

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field, fields, replace
 
 from ..core.near import did_you_mean
 from ..detect.pii import find_pii
-from .demasking import INVENTED, JsonPlace, capitals, demask, placeholders_in, starts_json
+from .demasking import INVENTED, JsonPlace, demask, placeholders_in, starts_json
 from .known_places import KnownPlaces, Place, keys_of
 from .neighbours import neighbours
 from .placeholders import Vault, kind_word
 from .record_values import Known, known_values, readable_values
+from .shown_text import capitals
 from .steps import StepRecord, timed
 
 # %% ../../nbs/layer/07_masking.ipynb #3664b3e3

@@ -14,8 +14,8 @@ from ..metrics.insight import SystemFigures, by_target, figure_lines, insight_fi
 from .figures import svg
 from .leaderboard import is_task
 from ..runs.folder import Run
-from ..tasks.use_cases import get_use_case
 from ..tasks.targets import predicts
+from ..tasks.use_cases import EVERY, get_use_case, use_cases
 
 # %% ../../nbs/pages/07_insight_section.ipynb #6e1a00ce
 INSIGHT_NOTE = (
@@ -35,7 +35,7 @@ def run_figures(
 ) -> list[SystemFigures]:  # Empty where nothing is predicted
     "The figures of a run's predictions; of a run without any no row is read."
     asked = run.manifest.samples.get("use_cases")
-    if asked and not any(map(predicts, asked)):
+    if asked and not any(u in use_cases(EVERY) and predicts(u) for u in asked):
         return []
     return insight_figures([s for s in run.samples if is_task(s)], [r for r in run.responses if is_task(r)])
 

@@ -202,8 +202,7 @@ def _rows(figures, use_case, who, values):
         judged = _asked_about(asked, who, values)
         if not len(judged):
             continue
-        cost, yearly, seconds_taken = of[client]
-        metrics = figures.estimates(values, judged)
+        (cost, yearly, seconds_taken), metrics = of[client], figures.estimates(values, judged)
         unscored = metrics[_counted_by(who, values)].undefined
         told = dict(n=len(judged) - unscored, metrics=metrics, unscored=unscored, speed=seconds_taken)
         told |= dict(cost_per_1000=cost, cost_band=bands[client], cost_per_year=yearly)

@@ -33,7 +33,8 @@ from .folder import Manifest, Run, make_known
 from .items import FINAL, pays
 from .journal import Journal
 from .opening import EndpointFailed, why_hopeless
-from .plan import RunPlan, make_plan, takes_plan
+from .plan import RunPlan, make_plan
+from .plan_doc import takes_plan
 from .same_plan import plan_differences, set_aside
 from ..systems.batch_offers import batch_offer
 from ..tasks.use_cases import knowing

@@ -29,7 +29,8 @@ from .batch_endpoint import batch_client
 from .evaluation import Work, prepare_run, scorer_key_of
 from .items import FINAL, asked_prompt, pays, scores_stay
 from .journal import Journal
-from .plan import RunPlan, make_plan, takes_plan
+from .plan import RunPlan, make_plan
+from .plan_doc import takes_plan
 from ..systems.batch_offers import batch_offer
 from ..tasks.use_cases import knowing
 

@@ -47,7 +47,8 @@ from crmeval.runs.folder import (
 from .items import check_work, pays
 from .journal import Journal
 from .judge_usage import judge_usage, note_judge
-from .plan import RunPlan, make_plan, plain_plan, plan_command, takes_plan
+from .plan import RunPlan, make_plan, plain_plan, plan_command
+from .plan_doc import takes_plan
 from .prompts import read_variants, with_prompts
 from .provenance import data_told
 from .row_writer import Earlier, RowWriter

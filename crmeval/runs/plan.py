@@ -4,17 +4,16 @@
 
 # %% auto #0
 __all__ = ['Setting', 'RunPlan', 'PlanError', 'settings', 'kinds', 'expected_of', 'make_plan', 'read_plan', 'plain_plan',
-           'plan_command', 'plan_text', 'takes_plan', 'settings_doc']
+           'plan_command', 'plan_text']
 
 # %% ../../nbs/runs/00_plan.ipynb #595e1c5a
 import functools
-import inspect
 import json
 import math
 import shlex
 import types
 import typing
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 
@@ -596,47 +595,3 @@ def plan_text(
         value = json.dumps(said.get(name, _plain(getattr(plan, name))), ensure_ascii=False)
         lines.append(f"{name}: {value}" if name in said else f"# {name}: {value}")
     return "\n".join(lines) + "\n"
-
-# %% ../../nbs/runs/00_plan.ipynb #25d994c8
-_F = typing.TypeVar("_F", bound=Callable[..., typing.Any])
-
-
-def takes_plan(
-    function: _F,  # Its parameters: models, plan, others by keyword, and **changes
-) -> _F:
-    "Give a function the signature and the documentation of the settings that it passes on."
-    own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    hints, named = typing.get_type_hints(RunPlan), {p.name for p in own}
-    more = [
-        inspect.Parameter(
-            f.name, inspect.Parameter.KEYWORD_ONLY, default=_default_of(f), annotation=hints[f.name]
-        )
-        for f in fields(RunPlan)
-        if f.name not in named
-    ]
-    given = inspect.signature(function).return_annotation
-    typing.cast(typing.Any, function).__signature__ = inspect.Signature(
-        [*own, *more], return_annotation=given
-    )
-    function.__doc__ = f"{inspect.getdoc(function)}\n\n{settings_doc(named)}"
-    return function
-
-
-def _default_of(f):
-    return f.default if f.default is not MISSING else f.default_factory()
-
-
-def settings_doc(
-    without: Collection[str] = (),  # Fields to leave out
-) -> str:
-    "Every setting with its default and its sentence, by group."
-    lines, group = [], None
-    for f in fields(RunPlan):
-        setting = f.metadata["setting"]
-        if f.name in without:
-            continue
-        if setting.group != group:
-            group = setting.group
-            lines += ["", f"{group.capitalize()}:"]
-        lines.append(f"    {f.name} = {_default_of(f)!r}: {setting.says}")
-    return "\n".join(lines).strip()

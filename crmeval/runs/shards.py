@@ -43,13 +43,8 @@ from crmeval.runs.evaluation import (
 )
 from .folder import Run, manifest_of, now, open_run, write_run
 from .items import check_work, pays
-from crmeval.runs.plan import (
-    RunPlan,
-    make_plan,
-    plain_plan,
-    plan_command,
-    takes_plan,
-)
+from .plan import RunPlan, make_plan, plain_plan, plan_command
+from .plan_doc import takes_plan
 from .provenance import data_told
 from .same_plan import check_same_plan, set_aside, with_earlier_rows
 from .shared_budget import BudgetDesk, Desk, SharedBudget, journal_usage

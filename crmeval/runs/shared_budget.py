@@ -130,10 +130,11 @@ def journal_usage(
     )
     found: dict[tuple[str, str], Counter] = {}
     for _, line, _ in read_lines(Path(path)):
-        e = msgspec.json.decode(line, type=entry)
+        e: Any = msgspec.json.decode(line, type=entry)
         if e.kind not in ("response", "call"):
             continue
-        usage = msgspec.convert(e.value, value).usage
+        used: Any = msgspec.convert(e.value, value)
+        usage = used.usage
         tokens = {k: usage.get(k) or 0 for k in ("input_tokens", "output_tokens")}
         name = e.key[2] if e.kind == "response" else e.key[0]
         found.setdefault((e.kind, name), Counter()).update(calls=usage.get("calls", 1), **tokens)
