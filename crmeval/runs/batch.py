@@ -14,7 +14,7 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -524,7 +524,7 @@ async def arun_batch(
     first_look: bool = False,  # As in `arun`
     tell: Callable[[str], object] = lambda text: None,  # Told while it waits how the batches stand
     endpoint_of: Callable[[Any], BatchEndpoint] = OpenAIBatches,  # Where a client's batches are handed in
-    sleep: Callable = asyncio.sleep,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     clock: Callable[[], float] = time.time,  # Unix time
     **changes: "Unpack[PlanChanges]",  # Fields of `RunPlan`
 ) -> Run | BatchesOpen:  # The run, when all answers are there; before that, how its batches stand
