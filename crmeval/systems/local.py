@@ -9,6 +9,7 @@ __all__ = ['PACKAGED_MODELS', 'SERVER_EXTRA', 'READY', 'local_model', 'model_dig
 # %% ../../nbs/systems/07_local.ipynb #9a78d8e3
 import asyncio
 import atexit
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -195,6 +196,12 @@ class LocalServer:
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
+    def may_end(self, patience_s: float = 0.5) -> None:
+        "Give a process that has closed its connections the moment in which it ends."
+        if self.process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(patience_s)
+
     def address(self) -> str:
         "Where the server listens; starts it, which takes until the model is read, or raises `CallFailed`."
         with self._lock:
@@ -278,6 +285,16 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_SERVERS.clear)  # closes this process's copies of the pipes, too
 
 # %% ../../nbs/systems/07_local.ipynb #3a5afb43
+async def _seen_to_end(server, call):
+    "A call; after a broken connection a server that dies is waited for: the next call needs another."
+    try:
+        return await call
+    except CallFailed as e:
+        if e.http_status is None and "connection" in str(e):
+            await asyncio.to_thread(server.may_end)
+        raise
+
+
 class LocalClient(TryingClient):
     "Answers by a model in a GGUF file, on this machine; every failure becomes a row with a status."
 
@@ -352,14 +369,16 @@ class LocalClient(TryingClient):
         server = self.server
         server.users.add(self)
         async with server.turn():
-            return await (await self._endpoint(server)).chat(messages, **options)
+            endpoint = await self._endpoint(server)
+            return await _seen_to_end(server, endpoint.chat(messages, **options))
 
     async def attempt(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
         "One try; raises `CallFailed`."
         server = self.server
         server.users.add(self)
         async with server.turn():
-            return await (await self._endpoint(server)).attempt(sample, prompt, repeat=repeat)
+            endpoint = await self._endpoint(server)
+            return await _seen_to_end(server, endpoint.attempt(sample, prompt, repeat=repeat))
 
     async def aclose(self) -> None:
         "Release the connections, and stop the server if nobody else uses it."
