@@ -1,5 +1,6 @@
 "Ways of writing a placeholder that came up after the code was written: the value comes back, no other."
 
+import json
 import re
 import string
 
@@ -17,6 +18,9 @@ def _circled(code):
 
 def _typewriter(code):
     return "".join(chr(0x1D670 + ord(c) - 65) if c.isalpha() else chr(0x1D7F6 + int(c)) for c in code)
+
+
+_ARABIC = {ord("0") + n: 0x660 + n for n in range(10)}
 
 
 # Way -> (what a model writes for kind k and code c, what has to stand there afterwards for the value v)
@@ -47,6 +51,26 @@ WAYS = {
     "kind twice": lambda k, c, v: (f"[{k}_{k}_{c}]", v),
     "Turkish suffix": lambda k, c, v: (f"[{k}_{c}]'nin", f"{v}'nin"),
     "compound": lambda k, c, v: (f"[{k}_{c}]-Team", f"{v}-Team"),
+    "named entities": lambda k, c, v: (f"&lsqb;{k}&lowbar;{c}&rsqb;", v),
+    "entity for a blank": lambda k, c, v: (f"[{k}&nbsp;{c}]", v),
+    "address escaped twice": lambda k, c, v: (f"%255B{k}_{c}%255D", v),
+    "octal escapes": lambda k, c, v: (rf"\133{k}_{c}\135", v),
+    "brackets of LaTeX": lambda k, c, v: (rf"{{[}}{k}\_{c}{{]}}", v),
+    "commands of LaTeX": lambda k, c, v: (rf"\lbrack {k}\_{c}\rbrack{{}}", v),
+    "word in typewriter": lambda k, c, v: (rf"\texttt{{{k}\_{c}}}", rf"\texttt{{{v}}}"),
+    "triple braces": lambda k, c, v: (f"{{{{{{{k}_{c}}}}}}}", v),
+    "triple brackets": lambda k, c, v: (f"[[[{k}_{c}]]]", v),
+    "variable of a shell": lambda k, c, v: (f"${k}_{c}", v),
+    "between colons": lambda k, c, v: (f":{k}_{c}:", v),
+    "code named": lambda k, c, v: (f"[{k} (code {c})]", v),
+    "code twice": lambda k, c, v: (f"[{k}_{c} ({c})]", v),
+    "element and its end": lambda k, c, v: (f"<{k}_{c}></{k}_{c}>", v),
+    "number between": lambda k, c, v: (f"[{k}_1_{c}]", v),
+    "wrapped in a quoted mail": lambda k, c, v: (f"[{k}\n> {c}]", v),
+    "soft break of a mail": lambda k, c, v: (f"[{k}_{c[:2]}=\n{c[2:]}]", v),
+    "small capitals": lambda k, c, v: (f"[{k}_{c.replace('K', 'ᴋ').replace('R', 'ʀ')}]", v),
+    "digits of Arabic": lambda k, c, v: (f"[شخص_{c.translate(_ARABIC)}]", v),
+    "spoken underscore": lambda k, c, v: (f"{k.lower()} underscore {c}", v),
 }
 NAME = st.text(alphabet=string.ascii_lowercase, min_size=4, max_size=9).map(str.title)
 CASES = settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
@@ -90,3 +114,32 @@ def test_braces_of_the_text_stay():
             stream = DemaskStream(session.vault)
             pieces = [stream.feed(text[i : i + size]) for i in range(0, len(text), size)]
             assert "".join(pieces) + stream.end() == r"\emph{Ottilie Brandvik} wrote."
+
+
+SIGNS = st.sampled_from(
+    [*"[](){}<>&;:$#%@!_-='\"\\/|* .K7B3", "&lsqb;", "<b>", "\\u005b", "PERSON ", "text "]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(SIGNS, max_size=40), st.integers(0, 12), st.integers(1, 50))
+def test_every_cut_gives_the_whole_and_nothing_else_changes(signs, place, size):
+    with MaskingSession(key=b"a key of sixteen bytes") as session:
+        mask("I spoke to Ottilie Brandvik.", {"name": "Ottilie Brandvik"}, session)
+        code = session.vault.forms()[0].code
+        text = "".join([*signs[:place], code, *signs[place:]])
+        stream = DemaskStream(session.vault)
+        pieces = [stream.feed(text[i : i + size]) for i in range(0, len(text), size)]
+        assert "".join(pieces) + stream.end() == demask(text, session.vault)
+        free = "".join(s for s in signs if s != "PERSON ")
+        assert demask(free, session.vault) == free  # no code of the session, no kind
+
+
+def test_a_list_and_the_quotes_of_json_stay():
+    with MaskingSession() as session:
+        mask("I spoke to Ottilie Brandvik.", {"name": "Ottilie Brandvik"}, session)
+        form = next(f for f in session.vault.forms() if f.value == "Ottilie Brandvik")
+        for said in (f"PERSON_{form.code}", form.code, form.placeholder):
+            answer = json.dumps({"to": [said, [said]], "who": {"PERSON": said}})
+            told = {"to": [form.value, [form.value]], "who": {"PERSON": form.value}}
+            assert json.loads(demask(answer, session.vault)) == told

@@ -18,18 +18,11 @@ from typing import Any
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile, compiled
 from .placeholders import LENGTHS, Form, Vault, kind_words
-from .shown_text import ESCAPING, UNSEEN_SIGN, capitals, shown_text
+from .shown_text import ESCAPING, UNSEEN, capitals, shown
 from .steps import StepRecord, timed
 
-# %% ../../nbs/layer/04_demasking.ipynb #c819ca9a
-_HOW = PatternFile(data_path("lexicons", "layer_demasking.json"))
-
-
-@lru_cache(maxsize=1)
-def _kind_words():
-    return frozenset(map(capitals, kind_words()))
-
 # %% ../../nbs/layer/04_demasking.ipynb #a134bfca
+_HOW = PatternFile(data_path("lexicons", "layer_demasking.json"))
 _STARTS_JSON = re.compile(r"\s*(?:\{|(?:\[\s*){1,8}(?:[\"{\]\d-]|null|true|false))")
 _UNDECIDED = re.compile(r"\s*(?:\[\s*){0,8}(?:n|nu|nul|t|tr|tru|f|fa|fal|fals)?")
 _TOKEN = re.compile(r"```json|```|\\.|\"", re.S)
@@ -97,15 +90,15 @@ class Found:
 
 def _code_at(text, folded, at, vault):
     "(form, end) of the issued code that starts here, or None."
-    found = _code_in(folded, at, at, at + _CODE, vault)
+    found = _code_in(folded, at, at + _CODE, vault)
     if found or not ESCAPING.search(text, at, at + _CODE):
         return found
-    shown = shown_text(text, at, at + _CODE)
-    found = _code_in(shown.text, 0, at, len(shown.text), vault)
-    return found and (found[0], shown.places[found[1]])
+    plain = shown(text, at, at + _CODE)
+    found = _code_in(plain.text, 0, len(plain.text), vault)
+    return found and (found[0], plain.places[found[1]])
 
 
-def _code_in(folded, at, place, stop, vault):
+def _code_in(folded, at, stop, vault):
     "The same in a text that is folded already."
     code, end = folded[at], at + 1
     while len(code) < LENGTHS[-1]:
@@ -134,7 +127,12 @@ def _is_plain(character):
 def _spaced_word(word):
     "The word of a kind at the end of a text, also with something between its letters."
     spaced = "(?&gap){0,2}".join(map(re.escape, word.replace("_", "")))
-    return compiled(f"(?&word_start){spaced}S?\\d?(?:(?&gap){{0,2}}[FMN])?$", _HOW.data["parts"])
+    return compiled(f"(?&word_start){spaced}S?_?\\d?(?:(?&gap){{0,2}}[FMN])?$", _HOW.data["parts"])
+
+
+@lru_cache(maxsize=1)
+def _kind_words():
+    return frozenset(map(capitals, kind_words()))
 
 
 @lru_cache(maxsize=1)
@@ -211,7 +209,7 @@ def _word_start(stem, separators, form):
     word = _HOW.pattern("last_word").search(stem)
     if not word or word.end() - word.start() < 2 or not near:
         return None
-    said, sign = word[0].replace(UNSEEN_SIGN, "").partition("_")[0], separators
+    said, sign = word[0].replace(UNSEEN, "").partition("_")[0], separators
     joined = sign.startswith(("_", "-")) and len(separators) < 3
     known = said in _kind_words() and (joined or said not in _roles())
     return word.start() if known or sign.startswith("_") else None
@@ -225,14 +223,14 @@ def _whole(text, folded, low, at, found, vault):
         if text.startswith("(", end + 1) and form.code not in vault.linked:
             return start, Found(start + 1, end, form, form.word)  # the text of a Markdown link
         return max(low, start - _DOUBLES), _doubled(text, low, Found(start, end + 1, form, form.word), vault)
-    head = shown_text(text, max(low, at - _BEFORE), at)
+    head = shown(text, max(low, at - _BEFORE), at)
     left = _left_of(head, form)
     if not left.named and not left.opens and low < at and _is_plain(folded[at - 1]):
         return at, None
     aside = _aside(text, head, end, form)
     if aside:
         return aside.start, aside
-    tail = shown_text(text, end, max(end, left.first + HELD - 1))
+    tail = shown(text, end, max(end, left.first + HELD - 1))
     right = _closes_of(tail, form)
     if left.opens and right:
         return left.first, _in_brackets(text, left, tail, right, form, vault)
@@ -284,13 +282,12 @@ def _one_sided(head, left, tail, right, form):
     return Found(start, stop, form, form.word)
 
 
-_CLOSING_SIGNS = {"&": ";"}
 _ALONE = ("$", ":")  # Signs that name a variable without another one behind it
 
 
 def _variable(left, tail, form):
     "A placeholder as a variable of a template, ':PERSON_K7B4Q:' or '$PERSON_K7B4Q'; else without its sign."
-    closing = "".join(_CLOSING_SIGNS.get(c) or str(c) for c in left.sign)
+    closing = left.sign.replace("&", ";")
     if tail.text.startswith(closing) and not _is_plain(tail.text[len(closing) : len(closing) + 1]):
         start = left.start - len(left.sign)
         return Found(start, tail.places[len(closing)], form, form.word)
@@ -304,7 +301,7 @@ def _aside(text, head, end, form):
     if not before:
         return None
     start = head.places[before.start()]
-    tail = shown_text(text, end, max(end, start + HELD - 1))
+    tail = shown(text, end, max(end, start + HELD - 1))
     inner = _HOW.pattern("close_at_start").match(tail.text)
     kind = text[head.places[before.start("kind")] : head.places[before.end("kind")]]
     if not inner or not (kind.isupper() or before["open"]):
@@ -352,8 +349,8 @@ def _invented(text, low, named):
     if not _is_like_a_code(token):
         return None
     end = named.end("token")
-    head = shown_text(text, max(low, at - _BEFORE), max(low, named.start()))
-    tail = shown_text(text, end, at + _AHEAD)
+    head = shown(text, max(low, at - _BEFORE), max(low, named.start()))
+    tail = shown(text, end, at + _AHEAD)
     opened = _HOW.pattern("open_at_end").search(head.text)
     closed = _HOW.pattern("close_at_start").match(tail.text)
     if opened and closed:
