@@ -277,7 +277,7 @@ def test_the_command_and_failed_rows(tmp_path, cluster, server, capsys):
         ({"shard_size": 0}, "shard_size is 0, expected a whole number from 1"),
         ({"workers": True}, "workers is True"),
         ({"restarts": -1}, "restarts is -1, expected a whole number from 0"),
-        ({"max_usd": 5}, "max_usd is set, and there is no price for"),
+        ({"max_usd": 0}, "max_usd is 0, expected"),
         ({"models": [object()]}, "takes models as lines"),
         ({"judge": object()}, "takes judges as lines"),
         ({"client_options": {"clock": time.time}}, "client_options is .* expected plain data"),
