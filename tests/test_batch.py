@@ -59,6 +59,8 @@ def test_a_batch_brings_the_rows_of_a_direct_run(server, again, tmp_path):
     both = ["openai:m", "baseline:lead"]
     first = again(both)
     assert isinstance(first, BatchesOpen) and first.submitted == N and "openai:m" in str(first)
+    with pytest.raises(ValueError, match=f"waits for {N} answers in 1 batches that are paid for"):
+        run(both, out=tmp_path / "run", max_tokens=50, **told)
     server.finish()
     done = again(both)
     assert isinstance(done, Run)

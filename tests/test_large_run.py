@@ -28,7 +28,12 @@ def large(monkeypatch):
     monkeypatch.setattr(long_data, "LONG_BYTES", 1)
     monkeypatch.setattr(long_data, "FEW_ROWS", 3)
     monkeypatch.setattr(long_data.is_long, "__defaults__", (1,))
+    monkeypatch.setattr(folder, "read_table", _never)
     monkeypatch.setattr(selection, "collected", _in_a_file)
+
+
+def _never(path, kind):
+    raise AssertionError(f"{path.name} of a large run was read whole")
 
 
 def _in_a_file(records, kind):
@@ -92,6 +97,33 @@ def test_a_long_file_is_asked_about_as_a_short_one(tmp_path, large, monkeypatch)
     _same(grown, small)
     assert _said(grown.folder) == _said(small.folder)
     assert grown.samples[0].tags["columns"] == {"region": "region 0"}
+
+
+def test_an_id_that_a_twin_has_already_is_told(tmp_path, large):
+    one, *more = _file(tmp_path / "chats.jsonl").read_text().splitlines()
+    twin = json.loads(one) | {"perturbation": "gender"}
+    (tmp_path / "chats.jsonl").write_text("\n".join([one, json.dumps(twin), json.dumps(twin), *more]))
+    with pytest.raises(ValueError, match="is already the id of|two samples have the id"):
+        run(SYSTEMS, data=tmp_path / "chats.jsonl", out=tmp_path / "run", progress=False)
+
+
+def test_other_words_under_an_id_are_refused_when_added(tmp_path, large):
+    demo = load_demo(1)
+    run(SYSTEMS[:1], data=demo, out=tmp_path / "run", progress=False)
+    other = [replace(demo[0], reference="Other words."), *demo[1:]]
+    with pytest.raises(ValueError, match="has other words than the new one"):
+        run(SYSTEMS, data=other, out=tmp_path / "run", add=True, progress=False)
+
+
+def test_a_damaged_table_of_a_large_run_is_told(tmp_path, large):
+    asked = {"data": load_demo(1), "out": tmp_path / "run", "progress": False}
+    run(SYSTEMS, **asked)
+    path = tmp_path / "run" / "scores.parquet"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3 : len(data) // 3 + 400] = bytes(400)
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="delete the .parquet files and run the same command again"):
+        run(SYSTEMS, **asked)
 
 
 def test_a_mistake_in_a_long_file_is_told_before_anything_is_spent(tmp_path, large):

@@ -199,6 +199,7 @@ def test_one_budget_for_all_workers(tmp_path, cluster, server):
         "what an earlier session has used counts"
     )
     used = cut.responses[0].usage.output_tokens
+    assert more.manifest.budget["max_calls"] == 6 and more.manifest.budget["calls"] == 6
     dear = {"good": (0, 1e6)}  # a token of an answer is a dollar, and 4,000 are held for each
     limit = 4000 + 2.5 * used
     priced = run_sharded("openai:good", **{**what, "out": tmp_path / "p"}, max_usd=limit, prices=dear)
@@ -207,6 +208,7 @@ def test_one_budget_for_all_workers(tmp_path, cluster, server):
     assert priced.manifest.responses == {"ok": asked, "not_run": n - asked}
     whole = run_sharded("openai:good", **what)
     assert len(server.bodies) == n + asked and whole.manifest.responses == {"ok": n}
+    assert whole.manifest.budget is None, "the limits of an earlier session are not those of this one"
 
 
 def test_a_killed_driver_is_started_again(tmp_path, cluster, server):

@@ -258,13 +258,14 @@ def _judge_of_all(manifests):
     return {**manifests[0].judge, **({"usage": functools.reduce(_added, used)} if used else {})}
 
 
-def _budget_of_all(manifests):
-    "Limits, what all shards have used, and why the spending has ended."
-    told = [m.budget for m in manifests if m.budget]
-    if not told:
+def _budget_of_all(manifests, limits):
+    "The limits of today, what all shards have used, and why the spending has ended; None without limits."
+    if limits is None:
         return None
+    told = [m.budget for m in manifests if m.budget]
     used = {"calls": sum(b["calls"] for b in told), "usd": round(sum(b["usd"] for b in told), 6)}
-    return {**told[0], **used, "reached": next((b["reached"] for b in told if b["reached"]), None)}
+    reached = next((b["reached"] for b in told if b["reached"]), None)
+    return {"max_calls": limits["max_calls"], "max_usd": limits["max_usd"], **used, "reached": reached}
 
 
 def _own_use_cases(manifests):
@@ -284,7 +285,7 @@ def _one_manifest(manifests, more):
         own_use_cases=_own_use_cases(manifests),
         warnings=list(dict.fromkeys(w for m in manifests for w in m.warnings)),
         judge=_judge_of_all(manifests),
-        budget=_budget_of_all(manifests),
+        budget=_budget_of_all(manifests, more.pop("budget")),
         created=min(m.created for m in manifests),
         traffic=None,  # of one process: each shard's manifest keeps its own
         **{"finished": now(), "engine": "ray", **more},
@@ -298,7 +299,7 @@ def merge_shards(
 ) -> Path:  # The run folder
     "Write the shards' tables as one run folder; the manifest comes last: a folder with a manifest is whole."
     out = Path(work.out)
-    manifest = _one_manifest([_finished(work, s) for s in shards], more)
+    manifest = _one_manifest([_finished(work, s) for s in shards], {**more, "budget": work.budget})
     folders = [out / "shards" / s.name for s in shards]
     _copy([f / "samples.parquet" for f in folders], out / "samples.parquet")
     rows = _copy([f / "responses.parquet" for f in folders], out / "responses.parquet")

@@ -362,10 +362,22 @@ def table_of(
     kind: type,  # `Sample`, `Response` or `Score`
 ) -> RecordTable:
     "A table of a run that stays in its file; damage is told with its remedy."
+    return _readable(RecordTable, path, kind)
+
+
+def _readable(read, path, kind):
     try:
-        return RecordTable(path, kind)
+        return read(path, kind)
     except (ValueError, OSError) as e:
         raise ValueError(f"{path} cannot be read ({e}): {REBUILD}") from None
+
+
+def _check_table(path, kind):
+    "Every row of a small table can be read, and every group of a large one."
+    if _rows_in(path) < LARGE:
+        read_table(path, kind)
+    else:
+        _readable(lambda p, k: sum(b.num_rows for b in RecordTable(p, k).batches()), path, kind)
 
 
 def read_table(
@@ -373,10 +385,7 @@ def read_table(
     kind: type,  # `Sample`, `Response` or `Score`
 ) -> list:
     "Read a table of a run; damage is told with its remedy."
-    try:
-        return read_parquet(path, kind)
-    except (ValueError, OSError) as e:
-        raise ValueError(f"{path} cannot be read ({e}): {REBUILD}") from None
+    return _readable(read_parquet, path, kind)
 
 # %% ../../nbs/runs/07_folder.ipynb #c286c89e
 def write_run(
@@ -436,7 +445,7 @@ def check_folder(
             )
         for name in ("responses", "scores"):
             if (folder / f"{name}.parquet").exists():
-                read_table(folder / f"{name}.parquet", FILES[name])
+                _check_table(folder / f"{name}.parquet", FILES[name])
     elif folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; choose a folder")
     elif folder.exists() and any(p.name.removesuffix(".part") not in _OURS for p in folder.iterdir()):

@@ -18,8 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from ..core.calls import CallFailed, Client, failed_response, redact, with_retries
-from ..core.record_table import RecordTable
 from ..core.records import Response, Sample, Score
+from .hash_index import HashIndex
 from .traffic import Traffic, send
 
 # %% ../../nbs/runs/04_items.ipynb #b5d0a180
@@ -52,6 +52,16 @@ def _twice(values):
     return next((v for v in values if v in seen or seen.add(v)), None)
 
 
+def _key_twice(samples):
+    "The first key that stands twice; of a million keys sixteen bytes each are kept."
+    seen = HashIndex()
+    for s in samples:
+        if seen.get(hash(s.key)) is not None:
+            return s.key
+        seen[hash(s.key)] = 1
+    return None
+
+
 def check_work(
     samples: Sequence[Sample],
     clients: Sequence[Client],
@@ -65,9 +75,7 @@ def check_work(
         raise ValueError("there are no samples")
     if not clients:
         raise ValueError("there are no clients")
-    # whoever laid samples into a table has looked at their ids: a million keys stay out of memory
-    keys = () if isinstance(samples, RecordTable) else (s.key for s in samples)
-    if (key := _twice(keys)) is not None:
+    if (key := _key_twice(samples)) is not None:
         more = f" and the perturbation {key[1]!r}" if key[1] else ""
         raise ValueError(f"two samples have the id {key[0]!r}{more}")
     if (name := _twice(c.name for c in clients)) is not None:

@@ -101,13 +101,14 @@ class RowWriter:
         self.files = contextlib.ExitStack()
 
     def __enter__(self):
-        open_file = self.files.enter_context
-        self.scores = open_file(TableWriter(self.folder / "scores.parquet", Score))
-        self.responses = open_file(TableWriter(self.folder / "responses.parquet", Response))
-        if self.earlier is not None:
-            for name in "responses", "scores":
-                for batch in self.earlier.rows(name):
-                    self._put(name, batch)
+        with contextlib.ExitStack() as opening:  # what fails here leaves no half files
+            self.scores = opening.enter_context(TableWriter(self.folder / "scores.parquet", Score))
+            self.responses = opening.enter_context(TableWriter(self.folder / "responses.parquet", Response))
+            if self.earlier is not None:
+                for name in "responses", "scores":
+                    for batch in self.earlier.rows(name):
+                        self._put(name, batch)
+            self.files = opening.pop_all()
         return self
 
     def __exit__(self, *error):

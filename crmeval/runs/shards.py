@@ -262,27 +262,32 @@ def _desk(ray, work):
     if work.budget is None:
         return None
     limits = {k: work.budget[k] for k in ("max_calls", "max_usd")}
-    # on this machine's side of the cluster, and started again where its process dies: its count is then anew
     desk = _RayDesk(ray.remote(BudgetDesk).options(num_cpus=0, max_restarts=0).remote(**limits))
+    used_in = _counting(work)
     for folder in sorted((Path(work.out) / "shards").iterdir()):
         if folder.is_dir():
-            desk.begin(folder.name, *_used_in(folder, work))
+            desk.begin(folder.name, *used_in(folder))
     return desk
 
 
-def _used_in(folder, work):
-    "Calls and dollars that a shard's journal shows."
+def _counting(work):
+    "A function of a shard's folder: calls and dollars that its journal shows."
     plan, limits = make_plan(work.plan), work.budget
     clients = make_clients(plan.models, base_url=plan.base_url, prompts=plan.prompts, **client_options(plan))
     asked = {c.name: c for c in [*clients, *clients_of(judge_of(plan))] if pays(c)}
     told = limits["max_calls"], limits["max_usd"], limits["prices"]
     budget = make_budget(*told, list(asked.values()))
-    calls = usd = 0
-    for (_, name), t in journal_usage(folder / "journal.jsonl").items():
-        if budget is not None and name in asked:
-            used = Usage(t["input_tokens"], t["output_tokens"], t["calls"])
-            calls, usd = calls + t["calls"], usd + budget.cost(asked[name], used)
-    return calls, float(usd)
+    assert budget is not None  # there is a desk where there is a limit
+
+    def used_in(folder):
+        calls, usd = 0, 0.0
+        for (_, name), t in journal_usage(folder / "journal.jsonl").items():
+            if name in asked:
+                used = Usage(t["input_tokens"], t["output_tokens"], t["calls"])
+                calls, usd = calls + t["calls"], usd + budget.cost(asked[name], used)
+        return calls, usd
+
+    return used_in
 
 
 def _through_ray(ray, names, work, workers, restarts):

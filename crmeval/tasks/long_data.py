@@ -16,7 +16,7 @@ from ..core.records import Sample
 from .own_data import stream_file
 from .rows import ComingRows, NamedRows, data_name, row_slices
 from .sql_rows import SQL
-from .tables import column_key
+from .tables import column_key, told_encoding
 from .use_cases import expand_use_cases
 
 # %% ../../nbs/tasks/08_long_data.ipynb #6ff799ac
@@ -28,11 +28,11 @@ def is_long(
     spec,  # As for `load_any`
     long_bytes: int = LONG_BYTES,
 ) -> bool:
-    "Whether data are read in slices; a table in another form is read whole."
+    "Whether data are read in slices; a table in another form or of another encoding is read whole."
     if not isinstance(spec, str | Path):
         return isinstance(spec, ComingRows)
     path = Path(str(spec)).expanduser()
-    streamed = path.suffix.lower() in (".jsonl", ".ndjson", ".parquet")
+    streamed = path.suffix.lower() in (".jsonl", ".ndjson", ".parquet") and told_encoding() is None
     return streamed and path.is_file() and path.stat().st_size >= long_bytes
 
 

@@ -280,7 +280,8 @@ def _object_of(line, where):
     try:
         value = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError as e:
-        raise ValueError(f"{where}: byte 0x{line[e.start]:02x} is not UTF-8") from None
+        told = "a long file is read as UTF-8, unless --encoding (encoding=) says another"
+        raise ValueError(f"{where}: byte 0x{line[e.start]:02x} is not UTF-8; {told}") from None
     except ValueError as e:
         raise ValueError(f"{where}: not JSON ({e})") from None
     if not isinstance(value, dict):
