@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from crmeval.cli.words import (
     NO_PROGRESS,
@@ -35,9 +35,6 @@ from ..runs.answered import answer_kinds, failures
 from ..runs.folder import Run, check_folder
 from ..runs.lines import check_lines, idle_settings
 from ..runs.plan import RunPlan, make_plan, plain_plan
-
-if TYPE_CHECKING:  # only an editor or a type checker reads it
-    pass
 
 # %% ../../nbs/cli/01_run.ipynb #c0a85e8d
 _FAILED = frozenset({"api_error", "parse_error", "not_run"})
