@@ -13,6 +13,7 @@ from batch_server import Server
 from crmeval.cli.app import main
 from crmeval.core.calls import CallFailed
 from crmeval.core.records import Response
+from crmeval.pages.erase import erase
 from crmeval.pages.leaderboard import leaderboard
 from crmeval.pages.report import write_report
 from crmeval.runs import batch as room
@@ -125,6 +126,22 @@ STEPS = {
     "collected, not recorded": (BatchLog, "append", lambda kind: kind == "collected", 1, False),
     "collected": (BatchLog, "append", lambda kind: kind == "collected", 1, True),
 }
+
+
+def test_what_is_erased_stands_in_no_request_either(server, again, tmp_path):
+    out = tmp_path / "run"
+    told = {"use_cases": "service_call_summary", "limit": N, "progress": False, "out": out}
+    run(["baseline:lead"], base_url=server.url, max_tokens=50, **told)
+    assert isinstance(again(add=True), BatchesOpen) and list((out / "batches").iterdir())
+    with pytest.raises(ValueError, match="waits for batches, whose requests hold texts"):
+        erase(out, sample="service_call_summary-01")
+    server.finish()
+    assert isinstance(again(add=True), Run)
+    (out / "batches").mkdir(exist_ok=True)
+    (out / "batches" / "left.jsonl").write_text("a request of an earlier version")
+    erase(out, sample="service_call_summary-01")
+    assert not (out / "batches").exists()
+    assert not any(b"service_call_summary-01" in p.read_bytes() for p in out.rglob("*") if p.is_file())
 
 
 @pytest.mark.parametrize("step", STEPS)

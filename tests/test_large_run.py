@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from crmeval.cli.app import main
 from crmeval.core.record_table import RecordTable
 from crmeval.core.records import Response, Score, read_parquet, write_parquet
 from crmeval.runs import evaluation, folder, selection
@@ -183,3 +184,33 @@ def test_a_disk_that_is_full_is_told_with_what_is_safe(tmp_path, large, monkeypa
     monkeypatch.undo()
     done = run(SYSTEMS, data=load_demo(1), out=tmp_path / "run", progress=False)
     assert read_parquet(tmp_path / "run" / "responses.parquet", Response) == list(done.responses)
+
+
+def test_every_reader_of_a_run_says_the_same_of_tables(tmp_path, monkeypatch, capsys):
+    place = tmp_path / "run"
+    done = run(SYSTEMS, data=load_demo(2, ["service_call_summary"]), out=place, progress=False)
+    rated = [
+        Score("accuracy", 1.0 + n, rater="ana", method="manual", sample_id=r.sample_id, client=r.client)
+        for n, r in enumerate(done.responses[:3])
+    ]
+    write_parquet([*done.scores, *rated], place / "scores.parquet", Score)
+
+    def said():
+        out = tmp_path / "rows.jsonl"
+        for words in (
+            ["agreement", str(place)],
+            ["compare", f"{place}#{SYSTEMS[0]}", f"{place}#{SYSTEMS[1]}"],
+            ["export", str(place), "--to", "jsonl", "--out", str(out)],
+        ):
+            assert main(words) == 0
+        return capsys.readouterr().out, out.read_text()
+
+    small = said()
+    monkeypatch.setattr(folder, "LARGE", 1)
+    assert open_run(place).in_tables and said() == small
+    assert main(["erase", str(place), "--sample", "service_call_summary-01"]) == 0
+    left = open_run(place)
+    assert {s.id for s in left.samples} == {"service_call_summary-02"}
+    assert {r.sample_id for r in left.responses} | {s.sample_id for s in left.scores} == {
+        "service_call_summary-02"
+    }

@@ -18,6 +18,7 @@ from pathlib import Path
 from ..core.records import to_dict
 from .report import write_report
 from ..people.plan import Plan, read_plan
+from ..runs.batch_log import waiting_in
 from ..runs.folder import Run, now, open_run, write_run
 
 # %% ../../nbs/pages/12_erase.ipynb #f3fdbb49
@@ -185,6 +186,11 @@ def erase(
 ) -> Erased:
     "Remove samples with all that was said about them from a run; raises `ValueError` if none is found."
     run = open_run(folder)
+    if waiting_in(run.folder):
+        raise ValueError(
+            f"{run.folder} waits for batches, whose requests hold texts here and at the provider: collect "
+            "them first, with the command that handed them in"
+        )
     erased = _wanted(run, [sample] if isinstance(sample, str) else list(sample), match)
     before = len(run.samples), len(run.responses), len(run.scores)
     run.samples = [s for s in run.samples if s.id not in erased]
@@ -193,7 +199,8 @@ def erase(
     after = len(run.samples), len(run.responses), len(run.scores)
     journal = run.folder / "journal.jsonl"
     lines = _rewrite_lines(journal, _stays_in_journal(erased)) if journal.is_file() else 0
-    shutil.rmtree(run.folder / "shards", ignore_errors=True)  # work in progress, which the tables hold
+    for done in "shards", "batches":  # work that is done, which the tables hold
+        shutil.rmtree(run.folder / done, ignore_errors=True)
     items = sum(_rewrite_rating(p.parent, erased) for p in sorted(run.folder.rglob("plan.json")))
     counts = [b - a for b, a in zip(before, after)]  # samples, responses, scores
     _note(run, counts)
