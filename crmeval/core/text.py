@@ -385,10 +385,8 @@ def _form(sentence, label):
     return "courtesy" if plain and _COURTESY.match(sentence) and not values(sentence) else ""
 
 # %% ../../nbs/core/03_text.ipynb #106b5a9c
-def parts(
-    text: str,  # A response
-) -> list[Part]:  # Its sentences in order; lines of nothing but a label are left out
-    "Cut a response into sentences and say what each is for."
+@lru_cache(maxsize=256)  # every metric of a response asks, and the source's stays for the next response
+def _parts(text: str) -> tuple[Part, ...]:
     out, closed, pending = [], False, ""
     for line in lines(text):
         label, rest = split_label(line)
@@ -408,7 +406,14 @@ def parts(
                 )
             )
             closed = closed and signature or out[-1].form == "closing"
-    return out
+    return tuple(out)
+
+
+def parts(
+    text: str,  # A response
+) -> list[Part]:  # Its sentences in order; lines of nothing but a label are left out
+    "Cut a response into sentences and say what each is for."
+    return list(_parts(text))
 
 # %% ../../nbs/core/03_text.ipynb #fee81487
 def repeats(

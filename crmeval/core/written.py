@@ -25,6 +25,7 @@ def _same_words(a: str, b: str) -> bool:
     return a.split() == b.split()
 
 
+@lru_cache(maxsize=256)
 def shown_text(
     text: str,  # A response or a source, in any form
 ) -> str:  # What a person sees of it; the text itself unless it is HTML, encoded or a whole message
@@ -33,6 +34,7 @@ def shown_text(
     return text if _same_words(seen, text) else seen
 
 
+@lru_cache(maxsize=256)
 def own_text(
     text: str,  # A response in any form
 ) -> str:  # Without quoted mails and headers; the text itself where there are none
