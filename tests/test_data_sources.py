@@ -1,5 +1,6 @@
 "Rows from wherever they lie become the same samples by the same checks; what is wrong is told in place."
 
+import csv
 import datetime as dt
 import io
 import json
@@ -47,6 +48,8 @@ def desk(tmp_path_factory):
     db.commit()
     pq.write_table(pa.Table.from_pylist(ROWS), folder / "cases.parquet")
     (folder / "cases.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
+    pd.DataFrame(ROWS).to_csv(folder / "cases.csv", index=False)
+    pd.DataFrame(ROWS).to_csv(folder / "cases.tsv", index=False, sep="\t")
     (folder / "desk.yaml").write_text(
         "sources:\n"
         "  crm: {kind: sqlite, address: desk.db, read: {cases: [case, text, region]}}\n"
@@ -63,6 +66,8 @@ def ways(folder):
     yield "query", Catalogue.read(folder / "desk.yaml").query(question)
     yield "parquet", folder / "cases.parquet"
     yield "json lines", folder / "cases.jsonl"
+    yield "csv", folder / "cases.csv"
+    yield "tsv", folder / "cases.tsv"
     yield "frame", pd.DataFrame(ROWS)
     yield "arrow", table
     yield "arrow reader", table.to_reader(max_chunksize=5)
@@ -194,6 +199,20 @@ def test_rows_stream_and_are_never_held_at_once(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert n == rows and peak < rows * len(text), f"{peak:,} bytes"
+
+
+def test_a_long_csv_is_never_held_at_once(tmp_path):
+    said = 'Customer: the lamp "hums", again; and I want my money back.\nAgent: I see. ' * 16
+    with open(tmp_path / "big.csv", "w", encoding="utf-8", newline="") as f:
+        written = csv.writer(f, delimiter=";")
+        written.writerow(["id", "transcript"])
+        written.writerows([f"c{k}", f"{k} {said}"] for k in range(20_000))
+    tracemalloc.start()
+    found = stream_file(tmp_path / "big.csv", use_case="service_call_summary", size=1_000)
+    n = sum(s.inputs["transcript"].startswith(f"{k} Customer") for k, s in enumerate(found))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert n == 20_000 and peak < n * len(said) / 2, f"{peak:,} bytes"
 
 
 def test_a_frame_or_a_query_is_data_of_a_run(desk, tmp_path):

@@ -32,8 +32,8 @@ def is_long(
     if not isinstance(spec, str | Path):
         return isinstance(spec, ComingRows)
     path = Path(str(spec)).expanduser()
-    streamed = path.suffix.lower() in (".jsonl", ".ndjson", ".parquet") and told_encoding() is None
-    return streamed and path.is_file() and path.stat().st_size >= long_bytes
+    streamed = path.suffix.lower() in (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
+    return streamed and told_encoding() is None and path.is_file() and path.stat().st_size >= long_bytes
 
 
 def few_or_coming(

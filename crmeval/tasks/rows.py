@@ -31,7 +31,15 @@ from crmeval.tasks.row_forms import (
     unpacked,
 )
 from .sql_rows import SQL, split_sql, sql_rows
-from .tables import csv_rows, is_missing, plain_cell, read_text, workbook_rows
+from crmeval.tasks.tables import (
+    csv_rows,
+    csv_stream,
+    is_missing,
+    plain_cell,
+    read_text,
+    told_encoding,
+    workbook_rows,
+)
 
 # %% ../../nbs/tasks/05_rows.ipynb #4fa491d1
 MAX_PROBLEMS = 10
@@ -53,10 +61,8 @@ def raise_problems(
 # %% ../../nbs/tasks/05_rows.ipynb #ac8444ef
 def _csv_rows(path):
     "Rows of a table, named by row and line; every row has as many cells as the header."
-    (_, header), *lines = _csv_lines(path)
-    header = [c.strip().strip("\ufeff") for c in header]
-    if twice := {h for h in header if header.count(h) > 1}:
-        raise ValueError(f"{path}: the column {sorted(twice)[0]!r} stands twice in the header")
+    (_, cells), *lines = _csv_lines(path)
+    header = _csv_header(path, cells)
     named = [(f"row {n} (line {at})", cells) for n, (at, cells) in enumerate(lines, 1)]
     wrong = [(row, cells) for row, cells in named if len(cells) != len(header)]
     problems = [f"{row}: {len(cells)} cells, but the header has {len(header)}" for row, cells in wrong]
@@ -64,10 +70,35 @@ def _csv_rows(path):
     return [(row, dict(zip(header, cells, strict=True))) for row, cells in named]
 
 
+def _csv_header(path, cells):
+    header = [c.strip().strip("\ufeff") for c in cells]
+    if twice := {h for h in header if header.count(h) > 1}:
+        raise ValueError(f"{path}: the column {sorted(twice)[0]!r} stands twice in the header")
+    return header
+
+
+def _csv_row_stream(path):
+    "(label, row) of a table, a row at a time; the first row with other cells than the header ends it."
+    rows = csv_stream(path, separator=_csv_separator(path))
+    rows = ((at, cells) for at, cells in rows if any(c.strip() for c in cells))
+    _, cells = next(rows, (0, None))
+    if cells is None:
+        raise ValueError(f"{path} is empty")
+    header = _csv_header(path, cells)
+    for n, (at, cells) in enumerate(rows, 1):
+        if len(cells) != len(header):
+            told = f"row {n} (line {at}): {len(cells)} cells, but the header has {len(header)}"
+            raise_problems(str(path), [told])
+        yield f"row {n} (line {at})", dict(zip(header, cells, strict=True))
+
+
+def _csv_separator(path):
+    return "\t" if path.suffix.lower() == ".tsv" else None
+
+
 def _csv_lines(path):
     "(line on which it begins, cells) of each row that is not empty, the header first."
-    tabs = "\t" if path.suffix.lower() == ".tsv" else None
-    rows = csv_rows(read_text(path), str(path), separator=tabs)
+    rows = csv_rows(read_text(path), str(path), separator=_csv_separator(path))
     found = [(at, cells) for at, cells in rows if any(c.strip() for c in cells)]
     if not found:
         raise ValueError(f"{path} is empty")
@@ -223,7 +254,7 @@ def row_slices(
     spec,  # As for `read_rows`
     size: int = 10_000,  # Rows of a slice at most
 ) -> Iterator[list[tuple[str, dict]]]:  # (row as the user knows it, column -> value)
-    "Rows as they come; those of a query, of Arrow, Parquet and JSON Lines are never held all at once."
+    "Rows as they come; those of a query, of Arrow, Parquet, JSON Lines and CSV are never held all at once."
     rows, where = _coming_rows(spec), str(spec) if isinstance(spec, str | Path) else data_name(spec)
     empty = True
     while found := list(islice(rows, size)):
@@ -239,11 +270,9 @@ def _coming_rows(spec):
         name = str(spec)
         if name.startswith(SQL):
             return _labelled(sql_rows(name))
-        if Path(name).suffix.lower() == ".parquet" and Path(name).is_file():
-            return _labelled(_parquet_stream(name))
-        if Path(name).suffix.lower() in (".jsonl", ".ndjson") and Path(name).is_file():
-            return _json_line_stream(name)
-        return iter(_named_rows(name))
+        path = Path(name).expanduser()
+        streamed = _STREAMS.get(path.suffix.lower()) if path.is_file() and told_encoding() is None else None
+        return streamed(path) if streamed else iter(_named_rows(name))
     rows = spec.rows if isinstance(spec, ComingRows) else table_objects(spec)
     return _labelled(rows) if isinstance(rows, Iterator) else iter(memory_rows(spec))
 
@@ -265,6 +294,10 @@ def _parquet_stream(path):
         yield from batch.to_pylist()
 
 
+def _parquet_row_stream(path):
+    return _labelled(_parquet_stream(path))
+
+
 def _json_line_stream(path):
     "(label, row) of JSON Lines in UTF-8, a line at a time."
     n = 0
@@ -273,6 +306,15 @@ def _json_line_stream(path):
             if line.strip():
                 n += 1
                 yield f"row {n} (line {i})", _object_of(line, f"{path}, line {i}")
+
+
+_STREAMS = {
+    ".csv": _csv_row_stream,
+    ".tsv": _csv_row_stream,
+    ".jsonl": _json_line_stream,
+    ".ndjson": _json_line_stream,
+    ".parquet": _parquet_row_stream,
+}
 
 
 def _object_of(line, where):

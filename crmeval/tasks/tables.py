@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['SAVE_AS', 'Reading', 'told_encoding', 'check_encoding', 'reading', 'take_note', 'read_text', 'file_text',
-           'column_key', 'csv_rows', 'workbook_rows', 'is_missing', 'plain_cell', 'id_text', 'is_decimal_column']
+           'column_key', 'csv_rows', 'csv_stream', 'workbook_rows', 'is_missing', 'plain_cell', 'id_text',
+           'is_decimal_column']
 
 # %% ../../nbs/tasks/03_tables.ipynb #4e60b2c7
 import codecs
@@ -225,22 +226,60 @@ def csv_rows(
         separator = "\t" if said[1] == "\\t" else said[1]
     limit = csv.field_size_limit(_LONGEST_CELL)
     try:
-        return _numbered(text, separator or _separator(text, wanted), first, name)
+        lines = io.StringIO(text, newline="")
+        return list(_numbered(lines, separator or _separator(text, wanted), first, name))
     finally:
         csv.field_size_limit(limit)
 
 
-def _numbered(text, separator, first, name):
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    found, start = [], first
+def _numbered(lines, separator, first, name):
+    "(line on which it begins, cells) of each row; what cannot be read is told with its line."
+    reader = csv.reader(lines, delimiter=separator, strict=True)
+    start = first
     try:
         for cells in reader:
-            found.append((start, cells))
+            yield start, cells
             start = reader.line_num + first
     except csv.Error as e:
         why = f"cannot be read as CSV ({e}); look for a quotation mark that is not closed"
         raise ValueError(f"{name}, line {start}: {why}") from None
-    return found
+    except UnicodeDecodeError as e:
+        why = f"byte 0x{e.object[e.start]:02x} is not {e.encoding.upper()}"
+        told = "a long file is read as it begins, unless --encoding (encoding=) says another"
+        raise ValueError(f"{name}, line {start} or soon after it: {why}; {told}") from None
+
+
+_HEAD = 1_000_000  # bytes that tell the encoding and the separator of a long table
+
+
+def csv_stream(
+    path: Path,  # Of a table in UTF-8 or with a byte order mark
+    *,
+    separator: str | None = None,  # Between cells; None: as the first megabyte says it
+) -> Iterator[tuple[int, list[str]]]:  # (line on which it begins, cells) of each row, empty ones included
+    "Cut a table into cells a row at a time, so that it may be longer than memory."
+    with open(path, "rb") as f:
+        head = f.read(_HEAD)
+    encoding = _encoding(head)
+    text = head.decode(encoding, errors="ignore").removeprefix("\ufeff")
+    said = _SAID.match(text)
+    if said:
+        separator = "\t" if said[1] == "\\t" else said[1]
+    limit = csv.field_size_limit(_LONGEST_CELL)
+    try:
+        with open(path, encoding=encoding, newline="") as f:
+            lines = _without_mark(f)
+            first = 1 + (said[0].count("\n") if said else 0)
+            rest = itertools.islice(lines, len(said[0].splitlines()) if said else 0, None)
+            yield from _numbered(rest, separator or _separator(text, ()), first, str(path))
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _without_mark(lines):
+    "The lines of a text; where its encoding keeps the byte order mark, without it."
+    for n, line in enumerate(lines):
+        yield line if n else line.removeprefix("\ufeff")
 
 # %% ../../nbs/tasks/03_tables.ipynb #789c0d00
 def workbook_rows(
