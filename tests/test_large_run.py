@@ -2,12 +2,17 @@
 
 import asyncio
 import json
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from crmeval.cli.app import main
-from crmeval.core.record_table import RecordTable
+from crmeval.core.record_table import RecordTable, collected
 from crmeval.core.records import Response, Score, read_parquet, write_parquet
 from crmeval.runs import evaluation, folder, selection
 from crmeval.runs.evaluation import prepare_run, run
@@ -214,3 +219,35 @@ def test_every_reader_of_a_run_says_the_same_of_tables(tmp_path, monkeypatch, ca
     assert {r.sample_id for r in left.responses} | {s.sample_id for s in left.scores} == {
         "service_call_summary-02"
     }
+
+
+HOLDING = """
+import sys, time
+from crmeval.core.record_table import collected
+from crmeval.core.records import Response
+held = collected((Response(str(n), "a", "secret") for n in range(9)), Response, few=1, folder=sys.argv[1])
+print(held.path, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="files are locked in another way on this system")
+def test_texts_that_a_killed_process_left_are_removed_by_the_next(tmp_path):
+    def collect():
+        rows = (Response(str(n), "a", "secret") for n in range(9))
+        return collected(rows, Response, few=1, folder=tmp_path)
+
+    with subprocess.Popen([sys.executable, "-c", HOLDING, str(tmp_path)], stdout=subprocess.PIPE) as process:
+        try:
+            left = Path(process.stdout.readline().decode().strip())
+            os.utime(left.parent, (0, 0))
+            mine = collect()
+            assert left.exists() and mine.path.exists()  # it lives, and holds its file
+        finally:
+            process.send_signal(signal.SIGKILL)
+    assert left.exists()
+    os.utime(left.parent, (0, 0))
+    mine = collect()
+    assert not left.parent.exists() and len(mine) == 9
+    del mine
+    assert not list(tmp_path.iterdir())

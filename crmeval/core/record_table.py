@@ -7,7 +7,9 @@ __all__ = ['GROUP', 'FEW', 'TableWriter', 'RecordTable', 'collected']
 
 # %% ../../nbs/core/02_record_table.ipynb #9745994c
 import os
+import shutil
 import tempfile
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
@@ -231,12 +233,51 @@ class _Opened:
 FEW = 10_000  # records that stay a list
 
 
-class _Removed:
-    "A file that is removed when nobody holds this any more, at the latest when the program ends."
+_PREFIX = ".crmeval-"
+_LEFT_S = 3600.0  # seconds after which a folder that nobody holds is one that was left
 
-    def __init__(self, path):
-        self.path = path
-        self.finalizer = weakref.finalize(self, Path(path).unlink, missing_ok=True)
+
+class _Removed:
+    "A private folder, removed when nobody holds this any more, at the latest when the program ends."
+
+    def __init__(self, place):
+        _remove_left(place)
+        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+        self.lock = open(self.path / "lock", "wb")
+        _is_free(self.lock)  # held from here on
+        self.finalizer = weakref.finalize(self, _remove, self.path, self.lock)
+
+
+def _remove(path, lock):
+    lock.close()
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_free(lock):
+    "Take the lock of an open file, which goes with the process however it ends; whether it could be had."
+    try:
+        import fcntl
+    except ImportError:
+        return False  # Windows removes nothing that is open, and says nothing of what is not
+    try:
+        fcntl.flock(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _remove_left(place):
+    "Remove what a process that was killed could not."
+    for path in Path(place or tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        try:
+            told = path.lstat()
+            if told.st_uid != os.getuid() or time.time() - told.st_mtime < _LEFT_S:
+                continue
+            with open(path / "lock", "rb+") as lock:
+                if _is_free(lock):
+                    shutil.rmtree(path, ignore_errors=True)
+        except (OSError, AttributeError):  # somebody else's, gone meanwhile, or no such thing on this system
+            continue
 
 
 def collected(
@@ -251,9 +292,8 @@ def collected(
     first = list(islice(coming, few + 1))
     if len(first) <= few:
         return first
-    handle, name = tempfile.mkstemp(prefix=".crmeval-", suffix=".parquet", dir=folder)
-    os.close(handle)
-    held = _Removed(name)
+    held = _Removed(folder)
+    name = held.path / "rows.parquet"
     with TableWriter(name, kind, private=True) as out:
         out.write(chain(first, coming))
     return RecordTable(name, kind, held=held)
