@@ -207,11 +207,11 @@ def _inside(x, bounds):
 
 def _interval(value, error, df, k, bounds, confidence_level):
     "(low, high, why there is no t-interval)"
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     if k < 2 or error <= 1e-12:
         return no_spread(value, k, bounds, confidence_level)
-    half = float(t.ppf((1 + confidence_level) / 2, df)) * error
+    half = float(stdtrit(df, (1 + confidence_level) / 2)) * error
     return _inside(value - half, bounds), _inside(value + half, bounds), ""
 
 # %% ../../nbs/core/07_corrected.ipynb #3d9f1f9e

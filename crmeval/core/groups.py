@@ -57,7 +57,7 @@ def _joined(s1, n1, s0, n0):
 
 def _jackknife_ends(value, sides, level):
     "Ends from leaving out one cluster at a time, with t on the clusters of the smaller side."
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     fewest = min(len(set(sides.cluster[side])) for side in (sides.inside, ~sides.inside))
     if fewest < 2:
@@ -68,7 +68,7 @@ def _jackknife_ends(value, sides, level):
     error = math.sqrt((k - 1) / k * float(((without - without.mean()) ** 2).sum()))
     if error < 1e-12:
         return None, None
-    far = float(t.ppf((1 + level) / 2, fewest - 1)) * error
+    far = float(stdtrit(fewest - 1, (1 + level) / 2)) * error
     return value - far, value + far
 
 # %% ../../nbs/core/05_groups.ipynb #56fed411
@@ -110,10 +110,10 @@ def _dealt(blocks, n, rng):
 
 
 def _normal_p(seen, blocks):
-    from scipy.stats import norm
+    from scipy.special import ndtr
 
     variance = sum(k * (len(s) - k) / len(s) * s.var(ddof=1) for s, k in blocks)
-    return float(2 * norm.sf(abs(seen) / math.sqrt(variance))) if variance > 0 else 1.0
+    return float(2 * ndtr(-abs(seen) / math.sqrt(variance))) if variance > 0 else 1.0
 
 
 def _dealing_p(sides, rng, deals):

@@ -6,13 +6,14 @@
 __all__ = ['Verdict', 'Judge', 'failed_verdict', 'supported_share', 'stated_share', 'whole_probability', 'RecordingJudge',
            'RubricJudge', 'FactFinder', 'AwaitedFactFinder', 'StyledJudge', 'RefusalJudge', 'TruthJudge',
            'CountingJudge', 'ConfiguredJudge', 'ClosableJudge', 'TrainedJudge', 'JointJudge', 'VotingJudge',
-           'ClientJudge', 'counted_verdicts', 'style_of', 'settings_of', 'trained_on', 'close_judge', 'clients_of']
+           'ClientJudge', 'counted_verdicts', 'style_of', 'is_recording', 'settings_of', 'trained_on', 'close_judge',
+           'clients_of']
 
 # %% ../../nbs/core/07_judging.ipynb #imports0
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 from .records import check_status
 
@@ -254,7 +255,12 @@ def counted_verdicts(
 
 def style_of(judge: Judge) -> str:  # 'fine' or 'rubric'
     "How a judge judges; one that says nothing answers small questions."
-    return judge.style if isinstance(judge, StyledJudge) else "fine"
+    return getattr(judge, "style", "fine")  # asked for every metric: a look at the protocol takes longer
+
+
+def is_recording(judge: Judge | None) -> TypeGuard[RecordingJudge]:
+    "As `isinstance(judge, RecordingJudge)`, where it is asked for each response."
+    return callable(getattr(judge, "arecord", None))
 
 
 def settings_of(judge: Judge) -> dict:  # Empty for a judge that says nothing

@@ -30,11 +30,11 @@ def _draws(clusters, n_resamples, rng):
 # %% ../../nbs/core/06_raters.ipynb #45061d54
 def _percentile_ends(value, draws, tails):
     "Ends (4,) of the percentile interval and of the one corrected for bias."
-    from scipy.stats import norm
+    from scipy.special import ndtr, ndtri
 
     below = np.mean(draws < value - 1e-12) + np.mean(np.abs(draws - value) <= 1e-12) / 2
-    shift = 2 * norm.ppf(np.clip(below, 1 / len(draws), 1 - 1 / len(draws)))
-    corrected = norm.cdf(shift + norm.ppf(tails))
+    shift = 2 * ndtri(np.clip(below, 1 / len(draws), 1 - 1 / len(draws)))
+    corrected = ndtr(shift + ndtri(tails))
     return [float(x) for x in (*np.quantile(draws, tails), *np.quantile(draws, corrected))]
 
 

@@ -353,11 +353,47 @@ def record_schema(
     return pa.schema(columns, metadata=meta)
 
 # %% ../../nbs/core/01_records.ipynb #aca0492e
+_PLAIN = {"string": {str}, "int64": {int}, "double": {float, int}, "bool": {bool}}  # Arrow type -> its values
+_EXACT = 2**53  # up to here every whole number has a float
+
+
 def _column_of(records, column):
-    "One field of all records as an Arrow array."
+    """One field of all records as an Arrow array.
+
+    `pyarrow.array` would load pandas first, to see whether it was given a series.
+    """
     import pyarrow as pa
 
-    return pa.array([_flat(column.name, getattr(r, column.name)) for r in records], column.type)
+    values = [_flat(column.name, getattr(r, column.name)) for r in records]
+    if not _are_plain(values, str(column.type)):
+        return pa.array(values, column.type)
+    if column.type != pa.string():
+        return _numbers_array(values, column.type)
+    try:
+        texts = pa.lib.StringBuilder()
+        texts.append_values(values)
+        return texts.finish()
+    except pa.ArrowCapacityError:  # more text than one array holds: pyarrow makes several
+        return pa.array(values, column.type)
+
+
+def _are_plain(values, kind):
+    "Whether an Arrow type holds the values as they are."
+    found = set(map(type, values)) - {type(None)}
+    is_exact = kind != "double" or int not in found or all(abs(v) <= _EXACT for v in values if type(v) is int)
+    return found <= _PLAIN[kind] and is_exact
+
+
+def _numbers_array(values, kind):
+    "Numbers, or true and false, as an Arrow array; each may be None."
+    import numpy as np
+    import pyarrow as pa
+
+    known = np.array([v is not None for v in values], bool)
+    plain = np.array([0 if v is None else v for v in values], kind.to_pandas_dtype())
+    bits = np.packbits(plain, bitorder="little") if plain.dtype == bool else plain
+    valid = None if known.all() else pa.py_buffer(np.packbits(known, bitorder="little"))
+    return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(bits)])
 
 
 def arrow_table(

@@ -79,14 +79,22 @@ def proportion_estimate(
     confidence_level: float = 0.95,
 ) -> Estimate:  # value in [0, 1]
     "A share with its Wilson score interval (Wilson 1927)."
-    from scipy.stats import binomtest
-
-    if not 0 <= successes <= n:
+    if not 0 <= successes <= n or successes != int(successes):
         raise ValueError(f"successes is {successes!r} and n is {n!r}, expected 0 <= successes <= n")
     if n == 0:
         return Estimate(None, undefined=undefined, method="wilson", confidence_level=confidence_level)
-    ci = binomtest(successes, n).proportion_ci(confidence_level, method="wilson")
-    return Estimate(successes / n, float(ci.low), float(ci.high), n, undefined, "wilson", confidence_level)
+    low, high = _wilson_ends(successes, n, confidence_level)
+    return Estimate(successes / n, low, high, n, undefined, "wilson", confidence_level)
+
+
+def _wilson_ends(k, n, confidence_level):
+    from scipy.special import ndtri  # as `scipy.stats.norm.ppf`, which takes longer to load
+
+    p, z = k / n, float(ndtri(0.5 + 0.5 * confidence_level))
+    denominator = 2 * (n + z**2)
+    centre = (2 * n * p + z**2) / denominator
+    half = z / denominator * math.sqrt(4 * n * p * (1 - p) + z**2)
+    return 0.0 if k == 0 else centre - half, 1.0 if k == n else centre + half
 
 # %% ../../nbs/core/04_stats.ipynb #59ae3d6c
 def share_difference(
@@ -114,9 +122,10 @@ def expanded_tails(
     confidence_level: float,  # Above 0 and below 1
 ) -> tuple[float, float]:  # Quantiles (lower, upper) to take of the bootstrap's draws
     "Tails of a percentile interval, expanded for few clusters as Hesterberg (2015) proposes."
-    from scipy.stats import norm, t
+    from scipy.special import ndtr, stdtrit  # of the normal and of Student's distribution
 
-    tail = norm.cdf(math.sqrt(clusters / (clusters - 1)) * t.ppf((1 - confidence_level) / 2, clusters - 1))
+    t = stdtrit(clusters - 1, (1 - confidence_level) / 2)
+    tail = ndtr(math.sqrt(clusters / (clusters - 1)) * t)
     return float(tail), float(1 - tail)
 
 # %% ../../nbs/core/04_stats.ipynb #34036b25
@@ -193,15 +202,24 @@ def no_spread(
     "Interval of a value whose draws are all equal: the Wilson interval of a coin with the same mean."
     if bounds is None or not bounds[0] <= value <= bounds[1]:
         return None, None, "unknown: no spread"
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
     low, width = bounds[0], bounds[1] - bounds[0]
-    p, z = (value - low) / width, float(norm.ppf((1 + confidence_level) / 2))
+    p, z = (value - low) / width, float(ndtri((1 + confidence_level) / 2))
     centre, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     ends = ((centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n))
     return low + max(0, ends[0]) * width, low + min(1, ends[1]) * width, "wilson bound: no spread"
 
 # %% ../../nbs/core/04_stats.ipynb #5f00feae
+def _quantile_places(n, q, tail):
+    "Places of the ends among n values in order; -1 and n: outside of them."
+    from scipy.special import bdtr, bdtrc
+
+    k = np.arange(n + 1)
+    low = int(np.argmax(bdtr(k, n, q) >= tail)) - 1
+    return low, int(np.argmax(bdtrc(k, n, q) <= tail))
+
+
 def quantile_estimate(
     values: Sequence[float] | np.ndarray,  # (n,)
     q: float,  # 0 to 1, e.g. 0.95
@@ -209,12 +227,12 @@ def quantile_estimate(
     confidence_level: float = 0.95,
 ) -> Estimate:  # An end that the data cannot bound is None
     "A quantile with its distribution-free interval (Conover 1999)."
-    from scipy.stats import quantile_test
-
+    if not 0 < q < 1:
+        raise ValueError(f"q is {q!r}, expected a number above 0 and below 1")
     if not len(values):
         return Estimate(None, method=f"quantile {q:g}", confidence_level=confidence_level)
-    ci = quantile_test(values, p=q).confidence_interval(confidence_level)
-    low, high = (None if math.isnan(e) else float(e) for e in (ci.low, ci.high))
+    ends, in_order = _quantile_places(len(values), q, (1 - confidence_level) / 2), np.sort(values)
+    low, high = (float(in_order[i]) if 0 <= i < len(values) else None for i in ends)
     return Estimate(
         float(np.quantile(values, q)), low, high, len(values), 0, f"quantile {q:g}", confidence_level
     )

@@ -13,8 +13,9 @@ from typing import Protocol, cast
 from ..core.call_forms import named_arguments
 from ..core.cards import MetricCard, unscored
 from ..core.evidence import Evidence
-from ..core.judging import AwaitedFactFinder, Judge, RecordingJudge, style_of
+from ..core.judging import AwaitedFactFinder, Judge, is_recording, style_of
 from ..core.records import Response, Sample, Score
+from ..judges.listening import aresult_of
 from .criteria import asked_of, get_criterion, in_mean
 from .defaults import default_judge
 from .instruction_following import check_instruction, instruction_text
@@ -120,7 +121,7 @@ async def ascore_response(
     judge: Judge | None = None,  # With `arecord` it is asked first; with `aextract_key_facts` it draws facts
 ) -> list[Score]:  # As from `score_response`
     "As `score_response`, for judges that answer over the network; they draw key facts where there are none."
-    if not response.text or not isinstance(judge, RecordingJudge):
+    if not response.text or not is_recording(judge):
         return score_response(response, sample=sample, judge=judge)
     drawn = None
     if _lacks_facts(sample, judge):
@@ -128,8 +129,7 @@ async def ascore_response(
         finder = cast(AwaitedFactFinder, judge)  # `_lacks_facts` has seen that it is one
         drawn = cast(_DrawnFacts, await finder.aextract_key_facts(sample.source))  # left open there
         sample = replace(sample, key_facts=tuple(drawn.facts))
-    record = await judge.arecord(lambda listening: score_response(response, sample=sample, judge=listening))
-    scores = score_response(response, sample=sample, judge=record)
+    scores = await aresult_of(judge, lambda asked: score_response(response, sample=sample, judge=asked))
     return scores if drawn is None else _with_drawn_facts(scores, drawn)
 
 

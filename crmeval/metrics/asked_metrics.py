@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ..core.calls import CallFailed, redact
-from ..core.judging import Judge, RecordingJudge
+from ..core.judging import Judge, is_recording
 from ..core.near import did_you_mean
 from ..core.records import Response, Sample, Score
+from ..judges.listening import aresult_of
 from .accuracy import ascore_response, keyed, no_scores, score_response
 from .catalogue import all_cards
 from .criteria import Criterion, criteria, criteria_of, get_criterion, predicted_criteria
@@ -172,13 +173,13 @@ async def ascore_asked(
     asked: AskedMetrics = AskedMetrics(),  # noqa: B008 - it never changes
 ) -> list[Score]:  # As from `score_asked`
     "As `score_asked`, for judges that answer over the network."
-    if not isinstance(judge, RecordingJudge):
+    if not is_recording(judge):
         return score_asked(response, sample=sample, judge=judge, asked=asked)
     scores = [] if asked.only else await ascore_response(response, sample=sample, judge=judge)
     if not (names := _beside(asked, sample)):
         return scores
-    record = await judge.arecord(lambda listening: _scores_of(names, response, sample, listening))
-    return _in_order(scores, _scores_of(names, response, sample, record))
+    beside = await aresult_of(judge, lambda asked: _scores_of(names, response, sample, asked))
+    return _in_order(scores, beside)
 
 
 def scored_names(

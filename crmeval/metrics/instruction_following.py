@@ -15,7 +15,7 @@ from ..core.call_forms import named_arguments
 from ..core.cards import MetricCard, score_of, unscored
 from ..core.evidence import Evidence
 from ..core.json_text import read_object
-from ..core.judging import Judge
+from ..core.judging import Judge, style_of
 from ..core.records import Score
 from ..core.written import as_read
 from .checks import CHECKS, LOOSE, parameters_of
@@ -131,14 +131,14 @@ def instruction_following(
 ) -> Score:  # fraction = obeyed / checked, in [0, 1]; evidence lists every instruction
     "Share of the instructions that the response obeys, on the 4-point scale; higher is better."
     instructions = [i for i in instructions if not isinstance(i, str) or i.strip()]
+    if judge is not None and style_of(judge) == "rubric":
+        rated = _rated(response, instructions, judge, checks, loose)
+        if rated is not None:
+            return rated
     problems = [_problem(response, i, checks, loose) for i in instructions]
     undone = _task_problems(response, instructions, checks)
     asked = [(instruction_text(i), p) for i, p in zip(instructions, problems) if not _is_task(i)]
     texts, problems = [t for t, _ in asked], [p for _, p in asked]
-    if judge is not None:
-        rated = by_rubric(judge, CARD, response=response, instructions=texts)
-        if rated is not None:
-            return rated
     if not texts and not undone:
         return unscored(CARD, "undefined", "No instructions were given.", rater="rule")
     if not response.strip():
@@ -148,6 +148,15 @@ def instruction_following(
         return _not_done(undone, texts, problems)
     score = _scored(texts, problems, _asked(texts, problems, response, judge), judge)
     return _held_down(score, undone) if undone else score
+
+
+def _rated(response, instructions, judge, checks, loose):
+    "What a judge says that rates whole responses; no rule looks at the text, and mistakes are told as ever."
+    for i in instructions:
+        is_own = not isinstance(i, str) and i.get("kind") in (checks or {})
+        _problem(response if is_own else "", i, checks, loose)
+    texts = [instruction_text(i) for i in instructions if not _is_task(i)]
+    return by_rubric(judge, CARD, response=response, instructions=texts)
 
 
 def _verdict_on(text, followed, problem, by):

@@ -34,6 +34,7 @@ from ..core.judging import RecordingJudge, clients_of
 from ..core.loops import run_sync
 from ..core.near import did_you_mean
 from ..core.records import Score
+from ..judges.listening import aresult_of
 from ..tasks.row_forms import table_objects
 
 # %% ../../nbs/metrics/00_metric.ipynb #f9611fe3
@@ -226,8 +227,7 @@ async def _ascore(form, args, kwargs) -> Score:
     judge = kwargs.get("judge")
     if not isinstance(judge, RecordingJudge):
         return await asyncio.to_thread(_score, form, args, kwargs)
-    record = await judge.arecord(lambda listening: _score(form, args, {**kwargs, "judge": listening}))
-    return _score(form, args, {**kwargs, "judge": record})
+    return await aresult_of(judge, lambda asked: _score(form, args, {**kwargs, "judge": asked}))
 
 # %% ../../nbs/metrics/00_metric.ipynb #4c36f914
 def as_rows(

@@ -14,6 +14,7 @@ from ..core.judging import Judge, RecordingJudge
 from ..core.near import did_you_mean
 from ..core.record_table import RecordTable, collected
 from ..core.records import Sample
+from ..judges.listening import aresult_of
 from ..metrics.asked_metrics import AskedMetrics, ascore_asked, score_asked
 from ..metrics.protection_grades import score_protection
 from ..metrics.trust import TRUST, score_probe, trust_probes
@@ -91,10 +92,7 @@ def _asking_scorer(judge, asked):
         if is_protection(sample):
             return score_protection(response, sample=sample)
         if is_probe(sample):
-            record = await judge.arecord(
-                lambda listening: score_probe(response, sample=sample, judge=listening)
-            )
-            return score_probe(response, sample=sample, judge=record)
+            return await aresult_of(judge, lambda asked: score_probe(response, sample=sample, judge=asked))
         return await ascore_asked(response, sample=sample, judge=judge, asked=asked)
 
     return score

@@ -1,0 +1,140 @@
+"""The whole command in a fresh process, beside a bare aiohttp client in one: what somebody waits for.
+
+    python benchmarks/command.py      # 500 samples, two calls each, 200 ms; writes results/command.json
+
+Both start from nothing: interpreter, imports, reading the samples, calls, result. Times run from the start
+of the process. CPU seconds are of the process and all its threads: on a machine with other work they tell
+more than the clock.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from common import conversation, keys
+from run import HERE, endpoint, setup, table, write
+
+FACTS = ("The customer was charged twice.", "The second charge was refunded.")
+BARE = "import sys, row_aiohttp as r; print(r.work(sys.argv[1], 0, int(sys.argv[2]), int(sys.argv[3])))"
+HELPS = {f"crmeval {words}": words.split() for words in ("--version", "--help", "run --help")}
+
+
+def lay_samples(path, n):
+    "The samples of the other tables, as a file that the command reads."
+    with path.open("w", encoding="utf-8") as out:
+        for i in range(n):
+            row = {"id": f"c{i}", "conversation": conversation(i), "key_facts": FACTS}
+            out.write(json.dumps(row) + "\n")
+
+
+def timed(words, marks=()):
+    """Run a process: seconds until it ended and until each mark was seen, CPU seconds, what it said.
+
+    A mark is (name, text): the time at which the first line with this text was read.
+    """
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    clean = {k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(words, **pipes, env=clean, cwd=HERE)
+    seen, lines = {}, []
+    for line in process.stdout:
+        now = time.perf_counter() - start
+        lines.append(line)
+        seen = {name: now for name, text in marks if text in line} | seen
+    error = process.stderr.read()
+    code = process.wait()
+    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if code:
+        sys.exit(f"{words[1:4]} ended with {code}: {error[-600:]}")
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"seconds": seconds, "cpu_s": cpu, "said": "".join(lines), **seen}
+
+
+def bare(url, args):
+    found = timed([sys.executable, "-c", BARE, url, str(args.samples), str(args.concurrency)])
+    assert found["said"].strip() == str(args.samples), found["said"]
+    return found
+
+
+def whole(url, args, data, folder):
+    "`crmeval run`: one generation and one judge call a sample, until table and report."
+    words = ["run", "--data", str(data), "--use-case", "service_conversation_summary", "--no-progress"]
+    words += ["--model", "openai:generator", "--base-url", url, "--concurrency", str(args.concurrency)]
+    words += ["--judge", "openai:judge", "--judge-base-url", url, "--judge-style", "rubric"]
+    words += ["--out", str(folder)]
+    marks = [("run_s", " x 1 systems"), ("table_s", "openai:generator  "), ("report_s", "report: ")]
+    found = timed([sys.executable, "-m", "crmeval", *words], marks)
+    assert "not scored" not in found["said"], found["said"]
+    return found
+
+
+def _middle(runs, field, digits=2):
+    return round(statistics.median(r[field] for r in runs), digits)
+
+
+def _row(what, runs):
+    return {"what": what, "seconds": _middle(runs, "seconds"), "cpu_s": _middle(runs, "cpu_s")}
+
+
+def _ratio(pairs, field):
+    "Median over the rounds: the bare client's seconds by the command's, within one round."
+    return round(statistics.median(b["seconds"] / c[field] for b, c in pairs), 3)
+
+
+def measure(args):
+    "Rounds of both, one after the other, so that a busy minute meets both."
+    bares, commands, helps = [], [], {name: [] for name in HELPS}
+    with tempfile.TemporaryDirectory() as home, endpoint(args.latency_ms) as url:
+        data = Path(home) / "samples.jsonl"
+        lay_samples(data, args.samples)
+        for turn in range(-1, args.repeats):  # the first round is for the files' sake: compiled and in memory
+            found = bare(url, args), whole(url, args, data, Path(home) / f"run{turn}")
+            starts = {name: timed([sys.executable, "-m", "crmeval", *words]) for name, words in HELPS.items()}
+            if turn < 0:
+                continue
+            bares.append(found[0])
+            commands.append(found[1])
+            for name, start in starts.items():
+                helps[name].append(start)
+            bare_s, table_s = found[0]["seconds"], found[1]["table_s"]
+            print(f"round {turn + 1}: bare {bare_s:.2f} s, table at {table_s:.2f} s", flush=True)
+    return bares, commands, helps
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--samples", type=int, default=500)
+    p.add_argument("--latency-ms", type=float, default=200)
+    p.add_argument("--concurrency", type=int, default=50)
+    p.add_argument("--repeats", type=int, default=5)
+    p.add_argument("--out", type=Path, default=HERE / "results")
+    args = p.parse_args()
+    keys()
+    told = {"latency_ms": args.latency_ms, "samples": args.samples, "repeats": args.repeats}
+    about = setup(args, **told, calls_per_sample=2)
+    bares, commands, helps = measure(args)
+    rows = [_row("bare aiohttp, whole process", bares), _row("crmeval run, whole process", commands)]
+    starts = [_row(name, runs) for name, runs in helps.items()]
+    steps = {name: _middle(commands, name) for name in ("run_s", "table_s", "report_s")}
+    pairs = list(zip(bares, commands))
+    ratios = {
+        "bare_to_table": _ratio(pairs, "table_s"),
+        "bare_to_report": _ratio(pairs, "report_s"),
+        "report_after_table_s": round(statistics.median(c["report_s"] - c["table_s"] for c in commands), 2),
+        "cpu_of_bare": round(statistics.median(c["cpu_s"] / b["cpu_s"] for b, c in pairs), 1),
+    }
+    table(rows)
+    print(steps, ratios)
+    table(starts)
+    write(args, "command", {"setup": about, "rows": rows, "steps": steps, "ratios": ratios, "starts": starts})
+
+
+if __name__ == "__main__":
+    main()
