@@ -23,7 +23,6 @@ LONG = (
     "test_site",
     "test_report_browser",
     "test_publish_browser",
-    "test_tutorials",
 )
 
 

@@ -5,7 +5,8 @@ the next. What passes then depends on who came first. Here a fresh child is fork
 parent that has loaded other people's large packages and nothing of ours.
 
 A training whose every input is as it was when it last passed is not run again (see proven.py) unless it is
-asked for by name; `CRMEVAL_PROVE=1` runs them all and writes down what they read.
+asked for by name, nor is the page on agreement; `CRMEVAL_PROVE=1` runs them all and writes down what they
+read.
 """
 
 import gc
@@ -16,6 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import proven
+import tutorials
 
 LARGE = (
     "matplotlib.pyplot",
@@ -52,8 +54,12 @@ def tested(path: Path) -> tuple[Path, bool, float, dict[str, str]]:
     opened: set[str] = set()
     if proven.provable(path):
         sys.addaudithook(proven.watched(opened))
+    if tutorials.is_tutorial(path):
+        started = time.monotonic()
+        return path, tutorials.ran(path), time.monotonic() - started, {}
     passed, seconds = test_nb(path, skip_flags=[], basepath=ROOT)
-    return path, bool(passed), seconds, proven.inputs(path, opened) if passed and opened else {}
+    read = proven.inputs(path, opened) if passed and opened else {}
+    return path, bool(passed), seconds, {} if read and proven.lacking() else read
 
 
 def notebooks(asked: list[str]) -> list[Path]:
@@ -65,7 +71,7 @@ def notebooks(asked: list[str]) -> list[Path]:
 
 
 def needed(paths: list[Path]) -> list[Path]:
-    "Without the trainings that would compute the same from the same."
+    "Without those that would compute the same from the same."
     kept = []
     for path in paths:
         why = proven.changed(path) if proven.provable(path) else ""

@@ -1,10 +1,11 @@
-"""What a training read when it last passed. Where all of that is unchanged, it would compute the same again.
+"""What a notebook read when it last passed. Where all of that is unchanged, it would compute the same again.
 
-Trainings take minutes and must give the shipped weights to the byte; what they read changes seldom. For each
-of them `tests/proven.json` holds a digest of every file of ours and of `CRMEVAL_DATA` that was opened, of
-every module that was imported and of the code cells, and the releases of the libraries that compute. One byte
-more or less in any of them, and the notebook runs. `CRMEVAL_PROVE=1 python tests/notebooks.py` runs all of
-them and writes the file.
+Trainings take minutes and must give the shipped weights to the byte; what they read changes seldom. So it is
+with the page that measures the judges on labelled data and holds the package's figures to it. For each of
+them `tests/proven.json` holds a digest of every file of ours and of `CRMEVAL_DATA` that was opened, of every
+module that was imported and of the code cells, and the releases of the libraries that compute. One byte more
+or less in any of them, and the notebook runs. `CRMEVAL_PROVE=1 python tests/notebooks.py` runs all of them
+and writes the file.
 """
 
 import hashlib
@@ -25,8 +26,15 @@ NO_INPUT = (".hypothesis", ".ruff_cache", ".git", "_proc", "tests")
 
 
 def provable(path: Path) -> bool:
-    "Trainings only: what a reader sees on a page is computed every time."
-    return path.parent.name == "training"
+    "Trainings, and the one report that measures on other people's data alone; all others run every time."
+    return path.parent.name == "training" or path.parts[-2:] == ("reports", "agreement.ipynb")
+
+
+def lacking() -> list[str]:
+    "Labelled sets that are not at hand: a record of what was read could not tell that one has come."
+    from crmeval.validation.labelled import LABELLED, at_hand
+
+    return [name for name in LABELLED if not at_hand(name)]
 
 
 def data_folder() -> Path | None:

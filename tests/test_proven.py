@@ -93,6 +93,23 @@ def test_the_hook_sees_what_is_opened(tmp_path):
     subprocess.run([sys.executable, "-c", code, str(seen)], check=True, env=here)
 
 
+def test_what_may_be_proven_and_what_is_computed_every_time():
+    nbs = Path(proven.__file__).resolve().parent.parent / "nbs"
+    kept = {path.relative_to(nbs).as_posix() for path in nbs.rglob("*.ipynb") if proven.provable(path)}
+    others = {name for name in kept if not name.startswith("training/")}
+    if not kept:
+        pytest.skip("notebooks are not here: this is an installed package")
+    assert others == {"reports/agreement.ipynb"}
+
+
+def test_labelled_data_that_may_still_come_are_told(monkeypatch):
+    "What was looked for and not found stands in no record."
+    from crmeval.validation import labelled
+
+    monkeypatch.setattr(labelled, "at_hand", lambda name: name != "frank-factuality")
+    assert proven.lacking() == ["frank-factuality"]
+
+
 def test_the_record_is_of_trainings_that_exist_and_names_what_they_write():
     "A training that reads no weights of ours, or no rows, would be proven by nothing."
     root = Path(__file__).resolve().parent.parent
