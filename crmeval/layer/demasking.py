@@ -17,8 +17,9 @@ from typing import Any
 
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile, compiled
+from .frames import closed_layers, layers_before
 from .placeholders import LENGTHS, Form, Vault, kind_words
-from .shown_text import ESCAPING, UNSEEN, capitals, shown
+from .shown_text import ESCAPING, UNSEEN, Shown, capitals, shown
 from .steps import StepRecord, timed
 
 # %% ../../nbs/layer/04_demasking.ipynb #a134bfca
@@ -149,6 +150,7 @@ class _Left:
     opens: tuple[tuple[int, str], ...] = ()  # Brackets before it, inner first: where, and which
     wordy: bool = False  # Whether other words stand between the bracket and the kind
     sign: str = ""  # What stands right before it as a template writes a variable: '$', ':', '##'
+    at: int = 0  # `start` in the head
 
     @property
     def first(self) -> int:
@@ -165,10 +167,18 @@ def _left_of(head, form):
     sign = _HOW.pattern("sign_before").search(head.text[:start])[0] if named else ""
     inside = _HOW.pattern("inside").search(head.text)
     if not inside or not _is_placeholder_text(inside, form, named):
-        return _Left(head.places[start], named, sign=sign)
+        return _Left(head.places[start], named, sign=sign, at=start)
     opens = [(head.places[m.start()], _bracket(m[0])) for m in _opens_in(inside)]
     wordy = start != inside.start("inside")
-    return _Left(head.places[start], named, tuple(reversed(opens)), wordy, sign)
+    if (
+        named
+        and wordy
+        and opens
+        and opens[-1][1] == "("
+        and _HOW.pattern("a_word").search(inside["inside"][: start - inside.start("inside")])
+    ):
+        opens = []  # 'see' in '(see PERSON_K7B4Q)' is the sentence's
+    return _Left(head.places[start], named, tuple(reversed(opens)), wordy, sign, start)
 
 
 def _opens_in(inside):
@@ -220,21 +230,83 @@ def _whole(text, folded, low, at, found, vault):
     form, end = found
     start = at - len(form.word) - 2
     if text.startswith("]", end) and start >= low and text.startswith(f"[{form.word}_", start):
-        if text.startswith("(", end + 1) and form.code not in vault.linked:
-            return start, Found(start + 1, end, form, form.word)  # the text of a Markdown link
-        return max(low, start - _DOUBLES), _doubled(text, low, Found(start, end + 1, form, form.word), vault)
+        return _intact(text, low, Found(start, end + 1, form, form.word), vault)
     head = shown(text, max(low, at - _BEFORE), at)
     left = _left_of(head, form)
     if not left.named and not left.opens and low < at and _is_plain(folded[at - 1]):
         return at, None
-    aside = _aside(text, head, end, form)
+    aside = _aside(text, head, end, form) or _element(text, head, at, end, form)
     if aside:
-        return aside.start, aside
-    tail = shown(text, end, max(end, left.first + HELD - 1))
+        before = Shown(head.text[: aside.at], head.places)
+        first, framed = _framed(text, before, aside.found, vault)
+        return first, framed or aside.found
+    layers = layers_before(head.text[: left.at]) if left.named else ()
+    first = min(left.first, _first(head, layers, left.start))
+    tail = shown(text, end, max(end, first + HELD - 1))
+    framed = _framed_by(layers, head, tail, Found(left.start, end, form, form.word), vault)
+    if framed:
+        return first, framed
     right = _closes_of(tail, form)
     if left.opens and right:
-        return left.first, _in_brackets(text, left, tail, right, form, vault)
-    return left.first, _one_sided(head, left, tail, right, form)
+        return first, _in_brackets(text, left, tail, right, form, vault)
+    return first, _one_sided(head, left, tail, right, form)
+
+
+_AROUND = 12  # Characters around a placeholder with brackets that are looked at
+
+
+def _intact(text, low, found, vault):
+    "The same for a placeholder that is written as it was given: only brackets go with it."
+    start, form = found.start, found.form
+    if text.startswith("](", found.end - 1) and form.code not in vault.linked:
+        return start, Found(start + 1, found.end - 1, form, form.word)  # the text of a Markdown link
+    head = shown(text, max(low, start - _AROUND), start)
+    first, framed = _framed(text, head, found, vault, intact=True)
+    return first, framed or found
+
+
+def _element(text, head, at, end, form):
+    "A code alone as what an element of its kind holds, '<PERSON>K7B4Q</PERSON>', as `_Aside`; or None."
+    for opened, closed in ("<>", "[]"):
+        tag, start = f"{opened}{form.word}{closed}", at - len(form.word) - 2
+        if start in head.places and text.startswith(tag, start):
+            end_tag = f"{opened}/{form.word}{closed}"
+            if text.startswith(end_tag, end):
+                found = Found(start, end + len(end_tag), form, form.word)
+                return _Aside(head.places.index(start), found)
+    return None
+
+
+def _framed(text, head, found, vault, intact=False):
+    "(where it begins at the earliest, a placeholder with its frame or None)."
+    layers = layers_before(head.text)
+    first = _first(head, layers, found.start)
+    tail = shown(text, found.end, max(found.end, first + HELD - 1))
+    return first, _framed_by(layers, head, tail, found, vault, intact)
+
+
+def _first(head, layers, start):
+    return head.places[layers[-1].start] if layers else start
+
+
+def _framed_by(layers, head, tail, found, vault, intact=False):
+    "A placeholder with its frame; None where it has none. A value that stood in brackets keeps them."
+    most = len(layers)
+    if found.form.code in vault.bracketed:
+        most = 0 if intact else 1
+    n, end = closed_layers(layers[:most], tail.text, intact)
+    if not n:
+        return None
+    again = _end_of_element(found.word, found.form.code).match(tail.text, end)
+    end = again.end() if again else end
+    return Found(head.places[layers[n - 1].start], tail.places[end], found.form, found.word)
+
+
+@lru_cache(maxsize=256)
+def _end_of_element(word, code):
+    "What closes an element that a placeholder was made to."
+    own = {"own": re.escape(word), "code": re.escape(code)}
+    return compiled("(?<=>)(?&again)", {**_HOW.data["parts"], **own})
 
 
 @lru_cache(maxsize=256)
@@ -254,7 +326,7 @@ def _in_brackets(text, left, tail, right, form, vault):
     closes = list(_HOW.pattern("a_close").finditer(tail.text, right.start("first"), right.end("more")))
     owner = text[tail.places[0] : tail.places[len(right["owner"] or "")]]
     start, stop = left.opens[0][0], tail.places[closes[0].end()]
-    if left.named and _HOW.pattern("argument").search(capitals(text[max(0, start - 14) : start])):
+    if left.named and _is_of_a_command(text, start):
         return Found(left.start, tail.places[len(owner)], form, form.word, owner)
     for (place, outer), (_, inner), close in zip(left.opens[1:], left.opens, closes[1:]):
         if outer == "(" != inner or form.code in vault.bracketed or _is_argument(text, place):
@@ -263,6 +335,12 @@ def _in_brackets(text, left, tail, right, form, vault):
     else:
         stop = tail.places[right.end()] if right["again"] else stop
     return Found(start, stop, form, form.word, owner)
+
+
+def _is_of_a_command(text, at):
+    "Whether a bracket belongs to what is before it: the argument of a command or function, an index."
+    opened = _HOW.pattern("call_or_index").match(text, max(0, at - 1))
+    return bool(opened) or bool(_HOW.pattern("argument").search(capitals(text[max(0, at - 14) : at])))
 
 
 def _is_argument(text, at):
@@ -295,6 +373,14 @@ def _variable(left, tail, form):
     return Found(start, tail.places[0], form, form.word)
 
 
+@dataclass(frozen=True)
+class _Aside:
+    "A placeholder whose code stands in brackets of its own."
+
+    at: int  # Where it begins in the head
+    found: Found
+
+
 def _aside(text, head, end, form):
     "A placeholder whose code stands in brackets of its own, behind the kind: '[PERSON] (K7B4Q)'; or None."
     before = _kind_and_bracket(form.word.partition("_")[0]).search(head.text)
@@ -310,30 +396,14 @@ def _aside(text, head, end, form):
     outer = _HOW.pattern("close_at_start").match(tail.text, stop) if opened else None
     if opened and not outer:
         return None
-    return Found(start, tail.places[outer.end() if outer else stop], form, form.word)
+    stop = tail.places[outer.end() if outer else stop]
+    return _Aside(before.start(), Found(start, stop, form, form.word))
 
 
 @lru_cache(maxsize=64)
 def _kind_and_bracket(word):
     "A kind's word with a bracket behind it, at the end of a text."
     return compiled(_HOW.data["patterns"]["kind_and_bracket"], {**_HOW.data["parts"], "own": re.escape(word)})
-
-
-_PAIRS = {"[": "]", "{": "}", "<": ">"}
-_DOUBLES = 3  # Brackets around a placeholder that are looked at
-
-
-def _doubled(text, low, found, vault):
-    "The same with more pairs of brackets around it, where the value itself stood in none."
-    if found.form.code in vault.bracketed:
-        return found
-    for _ in range(min(_DOUBLES, found.start - low)):
-        before, behind = text[found.start - 1], text[found.end : found.end + 1]
-        linked = text.startswith("](", found.end)  # the text of a Markdown link
-        if linked or behind != _PAIRS.get(before) or _is_argument(text, found.start - 1):
-            break  # or what LaTeX sets in another way
-        found = Found(found.start - 1, found.end + 1, found.form, found.word, found.tail)
-    return found
 
 # %% ../../nbs/layer/04_demasking.ipynb #950bbc47
 @lru_cache(maxsize=1)
@@ -482,12 +552,12 @@ class Restorer:
         return form.raw if form.raw is not None else json_escaped(form.value)
 
 
-_QUOTE = re.compile(r'(?<!\\\\)"')
+_QUOTE = re.compile(r"\\.|\"", re.S)  # also what is escaped, so that its quotes are passed over
 
 
 def _inside_quotes(text, start, end, in_string):
     "The part of a placeholder of JSON that stands in one string: its quotes and brackets are the answer's."
-    quotes = [m.start() for m in _QUOTE.finditer(text, start, end)]
+    quotes = [m.start() for m in _QUOTE.finditer(text, start, end) if m[0] == '"']
     if in_string:
         return start, quotes[0] if quotes else end
     if not quotes:
