@@ -70,6 +70,27 @@ WAYS = {
     "soft break of a mail": lambda k, c, v: (f"[{k}_{c[:2]}=\n{c[2:]}]", v),
     "small capitals": lambda k, c, v: (f"[{k}_{c.replace('K', 'ᴋ').replace('R', 'ʀ')}]", v),
     "digits of Arabic": lambda k, c, v: (f"[شخص_{c.translate(_ARABIC)}]", v),
+    "template of a partial": lambda k, c, v: (f"{{{{> {k}_{c} }}}}", v),
+    "default of a shell": lambda k, c, v: (f"${{{k}_{c}:-none}}", v),
+    "operator of a template": lambda k, c, v: (f"{{{{ {k}_{c} | trim | upper }}}}", v),
+    "conversion of Python": lambda k, c, v: (f"{{{k}_{c}!s:>12}}", v),
+    "merge tag": lambda k, c, v: (f"*|{k}_{c}|*", v),
+    "signs in brackets": lambda k, c, v: (f"[~#{k}_{c}#~]", v),
+    "quiet variable": lambda k, c, v: (f"$!{k}_{c}", v),
+    "macro of LaTeX": lambda k, c, v: (rf"\{k}\_{c}{{}}", v),
+    "escaped three times": lambda k, c, v: (rf"\\\[{k}\\\_{c}\\\]", v),
+    "two kinds": lambda k, c, v: (f"[{k}/CLIENT {c}]", v),
+    "index of the kind": lambda k, c, v: (f"{k}['{c}']", v),
+    "element of the kind": lambda k, c, v: (f"<{k}>{c}</{k}>", v),
+    "round brackets about a code's": lambda k, c, v: (f"({k} [{c}])", v),
+    "word in round brackets": lambda k, c, v: (f"(ask {k}_{c})", f"(ask {v})"),
+    "argument of a function": lambda k, c, v: (f"trim({k}_{c})", f"trim({v})"),
+    "index of a table": lambda k, c, v: (f'rows["{k}_{c}"]', f'rows["{v}"]'),
+    "exclamation in round brackets": lambda k, c, v: (f"({k}_{c}!)", f"({v}!)"),
+    "Spanish question": lambda k, c, v: (f"¿{k}_{c}?", f"¿{v}?"),
+    "spoiler": lambda k, c, v: (f"||{k}_{c}||", f"||{v}||"),
+    "emphasis": lambda k, c, v: (f"*{k}_{c}*", f"*{v}*"),
+    "path": lambda k, c, v: (f"/{k}_{c}/", f"/{v}/"),
     "spoken underscore": lambda k, c, v: (f"{k.lower()} underscore {c}", v),
 }
 NAME = st.text(alphabet=string.ascii_lowercase, min_size=4, max_size=9).map(str.title)
@@ -133,6 +154,52 @@ def test_every_cut_gives_the_whole_and_nothing_else_changes(signs, place, size):
         assert "".join(pieces) + stream.end() == demask(text, session.vault)
         free = "".join(s for s in signs if s != "PERSON ")
         assert demask(free, session.vault) == free  # no code of the session, no kind
+
+
+PAIRS = st.sampled_from(
+    [("[", "]"), ("{", "}"), ("<", ">"), ("${", "}"), ("#{", "}"), ("@{", "}"), ("$(", ")")]
+)
+INNER = st.text(alphabet="#%:*@$|/=~^-", max_size=2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(PAIRS, min_size=1, max_size=3), INNER, st.booleans(), st.integers(1, 45))
+def test_a_frame_that_no_language_has_goes_as_a_whole(pairs, inner, blank, size):
+    opened, closed = inner + " " * blank, " " * blank + inner[::-1]
+    for before, behind in pairs:
+        opened, closed = before + opened, closed + behind
+    with MaskingSession(key=b"a key of sixteen bytes") as session:
+        mask("I spoke to Ottilie Brandvik.", {"name": "Ottilie Brandvik"}, session)
+        form = next(f for f in session.vault.forms() if f.value == "Ottilie Brandvik")
+        answer = f"Dear {opened}PERSON_{form.code}{closed} - thanks"
+        assert demask(answer, session.vault) == "Dear Ottilie Brandvik - thanks"
+        stream = DemaskStream(session.vault)
+        pieces = [stream.feed(answer[i : i + size]) for i in range(0, len(answer), size)]
+        assert "".join(pieces) + stream.end() == "Dear Ottilie Brandvik - thanks"
+
+
+@pytest.mark.parametrize(
+    "around", ['"{}"', "'{}'", "*{}*", "**{}**", "__{}__", "`{}`", "|{}|", "--{}--", "#{}", "%{}%"]
+)
+def test_signs_around_a_whole_placeholder_are_the_sentences(around):
+    with MaskingSession() as session:
+        mask("I spoke to Ottilie Brandvik.", {"name": "Ottilie Brandvik"}, session)
+        form = next(f for f in session.vault.forms() if f.value == "Ottilie Brandvik")
+        told = demask(f"Dear {around.format(form.placeholder)} - thanks", session.vault)
+        assert told == f"Dear {around.format(form.value)} - thanks"
+
+
+@pytest.mark.parametrize(
+    "said", [r"[\"{}\"]", r"Dear\n\n{}, hello", r"\t{}", r"<x id=\"{}\"/>", r"\\{}", "{{{{{}|a}}}}"]
+)
+def test_escapes_of_json_stay_whole(said):
+    with MaskingSession() as session:
+        mask("I spoke to Ottilie Brandvik.", {"name": "Ottilie Brandvik"}, session)
+        form = next(f for f in session.vault.forms() if f.value == "Ottilie Brandvik")
+        answer = '{"text": "' + said.format(f"PERSON_{form.code}") + '", "n": 1}'
+        told = json.loads(demask(answer, session.vault))
+        assert form.value in told["text"] and "PERSON" not in told["text"] and told["n"] == 1
+        assert "hello" not in said or told["text"] == "Dear\n\nOttilie Brandvik, hello"
 
 
 def test_a_list_and_the_quotes_of_json_stay():
