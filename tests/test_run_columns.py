@@ -10,9 +10,10 @@ from crmeval.core.records import Response, Sample, Score, Usage
 from crmeval.metrics.accuracy import CRITERIA
 from crmeval.pages.compare import compare
 from crmeval.pages.leaderboard import leaderboard
-from crmeval.pages.report import shown_part
+from crmeval.pages.report import report_html, shown_part
 from crmeval.pages.slices import slice_board
 from crmeval.runs.folder import Run, open_run, write_run
+from crmeval.tasks.use_cases import get_use_case
 
 CASES = ("service_call_summary", "sales_email_generation", "service_email_summary")
 BARE = {"created": "", "samples": {}, "clients": [], "judge": {}, "scoring": ""}
@@ -23,10 +24,9 @@ def asked_samples(rng):
     samples = []
     for i in range(rng.randint(2, 9)):
         cluster = rng.choice([None, "s0", "talk"])
-        inputs = {"conversation": f"Text {i}"}
-        samples.append(
-            Sample(f"s{i}", rng.choice(CASES), inputs, cluster=cluster, tags={"region": "ab"[i % 2]})
-        )
+        case = rng.choice(CASES)
+        inputs = {name: f"Text {i}" for name in get_use_case(case).inputs}
+        samples.append(Sample(f"s{i}", case, inputs, cluster=cluster, tags={"region": "ab"[i % 2]}))
     twins = [replace(s, perturbation="gender") for s in samples[:1]] if rng.random() < 0.5 else []
     return [*samples, *twins]
 
@@ -89,4 +89,11 @@ def test_what_failed_is_the_same(both):
 def test_a_report_says_which_part_it_shows(both):
     _, large = both
     part = shown_part(large, 1)
-    assert not part.in_tables and " samples stand here, drawn at random" in part.manifest.warnings[-1]
+    assert not part.in_tables
+    assert " samples stand under Samples, drawn at random" in part.manifest.warnings[-1]
+
+
+def test_a_report_is_the_same_page(both):
+    "Spread, paired differences, speeds, groups, losses, examples: all that stands on the page."
+    small, large = (replace(run, manifest=replace(run.manifest, plan={"slices": ["region"]})) for run in both)
+    assert report_html(large) == report_html(small)

@@ -12,6 +12,8 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from ..core.show import DASH, printable, shortened
 from ..core.stats import Difference, Estimate
 from ..metrics.cost import BANDS, band_cuts
@@ -424,15 +426,19 @@ _LEVELS = (
 
 
 def score_shares(
-    points: Sequence[float | None],  # Accuracy of each response, 1 to 4; None has no score and is left out
+    points: Sequence[float | None] | np.ndarray,  # Accuracy of each response, 1 to 4; None or NaN is left out
 ) -> list[float]:  # Shares of [1, 2), [2, 3), [3, 4) and 4, summing to 1; empty without a value
     "How the scores of a system spread over the scale."
-    known = [p for p in points if p is not None]
-    return [sum(min(3, int(p) - 1) == k for p in known) / len(known) for k in range(4)] if known else []
+    given = np.asarray(points, float)
+    known = given[~np.isnan(given)]
+    if not len(known):
+        return []
+    counts = np.bincount(np.minimum(known.astype(int) - 1, 3), minlength=4)
+    return (counts / len(known)).tolist()
 
 
 def score_distributions(
-    points: Mapping[str, Sequence[float | None]],  # System -> accuracy of each of its responses
+    points: Mapping[str, Sequence[float | None] | np.ndarray],  # System -> accuracy of each of its responses
 ):  # Figure, or None when nothing has a value
     "Shares of the responses by score, centred where they become usable."
     rows = [(c, score_shares(v)) for c, v in points.items() if score_shares(v)]

@@ -8,10 +8,11 @@ __all__ = ['PROTECTION_LIMITS', 'figure_cell', 'protection_section']
 # %% ../../nbs/pages/07_protection_section.ipynb #1567cb38
 from ..core.show import DASH, number
 from ..core.stats import Estimate
-from ..metrics.protection import FIGURES, Figure, Protection, protection, value_kinds
+from ..metrics.protection import FIGURES, Figure, Protection, value_kinds
 from .answer import REFERENCES
 from .figures import profile_of_lines, svg
 from ..runs.folder import Run
+from ..runs.run_parts import run_protection
 
 # %% ../../nbs/pages/07_protection_section.ipynb #4edb4ae9
 PROTECTION_LIMITS = (
@@ -68,7 +69,7 @@ def protection_section(
     order: list[str],  # Systems as they are shown
 ) -> dict | None:  # What the template needs; None without probes of protection
     "Everything that the page says about protection."
-    found = {p.client: p for p in protection(run.samples, run.responses, run.scores, judge=judge)}
+    found = {p.client: p for p in run_protection(run, judge)}
     every: list[Protection] = [found[c] for c in order if c in found]
     if not every:
         return None

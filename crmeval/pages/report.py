@@ -17,13 +17,20 @@ from pathlib import Path
 import numpy as np
 
 from ..core.cards import SCALE
-from ..core.records import STATUSES, storable
-from ..core.show import DASH, interval, points, seconds, shown
-from ..core.stats import paired_difference, simultaneous
+from ..core.picked_records import pick
+from ..core.records import storable
+from ..core.show import DASH, points, seconds, shown
 from ..metrics.cost import list_prices
 from ..metrics.criteria import get_criterion
-from ..metrics.speed import speed
 from ..metrics.trust import TRUST
+from crmeval.pages.accuracy_section import (
+    best_against_others,
+    judged_tasks,
+    lost_answers,
+    most_differing,
+    speeds_by_shape,
+    spread_picture,
+)
 from .agreement_chart import AgreementPage, agreement_date, known_agreement
 from .answer import REFERENCES, answer_sentence, reference_note
 from .board import AGREEMENT_PAGE, RANK_NOTE, table_of_rows
@@ -32,8 +39,6 @@ from crmeval.pages.figures import (
     accuracy_against_cost,
     accuracy_against_speed,
     accuracy_by_use_case,
-    paired_differences,
-    score_distributions,
     svg,
 )
 from .insight_section import insight_section
@@ -44,7 +49,6 @@ from crmeval.pages.leaderboard import (
     Row,
     beside_metrics,
     is_task,
-    judge_of,
     leaderboard,
 )
 from .protection_section import PROTECTION_LIMITS, protection_section
@@ -61,7 +65,9 @@ from ..tasks.use_cases import get_use_case, render_prompt
 
 # %% ../../nbs/pages/08_report.ipynb #ba8a2124
 def _tasks(run):
-    "The run without probes and twins."
+    "The run without probes and twins; of a run in tables, which may be larger than memory, all of it."
+    if run.in_tables:
+        return run
     return replace(
         run,
         samples=[s for s in run.samples if is_task(s)],
@@ -70,39 +76,15 @@ def _tasks(run):
     )
 
 
-def _beside(run):
+def _beside(run, columns):
     "What a run holds beside its tasks: probes by area, twins by perturbation, and the answers to both."
-    return {
-        "probes": Counter(s.use_case.removesuffix("_probe") for s in run.samples if is_probe(s)),
-        "twins": Counter(s.perturbation for s in run.samples if s.perturbation and not is_probe(s)),
-        "n_responses": sum(not is_task(r) for r in run.responses),
-    }
-
-# %% ../../nbs/pages/08_report.ipynb #21f7cfa3
-def _lost(run):
-    "Responses without an accuracy, by system and status."
-    scores = [s for s in run.scores if s.metric == "accuracy" and s.points is None]
-    counts = Counter((s.client, s.status) for s in scores)
-    first = {(s.client, s.status): s for s in reversed(scores)}
-    errors = {(r.sample_id, r.client): r.error for r in run.responses}
-    lost = []
-    for (client, status), n in sorted(counts.items()):
-        score = first[client, status]
-        reason = errors.get((score.sample_id, client)) or score.reason
-        meaning = STATUSES[status]
-        lost.append({"client": client, "status": status, "n": n, "meaning": meaning, "reason": reason})
-    return lost
-
-
-def _speeds(run):
-    "(client, shape, Speed) for the shapes that occur."
-    rows = []
-    for client, flavour in ((c, f) for c in run.clients for f in ("short", "long")):
-        answers = [r for r in run.responses if r.client == client and r.use_case]
-        part = [r for r in answers if get_use_case(r.use_case).flavour == flavour]
-        if part:
-            rows.append((client, flavour.capitalize(), speed(part)))
-    return rows
+    probes, twins = Counter(), Counter()
+    for s in pick(run.samples, {}, ["id", "use_case", "perturbation"]):
+        if is_probe(s):
+            probes[s.use_case.removesuffix("_probe")] += 1
+        elif s.perturbation:
+            twins[s.perturbation] += 1
+    return {"probes": probes, "twins": twins, "n_responses": int((~columns.is_task()).sum())}
 
 # %% ../../nbs/pages/08_report.ipynb #4db5f202
 EXAMPLE_NOTE = (
@@ -111,33 +93,17 @@ EXAMPLE_NOTE = (
 )
 
 
-def _most_differing(run, rater):
-    "Of each use case the sample with the widest range of accuracy."
-    points_of = {}
-    for s in run.scores:
-        if s.metric == "accuracy" and s.rater == rater and s.points is not None and _first_of_task(s):
-            points_of.setdefault((s.use_case, s.sample_id), []).append(s.points)
-    best = {}
-    for s in run.samples:
-        given = points_of.get((s.use_case, s.id), [0])
-        spread = max(given) - min(given)
-        if not s.perturbation and (s.use_case not in best or spread > best[s.use_case][0]):
-            best[s.use_case] = spread, s
-    return [s for _, s in best.values()]
-
-
-def _first_of_task(score):
-    return not score.perturbation and score.repeat == 0
-
-
-def _examples(run, rater, order, most_systems=8):
-    answers = {(r.sample_id, r.perturbation, r.client): r for r in run.responses if r.repeat == 0}
+def _examples(run, found, rater, order, most_systems=8):
+    "The samples on which systems differ most, out of all of the run, with what was said to them."
+    wanted = most_differing(found)
+    part = part_of(run, set(wanted))
+    answers = {(r.sample_id, r.perturbation, r.client): r for r in part.responses if r.repeat == 0}
     scores = {}
-    for s in run.scores:
+    for s in part.scores:
         if s.repeat == 0 and (s.rater == rater or s.method == "manual"):
             scores.setdefault((s.sample_id, s.perturbation, s.client), []).append(s)
-    examples = []
-    for sample in _most_differing(run, rater):
+    examples, samples = [], {s.id: s for s in part.samples if is_task(s)}
+    for sample in (samples[i] for i in wanted if i in samples):
         keys = [(*sample.key, c) for c in order[:most_systems]]
         told = [{"response": answers[k], "scores": scores.get(k, [])} for k in keys if k in answers]
         case, prompt = get_use_case(sample.use_case), render_prompt(sample)
@@ -211,62 +177,9 @@ def _cost_in_words(row):
 def _speed_in_words(row):
     return f"{seconds(row.speed.mean_s, DASH)} s"
 
-# %% ../../nbs/pages/08_report.ipynb #4d7e2257
-def _accuracy_by_system(run, judge):
-    "System -> (sample, repeat) -> accuracy."
-    found = {}
-    for s in run.scores:
-        if s.metric == "accuracy" and judge in (s.rater, judge_of(s)):
-            found.setdefault(s.client, {})[s.sample_id, s.repeat] = s.points
-    return found
-
-
-def _spread_svg(accuracy, order):
-    picture = score_distributions({c: list(accuracy[c].values()) for c in order if c in accuracy})
-    title = (
-        "Score distributions: share of each system's scored responses from 1 to below 2, 2 to below 3, "
-        "3 to below 4, and 4"
-    )
-    return picture and svg(picture, title)
-
-
-def _leaders(run, accuracy, order):
-    "The best system that is no reference against each of the others, corrected together; None without two."
-    with_value = [c for c in order if any(p is not None for p in accuracy.get(c, {}).values())]
-    if len(with_value) < 2:
-        return None
-    first = next((c for c in with_value if c not in REFERENCES), with_value[0])
-    others = [c for c in with_value if c != first]
-    samples = {s.id: s for s in run.samples}
-    found = [(c, _difference(accuracy[first], accuracy[c], samples)) for c in others]
-    rows = list(simultaneous({c: f for c, f in found if f is not None}).items())
-    picture = paired_differences(rows, first, "the other")
-    if not picture:
-        return None
-    told = "; ".join(_difference_in_words(first, c, d) for c, d in rows[:12] if d.value is not None)
-    return {"first": first, "rows": rows, "svg": svg(picture, f"Paired differences in accuracy: {told}")}
-
-# %% ../../nbs/pages/08_report.ipynb #132aeea2
-def _difference(a, b, samples):
-    "Level -> paired difference of two systems on what both were scored on; None where that is nothing."
-    keys = [k for k in a if k in b]
-    if not keys:
-        return None
-    asked = [samples[k[0]] for k in keys]
-    clusters = [s.cluster or s.id for s in asked]
-    sides, cases = ([a[k] for k in keys], [b[k] for k in keys]), [s.use_case for s in asked]
-    return lambda level: paired_difference(*sides, clusters=clusters, strata=cases, confidence_level=level)
-
-
-def _difference_in_words(first, other, d):
-    ends = interval(d, to=DASH, none="")
-    return f"{shown(first, 40)} minus {shown(other, 40)} {points(d)} ({ends})"
-
 # %% ../../nbs/pages/08_report.ipynb #5750a1ab
-def _behind(files, index, stem, whole):
+def _behind(files, index, stem, has_probes):
     "(row, metric) -> address of the samples behind a number; the first file that holds the use case."
-
-    has_probes = any(not is_task(s) for s in whole.samples)  # of a published run they stay at home
 
     def address(row, metric):
         if metric in TRUST or metric in ("trust", "protection"):
@@ -291,20 +204,21 @@ def _files_listed(files, stem):
     return [{"name": _name(stem, k), "first": f.first, "last": f.last} for k, f in enumerate(files)]
 
 # %% ../../nbs/pages/08_report.ipynb #828fb130
-def _page_parts(whole, run, prices, title, files, stem, index, slices=None, rows=None, site=None):
-    "What the template is filled with."
+def _page_parts(whole, run, columns, prices, title, pane, slices=None, rows=None, site=None):
+    "What the template is filled with; `run` has no probes and twins where it is in lists."
     rows = list(leaderboard(whole, by="all", prices=prices)) if rows is None else list(rows)
     board = Leaderboard([r for r in rows if r.judge != "graders"])  # these are rows of trust alone
     judges = list(dict.fromkeys(r.judge for r in board if r.method == "auto"))
     judge = judges[0] if judges else "people"
     first = [r for r in board.filter(use_case=OVERALL) if r.judge == judge]
-    order = list(dict.fromkeys([*(r.client for r in first), *whole.clients]))
-    trusted = trust_section(whole, judge if judges else None, order)
+    order = list(dict.fromkeys([*(r.client for r in first), *columns.clients]))
+    trusted = trust_section(_trust_part(whole), judge if judges else None, order)
     guarded = protection_section(whole, judge if judges else None, order)
+    found = judged_tasks(columns, judge)
     return (
-        _run_parts(whole, run, title)
-        | _table_parts(whole, rows, files, stem, index, site)
-        | _accuracy_parts(run, board, first, judge, order)
+        _run_parts(whole, columns, title)
+        | _table_parts(whole, rows, pane, site)
+        | _accuracy_parts(run, board, first, found, order)
         | {
             "judges": judges or ["people"],
             "trust": trusted,
@@ -312,14 +226,19 @@ def _page_parts(whole, run, prices, title, files, stem, index, slices=None, rows
             "slices": _slices(run, slices),
             "insight": insight_section(run),
             "limits": (*LIMITS, *(TRUST_LIMITS if trusted else ()), *(PROTECTION_LIMITS if guarded else ())),
-            "speeds": _speeds(run),
-            "lost": _lost(run),
+            "speeds": speeds_by_shape(columns),
+            "lost": lost_answers(run, columns),
             "examples": []
             if "texts" in run.manifest.more
-            else _examples(run, judge, [r.client for r in first]),
+            else _examples(run, found, judge, [r.client for r in first]),
             "example_note": EXAMPLE_NOTE,
         }
     )
+
+
+def _trust_part(run):
+    "Probes and twins with their originals, whose texts are compared; as lists."
+    return part_of(run, ids_beside_tasks(run)) if run.in_tables else run
 
 
 def _slices(run, columns):
@@ -330,9 +249,10 @@ def _slices(run, columns):
     return {"metric": groups.metric, "rows": groups.rows, "says": groups.statement}
 
 
-def _run_parts(whole, run, title):
+def _run_parts(whole, columns, title):
     "What the run is."
-    manifest = run.manifest
+    manifest, asked = whole.manifest, columns.responses.take(columns.is_task())
+    keys = pick(whole.samples, {}, ["id", "use_case", "perturbation"])
     return {
         "title": title,
         "warnings": manifest.warnings,
@@ -340,18 +260,20 @@ def _run_parts(whole, run, title):
         "finished": str(manifest.finished or "?").replace("T", " ").replace("+00:00", " UTC"),
         "csp": content_security_policy(table_scripts()),
         "assets": table_assets(),
-        "beside": _beside(whole),
-        "n_samples": len(run.samples),
-        "n_systems": len(whole.clients),
-        "n_responses": len(run.responses),
+        "beside": _beside(whole, columns),
+        "n_samples": sum(map(is_task, keys)),
+        "n_systems": len(columns.clients),
+        "n_responses": len(asked),
         "scale": sorted(SCALE.items(), reverse=True),
         "manifest": json.dumps(manifest.as_dict(), indent=1, ensure_ascii=False, default=str),
     }
 
 # %% ../../nbs/pages/08_report.ipynb #c372a222
-def _table_parts(whole, rows, files, stem, index, site):
+def _table_parts(whole, rows, pane, site):
     "The interactive leaderboard with its definitions, and the samples behind it."
-    links = _behind(files, index, stem, whole)
+    files, stem, index = pane
+    has_probes = bool(ids_beside_tasks(whole))  # of a published run they stay at home
+    links = _behind(files, index, stem, has_probes)
     table = table_of_rows(
         [whole], [rows], samples=links, agreement_link="#agreement", box="board", assets=False
     )
@@ -370,9 +292,8 @@ def _table_parts(whole, rows, files, stem, index, site):
     }
 
 
-def _accuracy_parts(run, board, first, judge, order):
-    "Pictures and tables of accuracy; `first` are the overall rows of the judge."
-    accuracy, plots = _accuracy_by_system(run, judge), _plots(first)
+def _accuracy_parts(run, board, first, found, order):
+    "Pictures and tables of accuracy; `first` are the overall rows of the judge, `found` what it gave."
     cases = [r for r in board if r.use_case != OVERALL]
     present = list(dict.fromkeys(r.use_case for r in cases))
     return {
@@ -382,10 +303,10 @@ def _accuracy_parts(run, board, first, judge, order):
         "answer": answer_sentence(board.rows),
         "reference_note": reference_note(board.rows),
         "by_use_case": [(get_use_case(u), _of_case(cases, u)) for u in present],
-        "plots": plots,
-        "heat": _heat_svg([r for r in cases if r.judge == judge], len(present)) if cases else "",
-        "spread": _spread_svg(accuracy, order),
-        "leaders": _leaders(run, accuracy, order),
+        "plots": _plots(first),
+        "heat": _heat_svg([r for r in cases if r.judge == first[0].judge], len(present)) if cases else "",
+        "spread": spread_picture(found, order),
+        "leaders": best_against_others(found, order),
         "unpriced": [r.client for r in first if r.cost_per_1000.value is None],
         "price_source": "shipped list",
         "price_date": next(iter(list_prices().values())).date,
@@ -427,13 +348,12 @@ def shown_part(
     picked = np.random.default_rng(0).permutation(len(tasks))[:samples]
     part = part_of(run, {tasks[i] for i in picked} | beside)
     told = (
-        f"{len(picked):,} of {len(tasks):,} samples stand here, drawn at random. The leaderboard, with cost "
-        "and speed in its rows, is over all of them; distributions, paired differences, groups, lists of "
-        "what was lost, examples and the samples themselves are over those that stand here. All are in the "
-        "tables of the run."
+        f"{len(picked):,} of {len(tasks):,} samples stand under Samples, drawn at random. Every figure of "
+        "this page is over all of them, which are in the tables of the run."
     )
-    manifest = replace(run.manifest, warnings=[*run.manifest.warnings, told])
-    return replace(part, manifest=manifest)
+    if len(picked) == len(tasks):
+        return part
+    return replace(part, manifest=replace(run.manifest, warnings=[*run.manifest.warnings, told]))
 
 # %% ../../nbs/pages/08_report.ipynb #c145e2d4
 @in_terms_of_run
@@ -450,20 +370,18 @@ def report_pages(
     site: str | None = None,  # Address of the published site; None: the environment's CRMEVAL_SITE, or none
 ) -> dict[str, str]:  # File name -> a whole HTML document; the first is the report
     "The report of a run and, where its samples are too many for one file, the pages with the others."
-    counts = {}
+    columns, tasks, told = run_columns(run), _tasks(run), []
+    shown = tasks
     if run.in_tables:
-        rows = list(leaderboard(run, by="all", prices=prices)) if rows is None else rows
-        found = run_columns(run)
-        asked = found.responses.take(found.is_task())
-        counts = {"n_samples": len(asked.present("sample_id")), "n_responses": len(asked)}
-        run = shown_part(run)
-    tasks = _tasks(run)
-    files = sample_files(tasks, file_bytes=file_bytes)
+        shown = _tasks(shown_part(run))
+        told = shown.manifest.warnings[len(run.manifest.warnings) :]
+    files = sample_files(shown, file_bytes=file_bytes)
     templates = environment(problems=problems, answer=answer_html)
     first = templates.get_template("report.html")
     index = sample_index(files, prices)
-    parts = _page_parts(run, tasks, prices, title, files, stem, index, slices, rows, site_address(site))
-    parts |= counts
+    pane = files, stem, index
+    parts = _page_parts(run, tasks, columns, prices, title, pane, slices, rows, site_address(site))
+    parts["warnings"] = [*parts["warnings"], *told]
     pages = {_name(stem, 0): first.render(parts)}
     for k in range(1, len(files)):
         further = templates.get_template("samples.html")

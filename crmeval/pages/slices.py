@@ -6,14 +6,18 @@
 __all__ = ['ALIGN', 'Slices', 'said_slices', 'slice_groups', 'first_valued', 'slice_board']
 
 # %% ../../nbs/pages/01_slices.ipynb #9ecc767f
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from ..core.groups import GroupRow, corrected_rows, group_rows, group_statement
+from ..core.picked_records import pick
 from ..core.show import html_table, interval, p_value, points, printable, shown, text_table
-from .leaderboard import METRICS, is_task, points_by_judge
+from .leaderboard import METRICS, is_task
 from ..runs.folder import Run, in_terms_of_run, open_run
+from ..runs.run_columns import RunColumns, run_columns
 from ..tasks.columns import groups_by
 
 # %% ../../nbs/pages/01_slices.ipynb #f3c5bcba
@@ -114,13 +118,26 @@ def said_slices(
     return list(dict.fromkeys([slices] if isinstance(slices, str) else slices))
 
 
+_GROUPED = ("id", "use_case", "language", "dataset", "perturbation", "tags")  # and no texts
+
+
+class _Tasks:
+    "The tasks of a run, read each time anew, without their texts where they stay in a file."
+
+    def __init__(self, run):
+        self.samples = run.samples
+
+    def __iter__(self):
+        return (s for s in pick(self.samples, {}, _GROUPED) if is_task(s))
+
+
 def slice_groups(
     run: Run,
     column: str,
 ) -> tuple[str, dict[str, str]]:  # (the column as the data call it, sample id -> group)
     "The groups of a run's tasks; a column that was not kept is told with how to get it."
     try:
-        return groups_by([s for s in run.samples if is_task(s)], column)
+        return groups_by(_Tasks(run), column)
     except ValueError as e:
         if "no such column" not in str(e):
             raise
@@ -130,30 +147,32 @@ def slice_groups(
         raise ValueError(f"{e}. {kept}") from None
 
 
-def _rows_of(run, column, metric, values):
+def _rows_of(run, columns, column, metric):
     "Groups of one column, by judge and system."
     name, group_of = slice_groups(run, column)
-    samples, rows = {s.id: s for s in run.samples if is_task(s)}, []
-    for (_, judge), given in values.items():
-        for client in run.clients:
-            mine = {k: v for k, v in given.get(metric, {}).items() if k[0] == client and k[1] in group_of}
-            if not mine:
+    r, groups, rows = columns.responses, sorted(set(group_of.values())), []
+    index = {g: k for k, g in enumerate(groups)}
+    of_sample = np.array([index.get(group_of.get(i), -1) for i in r.names["sample_id"].values], int)
+    group, tasks = of_sample[r.sample_id], columns.is_task()
+    for (_, judge), given in columns.judges([metric]).items():
+        points, told = columns.points(given[metric])
+        for client in columns.clients:
+            mine = np.flatnonzero(told & tasks & r.where("client", client) & (group >= 0))
+            if not len(mine):
                 continue
-            asked = [samples[k[1]] for k in mine]
-            told = {"of": client, "by": judge, "clusters": [s.cluster or s.id for s in asked]}
-            told["strata"] = None if name == "use_case" else [s.use_case for s in asked]
-            rows += group_rows(
-                name, list(mine.values()), [group_of[s.id] for s in asked], bounds=(1, 4), **told
-            )
+            about = {"of": client, "by": judge, "clusters": columns.cluster[mine]}
+            about["strata"] = None if name == "use_case" else r.use_case[mine]
+            rows += group_rows(name, points[mine], [groups[k] for k in group[mine]], bounds=(1, 4), **about)
     return rows
 
 
 def first_valued(
-    values: Mapping,  # From `points_by_judge`
+    columns: RunColumns,
 ) -> str:  # A metric; 'accuracy' where there is nothing at all
     "What groups are told by: accuracy needs key facts, which data of one's own may lack."
     for metric in METRICS:
-        if any(p is not None for given in values.values() for p in given.get(metric, {}).values()):
+        found = columns.judges([metric]).values()
+        if any(not np.isnan(columns.scores.points[given[metric]]).all() for given in found):
             return metric
     return METRICS[0]
 
@@ -169,7 +188,9 @@ def slice_board(
     if metric is not None and metric not in METRICS:
         raise ValueError(f"metric is {metric!r}, expected one of {', '.join(METRICS)}")
     run = run if isinstance(run, Run) else open_run(run)
-    values = points_by_judge(run.scores)
-    metric = metric or first_valued(values)
-    rows = [row for column in said_slices(run, slices) for row in _rows_of(run, column, metric, values)]
+    if not (wanted := said_slices(run, slices)):
+        return Slices([], 0, metric or METRICS[0])
+    columns = run_columns(run)
+    metric = metric or first_valued(columns)
+    rows = [row for column in wanted for row in _rows_of(run, columns, column, metric)]
     return Slices(*corrected_rows(rows), metric)

@@ -7,7 +7,7 @@ __all__ = ['KEPT', 'NONE', 'MAX_GROUPS', 'with_columns', 'columns_apart', 'colum
            'same_column', 'groups_by', 'check_slices']
 
 # %% ../../nbs/tasks/05_columns.ipynb #d5d4518c
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -68,7 +68,7 @@ def _cells(sample: Sample) -> dict[str, object]:  # Column -> value
 
 
 def column_names(
-    samples: Sequence[Sample],
+    samples: Iterable[Sample],
 ) -> list[str]:
     "Columns that samples can be grouped by, those that are too rich or numbers among them."
     return list(dict.fromkeys(name for s in samples for name in _cells(s)))
@@ -133,17 +133,17 @@ def _check_groups(column, values):
 
 
 def groups_by(
-    samples: Sequence[Sample],  # Tasks: no probes, no twins
+    samples: Iterable[Sample],  # Tasks: no probes, no twins; read twice
     column: str,
 ) -> tuple[str, dict[str, str]]:  # (the column as the data call it, sample id -> group)
     "Part samples by a column; one that is not there, is empty, rich or of numbers raises `ValueError`."
-    cells = {s.id: _cells(s) for s in samples}
     present = column_names(samples)
     name = same_column("source" if column_key(column) == "dataset" else column, present)
     if name is None:
         raise no_such_column(column, present)
-    _check_groups(name, [mine.get(name) for mine in cells.values()])
-    return name, {i: _group_name(mine.get(name)) for i, mine in cells.items()}
+    values = {s.id: _cells(s).get(name) for s in samples}
+    _check_groups(name, values.values())
+    return name, {i: _group_name(v) for i, v in values.items()}
 
 # %% ../../nbs/tasks/05_columns.ipynb #36b5f20f
 def check_slices(
