@@ -54,7 +54,7 @@ def environment(
 
 @lru_cache(maxsize=1)
 def _compiled_templates():
-    "What templates were compiled to in this process: engines differ in their filters, which are called by name."
+    "What templates were compiled to in this process: engines differ in filters, which are called by name."
     from jinja2 import BytecodeCache
 
     class Compiled(BytecodeCache):
