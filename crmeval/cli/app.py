@@ -90,7 +90,7 @@ def examples() -> str:
 
 def _run_epilogue():
     "What can be named on the command line of a run."
-    from crmeval.runs.evaluation import DEFAULT_MODELS
+    from crmeval.runs.lines import DEFAULT_MODELS
     from crmeval.tasks.load import ADAPTERS, INSIGHT_ADAPTERS
     from crmeval.tasks.use_cases import EVERY, use_cases
 

@@ -314,10 +314,11 @@ def _check_engine(plan):
 
 def _read_ahead():
     "What the tables and the report will need: loaded while answers are awaited, it delays nobody later."
-    import matplotlib.figure
-    import scipy.stats
+    import scipy.special  # of intervals: the table comes first
 
-    return matplotlib.figure, scipy.stats
+    import matplotlib.figure  # isort: skip
+
+    return scipy.special, matplotlib.figure
 
 
 def work_on(

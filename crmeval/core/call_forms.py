@@ -9,6 +9,7 @@ __all__ = ['P', 'R', 'F', 'call_form', 'check_call', 'named_arguments', 'argumen
 import ast
 import inspect
 import io
+import re
 import textwrap
 import tokenize
 from collections.abc import Callable
@@ -108,10 +109,28 @@ def _parameters(node):
     return sorted(found, key=lambda p: p[1])
 
 
+_HEAD_ENDS = re.compile(r":\s*(#.*)?$")
+
+
+def _head_of(function):
+    "The source of a definition without its body, which may be long: whoever loads this package waits for it."
+    lines, first = inspect.findsource(function)
+    for at in range(first, len(lines)):
+        if not _HEAD_ENDS.search(lines[at]):
+            continue
+        text = textwrap.dedent("".join(lines[first : at + 1])) + "\n    pass\n"
+        try:
+            return text, ast.parse(text)
+        except SyntaxError:
+            continue  # a colon within the head
+    text = textwrap.dedent(inspect.getsource(function))
+    return text, ast.parse(text)
+
+
 def _explained(function):
     "((name, type, default, comment) of each parameter, (type, comment) of the result), from the source."
-    text = textwrap.dedent(inspect.getsource(function))
-    node = ast.parse(text).body[0]
+    text, tree = _head_of(function)
+    node = tree.body[0]
     if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return [], ("", "")
     said = {k: v for k, v in _comments(text).items() if node.lineno <= k <= node.body[0].lineno}

@@ -36,6 +36,8 @@ def _imported(
     package: str,  # The package that it lies in, for relative imports
 ) -> list[str]:  # Names of modules of this package; a name that is an attribute is left out
     "Modules of this package that a module imports, also inside functions and by `import_module`."
+    if "import_module(" not in text:  # whose argument may stand on the next line: few modules do it
+        text = "\n".join(line for line in text.splitlines() if "import" in line)
     named = ["".join(groups) for groups in _IMPORT.findall(text)]
     full = [resolve_name(n, package) if n.startswith(".") else n for n in named]
     return [n for n in dict.fromkeys(full) if n.startswith("crmeval.")]
@@ -44,7 +46,7 @@ def _imported(
 def _data_read(text: str) -> list[Path]:
     "What a module reads by `data_path`: a file, or all files of a folder."
     paths = []
-    for arguments in _DATA_READ.findall(text):
+    for arguments in _DATA_READ.findall(text) if "data_path(" in text else ():
         path = data_path(*re.findall(r"""["']([^"'\n]*)["']""", arguments))
         paths += sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     return paths

@@ -375,17 +375,20 @@ _READERS = {  # name in the data -> match -> value, or None when it is none
 }
 
 # %% ../../nbs/core/02_values.ipynb #f181d44a
-def _compiled(name):
-    "(group, pattern, reader) in order."
+@lru_cache
+def _compiled(
+    name,  # 'patterns', or 'far_patterns' for texts that hold other scripts
+):
+    "(group, pattern, reader) in order; compiled where a text is first read, since it takes a while."
+    return tuple(_each_compiled(name))
+
+
+def _each_compiled(name):
     parts = _parts()
     for entry in _lexicon()[name]:
         flags = re.IGNORECASE if entry.get("ignore_case") else 0
         pattern = re.compile(_put_together(entry["pattern"], parts), flags)
         yield entry["group"], pattern, _READERS[entry["reads"]]
-
-
-_PATTERNS = list(_compiled("patterns"))
-_FAR_PATTERNS = list(_compiled("far_patterns"))  # for texts that hold other scripts
 
 # %% ../../nbs/core/02_values.ipynb #8700894d
 _GLANCE = re.compile(r"[^\W\d_]+|[^\w\s]|\d")
@@ -506,8 +509,8 @@ def values(
     if not far and not any(worth.values()):
         return []
     if far:
-        rest = _FAR.sub("\x01", _take_all(_FAR_PATTERNS, worth, rest, found))
-    _take_all(_PATTERNS, worth, rest, found)
+        rest = _FAR.sub("\x01", _take_all(_compiled("far_patterns"), worth, rest, found))
+    _take_all(_compiled("patterns"), worth, rest, found)
     found.sort(key=lambda p: p[:2])
     return (
         [v for _, _, v in found] if written.isascii() else [_as_written(v, written, at) for at, _, v in found]

@@ -16,7 +16,6 @@ from ..core.near import did_you_mean
 from ..core.records import Response, Sample, Score
 from ..judges.listening import aresult_of
 from .accuracy import ascore_response, keyed, no_scores, score_response
-from .catalogue import all_cards
 from .criteria import Criterion, criteria, criteria_of, get_criterion, predicted_criteria
 from .defaults import default_judge
 from ..tasks.probes import is_probe
@@ -64,6 +63,8 @@ def metric_fault(
     wrong = [n for n in _names_in(line) if n not in known] if isinstance(line, str) else [str(line)]
     if not wrong:
         return ""
+    from crmeval.metrics.catalogue import all_cards  # every metric there is: for the message alone
+
     if wrong[0] in all_cards():
         more = f"; {wrong[0]} is no score of one text: cost and speed are in every run, trust has --areas"
     else:

@@ -156,17 +156,19 @@ def _draw_kind(axes, kind, lines, tops):
     marker, colour, size = _LOOK[kind]
     ink = axes.xaxis.label.get_color()
     shift = 0.13 * (list(KINDS_OF_JUDGE).index(kind) - 2.5)
-    label = kind
-    for x in lines:
-        bar = None if x.low is None else [[x.value - x.low], [x.high - x.value]]
-        several = kind in ("language model", "older metric")
-        line = "#0072B2" if colour == "none" else colour
-        look = dict(
-            fmt=marker, color=line, mfc=colour, mec=line if colour == "none" or marker == "x" else ink
-        )
-        look |= dict(ms=size, mew=0.8, lw=0.6 if several else 1.3, label=label)  # many on one line: thin
-        axes.errorbar(x.value, tops[x.metric, x.data] + shift, xerr=bar, **look)
-        label = ""
+    if not lines:
+        return
+    several = kind in ("language model", "older metric")
+    line = "#0072B2" if colour == "none" else colour
+    look = dict(fmt="none", color=line, lw=0.6 if several else 1.3)  # many on one line: thin
+    heights = [tops[x.metric, x.data] + shift for x in lines]
+    known = [(x, at) for x, at in zip(lines, heights) if x.low is not None]
+    ends = [[x.value - x.low for x, _ in known], [x.high - x.value for x, _ in known]]
+    if known:
+        axes.errorbar([x.value for x, _ in known], [at for _, at in known], xerr=ends, **look)
+    edge = line if colour == "none" or marker == "x" else ink
+    marks = dict(marker=marker, color=line, mfc=colour, mec=edge, ms=size, mew=0.8, ls="none")
+    axes.plot([x.value for x in lines], heights, **marks, label=kind)
 
 
 def _name_sets(axes, sets, tops):

@@ -13,6 +13,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 
 from ..core.package_data import data_path
 from .template import macro
@@ -66,14 +68,11 @@ def _exported_names(clause):
 
 
 def _component():
-    try:
-        from itables import options
-    except ImportError:
-        raise RuntimeError(
-            "interactive tables need the package itables: pip install 'itables>=2.9'"
-        ) from None
-    with open(options.dt_bundle, encoding="utf-8") as file:
-        return file.read()
+    "The text of the component; the package itself is not loaded, since it loads pandas."
+    found = find_spec("itables")
+    if found is None or not found.origin:
+        raise RuntimeError("interactive tables need the package itables: pip install 'itables>=2.9'")
+    return (Path(found.origin).parent / "html" / "dt_bundle.js").read_text(encoding="utf-8")
 
 
 LOADER = _template_text("loader.js").rstrip("\n")  # The script that unpacks the component

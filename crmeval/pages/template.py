@@ -46,11 +46,28 @@ def environment(
     "The template engine of all pages: every value is escaped, and a name without a value raises."
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    made = Environment(
-        loader=FileSystemLoader(data_path("templates")), autoescape=True, undefined=StrictUndefined
-    )
+    where, kept = FileSystemLoader(data_path("templates")), _compiled_templates()
+    made = Environment(loader=where, autoescape=True, undefined=StrictUndefined, bytecode_cache=kept)
     made.filters |= FORMS | filters
     return made
+
+
+@lru_cache(maxsize=1)
+def _compiled_templates():
+    "What templates were compiled to in this process: engines differ in filters, which are called by name."
+    from jinja2 import BytecodeCache
+
+    class Compiled(BytecodeCache):
+        def __init__(self):
+            self.known = {}
+
+        def load_bytecode(self, bucket):
+            bucket.code = self.known.get((bucket.key, bucket.checksum))
+
+        def dump_bytecode(self, bucket):
+            self.known[bucket.key, bucket.checksum] = bucket.code
+
+    return Compiled()
 
 
 @lru_cache

@@ -9,7 +9,7 @@ __all__ = ['CLIENT_SPECS', 'CLIENT_MAKERS', 'JUDGE_SPECS', 'JUDGE_MAKERS', 'EMBE
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.calls import Client
 from ..core.judging import Judge, RecordingJudge
@@ -19,10 +19,12 @@ from ..judges.encoder_judge import EncoderJudge
 from ..judges.llm import LLMJudge
 from ..judges.panel import Panel, Repeated, check_how
 from ..judges.recorded import check_style, load_verdicts
-from ..layer.trust_layer import TrustLayer
 from ..systems.any_provider import any_client
 from ..systems.client_lines import LINE_MAKERS, PROVIDER_KINDS, maker_of, options_of_provider
 from ..systems.local import local_client
+
+if TYPE_CHECKING:  # the layer is loaded where a line asks for it
+    from crmeval.layer.trust_layer import TrustLayer
 
 # %% ../../nbs/runs/07_specs.ipynb #9f6b048a
 CLIENT_SPECS = (
@@ -32,10 +34,12 @@ CLIENT_SPECS = (
 )
 
 
-def _trusted(rest, *, policy=None, **options) -> TrustLayer:
+def _trusted(rest, *, policy=None, **options) -> "TrustLayer":
     "The client of another line behind the trust layer."
     if rest.startswith("trusted:"):
         raise ValueError(f"client is 'trusted:{rest}': one layer is enough")
+    from crmeval.layer.trust_layer import TrustLayer
+
     return TrustLayer(make_client(rest, **options), policy)
 
 

@@ -1,0 +1,111 @@
+"""What a command loads before it works: everybody feels a start, and a large package takes a second.
+
+No times: a slow machine fails nothing. What is loaded is asked of a process of its own.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ENDPOINT = Path(__file__).resolve().parents[1] / "benchmarks" / "endpoint.py"
+LARGE = ("pandas", "sklearn", "datasets", "matplotlib", "scipy", "pyarrow", "openai", "pydantic", "jinja2")
+# rooms that a run of ordinary samples over an endpoint does not need to begin
+LATER = ("crmeval.layer", "crmeval.pages", "crmeval.live", "crmeval.people", "crmeval.validation")
+
+STARTED = """
+import json, sys
+from crmeval.cli.app import main
+try:
+    main({words!r})
+finally:
+    print()
+    print(json.dumps(sorted(sys.modules)))
+"""
+
+# the thread that reads ahead while answers are awaited is left out: here is asked what the way itself needs
+RUN = """
+import json, sys
+import crmeval.cli.run
+import crmeval.pages.report as report
+from crmeval.systems.wire import Wire
+
+began = set(sys.modules)
+loaded = {{}}
+
+def noting(when, function):
+    def noted(*args, **more):
+        loaded.setdefault(when, sorted(sys.modules))
+        return function(*args, **more)
+    return noted
+
+from crmeval.cli.app import main
+crmeval.cli.run._read_ahead = lambda: None
+Wire.post = noting("request", Wire.post)
+report.write_report = noting("table", report.write_report)
+code = main({words!r})
+loaded["end"] = sorted(sys.modules)
+print()
+print(json.dumps([code, loaded]))
+"""
+
+
+def last_line(code, words, cwd):
+    asked = [sys.executable, "-c", code.format(words=[str(w) for w in words])]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=300, cwd=cwd)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def among(names, modules):
+    "Those of some packages or modules that are loaded."
+    return [n for n in names if any(m == n or m.startswith(n + ".") for m in modules)]
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["run", "--help"]])
+def test_help_and_mistakes_load_no_large_package(words, tmp_path):
+    loaded = last_line(STARTED, words, tmp_path)
+    assert among(LARGE, loaded) == []
+    assert among(LATER, loaded) == []
+
+
+@pytest.fixture(scope="module")
+def run_loaded(tmp_path_factory):
+    "What is loaded at the first request, where the table stands, and at the end of a command."
+    home = tmp_path_factory.mktemp("start")
+    rows = [{"id": f"c{i}", "conversation": f"Customer: order {i} is late.\nAgent: sent."} for i in range(3)]
+    data = home / "samples.jsonl"
+    data.write_text("".join(json.dumps(r | {"key_facts": ["It is late."]}) + "\n" for r in rows))
+    asked = [sys.executable, str(ENDPOINT), "--latency-ms", "1"]
+    process = subprocess.Popen(asked, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        url = process.stdout.readline().strip()
+        words = ["run", "--data", data, "--use-case", "service_conversation_summary", "--no-progress"]
+        words += ["--model", "openai:generator", "--base-url", url, "--judge", "openai:judge"]
+        words += ["--judge-base-url", url, "--judge-style", "rubric", "--out", home / "run"]
+        code, loaded = last_line(RUN, words, home)
+    finally:
+        process.stdin.close()
+        process.wait(10)
+        process.stdout.close()
+    assert code == 0
+    return loaded
+
+
+def test_a_run_asks_its_first_question_without_large_packages(run_loaded):
+    assert among(("aiohttp", "crmeval.systems.openai"), run_loaded["request"])  # the list is of this run
+    assert among(LARGE[:-1], run_loaded["request"]) == []
+    assert among(("crmeval.layer.trust_layer", "crmeval.live"), run_loaded["request"]) == []
+
+
+def test_a_table_stands_without_pandas_pictures_and_all_of_scipy(run_loaded):
+    assert among(("pyarrow", "scipy.special"), run_loaded["table"])
+    assert among(("pandas", "scipy.stats", "matplotlib", "sklearn", "datasets"), run_loaded["table"]) == []
+
+
+def test_a_report_is_written_without_pandas(run_loaded):
+    assert among(("matplotlib", "jinja2"), run_loaded["end"]) == ["matplotlib", "jinja2"]
+    assert among(("pandas", "scipy.stats", "sklearn", "datasets"), run_loaded["end"]) == []
