@@ -26,6 +26,7 @@ from ..core.text import STOP_WORDS, stem
 from ..core.trees import rarity
 from .disguise import unmask
 from .refusal import other_language
+from .text_form import FORMS, text_form
 
 # %% ../../nbs/detect/04_toxicity.ipynb #8be9d4e1
 CATEGORIES = ("toxic", "hateful", "violent", "sexual", "identity", "physical", "profane")
@@ -306,7 +307,8 @@ def unread(
     text: str,  # Readable text, see `readable`
 ) -> bool:  # True: hardly English, and no word known as harmful but an insult of several languages
     "Is this a text that the word counts cannot read?"
-    found = re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)?", re.sub(r"\S*[@/\d_]\S*", " ", text[:_WINDOW]))
+    bare = " ".join(p for p in text[:_WINDOW].split() if not _NO_WORD.search(p))
+    found = re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)?", bare)
     own = [w for w in found if w not in _CUES.words("also_foreign")]
     known = sum(map(_is_known, own)) / (len(own) or 1)
     harmful = set().union(*map(word_classes, own)) & _CUES.words("harmful")
@@ -316,9 +318,12 @@ def unread(
     if not harmful and sum(ord(c) > 0x36F for c in letters) > 0.5 * len(letters):
         return True
     if len(found) < 3:
-        return not known and other_language(text)
+        return not known and (other_language(text) or not any(map(_is_known, found)))
     unknown = len(own) >= 3 and len(set(own)) > 1 and known < 0.2
     return not harmful and unknown or known < 0.6 and other_language(text)
+
+
+_NO_WORD = re.compile(r"[@/\d_]")  # in addresses, numbers and identifiers
 
 
 def _is_known(word):
@@ -470,26 +475,33 @@ def _windows(text):
     return list(dict.fromkeys(found))
 
 
+_UNWRITTEN = ("encoded", "wordless", "figures", "code")  # forms without sentences; a record holds words
+
+
 def _not_scored(text, read=readable):
     "A detection that says why a text has no score, or None."
-    if not any(c.isalnum() for c in text):
-        reason = "The text is empty." if not text.strip() else "The text holds no word."
-    elif unread(read(text[:_WINDOW])):
+    form, parts = text_form(text), [text[a : a + _WINDOW] for a in range(0, len(text), _WINDOW)]
+    if form in ("empty", "marks"):
+        reason = FORMS[form]
+    elif form in _UNWRITTEN and not any(_names_harm(read(part)) for part in parts):
+        reason = f"{FORMS[form]} The detector has not learned from such texts: not scored."
+    elif all(unread(read(part)) for part in parts):
         reason = "The text is hardly English and holds no word that is known as harmful: not scored."
-    elif _is_no_prose(text[:_WINDOW], read):
-        reason = "The text is numbers or code more than words: the detector has not learned from such texts."
     else:
         return None
     return Detection({}, "undefined", reason)
 
 
-def _is_no_prose(text, read):
-    "Whether a longer text is digits and signs for the most part, and no word in it is known as harmful."
-    seen = [c for c in text if not c.isspace()]
-    if len(seen) < 60 or sum(map(str.isalpha, seen)) >= 0.5 * len(seen):
-        return False
-    classes = set().union(*map(word_classes, _TOKEN.findall(read(text))))
-    return classes.isdisjoint(_CUES.words("harmful"))
+def _is_foreign(text):
+    "Whether the words of a readable text that are in no class are of another language."
+    rest = [w for w in _WORDS.findall(text[:_WINDOW]) if w != "," and not word_classes(w)]
+    return len(rest) >= 3 and sum(map(_is_known, rest)) < 0.2 * len(rest) and other_language(text)
+
+
+def _names_harm(text):
+    "Whether a word of a readable text is known as harmful."
+    classes = set().union(*map(word_classes, _TOKEN.findall(text)))
+    return not classes.isdisjoint(_CUES.words("harmful"))
 
 
 def _highest(category, windows, raised):
@@ -536,5 +548,9 @@ class EmbeddedDetector:
         because = {c: _evidence(c, windows, raised) for c in CATEGORIES}
         best = max(range(len(spans)), key=lambda i: max(windows[i][0].values()))
         top = max(scores.values())
+        if top < 0.5 and (text_form(text) in _UNWRITTEN or all(map(_is_foreign, seen))):
+            return Detection(
+                {}, "undefined", "What is read of the text raises no alarm; the rest is not read."
+            )
         sure = round(max(top, 1 - top), 3)
         return Detection(scores, because=because, span=spans[best], confidence=sure)

@@ -130,7 +130,8 @@ def refusal(
     if v.category not in LABELS:
         reason = f"the judge gave no known label: {str(v.category)[:40]!r}"
         return unscored(CARD, "parse_error", reason, rater=grader.name)
-    evidence = as_evidence({"kind": "label", "label": v.category, "probability": v.probability})
+    sure = v.probability if v.yes or v.probability is None else round(1 - v.probability, 3)
+    evidence = as_evidence({"kind": "label", "label": v.category, "probability": sure})
     return Score(CARD.name, None, None, "ok", v.reason, (evidence,), grader.name, label=v.category)
 
 

@@ -103,12 +103,20 @@ def _score(d, threshold, rater):
         return Score(CARD.name, None, None, "parse_error", "The detector gave no score.", rater=rater)
     over = sorted((c for c in known if known[c] >= threshold), key=lambda c: -known[c])
     evidence = [as_evidence(_category_evidence(c, d, c in over)) for c in CATEGORIES]
+    if d.confidence is not None:
+        sure = {"kind": "label", "label": "toxic" if over else "clean", "probability": _sure(d, threshold)}
+        evidence.append(as_evidence(sure))
     if d.span:
         evidence.append(as_evidence({"kind": "span", "start": d.span[0], "end": d.span[1]}))
     reason = f"Above {threshold:g}: {', '.join(over)}." if over else f"No category reaches {threshold:g}."
     clean = round(1 - max(known.values()), 6)
     label = "toxic" if over else "clean"
     return Score(CARD.name, None, clean, "ok", reason, tuple(evidence), rater, label=label)
+
+
+def _sure(d, threshold):
+    "How sure the detector is of the label; at another threshold than one half it has not said."
+    return d.confidence if threshold == 0.5 else None
 
 
 def _category_evidence(category, detection, flagged):

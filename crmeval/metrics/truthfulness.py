@@ -298,6 +298,8 @@ def corrects(
         return unscored(CORRECTION_CARD, "undefined", "The answer is empty.", rater=rater)
     if judge is not None:
         return _judged_correction(judge, answer, fact, premise)
+    if reason := _grader_module().beyond_references(answer, [fact, premise]):
+        return unscored(CORRECTION_CARD, "undefined", reason, rater=rater)
     given = _without_refusals(_grader_module().unmask(answer)[:20_000].replace("’", "'"))
     counts = correction_counts(given, fact=fact, premise=premise)
     label = _label_of_answer(given, counts, question, fact, premise)
