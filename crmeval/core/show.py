@@ -211,4 +211,5 @@ class Printed:
     "What prints itself as text and shows that text in a notebook."
 
     def _repr_html_(self):
-        return f'<pre style="{_TEXT}">{escape(str(self))}</pre>'
+        text = str(self)
+        return f'<pre style="{_TEXT}">{escape(shown(text, len(text), multiline=True))}</pre>'

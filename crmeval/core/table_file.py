@@ -13,25 +13,27 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from .records import storable
+
 # %% ../../nbs/core/17_table_file.ipynb #e3871cde
 def _columns(rows: Sequence[Mapping]) -> list[str]:
-    return list(dict.fromkeys(str(name) for row in rows for name in row))
+    return list(dict.fromkeys(name for row in rows for name in row))
 
 
 def _cell(value: object) -> str | int | float | bool | None:
     "A value that every form knows; a number that is none is nothing."
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    if value is None or isinstance(value, str | int | float | bool):
+    if value is None or isinstance(value, int | float | bool):
         return value
     if isinstance(value, Mapping | list | tuple):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return str(value)
+        return storable(json.dumps(value, ensure_ascii=False, default=str))
+    return storable(str(value))
 
 
 def _lines(rows: Sequence[Mapping]) -> tuple[list[str], list[list]]:  # Head, rows
     head = _columns(rows)
-    return head, [[_cell(row.get(name)) for name in head] for row in rows]
+    return head, [[row.get(name) for name in head] for row in rows]
 
 
 def as_text_cell(value: object) -> object:  # Texts only are changed
@@ -48,12 +50,11 @@ def _csv(rows, path):
 
 
 def _json(rows, path):
-    plain = [{str(k): _cell(v) for k, v in row.items()} for row in rows]
-    path.write_text(json.dumps(plain, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(rows, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 def _jsonl(rows, path):
-    lines = [json.dumps({str(k): _cell(v) for k, v in row.items()}, ensure_ascii=False) for row in rows]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
     path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 
@@ -142,5 +143,6 @@ def write_table(
 ) -> Path:
     "Write rows as a table in the form that the file's ending says."
     path = check_table_path(path)
-    _WRITERS[path.suffix.lower()](list(rows), path)
+    plain = [{storable(str(k)): _cell(v) for k, v in row.items()} for row in rows]
+    _WRITERS[path.suffix.lower()](plain, path)
     return path

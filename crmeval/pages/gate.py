@@ -366,7 +366,8 @@ def _of_trust(rule, policy, run, base, judge, most):
 
 # %% ../../nbs/pages/14_gate.ipynb #92e652e4
 def _named(run, client, what):
-    fits = [c for c in run.clients if client in (c, c.split(":", 1)[-1])]
+    fits = [c for c in run.clients if client == c]  # 'trusted:a:b' also is an 'a:b' of some provider
+    fits = fits or [c for c in run.clients if client == c.split(":", 1)[-1]]
     if client is None and len(run.clients) == 1:
         return run.clients[0]
     if len(fits) == 1:

@@ -221,6 +221,12 @@ def _orders(raters, common, alone, own, seed):
     return order
 
 
+def _key(sample, response, trap):
+    "Whose item it is, as it can be read again."
+    of = {"sample_id": sample.id, "client": response.client, "cluster": sample.cluster or sample.id}
+    return {k: storable(v) for k, v in {**of, "attention": trap}.items()}
+
+
 def make_plan(
     samples: Sequence[Sample],
     responses: Sequence[Response],  # Of a run; without text, of probes, variants, repeats: left out
@@ -242,10 +248,7 @@ def make_plan(
     rows = [(r.sample_id, r, None) for r in rng.sample(pool, len(pool))]
     rows += [(s, r, r.sample_id) for s, r in traps]
     items = {i: _item(i, by_id[s], r.text) for i, (s, r, _) in zip(ids, rows)}
-    key = {
-        i: {"sample_id": s, "client": r.client, "cluster": by_id[s].cluster or s, "attention": a}
-        for i, (s, r, a) in zip(ids, rows)
-    }
+    key = {i: _key(by_id[s], r, a) for i, (s, r, a) in zip(ids, rows)}
     common = ids[:shared] + ids[len(pool) :]
     order = _orders(raters, common, ids[shared : len(pool)], own, seed)
     return Plan(seed, overlap, order, items, key, tuple(sorted(common)))

@@ -192,7 +192,7 @@ class Trial:
         return [asked, *(f"{n} without a score: {shown(why)}" for why, n in self.why.items())]
 
     def _repr_html_(self):
-        told = "".join(f"<p>{escape(x)}</p>" for x in [self.sentence, *self._minds()])
+        told = "".join(f"<p>{escape(shown(x, 1000))}</p>" for x in [self.sentence, *self._minds()])
         return f"<div>{html_table([_HEAD, *map(_cells, self.rows)])}{told}{_moved_html(self.moved)}</div>"
 
     def to_dicts(self) -> list[dict]:
