@@ -216,6 +216,14 @@ def _row(x):
     )
 
 
+@lru_cache(maxsize=2)  # each report shows the picture of the package's own figures, which is slow to draw
+def _drawn(lines):
+    picture = agreement_chart(lines)
+    n = len({x.data for x in lines})
+    told = f"Correlation of judges with people on {n} data sets; the table has all values"
+    return f'<figure style="margin:0">{svg(picture, told)}</figure>' if picture else ""
+
+
 @dataclass(frozen=True)
 class AgreementPage:
     "The picture over its table; shows itself in a notebook and on a page that is rendered from one."
@@ -224,11 +232,7 @@ class AgreementPage:
     box: str = "agreement-table"
 
     def _repr_html_(self):
-        picture = agreement_chart(self.lines)
-        n = len({x.data for x in self.lines})
-        told = f"Correlation of judges with people on {n} data sets; the table has all values"
-        drawn = f'<figure style="margin:0">{svg(picture, told)}</figure>' if picture else ""
-        return drawn + agreement_table(self.lines, self.box)
+        return _drawn(tuple(self.lines)) + agreement_table(self.lines, self.box)
 
     def __repr__(self):
         return f"<agreement of {len({x.judge for x in self.lines})} judges on {len(self.lines)} lines>"
