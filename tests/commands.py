@@ -150,7 +150,7 @@ def draw_once():
 def main():
     for name in (*LARGE, *SMALL):
         __import__(name)
-    ahead.load(ahead.FOR_COMMANDS)
+    ahead.load()
     draw_once()
     gc.freeze()  # a child that collects its garbage would copy all pages of the server
     for line in sys.stdin:

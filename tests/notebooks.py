@@ -54,9 +54,9 @@ def tested(path: Path) -> tuple[Path, bool, float, dict[str, str]]:
     from nbdev.test import test_nb
 
     opened: set[str] = set()
+    ahead.fit(path)
     if proven.provable(path):
-        for name in [name for name in sys.modules if name.partition(".")[0] == "crmeval"]:
-            del sys.modules[name]
+        ahead.forget()
         sys.addaudithook(proven.watched(opened))
     if tutorials.is_tutorial(path):
         started = time.monotonic()
@@ -91,7 +91,7 @@ def needed(paths: list[Path]) -> list[Path]:
 def main(asked: list[str]) -> int:
     for name in LARGE:
         __import__(name)
-    ahead.load(ahead.rooms())
+    ahead.load()
     gc.freeze()  # a child that collects its garbage would copy all pages of the parent
     failed, proofs = [], {}
     prove = os.environ.get("CRMEVAL_PROVE") == "1"

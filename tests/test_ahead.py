@@ -9,6 +9,7 @@ from pathlib import Path
 
 import ahead
 import pytest
+from test_package import WINGS, imports_of
 
 ROOMS = sorted(p for p in ahead.PACKAGE.rglob("*.py") if p.name != "_modidx.py")
 NOTEBOOKS = sorted((ahead.PACKAGE.parent / "nbs").rglob("*.ipynb"))
@@ -16,6 +17,7 @@ NOTEBOOKS = sorted((ahead.PACKAGE.parent / "nbs").rglob("*.ipynb"))
 FILLED = {"metrics.checks.CHECKS", "metrics.checks.LOOSE", "cli.words._GROUPS"}
 IMPORTED = """
 import json, sys
+from importlib import import_module
 from importlib.machinery import SourceFileLoader
 
 import ahead
@@ -39,7 +41,8 @@ def and_look(loader, module):
 
 
 SourceFileLoader.exec_module = and_look
-ahead.load(ahead.rooms(sys.argv[1].split()))
+for room in ahead.rooms(sys.argv[1].split()):
+    import_module(room)
 print(json.dumps([rooms, len(kept), found]))
 """
 
@@ -47,18 +50,14 @@ print(json.dumps([rooms, len(kept), found]))
 @pytest.fixture(scope="module")
 def imported():
     "(rooms, number of tables, [(room, table of another room that it changed)]) of all wings."
-    from test_package import WINGS
-
     words = [sys.executable, "-c", IMPORTED, " ".join(WINGS)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, cwd=Path(ahead.__file__).parent)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-def imports_of(path):
+def names_from(path):
     "{room: names} that a module imports from other rooms, wherever it does."
-    from test_package import imports_of
-
     return {room.removeprefix("crmeval."): names for room, names, _ in imports_of(path)}
 
 
@@ -74,7 +73,7 @@ def test_a_table_that_several_rooms_fill_is_read_where_all_of_them_are(imported)
     fill = {(room.removeprefix("crmeval."), table.removeprefix("crmeval.")) for room, table in imported[2]}
     readers = 0
     for path in ROOMS:
-        room, imports = f"{path.parent.name}.{path.stem}", imports_of(path)
+        room, imports = f"{path.parent.name}.{path.stem}", names_from(path)
         for table in FILLED:
             home, _, name = table.rpartition(".")
             if name in imports.get(home, ()):
@@ -84,15 +83,46 @@ def test_a_table_that_several_rooms_fill_is_read_where_all_of_them_are(imported)
     assert readers >= 2
 
 
-def test_what_is_loaded_ahead_fills_no_table_of_a_wing_below():
-    for names, wings in ((ahead.rooms(), set(ahead.FOR_NOTEBOOKS)), (ahead.FOR_COMMANDS, set())):
-        code = f"import sys, ahead; ahead.load({names!r}); print(*sys.modules)"
-        words, here = [sys.executable, "-c", code], Path(ahead.__file__).parent
-        done = subprocess.run(words, capture_output=True, text=True, timeout=300, cwd=here)
-        ours = {name for name in done.stdout.split() if name.startswith("crmeval.")}
-        assert set(names) <= ours and len(ours) > 150, done.stderr
-        seen = {name.split(".")[1] for name in ours}
-        assert seen == wings if wings else "cli" not in seen
+LEFT = """
+import json, sys
+from pathlib import Path
+
+import ahead
+
+
+def ours():
+    return [n for n in sys.modules if n.partition(".")[0] == "crmeval"]
+
+
+ahead.load()
+found = [ours()]
+ahead.fit(Path("nbs/runs/01_room.ipynb"))
+found.append(ours())
+ahead.fit(Path("nbs/metrics/01_room.ipynb"))
+found.append(ours())
+from crmeval.metrics.checks import CHECKS
+
+found.append(list(CHECKS))
+import crmeval.metrics.instruction_following
+
+found.append(list(CHECKS))
+ahead.forget()
+found.append(ours())
+print(json.dumps(found))
+"""
+
+
+def test_what_is_loaded_ahead_and_what_is_left_to_a_notebook():
+    words, here = [sys.executable, "-c", LEFT], Path(ahead.__file__).parent
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, cwd=here)
+    assert done.returncode == 0, done.stderr
+    loaded, to_runs, to_metrics, bare, full, nothing = json.loads(done.stdout)
+    assert {*ahead.rooms(), *ahead.BELOW} <= set(loaded) and len(loaded) > 250
+    assert "cli" not in {name.split(".")[1] for name in loaded if "." in name}
+    assert to_runs == loaded
+    assert {name.split(".")[1] for name in to_metrics if "." in name} == set(ahead.ABOVE)
+    assert set(ahead.rooms()) <= set(to_metrics)
+    assert (bare, nothing) == ([], []) and len(full) > 20, "tables are as if nothing had been loaded"
 
 
 def when_imported(node):
@@ -136,11 +166,7 @@ def loaded_by_others(source):
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute):
             wing = node.value
-            if (
-                isinstance(wing.value, ast.Name)
-                and wing.value.id == "crmeval"
-                and wing.attr in ahead.FOR_NOTEBOOKS
-            ):
+            if isinstance(wing.value, ast.Name) and wing.value.id == "crmeval" and wing.attr in WINGS:
                 room = f"crmeval.{wing.attr}.{node.attr}"
                 if room not in imported:
                     yield room
@@ -148,12 +174,18 @@ def loaded_by_others(source):
 
 @pytest.mark.skipif(not NOTEBOOKS, reason="notebooks are not here: this is an installed package")
 def test_no_notebook_reaches_a_room_that_it_has_not_imported():
-    wrong = {}
+    "Nor looks, outside the metrics, at a table that several rooms fill."
+    wrong, filled = {}, {table.rpartition(".")[0] for table in FILLED}
     for path in NOTEBOOKS:
         cells = [c for c in json.loads(path.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code"]
         lines = [re.sub(r"^\s*[%!].*", "", "".join(c["source"]), flags=re.M) for c in cells]
-        if names := [*loaded_by_others("\n".join(lines))]:
+        source = "\n".join(lines)
+        if names := [*loaded_by_others(source)]:
             wrong[path.name] = names
+        if path.parent.name not in ("metrics", "cli") and any(
+            f"crmeval.{home} " in source for home in filled
+        ):
+            wrong[path.name] = "a table that several rooms fill"
     assert not wrong
     assert [*loaded_by_others("import crmeval\ncrmeval.core.text.words('a')")] == ["crmeval.core.text"]
     assert not [*loaded_by_others("import crmeval.core.text\ncrmeval.core.text.words('a')")]
