@@ -1,13 +1,14 @@
 """The `crmeval` command for tests, each time in a process of its own that finds large packages loaded.
 
-Half of what a short command takes is the import of pandas, pyarrow, SciPy and matplotlib. One server for each
-test process loads them, and nothing of ours, and forks a child for a command. The child has the folder, the
-environment and the output of that command and ends as an interpreter ends, so that a test sees what a user
-sees; `test_package.py` holds what a command may import, with real interpreters.
+Most of what a short command takes is the import of pandas, pyarrow, SciPy and matplotlib, and of our rooms.
+One server for each test process loads them, ours as ahead.py says, and forks a child for a command. The child
+has the folder, the environment and the output of that command and ends as an interpreter ends, so that a test
+sees what a user sees; `test_package.py` holds what a command may import, with real interpreters.
 """
 
 import atexit
 import contextlib
+import gc
 import json
 import os
 import resource
@@ -19,6 +20,8 @@ import tempfile
 import threading
 import traceback
 from pathlib import Path
+
+import ahead
 
 LARGE = (
     "matplotlib.figure",
@@ -137,10 +140,19 @@ def _forked(asked):
     return None if over else code
 
 
+def draw_once():
+    "Fonts are read once, and the picture that stands in every report is drawn once."
+    from crmeval.pages.agreement_chart import AgreementPage, known_agreement
+
+    AgreementPage(known_agreement())._repr_html_()
+
+
 def main():
     for name in (*LARGE, *SMALL):
         __import__(name)
-    assert not [name for name in sys.modules if name.partition(".")[0] == "crmeval"]
+    ahead.load()
+    draw_once()
+    gc.freeze()  # a child that collects its garbage would copy all pages of the server
     for line in sys.stdin:
         print(json.dumps(_forked(json.loads(line))), flush=True)
 

@@ -1,0 +1,43 @@
+"""Rooms of ours that are loaded ahead of forked commands and notebooks, which then find them at once.
+
+Loading the rooms that nearly everything needs takes half a second, a thousand times in all the tests. It may
+be done ahead because a room that is imported changes nothing but itself: it reads no environment and no
+folder, a room never imports one that stands below it, and the few tables that are filled by several rooms
+are read by one that imports them all. `test_ahead.py` holds this for every room.
+"""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent.parent / "crmeval"
+# the wings above the metrics, whole; below, what a run and its report need
+ABOVE = ("core", "connect", "tasks", "detect", "systems", "layer", "judges")
+BELOW = ("crmeval.runs.evaluation", "crmeval.pages.report")
+
+
+def rooms(wings: tuple[str, ...] = ABOVE) -> list[str]:
+    "The modules of wings by their full names."
+    return [f"crmeval.{w}.{p.stem}" for w in wings for p in sorted(PACKAGE.glob(f"{w}/[a-z]*.py"))]
+
+
+def load() -> None:
+    for name in (*rooms(), *BELOW):
+        import_module(name)
+
+
+def forget(kept: tuple[str, ...] = ()) -> None:
+    "As if nothing of ours had been loaded, or only some wings that need no other."
+    for name in [name for name in sys.modules if name.partition(".")[0] == "crmeval"]:
+        wing = name.split(".")[1:2]
+        if not kept or wing and wing[0] not in kept:
+            del sys.modules[name]
+
+
+def fit(notebook: Path) -> None:
+    """Leave to a notebook what cannot hide anything from it.
+
+    Those of the metrics look at tables that several of their rooms fill; no room above may need one below.
+    """
+    if notebook.parent.name in (*ABOVE, "metrics"):
+        forget(kept=ABOVE)
