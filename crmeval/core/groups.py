@@ -12,12 +12,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .stats import Difference, Estimate, holm, known_column, mean_estimate
+from .draws import label_codes
+from .stats import Difference, Estimate, holm, mean_estimate, number_column
 
 # %% ../../nbs/core/05_groups.ipynb #0fb0dc41
-def _codes(labels: Sequence[Hashable]) -> np.ndarray:  # (n,) whole numbers from 0, by first appearance
-    index = {c: i for i, c in enumerate(dict.fromkeys(labels))}
-    return np.array([index[c] for c in labels], int)
+def _codes(labels: Sequence[Hashable] | np.ndarray, known: np.ndarray) -> np.ndarray:
+    "Labels of the known values as whole numbers from 0, by first appearance."
+    if isinstance(labels, np.ndarray):
+        return label_codes(labels[known])
+    return label_codes(c for c, k in zip(labels, known) if k)
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def _jackknife_ends(value, sides, level):
     "Ends from leaving out one cluster at a time, with t on the clusters of the smaller side."
     from scipy.special import stdtrit
 
-    fewest = min(len(set(sides.cluster[side])) for side in (sides.inside, ~sides.inside))
+    fewest = min(len(np.unique(sides.cluster[side])) for side in (sides.inside, ~sides.inside))
     if fewest < 2:
         return None, None
     without, _ = _joined(*sides.counted(sides.by_cluster()))
@@ -78,13 +81,24 @@ _DEALS, _BATCH, _ENOUGH, _MANY = 20_000, 500, 50, 2_000
 def _units(sides):
     "Residual sums of each (cluster, side), its side, and the strata that it lies in as a block."
     strata_means = np.bincount(sides.layer, sides.x) / np.maximum(np.bincount(sides.layer), 1)
-    at = _codes(list(zip(sides.cluster.tolist(), sides.inside.tolist())))
+    at = label_codes(2 * sides.cluster + sides.inside)
     sums = np.bincount(at, sides.x - strata_means[sides.layer])
-    inside, lies = np.zeros(len(sums), bool), [set() for _ in sums]
-    for i, k in enumerate(at):
-        inside[k] = sides.inside[i]
-        lies[k].add(int(sides.layer[i]))
-    return sums, inside, _codes([frozenset(s) for s in lies])
+    inside = np.zeros(len(sums), bool)
+    inside[at] = sides.inside
+    return sums, inside, _strata_sets(at, sides.layer)
+
+
+def _strata_sets(unit, layer):
+    "Number of the set of strata that each unit lies in, by first appearance."
+    n = int(layer.max()) + 1
+    of, lies = np.divmod(np.unique(unit * n + layer), n)
+    counts = np.bincount(of)
+    first = np.cumsum(counts) - counts
+    code, several = lies[first], {}  # of most units: the one in which they lie
+    for u in np.flatnonzero(counts > 1):
+        mine = tuple(lies[first[u] : first[u] + counts[u]].tolist())
+        code[u] = n + several.setdefault(mine, len(several))
+    return label_codes(code)
 
 
 def _blocks(sums, inside, block):
@@ -145,11 +159,15 @@ NOTHING_ALIKE = "nothing alike outside the group"
 
 
 def group_difference(
-    values: Sequence[float | None],  # (n,); None is counted as undefined
-    inside: Sequence[bool],  # (n,) whether a value belongs to the group
+    values: Sequence[float | None] | np.ndarray,  # (n,); None is counted as undefined
+    inside: Sequence[bool] | np.ndarray,  # (n,) whether a value belongs to the group
     *,
-    clusters: Sequence[Hashable] | None = None,  # (n,) conversation of each value; None: each its own
-    strata: Sequence[Hashable] | None = None,  # (n,) e.g. use case; only what lies in the same is compared
+    clusters: Sequence[Hashable]
+    | np.ndarray
+    | None = None,  # (n,) conversation of each value; None: each its own
+    strata: Sequence[Hashable]
+    | np.ndarray
+    | None = None,  # (n,) e.g. use case; only what lies in the same is compared
     confidence_level: float = 0.95,
     n_resamples: int = _DEALS,  # Deals at most
     rng: int = 0,
@@ -157,14 +175,14 @@ def group_difference(
     "A group against the others of its kind: stratified difference, jackknife interval, permutation p-value."
     if len(values) != len(inside):
         raise ValueError(f"there are {len(values)} values and {len(inside)} sides, expected one for each")
-    known = [i for i, v in enumerate(known_column(values)) if v is not None]
-    lost = sum(bool(side) for side in inside) - sum(bool(inside[i]) for i in known)
-    side = np.array([bool(inside[i]) for i in known], bool)
+    x, every = number_column(values), np.asarray(inside, bool)
+    known = ~np.isnan(x)
+    lost, side = int((every & ~known).sum()), every[known]
     if not side.any() or side.all():
         return Difference(None, n=int(side.sum()), undefined=lost, method=NOTHING_ALIKE)
-    layer = _codes([0 if strata is None else strata[i] for i in known])
-    cluster = _codes([i if clusters is None else clusters[i] for i in known])
-    sides = _Sides(np.array([values[i] for i in known], float), side, layer, cluster)
+    layer = np.zeros(len(side), int) if strata is None else _codes(strata, known)
+    cluster = np.arange(len(side)) if clusters is None else _codes(clusters, known)
+    sides = _Sides(x[known], side, layer, cluster)
     value, weight = _joined(*sides.counted())
     if not weight > 0:
         return Difference(None, n=int(side.sum()), undefined=lost, method=NOTHING_ALIKE)
@@ -220,36 +238,33 @@ class GroupRow:
 # %% ../../nbs/core/05_groups.ipynb #c26db6f7
 def group_rows(
     column: str,
-    values: Sequence[float | None],  # (n,)
-    groups: Sequence[str],  # (n,) group of each value
+    values: Sequence[float | None] | np.ndarray,  # (n,)
+    groups: Sequence[str] | np.ndarray,  # (n,) group of each value
     *,
     of: str,
     by: str = "",
-    clusters: Sequence[Hashable],  # (n,)
-    strata: Sequence[Hashable] | None = None,  # (n,) only what lies in the same is compared
+    clusters: Sequence[Hashable] | np.ndarray,  # (n,)
+    strata: Sequence[Hashable] | np.ndarray | None = None,  # (n,) only what lies in the same is compared
     bounds: tuple[float, float] | None = None,  # Range of a value
     rng: int = 0,
 ) -> list[GroupRow]:  # Groups by their names; p-values not corrected yet, see `corrected_rows`
     "The groups of a column, each with its mean and, from the floor on, its difference from the others."
-    values, rows = known_column(values), []
-    for group in sorted(set(groups)):
-        inside = [g == group for g in groups]
-        mine = [i for i, is_mine in enumerate(inside) if is_mine]
-        layers = None if strata is None else [strata[i] for i in mine]
-        mean = mean_estimate(
-            [values[i] for i in mine], clusters=[clusters[i] for i in mine], strata=layers, bounds=bounds
-        )
-        counts = [_clusters(values, inside, clusters, side) for side in (True, False)]
+    x, rows = number_column(values), []
+    every = np.ones(len(x), bool)
+    cluster, layer = _codes(clusters, every), None if strata is None else _codes(strata, every)
+    index = {g: k for k, g in enumerate(sorted(set(groups)))}
+    code, known = np.fromiter((index[g] for g in groups), int, len(x)), ~np.isnan(x)
+    for group, k in index.items():
+        inside = code == k
+        layers = None if layer is None else layer[inside]
+        mean = mean_estimate(x[inside], clusters=cluster[inside], strata=layers, bounds=bounds)
+        counts = [len(np.unique(cluster[known & side])) for side in (inside, ~inside)]
         row = GroupRow(column, group, of, by, mean, clusters=counts[0], rest=counts[1])
         if not row.too_few:
-            found = group_difference(values, inside, clusters=clusters, strata=strata, rng=rng)
+            found = group_difference(x, inside, clusters=cluster, strata=layer, rng=rng)
             row = replace(row, difference=found)
         rows.append(row)
     return rows
-
-
-def _clusters(values, inside, clusters, side):
-    return len({c for v, i, c in zip(values, inside, clusters) if v is not None and i == side})
 
 # %% ../../nbs/core/05_groups.ipynb #3cea1492
 def _compared(row):

@@ -9,12 +9,13 @@ __all__ = ['KINDS_OF_JUDGE', 'Agreed', 'agreed', 'known_agreement', 'agreement_d
 # %% ../../nbs/pages/04_agreement_chart.ipynb #8988cdeb
 import json
 import re
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 
 from ..core.package_data import data_path
-from ..core.show import DASH, interval, with_interval
+from ..core.show import DASH, interval, shortened, shown, with_interval
 from ..core.stats import Estimate
 from .figures import figure_and_axes, look_of_grid, svg
 from .template import macro
@@ -172,12 +173,17 @@ def _draw_kind(axes, kind, lines, tops):
 
 
 def _name_sets(axes, sets, tops):
-    axes.set_yticks([tops[s] for s in sets], [data for _, data in sets])
+    axes.set_yticks([tops[s] for s in sets], [_as_label(data) for _, data in sets])
     ink = axes.xaxis.label.get_color()
     for metric in dict.fromkeys(m for m, _ in sets):
         first = next(tops[s] for s in sets if s[0] == metric)
-        words = metric.replace("_", " ").capitalize()
+        words = _as_label(metric.replace("_", " ").capitalize())
         axes.text(-0.49, first - 0.62, words, color=ink, fontsize=9.5, fontweight="bold", va="center")
+
+
+def _as_label(text):
+    "Of one's own data: a dollar sign would begin a formula, half a character cannot be drawn."
+    return shortened(shown(text), 34).replace("$", r"\$")
 
 # %% ../../nbs/pages/04_agreement_chart.ipynb #0b4dbb9c
 def agreement_table(
@@ -191,14 +197,19 @@ def agreement_table(
         ("Data", "d", sorted({x.data for x in lines})),
     ]
     groups = [
-        (title, part, [(v.replace("_", " "), _slug(v)) for v in values]) for title, part, values in choices
+        (title, part, [(shown(v.replace("_", " "), 60), _slug(v)) for v in values])
+        for title, part, values in choices
     ]
     rows = [_row(x) for x in lines]
     return str(macro("agreement.jinja", "table")(box, groups, rows))
 
 
 def _slug(text):
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "none"
+    "A class of the page; names that differ in other signs only stay apart."
+    short = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:60]
+    if re.fullmatch(r"[a-z0-9_ (),.-]{1,60}", text):
+        return short or "none"
+    return f"{short}-{zlib.crc32(text.encode('utf-8', 'replace')):x}".strip("-")
 
 
 def _row(x):
@@ -207,15 +218,23 @@ def _row(x):
     figure = (f"{x.value:.2f}", interval(x.estimate, to=DASH, none=""))
     return (
         marks,
-        x.metric.replace("_", " "),
-        x.data,
-        x.judge,
+        shown(x.metric.replace("_", " "), 60),
+        shown(x.data, 60),
+        shown(x.judge, 60),
         x.kind,
         f"{x.responses:,}",
         f"{x.documents:,}",
         figure,
         counts,
     )
+
+
+@lru_cache(maxsize=2)  # each report shows the picture of the package's own figures, which is slow to draw
+def _drawn(lines):
+    picture = agreement_chart(lines)
+    n = len({x.data for x in lines})
+    told = f"Correlation of judges with people on {n} data sets; the table has all values"
+    return f'<figure style="margin:0">{svg(picture, told)}</figure>' if picture else ""
 
 
 @dataclass(frozen=True)
@@ -226,11 +245,7 @@ class AgreementPage:
     box: str = "agreement-table"
 
     def _repr_html_(self):
-        picture = agreement_chart(self.lines)
-        n = len({x.data for x in self.lines})
-        told = f"Correlation of judges with people on {n} data sets; the table has all values"
-        drawn = f'<figure style="margin:0">{svg(picture, told)}</figure>' if picture else ""
-        return drawn + agreement_table(self.lines, self.box)
+        return _drawn(tuple(self.lines)) + agreement_table(self.lines, self.box)
 
     def __repr__(self):
         return f"<agreement of {len({x.judge for x in self.lines})} judges on {len(self.lines)} lines>"
