@@ -278,8 +278,8 @@ async def arecord_of(
 
 async def aresult_of(
     judge: RecordingJudge,
-    ask: Callable[[Judge], T],  # Runs metrics against the judge that it is given
-) -> T:  # As `ask(await judge.arecord(ask))`
+    ask: Callable[[Judge], _T],  # Runs metrics against the judge that it is given
+) -> _T:  # As `ask(await judge.arecord(ask))`
     "What metrics say once all that they ask is answered; their last round of questions is not run again."
     last = []
 
