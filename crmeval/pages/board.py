@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 
 from ..core.cards import MetricCard
+from ..core.picked_records import pick
 from ..core.show import DASH, interval, number, per_cent, points, rank, seconds, shown, usd, whole
 from ..core.stats import Estimate
 from ..metrics.accuracy import CARD as ACCURACY
@@ -85,19 +86,29 @@ NOT_MEASURED = (
 )
 
 
+_JUDGED = ["metric", "rater", "method", "sample_id", "client", "use_case", "perturbation", "repeat"]
+
+
 @in_terms_of_run
 def judge_figures(
     run: Run,
 ) -> dict[tuple[str, str], dict]:  # (judge, metric) -> what a person reads; empty where nobody rated
     "Agreement of the run's judges with the people who rated a part of it, by metric."
-    here = {s.id for s in run.samples}  # the folder keeps ratings of samples that this run leaves out
-    known = [s for s in run.scores if not s.perturbation]
-    people = [s for s in known if s.method == "manual" and s.metric in METRICS and s.sample_id in here]
-    rated = {s.metric for s in people}
-    auto = [s for s in known if s.method == "auto" and s.metric in rated]
+    by_hand = {"method": "manual".__eq__, "metric": METRICS.__contains__, "perturbation": lambda p: not p}
+    people = list(pick(run.scores, by_hand, _JUDGED))
+    if not people:
+        return {}
+    rated = {s.sample_id for s in people}
+    asked = pick(run.samples, {"id": rated.__contains__}, ["id", "cluster"])
+    clusters = {s.id: s.cluster or s.id for s in asked}
+    # the folder keeps ratings of samples that this run leaves out
+    people = [s for s in people if s.sample_id in clusters]
+    told = {"method": "auto".__eq__, "metric": {s.metric for s in people}.__contains__}
+    told |= {"perturbation": lambda p: not p, "sample_id": clusters.__contains__}
+    auto = list(pick(run.scores, told, _JUDGED))
     if not people or not auto:
         return {}
-    rows = agreement(auto, people, clusters={s.id: s.cluster or s.id for s in run.samples}, n_resamples=300)
+    rows = agreement(auto, people, clusters=clusters, n_resamples=300)
     return {(r.rater, r.metric): _figures_shown(r) for r in rows}
 
 
