@@ -23,7 +23,11 @@ from run import HERE, endpoint, setup, table, write
 
 FACTS = ("The customer was charged twice.", "The second charge was refunded.")
 BARE = "import sys, row_aiohttp as r; print(r.work(sys.argv[1], 0, int(sys.argv[2]), int(sys.argv[3])))"
-HELPS = {f"crmeval {words}": words.split() for words in ("--version", "--help", "run --help")}
+STARTS = {
+    f"crmeval {words}": ["-m", "crmeval", *words.split()] for words in ("--version", "--help", "run --help")
+}
+IMPORTS = "import crmeval.cli.app, crmeval.cli.run, crmeval.runs.evaluation, aiohttp"
+STARTS["what a run loads before its first request"] = ["-c", IMPORTS]
 
 
 def lay_samples(path, n):
@@ -32,6 +36,15 @@ def lay_samples(path, n):
         for i in range(n):
             row = {"id": f"c{i}", "conversation": conversation(i), "key_facts": FACTS}
             out.write(json.dumps(row) + "\n")
+
+
+def cpu_so_far(pid):
+    "CPU seconds that a running process has used; None where the system does not tell."
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def timed(words, marks=()):
@@ -45,9 +58,11 @@ def timed(words, marks=()):
     process = subprocess.Popen(words, **pipes, env=clean, cwd=HERE)
     seen, lines = {}, []
     for line in process.stdout:
-        now = time.perf_counter() - start
+        now, used = time.perf_counter() - start, cpu_so_far(process.pid)
         lines.append(line)
-        seen = {name: now for name, text in marks if text in line} | seen
+        for name, text in marks:
+            if text in line and f"{name}_s" not in seen:
+                seen |= {f"{name}_s": now, f"{name}_cpu_s": used}
     error = process.stderr.read()
     code = process.wait()
     seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -69,7 +84,7 @@ def whole(url, args, data, folder):
     words += ["--model", "openai:generator", "--base-url", url, "--concurrency", str(args.concurrency)]
     words += ["--judge", "openai:judge", "--judge-base-url", url, "--judge-style", "rubric"]
     words += ["--out", str(folder)]
-    marks = [("run_s", " x 1 systems"), ("table_s", "openai:generator  "), ("report_s", "report: ")]
+    marks = [("run", " x 1 systems"), ("table", "openai:generator  "), ("report", "report: ")]
     found = timed([sys.executable, "-m", "crmeval", *words], marks)
     assert "not scored" not in found["said"], found["said"]
     return found
@@ -83,6 +98,12 @@ def _row(what, runs):
     return {"what": what, "seconds": _middle(runs, "seconds"), "cpu_s": _middle(runs, "cpu_s")}
 
 
+def _step(name, runs):
+    told = {"until": name, "seconds": _middle(runs, f"{name}_s")}
+    known = all(r[f"{name}_cpu_s"] is not None for r in runs)
+    return told | {"cpu_s": _middle(runs, f"{name}_cpu_s") if known else None}
+
+
 def _ratio(pairs, field):
     "Median over the rounds: the bare client's seconds by the command's, within one round."
     return round(statistics.median(b["seconds"] / c[field] for b, c in pairs), 3)
@@ -90,13 +111,13 @@ def _ratio(pairs, field):
 
 def measure(args):
     "Rounds of both, one after the other, so that a busy minute meets both."
-    bares, commands, helps = [], [], {name: [] for name in HELPS}
+    bares, commands, helps = [], [], {name: [] for name in STARTS}
     with tempfile.TemporaryDirectory() as home, endpoint(args.latency_ms) as url:
         data = Path(home) / "samples.jsonl"
         lay_samples(data, args.samples)
         for turn in range(-1, args.repeats):  # the first round is for the files' sake: compiled and in memory
             found = bare(url, args), whole(url, args, data, Path(home) / f"run{turn}")
-            starts = {name: timed([sys.executable, "-m", "crmeval", *words]) for name, words in HELPS.items()}
+            starts = {name: timed([sys.executable, *words]) for name, words in STARTS.items()}
             if turn < 0:
                 continue
             bares.append(found[0])
@@ -122,7 +143,7 @@ def main():
     bares, commands, helps = measure(args)
     rows = [_row("bare aiohttp, whole process", bares), _row("crmeval run, whole process", commands)]
     starts = [_row(name, runs) for name, runs in helps.items()]
-    steps = {name: _middle(commands, name) for name in ("run_s", "table_s", "report_s")}
+    steps = [_step(name, commands) for name in ("run", "table", "report")]
     pairs = list(zip(bares, commands))
     ratios = {
         "bare_to_table": _ratio(pairs, "table_s"),
@@ -131,8 +152,9 @@ def main():
         "cpu_of_bare": round(statistics.median(c["cpu_s"] / b["cpu_s"] for b, c in pairs), 1),
     }
     table(rows)
-    print(steps, ratios)
+    table(steps)
     table(starts)
+    print(ratios)
     write(args, "command", {"setup": about, "rows": rows, "steps": steps, "ratios": ratios, "starts": starts})
 
 

@@ -158,3 +158,18 @@ def test_results_name_no_machine_and_no_path(report):
 
     text = json.dumps(report[1])
     assert socket.gethostname() not in text and str(Path.home()) not in text and str(BENCHMARKS) not in text
+
+
+def test_the_whole_command_is_timed_by_what_it_says(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import command
+
+    said = "import time; print('early', flush=True); time.sleep(0.05); print('late early')"
+    found = command.timed([sys.executable, "-c", said], [("first", "early"), ("second", "late"), ("no", "x")])
+    assert 0 < found["first_s"] < found["second_s"] <= found["seconds"] and "no_s" not in found
+    assert found["cpu_s"] > 0 and found["said"].split() == ["early", "late", "early"]
+    command.lay_samples(tmp_path / "samples.jsonl", 3)
+    rows = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
+    assert [r["id"] for r in rows] == ["c0", "c1", "c2"] and all(r["key_facts"] for r in rows)
+    with pytest.raises(SystemExit, match="ended with 3"):
+        command.timed([sys.executable, "-c", "import sys; sys.exit(3)"])

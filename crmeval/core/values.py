@@ -376,9 +376,7 @@ _READERS = {  # name in the data -> match -> value, or None when it is none
 
 # %% ../../nbs/core/02_values.ipynb #f181d44a
 @lru_cache
-def _compiled(
-    name,  # 'patterns', or 'far_patterns' for texts that hold other scripts
-):
+def _compiled(name):  # 'patterns', or 'far_patterns' for texts that hold other scripts
     "(group, pattern, reader) in order; compiled where a text is first read, since it takes a while."
     return tuple(_each_compiled(name))
 
