@@ -86,6 +86,11 @@ WAYS = {
     "word in round brackets": lambda k, c, v: (f"(ask {k}_{c})", f"(ask {v})"),
     "argument of a function": lambda k, c, v: (f"trim({k}_{c})", f"trim({v})"),
     "index of a table": lambda k, c, v: (f'rows["{k}_{c}"]', f'rows["{v}"]'),
+    "target of a link": lambda k, c, v: (f"[him]({k}_{c})", f"[him]({v})"),
+    "attribute of an element": lambda k, c, v: (f'<input name="{k}_{c}">', f'<input name="{v}">'),
+    "initials in round brackets": lambda k, c, v: (f"(e.g. {k}_{c})", f"(e.g. {v})"),
+    "field of an object": lambda k, c, v: (f"{{{{lead.{k}_{c}:none}}}}", v),
+    "call in braces": lambda k, c, v: (f"{{{{ t('{k}_{c}') }}}}", v),
     "exclamation in round brackets": lambda k, c, v: (f"({k}_{c}!)", f"({v}!)"),
     "Spanish question": lambda k, c, v: (f"¿{k}_{c}?", f"¿{v}?"),
     "spoiler": lambda k, c, v: (f"||{k}_{c}||", f"||{v}||"),
@@ -162,7 +167,7 @@ PAIRS = st.sampled_from(
 INNER = st.text(alphabet="#%:*@$|/=~^-", max_size=2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(PAIRS, min_size=1, max_size=3), INNER, st.booleans(), st.integers(1, 45))
 def test_a_frame_that_no_language_has_goes_as_a_whole(pairs, inner, blank, size):
     opened, closed = inner + " " * blank, " " * blank + inner[::-1]

@@ -122,16 +122,17 @@ def _left_of(head, form):
     if not inside or not _is_placeholder_text(inside, form, named):
         return _Left(head.places[start], named, sign=sign, at=start)
     opens = [(head.places[m.start()], _bracket(m[0])) for m in _opens_in(inside)]
-    wordy = start != inside.start("inside")
-    if (
-        named
-        and wordy
-        and opens
-        and opens[-1][1] == "("
-        and _HOW.pattern("a_word").search(inside["inside"][: start - inside.start("inside")])
-    ):
-        opens = []  # 'see' in '(see PERSON_K7B4Q)' is the sentence's
+    said = head.text[inside.start("inside") : start]
+    if named and _is_of_the_sentence(said, opens):
+        opens = []
+    wordy = bool(said)
     return _Left(head.places[start], named, tuple(reversed(opens)), wordy, sign, start)
+
+
+def _is_of_the_sentence(said, opens):
+    "Whether words between a bracket and a kind are the answer's: 'see' in round ones, an attribute's name."
+    pattern = "a_word" if opens[-1][1] == "(" else "attribute"
+    return _HOW.pattern(pattern).search(said) is not None
 
 
 def _opens_in(inside):

@@ -51,9 +51,9 @@ class Layer:
     sign: str  # What has to come again behind, mirrored
 
     @property
-    def is_bracket(self) -> bool:
-        "Whether it is a frame also where another one stands inside it."
-        return _table()["frames"][self.frame]["as"] == "bracket"
+    def takes(self) -> str:
+        "'bracket': a frame around whatever; 'sign': around a bare placeholder; 'inner': only inside another."
+        return _table()["frames"][self.frame]["as"]
 
 
 def layers_before(
@@ -93,6 +93,6 @@ def closed_layers(
         if not found:
             break
         at = found.end()
-        if layer.is_bracket or (n == 1 and not intact):
+        if layer.takes == "bracket" or (n == 1 and not intact and layer.takes == "sign"):
             taken = n, at
     return taken
