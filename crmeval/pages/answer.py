@@ -8,7 +8,7 @@ __all__ = ['REFERENCES', 'REFERENCE_FLOOR', 'answer_sentence', 'reference_rows',
 # %% ../../nbs/pages/04_answer.ipynb #f102580b
 from collections.abc import Sequence
 
-from ..core.show import interval, points, seconds, usd
+from ..core.show import interval, judge_in_words, points, seconds, usd
 from .leaderboard import OVERALL, Row
 
 # %% ../../nbs/pages/04_answer.ipynb #7ae3e493
@@ -52,7 +52,9 @@ def answer_sentence(
     told = [_of_best(best, ranked), *_of_price(ranked), *_of_time(ranked)]
     if references:
         told.append(f"The references that people wrote get {points(references[0].metrics['accuracy'])}.")
-    judge = "rated by people" if ranked[0].method == "manual" else f"judged by {ranked[0].judge}"
+    judge = (
+        "rated by people" if ranked[0].method == "manual" else f"scored by {judge_in_words(ranked[0].judge)}"
+    )
     lost = sum(r.unscored for r in ranked)
     missing = f"; {lost} answers could not be scored" if lost else ""
     return f"{' '.join(told)} {_samples(ranked)}, {judge}{missing}."
@@ -61,15 +63,16 @@ def answer_sentence(
 def _of_best(best, ranked):
     n = len(ranked)
     if n == 1:
-        return f"{ranked[0].client} reaches {_level(ranked[0])}."
+        return f"{ranked[0].client} reaches an accuracy of {_level(ranked[0])}."
     if len(best) == 1:
         behind = f", ahead of {ranked[1].client} ({points(ranked[1].metrics['accuracy'])}) beyond chance"
         return f"{best[0].client} is the most accurate of {n} systems: {_level(best[0])}{behind}."
     names = _listed([r.client for r in best])
     if len(best) == n:
-        return f"The samples do not tell {names} apart: the first reaches {_level(best[0])}."
+        return f"The samples do not tell {names} apart in accuracy: the first reaches {_level(best[0])}."
     return (
-        f"{names} lead {n} systems, and the samples do not tell them apart: {_level(best[0])} for the first."
+        f"{names} lead {n} systems in accuracy, and the samples do not tell them apart: "
+        f"{_level(best[0])} for the first."
     )
 
 
@@ -116,7 +119,7 @@ def reference_note(
     low = [r for r in reference_rows(rows) if r.use_case == OVERALL]
     if not low:
         return ""
-    told = _listed([f"{points(r.metrics['factuality'])} by {r.judge}" for r in low])
+    told = _listed([f"{points(r.metrics['factuality'])} by {judge_in_words(r.judge)}" for r in low])
     return (
         f"The references are what people wrote and hold to be true; their factuality ({told}) is what the "
         "judge misses, not what they lack. Read differences in factuality of that size with care."

@@ -15,7 +15,7 @@ from typing import Any
 from ..core.show import points, shown, whole
 from ..metrics.trust import TRUST
 from .answer import REFERENCES, answer_sentence
-from .board import RANK_NOTE, LeaderboardTable, table_of_rows
+from .board import RANK_NOTE, UNITS_NOTE, LeaderboardTable, table_of_rows
 from .compare import compare
 from .compare_page import compare_html, verdict
 from .figures import accuracy_against_cost, accuracy_against_speed, accuracy_by_use_case, svg
@@ -209,7 +209,8 @@ def _soft_line(entries, edition):
 
 def _board_html(table: LeaderboardTable, box: str):
     "The table with how to read it, and the definitions folded below."
-    return str(macro("site_board.jinja", "board")(table.html(define=box), RANK_NOTE, table.cards(box)))
+    notes = (UNITS_NOTE, RANK_NOTE)
+    return str(macro("site_board.jinja", "board")(table.html(define=box), *notes, table.cards(box)))
 
 
 def _judged(entry):

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from ..core.cards import SCALE, MetricCard
 from ..core.package_data import data_path
-from ..core.show import whole
+from ..core.show import judge_in_words, whole
 from ..metrics.catalogue import page_cards
 from .board import NOT_MEASURED
 from .figures import score_distributions, svg
@@ -46,7 +46,9 @@ def _spread(run, judge):
         return None
     title = "Share of each system's answers from 1 to below 2, 2 to below 3, 3 to below 4, and 4"
     return Picture(
-        svg(picture, title), f"How the accuracy of the answers is spread, judged by {judge}.", True
+        svg(picture, title),
+        f"How the accuracy of the answers is spread; scored by {judge_in_words(judge)}.",
+        True,
     )
 
 
