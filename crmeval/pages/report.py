@@ -33,7 +33,7 @@ from crmeval.pages.accuracy_section import (
 )
 from .agreement_chart import AgreementPage, agreement_date, known_agreement
 from .answer import REFERENCES, answer_sentence, reference_note
-from .board import AGREEMENT_PAGE, RANK_NOTE, table_of_rows
+from .board import AGREEMENT_PAGE, RANK_NOTE, UNITS_NOTE, table_of_rows
 from .evidence import problems
 from crmeval.pages.figures import (
     accuracy_against_cost,
@@ -284,6 +284,7 @@ def _table_parts(whole, rows, pane, site):
         "known": "" if table.agreements else AgreementPage(known_agreement())._repr_html_(),
         "known_date": agreement_date(),
         "rank_note": RANK_NOTE,
+        "units_note": UNITS_NOTE,
         "agreement_page": AGREEMENT_PAGE,
         "agreements": table.agreements,
         "cut": files[0].cut,

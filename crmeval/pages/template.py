@@ -13,7 +13,19 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from ..core.package_data import data_path
-from ..core.show import DASH, interval, p_value, per_cent, points, rank, seconds, shown, usd, whole
+from crmeval.core.show import (
+    DASH,
+    interval,
+    judge_in_words,
+    p_value,
+    per_cent,
+    points,
+    rank,
+    seconds,
+    shown,
+    usd,
+    whole,
+)
 from ..core.stats import Estimate
 
 # %% ../../nbs/pages/02_template.ipynb #5275d5d2
@@ -26,6 +38,7 @@ def cost(
 
 FORMS = {
     "shown": shown,
+    "judge": judge_in_words,
     "points": partial(points, none=DASH),
     "per_cent": partial(per_cent, none=DASH),
     "seconds": partial(seconds, none=DASH),
@@ -35,7 +48,7 @@ FORMS = {
     "cost": cost,
     "p_value": p_value,
     "interval": partial(interval, to=DASH, none=""),
-    "per_cent_interval": partial(interval, form=".0f", to=DASH, none=""),
+    "per_cent_interval": partial(interval, form=per_cent, to=DASH, none=""),
     "seconds_interval": partial(interval, form=seconds, to=DASH, none=""),
 }  # name of a filter -> the form; the small figures beside a number are empty where nothing is known
 
