@@ -114,13 +114,27 @@ def listing_problems(pages, nav):
     return out + [f"_quarto.yml: {p} is listed twice" for p in sorted({p for p in nav if nav.count(p) > 1})]
 
 
-def cell_problems(page, path):
+def cell_problems(path):
     "Cells that Quarto would read wrongly or show as nothing."
-    out = [f"{page}: {said}" for said in reading_problems(json.loads(path.read_text(encoding="utf-8")))]
+    out = list(reading_problems(json.loads(path.read_text(encoding="utf-8"))))
     for kind, text, outputs in cells_of(path):
         if kind == "code" and not outputs and re.search(r"^#\|\s*echo:\s*false", text, re.M):
-            out.append(f"{page}: a cell that hides its code shows nothing either; execute the notebook")
+            out.append("a cell that hides its code shows nothing either; execute the notebook")
     return out
+
+
+def read_page(path):
+    "(anchors, links, what is wrong in its cells) of a page; a page that was read before is not read again."
+    content = Path(path).read_bytes()
+    if content not in _READ:
+        prose, html = page_text(path)
+        wrong = cell_problems(path)
+        wrong += [f"{m[0][:80]!r} is fetched from another machine" for m in CALLS_OUT.finditer(html)]
+        _READ[content] = anchors_of(prose, html), links_of(prose, html), wrong
+    return _READ[content]
+
+
+_READ = {}  # content of a page -> what `read_page` gives; equal pages give the same, wherever they lie
 
 
 def link_problem(link, page, folder, anchors):
@@ -156,12 +170,11 @@ def problems(folder, aliases=()):
     config = yaml.safe_load((folder / "_quarto.yml").read_text(encoding="utf-8"))
     pages = notebooks(folder)
     out = listing_problems(pages, navigation(config)) + alias_problems(aliases, pages)
-    texts = {p: page_text(folder / p) for p in pages}
-    anchors = {p: anchors_of(*t) for p, t in texts.items()}
-    for page, (prose, html) in texts.items():
-        out += cell_problems(page, folder / page)
-        out += [f"{page}: {m[0][:80]!r} is fetched from another machine" for m in CALLS_OUT.finditer(html)]
-        said = [(link, link_problem(link, page, folder, anchors)) for link in links_of(prose, html)]
+    read = {p: read_page(folder / p) for p in pages}
+    anchors = {p: found for p, (found, _, _) in read.items()}
+    for page, (_, links, wrong_cells) in read.items():
+        out += [f"{page}: {wrong}" for wrong in wrong_cells]
+        said = [(link, link_problem(link, page, folder, anchors)) for link in links]
         out += [f"{page}: {link} {wrong}" for link, wrong in said if wrong]
     return out
 

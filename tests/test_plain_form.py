@@ -2,19 +2,25 @@
 
 import ast
 import statistics
+from functools import lru_cache
 from pathlib import Path
 
 import crmeval
 
 PACKAGE = Path(crmeval.__file__).parent
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.name != "_modidx.py")
-TREES = {p: ast.parse(p.read_text(encoding="utf-8")) for p in MODULES}
 WIDTH = 110
+
+
+@lru_cache
+def trees():
+    "{module: its syntax}, read by the one test process that runs this file, not by all that collect it."
+    return {p: ast.parse(p.read_text(encoding="utf-8")) for p in MODULES}
 
 
 def nodes(*kinds):
     "(place, node) of every node of these kinds in the package."
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         for node in ast.walk(tree):
             if isinstance(node, kinds):
                 yield f"{path.relative_to(PACKAGE)}:{node.lineno}", node
@@ -55,7 +61,7 @@ def names_for_others(tree):
 
 def test_no_line_is_wide():
     wide = []
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         free = names_for_others(tree)
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             if len(line) > WIDTH and number not in free:
