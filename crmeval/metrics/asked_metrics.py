@@ -9,6 +9,7 @@ __all__ = ['ONLY', 'AskedMetrics', 'read_metrics', 'metric_fault', 'applies_to',
 # %% ../../nbs/metrics/61_asked_metrics.ipynb #6f80e5f5
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from ..core.calls import CallFailed, redact
 from ..core.judging import Judge, is_recording
@@ -176,7 +177,8 @@ async def ascore_asked(
     "As `score_asked`, for judges that answer over the network."
     if not is_recording(judge):
         return score_asked(response, sample=sample, judge=judge, asked=asked)
-    scores = [] if asked.only else await ascore_response(response, sample=sample, judge=judge)
+    mine = cast(Judge, judge)  # one that records, and a judge all the same
+    scores = [] if asked.only else await ascore_response(response, sample=sample, judge=mine)
     if not (names := _beside(asked, sample)):
         return scores
     beside = await aresult_of(judge, lambda asked: _scores_of(names, response, sample, asked))
