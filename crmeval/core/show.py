@@ -210,7 +210,8 @@ def _html_line(line):
 
 # %% ../../nbs/core/05_show.ipynb #c0af5998
 _TEXT = (
-    "white-space:pre;overflow-x:auto;margin:0;font-variant-numeric:tabular-nums;background:none;color:inherit"
+    "white-space:pre;overflow-x:auto;margin:0;background:none;color:inherit;"
+    "font-family:var(--jp-code-font-family,monospace)"  # JupyterLab's <pre> need not be even
 )
 
 
