@@ -45,11 +45,11 @@ def _numbers_of_streets(text, found):
     for s in found:
         if s.entity not in ("PERSON", "LOCATION", "ORGANIZATION", "NRP"):
             continue
-        before = _HOW.pattern("number_before").search(text[max(0, s.start - 9) : s.start])
+        low = max(0, s.start - 40)
+        before = _HOW.pattern("number_before").search(text[low : s.start])
         behind = _HOW.pattern("number_behind").match(text, s.end)
         if before and behind:
-            start = max(0, s.start - 9) + before.start(1)
-            yield Span("STREET_ADDRESS", start, behind.end(), 0.7, "numbers")
+            yield Span("STREET_ADDRESS", low + before.start(1), behind.end(), 0.9, "numbers")
 
 
 def _units(text, found):
@@ -68,11 +68,11 @@ def _codes_behind(text, found):
 
 
 def _codes_in_lines(text, found):
-    "A number alone in its line, at most two lines below a place or a street."
+    "A code alone in its line, at most three lines below a place or a street."
     for m in _HOW.pattern("code_line").finditer(text):
-        above = (
-            text.rfind("\n", 0, max(0, text.rfind("\n", 0, max(0, text.rfind("\n", 0, m.start("v")))))) + 1
-        )
+        above = m.start("v")
+        for _ in range(4):
+            above = max(0, text.rfind("\n", 0, above))
         if any(s.entity in _SITES and above <= s.start < m.start("v") for s in found):
             yield Span("ZIP_CODE", m.start("v"), m.end("v"), 0.7, "line")
 
@@ -104,8 +104,97 @@ def _begins_an_address(text, line, found):
     piece = text[slice(*line)].lstrip(_MARKS)
     return piece[:1].isdigit() or any(s.entity in _SITES and line[0] <= s.start <= line[0] + 4 for s in found)
 
+# %% ../../nbs/layer/06_neighbours.ipynb #15221548
+def _uncovered(text, start, end, found):
+    "(start, end) of the words of a piece that no span holds, in runs."
+    taken = sorted((s.start, s.end) for s in found if s.start < end and s.end > start)
+    for a, b in [*taken, (end, end)]:
+        piece = text[start : max(start, a)]
+        words = list(re.finditer(r"\w[^\s,]*", piece))
+        if words:
+            yield start + words[0].start(), start + words[-1].end()
+        start = max(start, b)
 
-_RULES = (_speakers, _in_a_row, _numbers_of_streets, _units, _codes_behind, _codes_in_lines, _firms)
+
+def _between_sites(text, found):
+    "Words in capitals between two pieces of one address."
+    sites = sorted((s for s in found if s.entity in _SITES), key=lambda s: s.start)
+    for before, behind in zip(sites, sites[1:]):
+        if before.entity == "STREET_ADDRESS" and _HOW.pattern("gap").fullmatch(
+            text, before.end, behind.start
+        ):
+            for piece in _uncovered(text, before.end, behind.start, found):
+                yield Span("STREET_ADDRESS", *piece, 0.7, "between")
+
+
+def _before_sites(text, found):
+    "A house number, with the words behind it, right before a piece of an address."
+    for s in found:
+        low = max(0, s.start - 70)
+        m = _HOW.pattern("before_site").search(text[low : s.start]) if s.entity == "STREET_ADDRESS" else None
+        if m:
+            for piece in _uncovered(text, low + m.start("v"), s.start, found):
+                yield Span("STREET_ADDRESS", *piece, 0.7, "number")
+
+
+def _corners(text, found):
+    "The second street of a corner."
+    for m in _HOW.pattern("corner").finditer(text):
+        for piece in _uncovered(text, m.start("v"), m.end("v"), found):
+            yield Span("STREET_ADDRESS", *piece, 0.7, "corner")
+
+
+_OF_ADDRESSES = (_between_sites, _before_sites, _corners)
+
+# %% ../../nbs/layer/06_neighbours.ipynb #ac9beaf8
+def _rest_of_name(text, found):
+    "Ordinary words in capitals right behind a person's or firm's name, or before a strange word."
+    for s in found:
+        if s.entity not in ("PERSON", "ORGANIZATION") or not text[s.start].isupper():
+            continue
+        m = _HOW.pattern("capital_behind").match(text, s.end)
+        if m and text[s.start : s.end] != text[s.start : s.end].upper():
+            for piece in _uncovered(text, m.start("v"), m.end("v"), found):
+                yield Span(s.entity, *piece, 0.5, "beside")
+        low = max(0, s.start - 40)
+        m = _HOW.pattern("capital_before").search(text[low : s.start]) if s.score < 0.5 else None
+        if m:
+            for piece in _uncovered(text, low + m.start("v"), s.start, found):
+                yield Span(s.entity, *piece, 0.5, "beside")
+
+
+def _lower_surnames(text, found):
+    "In a text without capitals, the word between a first name and a word that goes on with the sentence."
+    if any(c.isupper() for c in text):
+        return
+    for s in found:
+        m = _HOW.pattern("lower_surname").match(text, s.end) if s.entity == "PERSON" else None
+        if m and plain_key(m["v"]) not in lexicon("not_names") and " " not in s.text_in(text):
+            yield Span("PERSON", m.start("v"), m.end("v"), 0.5, "surname")
+
+
+def _titles(text, found):
+    "A title right before a person in whatever case, before another title, or behind its label."
+    persons = {s.start for s in found if s.entity == "PERSON"}
+    for m in _HOW.pattern("title").finditer(text):
+        if m["label"] or m["more"] or m.end() in persons:
+            yield Span("TITLE", m.start("v"), m.end("v"), 0.6, "title")
+
+
+_OF_NAMES = (_rest_of_name, _lower_surnames, _titles)
+
+
+_RULES = (
+    _speakers,
+    _in_a_row,
+    _numbers_of_streets,
+    _units,
+    _codes_behind,
+    _codes_in_lines,
+    _firms,
+    *_OF_ADDRESSES,
+    *_OF_NAMES,
+)
 
 
 def neighbours(
@@ -113,5 +202,8 @@ def neighbours(
     found: Sequence[Span],  # What `find_pii` found in it
 ) -> Iterator[Span]:  # May overlap with what was found
     "Personal values that only their neighbours give away."
+    told = list(found)
     for rule in _RULES:
-        yield from rule(text, found)
+        new = list(rule(text, told))
+        told += new
+        yield from new
