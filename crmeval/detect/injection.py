@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PLACES', 'MODELS', 'imitated_markup', 'Window', 'pieces', 'plain_piece', 'windows', 'gram_places', 'window_places',
-           'sign_names', 'Likely', 'likely_in', 'signs_of', 'is_document', 'off_topics', 'load_weights', 'window_score',
-           'margin_over', 'injection']
+           'sign_names', 'Likely', 'likely_in', 'signs_of', 'word_classes', 'with_whole', 'is_document', 'off_topics',
+           'load_weights', 'window_score', 'margin_over', 'injection']
 
 # %% ../../nbs/detect/07_injection.ipynb #75f452af
 import json
@@ -297,6 +297,40 @@ def _more_signs(text, hidden, off_topic, markup):
     }
     return {k: float(v) for k, v in more.items() if v}
 
+# %% ../../nbs/detect/07_injection.ipynb #c1a55e5b
+@lru_cache(maxsize=1)
+def _classes_of():
+    "Word or phrase, digits evened -> names of its classes, in the file's order."
+    out = {}
+    for name, words in _SIGNS.data["classes"].items():
+        for word in words.split(", "):
+            out.setdefault(_DIGITS.sub("0", word), []).append(name)
+    return out
+
+
+def word_classes(
+    text: str,  # Plain text of a window
+) -> list[str]:  # Sorted, each once: 'tell' for a class, 'tell secret' for one that comes next after another
+    "Classes of a window's words and phrases, and which follows which."
+    words, known = _window_words(text), _classes_of()
+    seen, order = set(), []
+    for i in range(len(words)):
+        found = [c for k in (1, 2, 3) for c in known.get(" ".join(words[i : i + k]), ())]
+        seen.update(found)
+        order += found[:1]
+    return sorted(seen | set(map(" ".join, zip(order, order[1:]))))
+
+
+def with_whole(
+    parts: Sequence[Window],  # Of a text that stands alone, as `windows` gives them
+) -> list[Window]:  # The same, and last the whole text where it has more than two pieces
+    "Windows of a short text: what is split over its sentences shows in the whole."
+    if len(parts) < 4:
+        return [*parts]
+    text = " ".join(w.text.strip() for w in parts[::2])
+    hidden = next((w.hidden for w in parts if w.hidden), "")
+    return [*parts, Window(parts[0].start, parts[-1].end, text, hidden)]
+
 # %% ../../nbs/detect/07_injection.ipynb #f58cfc75
 def is_document(
     text: str,
@@ -337,14 +371,13 @@ def _alone_share(words, in_text, near):
     return sum(in_text[x] <= sum(x in said for said in near) for x in rare) / len(words)
 
 # %% ../../nbs/detect/07_injection.ipynb #8d667def
-MODELS = ("override", "stranger")
+MODELS = ("override", "stranger", "prompt")
+_JUDGES = {True: MODELS, False: ("override", "prompt")}  # Those of documents, those of what stands alone
 
 
 @lru_cache(maxsize=1)
-def load_weights() -> (
-    dict
-):  # Model -> 'bias', 'places' (`PLACES`), 'signs' (name -> weight), 'threshold', 'slope'
-    "The shipped weights."
+def load_weights() -> dict:  # Model -> 'bias', 'places' (`PLACES`), 'signs', 'threshold', 'ordinary', 'slope'
+    "The shipped weights; also 'alone' and 'alone_ordinary' (not 'stranger'), and 'classes' ('prompt' only)."
     return json.loads(data_path("judge", "injection.json").read_text(encoding="utf-8"))
 
 
@@ -352,14 +385,13 @@ def window_score(
     places: Sequence[int],  # See `gram_places`
     signs: Mapping[str, float],  # See `signs_of`
     model: Mapping,  # One of the models of `load_weights`
+    classes: Iterable[str] = (),  # See `word_classes`; weighed by a model that has weights for them
 ) -> float:  # Log-odds, before the threshold
     "What a model says about one window."
-    weights = model["places"]
+    weights, of_class = model["places"], model.get("classes", {})
     told = sum(map(weights.__getitem__, places)) / math.sqrt(len(places) or 1)
+    told += sum(of_class.get(k, 0.0) for k in classes)
     return model["bias"] + told + sum(v * model["signs"].get(k, 0.0) for k, v in signs.items())
-
-
-_LIMITS = {True: ("threshold", "ordinary"), False: ("alone", "alone_ordinary")}
 
 
 def margin_over(
@@ -367,14 +399,22 @@ def margin_over(
     model: Mapping,
     count: int,  # Number of windows
     *,
-    document: bool = True,  # False: a text that stands alone, which has thresholds of its own
+    document: bool = True,  # False: a text that stands alone, whose thresholds are the same for every length
 ) -> float:  # Above 0: an attack
     "How far the highest score is above the threshold for a text of this length."
-    least, ordinary = _LIMITS[document]
-    return score - max(model[least], model[ordinary] + model["slope"] * math.log(max(1, count)))
+    if not document:
+        return score - max(model["alone"], model["alone_ordinary"])
+    return score - max(model["threshold"], model["ordinary"] + model["slope"] * math.log(max(1, count)))
 
 # %% ../../nbs/detect/07_injection.ipynb #0eca0de4
 _SURE = ("override", "foreign", "your_rules", "if_machine")  # signs that count in any language
+
+
+_HOW = {
+    "override": "takes a machine off its task",
+    "stranger": "asks an assistant for something else",
+    "prompt": "asks a machine for what it must not do",
+}
 
 
 class _Judged(NamedTuple):
@@ -386,15 +426,19 @@ class _Judged(NamedTuple):
 
 def _judged(text, parts, count) -> Iterator[_Judged]:
     document = is_document(text, count=count)
-    models = {name: load_weights()[name] for name in (MODELS if document else MODELS[:1])}
-    alone = off_topics(parts) if document else [0.0] * len(parts)
+    models = {name: load_weights()[name] for name in _JUDGES[document]}
+    off = off_topics(parts) if document else [0.0] * (len(parts) + 1)
     likely = likely_in(w.text for w in parts[::2])
     above = {name: margin_over(0.0, model, len(parts), document=document) for name, model in models.items()}
-    for window, places, share in zip(parts, window_places(parts), alone):
+    places = window_places(parts)
+    if not document:
+        parts, whole = with_whole(parts), len(parts)
+        places += [gram_places(w.text) for w in parts[whole:]]
+    for window, found, share in zip(parts, places, off):
         signs = signs_of(window, share, likely)
+        classes = word_classes(window.text)
         for name, model in models.items():
-            score = window_score(places, signs, model)
-            yield _Judged(window, score + above[name], name, signs)
+            yield _Judged(window, window_score(found, signs, model, classes) + above[name], name, signs)
 
 
 def injection(
@@ -441,12 +485,7 @@ def _score(text, top, judged):
     )
     reason = "No sentence gives an order to the machine that reads it."
     if found:
-        how = (
-            "takes a machine off its task"
-            if top.model == "override"
-            else "asks an assistant for something else"
-        )
-        reason = f"A sentence {how}" + (f" (signs: {shown})." if shown else ".")
+        reason = f"A sentence {_HOW[top.model]}" + (f" (signs: {shown})." if shown else ".")
     evidence = [_evidence(text, j) for j in _apart(found)]
     return Score("injection", None, fraction, reason=reason, evidence=evidence, rater="embedded", label=label)
 
