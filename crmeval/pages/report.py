@@ -14,8 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from ..core.cards import SCALE
 from ..core.picked_records import pick
 from ..core.records import storable
@@ -53,6 +51,7 @@ from crmeval.pages.leaderboard import (
 )
 from .protection_section import PROTECTION_LIMITS, protection_section
 from .samples import FILE_BYTES, answer_html, sample_files, sample_index, samples_table
+from .shown_samples import OF_NUMBER, shown_ids
 from .slices import slice_board
 from .tables import table_assets, table_scripts
 from .template import content_security_policy, cost, environment, write_page
@@ -335,25 +334,23 @@ def site_address(
     return found
 
 # %% ../../nbs/pages/08_report.ipynb #746c34aa
-SHOWN = 2000  # samples of a run in tables that its report shows
+SHOWN = 2000  # samples of a run in tables that its report draws
 
 
 def shown_part(
-    run: Run,  # In tables
+    run: Run,
     samples: int = SHOWN,  # Tasks that are drawn
-) -> Run:  # With lists, and a warning that says what they are
-    "The samples of a large run that its report shows, with its probes and twins."
-    responses = run_columns(run).responses
-    every, beside = responses.names["sample_id"].values, ids_beside_tasks(run)
-    tasks = [i for i in every if i not in beside]
-    picked = np.random.default_rng(0).permutation(len(tasks))[:samples]
-    part = part_of(run, {tasks[i] for i in picked} | beside)
-    told = (
-        f"{len(picked):,} of {len(tasks):,} samples stand under Samples, drawn at random. Every figure of "
-        "this page is over all of them, which are in the tables of the run."
-    )
-    if len(picked) == len(tasks):
+) -> Run:  # With lists, whatever the run has, and a warning that says what they are where it is a part
+    "The samples that a report shows: some at random, the lowest of all rows, and those far apart."
+    ids, n = shown_ids(run_columns(run), samples)
+    part = part_of(run, ids)
+    if len(ids) == n:
         return part
+    told = (
+        f"{len(ids):,} of {n:,} samples stand under Samples: {min(samples, n):,} drawn at random, and beside "
+        f"them the lowest of all, {OF_NUMBER} for each number of a system and a use case, and those on which "
+        "systems differ most. Every figure of this page is over all samples."
+    )
     return replace(part, manifest=replace(run.manifest, warnings=[*run.manifest.warnings, told]))
 
 # %% ../../nbs/pages/08_report.ipynb #c145e2d4
@@ -369,12 +366,13 @@ def report_pages(
     rows: Sequence[Row]
     | None = None,  # Of `leaderboard(run, by="all")` with these prices, where it is at hand
     site: str | None = None,  # Address of the published site; None: the environment's CRMEVAL_SITE, or none
+    samples: int | None = None,  # How many are drawn to be read; None: all of a run in lists, else `SHOWN`
 ) -> dict[str, str]:  # File name -> a whole HTML document; the first is the report
     "The report of a run and, where its samples are too many for one file, the pages with the others."
     columns, tasks, told = run_columns(run), _tasks(run), []
     shown = tasks
-    if run.in_tables:
-        shown = _tasks(shown_part(run))
+    if run.in_tables or samples is not None:
+        shown = _tasks(shown_part(tasks, SHOWN if samples is None else samples))
         told = shown.manifest.warnings[len(run.manifest.warnings) :]
     files = sample_files(shown, file_bytes=file_bytes)
     templates = environment(problems=problems, answer=answer_html)
@@ -426,11 +424,13 @@ def write_report(
     title: str = "LLM benchmark for CRM",
     slices: Sequence[str] | None = None,  # Columns to group by; None: those of the run's plan
     site: str | None = None,  # Address of the published site; None: the environment's CRMEVAL_SITE, or none
+    samples: int | None = None,  # How many are drawn to be read; None: all of a run in lists, else `SHOWN`
 ) -> Path:  # The file; pages with further samples stand beside it as NAME-2.html, NAME-3.html ...
     "Write the report of a run as self-contained HTML: one file, or several where the samples are many."
     run = run if isinstance(run, Run) else open_run(run)
     path = Path(path) if path is not None else run.folder / "report.html"
-    pages = report_pages(run, prices=prices, title=title, stem=path.stem, slices=slices, site=site)
+    told = {"stem": path.stem, "slices": slices, "site": site, "samples": samples}
+    pages = report_pages(run, prices=prices, title=title, **told)
     for k, text in enumerate(pages.values()):
         write_page(path if k == 0 else path.with_name(_name(path.stem, k)), text)
     _remove_older(path, len(pages))
