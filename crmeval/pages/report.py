@@ -50,7 +50,15 @@ from crmeval.pages.leaderboard import (
     leaderboard,
 )
 from .protection_section import PROTECTION_LIMITS, protection_section
-from .samples import FILE_BYTES, answer_html, sample_files, sample_index, samples_table
+from crmeval.pages.samples import (
+    ANY,
+    FILE_BYTES,
+    answer_html,
+    sample_files,
+    sample_index,
+    samples_table,
+    worst_files,
+)
 from .shown_samples import OF_NUMBER, shown_ids
 from .slices import slice_board
 from .tables import table_assets, table_scripts
@@ -178,7 +186,8 @@ def _speed_in_words(row):
 
 # %% ../../nbs/pages/08_report.ipynb #5750a1ab
 def _behind(files, index, stem, has_probes):
-    "(row, metric) -> address of the samples behind a number; the first file that holds the use case."
+    "(row, metric) -> address of the samples behind a number, in the file that holds the worst of them."
+    worst = worst_files(files, index)
 
     def address(row, metric):
         if metric in TRUST or metric in ("trust", "protection"):
@@ -186,7 +195,8 @@ def _behind(files, index, stem, has_probes):
             return at if has_probes else None
         known = row.client in index.systems and (row.use_case == OVERALL or row.use_case in index.use_cases)
         holding = (i for i, f in enumerate(files) if row.use_case == OVERALL or row.use_case in f.use_cases)
-        at = next(holding, None)
+        judge = row.judge if row.judge in index.judges else ANY
+        at = worst.get((row.client, row.use_case, judge, metric), next(holding, None))
         if not known or at is None:
             return None
         file = "" if at == 0 else _name(stem, at)
