@@ -152,7 +152,7 @@ def _rows_of(run, columns, column, metric):
     name, group_of = slice_groups(run, column)
     r, groups, rows = columns.responses, sorted(set(group_of.values())), []
     index = {g: k for k, g in enumerate(groups)}
-    of_sample = np.array([index.get(group_of.get(i), -1) for i in r.names["sample_id"].values], int)
+    of_sample = np.array([index.get(group_of.get(i or "", ""), -1) for i in r.names["sample_id"].values], int)
     group, tasks = of_sample[r.sample_id], columns.is_task()
     for (_, judge), given in columns.judges([metric]).items():
         points, told = columns.points(given[metric])
