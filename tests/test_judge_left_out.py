@@ -18,6 +18,8 @@ from crmeval.core.text import content_words, sentences
 from crmeval.judges.embedded import EmbeddedJudge, rule_on_support
 from crmeval.judges.recorded import context_key
 from crmeval.metrics.factuality import claims
+from crmeval.validation.labelled import at_hand
+from crmeval.validation.side_by_side import side_by_side
 
 KEPT = {n: json.loads(data_path("judge", f"{n}.json").read_text("utf-8")) for n in ("left_out", "held_out")}
 
@@ -118,6 +120,16 @@ def test_one_source_is_told_worse_than_by_overlap_and_hardly():
     "CMU-DoG, 363 sentences: overlap is nearly all there is; the judge loses two hundredths and no more."
     mine, plain = auc_of(replies("cmu"))
     assert 0.93 < mine < plain < mine + 0.025, (mine, plain)
+
+
+@pytest.mark.parametrize(("name", "least"), [("finesure-completeness", 0.57), ("summhay-completeness", 0.75)])
+def test_key_facts_of_an_unknown_family_are_told_better_than_by_overlap(name, least):
+    if not at_hand(name):
+        pytest.skip(f"the texts of {name} are not in CRMEVAL_DATA")
+    lines = side_by_side(name, limit=600, groups=False, n_resamples=20, download=False)
+    told = {x.judge: x.measured.figures["pearson_of_probabilities"].value for x in lines if x.measured}
+    mine, plain = told["embedded (left out)"], told["word overlap"]
+    assert mine >= least and mine > plain, (mine, plain)
 
 
 def test_the_answers_say_what_they_are():

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from crmeval import factuality
+from crmeval import completeness, factuality
 from crmeval.core.text import names
 from crmeval.core.values import same_value, values
 from crmeval.metrics.factuality import claims
@@ -142,3 +142,33 @@ def test_what_the_source_says_otherwise_is_told(claim, category):
 )
 def test_what_the_source_says_is_supported(claim):
     assert factuality(claim, source=CHAT).points == 4
+
+
+REPLY = """Thank you for calling. I have refunded the 40 euros of the second order to your card.
+The lamp of the first order costs 85 euros and comes on 12 June; returns are free until 30 June."""
+
+
+@pytest.mark.parametrize(
+    ("fact", "stated"),
+    [
+        ("The lamp of the first order costs 85 euros.", True),
+        ("40 euros of the second order have been refunded to the card.", True),
+        ("Returns are free until 30 June.", True),
+        ("The lamp of the first order costs 40 euros.", False),
+        ("The lamp of the first order costs 90 euros.", False),
+    ],
+)
+def test_a_key_fact_with_another_value_is_not_stated(fact, stated):
+    score = completeness(REPLY, key_facts=[fact])
+    assert (score.evidence[0]["kind"] == "stated") is stated, score
+
+
+def test_a_reference_does_not_state_key_facts_with_a_new_number():
+    "One number of each key fact is another one, of which neither source nor reference has a trace."
+    rng, told = random.Random(20), []
+    for s in DEMO:
+        said = [another_number(f, s.source + s.reference, rng) for f in s.key_facts]
+        if altered := [f for f in said if f]:
+            score = completeness(s.reference, key_facts=altered)
+            told += [e["kind"] == "stated" for e in score.evidence]
+    assert len(told) >= 60 and sum(told) <= 0.12 * len(told), f"{sum(told)} of {len(told)}"

@@ -18,12 +18,14 @@ from ..core.values import same_value
 from .family_weights import judge_weights, probable
 from .grounds import holding, lacks_ground, ruling, without_speaker
 from .limits import MOST_SENTENCES, beyond_training, kind_of_absence, reason_of
+from .places import value_key
 from .reading import FOREIGN, MOST_STEMS, NEGATIONS, are_foreign, read_sentence, sentences_in
 from .strict import strict_objection
-from .turned import turned_objection
+from .turned import exchanged_value, turned_objection
 
 # %% ../../nbs/judges/06_embedded.ipynb #cc014273
 _MAX_PLACES = 30  # of one pair of neighbouring words in a source
+_ALSO_SAID = {1: "one a an single first once".split(), 2: "both pair couple twice second".split()}
 
 
 class _Index:
@@ -37,7 +39,7 @@ class _Index:
             for s in r.bag:
                 self.where.setdefault(s, set()).add(i)
             for v in r.values:
-                found.setdefault(v, (v, set()))[1].add(i)
+                found.setdefault(value_key(v), (v, set()))[1].add(i)
             self.flat += [*r.tokens, ""]  # the empty token ends a sentence
             self.owner += [i] * (len(r.tokens) + 1)
         self.values, self._known, self.by_kind = list(found.values()), {}, {}
@@ -115,20 +117,14 @@ class _Source(_Index):
 
     def value_at(self, v):
         "Sentences with a value that agrees; '1' and '2' are also said as 'a' and 'both'."
-        if v not in self._known:
+        key = value_key(v)
+        if key not in self._known:
             at = set().union(*[p for u, p in self.values if same_value(v, u)])
-            said = (
-                {
-                    1: ("one", "a", "an", "single", "first", "once"),
-                    2: ("both", "pair", "couple", "twice", "second"),
-                }.get(v.value, ())
-                if v.kind == "number"
-                else ()
-            )
+            said = _ALSO_SAID.get(v.value, ()) if v.kind == "number" else ()
             if not at and not self.tokens.keys().isdisjoint(said):
                 at = set(range(self.n))
-            self._known[v] = at
-        return self._known[v]
+            self._known[key] = at
+        return self._known[key]
 
 # %% ../../nbs/judges/06_embedded.ipynb #425019e6
 @lru_cache(maxsize=256)
@@ -529,15 +525,19 @@ def rule_on_statement(
     foreign: bool = False,
     probability: float | None = None,  # As `rule_on_support`
 ) -> Verdict | None:  # None: it has to be weighed
-    "What the judge says of a fact without weighing it: stated word for word, or nowhere."
+    "What the judge says of a fact without weighing it: stated word for word, nowhere, or with another value."
     src = _pieces(tuple(sentences))
     if at := holding(fact, src.pieces):
         return Verdict(True, 1.0, "Stated word for word.", at)
     if foreign:
         return Verdict(None, status="undefined", reason=FOREIGN)
-    if not lacks_ground(fact, *_knows(src)):
+    if lacks_ground(fact, *_knows(src)):
+        return Verdict(False, _ruled_out(probability), "Not one sentence has its words.")
+    if len(read_sentence(fact).tokens) < LEAST_WORDS or src.n > MOST_SENTENCES:
         return None
-    return Verdict(False, _ruled_out(probability), "Not one sentence has its words.")
+    value, rival = exchanged_value(fact, "\n".join(sentences))
+    why = f"Of this {rival or 'another value'} is said, not {value}."
+    return Verdict(False, _ruled_out(probability), why, (), "exchanged") if value else None
 
 # %% ../../nbs/judges/06_embedded.ipynb #5f65a7b6
 class EmbeddedJudge:

@@ -55,12 +55,13 @@ def judge_trees(
 def blended(
     probability: float,  # As the trees give it, 0 to 1
     counted: Mapping[str, float],  # The counts of `features`, and any more by name
-    blend: Mapping,  # As in the weights: 'share' and 'means', or all others
+    blend: Mapping,  # As in the weights: 'share', 'means', and 'most' with what is 'against'; or all others
 ) -> float:  # 0 to 1
     "The probability of the trees, with the counts weighed in that hold everywhere."
     if "means" in blend:
         plain = sum(counted[n] for n in blend["means"]) / len(blend["means"])
-        return (1 - blend["share"]) * probability + blend["share"] * min(1.0, max(0.0, plain))
+        p = (1 - blend["share"]) * probability + blend["share"] * min(1.0, max(0.0, plain))
+        return min(p, blend["most"]) if any(counted[n] > 0 for n in blend.get("against", ())) else p
     p = min(max(probability, 1e-9), 1 - 1e-9)
     overlap = blend["overlap"]
     against = sum(by for n, by in blend["against"].items() if counted[n] > 0)
