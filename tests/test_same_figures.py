@@ -27,17 +27,17 @@ FIELDS = (
     "reason",
 )
 # accuracy of the five embedded systems on the whole demo set: 79 samples, 2,015 scores
-DEMO = "1008cf68faa48661b7d53c416f54267cba1b9fb0325879b0fa1f86ac58f95362"
+DEMO = "f6ac8151c280ea6960363375c1ca11c9e82214bd574f2af21d2cb5668112e9f9"
 # trust of the three embedded responders, at most 3 samples and probes of each kind, 2 answers each:
 # 92 samples with their twins and 108 probes, 4,506 scores of accuracy and of the four kinds of trust
-TRUST = "0b1195830fc9c72448d5fbb4cf9cbe7c2b7b497fd3be3865ff69ce9ac3debdc7"
+TRUST = "8066cc2755fb580c32976880ca70cd6791477ae2396769d40d4e642bda981f8d"
 # the printed table of each labelled set, the embedded judge held out from what it learned from;
 # spaces between columns are free
 AGREEMENT = {
     "finesure-factuality": "200f3f24cf2da677bd5a671be3147e8728ab9b5ec5ed36c805389e8e3ef6c4f4",
-    "finesure-completeness": "3dfe88287d8837d7888f5ed2c3749655895085efecd487b0610a8e28a4b8d3fc",
-    "finesure-conciseness": "fdaea674bb53a55054cc2c974677bb9a07c6219e43fdaea944046cd5636340a1",
-    "summhay-completeness": "bc689a22fb00508d769cbfadc959d58540207bfc90cd6a3ce3ecf955e31c5456",
+    "finesure-completeness": "2a6acc9aa649588ce2c75d62b68d40fc9481c400373b2aad8b8dec09011a0dd8",
+    "finesure-conciseness": "f7b3e93e471ad6fdfe59c27a8e68189e25d0dab4f6cbad97e79619ed5f78895a",
+    "summhay-completeness": "8df95bbe16ea92aec6987ab46914cbd2b4b748d6cf3e900309cbdf6616efa3b5",
     "summedits-factuality": "0604acfc19f51c22b4405e66ebbe39e2992b134ce2e9aa3d121a1f4680223172",
     "feedback-factuality": "d605eb9f122d5ed64d4c7e36d952bd31662946369e37dce8f6d40e7e73ee78db",
     "reviews-factuality": "7e81e2a2e7694faeb8977cfec3d929d990a9cdcda9981a959f9dbc8ffaa08def",

@@ -102,6 +102,9 @@ BAD_KINDS = {"unsupported", "not supported", "missing", "wrong", "extra", "not f
 BAD_KINDS |= {"no key fact", "repetition", "overlong", "leak", "value", "withheld"}
 
 # %% ../../nbs/core/00_evidence.ipynb #e1124779
+_FIELDS = {f.name for f in fields(Evidence)}
+
+
 def as_evidence(
     item,  # A record, a mapping with names of one's own, or a bare text
 ) -> Evidence:
@@ -117,7 +120,7 @@ def as_evidence(
         return item
     if not isinstance(item, Mapping):
         return Evidence("noted", "" if item is None else str(item))
-    if "about" in item and set(item) <= {f.name for f in fields(Evidence)}:
+    if "about" in item and set(item) <= _FIELDS:
         return Evidence(**item)
     left = dict(item)
     said = {"about": _about(left)}
