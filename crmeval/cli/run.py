@@ -240,6 +240,7 @@ def finish(
     table: str | Path | None = None,  # Where the leaderboard goes as a table, beside the terminal
     slices: Sequence[str] | None = None,  # Columns to group by; None: those of the run's plan
     site: str = "",  # Address of the site that the run is published in
+    samples: int | None = None,  # Drawn for the report to show; None: all of a run that is not a large one
 ) -> int:  # 0, or 1 where answers or verdicts failed or were not asked for
     "Print the leaderboard, write the report, and say what went missing."
     from crmeval.pages.leaderboard import ALIGN, leaderboard, table_lines
@@ -264,7 +265,7 @@ def finish(
     _say_judge(run, out)
     failed = _say_failures(run, out)
     unasked = _say_budget(run, out)
-    path = write_report(run, page, prices=prices or {}, slices=slices, site=site)
+    path = write_report(run, page, prices=prices or {}, slices=slices, site=site, samples=samples)
     out.say(f"\nreport: {path}", report=path)
     if table:
         from crmeval.core.table_file import write_table

@@ -93,6 +93,12 @@ def score_command(
     ),
     *setting_words(["slices"]),
     text_word("site", "address of the site that the run is published in; the page leads there"),
+    text_word(
+        "samples",
+        "samples that are drawn to be read, beside the lowest and those on which systems differ most; "
+        "default: all of a run below 50,000 responses, else 2,000",
+        int,
+    ),
     TABLE,
     PRICE,
     PUBLISHED,
@@ -104,12 +110,15 @@ def report_command(
     use_case=None,
     slices=None,
     site=None,
+    samples=None,
     table=None,
     price=None,
     published=False,
     json=False,
 ) -> int:
     "Write a run's report again, and print its leaderboard."
+    if samples is not None and samples < 1:
+        raise ValueError(f"--samples is {samples}, expected a whole number from 1 up")
     said, table = Output(json), table_path(table)
     code = finish(
         open_run(run),
@@ -121,5 +130,6 @@ def report_command(
         table=table,
         slices=slices,
         site=site or "",
+        samples=samples,
     )
     return said.done(code)
