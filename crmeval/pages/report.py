@@ -314,7 +314,7 @@ def _accuracy_parts(run, board, first, found, order):
         "reference_note": reference_note(board.rows),
         "by_use_case": [(get_use_case(u), _of_case(cases, u)) for u in present],
         "plots": _plots(first),
-        "heat": _heat_svg([r for r in cases if r.judge == first[0].judge], len(present)) if cases else "",
+        "heat": _heat_svg([r for r in cases if r.judge == first[0].judge], len(present)) if first else "",
         "spread": spread_picture(found, order),
         "leaders": best_against_others(found, order),
         "unpriced": [r.client for r in first if r.cost_per_1000.value is None],
@@ -359,7 +359,7 @@ def shown_part(
     told = (
         f"{len(ids):,} of {n:,} samples stand under Samples: {min(samples, n):,} drawn at random, and beside "
         f"them the lowest of all, {OF_NUMBER} for each number of a system and a use case, and those on which "
-        "systems differ most. Every figure of this page is over all samples."
+        "systems differ most. The figures of this page are over all samples, unless a section says how many."
     )
     return replace(part, manifest=replace(run.manifest, warnings=[*run.manifest.warnings, told]))
 
