@@ -339,8 +339,7 @@ def work_on(
         )
     from crmeval.runs.evaluation import run
 
-    threading.Thread(target=_read_ahead, name="crmeval reads ahead").start()
-    return run(plan=plan, progress=progress, first_look=True)
+    return run(plan=plan, progress=progress, first_look=_read_ahead)
 
 
 def _tell(text):

@@ -10,6 +10,7 @@ __all__ = ['ROUNDS', 'RatedTexts', 'Question', 'ask_question', 'keep_answers', '
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Protocol, TypeGuard, TypeVar, runtime_checkable
 
 from ..core.judging import Judge, RecordingJudge, Verdict, style_of
@@ -81,6 +82,7 @@ def keep_answers(
         record.add("rated", [criterion], [v], context=_rating_key(criterion, question.context))
 
 
+@lru_cache(maxsize=512)  # a rating's place is asked for ten times: where it is noted, joined, kept and read
 def _rating_key(criterion, texts):
     return rating_context(criterion, texts.response, texts.source, texts.key_facts, texts.instructions)
 

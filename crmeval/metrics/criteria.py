@@ -204,6 +204,9 @@ _PREDICTED = (
 )
 
 
+_OURS = {c.name: c for c in (*_SHIPPED, *_PREDICTED)}
+
+
 def predicted_criteria() -> dict[str, Criterion]:  # Name -> entry
     "The criteria of use cases that have targets."
     return {c.name: c for c in _PREDICTED}
@@ -245,6 +248,8 @@ def get_criterion(
     name: str,
 ) -> Criterion:
     "Look a criterion up; an unknown name raises `ValueError` with the known ones."
+    if name in _OURS:  # nothing takes the place of these
+        return _OURS[name]
     known = {**criteria(), **predicted_criteria()}
     if name not in known:
         raise ValueError(

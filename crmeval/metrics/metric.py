@@ -12,7 +12,7 @@ import inspect
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial, wraps
+from functools import lru_cache, partial, wraps
 from types import NoneType, UnionType
 from typing import (
     Any,
@@ -53,6 +53,7 @@ class _Unfit(Exception):
     "A value that an argument does not take, in words."
 
 
+@lru_cache(maxsize=256)
 def _alternatives(annotation) -> tuple:
     "The types that an annotation allows."
     union = get_origin(annotation) in (Union, UnionType)

@@ -341,6 +341,7 @@ async def _answered(work, progress, first_look, into=None):
                 rng=plan.seed,
                 traffic=work.traffic,
                 first_look=clients_of(judge) if first_look else None,
+                meanwhile=first_look if callable(first_look) else None,
             )
             work.paid = journal.usage()
     finally:
@@ -359,7 +360,9 @@ async def arun(
     | None = None,  # A plan, its mapping, or a YAML file to start from
     progress: bool
     | Callable[[int, int, Response], object] = True,  # A bar; or a function (done, total, response)
-    first_look: bool = False,  # True: an endpoint that cannot answer raises `EndpointFailed` at once
+    # True: an endpoint that cannot answer raises `EndpointFailed` at once; a function: the same, and it is
+    # called in a thread while the first answer is awaited
+    first_look: bool | Callable[[], object] = False,
     **changes: "Unpack[PlanChanges]",  # Fields of `RunPlan`
 ) -> Run:
     "Answer and score samples with several systems, and leave a run folder; `ValueError` before any spending."
@@ -403,7 +406,7 @@ def make_private(
 async def do_work(
     work: Work,  # From `prepare_run`
     progress: Any = True,  # As in `arun`
-    first_look: bool = False,  # As in `arun`
+    first_look: bool | Callable[[], object] = False,  # As in `arun`
 ) -> Run:
     "Answer, score and write what `prepare_run` has checked."
     if work.plan.fresh:
@@ -489,7 +492,7 @@ def run(
     | None = None,  # A plan, its mapping, or a YAML file to start from
     progress: bool
     | Callable[[int, int, Response], object] = True,  # A bar; or a function (done, total, response)
-    first_look: bool = False,  # As in `arun`
+    first_look: bool | Callable[[], object] = False,  # As in `arun`
     **changes: "Unpack[PlanChanges]",  # Fields of `RunPlan`
 ) -> Run:
     "As `arun`, from a script, a notebook cell or a thread: waits until the run is done."

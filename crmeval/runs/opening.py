@@ -10,6 +10,7 @@ import asyncio
 import functools
 import json
 import re
+import threading
 from collections.abc import Callable, Iterable
 
 from ..core.calls import CallFailed
@@ -49,6 +50,7 @@ class EndpointFailed(RuntimeError):
         )
 
 # %% ../../nbs/runs/04_opening.ipynb #c8d9d85c
+_SENT_S = 0.02  # seconds in which a first question is on its way
 PATIENCE_S = 5.0  # seconds after which whoever has not answered is told of, and no longer waited for
 
 
@@ -62,13 +64,14 @@ class Opening:
         *,
         tell: Callable[[str], object] | None = None,  # Told of whoever is slow
         patience_s: float = PATIENCE_S,
+        meanwhile: Callable[[], object] | None = None,  # Called in a thread while the first answer is awaited
     ):
         self.silent = {lane_key(c): c.name for c in systems}
         self.judges = {lane_key(c): c.name for c in judges}
         self.asked, self.tell, self.patience_s, self.timer = set(), tell, patience_s, None
         self.first = {key: asyncio.Event() for key in (*self.silent, *self.judges)}
         self.failure: EndpointFailed | None = None
-        self.event = asyncio.Event()
+        self.event, self.meanwhile = asyncio.Event(), meanwhile
         self._look()
 
     @property
@@ -133,7 +136,10 @@ class Opening:
 
     def _start(self):
         if self.timer is None and not self.is_over:
-            self.timer = asyncio.get_running_loop().call_later(self.patience_s, self._late)
+            loop = asyncio.get_running_loop()
+            self.timer = loop.call_later(self.patience_s, self._late)
+            if self.meanwhile is not None:
+                loop.call_later(_SENT_S, threading.Thread(target=self.meanwhile, name="crmeval meanwhile").start)
 
     def _look(self):
         if not self.silent and not self.judges:

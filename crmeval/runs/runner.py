@@ -308,11 +308,12 @@ async def _rows(engine, feeding, desks):
             engine.pool.shutdown(wait=False, cancel_futures=True)
 
 # %% ../../nbs/runs/05_runner.ipynb #e4a15420
-def _opening(clients, judges, traffic):
+def _opening(clients, judges, traffic, meanwhile=None):
     "The opening of a run; nobody waits where it was not asked for."
     if judges is None:
         return Opening()
-    return Opening(filter(pays, clients), filter(pays, judges), tell=traffic.tell)
+    told = {"tell": traffic.tell, "meanwhile": meanwhile}
+    return Opening(filter(pays, clients), filter(pays, judges), **told)
 
 
 def _count_earlier(budget, journal, clients):
@@ -342,6 +343,7 @@ async def answer_each(
     traffic: Traffic | None = None,  # Lanes and budget; None: lanes of `concurrency` calls, no budget
     watch: Watch | None = None,  # Told what is going on
     first_look: Sequence | None = None,  # Clients that judges ask: each endpoint's first call goes alone
+    meanwhile: Callable[[], object] | None = None,  # With `first_look`: called in a thread while it is awaited
     window: Window | None = None,  # How far items may be begun before those ahead of them are through
 ) -> AsyncGenerator[tuple[int, Response, list[Score]], None]:  # (position, response, scores), as they finish
     "Answer and score items as they come; yields each row once it is durable."
@@ -349,7 +351,7 @@ async def answer_each(
     scoring = {"scorer": scorer, "scorer_key": scorer_key, "metrics": metrics}
     asking = {"retries": retries, "rng": rng, "prompt_of": prompt_of, "sleep": sleep}
     asking["watch"], traffic = watch or Watch({}), traffic or Traffic(concurrency)
-    asking |= {"opening": _opening(clients, first_look, traffic), "window": window}
+    asking |= {"opening": _opening(clients, first_look, traffic, meanwhile), "window": window}
     engine = _Engine(journal, traffic, concurrency, **scoring, **asking)
     if journal and engine.traffic.budget:
         _count_earlier(engine.traffic.budget, journal, clients)
@@ -378,7 +380,7 @@ async def answer_all(
     identity: Mapping | None = None,  # What identifies the run; kept in the journal's header
     progress=False,  # True: a bar; or a function (done, total, response)
     into: Callable[[Response, list[Score]], object] | None = None,  # Takes each row in order; None: a list
-    **options,  # scorer, scorer_key, metrics, rng, prompt_of, sleep, traffic, first_look: as in `answer_each`
+    **options,  # scorer, scorer_key, metrics, rng, prompt_of, sleep, traffic, first_look, ...: as in `answer_each`
 ) -> list[tuple[Response, list[Score]]]:  # (samples x clients x repeats), in that order; empty with `into`
     "Answer and score everything; every item gives one row, with a status where something failed."
     samples = samples if isinstance(samples, Sequence) else list(samples)
