@@ -7,6 +7,7 @@ are read by one that imports them all. `test_ahead.py` holds this for every room
 """
 
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -24,6 +25,13 @@ def rooms(wings: tuple[str, ...] = ABOVE) -> list[str]:
 def load() -> None:
     for name in (*rooms(), *BELOW):
         import_module(name)
+    from crmeval.pages.template import environment
+    from jinja2 import TemplateAssertionError
+
+    made = environment()
+    for template in made.list_templates():  # compiled here, once; every process of a user does it for itself
+        with suppress(TemplateAssertionError):  # one with filters of its own page
+            made.get_template(template)
 
 
 def forget(kept: tuple[str, ...] = ()) -> None:
