@@ -53,7 +53,7 @@ def timed(words, marks=()):
     A mark is (name, text): the time at which the first line with this text was read.
     """
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    # as installed packages are: compiled, by the first round; some machines forbid Python to keep what it compiled
+    # compiled by the first round, as installed packages are; some machines forbid Python to keep it
     clean = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(words, **pipes, env=clean, cwd=HERE)

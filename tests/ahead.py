@@ -25,8 +25,9 @@ def rooms(wings: tuple[str, ...] = ABOVE) -> list[str]:
 def load() -> None:
     for name in (*rooms(), *BELOW):
         import_module(name)
-    from crmeval.pages.template import environment
     from jinja2 import TemplateAssertionError
+
+    from crmeval.pages.template import environment
 
     made = environment()
     for template in made.list_templates():  # compiled here, once; every process of a user does it for itself

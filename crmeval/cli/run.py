@@ -7,7 +7,6 @@ __all__ = ['silent_systems', 'mute_judges', 'lost_verdicts', 'say_slices', 'fini
 
 # %% ../../nbs/cli/01_run.ipynb #fc8b479c
 import sys
-import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path

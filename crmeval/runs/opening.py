@@ -139,7 +139,7 @@ class Opening:
             loop = asyncio.get_running_loop()
             self.timer = loop.call_later(self.patience_s, self._late)
             if self.meanwhile is not None:
-                loop.call_later(_SENT_S, threading.Thread(target=self.meanwhile, name="crmeval meanwhile").start)
+                loop.call_later(_SENT_S, threading.Thread(target=self.meanwhile).start)
 
     def _look(self):
         if not self.silent and not self.judges:

@@ -343,7 +343,7 @@ async def answer_each(
     traffic: Traffic | None = None,  # Lanes and budget; None: lanes of `concurrency` calls, no budget
     watch: Watch | None = None,  # Told what is going on
     first_look: Sequence | None = None,  # Clients that judges ask: each endpoint's first call goes alone
-    meanwhile: Callable[[], object] | None = None,  # With `first_look`: called in a thread while it is awaited
+    meanwhile: Callable[[], object] | None = None,  # With `first_look`: called in a thread meanwhile
     window: Window | None = None,  # How far items may be begun before those ahead of them are through
 ) -> AsyncGenerator[tuple[int, Response, list[Score]], None]:  # (position, response, scores), as they finish
     "Answer and score items as they come; yields each row once it is durable."
@@ -380,7 +380,7 @@ async def answer_all(
     identity: Mapping | None = None,  # What identifies the run; kept in the journal's header
     progress=False,  # True: a bar; or a function (done, total, response)
     into: Callable[[Response, list[Score]], object] | None = None,  # Takes each row in order; None: a list
-    **options,  # scorer, scorer_key, metrics, rng, prompt_of, sleep, traffic, first_look, ...: as in `answer_each`
+    **options,  # scorer, scorer_key, metrics, rng, prompt_of, sleep, traffic, first_look, ...: see `answer_each`
 ) -> list[tuple[Response, list[Score]]]:  # (samples x clients x repeats), in that order; empty with `into`
     "Answer and score everything; every item gives one row, with a status where something failed."
     samples = samples if isinstance(samples, Sequence) else list(samples)
