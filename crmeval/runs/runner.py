@@ -380,7 +380,7 @@ async def answer_all(
     identity: Mapping | None = None,  # What identifies the run; kept in the journal's header
     progress=False,  # True: a bar; or a function (done, total, response)
     into: Callable[[Response, list[Score]], object] | None = None,  # Takes each row in order; None: a list
-    **options,  # scorer, scorer_key, metrics, rng, prompt_of, sleep, traffic, first_look, ...: see `answer_each`
+    **options,  # scorer, scorer_key, metrics, rng, prompt_of, sleep, traffic, first_look: see `answer_each`
 ) -> list[tuple[Response, list[Score]]]:  # (samples x clients x repeats), in that order; empty with `into`
     "Answer and score everything; every item gives one row, with a status where something failed."
     samples = samples if isinstance(samples, Sequence) else list(samples)
