@@ -7,10 +7,14 @@ import threading
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from endpoint import honest
+
 
 def completion(body):
     "What a model answers; the words depend on the question alone, so that both ways bring the same."
     text = f"The customer has problem {len(body['messages'][0]['content'])}."
+    if body["model"] == "judge":
+        text = honest(body["messages"])
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
     return {
         "model": body["model"] + "-1",

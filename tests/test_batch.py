@@ -17,12 +17,13 @@ from crmeval.pages.erase import erase
 from crmeval.pages.leaderboard import leaderboard
 from crmeval.pages.report import write_report
 from crmeval.runs import batch as room
-from crmeval.runs.batch import BatchesOpen, run_batch
+from crmeval.runs.batch import run_batch
 from crmeval.runs.batch_endpoint import OpenAIBatches
 from crmeval.runs.batch_log import BatchLog
 from crmeval.runs.evaluation import run
 from crmeval.runs.folder import Run
 from crmeval.runs.journal import Journal
+from crmeval.runs.open_batches import BatchesOpen
 from crmeval.runs.opening import EndpointFailed
 
 N = 5
@@ -292,6 +293,116 @@ def test_other_plans_budgets_and_keys(server, again, tmp_path, monkeypatch):
     assert len(files) > 5 and not any(b"planted-4242" in p.read_bytes() for p in files)
 
 
+def judged(again, server, **more):
+    "As `again`, with a judge on the same endpoint that is asked by batch."
+    told = {"judge": "openai:judge", "judge_base_url": server.url, "batch_judge": True}
+    return again(**{**told, "prices": {"m": (2.0, 8.0), "judge": (1.0, 1.0)}, **more})
+
+
+def until_run(server, call, most=8):
+    "Call until all is there, each batch answered in between; (the run, what each call before it said)."
+    said = []
+    for _ in range(most):
+        found = call()
+        if isinstance(found, Run):
+            return found, said
+        said.append(found)
+        server.finish()
+    raise AssertionError(f"no run after {most} calls: {said[-1]}")
+
+
+def bare_scores(run_):
+    return [(s.sample_id, s.metric, s.points, s.status, s.reason, len(s.evidence)) for s in run_.scores]
+
+
+@pytest.mark.parametrize("style", ["fine", "rubric"])
+def test_what_a_judge_is_asked_by_batch_brings_the_scores_of_a_direct_run(server, again, tmp_path, style):
+    told = {"base_url": server.url, "use_cases": "service_call_summary", "limit": N, "progress": False}
+    told |= {"judge": "openai:judge", "judge_base_url": server.url, "judge_style": style, "max_tokens": 50}
+    direct = run(["openai:m"], out=tmp_path / "direct", **told)
+    asked = len(server.direct)
+    done, said = until_run(server, lambda: judged(again, server, judge_style=style))
+    assert [b.client for w in said for b in w.batches][:2] == ["openai:m", "judge openai:judge"]
+    assert said[0].submitted == N and len(said) >= 2 and len(server.direct) == asked
+    assert bare_scores(done) == bare_scores(direct) and {s.status for s in done.scores} == {"ok"}
+    mine, theirs = done.manifest.judge["usage"], direct.manifest.judge["usage"]
+    assert {k: mine[k] for k in ("calls", "input_tokens", "output_tokens", "failures")} == {
+        k: theirs[k] for k in ("calls", "input_tokens", "output_tokens", "failures")
+    }
+    paid = len(server.paid)
+    assert paid == len(set(server.paid)) == asked == N + mine["calls"]
+    once_more = judged(again, server, judge_style=style)
+    assert isinstance(once_more, Run) and (len(server.paid), len(server.direct)) == (paid, asked)
+
+
+@pytest.mark.parametrize("step", ["planned", "batch created", "collected half", "collected, not recorded"])
+@pytest.mark.parametrize("later", [1, 2])
+def test_killed_while_a_judge_is_asked_nothing_is_paid_twice(server, again, monkeypatch, step, later):
+    owner, name, when, nth, after = STEPS[step]
+    offer = dataclasses.replace(room.batch_offer(server.url), requests=4)
+    monkeypatch.setattr(room, "batch_offer", lambda url: offer)
+    monkeypatch.setattr(room, "_AT_ONCE", 2)
+    assert isinstance(judged(again, server), BatchesOpen)
+    server.finish()
+    with monkeypatch.context() as patch:
+        kill_at(patch, owner, name, when, nth + later, after)
+        with pytest.raises(Killed):
+            for _ in range(6):
+                judged(again, server)
+                server.finish()
+    done, _ = until_run(server, lambda: judged(again, server))
+    assert {s.status for s in done.scores} == {"ok"} and not server.direct
+    assert len(server.paid) == len(set(server.paid)) == N + done.manifest.judge["usage"]["calls"]
+
+
+def test_a_question_whose_request_failed_waits_for_the_next_batch(server, again):
+    judged(again, server)
+    server.finish()
+    handed_in = judged(again, server).submitted
+    server.finish(lost=2)
+    some = judged(again, server)
+    while isinstance(some, BatchesOpen):  # replies that came lead to further questions
+        server.finish()
+        some = judged(again, server)
+    lost = [s for s in some.scores if s.status == "not_run"]
+    reasons = [s.reason for s in lost if s.metric != "accuracy"]
+    assert reasons and all("no batch has brought an answer" in r for r in reasons) and not server.direct
+    done, (again_in, *_) = until_run(server, lambda: judged(again, server))
+    assert again_in.submitted == 2 < handed_in
+    assert {s.status for s in done.scores} == {"ok"} and not server.direct
+
+
+def test_open_batches_of_a_judge_are_for_that_judge_alone(server, again):
+    judged(again, server)
+    server.finish()
+    assert judged(again, server).batches[0].client == "judge openai:judge"
+    for other in ({"judge": "openai:judge2"}, {"judge": "embedded", "judge_base_url": None}):
+        with pytest.raises(ValueError, match="waits for batches of"):
+            judged(again, server, **other)
+    with pytest.raises(ValueError, match="another judge than openai:judge, or other settings of it"):
+        judged(again, server, judge_max_tokens=77)
+    with pytest.raises(ValueError, match="waits for batches of the judge openai:judge: say batch_judge"):
+        judged(again, server, batch_judge=False)
+    server.finish()
+    assert isinstance(until_run(server, lambda: judged(again, server))[0], Run)
+
+
+def test_a_judge_that_no_batch_reaches_is_asked_directly_or_not_at_all(server, again, tmp_path):
+    other = Server()
+    other.has_none = True
+    try:
+        done, _ = until_run(server, lambda: judged(again, server, judge_base_url=other.url))
+    finally:
+        other.stop()
+    assert other.direct and not server.direct and {s.status for s in done.scores} == {"ok"}
+    assert any(
+        "judge openai:judge is asked directly" in w and "HTTP 404" in w for w in done.manifest.warnings
+    )
+    alone = {"judge": "embedded", "judge_base_url": None, "out": tmp_path / "alone"}
+    done, _ = until_run(server, lambda: judged(again, server, **alone))
+    assert any("batch_judge changes nothing: embedded asks no model" in w for w in done.manifest.warnings)
+
+
 def test_the_command(server, tmp_path, capsys):
     words = ["run", "--model", "openai:m", "--base-url", server.url, "--use-case", "service_call_summary"]
     words += ["--limit", "2", "--out", str(tmp_path / "r"), "--price", "m=2,8", "--batch", "--no-progress"]
@@ -302,6 +413,8 @@ def test_the_command(server, tmp_path, capsys):
     server.finish()
     assert main(words) == 0
     assert "(batch)" in (said := capsys.readouterr().out) and "report: " in said
+    assert main([*words[:-2], "--batch-judge"]) == 2
+    assert "--batch-judge is said, expected nothing without --batch" in capsys.readouterr().err
     assert (
         main([*words, "--stream"]) == 2
         and "--stream is said, expected nothing beside --batch" in capsys.readouterr().err

@@ -161,13 +161,14 @@ def _takes_batches(client):
     return inner is not None and batch_offer(inner.base_url) is not None
 
 
-def _judge_row(client, asked, scale, judge_tokens, prices, scored_share):
+def _judge_row(client, asked, scale, judge_tokens, plan, scored_share):
     "What a model that judges will be asked, from its questions about some of the answers."
     mine = [n for c, n in asked if c is client]
     every = len(mine) * scale
     calls, longest = every * (1 - scored_share), getattr(client, "max_tokens", None) or judge_tokens
     tokens = round(sum(mine) * scale * (1 - scored_share)), round(calls * min(judge_tokens, longest))
-    return _planned(client, "judge", Usage(*tokens, calls=round(calls)), round(every * scored_share), prices)
+    used, batched = Usage(*tokens, calls=round(calls)), plan.batch_judge and _takes_batches(client)
+    return _planned(client, "judge", used, round(every * scored_share), plan.prices, batched)
 
 
 def _planned(client, role, used, recorded, prices, batched=False):
@@ -195,7 +196,6 @@ async def adry_run(
 
 async def _counted(work, assumed_tokens, judge_tokens, sample):
     "The table of what a prepared run will ask."
-    prices = work.plan.prices
     assumed = assumed_tokens or _usual_length(work.samples)
     done, scored = _recorded(work)
     systems = [_system(work, c, assumed, done[c.name]) for c in work.clients if pays(c)]
@@ -203,7 +203,7 @@ async def _counted(work, assumed_tokens, judge_tokens, sample):
     answers = len(work.samples) * len(work.clients) * work.plan.repeats
     asked = await _judge_calls(work, some, assumed)
     judges = [
-        _judge_row(c, asked, answers / len(some), judge_tokens, prices, scored / answers)
+        _judge_row(c, asked, answers / len(some), judge_tokens, work.plan, scored / answers)
         for c in dict.fromkeys(c for c, _ in asked)
     ]
     told = f"Assumed are {assumed} tokens an answer and {judge_tokens} a reply of the judge"

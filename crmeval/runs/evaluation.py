@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['INSIGHT_MODELS', 'TRUST_MODELS', 'PROTECTION_MODELS', 'embedded_systems', 'make_clients', 'client_options',
-           'check_told', 'default_folder', 'Work', 'make_budget', 'samples_of', 'systems_of', 'judge_of', 'prepare_run',
-           'scorer_key_of', 'arun', 'make_private', 'do_work', 'run', 'ascore_run', 'score_run']
+           'check_told', 'default_folder', 'Work', 'make_budget', 'samples_of', 'systems_of', 'judge_of', 'traffic_for',
+           'prepare_run', 'scorer_key_of', 'scoring_of', 'arun', 'make_private', 'do_work', 'run', 'ascore_run',
+           'score_run']
 
 # %% ../../nbs/runs/09_evaluation.ipynb #c2940494
 import asyncio
@@ -53,7 +54,7 @@ from .plan_doc import takes_plan
 from .prompts import read_variants, with_prompts
 from .provenance import data_told
 from .row_writer import Earlier, RowWriter
-from .runner import answer_all, score_all
+from .runner import AskLater, answer_all, score_all
 from .same_plan import check_added, check_same_plan, joined_manifest, set_aside, with_earlier_rows
 from .selection import select_samples
 from .specs import make_client, make_panel
@@ -178,6 +179,7 @@ class Work:
     )  # What journal and judge have used, over all sessions
     own_use_cases: tuple = field(default=(), repr=False)
     told: Sequence[Sample] = field(default=(), repr=False)  # The samples with the columns to be grouped by
+    ask_later: AskLater | None = field(default=None, repr=False)  # As for `answer_each`
 
     @property
     def n_responses(self) -> int:
@@ -255,6 +257,16 @@ def _check_recorded(clients, samples, plan):
     return [t for c in asked for t in c.check_samples(samples, repeats=plan.repeats, partial=plan.partial)]
 
 
+def traffic_for(
+    plan: RunPlan,
+    clients: Sequence,
+    judge: Judge,
+) -> Traffic:
+    "The lanes, limits and budget of all who will send calls."
+    asked = [*clients, *clients_of(judge)]
+    return traffic_of(plan, make_budget(plan.max_calls, plan.max_usd, plan.prices, asked))
+
+
 def prepare_run(
     plan: RunPlan,
     *,
@@ -269,7 +281,7 @@ def prepare_run(
         clients = make_clients(named, base_url=plan.base_url, prompts=plan.prompts, **client_options(plan))
         idle = check_told(plan, clients)
         check_work(samples, clients, concurrency=plan.concurrency, repeats=plan.repeats, retries=plan.retries)
-        budget = make_budget(plan.max_calls, plan.max_usd, plan.prices, [*clients, *clients_of(judge)])
+        traffic = traffic_for(plan, clients, judge)
         folder = (
             Path(plan.out).expanduser() if plan.out is not None else default_folder(samples, clients, judge)
         )
@@ -288,7 +300,7 @@ def prepare_run(
             **{
                 k: getattr(plan, k) for k in ("metrics", "seed", "repeats", "concurrency", "limit", "retries")
             },
-            budget={"max_calls": plan.max_calls, "max_usd": plan.max_usd} if budget else None,
+            budget={"max_calls": plan.max_calls, "max_usd": plan.max_usd} if traffic.budget else None,
             more={"command": plan_command(plan), "data": data_told(plan.data)},
         )
         if plan.no_texts:
@@ -297,7 +309,6 @@ def prepare_run(
         if one_plan:
             manifest.warnings += check_same_plan(folder, manifest, add=plan.add, fresh=plan.fresh)
     since = judge_usage(judge)
-    traffic = traffic_of(plan, budget)
     more = {"own_use_cases": own, "told": told}
     return Work(plan, samples, clients, judge, folder, manifest, traffic, since, **more)
 
@@ -319,8 +330,18 @@ def scorer_key_of(
     )
 
 
+def scoring_of(
+    work: Work,
+) -> dict:  # Further arguments of `answer_each`
+    "How the responses of a run are scored."
+    asked = read_metrics(work.plan.metrics)
+    scoring = {"scorer": make_scorer(work.judge, asked), "scorer_key": scorer_key_of(work)}
+    scoring |= {"metrics": scored_names(asked, work.samples), "prompt_of": prompt_of}
+    return {**scoring, "rng": work.plan.seed}
+
+
 async def _answered(work, progress, first_look, into=None):
-    plan, judge, asked = work.plan, work.judge, read_metrics(work.plan.metrics)
+    plan, judge = work.plan, work.judge
     path, texts = work.folder / "journal.jsonl", not plan.no_texts
     journal = Journal(path, identity=_identity(work.samples), texts=texts)
     try:
@@ -334,12 +355,9 @@ async def _answered(work, progress, first_look, into=None):
                 journal=journal,
                 progress=progress,
                 into=into,
-                scorer=make_scorer(judge, asked),
-                prompt_of=prompt_of,
-                scorer_key=scorer_key_of(work),
-                metrics=scored_names(asked, work.samples),
-                rng=plan.seed,
+                ask_later=work.ask_later,
                 traffic=work.traffic,
+                **scoring_of(work),
                 first_look=clients_of(judge) if first_look else None,
                 meanwhile=first_look if callable(first_look) else None,
             )

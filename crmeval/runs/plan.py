@@ -314,6 +314,12 @@ class RunPlan:
         word="--wait",
         shapes=False,
     )
+    batch_judge: bool = _setting(
+        False,
+        "with a batch: what a judge is asked goes by batch as well, once the answers are there",
+        "how it runs",
+        shapes=False,
+    )
     engine: str = _setting(
         "local",
         "local: this process; ray: shards over a cluster, at RAY_ADDRESS or on this machine",
@@ -338,13 +344,15 @@ class RunPlan:
             raise PlanError("add", True, "nothing beside 'fresh'")
         if self.no_texts:
             self._check_without_texts()
-        if self.batch or self.batch_wait:
+        if self.batch or self.batch_wait or self.batch_judge:
             self._check_batch()
 
     def _check_batch(self):
         "What cannot go through a batch endpoint."
         if not self.batch:
-            raise PlanError("batch_wait", True, "nothing without 'batch'")
+            raise PlanError(
+                "batch_wait" if self.batch_wait else "batch_judge", True, "nothing without 'batch'"
+            )
         if self.engine != "local":
             raise PlanError("batch", True, "nothing beside engine 'ray'")
         if self.stream:

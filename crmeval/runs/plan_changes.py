@@ -59,6 +59,7 @@ class PlanChanges(TypedDict, total=False):
     fresh: bool
     batch: bool
     batch_wait: bool
+    batch_judge: bool
     engine: str
     workers: int | None
     shard_size: int | None

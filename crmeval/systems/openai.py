@@ -231,9 +231,7 @@ class OpenAIClient(_Rows):
         ] = (),  # What the endpoint is known to refuse, beside what is always known of it
     ) -> tuple[dict, str | None]:  # The body; what is not as asked, in words
         "The body of the request that `attempt` would send, for whoever sends it in another way."
-        key = (chat_address(self._pools.endpoint[0]), self.model)
-        body = _request(self, prompt, None, None, self.max_tokens, {})
-        return changed_request(body, (*self._known, *LEARNED.get(key), *changes))
+        return self.as_taken(_request(self, prompt, None, None, self.max_tokens, {}), changes)
 
     def read_answer(
         self,
@@ -246,9 +244,31 @@ class OpenAIClient(_Rows):
         **fields,  # Further fields of the row
     ) -> Response:
         "The row that `attempt` would give for the same body, without times; raises `CallFailed` as it does."
+        done = self.read_body(body, asked=asked, note=note)
+        return replace(_row(sample, self.name, done, repeat, self.clock), settings=note, **fields)
+
+    def read_body(
+        self,
+        body: object,  # Decoded JSON of a completion
+        *,
+        asked: Mapping,  # The body of the request
+        note: str | None = None,  # What was not sent as asked, in words
+    ) -> Completion:
+        "What `chat` would give for the same body, without times; raises `CallFailed` as it does."
         prompt = "\n".join(plain_text(m.get("content")) for m in asked["messages"])
         done = read_completion(_whole(body), prompt=prompt, tools=bool(asked.get("tools")))
-        return replace(_row(sample, self.name, done, repeat, self.clock), settings=note, **fields)
+        return replace(done, settings=note) if note else done
+
+    def as_taken(
+        self,
+        body: Mapping,  # Of a request
+        changes: Sequence[
+            Change
+        ] = (),  # What the endpoint is known to refuse, beside what is always known of it
+    ) -> tuple[dict, str | None]:  # The body; what is not as asked, in words
+        "A request as its endpoint takes it."
+        key = (chat_address(self._pools.endpoint[0]), self.model)
+        return changed_request(body, (*self._known, *LEARNED.get(key), *changes))
 
     def sdk(self):  # `openai.AsyncOpenAI`; whoever asked for it closes it
         "The openai package's own client of the same endpoint, for what is no chat: files and batches."
