@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import functools
 import hashlib
-import json
 import random
 import time
 from collections import Counter
@@ -172,7 +171,7 @@ def _sha256_of(path: Path) -> str:  # '' where there is no such file
     return found.hexdigest()
 
 
-async def _hand_in(call: _Call, part: Part, desk: Desk) -> None:
+async def _hand_in(call: _Call, part: Part, desk: Desk | JudgeDesk) -> None:
     "Upload a part and begin its batch, each step on the disk when it is done."
     name = f"crmeval-{call.log.run[:8]}-{part.number:04d}.jsonl"
     try:
@@ -194,7 +193,7 @@ def _drop(call, part, why):
     call.path(part).unlink(missing_ok=True)
 
 
-def _plan_part(call: _Call, desk: Desk, lines, changes) -> Part:
+def _plan_part(call: _Call, desk: Desk | JudgeDesk, lines, changes) -> Part:
     "A part on the disk: its requests, its file, and what it may cost."
     number = call.log.next_number()
     names = [name for name, _ in lines]

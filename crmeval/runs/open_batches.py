@@ -89,8 +89,9 @@ def check_open_plan(
     if log.plan == now:
         return
     differences = plan_differences(_as_planned(log.plan), _as_planned(now)) if log.plan else []
-    if any(p.client.startswith(JUDGE) for p in log.open_parts()) and log.plan.get("judge") != now["judge"]:
-        differences.append(f"another judge than {log.plan['judge'].get('name')}, or other settings of it")
+    before = (log.plan or {}).get("judge", {})
+    if any(p.client.startswith(JUDGE) for p in log.open_parts()) and before != now["judge"]:
+        differences.append(f"another judge than {before.get('name')}, or other settings of it")
     if log.open_parts() and differences:
         raise ValueError(
             f"{log.path.parent} waits for batches of another plan ({'; '.join(differences)}). "
