@@ -23,6 +23,29 @@ def completion(body):
     }
 
 
+def message_batch(batch):
+    "A batch as Anthropic's interface tells it."
+    n, is_over = batch["n"], batch["status"] == "ended"
+    counts = {"processing": 0 if is_over else n, "succeeded": n if is_over else 0}
+    counts |= {"errored": 0, "canceled": 0, "expired": 0}
+    row = {"id": batch["id"], "type": "message_batch", "request_counts": counts}
+    return row | {"processing_status": batch["status"], "created_at": "2033-05-18T03:33:20.5Z"}
+
+
+def message(params):
+    "What a model answers in that interface: the same words."
+    told = completion(params)
+    content = [{"type": "text", "text": told["choices"][0]["message"]["content"]}]
+    used = {"input_tokens": 50, "output_tokens": 7}
+    return {
+        "type": "message",
+        "model": told["model"],
+        "content": content,
+        "stop_reason": "end_turn",
+        "usage": used,
+    }
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -43,6 +66,9 @@ class Handler(BaseHTTPRequestHandler):
             return self.send(200, {"id": name, "object": "file"})
         if self.path == "/v1/batches":
             return self.send(*server.begin(json.loads(raw)))
+        if self.path == "/v1/messages/batches":
+            assert self.headers["x-api-key"] and self.headers["anthropic-version"]
+            return self.send(200, server.begin_messages(json.loads(raw)["requests"]))
         self.send(404, {"error": {"message": "not found"}})
 
     def do_GET(self):
@@ -55,6 +81,14 @@ class Handler(BaseHTTPRequestHandler):
         if found := re.fullmatch(r"/v1/batches/([\w-]+)", path):
             known = server.batches.get(found[1])
             return self.send(200, known) if known else self.send(404, {"error": {"message": "no such batch"}})
+        if path == "/v1/messages/batches":
+            rows = [message_batch(b) for b in list(server.batches.values())[::-1]]
+            return self.send(200, {"data": rows, "has_more": False})
+        if found := re.fullmatch(r"/v1/messages/batches/(\w+)(/results)?", path):
+            batch = server.batches[found[1]]
+            if found[2]:
+                return self.send(200, server.files[batch["output_file_id"]], "application/x-jsonl")
+            return self.send(200, message_batch(batch))
         found = re.fullmatch(r"/v1/files/([\w-]+)/content", path)
         if found and found[1] in server.files:
             return self.send(200, server.files[found[1]], "application/octet-stream")
@@ -105,6 +139,24 @@ class Server(ThreadingHTTPServer):
             batch["output_file_id"] = self._keep(answers, more)
             batch["error_file_id"] = self._keep(errors) if errors else None
             batch["status"] = status
+
+    def begin_messages(self, asked):
+        name = f"msgbatch_{len(self.batches)}"
+        self.batches[name] = {"id": name, "status": "in_progress", "n": len(asked), "asked": asked}
+        return message_batch(self.batches[name])
+
+    def finish_messages(self, gone=0):
+        "Answer all open batches of messages; the last `gone` requests have expired."
+        for batch in [b for b in self.batches.values() if b["status"] == "in_progress"]:
+            asked = batch["asked"][::-1]
+            good, late = asked[gone:], asked[:gone]
+            self.paid += [a["custom_id"] for a in good]
+            lines = [(a, {"type": "succeeded", "message": message(a["params"])}) for a in good]
+            lines += [(a, {"type": "expired"}) for a in late]
+            batch["output_file_id"] = self._keep(
+                [{"custom_id": a["custom_id"], "result": r} for a, r in lines]
+            )
+            batch["status"] = "ended"
 
     def _keep(self, lines, more=()):
         name = f"file-{len(self.files)}"

@@ -17,14 +17,17 @@ from crmeval.pages.erase import erase
 from crmeval.pages.leaderboard import leaderboard
 from crmeval.pages.report import write_report
 from crmeval.runs import batch as room
+from crmeval.runs import message_batches
 from crmeval.runs.batch import run_batch
 from crmeval.runs.batch_endpoint import OpenAIBatches
 from crmeval.runs.batch_log import BatchLog
 from crmeval.runs.evaluation import run
 from crmeval.runs.folder import Run
 from crmeval.runs.journal import Journal
+from crmeval.runs.message_batches import MessageBatches
 from crmeval.runs.open_batches import BatchesOpen
 from crmeval.runs.opening import EndpointFailed
+from crmeval.systems.batch_offers import batch_offers
 
 N = 5
 
@@ -86,7 +89,7 @@ def kill_at(monkeypatch, owner, name, when, nth=1, after=True):
         calls.append(args)
         return when(*args) and sum(when(*a) for a in calls) == nth
 
-    if owner is OpenAIBatches:
+    if owner in (OpenAIBatches, MessageBatches):
 
         async def dying(self, *args, **more):
             is_now = hit(args)
@@ -291,6 +294,51 @@ def test_other_plans_budgets_and_keys(server, again, tmp_path, monkeypatch):
     assert done.manifest.budget["usd"] == pytest.approx(N * (50 * 2 + 7 * 8) / 2e6)
     files = [p for p in (tmp_path / "run").rglob("*") if p.is_file()]
     assert len(files) > 5 and not any(b"planted-4242" in p.read_bytes() for p in files)
+
+
+@pytest.fixture
+def messages(monkeypatch):
+    "The loopback server counts as one that speaks Anthropic's interface."
+    offer = dataclasses.replace(batch_offers()["anthropic"], provider="")
+    for place in (message_batches, room):
+        monkeypatch.setattr(place, "batch_offer", lambda url: offer)
+
+
+@pytest.mark.usefixtures("messages")
+def test_batches_of_messages_bring_the_rows_of_a_direct_run(server, again, tmp_path):
+    told = {"base_url": server.url, "use_cases": "service_call_summary", "limit": N, "progress": False}
+    direct = run(["openai:m"], out=tmp_path / "direct", max_tokens=50, **told)
+    first = again()
+    assert first.submitted == N and first.batches[0].batch == "msgbatch_0"
+    assert again().batches[0].status == "in_progress"
+    server.finish_messages(gone=1)
+    some = again()
+    assert sorted(r.status for r in some.responses) == ["api_error", *["ok"] * (N - 1)]
+    assert "the batch expired before" in next(r.error for r in some.responses if r.error)
+    assert again().submitted == 1
+    server.finish_messages()
+    done = again()
+    assert list(map(bare, done.responses)) == list(map(bare, direct.responses))
+    assert len(server.paid) == len(set(server.paid)) == N and len(server.direct) == N
+
+
+@pytest.mark.usefixtures("messages")
+def test_a_batch_of_messages_without_a_mark_is_found_again_and_not_paid_twice(server, again, monkeypatch):
+    with monkeypatch.context() as patch:
+        kill_at(patch, MessageBatches, "submit", always)
+        with pytest.raises(Killed):
+            again()
+    server.begin_messages([{"custom_id": f"somebody-{i}", "params": {}} for i in range(N)])
+    waits = again()
+    assert waits.submitted == 0 and len(server.batches) == 2
+    assert "is as large and under way" in str(waits)
+    server.batches["msgbatch_1"]["asked"] = [
+        {"custom_id": f"somebody-{i}", "params": {"model": "m", "messages": [{"content": "?"}]}}
+        for i in range(N)
+    ]
+    server.finish_messages()
+    done = again()
+    assert {r.status for r in done.responses} == {"ok"} and len(server.batches) == 2 and not server.direct
 
 
 def judged(again, server, **more):

@@ -24,7 +24,7 @@ from ..core.keys import without_keys
 from ..core.loops import run_sync
 from ..core.records import Response, Usage
 from .batch_desk import Collected, Desk, JudgeDesk, judge_desk_name, spent_so_far
-from .batch_endpoint import BatchEndpoint, BatchState, OpenAIBatches, batch_client
+from .batch_endpoint import BatchEndpoint, BatchState, batch_client
 from .batch_file import BatchAnswer, cut_parts, read_answer_line
 from .batch_log import BatchLog, Part
 from .evaluation import Work, do_work, make_private, prepare_run, scoring_of, traffic_for
@@ -32,6 +32,7 @@ from .folder import Run, make_known
 from .items import pays
 from .journal import Journal
 from .judge_usage import judge_usage
+from .message_batches import batches_of
 from .open_batches import BatchesOpen, OpenBatch, check_open_plan, odd_lines
 from .opening import EndpointFailed, why_hopeless
 from .plan import RunPlan, make_plan
@@ -526,7 +527,7 @@ async def arun_batch(
     | Callable[[int, int, Response], object] = True,  # As in `arun`, once all answers are there
     first_look: bool = False,  # As in `arun`
     tell: Callable[[str], object] = lambda text: None,  # Told while it waits how the batches stand
-    endpoint_of: Callable[[Any], BatchEndpoint] = OpenAIBatches,  # Where a client's batches are handed in
+    endpoint_of: Callable[[Any], BatchEndpoint] = batches_of,  # Where a client's batches are handed in
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     clock: Callable[[], float] = time.time,  # Unix time
     **changes: "Unpack[PlanChanges]",  # Fields of `RunPlan`

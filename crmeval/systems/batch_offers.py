@@ -24,6 +24,7 @@ class BatchOffer:
     price_share: float  # Of the list price, 0 to 1
     source: tuple[str, ...]  # Pages
     date: str  # On which they were read, ISO 8601
+    form: str = "openai"  # Whose interface it speaks: 'openai' or 'messages'
 
     @property
     def said(self) -> str:
