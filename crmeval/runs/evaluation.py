@@ -54,7 +54,7 @@ from .plan_doc import takes_plan
 from .prompts import read_variants, with_prompts
 from .provenance import data_told
 from .row_writer import Earlier, RowWriter
-from .runner import AskLater, answer_all, score_all
+from .runner import answer_all, score_all
 from .same_plan import check_added, check_same_plan, joined_manifest, set_aside, with_earlier_rows
 from .selection import select_samples
 from .specs import make_client, make_panel
@@ -179,7 +179,7 @@ class Work:
     )  # What journal and judge have used, over all sessions
     own_use_cases: tuple = field(default=(), repr=False)
     told: Sequence[Sample] = field(default=(), repr=False)  # The samples with the columns to be grouped by
-    ask_later: AskLater | None = field(default=None, repr=False)  # As for `answer_each`
+    ask_later: Callable | None = field(default=None, repr=False)  # As for `answer_each`
 
     @property
     def n_responses(self) -> int:

@@ -15,8 +15,7 @@ from typing import Any
 
 from ..core.keys import plain_without_keys
 from ..core.show import Printed
-from .batch_desk import JUDGE
-from .batch_log import BatchLog
+from .batch_log import JUDGE, BatchLog
 from .folder import Manifest
 from .same_plan import plan_differences
 
