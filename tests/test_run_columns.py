@@ -9,6 +9,8 @@ from crmeval.cli.run import lost_verdicts, mute_judges, silent_systems
 from crmeval.core.records import Response, Sample, Score, Usage
 from crmeval.metrics.accuracy import CRITERIA
 from crmeval.pages.compare import compare
+from crmeval.pages.gate import gate
+from crmeval.pages.gate_policy import make_gate_policy
 from crmeval.pages.leaderboard import leaderboard
 from crmeval.pages.report import report_html, shown_part
 from crmeval.pages.slices import slice_board
@@ -76,8 +78,39 @@ def test_a_leaderboard_is_the_same(both):
 def test_groups_and_comparisons_are_the_same(both):
     small, large = both
     assert slice_board(small, ["region"]).to_dicts() == slice_board(large, ["region"]).to_dicts()
-    told = {"client_a": "openai:gpt-4o", "client_b": "m:b", "judge": "x"}
-    assert str(compare(small, **told)) == str(compare(large, **told))
+    told = {"client_a": "openai:gpt-4o", "client_b": "m:b", "judge": "x", "slices": ["region"]}
+    a, b = (compare(run, **told) for run in both)
+    assert repr(a) == repr(b) and str(a) == str(b)
+    assert list(a.pairs) == list(b.pairs) and len(a.pairs) == a.n
+    few = compare(large, **told, most=2)
+    assert list(few.pairs) == list(a.pairs[:2]) and few.n == a.n
+
+
+POLICY = make_gate_policy(
+    {
+        "samples": 2,
+        "rules": [
+            {"metric": "accuracy", "may_fall": 0.1, "at_least": 3},
+            {"metric": "conciseness", "may_fall": 0.3, "use_case": "service_call_summary"},
+            {"metric": "seconds", "may_rise": 0.2, "at_most": 0.4},
+            {"metric": "usd_per_1000", "may_rise": "1 %"},
+            {"metric": "unscored", "at_most": "5 %"},
+            {"metric": "fairness", "may_fall": 20},
+            {"metric": "trust", "at_least": 90},
+        ],
+    }
+)
+
+
+def test_a_gate_is_the_same(both):
+    "Of one run and of two, in lists and in tables, with the samples that speak against a release."
+    small, large = both
+    cases = {r.use_case for r in small.responses}
+    rules = [r for r in POLICY.rules if r.use_case is None or get_use_case(r.use_case).id in cases]
+    told = {"policy": replace(POLICY, rules=rules), "client": "openai:gpt-4o", "base_client": "m:b"}
+    found = [gate(a, b, **told) for a in both for b in both]
+    assert len({repr(g) for g in found}) == 1 and len(found[0].verdicts) >= 6
+    assert gate(large, large, **told, judge="y") == gate(small, small, **told, judge="y")
 
 
 def test_what_failed_is_the_same(both):

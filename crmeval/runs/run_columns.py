@@ -222,6 +222,17 @@ class RunColumns:
         pairs = [s.names["by"].values[i] for i in _rows_of(mine)]
         return [rater for method, rater in pairs if method == "auto"]
 
+    def task_raters(
+        self,
+        metrics: Sequence[str],  # Names
+    ) -> list[str]:  # In order of appearance
+        "Automatic judges that scored tasks or their twins by some metrics."
+        s, codes = self.scores, self.scores.names["metric"].index
+        probes = [s.names["use_case"].index[u] for u in _probes(s.names["use_case"])]
+        mine = np.isin(s.metric, [codes[m] for m in metrics if m in codes]) & ~np.isin(s.use_case, probes)
+        pairs = [s.names["by"].values[i] for i in _rows_of(s.by[mine])]
+        return list(dict.fromkeys(rater for method, rater in pairs if method == "auto"))
+
     def judges(
         self,
         metrics: Sequence[str],  # Names
