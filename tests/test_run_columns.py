@@ -16,6 +16,7 @@ from crmeval.pages.report import report_html, shown_part
 from crmeval.pages.slices import slice_board
 from crmeval.runs.folder import Run, open_run, write_run
 from crmeval.tasks.use_cases import get_use_case
+from crmeval.validation.run_agreement import figures_of, run_agreement
 
 CASES = ("service_call_summary", "sales_email_generation", "service_email_summary")
 BARE = {"created": "", "samples": {}, "clients": [], "judge": {}, "scoring": ""}
@@ -139,3 +140,43 @@ def test_a_report_is_the_same_page(both):
     "Spread, paired differences, speeds, groups, losses, examples: all that stands on the page."
     small, large = (replace(run, manifest=replace(run.manifest, plan={"slices": ["region"]})) for run in both)
     assert report_html(large) == report_html(small)
+
+
+def test_agreement_with_people_is_the_same(both):
+    "Also of judges that scored other samples alone, and of a scale of people's own."
+    small, large = both
+    told = {"slices": ["region"], "n_resamples": 20}
+    found = []
+    for run in both:
+        try:
+            found.append(figures_of(run_agreement(run, **told)))
+        except ValueError as e:
+            found.append(str(e))
+    assert found[0] == found[1] and found[0]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_agreement_counts_what_nobody_rated(seed, tmp_path):
+    rng = random.Random(seed)
+    samples = [
+        Sample(f"s{i}", "service_call_summary", {"transcript": "x"}, tags={"region": "ab"[i % 2]})
+        for i in range(30)
+    ]
+    responses = [response_to(s, c, 0, rng) for s in samples for c in ("m:a", "m:b")]
+    scores = []
+    for n, r in enumerate(responses):
+        key = {k: getattr(r, k) for k in ("sample_id", "client", "use_case", "perturbation", "repeat")}
+        raters = [("z", "auto"), ("x", "auto")] if n > 20 else [("x", "auto")]
+        raters += [("ann", "manual"), ("bob", "manual")] if n < 12 else []
+        for rater, method in raters:
+            for metric in ("csat", *CRITERIA) if method == "manual" else (*CRITERIA, "accuracy"):
+                points = rng.choice([1, 2.5, 4, None])
+                status = "ok" if points else "undefined"
+                scores.append(Score(metric, points, status=status, rater=rater, method=method, **key))
+    write_run(Run(tmp_path, dict(BARE), samples, responses, scores))
+    runs = open_run(tmp_path), open_run(tmp_path, large=1)
+    told = {"slices": ["region"], "n_resamples": 20}
+    a, b = (run_agreement(run, **told) for run in runs)
+    assert repr(a) == repr(b)
+    assert max(r.unrated for r in a.table.rows if r.rater == "x") > 30
+    assert {r.judge for r in a.means} == {"x"} or len(a.means) > 8

@@ -9,8 +9,10 @@ import pytest
 from crmeval.bridges.export_files import export_file
 from crmeval.core.evidence import Evidence
 from crmeval.core.records import Response, Sample, Score
+from crmeval.metrics.accuracy import CRITERIA
 from crmeval.pages import erase as erase_room
 from crmeval.pages.erase import erase
+from crmeval.people.in_runs import add_ratings, read_ratings
 from crmeval.runs import folder as run_folder
 from crmeval.runs.folder import Run, open_run, write_run
 
@@ -108,3 +110,24 @@ def test_an_export_is_the_same_file(runs, form, texts):
     small, large = open_run(runs[0]), open_run(runs[1], large=1)
     files = [export_file(r, form, r.folder / f"rows.{form}", texts=texts) for r in (small, large)]
     assert files[0].read_bytes() == files[1].read_bytes() and files[0].stat().st_size > 5000
+
+
+def ratings_of(run):
+    "A list of ratings, as people write them: two raters, all criteria of some answers."
+    lines = ["sample_id,client,metric,points,rater"]
+    for s in run.samples[:6]:
+        for rater in ("ann", "bob"):
+            lines += [f"{s.id},a:x,{metric},{1 + len(lines) % 4},{rater}" for metric in CRITERIA]
+    return "\n".join(lines) + "\n"
+
+
+def test_ratings_that_are_added_are_the_same(runs):
+    "Earlier ones by the same people go, and accuracy follows."
+    for path, large in zip(runs, (None, 1)):
+        run = open_run(path, large=large)
+        (path / "ratings.csv").write_text(ratings_of(run), encoding="utf-8")
+        done = add_ratings(run, read_ratings(path / "ratings.csv", run))
+        assert done.in_tables == bool(large)
+    assert held(runs[0]) == held(runs[1])
+    by_hand = [s for s in open_run(runs[0]).scores if s.method == "manual"]
+    assert {s.rater for s in by_hand} == {"ann", "bob"} and len(by_hand) == 6 * 2 * (len(CRITERIA) + 1)
