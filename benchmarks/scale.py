@@ -1,6 +1,9 @@
 """A run of any size: seconds, memory and bytes of the run, of opening it, and of its report.
 
     python scale.py [--responses 10000 100000 1000000] [--keep FOLDER]
+    python scale.py --finished FOLDER
+    The latter opens and reports again what --keep left, writes nothing in it, and puts these figures into
+    results/scale.json.
 
 Each step is a process of its own, and one line of JSON. Ten systems answer invented conversations of
 1 KB with their first lines, and a judge that compares words and nothing else gives verdicts, so that the
@@ -15,11 +18,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import date
 from pathlib import Path
 
 from common import conversation
 
 SYSTEMS = 10
+RESULTS = Path(__file__).parent / "results" / "scale.json"
 
 
 def write_chats(path, n):
@@ -83,7 +88,7 @@ class First:
         pass
 
 
-def run_step(folder, n):
+def run_step(folder, pages):
     from crmeval.runs.evaluation import run
 
     run(
@@ -95,26 +100,26 @@ def run_step(folder, n):
     )
 
 
-def open_step(folder, n):
+def open_step(folder, pages):
     from crmeval.pages.leaderboard import leaderboard
     from crmeval.runs.folder import open_run
 
     print(leaderboard(open_run(folder / "run")), file=sys.stderr)
 
 
-def report_step(folder, n):
+def report_step(folder, pages):
     from crmeval.pages.report import write_report
 
-    write_report(folder / "run", folder / "report" / "report.html")
+    write_report(folder / "run", pages / "report.html")
 
 
 STEPS = {"run": run_step, "open": open_step, "report": report_step}
 
 
-def one_step(name, folder, n):
+def one_step(name, folder, pages, n):
     "Do one step in this process and say what it took."
     start = time.perf_counter()
-    STEPS[name](folder, n)
+    STEPS[name](folder, pages)
     used = resource.getrusage(resource.RUSAGE_SELF)
     told = {
         "step": name,
@@ -140,8 +145,33 @@ def measure(folder, n):
     (folder / "report").mkdir(parents=True)
     write_chats(folder / "chats.jsonl", n // SYSTEMS)
     for name in STEPS:
-        subprocess.run([sys.executable, __file__, "--step", name, str(folder), str(n)], check=True)
+        print(json.dumps(in_process(name, folder, folder / "report", n)), flush=True)
     print(json.dumps(sizes(folder)), flush=True)
+
+
+def in_process(name, folder, pages, n):
+    "Do one step in a process of its own; what it took."
+    words = [sys.executable, __file__, "--step", name, str(folder), str(pages), str(n)]
+    return json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def measure_finished(folder, n):
+    "Open and report a run that is there, its pages elsewhere."
+    with tempfile.TemporaryDirectory() as place:
+        opened, reported = (in_process(name, folder, Path(place), n) for name in ("open", "report"))
+        told = sizes(Path(place))
+    reported |= {"pages": told["pages"], "largest_page_mb": round(told["largest_page"] / 1e6, 2)}
+    return [opened, reported]
+
+
+def put_into_results(rows, today):
+    "The rows take the place of those of the same step and size; the others stay as they are."
+    said = json.loads(RESULTS.read_text(encoding="utf-8"))
+    new = {(r["step"], r["responses"]): {**r, "date": today} for r in rows}
+    kept = [new.pop((r["step"], r["responses"]), r) for r in said["rows"]]
+    lines = ",\n".join(f"  {json.dumps(r)}" for r in [*kept, *new.values()])
+    head = "".join(f" {json.dumps(k)}: {json.dumps(said[k])},\n" for k in ("about", "date"))
+    RESULTS.write_text(f'{{\n{head} "rows": [\n{lines}\n ]\n}}\n', encoding="utf-8")
 
 
 def main():
@@ -150,11 +180,18 @@ def main():
     )
     parser.add_argument("--responses", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--keep", type=Path, help="folder for the runs; without it they are removed")
-    parser.add_argument("--step", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--finished", type=Path, help="folder of runs that --keep left, to open and report")
+    parser.add_argument("--step", nargs=4, help=argparse.SUPPRESS)
     told = parser.parse_args()
     if told.step:
-        name, folder, n = told.step
-        return one_step(name, Path(folder), int(n))
+        name, folder, pages, n = told.step
+        return one_step(name, Path(folder), Path(pages), int(n))
+    if told.finished:
+        for folder in sorted(p for p in told.finished.iterdir() if p.name.isdecimal()):
+            rows = measure_finished(folder, int(folder.name))
+            print("\n".join(map(json.dumps, rows)), flush=True)
+            put_into_results(rows, date.today().isoformat())
+        return None
     with tempfile.TemporaryDirectory() as place:
         for n in told.responses:
             measure((told.keep or Path(place)) / f"{n}", n)

@@ -9,11 +9,14 @@ from crmeval.cli.run import lost_verdicts, mute_judges, silent_systems
 from crmeval.core.records import Response, Sample, Score, Usage
 from crmeval.metrics.accuracy import CRITERIA
 from crmeval.pages.compare import compare
+from crmeval.pages.gate import gate
+from crmeval.pages.gate_policy import make_gate_policy
 from crmeval.pages.leaderboard import leaderboard
 from crmeval.pages.report import report_html, shown_part
 from crmeval.pages.slices import slice_board
 from crmeval.runs.folder import Run, open_run, write_run
 from crmeval.tasks.use_cases import get_use_case
+from crmeval.validation.run_agreement import figures_of, run_agreement
 
 CASES = ("service_call_summary", "sales_email_generation", "service_email_summary")
 BARE = {"created": "", "samples": {}, "clients": [], "judge": {}, "scoring": ""}
@@ -76,8 +79,39 @@ def test_a_leaderboard_is_the_same(both):
 def test_groups_and_comparisons_are_the_same(both):
     small, large = both
     assert slice_board(small, ["region"]).to_dicts() == slice_board(large, ["region"]).to_dicts()
-    told = {"client_a": "openai:gpt-4o", "client_b": "m:b", "judge": "x"}
-    assert str(compare(small, **told)) == str(compare(large, **told))
+    told = {"client_a": "openai:gpt-4o", "client_b": "m:b", "judge": "x", "slices": ["region"]}
+    a, b = (compare(run, **told) for run in both)
+    assert repr(a) == repr(b) and str(a) == str(b)
+    assert list(a.pairs) == list(b.pairs) and len(a.pairs) == a.n
+    few = compare(large, **told, most=2)
+    assert list(few.pairs) == list(a.pairs[:2]) and few.n == a.n
+
+
+POLICY = make_gate_policy(
+    {
+        "samples": 2,
+        "rules": [
+            {"metric": "accuracy", "may_fall": 0.1, "at_least": 3},
+            {"metric": "conciseness", "may_fall": 0.3, "use_case": "service_call_summary"},
+            {"metric": "seconds", "may_rise": 0.2, "at_most": 0.4},
+            {"metric": "usd_per_1000", "may_rise": "1 %"},
+            {"metric": "unscored", "at_most": "5 %"},
+            {"metric": "fairness", "may_fall": 20},
+            {"metric": "trust", "at_least": 90},
+        ],
+    }
+)
+
+
+def test_a_gate_is_the_same(both):
+    "Of one run and of two, in lists and in tables, with the samples that speak against a release."
+    small, large = both
+    cases = {r.use_case for r in small.responses}
+    rules = [r for r in POLICY.rules if r.use_case is None or get_use_case(r.use_case).id in cases]
+    told = {"policy": replace(POLICY, rules=rules), "client": "openai:gpt-4o", "base_client": "m:b"}
+    found = [gate(a, b, **told) for a in both for b in both]
+    assert len({repr(g) for g in found}) == 1 and len(found[0].verdicts) >= 6
+    assert gate(large, large, **told, judge="y") == gate(small, small, **told, judge="y")
 
 
 def test_what_failed_is_the_same(both):
@@ -106,3 +140,43 @@ def test_a_report_is_the_same_page(both):
     "Spread, paired differences, speeds, groups, losses, examples: all that stands on the page."
     small, large = (replace(run, manifest=replace(run.manifest, plan={"slices": ["region"]})) for run in both)
     assert report_html(large) == report_html(small)
+
+
+def test_agreement_with_people_is_the_same(both):
+    "Also of judges that scored other samples alone, and of a scale of people's own."
+    small, large = both
+    told = {"slices": ["region"], "n_resamples": 20}
+    found = []
+    for run in both:
+        try:
+            found.append(figures_of(run_agreement(run, **told)))
+        except ValueError as e:
+            found.append(str(e))
+    assert found[0] == found[1] and found[0]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_agreement_counts_what_nobody_rated(seed, tmp_path):
+    rng = random.Random(seed)
+    samples = [
+        Sample(f"s{i}", "service_call_summary", {"transcript": "x"}, tags={"region": "ab"[i % 2]})
+        for i in range(30)
+    ]
+    responses = [response_to(s, c, 0, rng) for s in samples for c in ("m:a", "m:b")]
+    scores = []
+    for n, r in enumerate(responses):
+        key = {k: getattr(r, k) for k in ("sample_id", "client", "use_case", "perturbation", "repeat")}
+        raters = [("z", "auto"), ("x", "auto")] if n > 20 else [("x", "auto")]
+        raters += [("ann", "manual"), ("bob", "manual")] if n < 12 else []
+        for rater, method in raters:
+            for metric in ("csat", *CRITERIA) if method == "manual" else (*CRITERIA, "accuracy"):
+                points = rng.choice([1, 2.5, 4, None])
+                status = "ok" if points else "undefined"
+                scores.append(Score(metric, points, status=status, rater=rater, method=method, **key))
+    write_run(Run(tmp_path, dict(BARE), samples, responses, scores))
+    runs = open_run(tmp_path), open_run(tmp_path, large=1)
+    told = {"slices": ["region"], "n_resamples": 20}
+    a, b = (run_agreement(run, **told) for run in runs)
+    assert repr(a) == repr(b)
+    assert max(r.unrated for r in a.table.rows if r.rater == "x") > 30
+    assert {r.judge for r in a.means} == {"x"} or len(a.means) > 8

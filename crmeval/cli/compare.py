@@ -50,7 +50,7 @@ def compare_command(
 ) -> int:
     "Compare two systems on the samples that both answered."
     from crmeval.core.table_file import write_table
-    from crmeval.pages.compare import compare, side_by_side
+    from crmeval.pages.compare import MOST, compare, side_by_side
     from crmeval.pages.plain_rows import difference_rows
 
     (run_a, client_a), (run_b, client_b) = _side(a), _side(b)
@@ -63,6 +63,7 @@ def compare_command(
         judge=judge,
         prices=prices_of(price) or None,
         slices=slices,
+        most=max(samples, MOST if html else 0),
     )
     out.say(found, a=found.a, b=found.b, judge=found.judge, samples=found.n)
     out.know(differences=found.differences, resources=found.resources, widest=found.widest)

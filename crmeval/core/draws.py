@@ -19,10 +19,24 @@ def label_codes(
     if not (isinstance(labels, np.ndarray) and labels.dtype.kind in "iu"):
         index: dict = {}
         return np.fromiter((index.setdefault(c, len(index)) for c in labels), np.int64)
+    if len(labels) and 0 <= labels.min() <= labels.max() < 4 * len(labels) + 1000:
+        return _places(labels)
     _, first, at = np.unique(labels, return_index=True, return_inverse=True)
     place = np.empty(len(first), np.int64)
     place[np.argsort(first)] = np.arange(len(first))
     return place[at]
+
+
+def _places(labels):
+    "As `label_codes`, of numbers that are small: nothing has to be sorted but what is there once."
+    n = len(labels)
+    first = np.full(int(labels.max()) + 1, n)
+    first[labels[::-1]] = np.arange(
+        n - 1, -1, -1
+    )  # of several the last one stays, which is the first in order
+    place, there = np.empty(len(first), np.int64), np.flatnonzero(first < n)
+    place[there[np.argsort(first[there])]] = np.arange(len(there))
+    return place[labels]
 
 # %% ../../nbs/core/03_draws.ipynb #b00c2367
 def sums_by_code(

@@ -133,8 +133,8 @@ class RecordTable(Sequence, Generic[_R]):
             self.ends.append(self.ends[-1] + n)
         self.at_hand = {}  # the groups that were read last, two at most
 
-    def _opened(self):
-        return _Opened(self.path)
+    def _opened(self, coded=()):
+        return _Opened(self.path, coded)
 
     def _group(self, i):
         "Records of a group, read where they are not at hand."
@@ -201,6 +201,26 @@ class RecordTable(Sequence, Generic[_R]):
             # in this thread: a worker of pyarrow that is busy when a short command ends takes it down
             yield from file.iter_batches(batch_size=GROUP, columns=names, use_threads=False)
 
+    def parts(
+        self,
+        columns: Sequence[str],  # Names of fields
+        *,
+        coded: Sequence[str] = (),  # Those of them that come as dictionary arrays: each text once a group
+        rows: int = GROUP,  # At least, but for the last part
+    ) -> Iterator:  # `pyarrow.Table`, in the file's order; a column may have several chunks
+        "Columns of the table, many groups together where they are read for figures."
+        import pyarrow as pa
+
+        waiting: list = []
+        with self._opened(coded) as (_, file):
+            for batch in file.iter_batches(batch_size=rows, columns=list(columns), use_threads=False):
+                waiting.append(batch)
+                if sum(b.num_rows for b in waiting) >= rows:
+                    yield pa.Table.from_batches(waiting)
+                    waiting = []
+        if waiting:
+            yield pa.Table.from_batches(waiting)
+
     def __eq__(self, other):
         if not isinstance(other, (list, tuple, RecordTable)):
             return NotImplemented
@@ -213,15 +233,15 @@ class RecordTable(Sequence, Generic[_R]):
 class _Opened:
     "A file and its Parquet view, closed together."
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, path, coded=()):
+        self.path, self.coded = path, list(coded)
 
     def __enter__(self):
         import pyarrow.parquet as pq
 
         self.file = open(self.path, "rb")
         try:
-            return self.file, pq.ParquetFile(self.file, pre_buffer=False)
+            return self.file, pq.ParquetFile(self.file, pre_buffer=False, read_dictionary=self.coded)
         except BaseException:
             self.file.close()
             raise

@@ -11,6 +11,7 @@ __all__ = ['Estimate', 'is_known', 'known_column', 'number_column', 'proportion_
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TypeGuard, TypeVar
 
 import numpy as np
@@ -213,6 +214,7 @@ def no_spread(
     return low + max(0, ends[0]) * width, low + min(1, ends[1]) * width, "wilson bound: no spread"
 
 # %% ../../nbs/core/04_stats.ipynb #5f00feae
+@lru_cache(maxsize=64)
 def _quantile_places(n, q, tail):
     "Places of the ends among n values in order; -1 and n: outside of them."
     from scipy.special import bdtr, bdtrc

@@ -183,8 +183,10 @@ def costs_usd(
     "As `response_cost_usd`, of many: the price of each system and model is looked up once."
     c = as_columns(responses)
     costs, clients, models = np.full(len(c), np.nan), c.names["client"].values, c.names["model"].values
-    for client, model, is_batched in np.unique(np.stack([c.client, c.model, c.batched], 1), axis=0):
-        rows = (c.client == client) & (c.model == model) & (c.batched == is_batched)
+    kinds = (c.client.astype(np.int64) * len(models) + c.model) * 2 + c.batched
+    for kind in np.unique(kinds):
+        rows, (pair, is_batched) = kinds == kind, divmod(int(kind), 2)
+        client, model = divmod(pair, len(models))
         price = price_of(clients[client], own) or find_price(models[model], own)
         if price:
             price = batch_price(price) if is_batched else price

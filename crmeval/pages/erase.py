@@ -9,17 +9,25 @@ __all__ = ['holds_text', 'Erased', 'erase']
 import csv
 import io
 import json
+import re
 import shutil
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-from ..core.records import to_dict
+import numpy as np
+
+from ..core.evidence import Evidence
+from ..core.picked_records import pick
+from ..core.record_table import RecordTable
+from ..core.records import Response, Sample, Score, Usage, record_schema, records_of, to_dict
+from ..core.response_columns import dictionary_of
 from .report import write_report
 from ..people.plan import Plan, read_plan
 from ..runs.batch_log import waiting_in
-from ..runs.folder import Run, now, open_run, write_run
+from ..runs.folder import Run, now, open_run
+from ..runs.rewritten import rewrite_rows
 
 # %% ../../nbs/pages/12_erase.ipynb #f3fdbb49
 def _plain(text: str) -> str:
@@ -48,11 +56,59 @@ def holds_text(
     return any(wanted in _plain(found) for found in _strings(value))
 
 
+_NAMES = " ".join(f.name for kind in (Sample, Response, Score, Usage, Evidence) for f in fields(kind))
+
+
+def _sieve(text: str) -> str | None:
+    "A word that stands in every cell of ASCII that holds a text; None where there is none to look for."
+    words = re.findall(r"[a-z0-9]{3,}", _plain(text))
+    word = max(words, key=len, default="")
+    return None if not word or word in _NAMES else word
+
+
+def _cell_may_hold(value: str | None, word: str) -> bool:
+    "Whether a cell has a word, or is written in a way that only reading it tells: not ASCII, or escaped."
+    return value is not None and (not value.isascii() or "\\u" in value or word in value.lower())
+
+
+def _is_old_form(value: str | None) -> bool:
+    "Evidence with names of its own gets others as it is read."
+    return value is not None and value != "[]" and '"about"' not in value
+
+
+def _that_may_hold(records: Sequence, text: str) -> Iterator:
+    "All records that hold a text, and others; of a table the cells are searched, each text of a group once."
+    word = _sieve(text)
+    if word is None or not isinstance(records, RecordTable):
+        yield from records
+        return
+    names = [f.name for f in record_schema(records.kind) if str(f.type) == "string"]
+    every = [f.name for f in record_schema(records.kind)]
+    for read in records.parts(every, coded=names):
+        told, part = np.zeros(read.num_rows, bool), read.combine_chunks()
+        for name in set(names) & set(part.column_names):
+            values, at = dictionary_of(part[name].combine_chunks())
+            odd = _is_old_form if name == "evidence" else (lambda value: False)
+            told |= np.array([_cell_may_hold(v, word) or odd(v) for v in values], bool)[at]
+        yield from records_of(part.take(_numbers(told)), records.kind)
+
+
+def _numbers(mask: np.ndarray):
+    "Numbers of the rows of a mask."
+    import pyarrow as pa
+
+    return pa.array(np.flatnonzero(mask))
+
+
 def _samples_with(run: Run, text: str) -> set[str]:
     "Ids of the samples that hold a text, or whose answers or scores do."
-    found = {s.id for s in run.samples if holds_text(to_dict(s), text)}
-    found |= {r.sample_id for r in run.responses if holds_text(to_dict(r), text)}
-    return found | {s.sample_id for s in run.scores if holds_text(to_dict(s), text)}
+    found: set[str] = set()
+    for records, key in ((run.samples, "id"), (run.responses, "sample_id"), (run.scores, "sample_id")):
+        for record in _that_may_hold(records, text):
+            sample_id = getattr(record, key)
+            if sample_id not in found and holds_text(to_dict(record), text):
+                found.add(sample_id)
+    return found
 
 # %% ../../nbs/pages/12_erase.ipynb #d93caa0a
 def _write_text(path: Path, text: str) -> None:
@@ -65,10 +121,19 @@ def _write_text(path: Path, text: str) -> None:
 
 def _rewrite_lines(path: Path, keeps: Callable[[dict], bool]) -> int:  # Lines removed
     "Write JSON Lines without some; the head stays, and a last line that a kill tore goes."
-    head, *lines = path.read_text(encoding="utf-8", errors="surrogatepass").splitlines(keepends=True) or [""]
-    kept = [line for line in lines if line.endswith("\n") and keeps(json.loads(line))]
-    _write_text(path, "".join([head, *kept]))
-    return len(lines) - len(kept)
+    part, n, kept = path.with_name(path.name + ".part"), 0, 0
+    with (
+        open(path, encoding="utf-8", newline="\n", errors="surrogatepass") as lines,
+        open(part, "w", encoding="utf-8", newline="\n", errors="surrogatepass") as out,
+    ):
+        out.write(next(lines, ""))
+        for line in lines:
+            n += 1
+            if line.endswith("\n") and keeps(json.loads(line)):
+                out.write(line)
+                kept += 1
+    part.replace(path)
+    return n - kept
 
 
 def _stays_in_journal(erased: set[str]) -> Callable[[dict], bool]:
@@ -192,22 +257,17 @@ def erase(
             "them first, with the command that handed them in"
         )
     erased = _wanted(run, [sample] if isinstance(sample, str) else list(sample), match)
-    before = len(run.samples), len(run.responses), len(run.scores)
-    run.samples = [s for s in run.samples if s.id not in erased]
-    run.responses = [r for r in run.responses if r.sample_id not in erased]
-    run.scores = [s for s in run.scores if s.sample_id not in erased]
-    after = len(run.samples), len(run.responses), len(run.scores)
     journal = run.folder / "journal.jsonl"
     lines = _rewrite_lines(journal, _stays_in_journal(erased)) if journal.is_file() else 0
     for done in "shards", "batches":  # work that is done, which the tables hold
         shutil.rmtree(run.folder / done, ignore_errors=True)
     items = sum(_rewrite_rating(p.parent, erased) for p in sorted(run.folder.rglob("plan.json")))
-    counts = [b - a for b, a in zip(before, after)]  # samples, responses, scores
+    counts = _counts(run, erased)
     _note(run, counts)
-    write_run(run)
+    rewrite_rows(run, _stay_in_tables(erased), {n: (k,) for n, k in _KEYS.items()})
     for page in sorted(run.folder.glob("report*.html")):
         page.unlink()
-    write_report(run)
+    write_report(run.folder)
     return Erased(counts[0], counts[1], counts[2], lines, items, _left(run.folder, match))
 
 
@@ -215,7 +275,7 @@ def _wanted(run: Run, ids: list[str], match: str | None) -> set[str]:
     "Ids of the samples to remove; what is not there is told."
     if not ids and not (match or "").strip():
         raise ValueError("nothing to erase was named: expected the id of a sample, or a text to match")
-    known = {s.id for s in run.samples}
+    known = {s.id for s in pick(run.samples, {}, ["id"])}
     if strange := [i for i in ids if i not in known]:
         raise ValueError(f"sample {strange[0]!r} is not in {run.folder}; it holds {len(known)} samples")
     found = _samples_with(run, match) if match else set()
@@ -224,12 +284,25 @@ def _wanted(run: Run, ids: list[str], match: str | None) -> set[str]:
     return {*ids, *found}
 
 
+_KEYS = {"samples": "id", "responses": "sample_id", "scores": "sample_id"}
+
+
+def _stay_in_tables(erased: set[str]) -> dict[str, Callable[[Mapping], bool]]:
+    return {name: lambda row, key=key: row[key] not in erased for name, key in _KEYS.items()}
+
+
+def _counts(run: Run, erased: set[str]) -> list[int]:  # Samples, responses, scores
+    "How many rows go."
+    found = (pick(getattr(run, name), {key: erased.__contains__}, [key]) for name, key in _KEYS.items())
+    return [sum(1 for _ in rows) for rows in found]
+
+
 def _note(run: Run, counts: Sequence[int]) -> None:
     "Tell the removal in the manifest, without what was removed."
     note = {"at": now(), **dict(zip(("samples", "responses", "scores"), counts))}
     run.manifest.more["erased"] = [*run.manifest.more.get("erased", []), note]
     kept = dict(run.manifest.samples)
-    kept["n"] = len(run.samples)
+    kept["n"] = len(run.samples) - counts[0]
     run.manifest.samples = kept
 
 
@@ -239,5 +312,22 @@ def _left(folder: Path, match: str | None) -> list[str]:
         return []
     readable = {".json", ".jsonl", ".html", ".csv", ".txt", ".md", ".yaml", ".tex", ".xml"}
     paths = [p for p in sorted(folder.rglob("*")) if p.suffix in readable]
-    texts = {p: p.read_text(encoding="utf-8", errors="replace") for p in paths}
-    return [p.relative_to(folder).as_posix() for p, text in texts.items() if _plain(match) in _plain(text)]
+    return [p.relative_to(folder).as_posix() for p in paths if _file_holds(p, _plain(match))]
+
+
+_AT_ONCE = 1 << 20  # characters of a file
+
+
+def _file_holds(path: Path, wanted: str) -> bool:
+    "Whether a file holds a text, as `holds_text`; it may be larger than memory."
+    rest, before = "", ""
+    with open(path, encoding="utf-8", errors="replace") as f:
+        while piece := f.read(_AT_ONCE):
+            *words, last = re.split(r"(\s+)", rest + piece)
+            rest = last  # a word may go on in the next piece
+            if plain := _plain("".join(words)):
+                before = f"{before} {plain}"
+            if wanted in before:
+                return True
+            before = before[-len(wanted) :]
+    return wanted in f"{before} {_plain(rest)}"

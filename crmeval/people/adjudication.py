@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from ..core.evidence import as_evidence
+from ..core.picked_records import pick
 from ..core.raters import ADJUDICATED, krippendorff_alpha, weighted_kappa
 from ..core.records import Response, Score
 from ..core.show import Printed, text_table, with_interval
@@ -230,9 +231,10 @@ def _unsigned(d):
     return f"{d.criterion}: " + "; ".join(said)
 
 # %% ../../nbs/people/03_adjudication.ipynb #c1dad4b3
-def _originals(responses):
+def _originals(responses, asked):
     "(sample, client) -> its response, as it was rated: no variant, first repeat."
-    return {(r.sample_id, r.client): r for r in responses if not r.perturbation and r.repeat == 0}
+    mine = {"sample_id": asked.__contains__, "perturbation": lambda p: not p, "repeat": lambda n: n == 0}
+    return {(r.sample_id, r.client): r for r in pick(responses, mine)}
 
 
 def _rated_response(key, item, originals):
@@ -250,7 +252,8 @@ def rating_scores(
     responses: Sequence[Response] | None = None,  # Of the run as it is now; one that has changed is refused
 ) -> list[Score]:
     "Ratings as scores of the systems, opened with the plan's key."
-    originals = None if responses is None else _originals(responses)
+    asked = {key["sample_id"] for key in plan.key.values()}
+    originals = None if responses is None else _originals(responses, asked)
     out = []
     for (item, criterion), by in _table(ratings, plan, settled=True).items():
         key, case = plan.key[item], ""

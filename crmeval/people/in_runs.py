@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ..core.picked_records import pick
 from ..core.raters import ADJUDICATED, people_points
 from ..core.rating_scales import RatingScale
 from ..core.records import Score
 from ..metrics.accuracy import CRITERIA, accuracy
 from .sheets import read_rating_list
-from ..runs.folder import Run, write_run
+from ..runs.folder import Run
+from ..runs.rewritten import rewrite_rows
 
 # %% ../../nbs/people/05_in_runs.ipynb #c700472d
 def _response_key(s):
@@ -75,9 +77,9 @@ def read_ratings(
     return [*scores, *_manual_accuracy(scores)]
 
 # %% ../../nbs/people/05_in_runs.ipynb #fc21bdfd
-def _follows(s):
+def _follows(method, metric, rater):
     "Whether a score was computed from several people's."
-    return s.method != "auto" and s.metric == "accuracy" and s.rater.startswith(ADJUDICATED)
+    return method != "auto" and metric == "accuracy" and rater.startswith(ADJUDICATED)
 
 
 def _missing_accuracy(rows):
@@ -93,6 +95,13 @@ def add_ratings(
 ) -> Run:  # Written; ratings by the same people are replaced
     "Add ratings by people to a run, with the accuracy that follows from them."
     raters = {s.rater for s in scores}
-    rows = [*(s for s in run.scores if s.method == "auto" or s.rater not in raters), *scores]
-    rows = [s for s in rows if not _follows(s)]
-    return write_run(replace(run, scores=[*rows, *_missing_accuracy(rows)]))
+
+    def stays(row):
+        replaced = row["method"] != "auto" and row["rater"] in raters
+        return not replaced and not _follows(row["method"], row["metric"], row["rater"])
+
+    by_people = pick(run.scores, {"method": lambda method: method != "auto"})
+    others = [s for s in by_people if s.rater not in raters and not _follows(s.method, s.metric, s.rater)]
+    given = [s for s in scores if not _follows(s.method, s.metric, s.rater)]
+    more = [*given, *_missing_accuracy([*others, *given])]
+    return rewrite_rows(run, {"scores": stays}, {"scores": ("method", "metric", "rater")}, more)

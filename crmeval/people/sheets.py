@@ -7,6 +7,7 @@ __all__ = ['CELL_LIMIT', 'SHOWN', 'FILLED', 'RATING_COLUMNS', 'guarded', 'export
            'read_sheet', 'read_any_ratings', 'read_rating_list']
 
 # %% ../../nbs/people/02_sheets.ipynb #a70bcb3d
+import contextlib
 import csv
 import re
 from collections import Counter
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.cards import SCALE
+from ..core.picked_records import pick
 from ..core.rating_scales import RatingScale, rating_in
 from ..core.records import Response, Score, read_jsonl
 from .plan import CRITERIA, Plan, read_packet, scale_of
@@ -364,6 +366,15 @@ def _check_once(scores, name):
         raise ValueError(f"{name}: {rater!r} rated {metric} of {sample!r} by {client!r} twice")
 
 
+def _named_in(rows):
+    "Ids of the samples that rows name, in either form; one that cannot be read is told when its turn comes."
+    named = set()
+    for row in rows:
+        with contextlib.suppress(ValueError):
+            named |= {_sample_id(row), _sample_id(row).removesuffix(".0")}
+    return named
+
+
 def read_rating_list(
     path: str | Path,  # .csv, .xlsx or .jsonl with at least `RATING_COLUMNS`
     responses: Sequence[Response],  # What was rated: originals, first repeat
@@ -373,7 +384,13 @@ def read_rating_list(
     rows = read_table(path, RATING_COLUMNS)
     if not rows:
         raise ValueError(f"{Path(path).name} holds no ratings")
-    answers = {(r.sample_id, r.client): r for r in responses if not r.perturbation and r.repeat == 0}
+    rated = {
+        "sample_id": _named_in(rows).__contains__,
+        "perturbation": lambda p: not p,
+        "repeat": lambda n: n == 0,
+    }
+    told = pick(responses, rated, ["sample_id", "client", "use_case"])
+    answers = {(r.sample_id, r.client): r for r in told}
     scores = [_listed(row, answers, scale) for row in rows]
     _check_once(scores, Path(path).name)
     return scores

@@ -13,7 +13,8 @@ from ..core.rating_scales import RatingScale, rating_in, read_scale
 from ..core.records import Sample, Score
 from ..core.stats import mean_estimate
 from ..metrics.accuracy import CRITERIA
-from .folder import Run, write_run
+from .folder import Run
+from .rewritten import rewrite_rows
 from ..tasks.columns import no_such_column
 from ..tasks.rows import raise_problems
 
@@ -95,10 +96,14 @@ def with_own_ratings(
 ) -> Run:  # Written
     "The run with people's ratings on their own scales; earlier ones of the same columns are replaced."
     mine = {(r.name, r.column) for r in ratings}
-    kept = [s for s in done.scores if s.method == "auto" or (s.metric, s.rater) not in mine]
     scales = {f"{r.name}@{r.system}": str(r.scale) for r in ratings}
     done.manifest.more["rating_scales"] = scales
-    return write_run(replace(done, scores=[*kept, *scores]))
+    fields = {"scores": ("method", "metric", "rater")}
+
+    def stays(row):
+        return row["method"] == "auto" or (row["metric"], row["rater"]) not in mine
+
+    return rewrite_rows(done, {"scores": stays}, fields, scores)
 
 
 def rating_means(

@@ -6,13 +6,15 @@
 __all__ = ['ScoreColumns', 'score_columns', 'RunColumns', 'run_columns']
 
 # %% ../../nbs/runs/08_run_columns.ipynb #6e3dbb4f
+import functools
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
 
-from ..core.evidence import as_evidence
+from ..core.evidence import Evidence, as_evidence
 from ..core.raters import people_points
 from ..core.record_table import RecordTable
 from ..core.records import Score
@@ -84,14 +86,23 @@ def score_columns(
 ) -> ScoreColumns:
     "What figures need of scores."
     names = {f: Names() for f in ("metric", "by", "use_case", "status")}
-    arrays, at, keys = {f: np.zeros(len(scores), kind) for f, kind in _KINDS.items()}, 0, _Keys(responses)
-    of = _table_parts if isinstance(scores, RecordTable) else _list_parts
-    for part in of(scores, names, keys):
-        n = len(part["points"])
+    arrays, keys = {f: np.zeros(len(scores), kind) for f, kind in _KINDS.items()}, _Keys(responses)
+    if isinstance(scores, RecordTable):
+        _fill(arrays, _table_parts(scores, names, keys))
+        _fill(arrays, _instruction_parts(scores))
+    else:
+        _fill(arrays, _list_parts(scores, names, keys))
+    return ScoreColumns(names, **arrays)
+
+
+def _fill(arrays, parts):
+    "Put parts into whole arrays, one behind the other."
+    at = 0
+    for part in parts:
+        n = len(part["instructions" if "points" not in part else "points"])
         for name, values in part.items():
             arrays[name][at : at + n] = values
         at += n
-    return ScoreColumns(names, **arrays)
 
 
 def _list_parts(scores, names, keys) -> Iterator[Mapping]:
@@ -111,71 +122,71 @@ def _list_parts(scores, names, keys) -> Iterator[Mapping]:
 
 # %% ../../nbs/runs/08_run_columns.ipynb #537aec9d
 _OF_INSTRUCTIONS = "instruction_following"
-_TABLE = ("metric", "points", "status", "evidence", "rater", "method", "sample_id", "client")
-_TABLE += ("use_case", "perturbation", "repeat")
-_ABOUT, _PLAIN = '"about":"instruction"', '"kind":"'
+_TEXTS = ("metric", "status", "rater", "method", "sample_id", "client", "use_case", "perturbation")
+_ROWS = 64_000  # scores that are read at once, without their evidence
 
 
+def _table_parts(table, names, keys) -> Iterator[Mapping]:
+    "The columns of a table but for what its evidence says, some rows at a time."
+    for read in table.parts((*_TEXTS, "points", "repeat"), coded=_TEXTS, rows=_ROWS):
+        part = {f: names[f].arrow_codes(read[f]) for f in ("metric", "use_case", "status")}
+        part["by"] = _by_codes(read, names["by"])
+        codes = [known.found(read[f]) for f, known in zip(keys._FIELDS, keys.names)]
+        part["row"] = keys.rows(codes, read["repeat"].to_numpy())
+        part["points"] = read["points"].to_numpy()
+        changes = Names()
+        at = changes.arrow_codes(read["perturbation"])
+        part["is_twin"] = np.array(list(map(bool, changes.values)), bool)[at]
+        yield part
+
+
+def _by_codes(read, names):
+    "Numbers of (method, rater)."
+    methods, raters = Names(), Names()
+    method, rater = methods.arrow_codes(read["method"]), raters.arrow_codes(read["rater"])
+    return names.numbered(list(product(methods.values, raters.values)), method * len(raters) + rater)
+
+# %% ../../nbs/runs/08_run_columns.ipynb #cdf4359c
 def _checked(evidence):
     "(instructions, those that nothing could check)"
     found = [e.kind for e in map(as_evidence, evidence) if e.about == "instruction"]
     return len(found), found.count("not checked")
 
 
-def _table_parts(table, names, keys) -> Iterator[Mapping]:
-    "The columns of a table, some rows at a time."
-    for batch in table.batches(_TABLE):
-        part = {f: names[f].arrow_codes(batch[f]) for f in ("metric", "use_case", "status")}
-        part["by"] = _by_codes(batch, names["by"])
-        codes = [known.found(batch[f]) for f, known in zip(keys._FIELDS, keys.names)]
-        part["row"] = keys.rows(codes, batch["repeat"].to_numpy(zero_copy_only=False))
-        part["points"] = batch["points"].to_numpy(zero_copy_only=False)
-        part["is_twin"] = _is_told(batch["perturbation"])
-        yield part | _instructions_of(batch)
-
-
-def _by_codes(batch, names):
-    "Numbers of (method, rater)."
-    method, rater = (batch[f].dictionary_encode() for f in ("method", "rater"))
-    methods, raters = method.dictionary.to_pylist(), rater.dictionary.to_pylist()
-    pairs = [np.asarray(c.indices.to_numpy(zero_copy_only=False)) for c in (method, rater)]
-    both = pairs[0] * len(raters) + pairs[1]
-    found, first, at = np.unique(both, return_index=True, return_inverse=True)
-    place = np.empty(len(found), np.int32)
-    order = np.argsort(first)
-    place[order] = names.codes((methods[b // len(raters)], raters[b % len(raters)]) for b in found[order])
-    return place[at]
-
-
-def _is_told(column):
-    "Which texts are neither missing nor empty."
-    import pyarrow.compute as pc
-
-    return pc.greater(pc.binary_length(column), 0).fill_null(False).to_numpy(zero_copy_only=False)
-
-
-def _instructions_of(batch):
+def _instruction_parts(table) -> Iterator[Mapping]:
     "How many instructions a judge has seen, and how many nothing could check."
-    import pyarrow.compute as pc
-
-    mine = pc.equal(batch["metric"], _OF_INSTRUCTIONS).fill_null(False).to_numpy(zero_copy_only=False)
-    told = {f: np.zeros(len(mine), np.int16) for f in ("instructions", "unchecked")}
-    rows = np.flatnonzero(mine)
-    texts = batch["evidence"].take(rows)
-    n_plain = pc.count_substring(texts, _ABOUT).fill_null(0).to_numpy(zero_copy_only=False)
-    n_items = pc.count_substring(texts, _PLAIN).fill_null(0).to_numpy(zero_copy_only=False)
-    odd = pc.match_substring(texts, "not checked").fill_null(False).to_numpy(zero_copy_only=False)
-    told["instructions"][rows] = n_plain
-    for i in np.flatnonzero(odd | (n_plain != n_items)):
-        row = rows[i]
-        told["instructions"][row], told["unchecked"][row] = _checked(_read(texts[int(i)].as_py()))
-    return told
+    items = _items_decoder()
+    for read in table.parts(("metric", "evidence"), coded=("metric", "evidence")):
+        metrics, told = Names(), np.zeros((read.num_rows, 2), np.int16)
+        metric, evidence = metrics.arrow_codes(read["metric"]), read["evidence"].combine_chunks()
+        has_text = evidence.is_valid().to_numpy(zero_copy_only=False)
+        rows = np.flatnonzero(has_text & (metric == metrics.index.get(_OF_INSTRUCTIONS, -1)))
+        at = evidence.indices.fill_null(0).to_numpy(zero_copy_only=False)[rows]
+        used, back = np.unique(at, return_inverse=True)
+        found = [_counted(text, items) for text in evidence.dictionary.take(used).to_pylist()]
+        told[rows] = np.array(found, np.int16).reshape(-1, 2)[back]
+        yield {"instructions": told[:, 0], "unchecked": told[:, 1]}
 
 
-def _read(text):
-    import json
+@functools.lru_cache(maxsize=1)
+def _items_decoder():
+    "Reads evidence that has its fields and no others, without what they say."
+    import msgspec
 
-    return json.loads(text or "[]")
+    bare = [(f.name, msgspec.Raw, msgspec.Raw()) for f in fields(Evidence) if f.name not in ("kind", "about")]
+    item = msgspec.defstruct("Item", [("kind", str), ("about", str), *bare], forbid_unknown_fields=True)
+    return msgspec.json.Decoder(list[item])
+
+
+def _counted(text, items):
+    "As `_checked`, of a JSON text."
+    import msgspec
+
+    try:
+        found = [item.kind for item in items.decode(text) if item.about == "instruction"]
+    except msgspec.ValidationError:
+        return _checked(msgspec.json.decode(text))
+    return len(found), found.count("not checked")
 
 # %% ../../nbs/runs/08_run_columns.ipynb #442318b5
 @dataclass(eq=False)
@@ -208,9 +219,19 @@ class RunColumns:
         "Automatic judges that scored a metric, of tasks, twins or probes."
         s = self.scores
         mine = s.by[s.metric == s.names["metric"].index.get(metric, -1)]
-        found, first = np.unique(mine, return_index=True)
-        pairs = [s.names["by"].values[i] for i in found[np.argsort(first)]]
+        pairs = [s.names["by"].values[i] for i in _rows_of(mine)]
         return [rater for method, rater in pairs if method == "auto"]
+
+    def task_raters(
+        self,
+        metrics: Sequence[str],  # Names
+    ) -> list[str]:  # In order of appearance
+        "Automatic judges that scored tasks or their twins by some metrics."
+        s, codes = self.scores, self.scores.names["metric"].index
+        probes = [s.names["use_case"].index[u] for u in _probes(s.names["use_case"])]
+        mine = np.isin(s.metric, [codes[m] for m in metrics if m in codes]) & ~np.isin(s.use_case, probes)
+        pairs = [s.names["by"].values[i] for i in _rows_of(s.by[mine])]
+        return list(dict.fromkeys(rater for method, rater in pairs if method == "auto"))
 
     def judges(
         self,
@@ -221,15 +242,14 @@ class RunColumns:
         codes, given = s.names["metric"].index, {}
         told = np.isin(s.metric, [codes[m] for m in metrics if m in codes]) & ~s.is_twin
         pair = np.where(told, s.by.astype(np.int32) * len(codes) + s.metric, -1)
-        found, first = np.unique(pair, return_index=True)
-        for p in found[np.argsort(first)]:
+        for p, rows in _rows_of(pair).items():
             if p >= 0:
                 (method, rater), m = (
                     s.names["by"].values[p // len(codes)],
                     s.names["metric"].values[p % len(codes)],
                 )
                 who = (method, "people" if method == "manual" else rater)
-                given.setdefault(who, {}).setdefault(m, []).append(np.flatnonzero(pair == p))
+                given.setdefault(who, {}).setdefault(m, []).append(rows)
         return {w: {m: np.sort(np.concatenate(r)) for m, r in of.items()} for w, of in given.items()}
 
     def points(
@@ -251,6 +271,12 @@ class RunColumns:
             found = people_points(said)
             points[row] = np.nan if found is None else found
         return points, given
+
+
+def _rows_of(numbers):
+    "Number -> its rows, in order of first appearance; there are few numbers."
+    rows = {int(n): np.flatnonzero(numbers == n) for n in np.unique(numbers)}
+    return dict(sorted(rows.items(), key=lambda pair: pair[1][0]))
 
 
 def _probes(names):

@@ -63,11 +63,18 @@ def _csv_rows(path):
     "Rows of a table, named by row and line; every row has as many cells as the header."
     (_, cells), *lines = _csv_lines(path)
     header = _csv_header(path, cells)
-    named = [(f"row {n} (line {at})", cells) for n, (at, cells) in enumerate(lines, 1)]
-    wrong = [(row, cells) for row, cells in named if len(cells) != len(header)]
-    problems = [f"{row}: {len(cells)} cells, but the header has {len(header)}" for row, cells in wrong]
-    raise_problems(str(path), problems)
+    named = [(_row_name(n, at), cells) for n, (at, cells) in enumerate(lines, 1)]
+    wrong = [_wrong_cells(row, cells, header) for row, cells in named if len(cells) != len(header)]
+    raise_problems(str(path), wrong)
     return [(row, dict(zip(header, cells, strict=True))) for row, cells in named]
+
+
+def _row_name(n, line):
+    return f"row {n} (line {line})"
+
+
+def _wrong_cells(row, cells, header):
+    return f"{row}: {len(cells)} cells, but the header has {len(header)}"
 
 
 def _csv_header(path, cells):
@@ -87,9 +94,8 @@ def _csv_row_stream(path):
     header = _csv_header(path, cells)
     for n, (at, cells) in enumerate(rows, 1):
         if len(cells) != len(header):
-            told = f"row {n} (line {at}): {len(cells)} cells, but the header has {len(header)}"
-            raise_problems(str(path), [told])
-        yield f"row {n} (line {at})", dict(zip(header, cells, strict=True))
+            raise_problems(str(path), [_wrong_cells(_row_name(n, at), cells, header)])
+        yield _row_name(n, at), dict(zip(header, cells, strict=True))
 
 
 def _csv_separator(path):
@@ -115,7 +121,7 @@ def _xlsx_rows(path):
     named = [n for n in names if n]
     if twice := {n for n in named if named.count(n) > 1}:
         raise ValueError(f"{path}: the column {sorted(twice)[0]!r} stands twice in the header")
-    return [(f"row {n} (line {at})", _named_cells(names, cells)) for n, (at, cells) in enumerate(lines, 1)]
+    return [(_row_name(n, at), _named_cells(names, cells)) for n, (at, cells) in enumerate(lines, 1)]
 
 
 def _named_cells(names, cells):

@@ -6,14 +6,19 @@
 __all__ = ['METRICS', 'Rows', 'judge_agreement', 'CorrectedRow', 'RunAgreement', 'run_agreement', 'figures_of', 'write_figures']
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #9f57a700
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
+
 from ..core.corrected import CorrectedEstimate, corrected_mean
 from ..core.judging import Judge
 from ..core.loops import run_sync
+from ..core.picked_records import NumberedRows, pick
+from ..core.raters import people_points
 from ..core.show import Printed, number, points, text_table, with_interval
 from ..core.table_file import write_table
 from ..judges.encoder_judge import EncoderJudge
@@ -21,6 +26,7 @@ from ..judges.panel import Panel
 from ..metrics.accuracy import CRITERIA
 from ..metrics.defaults import default_judge
 from ..runs.folder import Run, in_terms_of_run
+from ..runs.run_columns import run_columns
 from ..tasks.columns import groups_by
 from ..tasks.probes import is_probe
 from .agreement import AgreementTable, agreement
@@ -134,6 +140,8 @@ def _corrected(people, mine, keys, clusters):
 
 
 def _means(run, judge, clusters):
+    if run.in_tables:
+        return list(_means_of_columns(run_columns(run), judge))
     people, rows = people_means([s for s in run.scores if s.metric in METRICS]), []
     mine = {score_key(s): s.points for s in run.scores if s.method == "auto" and s.rater == judge}
     for metric, client in dict.fromkeys((k[3], k[2]) for k in people):
@@ -142,10 +150,113 @@ def _means(run, judge, clusters):
             rows.append(CorrectedRow(judge, metric, client, _corrected(people, mine, keys, clusters)))
     return rows
 
+
+def _rated_by_people(c):
+    "(metric, client) -> number of a response -> people's points, in the order in which they rated."
+    s, names, found = c.scores, c.scores.names, {}
+    people = [k for k, (method, _) in enumerate(names["by"].values) if method == "manual"]
+    metrics = [k for k, m in enumerate(names["metric"].values) if m in METRICS]
+    told = np.isin(s.by, people) & np.isin(s.metric, metrics) & ~np.isnan(s.points) & (s.row >= 0)
+    for i in np.flatnonzero(told):
+        of = int(s.metric[i]), int(c.responses.client[s.row[i]])
+        given = found.setdefault(of, {}).setdefault(int(s.row[i]), {})
+        given[names["by"].values[s.by[i]][1]] = float(s.points[i])
+    return {of: {row: people_points(given) for row, given in rows.items()} for of, rows in found.items()}
+
+
+def _means_of_columns(c, judge) -> Iterator[CorrectedRow]:
+    "As `_means`, of arrays."
+    s, by = c.scores, c.scores.names["by"].index.get(("auto", judge), -1)
+    metrics, clients = s.names["metric"].values, c.responses.names["client"].values
+    for (metric, client), people in _rated_by_people(c).items():
+        mine = np.flatnonzero((s.by == by) & (s.metric == metric) & (s.row >= 0))
+        mine = mine[c.responses.client[s.row[mine]] == client]
+        if len(mine):
+            rows = s.row[mine]
+            judged = [None if p != p else p for p in s.points[mine].tolist()]
+            human = [people.get(row) for row in rows.tolist()]
+            mean = corrected_mean(human, judged, clusters=c.cluster[rows].tolist(), bounds=(1, 4))
+            yield CorrectedRow(judge, metrics[metric], clients[client], mean)
+
+# %% ../../nbs/validation/06_run_agreement.ipynb #7c217b5d
+def _kinds_of(c, *, valued=False) -> dict[tuple[str, str], int]:
+    "(judge, metric) -> number of its first score, in the order of appearance; `valued`: with points."
+    s, m = c.scores, len(c.scores.names["metric"])
+    auto = [k for k, (method, _) in enumerate(s.names["by"].values) if method == "auto"]
+    mine = np.flatnonzero(np.isin(s.by, auto) & (~np.isnan(s.points) if valued else True))
+    found, first = np.unique(s.by[mine].astype(np.int32) * m + s.metric[mine], return_index=True)
+    by, metrics = s.names["by"].values, s.names["metric"].values
+    order = np.argsort(first)
+    return {(by[k // m][1], metrics[k % m]): int(mine[at]) for k, at in zip(found[order], first[order])}
+
+
+def _said_by_judges(run, names, people):
+    "Scores by some judges; of a run in tables those of the samples that people rated, and one of each kind."
+    if not run.in_tables:
+        return [s for s in run.scores if s.method == "auto" and s.rater in names]
+    rated, kinds = {s.sample_id for s in people}, _kinds_of(run_columns(run))
+    mine = {
+        "method": {"auto"}.__contains__,
+        "rater": set(names).__contains__,
+        "sample_id": rated.__contains__,
+    }
+    said = list(pick(run.scores, mine))
+    there = {(s.rater, s.metric) for s in said}
+    lacking = [i for kind, i in kinds.items() if kind[0] in names and kind not in there]
+    with NumberedRows(run.scores) as rows:
+        said += rows.records(np.array(lacking, int))
+    return said
+
+
+def _by_kind(run, said):
+    "Scores in an order in which judges and metrics come as they do in the whole run."
+    if not run.in_tables:
+        return said
+    order = {kind: k for k, kind in enumerate(_kinds_of(run_columns(run)))}
+    raters = {rater: k for k, rater in enumerate(dict.fromkeys(rater for rater, _ in order))}
+    return sorted(said, key=lambda s: (raters[s.rater], order[s.rater, s.metric]))
+
+
+def _with_all_unrated(run, rows, auto, against, groups=None):
+    "Rows that count the responses that a judge alone scored, where not all of these were read."
+    if not run.in_tables:
+        return tuple(rows)
+    read = Counter((s.rater, s.metric, g) for s in auto for g in _groups_of(s, groups))
+    c, kept = run_columns(run), {}
+    for r in rows:
+        key = r.rater, against.get(r.metric, r.metric), r.group
+        kept[key] = kept.get(key) or _n_scored(c, *key, groups)
+    return tuple(_with_unrated(r, kept, read, against) for r in rows)
+
+
+def _groups_of(score, groups):
+    return ("all",) if groups is None else (groups[score.sample_id],)
+
+
+def _with_unrated(row, scored, read, against):
+    n = scored[row.rater, against.get(row.metric, row.metric), row.group]
+    return replace(row, unrated=row.unrated + n - read[row.rater, row.metric, row.group])
+
+
+def _n_scored(c, judge, metric, group, groups):
+    "How many responses a judge scored by a metric, of all or of the samples of a group."
+    s = c.scores
+    mine = (s.by == s.names["by"].index[("auto", judge)]) & (s.metric == s.names["metric"].index[metric])
+    if groups is None:
+        return int(mine.sum())
+    ids = c.responses.names["sample_id"].values
+    told = np.array([groups.get(i) == group for i in ids], bool)
+    rows = s.row[mine & (s.row >= 0)]
+    return int(told[c.responses.sample_id[rows]].sum())
+
 # %% ../../nbs/validation/06_run_agreement.ipynb #f3e12cb9
 def _judges_of(run, wanted):
     "Judges of a run, without those who grade probes; one that is wanted and not there raises."
-    found = list(dict.fromkeys(s.rater for s in run.scores if s.method == "auto" and s.metric in METRICS))
+    if run.in_tables:
+        found = [r for r, m in _kinds_of(run_columns(run)) if m in METRICS]
+    else:
+        found = [s.rater for s in run.scores if s.method == "auto" and s.metric in METRICS]
+    found = list(dict.fromkeys(found))
     for name in wanted or ():
         if name not in found:
             raise ValueError(f"judge is {name!r}; the run has scores by {', '.join(found)}")
@@ -161,49 +272,57 @@ def run_agreement(
     **options,  # confidence_level, n_resamples, rng, groups: see `agreement`
 ) -> RunAgreement:
     "Agreement of judges with people who rated a run, and corrected means; no ratings raise `ValueError`."
-    clusters = {s.id: s.cluster or s.id for s in run.samples}
+    clusters = {s.id: s.cluster or s.id for s in pick(run.samples, {}, ["id", "cluster"])}
     # the folder may keep ratings of samples that this run left out
-    people = [s for s in run.scores if s.method == "manual" and s.sample_id in clusters]
+    people = [s for s in pick(run.scores, {"method": {"manual"}.__contains__}) if s.sample_id in clusters]
     if not people:
         advice = f"add ratings with `crmeval score {run.folder} --ratings people.csv`"
         raise ValueError(f"nobody has rated {run.folder}: {advice}")
     names, rated = _judges_of(run, judges), {s.metric for s in people}
-    auto = [s for s in run.scores if s.method == "auto" and s.rater in names and s.metric in rated]
-    people, more_auto = _on_own_scales(run, names, people)
-    auto += more_auto
+    said = _said_by_judges(run, names, people)
+    auto = _by_kind(run, [s for s in said if s.metric in rated])
+    on_own, more_auto, against = _on_own_scales(run, _by_kind(run, said), names, people)
+    auto = auto + more_auto
     columns = run.manifest.plan.get("slices") or () if slices is None else slices
     columns = [columns] if isinstance(columns, str) else list(columns)
+    people, in_file = on_own, [s for s in said if s.metric in rated] + more_auto
     table, more = agreement(auto, people, clusters=clusters, **options), None
+    table = AgreementTable(_with_all_unrated(run, table.rows, auto, against))
     if columns:
-        tables = [_of_groups(run, c, auto, people, clusters, options) for c in columns]
+        tables = [_of_groups(run, c, auto, people, clusters, options, against) for c in columns]
         table = AgreementTable((*table.rows, *(row for rows in tables for row in rows)))
-        more = agreement_by_group(_tasks(run), auto, people_means(people), columns)
+        more = agreement_by_group(_tasks(run), in_file, people_means(people), columns)
     return RunAgreement(table, [row for j in names for row in _means(run, j, clusters)], more)
 
 
 def _tasks(run):
-    return [s for s in run.samples if not s.perturbation and not is_probe(s)]
+    bare = ["id", "use_case", "cluster", "language", "dataset", "perturbation", "tags"]
+    told = pick(run.samples, {"perturbation": lambda p: not p}, bare)
+    return [s for s in told if not is_probe(s)]
 
 
-def _of_groups(run, column, auto, people, clusters, options):
+def _of_groups(run, column, auto, people, clusters, options, against):
     "Agreement in each group of a column."
     name, group_of = groups_by(_tasks(run), column)
     groups = {i: f"{name} = {group_of[i]}" for i in group_of}
     theirs = [s for s in people if s.sample_id in groups]
     mine = [s for s in auto if s.sample_id in groups]
-    return [
-        r for r in agreement(mine, theirs, clusters=clusters, groups=groups, **options) if r.group != "all"
-    ]
+    rows = agreement(mine, theirs, clusters=clusters, groups=groups, **options).rows
+    rows = [r for r in rows if r.group != "all"]
+    return _with_all_unrated(run, rows, mine, against, groups)
 
 
-def _on_own_scales(run, names, people):
+def _on_own_scales(run, said, names, people):
     "What people rated on scales of their own is held against the judge's accuracy, or what it has instead."
-    mine = [s for s in run.scores if s.method == "auto" and s.rater in names]
-    valued = {s.metric for s in mine if s.points is not None}
+    if run.in_tables:
+        valued = {m for r, m in _kinds_of(run_columns(run), valued=True) if r in names}
+    else:
+        valued = {s.metric for s in said if s.points is not None}
     against = next((m for m in ("accuracy", *CRITERIA) if m in valued), "accuracy")
     own = {s.metric: f"{s.metric} ({against})" for s in people if s.metric not in METRICS}
-    auto = [replace(s, metric=name) for name in own.values() for s in mine if s.metric == against]
-    return [replace(s, metric=own.get(s.metric, s.metric)) for s in people], auto
+    auto = [replace(s, metric=name) for name in own.values() for s in said if s.metric == against]
+    people = [replace(s, metric=own.get(s.metric, s.metric)) for s in people]
+    return people, auto, dict.fromkeys(own.values(), against)
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #b42eba01
 _OF_ESTIMATE = ("value", "low", "high", "n", "undefined", "method", "confidence_level")

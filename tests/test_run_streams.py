@@ -1,0 +1,133 @@
+"""What is done to a run that stays in its tables leaves the same files as what is done to one in lists."""
+
+import json
+import random
+import shutil
+
+import pytest
+
+from crmeval.bridges.export_files import export_file
+from crmeval.core.evidence import Evidence
+from crmeval.core.records import Response, Sample, Score
+from crmeval.metrics.accuracy import CRITERIA
+from crmeval.pages import erase as erase_room
+from crmeval.pages.erase import erase
+from crmeval.people.in_runs import add_ratings, read_ratings
+from crmeval.runs import folder as run_folder
+from crmeval.runs.folder import Run, open_run, write_run
+
+BARE = {"created": "", "samples": {}, "clients": [], "judge": {"name": "j"}, "scoring": ""}
+WORDS = (
+    "Zo\u00eb",
+    "ZO\u00cb",
+    "Zoe\u0308",
+    "Ann Lee",
+    "ann\n  lee",
+    'say "Ann Lee"',
+    "plain",
+    "\u2028 odd",
+    "Dr.\tWho",
+    "",
+)
+NOTES = (
+    [Evidence("noted", "ann lee was here")],
+    [Evidence("missing", "x", about="fact", detail={"who": ["Dr. Who"]})],
+    [{"instruction": "in French", "followed": None}],
+    [],
+)
+
+
+def asked(rng, n=40):
+    "Samples, answers and scores in which names stand here and there, in many forms."
+    samples, responses, scores = [], [], []
+    for i in range(n):
+        text = f"{rng.choice(WORDS)} {i}"
+        samples.append(
+            Sample(f"s{i}", "service_call_summary", {"transcript": text}, tags={"k": rng.choice(WORDS)})
+        )
+        for client in ("a:x", "b:y"):
+            key = {"sample_id": f"s{i}", "client": client, "use_case": "service_call_summary"}
+            responses.append(Response(text=rng.choice(WORDS) * 2 if rng.random() < 0.3 else "t", **key))
+            for rater, method in (("j", "auto"), ("ann", "manual")):
+                told = {
+                    "reason": rng.choice(WORDS) if rng.random() < 0.1 else "",
+                    "rater": rater,
+                    "method": method,
+                }
+                told |= {"evidence": rng.choice(NOTES) if rng.random() < 0.2 else []}
+                label = "good" if rng.random() < 0.1 else None
+                scores.append(Score("accuracy", rng.choice([1.0, 2.5, 4.0]), label=label, **told, **key))
+    late = [s for s in scores if s.rater == "ann"]
+    return samples, responses, [s for s in scores if s.rater != "ann"] + late
+
+
+@pytest.fixture(params=range(3))
+def runs(request, tmp_path):
+    "The same run twice, one to be opened as lists and one in tables."
+    rows = asked(random.Random(request.param))
+    write_run(Run(tmp_path / "small", dict(BARE), *rows))
+    for line in [{"kind": "head"}, *({"kind": "response", "key": [s.id, "", "a:x", 0]} for s in rows[0])]:
+        with open(tmp_path / "small" / "journal.jsonl", "a", encoding="utf-8") as f:
+            f.write(json.dumps(line) + "\n")
+    shutil.copytree(tmp_path / "small", tmp_path / "large")
+    return tmp_path / "small", tmp_path / "large"
+
+
+def held(path):
+    "Rows, counts and journal of a folder."
+    run = open_run(path, large=10**9)
+    counts = run.manifest.responses, run.manifest.scores, run.manifest.samples
+    return run.samples, run.responses, run.scores, counts, (path / "journal.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "match", ["zo\u00eb", "ann lee", "dr. who", "missing", "not checked", "plain 7", "lee was"]
+)
+def test_what_is_erased_is_the_same(runs, match, monkeypatch):
+    small, large = runs
+    told = []
+    has_report = match == "ann lee"  # once; it takes most of the time
+    for path, most in ((small, 10**9), (large, 1)):
+        monkeypatch.setattr(run_folder, "LARGE", most)
+        if not has_report:
+            monkeypatch.setattr(erase_room, "write_report", lambda folder: None)
+        try:
+            told.append(str(erase(path, match=match, sample="s1")))
+        except ValueError as e:
+            told.append(str(e).replace(str(path), ""))
+        monkeypatch.undo()
+    assert told[0] == told[1] and ("removed" in told[0] or match == "plain 7")
+    assert held(small) == held(large)
+    if "removed" not in told[0]:
+        return
+    assert "s1" not in {s.id for s in open_run(small).samples}
+    assert has_report == (small / "report.html").is_file() == (large / "report.html").is_file()
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+@pytest.mark.parametrize("texts", [True, False])
+def test_an_export_is_the_same_file(runs, form, texts):
+    small, large = open_run(runs[0]), open_run(runs[1], large=1)
+    files = [export_file(r, form, r.folder / f"rows.{form}", texts=texts) for r in (small, large)]
+    assert files[0].read_bytes() == files[1].read_bytes() and files[0].stat().st_size > 5000
+
+
+def ratings_of(run):
+    "A list of ratings, as people write them: two raters, all criteria of some answers."
+    lines = ["sample_id,client,metric,points,rater"]
+    for s in run.samples[:6]:
+        for rater in ("ann", "bob"):
+            lines += [f"{s.id},a:x,{metric},{1 + len(lines) % 4},{rater}" for metric in CRITERIA]
+    return "\n".join(lines) + "\n"
+
+
+def test_ratings_that_are_added_are_the_same(runs):
+    "Earlier ones by the same people go, and accuracy follows."
+    for path, large in zip(runs, (None, 1)):
+        run = open_run(path, large=large)
+        (path / "ratings.csv").write_text(ratings_of(run), encoding="utf-8")
+        done = add_ratings(run, read_ratings(path / "ratings.csv", run))
+        assert done.in_tables == bool(large)
+    assert held(runs[0]) == held(runs[1])
+    by_hand = [s for s in open_run(runs[0]).scores if s.method == "manual"]
+    assert {s.rater for s in by_hand} == {"ann", "bob"} and len(by_hand) == 6 * 2 * (len(CRITERIA) + 1)
