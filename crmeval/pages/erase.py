@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ..core.records import to_dict
+from ..core.views import Printed
 from .report import write_report
 from ..people.plan import Plan, read_plan
 from ..runs.batch_log import waiting_in
@@ -160,7 +161,7 @@ def _rewrite_rating(folder: Path, erased: set[str]) -> int:  # Items removed
 
 # %% ../../nbs/pages/12_erase.ipynb #9d967ef1
 @dataclass(frozen=True)
-class Erased:
+class Erased(Printed):
     "How much was removed from a run; prints as a sentence."
 
     samples: int

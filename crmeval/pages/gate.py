@@ -25,7 +25,7 @@ from ..tasks.use_cases import get_use_case
 
 # %% ../../nbs/pages/14_gate.ipynb #35413f72
 @dataclass(frozen=True)
-class Fall:
+class Fall(Printed):
     "A sample on which the run is worse than its base, or past a limit."
 
     sample: str  # Its id; of the data, so nobody's to trust

@@ -46,7 +46,7 @@ if TYPE_CHECKING:  # only an editor or a type checker reads it
 
 # %% ../../nbs/runs/11_batch.ipynb #73f17ea0
 @dataclass(frozen=True)
-class OpenBatch:
+class OpenBatch(Printed):
     "A batch whose answers are not there."
 
     client: str  # Name of the system
