@@ -51,7 +51,7 @@ def judge_in_words(
 _IN_WORDS = {
     "embedded": "the built-in judge",
     "embedded:encoder": "the built-in judge with its encoder",
-    "embedded (left out)": "the built-in judge, without this data's family",
+    "embedded (left out)": "the built-in judge, left out",
     "embedded (held out)": "the built-in judge, cross-validated",
 }
 

@@ -19,7 +19,17 @@ from typing import Any
 from ..core.groups import FLOOR, GroupRow
 from ..core.near import did_you_mean
 from ..core.records import Response, Sample, Score
-from ..core.show import Printed, interval, number, p_value, points, printable, shown, text_table
+from crmeval.core.show import (
+    Printed,
+    interval,
+    judge_in_words,
+    number,
+    p_value,
+    points,
+    printable,
+    shown,
+    text_table,
+)
 from ..core.stats import Difference, paired_difference, simultaneous
 from ..metrics.cost import response_cost_usd
 from .evidence import evidence_spans, marked_text, problems
@@ -86,7 +96,7 @@ class Comparison(Printed):
         rows = self.rows()
         return (
             f"a = {printable(self.a)}\nb = {printable(self.b)}\n"
-            f"judged by {printable(self.judge)}, {self.n} samples that both answered\n\n"
+            f"judged by {printable(judge_in_words(self.judge))}, {self.n} samples that both answered\n\n"
             + text_table([list(rows[0]), *(list(r.values()) for r in rows)], align="r", rule=True)
         )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core.near import did_you_mean
 from ..core.records import Response, Score
-from ..core.show import Printed, printable, shown, text_table
+from ..core.show import Printed, judge_in_words, printable, shown, text_table
 from ..core.stats import Difference, Estimate, mean_estimate, paired_difference
 from ..metrics.cost import response_cost_usd
 from ..metrics.trust import TRUST, trust
@@ -84,7 +84,7 @@ class Gate(Printed):
         return [_row(v) for v in self.verdicts]
 
     def __str__(self):
-        judged = f"judged by {printable(self.judge)}, " if self.judge else ""
+        judged = f"judged by {printable(judge_in_words(self.judge))}, " if self.judge else ""
         head = f"run  = {printable(self.run)}\nbase = {printable(self.base)}\n"
         head += f"{judged}{self.n} samples that both were asked about, {printable(self.policy.name)}\n\n"
         rows = self.rows()
