@@ -66,7 +66,7 @@ class MetricCard:
 # %% ../../nbs/core/08_cards.ipynb #613ea425
 def _card_view(card):
     end = "higher" if card.higher_is_better else "lower"
-    figure = f"{card.low:g} to {card.high:g} {card.unit.split(',')[0]}, {end} is better"
+    figure = f"{card.low:g} to {card.high:g} {card.unit.partition(', ')[0]}, {end} is better"
     told = {"limits": card.limits, "reference": card.reference}
     return RecordView("MetricCard", card.title, figure, card.measures, {"needs": ", ".join(card.needs)}, told)
 
