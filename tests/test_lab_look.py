@@ -8,6 +8,10 @@ import shutil
 
 import pytest
 
+from crmeval.core.records import Response, Sample, Score
+from crmeval.core.stats import Estimate
+from crmeval.metrics.factuality import CARD, factuality
+from crmeval.metrics.trust import Trust
 from crmeval.pages.board import leaderboard_table
 from crmeval.pages.compare import compare
 from crmeval.pages.leaderboard import leaderboard
@@ -30,12 +34,30 @@ def cells(tmp_path_factory):
         progress=False,
     )
     shown = {
+        **records(),
         "run": run,
         "leaderboard": leaderboard(run),
         "comparison": compare(run, client_a="rules", client_b="lead"),
         "table": leaderboard_table([run]),
     }
-    return {name: value._repr_html_() for name, value in shown.items()}
+    # folds are opened: what is behind them is looked at, too
+    return {name: value._repr_html_().replace("<details>", "<details open>") for name, value in shown.items()}
+
+
+def records():
+    "What a researcher meets beside the tables."
+    source = "Agent: Good morning. Caller: My order of 3 May has not come, and I paid 40 dollars. " * 8
+    scored = factuality("The order of 3 May is late. The caller paid 90 dollars.", source=source)
+    some = Estimate(71.2, 60.1, 80.4, 40)
+    return {
+        "scored": scored,
+        "unscored": Score("completeness", None, status="undefined", reason="No key facts were given."),
+        "sample": Sample("s1", "service_call_summary", {"transcript": source}, ["The order is late."]),
+        "response": Response("s1", "openai:m", source, latency_s=1.25),
+        "trust": Trust("openai:m", some, some, some, some, some, {"helpfulness": some}),
+        "estimate": some,
+        "card": CARD,
+    }
 
 
 def exported(cells, theme):

@@ -1,15 +1,19 @@
 "The loop of a researcher: a metric as it stands in a cell is held against people; a changed room is seen."
 
+import inspect
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import crmeval
-from crmeval import agreement, conciseness, factuality
+from crmeval import agreement, completeness, conciseness, factuality
 from crmeval.core.records import Score
 from crmeval.judges.family_weights import judge_weights, left_out_families
 from crmeval.validation.labelled import LABELLED, at_hand
@@ -108,3 +112,100 @@ def test_autoreload_sees_a_changed_room_of_a_wing(tmp_path):
     assert done.returncode == 0, done.stderr
     before, after = done.stdout.strip().splitlines()[-1].split(" | ")
     assert "is empty" in before and "says nothing at all" in after, done.stdout
+
+
+QUICK_SETS = {
+    "diasumfact-factuality": factuality,
+    "feedback-factuality": factuality,
+    "mtrag-factuality": factuality,
+    "reviews-factuality": factuality,
+    "mtrag-completeness": completeness,
+}
+
+
+@pytest.mark.parametrize("name", QUICK_SETS)
+def test_a_quick_set_answers_within_three_seconds_after_the_first_call(name):
+    "CPU seconds, which other processes on the machine do not stretch; the better of two calls."
+    if not at_hand(name):
+        pytest.skip(f"{name} is not at hand (CRMEVAL_DATA)")
+    shipped = QUICK_SETS[name]
+
+    def edited(response: str, *, judge=None, **context) -> Score:
+        return shipped(response.rpartition(". ")[0] or response, judge=judge, **context)
+
+    edited.__signature__ = inspect.signature(shipped)
+    agreement(edited, on=name, download=False)
+    took = []
+    for _ in range(2):
+        started = time.process_time()
+        found = agreement(edited, on=name, download=False)
+        took.append(time.process_time() - started)
+    assert min(took) < 3, took
+    assert found.rows[0].n > 100 and not found.rows[0].same  # it is the edited metric that was measured
+
+
+IN_THE_CELL = """
+row = agreement(factuality, on={name!r}, limit=80, download=False).rows[0]
+print("figures:", row.agreement.value, row.shipped.value, row.same)
+"""
+
+
+def run_cell(client, code):
+    "What a cell prints; what it raises is raised here."
+    said = []
+    reply = client.execute_interactive(code, timeout=240, output_hook=said.append)
+    assert reply["content"]["status"] == "ok", reply["content"].get("traceback")
+    return "".join(m["content"].get("text", "") for m in said if m["msg_type"] == "stream")
+
+
+def figures(client):
+    told = run_cell(client, IN_THE_CELL.format(name=QUICK))
+    agrees, shipped, same = re.search(r"figures: (\S+) (\S+) (\S+)", told).groups()
+    return float(agrees), float(shipped), same == "True"
+
+
+def rewritten(file, text):
+    "A file with another time of change, as an editor leaves it."
+    before = file.stat().st_mtime_ns
+    file.write_text(text, encoding="utf-8")
+    os.utime(file, ns=(before + 2_000_000_000, before + 2_000_000_000))
+
+
+@needs_data
+@pytest.mark.skipif(find_spec("ipykernel") is None, reason="ipykernel is not installed")
+def test_a_kernel_measures_a_metric_that_was_changed_on_disk_and_changed_back(tmp_path):
+    from jupyter_client.manager import KernelManager
+
+    package = Path(crmeval.__file__).parent
+    shutil.copytree(package, tmp_path / "crmeval", ignore=shutil.ignore_patterns("__pycache__"))
+    room = tmp_path / "crmeval" / "metrics" / "factuality.py"
+    text = room.read_text(encoding="utf-8")
+    old = "    wrong, n = _unsupported(found, verdicts, source), len(found)\n"
+    assert text.count(old) == 1
+    changed = text.replace(old, "    found, verdicts = found[:1], verdicts[:1]\n" + old)
+    own = {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1", "IPYTHONDIR": str(tmp_path)}
+    words = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    manager = KernelManager(connection_file=str(tmp_path / "kernel.json"))
+    manager.kernel_spec.argv = words
+    manager.start_kernel(env={**os.environ, **own}, cwd=str(tmp_path))
+    client = manager.client()
+    try:
+        client.start_channels()
+        client.wait_for_ready(timeout=120)
+        told = run_cell(
+            client,
+            "%load_ext autoreload\n%autoreload 2\nimport crmeval\n"
+            "from crmeval import agreement, factuality\nprint(crmeval.__file__)",
+        )
+        assert str(tmp_path) in told
+        first = figures(client)
+        rewritten(room, changed)
+        second = figures(client)
+        rewritten(room, text)
+        third = figures(client)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    assert first[2] and first[0] == first[1]  # untouched, it is the shipped metric
+    assert second[0] != first[0] and second[1] == first[1] and not second[2]
+    assert third == first

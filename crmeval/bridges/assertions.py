@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ..core.evidence import Evidence
 from ..core.records import Score
-from ..core.show import shown
+from ..core.show import judge_in_words, shown
 from ..core.stats import Estimate, mean_estimate
 
 # %% ../../nbs/bridges/00_assertions.ipynb #2a0551ae
@@ -91,7 +91,7 @@ def assert_score(
 
 
 def _failure(score, value, at_least) -> str:
-    by = f" (judged by {shown(score.rater, 60)})" if score.rater else ""
+    by = f" (judged by {shown(judge_in_words(score.rater), 60)})" if score.rater else ""
     if value is not None:
         head = f"{score.metric}: {value_text(score)}, expected at least {at_least:g}{by}"
     elif score.status == "ok":

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from .engine import Relation, name_in_sql, text_in_sql
 from .sources import BadQuery, ConnectError, Limit, TooMuch
 from .statement import tree_of
+from ..core.views import Printed
 
 # %% ../../nbs/connect/07_pulled.ipynb #14298bb9
 _COMPARED = {
@@ -152,7 +153,7 @@ def scans_of(
 
 # %% ../../nbs/connect/07_pulled.ipynb #424d1fb7
 @dataclass(frozen=True)
-class Pull:
+class Pull(Printed):
     "What a query takes from one table: shown by `Catalogue.plan`, and counted against the policy."
 
     source: str

@@ -22,6 +22,7 @@ from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit, urlunsplit
 
 from .records import Response, Sample, Usage, storable
+from .views import RecordView, prints_itself
 
 # %% ../../nbs/core/11_calls.ipynb #1fda1a40
 @runtime_checkable
@@ -330,6 +331,18 @@ class Completion:
     reasoning: str | None = None  # What the model wrote for itself; no part of `text`
     settings: str | None = None  # What was sent otherwise than asked, as in `Response.settings`
     tool_calls: tuple[Mapping, ...] = ()  # As in the API, where tools were offered; arguments are JSON texts
+
+# %% ../../nbs/core/11_calls.ipynb #328432bc
+def _completion_view(c):
+    took = "" if c.latency_s is None else f" in {c.latency_s:.3g} s"
+    figure = f"{len(c.text):,} characters{took}" + ("" if c.status == "ok" else f" ({c.status})")
+    facts = {"input tokens": c.usage.input_tokens, "output tokens": c.usage.output_tokens}
+    facts |= {"tool calls": len(c.tool_calls) or "", "end": c.finish_reason}
+    long = {"answer": c.text if len(c.text) > 400 else "", "reasoning": c.reasoning or ""}
+    return RecordView("Completion", c.model or "", figure, c.refusal or c.text, facts, long)
+
+
+prints_itself(Completion, _completion_view)
 
 # %% ../../nbs/core/11_calls.ipynb #7f0a2e48
 def failed_response(

@@ -12,6 +12,7 @@ from typing import cast
 
 from .evidence import Evidence, as_evidence
 from .records import Score, check_status
+from .views import RecordView, prints_itself
 
 # %% ../../nbs/core/08_cards.ipynb #54d9dc0a
 SCALE = {
@@ -61,6 +62,16 @@ class MetricCard:
         end = "higher" if self.higher_is_better else "lower"
         scale = f"[{self.low:g} to {self.high:g} {self.unit}, {end} is better]"
         return f"{self.title}: {self.measures} {scale} Limits: {self.limits}"
+
+# %% ../../nbs/core/08_cards.ipynb #613ea425
+def _card_view(card):
+    end = "higher" if card.higher_is_better else "lower"
+    figure = f"{card.low:g} to {card.high:g} {card.unit.partition(', ')[0]}, {end} is better"
+    told = {"limits": card.limits, "reference": card.reference}
+    return RecordView("MetricCard", card.title, figure, card.measures, {"needs": ", ".join(card.needs)}, told)
+
+
+prints_itself(MetricCard, _card_view)
 
 # %% ../../nbs/core/08_cards.ipynb #8a0b7555
 def score_of(

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeGuard, runtime_checkable
 
 from .records import check_status
+from .views import RecordView, prints_itself
 
 # %% ../../nbs/core/07_judging.ipynb #0be2eabb
 @dataclass(frozen=True)
@@ -39,6 +40,17 @@ class Verdict:
     def confidence(self) -> float | None:
         "How sure the judge is of its answer, 0.5 (a guess) to 1; None where it does not say."
         return None if self.probability is None else max(self.probability, 1 - self.probability)
+
+# %% ../../nbs/core/07_judging.ipynb #34d9cc2f
+def _verdict_view(v):
+    answer = {True: "yes", False: "no"}.get(v.yes, f"no answer ({v.status})")
+    sure = "" if v.probability is None else f", P(yes) {v.probability:.2f}"
+    rated = "" if v.points is None else f", {v.points:g} of 4 points, higher is better"
+    facts = {"kind": v.category, "sentences": ", ".join(str(n) for n in v.lines)}
+    return RecordView("Verdict", "on one question", f"{answer}{sure}{rated}", v.reason, facts)
+
+
+prints_itself(Verdict, _verdict_view)
 
 # %% ../../nbs/core/07_judging.ipynb #6263a98e
 @runtime_checkable

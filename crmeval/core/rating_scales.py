@@ -11,9 +11,11 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
+from .views import Printed
+
 # %% ../../nbs/core/05_rating_scales.ipynb #8f4a38c5
 @dataclass(frozen=True)
-class RatingScale:
+class RatingScale(Printed):
     "A range of numbers and its good end."
 
     low: float

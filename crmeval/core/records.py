@@ -18,6 +18,7 @@ from typing import overload
 
 from .evidence import Evidence, as_evidence
 from .package_data import needs_extra
+from .views import RecordView, judge_in_words, prints_itself
 
 # %% ../../nbs/core/01_records.ipynb #f66bf3d7
 SCHEMA_VERSION = 2  # raised when a stored column changes its meaning; a reader refuses a newer one
@@ -94,12 +95,31 @@ class Sample:
     def key(self) -> tuple[str, str]:
         return self.id, self.perturbation
 
-    def __repr__(self):
-        # what a log or a traceback prints must not repeat a dangerous text
-        unsafe = isinstance(self.tags, Mapping) and self.tags.get("unsafe")
-        shown = "[unsafe text]" if unsafe else f"inputs={self.inputs!r}"
-        twin = f", perturbation={self.perturbation!r}" if self.perturbation else ""
-        return f"Sample({self.id!r}, {self.use_case!r}, {shown}{twin})"
+# %% ../../nbs/core/01_records.ipynb #99b749dd
+def _sample_view(s):
+    "What a log or a traceback prints must not repeat a dangerous text."
+    tags = s.tags if isinstance(s.tags, Mapping) else {}
+    twin = f" as {s.perturbation}" if s.perturbation else ""
+    about = f"{s.id}{twin}"
+    facts = {"key facts": len(s.key_facts), "instructions": len(s.instructions), "data": s.dataset}
+    facts |= {"language": s.language, "conversation": s.cluster}
+    if tags.get("unsafe"):
+        return RecordView("Sample", about, f"{s.use_case}: [unsafe text]", facts=facts)
+    told = {str(k): str(v) for k, v in s.inputs.items()}
+    inputs = "1 input" if len(told) == 1 else f"{len(told)} inputs"
+    figure = f"{s.use_case}: {sum(map(len, told.values())):,} characters in {inputs}"
+    told |= {"key facts": "\n".join(map(str, s.key_facts)), "reference": s.reference or ""}
+    told |= {"instructions": "\n".join(map(str, s.instructions))}
+    told |= {k: str(dict(v)) for k, v in _mappings(s, tags).items()}
+    return RecordView("Sample", about, figure, facts=facts, texts=told)
+
+
+def _mappings(s, tags):
+    found = {"record": s.record, "fields that have to change": s.gold_record, "tags": tags}
+    return {k: v for k, v in found.items() if isinstance(v, Mapping) and v}
+
+
+prints_itself(Sample, _sample_view)
 
 # %% ../../nbs/core/01_records.ipynb #7eb62f64
 @dataclass(frozen=True)
@@ -165,6 +185,26 @@ class Response:
     @property
     def key(self) -> tuple:
         return self.sample_id, self.perturbation, self.client, self.repeat
+
+# %% ../../nbs/core/01_records.ipynb #6fe63eb6
+_SEEN = 400  # characters of an answer in sight; a longer one is behind the fold
+
+
+def _response_view(r):
+    figure = f"no answer ({r.status})" if r.text is None else f"{len(r.text):,} characters"
+    if r.text is not None and r.status != "ok":
+        figure += f" ({r.status})"
+    if r.latency_s is not None:
+        figure += f" in {r.latency_s:.3g} s"
+    of = {"input tokens": r.usage.input_tokens, "output tokens": r.usage.output_tokens, "model": r.model}
+    facts = {"on": r.sample_id, "as": r.perturbation, **of, "use case": r.use_case, "repeat": r.repeat or ""}
+    text = r.text or ""
+    long = {"answer": text if len(text) > _SEEN else "", "reasoning": r.reasoning or ""}
+    long |= {"layer": r.layer or "", "sent otherwise": r.settings or ""}
+    return RecordView("Response", r.client, figure, r.error or text, facts, long)
+
+
+prints_itself(Response, _response_view)
 
 # %% ../../nbs/core/01_records.ipynb #e97a258c
 @dataclass(frozen=True)
@@ -235,6 +275,34 @@ def _check_range(name, value, low, high):
         or not low <= value <= high
     ):
         raise ValueError(f"{name} is {value!r}, expected a number from {low} to {high} or None")
+
+# %% ../../nbs/core/01_records.ipynb #790ed820
+def _score_view(s):
+    facts = {"by": judge_in_words(s.rater), "on": s.sample_id, "as": s.perturbation, "of": s.client}
+    facts |= {"use case": s.use_case, "repeat": s.repeat or "", "": "by hand" if s.method == "manual" else ""}
+    said = s.reason if s.status == "ok" else s.reason or STATUSES[s.status]
+    rows = [(e.kind, _fine_in_words(e.fine), e.text, e.reason) for e in s.evidence]
+    head = ("evidence", "as it should be", "text", "why")
+    return RecordView("Score", s.metric, _figure(s), said, facts, items=[head, *rows])
+
+
+def _figure(score):
+    "The value with its unit and its direction, or that there is none."
+    if score.status != "ok":
+        return f"no value ({score.status})"
+    share = None if score.fraction is None else f"{score.fraction:.2f}"
+    if score.points is not None:
+        beside = f" (fraction {share})" if share else ""
+        return f"{score.points:g} of 4 points{beside}, higher is better"
+    named = [score.label] if score.label else []
+    return ", ".join([*named, f"fraction {share} of 1", "higher is better"] if share else named)
+
+
+def _fine_in_words(fine):
+    return {True: "yes", False: "no"}.get(fine, "")
+
+
+prints_itself(Score, _score_view)
 
 # %% ../../nbs/core/01_records.ipynb #76862166
 RECORD_TYPES = {"sample": Sample, "response": Response, "score": Score}

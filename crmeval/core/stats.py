@@ -17,10 +17,11 @@ from typing import TypeGuard, TypeVar
 import numpy as np
 
 from .draws import GROUPS, MANY, drawn_means, in_groups, label_codes, strata_sums, sums_by_code
+from .views import Printed
 
 # %% ../../nbs/core/04_stats.ipynb #ac63ba49
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Printed):
     "A number with its interval and the counts behind it."
 
     value: float | None  # None when no value could be used

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..core.stats import Estimate, proportion_estimate
+from ..core.views import Printed
 from .arm_rows import arm_rows
 from .assignment import unit_point
 from .columns import groups, read_column
@@ -21,7 +22,7 @@ from .fixed import fixed_difference
 
 # %% ../../nbs/live/14_aa_check.ipynb #3a70e431
 @dataclass(frozen=True)
-class AACheck:
+class AACheck(Printed):
     "How often arms that do not differ were told apart."
 
     alarms: Estimate  # Share of the comparisons that were decided, with its interval

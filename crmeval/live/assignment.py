@@ -19,6 +19,8 @@ from uuid import UUID
 
 import numpy as np
 
+from ..core.views import Printed
+
 # %% ../../nbs/live/10_assignment.ipynb #29f6be29
 def unit_point(
     unit: Any,  # Who is assigned: text, a whole number or a UUID, e.g. a customer's id
@@ -189,7 +191,7 @@ def read_assignment(
 
 # %% ../../nbs/live/10_assignment.ipynb #8bb403e7
 @dataclass(frozen=True)
-class SampleRatio:
+class SampleRatio(Printed):
     "Units seen in each arm beside those expected."
 
     seen: Mapping[str, int]  # Arm -> units

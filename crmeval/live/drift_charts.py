@@ -16,6 +16,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..core.stats import proportion_estimate
+from ..core.views import Printed
 
 # %% ../../nbs/live/25_drift_charts.ipynb #9d17899e
 _STEPS = 160
@@ -136,7 +137,7 @@ def _scores(gaps, base):
 
 # %% ../../nbs/live/25_drift_charts.ipynb #72545f1a
 @dataclass(frozen=True)
-class Alarm:
+class Alarm(Printed):
     "A change that a chart has told."
 
     series: str

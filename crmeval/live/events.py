@@ -23,6 +23,7 @@ from ..core.near import did_you_mean
 from ..core.package_data import data_path, needs_extra
 from ..core.records import storable
 from ..core.stats import is_known
+from ..core.views import Printed
 from ..layer.audit_trail import AuditTrail
 from ..layer.feedback import Feedback, read_feedback
 
@@ -243,7 +244,7 @@ def _column(values):
 
 # %% ../../nbs/live/00_events.ipynb #a4d3c4b1
 @dataclass(frozen=True)
-class EventRecord:
+class EventRecord(Printed):
     "What became of all events that were read: each has one fate, and the fates sum to what was read."
 
     read: int = 0  # Events that arrived
@@ -527,7 +528,7 @@ def _record(engine, end):
 
 
 @dataclass(frozen=True)
-class Joined:
+class Joined(Printed):
     "Replies with what became of them, and the record of all events."
 
     rows: Any  # A row for each reply: what it came with, and the columns of `FACTS`

@@ -16,6 +16,7 @@ from typing import Any, cast, overload
 import numpy as np
 
 from ..core.stats import simultaneous
+from ..core.views import Printed
 from .arm_rows import ArmRows, arm_rows
 from .assignment import HOLDOUT, SampleRatio, assign, sample_ratio
 from .columns import column_names, groups, read_column
@@ -220,7 +221,7 @@ def compare_all_arms(
 
 # %% ../../nbs/live/13_experiment.ipynb #374913f8
 @dataclass(frozen=True)
-class Looks:
+class Looks(Printed):
     "The same comparison after each day."
 
     days: tuple[Any, ...]  # (looks,) labels in their order
@@ -295,7 +296,7 @@ class Guardrail:
 
 
 @dataclass(frozen=True)
-class GuardrailResult:
+class GuardrailResult(Printed):
     "Whether a guardrail held."
 
     guardrail: Guardrail
@@ -320,7 +321,7 @@ class GuardrailResult:
 
 # %% ../../nbs/live/13_experiment.ipynb #6c5ca128
 @dataclass(frozen=True)
-class ExperimentResult:
+class ExperimentResult(Printed):
     "What an experiment says so far."
 
     outcomes: Mapping[str, ArmDifference]  # Name -> difference; together they hold their level

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..core.log import digest, open_locked
 from ..core.records import Sample, read_jsonl, write_jsonl
-from ..core.show import Printed, printable, text_table
+from ..core.show import Printed, judge_in_words, printable, text_table
 from ..core.stats import Estimate, mean_estimate
 from ..layer.feedback import Feedback
 from ..layer.masking import MaskingPolicy
@@ -152,7 +152,8 @@ class Round(Printed):
 
 def _figure_line(figure):
     e = Estimate(**{k: figure[k] for k in ("value", "low", "high", "n", "undefined")})
-    return [printable(figure["client"]), figure["figure"], e.format()]
+    name, of, judge = figure["figure"].partition(", ")
+    return [printable(figure["client"]), name + of + printable(judge_in_words(judge)), e.format()]
 
 
 def _row(client, figure, e):

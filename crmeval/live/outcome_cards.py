@@ -14,6 +14,7 @@ from functools import lru_cache
 from ..core.cards import MetricCard
 from ..core.near import did_you_mean
 from ..core.package_data import data_path
+from ..core.views import Printed
 from .events import event_kinds
 
 # %% ../../nbs/live/01_outcome_cards.ipynb #35552562
@@ -93,7 +94,7 @@ def outcome_card(
 
 # %% ../../nbs/live/01_outcome_cards.ipynb #73c3e2e7
 @dataclass(frozen=True)
-class PublishedFigure:
+class PublishedFigure(Printed):
     "An improvement that somebody else reports."
 
     outcome: str  # What it is about, in our words

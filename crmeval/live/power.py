@@ -9,6 +9,8 @@ __all__ = ['share_sd', 'design_effect', 'difference_error', 'power', 'sample_siz
 import math
 from dataclasses import dataclass
 
+from ..core.views import Printed
+
 # %% ../../nbs/live/11_power.ipynb #c258e1e0
 def share_sd(
     share: float,  # Of yes, 0 to 1, e.g. 0.03 of replies clicked
@@ -116,7 +118,7 @@ def _reach(wanted, confidence_level):
 
 # %% ../../nbs/live/11_power.ipynb #1feee2b1
 @dataclass(frozen=True)
-class Duration:
+class Duration(Printed):
     "How long an experiment runs until its one look at the end."
 
     rows: int  # In both arms together

@@ -24,7 +24,7 @@ from ..core.log import digest, open_locked
 from ..core.near import did_you_mean
 from ..core.package_data import data_path
 from ..core.records import read_jsonl, storable
-from ..core.show import Printed, p_value, printable, text_table
+from ..core.show import Printed, judge_in_words, p_value, printable, text_table
 from ..core.stats import Difference, paired_difference, simultaneous
 from ..layer.feedback import Feedback, word_diff
 from ..metrics.accuracy import CRITERIA
@@ -241,7 +241,8 @@ class PromptTrial(Printed):
 
     def __str__(self):
         head = (
-            f"{self.version} against {self.base} ({self.use_case}), {self.n} samples, judged by {self.judge}"
+            f"{self.version} against {self.base} ({self.use_case}), {self.n} samples, "
+            f"judged by {judge_in_words(self.judge)}"
         )
         lines = [["criterion", "new - base", "p (Holm)"]]
         lines += [[name, d.format("+.2f"), p_value(d.p_value)] for name, d in self.differences.items()]

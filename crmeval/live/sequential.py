@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..core.views import Printed
 from .power import difference_error
 
 # %% ../../nbs/live/12_sequential.ipynb #c18d6be8
@@ -128,7 +129,7 @@ _NODES = 256
 
 # %% ../../nbs/live/12_sequential.ipynb #a2ade7ba
 @dataclass(frozen=True)
-class SequentialPower:
+class SequentialPower(Printed):
     "When an experiment that is looked at every day finds an effect."
 
     found: tuple[float, ...]  # (days,) chance that it has been found by this day

@@ -17,6 +17,7 @@ from ..connect.engine import columns_in, name_in_sql
 from ..core.package_data import needs_extra
 from ..core.raters import kendall, spearman
 from ..core.stats import Estimate, expanded_tails
+from ..core.views import Printed
 from .curves import restricted_mean
 from .events import Joined, reach, sums_engine
 from .outcome_cards import OutcomeCard, outcome_card
@@ -307,7 +308,7 @@ def _by_system(p, card, level, n_resamples, rng):
 
 # %% ../../nbs/live/06_validity.ipynb #2dd8a0cd
 @dataclass(frozen=True)
-class Validity:
+class Validity(Printed):
     "Whether scores predict an outcome; above 0 (or 0.5): better scores go with better outcomes."
 
     outcome: str

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.near import did_you_mean
-from ..core.show import text_table, with_interval
+from ..core.show import Printed, text_table, with_interval
 from ..core.stats import Difference, Estimate, mean_estimate, paired_difference, quantile_estimate
 from .answerable import top_score_auc
 from crmeval.metrics.ranking import (
@@ -141,7 +141,7 @@ def _takes(retriever, name):
 
 # %% ../../nbs/metrics/48_retrieval.ipynb #5d1d981b
 @dataclass(frozen=True)
-class RetrievalTable:
+class RetrievalTable(Printed):
     "Figures of one retriever over queries."
 
     name: str

@@ -19,6 +19,7 @@ from ..core.cards import MetricCard
 from ..core.records import Response, Sample, Score
 from ..core.show import text_table, with_interval
 from ..core.stats import Estimate, mean_estimate
+from ..core.views import RecordView, prints_itself
 from .choices import Choice, choice_score, choices_of
 from .fairness import fairness_report
 from .privacy import grade_probe, privacy_profile
@@ -367,3 +368,19 @@ def _row(profile, names):
 
 def _cell(e):
     return with_interval(e, ".1f", ".0f")
+
+# %% ../../nbs/metrics/39_trust.ipynb #2c4aab9d
+def _trust_view(t):
+    end = ", higher is better"
+    figure = (
+        f"{_cell(t.trust)} per cent{end}" if t.trust.value is not None else f"no value ({t.trust.method})"
+    )
+    facts = {name: _cell(getattr(t, name)) for name in TRUST} | {"without a grade": t.unscored or ""}
+    beside = [(name, _cell(e)) for name, e in t.beside.items()]
+    biased = [(name, "beyond chance" if is_so else "may be chance") for name, is_so in t.biased.items()]
+    return RecordView(
+        "Trust", t.client, figure, facts=facts, items=[("read beside it", "per cent"), *beside, *biased]
+    )
+
+
+prints_itself(Trust, _trust_view)

@@ -16,7 +16,19 @@ from pathlib import Path
 
 from ..core.cards import MetricCard
 from ..core.picked_records import pick
-from ..core.show import DASH, interval, number, per_cent, points, rank, seconds, shown, usd, whole
+from crmeval.core.show import (
+    DASH,
+    interval,
+    judge_in_words,
+    number,
+    per_cent,
+    points,
+    rank,
+    seconds,
+    shown,
+    usd,
+    whole,
+)
 from ..core.stats import Estimate
 from ..metrics.accuracy import CARD as ACCURACY
 from ..metrics.accuracy import CRITERIA
@@ -173,14 +185,18 @@ class _Line:
     ranks: Mapping[str, tuple | None]  # Area -> rank interval
     samples: Callable  # Metric -> address of the samples behind it, or None
     judge: str | None  # Address of the judge's agreement, or None
+    only: str = (
+        OVERALL  # The one use case that the overall figures are of; `OVERALL` where they are of several
+    )
 
     @property
     def use_case(self):
-        return "Overall" if self.row.use_case == OVERALL else get_use_case(self.row.use_case).name
+        which = self.only if self.row.use_case == OVERALL else self.row.use_case
+        return "Overall" if which == OVERALL else get_use_case(which).name
 
     @property
     def judged_by(self):
-        return macro("board.jinja", "judged_by")(self.row.method, self.row.judge, self.judge)
+        return macro("board.jinja", "judged_by")(self.row.method, judge_in_words(self.row.judge), self.judge)
 
 
 def _linked(cell, address, what):
@@ -407,14 +423,28 @@ _SORTED_BY = {"cost": "USD per 1,000", "speed": "Mean s", "trust": "Trust %", "p
 def _lines(rows, run, links, agreements):
     "Rows of one run with the ranks of each area, within use case and judge."
     groups, lines = {}, []
+    rows, only = _once(rows)
     for r in rows:
         groups.setdefault((r.use_case, r.method, r.judge), []).append(r)
     for group in groups.values():
         for i, row in enumerate(group):
             ranks = {area: found[i] for area, found in _area_ranks(group).items()}
             samples = partial(links, row) if links else _no_link
-            lines.append(_Line(row, run, ranks, samples, agreements))
+            lines.append(_Line(row, run, ranks, samples, agreements, only))
     return lines
+
+
+def _once(rows):
+    "(rows, the use case that is all there is): what is said of one use case and overall is said once."
+    cases = {r.use_case for r in rows if r.use_case != OVERALL}
+    if len(cases) != 1:
+        return rows, OVERALL
+    said = {_whose(r) for r in rows if r.use_case == OVERALL}
+    return [r for r in rows if r.use_case == OVERALL or _whose(r) not in said], cases.pop()
+
+
+def _whose(row):
+    return row.client, row.method, row.judge
 
 
 def _area_ranks(group):
@@ -437,7 +467,7 @@ def _picks(lines, several):
         "Provider": [line.row.provider for line in lines],
         "Use case": [line.use_case for line in lines],
         "Method": [line.row.method for line in lines],
-        "Judge": [line.row.judge for line in lines],
+        "Judge": [judge_in_words(line.row.judge) for line in lines],
     }
     if several:
         properties["Run"] = [line.run for line in lines]

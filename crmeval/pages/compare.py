@@ -23,7 +23,17 @@ from ..core.near import did_you_mean
 from ..core.picked_records import pick
 from ..core.records import Response, Sample, Score
 from ..core.response_columns import Names
-from ..core.show import Printed, interval, number, p_value, points, printable, shown, text_table
+from crmeval.core.show import (
+    Printed,
+    interval,
+    judge_in_words,
+    number,
+    p_value,
+    points,
+    printable,
+    shown,
+    text_table,
+)
 from ..core.stats import Difference, paired_difference, simultaneous
 from .evidence import evidence_spans, marked_text, problems
 from .leaderboard import METRICS
@@ -89,7 +99,7 @@ class Comparison(Printed):
         rows = self.rows()
         return (
             f"a = {printable(self.a)}\nb = {printable(self.b)}\n"
-            f"judged by {printable(self.judge)}, {self.n} samples that both answered\n\n"
+            f"judged by {printable(judge_in_words(self.judge))}, {self.n} samples that both answered\n\n"
             + text_table([list(rows[0]), *(list(r.values()) for r in rows)], align="r", rule=True)
         )
 

@@ -23,6 +23,7 @@ from ..core.picked_records import pick
 from ..core.record_table import RecordTable
 from ..core.records import Response, Sample, Score, Usage, record_schema, records_of, to_dict
 from ..core.response_columns import dictionary_of
+from ..core.views import Printed
 from .report import write_report
 from ..people.plan import Plan, read_plan
 from ..runs.batch_log import waiting_in
@@ -225,7 +226,7 @@ def _rewrite_rating(folder: Path, erased: set[str]) -> int:  # Items removed
 
 # %% ../../nbs/pages/12_erase.ipynb #9d967ef1
 @dataclass(frozen=True)
-class Erased:
+class Erased(Printed):
     "How much was removed from a run; prints as a sentence."
 
     samples: int

@@ -11,6 +11,8 @@ __all__ = ['figure_and_axes', 'REAL_TIME_S', 'COMPANIONS', 'look_of_grid', 'svg'
 import io
 import re
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from unicodedata import bidirectional, category, east_asian_width
 
 import numpy as np
 
@@ -73,7 +75,68 @@ def _columns(names):
 
 def _label(text, limit=34):
     "A name as a label: no control characters, no mathematics, not too long."
-    return shortened(printable(text).replace("$", r"\$"), limit)
+    text = printable(text)
+    room = accumulate(1 + (east_asian_width(c) in "WF") for c in text)  # such a letter is as wide as two
+    fits = sum(width <= limit for width in room)
+    return shortened(text, max(2, fits)).replace("$", r"\$")
+
+# %% ../../nbs/pages/01_figures.ipynb #f4ad55cc
+_WIDE, _NARROW = ("\u0416", "\u0429"), ("\u0445", "\u0443")  # two letters of one width say which text it is
+
+
+def _needs_browser(text, font):
+    "Whether a text holds what the font lacks, or what has to be put in order or joined."
+    from matplotlib.font_manager import findfont, get_font
+
+    letters = get_font(findfont(font)).get_charmap()
+    kinds = ((ord(c) in letters, bidirectional(c), category(c)) for c in text if c != "\n")
+    return any(not known or way in ("R", "AL") or kind in ("Mn", "Mc") for known, way, kind in kinds)
+
+
+def _stand_in(said, taken):
+    "A text as wide as what is said, and like no other."
+    for number in range(len(taken) + 1, 2 * len(taken) + 3):
+        bits = f"{number:b}".zfill(len(said))[::-1]
+        padded = said.ljust(len(bits))
+        pairs = (_WIDE if east_asian_width(c) in "WF" else _NARROW for c in padded)
+        found = "".join(pair[int(bit)] for pair, bit in zip(pairs, bits))
+        if found not in taken:
+            return found
+    raise AssertionError(said)
+
+
+def _stand_ins(figure):
+    "What stands in a figure instead of words that the browser writes -> the words."
+    from matplotlib.text import Text
+
+    words = {}
+
+    def exchanged(drawn):
+        said = drawn.get_text().replace(r"\$", "$")
+        if not said.strip() or said in words or not _needs_browser(said, drawn.get_fontproperties()):
+            return drawn.get_text()
+        known = next((k for k, v in words.items() if v == said), None)
+        found = known or _stand_in(said, words)
+        words[found] = said
+        return found
+
+    for axis in (a for axes in figure.axes for a in (axes.xaxis, axes.yaxis)):
+        before = axis.get_ticklabels()  # a label of an axis is written anew when it is drawn
+        after = [exchanged(t) for t in before]
+        if words and after != [t.get_text() for t in before]:
+            axis.set_ticklabels(after)
+    for drawn in figure.findobj(Text):
+        drawn.set_text(exchanged(drawn))
+    return words
+
+
+def _with_words(text, words):
+    "The finished picture with the words themselves, each free to run from the right."
+    from html import escape
+
+    for found, said in words.items():
+        text = re.sub(f">{found}<", lambda m, said=said: f' unicode-bidi="plaintext">{escape(said)}<', text)
+    return text
 
 # %% ../../nbs/pages/01_figures.ipynb #1515b358
 def svg(
@@ -85,8 +148,9 @@ def svg(
 
     from matplotlib import rc_context
 
-    out = io.StringIO()
-    with rc_context({"svg.hashsalt": f"crmeval {title}", "svg.fonttype": "path"}):
+    out, words = io.StringIO(), _stand_ins(figure)
+    letters = "none" if words else "path"
+    with rc_context({"svg.hashsalt": f"crmeval {title}", "svg.fonttype": letters}):
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     text = out.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
@@ -98,6 +162,7 @@ def svg(
         "currentColor; stroke-opacity: 0.22",
         re.sub(rf"{_INK}|{_EDGE}", "currentColor", text),
     )
+    text = _with_words(text, words)
     return f'<svg role="img" aria-label="{escape(title)}"' + text[text.index("<svg") + 4 :]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..core.near import did_you_mean
-from ..core.show import Printed, printable, shown, text_table
+from ..core.show import Printed, judge_in_words, printable, shown, text_table
 from ..core.stats import Difference, Estimate, mean_estimate, paired_difference
 from ..metrics.trust import TRUST, client_trust, trust
 from .gate_policy import DEFAULT_POLICY, TRUST_NAMES, GatePolicy, GateRule
@@ -27,7 +27,7 @@ from ..tasks.use_cases import get_use_case
 
 # %% ../../nbs/pages/14_gate.ipynb #35413f72
 @dataclass(frozen=True)
-class Fall:
+class Fall(Printed):
     "A sample on which the run is worse than its base, or past a limit."
 
     sample: str  # Its id; of the data, so nobody's to trust
@@ -86,7 +86,7 @@ class Gate(Printed):
         return [_row(v) for v in self.verdicts]
 
     def __str__(self):
-        judged = f"judged by {printable(self.judge)}, " if self.judge else ""
+        judged = f"judged by {printable(judge_in_words(self.judge))}, " if self.judge else ""
         head = f"run  = {printable(self.run)}\nbase = {printable(self.base)}\n"
         head += f"{judged}{self.n} samples that both were asked about, {printable(self.policy.name)}\n\n"
         rows = self.rows()

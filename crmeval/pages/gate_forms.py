@@ -10,7 +10,7 @@ import re
 from xml.etree import ElementTree
 
 from ..core.keys import without_keys
-from ..core.show import shown
+from ..core.show import judge_in_words, shown
 from .gate import Gate, Verdict
 
 # %% ../../nbs/pages/15_gate_forms.ipynb #40edc33a
@@ -75,6 +75,12 @@ def _section(v: Verdict):
     return "\n".join([*lines, *(["", *falls] if falls else []), ""])
 
 
+def _judge(name):
+    "Our own judge in words, any other by its name as it was given."
+    said = judge_in_words(name)
+    return code_span(name) if said == name else _cell(said)
+
+
 def gate_markdown(
     gate: Gate,
 ) -> str:  # Ends in a line break
@@ -82,7 +88,7 @@ def gate_markdown(
     rows = gate.rows()
     head = list(rows[0])
     table = [_line(head), "|" + " --- |" * len(head), *(_line(r.values()) for r in rows)]
-    judged = f", judged by {code_span(gate.judge)}" if gate.judge else ""
+    judged = f", judged by {_judge(gate.judge)}" if gate.judge else ""
     about = (
         f"{code_span(gate.run)} against {code_span(gate.base)}: {gate.n} samples that both were asked about"
     )

@@ -16,7 +16,7 @@ from typing import Any
 from ..core.groups import FLOOR
 from ..core.keys import without_keys
 from ..core.near import did_you_mean
-from ..core.show import shown
+from ..core.show import Printed, shown
 from ..core.yaml_text import read_yaml
 from ..metrics.criteria import criteria, predicted_criteria
 from ..metrics.trust import TRUST
@@ -34,7 +34,7 @@ def gate_names() -> tuple[str, ...]:  # Accuracy first
 
 
 @dataclass(frozen=True)
-class GateRule:
+class GateRule(Printed):
     "One thing that must hold."
 
     of: str  # One of `gate_names`

@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import product
 
 from ..core.records import STATUSES, Response, Sample, Score
-from ..core.show import DASH, points, seconds, shortened, shown, usd
+from ..core.show import DASH, judge_in_words, points, seconds, shortened, shown, usd
 from ..metrics.cost import response_cost_usd
 from ..metrics.criteria import get_criterion
 from .evidence import evidence_spans, marked_html, problems
@@ -171,7 +171,7 @@ def _row(number, a, index):
         "use case": (index.use_cases, lambda: get_use_case(a.sample.use_case).name),
         "system": (index.systems, lambda: bdi(a.response.client, 60)),
         "status": (index.statuses, lambda: a.status.replace("_", " ")),
-        "judge": (index.judges, lambda: bdi(a.judge, 40)),
+        "judge": (index.judges, lambda: bdi(judge_in_words(a.judge), 40)),
     }
     told = {k: make() for k, (values, make) in several.items() if len(values) > 1}
     first, last = ("use case", "system"), ("status", "judge")
@@ -323,7 +323,7 @@ class SampleIndex:
             Filter("Model", [shown(s) for s in self.systems]),
             Filter("Use case", [get_use_case(u).name for u in self.use_cases]),
             Filter("Status", [s.replace("_", " ") for s in self.statuses]),
-            Filter("Judge", [shown(j) for j in self.judges]),
+            Filter("Judge", [shown(judge_in_words(j)) for j in self.judges]),
         ]
 
     def keys(self, a: _Answer) -> list[int]:

@@ -48,7 +48,6 @@ def _spread(run, judge):
     return Picture(
         svg(picture, title),
         f"How the accuracy of the answers is spread; scored by {judge_in_words(judge)}.",
-        True,
     )
 
 
@@ -79,7 +78,7 @@ def _card_rows(card: MetricCard):
     better = "higher" if card.higher_is_better else "lower"
     return [
         plain_row("Measures", card.measures),
-        plain_row("Range", f"{card.low:g} to {most}, {card.unit}; {better} is better"),
+        plain_row("Range", f"{card.low:g} to {most} {card.unit.partition(', ')[0]}; {better} is better"),
         plain_row("Limits", card.limits),
         plain_row("Source", card.reference),
     ]

@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from ..core.log import JournalError, append_bytes, damaged, open_locked, read_lines
-from ..core.show import Printed
+from ..core.views import Printed, RecordView, prints_itself
 from .plan import CRITERIA, RATINGS_VERSION, Item, Plan, check_kind, read_packet, writable
 
 # %% ../../nbs/people/01_session.ipynb #4f3b311b
@@ -43,6 +43,17 @@ def _whole_points(points):
     if isinstance(points, bool) or points not in (1, 2, 3, 4):
         raise ValueError(f"points are {points!r}, expected 1, 2, 3 or 4")
     return int(points)
+
+# %% ../../nbs/people/01_session.ipynb #4514c03c
+def _rating_view(r):
+    figure = "no points (skipped)" if r.points is None else f"{r.points} of 4 points, higher is better"
+    facts = {"by": r.rater, "on": r.item, "after": "" if r.seconds is None else f"{r.seconds:.3g} s"}
+    marked = [(e.get("where", ""), e.get("text", "")) for e in r.evidence]
+    items = [("marked in", "text"), *marked]
+    return RecordView("Rating", r.criterion, figure, r.skipped or r.comment, facts, items=items)
+
+
+prints_itself(Rating, _rating_view)
 
 # %% ../../nbs/people/01_session.ipynb #4d29e049
 class _Action(msgspec.Struct, tag_field="kind", frozen=True):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from ..core.calls import CallFailed
 from ..core.records import Usage
+from ..core.views import Printed
 
 # %% ../../nbs/runs/01_budget.ipynb #4ed31ee4
 class BudgetReached(CallFailed):
@@ -32,7 +33,7 @@ def most_usage(
     )
 
 # %% ../../nbs/runs/01_budget.ipynb #8114fa79
-class Budget:
+class Budget(Printed):
     "Reserves before a call, settles after it; `max_calls` and `max_usd` are never passed."
 
     def __init__(

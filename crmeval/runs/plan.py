@@ -147,7 +147,7 @@ class RunPlan:
     )
     judge: object = _setting(
         ["embedded"],
-        "embedded, embedded:encoder, openai:NAME or recorded:FILE; several: a panel",
+        "embedded (the built-in judge), embedded:encoder, openai:NAME or recorded:FILE; several: a panel",
         "who judges",
         value="SPEC",
     )

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from ..core.calls import estimate_tokens
 from ..core.records import Usage
+from ..core.views import Printed
 from .limit_headers import HeardLimits, ToldLimit, read_limits
 from crmeval.runs.shared_windows import (
     SLICES,
@@ -36,7 +37,7 @@ from ..systems.providers import provider_at
 
 # %% ../../nbs/runs/01_rate_limits.ipynb #c469583b
 @dataclass(frozen=True)
-class RateLimit:
+class RateLimit(Printed):
     "How much of something may be used within a time."
 
     what: str  # 'requests', 'tokens', 'input_tokens' or 'output_tokens'

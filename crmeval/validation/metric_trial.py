@@ -21,7 +21,7 @@ from ..core.judging import Judge
 from ..core.near import did_you_mean
 from ..core.raters import pearson, pearson_difference
 from ..core.records import Score
-from ..core.show import html_table, shortened, shown, text_table, with_interval
+from ..core.show import html_table, judge_in_words, shortened, shown, text_table, with_interval
 from ..core.stats import Estimate
 from ..judges.embedded import EmbeddedJudge
 from ..metrics.fluency import TRAINED_ON as FLUENCY_SEEN
@@ -188,7 +188,7 @@ class Trial:
         return "\n".join(lines)
 
     def _minds(self):
-        asked = f"Judge: {self.judge} ({BASES[self.basis]})."
+        asked = f"Judge: {judge_in_words(self.judge)} ({BASES[self.basis]})."
         return [asked, *(f"{n} without a score: {shown(why)}" for why, n in self.why.items())]
 
     def _repr_html_(self):

@@ -17,7 +17,7 @@ from ..core.calls import Completion, estimate_tokens
 from ..core.judging import Judge, RecordingJudge, clients_of
 from ..core.loops import ROUTE, run_sync
 from ..core.records import Usage
-from ..core.show import Printed
+from ..core.show import Printed, judge_in_words
 from ..judges.panel import Panel
 from ..metrics.cost import call_cost_usd, price_of
 from ..runs.evaluation import make_budget
@@ -54,8 +54,9 @@ class Ahead(Printed):
     def __str__(self):
         cost = "no price is known" if self.usd is None else f"about {self.usd:.2f} US dollars"
         width = "cannot be told" if self.interval_width is None else f"about {self.interval_width:.2f} wide"
+        who = judge_in_words(self.judge)
         return (
-            f"{self.judge} on {self.dataset}: {self.responses} responses of {self.documents} documents, "
+            f"{who} on {self.dataset}: {self.responses} responses of {self.documents} documents, "
             f"{self.calls:,} calls, about {self.input_tokens:,} tokens in and {self.output_tokens:,} out "
             f"({cost}), about {self.minutes:.1f} minutes; the 95 % interval of Pearson's correlation: {width}"
         )

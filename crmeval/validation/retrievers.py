@@ -15,7 +15,7 @@ from typing import Any
 
 from ..core.encoder import shared_encoder
 from ..core.near import did_you_mean
-from ..core.show import text_table
+from ..core.show import Printed, text_table
 from ..core.stats import Difference
 from ..layer.index import Index
 from ..layer.index import Query as Asked
@@ -102,7 +102,7 @@ def find_set(
 
 
 @dataclass(frozen=True)
-class RetrieversMeasured:
+class RetrieversMeasured(Printed):
     "Systems on one set."
 
     of: str
