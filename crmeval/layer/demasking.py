@@ -334,7 +334,7 @@ def _is_of_a_command(text, at):
 
 def _is_argument(text, at):
     "Whether a bracket belongs to a command of LaTeX before it, or a brace to a word."
-    if text[at] == "{" and text[max(0, at - 1) : at].isalpha():
+    if text[at] == "{" != text[at + 1] and text[max(0, at - 1) : at].isalpha():
         return True
     return text[at] in "{[" and _HOW.pattern("argument").search(text[max(0, at - 24) : at]) is not None
 

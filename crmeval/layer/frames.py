@@ -67,7 +67,14 @@ def layers_before(
             break
         layers.append(layer)
         stop = layer.start
+    if layers and _is_argument(before, stop):
+        layers.pop()
     return tuple(layers)
+
+
+def _is_argument(before, at):
+    "Whether a single brace belongs to the word before it."
+    return before[at] == "{" and before[at - 1 : at].isalnum() and before[at + 1 : at + 2] != "{"
 
 
 def _last_layer(before):

@@ -40,14 +40,14 @@ class _Capitals(dict):
         return capital
 
 
-_LETTER_NAME = re.compile(r"(?:LATIN|SQUARED|REGIONAL INDICATOR|CAPITAL) .*LETTER (?:SMALL CAPITAL )?([A-Z])")
+_LETTER_NAME = re.compile(r".*(?:LATIN|REGIONAL) (?:.* )?LETTER (?:SMALL CAPITAL )?([A-Z])")
 
 
 def _named_letter(character):
     "The Latin letter that a sign is by its name, 'NEGATIVE CIRCLED LATIN CAPITAL LETTER K'; else None."
     if character.isascii() or unicodedata.category(character) in _NOT_SEEN:
         return None
-    found = _LETTER_NAME.search(unicodedata.name(character, ""))
+    found = _LETTER_NAME.fullmatch(unicodedata.name(character, ""))
     return found and found[1]
 
 
@@ -56,8 +56,9 @@ def _plain_sign(character):
     category = unicodedata.category(character)
     if category in _NOT_SEEN:
         return UNSEEN
-    if category == "Nd":
-        return str(unicodedata.digit(character))
+    digit = unicodedata.digit(character, None)
+    if digit is not None:
+        return str(digit)
     return character if character.isascii() else _FOLDED.get(category, character)
 
 
