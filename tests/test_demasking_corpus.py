@@ -1,6 +1,7 @@
 "A thousand ways in which a placeholder comes back: the value is there, nobody else's, and the rest stays."
 
 import hashlib
+import itertools
 import json
 from functools import cache
 from pathlib import Path
@@ -96,3 +97,18 @@ def test_a_code_with_a_slip_is_nobodys(place, other):
             told = demask(filled(row[0], {**marks, **slips}), vault)
             assert not any(value in told for value in hidden), told
             assert "wrong" not in told.lower()
+
+
+FRAMES = "[|] {|} <|> [[|]] {{|}} <<|>> ${|} #{|} %|% {%|%} <%=|%> &lt;|&gt; %5B|%5D 【|】 [{|}] {[|]} <|/>".split()
+BEFORE = ["Dear ", "“", "- ", ": ", '"', "您好", "> ", "\n", "e.g. ", "1. ", "**", "=", "/"]
+BEHIND = [", x", " x", "'s", ". X", "您好", "\n", '"', "</b>", "!", "**", ":", "?", " - y"]
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_a_frame_goes_whatever_stands_beside_it(frame):
+    vault, marks = session(0)
+    opened, closed = frame.split("|")
+    for before, behind in itertools.product(BEFORE, BEHIND):
+        for kind in ("PERSON", "person", "PERSONA", "CUSTOMER_NAME"):
+            answer = f"{before}{opened}{kind}_{marks['c']}{closed}{behind}"
+            assert demask(answer, vault) == f"{before}{marks['v']}{behind}", answer

@@ -192,8 +192,9 @@ def _word_start(stem, separators, form):
 
 def _chain_start(stem, start):
     "Where words for a kind begin that are joined before it, 'CUSTOMER_NAME'."
-    while word := _HOW.pattern("joined_word").search(stem[:start]):
-        if word["word"] not in _kind_words() and word["word"] not in _roles():
+    while stem[start - 1 : start] == "_":
+        word = _HOW.pattern("joined_word").search(stem[:start])
+        if not word or (word["word"] not in _kind_words() and word["word"] not in _roles()):
             break
         start = word.start()
     return start
@@ -239,8 +240,13 @@ def _intact(text, low, found, vault):
     return first, framed or found
 
 
+_CLOSING = frozenset("])}>")
+
+
 def _element(text, head, at, end, form):
     "A code behind its kind in brackets, '[PERSON] K7B4Q', '<PERSON>K7B4Q</PERSON>', as `_Aside`; or None."
+    if _CLOSING.isdisjoint(text[max(0, at - 3) : at]):
+        return None
     low, word = head.places[0], form.word.partition("_")[0]
     before = _kind_and_bracket(word, "kind_in_brackets").search(text[low:at])
     if not before or low + before.start() not in head.places:
@@ -333,9 +339,7 @@ def _is_of_a_command(text, at):
 
 
 def _is_argument(text, at):
-    "Whether a bracket belongs to a command of LaTeX before it, or a brace to a word."
-    if text[at] == "{" != text[at + 1] and text[max(0, at - 1) : at].isalpha():
-        return True
+    "Whether a bracket belongs to a command of LaTeX before it."
     return text[at] in "{[" and _HOW.pattern("argument").search(text[max(0, at - 24) : at]) is not None
 
 
@@ -345,9 +349,9 @@ def _one_sided(head, left, tail, right, form):
     if quote and quote in "`\"'" and tail.text.startswith(quote) and not left.opens:
         return Found(left.start - len(left.sign), tail.places[1], form, form.word)  # of the code alone
     start, stop = left.start, tail.places[0]
-    balanced = _HOW.pattern("closes_later").match(tail.text)
-    if left.named and left.opens and not left.wordy and not balanced and left.opens[0][1] == "[":
-        start = left.opens[0][0]
+    if left.named and left.opens and not left.wordy and left.opens[0][1] == "[":
+        balanced = _HOW.pattern("closes_later").match(tail.text)
+        start = left.start if balanced else left.opens[0][0]
     if left.named and not left.opens and right and right["first"] == "]" and not right["owner"]:
         stop = tail.places[right.end("first")] if "[" not in head.text else stop
     if left.named and left.sign and not left.opens:
