@@ -8,6 +8,7 @@ __all__ = ['HELD', 'INVENTED', 'Found', 'placeholders_in', 'Restorer', 'Demasked
 # %% ../../nbs/layer/04_demasking.ipynb #572be5bb
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from ..core.patterns import PatternFile, compiled
 from .frames import closed_layers, layers_before
 from .json_place import JsonPlace, inside_quotes, json_escaped
 from .placeholders import LENGTHS, Form, Vault, kind_words
-from .shown_text import ESCAPING, UNSEEN, Shown, capitals, shown
+from .shown_text import ESCAPING, UNSEEN, capitals, shown
 from .steps import StepRecord, timed
 
 # %% ../../nbs/layer/04_demasking.ipynb #99a4c51c
@@ -27,7 +28,7 @@ _HOW = PatternFile(data_path("lexicons", "layer_demasking.json"))
 
 
 HELD = 40  # Characters that a stream holds back at most
-_BEFORE, _CODE = 24, 14  # Characters before a code that are looked at, and those of a code
+_BEFORE, _CODE = 34, 14  # Characters before a code that are looked at, and those of a code
 _AHEAD = _CODE + 2  # Those from where what nobody has may begin, to where it ends
 
 
@@ -40,6 +41,7 @@ class Found:
     form: Form | None  # None: it is nobody's
     word: str = ""  # What it says its kind is
     tail: str = ""  # What stood inside the brackets and belongs behind the value, "'s"
+    lead: str = ""  # What stood inside them and belongs before it, 'Mr. '
 
 
 def _code_at(text, folded, at, vault):
@@ -103,6 +105,7 @@ class _Left:
     opens: tuple[tuple[int, str], ...] = ()  # Brackets before it, inner first: where, and which
     wordy: bool = False  # Whether other words stand between the bracket and the kind
     sign: str = ""  # What stands right before it as a template writes a variable: '$', ':', '##'
+    addressed: int | None = None  # Where the person's title begins, between the bracket and the kind, 'Mr. '
     at: int = 0  # `start` in the head
 
     @property
@@ -123,16 +126,24 @@ def _left_of(head, form):
         return _Left(head.places[start], named, sign=sign, at=start)
     opens = [(head.places[m.start()], _bracket(m[0])) for m in _opens_in(inside)]
     said = head.text[inside.start("inside") : start]
-    if named and _is_of_the_sentence(said, opens):
+    if _is_of_the_sentence(inside, said, opens, named):
         opens = []
-    wordy = bool(said)
-    return _Left(head.places[start], named, tuple(reversed(opens)), wordy, sign, start)
+    title = _HOW.pattern("title").search(head.text, inside.start("inside"), start)
+    addressed = head.places[title.start() if title else start]
+    return _Left(head.places[start], named, tuple(reversed(opens)), bool(said), sign, addressed, start)
 
 
-def _is_of_the_sentence(said, opens):
-    "Whether words between a bracket and a kind are the answer's: 'see' in round ones, an attribute's name."
-    pattern = "a_word" if opens[-1][1] == "(" else "attribute"
-    return _HOW.pattern(pattern).search(said) is not None
+def _is_of_the_sentence(inside, said, opens, named):
+    "Whether words between a bracket and a kind are the answer's: 'see' in round ones, a key, an attribute."
+    if _is_data(inside.string[: inside.start()], inside["opens"]) or _HOW.pattern("key").search(said):
+        return True
+    pattern = {"(": "a_word", "{": "key_in_braces"}.get(opens[-1][1], "attribute")
+    return named and _HOW.pattern(pattern).search(said) is not None
+
+
+def _is_data(before, opened):
+    "Whether brackets with quotes stand behind a key: an array of JSON."
+    return not {'"', "'"}.isdisjoint(opened) and _HOW.pattern("data_before").search(before) is not None
 
 
 def _opens_in(inside):
@@ -169,14 +180,24 @@ def _word_start(stem, separators, form):
     own = _spaced_word(form.word).search(stem) or _spaced_word(form.word.partition("_")[0]).search(stem)
     if own:
         joined = len(separators) < 4 and not re.search(r"\s", separators)
-        return own.start() if near or joined else None
+        return _chain_start(stem, own.start()) if near or joined else None
     word = _HOW.pattern("last_word").search(stem)
     if not word or word.end() - word.start() < 2 or not near:
         return None
     said, sign = word[0].replace(UNSEEN, "").partition("_")[0], separators
     joined = sign.startswith(("_", "-")) and len(separators) < 3
     known = said in _kind_words() and (joined or said not in _roles())
-    return word.start() if known or sign.startswith("_") else None
+    return _chain_start(stem, word.start()) if known or sign.startswith("_") else None
+
+
+def _chain_start(stem, start):
+    "Where words for a kind begin that are joined before it, 'CUSTOMER_NAME'."
+    while stem[start - 1 : start] == "_":
+        word = _HOW.pattern("joined_word").search(stem[:start])
+        if not word or (word["word"] not in _kind_words() and word["word"] not in _roles()):
+            break
+        start = word.start()
+    return start
 
 # %% ../../nbs/layer/04_demasking.ipynb #2338c67e
 def _whole(text, folded, low, at, found, vault):
@@ -191,19 +212,18 @@ def _whole(text, folded, low, at, found, vault):
         return at, None
     aside = _aside(text, head, end, form) or _element(text, head, at, end, form)
     if aside:
-        before = Shown(head.text[: aside.at], head.places)
-        first, framed = _framed(text, before, aside.found, vault)
-        return first, framed or aside.found
-    layers = layers_before(head.text[: left.at]) if left.named else ()
-    first = min(left.first, _first(head, layers, left.start))
-    tail = shown(text, end, max(end, first + HELD - 1))
-    framed = _framed_by(layers, head, tail, Found(left.start, end, form, form.word), vault)
+        first, framed = _framed(text, head, aside.at, aside.found, vault)
+        if framed or aside.sure:
+            return first, framed or aside.found
+    bare = Found(left.start, end, form, form.word)
+    first, framed = _framed(text, head, left.at, bare, vault) if left.named else (left.first, None)
     if framed:
         return first, framed
+    tail = shown(text, end, max(end, left.first + HELD - 1))
     right = _closes_of(tail, form)
     if left.opens and right:
-        return first, _in_brackets(text, left, tail, right, form, vault)
-    return first, _one_sided(head, left, tail, right, form)
+        return left.first, _in_brackets(text, left, tail, right, form, vault)
+    return left.first, _one_sided(head, left, tail, right, form)
 
 
 _AROUND = 12  # Characters around a placeholder with brackets that are looked at
@@ -212,48 +232,63 @@ _AROUND = 12  # Characters around a placeholder with brackets that are looked at
 def _intact(text, low, found, vault):
     "The same for a placeholder that is written as it was given: only brackets go with it."
     start, form = found.start, found.form
-    if text.startswith("](", found.end - 1) and form.code not in vault.linked:
-        return start, Found(start + 1, found.end - 1, form, form.word)  # the text of a Markdown link
+    linked = text.startswith(("](", "][]"), found.end - 1) and form.code not in vault.linked
+    if linked or _is_of_xml(text, start):
+        return start, Found(start + 1, found.end - 1, form, form.word)  # the brackets are not its own
     head = shown(text, max(low, start - _AROUND), start)
-    first, framed = _framed(text, head, found, vault, intact=True)
+    first, framed = _framed(text, head, len(head.text), found, vault, intact=True)
     return first, framed or found
 
 
+_CLOSING = frozenset("])}>")
+
+
 def _element(text, head, at, end, form):
-    "A code alone as what an element of its kind holds, '<PERSON>K7B4Q</PERSON>', as `_Aside`; or None."
-    for opened, closed in ("<>", "[]"):
-        tag, start = f"{opened}{form.word}{closed}", at - len(form.word) - 2
-        if start in head.places and text.startswith(tag, start):
-            end_tag = f"{opened}/{form.word}{closed}"
-            if text.startswith(end_tag, end):
-                found = Found(start, end + len(end_tag), form, form.word)
-                return _Aside(head.places.index(start), found)
-    return None
-
-
-def _framed(text, head, found, vault, intact=False):
-    "(where it begins at the earliest, a placeholder with its frame or None)."
-    layers = layers_before(head.text)
-    first = _first(head, layers, found.start)
-    tail = shown(text, found.end, max(found.end, first + HELD - 1))
-    return first, _framed_by(layers, head, tail, found, vault, intact)
-
-
-def _first(head, layers, start):
-    return head.places[layers[-1].start] if layers else start
-
-
-def _framed_by(layers, head, tail, found, vault, intact=False):
-    "A placeholder with its frame; None where it has none. A value that stood in brackets keeps them."
-    most = len(layers)
-    if found.form.code in vault.bracketed:
-        most = 0 if intact else 1
-    n, end = closed_layers(layers[:most], tail.text, intact)
-    if not n:
+    "A code behind its kind in brackets, '[PERSON] K7B4Q', '<PERSON>K7B4Q</PERSON>', as `_Aside`; or None."
+    if _CLOSING.isdisjoint(text[max(0, at - 3) : at]):
         return None
-    again = _end_of_element(found.word, found.form.code).match(tail.text, end)
-    end = again.end() if again else end
-    return Found(head.places[layers[n - 1].start], tail.places[end], found.form, found.word)
+    low, word = head.places[0], form.word.partition("_")[0]
+    before = _kind_and_bracket(word, "kind_in_brackets").search(text[low:at])
+    if not before or low + before.start() not in head.places:
+        return None
+    start = low + before.start()
+    behind = _kind_and_bracket(word, "end_tag").match(text[end : max(end, start + HELD - 1)])
+    return _Aside(head.places.index(start), Found(start, end + behind.end(), form, form.word))
+
+
+def _framed(text, head, at, found, vault, intact=False):
+    "(where it begins at the earliest, a placeholder with its frame or None): outer layers are tried first."
+    layers = layers_before(head.text[:at])
+    if found.form.code in vault.bracketed:
+        layers = () if intact else layers[:1]  # a value that stood in brackets keeps them
+    for n in range(len(layers), 0, -1):
+        outer = layers[n - 1].start
+        start = head.places[outer]
+        tail = shown(text, found.end, max(found.end, start + HELD - 1))
+        closed, end = closed_layers(layers[:n], tail.text, intact)
+        is_data = _is_data(head.text[:outer], head.text[outer:at])
+        if closed == n and not is_data and not _is_of_the_answer(text, start, found, intact):
+            again = _end_of_element(found.word, found.form.code).match(tail.text, end)
+            stop = tail.places[again.end() if again else end]
+            return start, Found(start, stop, found.form, found.word)
+    return found.start, None
+
+
+def _is_of_the_answer(text, start, found, intact):
+    "Whether a frame is the answer's own: an argument, an address in angles, quotation marks."
+    if _is_argument(text, start) or "[CDATA[" in text[start : found.start + 1]:
+        return True
+    is_address = found.word in ("EMAIL", "URL") or text[start + 1] == " "
+    return intact and (_is_quotation(text[start]) or (text[start] == "<" and is_address))
+
+
+def _is_quotation(sign):
+    return sign in "「『" or unicodedata.category(sign) in ("Pi", "Pf")
+
+
+def _is_of_xml(text, at):
+    "Whether a bracket is of a section of XML, '<![CDATA['."
+    return text.startswith("<![CDATA", max(0, at - 8), at)
 
 
 @lru_cache(maxsize=256)
@@ -280,7 +315,7 @@ def _in_brackets(text, left, tail, right, form, vault):
     closes = list(_HOW.pattern("a_close").finditer(tail.text, right.start("first"), right.end("more")))
     owner = text[tail.places[0] : tail.places[len(right["owner"] or "")]]
     start, stop = left.opens[0][0], tail.places[closes[0].end()]
-    if left.named and _is_of_a_command(text, start):
+    if left.named and _is_of_a_command(text, start) or _says_its_own(text, start, left, stop):
         return Found(left.start, tail.places[len(owner)], form, form.word, owner)
     for (place, outer), (_, inner), close in zip(left.opens[1:], left.opens, closes[1:]):
         if outer == "(" != inner or form.code in vault.bracketed or _is_argument(text, place):
@@ -288,25 +323,35 @@ def _in_brackets(text, left, tail, right, form, vault):
         start, stop = place, tail.places[close.end()]
     else:
         stop = tail.places[right.end()] if right["again"] else stop
-    return Found(start, stop, form, form.word, owner)
+    lead = text[left.start if left.addressed is None else left.addressed : left.start]
+    return Found(start, stop, form, form.word, owner, lead)
+
+
+def _says_its_own(text, start, left, stop):
+    "Whether words in brackets with a placeholder are the answer's: a label of a link, a quotation."
+    return left.wordy and (text.startswith("](", stop - 1) or _is_quotation(text[start]))
 
 
 def _is_of_a_command(text, at):
     "Whether a bracket belongs to what is before it: the argument of a command or function, an index."
     opened = _HOW.pattern("call_or_index").match(text, max(0, at - 1))
-    return bool(opened) or bool(_HOW.pattern("argument").search(capitals(text[max(0, at - 14) : at])))
+    return bool(opened) or _is_argument(text, at) or _is_of_xml(text, at)
 
 
 def _is_argument(text, at):
-    "Whether a brace belongs to a word before it, as in LaTeX."
-    return text[at] == "{" and text[max(0, at - 1) : at].isalpha()
+    "Whether a bracket belongs to a command of LaTeX before it."
+    return text[at] in "{[" and _HOW.pattern("argument").search(text[max(0, at - 24) : at]) is not None
 
 
 def _one_sided(head, left, tail, right, form):
     "A placeholder without brackets, or with one of them."
+    quote = head.text[-1:] if left.named else ""
+    if quote and quote in "`\"'" and tail.text.startswith(quote) and not left.opens:
+        return Found(left.start - len(left.sign), tail.places[1], form, form.word)  # of the code alone
     start, stop = left.start, tail.places[0]
     if left.named and left.opens and not left.wordy and left.opens[0][1] == "[":
-        start = left.opens[0][0]
+        balanced = _HOW.pattern("closes_later").match(tail.text)
+        start = left.start if balanced else left.opens[0][0]
     if left.named and not left.opens and right and right["first"] == "]" and not right["owner"]:
         stop = tail.places[right.end("first")] if "[" not in head.text else stop
     if left.named and left.sign and not left.opens:
@@ -314,7 +359,7 @@ def _one_sided(head, left, tail, right, form):
     return Found(start, stop, form, form.word)
 
 
-_ALONE = ("$", ":")  # Signs that name a variable without another one behind it
+_ALONE = ("$", ":", "!")  # Signs that name a variable without another one behind it
 
 
 def _variable(left, tail, form):
@@ -329,35 +374,37 @@ def _variable(left, tail, form):
 
 @dataclass(frozen=True)
 class _Aside:
-    "A placeholder whose code stands in brackets of its own."
+    "A placeholder whose code or kind stands in brackets of its own."
 
     at: int  # Where it begins in the head
     found: Found
+    sure: bool = True  # Whether it is one without a frame around it too
 
 
 def _aside(text, head, end, form):
     "A placeholder whose code stands in brackets of its own, behind the kind: '[PERSON] (K7B4Q)'; or None."
-    before = _kind_and_bracket(form.word.partition("_")[0]).search(head.text)
+    before = _kind_and_bracket(form.word.partition("_")[0], "kind_and_bracket").search(head.text)
     if not before:
         return None
     start = head.places[before.start()]
     tail = shown(text, end, max(end, start + HELD - 1))
     inner = _HOW.pattern("close_at_start").match(tail.text)
     kind = text[head.places[before.start("kind")] : head.places[before.end("kind")]]
-    if not inner or not (kind.isupper() or before["open"]):
+    if not inner:
         return None
+    sure = bool(kind.isupper() or before["open"] or before["command"])
     stop, opened = inner.end(), before["open"] and not before["close"]
     outer = _HOW.pattern("close_at_start").match(tail.text, stop) if opened else None
     if opened and not outer:
         return None
     stop = tail.places[outer.end() if outer else stop]
-    return _Aside(before.start(), Found(start, stop, form, form.word))
+    return _Aside(before.start(), Found(start, stop, form, form.word), sure)
 
 
-@lru_cache(maxsize=64)
-def _kind_and_bracket(word):
-    "A kind's word with a bracket behind it, at the end of a text."
-    return compiled(_HOW.data["patterns"]["kind_and_bracket"], {**_HOW.data["parts"], "own": re.escape(word)})
+@lru_cache(maxsize=256)
+def _kind_and_bracket(word, name):
+    "A pattern of the table with the word of a kind in it."
+    return compiled(_HOW.data["patterns"][name], {**_HOW.data["parts"], "own": re.escape(word)})
 
 # %% ../../nbs/layer/04_demasking.ipynb #950bbc47
 @lru_cache(maxsize=1)
@@ -486,7 +533,7 @@ class Restorer:
             before, start, end = before + self._plain(inner[0]), *inner
         if form and form.bare and self._text[start - 1 : start] + self._text[end : end + 1] == '""':
             before, start, end = before.removesuffix('"'), start - 1, end + 1
-        put = self._value(found) + found.tail
+        put = found.lead + self._value(found) + found.tail
         self._place.advance(self._text[self._done : end])
         self._done = self._floor = end
         return before, put

@@ -40,6 +40,7 @@ def _behind(frame, sign):
 
 
 MOST = 4  # Layers that are looked at
+_OPENING = frozenset("[{(<$#@%~*!&^:§|`\\\"'")  # Every frame begins with one of these
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ def layers_before(
     before: str,  # What stands before a placeholder, as `shown`
 ) -> tuple[Layer, ...]:  # Inner first; at most `MOST`
     "The layers that are open at the end of a text."
+    if _OPENING.isdisjoint(before):
+        return ()
     layers, stop = [], len(before)
     while len(layers) < MOST and stop:
         layer = _last_layer(before[:stop])
@@ -67,7 +70,15 @@ def layers_before(
             break
         layers.append(layer)
         stop = layer.start
+    if layers and _is_argument(before, stop):
+        layers.pop()
     return tuple(layers)
+
+
+def _is_argument(before, at):
+    "Whether a single brace belongs to the word before it, as in LaTeX."
+    word, behind = before[max(0, at - 1) : at], before[at + 1 : at + 2]
+    return before[at] == "{" and word.isascii() and word.isalnum() and behind not in tuple("{%!#$@=")
 
 
 def _last_layer(before):

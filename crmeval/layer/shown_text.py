@@ -34,10 +34,21 @@ class _Capitals(dict):
     def __missing__(self, code):
         upper = unicodedata.normalize("NFKC", chr(code)).upper()
         upper = upper if len(upper) == 1 else chr(code)
-        capital = _HOW.data["look_alikes"].get(upper) or _plain_sign(upper)
+        capital = _HOW.data["look_alikes"].get(upper) or _named_letter(upper) or _plain_sign(upper)
         if len(self) < _MOST_LETTERS:
             self[code] = capital
         return capital
+
+
+_LETTER_NAME = re.compile(r".*(?:LATIN|REGIONAL) (?:.* )?LETTER (?:SMALL CAPITAL )?([A-Z])")
+
+
+def _named_letter(character):
+    "The Latin letter that a sign is by its name, 'NEGATIVE CIRCLED LATIN CAPITAL LETTER K'; else None."
+    if character.isascii() or unicodedata.category(character) in _NOT_SEEN:
+        return None
+    found = _LETTER_NAME.fullmatch(unicodedata.name(character, ""))
+    return found and found[1]
 
 
 def _plain_sign(character):
@@ -45,8 +56,9 @@ def _plain_sign(character):
     category = unicodedata.category(character)
     if category in _NOT_SEEN:
         return UNSEEN
-    if category == "Nd":
-        return str(unicodedata.digit(character))
+    digit = unicodedata.digit(character, None)
+    if digit is not None:
+        return str(digit)
     return character if character.isascii() else _FOLDED.get(category, character)
 
 
@@ -60,7 +72,7 @@ def capitals(
     return text.upper() if text.isascii() else text.translate(_CAPITALS)
 
 # %% ../../nbs/layer/03_shown_text.ipynb #bfded933
-ESCAPING = re.compile(r"[&\\%=<>{]")
+ESCAPING = re.compile(r"[&\\%=<>{\x1b]")
 
 
 @dataclass(frozen=True)
@@ -119,7 +131,7 @@ def _address_sign(escapes):
 
 _MEANINGS = {
     "entity": _entity,
-    **dict.fromkeys(("point", "braced", "long", "unicode", "hexadecimal"), _numbered),
+    **dict.fromkeys(("point", "braced", "long", "unicode", "hexadecimal", "rich"), _numbered),
     "octal": lambda digits: _numbered(digits, 8),
     "style": _numbered,
     "address": _address_sign,
@@ -128,6 +140,6 @@ _MEANINGS = {
     **dict.fromkeys(("blank", "quoted"), lambda written: " "),
     "plain": lambda sign: sign,
     "grouped": lambda sign: sign,
-    **dict.fromkeys(("continued", "soft"), lambda line: UNSEEN),
+    **dict.fromkeys(("continued", "soft", "ansi"), lambda written: UNSEEN),
     "tag": lambda name: " " if name.lower() == "br" else UNSEEN,
 }
