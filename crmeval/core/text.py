@@ -36,7 +36,7 @@ def split_label(
     line: str,  # One line
 ) -> tuple[str, str]:  # (label, rest); the label is '' when there is none
     "Separate 'Agent (Mei): Hello' into its label and the rest."
-    m = _LABEL.match(line)
+    m = _LABEL.match(line) if ":" in line or "：" in line else None
     if not m or len(m[1].split()) > 6 or re.search(r"[.!?;]\s", m[1]):
         return "", line.strip()
     return m[1].strip(), line[m.end() :].strip()

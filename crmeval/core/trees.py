@@ -53,14 +53,14 @@ def rarity(
 @lru_cache(maxsize=16384)
 def soft_keys(
     s: str,  # A stem
-) -> list:  # Texts and numbers of groups: two stems that share one are near in form or in meaning
+) -> tuple:  # Texts and numbers of groups: two stems that share one are near in form or in meaning
     "Beginnings of a longer stem, and its groups of near-synonyms."
     keys = list(lexicon()[0].get(s, ()))
     if len(s) >= 5:
         keys.append(s[:5] if len(s) < 8 else s[:6])
     if len(s) >= 8:
         keys.append(s[:5])
-    return keys
+    return tuple(keys)
 
 # %% ../../nbs/core/14_trees.ipynb #7f0beca9
 class Trees:

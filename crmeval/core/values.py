@@ -406,10 +406,16 @@ _PERCENT_WORDS = frozenset(
 _CURRENCY_TOKENS = set(_CURRENCIES) | {"livres", "schweizer", "zł"}
 
 
+_TELLING = frozenset("0123456789@%") | _NUMBER_WORDS | _HALF_WORDS | _ALL_MONTHS.keys() | _CURRENCY_TOKENS
+_TELLING |= _WEEKDAYS_ABROAD | _PERCENT_WORDS | {"http", "https", "noon", "midday", "midnight"}
+
+
 def _worth_trying(text):
-    "Which groups of patterns can match at all."
+    "Which groups of patterns can match at all; {} where none can."
     low = text.lower()
     seen = set(_GLANCE.findall(low))
+    if text.isascii() and "day" not in low and _TELLING.isdisjoint(seen):
+        return {}
     digit = not seen.isdisjoint("0123456789") or not text.isascii() and any(c.isnumeric() for c in seen)
     spelled, month = not seen.isdisjoint(_NUMBER_WORDS), not _ALL_MONTHS.keys().isdisjoint(seen)
     money = not seen.isdisjoint(_CURRENCY_TOKENS)
@@ -503,7 +509,7 @@ def values(
     found, written = [], unicodedata.normalize("NFC", text)
     rest = written if written.isascii() else _same_length(written)
     worth = _worth_trying(rest)
-    far = bool(_FAR.search(rest))
+    far = not rest.isascii() and bool(_FAR.search(rest))
     if not far and not any(worth.values()):
         return []
     if far:

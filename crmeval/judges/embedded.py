@@ -19,7 +19,15 @@ from .family_weights import judge_weights, probable
 from .grounds import holding, lacks_ground, ruling, without_speaker
 from .limits import MOST_SENTENCES, beyond_training, kind_of_absence, reason_of
 from .places import value_key
-from .reading import FOREIGN, MOST_STEMS, NEGATIONS, are_foreign, read_sentence, sentences_in
+from crmeval.judges.reading import (
+    FOREIGN,
+    MOST_STEMS,
+    NEGATIONS,
+    are_foreign,
+    groups_of_four,
+    read_sentence,
+    sentences_in,
+)
 from .strict import strict_objection
 from .turned import exchanged_value, turned_objection
 
@@ -37,7 +45,10 @@ class _Index:
         self.flat, self.owner, self._looked, self._behind, self._follow = [], [], {}, {}, {}
         for i, r in enumerate(self.read):
             for s in r.bag:
-                self.where.setdefault(s, set()).add(i)
+                if s in self.where:
+                    self.where[s].add(i)
+                else:
+                    self.where[s] = {i}
             for v in r.values:
                 found.setdefault(value_key(v), (v, set()))[1].add(i)
             self.flat += [*r.tokens, ""]  # the empty token ends a sentence
@@ -45,11 +56,11 @@ class _Index:
         self.values, self._known, self.by_kind = list(found.values()), {}, {}
         for u, p in self.values:
             self.by_kind.setdefault(u.kind, []).append((u, p))
-        self.chars = frozenset().union(*[r.chars for r in self.read])
-        self.tokens: dict = {}  # word -> its places
-        for at, w in enumerate(self.flat):
-            if w:
-                self.tokens.setdefault(w, []).append(at)
+        self.tokens, self._again = {"": -1}, [-1] * len(self.flat)  # word -> first place; place -> the next
+        for at in range(len(self.flat) - 1, -1, -1):
+            w = self.flat[at]
+            self._again[at], self.tokens[w] = self.tokens.get(w, -1), at
+        del self.tokens[""]
         self.speakers = self._speakers()
         self.names = {c for r in self.read for c, first in r.capitals.items() if not first}.union(
             *self.speakers
@@ -57,6 +68,11 @@ class _Index:
         self.foreign = are_foreign(self.read[:30])
         self.labelled = sum(bool(r.label) for r in self.read) / self.n
         self.prose = math.log(self.n / max(1, n_lines))
+
+    @cached_property
+    def chars(self):
+        "The groups of four letters of all sentences; those across a line break are in no claim."
+        return frozenset(groups_of_four("\n".join([r.joined for r in self.read])))
 
     @cached_property
     def soft(self):
@@ -99,9 +115,14 @@ class _Source(_Index):
         "Word -> places at which it stands right behind a word; read when first asked."
         if word not in self._behind:
             found = self._behind[word] = {}
-            for at in self.tokens.get(word, ()):
-                if len(places := found.setdefault(self.flat[at + 1], [])) < _MAX_PLACES:
-                    places.append(at)
+            at = self.tokens.get(word, -1)
+            while at >= 0:
+                after = self.flat[at + 1]
+                if after not in found:
+                    found[after] = [at]
+                elif len(found[after]) < _MAX_PLACES:
+                    found[after].append(at)
+                at = self._again[at]
         return self._behind[word]
 
     def follow(self, s):
@@ -127,12 +148,12 @@ class _Source(_Index):
         return self._known[key]
 
 # %% ../../nbs/judges/06_embedded.ipynb #425019e6
-@lru_cache(maxsize=256)
-def _source(text):  # bounded: a run over many conversations must not keep them all
+@lru_cache(maxsize=64)  # what is kept is looked through by Python again and again, so that more costs time
+def _source(text):
     return _Source(sentences_in(text), text.count("\n") + 1)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _pieces(pieces):
     return _Source(pieces, len(pieces))
 
@@ -404,7 +425,7 @@ def _polarity_features(m):
     around = [src.read[j] for j in m.near]
     bag = set().union(*[r.bag for r in around])
     negated = set().union(*[r.negated for r in around])
-    plain = set().union(*[r.bag.difference(r.negated) for r in around])
+    plain = set().union(*[r.bag.difference(r.negated) if r.negated else r.bag for r in around])
     best = src.read[m.best] if m.best is not None else None
     turned = [s for s in m.stems if s in opposites and s not in bag and opposites[s] & bag]
     denied = [

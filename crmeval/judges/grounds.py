@@ -35,26 +35,29 @@ _STOP = re.compile(r"[.!?…:\"”»)]\s|[。！？：]|[\r\n\u2028]")
 _MAX_PLACES = 200  # of one pair of words
 
 
+@lru_cache(maxsize=4096)
+def _gap(between):
+    "(whether a sentence ends in what stands between two words, whether it asks)"
+    return bool(_STOP.search(between)), "?" in between or "？" in between
+
+
 class _Sentences:
     "The words of a source in order, and after which of them a sentence ends."
 
     def __init__(self, text):
         text = unicodedata.normalize("NFKC", text).casefold()
-        found = list(_TOKEN.finditer(text))
-        self.tokens = [m[0].replace("’", "'") for m in found]
-        ends = [*[m.start() for m in found[1:]], len(text)]
-        between = [text[m.end() : e] for m, e in zip(found, ends)]
-        after = [*[" " if m[0] >= "\u2e80" else "" for m in found[1:]], "\n"]  # some scripts have no spaces
-        gaps = zip(between, after)
-        self.stops = [None if b == " " and not a else _STOP.search(b + a) for b, a in gaps]
-        self.asks = ["?" in b or "？" in b for b in between]
+        found, between = _TOKEN.findall(text), _TOKEN.split(text)[1:]
+        self.tokens = found if text.isascii() else [w.replace("’", "'") for w in found]
+        after = [*[" " if w >= "\u2e80" else "" for w in found[1:]], "\n"]  # some scripts have no spaces
+        gaps = [_gap(b + a) for b, a in zip(between, after)]
+        self.stops, self.asks = [ends for ends, _ in gaps], [asks for _, asks in gaps]
         self.at = {}
-        for i, pair in enumerate(zip(self.tokens, [*self.tokens[1:], ""])):
-            if i == 0 or self.stops[i - 1]:
-                self.at.setdefault(pair[0], []).append(i)
+        for i, ends in enumerate([True, *self.stops][: len(found)]):
+            if ends:
+                self.at.setdefault(self.tokens[i], []).append(i)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _sentences_of(source):
     return _Sentences(source)
 
@@ -100,7 +103,7 @@ def holding(
     return tuple(i for i, p in enumerate(pieces) if is_verbatim(claim, p))[:1]
 
 # %% ../../nbs/judges/05_grounds.ipynb #231efa8c
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)
 def _contents(text):
     "Content stems of a text in order, and its values; a value's words are not among the stems."
     skipped = _stems_of("roles", "negations")
@@ -176,7 +179,7 @@ def _marks():
     )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _phrases(claim):
     "Phrases of a claim: (opening word, the text up to the next break, the text up to the next comma)."
     begins, broken, stop = _marks()
@@ -262,7 +265,7 @@ def _side_of(label):
     return next((side for side in ("agent", "customer") if found.intersection(_lexicon()[side])), "")
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _turns_of(source):
     return _Turns(source)
 

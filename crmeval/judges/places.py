@@ -45,20 +45,48 @@ def value_key(
     return value, value.loose, value.other
 
 
+_MARK, _DENIAL = ".", "n't"  # in place of a stem, which begins with a letter or a digit
+
+
+@lru_cache(maxsize=16384)
+def _kind_of(word):
+    "A mark, a denial, the stem of a content word, or '' for another word."
+    if not word[0].isalnum():
+        return _MARK
+    if denies(word):
+        return _DENIAL
+    return "" if word in STOP_WORDS else stem(word)
+
+
+def _tokens_of(piece):
+    "The words and marks of a sentence in order; a value is one."
+    if not (spans := _value_spans(piece)):
+        return [t.casefold() for t in _TOKEN.findall(piece)[:_MOST_TOKENS]]
+    out, taken = [], None
+    for m in islice(_TOKEN.finditer(piece), _MOST_TOKENS):
+        while spans and spans[0][1] <= m.start():
+            spans.pop(0)
+        if not spans or spans[0][0] > m.start():
+            out.append(m[0].casefold())
+        elif spans[0] is not taken:
+            taken = spans[0]
+            out.append(taken[2])
+    return out
+
+
 class Places:
     "The stems, values and negations of a text with their places."
 
     def __init__(self, pieces):
-        self.words, self.stems, self.values, self.negations, self.denied = [], [], [], [], set()
+        self.words, self.values, self.negations, self.denied = [], [], [], set()
+        self.stems, self.stems_at, self.where = [], [], {}  # in order with their positions; stem -> places
         self.n = max(1, len(pieces))
         for at, piece in enumerate(pieces[:_MOST_SENTENCES]):
             self._read(at, piece[:4000])
             self.words += [""] * _GAP
-        self.where, self._agreed, self._written = {}, {}, {}
+        self._agreed, self._written = {}, {}
         for v, place in self.values:
             self._written.setdefault(value_key(v), (v, []))[1].append(place)
-        for s, place in self.stems:
-            self.where.setdefault(s, []).append(place)
 
     @cached_property
     def _near(self):
@@ -70,37 +98,34 @@ class Places:
         return out
 
     def _read(self, at, piece):
-        spans, taken, left = _value_spans(piece), None, 0
-        if not spans:
-            for token in _TOKEN.findall(piece)[:_MOST_TOKENS]:
-                left = self._take(at, token.casefold(), left)
-            return
-        for m in islice(_TOKEN.finditer(piece), _MOST_TOKENS):
-            while spans and spans[0][1] <= m.start():
-                spans.pop(0)
-            if spans and spans[0][0] <= m.start():
-                if spans[0] is not taken:
-                    taken = spans[0]
-                    self.values.append((taken[2], (at, len(self.words))))
-                    self.words.append("")
+        left, words = 0, self.words  # `left`: how many more words a negation reaches
+        for token in _tokens_of(piece):
+            if isinstance(token, Value):
+                self.values.append((token, (at, len(words))))
+                words.append("")
                 continue
-            left = self._take(at, m[0].casefold(), left)
+            kind = _kind_of(token)
+            if kind == _MARK:
+                left = 0
+                continue
+            if kind == _DENIAL:
+                self.negations.append((at, len(words)))
+                left = _SCOPE
+            else:
+                left = 0 if token == "but" else left - (left > 0)
+                if kind:
+                    self._take(kind, (at, len(words)), left)
+            words.append(token)
 
-    def _take(self, at, word, left):
-        "Take one word; returns how many more a negation reaches."
-        if not word[0].isalnum():
-            return 0
-        place = at, len(self.words)
-        self.words.append(word)
-        if denies(word):
-            self.negations.append(place)
-            return _SCOPE
-        left = 0 if word == "but" else max(0, left - 1)
-        if word not in STOP_WORDS:
-            self.stems.append((stem(word), place))
-            if left:
-                self.denied.add(place)
-        return left
+    def _take(self, s, place, denied):
+        self.stems.append(s)
+        self.stems_at.append(place[1])
+        if s in self.where:
+            self.where[s].append(place)
+        else:
+            self.where[s] = [place]
+        if denied:
+            self.denied.add(place)
 
     def look(self, s):
         "Places of a stem, or of what is near to it, and how sure that is."
@@ -130,7 +155,7 @@ def _value_spans(piece):
     return out
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def places_of(
     source: str,  # Any text
 ) -> Places:
@@ -138,7 +163,7 @@ def places_of(
     return Places(sentences_in(source))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def places_in(
     claim: str,  # One sentence
 ) -> Places:
@@ -163,10 +188,10 @@ class Item:
             i, p = place
             by, own, beside = self.by_sentence, math.inf, math.inf
             if i in by:
-                own = min((abs(q - p) for q in by[i] if q != p), default=math.inf)
+                own = min([abs(q - p) for q in by[i] if q != p], default=math.inf)
             for j in (i - 1, i + 1):
                 if j in by:
-                    beside = min(beside, *(abs(q - p) for q in by[j]))
+                    beside = min(beside, *[abs(q - p) for q in by[j]])
             self.gaps[place] = own, beside
         return self.gaps[place]
 
@@ -179,14 +204,14 @@ def _item(at, places, sure, n, what):
     return Item(at, tuple(places), weight, what, by_sentence)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=64)  # several rules ask of one claim in turn; what a long source has is not kept for long
 def items_of(
     claim: str,  # One sentence
     source: str,
 ) -> tuple[Item, ...]:  # Words first, then values
     "The words and values of a claim with their places in a source."
     mine, theirs = places_in(claim), places_of(source)
-    found = [_item(p, *theirs.look(s), theirs.n, s) for s, (_, p) in mine.stems[:80]]
+    found = [_item(p, *theirs.look(s), theirs.n, s) for s, p in zip(mine.stems[:80], mine.stems_at)]
     for v, (_, p) in mine.values[:12]:
         places = theirs.agreeing(v)[:60]
         found.append(_item(p, places, 1.2, theirs.n, v) if places else Item(p, (), 0.0, v, {}))
@@ -207,25 +232,26 @@ def best_company(
     "How much of what stands around a position in the claim stands around the best of some places."
     around = [(i, abs(i.at - at)) for i in items if 0 < abs(i.at - at) <= _REACH]
     known = [i for i, _ in around if i.places]
-    gaps = [_gaps(known, p) for p in places]  # of each place, the words that stand near it
+    gaps = [g for p in places if (g := _gaps(known, p))]  # of each place, the words that stand near it
     out = {}
     for scale, (here, there) in SCALES.items():
         whole = sum(i.weight * here / (here + d) for i, d in around) or 1.0
         held = [i.weight * here / (here + d) for i, d in around if i.places]
-        got = (sum(held[k] * _nearness(g, there) for k, g in row) for row in gaps)
-        out[scale] = max(got, default=0.0) / whole
+        out[scale] = max([_held(row, held, there) for row in gaps], default=0.0) / whole
     return out
 
 
 def _gaps(items, place):
-    gaps = ((k, i.gap(place)) for k, i in enumerate(items))
-    return [(k, g) for k, g in gaps if g != _FAR]
+    return [(k, g) for k, i in enumerate(items) if (g := i.gap(place)) != _FAR]
 
 
-def _nearness(gap, reach):
-    "How near a word comes to a place: 1 beside it, 0 beyond the next sentence."
-    own, beside = gap
-    return max(reach / (reach + own), _BESIDE * reach / (reach + beside))
+def _held(row, held, reach):
+    "The weight of the words that stand near a place."
+    total = 0.0
+    for k, (own, beside) in row:
+        here, there = reach / (reach + own), _BESIDE * reach / (reach + beside)
+        total += held[k] * (here if here >= there else there)
+    return total
 
 
 def likely_sentences(

@@ -25,6 +25,7 @@ KINDS_OF_JUDGE = {
     "embedded, new texts": "The embedded judge; nothing of the data set's family was in its training",
     "embedded, known kind": "The embedded judge; other documents of the family were in its training",
     "word overlap": "Share of the response's content words that stand in the source; no judge at all",
+    "number of words": "The length alone, by a line that was fitted on other data sets; no judge at all",
     "language model": "Recorded verdicts of a language model",
     "older metric": "Recorded values of an automatic metric",
     "one person": "Each person against the mean of the others",
@@ -55,7 +56,7 @@ class Agreed:
 def _kind_of(line):
     if line.judge.startswith("embedded"):
         return "embedded, new texts" if line.basis == "left out" else "embedded, known kind"
-    if line.judge in ("word overlap", "one person"):
+    if line.judge in ("word overlap", "number of words", "one person"):
         return line.judge
     return "older metric" if line.dataset.startswith("frank") else "language model"
 
@@ -112,6 +113,7 @@ _LOOK = {  # kind -> marker, colour, size; ink where it is no judge of ours
     "embedded, new texts": ("o", "#0072B2", 7.5),
     "embedded, known kind": ("o", "none", 6),
     "word overlap": ("s", "#E69F00", 5.5),
+    "number of words": ("P", "#E69F00", 6),
     "language model": ("^", "#009E73", 5.5),
     "older metric": ("x", "#7F7F7F", 4.5),
     "one person": ("D", "#CC79A7", 6),

@@ -19,10 +19,10 @@ from ..core.show import Printed, text_table, with_interval
 from ..judges.embedded import EmbeddedJudge
 from ..judges.encoder_judge import EncoderJudge
 from ..judges.panel import Panel
-from .labelled import LABELLED, load_labelled
+from .labelled import LABELLED, at_hand, load_labelled
 from .labels import Answer, Labelled, data_family, is_new_to, mean_known, short_digest
 from .measure import HeldOut, Measured, aask_all, measure
-from .overlap import OVERLAP, with_overlap
+from .overlap import OVERLAP, WORDS, line_of_words, with_overlap, with_word_count
 from .stored import LEFT_OUT, WITHIN, LeftOut, Stored, stored_answers, trained_families
 
 # %% ../../nbs/validation/08_side_by_side.ipynb #80a256e4
@@ -219,6 +219,25 @@ def _scored(score):
     return Answer(fraction, status=score.status, reason="" if fraction is not None else score.reason)
 
 
+def _sets_of_others(name):
+    "Labelled sets of the same metric at hand that are of another family."
+    metric, family = LABELLED[name].metric, data_family(LABELLED[name].source)
+    same = (k for k, s in LABELLED.items() if s.metric == metric and s.texts and at_hand(k))
+    return [k for k in same if data_family(LABELLED[k].source) != family]
+
+
+def _word_lines(name, items, options):
+    "The number of words, by the line that other families' texts taught."
+    others = _sets_of_others(name)
+    line = line_of_words([i for k in others for i in load_labelled(k, download=False)])
+    if line is None:
+        why = "no labelled set of another family is at hand that its line could be fitted on"
+        return [Line(name, LABELLED[name].metric, "all", WORDS, "left out", None, f"not measured: {why}")]
+    found = measure(name, with_word_count(items, line), judges=[WORDS], **options)
+    note = f"the line from length to rating was fitted on {' and '.join(others)}"
+    return [Line(name, m.metric, m.group, WORDS, "left out", m, note) for m in found]
+
+
 def _fluency_lines(name, items, options):
     absent = Line(name, "fluency", "all", "embedded", "left out", None)
     if find_spec("crmeval.metrics.fluency") is None:
@@ -345,7 +364,7 @@ def side_by_side(
     if judge is not None and not isinstance(judge, EmbeddedJudge | EncoderJudge):
         lines, own = _own_lines(name, items, judge, concurrency, options, within)
     elif LABELLED[name].metric == "fluency":
-        lines = _fluency_lines(name, items, options)
+        lines = _fluency_lines(name, items, options) + _word_lines(name, items, options)
     else:
         kept = left_out or stored_answers(LEFT_OUT)
         everything = len(items)
