@@ -54,7 +54,7 @@ class Names:
         used = np.flatnonzero(np.bincount(at, minlength=len(values)))
         if not all(values[i] in self.index for i in used):
             found, first = np.unique(at, return_index=True)
-            self.codes(values[i] for i in found[np.argsort(first)])
+            self.codes([values[i] for i in found[np.argsort(first)].tolist()])
         return self._known_codes(values, at)
 
     def _known_codes(self, values, at):
