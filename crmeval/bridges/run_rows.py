@@ -13,7 +13,7 @@ from itertools import islice
 import numpy as np
 
 from ..core.picked_records import NumberedRows
-from ..core.record_table import GROUP
+from ..core.record_table import GROUP, RecordTable
 from ..core.records import Response, Sample, Score
 from ..runs.folder import Run, in_terms_of_run
 from ..runs.hash_index import HashIndex
@@ -172,7 +172,7 @@ def row_names(
     use_cases: Sequence[str] = (),
 ) -> list[str]:  # In the order in which rows first have them
     "The names of all cells of a run's rows, without the rows."
-    if not run.in_tables:
+    if not isinstance(run.scores, RecordTable):
         return list(row_columns(run_rows(run, texts=texts, use_cases=use_cases)))
     own, (order, _), c = run.manifest.judge.get("name"), _scores_in_order(run), run_columns(run)
     s, labels = c.scores, [p["label"].is_valid().to_numpy() for p in run.scores.parts(["label"])]

@@ -51,10 +51,10 @@ class Names:
         at: np.ndarray,  # (n,) which of these
     ) -> np.ndarray:  # (n,) int32
         "As `codes`, of values that are numbered already."
-        used = np.flatnonzero(np.bincount(at, minlength=len(values)))
+        used = np.flatnonzero(np.bincount(at, minlength=len(values))).tolist()
         if not all(values[i] in self.index for i in used):
             found, first = np.unique(at, return_index=True)
-            self.codes(values[i] for i in found[np.argsort(first)])
+            self.codes([values[i] for i in found[np.argsort(first)].tolist()])
         return self._known_codes(values, at)
 
     def _known_codes(self, values, at):

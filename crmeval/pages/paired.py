@@ -109,7 +109,7 @@ def _points(columns, judge, metric):
     return columns.points(np.zeros(0, int) if scores is None else scores)
 
 # %% ../../nbs/pages/08_paired.ipynb #34ccfd40
-def _common_judge(a, b, judge):
+def _common_judge(a, b, judge) -> str:
     "The named judge, or the first that both runs have."
     of_a, of_b = a.task_raters(METRICS), b.task_raters(METRICS)
     common = [j for j in of_a if j in of_b]
@@ -184,7 +184,7 @@ def paired_answers(
     "The answers of two systems to the samples that both were asked about."
     of_a = run_columns(a)
     of_b = of_a if b is a else run_columns(b)
-    judge = _common_judge(of_a, of_b, judge)
+    whose = _common_judge(of_a, of_b, judge)
     rows_a, rows_b = _answered_by_both(of_a.responses, of_b.responses, client_a, client_b)
     r = of_a.responses
     place, cluster, use_case, cases = _places(a, r.names["sample_id"].index)
@@ -192,7 +192,7 @@ def paired_answers(
     order = np.lexsort((r.repeat[rows_a], place[sample]))
     order = order[place[sample[order]] >= 0]
     rows, sample = (rows_a[order], rows_b[order]), sample[order]
-    found = PairedAnswers(judge, (of_a, of_b), rows, cluster[sample], use_case[sample], cases)
+    found = PairedAnswers(whose, (of_a, of_b), rows, cluster[sample], use_case[sample], cases)
     if b is not a:
         _check_same_tasks(a, b, set(found.ids()))
     if not len(found):
