@@ -60,16 +60,17 @@ def holds_text(
 _NAMES = " ".join(f.name for kind in (Sample, Response, Score, Usage, Evidence) for f in fields(kind))
 
 
-def _sieve(text: str) -> str | None:
-    "A word that stands in every cell of ASCII that holds a text; None where there is none to look for."
-    words = re.findall(r"[a-z0-9]{3,}", _plain(text))
-    word = max(words, key=len, default="")
-    return None if not word or word in _NAMES else word
+def _sieve(text: str) -> list[str]:
+    "Words that stand in every cell of ASCII that holds a text; without those of which fields are named."
+    return [word for word in re.findall(r"[a-z0-9]{3,}", _plain(text)) if word not in _NAMES]
 
 
-def _cell_may_hold(value: str | None, word: str) -> bool:
-    "Whether a cell has a word, or is written in a way that only reading it tells: not ASCII, or escaped."
-    return value is not None and (not value.isascii() or "\\u" in value or word in value.lower())
+def _cell_may_hold(value: str | None, words: Sequence[str]) -> bool:
+    "Whether a cell has all words, or is written in a way that only reading it tells: not ASCII, or escaped."
+    if value is None or not value.isascii() or "\\u" in value:
+        return value is not None
+    lower = value.lower()
+    return all(word in lower for word in words)
 
 
 def _is_old_form(value: str | None) -> bool:
@@ -79,8 +80,8 @@ def _is_old_form(value: str | None) -> bool:
 
 def _that_may_hold(records: Sequence, text: str) -> Iterator:
     "All records that hold a text, and others; of a table the cells are searched, each text of a group once."
-    word = _sieve(text)
-    if word is None or not isinstance(records, RecordTable):
+    words = _sieve(text)
+    if not words or not isinstance(records, RecordTable):
         yield from records
         return
     names = [f.name for f in record_schema(records.kind) if str(f.type) == "string"]
@@ -90,7 +91,7 @@ def _that_may_hold(records: Sequence, text: str) -> Iterator:
         for name in set(names) & set(part.column_names):
             values, at = dictionary_of(part[name].combine_chunks())
             odd = _is_old_form if name == "evidence" else (lambda value: False)
-            told |= np.array([_cell_may_hold(v, word) or odd(v) for v in values], bool)[at]
+            told |= np.array([_cell_may_hold(v, words) or odd(v) for v in values], bool)[at]
         yield from records_of(part.take(_numbers(told)), records.kind)
 
 

@@ -426,7 +426,7 @@ def gate(
         sides = [((part, client), whose) for (part, whose), client in beside]
     for rule in (_with_use_case(r, policy.name, paired) for r in policy.rules):
         if rule.of in TRUST_NAMES:
-            verdicts.append(_of_trust(rule, policy, *sides, most))
+            verdicts.append(_of_trust(rule, policy, sides[0], sides[1], most))
         else:
             verdicts.append(_of_pairs(rule, policy, paired, prices, most))
     n = len(paired) if paired else 0
