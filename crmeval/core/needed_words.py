@@ -123,13 +123,17 @@ def _of_piece(op: Any, given: Any) -> tuple[_Texts | None, _Texts | None]:
 
 
 @lru_cache(maxsize=None)
+def _needed(source, flags):
+    row = _re_parser.parse(source, flags & ~re.UNICODE & ~re.DEBUG)
+    words = sorted(_of_row(row)[1] or ())
+    return tuple(w for w in words if not any(o in w for o in words if o != w))
+
+
 def needed_words(
     pattern: re.Pattern,  # Compiled, of text
 ) -> tuple[str, ...]:  # As `plain_small` writes them, sorted; (): nothing is certain
     "Texts of which one stands, in whatever capitals, in everything that a pattern matches."
-    row = _re_parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE & ~re.DEBUG)
-    words = sorted(_of_row(row)[1] or ())
-    return tuple(w for w in words if not any(o in w for o in words if o != w))
+    return _needed(pattern.pattern, pattern.flags)  # a pattern's own hash reads all of its code
 
 # %% ../../nbs/core/16_needed_words.ipynb #e5839e5c
 def holds_one(

@@ -96,11 +96,12 @@ def _digits_meant(text, start, end):
 # %% ../../nbs/detect/05_hidden_value.ipynb #67471b14
 def _in_pieces(text, wanted, pieces):
     "Offsets of `wanted` as whole neighbouring pieces; a long core may also start or end inside one."
-    joined, piece_at = "", []
+    joined = "".join(chars for chars, _, _ in pieces)
+    at, piece_at = joined.find(wanted), []
+    if at < 0:
+        return None
     for i, (chars, _, _) in enumerate(pieces):
         piece_at += [i] * len(chars)
-        joined += chars
-    at = joined.find(wanted)
     while at >= 0:
         first, last = piece_at[at], piece_at[at + len(wanted) - 1]
         if _is_whole(piece_at, at, len(wanted)) or _is_telling(wanted, first == last):

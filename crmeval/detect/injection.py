@@ -16,11 +16,11 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, zip_longest
 from typing import NamedTuple
 
 from ..core.evidence import Evidence
-from ..core.needed_words import holds_one, may_match, needed_words, plain_small
+from ..core.needed_words import holds_one, may_match, needed_words, plain_small, worth_trying
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.records import Score
@@ -169,14 +169,18 @@ def gram_places(
     return _places_of(_window_words(text))
 
 
+def _runs_of(words):
+    "Sums of each word, of each two and of each three in a row: a sum goes on where the one before ended."
+    first = [w.encode("utf-8", "surrogatepass") for w in words]
+    then = [b" " + w for w in first[1:]]
+    one = [*map(zlib.crc32, first)]
+    two = [*map(zlib.crc32, then, one)]
+    return one, two, [*map(zlib.crc32, then[1:], two)]
+
+
 def _places_of(found):
-    words = ["<", *found, ">"]
-    grams = {
-        *words[1:-1],
-        *map(" ".join, zip(words, words[1:])),
-        *map(" ".join, zip(words, words[1:], words[2:])),
-    }
-    return sorted(set(map(_gram_place, grams)))
+    one, two, three = _runs_of(["<", *found, ">"])
+    return sorted({s % PLACES for s in (*one[1:-1], *two, *three)})
 
 
 class _Grams(NamedTuple):
@@ -189,18 +193,20 @@ class _Grams(NamedTuple):
 
 
 def _grams(found):
-    words = [*map(" ".join, zip(found, found[1:])), *map(" ".join, zip(found, found[1:], found[2:]))]
-    begin = (f"< {found[0]}", f"< {found[0]} {found[1]}")
-    end = (f"{found[-1]} >", f"{found[-2]} {found[-1]} >")
-    groups = (begin, {*found, *words}, end)
-    return _Grams(found, *(frozenset(map(_gram_place, group)) for group in groups))
+    one, two, three = _runs_of(["<", *found, ">"])
+    groups = ((two[0], three[0]), (*one[1:-1], *two[1:-1], *three[1:-1]), (two[-1], three[-1]))
+    return _Grams(found, *(frozenset(s % PLACES for s in group) for group in groups))
 
 
 def window_places(
     parts: Sequence[Window],  # Of a text, as `windows` gives them
 ) -> list[list[int]]:  # As `gram_places` of each
     "Places of all windows; what two neighbours have together is not counted again."
-    words = [_window_words(w.text) for w in parts[::2]]
+    return _places_in(parts, [_window_words(w.text) for w in parts[::2]])
+
+
+def _places_in(parts, words):
+    "Places of all windows; `words` are those of every second one, which is a sentence."
     grams = [_grams(found) if len(found) > 1 else None for found in words]
     out = []
     for i, (found, own) in enumerate(zip(words, grams)):
@@ -241,14 +247,14 @@ class Likely(NamedTuple):
     "What could show in the windows of a text."
 
     signs: Mapping[str, re.Pattern]
-    markup: bool
+    markup: Sequence[re.Pattern]
     needed: Mapping[str, Sequence[str]]  # Name of a sign -> words of which its pattern needs one; (): none
 
 
 @lru_cache(maxsize=1)
 def _everything():
     signs = _sign_patterns()
-    return Likely(signs, True, {k: needed_words(p) for k, p in signs.items()})
+    return Likely(signs, tuple(_markup().values()), {k: needed_words(p) for k, p in signs.items()})
 
 
 @lru_cache(maxsize=1)
@@ -264,7 +270,8 @@ def likely_in(
     whole = plain_small(" ".join(t.strip() for t in texts))
     needed = {k: [w for w, bare in words if bare in whole] for k, words in _bare_words().items()}
     signs = {k: p for k, p in _sign_patterns().items() if needed[k] or not _bare_words()[k]}
-    return Likely(signs, any(may_match(p, whole) for p in _markup().values()), needed)
+    markup = tuple(_markup().values())
+    return Likely(signs, markup if worth_trying(markup, whole) else (), needed)
 
 
 def signs_of(
@@ -279,14 +286,15 @@ def signs_of(
         words = likely.needed[name]
         if (not words or holds_one(words, small)) and pattern.search(text):
             found[name] = 1.0
-    return found | _more_signs(text, window.hidden, off_topic, likely.markup)
+    markup = any(p.search(text) for p in worth_trying(likely.markup, small))
+    return found | _more_signs(text, window.hidden, off_topic, markup)
 
 
 def _more_signs(text, hidden, off_topic, markup):
     "Signs that are no pattern of the file."
     first = _WORD.search(text)
     more = {
-        "markup": markup and bool(imitated_markup(text)),
+        "markup": markup,
         "hidden": bool(hidden),
         "request": bool(first) and first[0].lower() in _SIGNS.words("verbs"),
         "question": bool(_ASKS.search(text)),
@@ -308,14 +316,31 @@ def _classes_of():
     return out
 
 
+@lru_cache(maxsize=1)
+def _class_starts():
+    "Word with which a word or phrase of a class begins -> numbers of words, rising; most words are none."
+    out = {}
+    for phrase in _classes_of():
+        size = phrase.count(" ") + 1
+        if size <= 3:
+            out.setdefault(phrase.partition(" ")[0], set()).add(size)
+    return {word: tuple(sorted(sizes)) for word, sizes in out.items()}
+
+
 def word_classes(
     text: str,  # Plain text of a window
 ) -> list[str]:  # Sorted, each once: 'tell' for a class, 'tell secret' for one that comes next after another
     "Classes of a window's words and phrases, and which follows which."
-    words, known = _window_words(text), _classes_of()
-    seen, order = set(), []
-    for i in range(len(words)):
-        found = [c for k in (1, 2, 3) for c in known.get(" ".join(words[i : i + k]), ())]
+    return _classes_in(_window_words(text))
+
+
+def _classes_in(words):
+    known, starts, seen, order = _classes_of(), _class_starts(), set(), []
+    for i, word in enumerate(words):
+        sizes = starts.get(word)
+        if sizes is None:
+            continue
+        found = [c for k in sizes for c in known.get(" ".join(words[i : i + k]), ())]
         seen.update(found)
         order += found[:1]
     return sorted(seen | set(map(" ".join, zip(order, order[1:]))))
@@ -349,7 +374,9 @@ def off_topics(
     parts: Sequence[Window],
 ) -> list[float]:  # 0 to 1 for each
     "Share of each window's longer words that occur in no window apart from it."
-    words = [_long_words(w.text) for w in parts]
+    words = [_long_words(w.text) for w in parts[::2]]
+    pairs = [a | b for a, b in zip(words, words[1:])]
+    words = [said for both in zip_longest(words, pairs) for said in both][: len(parts)]
     in_text = Counter(chain.from_iterable(words))
     out = []
     for i, said in enumerate(words):
@@ -388,9 +415,15 @@ def window_score(
     classes: Iterable[str] = (),  # See `word_classes`; weighed by a model that has weights for them
 ) -> float:  # Log-odds, before the threshold
     "What a model says about one window."
-    weights, of_class = model["places"], model.get("classes", {})
-    told = sum(map(weights.__getitem__, places)) / math.sqrt(len(places) or 1)
-    told += sum(of_class.get(k, 0.0) for k in classes)
+    told = sum(map(model["places"].__getitem__, places))
+    return _score_of(told, len(places), signs, model, classes)
+
+
+def _score_of(told, count, signs, model, classes):
+    "A score from the sum of the weights of so many places."
+    told /= math.sqrt(count or 1)
+    if of_class := model.get("classes"):
+        told += sum(of_class.get(k, 0.0) for k in classes)
     return model["bias"] + told + sum(v * model["signs"].get(k, 0.0) for k, v in signs.items())
 
 
@@ -417,6 +450,37 @@ _HOW = {
 }
 
 
+_ARRAYS = {}  # Model -> (its weights of places as they were read, the same as an array)
+
+
+def _place_weights(name, weights):
+    "The weights as an array; made anew where a training has put others in their place."
+    import numpy as np
+
+    held = _ARRAYS.get(name)
+    if held is None or held[0] is not weights:
+        held = _ARRAYS[name] = (weights, np.array(weights, float))
+    return held[1]
+
+
+def _sums(places, models):
+    "For each model the sums of its weights at the places of each window, added in their order."
+    import numpy as np
+
+    of_window = np.repeat(np.arange(len(places)), [len(found) for found in places])
+    at = np.fromiter(chain.from_iterable(places), int)
+    weights = (_place_weights(name, model["places"])[at] for name, model in models.items())
+    return [np.bincount(of_window, told, len(places)).tolist() for told in weights]
+
+
+def _words_of_all(single):
+    "Words of each window, from those of the sentences: two neighbours have the words of both."
+    out = []
+    for i, said in enumerate(single):
+        out += [said, *((said + after)[:_MOST] for after in single[i + 1 : i + 2])]
+    return out
+
+
 class _Judged(NamedTuple):
     window: Window
     margin: float
@@ -430,15 +494,18 @@ def _judged(text, parts, count) -> Iterator[_Judged]:
     off = off_topics(parts) if document else [0.0] * (len(parts) + 1)
     likely = likely_in(w.text for w in parts[::2])
     above = {name: margin_over(0.0, model, len(parts), document=document) for name, model in models.items()}
-    places = window_places(parts)
+    single = [_window_words(w.text) for w in parts[::2]]
+    places, words = _places_in(parts, single), _words_of_all(single)
     if not document:
         parts, whole = with_whole(parts), len(parts)
-        places += [gram_places(w.text) for w in parts[whole:]]
-    for window, found, share in zip(parts, places, off):
+        words += [_window_words(w.text) for w in parts[whole:]]
+        places += map(_places_of, words[whole:])
+    for window, said, found, share, *told in zip(parts, words, places, off, *_sums(places, models)):
         signs = signs_of(window, share, likely)
-        classes = word_classes(window.text)
-        for name, model in models.items():
-            yield _Judged(window, window_score(found, signs, model, classes) + above[name], name, signs)
+        classes = _classes_in(said)
+        for (name, model), one in zip(models.items(), told):
+            score = _score_of(one, len(found), signs, model, classes)
+            yield _Judged(window, score + above[name], name, signs)
 
 
 def injection(
@@ -469,11 +536,16 @@ def _undefined(reason):
 
 def _is_foreign(text):
     "Whether a text of at least six words holds hardly a common English word."
-    words = _WORD.findall(text[:5000])
-    other = sum(not c.isascii() for c in text[:5000] if c.isalpha()) > 0.5 * sum(
-        map(str.isalpha, text[:5000])
-    )
+    text = text[:5000]
+    words = _WORD.findall(text)
+    other = not text.isascii() and _is_mostly_other(text)
     return other or len(words) >= 6 and english_share(text) < 0.08
+
+
+def _is_mostly_other(text):
+    "Whether more than half of the letters are no plain ones."
+    letters = [c for c in text if c.isalpha()]
+    return sum(not c.isascii() for c in letters) > 0.5 * len(letters)
 
 
 def _score(text, top, judged):

@@ -95,7 +95,8 @@ def _words_of(text):
         gap = text[max(end, start - 8) : start]
         fresh = not out or gap != " " and _starts_anew(gap, out[-1])
         end = start + len(word)
-        out.append(_Word(word, plain_key(word), start, end, fresh))
+        key = word.lower() if word.isascii() else plain_key(word)
+        out.append(_Word(word, key, start, end, fresh))
     return out
 
 
@@ -115,13 +116,16 @@ def _joined(text, a, b):
 # %% ../../nbs/detect/00_proper_names.ipynb #57015550
 def _can_name(w, cased):
     "Whether a word may be part of a name."
+    capital = w.text[0].isupper()
+    if cased and not capital:
+        return False
     if w.key in HONORIFICS and w.key != "miss":
         return False
-    if not w.text[0].isupper():
-        return not cased and w.key in lexicon("first_names") and not _is_common(w.key)
+    if not capital:
+        return w.key in lexicon("first_names") and not _is_common(w.key)
     if len(w.text) == 1:
         return w.text != "I"
-    return re.split("['’]", w.key)[0] not in lexicon("not_names")
+    return w.key.replace("’", "'").partition("'")[0] not in lexicon("not_names")
 
 
 def _is_common(key):
@@ -170,12 +174,14 @@ def _runs(text, words, cased):
     "Lists of neighbouring words that could be one name."
     runs, run = [], []
     for i, w in enumerate(words):
+        if cased and not run and not w.text[0].isupper():  # most words
+            continue
         if _goes_on(text, words, i, run, cased):
             run.append(w)
             continue
         if run:
             runs.append(run)
-        run = [w] if _can_name(w, cased) else []
+        run = [w] if run and _can_name(w, cased) else []
     return [r for r in runs + [run] if any(len(w.text) > 1 for w in r)]
 
 # %% ../../nbs/detect/00_proper_names.ipynb #bf6bc3ec
@@ -455,11 +461,19 @@ def _lower_case(text):
 # %% ../../nbs/detect/00_proper_names.ipynb #a60eac09
 def _in_lexicon(text, words, found):
     taken = {i for s in found if s.score >= 0.7 for i in range(s.start, s.end)}
-    out = []
+    out, starts = [], _entry_starts()
     for i, w in enumerate(words):
-        if w.start not in taken and w.key not in lexicon("not_names"):
+        if w.key.partition(" ")[0] not in starts or w.start in taken:
+            continue
+        if w.key not in lexicon("not_names"):
             out += _longest_entry(text, words[i : i + 4])
     return out + _listed_organisations(text)
+
+
+@lru_cache(maxsize=1)
+def _entry_starts():
+    "First words of the places and nationalities."
+    return frozenset(entry.partition(" ")[0] for entry in lexicon("places") | lexicon("nationalities"))
 
 
 def _longest_entry(text, words):

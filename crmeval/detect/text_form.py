@@ -101,5 +101,5 @@ def _is_blob(piece):
 
 
 def _is_figures(text):
-    seen = [c for c in text if not c.isspace()]
+    seen = "".join(text.split())
     return len(seen) >= 60 and sum(map(str.isalpha, seen)) < 0.5 * len(seen)

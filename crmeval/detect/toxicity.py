@@ -178,12 +178,16 @@ def _outline(word):
 def _outlines(tokens):
     "One to three places of the outline in a row that hold a class, or more than one with *you*."
     line = ["^", *("^" if x[0] in ".!?\n" else _outline(x) for x in tokens), "^"]
-    runs = {tuple(line[i : i + n]) for n in (1, 2, 3) for i in range(len(line) - n + 1)}
-    return {("k", " ".join(run)) for run in runs if _tells(run)}
+    classes, seconds = [x.isupper() for x in line], [x in _SECOND_PERSON for x in line]
+    out = set()
+    for n in (1, 2, 3):
+        for i in range(len(line) - n + 1):
+            if any(classes[i : i + n]) or n > 1 and any(seconds[i : i + n]):
+                out.add(("k", " ".join(line[i : i + n])))
+    return out
 
 
-def _tells(run):
-    return any(x.isupper() for x in run) or len(run) > 1 and not {"you", "you're", "your"}.isdisjoint(run)
+_SECOND_PERSON = frozenset({"you", "you're", "your"})
 
 
 def _hashed(tokens):
@@ -478,9 +482,9 @@ def _windows(text):
 _UNWRITTEN = ("encoded", "wordless", "figures", "code")  # forms without sentences; a record holds words
 
 
-def _not_scored(text, read=readable):
+def _not_scored(text, form, read):
     "A detection that says why a text has no score, or None."
-    form, parts = text_form(text), [text[a : a + _WINDOW] for a in range(0, len(text), _WINDOW)]
+    parts = [text[a : a + _WINDOW] for a in range(0, len(text), _WINDOW)]
     if form in ("empty", "marks"):
         reason = FORMS[form]
     elif form in _UNWRITTEN and not any(_names_harm(read(part)) for part in parts):
@@ -538,7 +542,8 @@ class EmbeddedDetector:
 
     def _detect(self, text):
         read = lru_cache(maxsize=4)(readable)  # of this text alone
-        if (nothing := _not_scored(text, read)) is not None:
+        form = text_form(text)
+        if (nothing := _not_scored(text, form, read)) is not None:
             return nothing
         spans = _windows(text)
         seen = [read(text[a:b]) for a, b in spans]
@@ -548,7 +553,7 @@ class EmbeddedDetector:
         because = {c: _evidence(c, windows, raised) for c in CATEGORIES}
         best = max(range(len(spans)), key=lambda i: max(windows[i][0].values()))
         top = max(scores.values())
-        if top < 0.5 and (text_form(text) in _UNWRITTEN or all(map(_is_foreign, seen))):
+        if top < 0.5 and (form in _UNWRITTEN or all(map(_is_foreign, seen))):
             return Detection(
                 {}, "undefined", "What is read of the text raises no alarm; the rest is not read."
             )

@@ -106,6 +106,10 @@ class Names:
                 stem = key[:-1] if len(key) > 4 and key[-1] in _VOWELS else key
                 self._stems[stem][person] = None
 
+    def may_be(self, word: Word) -> bool:
+        "Whether it is worth asking whose name a word is; most words begin small and are nobody's."
+        return word.capital or word.key in self._owners
+
     def persons_of(
         self,
         word: Word,  # Of a text
@@ -239,11 +243,12 @@ class _NamedPlaces:
         self.names, self.text, self.words = names, text, words
 
     def all(self):
-        at = 0
-        while at < len(self.words):
-            persons = self.names.persons_of(self.words[at]) if len(self.words[at].key) > 1 else ()
+        at = 0  # Where the last name ended
+        for here, word in enumerate(self.words):
+            if here < at or len(word.key) < 2 or not self.names.may_be(word):
+                continue
+            persons, at = self.names.persons_of(word), here
             if not persons:
-                at += 1
                 continue
             runs = [(*self._run(at, person), person) for person in persons]
             first, last, person = max(runs, key=lambda run: run[1] - run[0])
@@ -285,7 +290,9 @@ _GAP = 4  # Signs between two words of a value, or two groups of a number, at mo
 
 def _phrases_in(phrases, text, words):
     for at, word in enumerate(words):
-        for keys, items in phrases.get(word.key, {}).items():
+        if word.key not in phrases:
+            continue
+        for keys, items in phrases[word.key].items():
             part = words[at : at + len(keys)]
             if tuple(w.key for w in part) != keys or not _close_together(text, part):
                 continue
