@@ -24,12 +24,10 @@ class Value:
     value: object  # float; (year, month, day) with None for what is not said; minutes after midnight; text
     unit: str = ""  # Currency code for money; 'am/pm?' for a time that may mean either half of the day
     text: str = field(default="", compare=False)  # As written
-    loose: bool = field(
-        default=False, compare=False
-    )  # True: day and month may be the other way round, or the currency is one of several
-    other: float | None = field(
-        default=None, compare=False
-    )  # Second reading: 12.5 for '12,500', -5 for 'fell by 5'
+    # True: day and month may be the other way round, or the currency is one of several
+    loose: bool = field(default=False, compare=False)
+    # Second reading: 12.5 for '12,500', -5 for 'fell by 5'
+    other: float | None = field(default=None, compare=False)
 
 # %% ../../nbs/core/02_values.ipynb #32b1cb64
 @lru_cache(maxsize=1)
@@ -392,9 +390,7 @@ def _each_compiled(name):
 _GLANCE = re.compile(r"[^\W\d_]+|[^\w\s]|\d")
 _JOINED = re.compile(r"\d[-/.]\d")  # every date in figures, address and version has such a place
 _NUMBER_WORDS = set(_ONES) | set(_TENS) | {"hundred", "thousand", "million", "dozen", "anderthalb"}
-_NUMBER_WORDS |= {phrase.split()[-1] if " " in phrase else phrase for phrase in _HALVES} - {"a", "an"} | {
-    "half"
-}
+_NUMBER_WORDS |= {phrase.split()[-1] for phrase in _HALVES} - {"a", "an"} | {"half"}
 _HALF_WORDS = {phrase.split()[0] for phrase in _HALVES} - {"a"} | {"half", "quarter", "anderthalb", "halb"}
 _CLOCK_WORDS = frozenset(
     "uhr uur h horas hora heures heure ore alle klockan kl klo godz godzinie um om".split()
@@ -404,8 +400,6 @@ _PERCENT_WORDS = frozenset(
     "% percent cent pct percentage prozent prozentpunkte ciento cento procent procenta".split()
 )
 _CURRENCY_TOKENS = set(_CURRENCIES) | {"livres", "schweizer", "zł"}
-
-
 _TELLING = frozenset("0123456789@%") | _NUMBER_WORDS | _HALF_WORDS | _ALL_MONTHS.keys() | _CURRENCY_TOKENS
 _TELLING |= _WEEKDAYS_ABROAD | _PERCENT_WORDS | {"http", "https", "noon", "midday", "midnight"}
 

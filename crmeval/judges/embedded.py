@@ -9,94 +9,32 @@ __all__ = ['RULED', 'MOST_RULED', 'LEAST_WORDS', 'features', 'rule_on_support', 
 # %% ../../nbs/judges/06_embedded.ipynb #cedbb550
 import math
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 from ..core.judging import Verdict
-from ..core.text import STOP_WORDS, content_words, stem
+from ..core.text import STOP_WORDS, stem
 from ..core.trees import lexicon, rarity, soft_keys
 from ..core.values import same_value
 from .family_weights import judge_weights, probable
 from .grounds import holding, lacks_ground, ruling, without_speaker
 from .limits import MOST_SENTENCES, beyond_training, kind_of_absence, reason_of
 from .places import value_key
-from crmeval.judges.reading import (
-    FOREIGN,
-    MOST_STEMS,
-    NEGATIONS,
-    are_foreign,
-    groups_of_four,
-    read_sentence,
-    sentences_in,
-)
+from .reading import FOREIGN, MOST_STEMS, NEGATIONS, are_foreign, read_sentence, sentences_in
 from .strict import strict_objection
+from .text_index import TextIndex
 from .turned import exchanged_value, turned_objection
 
-# %% ../../nbs/judges/06_embedded.ipynb #cc014273
+# %% ../../nbs/judges/06_embedded.ipynb #b38bed9a
 _MAX_PLACES = 30  # of one pair of neighbouring words in a source
 _ALSO_SAID = {1: "one a an single first once".split(), 2: "both pair couple twice second".split()}
 
 
-class _Index:
-    "Where the stems, values and neighbouring words of a text stand, and who speaks."
+class _Source(TextIndex):
+    "A text indexed for many questions; what was asked once is kept."
 
     def __init__(self, pieces, n_lines):
-        self.pieces, self.read, self.n = pieces, [read_sentence(p) for p in pieces], max(1, len(pieces))
-        self.where, found = {}, {}
-        self.flat, self.owner, self._looked, self._behind, self._follow = [], [], {}, {}, {}
-        for i, r in enumerate(self.read):
-            for s in r.bag:
-                if s in self.where:
-                    self.where[s].add(i)
-                else:
-                    self.where[s] = {i}
-            for v in r.values:
-                found.setdefault(value_key(v), (v, set()))[1].add(i)
-            self.flat += [*r.tokens, ""]  # the empty token ends a sentence
-            self.owner += [i] * (len(r.tokens) + 1)
-        self.values, self._known, self.by_kind = list(found.values()), {}, {}
-        for u, p in self.values:
-            self.by_kind.setdefault(u.kind, []).append((u, p))
-        self.tokens, self._again = {"": -1}, [-1] * len(self.flat)  # word -> first place; place -> the next
-        for at in range(len(self.flat) - 1, -1, -1):
-            w = self.flat[at]
-            self._again[at], self.tokens[w] = self.tokens.get(w, -1), at
-        del self.tokens[""]
-        self.speakers = self._speakers()
-        self.names = {c for r in self.read for c, first in r.capitals.items() if not first}.union(
-            *self.speakers
-        )
-        self.foreign = are_foreign(self.read[:30])
-        self.labelled = sum(bool(r.label) for r in self.read) / self.n
-        self.prose = math.log(self.n / max(1, n_lines))
-
-    @cached_property
-    def chars(self):
-        "The groups of four letters of all sentences; those across a line break are in no claim."
-        return frozenset(groups_of_four("\n".join([r.joined for r in self.read])))
-
-    @cached_property
-    def soft(self):
-        "Soft key -> the stems that have it; read when a word is first missed."
-        out: dict = {}
-        for s in self.where:
-            for key in soft_keys(s):
-                out.setdefault(key, []).append(s)
-        return out
-
-    def _speakers(self):
-        out, now = [], frozenset()
-        for r in self.read:
-            label = r.label.lower()
-            if label == "from":
-                now = r.bag
-            elif label and label not in ("subject", "to", "date", "cc", "sent"):
-                now = frozenset(content_words(r.label))
-            out.append(now)
-        return out
-
-# %% ../../nbs/judges/06_embedded.ipynb #b38bed9a
-class _Source(_Index):
-    "A text indexed for many questions; what was asked once is kept."
+        super().__init__(pieces, n_lines)
+        self._looked, self._behind, self._follow, self._known = {}, {}, {}, {}
 
     def look(self, s):
         "Where a stem is found, exactly or softly, whether exactly, and what it weighs."
@@ -122,7 +60,7 @@ class _Source(_Index):
                     found[after] = [at]
                 elif len(found[after]) < _MAX_PLACES:
                     found[after].append(at)
-                at = self._again[at]
+                at = self.again[at]
         return self._behind[word]
 
     def follow(self, s):
@@ -148,12 +86,12 @@ class _Source(_Index):
         return self._known[key]
 
 # %% ../../nbs/judges/06_embedded.ipynb #425019e6
-@lru_cache(maxsize=64)  # what is kept is looked through by Python again and again, so that more costs time
+@lru_cache(maxsize=256)
 def _source(text):
     return _Source(sentences_in(text), text.count("\n") + 1)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def _pieces(pieces):
     return _Source(pieces, len(pieces))
 

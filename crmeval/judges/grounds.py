@@ -57,7 +57,7 @@ class _Sentences:
                 self.at.setdefault(self.tokens[i], []).append(i)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _sentences_of(source):
     return _Sentences(source)
 
@@ -103,7 +103,7 @@ def holding(
     return tuple(i for i, p in enumerate(pieces) if is_verbatim(claim, p))[:1]
 
 # %% ../../nbs/judges/05_grounds.ipynb #231efa8c
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=8192)
 def _contents(text):
     "Content stems of a text in order, and its values; a value's words are not among the stems."
     skipped = _stems_of("roles", "negations")
@@ -179,7 +179,7 @@ def _marks():
     )
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def _phrases(claim):
     "Phrases of a claim: (opening word, the text up to the next break, the text up to the next comma)."
     begins, broken, stop = _marks()
@@ -265,7 +265,7 @@ def _side_of(label):
     return next((side for side in ("agent", "customer") if found.intersection(_lexicon()[side])), "")
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _turns_of(source):
     return _Turns(source)
 

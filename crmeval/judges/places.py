@@ -155,7 +155,7 @@ def _value_spans(piece):
     return out
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def places_of(
     source: str,  # Any text
 ) -> Places:
@@ -163,7 +163,7 @@ def places_of(
     return Places(sentences_in(source))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def places_in(
     claim: str,  # One sentence
 ) -> Places:
@@ -204,7 +204,7 @@ def _item(at, places, sure, n, what):
     return Item(at, tuple(places), weight, what, by_sentence)
 
 
-@lru_cache(maxsize=64)  # several rules ask of one claim in turn; what a long source has is not kept for long
+@lru_cache(maxsize=4096)
 def items_of(
     claim: str,  # One sentence
     source: str,

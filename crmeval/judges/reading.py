@@ -127,7 +127,7 @@ class ReadSentence:
         return self._chars
 
 
-read_sentence = lru_cache(maxsize=2048)(ReadSentence)
+read_sentence = lru_cache(maxsize=8192)(ReadSentence)
 
 # %% ../../nbs/judges/03_reading.ipynb #1fa21cad
 @lru_cache(maxsize=1)
