@@ -13,7 +13,7 @@ from crmeval.cli import main
 from crmeval.core.calls import Completion
 from crmeval.core.records import Usage
 
-PATTERNS = {"needed_words", "lexicon", "_recognisers", "_module", "load_prompt", "reply_schema", "_pattern"}
+PATTERNS = {"_needed", "lexicon", "_recognisers", "_module", "load_prompt", "reply_schema", "_pattern"}
 PATTERNS |= {
     "_words_of",
     "_patterns",

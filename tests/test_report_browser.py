@@ -615,8 +615,8 @@ def test_the_comparison_page_shows_answers_side_by_side(visit):
         and page.locator("#widest ~ details .sides").count() == 5
     )
     choose(page, "#pairs", "Better", HOSTILE)
-    words = dict(zip(cells(page, "main .scroll", 1), cells(page, "main .scroll", 7)))
-    ends = dict(zip(cells(page, "main .scroll", 1), cells(page, "main .scroll", 3)))
+    words = dict(zip(cells(page, "main .scroll", 1), cells(page, "main .scroll", 2)))
+    ends = dict(zip(cells(page, "main .scroll", 1), cells(page, "main .scroll", 4)))
     for metric, told in words.items():  # one interval and one p that belong together, and a name
         low, high = (float(x.replace("\u2212", "-")) for x in ends[metric].split(" to "))
         assert (low <= 0 <= high) == (told == "not told apart"), (metric, told, low, high)

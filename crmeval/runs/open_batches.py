@@ -21,7 +21,7 @@ from .same_plan import plan_differences
 
 # %% ../../nbs/runs/10_open_batches.ipynb #73f17ea0
 @dataclass(frozen=True)
-class OpenBatch:
+class OpenBatch(Printed):
     "A batch whose answers are not there."
 
     client: str  # Name of the system, 'judge NAME' of a judge
