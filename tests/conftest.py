@@ -1,6 +1,7 @@
 "Fixtures that several test files use."
 
 import fcntl
+import gc
 import os
 import shutil
 import tempfile
@@ -38,6 +39,18 @@ def pytest_unconfigure():
 def pytest_collection_modifyitems(items):
     "Files with long tests first, all others in their order."
     items.sort(key=lambda item: item.path.stem not in LONG)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+    """What earlier files left in memory is not looked through again.
+
+    A process has millions of objects in the end; Python looks through all of them now and then, which takes
+    seconds, in whichever test it happens, and some hold how long a text may take.
+    """
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True)
