@@ -429,7 +429,7 @@ def test_open_batches_of_a_judge_are_for_that_judge_alone(server, again):
             judged(again, server, **other)
     with pytest.raises(ValueError, match="another judge than openai:judge, or other settings of it"):
         judged(again, server, judge_max_tokens=77)
-    with pytest.raises(ValueError, match="waits for batches of the judge openai:judge: say batch_judge"):
+    with pytest.raises(ValueError, match="waits for batches of the judge openai:judge: say --batch-judge"):
         judged(again, server, batch_judge=False)
     server.finish()
     assert isinstance(until_run(server, lambda: judged(again, server))[0], Run)
@@ -448,7 +448,9 @@ def test_a_judge_that_no_batch_reaches_is_asked_directly_or_not_at_all(server, a
     )
     alone = {"judge": "embedded", "judge_base_url": None, "out": tmp_path / "alone"}
     done, _ = until_run(server, lambda: judged(again, server, **alone))
-    assert any("batch_judge changes nothing: embedded asks no model" in w for w in done.manifest.warnings)
+    assert any(
+        "(batch_judge) changes nothing: the built-in judge asks no model" in w for w in done.manifest.warnings
+    )
 
 
 def test_the_command(server, tmp_path, capsys):

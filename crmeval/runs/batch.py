@@ -23,6 +23,7 @@ from ..core.judging import clients_of
 from ..core.keys import without_keys
 from ..core.loops import run_sync
 from ..core.records import Response, Usage
+from ..core.show import judge_in_words
 from .batch_desk import Collected, Desk, JudgeDesk, judge_desk_name, spent_so_far
 from .batch_endpoint import BatchEndpoint, BatchState, batch_client
 from .batch_file import BatchAnswer, cut_parts, read_answer_line
@@ -421,7 +422,8 @@ async def _judging(call: _Call, sleep) -> None:
         if why:
             await call.keep_if_taken(client, name, why)
     if not judges:
-        call.note(f"batch_judge changes nothing: {work.judge.name} asks no model over the network.")
+        name = judge_in_words(work.judge.name)
+        call.note(f"--batch-judge (batch_judge) changes nothing: {name} asks no model over the network.")
     while any(name in call.desks for name in judges):
         since = call.collected
         await _note_questions(call)
@@ -467,8 +469,8 @@ def _check_judges(call):
     for part in call.log.open_parts():
         if part.client not in known:
             raise ValueError(
-                f"{call.log.path} waits for batches of the {part.client}: say batch_judge and that judge "
-                "until they are collected, or choose another folder with out"
+                f"{call.log.path} waits for batches of the {part.client}: say --batch-judge (batch_judge) "
+                "and that judge until they are collected, or choose another folder with --out (out)"
             )
 
 # %% ../../nbs/runs/11_batch.ipynb #cee527aa

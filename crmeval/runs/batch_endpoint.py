@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['OVER', 'MOST_FILE', 'MOST_LISTED', 'DAY_S', 'BatchState', 'BatchEndpoint', 'batch_client', 'checked_id',
-           'OpenAIBatches', 'bounded']
+           'OpenAIBatches', 'why_none', 'bounded']
 
 # %% ../../nbs/runs/08_batch_endpoint.ipynb #216aa2fb
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard
@@ -121,13 +121,7 @@ class OpenAIBatches:
 
     async def why_not(self) -> str:
         "Why there are no batches here; '' where there are."
-        try:
-            await self._asked(self.sdk.batches.list(limit=1))
-        except CallFailed as e:
-            if e.http_status in (404, 405, 501):
-                return f"it has no batch endpoint (HTTP {e.http_status})"
-            raise
-        return ""
+        return await why_none(self._asked(self.sdk.batches.list(limit=1)))
 
     async def upload(self, path: Path, name: str) -> str:
         "Hand a file in; its identifier."
@@ -181,6 +175,19 @@ class OpenAIBatches:
     async def aclose(self) -> None:
         "Release connections."
         await self.sdk.close()
+
+
+async def why_none(
+    listing: Awaitable,  # A call that lists batches
+) -> str:  # '' where it succeeds; other failures raise
+    "Why an endpoint has no batches, by what it says when they are listed."
+    try:
+        await listing
+    except CallFailed as e:
+        if e.http_status in (404, 405, 501):
+            return f"it has no batch endpoint (HTTP {e.http_status})"
+        raise
+    return ""
 
 
 async def bounded(

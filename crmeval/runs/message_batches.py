@@ -21,6 +21,7 @@ from crmeval.runs.batch_endpoint import (
     OpenAIBatches,
     bounded,
     checked_id,
+    why_none,
 )
 from .batch_file import whole_lines
 from ..systems.batch_offers import batch_offer
@@ -136,13 +137,7 @@ class MessageBatches:
 
     async def why_not(self) -> str:
         "Why there are no batches here; '' where there are."
-        try:
-            await self._page("")
-        except CallFailed as e:
-            if e.http_status in (404, 405, 501):
-                return f"it has no batch endpoint (HTTP {e.http_status})"
-            raise
-        return ""
+        return await why_none(self._page(""))
 
     async def upload(self, path: Path, name: str) -> str:
         "Look at a file; what stands for it."
