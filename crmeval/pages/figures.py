@@ -109,14 +109,14 @@ def _stand_ins(figure):
     "What stands in a figure instead of words that the browser writes -> the words."
     from matplotlib.text import Text
 
-    words = {}
+    words, there = {}, {t.get_text() for t in figure.findobj(Text)}  # no name may stand in for another
 
     def exchanged(drawn):
         said = drawn.get_text().replace(r"\$", "$")
         if not said.strip() or said in words or not _needs_browser(said, drawn.get_fontproperties()):
             return drawn.get_text()
         known = next((k for k, v in words.items() if v == said), None)
-        found = known or _stand_in(said, words)
+        found = known or _stand_in(said, {*words, *there})
         words[found] = said
         return found
 
