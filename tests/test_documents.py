@@ -198,12 +198,12 @@ def test_transcript_says_all_its_words_in_order():
 def test_endless_pieces_take_no_time(piece):
     data = ("WEBVTT\n" * (piece == "<v ") + piece * (50_000 // len(piece))).encode()
     for reader in PLAIN_READERS.values():
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             reader(data, L)
         except NotReadable:
             pass
-        assert time.perf_counter() - start < 3, (piece, reader.__name__)
+        assert time.process_time() - start < 3, (piece, reader.__name__)
 
 
 def test_kinds_are_listed_without_opening(tmp_path):

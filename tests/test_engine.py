@@ -408,7 +408,7 @@ def test_the_members_of_a_panel_share_the_budget_also_where_they_are_asked_in_th
 )
 def test_the_interrupt_key_ends_a_run_with_a_slow_judge_and_says_how_to_go_on(tmp_path, server, judge, words):
     run(areas="truthfulness", limit=2, out=tmp_path / "r", progress=False)
-    server.pause = 6 if judge == "judge" else 0
+    server.pause = 20 if judge == "judge" else 0
     more = [
         "--no-progress",
         "--judge",
@@ -433,7 +433,7 @@ def test_the_interrupt_key_ends_a_run_with_a_slow_judge_and_says_how_to_go_on(tm
     assert (
         process.returncode == 130
         and "run the same again to continue" in said
-        and time.monotonic() - start < 3
+        and time.monotonic() - start < 8  # two seconds, and a machine with other work
     ), said
     for line in (tmp_path / ("s" if words[0] == "run" else "r") / "journal.jsonl").read_bytes().splitlines():
         json.loads(line)

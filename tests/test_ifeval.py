@@ -217,12 +217,12 @@ def test_long_and_hostile_text_takes_no_time(name):
         "\x00",
     ):
         for text in (unit * (50_000 // len(unit)), "x" + unit * (50_000 // len(unit)) + "x"):
-            start = time.perf_counter()
+            start = time.process_time()
             strict, loose = (
                 follows(text, instruction_id=name, **arguments(name)),
                 follows_loosely(text, instruction_id=name, **arguments(name)),
             )
-            assert time.perf_counter() - start < 5, (name, unit)
+            assert time.process_time() - start < 5, (name, unit)
             assert all(p is None or isinstance(p, str) for p in (strict, loose))
             if strict == "":
                 assert loose == ""

@@ -140,9 +140,9 @@ NO_MESSAGES += [
 
 @pytest.mark.parametrize("text", NO_MESSAGES, ids=range(len(NO_MESSAGES)))
 def test_other_texts_stay(text):
-    start = time.perf_counter()
+    start = time.process_time()
     assert conversation_text(text) is None
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_a_strange_message_is_named(tmp_path):

@@ -459,10 +459,10 @@ def test_long_and_hostile_text_takes_no_time(kind):
         "Dear ",
     ):
         text = unit * (50_000 // len(unit))
-        start = time.perf_counter()
+        start = time.process_time()
         for loose in (False, True):
             assert isinstance(check_instruction(text, instruction=asked, loose=loose), str | None)
-        assert time.perf_counter() - start < 5, unit
+        assert time.process_time() - start < 5, unit
 
 
 def test_own_kinds_are_handed_in():

@@ -306,10 +306,10 @@ HOSTILE = {
 def test_time_grows_with_length(name):
     many = HOSTILE[name] * (50_000 // len(HOSTILE[name]))
     for text in many, f"Body.\n\n{many}x":
-        start = time.perf_counter()
+        start = time.process_time()
         read_mail(text)
         html_to_text(text)
-        assert time.perf_counter() - start < 6
+        assert time.process_time() - start < 6
 
 
 # What metrics and checks make of mails

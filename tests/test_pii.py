@@ -164,9 +164,9 @@ def test_spans_lie_in_the_text_and_do_not_overlap():
     ],
 )
 def test_long_hostile_text(unit):
-    start = time.perf_counter()
+    start = time.process_time()
     find_pii(unit * (8_000 // len(unit)))
-    assert time.perf_counter() - start < 6
+    assert time.process_time() - start < 6
 
 
 def test_known_names_beat_guesses_and_obey_case():

@@ -154,9 +154,9 @@ def test_a_number_is_read_or_it_is_not(text, value):
     ids=lambda x: x[:6],
 )
 def test_long_texts_are_read_at_once(target, hostile):
-    start = time.perf_counter()
+    start = time.process_time()
     read(hostile, target)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 @settings(max_examples=60, deadline=None)

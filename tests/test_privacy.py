@@ -167,9 +167,9 @@ def test_very_long_answers():
         "YWJj" * 20_000,
         "0" * 100_000,
     ):
-        start = time.perf_counter()
+        start = time.process_time()
         assert leaks(text, secrets=secrets) == []
-        assert time.perf_counter() - start < 25
+        assert time.process_time() - start < 25
 
 
 def test_probes():

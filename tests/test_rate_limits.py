@@ -290,7 +290,7 @@ def test_waiting_holds_no_slot_is_no_latency_and_can_be_cancelled(tmp_path):
         samples = [Sample(str(i), "service_call_summary", {}, dataset="x") for i in range(5)]
         asking = {"concurrency": 4, "prompt_of": lambda s: "hello", "traffic": traffic}
         rows = await answer_all(samples, [Quick()], **asking)
-        waiting = asyncio.ensure_future(answer_all(samples, [Quick()], **asking))
+        waiting = asyncio.ensure_future(answer_all(samples * 20, [Quick()], **asking))  # 15 s and more
         await asyncio.sleep(0.05)
         told.append(traffic.lane(Quick()).in_flight)
         waiting.cancel()
@@ -299,7 +299,7 @@ def test_waiting_holds_no_slot_is_no_latency_and_can_be_cancelled(tmp_path):
         return [r for r, _ in rows], told, time.perf_counter() - start, traffic.summary()[0]
 
     rows, told, took_s, lane = asyncio.run(main())
-    assert told == [0] and took_s < 0.25
+    assert told == [0] and took_s < 2
     assert max(r.queue_s for r in rows) > 0.5 and {r.latency_s for r in rows} == {0.001}
     assert lane["slow"] == 0 and lane["limit_wait_s"] > 0.5
 
@@ -381,10 +381,10 @@ def test_the_window_of_a_bucket_that_refills_is_found_where_it_shows(limit, data
 
 
 def test_long_headers_are_read_at_once():
-    start = time.perf_counter()
+    start = time.process_time()
     for text in ("9" * 50_000, "1s" * 25_000, "1m" * 25_000 + "!", "1." * 25_000, "T" * 50_000):
         read_limits(dict.fromkeys(NAMES, text), status=429)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_an_endpoint_that_says_nothing_is_left_never_stops_a_run(tmp_path):

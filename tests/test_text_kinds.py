@@ -358,6 +358,6 @@ HOSTILE = [
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_time_grows_with_length(piece):
     text = piece * (50_000 // len(piece))
-    start = time.perf_counter()
+    start = time.process_time()
     parts(text), words(text)
-    assert time.perf_counter() - start < 6
+    assert time.process_time() - start < 6

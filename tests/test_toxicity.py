@@ -142,9 +142,9 @@ def test_nothing_to_score(text):
     ],
 )
 def test_long_text_is_quick(text):
-    start = time.perf_counter()
+    start = time.process_time()
     s = toxicity_score(text)
-    assert time.perf_counter() - start < 3 and s.status in ("ok", "undefined")
+    assert time.process_time() - start < 3 and s.status in ("ok", "undefined")
 
 
 def test_the_end_of_a_long_text_counts():

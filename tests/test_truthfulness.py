@@ -148,13 +148,13 @@ def test_hidden_letters(text):
     ],
 )
 def test_long_text_is_quick(text):
-    start = time.perf_counter()
+    start = time.process_time()
     (
         truthful(text, question=ASK, **REFS),
         corrects(text, fact="It is 14 days.", premise="It is 24 hours."),
         read_choice(text, options=["One", "Two"]),
     )
-    assert time.perf_counter() - start < 3
+    assert time.process_time() - start < 3
 
 
 def test_empty_and_mute_are_told_apart():

@@ -448,6 +448,6 @@ HOSTILE += ["3 de ", "kl. ", "minus ", "１", "٤", "1,23,", "1'234", "fell by "
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_time_grows_with_length(piece):
     text = piece * (50_000 // len(piece))
-    start = time.perf_counter()
+    start = time.process_time()
     values(text)
-    assert time.perf_counter() - start < 6
+    assert time.process_time() - start < 6

@@ -337,7 +337,7 @@ def test_the_interrupt_key_at_any_moment(tmp_path, server, monkeypatch, capsys):
             err,
         )
         assert served or "crmeval: stopped" in err, (moment, err)
-    assert time.monotonic() - start < 4, "two seconds, and a machine with other work"
+    assert time.monotonic() - start < 9, "two seconds, and a machine with other work"
 
 
 def test_a_reader_that_goes_away_stops_no_report(tmp_path):
