@@ -8,6 +8,7 @@ import tempfile
 
 import endpoint
 import pytest
+import syntax
 
 from crmeval.metrics import criteria
 from crmeval.systems.refused_options import LEARNED
@@ -49,6 +50,7 @@ def pytest_runtest_teardown(item, nextitem):
     seconds, in whichever test it happens, and some hold how long a text may take.
     """
     if nextitem is None or nextitem.path != item.path:
+        syntax.forget()
         gc.collect()
         gc.freeze()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import ahead
 import pytest
+from syntax import tree_of
 from test_package import WINGS, imports_of
 
 ROOMS = sorted(p for p in ahead.PACKAGE.rglob("*.py") if p.name != "_modidx.py")
@@ -151,7 +152,7 @@ def around(tree):
 
 def test_no_room_looks_around_itself_when_it_is_imported():
     assert len(ROOMS) > 400
-    found = {p.name: [*around(ast.parse(p.read_text(encoding="utf-8")))] for p in ROOMS}
+    found = {p.name: [*around(tree_of(p))] for p in ROOMS}
     assert not {name: names for name, names in found.items() if names}
     reads = (
         "import os\nA = os.environ.get('A')\ndef f(): return os.getcwd()\nclass B: c = os.getpid()\nos.x = 1"

@@ -9,6 +9,7 @@ from importlib.util import resolve_name
 from pathlib import Path
 
 import pytest
+from syntax import nodes_of, tree_of
 
 import crmeval
 
@@ -123,7 +124,7 @@ def test_the_installed_package_needs_no_development_tool():
     assert len(MODULES) > 90
     development = {"nbdev", "fastcore", "execnb", "IPython", "pytest"}
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes_of(path):
             assert not packages_of(node) & development, path.name
 
 
@@ -131,7 +132,7 @@ def test_no_unsafe_loading():
     assert len(MODULES) > 90
     unsafe = {"pickle", "joblib", "dill", "cloudpickle", "marshal"}
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes_of(path):
             assert not packages_of(node) & unsafe, path.name
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in ("eval", "exec"), path.name
@@ -146,7 +147,7 @@ def test_data_is_small():
 def imports_of(path):
     "(module, names, line) of every import in a module, also inside functions and by `import_module`."
     package = ".".join(("crmeval", *path.relative_to(PACKAGE).parent.parts))
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         if isinstance(node, ast.ImportFrom):
             module = resolve_name("." * node.level + (node.module or ""), package)
             yield module, [a.name for a in node.names], node.lineno
@@ -229,7 +230,7 @@ def test_notebook_keeps_house_rules(path):
 def test_every_public_name_stands_beside_an_assertion():
     bare = []
     for path in ROOMS:
-        module = ast.parse(file_of(module_of(path)).read_text(encoding="utf-8"))
+        module = tree_of(file_of(module_of(path)))
         public = next(
             (
                 ast.literal_eval(n.value)
@@ -270,9 +271,9 @@ def test_a_fingerprint_follows_imports_and_raises_for_what_is_missing():
         dependencies(["crmeval.no_such_room"])
 
 
-def calls(tree, name):
+def calls(path, name):
     "The calls of a function in a module, by its last name."
-    found = [n for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    found = [n for n in nodes_of(path) if isinstance(n, ast.Call)]
     return [n for n in found if getattr(n.func, "id", getattr(n.func, "attr", "")) == name]
 
 
@@ -282,8 +283,7 @@ def is_text(node):
 
 def other_ways_to_data(path):
     "Where a module could read a shipped file that `dependencies` does not see."
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for n in ast.walk(tree):
+    for n in nodes_of(path):
         if (
             isinstance(n, ast.Name)
             and n.id == "__file__"
@@ -295,7 +295,7 @@ def other_ways_to_data(path):
         for way in {module, *(f"{module}.{n}" for n in names)}:
             if way.startswith(("importlib.resources", "pkgutil", "pkg_resources")):
                 yield f"{path.name}, line {line}: {way}"
-    for call in calls(tree, "data_path"):
+    for call in calls(path, "data_path"):
         if not (call.args and is_text(call.args[0])):
             yield f"{path.name}, line {call.lineno}: data_path without a name"
 
@@ -316,9 +316,8 @@ def test_what_scores_depend_on_imports_by_name():
     wrong = [
         f"{p.name}, line {call.lineno}: {name} of a name that is computed"
         for p in files
-        for tree in [ast.parse(p.read_text(encoding="utf-8"))]
         for name in ("import_module", "__import__")
-        for call in calls(tree, name)
+        for call in calls(p, name)
         if not (call.args and is_text(call.args[0]))
     ]
     assert len(files) > 40 and not wrong, "\n".join(wrong)

@@ -2,8 +2,9 @@
 
 import ast
 import statistics
-from functools import lru_cache
 from pathlib import Path
+
+from syntax import nodes_of, tree_of
 
 import crmeval
 
@@ -12,16 +13,10 @@ MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.name != "_modidx.py")
 WIDTH = 110
 
 
-@lru_cache
-def trees():
-    "{module: its syntax}, read by the one test process that runs this file, not by all that collect it."
-    return {p: ast.parse(p.read_text(encoding="utf-8")) for p in MODULES}
-
-
 def nodes(*kinds):
     "(place, node) of every node of these kinds in the package."
-    for path, tree in trees().items():
-        for node in ast.walk(tree):
+    for path in MODULES:
+        for node in nodes_of(path):
             if isinstance(node, kinds):
                 yield f"{path.relative_to(PACKAGE)}:{node.lineno}", node
 
@@ -61,8 +56,8 @@ def names_for_others(tree):
 
 def test_no_line_is_wide():
     wide = []
-    for path, tree in trees().items():
-        free = names_for_others(tree)
+    for path in MODULES:
+        free = names_for_others(tree_of(path))
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             if len(line) > WIDTH and number not in free:
                 wide.append(f"{path.relative_to(PACKAGE)}:{number}: {len(line)} columns")
