@@ -31,6 +31,7 @@ LONG = (
 def pytest_configure():
     "What response headers tell of limits is noted below a folder of this process, not of the user."
     os.environ["CRMEVAL_LIMITS"] = f"{tempfile.gettempdir()}/crmeval-test-limits-{os.getpid()}"
+    gc.set_threshold(100_000, 20, 20)  # looking for garbage as often as usual takes a twelfth of all the time
 
 
 def pytest_unconfigure():

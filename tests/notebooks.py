@@ -92,6 +92,7 @@ def main(asked: list[str]) -> int:
     for name in LARGE:
         __import__(name)
     ahead.load()
+    gc.set_threshold(100_000, 20, 20)
     gc.freeze()  # a child that collects its garbage would copy all pages of the parent
     failed, proofs = [], {}
     prove = os.environ.get("CRMEVAL_PROVE") == "1"
