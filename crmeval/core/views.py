@@ -80,7 +80,8 @@ class RecordView:
     def line(self) -> str:
         "For a terminal: no more than some 300 characters, nothing that moves its cursor."
         parts = [_brief(self.figure, 100), _brief(self.said, 80), *self._facts(), *self._sizes()]
-        told = "; ".join(p.removesuffix(".") for p in parts if p)  # no point before a semicolon
+        *first, last = [p for p in parts if p] or [""]
+        told = "; ".join([*(p.removesuffix(".") for p in first), last])  # no point before a semicolon
         return f"<{self.kind} {_brief(self.about, 60)}: {told}>"
 
     def html(self) -> str:
