@@ -17,6 +17,7 @@ from crmeval.cli.words import (
     Output,
     command,
     flag,
+    named_judge,
     place,
     setting_words,
     table_path,
@@ -65,7 +66,7 @@ def _mind_lost(lines, answers, out):
     lost = [a for a in answers if a.fraction is None]
     unasked = sum(a.status == "not_run" for a in answers)
     if lost and len(lost) == len(answers):
-        out.mind(f"the judge {lines[0].judge} gave no verdict: {lost[0].reason}")
+        out.mind(f"{named_judge(lines[0].judge)} gave no verdict: {lost[0].reason}")
     elif unasked:
         why = next(a.reason for a in answers if a.status == "not_run")
         out.mind(f"{unasked} of {len(answers)} responses were not judged: {why}")

@@ -20,6 +20,7 @@ from crmeval.cli.words import (
     command,
     flag,
     in_words,
+    named_judge,
     place,
     prices_of,
     setting_words,
@@ -154,10 +155,10 @@ def _say_failures(run, out):
         if name not in silent:
             out.mind(f"{n} of {asked[name]} answers of {name} failed: {cause}. {_AGAIN}")
     for judge, reason in mute.items():
-        out.mind(f"the judge {judge} gave no verdict: {reason}")
+        out.mind(f"{named_judge(judge)} gave no verdict: {reason}")
     for judge, (n, of, reason) in lost.items():
         if judge not in mute:
-            out.mind(f"the judge {judge} gave no verdict on {n} of {of} answers: {reason}")
+            out.mind(f"{named_judge(judge)} gave no verdict on {n} of {of} answers: {reason}")
     return bool(silent or mute or failed or lost)
 
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STANDARD_INPUT', 'PRICE', 'NO_PROGRESS', 'TABLE', 'ENCODING', 'PUBLISHED', 'word_of', 'number_of', 'setting_words',
            'own_word', 'flag', 'text_word', 'place', 'command', 'manner', 'pairs_of', 'prices_of', 'numbers_of',
-           'table_path', 'told_settings', 'in_words', 'plain_data', 'silence', 'print_heard', 'Output']
+           'table_path', 'told_settings', 'named_judge', 'in_words', 'plain_data', 'silence', 'print_heard', 'Output']
 
 # %% ../../nbs/cli/00_words.ipynb #cd3b1b97
 import contextlib
@@ -25,7 +25,7 @@ from typing import Annotated, Any, Literal, Optional
 from cyclopts import Group, Parameter
 
 from ..core.keys import without_keys
-from ..core.show import printable, text_table
+from ..core.show import judge_in_words, printable, text_table
 from ..runs.plan import PlanError, kinds, settings
 
 # %% ../../nbs/cli/00_words.ipynb #e7b652c6
@@ -304,6 +304,14 @@ def told_settings(
     if "areas" in told:
         told["areas"] = [a.strip() for line in told["areas"] for a in line.split(",") if a.strip()]
     return told
+
+
+def named_judge(
+    judge: str,  # Who signed the scores
+) -> str:  # e.g. 'the built-in judge', 'the judge openai:m'
+    "A judge as the subject of a sentence."
+    words = judge_in_words(judge)
+    return f"the judge {judge}" if words == judge else words
 
 
 @contextlib.contextmanager

@@ -45,7 +45,16 @@ def judge_in_words(
     judge: str,  # Who signed the scores, e.g. 'embedded', 'openai:gpt-4o'
 ) -> str:  # e.g. 'the built-in judge'
     "A judge as somebody reads it who sees a result for the first time."
-    return _IN_WORDS.get(judge, judge)
+    if judge.startswith("panel(") and "): " in judge:
+        how, members = judge.split("): ", 1)
+        return f"{how}): " + " & ".join(map(_one_in_words, members.split(" & ")))
+    return _one_in_words(judge)
+
+
+def _one_in_words(judge):
+    "One judge, also where it is asked several times: 'embedded x 3'."
+    name, times, n = judge.rpartition(" x ")
+    return _IN_WORDS.get(name, name) + times + n if times else _IN_WORDS.get(judge, judge)
 
 
 _IN_WORDS = {
@@ -71,7 +80,8 @@ class RecordView:
     def line(self) -> str:
         "For a terminal: no more than some 300 characters, nothing that moves its cursor."
         parts = [_brief(self.figure, 100), _brief(self.said, 80), *self._facts(), *self._sizes()]
-        told = "; ".join(p for p in parts if p)
+        *first, last = [p for p in parts if p] or [""]
+        told = "; ".join([*(p.removesuffix(".") for p in first), last])  # no point before a semicolon
         return f"<{self.kind} {_brief(self.about, 60)}: {told}>"
 
     def html(self) -> str:

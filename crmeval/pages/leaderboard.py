@@ -18,6 +18,7 @@ import numpy as np
 from ..core.raters import people_points
 from ..core.show import html_table, interval, number, per_cent, points, rank, seconds, text_table, usd
 from ..core.stats import Estimate, mean_estimate, rank_intervals
+from ..core.views import judge_in_words
 from ..metrics.accuracy import CRITERIA
 from ..metrics.asked_metrics import ONLY
 from ..metrics.cost import cost_bands, cost_per_1000, cost_per_year, costs_usd, find_price
@@ -478,7 +479,7 @@ def _cells(row, kinds=(), unchecked=False):
         "rank": rank(row.rank),
         "system": row.client,
         "use case": row.use_case,
-        "by": row.judge,
+        "by": judge_in_words(row.judge),
         "accuracy": points(accuracy),
         "95 % interval": interval(accuracy),
     }

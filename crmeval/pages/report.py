@@ -121,7 +121,7 @@ def _examples(run, found, rater, order, most_systems=8):
 LIMITS = (
     "An interval covers the sampling of samples. It does not cover the judge's own error: see the agreement "
     "of the judge with people before you trust a small difference.",
-    "The embedded judge compares words, names, numbers and dates. It does not see a subtle contradiction, a "
+    "The built-in judge compares words, names, numbers and dates. It does not see a subtle contradiction, a "
     "wrong inference, or what is true in the world but not in the source.",
     "Volumes behind the cost of a year are assumptions, prices are list prices of the date shown.",
     "Times were measured on this run's machine and network, with this run's concurrency; embedded systems "

@@ -14,7 +14,16 @@ import numpy as np
 
 from ..core.groups import GroupRow, corrected_rows, group_rows, group_statement
 from ..core.picked_records import pick
-from ..core.show import html_table, interval, p_value, points, printable, shown, text_table
+from crmeval.core.show import (
+    html_table,
+    interval,
+    judge_in_words,
+    p_value,
+    points,
+    printable,
+    shown,
+    text_table,
+)
 from .leaderboard import METRICS, is_task
 from ..runs.folder import Run, in_terms_of_run, open_run
 from ..runs.run_columns import RunColumns, run_columns
@@ -47,7 +56,7 @@ def _cells(row: GroupRow) -> list[str]:
         row.column,
         row.group,
         row.of,
-        row.by,
+        judge_in_words(row.by),
         points(e),
         interval(e),
         *counts,

@@ -1,7 +1,12 @@
 // Glue between crmeval's pages and the DataTables of itables: data, filters, links into a filtered table, rows that open.
 // Every string in the data was escaped where it was made. It runs inside the component's module: $ is its jQuery.
-const unpack = async el => JSON.parse(await new Response(new Blob([Uint8Array.from(atob(el.textContent), c => c.charCodeAt(0))])
-  .stream().pipeThrough(new DecompressionStream("gzip"))).text());
+const bytes = packed => {
+  const signs = atob(packed), all = new Uint8Array(signs.length);
+  for (let i = 0; i < signs.length; i++) all[i] = signs.charCodeAt(i);
+  return all;
+};
+const unpack = async el => JSON.parse(await new Response(new Blob([bytes(el.textContent)]).stream().pipeThrough(new DecompressionStream("gzip"))).text());
+$(document).off(".dtSelect");   // rows are opened, not selected: that part of the component would count all rows at each draw
 
 const missing = v => !Number.isFinite(v), plain = html => new DOMParser().parseFromString(String(html).replaceAll("<small", " <small"), "text/html").body.textContent.trim();
 Object.assign($.fn.dataTable.ext.type.order, {   // what has no value comes last, whichever way a column is sorted
@@ -17,23 +22,30 @@ async function start(box) {
   node.querySelectorAll("thead th").forEach(th => th.classList.remove("off", "wide"));   // from now on views choose the columns
   spec.columns.forEach((c, k) => { if (c.type === "num") spec.rows.forEach(r => { r[k].s ??= Infinity; }); });
   if (spec.by.length) spec.order = [[spec.by[0][1], spec.columns[spec.by[0][1]].orderSequence[1]]];
-  const asked = spec.columns.map(c => ({ ...c, type: c.type === "num" ? "cmnum" : c.type }));
-  const table = $(node).DataTable({ data: spec.rows, columns: asked, order: spec.order, pageLength: spec.pageLength, lengthMenu: [10, 25, 50, 100],
+  const menus = [...box.querySelectorAll(".cm-filter")], sets = menus.map(() => new Set());
+  const more = box.querySelector(".cm-more"), area = box.querySelector(".cm-area"), narrow = matchMedia("(max-width: 600px)");
+  let pane = null;
+  const seen = c => (!area || c.areas.includes("") || c.areas.includes(area.value)) && !(c.lone >= 0 && sets[c.lone].size === 1)
+    && (!area || !narrow.matches || area.value === "all" || c.phone.includes(area.value))
+    && (!pane || !narrow.matches || c.phone.includes("") || spec.columns.indexOf(c) === pane.by());
+  // The rows come when all that chooses among them stands, so that they are looked through once; their texts, when someone searches.
+  const asked = spec.columns.map(c => ({ ...c, type: c.type === "num" ? "cmnum" : c.type, visible: seen(c), searchable: false }));
+  const table = $(node).DataTable({ data: [], columns: asked, order: spec.order, pageLength: spec.pageLength, lengthMenu: [10, 25, 50, 100],
     deferRender: true, autoWidth: false, language: { search: spec.searchLabel, lengthMenu: "_MENU_ rows a page", emptyTable: "No rows" } });
   const scroll = box.querySelector(".dt-layout-table");
   Object.entries({ tabindex: "0", role: "region", "aria-label": spec.label }).forEach(([k, v]) => scroll.setAttribute(k, v));
   scroll.querySelectorAll("thead a").forEach(a => ["click", "keydown"].forEach(k => a.addEventListener(k, e => e.stopPropagation())));
 
-  const menus = [...box.querySelectorAll(".cm-filter")], sets = menus.map(() => new Set());
-  const more = box.querySelector(".cm-more"), area = box.querySelector(".cm-area"), narrow = matchMedia("(max-width: 600px)");
+  box.querySelector(".dt-search input").addEventListener("focus", () => {
+    const inside = table.settings()[0];
+    inside.aoColumns.forEach(c => { c.bSearchable = true; });
+    inside.aoData.forEach(d => { d._aFilterData = null; });
+  }, { once: true });
   table.search.fixed("crmeval", (text, data, i) => sets.every((s, k) => !s.size || s.has(spec.keys[i][k])));
-  const seen = c => (!area || c.areas.includes("") || c.areas.includes(area.value)) && !(c.lone >= 0 && sets[c.lone].size === 1)
-    && (!area || !narrow.matches || area.value === "all" || c.phone.includes(area.value))
-    && (!pane || !narrow.matches || c.phone.includes("") || spec.columns.indexOf(c) === pane.by());
-  let pane = null;
   const fit = () => {   // the columns of the view; the name of their group stands above the first of them
-    spec.columns.forEach((c, k) => table.column(k).visible(seen(c), false));
-    table.columns.adjust();
+    const other = spec.columns.map((c, k) => k).filter(k => table.column(k).visible() !== seen(spec.columns[k]));
+    other.forEach(k => table.column(k).visible(seen(spec.columns[k]), false));
+    if (other.length) table.columns.adjust();
     let last = "";
     spec.columns.filter(seen).forEach(c => {
       const head = table.column(spec.columns.indexOf(c)).header();
@@ -110,6 +122,7 @@ async function start(box) {
     }
     button.setAttribute("aria-expanded", String(row.child.isShown()));
   });
+  table.rows.add(spec.rows);
   read();
   box.dataset.cm = "ready";
 }
