@@ -68,6 +68,8 @@ def tested(path: Path) -> tuple[Path, bool, float, dict[str, str]]:
 
 def notebooks(asked: list[str]) -> list[Path]:
     "Those asked for, or all; trainings and reports first: a long one at the end would leave a worker idle."
+    if absent := [name for name in asked if not Path(name).is_file()]:
+        raise SystemExit(f"no notebook: {', '.join(absent)}")
     paths = [Path(name).resolve() for name in asked] or [
         path for path in sorted((ROOT / "nbs").rglob("*.ipynb")) if ".ipynb_checkpoints" not in path.parts
     ]
