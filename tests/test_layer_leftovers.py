@@ -11,6 +11,7 @@ import pytest
 from crmeval import TrustLayer
 from crmeval.cli import main
 from crmeval.core.calls import Completion
+from crmeval.core.memo import CallMemo
 from crmeval.core.records import Usage
 
 PATTERNS = {"_needed", "lexicon", "_recognisers", "_module", "load_prompt", "reply_schema", "_pattern"}
@@ -18,6 +19,9 @@ PATTERNS |= {
     "_words_of",
     "_patterns",
     "plugins",
+    "_beginnings",
+    "_class",
+    "_pattern_table",
 }  # what they are asked for are names of files, patterns and lists of ours
 MOST = 120_000  # entries of all memories of the layer together
 LETTERS = 10_000  # entries of a dictionary of letters
@@ -77,6 +81,20 @@ def test_no_answer_stays_behind_in_a_memory():
     reply = TrustLayer(Echo()).reply("{{case.comments}}", {"case": {"comments": "The lamp hums. " * 30}})
     whole = [o for o in memories() if o.__name__ == "_words_at"]  # the one memory that holds whole texts
     assert reply.status == "ok" and [o.cache_info().currsize for o in whole] == [0]
+
+
+def test_no_word_of_a_customer_stays_behind_in_a_memory():
+    said = (
+        "I am Ilse Lindqvistaxen, you idiot. Call (601) 234 5678 or +225 21 23 4 56789 about parcel 48213. "
+        * 9
+    )
+    record = {"case": {"comments": said}, "contact": {"name": "Ilse Lindqvistaxen"}}
+    assert TrustLayer(Echo()).reply("{{case.comments}}", record).text
+    gc.unfreeze()
+    memos = [o for o in gc.get_objects() if isinstance(o, CallMemo)]
+    left = {str(question).casefold() for memo in memos for question in memo}
+    assert len(memos) > 6 and "parcel" in left
+    assert not [w for w in left if "lindqvist" in w or any(map(str.isdigit, w))]
 
 
 def test_memories_of_letters_stop_growing():

@@ -8,8 +8,9 @@ import pytest
 from crmeval.core.needed_words import may_match, needed_words, plain_small
 from crmeval.core.package_data import data_path
 from crmeval.core.patterns import PatternFile
+from crmeval.core.scan import PatternTable, ScannedText
 from crmeval.detect.injection import injection
-from crmeval.detect.pii import find_pii
+from crmeval.detect.pii import _pattern_table, find_pii
 from crmeval.tasks.injection_probes import injection_probes
 from crmeval.tasks.load import load_use_case
 
@@ -56,7 +57,33 @@ def test_a_word_is_needed_in_the_letters_of_either_case():
 def test_finding_is_the_same_with_every_pattern_tried(monkeypatch):
     texts = [altered(seed) for seed in range(20, 26)]
     sparing = [(find_pii(t, min_score=0.2), injection(t)) for t in texts]
-    monkeypatch.setattr("crmeval.detect.pii.holds_one", lambda words, small: True)
+    for room in ("detect.pii", "core.scan"):
+        monkeypatch.setattr(f"crmeval.{room}.holds_one", lambda words, small: True)
+    monkeypatch.setattr(
+        "crmeval.core.scan.PatternTable.places",
+        lambda self, scanned: dict.fromkeys(range(len(self.patterns))),
+    )
     for module in ("injection", "national_ids"):
         monkeypatch.setattr(f"crmeval.detect.{module}.may_match", lambda pattern, small: True)
     assert sparing == [(find_pii(t, min_score=0.2), injection(t)) for t in texts]
+
+
+def tables():
+    "The patterns of the detector of personal data, and the signs of injection."
+    signs = PatternTable(SIGNS.group("signs").values())
+    return [_pattern_table("recognisers"), _pattern_table("addresses"), signs]
+
+
+@pytest.mark.parametrize("seed", range(40, 46))
+def test_a_pattern_matches_where_it_was_said_that_it_can_begin(seed):
+    text = altered(seed)
+    for table in tables():
+        found = {i: [m.span() for m in some] for i, some in table.finditer(ScannedText(text))}
+        for i, pattern in enumerate(table.patterns):
+            assert found.get(i, []) == [m.span() for m in pattern.finditer(text)], pattern.pattern[:60]
+
+
+def test_most_patterns_are_tried_at_few_places():
+    tried = [table.places(ScannedText(TEXTS[0])) for table in tables()]
+    sizes = [len(TEXTS[0]) if at is None else len(at) for places in tried for at in places.values()]
+    assert sum(sizes) < 0.2 * len(TEXTS[0]) * sum(len(table.patterns) for table in tables())

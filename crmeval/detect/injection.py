@@ -20,7 +20,7 @@ from itertools import chain, zip_longest
 from typing import NamedTuple
 
 from ..core.evidence import Evidence
-from ..core.needed_words import holds_one, may_match, needed_words, plain_small, worth_trying
+from ..core.needed_words import holds_one, may_match, needed_groups, plain_small, worth_trying
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.records import Score
@@ -248,19 +248,42 @@ class Likely(NamedTuple):
 
     signs: Mapping[str, re.Pattern]
     markup: Sequence[re.Pattern]
-    needed: Mapping[str, Sequence[str]]  # Name of a sign -> words of which its pattern needs one; (): none
+    needed: Mapping[str, Sequence[Sequence[str]]]  # Name -> groups of words, of each of which it needs one
 
 
 @lru_cache(maxsize=1)
 def _everything():
     signs = _sign_patterns()
-    return Likely(signs, tuple(_markup().values()), {k: needed_words(p) for k, p in signs.items()})
+    return Likely(signs, tuple(_markup().values()), {k: needed_groups(p) for k, p in signs.items()})
 
 
 @lru_cache(maxsize=1)
 def _bare_words():
-    "Sign -> (word, the same without blanks around it) of those that its pattern needs."
-    return {k: [(w, w.strip()) for w in words] for k, words in _everything().needed.items()}
+    "Sign -> (word, the same without blanks around it) of the groups that its pattern needs."
+    needed = _everything().needed
+    return {
+        k: [[(w, w.strip()) for w in group] for group in sorted(groups, key=len)]
+        for k, groups in needed.items()
+    }
+
+
+def _present(groups, whole):
+    "Of each group the words that stand in a text; None where there is none of a group."
+    out = []
+    for group in groups:
+        found = [w for w, bare in group if bare in whole]
+        if not found:
+            return None
+        out.append(found)
+    return out
+
+
+def _holds_all(groups, small):
+    "Whether a text holds a word of each group."
+    for words in groups:
+        if not holds_one(words, small):
+            return False
+    return True
 
 
 def likely_in(
@@ -268,8 +291,9 @@ def likely_in(
 ) -> Likely:
     "The patterns that are worth a search, told by the words that they need."
     whole = plain_small(" ".join(t.strip() for t in texts))
-    needed = {k: [w for w, bare in words if bare in whole] for k, words in _bare_words().items()}
-    signs = {k: p for k, p in _sign_patterns().items() if needed[k] or not _bare_words()[k]}
+    found = {k: _present(groups, whole) for k, groups in _bare_words().items()}
+    needed = {k: groups for k, groups in found.items() if groups is not None}
+    signs = {k: p for k, p in _sign_patterns().items() if k in needed}
     markup = tuple(_markup().values())
     return Likely(signs, markup if worth_trying(markup, whole) else (), needed)
 
@@ -283,8 +307,7 @@ def signs_of(
     text, small, found = window.text, plain_small(window.text), {}
     likely = likely or _everything()
     for name, pattern in likely.signs.items():
-        words = likely.needed[name]
-        if (not words or holds_one(words, small)) and pattern.search(text):
+        if _holds_all(likely.needed[name], small) and pattern.search(text):
             found[name] = 1.0
     markup = any(p.search(text) for p in worth_trying(likely.markup, small))
     return found | _more_signs(text, window.hidden, off_topic, markup)

@@ -7,9 +7,9 @@ __all__ = ['international_numbers', 'is_national_number', 'national_numbers']
 
 # %% ../../nbs/detect/00_phones.ipynb #a8612032
 import re
-from functools import lru_cache
 
 from ..core.call_forms import named_arguments
+from ..core.memo import CallMemo, forgetting
 
 # %% ../../nbs/detect/00_phones.ipynb #549df857
 _INTERNATIONAL = re.compile(r"(?<![\w+])\(?(?:\+|00(?=[1-9]))[ ]?\(?[1-9](?:[ ().\-/]{0,3}\d){6,16}(?!\d)")
@@ -17,7 +17,6 @@ _LAST_GROUP = re.compile(r"[ ().\-/]+\d+$")
 _MOST = 200  # candidates of one text that are tried
 
 
-@lru_cache(maxsize=4096)
 def _international_size(piece):
     "How many characters of a piece are a number by the plan of its country; 0 for none."
     import phonenumbers
@@ -36,6 +35,10 @@ def _international_size(piece):
     return 0
 
 
+_SIZES = CallMemo(_international_size)  # No number outlives the call
+
+
+@forgetting
 def international_numbers(
     text: str,  # With even separators
 ) -> list[tuple[int, int]]:  # (start, end), in order
@@ -43,7 +46,7 @@ def international_numbers(
     if "+" not in text and "00" not in text:
         return []
     found = (m for m, _ in zip(_INTERNATIONAL.finditer(text), range(_MOST)))
-    sized = ((m.start(), _international_size(m[0])) for m in found)
+    sized = ((m.start(), _SIZES[m[0]]) for m in found)
     return [(start, start + size) for start, size in sized if size]
 
 # %% ../../nbs/detect/00_phones.ipynb #d74a95ff
@@ -60,7 +63,6 @@ def _groups(text):
     return re.findall(r"\d+", text)
 
 
-@lru_cache(maxsize=4096)
 def is_national_number(
     piece: str,  # Digits and separators
 ) -> bool:
@@ -81,6 +83,10 @@ def _is_written_in(piece, region):
     return _groups(written) == _groups(piece)
 
 
+_PROVEN = CallMemo(is_national_number)
+
+
+@forgetting
 @named_arguments
 def national_numbers(
     text: str,  # With even separators
@@ -90,4 +96,4 @@ def national_numbers(
     "Telephone numbers as some country writes them, of which zero, eight or a bracket in front is a mark."
     found = (m for m, _ in zip(_NATIONAL.finditer(text), range(_MOST // 5)))
     grouped = (m for m in found if m.start() not in known and len(_groups(m[0])) > 1)
-    return [m.span() for m in grouped if is_national_number(m[0])]
+    return [m.span() for m in grouped if _PROVEN[m[0]]]

@@ -11,13 +11,14 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from ..core.call_forms import named_arguments
-from ..core.needed_words import holds_one, needed_words, plain_small
+from ..core.needed_words import holds_one
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile, compiled
+from ..core.scan import PatternTable, ScannedText
 from .national_ids import evened, national_ids
 from .phones import international_numbers, national_numbers
 from .proper_names import Span, lexicon, plain_key, proper_names, without_overlaps
@@ -153,12 +154,11 @@ class _Recogniser:
     score: float
     validator: str | None = None  # One of `VALIDATORS`; None: the pattern is enough
     only_with: tuple[str, ...] = ()  # Read only where the text has one of these, in lower case
-    needed: tuple[str, ...] = ()  # As `needed_words` tells; nothing matches without one of them
 
-    def matches(self, text):
-        "(start, end) of each match; of the group `v`, where there is one."
-        group = "v" if "v" in self.pattern.groupindex else 0
-        return (m.span(group) for m in self.pattern.finditer(text))
+    @cached_property
+    def group(self):
+        "The group that is meant."
+        return "v" if "v" in self.pattern.groupindex else 0
 
 
 def _recogniser(row):
@@ -166,7 +166,7 @@ def _recogniser(row):
     cue = {"pattern": f"(?:{'|'.join(row['cue'])})", "ignore_case": row.get("cue_ignore_case", False)}
     pattern = compiled(row, {**_PII.data["parts"], "cue": cue})
     entity, only_with = row.get("entity", "STREET_ADDRESS"), tuple(row.get("only_with", ()))
-    return _Recogniser(entity, pattern, row["score"], row.get("validator"), only_with, needed_words(pattern))
+    return _Recogniser(entity, pattern, row["score"], row.get("validator"), only_with)
 
 
 @lru_cache(maxsize=None)
@@ -176,14 +176,20 @@ def _recognisers(
     return tuple(map(_recogniser, _PII.data[table]))
 
 
-def _worth_trying(table, text, small):
-    "Recognisers of a table that could match; `small` is the text as `plain_small` gives it."
-    low = small if text.isascii() else text.lower()
-    for r in _recognisers(table):
-        if r.only_with and not holds_one(r.only_with, low):
-            continue
-        if not r.needed or holds_one(r.needed, small):
-            yield r
+@lru_cache(maxsize=None)
+def _pattern_table(table):
+    return PatternTable(r.pattern for r in _recognisers(table))
+
+
+def _matches(table, scanned):
+    "(recogniser, start, end) of all matches of a table; of the group `v`, where there is one."
+    low = scanned.small if scanned.text.isascii() else scanned.text.lower()
+    for i, found in _pattern_table(table).finditer(scanned):
+        r = _recognisers(table)[i]
+        if not r.only_with or holds_one(r.only_with, low):
+            group = r.group
+            for m in found:
+                yield r, *m.span(group)
 
 # %% ../../nbs/detect/01_pii.ipynb #c03d0af1
 def _is_ordinary(word):
@@ -212,15 +218,14 @@ def _behind_country(text, end):
     return end + (code.end() if code else 0)
 
 # %% ../../nbs/detect/01_pii.ipynb #6f640f4d
-def _addresses(text, small):
-    out = []
-    for r in _worth_trying("addresses", text, small):
-        for start, end in r.matches(text):
-            if r.score < 0.8 and _is_no_address(text[start:end]):
-                continue
-            longer = _extended(text, end)
-            score = min(0.95, r.score + 0.1 * (longer > end))
-            out.append(Span(r.entity, start, longer, score, "address"))
+def _addresses(scanned):
+    text, out = scanned.text, []
+    for r, start, end in _matches("addresses", scanned):
+        if r.score < 0.8 and _is_no_address(text[start:end]):
+            continue
+        longer = _extended(text, end)
+        score = min(0.95, r.score + 0.1 * (longer > end))
+        out.append(Span(r.entity, start, longer, score, "address"))
     return _united(text, out)
 
 
@@ -329,15 +334,16 @@ def _accepted(piece, r):
     return piece if piece and (r.validator is None or VALIDATORS[r.validator](piece)) else ""
 
 
-def _by_row(text, r):
-    "What one recogniser finds; a card number behind 'Order no.' is an order number."
-    why = "checksum" if r.validator in _CHECKSUMS else "pattern"
-    for start, end in r.matches(text):
+def _recognised(scanned):
+    "What the recognisers find; a card number behind 'Order no.' is an order number."
+    text = scanned.text
+    for r, start, end in _matches("recognisers", scanned):
         size = len(_accepted(text[start:end], r))
         if not size or _means_else(text, start, start + size, r.entity):
             continue
         other = _named_as(text, start) if r.validator == "card" else ""
         if other != "NOTHING":
+            why = "checksum" if r.validator in _CHECKSUMS else "pattern"
             yield Span(other or r.entity, start, start + size, r.score, "cue" if other else why)
 
 
@@ -356,9 +362,9 @@ def pattern_spans(
 ) -> list[Span]:  # May overlap
     "What the patterns of this package find; the score is higher where a checksum or a cue agrees."
     even = evened(text)
-    small = plain_small(even.text)
-    out = [s for r in _worth_trying("recognisers", even.text, small) for s in _by_row(even.text, r)]
-    out += [*_numbers(even.text, out), *_addresses(even.text, small)]
+    scanned = ScannedText(even.text)
+    out = [*_recognised(scanned)]
+    out += [*_numbers(even.text, out), *_addresses(scanned)]
     if even.at is None:
         return out
     return [replace(s, start=a, end=b) for s in out for a, b in [even.span(s.start, s.end)]]

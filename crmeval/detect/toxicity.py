@@ -17,14 +17,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from operator import mul
 
+from ..core.memo import CallMemo, forgetting
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.records import check_status
 from ..core.text import STOP_WORDS, stem
-from ..core.trees import rarity
+from ..core.trees import known_rarity, rarity
 from .disguise import unmask
+from .proper_names import lexicon
 from .refusal import other_language
 from .text_form import FORMS, text_form
 
@@ -78,11 +79,22 @@ def _word_sets(classes):
     return {k: frozenset(words.split()) for k, words in classes.items()}
 
 
-@lru_cache(maxsize=8192)
+def _is_ours(word):
+    "Whether a word is a mark or one of the package's lists, and says nothing of anybody."
+    if word in STOP_WORDS or word in lexicon("not_names") or not word[:1].isalnum():
+        return True
+    named = word in lexicon("first_names") or word in lexicon("surnames") or word in lexicon("places")
+    return word.isalpha() and not named and stem.__wrapped__(word) in known_rarity()
+
+
 def word_classes(
     word: str,  # A case-folded word
 ) -> tuple[str, ...]:  # Names of its classes, sorted
     "Classes of a word: 'identity', 'insult', 'violence', 'weapon' and so on."
+    return _CLASSES[word]
+
+
+def _classes_of(word):
     plain, hashed = _lexicon()
     h = word_hash(word)
     found = [k for k, v in plain.items() if word in v] + [k for k, v in hashed.items() if h in v]
@@ -99,6 +111,9 @@ def _classes_of_compound(word):
     if starts & roots["swear_start"] or ends & roots["swear_end"]:
         return ("insult", "profane", "strong")
     return ("insult",) if ends & roots["insult_end"] else ()
+
+
+_CLASSES = CallMemo(_classes_of, keeps=_is_ours)
 
 # %% ../../nbs/detect/04_toxicity.ipynb #7abe626c
 _STARRED = re.compile(r"(?<![\w*])([a-z]{1,6})([*#@$%&!]{1,4})([a-z]{0,6})(?![\w*])")
@@ -127,6 +142,7 @@ def _pictures():
     return {ord(k): f" {word} " for k, word in _CUES.data["pictures"].items()}
 
 
+@forgetting
 def readable(
     text: str,  # Any text
 ) -> str:  # Case-folded, with hidden letters undone
@@ -136,12 +152,18 @@ def readable(
     return _MIXED.sub(lambda m: m[0].translate(_DIGITS), text)
 
 # %% ../../nbs/detect/04_toxicity.ipynb #fdd31c1e
-def _gram(word):
+_STEMS = CallMemo(stem.__wrapped__, keeps=_is_ours)  # `stem` itself would keep what customers wrote
+
+
+def _gram_of(word):
     "A word as it is counted: one for all slurs, one for all identity groups, else its stem."
     classes = word_classes(word)
     if "slur" in classes:
         return "SLUR"
-    return "IDENT" if "identity" in classes else stem(word)
+    return "IDENT" if "identity" in classes else _STEMS[word]
+
+
+_GRAMS = CallMemo(_gram_of, keeps=_is_ours)
 
 
 HASH_BITS = (13, 12, 12, 12)  # Bits of the hash for words, neighbours, letter groups and outlines
@@ -156,15 +178,18 @@ def _buckets(grams, bits):
     return {_bucket(*g) % (1 << bits) for g in grams}
 
 
-@lru_cache(maxsize=4096)
 def _letter_buckets(word):
-    "Buckets of three to five letters in a row."
-    w = f"<{word[:30]}>"
+    "Buckets of three to five letters in a row of a word as it is counted; none of a slur or a group."
+    w = f"<{_GRAMS[word][:30]}>"
+    if w in ("<SLUR>", "<IDENT>"):
+        return frozenset()
     groups = {("c", w[i : i + n]) for n in (3, 4, 5) for i in range(len(w) - n + 1)}
     return frozenset(_buckets(groups, HASH_BITS[2]))
 
 
-@lru_cache(maxsize=8192)
+_LETTERS = CallMemo(_letter_buckets, keeps=_is_ours)
+
+
 def _outline(word):
     "A word as it stands in an outline: its worst class in capitals, itself if it is a small word, or '_'."
     classes = word_classes(word)
@@ -175,9 +200,12 @@ def _outline(word):
     return word if word in STOP_WORDS or word in _CUES.words("outlined") else "_"
 
 
+_OUTLINES = CallMemo(_outline, keeps=_is_ours)
+
+
 def _outlines(tokens):
     "One to three places of the outline in a row that hold a class, or more than one with *you*."
-    line = ["^", *("^" if x[0] in ".!?\n" else _outline(x) for x in tokens), "^"]
+    line = ["^", *("^" if x[0] in ".!?\n" else _OUTLINES[x] for x in tokens), "^"]
     classes, seconds = [x.isupper() for x in line], [x in _SECOND_PERSON for x in line]
     out = set()
     for n in (1, 2, 3):
@@ -192,9 +220,10 @@ _SECOND_PERSON = frozenset({"you", "you're", "your"})
 
 def _hashed(tokens):
     "Bucket -> value; each of the four groups has a length of its own."
-    words, out, start = [_gram(x) for x in tokens if x[0] not in ".!?\n"], {}, 0
+    said = [x for x in tokens if x[0] not in ".!?\n"]
+    words, out, start = [*map(_GRAMS.__getitem__, said)], {}, 0
     neighbours = {("b", f"{a} {b}") for a, b in zip(words, words[1:])}
-    letters = frozenset().union(*(_letter_buckets(w) for w in {*words} - {"SLUR", "IDENT"}))
+    letters = frozenset().union(*map(_LETTERS.__getitem__, {*said}))
     singles = {("u", w) for w in words}
     groups = (singles, neighbours, None, _outlines(tokens))
     found = [letters if g is None else _buckets(g, bits) for g, bits in zip(groups, HASH_BITS)]
@@ -250,6 +279,7 @@ def _dense(text, tokens):
     return f | {"length": math.log(n), "digits": 10 * sum(c.isdigit() for c in text) / size}
 
 # %% ../../nbs/detect/04_toxicity.ipynb #3ae9a218
+@forgetting
 def toxicity_features(
     text: str,  # A text; its first 4,000 characters are read here
 ) -> tuple[dict, dict]:  # (bucket -> value, name -> count)
@@ -295,6 +325,7 @@ _FACE = ("toxic", "hateful")
 _TO_THE_FACE = ((_tells_to_shut_up, _FACE), (_swears_at, (*_FACE, "profane")), (_insults, _FACE))
 
 
+@forgetting
 def insult_rule(
     text: str,  # Readable text, see `readable`
 ) -> tuple[str, ...]:  # Categories that the rule raises: of 'toxic', 'hateful', 'profane'; empty: none
@@ -307,6 +338,7 @@ def insult_rule(
     return tuple(sorted(found))
 
 # %% ../../nbs/detect/04_toxicity.ipynb #ac21cf7b
+@forgetting
 def unread(
     text: str,  # Readable text, see `readable`
 ) -> bool:  # True: hardly English, and no word known as harmful but an insult of several languages
@@ -314,7 +346,7 @@ def unread(
     bare = " ".join(p for p in text[:_WINDOW].split() if not _NO_WORD.search(p))
     found = re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)?", bare)
     own = [w for w in found if w not in _CUES.words("also_foreign")]
-    known = sum(map(_is_known, own)) / (len(own) or 1)
+    known = sum(map(_KNOWN.__getitem__, own)) / (len(own) or 1)
     harmful = set().union(*map(word_classes, own)) & _CUES.words("harmful")
     if harmful - {"insult"}:
         return False
@@ -322,7 +354,7 @@ def unread(
     if not harmful and sum(ord(c) > 0x36F for c in letters) > 0.5 * len(letters):
         return True
     if len(found) < 3:
-        return not known and (other_language(text) or not any(map(_is_known, found)))
+        return not known and (other_language(text) or not any(map(_KNOWN.__getitem__, found)))
     unknown = len(own) >= 3 and len(set(own)) > 1 and known < 0.2
     return not harmful and unknown or known < 0.6 and other_language(text)
 
@@ -331,7 +363,10 @@ _NO_WORD = re.compile(r"[@/\d_]")  # in addresses, numbers and identifiers
 
 
 def _is_known(word):
-    return word in STOP_WORDS or rarity(stem(word)) < 1 or bool(word_classes(word))
+    return word in STOP_WORDS or rarity(_STEMS[word]) < 1 or bool(word_classes(word))
+
+
+_KNOWN = CallMemo(_is_known)  # a training changes what is known
 
 # %% ../../nbs/detect/04_toxicity.ipynb #02742f21
 _SENTENCE = re.compile(r"[^.!?\n]+")
@@ -339,6 +374,7 @@ _WORDS = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|,")
 _NEUTRAL = {"goods": "part", "oneself": "local", "denied": "late", "compared": "late"}
 
 
+@forgetting
 def harmless_words(
     text: str,  # Readable text, see `readable`
 ) -> list[tuple[int, int, str]]:  # (start, end, 'goods', 'oneself', 'denied' or 'compared'), in order
@@ -409,6 +445,7 @@ def _of_oneself(text, start, end):
                 yield w.span()
 
 
+@forgetting
 def neutral_reading(
     text: str,  # Any text
 ) -> str:  # Readable text with a neutral word for each of `harmless_words`
@@ -448,11 +485,33 @@ INSULT_SCORE = 0.8  # What an insult to the face scores at least
 _SILENT = ("length", "digits", "ask", "quote", "neg")  # Counts that are no evidence
 
 
-def _score(w, hashed, parts):
-    "A category's score, 0 to 1, from its weights, the hashed words and the weighed counts."
-    told = sum(map(mul, hashed.values(), map(w["hashed"].__getitem__, hashed)))
+def _score(w, told, parts):
+    "A category's score, 0 to 1, from its weights, the sum over the hashed words, and the weighed counts."
     raw = w["base"] + told / w["scale"] + sum(parts.values())
     return round(1 / (1 + math.exp(-max(-30, min(30, w["slope"] * raw + w["shift"])))), 4)
+
+
+_ARRAYS = {}  # Category -> (its weights of buckets as they were read, the same as an array)
+
+
+def _bucket_weights(name, weights):
+    "The weights as an array; made anew where a training has put others in their place."
+    import numpy as np
+
+    held = _ARRAYS.get(name)
+    if held is None or held[0] is not weights:
+        held = _ARRAYS[name] = (weights, np.array(weights, float))
+    return held[1]
+
+
+def _sums(hashed, categories):
+    "For each category the sum of its weights times the values of the buckets, added in their order."
+    import numpy as np
+
+    at, values = np.fromiter(hashed.keys(), int), np.fromiter(hashed.values(), float)
+    of = np.zeros(len(at), int)
+    told = (_bucket_weights(c, w["hashed"])[at] * values for c, w in categories.items())
+    return [float(np.bincount(of, products, 1)[0]) for products in told]
 
 
 def _speaking(parts):
@@ -464,9 +523,10 @@ def _speaking(parts):
 def _score_window(text):
     "(category -> score, category -> classes that spoke for it) of one window, which is readable already."
     (hashed, dense), scores, because = toxicity_features(_neutral(text)), {}, {}
-    for c, w in load_weights()["categories"].items():
+    categories = load_weights()["categories"]
+    for (c, w), told in zip(categories.items(), _sums(hashed, categories)):
         parts = {k: v * w["dense"].get(k, 0) / 1000 for k, v in dense.items() if v}
-        scores[c], because[c] = _score(w, hashed, parts), _speaking(parts)
+        scores[c], because[c] = _score(w, told, parts), _speaking(parts)
     return scores, because
 
 # %% ../../nbs/detect/04_toxicity.ipynb #d46648a0
@@ -499,7 +559,7 @@ def _not_scored(text, form, read):
 def _is_foreign(text):
     "Whether the words of a readable text that are in no class are of another language."
     rest = [w for w in _WORDS.findall(text[:_WINDOW]) if w != "," and not word_classes(w)]
-    return len(rest) >= 3 and sum(map(_is_known, rest)) < 0.2 * len(rest) and other_language(text)
+    return len(rest) >= 3 and sum(map(_KNOWN.__getitem__, rest)) < 0.2 * len(rest) and other_language(text)
 
 
 def _names_harm(text):
@@ -540,6 +600,7 @@ class EmbeddedDetector:
         "Scores of each text, the highest over its windows of 4,000 and of 800 characters."
         return [self._detect(t) for t in texts]
 
+    @forgetting
     def _detect(self, text):
         read = lru_cache(maxsize=4)(readable)  # of this text alone
         form = text_form(text)

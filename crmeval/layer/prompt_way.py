@@ -14,6 +14,7 @@ from itertools import zip_longest
 from typing import Any
 
 from ..core.calls import estimate_tokens
+from ..core.memo import forgetting
 from ..core.records import Sample
 from ..detect.pii import find_pii
 from .defence import defend, examine
@@ -142,6 +143,7 @@ def grounded_draft(
     return replace(draft, passages=done.passages), replace(record, reason=reason)
 
 # %% ../../nbs/layer/17_prompt_way.ipynb #18dd1bfa
+@forgetting
 def mask_together(
     texts: Collection[str],
     session: MaskingSession,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
+from ..core.memo import forgetting
 from ..core.text import words
 from ..detect.hidden_value import core, find_value, forget_texts
 from ..detect.pii import find_pii
@@ -268,6 +269,7 @@ def _without(answer, findings, gap):
     return "".join([*out, answer[at:]])
 
 
+@forgetting
 def screen(
     answer: str,
     *,
