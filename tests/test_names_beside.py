@@ -1,4 +1,4 @@
-"Capitals beside a name: roles, labels, greetings and the next sentence stay, surnames that are ordinary words go."
+"Capitals beside a name: roles, labels, greetings and the next sentence stay, surnames go."
 
 import re
 from functools import cache

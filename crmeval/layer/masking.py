@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, fields, replace
 
 from ..core.near import did_you_mean
 from ..detect.pii import find_pii
-from .demasking import INVENTED, demask, placeholders_in
+from .altered import placeholders_in
+from .demasking import INVENTED, demask
 from .json_place import JsonPlace, starts_json
 from .known_places import KnownPlaces, Place, keys_of
 from .neighbours import neighbours, trimmed_names
