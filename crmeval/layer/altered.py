@@ -9,7 +9,7 @@ __all__ = ['HELD', 'LOOK_BEFORE', 'Found', 'placeholders_in']
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from ..core.package_data import data_path
@@ -23,7 +23,7 @@ _HOW = PatternFile(data_path("lexicons", "layer_demasking.json"))
 
 
 HELD = 40  # Characters that a stream holds back at most
-LOOK_BEFORE, _CODE = 34, 14  # Characters before a code that are looked at, and those of a code
+LOOK_BEFORE, _CODE = 34, 16  # Characters before a code that are looked at, and those of a code
 _AHEAD = _CODE + 2  # Those from where what nobody has may begin, to where it ends
 
 
@@ -74,10 +74,13 @@ def _is_plain(character):
     return character.isascii() and character.isalnum()
 
 # %% ../../nbs/layer/04_altered.ipynb #059d04bc
+_LIKE = {"O": "[O0]", "I": "[I1]", "S": "[S5]", "B": "[B8]"}  # Letters of a kind that are read as digits
+
+
 @lru_cache(maxsize=256)
 def _spaced_word(word):
     "The word of a kind at the end of a text, also with something between its letters."
-    spaced = "(?&gap){0,2}".join(map(re.escape, word.replace("_", "")))
+    spaced = "(?&gap){0,2}".join(_LIKE.get(c) or re.escape(c) for c in word.replace("_", ""))
     return compiled(f"(?&word_start){spaced}S?_?\\d?(?:(?&gap){{0,2}}[FMN])?$", _HOW.data["parts"])
 
 
@@ -134,6 +137,12 @@ def _is_of_the_sentence(inside, said, opens, named):
         return True
     pattern = {"(": "a_word", "{": "key_in_braces"}.get(opens[-1][1], "attribute")
     return named and _HOW.pattern(pattern).search(said) is not None
+
+
+def _is_behind_a_code(text, at, word):
+    "Whether an address stands right behind another placeholder, as in a mail's head: 'K7B4Q <EMAIL_X9WKP>'."
+    before = capitals(text[max(0, at - 12) : at])
+    return word in ("EMAIL", "URL") and _HOW.pattern("code_before").search(before) is not None
 
 
 def _is_data(before, opened):
@@ -203,6 +212,8 @@ def _whole(text, folded, low, at, found, vault):
         return _intact(text, low, Found(start, end + 1, form, form.word), vault)
     head = shown(text, max(low, at - LOOK_BEFORE), at)
     left = _left_of(head, form)
+    if left.opens and left.opens[-1][1] == "<" and _is_behind_a_code(text, left.opens[-1][0], form.word):
+        left = replace(left, opens=())
     if not left.named and not left.opens and low < at and _is_plain(folded[at - 1]):
         return at, None
     aside = _aside(text, head, end, form) or _element(text, head, at, end, form)
@@ -273,6 +284,8 @@ def _is_of_the_answer(text, start, found, intact):
     "Whether a frame is the answer's own: an argument, an address in angles, quotation marks."
     if _is_argument(text, start) or "[CDATA[" in text[start : found.start + 1]:
         return True
+    if text[start] == "<" and _is_behind_a_code(text, start, found.word):
+        return True
     is_address = found.word in ("EMAIL", "URL") or text[start + 1] == " "
     return intact and (_is_quotation(text[start]) or (text[start] == "<" and is_address))
 
@@ -309,6 +322,8 @@ def _in_brackets(text, left, tail, right, form, vault):
     "A placeholder with its brackets; further pairs go as well where they say nothing of their own."
     closes = list(_HOW.pattern("a_close").finditer(tail.text, right.start("first"), right.end("more")))
     owner = text[tail.places[0] : tail.places[len(right["owner"] or "")]]
+    if len(owner) > 2 and not owner[1:].islower():
+        return Found(left.start, tail.places[0], form, form.word)  # no ending of a grammar
     start, stop = left.opens[0][0], tail.places[closes[0].end()]
     if left.named and _is_of_a_command(text, start) or _says_its_own(text, start, left, stop):
         return Found(left.start, tail.places[len(owner)], form, form.word, owner)
@@ -344,10 +359,19 @@ def _one_sided(head, left, tail, right, form):
     if quote and quote in "`\"'" and tail.text.startswith(quote) and not left.opens:
         return Found(left.start - len(left.sign), tail.places[1], form, form.word)  # of the code alone
     start, stop = left.start, tail.places[0]
-    if left.named and left.opens and not left.wordy and left.opens[0][1] == "[":
+    quoted = head.text[left.at - 1 : left.at] in ("'", '"')
+    if left.named and left.opens and not left.wordy and left.opens[0][1] == "[" and not quoted:
         balanced = _HOW.pattern("closes_later").match(tail.text)
         start = left.start if balanced else left.opens[0][0]
-    if left.named and not left.opens and right and right["first"] == "]" and not right["owner"]:
+    ends_quote = tail.text.startswith(("'", '"'))
+    if (
+        left.named
+        and not left.opens
+        and right
+        and right["first"] == "]"
+        and not right["owner"]
+        and not ends_quote
+    ):
         stop = tail.places[right.end("first")] if "[" not in head.text else stop
     if left.named and left.sign and not left.opens:
         return _variable(left, tail, form)
