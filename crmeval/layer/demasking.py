@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .altered import HELD, LOOK_BEFORE, placeholders_in
+from .altered import HELD, LOOK_BEFORE, Progress, placeholders_in
 from .json_place import JsonPlace, inside_quotes, json_escaped
 from .placeholders import Vault
 from .steps import StepRecord, timed
@@ -36,6 +36,7 @@ class Restorer:
         self._vault, self._how = vault, invented
         self._text, self._done, self._place = "", 0, JsonPlace()
         self._floor = 0  # Where the last placeholder ended
+        self._far = Progress()
         self.restored: Counter = Counter()  # Word of a kind -> how often
         self.invented = 0  # Placeholders that nobody has
 
@@ -47,11 +48,13 @@ class Restorer:
         "Read on, and give what cannot change any more; `HELD` characters are held back at most."
         self._text += piece
         out = []
-        for found in placeholders_in(self._text, self._vault, self._done, last, self._floor):
+        low = max(self._done, self._far.settled)
+        for found in placeholders_in(self._text, self._vault, low, last, self._floor, self._far):
             out += self._put(found)
         out.append(self._plain(len(self._text) if last else len(self._text) - HELD))
         gone = max(0, self._done - LOOK_BEFORE - 2)
         self._text, self._done, self._floor = self._text[gone:], self._done - gone, max(0, self._floor - gone)
+        self._far = self._far.moved(gone)
         return "".join(out)
 
     def record(self, timer) -> StepRecord:
