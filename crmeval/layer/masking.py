@@ -16,10 +16,11 @@ from dataclasses import dataclass, field, fields, replace
 
 from ..core.near import did_you_mean
 from ..detect.pii import find_pii
-from .demasking import INVENTED, demask, placeholders_in
+from .altered import placeholders_in
+from .demasking import INVENTED, demask
 from .json_place import JsonPlace, starts_json
 from .known_places import KnownPlaces, Place, keys_of
-from .neighbours import neighbours
+from .neighbours import neighbours, trimmed_names
 from .placeholders import Vault, kind_word
 from .record_values import Known, known_values, readable_values
 from .shown_text import capitals
@@ -204,7 +205,7 @@ def _detected(text, session, stays):
     policy = session.policy
     if not policy.detect:
         return []
-    found = find_pii(text, min_score=policy.min_score)
+    found = trimmed_names(text, find_pii(text, min_score=policy.min_score))
     spans = [s for s in (*found, *neighbours(text, found)) if policy.masks(_kind_of(s))]
     spans = [s for s in spans if not any(p.start < s.end and s.start < p.end for p in stays)]
     out = []

@@ -131,7 +131,7 @@ def _address_sign(escapes):
 
 _MEANINGS = {
     "entity": _entity,
-    **dict.fromkeys(("point", "braced", "long", "unicode", "hexadecimal", "rich"), _numbered),
+    **dict.fromkeys(("point", "braced", "long", "unicode", "hexadecimal", "rich", "byte"), _numbered),
     "octal": lambda digits: _numbered(digits, 8),
     "style": _numbered,
     "address": _address_sign,
