@@ -22,7 +22,7 @@ from ..core.loops import run_sync
 from ..core.record_table import RecordTable, TableWriter
 from ..core.records import Response, Sample, Score, Usage, read_parquet
 from ..metrics.asked_metrics import check_asked, read_metrics, scored_names
-from ..metrics.cost import call_cost_usd, price_of
+from ..metrics.cost import batch_price, call_cost_usd, price_of
 from .answered import answer_warnings, batch_warnings, unchecked_warnings
 from .areas import area_samples, check_areas, make_scorer, prompt_of
 from .batch_log import waiting_in
@@ -197,7 +197,11 @@ def make_budget(
     def price(client, usage):
         return call_cost_usd(usage, price_of(client, prices or None))
 
-    budget = Budget(max_calls=max_calls, max_usd=max_usd, price=price)
+    def by_batch(client, usage):
+        found = price_of(client, prices or None)
+        return call_cost_usd(usage, found and batch_price(found))
+
+    budget = Budget(max_calls=max_calls, max_usd=max_usd, price=price, batch_price=by_batch)
     for c in clients:
         if pays(c):
             budget.cost(c, Usage(1, 1))

@@ -13,6 +13,7 @@ import random
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
@@ -322,11 +323,11 @@ def _opening(clients, judges, traffic, meanwhile=None):
 def _count_earlier(budget, journal, clients):
     "Count what earlier sessions of a run have spent."
     paying = {c.name for c in clients if pays(c)}
-    for kind in "response", "call":
-        for name, t in journal.usage(kind).items():
+    for kind, batched in product(("response", "call"), (False, True)):
+        for name, t in journal.usage(kind, batched).items():
             if kind == "call" or name in paying:
                 used = Usage(t["input_tokens"], t["output_tokens"], t["calls"])
-                budget.spent(t["calls"], budget.cost(name, used))
+                budget.spent(t["calls"], budget.cost(name, used, batched))
 
 # %% ../../nbs/runs/05_runner.ipynb #fe285b3d
 async def answer_each(
