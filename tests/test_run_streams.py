@@ -19,6 +19,7 @@ from crmeval.metrics.accuracy import CRITERIA
 from crmeval.pages import erase as erase_room
 from crmeval.pages.erase import erase
 from crmeval.people.in_runs import add_ratings, read_ratings
+from crmeval.people.plan import make_plan
 from crmeval.runs import folder as run_folder
 from crmeval.runs.folder import Run, open_run, write_run
 from crmeval.runs.scoring_again import score_run
@@ -247,3 +248,10 @@ def test_scores_of_another_judge_are_the_same(runs):
     given = Counter(s.rater for s in open_run(runs[0]).scores if s.metric == "accuracy")
     assert given == {"j": 80, "ann": 80, "nobody": 80}
     assert not list(runs[1].glob("scores-again*"))
+
+
+def test_what_people_are_given_to_rate_is_the_same(runs):
+    small, large = open_run(runs[0]), open_run(runs[1], large=1)
+    told = {"per_rater": 12, "overlap": 0.5, "attention": 2, "seed": 3}
+    a, b = (make_plan(r.samples, r.responses, ["ann", "bob"], **told) for r in (small, large))
+    assert a.id == b.id and a == b and len(a.items) == 20
