@@ -383,6 +383,21 @@ def test_what_a_judge_is_asked_by_batch_brings_the_scores_of_a_direct_run(server
     assert isinstance(once_more, Run) and (len(server.paid), len(server.direct)) == (paid, asked)
 
 
+def test_a_budget_counts_what_came_by_batch_at_its_price(server, again):
+    "Answers and verdicts: half of the list price, in the run and in one that goes on directly."
+    done, _ = until_run(server, lambda: judged(again, server, max_usd=1.0))
+    used = done.manifest.judge["usage"]
+    listed = N * (50 * 2 + 7 * 8) / 1e6 + (used["input_tokens"] + used["output_tokens"]) / 1e6
+    assert used["calls"] > 0 and done.manifest.budget["usd"] == pytest.approx(listed / 2, abs=1e-6)
+    assert done.manifest.budget["calls"] == N + used["calls"]
+    told = {"base_url": server.url, "use_cases": "service_call_summary", "limit": N, "progress": False}
+    told |= {"judge": "openai:judge", "judge_base_url": server.url, "out": done.folder, "max_tokens": 50}
+    paid = len(server.paid)
+    direct = run(["openai:m"], prices={"m": (2.0, 8.0), "judge": (1.0, 1.0)}, max_usd=0.6 * listed, **told)
+    assert len(server.paid) == paid and not direct.manifest.budget["reached"]
+    assert direct.manifest.budget["usd"] == pytest.approx(listed / 2, abs=1e-6)
+
+
 @pytest.mark.parametrize("step", ["planned", "batch created", "collected half", "collected, not recorded"])
 @pytest.mark.parametrize("later", [1, 2])
 def test_killed_while_a_judge_is_asked_nothing_is_paid_twice(server, again, monkeypatch, step, later):

@@ -13,8 +13,9 @@ from crmeval.judges import encoder_judge as room
 from crmeval.judges.embedded import EmbeddedJudge
 from crmeval.judges.encoder_judge import EncoderJudge, encoder_families, encoder_odds, encoder_weights
 from crmeval.metrics.accuracy import CRITERIA
-from crmeval.runs.evaluation import run, score_run
+from crmeval.runs.evaluation import run
 from crmeval.runs.lines import line_fault
+from crmeval.runs.scoring_again import score_run
 from crmeval.runs.specs import make_judge
 from crmeval.validation.labelled import at_hand
 from crmeval.validation.labels import data_family

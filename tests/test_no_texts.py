@@ -12,9 +12,10 @@ from crmeval.pages.compare import compare
 from crmeval.pages.leaderboard import leaderboard
 from crmeval.pages.report import write_report
 from crmeval.runs.dry_run import dry_run
-from crmeval.runs.evaluation import run, score_run
+from crmeval.runs.evaluation import run
 from crmeval.runs.folder import open_run
 from crmeval.runs.prompts import PromptVariant
+from crmeval.runs.scoring_again import score_run
 from crmeval.runs.texts import is_mark
 from crmeval.tasks import use_cases
 from crmeval.tasks.use_cases import get_use_case

@@ -14,8 +14,9 @@ from crmeval.pages.compare_page import compare_html
 from crmeval.pages.leaderboard import leaderboard
 from crmeval.pages.report import write_report
 from crmeval.runs.dry_run import dry_run
-from crmeval.runs.evaluation import run, score_run
+from crmeval.runs.evaluation import run
 from crmeval.runs.folder import open_run
+from crmeval.runs.scoring_again import score_run
 from crmeval.tasks import use_cases
 
 CHURN = {

@@ -9,10 +9,14 @@ from crmeval.cli.run import lost_verdicts, mute_judges, silent_systems
 from crmeval.core.records import Response, Sample, Score, Usage
 from crmeval.metrics.accuracy import CRITERIA
 from crmeval.pages.compare import compare
+from crmeval.pages.edition import make_edition
 from crmeval.pages.gate import gate
 from crmeval.pages.gate_policy import make_gate_policy
 from crmeval.pages.leaderboard import leaderboard
+from crmeval.pages.public_run import public_run
+from crmeval.pages.publish import edition_files
 from crmeval.pages.report import report_html, shown_part
+from crmeval.pages.site_settings import SiteSettings
 from crmeval.pages.slices import slice_board
 from crmeval.runs.folder import Run, open_run, write_run
 from crmeval.tasks.use_cases import get_use_case
@@ -140,6 +144,21 @@ def test_a_report_is_the_same_page(both):
     "Spread, paired differences, speeds, groups, losses, examples: all that stands on the page."
     small, large = (replace(run, manifest=replace(run.manifest, plan={"slices": ["region"]})) for run in both)
     assert report_html(large) == report_html(small)
+
+
+@pytest.mark.parametrize(("both", "samples"), [(0, "none"), (3, "all")], indirect=["both"])
+def test_what_is_published_is_the_same(both, samples):
+    "Every page, with numbers for ids and without texts, or with both."
+    settings = SiteSettings("ACME", "bench@acme.example", "CC BY 4.0", samples=samples)
+    a, b = (make_edition([run], settings, edition="1") for run in both)
+    assert b == a and b.pages == a.pages and len(a.pages) >= 5
+    assert edition_files(b, settings) == edition_files(a, settings)
+    public = [public_run(run, "x", samples) for run in both]
+    assert public[1].in_tables and in_words(public[1]) == in_words(public[0])
+
+
+def in_words(run):
+    return [list(map(str, rows)) for rows in (run.samples, run.responses, run.scores)]
 
 
 def test_agreement_with_people_is_the_same(both):

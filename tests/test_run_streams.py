@@ -3,18 +3,26 @@
 import json
 import random
 import shutil
+import sys
+import types
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from crmeval.bridges.export_files import export_file
+from crmeval.bridges import export_files, trackers
+from crmeval.bridges.export_files import export_dataset, export_file
 from crmeval.core.evidence import Evidence
+from crmeval.core.judging import Verdict
 from crmeval.core.records import Response, Sample, Score
 from crmeval.metrics.accuracy import CRITERIA
 from crmeval.pages import erase as erase_room
 from crmeval.pages.erase import erase
 from crmeval.people.in_runs import add_ratings, read_ratings
+from crmeval.people.plan import make_plan
 from crmeval.runs import folder as run_folder
 from crmeval.runs.folder import Run, open_run, write_run
+from crmeval.runs.scoring_again import score_run
 
 BARE = {"created": "", "samples": {}, "clients": [], "judge": {"name": "j"}, "scoring": ""}
 WORDS = (
@@ -131,3 +139,119 @@ def test_ratings_that_are_added_are_the_same(runs):
     assert held(runs[0]) == held(runs[1])
     by_hand = [s for s in open_run(runs[0]).scores if s.method == "manual"]
     assert {s.rater for s in by_hand} == {"ann", "bob"} and len(by_hand) == 6 * 2 * (len(CRITERIA) + 1)
+
+
+class Logged:
+    "What a tracker was told, by a module of the name and the functions that are used of it."
+
+    def __init__(self):
+        self.summary, self.rows, self.id = {}, None, "1"
+
+    def log(self, told):
+        self.rows = told["rows"]
+
+    def finish(self):
+        pass
+
+
+def told_to_wandb(run, monkeypatch, **how):
+    logs = []
+
+    def init(**told):
+        logs.append(Logged())
+        return logs[-1]
+
+    fake = types.SimpleNamespace(init=init, Table=lambda columns, data: (columns, data))
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    trackers.export_wandb(run, **how)
+    return [(log.rows, log.summary) for log in logs]
+
+
+def told_to_mlflow(run, monkeypatch, **how):
+    files = []
+
+    class Started:
+        info = types.SimpleNamespace(run_id="1")
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    names = ("set_experiment", "set_tag", "log_params", "log_metrics")
+    fake = types.SimpleNamespace(**dict.fromkeys(names, lambda *_: None))
+    fake.start_run = lambda run_name: Started()
+    fake.log_artifact = lambda path: files.append(Path(path).read_bytes())
+    monkeypatch.setitem(sys.modules, "mlflow", fake)
+    trackers.export_mlflow(run, **how)
+    return files
+
+
+@pytest.mark.parametrize("texts", [True, False])
+def test_trackers_get_the_same_rows(runs, monkeypatch, texts):
+    "Each system its own, with the columns that its own rows have."
+    small, large = open_run(runs[0]), open_run(runs[1], large=1)
+    for told in (told_to_mlflow, told_to_wandb):
+        a, b = (told(run, monkeypatch, texts=texts) for run in (small, large))
+        assert a == b and len(a) == 2 and a[0] != a[1]
+
+
+def test_a_tracker_gets_a_part_of_a_large_run_and_is_told(runs, monkeypatch):
+    monkeypatch.setattr(trackers, "WANDB_ROWS", 10)
+    small, large = open_run(runs[0]), open_run(runs[1], large=1)
+    every, part = (told_to_wandb(run, monkeypatch) for run in (small, large))
+    for (rows, summary), (all_rows, _) in zip(part, every):
+        ids = [dict(zip(rows[0], row))["sample_id"] for row in rows[1]]
+        order = [dict(zip(all_rows[0], row))["sample_id"] for row in all_rows[1]]
+        assert len(ids) == 10 and ids == [i for i in order if i in ids] and ids != order[:10]
+        assert (summary["rows_of_the_run"], summary["rows_drawn_at_random"]) == (40, 10)
+
+
+def test_a_dataset_is_the_same_table(runs, monkeypatch):
+    "Also where a column begins with nothing, and is numbers thousands of rows later."
+    from datasets import load_from_disk
+
+    monkeypatch.setattr(export_files, "GROUP", 7)
+    monkeypatch.setattr(export_files, "_PIECES", 4)
+    small, large = open_run(runs[0]), open_run(runs[1], large=1)
+    a, b = (load_from_disk(str(export_dataset(r, r.folder / "set"))) for r in (small, large))
+    assert a.features == b.features and a.to_dict() == b.to_dict() and len(b) == 80
+    assert len(list((large.folder / "set").glob("data-*.arrow"))) == 3
+
+
+class Nobody:
+    name, trained_on = "nobody", ()
+
+    def settings(self):
+        return {"name": self.name}
+
+    def supported(self, sentences, *, source):
+        return [Verdict(len(s) % 2 == 0) for s in sentences]
+
+    def stated(self, facts, *, sentences):
+        return [Verdict(True) for _ in facts]
+
+    def followed(self, instructions, *, response):
+        return [Verdict(True) for _ in instructions]
+
+
+def test_scores_of_another_judge_are_the_same(runs):
+    "In the same order, twice: the second time in place of the first."
+    for path, large in zip(runs, (None, 1)):
+        (path / "journal.jsonl").unlink()
+        for _ in range(2):
+            done = score_run(open_run(path, large=large), Nobody())
+        assert done.in_tables == bool(large)
+        (path / "journal.jsonl").write_bytes(b"")  # of another hour
+    assert held(runs[0]) == held(runs[1])
+    given = Counter(s.rater for s in open_run(runs[0]).scores if s.metric == "accuracy")
+    assert given == {"j": 80, "ann": 80, "nobody": 80}
+    assert not list(runs[1].glob("scores-again*"))
+
+
+def test_what_people_are_given_to_rate_is_the_same(runs):
+    small, large = open_run(runs[0]), open_run(runs[1], large=1)
+    told = {"per_rater": 12, "overlap": 0.5, "attention": 2, "seed": 3}
+    a, b = (make_plan(r.samples, r.responses, ["ann", "bob"], **told) for r in (small, large))
+    assert a.id == b.id and a == b and len(a.items) == 20

@@ -92,7 +92,7 @@ def test_an_opened_run_has_the_same_profile(small):
 
 def test_the_same_command_redoes_nothing_and_another_judge_does_not_double_the_grades(small):
     from crmeval.metrics.defaults import default_judge
-    from crmeval.runs.evaluation import score_run
+    from crmeval.runs.scoring_again import score_run
 
     before = len(small.scores)
     again = run(

@@ -7,12 +7,18 @@ __all__ = ['ENDINGS', 'SHEET', 'BOARDS', 'export_file', 'export_dataset']
 
 # %% ../../nbs/bridges/21_export_files.ipynb #c7b4a997
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from .run_rows import row_columns, row_names, row_stream, run_rows
 from ..core.keys import without_keys
+from ..core.log import digest
 from ..core.package_data import needs_extra
+from ..core.picked_records import pick
+from ..core.record_table import GROUP
 from ..core.table_file import STREAMED, write_rows, write_table
 from ..pages.leaderboard import leaderboard, table_lines
 from ..runs.folder import Run, in_terms_of_run
@@ -63,10 +69,11 @@ def export_file(
     return path
 
 # %% ../../nbs/bridges/21_export_files.ipynb #dc9c6162
-def _card(run: Run, rows: Sequence[Mapping], texts: bool) -> str:
+def _card(run: Run, n_rows: int, texts: bool) -> str:
     m = run.manifest
     sets = ", ".join(f"{name} ({n})" for name, n in dict(m.samples.get("datasets") or {}).items())
-    head = {"language": sorted({s.language for s in run.samples}), "pretty_name": "A run of crmeval"}
+    languages = sorted({s.language for s in pick(run.samples, {}, ["language"])})
+    head = {"language": languages, "pretty_name": "A run of crmeval"}
     front = "\n".join(f"{k}: {json.dumps(v, ensure_ascii=False)}" for k, v in head.items())
     what = (
         "Sources, answers and reasons are in the table."
@@ -75,7 +82,7 @@ def _card(run: Run, rows: Sequence[Mapping], texts: bool) -> str:
     )
     lines = [
         *("---", front, "tags: [crmeval]", "---", "", "# A run of crmeval", ""),
-        f"{len(rows)} responses of {len(run.clients)} systems, made {m.created or 'at an unknown time'} with "
+        f"{n_rows} responses of {len(run.clients)} systems, made {m.created or 'at an unknown time'} with "
         f"crmeval {m.crmeval}. {what}",
         "",
         f"- Data: {sets or 'unknown'}. Their licences hold for what is taken from them.",
@@ -85,6 +92,83 @@ def _card(run: Run, rows: Sequence[Mapping], texts: bool) -> str:
         "",
     ]
     return without_keys("\n".join(lines))
+
+
+def _pieces(rows: Iterable[Mapping], place: Path) -> Iterator[tuple[Path, Any]]:  # (file, `pyarrow.Schema`)
+    "Rows as tables of a few thousand, each in a file of its own with the columns that its rows have."
+    import pyarrow as pa
+
+    coming, n = iter(rows), 0
+    while some := list(islice(coming, GROUP)):
+        table = pa.table(row_columns(some))
+        path = place / f"{n}.arrow"
+        with pa.OSFile(str(path), "wb") as f, pa.ipc.new_stream(f, table.schema) as out:
+            out.write_table(table)
+        yield path, table.schema
+        n += 1
+
+
+def _as_one(path: Path, schema):  # `pyarrow.Table`
+    "A piece with the columns of all, empty where it has none; the file is read and gone."
+    import pyarrow as pa
+
+    with pa.OSFile(str(path), "rb") as f:
+        table = pa.ipc.open_stream(f).read_all()
+    path.unlink()
+    columns = [
+        table[c.name].cast(c.type) if c.name in table.column_names else pa.nulls(len(table), c.type)
+        for c in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _write_pieces(rows: Iterable[Mapping], folder: Path) -> int:  # Rows
+    "Write rows as `Dataset.save_to_disk` writes a table that is in memory: its notes, and its files."
+    import pyarrow as pa
+    from datasets import Dataset, Features
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent) as d:
+        pieces = list(_pieces(rows, Path(d)))
+        schema = pa.unify_schemas([s for _, s in pieces], promote_options="permissive")
+        whole = Dataset(schema.empty_table(), fingerprint=digest(str(folder), len(pieces), str(schema)))
+        whole.save_to_disk(str(folder))
+        kept = Features.from_arrow_schema(schema).arrow_schema
+        parts = [pieces[i : i + _PIECES] for i in range(0, len(pieces), _PIECES)]
+        names = [f"data-{k:05d}-of-{len(parts):05d}.arrow" for k in range(len(parts))]
+        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        for told in state["_data_files"]:
+            (folder / told["filename"]).unlink()
+        n = 0
+        for name, part in zip(names, parts):
+            with pa.OSFile(str(folder / name), "wb") as f, pa.ipc.new_stream(f, kept) as out:
+                for path, _ in part:
+                    table = _as_one(path, schema)
+                    out.write_table(table.cast(kept))
+                    n += len(table)
+        state["_data_files"] = [{"filename": name} for name in names]
+        (folder / "state.json").write_text(json.dumps(state, indent=2, sort_keys=True), encoding="utf-8")
+    return n
+
+
+_PIECES = 50  # in a file: a hundred thousand rows
+
+
+def _write_dataset(run: Run, folder: Path, how: Mapping) -> int:  # Rows
+    "The folder without its card."
+    from datasets import Dataset, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    was_silent = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        if run.in_tables and len(run.responses):
+            return _write_pieces(row_stream(run, **how), folder)
+        rows = run_rows(run, **how)
+        Dataset.from_dict(row_columns(rows)).save_to_disk(str(folder))
+        return len(rows)
+    finally:
+        if not was_silent:
+            enable_progress_bars()
 
 
 @needs_extra("run")
@@ -97,18 +181,9 @@ def export_dataset(
     use_cases: Sequence[str] = (),  # Identifiers; none: all
 ) -> Path:  # The folder
     "Write a run as a folder of `datasets`, with its card; a folder that holds something raises `ValueError`."
-    from datasets import Dataset, are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
     folder = Path(folder)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise ValueError(f"out is {str(folder)!r}, expected a folder that is empty or not there yet")
-    rows = run_rows(run, texts=texts, use_cases=use_cases)
-    was_silent = are_progress_bars_disabled()
-    disable_progress_bars()
-    try:
-        Dataset.from_dict(row_columns(rows)).save_to_disk(str(folder))
-    finally:
-        if not was_silent:
-            enable_progress_bars()
-    (folder / "README.md").write_text(_card(run, rows, texts), encoding="utf-8")
+    n_rows = _write_dataset(run, folder, {"texts": texts, "use_cases": use_cases})
+    (folder / "README.md").write_text(_card(run, n_rows, texts), encoding="utf-8")
     return folder

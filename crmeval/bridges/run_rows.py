@@ -12,12 +12,12 @@ from itertools import islice
 
 import numpy as np
 
-from ..core.picked_records import NumberedRows
+from ..core.picked_records import NumberedRows, pick
 from ..core.record_table import GROUP, RecordTable
 from ..core.records import Response, Sample, Score
 from ..runs.folder import Run, in_terms_of_run
-from ..runs.hash_index import HashIndex
-from ..runs.run_columns import run_columns
+from ..runs.row_places import places_between, sample_places, samples_of, score_places
+from ..runs.run_columns import RunColumns, run_columns
 
 # %% ../../nbs/bridges/20_run_rows.ipynb #1e7495aa
 def _answer_cells(sample: Sample | None, r: Response, texts: bool) -> dict:
@@ -68,16 +68,18 @@ def run_rows(
     *,
     texts: bool = True,  # False: no source, no answer, no reason; ids, figures and states only
     use_cases: Sequence[str] = (),  # Identifiers; none: all
+    systems: Sequence[str] = (),  # Names; none: all
 ) -> list[dict]:  # One row a response
     "A run as rows; the scores of its judge are called after the metric, those of others 'METRIC by RATER'."
-    return list(row_stream(run, texts=texts, use_cases=use_cases))
+    return list(row_stream(run, texts=texts, use_cases=use_cases, systems=systems))
 
 
 def row_stream(
     run: Run,
     *,
-    texts: bool = True,  # As for `run_rows`
+    texts: bool = True,  # As for `run_rows`, and the next two as well
     use_cases: Sequence[str] = (),
+    systems: Sequence[str] = (),
 ) -> Iterator[dict]:
     "As `run_rows`, one row after the other: of a run in tables a few thousand are in memory."
     if run.in_tables:
@@ -86,17 +88,17 @@ def row_stream(
         known, make = list(dict.fromkeys(r.use_case for r in run.responses)), _list_rows
     if strange := [u for u in use_cases if u not in known]:
         raise ValueError(f"the run has no use case {strange[0]!r}; it has {', '.join(known)}")
-    return make(run, texts, use_cases)
+    return make(run, texts, use_cases, systems)
 
 
-def _list_rows(run, texts, use_cases):
+def _list_rows(run, texts, use_cases, systems):
     raters, own = run_raters(run), run.manifest.judge.get("name")
     samples = {s.key: s for s in run.samples}
     scores: dict[tuple, list[Score]] = defaultdict(list)
     for s in run.scores:
         scores[s.sample_id, s.perturbation, s.client, s.repeat].append(s)
     for r in run.responses:
-        if use_cases and r.use_case not in use_cases:
+        if (use_cases and r.use_case not in use_cases) or (systems and r.client not in systems):
             continue
         row = _answer_cells(samples.get((r.sample_id, r.perturbation)), r, texts)
         for s in sorted(scores[r.key], key=lambda s: raters.index(s.rater)):
@@ -121,64 +123,52 @@ _SCORE_CELLS = ("metric", "rater", "points", "fraction", "status", "label", "rea
 def _scores_in_order(run):
     "Numbers of the scores, a response's together and its judge's first; and where those of each end."
     columns, raters = run_columns(run), run_raters(run)
-    s, n = columns.scores, len(columns.responses)
-    rank = np.array([raters.index(rater) for _, rater in s.names["by"].values], np.int64)
-    mine = np.flatnonzero(s.row >= 0)
-    key = s.row[mine].astype(np.int64) * max(1, len(raters)) + rank[s.by[mine]]
-    ends = np.concatenate([[0], np.cumsum(np.bincount(s.row[mine], minlength=n))])
-    return mine[np.argsort(key, kind="stable")], ends
+    return score_places(
+        columns, np.array([raters.index(r) for _, r in columns.scores.names["by"].values], int)
+    )
 
 
-def _sample_places(samples):
-    "Key of a sample -> its number."
-    places, n = HashIndex(), 0
-    for batch in samples.batches(["id", "perturbation"]):
-        for key in zip(batch["id"].to_pylist(), batch["perturbation"].to_pylist()):
-            places[hash(key)] = n
-            n += 1
-    return places
+def _wanted(columns: RunColumns, use_cases, systems) -> np.ndarray:
+    "Which responses are asked for."
+    told = (("use_case", use_cases), ("client", systems))
+    masks = [columns.responses.where(field, *values) for field, values in told if values]
+    return np.logical_and.reduce([np.ones(len(columns.responses), bool), *masks])
 
 
-def _samples_of(responses, places, samples):
-    "Key -> sample, of some responses."
-    keys = dict.fromkeys((r.sample_id, r.perturbation) for r in responses)
-    known = {key: at for key in keys if (at := places.get(hash(key))) is not None}
-    return dict(zip(known, samples.records(np.array(list(known.values()), int))))
-
-
-def _table_rows(run, texts, use_cases):
+def _table_rows(run, texts, use_cases, systems):
     own, (order, ends) = run.manifest.judge.get("name"), _scores_in_order(run)
-    places, responses, at = _sample_places(run.samples), iter(run.responses), 0
-    fields = None if run.scores.change else _SCORE_CELLS
+    numbers = np.flatnonzero(_wanted(run_columns(run), use_cases, systems))
+    told = (("use_case", use_cases), ("client", systems))
+    responses = pick(run.responses, {f: frozenset(v).__contains__ for f, v in told if v})
+    places, at, fields = sample_places(run.samples), 0, None if run.scores.change else _SCORE_CELLS
     with NumberedRows(run.samples) as samples, NumberedRows(run.scores, fields) as scores:
         while some := list(islice(responses, GROUP)):
-            known = _samples_of(some, places, samples)
-            rows = order[ends[at] : ends[at + len(some)]]
+            known, mine = samples_of(some, places, samples), numbers[at : at + len(some)]
+            rows = order[places_between(ends, mine)]
             told = map(vars, scores.records(rows)) if fields is None else iter(scores.take(rows).to_pylist())
-            for r, n in zip(some, np.diff(ends[at : at + len(some) + 1])):
-                given = list(islice(told, int(n)))
-                if not use_cases or r.use_case in use_cases:
-                    row = _answer_cells(known.get((r.sample_id, r.perturbation)), r, texts)
-                    for s in given:
-                        row |= _score_cells(s, _named(s["metric"], s["rater"], own), texts)
-                    yield row
+            for r, n in zip(some, ends[mine + 1] - ends[mine]):
+                row = _answer_cells(known.get((r.sample_id, r.perturbation)), r, texts)
+                for s in islice(told, int(n)):
+                    row |= _score_cells(s, _named(s["metric"], s["rater"], own), texts)
+                yield row
             at += len(some)
 
 
 def row_names(
     run: Run,
     *,
-    texts: bool = True,  # As for `run_rows`
+    texts: bool = True,  # As for `run_rows`, and the next two as well
     use_cases: Sequence[str] = (),
+    systems: Sequence[str] = (),
 ) -> list[str]:  # In the order in which rows first have them
     "The names of all cells of a run's rows, without the rows."
     if not isinstance(run.scores, RecordTable):
-        return list(row_columns(run_rows(run, texts=texts, use_cases=use_cases)))
+        return list(row_columns(run_rows(run, texts=texts, use_cases=use_cases, systems=systems)))
     own, (order, _), c = run.manifest.judge.get("name"), _scores_in_order(run), run_columns(run)
     s, labels = c.scores, [p["label"].is_valid().to_numpy() for p in run.scores.parts(["label"])]
     has_label = np.concatenate([np.zeros(0, bool), *labels])
-    if use_cases:
-        order = order[c.responses.where("use_case", *use_cases)[s.row[order]]]
+    if use_cases or systems:
+        order = order[_wanted(c, use_cases, systems)[s.row[order]]]
     metrics = s.names["metric"].values
     kinds = ((s.by.astype(np.int64) * len(metrics) + s.metric) * 2 + has_label)[order]
     found, first = np.unique(kinds, return_index=True)

@@ -68,7 +68,8 @@ def score_command(
     out, prices, done = Output(json), prices_of(price), open_run(run)
     from crmeval.core.rating_scales import read_scale
     from crmeval.people.in_runs import add_ratings, read_ratings
-    from crmeval.runs.evaluation import judge_of, score_run
+    from crmeval.runs.evaluation import judge_of
+    from crmeval.runs.scoring_again import score_run
     from crmeval.tasks.tables import reading
 
     if ratings:

@@ -331,6 +331,7 @@ class Completion:
     reasoning: str | None = None  # What the model wrote for itself; no part of `text`
     settings: str | None = None  # What was sent otherwise than asked, as in `Response.settings`
     tool_calls: tuple[Mapping, ...] = ()  # As in the API, where tools were offered; arguments are JSON texts
+    batched: bool = False  # Through a batch endpoint, at its price
 
 # %% ../../nbs/core/11_calls.ipynb #328432bc
 def _completion_view(c):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..core.picked_records import pick
 from ..core.show import points, shown, whole
 from ..metrics.trust import TRUST
 from .answer import REFERENCES, answer_sentence
@@ -21,7 +22,7 @@ from .compare_page import compare_html, verdict
 from .figures import accuracy_against_cost, accuracy_against_speed, accuracy_by_use_case, svg
 from .leaderboard import OVERALL, Row, is_task, leaderboard
 from .public_run import public_run
-from .report import report_pages
+from .report import report_pages, shown_part
 from .samples import SampleFile, sample_files, sample_index
 from .site_chapters import data_parts, methodology_parts, metric_parts
 from .site_parts import Heading, Html, Items, Link, Paragraph, Part, Picture
@@ -117,7 +118,8 @@ class _Entry:
 
 
 def _tasks_of(run):
-    "The run without probes and twins, which have no samples in the list."
+    "What is drawn of a run, without probes and twins, which have no samples in the list."
+    run = shown_part(run) if run.in_tables else run
     kept = map(_only_tasks, (run.samples, run.responses, run.scores))
     return Run(run.folder, run.manifest, *kept)
 
@@ -132,7 +134,8 @@ def _entries(runs, prices):
     for original, run in runs:  # figures are those of the whole run: of trust only they are public
         taken.append(page_name(run.folder.name, taken))
         with run.its_use_cases():
-            rows = list(leaderboard(original, by="all", prices=prices))
+            # of a copy: what is kept with a large run for its figures goes with the copy
+            rows = list(leaderboard(replace(original), by="all", prices=prices))
             entries.append(_Entry(run, f"{taken[-1]}-report", rows, sample_files(_tasks_of(run))))
     return entries
 
@@ -195,7 +198,7 @@ def _in_words(rows):
 # %% ../../nbs/pages/21_edition.ipynb #fb76d194
 def _run_line(entry):
     run = entry.run
-    n = sum(map(is_task, run.samples))
+    n = sum(map(is_task, pick(run.samples, {}, ["use_case", "perturbation"])))
     time = shown(_time_of(run)[:10] or "unknown date", 20)
     return f"{whole(n)} samples \u00d7 {len(run.clients)} systems, {time}"
 

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from ..core.picked_records import distinct, pick
+from ..core.record_table import collected
+from ..core.records import Response, Sample, Score
 from .leaderboard import is_task
 from ..runs.folder import Manifest, Run
 from ..runs.texts import bare_manifest, bare_response, bare_sample, bare_score
@@ -82,10 +85,10 @@ def _renamed(names, word):
 
 
 def _ids(run):
-    given = [s.id for s in run.samples if not is_probe(s)]
-    probes = {s.id for s in run.samples if is_probe(s)}
-    others = [r.sample_id for r in (*run.responses, *run.scores) if r.sample_id not in probes]
-    return _renamed([*given, *others], "sample")
+    told = [(s.id, is_probe(s)) for s in pick(run.samples, {}, ["id", "use_case"])]
+    given, probes = {i for i, of_probe in told if not of_probe}, {i for i, of_probe in told if of_probe}
+    others = distinct(run.responses, "sample_id") | distinct(run.scores, "sample_id")
+    return _renamed(given | (others - probes), "sample")
 
 
 def _numbered(row, ids):
@@ -94,10 +97,15 @@ def _numbered(row, ids):
 
 def _without_texts(run, columns):
     "Rows of tasks without texts, and with numbers for ids; probes and twins are texts and stay at home."
-    ids, cases = _ids(run), _renamed([s.cluster for s in run.samples if s.cluster], "case")
-    samples = [_bare(s, ids, cases, columns) for s in run.samples if is_task(s)]
-    responses = [_numbered(bare_response(r), ids) for r in run.responses if is_task(r)]
-    return samples, responses, [_numbered(bare_score(s), ids) for s in run.scores if is_task(s)]
+    ids, cases = _ids(run), _renamed(distinct(run.samples, "cluster") - {None, ""}, "case")
+    samples = (_bare(s, ids, cases, columns) for s in run.samples if is_task(s))
+    responses = (_numbered(bare_response(r), ids) for r in run.responses if is_task(r))
+    return samples, responses, (_numbered(bare_score(s), ids) for s in run.scores if is_task(s))
+
+
+def _kept(run, rows, kind):
+    "Rows as a list; of a run in tables in a file that nobody else reads, and that goes with the run."
+    return collected(rows, kind, few=0) if run.in_tables else list(rows)
 
 
 def _bare(sample, ids, cases, columns):
@@ -120,5 +128,6 @@ def public_run(
         manifest.warnings = manifest.warnings[:-1]  # which speaks of a folder
     else:
         manifest.templates = run.manifest.templates
-    found = [[replace(s, dataset=_file_name(s.dataset)) for s in rows[0]], *rows[1:]]
-    return Run(Path(label), manifest, *found)
+    told = (replace(s, dataset=_file_name(s.dataset)) for s in rows[0])
+    others = [_kept(run, r, kind) if samples == "none" else r for r, kind in zip(rows[1:], (Response, Score))]
+    return Run(Path(label), manifest, _kept(run, told, Sample), *others)

@@ -7,11 +7,13 @@ __all__ = ['methodology_parts', 'metric_parts', 'data_parts']
 
 # %% ../../nbs/pages/20_site_chapters.ipynb #77caebb3
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from ..core.cards import SCALE, MetricCard
 from ..core.package_data import data_path
+from ..core.picked_records import distinct, pick
 from ..core.show import judge_in_words, whole
 from ..metrics.catalogue import page_cards
 from .board import NOT_MEASURED
@@ -38,8 +40,9 @@ def _has(rows):
 def _spread(run, judge):
     "How the accuracy of each system is spread; None where there is nothing to draw."
     found: dict[str, list] = {}
-    for s in run.scores:
-        if s.metric == "accuracy" and is_task(s) and judge in (s.rater, judge_of(s)):
+    told = ["client", "rater", "method", "use_case", "perturbation"]
+    for s in pick(run.scores, {"metric": "accuracy".__eq__}, told):
+        if is_task(s) and judge in (s.rater, judge_of(s)):
             found.setdefault(s.client, []).append(s.points)
     picture = score_distributions(found) if found else None
     if not picture:
@@ -108,7 +111,7 @@ def _agreement(name, agreements):
 
 def _measured(runs, rows):
     "Pages of metrics that have a figure."
-    scored = {s.metric for run in runs for s in run.scores} | {"cost", "speed"}
+    scored = {m for run in runs for m in distinct(run.scores, "metric")} | {"cost", "speed"}
     areas = {name for name, holds in _has(rows).items() if name and holds}
     known = scored | areas
     return {page: cards for page, cards in page_cards().items() if known & {page, *(c.name for c in cards)}}
@@ -157,21 +160,23 @@ def _of_source(name):
     return [plain_row(k, v) for k, v in rows if v]
 
 
+def _tasks(run):
+    "What is told of the samples that are tasks."
+    told = ["id", "use_case", "perturbation", "language", "dataset", "cluster"]
+    return filter(is_task, pick(run.samples, {}, told))
+
+
 def _counts(run, of):
-    found: dict[str, int] = {}
-    for s in run.samples:
-        if is_task(s):
-            found[of(s)] = found.get(of(s), 0) + 1
-    return found
+    return dict(Counter(map(of, _tasks(run))))
 
 
 def _facts(run):
-    tasks = [s for s in run.samples if is_task(s)]
+    tasks = [(s.cluster, s.id) for s in _tasks(run)]
     data = run.manifest.more.get("data") or {}
     languages = ", ".join(
         f"{name} {whole(n)}" for name, n in sorted(_counts(run, lambda s: s.language).items())
     )
-    cases = {s.cluster or s.id for s in tasks}
+    cases = {cluster or sample_id for cluster, sample_id in tasks}
     rows = [
         ("Samples", whole(len(tasks))),
         ("Conversations or documents", whole(len(cases))),

@@ -247,9 +247,10 @@ def _check_all(call, todo):
         return
     prices, names = work.plan.prices, list(call.desks)
     used = spent_so_far(call.journal, [c.name for c in work.clients if pays(c)], prices)
-    for name, tally in call.journal.usage("call").items():
-        spent = Usage(tally["input_tokens"], tally["output_tokens"], tally["calls"])
-        used = used[0] + tally["calls"], used[1] + budget.cost(name, spent)
+    for batched in (False, True):
+        for name, tally in call.journal.usage("call", batched).items():
+            spent = Usage(tally["input_tokens"], tally["output_tokens"], tally["calls"])
+            used = used[0] + tally["calls"], used[1] + budget.cost(name, spent, batched)
     waiting = call.log.open_parts()
     under_way = sum(len(p.ids) for p in waiting), sum(p.usd or 0.0 for p in waiting)
     costs = []

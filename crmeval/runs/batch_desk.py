@@ -192,7 +192,7 @@ class JudgeDesk(_Desk):
             if answer.failure is not None:
                 raise answer.failure
             done = self.inner.read_body(answer.body, asked=body, note=note)
-            return replace(done, logprobs=needed_logprobs(done.logprobs)), ()
+            return replace(done, logprobs=needed_logprobs(done.logprobs), batched=True), ()
         except CallFailed as e:
             return self.failed(answer.custom_id, e), read_refusal(e, body)
 

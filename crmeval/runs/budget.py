@@ -42,20 +42,23 @@ class Budget(Printed):
         max_calls: int | None = None,  # Requests sent, failed tries included; None: no limit
         max_usd: float | None = None,  # US dollars; None: no limit
         price: Callable | None = None,  # (client or its name, Usage) -> US dollars, or None without a price
+        batch_price: Callable | None = None,  # The same of calls through a batch endpoint; None: `price`
     ):
         _check_limits(max_calls, max_usd, price)
         self.max_calls, self.max_usd, self.price = max_calls, max_usd, price
+        self.batch_price = batch_price or price
         self.calls, self.usd = 0, 0.0  # what is spent
         self.held, self.open = 0.0, 0  # what is reserved: dollars, calls
         self.longest, self.reached = 0, None  # tokens of the longest answer; why the spending has ended
         self._freed = []  # who waits for another call to end
 
-    def cost(self, client, usage: Usage) -> float:
+    def cost(self, client, usage: Usage, batched: bool = False) -> float:
         "US dollars of a usage; `ValueError` where a limit in dollars meets a model without a price."
         if self.max_usd is None:
             return 0.0
-        assert self.price is not None  # a limit in dollars is refused without prices
-        usd = self.price(client, usage)
+        price = self.batch_price if batched else self.price
+        assert price is not None  # a limit in dollars is refused without prices
+        usd = price(client, usage)
         if usd is None:
             name = getattr(client, "name", client)
             raise ValueError(

@@ -5,14 +5,12 @@
 # %% auto #0
 __all__ = ['INSIGHT_MODELS', 'TRUST_MODELS', 'PROTECTION_MODELS', 'embedded_systems', 'make_clients', 'client_options',
            'check_told', 'default_folder', 'Work', 'make_budget', 'samples_of', 'systems_of', 'judge_of', 'traffic_for',
-           'prepare_run', 'scorer_key_of', 'scoring_of', 'arun', 'make_private', 'do_work', 'run', 'ascore_run',
-           'score_run']
+           'prepare_run', 'scorer_key_of', 'scoring_of', 'arun', 'make_private', 'do_work', 'run']
 
 # %% ../../nbs/runs/09_evaluation.ipynb #c2940494
-import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -24,7 +22,7 @@ from ..core.loops import run_sync
 from ..core.record_table import RecordTable, TableWriter
 from ..core.records import Response, Sample, Score, Usage, read_parquet
 from ..metrics.asked_metrics import check_asked, read_metrics, scored_names
-from ..metrics.cost import call_cost_usd, price_of
+from ..metrics.cost import batch_price, call_cost_usd, price_of
 from .answered import answer_warnings, batch_warnings, unchecked_warnings
 from .areas import area_samples, check_areas, make_scorer, prompt_of
 from .batch_log import waiting_in
@@ -39,7 +37,6 @@ from crmeval.runs.folder import (
     now,
     open_run,
     read_manifest,
-    scoring_fingerprint,
     table_of,
     unwritable,
     write_json,
@@ -54,11 +51,11 @@ from .plan_doc import takes_plan
 from .prompts import read_variants, with_prompts
 from .provenance import data_told
 from .row_writer import Earlier, RowWriter
-from .runner import answer_all, score_all
+from .runner import answer_all
 from .same_plan import check_added, check_same_plan, joined_manifest, set_aside, with_earlier_rows
 from .selection import select_samples
 from .specs import make_client, make_panel
-from .texts import bare_manifest, bare_rows, bare_sample, check_texts, need_texts
+from .texts import bare_manifest, bare_rows, bare_sample, check_texts
 from .traffic import Traffic, traffic_of
 from ..tasks.columns import check_slices, columns_apart
 from ..tasks.probes import is_probe
@@ -200,7 +197,11 @@ def make_budget(
     def price(client, usage):
         return call_cost_usd(usage, price_of(client, prices or None))
 
-    budget = Budget(max_calls=max_calls, max_usd=max_usd, price=price)
+    def by_batch(client, usage):
+        found = price_of(client, prices or None)
+        return call_cost_usd(usage, found and batch_price(found))
+
+    budget = Budget(max_calls=max_calls, max_usd=max_usd, price=price, batch_price=by_batch)
     for c in clients:
         if pays(c):
             budget.cost(c, Usage(1, 1))
@@ -430,7 +431,7 @@ async def do_work(
     if work.plan.fresh:
         work.manifest.warnings += set_aside(work.folder)
     make_private(work.folder)
-    if work.n_responses >= LARGE or isinstance(work.samples, RecordTable):
+    if work.n_responses >= LARGE or isinstance(work.samples, RecordTable) or _adds_to_large(work):
         return await _do_large(work, progress, first_look)
     rows = await _answered(work, progress, first_look)
     _note_traffic(work)
@@ -450,6 +451,12 @@ async def do_work(
 
 def _is_added(work):
     return work.plan.add and (work.folder / "manifest.json").is_file()
+
+
+def _adds_to_large(work):
+    "Whether the folder holds more rows than should be lists."
+    path = work.folder / "responses.parquet"
+    return _is_added(work) and path.is_file() and len(table_of(path, Response)) >= LARGE
 
 
 def _note_traffic(work):
@@ -537,66 +544,3 @@ def _others(folder, scores, responses, by_metric):
         return _key(s) in same and (s.rater, s.metric if by_metric else "") not in signed
 
     return [s for s in read_parquet(folder / "scores.parquet", Score) if stays(s)]
-
-# %% ../../nbs/runs/09_evaluation.ipynb #7743c80a
-async def ascore_run(
-    run: Run,
-    judge: Judge,
-    *,
-    concurrency: int = 8,
-    metrics: Sequence[str] = (),  # As in a plan, beside those that the run has asked for
-    progress=False,  # True: a bar; or a function (done, total, response)
-    first_look: bool = False,  # As in `arun`
-) -> Run:  # The run with the judge's scores; scores of other raters stay
-    "Score the stored responses of a run with a judge; a run without texts raises `ValueError`."
-    need_texts(run.manifest.more, "be scored again")
-    asked = read_metrics(metrics if read_metrics(metrics).only else [*run.manifest.metrics, *metrics])
-    with run.its_use_cases():
-        check_asked(read_metrics(metrics), run.samples)
-        found = await _scored(run, judge, asked, concurrency, progress, first_look)
-    new = [s for scores in found for s in scores]
-    signed = {(*_key(s), s.metric, s.rater) for s in new}
-    kept = [
-        s
-        for s in run.scores
-        if s.method == "manual"
-        or ((asked.only or s.rater != judge.name) and (*_key(s), s.metric, s.rater) not in signed)
-    ]
-    told = {"judge": judge.name, **settings_of(judge), "scoring": _scoring_of(run), "when": now()}
-    run.manifest.rescored = [*run.manifest.rescored, told | {"metrics": list(metrics)}]
-    return write_run(replace(run, scores=[*kept, *new]))
-
-
-def _scoring_of(run):
-    return scoring_fingerprint(any(map(is_probe, run.samples)))
-
-
-async def _scored(run, judge, asked, concurrency, progress, first_look):
-    "Scores of each response, in order."
-    by_key = {s.key: s for s in columns_apart(run.samples)[0]}
-    pairs = [(by_key[r.sample_id, r.perturbation], r) for r in run.responses]
-    path = run.folder / "journal.jsonl"
-    try:
-        with contextlib.closing(Journal(path, identity=_identity(run.samples))) as journal:
-            return await score_all(
-                pairs,
-                make_scorer(judge, asked),
-                scorer_key=digest(judge.name, settings_of(judge), _scoring_of(run), *asked.lines),
-                concurrency=concurrency,
-                journal=journal,
-                metrics=scored_names(asked, run.samples),
-                progress=progress,
-                first_look=clients_of(judge) if first_look else None,
-            )
-    except asyncio.CancelledError:
-        raise asyncio.CancelledError(
-            f"stopped; what was judged is in {path}; run the same again to continue"
-        ) from None
-    finally:
-        await close_judge(judge)
-
-# %% ../../nbs/runs/09_evaluation.ipynb #76e20a40
-def score_run(run: Run, judge: Judge, *, concurrency=8, metrics=(), progress=False, first_look=False) -> Run:
-    "As `ascore_run`, waiting until it is done."
-    told = {"concurrency": concurrency, "metrics": metrics, "progress": progress, "first_look": first_look}
-    return run_sync(ascore_run(run, judge, **told))

@@ -39,7 +39,7 @@ def _codec():
     types = {"response": Response, "call": Completion, "scores": list[Score]}
     empty = msgspec.field(default_factory=list)
     head = msgspec.defstruct("Head", [("kind", str), ("key", list, empty), ("digest", str, "")])
-    used = entry(msgspec.defstruct("Paid", [("usage", Usage)]))
+    used = entry(msgspec.defstruct("Paid", [("usage", Usage), ("batched", bool, False)]))
     return SimpleNamespace(
         read={k: msgspec.json.Decoder(entry(t)) for k, t in types.items()},
         head=msgspec.json.Decoder(head),
@@ -131,14 +131,15 @@ class _File:
         self.entries += 1
         if head.kind != "scores":
             try:
-                self._pay(head.kind, head.key, _codec().used.decode(line).value.usage)
+                self._pay(head.kind, head.key, _codec().used.decode(line).value)
             except _codec().error as e:
                 raise damaged(self.path, n, e) from None
 
-    def _pay(self, kind, key, usage):
-        client = key[2] if kind == "response" else key[0]
+    def _pay(self, kind, key, value):
+        client, usage = key[2] if kind == "response" else key[0], value.usage
         tokens = {k: getattr(usage, k) or 0 for k in ("input_tokens", "output_tokens")}
-        self.paid.setdefault((kind, client), Counter()).update(calls=usage.calls, **tokens)
+        tally = self.paid.setdefault((kind, client, value.batched), Counter())
+        tally.update(calls=usage.calls, **tokens)
 
     def _put(self, data):
         append_bytes(self.file.fileno(), data, self.durable, self.path, self.entries)
@@ -180,7 +181,7 @@ class Journal(_File):
                 self.index[hash((e["kind"], tuple(e["key"]), e["digest"]))] = at
                 at += len(line)
                 if e["kind"] != "scores":
-                    self._pay(e["kind"], e["key"], e["value"].usage)
+                    self._pay(e["kind"], e["key"], e["value"])
             self.entries += len(entries)
 
     def find(
@@ -205,9 +206,14 @@ class Journal(_File):
     def usage(
         self,
         kind: str = "call",  # Or 'response'
+        batched: bool | None = None,  # Only what came through a batch endpoint, or did not; None: all
     ) -> dict[str, Counter]:  # Name of the client -> calls, input_tokens and output_tokens
         "What all entries of a kind have used, over all sessions; failed tries are not in it."
-        return {name: tally for (k, name), tally in self.paid.items() if k == kind}
+        found: dict[str, Counter] = {}
+        for (k, name, by_batch), tally in self.paid.items():
+            if k == kind and batched in (None, by_batch):
+                found.setdefault(name, Counter()).update(tally)
+        return found
 
     def close(self) -> None:
         with self._guard:

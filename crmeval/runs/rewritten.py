@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from ..core.record_table import TableWriter
+from ..core.record_table import RecordTable, TableWriter
 from ..core.records import Score
 from .folder import FILES, Run, now, table_of, unwritable, write_json, write_run
 
@@ -20,7 +20,7 @@ def rewrite_rows(
     run: Run,  # In lists or in tables
     stays: Mapping[str, Callable[[Mapping], bool]],  # 'samples', 'responses', 'scores' -> whether a row stays
     fields: Mapping[str, tuple[str, ...]],  # The same names -> what of a row that is told by: plain fields
-    more: Iterable[Score] = (),  # Scores behind the others
+    more: Iterable[Score] = (),  # Scores behind the others; a `RecordTable` is copied in columns
 ) -> Run:  # Written, in the form that it had; a manifest that was changed is written with it
     "A run without some of its rows, and with further scores."
     if not run.in_tables:
@@ -56,9 +56,19 @@ def _copied(run, name, stays, fields, more, files) -> Counter:
             statuses.update(batch["status"].to_pylist() if "status" in batch.schema.names else ())
             out.write_table(batch)
         if name == "scores":
-            added = list(more)
-            statuses.update(s.status for s in added)
-            out.write(added)
+            _append(out, more, statuses)
     except OSError as e:
         raise unwritable(run.folder, e) from e
     return statuses
+
+
+def _append(out, more, statuses):
+    "Write further scores as they come, and count them."
+    if isinstance(more, RecordTable):
+        for batch in more.batches():
+            statuses.update(batch["status"].to_pylist())
+            out.write_table(batch)
+        return
+    for score in more:
+        statuses[score.status] += 1
+        out.write([score])

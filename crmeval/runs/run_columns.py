@@ -41,6 +41,21 @@ class ScoreColumns:
     def __len__(self):
         return len(self.row)
 
+    @functools.cached_property
+    def counted(self) -> np.ndarray:  # (n,) of bool
+        "Which scores count: those of a response of the run, and of several by one judge of a metric the last."
+        key = (self.row.astype(np.int64) * len(self.names["by"]) + self.by) * len(self.names["metric"])
+        _, last = np.unique((key + self.metric)[::-1], return_index=True)
+        found = np.zeros(len(self), bool)
+        found[len(self) - 1 - last] = True
+        return found & (self.row >= 0)
+
+    def left_out(self) -> dict[str, int]:  # 'no response' and 'scored again', where there are any
+        "How many scores do not count, by the reason."
+        orphans = int((self.row < 0).sum())
+        told = {"no response": orphans, "scored again": int((~self.counted).sum()) - orphans}
+        return {why: n for why, n in told.items() if n}
+
 
 _KINDS = {
     "row": np.int32,

@@ -13,6 +13,7 @@ import random
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
@@ -322,11 +323,11 @@ def _opening(clients, judges, traffic, meanwhile=None):
 def _count_earlier(budget, journal, clients):
     "Count what earlier sessions of a run have spent."
     paying = {c.name for c in clients if pays(c)}
-    for kind in "response", "call":
-        for name, t in journal.usage(kind).items():
+    for kind, batched in product(("response", "call"), (False, True)):
+        for name, t in journal.usage(kind, batched).items():
             if kind == "call" or name in paying:
                 used = Usage(t["input_tokens"], t["output_tokens"], t["calls"])
-                budget.spent(t["calls"], budget.cost(name, used))
+                budget.spent(t["calls"], budget.cost(name, used, batched))
 
 # %% ../../nbs/runs/05_runner.ipynb #fe285b3d
 async def answer_each(
@@ -434,13 +435,15 @@ async def _lay(engine, pairs):
     for n, (sample, response) in enumerate(pairs):
         if n % 64 == 63:
             await asyncio.sleep(0)
+        if engine.window is not None:
+            await engine.window.room(n)
         client = cast(Client, _Answered(response.client))  # an item to score, not to answer
         item = Item(n, sample, client, response.repeat)
         await engine.answered(item, response)
 
 
 async def score_all(
-    pairs: Sequence[tuple[Sample, Response]],  # (n,) what is to be scored
+    pairs: Iterable[tuple[Sample, Response]],  # (n,) what is to be scored; read as it is needed
     scorer: Callable,  # (sample, response) -> scores; plain or coroutine function
     *,
     scorer_key: str = "",  # What identifies the scorer; another key scores anew
@@ -450,18 +453,25 @@ async def score_all(
     traffic: Traffic | None = None,  # Lanes and budget; None: lanes of `concurrency` calls, no budget
     progress=False,  # True: a bar; or a function (done, total, response)
     first_look: Sequence | None = None,  # As in `answer_each`
-) -> list[list[Score]]:  # (n,) in the order of `pairs`
+    total: int | None = None,  # n, where `pairs` has no length
+    into: Callable[[list[Score]], object] | None = None,  # Takes the scores of each, in order; None: a list
+) -> list[list[Score]]:  # (n,) in the order of `pairs`; empty with `into`
     "Score stored responses."
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise ValueError(f"concurrency is {concurrency!r}, expected a whole number from 1")
     scoring = {"scorer": scorer, "scorer_key": scorer_key, "metrics": metrics}
-    traffic, watch, done = traffic or Traffic(concurrency), Watch({}), {}
-    opening = _opening((), first_look, traffic)
-    engine = _Engine(journal, traffic, concurrency, **scoring, watch=watch, opening=opening)
-    with show_progress(progress, len(pairs), watch, unit="score") as shown:
+    traffic, watch, done = traffic or Traffic(concurrency), Watch({}), []
+    told = {
+        "watch": watch,
+        "opening": _opening((), first_look, traffic),
+        "window": Window(into or done.append),
+    }
+    engine = _Engine(journal, traffic, concurrency, **scoring, **told)
+    n = len(cast(Sequence, pairs)) if total is None else total
+    with show_progress(progress, n, watch, unit="score") as shown:
         traffic.tell = shown.tell
         async with beating(shown), contextlib.aclosing(_rows(engine, _lay(engine, pairs), {})) as rows:
             async for position, response, scores in rows:
-                done[position] = scores
-                shown.step(len(done), response)
-    return [done[i] for i in range(len(pairs))]
+                told["window"].take(position, (scores,))
+                shown.step(told["window"].done, response)
+    return done

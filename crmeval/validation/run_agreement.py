@@ -117,6 +117,12 @@ def _mean_cells(row):
     return [row.judge, row.metric, row.client, *means, labels, number(m.effective_n, ".0f")]
 
 
+_WHY_NOT = {
+    "no response": "scores of responses that are not in the run",
+    "scored again": "scores that the same judge or person gave again, of which the last counts",
+}
+
+
 @dataclass(frozen=True)
 class RunAgreement(Printed):
     "How a run's judges agree with the people who rated it, and the corrected means; prints as two tables."
@@ -124,9 +130,11 @@ class RunAgreement(Printed):
     table: AgreementTable
     means: Sequence[CorrectedRow]
     groups: GroupAgreement | None = None  # Where slices were asked for
+    left_out: Mapping[str, int] = field(default_factory=dict)  # Why scores do not count -> how many
 
     def __str__(self):
         cut = f"\n\n{self.groups}" if self.groups else ""
+        cut += "".join(f"\n\nnot counted: {n:,} {_WHY_NOT[why]}" for why, n in self.left_out.items())
         if not self.means:  # people rated on scales of their own alone
             return f"{self.table}{cut}"
         means = text_table([_MEANS_HEAD, *map(_mean_cells, self.means)])
@@ -156,7 +164,7 @@ def _rated_by_people(c):
     s, names, found = c.scores, c.scores.names, {}
     people = [k for k, (method, _) in enumerate(names["by"].values) if method == "manual"]
     metrics = [k for k, m in enumerate(names["metric"].values) if m in METRICS]
-    told = np.isin(s.by, people) & np.isin(s.metric, metrics) & ~np.isnan(s.points) & (s.row >= 0)
+    told = np.isin(s.by, people) & np.isin(s.metric, metrics) & ~np.isnan(s.points) & s.counted
     for i in np.flatnonzero(told):
         of = int(s.metric[i]), int(c.responses.client[s.row[i]])
         given = found.setdefault(of, {}).setdefault(int(s.row[i]), {})
@@ -169,7 +177,7 @@ def _means_of_columns(c, judge) -> Iterator[CorrectedRow]:
     s, by = c.scores, c.scores.names["by"].index.get(("auto", judge), -1)
     metrics, clients = s.names["metric"].values, c.responses.names["client"].values
     for (metric, client), people in _rated_by_people(c).items():
-        mine = np.flatnonzero((s.by == by) & (s.metric == metric) & (s.row >= 0))
+        mine = np.flatnonzero((s.by == by) & (s.metric == metric) & s.counted)
         mine = mine[c.responses.client[s.row[mine]] == client]
         if len(mine):
             rows = s.row[mine]
@@ -183,7 +191,7 @@ def _kinds_of(c, *, valued=False) -> dict[tuple[str, str], int]:
     "(judge, metric) -> number of its first score, in the order of appearance; `valued`: with points."
     s, m = c.scores, len(c.scores.names["metric"])
     auto = [k for k, (method, _) in enumerate(s.names["by"].values) if method == "auto"]
-    mine = np.flatnonzero(np.isin(s.by, auto) & (~np.isnan(s.points) if valued else True))
+    mine = np.flatnonzero(s.counted & np.isin(s.by, auto) & (~np.isnan(s.points) if valued else True))
     found, first = np.unique(s.by[mine].astype(np.int32) * m + s.metric[mine], return_index=True)
     by, metrics = s.names["by"].values, s.names["metric"].values
     order = np.argsort(first)
@@ -204,8 +212,17 @@ def _said_by_judges(run, names, people):
     there = {(s.rater, s.metric) for s in said}
     lacking = [i for kind, i in kinds.items() if kind[0] in names and kind not in there]
     with NumberedRows(run.scores) as rows:
-        said += rows.records(np.array(lacking, int))
+        said = [*_that_count(run, said), *rows.records(np.array(lacking, int))]
     return said
+
+
+def _that_count(run, scores):
+    "Scores of responses that the run has; of several by one judge of a metric the last."
+    ids = {s.sample_id for s in scores}
+    told = ["sample_id", "client", "perturbation", "repeat"]
+    keys = {r.key for r in pick(run.responses, {"sample_id": ids.__contains__}, told)}
+    last = {(s.key, s.metric, s.method, s.rater): n for n, s in enumerate(scores)}
+    return [s for n, s in enumerate(scores) if s.key in keys and last[s.key, s.metric, s.method, s.rater] == n]
 
 
 def _by_kind(run, said):
@@ -242,11 +259,12 @@ def _n_scored(c, judge, metric, group, groups):
     "How many responses a judge scored by a metric, of all or of the samples of a group."
     s = c.scores
     mine = (s.by == s.names["by"].index[("auto", judge)]) & (s.metric == s.names["metric"].index[metric])
+    mine &= s.counted
     if groups is None:
         return int(mine.sum())
     ids = c.responses.names["sample_id"].values
     told = np.array([groups.get(i) == group for i in ids], bool)
-    rows = s.row[mine & (s.row >= 0)]
+    rows = s.row[mine]
     return int(told[c.responses.sample_id[rows]].sum())
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #f3e12cb9
@@ -274,7 +292,10 @@ def run_agreement(
     "Agreement of judges with people who rated a run, and corrected means; no ratings raise `ValueError`."
     clusters = {s.id: s.cluster or s.id for s in pick(run.samples, {}, ["id", "cluster"])}
     # the folder may keep ratings of samples that this run left out
+    left_out = run_columns(run).scores.left_out()
+    run = run if run.in_tables else replace(run, scores=_that_count(run, run.scores))
     people = [s for s in pick(run.scores, {"method": {"manual"}.__contains__}) if s.sample_id in clusters]
+    people = _that_count(run, people)
     if not people:
         advice = f"add ratings with `crmeval score {run.folder} --ratings people.csv`"
         raise ValueError(f"nobody has rated {run.folder}: {advice}")
@@ -292,7 +313,7 @@ def run_agreement(
         tables = [_of_groups(run, c, auto, people, clusters, options, against) for c in columns]
         table = AgreementTable((*table.rows, *(row for rows in tables for row in rows)))
         more = agreement_by_group(_tasks(run), in_file, people_means(people), columns)
-    return RunAgreement(table, [row for j in names for row in _means(run, j, clusters)], more)
+    return RunAgreement(table, [row for j in names for row in _means(run, j, clusters)], more, left_out)
 
 
 def _tasks(run):
