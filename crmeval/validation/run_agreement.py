@@ -222,7 +222,9 @@ def _that_count(run, scores):
     told = ["sample_id", "client", "perturbation", "repeat"]
     keys = {r.key for r in pick(run.responses, {"sample_id": ids.__contains__}, told)}
     last = {(s.key, s.metric, s.method, s.rater): n for n, s in enumerate(scores)}
-    return [s for n, s in enumerate(scores) if s.key in keys and last[s.key, s.metric, s.method, s.rater] == n]
+    return [
+        s for n, s in enumerate(scores) if s.key in keys and last[s.key, s.metric, s.method, s.rater] == n
+    ]
 
 
 def _by_kind(run, said):
