@@ -437,6 +437,17 @@ def test_pages_where_people_look_have_a_picture(prepared):
     assert any("<svg" in source for source in home)
 
 
+def test_readers_see_no_code_above_tables_and_pictures(prepared):
+    pages = [*(prepared / "methodology").glob("*.ipynb"), *(prepared / "reports").glob("*.ipynb")]
+    shown = []
+    for path in pages:
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            drawn = any({"text/html", "image/png"} & set(o.get("data", {})) for o in cell.get("outputs", []))
+            if drawn and "echo: false" not in "".join(cell["source"]):
+                shown.append((path.name, "".join(cell["source"])[:60]))
+    assert len(pages) >= 12 and shown == []
+
+
 def test_no_page_of_the_site_is_heavy(prepared):
     "Sources and outputs of a page; what Quarto adds of its own is shared by all pages and not counted."
     heavy = {p.name: p.stat().st_size for p in prepared.rglob("*.ipynb") if p.stat().st_size > 700_000}
