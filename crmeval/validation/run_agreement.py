@@ -7,8 +7,8 @@ __all__ = ['METRICS', 'Rows', 'judge_agreement', 'CorrectedRow', 'RunAgreement',
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #9f57a700
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -222,7 +222,8 @@ def _that_count(run, scores):
     told = ["sample_id", "client", "perturbation", "repeat"]
     keys = {r.key for r in pick(run.responses, {"sample_id": ids.__contains__}, told)}
     last = {(s.key, s.metric, s.method, s.rater): n for n, s in enumerate(scores)}
-    return [s for n, s in enumerate(scores) if s.key in keys and last[s.key, s.metric, s.method, s.rater] == n]
+    kept = ((n, s) for n, s in enumerate(scores) if s.key in keys)
+    return [s for n, s in kept if last[s.key, s.metric, s.method, s.rater] == n]
 
 
 def _by_kind(run, said):
