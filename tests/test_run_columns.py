@@ -199,3 +199,27 @@ def test_agreement_counts_what_nobody_rated(seed, tmp_path):
     assert repr(a) == repr(b)
     assert max(r.unrated for r in a.table.rows if r.rater == "x") > 30
     assert {r.judge for r in a.means} == {"x"} or len(a.means) > 8
+
+
+def test_scores_that_do_not_count_are_told_in_both(tmp_path):
+    "Of responses that are not there, and given twice: the agreement is that without them."
+    rng = random.Random(5)
+    samples = [Sample(f"s{i}", "service_call_summary", {"transcript": "x"}) for i in range(12)]
+    responses = [response_to(s, "m:a", 0, rng) for s in samples]
+    scores = [s for r in responses for s in scores_of(r, rng)]
+    first = [replace(s, points=1.0, fraction=None, status="ok") for s in scores if s.rater in ("x", "ann")][
+        ::3
+    ]
+    strays = [replace(s, client="gone") for s in scores[::5]] + [replace(s, repeat=7) for s in scores[::7]]
+    found = []
+    for name, told in (("clean", scores), ("odd", [*strays, *first, *scores])):
+        write_run(Run(tmp_path / name, dict(BARE), samples, responses, told))
+        for large in (None, 1):
+            found.append(run_agreement(open_run(tmp_path / name, large=large), n_resamples=20))
+    clean, odd = found[:2], found[2:]
+    assert repr(clean[0]) == repr(clean[1]) and not clean[0].left_out
+    assert repr(odd[0]) == repr(odd[1])
+    assert odd[1].left_out == {"no response": len(strays), "scored again": len(first)}
+    assert f"not counted: {len(strays)} scores of responses that are not in the run" in str(odd[0])
+    by_name = [sorted(map(repr, figures_of(f))) for f in (clean[0], odd[0])]
+    assert by_name[0] == by_name[1]

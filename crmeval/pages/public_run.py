@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..core.picked_records import distinct, pick
 from ..core.record_table import collected
@@ -129,5 +130,7 @@ def public_run(
     else:
         manifest.templates = run.manifest.templates
     told = (replace(s, dataset=_file_name(s.dataset)) for s in rows[0])
-    others = [_kept(run, r, kind) if samples == "none" else r for r, kind in zip(rows[1:], (Response, Score))]
+    others: list[Any] = [
+        _kept(run, r, kind) if samples == "none" else r for r, kind in zip(rows[1:], (Response, Score))
+    ]
     return Run(Path(label), manifest, _kept(run, told, Sample), *others)
