@@ -123,7 +123,7 @@ def _of_run(folder, words, options, out):
         )
     found = run_agreement(open_run(folder), judges=words.get("judge"), slices=words.get("slices"))
     figures = figures_of(found)
-    out.say(found, agreement=figures)
+    out.say(found, agreement=figures, left_out=dict(found.left_out))
     if groups := getattr(found, "groups", None):
         out.know(slices_say=groups.statement, slices_compared=groups.looks)
     return figures, 0

@@ -131,7 +131,7 @@ def _of_piece(op: Any, given: Any) -> tuple[_Texts | None, _Texts | None]:
 @lru_cache(maxsize=None)
 def _needed(source, flags):
     row = _re_parser.parse(source, flags & ~re.UNICODE & ~re.DEBUG)
-    groups = {s for s in _all_of_row(row)[1] if _better(None, s)}
+    groups = {s for s in _all_of_row(row)[1] if s is not None and _better(None, s)}
     best = reduce(_better, groups, None)
     rest = sorted((_shortest(s) for s in groups if s != best and min(map(len, s)) > 1), key=len)
     return (_shortest(best), *rest) if best else ()

@@ -51,7 +51,7 @@ def judge_in_words(
     return _one_in_words(judge)
 
 
-def _one_in_words(judge):
+def _one_in_words(judge: str) -> str:
     "One judge, also where it is asked several times: 'embedded x 3'."
     name, times, n = judge.rpartition(" x ")
     return _IN_WORDS.get(name, name) + times + n if times else _IN_WORDS.get(judge, judge)

@@ -43,7 +43,7 @@ class ScoreColumns:
 
     @functools.cached_property
     def counted(self) -> np.ndarray:  # (n,) of bool
-        "Which scores count: those of a response of the run; of several by one judge of a metric, the last."
+        "Which scores count: of responses of the run; of several by one judge of a metric the last."
         key = (self.row.astype(np.int64) * len(self.names["by"]) + self.by) * len(self.names["metric"])
         _, last = np.unique((key + self.metric)[::-1], return_index=True)
         found = np.zeros(len(self), bool)

@@ -221,9 +221,9 @@ def _that_count(run, scores):
     ids = {s.sample_id for s in scores}
     told = ["sample_id", "client", "perturbation", "repeat"]
     keys = {r.key for r in pick(run.responses, {"sample_id": ids.__contains__}, told)}
-    kinds = [(s.key, s.metric, s.method, s.rater) for s in scores]
-    last = {kind: n for n, kind in enumerate(kinds)}
-    return [s for n, s in enumerate(scores) if s.key in keys and last[kinds[n]] == n]
+    last = {(s.key, s.metric, s.method, s.rater): n for n, s in enumerate(scores)}
+    kept = ((n, s) for n, s in enumerate(scores) if s.key in keys)
+    return [s for n, s in kept if last[s.key, s.metric, s.method, s.rater] == n]
 
 
 def _by_kind(run, said):
