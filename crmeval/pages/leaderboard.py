@@ -59,9 +59,8 @@ class Row:
     speed: Speed
     trust: Trust | None = None  # Per cent; None: not asked for, or no overall row of an automatic judge
     protection: Protection | None = None  # As `trust`: what a layer around the system prevents and costs
-    answers: Mapping[str, int] = field(
-        default_factory=dict, repr=False
-    )  # Cut, empty, refused, failed: how many
+    # Cut, empty, refused, failed: how many
+    answers: Mapping[str, int] = field(default_factory=dict, repr=False)
     # Instructions that nothing could check, and of how many; they are in no mean
     unchecked: tuple[int, int] = field(default=(0, 0), repr=False)
     batched: int = field(default=0, repr=False)  # Answers that came through a batch endpoint, at its price
