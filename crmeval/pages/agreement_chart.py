@@ -243,7 +243,7 @@ def _drawn(lines):
     picture = agreement_chart(lines)
     n = len({x.data for x in lines})
     told = f"Correlation of judges with people on {n} data sets; the table has all values"
-    return f'<figure style="margin:0">{svg(picture, told)}</figure>' if picture else ""
+    return f'<figure style="margin:0; max-width:52rem">{svg(picture, told)}</figure>' if picture else ""
 
 
 @dataclass(frozen=True)
