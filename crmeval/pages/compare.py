@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import zip_longest
+from math import floor, isfinite, log10
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -92,7 +93,7 @@ class Comparison(Printed):
         "The differences with their certainty, a row each."
         lower = ("a is lower", "b is lower")
         rows = [_row(name, d, "+.2f", who_is_better(d)) for name, d in self.differences.items()]
-        return rows + [_row(n, d, "+.3g", who_is_better(d, lower)) for n, d in self.resources.items()]
+        return rows + [_row(n, d, _one_form(d), who_is_better(d, lower)) for n, d in self.resources.items()]
 
     def table(self) -> str:
         "The differences with their certainty, as text."
@@ -124,6 +125,13 @@ class Comparison(Printed):
         "The same as text."
         rows = self.group_rows()
         return text_table([list(rows[0]), *(list(r.values()) for r in rows)], align="lllr", rule=True)
+
+
+def _one_form(d):
+    "A format for a difference and both ends: as many decimals as three digits of the largest take."
+    sizes = [abs(v) for v in (d.value, d.low, d.high) if v and isfinite(v)]
+    before = floor(log10(max(sizes))) if sizes else 0
+    return f"+.{min(max(2 - before, 0), 6)}f"
 
 
 def _row(name, d, spec, words):
