@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from crmeval.core.judging import Verdict
+from crmeval.core.views import judge_in_words
 from crmeval.judges.llm import LLMJudge
 from crmeval.metrics.defaults import default_judge
 from crmeval.validation.labelled import FINESURE_JUDGES, LABELLED, at_hand, load_labelled
@@ -64,7 +65,7 @@ def test_the_page_shows_what_comes_out_again(name):
             if r.group == "all":
                 assert any(
                     len(c) == 5
-                    and c[0] == r.judge
+                    and c[0] == judge_in_words(r.judge)
                     and c[2] == short(r.figures["pearson"])
                     and c[4] == short(r.figures["system_rank"])
                     for c in page
@@ -72,7 +73,7 @@ def test_the_page_shows_what_comes_out_again(name):
         else:
             assert (
                 name.rsplit("-", 1)[0],
-                r.judge,
+                judge_in_words(r.judge),
                 r.group,
                 str(r.responses),
                 str(r.documents),
