@@ -47,6 +47,11 @@ def _because(key, value):
     return str(value) if key in ("reason", "problem") else f"{key}: {value}"
 
 
+# Only where the built-in judge lists words, which are stems; what another judge says stays to the letter
+_LISTED = re.compile(r"(?:\bNot [a-z ]+|The opposite is [a-z ]+|Negated on one side only): [^.;:]+")
+_ONE_LISTED = re.compile(r"(?<=[:,] )\w+(?=,|$)")
+
+
 def in_own_words(
     reason: str,  # e.g. 'Not in the source: cancell, monday.': a judge names stems
     text: str,  # The claim or the fact that it is about
@@ -56,9 +61,11 @@ def in_own_words(
     for word in words(text):
         own.setdefault(stem(word), word)
     spoken = set(words(text))
-    return re.sub(
-        r"(?<=[:,] )\w+(?=[,.;]|$)", lambda m: m[0] if m[0] in spoken else own.get(m[0], m[0]), reason
-    )
+
+    def spoken_as(m):
+        return m[0] if m[0] in spoken else own.get(m[0], m[0])
+
+    return _LISTED.sub(lambda m: _ONE_LISTED.sub(spoken_as, m[0]), reason)
 
 
 def _problem(item):
