@@ -12,8 +12,8 @@ from crmeval import leaderboard, run
 from crmeval.core.records import to_dict
 
 out = Path(sys.argv[1])
-systems = ["baseline:rules", "baseline:sensible"]
-done = run(systems, areas=["accuracy", "trust"], limit=1, out=out, progress=False)
+systems = ["baseline:lead", "baseline:rules", "baseline:sensible"]
+done = run(systems, areas=["accuracy", "trust"], limit=2, out=out, progress=False)
 TIMES = {"latency_s", "ttft_s", "started", "finished", "created", "seconds", "cost_usd", "queue_s"}
 
 def plain(value):
