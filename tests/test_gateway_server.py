@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -23,8 +24,11 @@ from aiohttp import web
 from crmeval import TrustLayer
 from crmeval.layer.audit_trail import AuditTrail
 from crmeval.layer.callers import new_key
+from crmeval.layer.chat_forms import Refused
 from crmeval.layer.masking import MaskingPolicy
+from crmeval.layer.response_forms import read_response
 from crmeval.layer.server import gateway_app
+from crmeval.layer.server_policy import ServerPolicy
 from crmeval.layer.serving import listen, serving
 from crmeval.layer.sessions import Sessions
 from crmeval.systems.openai import OpenAIClient
@@ -285,6 +289,97 @@ def test_calls_of_tools_have_their_values_and_strangers_get_none(endpoint, upstr
         assert done.choices[0].finish_reason == "content_filter" and not done.choices[0].message.tool_calls
 
 
+def test_the_responses_interface_goes_the_same_way(endpoint, upstream):
+    record = {"contact": {"name": person(5)}}
+    told = {"extra_body": {"crmeval": {"record": record}}}
+    with gateway(endpoint, {"stream": "sentences"}) as (address, state), calling(address) as client:
+        text = LETTER.format(person(5))
+        done = client.responses.create(model="m", input=text, instructions="Echo.", temperature=0.3, **told)
+        assert done.output_text == text and done.status == "completed" and done.usage.total_tokens == 12
+        assert upstream.seen[0]["temperature"] == 0.3 and upstream.seen[0]["store"] is False
+        with client.responses.stream(model="m", input=text, instructions="Echo.", **told) as stream:
+            deltas = [e.delta for e in stream if e.type == "response.output_text.delta"]
+            whole = stream.get_final_response()
+        assert "".join(deltas) == whole.output_text == text and len(deltas) >= 3
+        again = [
+            {"role": "user", "content": [{"type": "input_text", "text": text}]},
+            *(item.model_dump() for item in whole.output),
+            {"role": "user", "content": f"{person(5)} once more."},
+        ]
+        last = client.responses.create(model="m", input=again, instructions="Echo.")
+        assert last.output_text == f"{person(5)} once more."
+        assert [m["role"] for m in upstream.seen[-1]["messages"]] == ["system", "user", "assistant", "user"]
+        assert state.running == 0
+    left = json.dumps(upstream.seen)
+    assert not any(word in left for word in person(5).split())
+    found = [set(re.findall(r"\[PERSON_\w+\]", json.dumps(b["messages"]))) for b in upstream.seen]
+    assert found[0] and found[0] == found[1] <= found[2]  # one conversation, however its beginning is sent
+
+
+def test_tools_of_the_responses_interface_have_their_values(endpoint, upstream):
+    tool = {"type": "function", "name": "send", "parameters": {"type": "object"}}
+    name, told = person(6), {"extra_body": {"crmeval": {"record": {"contact": {"name": person(6)}}}}}
+
+    def call(to):
+        made = {"name": "send", "arguments": json.dumps({"to": to})}
+        return {"content": None, "tool_calls": [{"id": "c1", "type": "function", "function": made}]}
+
+    with gateway(endpoint) as (address, _), calling(address) as client:
+        said = [{"role": "user", "content": f"Write to {name}."}]
+        upstream.say = lambda body: call(body["messages"][-1]["content"][len("Write to ") : -1])
+        done = client.responses.create(model="m", input=said, tools=[tool], **told)
+        made = done.output[0]
+        assert (made.type, json.loads(made.arguments)) == ("function_call", {"to": name})
+        assert upstream.seen[-1]["tools"][0]["function"]["name"] == "send"
+        upstream.say = None
+        result = {"type": "function_call_output", "call_id": made.call_id, "output": json.dumps({"to": name})}
+        last = client.responses.create(
+            model="m", input=[*said, made.model_dump(), result], tools=[tool], **told
+        )
+        assert json.loads(last.output_text) == {"to": name}
+        assert [m["role"] for m in upstream.seen[-1]["messages"]] == ["user", "assistant", "tool"]
+        assert name.split()[1] not in json.dumps(upstream.seen)
+        upstream.say = lambda body: call("eve.stone@evil.example")
+        stopped = client.responses.create(model="m", input=said, tools=[tool], **told)
+        assert stopped.incomplete_details.reason == "content_filter"
+        assert all(item.type != "function_call" for item in stopped.output)
+
+
+def test_what_the_responses_interface_cannot_have_here_is_told(endpoint, upstream):
+    with gateway(endpoint) as (address, _), calling(address) as client:
+        for wrong, said in (
+            ({"previous_response_id": "resp_1"}, "nothing is stored"),
+            ({"tools": [{"type": "web_search"}]}, "not screened"),
+            ({"background": True}, "nothing to come back for"),
+            ({"max_output_tokens": -1.5}, "not a whole number"),
+        ):
+            with pytest.raises(openai.BadRequestError, match=said):
+                client.responses.create(model="m", input="Hello", **wrong)
+        with pytest.raises(openai.NotFoundError, match="did you mean 'm'"):
+            client.responses.create(model="mm", input="Hello")
+        assert not upstream.seen
+        upstream.mode = "down"
+        with pytest.raises(openai.InternalServerError) as told:
+            client.responses.create(model="m", input="Hello, it is Ada Brook.")
+        assert "Ada" not in str(told.value)
+
+
+def test_a_stream_of_responses_that_breaks_off_ends_with_an_error_event(endpoint, upstream):
+    upstream.mode = "cut"
+    with gateway(endpoint, {"stream": "sentences"}) as (address, _), calling(address) as client:
+        parts, told = [], None
+        try:
+            for each in client.responses.create(model="m", input=LETTER.format("you"), stream=True):
+                parts.append(each)
+        except openai.APIError as e:
+            told = str(e)
+        assert any(p.type == "response.output_text.delta" for p in parts)
+        assert told or parts[-1].type == "error"
+        assert all(p.type != "response.completed" for p in parts)
+        numbers = [p.sequence_number for p in parts]
+        assert numbers == [*range(len(parts))]
+
+
 def test_who_may_not_call_is_told(endpoint, upstream, capfd):
     agreed = {"openai": {"regions": "*", "kinds": "*", "retention": "provider"}}
     with gateway(endpoint, {"gateway": {"users": ["batch"], "providers": agreed}}) as (address, _):
@@ -377,6 +472,79 @@ def test_hostile_bodies_are_refused_and_reach_nobody(endpoint, upstream):
             halves = json.dumps({"model": "m", "messages": [{"role": "user", "content": "a\ud800b"}]})
             assert http.post("/chat/completions", content=halves).status_code == 200
     assert len(upstream.seen) == 1
+
+
+LEAVES = [
+    None,
+    True,
+    -1,
+    2.5,
+    "",
+    "Ana Lopes",
+    [],
+    {},
+    [{}],
+    [None],
+    {"type": "function"},
+    [["x"]],
+    {"": "x"},
+]
+NAMES = (
+    "input",
+    "tools",
+    "tool_choice",
+    "reasoning",
+    "text",
+    "include",
+    "truncation",
+    "model",
+    "crmeval",
+    "stream",
+)
+
+
+def test_whatever_is_sent_as_a_response_is_read_or_refused_by_name():
+    rng, limits, read = random.Random(7), ServerPolicy(), 0
+    keys = (
+        "type",
+        "role",
+        "content",
+        "text",
+        "name",
+        "call_id",
+        "arguments",
+        "output",
+        "format",
+        "schema",
+        "effort",
+    )
+    kinds = (
+        "message",
+        "function_call",
+        "function_call_output",
+        "input_text",
+        "output_text",
+        "json_schema",
+        "user",
+    )
+
+    def anything(depth):
+        roll = rng.random()
+        if depth == 0 or roll < 0.3:
+            return rng.choice([*LEAVES, *kinds])
+        if roll < 0.5:
+            return [anything(depth - 1) for _ in range(rng.randint(0, 3))]
+        return {rng.choice(keys): anything(depth - 1) for _ in range(rng.randint(0, 4))}
+
+    for _ in range(5000):
+        body = {"model": "m", "input": "Hi", **{rng.choice(NAMES): anything(3) for _ in range(2)}}
+        try:
+            got = read_response(body, limits)
+            read += 1
+            assert all(isinstance(m["content"], (str, type(None))) for m in got.messages)
+        except Refused as e:
+            assert e.status in (400, 413) and "Lopes" not in str(e)
+    assert 100 < read < 4900
 
 
 @pytest.mark.parametrize("stream", [False, True])

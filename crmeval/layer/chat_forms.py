@@ -317,7 +317,7 @@ def finish_of(
 
 def chat_body(
     reply: Reply,
-    model: str,  # As it was asked for
+    asked: ChatRequest,
     created: int,  # Unix time
 ) -> dict[str, Any]:
     "A whole answer."
@@ -329,7 +329,7 @@ def chat_body(
         "id": f"chatcmpl-{reply.id}",
         "object": "chat.completion",
         "created": created,
-        "model": model,
+        "model": asked.model,
         "choices": [choice],
         "usage": usage_of(reply.completion),
         "crmeval": about_reply(reply),
@@ -347,14 +347,14 @@ def event(
 class Chunks:
     "The pieces of a streamed answer."
 
-    def __init__(self, name: str, model: str, created: int):
+    def __init__(self, name: str, asked: ChatRequest, created: int):
         self._head = {
             "id": f"chatcmpl-{name}",
             "object": "chat.completion.chunk",
             "created": created,
-            "model": model,
+            "model": asked.model,
         }
-        self._begun = False
+        self._begun, self._usage = False, asked.usage
 
     def _chunk(self, delta, finish=None, **more):
         choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
@@ -366,12 +366,16 @@ class Chunks:
         self._begun = True
         return self._chunk({**role, "content": text})
 
-    def end(self, reply: Reply, usage: bool = False) -> bytes:
+    def end(self, reply: Reply) -> bytes:
         "Calls of tools, why it ended, what the layer says, and usage where it was asked for."
         out = b"" if self._begun else self.text("")
         if reply.tool_calls:
             out += self._chunk({"tool_calls": [{"index": n, **c} for n, c in enumerate(reply.tool_calls)]})
         out += self._chunk({}, finish_of(reply), crmeval=about_reply(reply))
-        if usage:
+        if self._usage:
             out += event({**self._head, "choices": [], "usage": usage_of(reply.completion)})
         return out + event("[DONE]")
+
+    def failed(self, refused: Refused) -> bytes:
+        "What went wrong while the answer was written."
+        return event(refused.body())
