@@ -180,8 +180,11 @@ _TEXTS = {
 }  # type -> its key
 
 
-def _is_part(part):
-    return isinstance(part, Mapping) and isinstance(part.get("type"), str)
+def _part_text(part) -> str | None:
+    "The text of a part; None for a picture, a file and whatever else."
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    text = part.get(_TEXTS[kind]) if isinstance(kind, str) and kind in _TEXTS else None
+    return text if isinstance(text, str) else None
 
 
 def _text(content, where):
@@ -190,8 +193,8 @@ def _text(content, where):
         return content
     if not isinstance(content, list):
         raise Refused(400, f"{where} is neither a text nor a list of parts", param=where)
-    told = [part.get(_TEXTS.get(part.get("type"))) if _is_part(part) else None for part in content]
-    if not all(isinstance(text, str) for text in told):
+    told = [text for text in map(_part_text, content) if text is not None]
+    if len(told) < len(content):
         raise Refused(400, f"{where} {_NOT_TEXT}", param=where)
     return "\n".join(told)
 
