@@ -29,10 +29,27 @@ def _is_random(word):
     return sum(a != b for a, b in zip(kinds, kinds[1:])) >= _TURNS
 
 
+_DIGESTS = ("digest", "sha256", "commit", "revision")  # so called, hexadecimal digits are no key
+_CALLED = re.compile(rf"\b({'|'.join(_DIGESTS)})[ :=@]{{1,3}}\Z", re.IGNORECASE)
+_LONGEST = 12  # letters of such a name with what stands behind it
+
+
+def _is_digest(name, value):
+    return name in _DIGESTS and isinstance(value, str) and re.fullmatch(r"[0-9a-f]{12,64}", value)
+
+
+def _is_called_digest(text, found):
+    "Whether a text says before a word that it is a digest: a message that tells which commit is meant."
+    called = _CALLED.search(text, max(0, found.start() - _LONGEST), found.start())
+    return called is not None and _is_digest(called[1].lower(), found[0])
+
+
 def _spans(text):
     begun, word = _patterns()
     found = [m.span() for m in begun.finditer(text)]
-    return found + [m.span() for m in word.finditer(text) if _is_random(m[0])]
+    return found + [
+        m.span() for m in word.finditer(text) if _is_random(m[0]) and not _is_called_digest(text, m)
+    ]
 
 
 def holds_key(
@@ -50,13 +67,6 @@ def without_keys(
     for start, end in sorted(_spans(text), reverse=True):
         out = out[:start] + "[a key]" + out[min(end, len(out)) :]
     return out
-
-
-_DIGESTS = ("digest", "sha256")  # under these names hexadecimal digits are no key
-
-
-def _is_digest(name, value):
-    return name in _DIGESTS and isinstance(value, str) and re.fullmatch(r"[0-9a-f]{12,64}", value)
 
 
 def plain_without_keys(
