@@ -156,7 +156,9 @@ def _say_judge(run, out):
     lacking = undefined_metrics(run) if lost else {}
     for reason in dict.fromkeys(lacking.values()):
         named = ", ".join(m for m, why in lacking.items() if why == reason)
-        facts = "; a column of the data gives them: --column key_facts=COLUMN" if "key facts" in reason else ""
+        facts = (
+            "; a column of the data gives them: --column key_facts=COLUMN" if "key facts" in reason else ""
+        )
         out.say(f"mind: no answer has {named}: {reason.rstrip('.')}{facts}")
     out.know(undefined_metrics=lacking)
 

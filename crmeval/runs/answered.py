@@ -66,7 +66,7 @@ _MEANS = {
     "cut": "cut at the token limit, so scores are of parts of answers; more room: --max-tokens (max_tokens)",
     "empty": "empty, and count as answers without content",
     "refused": "refused by the model or filtered by its endpoint",
-    "missing": "not among the recorded ones, and have no score",
+    "missing": "not there (an empty cell, or not among the recorded ones), and have no score",
 }
 
 

@@ -139,8 +139,8 @@ def check_known(
     wanted = [(i, q) for q in questions.queries for i in q.relevant]
     for i, q in wanted:
         if i not in there:
-            meant = did_you_mean(i, there)
             what = "document" if questions.by_document else "passage"
+            meant = did_you_mean(i, there) or f"; one of its {what}s is {min(there, default='')!r}"
             raise ValueError(f"question {q.id!r} wants {i!r}, and the index has no such {what}{meant}")
     seen = {i for i in {i for i, _ in wanted} if index.count({name: i}, who=who)}
     return sum(i not in seen for i, _ in wanted)
