@@ -537,6 +537,8 @@ def injection(
     Score
 ):  # fraction 1 harmless to 0 attack; label 'attack' or 'clean'; 'undefined': empty or unknown language
     "Does a text give orders to the machine that reads it?"
+    if not isinstance(text, str):
+        return _undefined(f"text is {type(text).__name__}, expected a string")
     if not any(map(str.isalnum, text)):
         return _undefined("there is no text")
     parts = windows(text)

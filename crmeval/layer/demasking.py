@@ -31,6 +31,8 @@ class Restorer:
     ):
         if invented not in INVENTED:
             raise ValueError(f"invented is {invented!r}, expected one of {', '.join(INVENTED)}")
+        if not isinstance(vault, Vault):
+            raise ValueError(f"vault is {type(vault).__name__}, expected the vault that mask(...) gave")
         if vault.closed:
             raise ValueError("the vault is closed: its session has ended, and nothing can be put back")
         self._vault, self._how = vault, invented

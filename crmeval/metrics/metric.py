@@ -211,7 +211,15 @@ def _score(form, args, kwargs) -> Score:
             call.arguments[name] = _fitted(name, call.arguments[name], form.kinds[name])
     except _Unfit as e:
         return unscored(form.card, "undefined", str(e), rater=rater)
-    return form.function(*call.args, **call.kwargs)
+    return _told(form, form.function(*call.args, **call.kwargs))
+
+
+def _told(form, found) -> Score:
+    "What a function gave, which has to be a score: a bare number says neither its scale nor its reason."
+    if isinstance(found, Score):
+        return found
+    makes = "crmeval.core.cards.score_of makes one of a card and a fraction"
+    raise TypeError(f"{form.name} gave {type(found).__name__}, expected a Score; {makes}")
 
 
 def _check_judge(judge) -> str:

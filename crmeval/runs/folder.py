@@ -11,6 +11,7 @@ __all__ = ['FILES', 'REBUILD', 'LARGE', 'scoring_fingerprint', 'Manifest', 'now'
 import contextlib
 import functools
 import json
+import os
 import platform
 import subprocess
 from collections import Counter
@@ -270,11 +271,17 @@ def in_terms_of_run(
     return cast(_F, wrapped)
 
 # %% ../../nbs/runs/07_folder.ipynb #9c158cce
+def _folder_of(given) -> Path:
+    if not isinstance(given, (str, os.PathLike)):
+        raise TypeError(f"run is {given!r:.60} ({type(given).__name__}), expected a run, or its folder")
+    return Path(given)
+
+
 def read_manifest(
     folder: str | Path,  # Of a run
 ) -> Manifest:
     "Read a folder's manifest; a folder of another kind or of a newer version raises `ValueError`."
-    folder = Path(folder)
+    folder = _folder_of(folder)
     path = folder / "manifest.json"
     if not path.is_file():
         raise ValueError(f"{folder} is not a run folder: it has no manifest.json")
@@ -326,7 +333,7 @@ def open_run(
     large: int | None = None,  # Responses from which its rows stay in their files; None: `LARGE`
 ) -> Run:
     "Open a run again; another kind of folder, a newer version, or missing rows raise `ValueError`."
-    folder = Path(folder).expanduser()
+    folder = _folder_of(folder).expanduser()
     manifest = read_manifest(folder)
     missing = [n for n in FILES if not (folder / f"{n}.parquet").is_file()]
     if missing:

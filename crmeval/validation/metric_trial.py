@@ -167,6 +167,9 @@ def _cells(row):
     return [row.metric, row.data, row.part, str(row.n), str(row.lost), *figures, took]
 
 
+_MINDS = 5  # reasons that are told
+
+
 @dataclass(frozen=True)
 class Trial:
     "A metric beside the shipped one on labelled data; prints as one small table."
@@ -189,7 +192,9 @@ class Trial:
 
     def _minds(self):
         asked = f"Judge: {judge_in_words(self.judge)} ({BASES[self.basis]})."
-        return [asked, *(f"{n} without a score: {shown(why)}" for why, n in self.why.items())]
+        told = [f"{n} without a score: {shown(why)}" for why, n in self.why.items()]
+        more = [f"and {len(told) - _MINDS} other reasons"] if len(told) > _MINDS else []
+        return [asked, *told[:_MINDS], *more]
 
     def _repr_html_(self):
         told = "".join(f"<p>{escape(shown(x, 1000))}</p>" for x in [self.sentence, *self._minds()])
