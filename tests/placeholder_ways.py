@@ -1,0 +1,660 @@
+"""Ways in which a model, or a channel behind it, alters a placeholder, and how they are scored
+
+A way is a name, what becomes of a placeholder, and what may stand there once the value is back.
+`§K §k §T` are its kind in capitals, small letters and as a title, `§C §c` its code, `§P` the whole,
+`§V` the value; `§D` and `§W` are code and value of a second person. Written before the code that reads
+altered placeholders was looked at.
+"""
+
+import json
+import random
+import re
+import unicodedata
+
+from crmeval.layer.demasking import demask
+from crmeval.layer.placeholders import ALPHABET, Vault
+
+PEOPLE = (
+    "Ágnes Horváth-Kiss",
+    "Bartholomew O'Dwyer",
+    "Çağla Yıldırım",
+    "Dmitri Sokolov",
+    "Eeva Mäkinen",
+    "Fatou N'Diaye",
+    "Guðrún Jónsdóttir",
+    "Hồ Thị Lan",
+    "井上 花子",
+    "Jean-Luc Lefèvre",
+)
+OTHERS = {
+    "EMAIL": "q.zeller@mail.example",
+    "PHONE": "+49 40 5550 117",
+    "COMPANY": "Örtel & Söhne GmbH",
+    "ADDRESS": "Wielandstr. 4, 20095 Hamburg",
+}
+CONTEXTS = (
+    "Good morning, this concerns {0} first of all. Later today {1} will take over from us, and {2} stays "
+    "informed. Reach them: {3} or {4} at any time.",
+    "Summary:\n- owner is {0} since May\n- then comes {1} from sales\n- informed was {2} on Monday\n"
+    "- reach by {3} if urgent\n- else use {4} instead\nEnd.",
+    "The order A4711 of 12 June went from {0} to our partner. We asked {1} twice, offered model X5-K9B, and "
+    "told {2} about it (see {3} and {4} below).",
+)
+
+
+def _fill(form, kind, code, code2=""):
+    if callable(form):
+        return form(kind, code)
+    parts = {"K": kind, "k": kind.lower(), "T": kind.title().replace("_", " "), "C": code, "c": code.lower()}
+    parts |= {"P": f"[{kind}_{code}]", "D": code2, "d": code2.lower()}
+    return re.sub("§([KkTCcPDd])", lambda m: parts[m[1]], form)
+
+
+def _each(change, joint="_"):
+    "Every character of a whole placeholder through `change`."
+    return lambda k, c: "".join(map(change, f"[{k}{joint}{c}]"))
+
+
+def _coded(change):
+    "The characters of the code through `change`, the rest as it was."
+    return lambda k, c: f"[{k}_{change(c)}]"
+
+
+def _mapped(text, table):
+    return "".join(table.get(c, c) for c in text)
+
+
+def _shifted(upper, digit):
+    "Letters and digits moved to another block of Unicode."
+
+    def change(c):
+        if c.isascii() and c.isupper():
+            return chr(upper + ord(c) - 65)
+        return chr(digit + ord(c) - 48) if c.isascii() and c.isdigit() and digit else c
+
+    return change
+
+
+def _digits(zero):
+    return lambda c: "".join(chr(zero + int(x)) if x.isdigit() else x for x in c)
+
+
+CYRILLIC = dict(zip("ABCEHKMOPTX", "АВСЕНКМОРТХ"))
+GREEK = dict(zip("ABEHIKMNOPTXZ", "ΑΒΕΗΙΚΜΝΟΡΤΧΖ"))
+SMALL_CAPITALS = dict(zip("ABCDEFGHIJKLMNOPRTUVWZ", "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀᴛᴜᴠᴡᴢ"))
+TRANSLATED = {
+    "Spanish": "PERSONA CORREO TELÉFONO EMPRESA DIRECCIÓN",
+    "French": "PERSONNE COURRIEL TÉLÉPHONE ENTREPRISE ADRESSE",
+    "German": "PERSON E-MAIL TELEFON FIRMA ADRESSE",
+    "Portuguese": "PESSOA E-MAIL TELEFONE EMPRESA ENDEREÇO",
+    "Italian": "PERSONA POSTA TELEFONO AZIENDA INDIRIZZO",
+    "Dutch": "PERSOON E-MAIL TELEFOON BEDRIJF ADRES",
+    "Swedish": "PERSON E-POST TELEFON FÖRETAG ADRESS",
+    "Finnish": "HENKILÖ SÄHKÖPOSTI PUHELIN YRITYS OSOITE",
+    "Estonian": "ISIK E-POST TELEFON ETTEVÕTE AADRESS",
+    "Hungarian": "SZEMÉLY E-MAIL TELEFON CÉG CÍM",
+    "Polish": "OSOBA E-MAIL TELEFON FIRMA ADRES",
+    "Czech": "OSOBA E-MAIL TELEFON SPOLEČNOST ADRESA",
+    "Romanian": "PERSOANĂ E-MAIL TELEFON COMPANIE ADRESĂ",
+    "Turkish": "KİŞİ E-POSTA TELEFON ŞİRKET ADRES",
+    "Lithuanian": "ASMUO PAŠTAS TELEFONAS ĮMONĖ ADRESAS",
+    "Vietnamese": "NGƯỜI EMAIL ĐIỆN_THOẠI CÔNG_TY ĐỊA_CHỈ",
+    "Indonesian": "ORANG SUREL TELEPON PERUSAHAAN ALAMAT",
+    "Swahili": "MTU BARUA SIMU KAMPUNI ANWANI",
+    "Russian": "ЛИЦО ПОЧТА ТЕЛЕФОН КОМПАНИЯ АДРЕС",
+    "Ukrainian": "ОСОБА ПОШТА ТЕЛЕФОН КОМПАНІЯ АДРЕСА",
+    "Greek": "ΠΡΟΣΩΠΟ ΗΛΕΚΤΡΟΝΙΚΟ ΤΗΛΕΦΩΝΟ ΕΤΑΙΡΕΙΑ ΔΙΕΥΘΥΝΣΗ",
+    "Arabic": "شخص بريد هاتف شركة عنوان",
+    "Hebrew": "אדם דואל טלפון חברה כתובת",
+    "Persian": "فرد ایمیل تلفن شرکت نشانی",
+    "Hindi": "व्यक्ति ईमेल फ़ोन कंपनी पता",
+    "Bengali": "ব্যক্তি ইমেইল ফোন কোম্পানি ঠিকানা",
+    "Thai": "บุคคล อีเมล โทรศัพท์ บริษัท ที่อยู่",
+    "Chinese": "人员 邮箱 电话 公司 地址",
+    "Japanese": "人物 メール 電話 会社 住所",
+    "Korean": "사람 이메일 전화 회사 주소",
+    "Georgian": "პირი ფოსტა ტელეფონი კომპანია მისამართი",
+    "Armenian": "ԱՆՁ ՓՈՍՏ ՀԵՌԱԽՈՍ ԸՆԿԵՐՈՒԹՅՈՒՆ ՀԱՍՑԵ",
+}
+KINDS = ("PERSON", *OTHERS)
+
+
+def _translated(language, around="[{}_{}]"):
+    words = dict(zip(KINDS, TRANSLATED[language].split()))
+    return lambda k, c: around.format(words[k.partition("_")[0]], c)
+
+
+def _swapped(c):
+    return next(s for i in range(len(c) - 1) if (s := c[:i] + c[i + 1] + c[i] + c[i + 2 :]) != c)
+
+
+def _slipped(c):
+    "One wrong character in the middle."
+    return c[:2] + ALPHABET[(ALPHABET.index(c[2]) + 5) % len(ALPHABET)] + c[3:]
+
+
+# A value may come back with what stood beside it, where both readings are right.
+_SEPARATORS = {
+    "hyphen": "-",
+    "space": " ",
+    "nothing": "",
+    "dot": ".",
+    "colon": ":",
+    "colon and space": ": ",
+    "slash": "/",
+    "bar": "|",
+    "hash": " #",
+    "equals": "=",
+    "two underscores": "__",
+    "en dash": " – ",
+    "em dash": "—",
+    "no-break space": "\u00a0",
+    "narrow no-break space": "\u202f",
+    "ideographic space": "\u3000",
+    "arrow": " → ",
+    "comma": ", ",
+    "semicolon": ";",
+    "middle dot": "·",
+    "escaped underscore": r"\_",
+    "twice escaped underscore": r"\\_",
+    "two colons": "::",
+    "tab": "\t",
+    "full-width underscore": "＿",
+    "non-breaking hyphen": "\u2011",
+    "minus sign": "−",
+    "plus": "+",
+    "tilde": "~",
+    "spaced underscore": " _ ",
+    "id": "_ID_",
+    "name": "_NAME_",
+    "number sign": " № ",
+    "No.": " No. ",
+    "entity underscore": "&#95;",
+    "lowbar": "&lowbar;",
+    "no-break entity": "&nbsp;",
+    "asterisk": "*",
+}
+_BRACKETS = {
+    "angle": "<§K_§C>",
+    "curly": "{§K_§C}",
+    "two curly": "{{§K_§C}}",
+    "three curly": "{{{§K_§C}}}",
+    "spaced curly": "{{ §k_§c }}",
+    "dollar": "${§K_§C}",
+    "percent": "%§K_§C%",
+    "two percents": "%%§K_§C%%",
+    "hash curly": "#{§K_§C}",
+    "ERB": "<%= §K_§C %>",
+    "tag": "{% §K_§C %}",
+    "bang": "{!§K_§C}",
+    "mail merge": "*|§K_§C|*",
+    "double angle": "<<§K_§C>>",
+    "double square": "[[§K_§C]]",
+    "guillemets": "«§K_§C»",
+    "single guillemets": "‹§K_§C›",
+    "corner": "「§K_§C」",
+    "lenticular": "【§K_§C】",
+    "double angle east": "《§K_§C》",
+    "tortoise": "〔§K_§C〕",
+    "full-width square": "［§K_§C］",
+    "white square": "⟦§K_§C⟧",
+    "mathematical angle": "⟨§K_§C⟩",
+    "left missing": "§K_§C]",
+    "right missing": "[§K_§C",
+    "mixed": "[§K_§C}",
+    "doubled right": "[§K_§C]]",
+    "spaced": "[ §K_§C ]",
+    "inner round": "[§K (§C)]",
+    "inner square": "[§K[§C]]",
+    "HTML entities": "&lt;§K_§C&gt;",
+    "numeric entities": "&#91;§K_§C&#93;",
+    "hex entities": "&#x5B;§K&#x5F;§C&#x5D;",
+    "named entities": "&lsqb;§K&lowbar;§C&rsqb;",
+    "escaped entities": "&amp;#91;§K_§C&amp;#93;",
+    "Markdown escapes": r"\[§K\_§C\]",
+    "element": "<§k>§C</§k>",
+    "attribute": '<§k id="§C"/>',
+    "empty element": "<§K_§C/>",
+    "pair of elements": "<§K_§C></§K_§C>",
+    "BBCode": "[§k]§C[/§k]",
+    "BBCode value": "[§k=§C]",
+    "wiki template": "{{§k|§C}}",
+    "role of reST": ":§k:`§C`",
+    "emoji": ":§k_§c:",
+    "substitution": "|§K_§C|",
+    "chat mention": "<@§K_§C>",
+    "chat mention, code": "<@§C>",
+    "tracker mention": "[~§K_§C]",
+    "at sign": "@§K_§C",
+    "dollar word": "$§K_§C",
+    "hashtag": "#§K_§C",
+    "entity-like": "&§K_§C;",
+    "link": "[§K_§C](#)",
+    "link to a host": "[§K_§C](https://a.example)",
+    "reference link": "[§K_§C][]",
+    "footnote": "[^§K_§C]",
+    "code only, square": "[§C]",
+    "code only, angle": "<§C>",
+    "code only, curly": "{§C}",
+    "code first": "[§C_§K]",
+    "code first, spaced": "[§C §T]",
+    "code first, colon": "[§C: §K]",
+    "list": "['§K_§C']",
+    "round inside": "[(§K_§C)]",
+    "C-style": "/*§K_§C*/",
+    "colon block": "::§K_§C::",
+}
+_KEPT = {  # A frame that may stay, since it can be the text's own
+    "round": ("(§K_§C)", "(§V)"),
+    "round, spaced": ("(§T §C)", "(§V)"),
+    "double quotes": ('"§K_§C"', '"§V"'),
+    "single quotes": ("'§K_§C'", "'§V'"),
+    "typographic quotes": ("“§K_§C”", "“§V”"),
+    "low quotes": ("„§T §C“", "„§V“"),
+    "underscores": ("__§K_§C__", "__§V__", "_§V_"),
+    "code span": ("`§K_§C`", "`§V`"),
+    "code span, placeholder": ("`§P`", "`§V`"),
+    "code inside": ("[`§K_§C`]", "`§V`"),
+    "bold": ("**§P**", "**§V**"),
+    "bold inside": ("[**§K_§C**]", "**§V**"),
+    "bold without": ("**§K_§C**", "**§V**"),
+    "italic": ("*§P*", "*§V*"),
+    "struck": ("~~§P~~", "~~§V~~"),
+    "bold code": ("[§K_**§C**]",),
+    "bold kind": ("[**§K**_§C]",),
+    "bold kind, colon": ("**§T:** §C", "**§T:** §V"),
+    "italic code": ("§T *§C*", "*§V*"),
+    "HTML bold": ("<b>§P</b>", "<b>§V</b>"),
+    "HTML bold inside": ("[<b>§K_§C</b>]", "<b>§V</b>"),
+    "HTML bold code": ("[§K_<b>§C</b>]",),
+    "subscript": ("[§K<sub>§C</sub>]",),
+    "emphasis": ("[§K<em>§C</em>]",),
+    "mark": ("<mark>§K_§C</mark>", "<mark>§V</mark>"),
+    "span": ('<span class="pii">§K_§C</span>', '<span class="pii">§V</span>'),
+    "word break": ("[§K_<wbr>§C]",),
+    "word break before": ("[§K<wbr>_§C]",),
+    "zero-width entity": ("[§K_&#8203;§C]",),
+    "LaTeX text": (r"\text{§K\_§C}", r"\text{§V}"),
+    "LaTeX bold": (r"\textbf{[§K\_§C]}", r"\textbf{§V}"),
+    "LaTeX subscript": ("$§K_{§C}$", "$§V$"),
+    "LaTeX brackets": (r"\lbrack §K\_§C\rbrack",),
+    "CDATA": ("<![CDATA[§P]]>", "<![CDATA[§V]]>"),
+    "key and value": ('"§k": "§C"', '"§k": "§V"'),
+    "object": ('{"type": "§K", "id": "§C"}', '{"type": "§K", "id": "§V"}'),
+    "array": ('["§K", "§C"]', '["§V"]', '["§K", "§V"]'),
+    "YAML": ("§k: §C", "§k: §V"),
+    "call": ('§K("§C")',),
+    "index": ("§k['§C']",),
+    "member": ("§k.§C",),
+    "flow list": ('["§K_§C"]', '["§V"]'),
+    "file": ("§k_§c.pdf", "§V.pdf"),
+    "comment": ("<!-- §K_§C -->", "<!-- §V -->"),
+}
+_PLAIN = {
+    "small letters": "[§k_§c]",
+    "title": "[§T_§C]",
+    "small kind": "[§k_§C]",
+    "small code": "[§K_§c]",
+    "bare": "§K_§C",
+    "bare and small": "§k_§c",
+    "bare, spaced": "§K §C",
+    "bare, title": "§T §C",
+    "bare, hyphen": "§T-§C",
+    "bare, all small, spaced": "§k §c",
+    "camel case": "§k§C",
+    "code in round": "§T (§C)",
+    "round and square": "§T [§C]",
+    "code round, kind round": "§C (§T)",
+    "code alone": "§C",
+    "code alone, small": "§c",
+    "the kind with a code": "the §k with the code §C",
+    "number": "§T no. §C",
+    "id": "§T ID §C",
+    "id, colon": "§T ID: §C",
+    "Nr.": "§T Nr. §C",
+    "hash": "§T #§C",
+    "underscore spelled": "§k underscore §C",
+    "brackets spelled": "open bracket §k underscore §C close bracket",
+    "placeholder": "[PLACEHOLDER_§C]",
+    "redacted": "[REDACTED_§C]",
+    "masked": "[MASKED_§K_§C]",
+    "redacted, colon": "[REDACTED: §K_§C]",
+    "placeholder before": "[PLACEHOLDER: §K §C]",
+    "article": "[the §K_§C]",
+    "numbered": "[§K_1_§C]",
+    "numbered behind": "[§K_§C_1]",
+    "two names of a kind": "[§K_NAME_§C]",
+    "kind at both ends": "[§K_§C_§K]",
+    "plural kind": "[§KS_§C]",
+    "shortened": "[PER_§C]",
+    "one letter": "[P_§C]",
+    "shortened with a dot": "[Pers. §C]",
+    "misspelled": "[PRESON_§C]",
+    "letter lost": "[PERSN_§C]",
+    "letter doubled": "[PERSSON_§C]",
+    "autocorrect": "[PERSONAL_§C]",
+    "autocorrect, parson": "[Parson_§C]",
+    "other kind": "[COMPANY_§C]",
+    "sentence in it": "[§K_§C - name withheld]",
+    "question mark": "[§K_§C?]",
+    "dot inside": "[§K_§C.]",
+    "comma inside": "[§K_§C,]",
+    "escaped twice in code": r"[§K\\\_§C]",
+    "unknown kind": "[XYZ_§C]",
+}
+_ROLES = {
+    "customer": ("customer §C", "customer §V"),
+    "Customer_": ("Customer_§C",),
+    "CUSTOMER": ("[CUSTOMER_§C]",),
+    "client": ("[CLIENT_§C]",),
+    "user": ("[USER_§C]",),
+    "contact": ("[CONTACT_§C]",),
+    "name": ("[NAME_§C]",),
+    "full name": ("[FULL_NAME_§C]",),
+    "Kunde": ("[Kunde §C]",),
+    "Herr": ("Herr §C", "Herr §V"),
+    "Mr.": ("Mr. §C", "Mr. §V"),
+    "Mr. inside": ("[Mr. §K_§C]", "Mr. §V"),
+    "MR_": ("[MR_§K_§C]",),
+    "Mr. and kind": ("Mr. §K_§C", "Mr. §V"),
+    "Ms.": ("[Ms. §C]", "Ms. §V"),
+    "individual": ("[INDIVIDUAL_§C]",),
+    "employee": ("[EMPLOYEE_§C]",),
+    "agent": ("agent §C", "agent §V"),
+    "señora": ("señora §C", "señora §V"),
+    "cliente": ("[CLIENTE §C]",),
+    "M.": ("M. §K_§C", "M. §V"),
+    "Herrn": ("Herrn [§K_§C]", "Herrn §V"),
+    "Pan": ("Pan §K §C", "Pan §V"),
+    "доктор": ("доктор §C", "доктор §V"),
+    "客户": ("客户§C", "客户§V"),
+    "さん": ("§Cさん", "§Vさん"),
+}
+_AFFIXES = {
+    "possessive": ("§P's", "§V's"),
+    "typographic possessive": ("[§K_§C’s]", "§V’s"),
+    "possessive inside": ("[§K_§C's]", "§V's"),
+    "bare possessive": ("§K_§C's", "§V's"),
+    "German genitive": ("§Ps", "§Vs"),
+    "genitive inside": ("[§K_§Cs]", "§Vs"),
+    "bare genitive": ("§K_§Cs", "§Vs"),
+    "compound": ("§P-Vertrag", "§V-Vertrag"),
+    "bare compound": ("§K_§C-Vertrag", "§V-Vertrag"),
+    "Finnish colon": ("§P:n", "§V:n"),
+    "Finnish allative": ("[§K_§C:lle]", "§V:lle"),
+    "Finnish, joined": ("§Plle", "§Vlle"),
+    "Finnish inside": ("[§K_§Clle]", "§Vlle"),
+    "Finnish bare": ("§K_§C:lta", "§V:lta"),
+    "Turkish": ("§P'in", "§V'in"),
+    "Turkish bare": ("§K_§C'nin", "§V'nin"),
+    "Turkish small": ("§k_§c’ye", "§V’ye"),
+    "Hungarian": ("§P-nak", "§V-nak"),
+    "Hungarian bare": ("§T §C-val", "§V-val"),
+    "Polish": ("§P-owi", "§V-owi"),
+    "Polish joined": ("§K_§Cowi", "§Vowi"),
+    "Polish inside": ("[§K_§Cem]", "§Vem"),
+    "Russian": ("§P-у", "§V-у"),
+    "Russian joined": ("§Pа", "§Vа"),
+    "Russian bare": ("§K_§Cом", "§Vом"),
+    "Estonian": ("§P-le", "§V-le"),
+    "Basque": ("§Pren", "§Vren"),
+    "Korean": ("§P님께서", "§V님께서"),
+    "Korean bare": ("§K_§C님은", "§V님은"),
+    "Japanese": ("§P様", "§V様"),
+    "Chinese bare": ("请联系§K_§C先生", "请联系§V先生"),
+    "Arabic prefix": ("ل§P", "ل§V"),
+    "Arabic, and": ("و§K_§C", "و§V"),
+    "Hebrew prefix": ("ל-§P", "ל-§V"),
+    "Italian elision": ("l'§P", "l'§V"),
+    "French elision": ("d’§K_§C", "d’§V"),
+    "plural": ("§Pes", "§Ves"),
+    "dative": ("§P-nek a", "§V-nek a"),
+    "word before": ("Dear§P", "Dear§V", "Dear §V"),
+    "word behind": ("§Pand", "§Vand", "§V and"),
+    "word behind, bare": ("§K_§Cand", "§Vand", "§V and"),
+    "superscript": ("§P¹", "§V¹"),
+    "footnote number": ("§P[1]", "§V[1]"),
+    "list number": ("1. §P", "1. §V"),
+    "cell": ("|§P|", "|§V|"),
+    "semicolons": (";§P;", ";§V;"),
+    "mailto": ("mailto:§P", "mailto:§V"),
+    "twice": ("§P§P", "§V§V"),
+    "twice, spaced": ("§P §P", "§V §V"),
+    "said twice": ("§P (§C)", "§V (§V)"),
+    "plus suffix": ("§P+1", "§V+1"),
+    "Hindi": ("§P को", "§V को"),
+    "Hindi joined": ("§Pजी", "§Vजी"),
+    "Thai": ("คุณ§K_§C", "คุณ§V"),
+}
+_CHANNELS = {
+    "URL": "%5B§K_§C%5D",
+    "URL, small": "%5b§k_§c%5d",
+    "URL twice": "%255B§K_§C%255D",
+    "form": "%5B§K+§C%5D",
+    "URL underscore": "%5B§K%5F§C%5D",
+    "quoted-printable": "=5B§K_§C=5D",
+    "quoted-printable, all": "=5B§K=5F§C=5D",
+    "encoded word": "=?utf-8?Q?=5B§K=5F§C=5D?=",
+    "soft line break": lambda k, c: f"[{k}_{c[:2]}=\n{c[2:]}]",
+    "JSON escape": r"\u005b§K_§C\u005d",
+    "JSON escape, all": r"\u005b§K\u005f§C\u005d",
+    "escape twice": r"\\u005b§K_§C\\u005d",
+    "hex escape": r"\x5b§K_§C\x5d",
+    "CSS escape": r"\5b §K_§C\5d ",
+    "UTF-7": "+AFs-§K_§C+AF0-",
+    "octal": r"\133§K_§C\135",
+    "line feed": "[§K_\n§C]",
+    "line feed before": "[§K\n_§C]",
+    "wrapped in mail": "[§K_\n> §C]",
+    "wrapped in a comment": "[§K_\n# §C]",
+    "carriage return": "[§K_\r\n§C]",
+    "indented": "[§K_\n    §C]",
+    "break element": "[§K_<br/>§C]",
+    "escaped line feed": r"[§K_\n§C]",
+    "wrapped code": lambda k, c: f"[{k}_{c[:3]}\n{c[3:]}]",
+    "hyphenated": lambda k, c: f"[{k}_{c[:3]}-\n{c[3:]}]",
+    "wrapped bracket": "[\n§K_§C\n]",
+    "terminal colours": "\x1b[1m§P\x1b[0m",
+    "trimmed spaces": "§K_§C ]",
+    "smart dash": "[§K—§C]",
+}
+_SCRIPTS = {
+    "full width": _each(lambda c: chr(ord(c) + 0xFEE0)),
+    "mathematical bold": _each(_shifted(0x1D400, 0x1D7CE)),
+    "monospace": _each(_shifted(0x1D670, 0x1D7F6)),
+    "sans-serif bold": _each(_shifted(0x1D5D4, 0x1D7EC)),
+    "circled": _each(_shifted(0x24B6, 0)),
+    "squared": _each(_shifted(0x1F130, 0)),
+    "Cyrillic lookalikes": _each(lambda c: CYRILLIC.get(c, c)),
+    "Greek lookalikes": _each(lambda c: GREEK.get(c, c)),
+    "Cyrillic lookalikes in the code": _coded(lambda c: _mapped(c, CYRILLIC)),
+    "small capitals": _each(lambda c: SMALL_CAPITALS.get(c, c)),
+    "Arabic digits": _coded(_digits(0x660)),
+    "Persian digits": _coded(_digits(0x6F0)),
+    "Devanagari digits": _coded(_digits(0x966)),
+    "Thai digits": _coded(_digits(0xE50)),
+    "full-width digits": _coded(_digits(0xFF10)),
+    "full-width code": _coded(lambda c: "".join(chr(ord(x) + 0xFEE0) for x in c)),
+    "full-width kind": lambda k, c: f"[{''.join(chr(ord(x) + 0xFEE0) for x in k)}_{c}]",
+    "zero-width space": _each(lambda c: c + "\u200b"),
+    "zero-width joiner": _coded("\u200d".join),
+    "soft hyphen": _coded("\u00ad".join),
+    "word joiner": "\u2060§P\u2060",
+    "byte order mark": "\ufeff[§K_\ufeff§C]",
+    "left-to-right marks": "[§K_\u200e§C\u200e]",
+    "isolates": "[\u2066§K_§C\u2069]",
+    "embedding": "[\u202a§K_§C\u202c]",
+    "variation selector": _coded("\ufe0f".join),
+    "struck through": _each(lambda c: c + "\u0336"),
+    "underlined": _each(lambda c: c + "\u0332"),
+    "spread": lambda k, c: "[" + " ".join(f"{k}_{c}") + "]",
+    "code spread": _coded(" ".join),
+    "code with dots": _coded(".".join),
+    "code with hyphens": _coded("-".join),
+    "code in groups": _coded(lambda c: c[:3] + "-" + c[3:]),
+    "code in spaced groups": _coded(lambda c: c[:2] + " " + c[2:]),
+    "all entities": _each(lambda c: f"&#{ord(c)};"),
+    "8 for B": _coded(lambda c: c.replace("B", "8")),
+    "alternating case": _coded(lambda c: "".join(x.lower() if i % 2 else x for i, x in enumerate(c))),
+    "accents": _coded(
+        lambda c: unicodedata.normalize("NFC", "".join(x + "\u0301" if x.isalpha() else x for x in c))
+    ),
+    "backwards brackets": "]§K_§C[",
+    "Cyrillic kind": lambda k, c: _translated("Russian")(k, c).lower(),
+    "Cyrillic sound": lambda k, c: f"[{k.replace('PERSON', 'ПЕРСОН')}_{c}]",
+}
+INFLECTED = {
+    "Polish genitive": "OSOBY",
+    "Polish dative": "OSOBIE",
+    "Russian dative": "ЛИЦУ",
+    "Russian, person": "ПЕРСОНЕ",
+    "Russian plural": "ЛИЦА",
+    "Finnish genitive": "HENKILÖN",
+    "Finnish allative": "HENKILÖLLE",
+    "Turkish genitive": "KİŞİNİN",
+    "Hungarian dative": "SZEMÉLYNEK",
+    "German plural": "PERSONEN",
+    "Spanish plural": "PERSONAS",
+    "Czech accusative": "OSOBU",
+    "Swedish definite": "PERSONEN",
+    "Arabic definite": "الشخص",
+    "Greek genitive": "ΠΡΟΣΩΠΟΥ",
+    "German compound": "PERSONENNAME",
+    "Turkish without dots": "KISI",
+    "Spanish small": "persona",
+}
+PAIRS = {
+    "comma": ("[PERSON_§C, PERSON_§D]", "§V, §W"),
+    "slash": ("[PERSON_§C/PERSON_§D]", "§V/§W"),
+    "and": ("[PERSON_§C and PERSON_§D]", "§V and §W"),
+    "shared kind": ("[PERSON_§C, §D]", "§V, §W"),
+    "plural": ("[PERSONS_§C_§D]", "§V §W", "§V_§W", "§V, §W"),
+    "ampersand": ("[PERSON_§C & §D]", "§V & §W"),
+    "bare": ("PERSON §C and §D", "§V and §W"),
+    "adjacent": ("[PERSON_§C][PERSON_§D]", "§V§W"),
+    "hyphen": ("PERSON_§C-PERSON_§D", "§V-§W"),
+    "arrow": ("PERSON_§C→PERSON_§D", "§V→§W"),
+    "one bracket": ("[PERSON_§C PERSON_§D]", "§V §W"),
+    "list": ("['PERSON_§C', 'PERSON_§D']", "['§V', '§W']", "§V, §W", "'§V', '§W'"),
+}
+# Nothing may come back here: the code is nobody's, or it is a piece of something longer.
+NOBODY = {
+    "wrong character": _coded(_slipped),
+    "swap": _coded(_swapped),
+    "character lost": _coded(lambda c: c[:-1]),
+    "first lost": _coded(lambda c: c[1:]),
+    "check doubled": _coded(lambda c: c + c[-1] + "Q"),
+    "wrong check": _coded(lambda c: c[:-1] + ALPHABET[(ALPHABET.index(c[-1]) + 1) % 23]),
+    "numbered": "[PERSON_1]",
+    "lettered": "[PERSON_A]",
+    "no code": "[PERSON]",
+    "filler": "[PERSON_XXXXX]",
+    "bare slip": lambda k, c: f"{k} {_slipped(c)}",
+    "code alone, slip": lambda k, c: _slipped(c),
+    "in a serial number": "SN-A§C93",
+    "in an address": "https://a.example/f?t=a§CQ9z",
+    "in a hash": "3fa§cb77e0d",
+    "in a word": "ab§Cde",
+    "in a path": "/usr/x§C9/log",
+    "half": lambda k, c: f"[{k}_{c[:3]}]",
+    "two letters of it": lambda k, c: f"{k} {c[:2]}",
+    "in base64": "dGhl§CIHBs",
+    "behind a digit": "model 7§C",
+    "beyond": "[PERSON_§CZ9QKW]",
+    "slip in small": lambda k, c: f"{k.lower()}_{_slipped(c).lower()}",
+    "slip, full width": lambda k, c: _each(lambda x: chr(ord(x) + 0xFEE0))(k, _slipped(c)),
+    "slip, quoted": lambda k, c: f"`{k}_{_slipped(c)}`",
+    "slip, spread": lambda k, c: f"[{k}_{' '.join(_slipped(c))}]",
+    "slip, customer": lambda k, c: f"customer {_slipped(c)}",
+}
+
+
+def first_set():
+    "Name → what becomes of the placeholder, what may stand there, and to whom it is done."
+    rows = {f"separator: {name}": (f"[§K{joint}§C]",) for name, joint in _SEPARATORS.items()}
+    rows |= {f"brackets: {name}": (form, "§V") for name, form in _BRACKETS.items()}
+    rows |= {f"kept: {name}": row for name, row in _KEPT.items()}
+    rows |= {f"plain: {name}": (form,) for name, form in _PLAIN.items()}
+    rows |= {f"role: {name}": row for name, row in _ROLES.items()}
+    rows |= {f"affix: {name}": row for name, row in _AFFIXES.items()}
+    rows |= {f"channel: {name}": (form,) for name, form in _CHANNELS.items()}
+    rows |= {f"script: {name}": (form,) for name, form in _SCRIPTS.items()}
+    rows |= {f"translated: {name}": (_translated(name),) for name in TRANSLATED}
+    bare = ("Spanish", "Russian", "Chinese", "Arabic", "Hindi", "Finnish", "Greek", "Korean")
+    rows |= {f"translated, bare: {name}": (_translated(name, "{} {}"),) for name in bare}
+    rows |= {f"inflected: {name}": (f"[{word}_§C]",) for name, word in INFLECTED.items()}
+    return rows
+
+
+def in_session(seed, hint=False):
+    "A vault with ten people and four other values, in random order of people."
+    rng = random.Random(seed)
+    vault = Vault(rng.randbytes(32))
+    people = rng.sample(PEOPLE, len(PEOPLE))
+    forms = [vault.issue(name, "PERSON_F" if hint else "PERSON", name) for name in people]
+    others = [vault.issue(value, word) for word, value in OTHERS.items()]
+    return vault, [*forms[:3], *rng.sample(others, 2)], forms[3:]
+
+
+def _accepted(row, form, other=None):
+    "Every text that may stand for a slot."
+    texts = {"§V", *row[1:]} if row[0] is not None else set(row[1:])
+    out = set()
+    for text in texts:
+        filled = text.replace("§V", "\0").replace("§W", "\1")
+        filled = _fill(filled, form.word, form.code)
+        out.add(filled.replace("\0", form.value).replace("\1", other.value if other else ""))
+    return out
+
+
+def slots_of(text, context):
+    "What stands in each place of a context; None where its own words are no longer whole."
+    pieces = re.split(r"\{\d\}", context)
+    found = re.fullmatch("(.*?)".join(map(re.escape, pieces)), text, re.DOTALL)
+    return found and found.groups()
+
+
+def scored(name, row, context, seed, hint=False, nobody=False, read=demask, as_json=False):
+    "Of each slot: 'right', 'wrong' (another's value), 'left' (something else than was asked for)."
+    vault, forms, rest = in_session(seed, hint)
+    pair = len(row) > 1 and any("§W" in r for r in row)
+    altered = [_fill(row[0], f.word, f.code, rest[i].code) for i, f in enumerate(forms)]
+    if pair:
+        altered[3:] = [f.placeholder for f in forms[3:]]
+    if "only people" in name or re.search("role|inflected|plain: (short|one|miss|letter|auto|other)", name):
+        altered[3:] = [f.placeholder for f in forms[3:]]
+    text = context.format(*altered)
+    if as_json:
+        done = read(json.dumps({"subject": "Re: 4711", "body": text}), vault)
+        try:
+            whole = json.loads(done)["body"]
+        except ValueError:
+            return ["broken"] * len(forms)
+    else:
+        whole = read(text, vault)
+    values = {f.value for f in vault.forms()}
+    slots = slots_of(whole, context) or [whole] * len(forms)
+    out = []
+    for i, (f, got) in enumerate(zip(forms, slots)):
+        own = {f.value, rest[i].value} if pair and i < 3 else {f.value}
+        if nobody and altered[i] != f.placeholder:
+            own = set()
+        others = [v for v in values - own if v in got]
+        fits = got in _accepted(row if altered[i] != f.placeholder else ("",), f, rest[i])
+        if nobody and altered[i] != f.placeholder:
+            fits = not others
+        if slots_of(whole, context) is None:
+            out.append("context")
+        elif others:
+            out.append("wrong")
+        else:
+            out.append("right" if fits else "left")
+    return out
+
+
+def is_free(seed, form):
+    "Whether what a way of `NOBODY` makes of the codes is nobody's in this session."
+    vault, forms, _ = in_session(seed)
+    texts = [_fill(form, f.word, f.code).upper() for f in forms]
+    words = [w for t in texts for w in re.findall("[A-Z0-9]+", t)]
+    return not any(vault.find(w) for w in words)
