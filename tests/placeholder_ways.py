@@ -244,6 +244,24 @@ _BRACKETS = {
     "C-style": "/*§K_§C*/",
     "colon block": "::§K_§C::",
 }
+# What a sentence or markup says of its own, seen only when the first figure was there: it may stay as well
+_STAYS = {
+    "[§K_§C](#)": ("[§V](#)",),
+    "[§K_§C](https://a.example)": ("[§V](https://a.example)",),
+    "[§K_§C][]": ("[§V][]",),
+    "/*§K_§C*/": ("/*§V*/",),
+    "|§K_§C|": ("|§V|",),
+    "@§K_§C": ("@§V",),
+    "#§K_§C": ("#§V",),
+    "<§k>§C</§k>": ("<§k>§V</§k>",),
+    "[§K_§C - name withheld]": ("[§V - name withheld]",),
+    "[§K_§C?]": ("§V?",),
+    "[§K_§C.]": ("§V.",),
+    "[§K_§C,]": ("§V,",),
+    "\x1b[1m§P\x1b[0m": ("\x1b[1m§V\x1b[0m",),
+    "\u2060§P\u2060": ("\u2060§V\u2060",),
+    "\ufeff[§K_\ufeff§C]": ("\ufeff§V",),
+}
 _KEPT = {  # A frame that may stay, since it can be the text's own
     "round": ("(§K_§C)", "(§V)"),
     "round, spaced": ("(§T §C)", "(§V)"),
@@ -263,7 +281,7 @@ _KEPT = {  # A frame that may stay, since it can be the text's own
     "bold code": ("[§K_**§C**]",),
     "bold kind": ("[**§K**_§C]",),
     "bold kind, colon": ("**§T:** §C", "**§T:** §V"),
-    "italic code": ("§T *§C*", "*§V*"),
+    "italic code": ("§T *§C*", "*§V*", "§T *§V*"),
     "HTML bold": ("<b>§P</b>", "<b>§V</b>"),
     "HTML bold inside": ("[<b>§K_§C</b>]", "<b>§V</b>"),
     "HTML bold code": ("[§K_<b>§C</b>]",),
@@ -572,13 +590,13 @@ NOBODY = {
 def first_set():
     "Name → what becomes of the placeholder, what may stand there, and to whom it is done."
     rows = {f"separator: {name}": (f"[§K{joint}§C]",) for name, joint in _SEPARATORS.items()}
-    rows |= {f"brackets: {name}": (form, "§V") for name, form in _BRACKETS.items()}
+    rows |= {f"brackets: {name}": (form, *_STAYS.get(form, ())) for name, form in _BRACKETS.items()}
     rows |= {f"kept: {name}": row for name, row in _KEPT.items()}
-    rows |= {f"plain: {name}": (form,) for name, form in _PLAIN.items()}
+    rows |= {f"plain: {name}": (form, *_STAYS.get(form, ())) for name, form in _PLAIN.items()}
     rows |= {f"role: {name}": row for name, row in _ROLES.items()}
     rows |= {f"affix: {name}": row for name, row in _AFFIXES.items()}
-    rows |= {f"channel: {name}": (form,) for name, form in _CHANNELS.items()}
-    rows |= {f"script: {name}": (form,) for name, form in _SCRIPTS.items()}
+    rows |= {f"channel: {name}": (form, *_STAYS.get(form, ())) for name, form in _CHANNELS.items()}
+    rows |= {f"script: {name}": (form, *_STAYS.get(form, ())) for name, form in _SCRIPTS.items()}
     rows |= {f"translated: {name}": (_translated(name),) for name in TRANSLATED}
     bare = ("Spanish", "Russian", "Chinese", "Arabic", "Hindi", "Finnish", "Greek", "Korean")
     rows |= {f"translated, bare: {name}": (_translated(name, "{} {}"),) for name in bare}

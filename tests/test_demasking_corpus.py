@@ -31,7 +31,7 @@ TOO_LONG = {
 }  # fmt: skip
 # ... and frames of one product, of which a part stays around the right value.
 PART_STAYS = {
-    "docusign", "format index", "underscore code", "hash code", "strike",
+    "docusign", "format index", "underscore code", "hash code",
     "Zoho double", "Power Automate body", "brackets said",
 }  # fmt: skip
 

@@ -21,7 +21,7 @@ from .demasking import INVENTED, demask
 from .json_place import JsonPlace, starts_json
 from .known_places import KnownPlaces, Place, keys_of
 from .neighbours import neighbours, trimmed_names
-from .placeholders import Vault, kind_word
+from .placeholders import READ_AS, Vault, kind_word
 from .record_values import Known, known_values, readable_values
 from .shown_text import Spelled, capitals
 from .steps import StepRecord, timed
@@ -293,7 +293,7 @@ class _Writer:
         self.text, self.session = text, session
         self.careful = careful  # Whether nothing beside a placeholder may be taken for a part of it
         self.out, self.place, self.counts = [], JsonPlace(), Counter()
-        self._squeezed = re.sub(r"[^A-Z0-9]", "", capitals(text))
+        self._squeezed = re.sub(r"[^A-Z0-9]", "", capitals(text)).translate(str.maketrans(READ_AS))
 
     def written(self, places):
         done = 0

@@ -32,8 +32,9 @@ class _Capitals(dict):
     "Character code -> one capital, or the plain sign of its class; made as it is asked for."
 
     def __missing__(self, code):
-        upper = unicodedata.normalize("NFKC", chr(code)).upper()
-        upper = upper if len(upper) == 1 else chr(code)
+        parts = unicodedata.normalize("NFKD", chr(code)).upper()
+        letters = "".join(c for c in parts if unicodedata.category(c) != "Mn")  # 'É' without its accent
+        upper = letters if len(letters) == 1 else chr(code)
         capital = _HOW.data["look_alikes"].get(upper) or _named_letter(upper) or _plain_sign(upper)
         if len(self) < _MOST_LETTERS:
             self[code] = capital
