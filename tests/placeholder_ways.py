@@ -632,6 +632,13 @@ def slots_of(text, context):
     return found and found.groups()
 
 
+_PEOPLE_ONLY = re.compile(
+    "role|inflected|plain: (short|one|miss|letter|auto|other)|screen: (0|5|Q|H|blank in|kind hyph)|"
+    "sheet: (cut before|kind)|chat: (no vow|face|leet)|alphabet: .*(kind|Latin|Pinyin|maji)|"
+    "alphabet: (Serb|Bulg|Mong|Tagal|Yoru|Iri|Icel)|program: (option|query|anchor|path|URN|id of|XPath)"
+)
+
+
 def scored(name, row, context, seed, hint=False, nobody=False, read=demask, as_json=False):
     "Of each slot: 'right', 'wrong' (another's value), 'left' (something else than was asked for)."
     vault, forms, rest = in_session(seed, hint)
@@ -639,7 +646,7 @@ def scored(name, row, context, seed, hint=False, nobody=False, read=demask, as_j
     altered = [_fill(row[0], f.word, f.code, rest[i].code) for i, f in enumerate(forms)]
     if pair:
         altered[3:] = [f.placeholder for f in forms[3:]]
-    if "only people" in name or re.search("role|inflected|plain: (short|one|miss|letter|auto|other)", name):
+    if _PEOPLE_ONLY.search(name):
         altered[3:] = [f.placeholder for f in forms[3:]]
     text = context.format(*altered)
     if as_json:
@@ -676,3 +683,366 @@ def is_free(seed, form):
     texts = [_fill(form, f.word, f.code).upper() for f in forms]
     words = [w for t in texts for w in re.findall("[A-Z0-9]+", t)]
     return not any(vault.find(w) for w in words)
+
+
+# The second set: other sources than the first, written when what the first missed was mended
+NATO = dict(
+    zip(
+        "BCDFGHJKMNPQRTVWXZ",
+        "Bravo Charlie Delta Foxtrot Golf Hotel Juliett Kilo Mike November Papa "
+        "Quebec Romeo Tango Victor Whiskey Xray Zulu".split(),
+    )
+)
+LETTER_NAMES = dict(
+    zip(
+        "BCDFGHJKMNPQRTVWXZ",
+        "bee cee dee eff gee aitch jay kay em en pee cue ar tee vee double-u ex zed".split(),
+    )
+)
+DIGIT_NAMES = dict(zip("34679", "three four six seven nine".split()))
+CHINESE_DIGITS = dict(zip("34679", "三四六七九"))
+CYRILLIC_SOUNDS = dict(zip("BCDFGHJKMNPQRTVWXZ", "БЦДФГХЙКМНПКРТВВХЗ"))
+GREEK_SOUNDS = dict(zip("BCDFGHJKMNPQRTVWXZ", "ΒΚΔΦΓΗΙΚΜΝΠΚΡΤΒΩΞΖ"))
+
+
+def _spoken(letters, digits, joint=" "):
+    return lambda k, c: (
+        f"{k.partition('_')[0].lower()} " + joint.join({**letters, **digits}.get(x, x) for x in c)
+    )
+
+
+def _proper(k, c):
+    "As a spreadsheet's PROPER writes it: a capital behind every sign that is no letter."
+    return re.sub("[A-Za-z]+", lambda m: m[0].title(), f"[{k}_{c}]")
+
+
+_SPEECH = {
+    "letters spread": (lambda k, c: f"{k.partition('_')[0].lower()} {' '.join(c)}",),
+    "letters with commas": (lambda k, c: f"{k.partition('_')[0].lower()}, {', '.join(c)}",),
+    "letters with dots": (lambda k, c: f"{k.partition('_')[0].title()} {'. '.join(c)}",),
+    "radio alphabet": (_spoken(NATO, DIGIT_NAMES),),
+    "radio alphabet, digits": (_spoken(NATO, {}),),
+    "names of letters": (_spoken(LETTER_NAMES, DIGIT_NAMES),),
+    "digits spelled": (_spoken({}, DIGIT_NAMES),),
+    "digits spelled, hyphens": (_spoken({}, DIGIT_NAMES, "-"),),
+    "capital said": (
+        lambda k, c: (
+            f"{k.partition('_')[0].lower()} " + " ".join(f"capital {x}" if x.isalpha() else x for x in c)
+        ),
+    ),
+    "say-as": (
+        '§T <say-as interpret-as="characters">§C</say-as>',
+        '<say-as interpret-as="characters">§V</say-as>',
+        '§T <say-as interpret-as="characters">§V</say-as>',
+    ),
+    "dash said": ("§k dash §C",),
+    "hyphen said": ("§k hyphen §C",),
+    "space said": ("§k space §C",),
+    "voice of WebVTT": ("<v §K_§C>", "<v §V>"),
+    "speaker": ("§K_§C:", "§V:"),
+    "speaker, round": ("(§k_§c speaking)", "(§V speaking)"),
+    "code said": ("§T, code §C", "§T, code §V"),
+    "sounds": ("[laughs] §K_§C", "[laughs] §V"),
+    "time": ("00:12 §K_§C", "00:12 §V"),
+    "pause": ('§P<break time="1s"/>', '§V<break time="1s"/>'),
+    "alias": ('<sub alias="x">§P</sub>', '<sub alias="x">§V</sub>'),
+}
+_SCREENS = {
+    "0 for O": ("[PERS0N_§C]",),
+    "5 for S": ("[PER5ON_§C]",),
+    "Q for O": ("[PERSQN_§C]",),
+    "H for N": ("[PERSOH_§C]",),
+    "round for square": ("(§K_§C)", "(§V)"),
+    "bars for brackets": ("|§K_§C|", "|§V|"),
+    "bar behind": ("[§K_§C|",),
+    "bar before": ("|§K_§C]", "|§V"),
+    "l for brackets": ("l§K_§Cl",),
+    "I before": ("I§K_§C]",),
+    "1 behind": ("[§K_§C1",),
+    "blanks at the underscore": ("[§K _ §C]",),
+    "blanks all over": ("[ §K _ §C ]",),
+    "blank in the kind": ("[PER SON_§C]",),
+    "blank in the kind, early": ("[P ERSON_§C]",),
+    "kind hyphenated": ("[PER-\nSON_§C]",),
+    "ceilings": ("⌈§K_§C⌉",),
+    "corners": ("⎡§K_§C⎤",),
+    "floors": ("⌊§K_§C⌋",),
+    "double low line": ("[§K‗§C]",),
+    "macron": ("[§K¯§C]",),
+    "wavy line": ("[§K﹏§C]",),
+    "ellipsis for underscore": ("[§K…§C]",),
+    "dots for underscore": ("[§K...§C]",),
+    "stray apostrophe": ("'§P", "'§V"),
+    "stray dot": ("[§K_§C].", "§V."),
+    "quote for bracket": ('"§K_§C]', '"§V'),
+    "comma for underscore": ("[§K,§C]",),
+    "braces and round": ("{§K_§C)",),
+    "angle and square": ("<§K_§C]",),
+    "low dot": ("[§K․§C]",),
+    "two lines": ("[§K\n_\n§C]",),
+    "boxed": ("│§K_§C│", "│§V│"),
+    "bullet": ("•§K_§C", "•§V"),
+    "tick": ("☑ §K_§C", "☑ §V"),
+    "leader dots": ("§K_§C.....", "§V....."),
+    "page behind": ("§P 12", "§V 12"),
+}
+_SHEETS = {
+    "formula": ('="§P"', '="§V"'),
+    "hyperlink": ('=HYPERLINK("#","§P")', '=HYPERLINK("#","§V")'),
+    "doubled quotes": ('""§P""', '""§V""'),
+    "text mark": ("'§K_§C", "'§V"),
+    "sheet": ("§P!A1", "§V!A1"),
+    "column of a table": ("[@[§K_§C]]",),
+    "proper": (_proper,),
+    "ellipsis behind": ("[§K_§C…", "§V…"),
+    "dots behind": ("[§K_§C...", "§V..."),
+    "cut before": ("ERSON_§C]", "ERSON_§V"),
+    "cut to the underscore": ("_§C]",),
+    "cut to the code": ("§C]",),
+    "custom field": ("§K_§C__c", "§V__c"),
+    "field of an object": ("Contact.§K_§C", "Contact.§V"),
+    "field in braces": ("{!Contact.§K_§C}",),
+    "field in two braces": ("{{contact.§K_§C}}",),
+    "kind as object": ("{{ person.§C }}",),
+    "kind as name space": ("{{person:§C}}",),
+    "kind in double brackets": ("[[person:§C]]",),
+    "signs and angles": ("<#§K_§C#>",),
+    "stars": ("[*§K_§C*]",),
+    "two at signs": ("@@§K_§C@@",),
+    "two hashes": ("##§K_§C##",),
+    "separate cells": ("| §K | §C |", "| §K | §V |"),
+    "separate columns": ("§K;§C", "§K;§V"),
+    "separate columns, quoted": ('"§K","§C"', '"§K","§V"'),
+    "tab columns": ("§K\t§C", "§K\t§V"),
+    "array formula": ("{=§K_§C}",),
+    "label": ("§T: [§C]", "§T: §V"),
+    "label and number": ("§T #[§C]",),
+    "yes or no": ("§P (Y/N)", "§V (Y/N)"),
+    "currency": ("€§K_§C", "€§V"),
+    "percent": ("§P%", "§V%"),
+}
+_LEGACY = {
+    "mojibake owner": ("§Pâ€™s", "§Vâ€™s"),
+    "mojibake quotes": ("â€œ§Pâ€\x9d", "â€œ§Vâ€\x9d"),
+    "mojibake blank": ("[§KÂ\u00a0§C]",),
+    "replacement character": ("[§K\ufffd§C]",),
+    "question mark for a blank": ("[§K?§C]",),
+    "question marks": ("?§K_§C?", "?§V?"),
+    "mojibake dash": ("[§Kâ€“§C]",),
+    "German seven bits": ("Ä§K_§CÜ",),
+    "Danish seven bits": ("Æ§K_§CÅ",),
+    "trigraphs": ("??(§K_§C??)",),
+    "digraphs": ("<:§K_§C:>",),
+    "padded entities": ("&#0091;§K_§C&#0093;",),
+    "long entities": ("&lbrack;§K&UnderBar;§C&rbrack;",),
+    "no semicolon": ("&#91§K_§C&#93",),
+    "zeros between": (lambda k, c: "\0".join(f"[{k}_{c}]"),),
+    "RTF": (r"\'5b§K_§C\'5d",),
+    "RTF bold": (r"{\b §P}", r"{\b §V}"),
+    "vCard": ("FN:§P", "FN:§V"),
+    "folded line": ("[§K_\n §C]",),
+    "folded code": (lambda k, c: f"[{k}_{c[:3]}\r\n {c[3:]}]",),
+    "escaped comma": (r"[§K\,§C]",),
+    "XML numbers": ("&#x005B;§K_§C&#x005D;",),
+    "ASN": ("'§K_§C'H", "'§V'H"),
+    "EBCDIC": ("Ý§K_§C¨",),
+    "backslash line": ("[§K_\\\n§C]",),
+    "form feed": ("[§K_\f§C]",),
+    "vertical tab": ("[§K\v§C]",),
+    "line separator": ("[§K_\u2028§C]",),
+    "next line": ("[§K_\u0085§C]",),
+    "null at the end": ("§P\0", "§V\0"),
+    "backspaces": ("[§K__\b§C]",),
+}
+_EDITS = {
+    "word diff": ("[-§P-]", "[-§V-]"),
+    "word diff, added": ("{+§P+}", "{+§V+}"),
+    "deleted": ("<del>§P</del>", "<del>§V</del>"),
+    "inserted": ("<ins>§K_§C</ins>", "<ins>§V</ins>"),
+    "critic added": ("{++§P++}", "{++§V++}"),
+    "critic marked": ("{==§P==}", "{==§V==}"),
+    "critic instead": ("{~~x~>§K_§C~~}", "{~~x~>§V~~}"),
+    "cursor": ("[§K_|§C]",),
+    "caret": ("[§K_^§C]",),
+    "pilcrow": ("[§K_¶§C]",),
+    "conflict": ("<<<<<<< §P", "<<<<<<< §V"),
+    "added": ("+§K_§C", "+§V"),
+    "comment of an editor": ("§P[A1]", "§V[A1]"),
+    "struck in LaTeX": (r"\sout{[§K\_§C]}", r"\sout{§V}"),
+    "arrow from": ("X → §K_§C", "X → §V"),
+    "insert": ("[insert §K_§C]", "[insert §V]"),
+    "redacted behind": ("[§K_§C, redacted]", "[§V, redacted]"),
+    "redacted in round": ("[§K_§C (redacted)]", "[§V (redacted)]"),
+    "redacted before": ("[redacted §k §C]",),
+    "redacted in angles": ("<<redacted:§C>>",),
+    "anonymised": ("[anonymised §C]",),
+    "name of": ("[name of §C]",),
+    "full name": ("[Full name: §C]",),
+    "to do": ("[TODO: §K_§C]", "[TODO: §V]"),
+    "sic": ("§P [sic]", "§V [sic]"),
+    "note": ("§P*", "§V*"),
+    "wiki bold": ("'''§K_§C'''", "'''§V'''"),
+    "wiki italic": ("''§K_§C''", "''§V''"),
+    "org verbatim": ("=§K_§C=", "=§V="),
+    "org code": ("~§K_§C~", "~§V~"),
+    "textile code": ("@§K_§C@", "@§V@"),
+    "attribute of AsciiDoc": ("{§k-§c}",),
+    "passed through": ("pass:[§K_§C]", "pass:§V", "pass:[§V]"),
+    "highlighted": ("==§P==", "==§V=="),
+}
+_CHATS = {
+    "no vowels": ("prsn §C", "prsn §V"),
+    "smiley": ("§k_§c:)", "§V:)"),
+    "heart": ("§P❤️", "§V❤️"),
+    "word joined": ("§Plol", "§Vlol"),
+    "face as kind": ("[👤_§C]",),
+    "face, spaced": ("[👤 §C]",),
+    "face, bare": ("👤§C", "👤§V"),
+    "key between": ("[§K 🔑 §C]",),
+    "leet": ("[P3R50N_§C]",),
+    "emoji digits": (_coded(lambda c: re.sub(r"\d", lambda m: m[0] + "\ufe0f\u20e3", c)),),
+    "exclaimed": ("§K_§C!!!", "§V!!!"),
+    "shouted in stars": ("***§K_§C***", "***§V***"),
+    "quoted line": ("> §K_§C", "> §V"),
+    "reply": ("@§k_§c:", "@§V:", "§V:"),
+    "tilde": ("§K_§C~", "§V~"),
+    "Japanese possessive": ("§K_§Cの", "§Vの"),
+    "san": ("§K_§C-san", "§V-san"),
+    "doctor joined": ("Dr.§K_§C", "Dr.§V"),
+    "Mr joined": ("Mr.§P", "Mr.§V"),
+    "Zulu": ("u§K_§C", "u§V"),
+    "Zulu, hyphen": ("u-§K_§C", "u-§V"),
+    "Maltese": ("il-§K_§C", "il-§V"),
+    "French que": ("qu’§K_§C", "qu’§V"),
+    "Hebrew joined": ("ל§K_§C", "ל§V"),
+    "Arabic joined": ("بـ§K_§C", "بـ§V"),
+    "Romanian": ("§Pului", "§Vului"),
+    "Georgian": ("§P-ს", "§V-ს"),
+    "Kazakh": ("§K_§C-ға", "§V-ға"),
+    "Tamil": ("§Pக்கு", "§Vக்கு"),
+    "Bengali": ("§K_§Cর", "§Vর"),
+    "Amharic": ("ለ§P", "ለ§V"),
+    "two marks": (lambda k, c: "".join(x + "\u0336\u0332" for x in f"[{k}_{c}]"),),
+}
+_ALPHABETS = {
+    "Chinese digits": (_coded(lambda c: _mapped(c, CHINESE_DIGITS)),),
+    "Bengali digits": (_coded(_digits(0x9E6)),),
+    "Tamil digits": (_coded(_digits(0xBE6)),),
+    "Khmer digits": (_coded(_digits(0x17E0)),),
+    "raised digits": (_coded(lambda c: _mapped(c, dict(zip("34679", "³⁴⁶⁷⁹")))),),
+    "lowered digits": (_coded(lambda c: _mapped(c, dict(zip("34679", "₃₄₆₇₉")))),),
+    "digits in round": (_coded(lambda c: _mapped(c, dict(zip("34679", "⑶⑷⑹⑺⑼")))),),
+    "digits with a stop": (_coded(lambda c: _mapped(c, dict(zip("34679", "⒊⒋⒍⒎⒐")))),),
+    "Roman digits": (_coded(lambda c: _mapped(c, dict(zip("34679", "ⅢⅣⅥⅦⅨ")))),),
+    "Cyrillic sounds": (_coded(lambda c: _mapped(c, CYRILLIC_SOUNDS)),),
+    "Greek sounds": (_coded(lambda c: _mapped(c, GREEK_SOUNDS)),),
+    "Fraktur": (lambda k, c: "[" + "".join(map(_shifted(0x1D56C, 0), k)) + "_" + c + "]",),
+    "script letters": (_each(_shifted(0x1D4D0, 0x1D7CE)),),
+    "double-struck": (_each(_shifted(0x1D538, 0x1D7D8)),),
+    "negative squared": (_each(_shifted(0x1F170, 0)),),
+    "negative circled": (_each(_shifted(0x1F150, 0)),),
+    "regional": (_coded(lambda c: "".join(map(_shifted(0x1F1E6, 0), c))),),
+    "Katakana kind": ("[パーソン_§C]",),
+    "Katakana kind, joined": ("パーソン_§C",),
+    "Katakana kind, bare": ("パーソン§C",),
+    "Hangul kind": ("[퍼슨_§C]",),
+    "Devanagari kind": ("[पर्सन_§C]",),
+    "Arabic kind by sound": ("[بيرسون_§C]",),
+    "Hebrew kind by sound": ("[פרסון_§C]",),
+    "Pinyin": ("[REN_§C]",),
+    "Pinyin with tones": ("[RÉNYUÁN_§C]",),
+    "Rōmaji": ("[JINBUTSU_§C]",),
+    "Russian in Latin": ("[LITSO_§C]",),
+    "Ukrainian in Latin": ("[OSOBA_§C]",),
+    "Greek in Latin": ("[PROSOPO_§C]",),
+    "Arabic in Latin": ("[SHAKHS_§C]",),
+    "Hindi in Latin": ("[VYAKTI_§C]",),
+    "Serbian": ("[ОСОБА §C]",),
+    "Bulgarian": ("[ЛИЦЕ: §C]",),
+    "Mongolian": ("[ХҮН_§C]",),
+    "Amharic kind": ("[ሰው_§C]",),
+    "Tamil kind": ("[நபர்_§C]",),
+    "Burmese kind": ("[လူ_§C]",),
+    "Khmer kind": ("[មនុស្ស_§C]",),
+    "Lao kind": ("[ຄົນ_§C]",),
+    "Sinhala kind": ("[පුද්ගලයා_§C]",),
+    "Tagalog": ("[TAO_§C]",),
+    "Yoruba": ("[ẸNIYAN_§C]",),
+    "Irish": ("[DUINE_§C]",),
+    "Icelandic": ("[MANNESKJA §C]",),
+    "Basque kind": ("[PERTSONA_§C]",),
+}
+_PROGRAMS = {
+    "environment": ("process.env.§K_§C", "process.env.§V"),
+    "environment, index": ("os.environ['§K_§C']", "os.environ['§V']"),
+    "option": ("--person=§C", "--person=§V"),
+    "query": ("?person=§C&x", "?person=§V&x"),
+    "anchor": ("#person-§c", "#§V"),
+    "path": ("/person/§C", "/person/§V", "/§V"),
+    "URN": ("urn:person:§C", "urn:person:§V", "urn:§V"),
+    "id of it": ("person_id: §C", "person_id: §V"),
+    "called": ("§K_§C()", "§V()"),
+    "statement": ("§K_§C;", "§V;"),
+    "open element": ('<§K code="§C">', '<§K code="§V">'),
+    "end of an element": ("</§K_§C>",),
+    "title element": ("<§T>§C</§T>", "<§T>§V</§T>"),
+    "ampersand": ("&§K_§C", "&§V"),
+    "two braces": ("{§K}_{§C}",),
+    "two braces, joined": ("{§K}{§C}",),
+    "two brackets": ("[§K][§C]",),
+    "two brackets, hyphen": ("[§K]-[§C]",),
+    "two angles": ("<§K>_<§C>",),
+    "generic": ("§K<§C>",),
+    "set": ("§K{§C}",),
+    "code, bar, kind": ("[§C|§K]",),
+    "code, slash, kind": ("§C/§K",),
+    "code, underscore, kind": ("§C_§K",),
+    "code, hyphen, kind": ("§C-§T",),
+    "two cells": ("| **§K** | §C |", "| **§K** | §V |"),
+    "tree of YAML": ("§k:\n  code: §C", "§k:\n  code: §V"),
+    "definition": ("§T\n: §C", "§T\n: §V"),
+    "brackets around the kind": ("[[§K]]_§C",),
+    "string of C": ('L"§K_§C"', 'L"§V"'),
+    "f-string": ("f'{§k_§c}'", "f'§V'"),
+    "SQL": ("WHERE x='§K_§C'", "WHERE x='§V'"),
+    "regular expression": ("/^§K_§C$/", "/^§V$/"),
+    "JSON path": ("$.§k.§C", "$.§V", "§V"),
+    "XPath": ("//person[@id='§C']", "//person[@id='§V']"),
+    "shell": ('"${§K_§C}"', '"§V"'),
+    "make": ("$(§K_§C)",),
+    "tuple": ("('§K', '§C')", "('§K', '§V')"),
+    "enum": ("Person.§K_§C", "Person.§V"),
+    "private": ("__§k_§c__", "__§V__"),
+    "decorated": ("@§k('§C')", "@§V", "§V"),
+}
+NOBODY_2 = {
+    "backwards": _coded(lambda c: c[::-1]),
+    "cut": lambda k, c: f"[{k}_{c[:3]}…]",
+    "cut, dots": lambda k, c: f"[{k}_{c[:4]}...]",
+    "year before": "20§C",
+    "year behind": "§C2026",
+    "in an address of mail": "abc§C@x.example",
+    "letter more": _coded(lambda c: c[:2] + "Q" + c[2:]),
+    "spoken slip": lambda k, c: _spoken({}, DIGIT_NAMES)(k, _slipped(c)),
+    "spread slip": lambda k, c: f"{k.lower()} {' '.join(_slipped(c))}",
+    "slip in an OCR": lambda k, c: f"|{k}_{_slipped(c)}|",
+    "slip with an ending": lambda k, c: f"[{k}_{_slipped(c)}lle]",
+    "slip, Cyrillic": lambda k, c: f"[{k}_{_mapped(_slipped(c), CYRILLIC)}]",
+    "longer in capitals": "PERSON_§CAND",
+    "ending in the middle": lambda k, c: f"[{k}_{c[:2]}lle{c[2:]}]",
+    "slip in numbers": lambda k, c: "".join(f"&#{ord(x)};" for x in f"[{k}_{_slipped(c)}]"),
+    "in a long hash": "9f86d081884c7d659a2feaa0c55ad015§C3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "slip, shared": lambda k, c: f"[PERSON {_slipped(c)}, {_swapped(c)}]",
+    "code of two lines": lambda k, c: f"{c[:2]} ends here.\n\nNext {c[2:]}",
+    "first of two words": lambda k, c: f"{c[:3]} is not {c[3:]}",
+    "small in a word": "xx§cyy",
+    "digit more": "[PERSON_§C4]",
+    "doubled first": _coded(lambda c: c[0] + c),
+}
+
+
+def second_set():
+    "As `first_set`, from speech, screens, sheets, old encodings, edits, chats, alphabets and programs."
+    groups = {"speech": _SPEECH, "screen": _SCREENS, "sheet": _SHEETS, "legacy": _LEGACY, "edit": _EDITS}
+    groups |= {"chat": _CHATS, "alphabet": _ALPHABETS, "program": _PROGRAMS}
+    return {f"{group}: {name}": row for group, ways in groups.items() for name, row in ways.items()}
