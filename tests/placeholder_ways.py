@@ -75,6 +75,12 @@ def _shifted(upper, digit):
     return change
 
 
+def _double_struck(c):
+    "Seven of these letters stand in an older block."
+    older = dict(zip("CHNPQRZ", "ℂℍℕℙℚℝℤ"))
+    return older.get(c) or _shifted(0x1D538, 0x1D7D8)(c)
+
+
 def _digits(zero):
     return lambda c: "".join(chr(zero + int(x)) if x.isdigit() else x for x in c)
 
@@ -619,9 +625,9 @@ def _accepted(row, form, other=None):
     texts = {"§V", *row[1:]} if row[0] is not None else set(row[1:])
     out = set()
     for text in texts:
-        filled = text.replace("§V", "\0").replace("§W", "\1")
+        filled = text.replace("§V", "\ue000").replace("§W", "\ue001")
         filled = _fill(filled, form.word, form.code)
-        out.add(filled.replace("\0", form.value).replace("\1", other.value if other else ""))
+        out.add(filled.replace("\ue000", form.value).replace("\ue001", other.value if other else ""))
     return out
 
 
@@ -938,7 +944,7 @@ _ALPHABETS = {
     "Greek sounds": (_coded(lambda c: _mapped(c, GREEK_SOUNDS)),),
     "Fraktur": (lambda k, c: "[" + "".join(map(_shifted(0x1D56C, 0), k)) + "_" + c + "]",),
     "script letters": (_each(_shifted(0x1D4D0, 0x1D7CE)),),
-    "double-struck": (_each(_shifted(0x1D538, 0x1D7D8)),),
+    "double-struck": (_each(_double_struck),),
     "negative squared": (_each(_shifted(0x1F170, 0)),),
     "negative circled": (_each(_shifted(0x1F150, 0)),),
     "regional": (_coded(lambda c: "".join(map(_shifted(0x1F1E6, 0), c))),),

@@ -79,7 +79,7 @@ def _is_plain(character):
     return character.isascii() and character.isalnum()
 
 # %% ../../nbs/layer/04_altered.ipynb #059d04bc
-_LIKE = {"O": "[O0]", "I": "[I1]", "S": "[S5]", "B": "[B8]"}  # Letters of a kind that are read as digits
+_LIKE = {c: f"[{c}{digit}]" for c, digit in zip("OIEASGTB", "01345678")}  # Letters of a kind that are read as digits
 
 
 @lru_cache(maxsize=256)
@@ -125,6 +125,8 @@ def _left_of(head, form):
     start = start if named else len(head.text)
     sign = _HOW.pattern("sign_before").search(head.text[:start])[0] if named else ""
     inside = _HOW.pattern("inside").search(head.text)
+    if named and not inside and head.text[len(stem) :].strip() == "=":
+        return _Left(head.places[-1], False, at=len(head.text))  # the key of a query, '?person=K7B4Q'
     if not inside or not _is_placeholder_text(inside, form, named):
         return _Left(head.places[start], named, sign=sign, at=start)
     opens = [(head.places[m.start()], _bracket(m[0])) for m in _opens_in(inside)]
@@ -185,6 +187,8 @@ def _is_placeholder_text(inside, form, named):
 
 def _word_start(stem, separators, form):
     "Where the word for the kind begins that ends here; None where there is none."
+    if max(map(separators.count, "\"'")) > 1:
+        return None  # the kind has quotes of its own
     near = not separators or _HOW.pattern("near_separators").fullmatch(separators)
     own = _spaced_word(form.word).search(stem) or _spaced_word(form.word.partition("_")[0]).search(stem)
     if own:
