@@ -49,15 +49,18 @@ def _code_at(text, folded, at, vault):
     return found and (found[0], plain.places[found[1]])
 
 
+_READ_AS = str.maketrans(READ_AS)
+
+
 def _code_in(folded, at, stop, vault, text):
     "The same in a text that is folded already."
-    code, end = READ_AS.get(folded[at], folded[at]), at + 1
+    code, end = folded[at], at + 1
     while len(code) < LENGTHS[-1]:
         step = _HOW.pattern("next_character").match(folded, end, stop)
         if not step:
             return None
-        code, end = code + READ_AS.get(step[1], step[1]), step.end()
-        form = vault.find(code) if len(code) >= LENGTHS[0] else None
+        code, end = code + step[1], step.end()
+        form = vault.find(code.translate(_READ_AS)) if len(code) >= LENGTHS[0] else None
         if form and (_ends(folded, end) or _takes_an_ending(text, at, end)):
             return form, end
     return None
@@ -79,7 +82,9 @@ def _is_plain(character):
     return character.isascii() and character.isalnum()
 
 # %% ../../nbs/layer/04_altered.ipynb #059d04bc
-_LIKE = {c: f"[{c}{digit}]" for c, digit in zip("OIEASGTB", "01345678")}  # Letters of a kind that are read as digits
+_LIKE = {
+    c: f"[{c}{digit}]" for c, digit in zip("OIEASGTB", "01345678")
+}  # Letters of a kind that are read as digits
 
 
 @lru_cache(maxsize=256)
@@ -223,8 +228,7 @@ def _whole(text, folded, low, at, found, vault):
     left = _left_of(head, form)
     if left.opens and left.opens[-1][1] == "<" and _is_behind_a_code(text, left.opens[-1][0], form.word):
         left = replace(left, opens=())
-    joined = (low < at and _is_plain(folded[at - 1])) or not _ends(folded, end)
-    if not left.named and not left.opens and joined:
+    if not (left.named or left.opens) and _is_joined(folded, low, at, end):
         return at, None
     aside = _aside(text, head, end, form) or _element(text, head, at, end, form)
     if aside:
@@ -240,6 +244,11 @@ def _whole(text, folded, low, at, found, vault):
     if left.opens and right:
         return left.first, _in_brackets(text, left, tail, right, form, vault)
     return left.first, _one_sided(text, head, left, tail, right, form)
+
+
+def _is_joined(folded, low, at, end):
+    "Whether a letter or digit stands right beside a code."
+    return (low < at and _is_plain(folded[at - 1])) or not _ends(folded, end)
 
 
 _AROUND = 12  # Characters around a placeholder with brackets that are looked at
@@ -448,10 +457,11 @@ def _kind_and_bracket(word, name):
     return compiled(_HOW.data["patterns"][name], {**_HOW.data["parts"], "own": _own(word)})
 
 # %% ../../nbs/layer/04_altered.ipynb #950bbc47
-@lru_cache(maxsize=1)
-def _named_kind():
-    "A word for a kind with what could be a code behind it."
-    words = "|".join(sorted(filter(str.isalpha, _kind_words()), key=lambda w: (-len(w), w)))
+@lru_cache(maxsize=2)
+def _named_kind(of_ascii):
+    "A word for a kind with what could be a code behind it; in a text of ASCII no other word is looked for."
+    said = (w for w in _kind_words() if w.isalpha() and (w.isascii() or not of_ascii))
+    words = "|".join(sorted(said, key=lambda w: (-len(w), w)))
     return compiled(_HOW.data["patterns"]["named"], {**_HOW.data["parts"], "kind": words})
 
 
@@ -478,7 +488,10 @@ def _is_like_a_code(token):
 def _candidates(folded, low):
     "(place of the code, match of 'named' or None) in the order of the text."
     heads = [(m.start(), 0, None) for m in _HOW.pattern("code_head").finditer(folded, low)]
-    named = [(m.start("token"), 1, m) for m in _named_kind().finditer(folded, max(0, low - LOOK_BEFORE))]
+    named = [
+        (m.start("token"), 1, m)
+        for m in _named_kind(folded.isascii()).finditer(folded, max(0, low - LOOK_BEFORE))
+    ]
     return [(at, m) for at, _, m in sorted(heads + named, key=lambda row: row[:2]) if at >= low]
 
 
@@ -496,9 +509,10 @@ def _at_a_code(text, folded, floor, at, vault):
 def _with_marks(folded, found, known):
     "The same with what nobody sees behind it, where that runs through it: letters that are struck through."
     end = found.end
-    if UNSEEN in folded[found.start : end]:
-        while end < known and folded[end : end + 1] == UNSEEN:
-            end += 1
+    if UNSEEN not in folded[found.start : end]:
+        return found
+    while end < known and folded[end : end + 1] == UNSEEN:
+        end += 1
     return replace(found, end=end)
 
 

@@ -148,6 +148,10 @@ _MEANINGS = {
 }
 
 # %% ../../nbs/layer/03_shown_text.ipynb #a1b2c302
+_SPELLING = re.compile(r"[\\&%=]")  # What every spelling begins with
+_LONGEST = 16  # Characters of a spelling at most, and some more
+
+
 class Spelled:
     "A text that comes in pieces, with one sign for each number that spells one."
 
@@ -164,9 +168,11 @@ class Spelled:
     ) -> None:
         "Read on; what may be the beginning of a spelling waits for the rest of it."
         text, at = self._before + self._left + piece, len(self._before)
-        begun = None if last else _HOW.pattern("spelling_begun").search(text, at)
+        spells = _SPELLING.search(text, at) is not None
+        tail = max(at, len(text) - _LONGEST)
+        begun = _HOW.pattern("spelling_begun").search(text, tail) if spells and not last else None
         end = begun.start() if begun else len(text)
-        for found in _HOW.pattern("spelling").finditer(text, at, end):
+        for found in _HOW.pattern("spelling").finditer(text, at, end) if spells else ():
             sign = _spelled_sign(found)
             if sign is not None:
                 self.text += text[at : found.start()] + sign
