@@ -10,6 +10,7 @@ import json
 import random
 import re
 import unicodedata
+from collections import Counter
 
 from crmeval.layer.demasking import demask
 from crmeval.layer.placeholders import ALPHABET, Vault
@@ -645,42 +646,53 @@ _PEOPLE_ONLY = re.compile(
 )
 
 
-def scored(name, row, context, seed, hint=False, nobody=False, read=demask, as_json=False):
-    "Of each slot: 'right', 'wrong' (another's value), 'left' (something else than was asked for)."
-    vault, forms, rest = in_session(seed, hint)
-    pair = len(row) > 1 and any("§W" in r for r in row)
-    altered = [_fill(row[0], f.word, f.code, rest[i].code) for i, f in enumerate(forms)]
-    if pair:
-        altered[3:] = [f.placeholder for f in forms[3:]]
-    if _PEOPLE_ONLY.search(name):
-        altered[3:] = [f.placeholder for f in forms[3:]]
-    text = context.format(*altered)
-    if as_json:
-        done = read(json.dumps({"subject": "Re: 4711", "body": text}), vault)
-        try:
-            whole = json.loads(done)["body"]
-        except ValueError:
-            return ["broken"] * len(forms)
-    else:
-        whole = read(text, vault)
-    values = {f.value for f in vault.forms()}
-    slots = slots_of(whole, context) or [whole] * len(forms)
-    out = []
-    for i, (f, got) in enumerate(zip(forms, slots)):
-        own = {f.value, rest[i].value} if pair and i < 3 else {f.value}
-        if nobody and altered[i] != f.placeholder:
-            own = set()
-        others = [v for v in values - own if v in got]
-        fits = got in _accepted(row if altered[i] != f.placeholder else ("",), f, rest[i])
-        if nobody and altered[i] != f.placeholder:
-            fits = not others
-        if slots_of(whole, context) is None:
-            out.append("context")
-        elif others:
-            out.append("wrong")
-        else:
-            out.append("right" if fits else "left")
-    return out
+def answers(name, row, seed=0):
+    "(answer, its context, whether it is JSON, forms, the others of pairs, what was altered) of a way."
+    for number, context in enumerate(CONTEXTS):
+        vault, forms, rest = in_session(seed, hint=seed % 4 == 3)
+        altered = [_fill(row[0], f.word, f.code, other.code) for f, other in zip(forms, rest)]
+        if name in PAIRS or _PEOPLE_ONLY.search(name):
+            altered[3:] = [f.placeholder for f in forms[3:]]
+        text = context.format(*altered)
+        as_json = number == seed % 3
+        yield vault, json.dumps({"subject": "Re: 4711", "body": text}) if as_json else text, context, altered
+
+
+def scored(name, row, seed=0, nobody=False, read=demask):
+    """Of each place of each context: 'right', 'wrong' (another's value stands there), 'left' (something else
+    than was asked for), 'broken' (no JSON any more)."""
+    row = row if isinstance(row, tuple) else (row,)
+    _, forms, rest = in_session(seed, hint=seed % 4 == 3)
+    for vault, answer, context, altered in answers(name, row, seed):
+        whole = read(answer, vault)
+        if answer.startswith("{"):
+            try:
+                whole = json.loads(whole)["body"]
+            except ValueError:
+                yield from ["broken"] * len(forms)
+                continue
+        places = slots_of(whole, context)
+        for place, (form, other, said) in enumerate(zip(forms, rest, altered)):
+            got = places[place] if places else whole
+            changed = said != form.placeholder
+            own = {form.value, other.value} if name in PAIRS and changed else {form.value}
+            own = set() if nobody and changed else own
+            strangers = any(f.value in got for f in vault.forms() if f.value not in own)
+            accepted = _accepted(row if changed else ("",), form, other)
+            fits = not strangers if nobody and changed else got in accepted
+            if strangers and places:
+                yield "wrong"
+            else:
+                yield "right" if fits and places else "left"
+
+
+def counted(rows, seeds=(0, 1, 3), nobody=False, read=demask):
+    "Name of a way -> how often each outcome of `scored` came."
+    told = {}
+    for name, row in rows.items():
+        free = [s for s in seeds if not nobody or is_free(s, row)]
+        told[name] = Counter(out for seed in free for out in scored(name, row, seed, nobody, read))
+    return told
 
 
 def is_free(seed, form):
@@ -1045,6 +1057,10 @@ NOBODY_2 = {
     "digit more": "[PERSON_§C4]",
     "doubled first": _coded(lambda c: c[0] + c),
 }
+
+
+# Ways that came back whole when each set was first counted, before anything was mended for it
+FIRST_COUNT = {"first": 336, "pairs": 9, "second": 233}
 
 
 def second_set():
