@@ -642,7 +642,7 @@ def slots_of(text, context):
 _PEOPLE_ONLY = re.compile(
     "role|inflected|plain: (short|one|miss|letter|auto|other)|screen: (0|5|Q|H|blank in|kind hyph)|"
     "sheet: (cut before|kind)|chat: (no vow|face|leet)|alphabet: .*(kind|Latin|Pinyin|maji)|"
-    "alphabet: (Serb|Bulg|Mong|Tagal|Yoru|Iri|Icel)|program: (option|query|anchor|path|URN|id of|XPath)"
+    "alphabet: (Serb|Bulg|Mong|Tagal|Yoru|Iri|Icel)|named|reply: .*([Ii]d|ID)|program: (option|query|anchor|path|URN|id of|XPath)"
 )
 
 
@@ -1067,4 +1067,137 @@ def second_set():
     "As `first_set`, from speech, screens, sheets, old encodings, edits, chats, alphabets and programs."
     groups = {"speech": _SPEECH, "screen": _SCREENS, "sheet": _SHEETS, "legacy": _LEGACY, "edit": _EDITS}
     groups |= {"chat": _CHATS, "alphabet": _ALPHABETS, "program": _PROGRAMS}
+    return {f"{group}: {name}": row for group, ways in groups.items() for name, row in ways.items()}
+
+
+# The third set: what models write in replies, tools and templates, after the second was mended
+_REPLIES = {
+    "customer before": ("customer §P", "customer §V"),
+    "customer behind": ("[§K_§C, customer]", "[§V, customer]"),
+    "name in bold": ("**Name:** §P", "**Name:** §V"),
+    "kind behind": ("§K_§C (§K)", "§V (§K)"),
+    "beside a free field": ("[Your Name]/§P", "[Your Name]/§V"),
+    "between breaks": ("<br>§P<br>", "<br>§V<br>"),
+    "paragraph": ("<p>Dear §K_§C,</p>", "<p>Dear §V,</p>"),
+    "strong": ("<strong>§P</strong>", "<strong>§V</strong>"),
+    "link of mail": ("<a href='mailto:§P'>§P</a>", "<a href='mailto:§V'>§V</a>"),
+    "bold and colon": ("**§K_§C**:", "**§V**:"),
+    "heading": ("### §K_§C", "### §V"),
+    "and co": ("§K_§C & co", "§V & co"),
+    "quoted": ('"§P"', '"§V"'),
+    "twice in round": ("§P (§P)", "§V (§V)"),
+    "owner in double brackets": ("[[§K_§C]]'s", "§V's"),
+    "owner, hyphen": ("[§K-§C]'s", "§V's"),
+    "owner in angles": ("<§K_§C>'s", "§V's"),
+    "owner in braces": ("{§K_§C}’s", "§V’s"),
+    "owner in two braces": ("{{§k_§c}}s", "§Vs"),
+    "Mr and Mrs": ("Mr. & Mrs. §K_§C", "Mr. & Mrs. §V"),
+    "exclaimed": ("Hi §T§C!", "Hi §V!"),
+    "copy": ("cc: §K_§C; bcc: x", "cc: §V; bcc: x"),
+    "tool": ('tool_call(name="§P")', 'tool_call(name="§V")'),
+    "keyword": ("lookup(person='§K_§C')", "lookup(person='§V')"),
+    "value of JSON": ('{"name": "§K_§C"}', '{"name": "§V"}'),
+    "form": ("name=§K_§C&x=1", "name=§V&x=1"),
+    "cell": ("| Name | §P |", "| Name | §V |"),
+    "comma": ("§P,§P", "§V,§V"),
+    "list": ("- **§P** – manager", "- **§V** – manager"),
+    "number": ("1) §K_§C", "1) §V"),
+    "round copy": ("(cc: §P)", "(cc: §V)"),
+    "twice": ("§K_§C, §K_§C", "§V, §V"),
+    "ellipsis": ("§P…", "§V…"),
+    "ellipsis before": ("…§P", "…§V"),
+    "guillemets": ("«§P»", "«§V»"),
+    "German quotes": ("„§P“", "„§V“"),
+    "Spanish": ("¡§P!", "¡§V!"),
+    "mail link": ("[§K_§C](mailto:x@y.example)", "[§V](mailto:x@y.example)"),
+    "French colon": ("§P\u00a0:", "§V\u00a0:"),
+    "M.": ("M. §P", "M. §V"),
+    "nek": ("§P-nek", "§V-nek"),
+    "t": ("§P-t", "§V-t"),
+    "small lle": ("§k_§c:lle", "§V:lle"),
+    "Frau": ("Sehr geehrte Frau §K §C", "Sehr geehrte Frau §V"),
+    "san": ("§Psan", "§Vsan"),
+    "blank san": ("§P san", "§V san"),
+    "sama": ("§P-sama", "§V-sama"),
+    "literal break": (r"§P\n", r"§V\n"),
+    "Kunde": ("Kunde §C", "Kunde §V"),
+    "клиент": ("клиент §C", "клиент §V"),
+    "顧客": ("顧客 §C", "顧客 §V"),
+    "name's": ("[§K_§C's name]", "[§V's name]", "§V's name"),
+    "name said": ("[customer name: §K_§C]", "[customer name: §V]"),
+    "id in round": ("§T (ID: §C)",),
+    "id in round, blank": ("§T (ID §C)",),
+    "id in brackets": ("§T [ID: §C]",),
+    "User": ("User §C", "User §V"),
+    "user_": ("user_§c",),
+    "Contact #": ("Contact #§C", "Contact §V", "Contact #§V"),
+    "Person-ID": ("Person-ID: §C", "Person-ID: §V"),
+    "PersonID": ("PersonID §C", "PersonID §V"),
+    "person_id": ("person_id=§C", "person_id=§V"),
+    "bare colon": ("§K:§C", "§K:§V"),
+    "bare slash": ("§K/§C",),
+    "bare bar": ("§K|§C",),
+    "bare dot": ("§K.§C",),
+    "bare hash": ("§K#§C",),
+    "bare dash": ("§K–§C",),
+}
+_KIND_NAMES = {
+    word: (f"[{word}_§C]",)
+    for word in "PERSONENKENNUNG KUNDENNAME NOMBRE_CLIENTE NOM_DU_CLIENT 客户姓名 顧客名 고객 ИМЯ_КЛИЕНТА IMIĘ_I_NAZWISKO İSİM ASIAKAS اسم_العميل ग्राहक PERSON_ENTITY FIRST_NAME PERSON_ID".split()
+}
+_TEMPLATES = {
+    "attribute": ('<contact name="§K_§C"/>', '<contact name="§V"/>'),
+    "elements": ("<Contact><Name>§P</Name></Contact>", "<Contact><Name>§V</Name></Contact>"),
+    "semicolons": ('"§P";"x"', '"§V";"x"'),
+    "apostrophes": ("'§K_§C','x'", "'§V','x'"),
+    "YAML": ('name: "§P"', 'name: "§V"'),
+    "YAML, apostrophes": ("name: '§P'", "name: '§V'"),
+    "TOML": ('name = "§K_§C"', 'name = "§V"'),
+    "INI": ("person=§P", "person=§V"),
+    "shell": ("echo $§K_§C", "echo §V"),
+    "condition": ("{{#if x}}{{§K_§C}}{{/if}}", "{{#if x}}§V{{/if}}"),
+    "default": ("{{ §K_§C | default: 'x' }}",),
+    "user field": ("{!$User.§K_§C}",),
+    "contact field": ("{{ contact.§k_§c }}",),
+    "merge tag, colon": ("*|§K:§C|*",),
+    "merge field": ("{ MERGEFIELD §K_§C }",),
+    "ticket field": ("{{ticket.requester.§k_§c}}",),
+    "argument": ("String.valueOf(§K_§C)", "String.valueOf(§V)"),
+    "conversion": ('f"{§K_§C!r}"', 'f"§V"'),
+    "percent format": ("%(§k_§c)s",),
+    "named": (":§k_§c", ":§V"),
+    "at braces": ("@{§K_§C}",),
+    "percent brackets": ("[%§K_§C%]",),
+    "angles, colon": ("<§k:§c>",),
+    "angles, hyphen": ("<§k-§c>",),
+    "double mathematical": ("⟪§K_§C⟫",),
+    "white lenticular": ("〖§K_§C〗",),
+    "ornaments": ("❬§K_§C❭",),
+    "braces ornament": ("❴§K_§C❵",),
+    "lenticular, colon": ("【§T：§C】",),
+    "full-width round": ("（§K_§C）", "(§V)", "（§V）"),
+    "full-width, blank": ("［§T §C］",),
+    "marks outside": ("\u200f§P\u200f", "\u200f§V\u200f"),
+    "embedded": ("\u202b§P\u202c", "\u202b§V\u202c"),
+    "thin space": ("[§K\u2009§C]",),
+    "soft hyphen at the end": ("[§K_§C\u00ad]",),
+    "zero width behind": ("§P\u200b", "§V\u200b"),
+    "thumb": ("§P👍", "§V👍"),
+    "blank behind the underscore": ("[§K_ §C]",),
+    "blank before": ("[§K _§C]",),
+    "underscore behind": ("[§K_§C_]",),
+    "underscores around": ("[_§K_§C_]",),
+    "hyphen behind": ("[§K_§C-]", "§V-"),
+    "colon behind": ("[§K_§C:]", "§V:"),
+    "brace and bracket": ("{§K_§C]",),
+    "angle and brace": ("<§K_§C}",),
+    "escaped twice": (r"\\[§K_§C\\]",),
+    "element of its own": ("<customer>§P</customer>", "<customer>§V</customer>"),
+    "said and said": ("§K_§C_§K_§C", "§V_§V"),
+}
+
+
+def third_set():
+    "As `first_set`, from replies, names for kinds, and templates."
+    groups = {"reply": _REPLIES, "named": _KIND_NAMES, "template": _TEMPLATES}
     return {f"{group}: {name}": row for group, ways in groups.items() for name, row in ways.items()}
