@@ -15,7 +15,7 @@ from functools import lru_cache
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile, compiled
 from .frames import closed_layers, layers_before
-from .placeholders import LENGTHS, Form, Vault, kind_words
+from .placeholders import LENGTHS, READ_AS, Form, Vault, kind_words
 from .shown_text import ESCAPING, UNSEEN, capitals, shown
 
 # %% ../../nbs/layer/04_altered.ipynb #99a4c51c
@@ -41,15 +41,18 @@ class Found:
 
 def _code_at(text, folded, at, vault):
     "(form, end) of the issued code that starts here, or None."
-    found = _code_in(folded, at, at + _CODE, vault)
+    found = _code_in(folded, at, at + _CODE, vault, text)
     if found or not ESCAPING.search(text, at, at + _CODE):
         return found
     plain = shown(text, at, at + _CODE)
-    found = _code_in(plain.text, 0, len(plain.text), vault)
+    found = _code_in(plain.text, 0, len(plain.text), vault, plain.text)
     return found and (found[0], plain.places[found[1]])
 
 
-def _code_in(folded, at, stop, vault):
+_READ_AS = str.maketrans(READ_AS)
+
+
+def _code_in(folded, at, stop, vault, text):
     "The same in a text that is folded already."
     code, end = folded[at], at + 1
     while len(code) < LENGTHS[-1]:
@@ -57,8 +60,8 @@ def _code_in(folded, at, stop, vault):
         if not step:
             return None
         code, end = code + step[1], step.end()
-        form = vault.find(code) if len(code) >= LENGTHS[0] else None
-        if form and _ends(folded, end):
+        form = vault.find(code.translate(_READ_AS)) if len(code) >= LENGTHS[0] else None
+        if form and (_ends(folded, end) or _takes_an_ending(text, at, end)):
             return form, end
     return None
 
@@ -69,24 +72,31 @@ def _ends(folded, end):
     return not _is_plain(rest[:1]) or (rest[:1] == "S" and not _is_plain(rest[1:]))
 
 
+def _takes_an_ending(text, at, end):
+    "Whether small letters stand right behind a code in capitals: '[PERSON_K7B4Qlle]'."
+    return text[end : end + 1].islower() and not any(map(str.islower, text[at:end]))
+
+
 def _is_plain(character):
     "A letter of the alphabet or a digit."
     return character.isascii() and character.isalnum()
 
 # %% ../../nbs/layer/04_altered.ipynb #059d04bc
-_LIKE = {"O": "[O0]", "I": "[I1]", "S": "[S5]", "B": "[B8]"}  # Letters of a kind that are read as digits
+_LIKE = {
+    c: f"[{c}{digit}]" for c, digit in zip("OIEASGTB", "01345678")
+}  # Letters of a kind that are read as digits
 
 
 @lru_cache(maxsize=256)
 def _spaced_word(word):
     "The word of a kind at the end of a text, also with something between its letters."
-    spaced = "(?&gap){0,2}".join(_LIKE.get(c) or re.escape(c) for c in word.replace("_", ""))
+    spaced = "(?&gap){0,3}".join(_LIKE.get(c) or re.escape(c) for c in word.replace("_", ""))
     return compiled(f"(?&word_start){spaced}S?_?\\d?(?:(?&gap){{0,2}}[FMN])?$", _HOW.data["parts"])
 
 
 @lru_cache(maxsize=1)
 def _kind_words():
-    return frozenset(map(capitals, kind_words()))
+    return frozenset(capitals(word).replace(UNSEEN, "") for word in kind_words())
 
 
 @lru_cache(maxsize=1)
@@ -120,6 +130,8 @@ def _left_of(head, form):
     start = start if named else len(head.text)
     sign = _HOW.pattern("sign_before").search(head.text[:start])[0] if named else ""
     inside = _HOW.pattern("inside").search(head.text)
+    if named and not inside and head.text[len(stem) :].strip() == "=":
+        return _Left(head.places[-1], False, at=len(head.text))  # the key of a query, '?person=K7B4Q'
     if not inside or not _is_placeholder_text(inside, form, named):
         return _Left(head.places[start], named, sign=sign, at=start)
     opens = [(head.places[m.start()], _bracket(m[0])) for m in _opens_in(inside)]
@@ -180,6 +192,8 @@ def _is_placeholder_text(inside, form, named):
 
 def _word_start(stem, separators, form):
     "Where the word for the kind begins that ends here; None where there is none."
+    if max(map(separators.count, "\"'")) > 1:
+        return None  # the kind has quotes of its own
     near = not separators or _HOW.pattern("near_separators").fullmatch(separators)
     own = _spaced_word(form.word).search(stem) or _spaced_word(form.word.partition("_")[0]).search(stem)
     if own:
@@ -214,7 +228,7 @@ def _whole(text, folded, low, at, found, vault):
     left = _left_of(head, form)
     if left.opens and left.opens[-1][1] == "<" and _is_behind_a_code(text, left.opens[-1][0], form.word):
         left = replace(left, opens=())
-    if not left.named and not left.opens and low < at and _is_plain(folded[at - 1]):
+    if not (left.named or left.opens) and _is_joined(folded, low, at, end):
         return at, None
     aside = _aside(text, head, end, form) or _element(text, head, at, end, form)
     if aside:
@@ -229,7 +243,12 @@ def _whole(text, folded, low, at, found, vault):
     right = _closes_of(tail, form)
     if left.opens and right:
         return left.first, _in_brackets(text, left, tail, right, form, vault)
-    return left.first, _one_sided(head, left, tail, right, form)
+    return left.first, _one_sided(text, head, left, tail, right, form)
+
+
+def _is_joined(folded, low, at, end):
+    "Whether a letter or digit stands right beside a code."
+    return (low < at and _is_plain(folded[at - 1])) or not _ends(folded, end)
 
 
 _AROUND = 12  # Characters around a placeholder with brackets that are looked at
@@ -253,12 +272,13 @@ def _element(text, head, at, end, form):
     "A code behind its kind in brackets, '[PERSON] K7B4Q', '<PERSON>K7B4Q</PERSON>', as `_Aside`; or None."
     if _CLOSING.isdisjoint(text[max(0, at - 3) : at]):
         return None
-    low, word = head.places[0], form.word.partition("_")[0]
-    before = _kind_and_bracket(word, "kind_in_brackets").search(text[low:at])
-    if not before or low + before.start() not in head.places:
-        return None
-    start = low + before.start()
-    behind = _kind_and_bracket(word, "end_tag").match(text[end : max(end, start + HELD - 1)])
+    low = head.places[0]
+    before = _kind_and_bracket(form.word, "kind_in_brackets").search(capitals(text[low:at]))
+    start = low + before.start() if before else low
+    if not before or start not in head.places or re.match("<[a-z]", text[start:]):
+        return None  # an element in small letters is the answer's own
+    tail = capitals(text[end : max(end, start + HELD - 1)])
+    behind = _kind_and_bracket(form.word, "end_tag").match(tail)
     return _Aside(head.places.index(start), Found(start, end + behind.end(), form, form.word))
 
 
@@ -299,17 +319,22 @@ def _is_of_xml(text, at):
     return text.startswith("<![CDATA", max(0, at - 8), at)
 
 
+def _own(word):
+    "The word of a placeholder as a pattern, with a hint or without."
+    return re.escape(word.partition("_")[0]) + "(?:[_ -]?[FMN](?![A-Z]))?"
+
+
 @lru_cache(maxsize=256)
 def _end_of_element(word, code):
     "What closes an element that a placeholder was made to."
-    own = {"own": re.escape(word), "code": re.escape(code)}
+    own = {"own": _own(word), "code": re.escape(code)}
     return compiled("(?<=>)(?&again)", {**_HOW.data["parts"], **own})
 
 
 @lru_cache(maxsize=256)
 def _behind_code(word, code):
     "What may stand between a code and its brackets, and those brackets."
-    own = {"own": re.escape(word), "code": re.escape(code)}
+    own = {"own": _own(word), "code": re.escape(code)}
     return compiled(_HOW.data["patterns"]["closes"], {**_HOW.data["parts"], **own})
 
 
@@ -353,7 +378,7 @@ def _is_argument(text, at):
     return text[at] in "{[" and _HOW.pattern("argument").search(text[max(0, at - 24) : at]) is not None
 
 
-def _one_sided(head, left, tail, right, form):
+def _one_sided(text, head, left, tail, right, form):
     "A placeholder without brackets, or with one of them."
     quote = head.text[-1:] if left.named else ""
     if quote and quote in "`\"'" and tail.text.startswith(quote) and not left.opens:
@@ -363,19 +388,24 @@ def _one_sided(head, left, tail, right, form):
     if left.named and left.opens and not left.wordy and left.opens[0][1] == "[" and not quoted:
         balanced = _HOW.pattern("closes_later").match(tail.text)
         start = left.start if balanced else left.opens[0][0]
+    if left.opens:
+        return Found(start, stop, form, form.word)
+    again = None if left.named else _kind_and_bracket(form.word, "kind_behind").match(tail.text)
+    if again:
+        return Found(start, tail.places[again.end()], form, form.word)
     ends_quote = tail.text.startswith(("'", '"'))
-    if (
-        left.named
-        and not left.opens
-        and right
-        and right["first"] == "]"
-        and not right["owner"]
-        and not ends_quote
-    ):
-        stop = tail.places[right.end("first")] if "[" not in head.text else stop
-    if left.named and left.sign and not left.opens:
+    if right and right["first"] == "]" and "[" not in head.text and not right["owner"] and not ends_quote:
+        alone = left.named or _shares_brackets(text, head.places[-1])
+        stop = tail.places[right.end("first")] if alone else stop
+    if left.named and left.sign:
         return _variable(left, tail, form)
     return Found(start, stop, form, form.word)
+
+
+def _shares_brackets(text, at):
+    "Whether a code stands in the brackets of one before it: '[PERSON_K7B4Q, X9WKP]'."
+    before = capitals(text[max(0, at - LOOK_BEFORE) : at])
+    return _HOW.pattern("shared_brackets").search(before) is not None
 
 
 _ALONE = ("$", ":", "!")  # Signs that name a variable without another one behind it
@@ -402,7 +432,7 @@ class _Aside:
 
 def _aside(text, head, end, form):
     "A placeholder whose code stands in brackets of its own, behind the kind: '[PERSON] (K7B4Q)'; or None."
-    before = _kind_and_bracket(form.word.partition("_")[0], "kind_and_bracket").search(head.text)
+    before = _kind_and_bracket(form.word, "kind_and_bracket").search(head.text)
     if not before:
         return None
     start = head.places[before.start()]
@@ -411,7 +441,8 @@ def _aside(text, head, end, form):
     kind = text[head.places[before.start("kind")] : head.places[before.end("kind")]]
     if not inner:
         return None
-    sure = bool(kind.isupper() or before["open"] or before["command"])
+    joined = before.end("kind") == before.start("bracket")
+    sure = bool(joined or not kind.islower() or before["open"] or before["command"])
     stop, opened = inner.end(), before["open"] and not before["close"]
     outer = _HOW.pattern("close_at_start").match(tail.text, stop) if opened else None
     if opened and not outer:
@@ -423,20 +454,21 @@ def _aside(text, head, end, form):
 @lru_cache(maxsize=256)
 def _kind_and_bracket(word, name):
     "A pattern of the table with the word of a kind in it."
-    return compiled(_HOW.data["patterns"][name], {**_HOW.data["parts"], "own": re.escape(word)})
+    return compiled(_HOW.data["patterns"][name], {**_HOW.data["parts"], "own": _own(word)})
 
 # %% ../../nbs/layer/04_altered.ipynb #950bbc47
-@lru_cache(maxsize=1)
-def _named_kind():
-    "A word for a kind with what could be a code behind it."
-    words = "|".join(sorted(filter(str.isalpha, _kind_words()), key=lambda w: (-len(w), w)))
+@lru_cache(maxsize=2)
+def _named_kind(of_ascii):
+    "A word for a kind with what could be a code behind it; in a text of ASCII no other word is looked for."
+    said = (w for w in _kind_words() if w.isalpha() and (w.isascii() or not of_ascii))
+    words = "|".join(sorted(said, key=lambda w: (-len(w), w)))
     return compiled(_HOW.data["patterns"]["named"], {**_HOW.data["parts"], "kind": words})
 
 
-def _invented(text, low, named):
+def _invented(text, low, named, vault):
     "A placeholder that nobody has, as `Found`, from a match of `_named_kind`; else None."
     word, token, at = named["word"], named["token"], named.start("token")
-    if not _is_like_a_code(token):
+    if not _is_like_a_code(token) or (token[0] in "FMN" and vault.find(token[1:])):
         return None
     end = named.end("token")
     head = shown(text, max(low, at - LOOK_BEFORE), max(low, named.start()))
@@ -456,7 +488,10 @@ def _is_like_a_code(token):
 def _candidates(folded, low):
     "(place of the code, match of 'named' or None) in the order of the text."
     heads = [(m.start(), 0, None) for m in _HOW.pattern("code_head").finditer(folded, low)]
-    named = [(m.start("token"), 1, m) for m in _named_kind().finditer(folded, max(0, low - LOOK_BEFORE))]
+    named = [
+        (m.start("token"), 1, m)
+        for m in _named_kind(folded.isascii()).finditer(folded, max(0, low - LOOK_BEFORE))
+    ]
     return [(at, m) for at, _, m in sorted(heads + named, key=lambda row: row[:2]) if at >= low]
 
 
@@ -466,7 +501,19 @@ def _at_a_code(text, folded, floor, at, vault):
     if code is None:
         return None, at + _AHEAD
     first, found = _whole(text, folded, floor, at, code, vault)
-    return found, first + HELD if found else code[1] + 2
+    if found is None:
+        return None, code[1] + 2
+    return _with_marks(folded, found, first + HELD), first + HELD
+
+
+def _with_marks(folded, found, known):
+    "The same with what nobody sees behind it, where that runs through it: letters that are struck through."
+    end = found.end
+    if UNSEEN not in folded[found.start : end]:
+        return found
+    while end < known and folded[end : end + 1] == UNSEEN:
+        end += 1
+    return replace(found, end=end)
 
 
 @dataclass
@@ -495,7 +542,7 @@ def placeholders_in(
         if at < floor:
             continue
         if named is not None:
-            found, known = _invented(text, floor, named), at + _AHEAD
+            found, known = _invented(text, floor, named, vault), at + _AHEAD
         else:
             found, known = _at_a_code(text, folded, floor, at, vault)
         if known > len(text) and not ended:

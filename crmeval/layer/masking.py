@@ -21,9 +21,9 @@ from .demasking import INVENTED, demask
 from .json_place import JsonPlace, starts_json
 from .known_places import KnownPlaces, Place, keys_of
 from .neighbours import neighbours, trimmed_names
-from .placeholders import Vault, kind_word
+from .placeholders import READ_AS, Vault, kind_word
 from .record_values import Known, known_values, readable_values
-from .shown_text import capitals
+from .shown_text import Spelled, capitals
 from .steps import StepRecord, timed
 
 # %% ../../nbs/layer/07_masking.ipynb #3664b3e3
@@ -230,8 +230,13 @@ def _readable(text, words):
 
 
 def _escaped_places(text, vault):
-    "What looks like a placeholder."
-    return [Place(f.start, f.end, "TEXT") for f in placeholders_in(text, vault)]
+    "What looks like a placeholder, also where its letters are spelled in numbers."
+    signs, at, done = Spelled(), 0, 0
+    signs.feed(text, last=True)
+    for found in placeholders_in(signs.text, vault):
+        start = at + len(signs.written(done, found.start))
+        at, done = start + len(signs.written(found.start, found.end)), found.end
+        yield Place(start, at, "TEXT")
 
 
 def _standing(reading, places):
@@ -288,7 +293,7 @@ class _Writer:
         self.text, self.session = text, session
         self.careful = careful  # Whether nothing beside a placeholder may be taken for a part of it
         self.out, self.place, self.counts = [], JsonPlace(), Counter()
-        self._squeezed = re.sub(r"[^A-Z0-9]", "", capitals(text))
+        self._squeezed = re.sub(r"[^A-Z0-9]", "", capitals(text)).translate(str.maketrans(READ_AS))
 
     def written(self, places):
         done = 0

@@ -1,0 +1,116 @@
+"Sets of ways that were written before the code was looked at: what comes back, what stays, and nobody else."
+
+import random
+from pathlib import Path
+
+import placeholder_ways
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crmeval.layer.masking import demask
+from crmeval.layer.placeholders import Vault
+from crmeval.layer.shown_text import Spelled
+from crmeval.layer.streams import DemaskStream
+
+SETS = {
+    "first": placeholder_ways.first_set(),
+    "pairs": placeholder_ways.PAIRS,
+    "second": placeholder_ways.second_set(),
+}
+# Ways that are not undone as they are asked for. The value may stand there with something beside it:
+BESIDE = {
+    # the words are the sentence's own, unless one knows that they mean the placeholder
+    "plain: the kind with a code", "plain: brackets spelled", "affix: said twice",
+    # one bracket more or less may be the answer's, and bars make tables
+    "brackets: doubled right", "script: backwards brackets", "screen: bar behind", "screen: l for brackets",
+    "sheet: cut to the underscore", "sheet: cut to the code", "program: XPath", "program: two angles",
+    # an encoding that was out of use before models wrote
+    "channel: encoded word", "channel: UTF-7", "legacy: trigraphs", "legacy: EBCDIC", "legacy: zeros between",
+    # a word of another language that no list holds, with a blank or nothing behind it
+    "alphabet: Katakana kind, bare",
+    # more than the forty signs that a stream may hold back
+    "chat: two marks",
+}  # fmt: skip
+# ... or no value comes, since a reading that gives one could give it for another text as well.
+NO_VALUE = {
+    # words for letters: 'person Mike' is somebody, and these sentences are longer than forty signs
+    "speech: letters with commas", "speech: radio alphabet", "speech: radio alphabet, digits",
+    "speech: names of letters", "speech: digits spelled", "speech: digits spelled, hyphens",
+    "speech: capital said",
+    # a longer code, which belongs to nobody
+    "screen: 1 behind", "legacy: German seven bits", "legacy: Danish seven bits", "legacy: backspaces",
+    # one sign of another alphabet has several sounds: Cyrillic 'В' looks like B and sounds like V
+    "alphabet: Cyrillic sounds", "alphabet: Greek sounds", "alphabet: Chinese digits",
+    "alphabet: Roman digits",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_what_comes_back_is_what_is_said_above(name):
+    told = placeholder_ways.counted(SETS[name])
+    failing = {way for way, outcomes in told.items() if set(outcomes) != {"right"}}
+    assert failing == (BESIDE | NO_VALUE) & set(SETS[name])
+    assert not any(outcomes["wrong"] + outcomes["broken"] for outcomes in told.values())
+
+
+def test_every_way_that_is_said_to_stay_is_one_of_the_sets():
+    assert set().union(*SETS.values()) >= BESIDE | NO_VALUE and not BESIDE & NO_VALUE
+
+
+@pytest.mark.parametrize("name", ["NOBODY", "NOBODY_2"])
+def test_a_code_that_nobody_has_restores_nobody(name):
+    told = placeholder_ways.counted(getattr(placeholder_ways, name), nobody=True)
+    assert all(set(outcomes) == {"right"} for outcomes in told.values()), told
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_cut_gives_the_whole(name):
+    rng = random.Random(29)
+    for way, row in SETS[name].items():
+        for vault, answer, _, _ in placeholder_ways.answers(way, row, seed=rng.randrange(40)):
+            stream, at, out = DemaskStream(vault), 0, ""
+            while at < len(answer):
+                size = rng.choice((1, 2, 3, 7, 19, 40, 90))
+                out, at = out + stream.feed(answer[at : at + size]), at + size
+            assert out + stream.end() == demask(answer, vault), way
+
+
+SPELLED = st.sampled_from(
+    [
+        *"a\\u&#;%=x 0d8",
+        "\\u0412",
+        "\\\\u004b",
+        "&#75;",
+        "&#x4b;",
+        "%D0%BA",
+        "=D0=BA",
+        "\\ud83d",
+        "\\ude00",
+        "K7B",
+    ]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(SPELLED, max_size=30), st.integers(1, 20))
+def test_what_is_spelled_stays_as_it_was_written(signs, size):
+    text, whole, cut = "".join(signs), Spelled(), Spelled()
+    whole.feed(text, last=True)
+    for i in range(0, len(text), size):
+        cut.feed(text[i : i + size])
+        assert len(text[: i + size]) - len(cut.written(0, len(cut.text))) <= 15
+    cut.feed("", last=True)
+    assert cut.text == whole.text and len(whole.text) <= len(text)
+    assert cut.written(0, len(cut.text)) == whole.written(0, len(whole.text)) == text
+    assert demask(text, Vault()) == text
+
+
+def test_ordinary_texts_stay_as_they_are():
+    folder = Path(__file__).with_name("texts")
+    texts = [text for path in sorted(folder.iterdir()) for text in path.read_text("utf-8").splitlines()]
+    vault = Vault(b"a key for the examples")
+    for number in range(300):
+        vault.issue(f"Person {number}", "PERSON")
+    assert len(texts) > 300
+    assert [text for text in texts if demask(text, vault) != text] == []
