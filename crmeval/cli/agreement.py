@@ -98,7 +98,7 @@ def _of_labelled(names, words, options, out):
 
 
 def _embedded_only(words, plan):
-    "An embedded judge where it is asked for by name, then the recorded ones are left out; None for others."
+    "A built-in judge where it is asked for by name, then the recorded ones are left out; None for others."
     from crmeval.judges.embedded import EmbeddedJudge
     from crmeval.judges.encoder_judge import EncoderJudge
     from crmeval.runs.evaluation import judge_of

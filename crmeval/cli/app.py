@@ -18,7 +18,7 @@ from .. import __version__
 from .interrupts import interrupted
 from .words import STANDARD_INPUT, silence
 from ..core.keys import without_keys
-from ..core.near import did_you_mean
+from ..core.near import did_you_mean, nearest
 from ..core.package_data import data_path
 from ..core.show import printable
 
@@ -276,12 +276,21 @@ def _in_our_words(error, words):
         return f"{word or error.argument.name} is {token.value!r}, expected {_expected(error)}"
     if kind == "MissingArgumentError":
         return _missing(error, name)
+    if kind == "UnknownOptionError" and word.startswith("--"):
+        return f"{name} has no option {word}. {_near_option(error, word, name)}"
     said = " ".join(str(error).split())
     if kind == "UnknownCommandError" and name.startswith("-"):
         return f"{name} stands before a command; write it behind one, such as: crmeval run {name}"
     return said.replace("Unknown option: ", f"{name} has no option ").replace(
         "Unknown command ", "no command "
     )
+
+
+def _near_option(error, word, name):
+    "The option that was probably meant: hyphens, which all options share, make none alike."
+    names = [n for a in error.argument_collection or () if a.parse for n in a.names]
+    near = nearest(word.partition("=")[0], names)
+    return f"Did you mean {near}?" if near else f"crmeval {name} --help lists what it has"
 
 
 def _expected(error):

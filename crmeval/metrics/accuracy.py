@@ -64,7 +64,7 @@ def score_response(
     response: Response,  # What a system answered
     *,
     sample: Sample,  # What it was asked, and what a good response states and obeys
-    judge: Judge | None = None,  # Who answers the questions; default: the embedded judge
+    judge: Judge | None = None,  # Who answers the questions; default: the built-in judge
 ) -> list[Score]:  # The criteria of its use case, and accuracy last; all signed and keyed
     "Score one response on everything that its use case is scored on."
     judge = default_judge() if judge is None else judge

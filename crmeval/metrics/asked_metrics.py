@@ -158,7 +158,7 @@ def score_asked(
     response: Response,  # What a system answered
     *,
     sample: Sample,  # What it was asked
-    judge: Judge | None = None,  # Default: the embedded judge
+    judge: Judge | None = None,  # Default: the built-in judge
     asked: AskedMetrics = AskedMetrics(),  # noqa: B008 - it never changes
 ) -> list[Score]:  # As from `score_response`, with what was asked for before accuracy
     "Score one response on what its use case is scored by, and on what is asked for beside it."

@@ -248,7 +248,7 @@ def citation_recall(
     response: str,  # Answer to be scored; one without a claim has status 'undefined'
     *,
     passages: Sequence[Mapping[str, Any] | str | Passage],  # What it was given, in the order of their numbers
-    judge: Judge | None = None,  # Who decides whether a passage supports a claim; default: the embedded judge
+    judge: Judge | None = None,  # Who decides whether a passage supports a claim; default: the built-in judge
 ) -> Score:  # points in [1, 4]; fraction = claims with a right citation / claims; evidence lists the others
     "Share of the claims that the passages cited behind them support, 1 to 4 points; higher is better."
     judge = judge or default_judge()
@@ -269,7 +269,7 @@ def citation_precision(
     response: str,  # Answer to be scored; one without a citation has status 'undefined'
     *,
     passages: Sequence[Mapping[str, Any] | str | Passage],  # What it was given, in the order of their numbers
-    judge: Judge | None = None,  # Who decides whether a passage supports a claim; default: the embedded judge
+    judge: Judge | None = None,  # Who decides whether a passage supports a claim; default: the built-in judge
 ) -> Score:  # points in [1, 4]; fraction = right citations / citations; evidence lists the wrong ones
     "Share of the citations that are right, 1 to 4 points; higher is better."
     judge = judge or default_judge()

@@ -58,7 +58,7 @@ def coherence(
     | Sequence[Any]
     | None = None,  # What it answers: lines 'Speaker: text', or messages in order
     judge: Judge
-    | None = None,  # A language model or a person; default, and for the embedded judge: the rules
+    | None = None,  # A language model or a person; default, and for the built-in judge: the rules
 ) -> Score:  # points in [1, 4]; evidence lists each break with its sentence and what it does not go with
     "How well a response hangs together, 1 to 4 points on the scale; higher is better."
     check_text(response)

@@ -39,7 +39,7 @@ def completeness(
     response: str,  # Text to be scored; empty text scores 1 point
     *,
     key_facts: Sequence[str],  # Facts the response should state, (n,); n=0 gives status 'undefined'
-    judge: Judge | None = None,  # Who decides whether a fact is stated; default: the embedded judge
+    judge: Judge | None = None,  # Who decides whether a fact is stated; default: the built-in judge
 ) -> Score:  # points in [1, 4]; fraction = facts stated / n; evidence names each fact, and where it is stated
     "Share of the key facts that the response states, 1 to 4 points on the scale; higher is better."
     facts = checked_facts(response, key_facts=key_facts)

@@ -47,7 +47,7 @@ def conciseness(
     response: str,  # Text to be scored; empty text scores 1 point
     *,
     key_facts: Sequence[str],  # Facts that a response should state, (n,); n=0 gives status 'undefined'
-    judge: Judge | None = None,  # Who decides which sentences state a fact; default: the embedded judge
+    judge: Judge | None = None,  # Who decides which sentences state a fact; default: the built-in judge
 ) -> Score:  # points in [1, 4]; fraction = sentences that carry / that count; evidence lists the ballast
     "Share of the response that carries key facts, 1 to 4 points on the scale; higher is better."
     facts = checked_facts(response, key_facts=key_facts)

@@ -83,7 +83,7 @@ def factuality(
     response: str,  # Text to be scored; empty text, a loop or a copied conversation scores 1 point
     *,
     source: str,  # What the response may rely on; empty gives status 'undefined'
-    judge: Judge | None = None,  # Who decides whether a sentence is supported; default: the embedded judge
+    judge: Judge | None = None,  # Who decides whether a sentence is supported; default: the built-in judge
 ) -> Score:  # points in [1, 4]; fraction: share of claims supported; evidence lists the unsupported claims
     "Share of the claims that the source supports, 1 to 4 points on the scale; higher is better."
     judge = judge or default_judge()

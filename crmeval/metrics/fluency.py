@@ -60,7 +60,7 @@ def fluency(
     response: str,  # Text to be scored; without words, or a record, it gives status 'undefined'
     *,
     judge: Judge
-    | None = None,  # A language model or a person; default, and for the embedded judge: the rules
+    | None = None,  # A language model or a person; default, and for the built-in judge: the rules
 ) -> Score:  # points in [1, 4]; evidence lists each flaw with its sentence, its words and what is wrong
     "How well the sentences of a response are written, 1 to 4 points on the scale; higher is better."
     check_text(response)

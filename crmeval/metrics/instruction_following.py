@@ -125,7 +125,7 @@ def instruction_following(
     instructions: Sequence[
         Mapping[str, Any] | str
     ],  # (n,) dictionaries or sentences; n=0 gives status 'undefined'
-    judge: Judge | None = None,  # Asked about instructions without a rule; default: the embedded judge
+    judge: Judge | None = None,  # Asked about instructions without a rule; default: the built-in judge
     checks: Mapping[str, Callable[..., Any]] | None = None,  # Own kinds, as in `check_instruction`
     loose: bool = False,  # Lenient reading where a kind has one; default: to the letter
 ) -> Score:  # fraction = obeyed / checked, in [0, 1]; evidence lists every instruction

@@ -94,7 +94,7 @@ def _embedded():
 def _verdict(judge, prompt, response):
     "One verdict with a label as its category, from a grader (`refusal`) or a judge (`followed`)."
     if getattr(judge, "name", "") in ("embedded", "embedded:encoder"):
-        judge = _embedded()  # the embedded judges of the other metrics know no refusals
+        judge = _embedded()  # the built-in judges of the other metrics know no refusals
     if hasattr(judge, "refusal"):
         return judge.refusal(without_chain(response), prompt=prompt)
     if not hasattr(judge, "followed"):

@@ -135,7 +135,7 @@ def agreement_chart(
     if not sets:
         return None
     tops = _tops(sets)
-    figure, axes = figure_and_axes(8.2, 1.5 + 0.42 * (tops[sets[-1]] + 1))
+    figure, axes = figure_and_axes(4.9, 1.5 + 0.34 * (tops[sets[-1]] + 1))
     for kind in KINDS_OF_JUDGE:
         _draw_kind(axes, kind, [x for x in lines if x.kind == kind], tops)
     _name_sets(axes, sets, tops)
@@ -143,12 +143,12 @@ def agreement_chart(
     axes.set(
         xlim=(-0.5, 1.02), ylim=(tops[sets[-1]] + 0.6, -1.1), xticks=[-0.4, -0.2, 0, 0.2, 0.4, 0.6, 0.8, 1]
     )
-    axes.set_xlabel("correlation with people, 95 % intervals; 0: chance, 1: perfect")
+    axes.set_xlabel("correlation with people, 95 % intervals\n0: chance, 1: perfect")
     axes.grid(axis="x", lw=0.6, **look_of_grid())
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     ink = axes.xaxis.label.get_color()
-    figure.legend(loc="outside upper center", ncols=3, fontsize=8.5, frameon=False, labelcolor=ink)
+    figure.legend(loc="outside upper center", ncols=2, fontsize=9, frameon=False, labelcolor=ink)
     return figure
 
 
@@ -243,7 +243,7 @@ def _drawn(lines):
     picture = agreement_chart(lines)
     n = len({x.data for x in lines})
     told = f"Correlation of judges with people on {n} data sets; the table has all values"
-    return f'<figure style="margin:0; max-width:52rem">{svg(picture, told)}</figure>' if picture else ""
+    return f'<figure style="margin:0; max-width:42rem">{svg(picture, told)}</figure>' if picture else ""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ __all__ = ['REFERENCES', 'REFERENCE_FLOOR', 'answer_sentence', 'reference_rows',
 # %% ../../nbs/pages/04_answer.ipynb #f102580b
 from collections.abc import Sequence
 
-from ..core.show import interval, judge_in_words, points, seconds, usd
+from ..core.show import interval, judge_in_words, per_cent, points, seconds, usd
 from .leaderboard import OVERALL, Row
 
 # %% ../../nbs/pages/04_answer.ipynb #7ae3e493
@@ -42,14 +42,15 @@ def _level(row):
 # %% ../../nbs/pages/04_answer.ipynb #60575ba8
 def answer_sentence(
     rows: Sequence[Row],  # Of one run; the best one of a use case and judge first
-) -> str:  # '' without a system that has an accuracy
+    repeats: int = 1,  # Answers of a system to each sample, at least 1
+) -> str:  # '' without a system that has an accuracy or a trust
     "What a leaderboard shows and how sure it is: the best system, or those that are not told apart, and why."
     found, references = _contestants(rows)
     if not found:
-        return ""
+        return " ".join(_of_trust([r for r in rows if r.use_case == OVERALL]))
     ranked = sorted(found, key=lambda r: (r.rank or (len(found), len(found)), -(_accuracy(r).value or 0)))
     best = [r for r in ranked if r.rank and r.rank[0] <= ranked[0].rank[0]] if ranked[0].rank else ranked[:1]
-    told = [_of_best(best, ranked), *_of_price(ranked), *_of_time(ranked)]
+    told = [_of_best(best, ranked), *_of_trust(ranked), *_of_price(ranked), *_of_time(ranked)]
     if references:
         told.append(f"The references that people wrote get {points(references[0].metrics['accuracy'])}.")
     judge = (
@@ -57,7 +58,7 @@ def answer_sentence(
     )
     lost = sum(r.unscored for r in ranked)
     missing = f"; {lost} answers could not be scored" if lost else ""
-    return f"{' '.join(told)} {_samples(ranked)}, {judge}{missing}."
+    return f"{' '.join(told)} {_samples(ranked, repeats)}, {judge}{missing}."
 
 
 def _of_best(best, ranked):
@@ -76,9 +77,36 @@ def _of_best(best, ranked):
     )
 
 
-def _samples(ranked):
-    counts = {r.n for r in ranked}
-    return f"On {counts.pop()} samples" if len(counts) == 1 else f"On {min(counts)} to {max(counts)} samples"
+def _samples(ranked, repeats):
+    counts = sorted({r.n for r in ranked})
+    many = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"On {many} samples" if repeats < 2 else f"On {many} answers of each, {repeats} to a sample"
+
+
+def _of_trust(ranked):
+    "The highest and the lowest trust: who leads in accuracy may give away all that it is asked for."
+    known = [r for r in ranked if r.trust and r.trust.trust.value is not None]
+    if not known:
+        return []
+    known = sorted(known, key=lambda r: -r.trust.trust.value)
+    high, low = (_percent_of_trust(r) for r in (known[0], known[-1]))
+    if high[0] == low[0]:
+        return [f"In trust {_listed([r.client for r in known])} {_reach(known)} {high[0]} %."]
+    first = [r.client for r in known if _percent_of_trust(r)[0] == high[0]]
+    last = [r.client for r in known if _percent_of_trust(r)[0] == low[0]]
+    stand = "stands" if len(first) == 1 else "stand"
+    top = f"In trust {_listed(first)} {stand} highest with {high[0]} %{high[1]}"
+    return [f"{top}, {_listed(last)} lowest with {low[0]} %."]
+
+
+def _reach(rows):
+    return "reach" if len(rows) > 1 else "reaches"
+
+
+def _percent_of_trust(row):
+    "(per cent, its interval in brackets or nothing), as text."
+    within = interval(row.trust.trust, form=per_cent, none="")
+    return per_cent(row.trust.trust), f" (95 % interval {within})" if within else ""
 
 
 def _of_price(ranked):

@@ -213,6 +213,10 @@ def _behind(cell, line, metric):
 def _bdi(text):
     return macro("parts.jinja", "bdi")(text)
 
+
+def _name(text):
+    return macro("parts.jinja", "name")(text)
+
 # %% ../../nbs/pages/05_board.ipynb #715df03e
 AREAS_SHOWN = {
     "summary": "Summary",
@@ -402,7 +406,7 @@ def _protection_cell(figure, line):
 
 def _columns(define, several, trusted, kinds=(), unchecked=False, protected=False, beside=(), judged=False):
     "All (column, what a line shows in it); what is the same in every row waits among all columns."
-    yield Column("System", "l", phone=tuple(AREAS_SHOWN)), lambda line: _bdi(line.row.client)
+    yield Column("System", "l", phone=tuple(AREAS_SHOWN)), lambda line: _name(line.row.client)
     if several:
         yield Column("Run", "l", lone="Run"), lambda line: _bdi(line.run)
     yield Column("Provider", "l", areas=("all",)), lambda line: _bdi(line.row.provider)
@@ -516,9 +520,9 @@ def _sorted_at(area, columns):
 def _otherwise(name):
     "What a definition says about agreement that is not measured in this run."
     if name in METRICS:
-        return f"{NOT_MEASURED} {agreement_in_words(name)}".strip()
+        return f"nobody has rated this run. {agreement_in_words(name)}".strip()
     if name in ("cost", "speed"):
-        return "Not a judgement, so there is nothing to agree about."
+        return "not a judgement, so there is nothing to agree about."
     return f'not measured here; see the page "{AGREEMENT_PAGE}" for the graders.'
 
 
@@ -554,6 +558,7 @@ class LeaderboardTable:
     agreements: Mapping = field(repr=False, default_factory=dict)
     box: str = "leaderboard"
     assets: bool = True  # False: the page has `table_assets()` already
+    repeats: int = 1  # Answers of a system to each sample
 
     def html(self, *, define: str | None = None) -> str:
         "The table alone; `define` is what stands before a metric's name in the address of its definition."
@@ -573,7 +578,7 @@ class LeaderboardTable:
 
         assets = Markup(table_assets() if self.assets else "")
         rows = [line.row for line in self.lines]
-        answer, note = answer_sentence(rows), f"{reference_note(rows)} {RANK_NOTE}".strip()
+        answer, note = answer_sentence(rows, self.repeats), f"{reference_note(rows)} {RANK_NOTE}".strip()
         return str(
             macro("board.jinja", "in_notebook")(self.html(), answer, UNITS_NOTE, note, self.cards(), assets)
         )
@@ -617,4 +622,5 @@ def table_of_rows(
     for run, of_run in zip(runs, rows):
         lines += _lines(of_run, run.folder.name or "run", samples, address)
         agreements |= judge_figures(run)
-    return LeaderboardTable(lines, agreements, box, assets)
+    repeats = max((r.manifest.repeats for r in runs), default=1)
+    return LeaderboardTable(lines, agreements, box, assets, repeats)

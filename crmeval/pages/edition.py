@@ -230,7 +230,7 @@ def _index_parts(entries, settings, comparisons, edition, base):
         box="board",
         assets=False,
     )
-    answer = answer_sentence(entries[0].rows)
+    answer = answer_sentence(entries[0].rows, entries[0].run.manifest.repeats)
     reports = [(Link(e.run.folder.name, f"{base}{e.file(0)}"), _run_line(e)) for e in entries]
     parts: list[Part] = [Paragraph(answer, "answer")] if answer else []
     parts += [
@@ -381,7 +381,8 @@ def make_edition(
     dated = _time_of(entries[0].run)
     name = _check_id(edition or dated[:10] or "1")
     parts, table = _index_parts(entries, settings, pairs, name, "")
-    answer = answer_sentence(entries[0].rows) or "No system has an accuracy."
+    answer = answer_sentence(entries[0].rows, entries[0].run.manifest.repeats)
+    answer = answer or "No system has an accuracy."
     index = SitePage("index.html", settings.title, answer, parts, has_tables=True)
     at_root = replace(index, parts=_index_parts(entries, settings, pairs, name, f"editions/{name}/")[0])
     say("reports")

@@ -43,7 +43,7 @@ def _outcome(item):
 def _because(key, value):
     "One reason in words."
     if key == "probability" and isinstance(value, (int, float)):
-        return f"{value:.2f} probable"
+        return f"probability {value:.2f}"
     return str(value) if key in ("reason", "problem") else f"{key}: {value}"
 
 
@@ -71,7 +71,7 @@ def in_own_words(
 def _problem(item):
     about = next((item[k] for k in _ABOUT if isinstance(item.get(k), str)), "")
     given = [k for k in _WHY if item.get(k) not in (None, "", [], ()) and item[k] != about]
-    why = in_own_words("; ".join(_because(k, item[k]) for k in given), about)
+    why = in_own_words("; ".join(_because(k, item[k]).removesuffix(".") for k in given), about)
     return f"{_outcome(item)}: {about}" + (f" ({why})" if why else "")
 
 

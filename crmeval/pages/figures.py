@@ -12,6 +12,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from textwrap import fill
 from unicodedata import bidirectional, category, east_asian_width
 
 import numpy as np
@@ -365,7 +366,7 @@ def accuracy_by_use_case(
     for r in rows:
         if r.metrics["accuracy"].value is not None:
             grid[cases.index(r.use_case), systems.index(r.client)] = r.metrics["accuracy"].value
-    figure, axes = _figure(2.9 + 0.95 * len(systems), 1.5 + 0.42 * len(cases))
+    figure, axes = _figure(2.1 + 0.95 * len(systems), 1.5 + 0.42 * len(cases))
     x, y = np.arange(len(systems) + 1) - 0.5, np.arange(len(cases) + 1) - 0.5
     known = np.ma.masked_invalid(grid)
     mesh = axes.pcolormesh(x, y, known, cmap=_heat_colours(), vmin=1, vmax=4, edgecolors="none")
@@ -374,7 +375,7 @@ def accuracy_by_use_case(
         _write_in_cell(axes, j, i, value)
     axes.xaxis.tick_top()
     axes.set_xticks(range(len(systems)), [_label(s, 22) for s in systems], rotation=25, ha="left")
-    axes.set_yticks(range(len(cases)), [get_use_case(u).name for u in cases])
+    axes.set_yticks(range(len(cases)), [fill(get_use_case(u).name, 24) for u in cases])
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     _heat_key(figure, axes, mesh)
@@ -450,14 +451,16 @@ def profile_of_lines(
     for k, i in enumerate(drawn):
         estimates = [found[i] for _, found in lines]
         _draw_profile(axes, looks.index(names[k]), names[k], estimates, (k - (n - 1) / 2) * step)
-    _look_of_profile(axes, [label for label, _ in lines])
+    has_ends = any(e and e.low is not None for _, found in lines for e in found)
+    _look_of_profile(axes, [label for label, _ in lines], has_ends)
     _legend(figure, "outside upper center", ncols=per_row)
     return figure
 
 
-def _look_of_profile(axes, labels):
+def _look_of_profile(axes, labels, has_ends):
     _part_lines(axes, labels)
-    axes.set(xlim=(-2, 102), ylim=(len(labels) - 0.5, -0.5), xlabel="per cent, with 95 % intervals")
+    words = "per cent, with 95 % intervals" if has_ends else "per cent; intervals are not known"
+    axes.set(xlim=(-2, 102), ylim=(len(labels) - 0.5, -0.5), xlabel=words)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x", color=_GRID, lw=0.6)
     axes.tick_params(axis="y", length=0)

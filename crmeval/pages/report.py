@@ -227,7 +227,7 @@ def _page_parts(whole, run, columns, prices, title, pane, slices=None, rows=None
     return (
         _run_parts(whole, columns, title)
         | _table_parts(whole, rows, pane, site)
-        | _accuracy_parts(run, board, first, found, order)
+        | _accuracy_parts(run, rows, board, first, found, order)
         | {
             "judges": judges or ["people"],
             "trust": trusted,
@@ -273,6 +273,7 @@ def _run_parts(whole, columns, title):
         "n_samples": sum(map(is_task, keys)),
         "n_systems": len(columns.clients),
         "n_responses": len(asked),
+        "repeats": manifest.repeats,
         "scale": sorted(SCALE.items(), reverse=True),
         "manifest": json.dumps(manifest.as_dict(), indent=1, ensure_ascii=False, default=str),
     }
@@ -302,7 +303,7 @@ def _table_parts(whole, rows, pane, site):
     }
 
 
-def _accuracy_parts(run, board, first, found, order):
+def _accuracy_parts(run, rows, board, first, found, order):
     "Pictures and tables of accuracy; `first` are the overall rows of the judge, `found` what it gave."
     cases = [r for r in board if r.use_case != OVERALL]
     present = list(dict.fromkeys(r.use_case for r in cases))
@@ -310,7 +311,7 @@ def _accuracy_parts(run, board, first, found, order):
         "metrics": METRICS,
         "scored_beside": [(m, get_criterion(m).card.title) for m in beside_metrics(run)],
         "overall": board.filter(use_case=OVERALL).rows,
-        "answer": answer_sentence(board.rows),
+        "answer": answer_sentence(rows, run.manifest.repeats),
         "reference_note": reference_note(board.rows),
         "by_use_case": [(get_use_case(u), _of_case(cases, u)) for u in present],
         "plots": _plots(first),

@@ -169,7 +169,7 @@ def _row(number, a, index):
     button, bdi = macro("parts.jinja", "show_button"), macro("parts.jinja", "bdi")
     several = {
         "use case": (index.use_cases, lambda: get_use_case(a.sample.use_case).name),
-        "system": (index.systems, lambda: bdi(a.response.client, 60)),
+        "system": (index.systems, lambda: macro("parts.jinja", "name")(a.response.client, 60)),
         "status": (index.statuses, lambda: a.status.replace("_", " ")),
         "judge": (index.judges, lambda: bdi(judge_in_words(a.judge), 40)),
     }

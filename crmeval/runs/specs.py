@@ -127,7 +127,7 @@ def make_judge(
         return EMBEDDED[spec]()
     if spec in EMBEDDED:
         raise ValueError(
-            "the embedded judge answers small questions only: style 'rubric' needs 'openai:NAME'"
+            "the built-in judge answers small questions only: style 'rubric' needs 'openai:NAME'"
         )
     maker, rest = maker_of(spec, JUDGE_MAKERS, "crmeval.judges")
     if maker is None:

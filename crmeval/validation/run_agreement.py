@@ -56,7 +56,7 @@ def _cuts(metric):
 
 
 def _held_out(judge, name):
-    "The embedded judge, alone or in a panel, without what it was trained on."
+    "The built-in judge, alone or in a panel, without what it was trained on."
     if is_new_to(LABELLED[name].source, getattr(judge, "trained_on", ())):
         return judge
     if isinstance(judge, Panel):

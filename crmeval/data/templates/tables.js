@@ -14,6 +14,12 @@ Object.assign($.fn.dataTable.ext.type.order, {   // what has no value comes last
   "cmnum-desc": (a, b) => missing(a) || missing(b) ? missing(a) - missing(b) : b - a,
 });
 
+const counted = (_, first, last, all, total) => {   // what is shown, and what the filters hide
+  const told = x => x.toLocaleString("en"), rows = total === 1 ? "1 row" : `${told(total)} rows`;
+  const seen = total > last - first + 1 ? `Rows ${told(first)} to ${told(last)} of ${told(total)}` : rows;
+  return total < all ? `${seen}; filters hide ${told(all - total)}` : seen;
+};
+
 async function start(box) {
   if (box.dataset.cm) return;
   box.dataset.cm = "starting";
@@ -31,16 +37,29 @@ async function start(box) {
   // The rows come when all that chooses among them stands, so that they are looked through once; their texts, when someone searches.
   const asked = spec.columns.map(c => ({ ...c, type: c.type === "num" ? "cmnum" : c.type, visible: seen(c), searchable: false }));
   const table = $(node).DataTable({ data: [], columns: asked, order: spec.order, pageLength: spec.pageLength, lengthMenu: [10, 25, 50, 100],
-    deferRender: true, autoWidth: false, language: { search: spec.searchLabel, lengthMenu: "_MENU_ rows a page", emptyTable: "No rows" } });
+    deferRender: true, autoWidth: false, language: { search: spec.searchLabel, lengthMenu: "_MENU_ rows a page", emptyTable: "No rows", zeroRecords: "No row fits" }, infoCallback: counted });
   const scroll = box.querySelector(".dt-layout-table");
   Object.entries({ tabindex: "0", role: "region", "aria-label": spec.label }).forEach(([k, v]) => scroll.setAttribute(k, v));
   scroll.querySelectorAll("thead a").forEach(a => ["click", "keydown"].forEach(k => a.addEventListener(k, e => e.stopPropagation())));
 
-  box.querySelector(".dt-search input").addEventListener("focus", () => {
+  const sought = box.querySelector(".dt-search input");
+  let searchable = false;
+  const makeSearchable = () => {
+    if (searchable) return;
     const inside = table.settings()[0];
     inside.aoColumns.forEach(c => { c.bSearchable = true; });
     inside.aoData.forEach(d => { d._aFilterData = null; });
-  }, { once: true });
+    searchable = true;
+  };
+  // before the component reads what was typed, pasted, spoken or set by a tool: a box can be filled without its focus
+  ["focus", "input", "keyup", "search", "paste", "cut"].forEach(kind => sought.addEventListener(kind, makeSearchable, { capture: true }));
+  table.on("draw", () => {   // a pager of one page and a menu of lengths that change nothing are left away
+    const { pages, recordsDisplay, recordsTotal } = table.page.info();
+    box.classList.toggle("cm-one-page", pages < 2);
+    box.classList.toggle("cm-short", recordsDisplay <= 10);
+    box.classList.toggle("cm-few", recordsTotal <= 10);
+    box.querySelector(".dt-paging nav")?.setAttribute("aria-label", `Pages: ${spec.label}`);
+  });
   table.search.fixed("crmeval", (text, data, i) => sets.every((s, k) => !s.size || s.has(spec.keys[i][k])));
   const fit = () => {   // the columns of the view; the name of their group stands above the first of them
     const other = spec.columns.map((c, k) => k).filter(k => table.column(k).visible() !== seen(spec.columns[k]));
