@@ -1,6 +1,7 @@
 """A run that stays in its tables says what the same run says as lists."""
 
 import random
+import re
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from crmeval.cli.run import lost_verdicts, mute_judges, silent_systems
 from crmeval.core.records import Response, Sample, Score, Usage
 from crmeval.metrics.accuracy import CRITERIA
+from crmeval.pages import report, samples
 from crmeval.pages.compare import compare
 from crmeval.pages.edition import make_edition
 from crmeval.pages.gate import gate
@@ -15,9 +17,11 @@ from crmeval.pages.gate_policy import make_gate_policy
 from crmeval.pages.leaderboard import leaderboard
 from crmeval.pages.public_run import public_run
 from crmeval.pages.publish import edition_files
-from crmeval.pages.report import report_html, shown_part
+from crmeval.pages.report import report_html, report_pages, shown_part, write_report
+from crmeval.pages.scored_answers import samples_in, scored_answers
 from crmeval.pages.site_settings import SiteSettings
 from crmeval.pages.slices import slice_board
+from crmeval.pages.tables import unpack
 from crmeval.runs.folder import Run, open_run, write_run
 from crmeval.tasks.use_cases import get_use_case
 from crmeval.validation.run_agreement import figures_of, run_agreement
@@ -146,14 +150,14 @@ def test_a_report_is_the_same_page(both):
     assert report_html(large) == report_html(small)
 
 
-@pytest.mark.parametrize(("both", "samples"), [(0, "none"), (3, "all")], indirect=["both"])
-def test_what_is_published_is_the_same(both, samples):
+@pytest.mark.parametrize(("both", "texts"), [(0, "none"), (3, "all")], indirect=["both"])
+def test_what_is_published_is_the_same(both, texts):
     "Every page, with numbers for ids and without texts, or with both."
-    settings = SiteSettings("ACME", "bench@acme.example", "CC BY 4.0", samples=samples)
+    settings = SiteSettings("ACME", "bench@acme.example", "CC BY 4.0", samples=texts)
     a, b = (make_edition([run], settings, edition="1") for run in both)
     assert b == a and b.pages == a.pages and len(a.pages) >= 5
     assert edition_files(b, settings) == edition_files(a, settings)
-    public = [public_run(run, "x", samples) for run in both]
+    public = [public_run(run, "x", texts) for run in both]
     assert public[1].in_tables and in_words(public[1]) == in_words(public[0])
 
 
@@ -223,3 +227,70 @@ def test_scores_that_do_not_count_are_told_in_both(tmp_path):
     assert f"not counted: {len(strays)} scores of responses that are not in the run" in str(odd[0])
     by_name = [sorted(map(repr, figures_of(f))) for f in (clean[0], odd[0])]
     assert by_name[0] == by_name[1]
+
+
+@pytest.mark.parametrize("both", (2, 4), indirect=True)
+def test_all_samples_stand_on_the_same_pages(both, monkeypatch):
+    "Of a run in tables they are read and packed by parts; where the pages begin and end is the same."
+    small, large = both
+    monkeypatch.setattr(samples, "CHUNK", 4)
+    told = {"file_bytes": 400, "prices": {"m:b": (1.0, 2.0)}}
+    pages = report_pages(large, samples="all", **told)
+    assert pages == report_pages(small, **told) and len(pages) > 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_answers_are_the_same_in_the_same_order(seed, tmp_path):
+    "Several judges in any order, people, repeats, twins, probes, samples without answers."
+    rng = random.Random(seed)
+    asked, repeats = asked_samples(rng), rng.randint(1, 2)
+    asked += [Sample("probe", "safety_probe", {"prompt": "x"}), Sample("idle", CASES[0], {"transcript": "x"})]
+    rng.shuffle(asked)
+    responses = [
+        response_to(s, c, k, rng) for s in asked[:-1] for c in ("m:b", "m:a") for k in range(repeats)
+    ]
+    responses.append(Response("gone", "m:a", "x", use_case=CASES[0]))
+    rng.shuffle(responses)
+    scores = [s for r in responses for s in scores_of(r, rng) if rng.random() < 0.4]
+    scores += [s for r in responses[:3] for s in scores_of(replace(r, sample_id="lost"), rng)]
+    rng.shuffle(scores)
+    write_run(Run(tmp_path, dict(BARE), asked, responses, scores))
+    small, large = (scored_answers(open_run(tmp_path, large=n)) for n in (None, 1))
+    assert list(large) == small and samples_in(large) == samples_in(small)
+    assert all(list(large[i : i + 3]) == small[i : i + 3] for i in range(0, len(small), 2))
+
+
+def test_pages_of_all_samples_are_written_one_by_one(tmp_path, monkeypatch):
+    "The first when what it leads to is there; it leads to the worst of all; an older, longer report goes."
+    case, key = "service_call_summary", {"client": "m:b", "use_case": "service_call_summary"}
+    asked = [Sample(f"s{i:03}", case, {"transcript": f"Call {i}."}) for i in range(300)]
+    responses = [Response(s.id, text="An answer.", **key) for s in asked]
+    scores = [
+        Score("accuracy", 1.0 if s.id == "s222" else 3.0, rater="x", sample_id=s.id, **key) for s in asked
+    ]
+    write_run(Run(tmp_path, dict(BARE), asked, responses, scores))
+    large, written, real = open_run(tmp_path, large=1), [], report.sample_files
+    monkeypatch.setattr(report, "sample_files", lambda run, **told: real(run, **told, per_file=12))
+    monkeypatch.setattr(report, "write_page", lambda path, text: written.append(path) or put(path, text))
+    page = write_report(large, tmp_path / "r.html", samples="all")
+    further = [tmp_path / f"r-{k}.html" for k in range(2, 26)]
+    assert written == [*further, page] and [ids_on(p) for p in written[-2:]] == [NAMES[-12:], NAMES[:12]]
+    first, holds = page.read_text(encoding="utf-8"), next(p for p in further if "s222" in ids_on(p))
+    assert "All 25 files" in first and all(f'href="{p.name}#all-samples"' in first for p in further)
+    assert f'href="{holds.name}#samples?by=accuracy&amp;with=1">accuracy</a>' in first
+    assert re.search(rf"{holds.name}#samples\?0=0&amp;3=0&amp;by=accuracy&amp;with=1", first)  # of the number
+    left = write_report(large, page, samples=13).parent.glob("r-*.html")
+    assert 0 < len(list(left)) < len(further)
+
+
+NAMES = [f"s{i:03}" for i in range(300)]
+
+
+def put(path, text):
+    path.write_text(text, encoding="utf-8")
+
+
+def ids_on(page):
+    "The samples that the lines of a page name."
+    found = re.findall(r'cm-data">([^<]*)<', page.read_text(encoding="utf-8"))
+    return list(dict.fromkeys(re.findall(r"\bs\d{3}\b", str([row[0] for row in unpack(found[-1])["rows"]]))))

@@ -15,6 +15,7 @@ from crmeval.cli.words import (
     TABLE,
     Output,
     command,
+    number_of,
     place,
     prices_of,
     setting_words,
@@ -96,9 +97,8 @@ def score_command(
     text_word("site", "address of the site that the run is published in; the page leads there"),
     text_word(
         "samples",
-        "samples that are drawn to be read, beside the lowest and those on which systems differ most; "
-        "default: all of a run below 50,000 responses, else 2,000",
-        int,
+        "samples that are drawn to be read, beside the lowest and those on which systems differ most, or "
+        "'all', on as many pages as they need; default: all of a run below 50,000 responses, else 2,000",
     ),
     TABLE,
     PRICE,
@@ -118,8 +118,7 @@ def report_command(
     json=False,
 ) -> int:
     "Write a run's report again, and print its leaderboard."
-    if samples is not None and samples < 1:
-        raise ValueError(f"--samples is {samples}, expected a whole number from 1 up")
+    wanted = _wanted_samples(samples)
     said, table = Output(json), table_path(table)
     code = finish(
         open_run(run),
@@ -131,6 +130,16 @@ def report_command(
         table=table,
         slices=slices,
         site=site or "",
-        samples=samples,
+        samples=wanted,
     )
     return said.done(code)
+
+
+def _wanted_samples(typed: str | None) -> int | str | None:
+    "How many samples are to be drawn; 'all' stays."
+    if typed in (None, "all"):
+        return typed
+    number = number_of(typed, int)
+    if not isinstance(number, int) or number < 1:
+        raise ValueError(f"--samples is {typed}, expected a whole number from 1 up, or all")
+    return number

@@ -71,7 +71,7 @@ def shown_ids(
 ) -> tuple[set[str], int]:  # (ids of the samples that are shown, how many tasks there are)
     "Which samples of a run a report shows."
     if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
-        raise ValueError(f"samples is {samples!r}, expected a whole number from 1 up")
+        raise ValueError(f"samples is {samples!r}, expected a whole number from 1 up, or 'all'")
     r = columns.responses
     of = np.unique(r.sample_id[columns.is_task()])
     chosen = of[np.random.default_rng(0).permutation(len(of))[:samples]]
