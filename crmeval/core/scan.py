@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 from .needed_words import holds_one, needed_words, plain_small
@@ -193,20 +194,14 @@ class ScannedText:
 
     @cached_property
     def heads(self) -> dict[str, list[int]]:
-        "First one, two or three letters of words as `plain_small` writes them -> where these begin."
+        "Three signs from where a word begins on, as `plain_small` writes them -> where; fewer at the end."
         small, out = self.small, {}
         for at in self._words:
             out.setdefault(small[at : at + _LETTERS], []).append(at)
-        shorter = {}
-        for letters, places in out.items():
-            for n in range(1, min(_LETTERS, len(letters))):
-                shorter.setdefault(letters[:n], []).extend(places)
-        for letters, places in shorter.items():
-            out[letters] = out.get(letters, []) + places
         return out
 
     @cached_property
-    def _characters(self) -> dict[str, list[int]]:
+    def characters(self) -> dict[str, list[int]]:
         "First character of a word, or a mark -> where."
         text, out = self.text, {}
         for at in self._words:
@@ -222,7 +217,7 @@ class ScannedText:
         "Where words begin with a character of a class, and where a mark of it stands."
         if key not in self._of_class:
             fits = _class(key)
-            self._of_class[key] = [at for c, places in self._characters.items() if fits[c] for at in places]
+            self._of_class[key] = [at for c, places in self.characters.items() if fits[c] for at in places]
         return self._of_class[key]
 
     def everywhere(
@@ -241,6 +236,20 @@ _CROWDED = 7  # A pattern that can begin at every so manieth character is search
 _FEW = 30  # places that are tried before it is asked whether a needed word stands in the text
 
 
+class _Owners(dict):
+    "Character -> numbers of the groups whose patterns can begin with it; filled as characters are met."
+
+    def __init__(self, kinds):
+        super().__init__()
+        self.kinds = kinds  # (class, number of a group)
+
+    def __missing__(self, char):
+        found = tuple(sorted({n for key, n in self.kinds if _class(key)[char]}))
+        if len(self) < _MOST_CHARACTERS:
+            self[char] = found
+        return found
+
+
 class PatternTable:
     "Patterns that are looked for together."
 
@@ -250,46 +259,52 @@ class PatternTable:
     ):
         self.patterns = tuple(patterns)
         self._needed = tuple(map(needed_words, self.patterns))
-        self._open: list[int] = []
+        ways = [beginnings(pattern) for pattern in self.patterns]
+        placed = [found is not None and all(map(_is_placed, found)) for found in ways]
+        self._open = [i for i, is_placed in enumerate(placed) if not is_placed]
+        alike: dict[frozenset[Beginning], list[int]] = {}
+        for i, found in enumerate(ways):
+            if placed[i]:
+                alike.setdefault(frozenset(found or ()), []).append(i)
+        self._groups = list(alike.values())  # Numbers of the patterns that begin alike
         self._heads: dict[str, list[int]] = {}
         self._pieces: dict[str, list[int]] = {}
-        self._classes: dict[tuple[str, int], list[int]] = {}
-        for i, pattern in enumerate(self.patterns):
-            self._add(i, beginnings(pattern))
+        self._owners = _Owners([(b.kind, n) for n, found in enumerate(alike) for b in found if b.kind])
+        for n, found in enumerate(alike):
+            for begun in (b for b in found if not b.kind):
+                table = self._heads if _is_head(begun) else self._pieces
+                table.setdefault(begun.text, []).append(n)
 
     def __repr__(self):
         return f"PatternTable({len(self.patterns)} patterns)"
 
-    def _add(self, i, found):
-        if found is None or not all(map(_is_placed, found)):
-            self._open.append(i)
-            return
-        for begun in found:
-            if begun.kind:
-                self._classes.setdefault(begun.kind, []).append(i)
-            else:
-                table = self._heads if _is_head(begun) else self._pieces
-                table.setdefault(begun.text, []).append(i)
+    def _rows(self, scanned):
+        "Number of a group -> lists of places, each rising, where its patterns can begin."
+        found: dict[int, list[list[int]]] = {}
+        for letters, places in scanned.heads.items():
+            for beginning in {letters[:1], letters[:2], letters}:
+                for n in self._heads.get(beginning, ()):
+                    found.setdefault(n, []).append(places)
+        for char, places in scanned.characters.items():
+            for n in self._owners[char]:
+                found.setdefault(n, []).append(places)
+        for piece, owners in self._pieces.items():
+            if piece in scanned.small:
+                places = scanned.everywhere(piece)
+                for n in owners:
+                    found.setdefault(n, []).append(places)
+        return found
 
     def places(
         self,
         scanned: ScannedText,
-    ) -> dict[int, list[int] | None]:  # Number of a pattern -> where it can begin, rising; None: anywhere
+    ) -> dict[int, list[int] | None]:  # Number of a pattern -> where it can begin, rising; None: in many places
         "The patterns that could match, and where."
-        found: dict[int, list[int]] = {}
-        heads = scanned.heads
-        for letters in heads.keys() & self._heads.keys():
-            for i in self._heads[letters]:
-                found.setdefault(i, []).extend(heads[letters])
-        for key, owners in self._classes.items():
-            if places := scanned.of_class(key):
-                for i in owners:
-                    found.setdefault(i, []).extend(places)
-        for piece, owners in self._pieces.items():
-            if piece in scanned.small:
-                for i in owners:
-                    found.setdefault(i, []).extend(scanned.everywhere(piece))
-        told = {i: None for i in self._open} | {i: sorted(set(places)) for i, places in found.items()}
+        told: dict[int, list[int] | None] = {i: None for i in self._open}
+        for n, rows in self._rows(scanned).items():
+            crowded = sum(map(len, rows)) * _CROWDED > len(scanned.text)
+            places = None if crowded else sorted({*chain.from_iterable(rows)})
+            told.update(dict.fromkeys(self._groups[n], places))
         return {i: told[i] for i in sorted(told)}
 
     def finditer(

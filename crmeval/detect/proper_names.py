@@ -428,9 +428,9 @@ def proper_names(
 ) -> list[Span]:  # PERSON, LOCATION, ORGANIZATION, NRP (nationality, religion, politics), TITLE; in order
     "Names in a text with a score in [0, 1], surer is higher; below 0.5 only the shape speaks for it."
     words = _words_of(text)
-    capitals = sum(w.text[0].isupper() for w in words if w.key != "i")
-    shouted = sum(w.text.isupper() for w in words) > 0.6 * len(words) > 3
-    cased = capitals > 0 and not shouted
+    capitals = any(w.text[0].isupper() for w in words if w.key != "i")
+    shouted = len(words) > 5 and sum([w.text.isupper() for w in words]) > 0.6 * len(words)
+    cased = capitals and not shouted
     out = _titles(text, words) + _by_rule(text, words, cased, shouted)
     out = without_overlaps(out + _in_lexicon(text, words, out) + (_lower_case(text) if not cased else []))
     return without_overlaps(out + _again(words, out))
