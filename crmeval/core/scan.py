@@ -269,22 +269,34 @@ class PatternTable:
         self._groups = list(alike.values())  # Numbers of the patterns that begin alike
         self._heads: dict[str, list[int]] = {}
         self._pieces: dict[str, list[int]] = {}
+        self._short: dict[str, list[int]] = {}  # Those of one or two letters
         self._owners = _Owners([(b.kind, n) for n, found in enumerate(alike) for b in found if b.kind])
         for n, found in enumerate(alike):
             for begun in (b for b in found if not b.kind):
                 table = self._heads if _is_head(begun) else self._pieces
+                table = self._short if _is_head(begun) and len(begun.text) < _LETTERS else table
                 table.setdefault(begun.text, []).append(n)
+        self._first = {text[0] for text in self._short}
 
     def __repr__(self):
         return f"PatternTable({len(self.patterns)} patterns)"
 
+    def _of_short(self, letters):
+        "Groups whose patterns can begin with the first or the first two of some letters."
+        if letters[0] not in self._first:
+            return ()
+        return (*self._short.get(letters[0], ()), *self._short.get(letters[:2], ()))
+
     def _rows(self, scanned):
         "Number of a group -> lists of places, each rising, where its patterns can begin."
         found: dict[int, list[list[int]]] = {}
-        for letters, places in scanned.heads.items():
-            for beginning in {letters[:1], letters[:2], letters}:
-                for n in self._heads.get(beginning, ()):
-                    found.setdefault(n, []).append(places)
+        heads = scanned.heads
+        for letters in heads.keys() & self._heads.keys():
+            for n in self._heads[letters]:
+                found.setdefault(n, []).append(heads[letters])
+        for letters, places in heads.items() if self._short else ():
+            for n in self._of_short(letters):
+                found.setdefault(n, []).append(places)
         for char, places in scanned.characters.items():
             for n in self._owners[char]:
                 found.setdefault(n, []).append(places)
@@ -298,7 +310,9 @@ class PatternTable:
     def places(
         self,
         scanned: ScannedText,
-    ) -> dict[int, list[int] | None]:  # Number of a pattern -> where it can begin, rising; None: in many places
+    ) -> dict[
+        int, list[int] | None
+    ]:  # Number of a pattern -> where it can begin, rising; None: in many places
         "The patterns that could match, and where."
         told: dict[int, list[int] | None] = {i: None for i in self._open}
         for n, rows in self._rows(scanned).items():

@@ -16,11 +16,11 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain, zip_longest
+from itertools import chain
 from typing import NamedTuple
 
 from ..core.evidence import Evidence
-from ..core.needed_words import holds_one, may_match, needed_groups, plain_small, worth_trying
+from ..core.needed_words import holds_one, may_match, needed_groups, needed_words, plain_small
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.records import Score
@@ -246,14 +246,24 @@ class Likely(NamedTuple):
     "What could show in the windows of a text."
 
     signs: Mapping[str, re.Pattern]
-    markup: Sequence[re.Pattern]
+    markup: Sequence[tuple[re.Pattern, Sequence[str]]]  # Each with the words of which it needs one, if any
     needed: Mapping[str, Sequence[Sequence[str]]]  # Name -> groups of words, of each of which it needs one
 
 
 @lru_cache(maxsize=1)
 def _everything():
     signs = _sign_patterns()
-    return Likely(signs, tuple(_markup().values()), {k: needed_groups(p) for k, p in signs.items()})
+    return Likely(signs, _markup_with_words(), {k: needed_groups(p) for k, p in signs.items()})
+
+
+@lru_cache(maxsize=1)
+def _markup_with_words():
+    return tuple((p, needed_words(p)) for p in _markup().values())
+
+
+def _worth(markup, small):
+    "Those of the patterns that could match."
+    return [(p, words) for p, words in markup if not words or holds_one(words, small)]
 
 
 def _first_three(word):
@@ -298,8 +308,7 @@ def likely_in(
     found = {k: _present(groups, whole, threes) for k, groups in _bare_words().items()}
     needed = {k: groups for k, groups in found.items() if groups is not None}
     signs = {k: p for k, p in _sign_patterns().items() if k in needed}
-    markup = tuple(_markup().values())
-    return Likely(signs, markup if worth_trying(markup, whole) else (), needed)
+    return Likely(signs, _worth(_markup_with_words(), whole), needed)
 
 
 def signs_of(
@@ -313,7 +322,7 @@ def signs_of(
     for name, pattern in likely.signs.items():
         if _holds_all(likely.needed[name], small) and pattern.search(text):
             found[name] = 1.0
-    markup = bool(likely.markup) and any(p.search(text) for p in worth_trying(likely.markup, small))
+    markup = bool(likely.markup) and any(p.search(text) for p, _ in _worth(likely.markup, small))
     return found | _more_signs(text, window.hidden, off_topic, markup)
 
 
@@ -432,28 +441,21 @@ def off_topics(
     parts: Sequence[Window],
 ) -> list[float]:  # 0 to 1 for each
     "Share of each window's longer words that occur in no window apart from it."
-    words = [_long_words(w.text) for w in parts[::2]]
-    pairs = [a | b for a, b in zip(words, words[1:])]
-    words = [said for both in zip_longest(words, pairs) for said in both][: len(parts)]
-    in_text = Counter(chain.from_iterable(words))
+    said = [_long_words(w.text) for w in parts[::2]]  # of each sentence
+    sentences = Counter(chain.from_iterable(said))  # word -> in how many it stands
+    alone = [sum([sentences[x] == 1 for x in words]) for words in said]
     out = []
-    for i, said in enumerate(words):
-        near = [words[j] for j in _holders(parts, i)]
-        out.append(_alone_share(said, in_text, near))
+    for i, words in enumerate(said):
+        out.append(_share(alone[i], len(words)))
+        for after, count in zip(said[i + 1 : i + 2], alone[i + 1 : i + 2]):
+            both = words & after
+            of_both = sum([sentences[x] == 2 for x in both])
+            out.append(_share(alone[i] + count + of_both, len(words) + len(after) - len(both)))
     return out
 
 
-def _holders(parts, i):
-    "Windows that share a place with a window, itself included."
-    near = range(max(0, i - 4), min(len(parts), i + 5))
-    return [j for j in near if parts[j].start < parts[i].end and parts[i].start < parts[j].end]
-
-
-def _alone_share(words, in_text, near):
-    if not words:
-        return 0.0
-    rare = [x for x in words if in_text[x] <= len(near)]
-    return sum([in_text[x] <= sum([x in said for said in near]) for x in rare]) / len(words)
+def _share(some, count):
+    return some / count if count else 0.0
 
 # %% ../../nbs/detect/07_injection.ipynb #8d667def
 MODELS = ("override", "stranger", "prompt")
@@ -587,9 +589,9 @@ def _undefined(reason):
 def _is_foreign(text):
     "Whether a text of at least six words holds hardly a common English word."
     text = text[:5000]
-    words = _WORD.findall(text)
-    other = not text.isascii() and _is_mostly_other(text)
-    return other or len(words) >= 6 and english_share(text) < 0.08
+    if not text.isascii() and _is_mostly_other(text):
+        return True
+    return english_share(text) < 0.08 and len(_WORD.findall(text)) >= 6
 
 
 def _is_mostly_other(text):
