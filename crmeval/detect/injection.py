@@ -79,6 +79,7 @@ def pieces(
 
 # %% ../../nbs/detect/07_injection.ipynb #34672dc3
 _LEET = str.maketrans("0134578@$", "oleastbas")
+_LEET_SIGN = re.compile("[0134578@$]")
 _ZERO = re.compile(r"[\u200b-\u200d\u2060\ufeff\u00ad\U000e0000-\U000e007f]")
 _OPENED = re.compile(r"[A-Za-z0-9+/_-]{24,}|(?:[0-9a-fA-F]{2}[ :]?){12,}|(?:\w[ .\-_]){7}|%[0-9A-Fa-f]{2}%")
 _TAGS = {code: chr(code - 0xE0000) for code in range(0xE0020, 0xE007F)}
@@ -112,7 +113,7 @@ def _opened(piece):
             return text, "percent encoding"
         if _looks_shifted(piece):
             return _turned_back(piece)
-    if len(_SIGNS.pattern("leet").findall(piece)) >= 2:
+    if _LEET_SIGN.search(piece) and len(_SIGNS.pattern("leet").findall(piece)) >= 2:
         return piece.lower().translate(_LEET), "leet"
     return piece, ""
 

@@ -89,21 +89,17 @@ class _Word(NamedTuple):
 
 # %% ../../nbs/detect/00_proper_names.ipynb #a4eefaa9
 def _words_of(text):
-    out, end = [], 0
+    out, end, ends = [], 0, {" ": False}  # What stands between two words -> whether it ends a sentence
     for m in _TOKEN.finditer(text):
         word, start = m[0], m.start()
         gap = text[max(end, start - 8) : start]
-        fresh = not out or gap != " " and _starts_anew(gap, out[-1])
+        if gap not in ends:
+            ends[gap] = bool(_CUES.pattern("sentence_start").search(gap))
+        fresh = not out or ends[gap] and not (gap.startswith(".") and len(out[-1].text) == 1)
         end = start + len(word)
         key = word.lower() if word.isascii() else plain_key(word)
         out.append(_Word(word, key, start, end, fresh))
     return out
-
-
-def _starts_anew(gap, before):
-    "Whether what stands between two words ends a sentence; the point of an initial does not."
-    ends = bool(_CUES.pattern("sentence_start").search(gap))
-    return ends and not (gap.startswith(".") and len(before.text) == 1)
 
 
 def _joined(text, a, b):
