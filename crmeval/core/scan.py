@@ -247,6 +247,15 @@ _CROWDED = 7  # A pattern that can begin at every so manieth character is search
 _FEW = 30  # places that are tried before it is asked whether a needed word stands in the text
 
 
+_SHORT_MATCH = 250  # characters that a match has at most which is looked for around its needed words
+_FEW_WORDS = 4  # of them may stand in the text
+
+
+def _widest(pattern):
+    "How many characters a match has at most."
+    return _re_parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE & ~re.DEBUG).getwidth()[1]
+
+
 class _Owners(dict):
     "Character -> numbers of the groups whose patterns can begin with it; filled as characters are met."
 
@@ -270,6 +279,7 @@ class PatternTable:
     ):
         self.patterns = tuple(patterns)
         self._needed = tuple(map(needed_words, self.patterns))
+        self._widths = tuple(map(_widest, self.patterns))
         ways = [beginnings(pattern) for pattern in self.patterns]
         placed = [found is not None and all(map(_is_placed, found)) for found in ways]
         self._open = [i for i, is_placed in enumerate(placed) if not is_placed]
@@ -338,11 +348,24 @@ class PatternTable:
     ) -> Iterator[tuple[int, Iterator[re.Match]]]:  # By number; not of those that match nowhere for certain
         "Each pattern's number and its matches, as its own `finditer` gives them."
         for i, places in self.places(scanned).items():
-            if places is None or len(places) > _FEW:
-                needed = self._needed[i]
-                if needed and not holds_one(needed, scanned.small):
-                    continue
+            needed = self._needed[i]
+            if places is None and needed and self._widths[i] <= _SHORT_MATCH:
+                places = _places_before(needed, scanned.small, self._widths[i])
+            if needed and (places is None or len(places) > _FEW) and not holds_one(needed, scanned.small):
+                continue
             yield i, matches_at(self.patterns[i], scanned.text, places)
+
+
+def _places_before(words, small, width):
+    "Where something so wide can begin that holds one of the words; None where they stand in many places."
+    found: set[int] = set()
+    left = _FEW_WORDS
+    for word in words:
+        at = small.find(word)
+        while at >= 0 and left:
+            found.update(range(max(0, at + len(word) - width), at + 1))
+            at, left = small.find(word, at + 1), left - 1
+    return sorted(found) if left else None
 
 
 def matches_at(

@@ -541,12 +541,13 @@ class _Judged(NamedTuple):
 
 
 def _judged(text, parts, count) -> Iterator[_Judged]:
+    "Each window as the model sees it that is surest of an attack, and as each other one that says so too."
     document = is_document(text, count=count)
     models = {name: load_weights()[name] for name in _JUDGES[document]}
     off = off_topics(parts) if document else [0.0] * (len(parts) + 1)
     likely = likely_in(w.text for w in parts[::2])
     above = {name: margin_over(0.0, model, len(parts), document=document) for name, model in models.items()}
-    single = [_window_words(w.text) for w in parts[::2]]
+    names, single = [*models], [_window_words(w.text) for w in parts[::2]]
     places, words = _places_in(parts, single), _words_of_all(single)
     classes = _classes_of_all(single, words)
     if not document:
@@ -556,9 +557,15 @@ def _judged(text, parts, count) -> Iterator[_Judged]:
         classes += map(_classes_in, words[whole:])
     for window, said, found, share, *told in zip(parts, classes, places, off, *_sums(places, models)):
         signs = signs_of(window, share, likely)
-        for (name, model), one in zip(models.items(), told):
-            score = _score_of(one, len(found), signs, model, said)
-            yield _Judged(window, score + above[name], name, signs)
+        scores = [_score_of(one, len(found), signs, model, said) for one, model in zip(told, models.values())]
+        margins = [score + least for score, least in zip(scores, above.values())]
+        top = max(margins)
+        if top <= 0:
+            yield _Judged(window, top, names[margins.index(top)], signs)
+            continue
+        for name, margin in zip(names, margins):
+            if margin > 0:
+                yield _Judged(window, margin, name, signs)
 
 
 def injection(
