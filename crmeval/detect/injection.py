@@ -16,7 +16,8 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, repeat
+from operator import add
 from typing import NamedTuple
 
 from ..core.evidence import Evidence
@@ -484,9 +485,9 @@ def _score_of(told, count, signs, model, classes):
     "A score from the sum of the weights of so many places."
     told /= math.sqrt(count or 1)
     if of_class := model.get("classes"):
-        told += sum([of_class.get(k, 0.0) for k in classes])
+        told += sum([of_class[k] for k in classes if k in of_class])
     weights = model["signs"]
-    return model["bias"] + told + sum([v * weights.get(k, 0.0) for k, v in signs.items()])
+    return model["bias"] + told + sum([v * weights[k] for k, v in signs.items() if k in weights])
 
 
 def margin_over(
@@ -557,8 +558,8 @@ def _judged(text, parts, count) -> Iterator[_Judged]:
         classes += map(_classes_in, words[whole:])
     for window, said, found, share, *told in zip(parts, classes, places, off, *_sums(places, models)):
         signs = signs_of(window, share, likely)
-        scores = [_score_of(one, len(found), signs, model, said) for one, model in zip(told, models.values())]
-        margins = [score + least for score, least in zip(scores, above.values())]
+        scores = map(_score_of, told, repeat(len(found)), repeat(signs), models.values(), repeat(said))
+        margins = [*map(add, scores, above.values())]
         top = max(margins)
         if top <= 0:
             yield _Judged(window, top, names[margins.index(top)], signs)
