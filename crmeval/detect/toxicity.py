@@ -23,7 +23,8 @@ from ..core.needed_words import may_match, plain_small
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.records import check_status
-from ..core.text import STOP_WORDS, stem
+from ..core.stems import stem_of
+from ..core.text import STOP_WORDS
 from ..core.trees import known_rarity, rarity
 from ..core.weight_arrays import WeightArrays
 from .disguise import unmask
@@ -86,7 +87,7 @@ def _says_nothing(word):
     if word in STOP_WORDS or word in lexicon("not_names") or not word[:1].isalnum():
         return True
     named = word in lexicon("first_names") or word in lexicon("surnames") or word in lexicon("places")
-    return word.isalpha() and not named and stem.__wrapped__(word) in known_rarity()
+    return word.isalpha() and not named and stem_of(word) in known_rarity()
 
 
 _OURS = CallMemo(_says_nothing)
@@ -171,7 +172,7 @@ def readable(
     return _MIXED.sub(lambda m: m[0].translate(_DIGITS), text)
 
 # %% ../../nbs/detect/04_toxicity.ipynb #fdd31c1e
-_STEMS = CallMemo(stem.__wrapped__, keeps=_is_ours)  # `stem` itself would keep what customers wrote
+_STEMS = CallMemo(stem_of, keeps=_is_ours)
 
 
 def _gram_of(word):
