@@ -13,6 +13,11 @@ from crmeval.cli import main
 from crmeval.core.calls import Completion
 from crmeval.core.memo import CallMemo
 from crmeval.core.records import Usage
+from crmeval.core.text import stem
+from crmeval.detect.hidden_value import find_value
+from crmeval.layer.grounding import KeywordRetriever, Passage
+from crmeval.layer.source_links import leaned_on
+from crmeval.metrics.leaks import leaks
 
 PATTERNS = {"_needed", "lexicon", "_recognisers", "_module", "load_prompt", "reply_schema", "_pattern"}
 PATTERNS |= {
@@ -77,10 +82,34 @@ def test_no_memory_of_a_detector_grows_with_the_texts_that_it_reads():
     assert sum(o.cache_info().maxsize or 0 for o in layered) < MOST  # so they never can
 
 
-def test_no_answer_stays_behind_in_a_memory():
+def kept_questions():
+    "What the memories for the length of a call hold behind one."
+    gc.unfreeze()
+    memos = [o for o in gc.get_objects() if isinstance(o, CallMemo)]
+    return len(memos), {str(question).casefold() for memo in memos for question in memo}
+
+
+def test_no_answer_and_no_prompt_stays_behind_in_a_memory():
     reply = TrustLayer(Echo()).reply("{{case.comments}}", {"case": {"comments": "The lamp hums. " * 30}})
-    whole = [o for o in memories() if o.__name__ == "_words_at"]  # the one memory that holds whole texts
-    assert reply.status == "ok" and [o.cache_info().currsize for o in whole] == [0]
+    assert reply.status == "ok" and "lamp" in reply.text
+    memos, left = kept_questions()
+    assert memos > 15 and max(map(len, left)) < 40  # words, and no text
+
+
+def test_the_stems_of_a_customers_words_are_not_kept():
+    passages = [Passage("kb-1", "Parcels of Quenbyshire are sent on Mondays, as Lindqvistaxen said.")]
+    told = "Parcels of Quenbyshire are sent on Mondays, as Lindqvistaxen said."
+    layer = TrustLayer(Echo(), retriever=KeywordRetriever(passages))
+    before = stem.cache_info()
+    assert layer.reply("Answer: {{case.comments}}", {"case": {"comments": told}}).status == "ok"
+    assert leaned_on(told, passages) == {1: 1.0}
+    assert stem.cache_info() == before  # the memory of the judge was not asked
+
+
+def test_what_was_looked_for_is_forgotten():
+    assert find_value("It is k i l o n o v a 7 7.", value="Kilonova77")
+    assert leaks("It is EUR 84,211 for Kilonova77.", secrets=["Kilonova77", "EUR 84,211"])
+    assert not [w for w in kept_questions()[1] if "kilonova" in w or "84,211" in w]
 
 
 def test_no_word_of_a_customer_stays_behind_in_a_memory():
@@ -90,10 +119,8 @@ def test_no_word_of_a_customer_stays_behind_in_a_memory():
     )
     record = {"case": {"comments": said}, "contact": {"name": "Ilse Lindqvistaxen"}}
     assert TrustLayer(Echo()).reply("{{case.comments}}", record).text
-    gc.unfreeze()
-    memos = [o for o in gc.get_objects() if isinstance(o, CallMemo)]
-    left = {str(question).casefold() for memo in memos for question in memo}
-    assert len(memos) > 6 and "parcel" in left
+    memos, left = kept_questions()
+    assert memos > 6 and "parcel" in left
     assert not [w for w in left if "lindqvist" in w or any(map(str.isdigit, w))]
 
 

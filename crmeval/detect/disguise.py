@@ -154,10 +154,13 @@ def spelling_words() -> dict[str, str]:  # Folded word -> the characters it stan
     return out | {w: "" for w in _WORDS.word_list("symbols")}
 
 # %% ../../nbs/detect/02_disguise.ipynb #6ca88e62
+_DOUBLERS = ("double", "triple", "doppel")
+
+
 def _doubled(text, pieces):
     "'double five'"
     word, after = _source(text, pieces[0]), pieces[1][0]
-    if word not in ("double", "triple", "doppel") or len(after) != 1:
+    if word not in _DOUBLERS or len(after) != 1:
         return None
     return after * (3 if word == "triple" else 2), 2
 
@@ -193,6 +196,12 @@ def _source(text, piece):
 _SPELLERS = (_doubled, _tens, _as_in, _for_name)
 
 
+def _may_spell(text, piece):
+    "Whether a word may spell something together with the next ones; most words may not."
+    chars, start, end = piece
+    return end - start == 1 or len(chars) == 2 or text[start:end] in _DOUBLERS
+
+
 def _spelled_at(text, pieces):
     "(characters, number of words) that the first of up to four words begin to spell."
     if len(pieces) > 1:
@@ -210,6 +219,10 @@ def spelled_pieces(
     words = [(known.get(m[0], m[0]), m.start(), m.end()) for m in re.finditer(r"[^\W_]+", text)]
     merged, i = [], 0
     while i < len(words):
+        if not _may_spell(text, words[i]):
+            merged.append(words[i])
+            i += 1
+            continue
         chars, n = _spelled_at(text, words[i : i + 4])
         merged.append((chars, words[i][1], words[i + n - 1][2]))
         i += n
@@ -359,6 +372,7 @@ def shifted(
 
 # %% ../../nbs/detect/02_disguise.ipynb #81b43d2c
 COMMON_ENGLISH = _WORDS.words("common_english")  # Short words that English texts are full of
+_ENGLISH_WORD = re.compile(r"[^\W\d_]+(?:'[a-z]+)?")
 _BLOB = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 _HEX_TEXT = re.compile(r"\b(?:[0-9a-fA-F]{2}[ :]?){12,}\b")
 _SPACED_TEXT = re.compile(r"(?:(?<!\w)[\w,'](?:[ .\-_]|$)[ ]{0,2}){8,}")
@@ -368,8 +382,8 @@ def english_share(
     text: str,
 ) -> float:  # 0 to 1
     "Share of the words that are common English words."
-    words = re.findall(r"[^\W\d_]+(?:'[a-z]+)?", text[:5000].lower())
-    return sum(w in COMMON_ENGLISH for w in words) / len(words) if words else 0.0
+    words = _ENGLISH_WORD.findall(text[:5000].lower())
+    return sum(map(COMMON_ENGLISH.__contains__, words)) / len(words) if words else 0.0
 
 # %% ../../nbs/detect/02_disguise.ipynb #7843139b
 def _readable(data):

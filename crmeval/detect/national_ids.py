@@ -8,13 +8,15 @@ __all__ = ['Evened', 'evened', 'Spot', 'national_ids']
 # %% ../../nbs/detect/00_national_ids.ipynb #cda50c3d
 import re
 import unicodedata
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from ..core.needed_words import may_match, plain_small
+from ..core.memo import CallMemo, forgetting
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
+from ..core.scan import PatternTable, scanned_text
 
 # %% ../../nbs/detect/00_national_ids.ipynb #58457a31
 _INVISIBLE = re.compile(
@@ -167,10 +169,33 @@ def _alone(text, start, end):
                 yield Spot(f.entity, *m.span(), f.alone, "checksum" if f.check else "pattern")
 
 
-def _behind_cues(text, start, end):
-    if not may_match(_any_cue(), plain_small(text[start:end])):
+@lru_cache(maxsize=1)
+def _cue_table():
+    return PatternTable([_any_cue()])
+
+
+def _cue_places(text):
+    return _cue_table().places(scanned_text(text)).get(0, ())
+
+
+_CUE_PLACES = CallMemo(_cue_places)
+
+
+def _cues(text, start, end):
+    "Cues of a stretch; it is cut off behind it."
+    places = _CUE_PLACES[text]
+    if places is None:
+        yield from _any_cue().finditer(text, start, end)
         return
-    for m in _any_cue().finditer(text, start, end):
+    done, match = start, _any_cue().match
+    for at in places[bisect_left(places, start) : bisect_left(places, end)]:
+        if at >= done and (found := match(text, at, end)):
+            yield found
+            done = found.end()
+
+
+def _behind_cues(text, start, end):
+    for m in _cues(text, start, end):
         window = text[m.end() : m.end() + 60]
         for f in _forms():
             if f.cue.pattern and f.cue.fullmatch(m[0]) and (found := f.behind.match(window)):
@@ -186,6 +211,7 @@ def _cued(form, cue, found):
         yield Spot(form.entity, start, end, 0.6, "cue")
 
 
+@forgetting
 def national_ids(
     text: str,  # With even separators, see `evened`
 ) -> list[Spot]:  # May overlap

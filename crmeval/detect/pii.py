@@ -15,10 +15,11 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from ..core.call_forms import named_arguments
+from ..core.memo import forgetting
 from ..core.needed_words import holds_one
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile, compiled
-from ..core.scan import PatternTable, ScannedText
+from ..core.scan import PatternTable, scanned_text
 from .national_ids import evened, national_ids
 from .phones import international_numbers, national_numbers
 from .proper_names import Span, lexicon, plain_key, proper_names, without_overlaps
@@ -362,7 +363,7 @@ def pattern_spans(
 ) -> list[Span]:  # May overlap
     "What the patterns of this package find; the score is higher where a checksum or a cue agrees."
     even = evened(text)
-    scanned = ScannedText(even.text)
+    scanned = scanned_text(even.text)
     out = [*_recognised(scanned)]
     out += [*_numbers(even.text, out), *_addresses(scanned)]
     if even.at is None:
@@ -458,6 +459,7 @@ def presidio_spans(
 DEFAULT_MIN_SCORE = 0.45
 
 
+@forgetting
 @named_arguments
 def find_pii(
     text: str,  # Any text
@@ -485,9 +487,13 @@ def _is_no_person(text, span):
     "A name that goes on after an exclamation mark is a product's, and a word for a number is none."
     if span.entity != "PERSON" or span.why == "record":
         return False
-    if re.match(r"![^\W\d_]", text[span.end : span.end + 2]):
+    if _EXCLAIMED.match(text, span.end):
         return True
-    return bool(re.search(r"(?:nummer|nr\.?)$", span.text_in(text), re.I))
+    return _NUMBER_WORD.search(text, max(span.start, span.end - 8), span.end) is not None
+
+
+_EXCLAIMED = re.compile(r"![^\W\d_]")
+_NUMBER_WORD = re.compile(r"(?:nummer|nr\.?)$", re.I)
 
 
 def _sure_presidio_spans(text, model):

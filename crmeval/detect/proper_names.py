@@ -89,21 +89,17 @@ class _Word(NamedTuple):
 
 # %% ../../nbs/detect/00_proper_names.ipynb #a4eefaa9
 def _words_of(text):
-    out, end = [], 0
+    out, end, ends = [], 0, {" ": False}  # What stands between two words -> whether it ends a sentence
     for m in _TOKEN.finditer(text):
         word, start = m[0], m.start()
         gap = text[max(end, start - 8) : start]
-        fresh = not out or gap != " " and _starts_anew(gap, out[-1])
+        if gap not in ends:
+            ends[gap] = bool(_CUES.pattern("sentence_start").search(gap))
+        fresh = not out or ends[gap] and not (gap.startswith(".") and len(out[-1].text) == 1)
         end = start + len(word)
         key = word.lower() if word.isascii() else plain_key(word)
         out.append(_Word(word, key, start, end, fresh))
     return out
-
-
-def _starts_anew(gap, before):
-    "Whether what stands between two words ends a sentence; the point of an initial does not."
-    ends = bool(_CUES.pattern("sentence_start").search(gap))
-    return ends and not (gap.startswith(".") and len(before.text) == 1)
 
 
 def _joined(text, a, b):
@@ -428,9 +424,9 @@ def proper_names(
 ) -> list[Span]:  # PERSON, LOCATION, ORGANIZATION, NRP (nationality, religion, politics), TITLE; in order
     "Names in a text with a score in [0, 1], surer is higher; below 0.5 only the shape speaks for it."
     words = _words_of(text)
-    capitals = sum(w.text[0].isupper() for w in words if w.key != "i")
-    shouted = sum(w.text.isupper() for w in words) > 0.6 * len(words) > 3
-    cased = capitals > 0 and not shouted
+    capitals = any(w.text[0].isupper() for w in words if w.key != "i")
+    shouted = len(words) > 5 and sum([w.text.isupper() for w in words]) > 0.6 * len(words)
+    cased = capitals and not shouted
     out = _titles(text, words) + _by_rule(text, words, cased, shouted)
     out = without_overlaps(out + _in_lexicon(text, words, out) + (_lower_case(text) if not cased else []))
     return without_overlaps(out + _again(words, out))

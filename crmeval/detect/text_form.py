@@ -23,6 +23,8 @@ _ADDRESS = re.compile(r"://|^www\.|@")
 
 def _is_word(piece):
     "Letters, of any script; a piece that is longer than words are is none, unless its script has no spaces."
+    if piece.isascii() and piece.isalpha():  # most pieces
+        return len(piece) <= 40
     if not piece.isascii():  # vowels of some scripts are signs above and below, and no letters
         piece = "".join(c for c in piece if unicodedata.category(c)[0] != "M")
     if not _PLAIN.fullmatch(piece):
@@ -31,6 +33,8 @@ def _is_word(piece):
 
 
 def _is_code(piece):
+    if piece.isalpha():  # what only code has is no letter
+        return False
     return piece in _OPERATORS or bool(_CODE.search(piece) and not _ADDRESS.search(piece))
 
 

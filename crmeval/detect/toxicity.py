@@ -19,11 +19,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from ..core.memo import CallMemo, forgetting
+from ..core.needed_words import may_match, plain_small
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.records import check_status
-from ..core.text import STOP_WORDS, stem
+from ..core.stems import stem_of
+from ..core.text import STOP_WORDS
 from ..core.trees import known_rarity, rarity
+from ..core.weight_arrays import WeightArrays
 from .disguise import unmask
 from .proper_names import lexicon
 from .refusal import other_language
@@ -79,12 +82,16 @@ def _word_sets(classes):
     return {k: frozenset(words.split()) for k, words in classes.items()}
 
 
-def _is_ours(word):
+def _says_nothing(word):
     "Whether a word is a mark or one of the package's lists, and says nothing of anybody."
     if word in STOP_WORDS or word in lexicon("not_names") or not word[:1].isalnum():
         return True
     named = word in lexicon("first_names") or word in lexicon("surnames") or word in lexicon("places")
-    return word.isalpha() and not named and stem.__wrapped__(word) in known_rarity()
+    return word.isalpha() and not named and stem_of(word) in known_rarity()
+
+
+_OURS = CallMemo(_says_nothing)
+_is_ours = _OURS.__getitem__
 
 
 def word_classes(
@@ -95,10 +102,23 @@ def word_classes(
 
 
 def _classes_of(word):
-    plain, hashed = _lexicon()
-    h = word_hash(word)
-    found = [k for k, v in plain.items() if word in v] + [k for k, v in hashed.items() if h in v]
+    plain, hashed = _classes_by_word()
+    found = plain.get(word, ()) + hashed.get(word_hash(word), ())
     return tuple(sorted(found)) or _classes_of_compound(word)
+
+
+@lru_cache(maxsize=1)
+def _classes_by_word():
+    "Word -> its classes, and hash of a word -> its classes."
+    return tuple(map(_turned_round, _lexicon()))
+
+
+def _turned_round(classes):
+    out = {}
+    for name, words in classes.items():
+        for word in words:
+            out[word] = (*out.get(word, ()), name)
+    return out
 
 
 def _classes_of_compound(word):
@@ -152,7 +172,7 @@ def readable(
     return _MIXED.sub(lambda m: m[0].translate(_DIGITS), text)
 
 # %% ../../nbs/detect/04_toxicity.ipynb #fdd31c1e
-_STEMS = CallMemo(stem.__wrapped__, keeps=_is_ours)  # `stem` itself would keep what customers wrote
+_STEMS = CallMemo(stem_of, keeps=_is_ours)
 
 
 def _gram_of(word):
@@ -170,12 +190,10 @@ HASH_BITS = (13, 12, 12, 12)  # Bits of the hash for words, neighbours, letter g
 _LENGTHS = (0.5, 0.35, 0.35, 1)  # Length of each group of hashed features
 
 
-def _bucket(kind, gram):
-    return zlib.crc32(f"{kind} {gram}".encode("utf-8", "surrogatepass"))
-
-
-def _buckets(grams, bits):
-    return {_bucket(*g) % (1 << bits) for g in grams}
+def _buckets(kind, grams, bits):
+    "Places of texts of one kind; the sum of the kind's letter is gone on with."
+    begun, size = zlib.crc32(f"{kind} ".encode()), 1 << bits
+    return {zlib.crc32(g.encode("utf-8", "surrogatepass"), begun) % size for g in grams}
 
 
 def _letter_buckets(word):
@@ -183,8 +201,8 @@ def _letter_buckets(word):
     w = f"<{_GRAMS[word][:30]}>"
     if w in ("<SLUR>", "<IDENT>"):
         return frozenset()
-    groups = {("c", w[i : i + n]) for n in (3, 4, 5) for i in range(len(w) - n + 1)}
-    return frozenset(_buckets(groups, HASH_BITS[2]))
+    groups = {w[i : i + n] for n in (3, 4, 5) for i in range(len(w) - n + 1)}
+    return frozenset(_buckets("c", groups, HASH_BITS[2]))
 
 
 _LETTERS = CallMemo(_letter_buckets, keeps=_is_ours)
@@ -206,12 +224,12 @@ _OUTLINES = CallMemo(_outline, keeps=_is_ours)
 def _outlines(tokens):
     "One to three places of the outline in a row that hold a class, or more than one with *you*."
     line = ["^", *("^" if x[0] in ".!?\n" else _OUTLINES[x] for x in tokens), "^"]
-    classes, seconds = [x.isupper() for x in line], [x in _SECOND_PERSON for x in line]
-    out = set()
-    for n in (1, 2, 3):
-        for i in range(len(line) - n + 1):
-            if any(classes[i : i + n]) or n > 1 and any(seconds[i : i + n]):
-                out.add(("k", " ".join(line[i : i + n])))
+    classes = [i for i, x in enumerate(line) if x.isupper()]
+    told = classes + [i for i, x in enumerate(line) if x in _SECOND_PERSON]
+    out = {line[i] for i in classes}
+    for n in (2, 3):
+        starts = {at - before for at in told for before in range(n)}
+        out |= {" ".join(line[i : i + n]) for i in starts if 0 <= i <= len(line) - n}
     return out
 
 
@@ -222,11 +240,11 @@ def _hashed(tokens):
     "Bucket -> value; each of the four groups has a length of its own."
     said = [x for x in tokens if x[0] not in ".!?\n"]
     words, out, start = [*map(_GRAMS.__getitem__, said)], {}, 0
-    neighbours = {("b", f"{a} {b}") for a, b in zip(words, words[1:])}
+    neighbours = {f"{a} {b}" for a, b in zip(words, words[1:])}
     letters = frozenset().union(*map(_LETTERS.__getitem__, {*said}))
-    singles = {("u", w) for w in words}
-    groups = (singles, neighbours, None, _outlines(tokens))
-    found = [letters if g is None else _buckets(g, bits) for g, bits in zip(groups, HASH_BITS)]
+    first, second, _, fourth = HASH_BITS
+    found = [_buckets("u", {*words}, first), _buckets("b", neighbours, second), letters]
+    found.append(_buckets("k", _outlines(tokens), fourth))
     for ids, bits, scale in zip(found, HASH_BITS, _LENGTHS):
         out.update(dict.fromkeys([start + i for i in sorted(ids)], scale / math.sqrt(len(ids) or 1)))
         start += 1 << bits
@@ -271,12 +289,14 @@ def _dense(text, tokens):
     sentences, n, size = _sentences_of(tokens), len(tokens) or 1, len(text) or 1
     counts, f = Counter(k for s in sentences for k in s), {}
     for k in _counted_classes():
-        f |= {k: math.log1p(counts[k]), k + " density": 10 * counts[k] / (n + 8)}
-    sets = [set(s) for s in sentences]
-    f |= {f"{a}&{b}": math.log1p(sum(a in s and b in s for s in sets)) for a, b in _pairs()}
+        f[k], f[k + " density"] = math.log1p(counts[k]), 10 * counts[k] / (n + 8)
+    sets = [set(s) for s in sentences if s]
+    for a, b in _pairs():
+        meet = sum([a in s and b in s for s in sets]) if counts[a] and counts[b] else 0
+        f[f"{a}&{b}"] = math.log1p(meet)
     marks = {"ask": "?", "quote": '"'}  # no exclamation marks: angry is not foul
     f |= {k: 10 * text.count(c) / n for k, c in marks.items()}
-    return f | {"length": math.log(n), "digits": 10 * sum(c.isdigit() for c in text) / size}
+    return f | {"length": math.log(n), "digits": 10 * sum(map(str.isdigit, text)) / size}
 
 # %% ../../nbs/detect/04_toxicity.ipynb #3ae9a218
 @forgetting
@@ -294,16 +314,17 @@ _SCANS = ((4000, 3600), (800, 600))  # windows and steps in which a longer text 
 
 # %% ../../nbs/detect/04_toxicity.ipynb #8f9d72ba
 def _tells_to_shut_up(tokens, i):
-    if tokens[i : i + 2] != ["shut", "up"]:
+    if tokens[i] != "shut" or tokens[i + 1 : i + 2] != ["up"]:
         return False
     return i == 0 or tokens[i - 1][0] in ".!?\n" or tokens[i - 1] in ("just", "you")
 
 
 def _swears_at(tokens, i):
-    classes, after = word_classes(tokens[i]), tokens[i + 1 : i + 2]
-    return (
-        "strong" in classes and "profane" in classes and bool(after) and after[0] in _CUES.words("addressed")
-    )
+    classes = word_classes(tokens[i])
+    if "strong" not in classes or "profane" not in classes:
+        return False
+    after = tokens[i + 1 : i + 2]
+    return bool(after) and after[0] in _CUES.words("addressed")
 
 
 def _insults(tokens, i):
@@ -350,13 +371,18 @@ def unread(
     harmful = set().union(*map(word_classes, own)) & _CUES.words("harmful")
     if harmful - {"insult"}:
         return False
-    letters = [c for c in text[:_WINDOW] if c.isalpha()]
-    if not harmful and sum(ord(c) > 0x36F for c in letters) > 0.5 * len(letters):
+    if not harmful and not text.isascii() and _is_mostly_other(text[:_WINDOW]):
         return True
     if len(found) < 3:
         return not known and (other_language(text) or not any(map(_KNOWN.__getitem__, found)))
     unknown = len(own) >= 3 and len(set(own)) > 1 and known < 0.2
     return not harmful and unknown or known < 0.6 and other_language(text)
+
+
+def _is_mostly_other(text):
+    "Whether more than half of the letters are of another alphabet than the Latin one."
+    letters = [c for c in text if c.isalpha()]
+    return sum(ord(c) > 0x36F for c in letters) > 0.5 * len(letters)
 
 
 _NO_WORD = re.compile(r"[@/\d_]")  # in addresses, numbers and identifiers
@@ -380,12 +406,15 @@ def harmless_words(
 ) -> list[tuple[int, int, str]]:  # (start, end, 'goods', 'oneself', 'denied' or 'compared'), in order
     "Words with another face that harm nobody where they stand."
     found, attacked = [], any(_attacks(w) for w in _WORDS.findall(text))
+    small = plain_small(text)
+    compares, tells = (may_match(_CUES.pattern(name), small) for name in ("compared", "of_oneself"))
     for sentence in _SENTENCE.finditer(text):
         words = [(m[0], m.start(), m.end()) for m in _WORDS.finditer(text, *sentence.span())]
         found += [(a, b, "goods") for a, b in _goods(words)]
         found += [(a, b, "denied") for a, b in _denied(words)]
-        found += [(a, b, "compared") for a, b in _compared(text, *sentence.span())]
-        if not attacked:
+        if compares:
+            found += [(a, b, "compared") for a, b in _compared(text, *sentence.span())]
+        if tells and not attacked:
             found += [(a, b, "oneself") for a, b in _of_oneself(text, *sentence.span())]
     return sorted(set(found))
 
@@ -491,17 +520,7 @@ def _score(w, told, parts):
     return round(1 / (1 + math.exp(-max(-30, min(30, w["slope"] * raw + w["shift"])))), 4)
 
 
-_ARRAYS = {}  # Category -> (its weights of buckets as they were read, the same as an array)
-
-
-def _bucket_weights(name, weights):
-    "The weights as an array; made anew where a training has put others in their place."
-    import numpy as np
-
-    held = _ARRAYS.get(name)
-    if held is None or held[0] is not weights:
-        held = _ARRAYS[name] = (weights, np.array(weights, float))
-    return held[1]
+_ARRAYS = WeightArrays()  # By category
 
 
 def _sums(hashed, categories):
@@ -510,7 +529,7 @@ def _sums(hashed, categories):
 
     at, values = np.fromiter(hashed.keys(), int), np.fromiter(hashed.values(), float)
     of = np.zeros(len(at), int)
-    told = (_bucket_weights(c, w["hashed"])[at] * values for c, w in categories.items())
+    told = (_ARRAYS.of(c, w["hashed"])[at] * values for c, w in categories.items())
     return [float(np.bincount(of, products, 1)[0]) for products in told]
 
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 from ..core.fence import block, make_ticket
-from ..core.text import content_words, words
+from ..core.memo import forgetting
+from ..core.stems import content_stems
+from ..core.text import words
 from .steps import Stepped, timed
 
 # %% ../../nbs/layer/12_grounding.ipynb #f4fe0fea
@@ -62,6 +64,7 @@ class Retriever(Protocol):
 class KeywordRetriever:
     "Passages in memory, found by the rare words that they share with the query."
 
+    @forgetting
     def __init__(
         self,
         passages: Iterable[Passage],  # With different ids
@@ -70,9 +73,10 @@ class KeywordRetriever:
         twice = [i for i, n in Counter(p.id for p in self.passages).items() if n > 1]
         if twice:
             raise ValueError(f"two passages have the id {twice[0]!r}")
-        self._words = [frozenset(content_words(f"{p.title} {p.text}")) for p in self.passages]
+        self._words = [frozenset(content_stems(f"{p.title} {p.text}")) for p in self.passages]
         self._seen = Counter(w for held in self._words for w in held)
 
+    @forgetting
     def search(
         self,
         query: str,
@@ -82,7 +86,7 @@ class KeywordRetriever:
         "Passages that share words with the query; a rarer word counts more."
         if k < 1:
             raise ValueError(f"k is {k}, expected 1 or more")
-        asked = set(content_words(query))
+        asked = set(content_stems(query))
         found = [
             replace(p, score=self._weight(asked & held))
             for p, held in zip(self.passages, self._words)

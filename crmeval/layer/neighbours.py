@@ -9,13 +9,34 @@ __all__ = ['trimmed_names', 'neighbours']
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
+from ..core.memo import CallMemo
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
+from ..core.scan import PatternTable, matches_at, scanned_text
 from ..detect.proper_names import Span, lexicon, plain_key
 
 _HOW = PatternFile(data_path("lexicons", "layer_neighbours.json"))
 _SITES = ("STREET_ADDRESS", "LOCATION", "ZIP_CODE")
+_RARE = ("unit", "corner", "title")  # patterns that begin with few words
+
+
+@lru_cache(maxsize=1)
+def _table():
+    return PatternTable(map(_HOW.pattern, _RARE))
+
+
+def _places_in(text):
+    return _table().places(scanned_text(text))
+
+
+_PLACES = CallMemo(_places_in)
+
+
+def _placed(name, text):
+    "The matches of one of the rare patterns."
+    return matches_at(_HOW.pattern(name), text, _PLACES[text].get(_RARE.index(name), ()))
 
 # %% ../../nbs/layer/06_neighbours.ipynb #24442f9b
 def _may_name(word):
@@ -56,7 +77,7 @@ def _numbers_of_streets(text, found):
 def _units(text, found):
     "A flat or a suite, in a text that has a place."
     if any(s.entity in _SITES for s in found):
-        for m in _HOW.pattern("unit").finditer(text):
+        for m in _placed("unit", text):
             yield Span("STREET_ADDRESS", m.start(), m.end(), 0.7, "unit")
 
 
@@ -140,7 +161,7 @@ def _before_sites(text, found):
 
 def _corners(text, found):
     "The second street of a corner."
-    for m in _HOW.pattern("corner").finditer(text):
+    for m in _placed("corner", text):
         for piece in _uncovered(text, m.start("v"), m.end("v"), found):
             yield Span("STREET_ADDRESS", *piece, 0.7, "corner")
 
@@ -244,7 +265,7 @@ def _lower_surnames(text, found):
 def _titles(text, found):
     "A title right before a person in whatever case, before another title, or behind its label."
     persons = {s.start for s in found if s.entity == "PERSON"}
-    for m in _HOW.pattern("title").finditer(text):
+    for m in _placed("title", text):
         if m["label"] or m["more"] or m.end() in persons:
             yield Span("TITLE", m.start("v"), m.end("v"), 0.6, "title")
 

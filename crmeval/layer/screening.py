@@ -15,7 +15,7 @@ from typing import Any
 
 from ..core.memo import forgetting
 from ..core.text import words
-from ..detect.hidden_value import core, find_value, forget_texts
+from ..detect.hidden_value import core, find_value
 from ..detect.pii import find_pii
 from ..detect.toxicity import CATEGORIES, EmbeddedDetector
 from .links import find_links
@@ -163,7 +163,6 @@ def find_canary(
     if not canary or policy.canary == "pass":
         return []
     found = find_value(answer, value=canary)
-    forget_texts()  # an answer lives as long as its request
     return [Found("canary", found.how, policy.canary, found.start, found.end)] if found else []
 
 

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from ..core.memo import forgetting
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
-from ..core.text import content_words, sentences
+from ..core.stems import content_stems
+from ..core.text import sentences
 from .grounding import Passage
 from .links import GAP, Link, plain_address, without_links
 from .steps import Stepped, timed
@@ -59,6 +61,7 @@ def read_markers(
     return re.sub(r"(?<=\S) +(?=[.,;:!?](?:\s|$))", "", text) if lost else text, tuple(cited), lost
 
 # %% ../../nbs/layer/13_source_links.ipynb #6a1fd238
+@forgetting
 def leaned_on(
     answer: str,
     passages: Sequence[Passage],
@@ -69,10 +72,10 @@ def leaned_on(
     "Passages whose words the sentences of an answer are made of."
     if not 0 < share <= 1:
         raise ValueError(f"share is {share!r}, expected a number above 0, at most 1")
-    held = [frozenset(content_words(f"{p.title} {p.text}")) for p in passages]
+    held = [frozenset(content_stems(f"{p.title} {p.text}")) for p in passages]
     found: dict[int, float] = {}
     for sentence in sentences(answer):
-        words = set(content_words(sentence))
+        words = set(content_stems(sentence))
         if len(words) < least_words or not held:
             continue
         best = max(range(len(held)), key=lambda i: (len(words & held[i]), -i))

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..core.call_forms import named_arguments
+from ..core.memo import forgetting
 from ..core.package_data import data_path
 from ..core.text import content_words
 from ..core.values import values
@@ -158,6 +159,7 @@ def _near(response, wanted):
     return any(len(wanted & set(said[i : i + width])) >= PARAPHRASE_SHARE * len(wanted) for i in starts)
 
 # %% ../../nbs/metrics/29_leaks.ipynb #920f2e34
+@forgetting
 @named_arguments
 def leaks(
     response: str,  # What the model answered
@@ -414,6 +416,7 @@ def _credentials(text):
     return [v for v in told if re.search(r"\d|[^\w.]", v)]
 
 # %% ../../nbs/metrics/29_leaks.ipynb #86b601e5
+@forgetting
 @named_arguments
 def values_given(
     text: str,  # An answer
