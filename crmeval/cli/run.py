@@ -277,7 +277,7 @@ def finish(
     table: str | Path | None = None,  # Where the leaderboard goes as a table, beside the terminal
     slices: Sequence[str] | None = None,  # Columns to group by; None: those of the run's plan
     site: str = "",  # Address of the site that the run is published in
-    samples: int | None = None,  # Drawn for the report to show; None: all of a run that is not a large one
+    samples: int | str | None = None,  # Drawn for the report to show, or 'all'; None: all of a run in lists
 ) -> int:  # 0, or 1 where answers or verdicts failed or were not asked for
     "Print the leaderboard, write the report, and say what went missing."
     from crmeval.pages.leaderboard import ALIGN, leaderboard, table_lines

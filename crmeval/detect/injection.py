@@ -16,14 +16,16 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain, zip_longest
+from itertools import chain, repeat
+from operator import add
 from typing import NamedTuple
 
 from ..core.evidence import Evidence
-from ..core.needed_words import holds_one, may_match, needed_groups, plain_small, worth_trying
+from ..core.needed_words import holds_one, may_match, needed_groups, needed_words, plain_small
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.records import Score
+from ..core.weight_arrays import WeightArrays
 from .disguise import english_share, shifted, undisguised, unmask
 
 # %% ../../nbs/detect/07_injection.ipynb #43540485
@@ -78,6 +80,7 @@ def pieces(
 
 # %% ../../nbs/detect/07_injection.ipynb #34672dc3
 _LEET = str.maketrans("0134578@$", "oleastbas")
+_LEET_SIGN = re.compile("[0134578@$]")
 _ZERO = re.compile(r"[\u200b-\u200d\u2060\ufeff\u00ad\U000e0000-\U000e007f]")
 _OPENED = re.compile(r"[A-Za-z0-9+/_-]{24,}|(?:[0-9a-fA-F]{2}[ :]?){12,}|(?:\w[ .\-_]){7}|%[0-9A-Fa-f]{2}%")
 _TAGS = {code: chr(code - 0xE0000) for code in range(0xE0020, 0xE007F)}
@@ -111,7 +114,7 @@ def _opened(piece):
             return text, "percent encoding"
         if _looks_shifted(piece):
             return _turned_back(piece)
-    if len(_SIGNS.pattern("leet").findall(piece)) >= 2:
+    if _LEET_SIGN.search(piece) and len(_SIGNS.pattern("leet").findall(piece)) >= 2:
         return piece.lower().translate(_LEET), "leet"
     return piece, ""
 
@@ -237,9 +240,7 @@ def sign_names() -> tuple[str, ...]:
     return (*_sign_patterns(), *rest)
 
 
-_ASKS = re.compile(
-    r"^\W{0,3}(?:what|who|when|where|how|why|which|can you|could you|would you|please)\b", re.I
-)
+_ASKS = re.compile(r"\W{0,3}(?:what|who|when|where|how|why|which|can you|could you|would you|please)\b", re.I)
 _FIRST = re.compile(r"\b(?:i|my|we|our|us|me)\b", re.I)
 
 
@@ -247,31 +248,45 @@ class Likely(NamedTuple):
     "What could show in the windows of a text."
 
     signs: Mapping[str, re.Pattern]
-    markup: Sequence[re.Pattern]
+    markup: Sequence[tuple[re.Pattern, Sequence[str]]]  # Each with the words of which it needs one, if any
     needed: Mapping[str, Sequence[Sequence[str]]]  # Name -> groups of words, of each of which it needs one
 
 
 @lru_cache(maxsize=1)
 def _everything():
     signs = _sign_patterns()
-    return Likely(signs, tuple(_markup().values()), {k: needed_groups(p) for k, p in signs.items()})
+    return Likely(signs, _markup_with_words(), {k: needed_groups(p) for k, p in signs.items()})
+
+
+@lru_cache(maxsize=1)
+def _markup_with_words():
+    return tuple((p, needed_words(p)) for p in _markup().values())
+
+
+def _worth(markup, small):
+    "Those of the patterns that could match."
+    return [(p, words) for p, words in markup if not words or holds_one(words, small)]
+
+
+def _first_three(word):
+    return tuple(word[:3]) if len(word) > 2 else ()
 
 
 @lru_cache(maxsize=1)
 def _bare_words():
-    "Sign -> (word, the same without blanks around it) of the groups that its pattern needs."
+    "Sign -> (word, the same without blanks around it, its first three signs) of the groups it needs."
     needed = _everything().needed
     return {
-        k: [[(w, w.strip()) for w in group] for group in sorted(groups, key=len)]
+        k: [[(w, w.strip(), _first_three(w.strip())) for w in group] for group in sorted(groups, key=len)]
         for k, groups in needed.items()
     }
 
 
-def _present(groups, whole):
+def _present(groups, whole, threes):
     "Of each group the words that stand in a text; None where there is none of a group."
     out = []
     for group in groups:
-        found = [w for w, bare in group if bare in whole]
+        found = [w for w, bare, first in group if first in threes and bare in whole]
         if not found:
             return None
         out.append(found)
@@ -291,11 +306,11 @@ def likely_in(
 ) -> Likely:
     "The patterns that are worth a search, told by the words that they need."
     whole = plain_small(" ".join(t.strip() for t in texts))
-    found = {k: _present(groups, whole) for k, groups in _bare_words().items()}
+    threes = {(), *zip(whole, whole[1:], whole[2:])}  # a look-up in them is faster than one in the text
+    found = {k: _present(groups, whole, threes) for k, groups in _bare_words().items()}
     needed = {k: groups for k, groups in found.items() if groups is not None}
     signs = {k: p for k, p in _sign_patterns().items() if k in needed}
-    markup = tuple(_markup().values())
-    return Likely(signs, markup if worth_trying(markup, whole) else (), needed)
+    return Likely(signs, _worth(_markup_with_words(), whole), needed)
 
 
 def signs_of(
@@ -309,7 +324,7 @@ def signs_of(
     for name, pattern in likely.signs.items():
         if _holds_all(likely.needed[name], small) and pattern.search(text):
             found[name] = 1.0
-    markup = any(p.search(text) for p in worth_trying(likely.markup, small))
+    markup = bool(likely.markup) and any(p.search(text) for p, _ in _worth(likely.markup, small))
     return found | _more_signs(text, window.hidden, off_topic, markup)
 
 
@@ -320,7 +335,7 @@ def _more_signs(text, hidden, off_topic, markup):
         "markup": markup,
         "hidden": bool(hidden),
         "request": bool(first) and first[0].lower() in _SIGNS.words("verbs"),
-        "question": bool(_ASKS.search(text)),
+        "question": bool(_ASKS.match(text)),
         "first_person": bool(_FIRST.search(text)),
         "code": "```" in text or "import " in text,
         "off_topic": off_topic,
@@ -345,7 +360,7 @@ def _class_starts():
     out = {}
     for phrase in _classes_of():
         size = phrase.count(" ") + 1
-        if size <= 3:
+        if size <= _LONGEST:
             out.setdefault(phrase.partition(" ")[0], set()).add(size)
     return {word: tuple(sorted(sizes)) for word, sizes in out.items()}
 
@@ -358,15 +373,46 @@ def word_classes(
 
 
 def _classes_in(words):
-    known, starts, seen, order = _classes_of(), _class_starts(), set(), []
-    for i, word in enumerate(words):
-        sizes = starts.get(word)
+    return _classes_at([found for _, found in _class_places(words)])
+
+
+def _classes_at(places):
+    "The classes of words in a row, from those of each place where there are some."
+    order = [found[0] for found in places]
+    return sorted({*chain.from_iterable(places), *map(" ".join, zip(order, order[1:]))})
+
+
+def _class_places(words, start=0):
+    "(number of a word, its classes and those of the phrases that begin with it), from a word on."
+    known, starts, out = _classes_of(), _class_starts(), []
+    for i in range(start, len(words)):
+        sizes = starts.get(words[i])
         if sizes is None:
             continue
-        found = [c for k in sizes for c in known.get(" ".join(words[i : i + k]), ())]
-        seen.update(found)
-        order += found[:1]
-    return sorted(seen | set(map(" ".join, zip(order, order[1:]))))
+        if found := [c for k in sizes for c in known.get(" ".join(words[i : i + k]), ())]:
+            out.append((i, found))
+    return out
+
+
+def _classes_of_all(single, words):
+    "Classes of each window; what two neighbours have together is not looked up again."
+    found, out = [*map(_class_places, single)], []
+    for i, places in enumerate(found):
+        out.append(_classes_at([classes for _, classes in places]))
+        if i + 1 == len(found):
+            break
+        if len(single[i]) + len(single[i + 1]) > _MOST:
+            out.append(_classes_in(words[2 * i + 1]))
+            continue
+        sure = max(0, len(single[i]) - _LONGEST + 1)  # phrases from here on may end in the next sentence
+        row = [classes for at, classes in places if at < sure]
+        edge = single[i][sure:] + single[i + 1][: _LONGEST - 1]
+        row += [classes for at, classes in _class_places(edge) if at < len(single[i]) - sure]
+        out.append(_classes_at(row + [classes for _, classes in found[i + 1]]))
+    return out
+
+
+_LONGEST = 3  # words of a phrase
 
 
 def with_whole(
@@ -397,28 +443,21 @@ def off_topics(
     parts: Sequence[Window],
 ) -> list[float]:  # 0 to 1 for each
     "Share of each window's longer words that occur in no window apart from it."
-    words = [_long_words(w.text) for w in parts[::2]]
-    pairs = [a | b for a, b in zip(words, words[1:])]
-    words = [said for both in zip_longest(words, pairs) for said in both][: len(parts)]
-    in_text = Counter(chain.from_iterable(words))
+    said = [_long_words(w.text) for w in parts[::2]]  # of each sentence
+    sentences = Counter(chain.from_iterable(said))  # word -> in how many it stands
+    alone = [sum([sentences[x] == 1 for x in words]) for words in said]
     out = []
-    for i, said in enumerate(words):
-        near = [words[j] for j in _holders(parts, i)]
-        out.append(_alone_share(said, in_text, near))
+    for i, words in enumerate(said):
+        out.append(_share(alone[i], len(words)))
+        for after, count in zip(said[i + 1 : i + 2], alone[i + 1 : i + 2]):
+            both = words & after
+            of_both = sum([sentences[x] == 2 for x in both])
+            out.append(_share(alone[i] + count + of_both, len(words) + len(after) - len(both)))
     return out
 
 
-def _holders(parts, i):
-    "Windows that share a place with a window, itself included."
-    near = range(max(0, i - 4), min(len(parts), i + 5))
-    return [j for j in near if parts[j].start < parts[i].end and parts[i].start < parts[j].end]
-
-
-def _alone_share(words, in_text, near):
-    if not words:
-        return 0.0
-    rare = [x for x in words if in_text[x] <= len(near)]
-    return sum(in_text[x] <= sum(x in said for said in near) for x in rare) / len(words)
+def _share(some, count):
+    return some / count if count else 0.0
 
 # %% ../../nbs/detect/07_injection.ipynb #8d667def
 MODELS = ("override", "stranger", "prompt")
@@ -446,8 +485,9 @@ def _score_of(told, count, signs, model, classes):
     "A score from the sum of the weights of so many places."
     told /= math.sqrt(count or 1)
     if of_class := model.get("classes"):
-        told += sum(of_class.get(k, 0.0) for k in classes)
-    return model["bias"] + told + sum(v * model["signs"].get(k, 0.0) for k, v in signs.items())
+        told += sum([of_class[k] for k in classes if k in of_class])
+    weights = model["signs"]
+    return model["bias"] + told + sum([v * weights[k] for k, v in signs.items() if k in weights])
 
 
 def margin_over(
@@ -473,17 +513,7 @@ _HOW = {
 }
 
 
-_ARRAYS = {}  # Model -> (its weights of places as they were read, the same as an array)
-
-
-def _place_weights(name, weights):
-    "The weights as an array; made anew where a training has put others in their place."
-    import numpy as np
-
-    held = _ARRAYS.get(name)
-    if held is None or held[0] is not weights:
-        held = _ARRAYS[name] = (weights, np.array(weights, float))
-    return held[1]
+_ARRAYS = WeightArrays()  # By model
 
 
 def _sums(places, models):
@@ -492,7 +522,7 @@ def _sums(places, models):
 
     of_window = np.repeat(np.arange(len(places)), [len(found) for found in places])
     at = np.fromiter(chain.from_iterable(places), int)
-    weights = (_place_weights(name, model["places"])[at] for name, model in models.items())
+    weights = (_ARRAYS.of(name, model["places"])[at] for name, model in models.items())
     return [np.bincount(of_window, told, len(places)).tolist() for told in weights]
 
 
@@ -512,23 +542,31 @@ class _Judged(NamedTuple):
 
 
 def _judged(text, parts, count) -> Iterator[_Judged]:
+    "Each window as the model sees it that is surest of an attack, and as each other one that says so too."
     document = is_document(text, count=count)
     models = {name: load_weights()[name] for name in _JUDGES[document]}
     off = off_topics(parts) if document else [0.0] * (len(parts) + 1)
     likely = likely_in(w.text for w in parts[::2])
     above = {name: margin_over(0.0, model, len(parts), document=document) for name, model in models.items()}
-    single = [_window_words(w.text) for w in parts[::2]]
+    names, single = [*models], [_window_words(w.text) for w in parts[::2]]
     places, words = _places_in(parts, single), _words_of_all(single)
+    classes = _classes_of_all(single, words)
     if not document:
         parts, whole = with_whole(parts), len(parts)
         words += [_window_words(w.text) for w in parts[whole:]]
         places += map(_places_of, words[whole:])
-    for window, said, found, share, *told in zip(parts, words, places, off, *_sums(places, models)):
+        classes += map(_classes_in, words[whole:])
+    for window, said, found, share, *told in zip(parts, classes, places, off, *_sums(places, models)):
         signs = signs_of(window, share, likely)
-        classes = _classes_in(said)
-        for (name, model), one in zip(models.items(), told):
-            score = _score_of(one, len(found), signs, model, classes)
-            yield _Judged(window, score + above[name], name, signs)
+        scores = map(_score_of, told, repeat(len(found)), repeat(signs), models.values(), repeat(said))
+        margins = [*map(add, scores, above.values())]
+        top = max(margins)
+        if top <= 0:
+            yield _Judged(window, top, names[margins.index(top)], signs)
+            continue
+        for name, margin in zip(names, margins):
+            if margin > 0:
+                yield _Judged(window, margin, name, signs)
 
 
 def injection(
@@ -562,9 +600,9 @@ def _undefined(reason):
 def _is_foreign(text):
     "Whether a text of at least six words holds hardly a common English word."
     text = text[:5000]
-    words = _WORD.findall(text)
-    other = not text.isascii() and _is_mostly_other(text)
-    return other or len(words) >= 6 and english_share(text) < 0.08
+    if not text.isascii() and _is_mostly_other(text):
+        return True
+    return english_share(text) < 0.08 and len(_WORD.findall(text)) >= 6
 
 
 def _is_mostly_other(text):

@@ -15,6 +15,7 @@ from typing import Any
 from .altered import HELD, LOOK_BEFORE, Progress, placeholders_in
 from .json_place import JsonPlace, inside_quotes, json_escaped
 from .placeholders import Vault
+from .shown_text import Spelled
 from .steps import StepRecord, timed
 
 # %% ../../nbs/layer/05_demasking.ipynb #2c247f82
@@ -36,7 +37,7 @@ class Restorer:
         if vault.closed:
             raise ValueError("the vault is closed: its session has ended, and nothing can be put back")
         self._vault, self._how = vault, invented
-        self._text, self._done, self._place = "", 0, JsonPlace()
+        self._signs, self._done, self._place = Spelled(), 0, JsonPlace()
         self._floor = 0  # Where the last placeholder ended
         self._far = Progress()
         self.restored: Counter = Counter()  # Word of a kind -> how often
@@ -47,15 +48,16 @@ class Restorer:
         piece: str,  # What comes next
         last: bool = False,  # Whether nothing comes after it
     ) -> str:  # What is certain by now
-        "Read on, and give what cannot change any more; `HELD` characters are held back at most."
-        self._text += piece
+        "Read on, and give what cannot change any more; `HELD` signs are held back at most."
+        self._signs.feed(piece, last)
         out = []
         low = max(self._done, self._far.settled)
-        for found in placeholders_in(self._text, self._vault, low, last, self._floor, self._far):
+        for found in placeholders_in(self._signs.text, self._vault, low, last, self._floor, self._far):
             out += self._put(found)
-        out.append(self._plain(len(self._text) if last else len(self._text) - HELD))
+        out.append(self._plain(len(self._signs.text) - (0 if last else HELD)))
         gone = max(0, self._done - LOOK_BEFORE - 2)
-        self._text, self._done, self._floor = self._text[gone:], self._done - gone, max(0, self._floor - gone)
+        self._signs.forget(gone)
+        self._done, self._floor = self._done - gone, max(0, self._floor - gone)
         self._far = self._far.moved(gone)
         return "".join(out)
 
@@ -68,29 +70,30 @@ class Restorer:
 
     def _plain(self, end):
         "The text up to a place, as it is."
-        piece = self._text[self._done : max(end, self._done)]
+        end = max(end, self._done)
+        piece = self._signs.written(self._done, end)
         self._place.advance(piece)
-        self._done += len(piece)
+        self._done = end
         return piece
 
     def _put(self, found):
         "What stands before a placeholder, and what it stands for."
-        form, start, end = found.form, found.start, found.end
+        form, start, end, text = found.form, found.start, found.end, self._signs.text
         before = self._plain(start)
         if self._place.json:
-            inner = inside_quotes(self._text, start, end, self._place.in_string)
+            inner = inside_quotes(text, start, end, self._place.in_string)
             before, start, end = before + self._plain(inner[0]), *inner
-        if form and form.bare and self._text[start - 1 : start] + self._text[end : end + 1] == '""':
+        if form and form.bare and text[start - 1 : start] + text[end : end + 1] == '""':
             before, start, end = before.removesuffix('"'), start - 1, end + 1
         put = found.lead + self._value(found) + found.tail
-        self._place.advance(self._text[self._done : end])
+        self._place.advance(self._signs.written(self._done, end))
         self._done = self._floor = end
         return before, put
 
     def _value(self, found):
         if found.form is None:
             self.invented += 1
-            kept = {"keep": self._text[found.start : found.end], "remove": ""}
+            kept = {"keep": self._signs.written(found.start, found.end), "remove": ""}
             return kept.get(self._how, f"[unknown {found.word.lower()}]")
         self.restored[found.form.word.partition("_")[0]] += 1
         return self._written(found.form)

@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
+from ..core.memo import forgetting
 from ..core.near import did_you_mean
 from ..detect.pii import find_pii
 from .altered import placeholders_in
@@ -412,6 +413,7 @@ def read_record(
     return RecordRead(tuple(_to_mask(record, policy)), tuple(readable_values(record, policy.fields)))
 
 
+@forgetting
 def mask(
     text: str,  # Any text
     record: Mapping | Sequence | RecordRead | None = None,  # The record that the text is about

@@ -429,7 +429,7 @@ def batch_of(
     def batch(
         rows: Rows,  # Dictionaries (argument: value), or a frame, an Arrow table, a `Dataset`; n rows
         *,
-        judge: Any = None,  # Who decides, as for one response; default: the embedded judge or grader
+        judge: Any = None,  # Who decides, as for one response; default: the built-in judge or grader
         columns: Mapping[str, str]
         | None = None,  # Argument -> column; default: each from the column of its name
         concurrency: int | None = None,  # Rows at a time; default: 8 where a language model is asked, else 1

@@ -11,6 +11,7 @@ __all__ = ['figure_and_axes', 'REAL_TIME_S', 'COMPANIONS', 'look_of_grid', 'svg'
 import io
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from textwrap import fill
 from unicodedata import bidirectional, category, east_asian_width
@@ -85,11 +86,21 @@ def _label(text, limit=34):
 _WIDE, _NARROW = ("\u0416", "\u0429"), ("\u0445", "\u0443")  # two letters of one width say which text it is
 
 
+@lru_cache(maxsize=8)
+def _letters_of(file):
+    "The letters of a font; a font has thousands, and a figure asks for each of its words."
+    from matplotlib.font_manager import get_font
+
+    return frozenset(get_font(file).get_charmap())
+
+
 def _needs_browser(text, font):
     "Whether a text holds what the font lacks, or what has to be put in order or joined."
-    from matplotlib.font_manager import findfont, get_font
+    from matplotlib.font_manager import findfont
 
-    letters = get_font(findfont(font)).get_charmap()
+    if text.isascii() and text.isprintable():
+        return False  # every font of a figure has these, and they run one way
+    letters = _letters_of(findfont(font))
     kinds = ((ord(c) in letters, bidirectional(c), category(c)) for c in text if c != "\n")
     return any(not known or way in ("R", "AL") or kind in ("Mn", "Mc") for known, way, kind in kinds)
 
@@ -148,11 +159,13 @@ def svg(
     from html import escape
 
     from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     out, words = io.StringIO(), _stand_ins(figure)
     letters = "none" if words else "path"
     with rc_context({"svg.hashsalt": f"crmeval {title}", "svg.fonttype": letters}):
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+        # the same bytes as `savefig`, which draws all once to lay it out and then once more
+        FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None, "Creator": None})
     text = out.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
     text = re.sub(

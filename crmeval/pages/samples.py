@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['CHUNK', 'FILE_BYTES', 'CUTS', 'ANY', 'answer_html', 'sample_html', 'SampleFile', 'sample_files', 'SampleIndex',
-           'sample_index', 'worst_files', 'samples_table']
+           'sample_index', 'worst_files', 'worst_of_all', 'samples_table']
 
 # %% ../../nbs/pages/06_samples.ipynb #1c501b95
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import tempfile
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from itertools import product
 
 from ..core.records import STATUSES, Response, Sample, Score
@@ -18,12 +18,13 @@ from ..core.show import DASH, judge_in_words, points, seconds, shortened, shown,
 from ..metrics.cost import response_cost_usd
 from ..metrics.criteria import get_criterion
 from .evidence import evidence_spans, marked_html, problems
-from .leaderboard import METRICS, OVERALL, SCORED, beside_metrics, is_task, judge_of
+from .leaderboard import METRICS, OVERALL
+from .scored_answers import ScoredAnswer, samples_in, scored_answers
 from .source_marks import source_spans, source_text
 from .tables import Cell, Column, Filter, interactive_table, pack
 from .template import macro
 from ..runs.folder import Run, in_terms_of_run
-from ..tasks.use_cases import EVERY, get_use_case, render_prompt, use_cases
+from ..tasks.use_cases import get_use_case, render_prompt
 
 # %% ../../nbs/pages/06_samples.ipynb #ebbe4105
 CHUNK = 100  # Lines in a packed piece
@@ -36,74 +37,6 @@ CUTS = (
     (800, 200),
     (600, 0),
 )  # characters of an answer and of a source, from whole to short
-
-
-@dataclass(frozen=True)
-class _Answer:
-    "A response with the scores of one judge."
-
-    sample: Sample
-    response: Response
-    judge: str
-    scores: Sequence[Score]
-
-    @cached_property
-    def points(self):
-        "Metric -> points; where several people rated, their mean."
-        found = {}
-        for s in self.scores:
-            if s.points is not None:
-                found.setdefault(s.metric, []).append(s.points)
-        return {m: sum(given) / len(given) for m, given in found.items()}
-
-    @property
-    def seconds(self):
-        "Seconds that it took; None where it has no time of its own."
-        return None if self.response.cached or self.response.text is None else self.response.latency_s
-
-    @property
-    def status(self):
-        "Why it has no accuracy, or 'ok'."
-        if self.response.status not in ("ok", "truncated"):
-            return self.response.status
-        otherwise = "undefined" if self.scores else "not_run"
-        return next((s.status for s in self.scores if s.metric == "accuracy"), otherwise)
-
-    @property
-    def begins(self):
-        "The beginning of the answer, or why there is none."
-        if self.response.text is None:
-            return f"(no response: {self.response.error or self.response.status})"
-        return self.response.text
-
-# %% ../../nbs/pages/06_samples.ipynb #c237d58f
-def _answers(run: Run) -> Iterator[_Answer]:
-    "Every answer to a task, by use case, sample, system and judge."
-    samples = {s.id: s for s in run.samples if is_task(s)}
-    scores = _scores_by_response(run)
-    scored = (*SCORED, *beside_metrics(run))
-    judges = dict.fromkeys(s.rater for s in run.scores if s.metric in scored and s.method == "auto")
-    for r in _in_order(run, list(samples)):
-        found = scores[r.sample_id, r.client, r.repeat]
-        for judge in found or judges or [""]:
-            yield _Answer(samples[r.sample_id], r, judge, found.get(judge, []))
-
-
-def _scores_by_response(run):
-    "(sample, client, repeat) -> judge -> scores."
-    scores, scored = defaultdict(lambda: defaultdict(list)), (*SCORED, *beside_metrics(run))
-    for s in run.scores:
-        if s.metric in scored and not s.perturbation:
-            scores[s.sample_id, s.client, s.repeat][judge_of(s)].append(s)
-    return scores
-
-
-def _in_order(run, ids):
-    "Responses to these samples by use case, then in the order of the samples."
-    cases = {u: n for n, u in enumerate(use_cases(EVERY))}
-    place = {i: n for n, i in enumerate(ids)}
-    rows = [r for r in run.responses if r.sample_id in place and is_task(r)]
-    return sorted(rows, key=lambda r: (cases.get(r.use_case, 99), place[r.sample_id]))
 
 # %% ../../nbs/pages/06_samples.ipynb #fac53d03
 _SHORT = {
@@ -229,14 +162,67 @@ class SampleFile:
 
     first: int  # Number of its first sample, from 1
     last: int = 0  # Number of its last sample
-    answers: list = field(default_factory=list, repr=False)
-    details: list = field(default_factory=list, repr=False)  # Packed pieces
+    answers: Sequence[ScoredAnswer] = field(default_factory=list, repr=False)
+    details: Sequence[str] = field(default_factory=list, repr=False)  # Packed pieces
     use_cases: set = field(default_factory=set)
     cut: tuple = CUTS[0]  # Characters of an answer and of a source that are shown
+    size: int = 0  # Bytes that its lines take
+    told: "_Told" = field(default_factory=lambda: _Told(), repr=False)
 
-    @property
-    def size(self) -> int:
-        return sum(map(len, self.details)) + 60 * len(self.answers)
+
+@dataclass
+class _Told:
+    "What an index needs of the answers of a file, gathered while they are at hand."
+
+    prices: Mapping | None = None
+    systems: dict = field(default_factory=dict)  # As ordered sets, as the next five
+    use_cases: dict = field(default_factory=dict)
+    statuses: dict = field(default_factory=dict)
+    judges: dict = field(default_factory=dict)
+    metrics: dict = field(default_factory=dict)
+    nonzero: dict = field(default_factory=dict)  # Measures that are not 0 everywhere
+    worst: dict = field(default_factory=dict)  # (system, use case, judge) -> measure -> the higher the worse
+
+    def add(self, a: ScoredAnswer):
+        key = a.response.client, a.sample.use_case, a.judge
+        self.systems[key[0]] = self.use_cases[key[1]] = self.judges[key[2]] = self.statuses[a.status] = None
+        beside = {"speed": a.seconds, "cost": _usd_per_1000(a.response, self.prices)}
+        bad = {m: -value for m, value in a.points.items()} | {
+            m: v for m, v in beside.items() if v is not None
+        }
+        self.metrics |= dict.fromkeys(a.points)
+        self.nonzero |= {m: None for m, value in bad.items() if value}
+        if a.status != "ok":
+            bad["unscored"] = 0.0
+        worst = self.worst.setdefault(key, {})
+        worst |= {m: value for m, value in bad.items() if m not in worst or value > worst[m]}
+
+
+class _Disk:
+    "A file without a name, which is gone when nobody holds this any more."
+
+    def __init__(self):
+        self.file = tempfile.TemporaryFile()
+        weakref.finalize(self, self.file.close)
+
+
+class _PiecesOnDisk(Sequence):
+    "Packed pieces that wait for their page."
+
+    def __init__(self, disk):
+        self.disk, self.places = disk, []
+
+    def append(self, piece: str) -> None:
+        self.places.append((self.disk.file.seek(0, 2), len(piece)))
+        self.disk.file.write(piece.encode("ascii"))
+
+    def __len__(self):
+        return len(self.places)
+
+    def __getitem__(self, i):
+        start, n = self.places[i]
+        self.disk.file.seek(start)
+        return self.disk.file.read(n).decode("ascii")
 
 
 def _piece(answers, cut=CUTS[0]):
@@ -256,8 +242,8 @@ def _cut(answers, n_samples, file_bytes):
     "The first of `CUTS` with which `n_samples` should fit into one file, judged by a few pieces."
     step = max(CHUNK, len(answers) // 9)
     first = min(step // 2, max(0, len(answers) - CHUNK))
-    some = [answers[i : i + CHUNK] for i in range(first, len(answers), step)]
-    n = len({a.sample.id for part in some for a in part}) or 1
+    some = [list(answers[i : i + CHUNK]) for i in range(first, len(answers), step)]
+    n = samples_in([a for part in some for a in part]) or 1
     low, high = 0, len(CUTS) - 1  # the cuts are ever shorter: the first that fits is found by halving
     middle = low  # after the whole texts, which fit most runs
     while low < high:
@@ -279,30 +265,42 @@ def sample_files(
     *,
     file_bytes: int = FILE_BYTES,  # Packed texts of one file at most; a piece is never cut
     per_file: int = 1000,  # Samples that are to fit into one file
+    prices: Mapping | None = None,  # Own prices, see `cost`
 ) -> list[SampleFile]:  # At least one, also for a run without tasks
     "All answers of a run, cut into files of a size that a browser opens at once."
-    every, number, rest = list(_answers(run)), {}, []
-    cut = _cut(every, min(per_file, len({a.sample.id for a in every})), file_bytes)
-    files = [SampleFile(1, cut=cut)]
-    for a in every:
+    every, number, rest = scored_answers(run), {}, []
+    cut = _cut(every, min(per_file, samples_in(every)), file_bytes)
+    disk = _Disk() if run.in_tables else None  # the pieces of a large run may be more than memory holds
+    files, start = [_new_file(disk, 1, cut, prices)], 0
+    for at, a in enumerate(every):
         if len(rest) == CHUNK:
             _close_piece(files[-1], rest, number)
         size_reached = files[-1].size > file_bytes and not rest
         full = size_reached or len(number) - files[-1].first + 1 >= per_file
         if full and a.sample.id not in number:
             _close_piece(files[-1], rest, number)
-            files.append(SampleFile(len(number) + 1, cut=cut))
+            files[-1].answers, start = every[start:at], at
+            files.append(_new_file(disk, len(number) + 1, cut, prices))
         number.setdefault(a.sample.id, len(number) + 1)
         rest.append(a)
     _close_piece(files[-1], rest, number)
+    files[-1].answers = every[start:]
     return files
+
+
+def _new_file(disk, first, cut, prices):
+    "A file without lines."
+    return SampleFile(first, details=_PiecesOnDisk(disk) if disk else [], cut=cut, told=_Told(prices))
 
 # %% ../../nbs/pages/06_samples.ipynb #edb61c3c
 def _close_piece(file, rest, number):
     "Move the answers that wait into a file as one packed piece."
     if rest:
-        file.details.append(_piece(rest, file.cut))
-        file.answers += rest
+        piece = _piece(rest, file.cut)
+        file.details.append(piece)
+        file.size += len(piece) + 60 * len(rest)
+        for a in rest:
+            file.told.add(a)
         file.use_cases |= {a.sample.use_case for a in rest}
         file.last = number[rest[-1].sample.id]
         rest.clear()
@@ -326,7 +324,7 @@ class SampleIndex:
             Filter("Judge", [shown(judge_in_words(j)) for j in self.judges]),
         ]
 
-    def keys(self, a: _Answer) -> list[int]:
+    def keys(self, a: ScoredAnswer) -> list[int]:
         return [
             self.systems.index(a.response.client),
             self.use_cases.index(a.sample.use_case),
@@ -349,20 +347,23 @@ class SampleIndex:
 
 
 def sample_index(
-    files: Sequence[SampleFile],
-    prices: Mapping | None = None,  # Own prices, see `cost`
+    files: Sequence[SampleFile],  # From `sample_files`
 ) -> SampleIndex:
     "The index of some files."
-    every = [a for f in files for a in f.answers]
-    metrics = dict.fromkeys((*METRICS, *(m for a in every for m in a.points)))
-    measures = _measures(metrics, prices)
+    metrics, nonzero = dict.fromkeys((*METRICS, *_together(files, "metrics"))), _together(files, "nonzero")
+    measures = _measures(metrics, files[0].told.prices)
     return SampleIndex(
-        list(dict.fromkeys(a.response.client for a in every)),
-        list(dict.fromkeys(a.sample.use_case for a in every)),
-        sorted({a.status for a in every}, key=list(STATUSES).index),
-        list(dict.fromkeys(a.judge for a in every)),
-        {m: how for m, how in measures.items() if m in METRICS or any(how.of(a) for a in every)},
+        _together(files, "systems"),
+        _together(files, "use_cases"),
+        sorted(_together(files, "statuses"), key=list(STATUSES).index),
+        _together(files, "judges"),
+        {m: how for m, how in measures.items() if m in METRICS or m in nonzero},
     )
+
+
+def _together(files, name):
+    "What files say, each once, in their order."
+    return list(dict.fromkeys(value for f in files for value in getattr(f.told, name)))
 
 # %% ../../nbs/pages/06_samples.ipynb #7d3227b0
 ANY = ""  # every judge, every use case
@@ -374,24 +375,32 @@ def worst_files(
 ) -> dict[tuple[str, str, str, str], int]:  # (system, use case or `OVERALL`, judge or `ANY`, measure) -> file
     "Which file holds the worst answer behind a number, the first of several; 'unscored' is a measure too."
     worst = {}
+    known = {"unscored", *index.measures}
     for k, file in enumerate(files):
-        for a in file.answers:
-            for name, badness in _badness(a, index.measures):
-                for use_case, judge in product((OVERALL, a.sample.use_case), (ANY, a.judge)):
-                    key = a.response.client, use_case, judge, name
-                    if key not in worst or badness > worst[key][0]:
-                        worst[key] = badness, k
+        for (client, use_case, judge), told in file.told.worst.items():
+            named = ((name, badness) for name, badness in told.items() if name in known)
+            for (name, badness), case, who in product(named, (OVERALL, use_case), (ANY, judge)):
+                key = client, case, who, name
+                if key not in worst or badness > worst[key][0]:
+                    worst[key] = badness, k
     return {key: k for key, (_, k) in worst.items()}
 
 
-def _badness(answer, measures):
-    "(measure, the higher the worse) of what an answer has."
-    if answer.status != "ok":
-        yield "unscored", 0.0
-    for name, how in measures.items():
-        value = how.of(answer)
-        if value is not None:
-            yield name, -value if how.higher_is_better else value
+def worst_of_all(
+    files: Sequence[SampleFile],
+    index: SampleIndex,
+) -> dict[
+    str, tuple[str, int]
+]:  # Measure -> (its name in words, file); those that no answer has are left out
+    "Which file holds the worst answer by each measure, the first of several."
+    found = {}
+    for name, measure in index.measures.items():
+        lowest = [
+            max((told[name] for told in f.told.worst.values() if name in told), default=None) for f in files
+        ]
+        if known := [value for value in lowest if value is not None]:
+            found[name] = measure.name, lowest.index(max(known))
+    return found
 
 # %% ../../nbs/pages/06_samples.ipynb #11f49c45
 def samples_table(
@@ -402,13 +411,14 @@ def samples_table(
     columns = list(_columns(index))
     titles = [c.title for c in columns]
     by = [(name, titles.index(m.title), m.name) for name, m in index.measures.items()]
+    lines = [(_row(k, a, index), index.keys(a)) for k, a in enumerate(file.answers)]
     return interactive_table(
         "samples",
         columns,
-        [_row(k, a, index) for k, a in enumerate(file.answers)],
+        [row for row, _ in lines],
         label="Samples",
         filters=index.filters(),
-        keys=[index.keys(a) for a in file.answers],
+        keys=[keys for _, keys in lines],
         page_length=10,
         details=file.details,
         chunk=CHUNK,

@@ -37,7 +37,7 @@ from .stored import trained_families
 def fair_judge(
     name: str,  # A key of `LABELLED`
 ) -> tuple[EmbeddedJudge, str]:  # The judge, and a key of `BASES`
-    "The embedded judge that has learned nothing from a data set's family."
+    "The built-in judge that has learned nothing from a data set's family."
     family = data_family(LABELLED[name].source)
     if family not in trained_families(EmbeddedJudge()):
         return EmbeddedJudge(), "left out"
@@ -330,7 +330,7 @@ def trial(
     on: str | Sequence[str],  # Keys of `LABELLED`
     *,
     judge: Judge
-    | None = None,  # Who decides for a metric; default: the embedded judge without the data's family
+    | None = None,  # Who decides for a metric; default: the built-in judge without the data's family
     limit: int | None = None,  # Responses at most of each data set, drawn from all over it
     download: bool = True,  # False: never use the network
     most: int = 10,  # Responses shown whose score moved furthest away from people
