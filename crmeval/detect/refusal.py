@@ -278,19 +278,12 @@ def _given(prompt, by):
     "How much of an answer declines, helps, blames and offers, and what of it takes up the request."
     sizes, most = {k: _said(cs) for k, cs in by.items()}, {"no": 4, "help": 8, "blame": 6, "other": 4}
     taken, declined = _taken_up(prompt, by), float(bool(by["no"]))
+    first = by["all"].index(by["no"][0]) / len(by["all"]) if by["no"] else 1.0
     rest = math.log1p(sizes["rest"]) / 5
-    return (
-        {f"share_{k}": n / max(1, sizes["all"]) for k, n in sizes.items() if k != "all"}
-        | {f"clauses_{k}": 2 * min(len(by[k]), n) / n for k, n in most.items()}
-        | taken
-        | {
-            "declines": declined,
-            "first_no": by["all"].index(by["no"][0]) / len(by["all"]) if by["no"] else 1.0,
-            "rest": rest,
-            "no_and_rest": declined * rest,
-            "no_and_taken_up": declined * taken["takes_up_rest"],
-        }
-    )
+    f = {f"share_{k}": n / max(1, sizes["all"]) for k, n in sizes.items() if k != "all"}
+    f |= {f"clauses_{k}": 2 * min(len(by[k]), n) / n for k, n in most.items()} | taken
+    f |= {"declines": declined, "first_no": first, "rest": rest, "no_and_rest": declined * rest}
+    return f | {"no_and_taken_up": declined * taken["takes_up_rest"]}
 
 
 def _looked_over(response, by):
