@@ -86,7 +86,7 @@ class Restorer:
         return before, put
 
     def _cut(self, text, start, end):
-        "(what stands before, where what is cut out begins and ends): in JSON no quote and no half of an escape."
+        "(what stands before, where the cut begins and ends): in JSON no quote and no half of an escape."
         before = self._plain(start)
         if self._place.is_json(text[start:end]):
             start, end = inside_quotes(text, start, end, self._place.in_string)
