@@ -1,5 +1,6 @@
 "Sets of ways that were written before the code was looked at: what comes back, what stays, and nobody else."
 
+import json
 import random
 from pathlib import Path
 
@@ -17,6 +18,7 @@ SETS = {
     "first": placeholder_ways.first_set(),
     "pairs": placeholder_ways.PAIRS,
     "second": placeholder_ways.second_set(),
+    "third": placeholder_ways.third_set(),
 }
 # Ways that are not undone as they are asked for. The value may stand there with something beside it:
 BESIDE = {
@@ -104,6 +106,32 @@ def test_what_is_spelled_stays_as_it_was_written(signs, size):
     assert cut.text == whole.text and len(whole.text) <= len(text)
     assert cut.written(0, len(cut.text)) == whole.written(0, len(whole.text)) == text
     assert demask(text, Vault()) == text
+
+
+PIECES = [
+    *"[](){}<>&;:$#@%_-='\"\\/|* .\n\t8é\u200b",
+    "&lsqb;",
+    "&#91;",
+    r"\u005b",
+    "%5B",
+    "<b>",
+    "\n> ",
+    "=\n",
+]
+PIECES += ["PERSON", "person", "PERSON_", "[PERSON_", "F_", "'s", "lle", "ПЕРСОНА_", "😀"]
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=14), st.integers(0, 14), st.booleans(), st.integers(1, 45))
+def test_json_stays_json_whatever_stands_around_a_code(pieces, place, in_ascii, size):
+    vault = Vault(b"a key for the examples")
+    form = vault.issue('Ana "Nita" Lópes', "PERSON")
+    text = "".join([*pieces[:place], form.code, *pieces[place:]])
+    answer = json.dumps({"a": text, "b": [text]}, ensure_ascii=in_ascii)
+    stream = DemaskStream(vault)
+    told = "".join(stream.feed(answer[i : i + size]) for i in range(0, len(answer), size)) + stream.end()
+    assert told == demask(answer, vault)
+    assert set(json.loads(told)) == {"a", "b"}
 
 
 def test_ordinary_texts_stay_as_they_are():

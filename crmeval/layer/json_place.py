@@ -11,6 +11,7 @@ import re
 
 # %% ../../nbs/layer/03_json_place.ipynb #4e41484d
 _STARTS_JSON = re.compile(r"\s*(?:\{|(?:\[\s*){1,8}(?:[\"{\]\d-]|null|true|false))")
+_KEY = re.compile(r'\s*(?:\[\s*){0,8}\{\s*"(?:[^"\\]|\\.)*"\s*:')
 _UNDECIDED = re.compile(r"\s*(?:\[\s*){0,8}(?:n|nu|nul|t|tr|tru|f|fa|fal|fals)?")
 _TOKEN = re.compile(r"```json|```|\\.|\"", re.S)
 _BROKEN_TOKEN = re.compile(r"(?:`{1,3}|```j|```js|```jso|\\)\Z")
@@ -51,6 +52,18 @@ class JsonPlace:
                 self._read(token[0])
                 stop = token.end()
         self._left = text[max(end, stop) :]
+
+    def is_json(
+        self,
+        ahead: str,  # What comes next; read only where nothing is known yet
+    ) -> bool:
+        "Whether the text is JSON at this place; before its first sign was read, whether a key comes."
+        return _KEY.match(self._left + ahead) is not None if self.json is None else self.json
+
+    @property
+    def escaped(self) -> bool:
+        "Whether the next sign belongs to an escape of JSON."
+        return self.in_string and self._left == "\\"
 
     def _read(self, token):
         if token == '"':
