@@ -78,17 +78,27 @@ class Restorer:
 
     def _put(self, found):
         "What stands before a placeholder, and what it stands for."
-        form, start, end, text = found.form, found.start, found.end, self._signs.text
-        before = self._plain(start)
-        if self._place.json:
-            inner = inside_quotes(text, start, end, self._place.in_string)
-            before, start, end = before + self._plain(inner[0]), *inner
+        form, text = found.form, self._signs.text
+        before, start, end = self._cut(text, found.start, found.end)
         if form and form.bare and text[start - 1 : start] + text[end : end + 1] == '""':
             before, start, end = before.removesuffix('"'), start - 1, end + 1
         put = found.lead + self._value(found) + found.tail
         self._place.advance(self._signs.written(self._done, end))
         self._done = self._floor = end
         return before, put
+
+    def _cut(self, text, start, end):
+        "(what stands before, where the cut begins and ends): in JSON no quote and no half of an escape."
+        before = self._plain(start)
+        if self._place.is_json(text[start:end]):
+            start, end = inside_quotes(text, start, end, self._place.in_string)
+            before += self._plain(start)
+        if self._place.escaped:
+            start += 5 if text[start] == "u" else 1
+            before += self._plain(start)
+        if self._place.in_string and (end - start - len(text[start:end].rstrip("\\"))) % 2:
+            end -= 1
+        return before, start, end
 
     def _value(self, found):
         if found.form is None:
