@@ -90,8 +90,7 @@ def _says_nothing(word):
     return word.isalpha() and not named and stem_of(word) in known_rarity()
 
 
-_OURS = CallMemo(_says_nothing)
-_is_ours = _OURS.__getitem__
+_is_ours = CallMemo(_says_nothing).__getitem__
 
 
 def word_classes(
@@ -110,15 +109,11 @@ def _classes_of(word):
 @lru_cache(maxsize=1)
 def _classes_by_word():
     "Word -> its classes, and hash of a word -> its classes."
-    return tuple(map(_turned_round, _lexicon()))
-
-
-def _turned_round(classes):
-    out = {}
-    for name, words in classes.items():
-        for word in words:
-            out[word] = (*out.get(word, ()), name)
-    return out
+    tables: tuple[dict, dict] = {}, {}
+    for table, classes in zip(tables, _lexicon()):
+        for name, word in ((k, w) for k, words in classes.items() for w in words):
+            table[word] = (*table.get(word, ()), name)
+    return tables
 
 
 def _classes_of_compound(word):
@@ -137,11 +132,7 @@ _CLASSES = CallMemo(_classes_of, keeps=_is_ours)
 
 # %% ../../nbs/detect/04_toxicity.ipynb #7abe626c
 _STARRED = re.compile(r"(?<![\w*])([a-z]{1,6})([*#@$%&!]{1,4})([a-z]{0,6})(?![\w*])")
-
-
 _ONE_STAR = tuple("uiaeo")
-
-
 _MORE_STARS = ("uck", "hit", "itch", "uc", "hi", "itc", "unt", "ss")
 
 
@@ -184,8 +175,6 @@ def _gram_of(word):
 
 
 _GRAMS = CallMemo(_gram_of, keeps=_is_ours)
-
-
 HASH_BITS = (13, 12, 12, 12)  # Bits of the hash for words, neighbours, letter groups and outlines
 _LENGTHS = (0.5, 0.35, 0.35, 1)  # Length of each group of hashed features
 
@@ -219,6 +208,7 @@ def _outline(word):
 
 
 _OUTLINES = CallMemo(_outline, keeps=_is_ours)
+_SECOND_PERSON = frozenset({"you", "you're", "your"})
 
 
 def _outlines(tokens):
@@ -231,9 +221,6 @@ def _outlines(tokens):
         starts = {at - before for at in told for before in range(n)}
         out |= {" ".join(line[i : i + n]) for i in starts if 0 <= i <= len(line) - n}
     return out
-
-
-_SECOND_PERSON = frozenset({"you", "you're", "your"})
 
 
 def _hashed(tokens):
@@ -371,18 +358,13 @@ def unread(
     harmful = set().union(*map(word_classes, own)) & _CUES.words("harmful")
     if harmful - {"insult"}:
         return False
-    if not harmful and not text.isascii() and _is_mostly_other(text[:_WINDOW]):
+    letters = [c for c in text[:_WINDOW] if c.isalpha()] if not text.isascii() else ()
+    if not harmful and sum(ord(c) > 0x36F for c in letters) > 0.5 * len(letters):
         return True
     if len(found) < 3:
         return not known and (other_language(text) or not any(map(_KNOWN.__getitem__, found)))
     unknown = len(own) >= 3 and len(set(own)) > 1 and known < 0.2
     return not harmful and unknown or known < 0.6 and other_language(text)
-
-
-def _is_mostly_other(text):
-    "Whether more than half of the letters are of another alphabet than the Latin one."
-    letters = [c for c in text if c.isalpha()]
-    return sum(ord(c) > 0x36F for c in letters) > 0.5 * len(letters)
 
 
 _NO_WORD = re.compile(r"[@/\d_]")  # in addresses, numbers and identifiers
@@ -512,15 +494,13 @@ def load_weights() -> dict:  # 'trained_on', and 'categories': name -> weights
 
 INSULT_SCORE = 0.8  # What an insult to the face scores at least
 _SILENT = ("length", "digits", "ask", "quote", "neg")  # Counts that are no evidence
+_ARRAYS = WeightArrays()  # By category
 
 
 def _score(w, told, parts):
     "A category's score, 0 to 1, from its weights, the sum over the hashed words, and the weighed counts."
     raw = w["base"] + told / w["scale"] + sum(parts.values())
     return round(1 / (1 + math.exp(-max(-30, min(30, w["slope"] * raw + w["shift"])))), 4)
-
-
-_ARRAYS = WeightArrays()  # By category
 
 
 def _sums(hashed, categories):

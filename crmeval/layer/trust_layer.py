@@ -16,7 +16,6 @@ from typing import Any
 
 from ..core.calls import CallFailed, Completion, TryingClient
 from ..core.loops import beside_loop, run_in_background, run_sync
-from ..core.memo import forgetting
 from ..core.records import Response, Sample, Usage
 from .answer_way import Answer, demasked_answer, linked_answer, screened_answer
 from .audit_trail import AuditTrail
@@ -101,7 +100,6 @@ class _Trip:
         self.note(record, thing.text)
         return thing
 
-    @forgetting
     def prepare(self, draft: Draft) -> Draft:
         "The prompt's steps, until one of them says no."
         self.given = draft.whole
@@ -148,7 +146,6 @@ class _Trip:
         calls = {"tool_calls": list(done.tool_calls)} if done and done.tool_calls else {}
         self.trail("answer", private={"text": text, **calls}, **told)
 
-    @forgetting
     def finish(self, draft: Draft, done: Completion) -> Reply:
         "The answer's steps, and the reply."
         self.keep_answer(done.text, done)
