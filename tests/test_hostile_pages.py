@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 import pytest
 from hostile import CORPUS, hostile_run
+from windows import windows
 
 from crmeval.core.package_data import data_path
 from crmeval.core.raters import pearson
@@ -267,13 +268,8 @@ class Source(HTMLParser):
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as p:
-        quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-        b = p.chromium.launch(executable_path=CHROMIUM, args=[*quiet, "--disable-sync"])
-        yield b
-        b.close()
+    with windows(CHROMIUM) as found:
+        yield found
 
 
 def too_wide(page):
@@ -298,13 +294,15 @@ def looked_through(page):
 
 
 def visited(browser, file, width):
-    page = browser.new_page(viewport={"width": width, "height": 844})
     said, asked = [], []
-    page.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
-    page.on("pageerror", lambda e: said.append(str(e)))
-    page.on("dialog", lambda d: (said.append(f"dialog {d.message}"), d.dismiss()))
-    page.on("popup", lambda p: said.append(f"popup {p.url}"))
-    page.on("request", lambda r: asked.append(r.url))
+    page = browser.open(
+        {"width": width, "height": 844},
+        console=lambda m: said.append(m.text) if m.type in ("error", "warning") else None,
+        pageerror=lambda e: said.append(str(e)),
+        dialog=lambda d: (said.append(f"dialog {d.message}"), d.dismiss()),
+        popup=lambda p: said.append(f"popup {p.url}"),
+        request=lambda r: asked.append(r.url),
+    )
     page.goto(file.as_uri())
     page.wait_for_timeout(150)
     for box in page.locator("[data-cm]").all():
@@ -318,8 +316,9 @@ def visited(browser, file, width):
         "headings": page.locator("h1").count(),
         "hidden": page.evaluate("getComputedStyle(document.body).display"),
         "wide": widest,
+        "kept": page.evaluate("localStorage.length + sessionStorage.length"),
     }
-    page.close()
+    browser.give_back(page)
     folder = file.parent.as_uri().split("/site/")[0]
     return told, said, [u for u in asked if not u.startswith((folder, "data:", "blob:"))]
 
@@ -337,6 +336,7 @@ def test_nothing_is_executed_fetched_or_too_wide(run, browser, tmp_path, kind):
             told, wrong, asked = visited(browser, file, width)
             assert wrong == [] and asked == [], (file.name, width)
             assert told["hit"] is None and told["address"] == file.as_uri() and told["hidden"] != "none"
+            assert told["kept"] == 0  # a page keeps nothing in the browser
             assert told["headings"] == (0 if kind in OURS else 1), file.name
             assert told["wide"] <= 0, (file.name, width, told)
             assert told["height"] < LONG, (file.name, width, told)

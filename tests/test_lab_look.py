@@ -5,6 +5,7 @@ the colours of JupyterLab's themes; axe measures the contrast of each text with 
 """
 
 import shutil
+from importlib.util import find_spec
 
 import pytest
 
@@ -17,8 +18,10 @@ from crmeval.pages.compare import compare
 from crmeval.pages.leaderboard import leaderboard
 from crmeval.runs.evaluation import run as run_benchmark
 
+# found, not imported: each test process collects this file, and what nbconvert loads takes two seconds
 for _module in ("playwright", "axe_playwright_python", "nbconvert"):
-    pytest.importorskip(_module, reason=f"{_module} is not installed")
+    if find_spec(_module) is None:
+        pytest.skip(f"{_module} is not installed", allow_module_level=True)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
 

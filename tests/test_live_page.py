@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from html.parser import HTMLParser
 
 import pytest
+from windows import windows
 
 from crmeval.cli.app import main
 from crmeval.live.drift import drift
@@ -96,35 +97,24 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("there is no chromium here")
-    quiet = [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--no-first-run",
-        "--disable-sync",
-    ]
-    with sync.sync_playwright() as p:
-        b = p.chromium.launch(executable_path=CHROMIUM, args=quiet)
-        yield b
-        b.close()
+    with windows(CHROMIUM) as found:
+        yield found
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_narrow_accessible_and_harmless(browser, files, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed").Axe()
     for name, file in files.items():
-        page, wrong, asked = (
-            browser.new_page(viewport={"width": 390, "height": 844}, color_scheme=scheme),
-            [],
-            [],
+        wrong, asked = [], []
+        page = browser.open(
+            {"width": 390, "height": 844},
+            scheme,
+            console=lambda m, wrong=wrong: wrong.append(m.text) if m.type in ("error", "warning") else None,
+            request=lambda r, asked=asked: asked.append(r.url),
         )
-        page.on(
-            "console", lambda m, wrong=wrong: wrong.append(m.text) if m.type in ("error", "warning") else None
-        )
-        page.on("request", lambda r, asked=asked: asked.append(r.url))
         page.goto(file.as_uri())
         page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
@@ -141,7 +131,7 @@ def test_narrow_accessible_and_harmless(browser, files, scheme):
             if v["impact"] in ("serious", "critical")
         ]
         assert found == [], (name, found)
-        page.close()
+        browser.give_back(page)
 
 
 def test_arms_differ_without_colour(files):

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 from test_report_browser import ATTACKS, CHROMIUM, HOSTILE, text
+from windows import windows
 
 from crmeval.core.records import Response, Sample, Score, Usage
 from crmeval.pages.leaderboard import METRICS
@@ -63,13 +64,8 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as p:
-        quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-        b = p.chromium.launch(executable_path=CHROMIUM, args=quiet)
-        yield b
-        b.close()
+    with windows(CHROMIUM) as found:
+        yield found
 
 
 @pytest.fixture
@@ -78,10 +74,12 @@ def visit(browser, site):
     pages, wrong, asked = [], [], []
 
     def go(path, **more):
-        page = browser.new_page(viewport=more.pop("viewport", {"width": 1280, "height": 900}), **more)
-        page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda e: wrong.append(str(e)))
-        page.on("request", lambda r: asked.append(r.url))
+        page = browser.open(
+            **more,
+            console=lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None,
+            pageerror=lambda e: wrong.append(str(e)),
+            request=lambda r: asked.append(r.url),
+        )
         page.goto((site / path).as_uri())
         pages.append(page)
         return page
@@ -89,7 +87,7 @@ def visit(browser, site):
     yield go
     for page in pages:
         assert page.evaluate("window.hit") is None and page.locator("h1").count() == 1
-        page.close()
+        browser.give_back(page)
     assert wrong == [] and all(u.startswith((site.as_uri(), "data:")) for u in asked)
 
 
@@ -107,11 +105,12 @@ def seen(browser, site):
         axe = Axe()
     told = {}
     for path in every_page(site):
-        page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
         wrong, asked = [], []
-        page.on("console", lambda m, to=wrong: to.append(m.text) if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda e, to=wrong: to.append(str(e)))
-        page.on("request", lambda r, to=asked: to.append(r.url))
+        page = browser.open(
+            console=lambda m, to=wrong: to.append(m.text) if m.type in ("error", "warning") else None,
+            pageerror=lambda e, to=wrong: to.append(str(e)),
+            request=lambda r, to=asked: to.append(r.url),
+        )
         page.goto((site / path).as_uri())
         found, colours = {}, {}
         for scheme in ("light", "dark"):
@@ -130,7 +129,7 @@ def seen(browser, site):
         width = page.evaluate("document.documentElement.scrollWidth")
         told[path] = {"found": found, "width": width, "nav": page.locator("nav.site").inner_text()}
         assert page.evaluate("window.hit") is None and page.locator("h1").count() == 1
-        page.close()
+        browser.give_back(page)
         assert wrong == [] and all(u.startswith((site.as_uri(), "data:")) for u in asked), path
     return told
 

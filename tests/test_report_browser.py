@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from windows import windows
 
 from crmeval.core.records import Response, Sample, Score, Usage
 from crmeval.pages.board import leaderboard_table
@@ -176,21 +177,8 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as p:
-        b = p.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-background-networking",
-                "--no-first-run",
-                "--disable-sync",
-            ],
-        )
-        yield b
-        b.close()
+    with windows(CHROMIUM) as found:
+        yield found
 
 
 @pytest.fixture
@@ -199,10 +187,12 @@ def visit(browser, files):
     pages, wrong, asked = [], [], []
 
     def go(name, table="#board", fragment="", **more):
-        page = browser.new_page(viewport=more.pop("viewport", {"width": 1280, "height": 900}), **more)
-        page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda e: wrong.append(str(e)))
-        page.on("request", lambda r: asked.append(r.url))
+        page = browser.open(
+            **more,
+            console=lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None,
+            pageerror=lambda e: wrong.append(str(e)),
+            request=lambda r: asked.append(r.url),
+        )
         page.goto(files[name].as_uri() + fragment)
         page.wait_for_selector(f"{table}[data-cm=ready]")
         pages.append(page)
@@ -211,7 +201,7 @@ def visit(browser, files):
     yield go
     for page in pages:
         assert page.evaluate("window.hit") is None and page.locator("h1").count() == 1
-        page.close()
+        browser.give_back(page)
     assert wrong == [] and {re.sub(r"[#?].*", "", u) for u in asked} <= {f.as_uri() for f in files.values()}
 
 
@@ -549,7 +539,7 @@ def test_a_thousand_samples_open_quickly(files, browser):
     assert files["big"].stat().st_size < 3_000_000 and not files["big"].with_name("big-2.html").exists()
     times = []
     for _ in range(2):
-        page = browser.new_page()
+        page = browser.browser.new_page()  # a new one, as for a reader
         session = page.context.new_cdp_session(page)
         session.send("Performance.enable", {"timeDomain": "threadTicks"})
         page.goto(files["big"].as_uri())
@@ -570,7 +560,7 @@ def test_a_number_of_a_run_in_several_files_opens_all_its_samples_file_by_file(b
     for name, text in pages.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     assert len(pages) >= 3
-    page, seen, found = browser.new_page(), 0, set()
+    page, seen, found = browser.open(), 0, set()
     address = (tmp_path / "report.html").as_uri() + "#samples?0=2&by=factuality&with=1"
     for k in range(len(pages)):
         page.goto(address)
@@ -587,14 +577,13 @@ def test_a_number_of_a_run_in_several_files_opens_all_its_samples_file_by_file(b
         if k + 1 < len(pages):
             address = names.nth(k + 1).evaluate("a => a.href")
             assert "0=2" in address and "by=factuality" in address
-    page.close()
+    browser.give_back(page)
     assert seen == n and len(found) == len(pages)
 
 
 def test_a_script_that_is_not_ours_does_not_run(files, browser, tmp_path):
-    page = browser.new_page()
     blocked = []
-    page.on("console", lambda m: blocked.append(m.text))
+    page = browser.open(console=lambda m: blocked.append(m.text))
     (tmp_path / "x.html").write_text(
         files["demo"]
         .read_text(encoding="utf-8")
@@ -604,7 +593,7 @@ def test_a_script_that_is_not_ours_does_not_run(files, browser, tmp_path):
     page.goto((tmp_path / "x.html").as_uri())
     page.wait_for_selector("#board[data-cm=ready]")
     assert page.evaluate("window.hit") is None and any("Content Security Policy" in b for b in blocked)
-    page.close()
+    browser.give_back(page)
 
 
 def test_the_comparison_page_shows_answers_side_by_side(visit):
@@ -703,11 +692,11 @@ def test_thin_and_odd_runs_have_pages_too(browser, tmp_path, kind):
         with pytest.raises(ValueError, match="a has none, b has none"):
             compare(run, client_a="gpt-4o", client_b=HOSTILE)
     for f in files:
-        page, wrong = browser.new_page(), []
-        page.on(
-            "console", lambda m, wrong=wrong: wrong.append(m.text) if m.type in ("error", "warning") else None
+        wrong = []
+        page = browser.open(
+            console=lambda m, wrong=wrong: wrong.append(m.text) if m.type in ("error", "warning") else None,
+            pageerror=lambda e, wrong=wrong: wrong.append(str(e)),
         )
-        page.on("pageerror", lambda e, wrong=wrong: wrong.append(str(e)))
         page.goto(f.as_uri())
         report = f.name == "r.html"
         page.wait_for_selector(
@@ -718,4 +707,4 @@ def test_thin_and_odd_runs_have_pages_too(browser, tmp_path, kind):
         page.locator("button.cm-open:visible").first.click()
         page.wait_for_selector(".cm-said pre" if report else ".cm-detail")
         assert wrong == [] and page.evaluate("window.hit") is None
-        page.close()
+        browser.give_back(page)
