@@ -125,7 +125,7 @@ QUICK_SETS = {
 
 @pytest.mark.parametrize("name", QUICK_SETS)
 def test_a_quick_set_answers_within_three_seconds_after_the_first_call(name):
-    "CPU seconds, which other processes on the machine do not stretch; the better of two calls."
+    "CPU seconds of a call; where it took longer, since the machine was busy, those of a second one."
     if not at_hand(name):
         pytest.skip(f"{name} is not at hand (CRMEVAL_DATA)")
     shipped = QUICK_SETS[name]
@@ -136,11 +136,11 @@ def test_a_quick_set_answers_within_three_seconds_after_the_first_call(name):
     edited.__signature__ = inspect.signature(shipped)
     agreement(edited, on=name, download=False)
     took = []
-    for _ in range(2):
+    while not took or took[-1] >= 3 and len(took) < 2:
         started = time.process_time()
         found = agreement(edited, on=name, download=False)
         took.append(time.process_time() - started)
-    assert min(took) < 3, took
+    assert took[-1] < 3, took
     assert found.rows[0].n > 100 and not found.rows[0].same  # it is the edited metric that was measured
 
 

@@ -539,14 +539,14 @@ def test_a_thousand_samples_open_quickly(files, browser):
     assert files["big"].stat().st_size < 3_000_000 and not files["big"].with_name("big-2.html").exists()
     times = []
     for _ in range(2):
-        page = browser.browser.new_page()  # a new one, as for a reader
+        page = browser.open(new=True)
         session = page.context.new_cdp_session(page)
         session.send("Performance.enable", {"timeDomain": "threadTicks"})
         page.goto(files["big"].as_uri())
         page.wait_for_selector("#samples[data-cm=ready]", state="attached")
         told = {m["name"]: m["value"] for m in session.send("Performance.getMetrics")["metrics"]}
         times.append(told["TaskDuration"])
-        page.close()
+        browser.give_back(page)
     assert 0 < min(times) < 2, (
         times
     )  # seconds of the page's thread, until the last table is ready; not of others

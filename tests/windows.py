@@ -23,9 +23,9 @@ class Windows:
     def __init__(self, browser):
         self.browser, self.free, self.heard = browser, [], {}
 
-    def open(self, viewport=DESK, color_scheme="light", **listeners):
+    def open(self, viewport=DESK, color_scheme="light", new=False, **listeners):
         "A window to load a page in; listeners: event -> what hears it until the window is given back."
-        page = self.free.pop() if self.free else self.browser.new_page()
+        page = self.free.pop() if self.free and not new else self.browser.new_page()
         page.set_viewport_size(viewport)
         page.emulate_media(color_scheme=color_scheme)
         for event, heard in listeners.items():
