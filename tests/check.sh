@@ -1,5 +1,9 @@
 #!/usr/bin/env bash
-# Every check of the project, in the order in which a failure is cheapest to find. `make test` calls it.
+# Every check of the project. `make test` calls it.
+#
+# Two lanes beside each other keep two cores at work: the tests, of which one often waits for a server, a browser
+# or a command that was killed, and all other checks, one after the other. The notebooks are the last of these:
+# they are many and short, so that no core is left idle in the end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,21 +20,33 @@ work=$(mktemp -d)
 
 step() { echo; echo "== $* ($SECONDS s)"; }
 
-# A part beside the others: its output waits in a file until `joined` shows it, and its failure is the whole's.
-# It is a process group of its own, so that it ends with all that it started.
-beside() {  # NAME COMMAND
+# Parts beside the tests, one after the other: what each says waits in a file until `joined` shows it, and a failure
+# is told at once and is the whole's. They are a process group of their own, which ends with all that it started.
+beside() {  # NAME...: functions
   set -m
-  ( set -e; SECONDS=0; "$2"; echo "(took $SECONDS s beside the other checks)" ) >"$work/$1.said" 2>&1 </dev/null &
+  (
+    set +m
+    for part; do
+      SECONDS=0 code=0
+      # as a job: `set -e` counts for nothing in what stands before `||`
+      ( set -e; "$part" ) >"$work/$part.said" 2>&1 </dev/null &
+      wait "$!" || code=$?
+      echo "(took $SECONDS s beside the tests)" >>"$work/$part.said"
+      [ "$code" = 0 ] || echo "failed beside the tests: $part; what it said is shown when they end" >&2
+      echo "$code" >"$work/$part.code"
+    done
+  ) &
   set +m
-  echo $! >"$work/$1.pid"
+  echo $! >"$work/beside.pid"
 }
 joined() {  # NAME TITLE
   step "$2"
-  local code=0
-  wait "$(cat "$work/$1.pid")" || code=$?
-  rm "$work/$1.pid"
+  while [ ! -f "$work/$1.code" ]; do
+    kill -0 "$(cat "$work/beside.pid")" 2>/dev/null || [ -f "$work/$1.code" ] || { echo "ended early: $2" >&2; exit 1; }
+    sleep 0.2
+  done
   cat "$work/$1.said"
-  [ "$code" = 0 ] || { echo "failed: $2" >&2; exit "$code"; }
+  [ "$(cat "$work/$1.code")" = 0 ] || { echo "failed: $2" >&2; exit 1; }
 }
 ended() {
   local pid
@@ -41,6 +57,9 @@ trap ended EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+sources() {  # what the package is made of, without what was built or left behind
+  find setup.py settings.ini pyproject.toml MANIFEST.in README.md LICENSE CHANGELOG.md crmeval -type f -not -path '*/__pycache__/*' -print0
+}
 state() { git ls-files -z --cached --others --exclude-standard | xargs -0 sha256sum 2>/dev/null | sort -k2; }
 in_sync() {
   state > "$work/before"
@@ -66,10 +85,11 @@ install_wheel() {  # [EXTRAS]
   empty/bin/python -m pip install --quiet "$wheel${1:-}"
 }
 wheel() {
-  rm -rf build
+  # built from a copy: building leaves files beside the source, and tests look at it meanwhile;
   # the wheel is built from the sdist, so that both are shown to be whole
-  python -m build --quiet --outdir "$work/dist" . >/dev/null
-  rm -rf build
+  mkdir "$work/source"
+  sources | xargs -0 cp --parents -t "$work/source"
+  python -m build --quiet --outdir "$work/dist" "$work/source" >/dev/null
   cd "$work"
   install_wheel
   empty/bin/python - <<'PY'
@@ -97,6 +117,8 @@ PY
 
 # the core of the tests on the other Pythons, as far as they can be had; fetching them is the only use of the network
 pythons() { python tests/pythons.py; }
+# each in a process of its own: no notebook lives on what another one imported; they give way to the tests
+notebooks() { nice -n 5 python tests/notebooks.py; }
 types() { basedpyright --level error --pythonpath "$(command -v python)"; }
 
 step "notebooks are clean, exported and in sync"
@@ -106,19 +128,16 @@ step "ruff"
 ruff check .
 ruff format --check .
 
-beside types types
-beside wheel wheel
-beside pythons pythons
+beside types wheel pythons notebooks
 
-step "notebook tests"
-# each in a process of its own: no notebook lives on what another one imported
-python tests/notebooks.py
+step "pytest"
+# two processes: a third would pay for its imports anew, and the checks beside them fill what these leave idle
+tested=0
+python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests || tested=$?
 
 joined types "types of the package and of a program that uses it"
 joined wheel "wheel, built and used in an empty environment, and the CLI demo from it"
 joined pythons "the core of the tests on Python 3.10 to 3.13"
-
-step "pytest"
-# three processes on two cores: one of them often waits for a server, a browser or a command that was killed
-python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests
+joined notebooks "notebook tests"
+[ "$tested" = 0 ] || { echo "failed: pytest" >&2; exit "$tested"; }
 echo; echo "all checks passed in $SECONDS s"

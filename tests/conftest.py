@@ -14,17 +14,24 @@ from crmeval.metrics import criteria
 from crmeval.systems.refused_options import LEARNED
 from crmeval.tasks import use_cases
 
-# few tests that take long: they start first, since one of them at the end would leave a process idle
+# what takes long starts first, the longest before all: at the end it would leave a process idle
 LONG = (
-    "test_same_figures",
-    "test_hash_seeds",
-    "test_local",
     "test_ray",
-    "test_wrong_words",
-    "test_runner_kill",
-    "test_site",
+    "test_run_columns",
     "test_report_browser",
     "test_publish_browser",
+    "test_hostile_pages",
+    "test_ingest",
+    "test_labelled",
+    "test_same_figures",
+    "test_hash_seeds",
+    "test_metric_trial",
+    "test_package",
+    "test_data",
+    "test_site",
+    "test_local",
+    "test_wrong_words",
+    "test_runner_kill",
 )
 
 
@@ -40,7 +47,8 @@ def pytest_unconfigure():
 
 def pytest_collection_modifyitems(items):
     "Files with long tests first, all others in their order."
-    items.sort(key=lambda item: item.path.stem not in LONG)
+    place = {name: k for k, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONG)))
 
 
 @pytest.hookimpl(trylast=True)
