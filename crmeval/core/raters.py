@@ -147,6 +147,37 @@ def _correlation(f, judge, people, batch, options):
 def _weighted_spearman(w, x, y):
     return _weighted_pearson(w, _weighted_ranks(w, x), _weighted_ranks(w, y))
 
+
+_FEW = 500  # distinct pairs of values, up to which a table of their orders is cheaper than sorting resamples
+
+
+def _tau(x, y):
+    from scipy.stats import kendalltau
+
+    return kendalltau(x, y).statistic if _varies(x, y) else None
+
+
+def _untied(times, codes):
+    "How many pairs of rows differ in a column, for each resample (b,)."
+    by_value = times @ (codes[:, None] == np.unique(codes)).astype(float)
+    return (times.sum(1) ** 2 - (by_value**2).sum(1)) / 2
+
+
+def _weighted_kendall(w, x, y):
+    "Tau-b of each resample, as scipy computes it, from how often each pair of values is drawn."
+    codes = np.column_stack([np.unique(v, return_inverse=True)[1] for v in (x, y)])
+    cells, of_row = np.unique(codes, axis=0, return_inverse=True)
+    if len(cells) > _FEW:
+        return _one_by_one(_tau, w, (x, y))
+    a, b = cells.T
+    times = w.astype(float) @ (of_row.reshape(-1, 1) == np.arange(len(cells))).astype(float)
+    same_way = np.sign(np.subtract.outer(a, a) * np.subtract.outer(b, b)).astype(float)
+    found, pairs = np.full(len(w), np.nan), ((times @ same_way) * times).sum(1) / 2
+    one, other = _untied(times, a), _untied(times, b)
+    defined = (one > 0) & (other > 0)
+    found[defined] = pairs[defined] / np.sqrt(one[defined]) / np.sqrt(other[defined])
+    return np.clip(found, -1, 1)
+
 # %% ../../nbs/core/06_raters.ipynb #ea600a0e
 def pearson(
     judge: Sequence[float | None],  # (n,)
@@ -176,9 +207,7 @@ def kendall(
     **options,  # As for `pearson`
 ) -> Estimate:  # -1 to 1
     "Kendall's tau-b, which allows for ties, from -1 to 1; higher is better."
-    from scipy.stats import kendalltau
-
-    return _correlation(kendalltau, judge, people, None, options)
+    return cluster_bootstrap(_tau, judge, people, batch=_weighted_kendall, why=_FLAT, **options)
 
 
 def pearson_difference(
@@ -232,14 +261,11 @@ def balanced_accuracy(
     **options,  # As for `pearson`
 ) -> Estimate:  # 0 to 1
     "Balanced accuracy of a judge's labels against people's, 0 to 1, 0.5 is a coin; higher is better."
-    from sklearn.metrics import recall_score
-
     codes = _codes(people, judge)
 
     def value(a, b):
-        given = np.unique(b)
-        if len(given) > 1:
-            return recall_score(b, a, labels=given, average="macro")
+        if len(np.unique(b)) > 1:
+            return batch(np.ones((1, len(b))), a, b)[0]
 
     def batch(w, a, b):
         given = np.unique(b).astype(int)
