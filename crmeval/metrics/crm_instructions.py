@@ -404,8 +404,9 @@ def _jsonschema():
     "The library, which imports the grammar at once: here one of ours stands in its place until it is needed."
     waits = "jsonschema" not in sys.modules and _GRAMMAR not in sys.modules and find_spec(_GRAMMAR)
     if waits:
-        sys.modules[_GRAMMAR] = ModuleType(_GRAMMAR)
-        sys.modules[_GRAMMAR].is_valid_syntax = _is_valid_syntax
+        ours = ModuleType(_GRAMMAR)
+        vars(ours)["is_valid_syntax"] = _is_valid_syntax
+        sys.modules[_GRAMMAR] = ours
     try:
         import jsonschema
     finally:
