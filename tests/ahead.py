@@ -27,8 +27,10 @@ def load() -> None:
         import_module(name)
     from jinja2 import TemplateAssertionError
 
+    from crmeval.metrics.crm_instructions import _jsonschema
     from crmeval.pages.template import environment
 
+    _jsonschema()  # as our checks load it: by itself it compiles a grammar for two seconds
     made = environment()
     for template in made.list_templates():  # compiled here, once; every process of a user does it for itself
         with suppress(TemplateAssertionError):  # one with filters of its own page

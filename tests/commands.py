@@ -24,7 +24,6 @@ from pathlib import Path
 import ahead
 
 LARGE = (
-    "jsonschema",  # with what JupyterLab asks for beside it: compiles grammars for two seconds
     "matplotlib.figure",
     "pandas",
     "pyarrow.parquet",

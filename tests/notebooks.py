@@ -36,7 +36,6 @@ LARGE = (
     "datasets",
     "evaluate",
     "jinja2",
-    "jsonschema",
     "matplotlib.figure",
     "msgspec",
     "openai",

@@ -18,9 +18,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 CORE = ["test_text_kinds.py", "test_value_kinds.py", "test_mail.py", "test_import_kinds.py"]
-# How time grows with the length of a text is a matter of our patterns and of the engine that matches them, and
-# that is the same since 3.11. It is three quarters of the time of CORE: tried once for the engine before, which
-# the oldest Python has, and once for the one of today, by the Python with the whole suite.
+# How time grows with the length of a text is a matter of our patterns and of the engine that matches them,
+# which is the same since 3.11. It is three quarters of the time of CORE: tried once for the engine before,
+# which the oldest Python has, and once for the one of today, by the Python with the whole suite.
 SAME_ENGINE = ["-k", "not time_grows"]
 NEEDED = ["pytest>=8", "hypothesis>=6.100"]
 EXTRAS = "run,rating"

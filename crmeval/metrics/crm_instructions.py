@@ -11,11 +11,14 @@ __all__ = ['outside', 'max_words', 'min_words', 'word_count', 'sentence_count', 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #9c3d442a
 import json
 import re
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from importlib.util import find_spec
 from itertools import pairwise
+from types import ModuleType
 
 from ..core.json_text import read_object, strict_object
 from ..core.letters import greeting_length, is_closing
@@ -387,16 +390,43 @@ def json_schema(response: str, schema: Mapping | None = None) -> str:
     return "; ".join(map(_schema_error, errors[:3]))
 
 
+_GRAMMAR = "rfc3987_syntax"  # of the formats iri and iri-reference; JupyterLab installs it
+
+
+def _is_valid_syntax(term, value):
+    "The function of that library, which compiles its grammar as soon as it is imported, for two seconds."
+    from rfc3987_syntax import is_valid_syntax
+
+    return is_valid_syntax(term, value)
+
+
+def _jsonschema():
+    "The library, which imports the grammar at once: here one of ours stands in its place until it is needed."
+    waits = "jsonschema" not in sys.modules and _GRAMMAR not in sys.modules and find_spec(_GRAMMAR)
+    if waits:
+        ours = ModuleType(_GRAMMAR)
+        vars(ours)["is_valid_syntax"] = _is_valid_syntax
+        sys.modules[_GRAMMAR] = ours
+    try:
+        import jsonschema
+    finally:
+        if waits:
+            del sys.modules[_GRAMMAR]
+    return jsonschema
+
+
 def _validator(schema):
     "What holds a value against a schema, its formats included; nothing is fetched for it."
-    from jsonschema import Draft202012Validator, FormatChecker, SchemaError
     from referencing import Registry
 
+    known = _jsonschema()
+    draft = known.Draft202012Validator
+
     try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as e:
+        draft.check_schema(schema)
+    except known.SchemaError as e:
         raise ValueError(f"schema is not a JSON schema: {e.message[:200]}") from None
-    return Draft202012Validator(schema, format_checker=FormatChecker(), registry=Registry())
+    return draft(schema, format_checker=known.FormatChecker(), registry=Registry())
 
 
 def _schema_error(error):
