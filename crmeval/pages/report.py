@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..core.cards import SCALE
 from ..core.picked_records import pick
@@ -386,7 +387,8 @@ def sample_pane(
     "The samples that a report shows."
     shown, told = _tasks(run), []
     if samples != ALL and (run.in_tables or samples is not None):
-        shown = _tasks(shown_part(shown, SHOWN if samples is None else samples))
+        wanted: Any = SHOWN if samples is None else samples
+        shown = _tasks(shown_part(shown, wanted))  # which says what is no number
         told = list(shown.manifest.warnings[len(run.manifest.warnings) :])
     return sample_files(shown, file_bytes=file_bytes, prices=prices), told
 
