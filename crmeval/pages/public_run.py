@@ -10,14 +10,26 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 from ..core.picked_records import distinct, pick
-from ..core.record_table import collected
+from ..core.record_table import collected, collected_columns
 from ..core.records import Response, Sample, Score
+from ..core.response_columns import dictionary_of
 from .leaderboard import is_task
 from ..runs.folder import Manifest, Run
-from ..runs.texts import bare_manifest, bare_response, bare_sample, bare_score
+from crmeval.runs.texts import (
+    bare_manifest,
+    bare_response,
+    bare_responses,
+    bare_sample,
+    bare_score,
+    bare_scores,
+    with_columns,
+)
 from ..tasks.probes import is_probe
 
 # %% ../../nbs/pages/19_public_run.ipynb #f00b5d7d
@@ -96,12 +108,45 @@ def _numbered(row, ids):
     return replace(row, sample_id=ids.get(row.sample_id, row.sample_id))
 
 
-def _without_texts(run, columns):
+def _without_texts(run, columns, ids):
     "Rows of tasks without texts, and with numbers for ids; probes and twins are texts and stay at home."
-    ids, cases = _ids(run), _renamed(distinct(run.samples, "cluster") - {None, ""}, "case")
+    cases = _renamed(distinct(run.samples, "cluster") - {None, ""}, "case")
     samples = (_bare(s, ids, cases, columns) for s in run.samples if is_task(s))
     responses = (_numbered(bare_response(r), ids) for r in run.responses if is_task(r))
     return samples, responses, (_numbered(bare_score(s), ids) for s in run.scores if is_task(s))
+
+
+_BARE = {"responses": (Response, bare_responses), "scores": (Score, bare_scores)}
+
+
+def _bare_table(run, name, ids):
+    "As rows of `_without_texts`, of a table whose columns are what its records say."
+    kind, bare = _BARE[name]
+    batches = (b.filter(_of_tasks(b)) for b in getattr(run, name).batches())
+    numbered = (with_columns(b, {"sample_id": _renumbered(b["sample_id"], ids)}) for b in batches)
+    return collected_columns(map(bare, numbered), kind)
+
+
+def _of_tasks(batch):
+    "Which rows are of tasks."
+    import pyarrow as pa
+
+    masks = []
+    for name, fits in (("use_case", _is_task_of), ("perturbation", lambda p: not p)):
+        values, at = dictionary_of(batch[name])
+        masks.append(np.array(list(map(fits, values)), bool)[at])
+    return pa.array(masks[0] & masks[1])
+
+
+def _is_task_of(use_case):
+    return not is_probe(SimpleNamespace(use_case=use_case or ""))
+
+
+def _renumbered(column, ids):
+    import pyarrow as pa
+
+    values, at = dictionary_of(column)
+    return pa.array([ids.get(i, i) for i in values], pa.string()).take(pa.array(at))
 
 
 def _kept(run, rows, kind):
@@ -121,16 +166,20 @@ def public_run(
 ) -> Run:  # Its folder is `label` and leads nowhere
     "A run as it may be published; the figures of its tasks are the same."
     manifest = public_manifest(run.manifest)
-    rows = run.samples, run.responses, run.scores
+    rows, in_columns = (run.samples, run.responses, run.scores), False
     if samples == "none":
         columns = manifest.plan.get("slices") or ()
-        rows = _without_texts(run, [columns] if isinstance(columns, str) else columns)
+        ids = _ids(run)
+        rows = _without_texts(run, [columns] if isinstance(columns, str) else columns, ids)
+        in_columns = run.in_tables and not any(getattr(run, name).change for name in _BARE)
         bare_manifest(manifest)
         manifest.warnings = manifest.warnings[:-1]  # which speaks of a folder
     else:
         manifest.templates = run.manifest.templates
     told = (replace(s, dataset=_file_name(s.dataset)) for s in rows[0])
-    others: list[Any] = [
-        _kept(run, r, kind) if samples == "none" else r for r, kind in zip(rows[1:], (Response, Score))
-    ]
+    others: list[Any] = list(rows[1:])
+    if in_columns:
+        others = [_bare_table(run, name, ids) for name in _BARE]
+    elif samples == "none":
+        others = [_kept(run, r, kind) for r, kind in zip(others, (Response, Score))]
     return Run(Path(label), manifest, _kept(run, told, Sample), *others)

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['NOT_KEPT', 'TEXTS_NOT_KEPT', 'text_mark', 'is_mark', 'bare_response', 'bare_score', 'bare_sample', 'bare_completion',
-           'journal_has_texts', 'check_texts', 'need_texts', 'bare_rows', 'bare_manifest']
+           'with_columns', 'bare_responses', 'bare_scores', 'journal_has_texts', 'check_texts', 'need_texts',
+           'bare_rows', 'bare_manifest']
 
 # %% ../../nbs/runs/02_texts.ipynb #f5fb82b2
 import json
@@ -12,11 +13,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..core.calls import Completion
 from ..core.evidence import Evidence
 from ..core.log import digest
-from ..core.records import STATUSES, Response, Sample, Score
+from ..core.records import STATUSES, Response, Sample, Score, arrow_table
+from ..core.response_columns import dictionary_of
 from ..tasks.columns import KEPT, same_column
 
 # %% ../../nbs/runs/02_texts.ipynb #1972dc9c
@@ -115,6 +118,66 @@ def bare_completion(
         finish_reason=_word(completion.finish_reason),
         model=_word(completion.model),
     )
+
+# %% ../../nbs/runs/02_texts.ipynb #ff0e53aa
+def _each(column, change):
+    "A column of texts with each value changed."
+    import pyarrow as pa
+
+    values, at = dictionary_of(column)
+    return pa.array(list(map(change, values)), pa.string()).take(pa.array(at))
+
+
+def with_columns(
+    batch,  # `pyarrow.RecordBatch`
+    changes: Mapping[str, Any],  # Name -> array; those that the batch lacks are left out
+):  # `pyarrow.RecordBatch`
+    "A batch with other columns in the place of some."
+    import pyarrow as pa
+
+    columns = [changes.get(name, column) for name, column in zip(batch.schema.names, batch.columns)]
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+
+def bare_responses(
+    batch,  # `pyarrow.RecordBatch` of responses
+):  # `pyarrow.RecordBatch`
+    "As `bare_response`, of many."
+    import pyarrow as pa
+
+    told = zip(batch["error"].to_pylist(), batch["status"].to_pylist())
+    return with_columns(
+        batch,
+        {
+            "text": _each(batch["text"], text_mark),
+            "error": pa.array([_safe_error(*pair) for pair in told], pa.string()),
+            "reasoning": pa.nulls(batch.num_rows, pa.string()),
+            "finish_reason": _each(batch["finish_reason"], _word),
+            "model": _each(batch["model"], _word),
+        },
+    )
+
+
+def bare_scores(
+    batch,  # `pyarrow.RecordBatch` of scores
+):  # `pyarrow.RecordBatch`
+    "As `bare_score`, of many."
+    import pyarrow as pa
+
+    told = zip(batch["reason"].to_pylist(), batch["status"].to_pylist())
+    reasons = ["" if status == "ok" else _safe_error(reason, status) or "" for reason, status in told]
+    changes = {"reason": pa.array(reasons, pa.string()), "evidence": _bare_evidence(batch["evidence"])}
+    return with_columns(batch, changes)
+
+
+def _bare_evidence(column):
+    "Of a column of JSON texts; one that does not name instructions says nothing of them."
+    import pyarrow as pa
+
+    texts, at = dictionary_of(column)
+    told = [json.loads(t) if t and "instruction" in t else [] for t in texts]
+    bare = arrow_table([bare_score(Score("accuracy", 1.0, evidence=e)) for e in told], Score)["evidence"]
+    return bare.combine_chunks().take(pa.array(at))
 
 # %% ../../nbs/runs/02_texts.ipynb #c009e925
 def journal_has_texts(
