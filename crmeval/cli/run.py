@@ -7,8 +7,10 @@ __all__ = ['silent_systems', 'mute_judges', 'lost_verdicts', 'say_slices', 'fini
 
 # %% ../../nbs/cli/01_run.ipynb #fc8b479c
 import sys
+import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,6 @@ from crmeval.cli.words import (
 from ..core.keys import plain_without_keys
 from ..core.picked_records import pick
 from ..core.show import printable
-from ..runs.answered import answer_kinds, failures
 from ..runs.folder import Run, check_folder
 from ..runs.lines import check_lines, idle_settings
 from ..runs.plan import RunPlan, make_plan, plain_plan
@@ -145,6 +146,8 @@ def _say_budget(run, out):
 
 def _say_failures(run, out):
     "What failed, and why; True where something did."
+    from crmeval.runs.answered import failures
+
     silent, mute = silent_systems(run), mute_judges(run)
     lost = lost_verdicts(run)
     failed = failures(pick(run.responses, {"status": lambda s: s != "ok"}, ["client", "status", "error"]))
@@ -169,6 +172,7 @@ _AGAIN = (
 # %% ../../nbs/cli/01_run.ipynb #15af16ce
 def _answers(run):
     "System -> how many answers were wanted, and what became of those that are not whole."
+    from crmeval.runs.answered import answer_kinds
     from crmeval.runs.run_columns import run_columns
 
     columns = run_columns(run)
@@ -313,13 +317,19 @@ def _check_engine(plan):
             )
 
 
+# what scores, the table and the report need, in this order
+_AHEAD = (
+    *("crmeval.metrics.accuracy", "crmeval.judges.listening", "pyarrow.parquet", "scipy.special"),
+    *("crmeval.pages.leaderboard", "crmeval.pages.report", "matplotlib", "matplotlib.figure"),
+)
+
+
 def _read_ahead():
-    "What the tables and the report will need: loaded while answers are awaited, it delays nobody later."
-    import scipy.special  # of intervals: the table comes first
-
-    import matplotlib.figure  # isort: skip
-
-    return scipy.special, matplotlib.figure
+    "Load while answers are awaited what is needed later; a command that ends before does not wait for it."
+    for name in _AHEAD:
+        if not threading.main_thread().is_alive():
+            return
+        import_module(name)
 
 
 def work_on(

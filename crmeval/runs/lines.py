@@ -54,7 +54,8 @@ def line_fault(
         return "a name; a key stands in an environment variable, which --api-key-env names"
     if line in whole:
         return ""
-    if not kind or kind not in (*kinds, *plugins(group)) or line.startswith(_AROUND):
+    known = kind in kinds or kind in plugins(group)  # what is installed is looked through where it has to be
+    if not kind or not known or line.startswith(_AROUND):
         return _kinds_in_words(line, kinds, group, whole)
     if kind in _FILES and not _is_there(rest):
         return f"a file that exists behind {kind}:"
