@@ -6,6 +6,7 @@
 __all__ = ['silent_systems', 'mute_judges', 'lost_verdicts', 'say_slices', 'finish', 'plan_of', 'work_on', 'run_command']
 
 # %% ../../nbs/cli/01_run.ipynb #fc8b479c
+import functools
 import sys
 import threading
 from collections import Counter
@@ -34,7 +35,7 @@ from ..core.keys import plain_without_keys
 from ..core.picked_records import pick
 from ..core.show import printable
 from ..runs.folder import Run, check_folder
-from ..runs.lines import check_lines, idle_settings
+from ..runs.lines import asks_endpoint, check_lines, idle_settings
 from ..runs.plan import RunPlan, make_plan, plain_plan
 
 # %% ../../nbs/cli/01_run.ipynb #c0a85e8d
@@ -233,6 +234,20 @@ def _say_beside(run, out):
         out.say(f"\n+ beside accuracy, no part of it: {', '.join(names)}", beside=names)
 
 
+def _keeping(function):
+    "A function that changes no row reads the rows as arrays once."
+
+    @functools.wraps(function)
+    def keeping(*args, **kwargs):
+        from crmeval.runs.run_columns import keeping_columns
+
+        with keeping_columns():
+            return function(*args, **kwargs)
+
+    return keeping
+
+
+@_keeping
 def finish(
     run: Run,
     out: Output,
@@ -326,10 +341,15 @@ _AHEAD = (
 
 def _read_ahead():
     "Load while answers are awaited what is needed later; a command that ends before does not wait for it."
-    for name in _AHEAD:
-        if not threading.main_thread().is_alive():
-            return
-        import_module(name)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(before / 10)  # who has an answer to read gets the interpreter ten times as soon
+    try:
+        for name in _AHEAD:
+            if not threading.main_thread().is_alive():
+                return
+            import_module(name)
+    finally:
+        sys.setswitchinterval(before)
 
 
 def work_on(
@@ -347,6 +367,8 @@ def work_on(
         return run_batch(
             plan=plan, progress=progress, first_look=True, tell=_tell if progress else _say_nothing
         )
+    if asks_endpoint(plan):  # it reads certificates, which holds up nobody who has something else to do
+        threading.Thread(target=import_module, args=("aiohttp",)).start()
     from crmeval.runs.evaluation import run
 
     return run(plan=plan, progress=progress, first_look=_read_ahead)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CLIENT_KINDS', 'JUDGE_KINDS', 'DEFAULT_MODELS', 'EMBEDDED_LINES', 'kind_of', 'line_fault', 'judge_lines',
-           'model_lines', 'check_lines', 'idle_settings']
+           'model_lines', 'check_lines', 'idle_settings', 'asks_endpoint']
 
 # %% ../../nbs/runs/06_lines.ipynb #0cfc0e5b
 import re
@@ -174,6 +174,13 @@ def idle_settings(
         if why:
             found[name] = why
     return found
+
+
+def asks_endpoint(
+    plan: RunPlan,
+) -> bool:
+    "Whether a system or a judge that a plan names by a line is asked over an endpoint."
+    return _asks([*model_lines(plan), *judge_lines(plan)], plan)
 
 
 def _asks(lines, plan):
