@@ -289,10 +289,23 @@ def test_a_key_that_is_refused_ends_the_run_and_stands_nowhere(tmp_path, server,
         "r",
     )
     done = run(tmp_path, *words, code=2)
-    assert "openai:denied: the key is refused" in done.stderr and len(server.bodies) == 1 + as_judge
+    asked = Counter(json.loads(body)["model"] for body in server.bodies)
+    assert "openai:denied: the key is refused" in done.stderr and asked["denied"] == 1
+    assert asked["good"] == 0 or as_judge, "answers go on while the first verdict is awaited, and only then"
     secret = endpoint.KEY.encode()
     assert secret not in everything(tmp_path) and endpoint.KEY not in done.stdout + done.stderr
     assert secret[3:] not in everything(tmp_path)
+
+
+def test_no_answer_is_paid_twice_because_a_judge_had_a_wrong_key(tmp_path, server):
+    words = ("--model", "openai:good", "--base-url", server.url, "--use-case", CASE, "--limit", 6)
+    words += ("--concurrency", 3, "--out", "r")
+    done = run(tmp_path, *words, "--judge", "openai:denied", "--judge-base-url", server.url, code=2)
+    assert "answers that came are kept" in done.stderr and "Nothing more was asked" not in done.stderr
+    assert len(server.bodies) > 2, "answers went on meanwhile"
+    run(tmp_path, *words, "--judge", "embedded", "--fresh")
+    asked = Counter(json.loads(body)["model"] for body in server.bodies)
+    assert asked == {"denied": 1, "good": 6}, "every answer once, however many came before the refusal"
 
 
 def test_an_attack_in_a_response_stays_text(tmp_path, server):

@@ -23,7 +23,8 @@ THANKS = Criterion(
 @pytest.fixture
 def fifth(monkeypatch):
     point = EntryPoint("thanks", f"{__name__}:THANKS", "crmeval.metrics")
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [point] if group == "crmeval.metrics" else [])
+    found = {"crmeval.metrics": [point]}
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: found.get(group, []))
     plugins.plugins.cache_clear()
     yield
     plugins.plugins.cache_clear()

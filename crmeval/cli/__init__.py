@@ -5,8 +5,11 @@ def main(words=None):
     "Run the `crmeval` command; returns its exit code."
     if words is not None:
         return _run(words)
+    import gc
+
     from crmeval.cli.interrupts import interruptible
 
+    gc.set_threshold(50_000, 20, 50)  # modules that are loaded are no garbage: a tenth of a start was looking
     return interruptible(lambda: _run(None))
 
 

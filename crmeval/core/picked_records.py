@@ -8,12 +8,13 @@ __all__ = ['pick', 'distinct', 'NumberedRows']
 # %% ../../nbs/core/03_picked_records.ipynb #025fc2c0
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from .record_table import RecordTable
 from .records import Response, Sample, Score, record_schema, records_of
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # %% ../../nbs/core/03_picked_records.ipynb #7df7c18e
 def pick(
@@ -127,9 +128,10 @@ class NumberedRows:
 
     def take(
         self,
-        rows: np.ndarray,  # (n,) numbers from 0, in any order
+        rows: "np.ndarray",  # (n,) numbers from 0, in any order
     ):  # `pyarrow.Table` of n rows in this order
         "Rows of the file as they lie there."
+        import numpy as np
         import pyarrow as pa
 
         group, ends = np.searchsorted(self.table.ends, rows, side="right") - 1, np.array(self.table.ends)
@@ -146,7 +148,7 @@ class NumberedRows:
 
     def records(
         self,
-        rows: np.ndarray,  # (n,) numbers from 0, in any order; all fields have to be read
+        rows: "np.ndarray",  # (n,) numbers from 0, in any order; all fields have to be read
     ) -> list:  # As the table gives them
         "Rows as records."
         found = records_of(self.take(rows), self.table.kind)

@@ -8,14 +8,19 @@ __all__ = ['plugins']
 # %% ../../nbs/core/15_plugins.ipynb #ee78e356
 import functools
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 # %% ../../nbs/core/15_plugins.ipynb #3a15b6ba
 @functools.cache
 def plugins(
     group: str,  # 'crmeval.clients', 'crmeval.judges' or 'crmeval.metrics'
-) -> Mapping[str, EntryPoint]:  # Name -> entry point; nothing of it is loaded yet
+) -> Mapping[str, "EntryPoint"]:  # Name -> entry point; nothing of it is loaded yet
     "What other installed packages add; two that claim the same name raise `ValueError`."
+    from importlib.metadata import entry_points  # looks through all that is installed
+
     found = {}
     for point in entry_points(group=group):
         if found.setdefault(point.name, point).value != point.value:

@@ -14,17 +14,14 @@ from ..core.judging import Judge, RecordingJudge
 from ..core.near import did_you_mean
 from ..core.record_table import RecordTable, collected
 from ..core.records import Sample
-from ..judges.listening import aresult_of
 from ..metrics.asked_metrics import AskedMetrics, ascore_asked, score_asked
-from ..metrics.protection_grades import score_protection
-from ..metrics.trust import TRUST, score_probe, trust_probes
 from ..tasks.probes import is_probe, probe_prompt, probe_sample
 from ..tasks.protection_probes import is_protection, protection_prompt, protection_samples
-from ..tasks.twins import perturb_all
 from ..tasks.use_cases import render_prompt
 
 # %% ../../nbs/runs/06_areas.ipynb #8f857c10
-AREAS = ("accuracy", *TRUST, "protection")
+AREAS = ("accuracy", "safety", "privacy", "truthfulness", "fairness", "protection")
+_TRUST = AREAS[1:5]  # what `metrics.trust` calls TRUST: graders are loaded where something is graded
 
 
 def check_areas(
@@ -38,7 +35,7 @@ def check_areas(
     if wrong:
         meant = did_you_mean(wrong[0], known)
         raise ValueError(f"area is {wrong[0]!r}, expected some of {', '.join(known)}{meant}")
-    return tuple(a for a in AREAS if a in named or ("trust" in named and a in TRUST))
+    return tuple(a for a in AREAS if a in named or ("trust" in named and a in _TRUST))
 
 # %% ../../nbs/runs/06_areas.ipynb #49d2cb8e
 def area_samples(
@@ -51,7 +48,7 @@ def area_samples(
 ) -> tuple[Sequence[Sample], int]:  # (everything to be answered, how many twins could not be made)
     "Ordinary samples where accuracy, fairness or protection needs them, their twins, and the probes."
     asked = samples if {"accuracy", "fairness", "protection"} & set(areas) else []
-    probed = trust_probes([a for a in areas if a in TRUST], sources=probes, limit=limit, seed=seed)
+    probed = _probes_of([a for a in areas if a in _TRUST], sources=probes, limit=limit, seed=seed)
     protecting = protection_samples(limit) if "protection" in areas else []
     more, without = [*map(probe_sample, probed), *protecting], Counter()
     if isinstance(asked, RecordTable) and "fairness" not in areas and not more:
@@ -61,8 +58,19 @@ def area_samples(
     return found, without.total()
 
 
+def _probes_of(areas, **told):
+    "The probes of the areas that have some."
+    if not areas:
+        return []
+    from crmeval.metrics.trust import trust_probes
+
+    return trust_probes(areas, **told)
+
+
 def _with_twins(samples, without):
     "Each sample and its twins; those that could not be made are counted."
+    from crmeval.tasks.twins import perturb_all
+
     for s in samples:
         twins, lost = perturb_all([s])
         without.update(p.kind for p in lost)
@@ -87,11 +95,20 @@ def make_scorer(
     return making(judge, asked)
 
 
+def _protection_scores(response, sample):
+    from crmeval.metrics.protection_grades import score_protection
+
+    return score_protection(response, sample=sample)
+
+
 def _asking_scorer(judge, asked):
     async def score(sample, response):
         if is_protection(sample):
-            return score_protection(response, sample=sample)
+            return _protection_scores(response, sample)
         if is_probe(sample):
+            from crmeval.judges.listening import aresult_of
+            from crmeval.metrics.trust import score_probe
+
             return await aresult_of(judge, lambda asked: score_probe(response, sample=sample, judge=asked))
         return await ascore_asked(response, sample=sample, judge=judge, asked=asked)
 
@@ -101,8 +118,10 @@ def _asking_scorer(judge, asked):
 def _plain_scorer(judge, asked):
     def score(sample, response):
         if is_protection(sample):
-            return score_protection(response, sample=sample)
+            return _protection_scores(response, sample)
         if is_probe(sample):
+            from crmeval.metrics.trust import score_probe
+
             return score_probe(response, sample=sample)
         return score_asked(response, sample=sample, judge=judge, asked=asked)
 

@@ -9,7 +9,9 @@ __all__ = ['INSIGHT_MODELS', 'TRUST_MODELS', 'PROTECTION_MODELS', 'embedded_syst
 
 # %% ../../nbs/runs/09_evaluation.ipynb #c2940494
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -22,8 +24,6 @@ from ..core.loops import run_sync
 from ..core.record_table import RecordTable, TableWriter
 from ..core.records import Response, Sample, Score, Usage, read_parquet
 from ..metrics.asked_metrics import check_asked, read_metrics, scored_names
-from ..metrics.cost import batch_price, call_cost_usd, price_of
-from .answered import answer_warnings, batch_warnings, unchecked_warnings
 from .areas import area_samples, check_areas, make_scorer, prompt_of
 from .batch_log import waiting_in
 from .budget import Budget
@@ -32,10 +32,12 @@ from crmeval.runs.folder import (
     Manifest,
     Run,
     check_folder,
+    git_revision,
     make_known,
     manifest_of,
     now,
     open_run,
+    package_versions,
     read_manifest,
     table_of,
     unwritable,
@@ -50,7 +52,6 @@ from .plan import RunPlan, make_plan, plain_plan, plan_command
 from .plan_doc import takes_plan
 from .prompts import read_variants, with_prompts
 from .provenance import data_told
-from .row_writer import Earlier, RowWriter
 from .runner import answer_all
 from .same_plan import check_added, check_same_plan, joined_manifest, set_aside, with_earlier_rows
 from .selection import select_samples
@@ -193,6 +194,7 @@ def make_budget(
     "The budget of a run; a model without a price is refused before anything is spent."
     if max_calls is None and max_usd is None:
         return None
+    from crmeval.metrics.cost import batch_price, call_cost_usd, price_of
 
     def price(client, usage):
         return call_cost_usd(usage, price_of(client, prices or None))
@@ -272,6 +274,7 @@ def prepare_run(
     plan: RunPlan,
     *,
     one_plan: bool = True,  # False: the folder may hold another plan, and its rows are replaced
+    in_haste: bool = False,  # True: `do_work` notes versions and revision, while answers are awaited
 ) -> Work:
     "Check everything that a run needs, and spend nothing; raises `ValueError`."
     own = tuple(read_use_cases(plan.own_use_cases)) if plan.own_use_cases else ()
@@ -303,6 +306,7 @@ def prepare_run(
             },
             budget={"max_calls": plan.max_calls, "max_usd": plan.max_usd} if traffic.budget else None,
             more={"command": plan_command(plan), "data": data_told(plan.data)},
+            **({"packages": {}, "git_revision": None} if in_haste else {}),
         )
         if plan.no_texts:
             bare_manifest(manifest)
@@ -337,8 +341,22 @@ def scoring_of(
     "How the responses of a run are scored."
     asked = read_metrics(work.plan.metrics)
     scoring = {"scorer": make_scorer(work.judge, asked), "scorer_key": scorer_key_of(work)}
-    scoring |= {"metrics": scored_names(asked, work.samples), "prompt_of": prompt_of}
+    # which metrics there are is known when they are loaded, which the first call does not wait for
+    names = functools.cache(functools.partial(scored_names, asked, work.samples))
+    scoring |= {"metrics": names, "prompt_of": prompt_of}
     return {**scoring, "rng": work.plan.seed}
+
+
+@contextlib.contextmanager
+def _noting_where(manifest):
+    "Versions and revision, read in a thread while answers are awaited: git alone may take a while."
+    if manifest.packages:
+        yield
+        return
+    with ThreadPoolExecutor(1, "crmeval-where") as pool:
+        revision, packages = pool.submit(git_revision), pool.submit(package_versions)
+        yield
+        manifest.packages, manifest.git_revision = packages.result(), revision.result()
 
 
 async def _answered(work, progress, first_look, into=None):
@@ -346,7 +364,7 @@ async def _answered(work, progress, first_look, into=None):
     path, texts = work.folder / "journal.jsonl", not plan.no_texts
     journal = Journal(path, identity=_identity(work.samples), texts=texts)
     try:
-        with contextlib.closing(journal):
+        with contextlib.closing(journal), _noting_where(work.manifest):
             rows = await answer_all(
                 work.samples,
                 work.clients,
@@ -395,7 +413,7 @@ async def arun(
         raise ValueError(
             "batch is True, which is for `run_batch`; `run` asks directly and comes back with a run"
         )
-    work = prepare_run(plan)
+    work = prepare_run(plan, in_haste=True)
     _check_batches(work.folder)
     with knowing(work.own_use_cases):
         done = await do_work(work, progress, first_look)
@@ -438,6 +456,8 @@ async def do_work(
     samples = list(work.told)
     if work.plan.no_texts:
         samples, rows = bare_rows(samples, rows, work.plan.slices)
+    from crmeval.runs.answered import answer_warnings, batch_warnings, unchecked_warnings
+
     responses = [r for r, _ in rows]
     work.manifest.warnings += [*work.traffic.notes(), *answer_warnings(_of_tasks(responses))]
     work.manifest.warnings += batch_warnings(responses)
@@ -472,6 +492,8 @@ def _note_traffic(work):
 # %% ../../nbs/runs/09_evaluation.ipynb #4a5beadd
 async def _do_large(work, progress, first_look):
     "As `do_work`, with every row on disk as soon as its turn comes."
+    from crmeval.runs.row_writer import Earlier, RowWriter
+
     plan, m, folder = work.plan, work.manifest, work.folder
     old = read_manifest(folder) if _is_added(work) else None
     names = [c.name for c in work.clients]

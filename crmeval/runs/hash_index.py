@@ -6,9 +6,8 @@
 __all__ = ['RECENT', 'HashIndex']
 
 # %% ../../nbs/runs/02_hash_index.ipynb #8f1d9071
+from array import array
 from bisect import bisect_left
-
-import numpy as np
 
 # %% ../../nbs/runs/02_hash_index.ipynb #56b42340
 RECENT = 2**16  # entries in the dictionary, before they go into the columns
@@ -19,7 +18,7 @@ class HashIndex:
 
     def __init__(self, recent: int = RECENT):
         self.most, self.recent = recent, {}
-        self.columns = np.empty(0, np.int64), np.empty(0, np.int64)  # hashes, sorted, and their places
+        self.columns = array("q"), array("q")  # hashes, sorted, and their places
 
     def __setitem__(self, key: int, place: int):
         self.recent[key] = place
@@ -35,10 +34,12 @@ class HashIndex:
         return int(places[at]) if at < len(keys) and keys[at] == key else None
 
     def _merge(self):
+        import numpy as np  # an ordinary run fills no dictionary
+
         keys = np.fromiter(self.recent.keys(), np.int64, len(self.recent))
         places = np.fromiter(self.recent.values(), np.int64, len(self.recent))
         order = np.argsort(keys, kind="stable")
-        keys, places, (old, before) = keys[order], places[order], self.columns
+        keys, places, (old, before) = keys[order], places[order], map(np.asarray, self.columns)
         stays = ~np.isin(old, keys, assume_unique=True)
         every = np.concatenate([old[stays], keys])
         order = np.argsort(every, kind="stable")  # two sorted pieces: a merge

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CLIENT_KINDS', 'JUDGE_KINDS', 'DEFAULT_MODELS', 'EMBEDDED_LINES', 'kind_of', 'line_fault', 'judge_lines',
-           'model_lines', 'check_lines', 'idle_settings']
+           'model_lines', 'check_lines', 'idle_settings', 'asks_endpoint']
 
 # %% ../../nbs/runs/06_lines.ipynb #0cfc0e5b
 import re
@@ -54,7 +54,8 @@ def line_fault(
         return "a name; a key stands in an environment variable, which --api-key-env names"
     if line in whole:
         return ""
-    if not kind or kind not in (*kinds, *plugins(group)) or line.startswith(_AROUND):
+    known = kind in kinds or kind in plugins(group)  # what is installed is looked through where it has to be
+    if not kind or not known or line.startswith(_AROUND):
         return _kinds_in_words(line, kinds, group, whole)
     if kind in _FILES and not _is_there(rest):
         return f"a file that exists behind {kind}:"
@@ -173,6 +174,13 @@ def idle_settings(
         if why:
             found[name] = why
     return found
+
+
+def asks_endpoint(
+    plan: RunPlan,
+) -> bool:
+    "Whether a system or a judge that a plan names by a line is asked over an endpoint."
+    return _asks([*model_lines(plan), *judge_lines(plan)], plan)
 
 
 def _asks(lines, plan):

@@ -43,11 +43,15 @@ class EndpointFailed(RuntimeError):
         name: str,  # Of the system or the judge
         why: str,  # From `why_hopeless`
         failure: CallFailed,
+        *,
+        judges: bool = False,  # True: answers were asked for while it was silent
     ):
         self.name, self.why, self.failure = name, why, failure
-        super().__init__(
-            f"{name}: {why}. It said: {failure}. Nothing more was asked; mend it and give the same again"
-        )
+        rest = "This judge was asked nothing more, and answers that came are kept" if judges else _NOTHING
+        super().__init__(f"{name}: {why}. It said: {failure}. {rest}; mend it and give the same again")
+
+
+_NOTHING = "Nothing more was asked"
 
 # %% ../../nbs/runs/04_opening.ipynb #c8d9d85c
 _SENT_S = 0.02  # seconds in which a first question is on its way
@@ -55,7 +59,10 @@ PATIENCE_S = 5.0  # seconds after which whoever has not answered is told of, and
 
 
 class Opening:
-    "Which endpoints have not answered yet; who else wants to ask waits until all have, or for five seconds."
+    """Which endpoints have not answered yet, and who waits for them, for five seconds at most.
+
+    Further answers wait until every system has answered, further questions of a judge until it has.
+    """
 
     def __init__(
         self,
@@ -77,21 +84,20 @@ class Opening:
     @property
     def is_over(self) -> bool:
         "Whether everybody may ask."
-        return self.event.is_set()
+        return self.event.is_set() and all(first.is_set() for first in self.first.values())
 
     async def turn(self, client) -> None:
         "Wait for a turn to ask: the first caller of an endpoint has it at once."
         key = lane_key(client)
-        if self.is_over or key not in self.silent or key not in self.asked:
-            self.asked.add(key)
-            self._start()
-            return
-        await self.event.wait()
+        if key in self.silent and key in self.asked:
+            await self.event.wait()
+        self.asked.add(key)
+        self._start()
 
     async def judge_turn(self, client) -> None:
         "Wait for a turn to ask as a judge: until the first question to the same model is answered."
         key = lane_key(client)
-        if key in self.judges and not self.is_over and key in self.asked:
+        if key in self.judges and key in self.asked:
             await self.first[key].wait()
         if self.failure is not None:
             raise CallFailed(f"not asked: {self.failure.why}", status="not_run")
@@ -100,11 +106,12 @@ class Opening:
 
     def failed(self, client, failure: CallFailed) -> None:
         "A call brought nothing; where no other would, it is not tried again and the run is to end."
-        if lane_key(client) not in {**self.silent, **self.judges} or self.failure is not None:
+        key = lane_key(client)
+        if key not in {**self.silent, **self.judges} or self.failure is not None:
             return
         if why := why_hopeless(failure):
             failure.retryable = False
-            self.failure = EndpointFailed(client.name, why, failure)
+            self.failure = EndpointFailed(client.name, why, failure, judges=key not in self.silent)
             self.close()  # whoever waits sees the failure
 
     def heard(self, client) -> None:
@@ -142,6 +149,8 @@ class Opening:
                 loop.call_later(_SENT_S, threading.Thread(target=self.meanwhile).start)
 
     def _look(self):
+        if not self.silent:
+            self.event.set()  # a judge is not waited for: answers are kept, whoever judges them
         if not self.silent and not self.judges:
             self.close()
 

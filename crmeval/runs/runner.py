@@ -25,6 +25,7 @@ from ..judges.replies import needed_logprobs
 from crmeval.runs.items import (
     FINAL,
     Item,
+    Names,
     answer_item,
     asked_prompt,
     check_work,
@@ -109,7 +110,7 @@ class _Engine:
     concurrency: int
     scorer: Callable | None
     scorer_key: str
-    metrics: Sequence[str]
+    metrics: Names
     retries: int = 0
     rng: random.Random | None = None
     prompt_of: Callable | None = None
@@ -129,6 +130,7 @@ class _Engine:
         self.judging = asyncio.Queue(2 * self.concurrency)
         self.out = asyncio.Queue(4 * self.concurrency + 64)
         self.stopping, self.held = False, set()
+        self.flying, self.landed = 0, asyncio.Event()  # answers that are asked for, until they are kept
         self.settings = {}  # client name -> digest of its settings
         self.last = None, ""  # the last sample and its digest
 
@@ -173,9 +175,26 @@ class _Engine:
             self.opening.judged()
             await self.out.put((item.position, response, scores))
 
+    async def _all_landed(self):
+        while self.flying:
+            self.landed.clear()
+            await self.landed.wait()
+
+    @contextlib.contextmanager
+    def in_flight(self):
+        "While an answer is asked for and written down."
+        self.flying += 1
+        try:
+            yield
+        finally:
+            self.flying -= 1
+            self.landed.set()
+
     async def check_opening(self):
-        "End the run where an endpoint cannot answer."
+        "End the run where an endpoint cannot answer; answers that are on their way are waited for and kept."
         if self.opening.failure is not None:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._all_landed(), self.opening.patience_s)
             await self.out.put((None, self.opening.failure, None))
             await asyncio.Event().wait()  # until the run is taken down
 
@@ -209,20 +228,30 @@ def _without_prompt(item, error):
 async def _answering(engine, desk):
     patience = {"retries": engine.retries, "rng": engine.rng, "sleep": engine.sleep}
     while (task := await desk.get()) is not None:
-        item, prompt, asked, before = task
+        item = task[0]
         await engine.opening.turn(item.client)
         await engine.check_opening()
-        engine.watch.asking(item.client.name)
-        looks = functools.partial(engine.opening.failed, item.client)
-        response = await answer_item(item, prompt, traffic=engine.traffic, on_failure=looks, **patience)
+        with engine.in_flight():
+            response = await _answer(engine, task, patience)
         await engine.check_opening()
-        engine.opening.heard(item.client)
-        engine.watch.answered(item.client.name)
-        if before is not None and (before.text, before.status) == (response.text, response.status):
-            response = before
-        elif response.status != "not_run":
-            await engine.writer.put({"kind": "response", "key": item.key, "digest": asked, "value": response})
         await engine.answered(item, response)
+
+
+async def _answer(engine, task, patience):
+    "The response to one task, which is in the journal then."
+    item, prompt, asked, before = task
+    engine.watch.asking(item.client.name)
+    looks = functools.partial(engine.opening.failed, item.client)
+    response = await answer_item(item, prompt, traffic=engine.traffic, on_failure=looks, **patience)
+    if engine.opening.failure is not None and response.status not in FINAL:
+        return response  # the run ends, and this is asked again
+    engine.opening.heard(item.client)
+    engine.watch.answered(item.client.name)
+    if before is not None and (before.text, before.status) == (response.text, response.status):
+        return before
+    if response.status != "not_run":
+        await engine.writer.put({"kind": "response", "key": item.key, "digest": asked, "value": response})
+    return response
 
 
 async def _judging(engine):
@@ -340,7 +369,7 @@ async def answer_each(
     journal: Journal | None = None,  # Open journal; None keeps nothing on disk
     scorer: Callable | None = None,  # (sample, response) -> scores; plain or coroutine function
     scorer_key: str = "",  # What identifies the scorer (judge, version); another key scores anew
-    metrics: Sequence[str] = ("scorer",),  # Names for the unscored rows of a scorer that raised
+    metrics: Names = ("scorer",),  # Names for the unscored rows of a scorer that raised
     rng: random.Random | int = 0,  # Jitter of the waits
     prompt_of: Callable[[Sample], str] = render_prompt,
     sleep: Callable = asyncio.sleep,
@@ -449,7 +478,7 @@ async def score_all(
     scorer_key: str = "",  # What identifies the scorer; another key scores anew
     concurrency: int = 8,  # Calls in flight at once, at most, for each model that judges
     journal: Journal | None = None,  # Open journal; None keeps nothing on disk
-    metrics: Sequence[str] = ("scorer",),  # Names for the unscored rows of a scorer that raised
+    metrics: Names = ("scorer",),  # Names for the unscored rows of a scorer that raised
     traffic: Traffic | None = None,  # Lanes and budget; None: lanes of `concurrency` calls, no budget
     progress=False,  # True: a bar; or a function (done, total, response)
     first_look: Sequence | None = None,  # As in `answer_each`

@@ -12,7 +12,6 @@ from typing import Any, cast
 
 from ..core.record_table import collected
 from ..core.records import Sample
-from ..metrics.instruction_following import check_instruction
 from ..tasks.load import load_any
 from ..tasks.long_data import few_or_coming, is_long, stream_any
 from ..tasks.own_data import check_samples, first_of_each
@@ -71,6 +70,8 @@ def _checked(sample):
 
 
 def _check_instruction(instruction):
+    from crmeval.metrics.instruction_following import check_instruction
+
     try:
         rule = check_instruction("", instruction=instruction)
         if rule is None and not isinstance(instruction, str):

@@ -23,7 +23,6 @@ import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NoReturn
 from urllib.request import ProxyHandler, build_opener
@@ -391,6 +390,8 @@ class LocalClient(TryingClient):
 
 def _server_version() -> str:
     "Name and version of the server, which decide a model's answer as its weights do."
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return f"xllamacpp {version('xllamacpp')}"
     except PackageNotFoundError:
