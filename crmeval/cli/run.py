@@ -7,9 +7,12 @@ __all__ = ['silent_systems', 'mute_judges', 'lost_verdicts', 'undefined_metrics'
            'run_command']
 
 # %% ../../nbs/cli/01_run.ipynb #fc8b479c
+import functools
 import sys
+import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +35,8 @@ from crmeval.cli.words import (
 from ..core.keys import plain_without_keys
 from ..core.picked_records import pick
 from ..core.show import printable
-from ..runs.answered import answer_kinds, failures
 from ..runs.folder import Run, check_folder
-from ..runs.lines import check_lines, idle_settings
+from ..runs.lines import asks_endpoint, check_lines, idle_settings
 from ..runs.plan import RunPlan, make_plan, plain_plan
 
 # %% ../../nbs/cli/01_run.ipynb #c0a85e8d
@@ -182,6 +184,8 @@ def _say_budget(run, out):
 
 def _say_failures(run, out):
     "What failed, and why; True where something did."
+    from crmeval.runs.answered import failures
+
     silent, mute = silent_systems(run), mute_judges(run)
     lost = lost_verdicts(run)
     failed = failures(pick(run.responses, {"status": lambda s: s != "ok"}, ["client", "status", "error"]))
@@ -206,6 +210,7 @@ _AGAIN = (
 # %% ../../nbs/cli/01_run.ipynb #15af16ce
 def _answers(run):
     "System -> how many answers were wanted, and what became of those that are not whole."
+    from crmeval.runs.answered import answer_kinds
     from crmeval.runs.run_columns import run_columns
 
     columns = run_columns(run)
@@ -266,6 +271,20 @@ def _say_beside(run, out):
         out.say(f"\n+ beside accuracy, no part of it: {', '.join(names)}", beside=names)
 
 
+def _keeping(function):
+    "A function that changes no row reads the rows as arrays once."
+
+    @functools.wraps(function)
+    def keeping(*args, **kwargs):
+        from crmeval.runs.run_columns import keeping_columns
+
+        with keeping_columns():
+            return function(*args, **kwargs)
+
+    return keeping
+
+
+@_keeping
 def finish(
     run: Run,
     out: Output,
@@ -350,13 +369,24 @@ def _check_engine(plan):
             )
 
 
+# what scores, the table and the report need, in this order
+_AHEAD = (
+    *("crmeval.metrics.accuracy", "crmeval.judges.listening", "pyarrow.parquet", "scipy.special"),
+    *("crmeval.pages.leaderboard", "crmeval.pages.report", "matplotlib", "matplotlib.figure"),
+)
+
+
 def _read_ahead():
-    "What the tables and the report will need: loaded while answers are awaited, it delays nobody later."
-    import scipy.special  # of intervals: the table comes first
-
-    import matplotlib.figure  # isort: skip
-
-    return scipy.special, matplotlib.figure
+    "Load while answers are awaited what is needed later; a command that ends before does not wait for it."
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(before / 10)  # who has an answer to read gets the interpreter ten times as soon
+    try:
+        for name in _AHEAD:
+            if not threading.main_thread().is_alive():
+                return
+            import_module(name)
+    finally:
+        sys.setswitchinterval(before)
 
 
 def work_on(
@@ -374,6 +404,8 @@ def work_on(
         return run_batch(
             plan=plan, progress=progress, first_look=True, tell=_tell if progress else _say_nothing
         )
+    if asks_endpoint(plan):  # it reads certificates, which holds up nobody who has something else to do
+        threading.Thread(target=import_module, args=("aiohttp",)).start()
     from crmeval.runs.evaluation import run
 
     return run(plan=plan, progress=progress, first_look=_read_ahead)

@@ -152,9 +152,8 @@ def windows(
 # %% ../../nbs/detect/07_injection.ipynb #9a1186e9
 PLACES = 8192  # Places that word sequences are hashed into
 _DIGITS = re.compile(r"\d+")
-
-
 _MOST = 120  # words of a window that are read
+_LONGEST = 3  # words of a phrase that has a class
 
 
 def _window_words(text):
@@ -394,7 +393,7 @@ def _class_places(words, start=0):
     return out
 
 
-def _classes_of_all(single, words):
+def _classes_of_all(single):
     "Classes of each window; what two neighbours have together is not looked up again."
     found, out = [*map(_class_places, single)], []
     for i, places in enumerate(found):
@@ -402,7 +401,7 @@ def _classes_of_all(single, words):
         if i + 1 == len(found):
             break
         if len(single[i]) + len(single[i + 1]) > _MOST:
-            out.append(_classes_in(words[2 * i + 1]))
+            out.append(_classes_in((single[i] + single[i + 1])[:_MOST]))
             continue
         sure = max(0, len(single[i]) - _LONGEST + 1)  # phrases from here on may end in the next sentence
         row = [classes for at, classes in places if at < sure]
@@ -410,9 +409,6 @@ def _classes_of_all(single, words):
         row += [classes for at, classes in _class_places(edge) if at < len(single[i]) - sure]
         out.append(_classes_at(row + [classes for _, classes in found[i + 1]]))
     return out
-
-
-_LONGEST = 3  # words of a phrase
 
 
 def with_whole(
@@ -448,16 +444,12 @@ def off_topics(
     alone = [sum([sentences[x] == 1 for x in words]) for words in said]
     out = []
     for i, words in enumerate(said):
-        out.append(_share(alone[i], len(words)))
+        out.append(alone[i] / max(1, len(words)))
         for after, count in zip(said[i + 1 : i + 2], alone[i + 1 : i + 2]):
             both = words & after
             of_both = sum([sentences[x] == 2 for x in both])
-            out.append(_share(alone[i] + count + of_both, len(words) + len(after) - len(both)))
+            out.append((alone[i] + count + of_both) / max(1, len(words) + len(after) - len(both)))
     return out
-
-
-def _share(some, count):
-    return some / count if count else 0.0
 
 # %% ../../nbs/detect/07_injection.ipynb #8d667def
 MODELS = ("override", "stranger", "prompt")
@@ -526,14 +518,6 @@ def _sums(places, models):
     return [np.bincount(of_window, told, len(places)).tolist() for told in weights]
 
 
-def _words_of_all(single):
-    "Words of each window, from those of the sentences: two neighbours have the words of both."
-    out = []
-    for i, said in enumerate(single):
-        out += [said, *((said + after)[:_MOST] for after in single[i + 1 : i + 2])]
-    return out
-
-
 class _Judged(NamedTuple):
     window: Window
     margin: float
@@ -549,23 +533,18 @@ def _judged(text, parts, count) -> Iterator[_Judged]:
     likely = likely_in(w.text for w in parts[::2])
     above = {name: margin_over(0.0, model, len(parts), document=document) for name, model in models.items()}
     names, single = [*models], [_window_words(w.text) for w in parts[::2]]
-    places, words = _places_in(parts, single), _words_of_all(single)
-    classes = _classes_of_all(single, words)
+    places, classes = _places_in(parts, single), _classes_of_all(single)
     if not document:
         parts, whole = with_whole(parts), len(parts)
-        words += [_window_words(w.text) for w in parts[whole:]]
-        places += map(_places_of, words[whole:])
-        classes += map(_classes_in, words[whole:])
+        words = [_window_words(w.text) for w in parts[whole:]]
+        places += map(_places_of, words)
+        classes += map(_classes_in, words)
     for window, said, found, share, *told in zip(parts, classes, places, off, *_sums(places, models)):
         signs = signs_of(window, share, likely)
         scores = map(_score_of, told, repeat(len(found)), repeat(signs), models.values(), repeat(said))
         margins = [*map(add, scores, above.values())]
-        top = max(margins)
-        if top <= 0:
-            yield _Judged(window, top, names[margins.index(top)], signs)
-            continue
         for name, margin in zip(names, margins):
-            if margin > 0:
+            if margin > 0 or margin == max(margins):
                 yield _Judged(window, margin, name, signs)
 
 

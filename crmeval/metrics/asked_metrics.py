@@ -9,19 +9,19 @@ __all__ = ['ONLY', 'AskedMetrics', 'read_metrics', 'metric_fault', 'applies_to',
 # %% ../../nbs/metrics/61_asked_metrics.ipynb #6f80e5f5
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
 
 from ..core.calls import CallFailed, redact
 from ..core.judging import Judge, is_recording
 from ..core.near import did_you_mean
 from ..core.records import Response, Sample, Score
-from ..judges.listening import aresult_of
-from .accuracy import ascore_response, keyed, no_scores, score_response
-from .criteria import Criterion, criteria, criteria_of, get_criterion, predicted_criteria
-from .defaults import default_judge
 from ..tasks.probes import is_probe
 from ..tasks.targets import predicts
 from ..tasks.use_cases import SCORED_BY, get_use_case
+
+if TYPE_CHECKING:  # a run that asks for nothing beside its use cases loads no metric before its first answer
+    from crmeval.metrics.criteria import Criterion
 
 # %% ../../nbs/metrics/61_asked_metrics.ipynb #4df73409
 ONLY = "only:"
@@ -60,6 +60,8 @@ def metric_fault(
     line: str,  # As in `read_metrics`
 ) -> str:  # What was expected instead; '' where nothing is wrong
     "Whether a line can be meant."
+    from crmeval.metrics.criteria import criteria, predicted_criteria
+
     known = {**criteria(), **predicted_criteria()}
     wrong = [n for n in _names_in(line) if n not in known] if isinstance(line, str) else [str(line)]
     if not wrong:
@@ -90,24 +92,34 @@ def _is_text(sample):
     return not predicts(sample.use_case)
 
 
-_APPLIES: dict[str, tuple[Callable[[Sample], bool], str]] = {
-    **dict.fromkeys(SCORED_BY, (_is_text, "an answer that is no prediction")),
-    "record_update": (_has_record, "a gold record"),
-    "fluency": (_is_prose, "an answer in prose"),
-    "coherence": (_is_prose, "an answer in prose"),
-    "brand_voice": (_has_guide, "an input 'style_guide'"),
-    **dict.fromkeys(predicted_criteria(), (lambda s: predicts(s.use_case), "a use case with targets")),
-}
+@lru_cache(maxsize=1)
+def _applies() -> dict[str, tuple[Callable[[Sample], bool], str]]:
+    from crmeval.metrics.criteria import predicted_criteria
+
+    return {
+        **dict.fromkeys(SCORED_BY, (_is_text, "an answer that is no prediction")),
+        "record_update": (_has_record, "a gold record"),
+        "fluency": (_is_prose, "an answer in prose"),
+        "coherence": (_is_prose, "an answer in prose"),
+        "brand_voice": (_has_guide, "an input 'style_guide'"),
+        **dict.fromkeys(predicted_criteria(), (lambda s: predicts(s.use_case), "a use case with targets")),
+    }
+
+
+def _criterion(name):
+    from crmeval.metrics.criteria import get_criterion
+
+    return get_criterion(name)
 
 
 def applies_to(
-    criterion: Criterion,
+    criterion: "Criterion",
     sample: Sample,
 ) -> bool:
     "Whether a sample has what a metric needs."
     if criterion.applies is not None:
         return criterion.applies(sample)
-    return _APPLIES[criterion.name][0](sample) if criterion.name in _APPLIES else True
+    return _applies()[criterion.name][0](sample) if criterion.name in _applies() else True
 
 
 def check_asked(
@@ -116,9 +128,10 @@ def check_asked(
 ) -> None:
     "Refuse a metric that none of the samples has what it takes for."
     for name in asked.names:
-        applies = [applies_to(get_criterion(name), s) for s in samples if not is_probe(s)]
+        criterion = _criterion(name)
+        applies = [applies_to(criterion, s) for s in samples if not is_probe(s)]
         if applies and not any(applies):
-            needs = _APPLIES[name][1] if name in _APPLIES else get_criterion(name).card.needs
+            needs = _applies()[name][1] if name in _applies() else criterion.card.needs
             raise ValueError(
                 f"metric {name!r} applies to none of the {len(applies)} samples: it takes {needs}"
             )
@@ -127,13 +140,13 @@ def check_asked(
 def _beside(asked, sample):
     "What is asked for and applies, and the use case does not score anyway."
     own = () if asked.only else get_use_case(sample.use_case).scored_by
-    return [n for n in asked.names if n not in own and applies_to(get_criterion(n), sample)]
+    return [n for n in asked.names if n not in own and applies_to(_criterion(n), sample)]
 
 
 def _score_of(name, sample, text, judge):
     "One score; a metric that fails takes none of the others with it."
     try:
-        return get_criterion(name).score(sample, text, judge)
+        return _criterion(name).score(sample, text, judge)
     except CallFailed:
         raise  # of an endpoint: the run tells it, and tries again
     except Exception as e:
@@ -142,6 +155,8 @@ def _score_of(name, sample, text, judge):
 
 def _scores_of(names, response, sample, judge):
     "Scores of some metrics, signed and keyed."
+    from crmeval.metrics.accuracy import keyed, no_scores
+
     if response.text is None:
         found = no_scores(response, criteria=names)
     else:
@@ -162,6 +177,9 @@ def score_asked(
     asked: AskedMetrics = AskedMetrics(),  # noqa: B008 - it never changes
 ) -> list[Score]:  # As from `score_response`, with what was asked for before accuracy
     "Score one response on what its use case is scored by, and on what is asked for beside it."
+    from crmeval.metrics.accuracy import score_response
+    from crmeval.metrics.defaults import default_judge
+
     judge = default_judge() if judge is None else judge
     scores = [] if asked.only else score_response(response, sample=sample, judge=judge)
     return _in_order(scores, _scores_of(_beside(asked, sample), response, sample, judge))
@@ -177,6 +195,9 @@ async def ascore_asked(
     "As `score_asked`, for judges that answer over the network."
     if not is_recording(judge):
         return score_asked(response, sample=sample, judge=judge, asked=asked)
+    from crmeval.judges.listening import aresult_of
+    from crmeval.metrics.accuracy import ascore_response
+
     mine = cast(Judge, judge)  # one that records, and a judge all the same
     scores = [] if asked.only else await ascore_response(response, sample=sample, judge=mine)
     if not (names := _beside(asked, sample)):
@@ -192,5 +213,7 @@ def scored_names(
     "Names of the scores that the responses of a run get."
     if asked.only:
         return asked.names
+    from crmeval.metrics.criteria import criteria_of
+
     use_cases = criteria_of(s.use_case for s in samples if not is_probe(s))
     return tuple(dict.fromkeys((*use_cases, *asked.names, "accuracy")))

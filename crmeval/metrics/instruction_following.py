@@ -154,9 +154,28 @@ def _rated(response, instructions, judge, checks, loose):
     "What a judge says that rates whole responses; no rule looks at the text, and mistakes are told as ever."
     for i in instructions:
         is_own = not isinstance(i, str) and i.get("kind") in (checks or {})
-        _problem(response if is_own else "", i, checks, loose)
+        if is_own or not _is_known_to_be_sound(i, loose):
+            _problem(response if is_own else "", i, checks, loose)
     texts = [instruction_text(i) for i in instructions if not _is_task(i)]
     return by_rubric(judge, CARD, response=response, instructions=texts)
+
+
+def _is_known_to_be_sound(instruction, loose):
+    "Whether a rule has taken these very words before: a run gives the same ones with each response."
+    if isinstance(instruction, str) or not isinstance(instruction, Mapping):
+        return False
+    try:
+        kinds = tuple(map(type, instruction.values()))  # 1 is True, and True is no number of words
+        return _sound(tuple(instruction.items()), kinds, CHECKS.get(instruction.get("kind") or ""), loose)
+    except TypeError:  # a list cannot be remembered
+        return False
+
+
+@lru_cache(maxsize=256)
+def _sound(items, kinds, check, loose):
+    "Raises what is wrong with an instruction, which is not remembered; `check`: the rule, should it change."
+    _problem("", dict(items), None, loose)
+    return True
 
 
 def _verdict_on(text, followed, problem, by):

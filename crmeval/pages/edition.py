@@ -22,8 +22,8 @@ from .compare_page import compare_html, verdict
 from .figures import accuracy_against_cost, accuracy_against_speed, accuracy_by_use_case, svg
 from .leaderboard import OVERALL, Row, is_task, leaderboard
 from .public_run import public_run
-from .report import report_pages, shown_part
-from .samples import SampleFile, sample_files, sample_index
+from .report import report_pages, sample_pane
+from .samples import SampleFile, sample_index
 from .site_chapters import data_parts, methodology_parts, metric_parts
 from .site_parts import Heading, Html, Items, Link, Paragraph, Part, Picture
 from .site_settings import SiteSettings
@@ -98,7 +98,8 @@ class _Entry:
     run: Run
     stem: str  # Of its report's file
     rows: Sequence[Row]
-    files: Sequence[SampleFile]
+    files: list[SampleFile]
+    told: list[str]  # What is to be said of them
 
     def file(self, k):
         return f"{self.stem}.html" if k == 0 else f"{self.stem}-{k + 1}.html"
@@ -117,17 +118,6 @@ class _Entry:
         )
 
 
-def _tasks_of(run):
-    "What is drawn of a run, without probes and twins, which have no samples in the list."
-    run = shown_part(run) if run.in_tables else run
-    kept = map(_only_tasks, (run.samples, run.responses, run.scores))
-    return Run(run.folder, run.manifest, *kept)
-
-
-def _only_tasks(rows):
-    return [x for x in rows if is_task(x)]
-
-
 def _entries(runs, prices):
     taken: list[str] = []
     entries = []
@@ -136,7 +126,7 @@ def _entries(runs, prices):
         with run.its_use_cases():
             # of a copy: what is kept with a large run for its figures goes with the copy
             rows = list(leaderboard(replace(original), by="all", prices=prices))
-            entries.append(_Entry(run, f"{taken[-1]}-report", rows, sample_files(_tasks_of(run))))
+            entries.append(_Entry(run, f"{taken[-1]}-report", rows, *sample_pane(run, prices=prices)))
     return entries
 
 
@@ -294,7 +284,8 @@ def _compare_html(pair, found):
 # %% ../../nbs/pages/21_edition.ipynb #7e72dc90
 def _report_pages(entry, settings, prices):
     title = _title_of(entry, settings)
-    pages = report_pages(entry.run, prices=prices, title=title, stem=entry.stem, rows=entry.rows)
+    told = {"rows": entry.rows, "pane": (entry.files, entry.told)}
+    pages = report_pages(entry.run, prices=prices, title=title, stem=entry.stem, **told)
     return [
         SitePage(file, title, f"Report of {entry.run.folder.name}: {_run_line(entry)}", html=html)
         for file, html in pages.items()

@@ -14,10 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.calls import Client
 from ..core.judging import Judge, RecordingJudge
 from ..core.plugins import plugins
-from ..judges.embedded import EmbeddedJudge
-from ..judges.encoder_judge import EncoderJudge
 from ..judges.llm import LLMJudge
-from ..judges.panel import Panel, Repeated, check_how
 from ..judges.recorded import check_style, load_verdicts
 from ..systems.any_provider import any_client
 from ..systems.client_lines import LINE_MAKERS, PROVIDER_KINDS, maker_of, options_of_provider
@@ -109,7 +106,19 @@ JUDGE_MAKERS: dict[str, Callable[..., Judge]] = {
 }
 
 
-EMBEDDED: dict[str, Callable[[], Judge]] = {"embedded": EmbeddedJudge, "embedded:encoder": EncoderJudge}
+def _embedded() -> Judge:
+    from crmeval.judges.embedded import EmbeddedJudge
+
+    return EmbeddedJudge()
+
+
+def _encoder() -> Judge:
+    from crmeval.judges.encoder_judge import EncoderJudge
+
+    return EncoderJudge()
+
+
+EMBEDDED: dict[str, Callable[[], Judge]] = {"embedded": _embedded, "embedded:encoder": _encoder}
 
 
 def make_judge(
@@ -146,13 +155,20 @@ def make_panel(
     **options: Any,  # Further arguments of `LLMJudge`, e.g. temperature
 ) -> Judge:  # A `Panel`, a `Repeated` judge, or the one judge itself
     "Make a panel from the lines of its judges; a `ValueError` says what is wrong with a line."
-    check_how(how)
+    if how != "majority":
+        from crmeval.judges.panel import check_how
+
+        check_how(how)
     specs = [specs] if isinstance(specs, str) or not isinstance(specs, Sequence) else list(specs)
     if not specs:
         raise ValueError("a panel needs judges, got an empty list")
     if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
         raise ValueError(f"repeats is {repeats!r}, expected a whole number from 1")
     judges = [make_judge(s, base_url=base_url, style=style, **options) for s in specs]
+    if repeats == len(judges) == 1:
+        return judges[0]
+    from crmeval.judges.panel import Panel, Repeated  # numpy comes with it: one judge needs none
+
     if repeats > 1:
         judges = [Repeated(j, repeats, how) if isinstance(j, RecordingJudge) else j for j in judges]
     return judges[0] if len(judges) == 1 else Panel(judges, how, quorum=quorum)
