@@ -550,9 +550,7 @@ def _judged(text, parts, count) -> Iterator[_Judged]:
 
 def injection(
     text: str,  # Text from outside: a mail, a note, a passage, a prompt
-) -> (
-    Score
-):  # fraction 1 harmless to 0 attack; label 'attack' or 'clean'; 'undefined': empty or unknown language
+) -> Score:  # fraction 1 harmless to 0 attack, label 'attack' or 'clean'; 'undefined' where it cannot read
     "Does a text give orders to the machine that reads it?"
     if not isinstance(text, str):
         return _undefined(f"text is {type(text).__name__}, expected a string")
