@@ -8,7 +8,7 @@ __all__ = ['ScoredAnswer', 'AnswerTable', 'scored_answers', 'samples_in']
 # %% ../../nbs/pages/05_scored_answers.ipynb #7510fccf
 import contextlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
@@ -179,10 +179,12 @@ def _task_rows(samples, names):
     return place, row
 
 
-def _rows_in_order(run: Run, columns: RunColumns) -> np.ndarray:
+def _rows_in_order(run: Run, columns: RunColumns, ids) -> np.ndarray:
     "As `_in_order`: numbers of responses."
     r, cases = columns.responses, _case_order()
     place = _task_rows(run.samples, r.names["sample_id"])[0]
+    if ids is not None:
+        place[[i not in ids for i in r.names["sample_id"].values]] = -1
     rows = np.flatnonzero(columns.is_task() & (place[r.sample_id] >= 0))
     case = np.array([cases.get(u, 99) for u in r.names["use_case"].values], int)
     return rows[np.lexsort((place[r.sample_id[rows]], case[r.use_case[rows]]))]
@@ -207,10 +209,10 @@ def _first_scores(columns: RunColumns, metrics) -> tuple[list[str], np.ndarray, 
     return [*judges.values, ""], first, list(dict.fromkeys(who[auto].tolist()))
 
 
-def _of_tables(run: Run) -> AnswerTable:
+def _of_tables(run: Run, ids) -> AnswerTable:
     columns = run_columns(run)
     judges, first, auto = _first_scores(columns, (*SCORED, *beside_metrics(run)))
-    rows = _rows_in_order(run, columns)
+    rows = _rows_in_order(run, columns, ids)
     first = first[:, rows]
     unjudged = (first == _NEVER).all(0)
     for place, judge in enumerate(auto or [len(judges) - 1]):
@@ -222,9 +224,10 @@ def _of_tables(run: Run) -> AnswerTable:
 # %% ../../nbs/pages/05_scored_answers.ipynb #57aa1f45
 def scored_answers(
     run: Run,
+    ids: Set[str] | None = None,  # Of a run in tables: of these samples alone; None: of all
 ) -> Sequence[ScoredAnswer]:  # A list; of a run in tables an `AnswerTable`
     "Every answer to a task, by use case, sample, system and judge."
-    return _of_tables(run) if run.in_tables else _of_lists(run)
+    return _of_tables(run, ids) if run.in_tables else _of_lists(run)
 
 
 def samples_in(
