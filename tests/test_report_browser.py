@@ -371,6 +371,13 @@ def test_what_changes_nothing_is_left_away_and_a_search_needs_no_focus(visit):
     wait_for(page, lambda: 0 < rows_told(page) < every, True)
 
 
+def test_a_printed_page_holds_the_whole_leaderboard(visit):
+    page = visit("demo", viewport={"width": 720, "height": 1000})
+    page.emulate_media(media="print")
+    last = page.locator("#board thead th").last.bounding_box()
+    assert last["x"] + last["width"] <= 720 and not page.locator("#board .cm-filters").is_visible()
+
+
 CUT = """cells => cells.flatMap(cell => {
   const found = [], walk = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
   for (let node = walk.nextNode(); node; node = walk.nextNode())

@@ -210,12 +210,8 @@ def _behind(cell, line, metric):
     return _linked(cell, line.samples(metric), "What is behind this number")
 
 
-def _bdi(text):
-    return macro("parts.jinja", "bdi")(text)
-
-
-def _name(text):
-    return macro("parts.jinja", "name")(text)
+def _bdi(text, form="bdi"):
+    return macro("parts.jinja", form)(text)
 
 # %% ../../nbs/pages/05_board.ipynb #715df03e
 AREAS_SHOWN = {
@@ -406,7 +402,7 @@ def _protection_cell(figure, line):
 
 def _columns(define, several, trusted, kinds=(), unchecked=False, protected=False, beside=(), judged=False):
     "All (column, what a line shows in it); what is the same in every row waits among all columns."
-    yield Column("System", "l", phone=tuple(AREAS_SHOWN)), lambda line: _name(line.row.client)
+    yield Column("System", "l", phone=tuple(AREAS_SHOWN)), lambda line: _bdi(line.row.client, "name")
     if several:
         yield Column("Run", "l", lone="Run"), lambda line: _bdi(line.run)
     yield Column("Provider", "l", areas=("all",)), lambda line: _bdi(line.row.provider)
@@ -622,5 +618,4 @@ def table_of_rows(
     for run, of_run in zip(runs, rows):
         lines += _lines(of_run, run.folder.name or "run", samples, address)
         agreements |= judge_figures(run)
-    repeats = max((r.manifest.repeats for r in runs), default=1)
-    return LeaderboardTable(lines, agreements, box, assets, repeats)
+    return LeaderboardTable(lines, agreements, box, assets, max((r.manifest.repeats for r in runs), default=1))
