@@ -92,10 +92,7 @@ def metric_cards() -> dict[str, MetricCard]:  # Name of a column -> card, in the
 
 # %% ../../nbs/pages/05_board.ipynb #2fc01df0
 AGREEMENT_PAGE = "Agreement of judges with people"
-NOT_MEASURED = (
-    "not measured here: nobody has rated this run. On public data it is measured on the page "
-    f'"{AGREEMENT_PAGE}" (crmeval agreement), and ratings are added with crmeval score RUN --ratings FILE.'
-)
+NOT_MEASURED = "nobody has rated this run"
 
 
 _JUDGED = ["metric", "rater", "method", "sample_id", "client", "use_case", "perturbation", "repeat"]
@@ -516,7 +513,7 @@ def _sorted_at(area, columns):
 def _otherwise(name):
     "What a definition says about agreement that is not measured in this run."
     if name in METRICS:
-        return f"nobody has rated this run. {agreement_in_words(name)}".strip()
+        return f"{NOT_MEASURED}. {agreement_in_words(name)}".strip()
     if name in ("cost", "speed"):
         return "not a judgement, so there is nothing to agree about."
     return f'not measured here; see the page "{AGREEMENT_PAGE}" for the graders.'
@@ -618,4 +615,6 @@ def table_of_rows(
     for run, of_run in zip(runs, rows):
         lines += _lines(of_run, run.folder.name or "run", samples, address)
         agreements |= judge_figures(run)
-    return LeaderboardTable(lines, agreements, box, assets, max((r.manifest.repeats for r in runs), default=1))
+    return LeaderboardTable(
+        lines, agreements, box, assets, max((r.manifest.repeats for r in runs), default=1)
+    )

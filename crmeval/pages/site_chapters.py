@@ -99,7 +99,7 @@ _AGREEMENT = {
 def _agreement(name, agreements):
     found = [(judge, f) for (judge, metric), f in agreements.items() if metric == name]
     if not found:
-        said = NOT_MEASURED.partition(": ")[2].partition(". ")[0]
+        said = NOT_MEASURED
         return (
             [Paragraph(f"Agreement with people is not measured here: {said}.", "soft")]
             if name in METRICS
