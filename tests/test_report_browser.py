@@ -669,7 +669,7 @@ def test_a_script_that_is_not_ours_does_not_run(files, browser, tmp_path):
 def test_the_comparison_page_shows_answers_side_by_side(visit):
     page = visit("compare", "#pairs")
     assert (
-        "1000 samples" in page.inner_text("header")
+        "1000 pairs of answers" in page.inner_text("header")
         and "openai:gpt-4o is better than" in page.inner_text("header p.answer")
         and page.locator("#widest ~ details .sides").count() == 5
     )
