@@ -95,6 +95,12 @@ def every_page(site):
     return sorted(p.relative_to(site).as_posix() for p in site.rglob("*.html"))
 
 
+OUT_OF_REACH = """() => [...document.querySelectorAll('body *')].filter(e =>
+  /auto|scroll/.test(getComputedStyle(e).overflowX) && e.clientWidth && e.scrollWidth > e.clientWidth + 1
+  && e.tabIndex < 0 && !e.querySelector('a, button, input, select, summary'))
+  .map(e => e.outerHTML.slice(0, 90))"""
+
+
 @pytest.fixture(scope="module")
 def seen(browser, site):
     "Each page once, held to what `visit` holds: width and navigation on a phone, what axe finds per theme."
@@ -127,6 +133,7 @@ def seen(browser, site):
         page.set_viewport_size(PHONE)
         page.reload()
         width = page.evaluate("document.documentElement.scrollWidth")
+        assert page.evaluate(OUT_OF_REACH) == [], path
         told[path] = {"found": found, "width": width, "nav": page.locator("nav.site").inner_text()}
         assert page.evaluate("window.hit") is None and page.locator("h1").count() == 1
         browser.give_back(page)

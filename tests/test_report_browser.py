@@ -342,6 +342,59 @@ def test_what_is_shown_can_be_taken_away_as_csv(visit):
     assert all(1 <= float(r["Accuracy ?"]) <= 4 for r in rows), rows[0]
 
 
+def test_what_changes_nothing_is_left_away_and_a_search_needs_no_focus(visit):
+    page = visit("demo")
+    told = page.inner_text("#board .dt-info")
+    assert told == "3 rows; filters hide 6"
+    for idle in ("#board .dt-paging", "#board .dt-length", "#board .dt-search"):
+        assert page.locator(idle).count() == 1 and not page.locator(idle).is_visible(), idle
+    page = visit("big", "#samples", "#samples?")
+    assert (
+        page.locator("#samples .dt-paging").is_visible() and page.locator("#samples .dt-length").is_visible()
+    )
+    names = page.eval_on_selector_all(".dt-paging nav", "all => all.map(e => e.getAttribute('aria-label'))")
+    assert len(set(names)) == len(names) > 1
+    every = rows_told(page)
+    # as a tool for speech fills a box: no key, no focus
+    fill = "box => { box.value = 's0007'; box.dispatchEvent(new Event('input', { bubbles: true })); }"
+    page.eval_on_selector("#samples .dt-search input", fill)
+    wait_for(page, lambda: 0 < rows_told(page) < every, True)
+
+
+def test_a_printed_page_holds_the_whole_leaderboard(visit):
+    page = visit("demo", viewport={"width": 720, "height": 1000})
+    page.emulate_media(media="print")
+    last = page.locator("#board thead th").last.bounding_box()
+    assert last["x"] + last["width"] <= 720 and not page.locator("#board .cm-filters").is_visible()
+
+
+CUT = """cells => cells.flatMap(cell => {
+  const found = [], walk = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+  for (let node = walk.nextNode(); node; node = walk.nextNode())
+    for (const m of node.data.matchAll(/[A-Za-z0-9]{2,14}/g)) {
+      const range = document.createRange();
+      range.setStart(node, m.index);
+      range.setEnd(node, m.index + m[0].length);
+      if (new Set([...range.getClientRects()].map(r => Math.round(r.top))).size > 1) found.push(m[0]);
+    }
+  return found;
+})"""
+
+
+def test_on_a_phone_names_are_cut_at_their_joints_and_agreement_shows_its_number(visit):
+    page = visit("demo", viewport={"width": 390, "height": 844})
+    assert page.eval_on_selector_all("#board tbody td:first-child", CUT) == []
+    page.locator("nav.tabs a", has_text="Samples").click()
+    assert page.eval_on_selector_all("#samples tbody td:first-child", CUT) == []
+    page.locator("nav.tabs a", has_text="Agreement").click()
+    head = page.locator("#agreement-table th", has_text="Correlation").bounding_box()
+    assert 0 < head["x"] and head["x"] + head["width"] <= 390
+    scale = "svg => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width"
+    assert (
+        page.eval_on_selector("#part-agreement figure svg", scale) > 0.9
+    )  # letters of 9 points stay 8 pixels
+
+
 def test_the_summary_fits_and_keeps_the_name_in_view(visit):
     page = visit("demo", viewport={"width": 1280, "height": 900})
     assert page.eval_on_selector("#board .dt-layout-table", "x => x.scrollWidth - x.clientWidth") <= 0
@@ -605,7 +658,7 @@ def test_a_script_that_is_not_ours_does_not_run(files, browser, tmp_path):
 def test_the_comparison_page_shows_answers_side_by_side(visit):
     page = visit("compare", "#pairs")
     assert (
-        "1000 samples" in page.inner_text("header")
+        "1000 pairs of answers" in page.inner_text("header")
         and "openai:gpt-4o is better than" in page.inner_text("header p.answer")
         and page.locator("#widest ~ details .sides").count() == 5
     )

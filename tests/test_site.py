@@ -150,6 +150,12 @@ def test_words_never_break_inside():
     assert re.search(r"^div\.wide \{[^}]*overflow-x: auto", style, re.M)
     assert re.search(r"^main table td, main table th \{[^}]*overflow-wrap: normal", style, re.M)
     assert re.search(r"^div\.wide:focus-visible \{[^}]*outline", style, re.M)
+    # pandas writes heads to the right; the themes' pink is too faint for code on a dark ground
+    assert re.search(r"^main table thead tr\[style\] \{[^}]*text-align: inherit !important", style, re.M)
+    assert re.search(r"^main :not\(pre\) > code \{[^}]*color: inherit", style, re.M)
+    config = yaml.safe_load((ROOT / "_quarto.yml").read_text(encoding="utf-8"))["format"]["html"]
+    (script,) = [x["text"] for x in config["include-after-body"]]
+    assert "tabIndex = 0" in script and "main pre" in script and "http" not in script
 
 
 # ---- what Quarto makes of a notebook

@@ -32,6 +32,8 @@ WRONG = [
     ("runn", 'Did you mean "run"?'),
     ("run --modle baseline:lead", "Did you mean --model?"),
     ("run --lim 3", "has no option --lim"),
+    ("gate r --min 3", "gate has no option --min. crmeval gate --help lists what it has"),
+    ("gate r --clint x", "Did you mean --client?"),
     ("run --use-case servce_call_summary", "did you mean 'service_call_summary'?"),
     ("run --model basline:lead", "did you mean 'baseline:lead'?"),
     ("run --model baseline:led", "did you mean 'lead'?"),

@@ -92,10 +92,7 @@ def metric_cards() -> dict[str, MetricCard]:  # Name of a column -> card, in the
 
 # %% ../../nbs/pages/05_board.ipynb #2fc01df0
 AGREEMENT_PAGE = "Agreement of judges with people"
-NOT_MEASURED = (
-    "not measured here: nobody has rated this run. On public data it is measured on the page "
-    f'"{AGREEMENT_PAGE}" (crmeval agreement), and ratings are added with crmeval score RUN --ratings FILE.'
-)
+NOT_MEASURED = "nobody has rated this run"
 
 
 _JUDGED = ["metric", "rater", "method", "sample_id", "client", "use_case", "perturbation", "repeat"]
@@ -210,12 +207,8 @@ def _behind(cell, line, metric):
     return _linked(cell, line.samples(metric), "What is behind this number")
 
 
-def _bdi(text):
-    return macro("parts.jinja", "bdi")(text)
-
-
-def _name(text):
-    return macro("parts.jinja", "name")(text)
+def _bdi(text, form="bdi"):
+    return macro("parts.jinja", form)(text)
 
 # %% ../../nbs/pages/05_board.ipynb #715df03e
 AREAS_SHOWN = {
@@ -406,7 +399,7 @@ def _protection_cell(figure, line):
 
 def _columns(define, several, trusted, kinds=(), unchecked=False, protected=False, beside=(), judged=False):
     "All (column, what a line shows in it); what is the same in every row waits among all columns."
-    yield Column("System", "l", phone=tuple(AREAS_SHOWN)), lambda line: _name(line.row.client)
+    yield Column("System", "l", phone=tuple(AREAS_SHOWN)), lambda line: _bdi(line.row.client, "name")
     if several:
         yield Column("Run", "l", lone="Run"), lambda line: _bdi(line.run)
     yield Column("Provider", "l", areas=("all",)), lambda line: _bdi(line.row.provider)
@@ -520,7 +513,7 @@ def _sorted_at(area, columns):
 def _otherwise(name):
     "What a definition says about agreement that is not measured in this run."
     if name in METRICS:
-        return f"nobody has rated this run. {agreement_in_words(name)}".strip()
+        return f"{NOT_MEASURED}. {agreement_in_words(name)}".strip()
     if name in ("cost", "speed"):
         return "not a judgement, so there is nothing to agree about."
     return f'not measured here; see the page "{AGREEMENT_PAGE}" for the graders.'
@@ -622,5 +615,6 @@ def table_of_rows(
     for run, of_run in zip(runs, rows):
         lines += _lines(of_run, run.folder.name or "run", samples, address)
         agreements |= judge_figures(run)
-    repeats = max((r.manifest.repeats for r in runs), default=1)
-    return LeaderboardTable(lines, agreements, box, assets, repeats)
+    return LeaderboardTable(
+        lines, agreements, box, assets, max((r.manifest.repeats for r in runs), default=1)
+    )

@@ -36,7 +36,7 @@ def verdict(
         return "There is nothing to compare: no sample has an accuracy on both sides."
     ahead, behind = (c.a, c.b) if d.value > 0 else (c.b, c.a)
     if who_is_better(d) == "not told apart":
-        told = f"In accuracy these {d.n} samples do not tell the two apart: they differ by {_size(d)}."
+        told = f"In accuracy {d.n} pairs of answers do not tell the two apart: they differ by {_size(d)}."
     else:
         told = f"In accuracy {shown(ahead, 60)} is better than {shown(behind, 60)}: ahead by {_size(d)}."
     return f"{told} {_beyond_chance(c)}"

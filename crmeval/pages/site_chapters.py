@@ -73,7 +73,7 @@ def methodology_parts(
 
 def _scale():
     rows = [plain_row(p, name, words) for p, (name, words) in sorted(SCALE.items(), reverse=True)]
-    return Grid(["Points", "", "Meaning"], rows, "The scale", "rll")
+    return Grid(["Points", "In a word", "Meaning"], rows, "The scale", "rll")
 
 # %% ../../nbs/pages/20_site_chapters.ipynb #59693bbf
 def _card_rows(card: MetricCard):
@@ -99,7 +99,7 @@ _AGREEMENT = {
 def _agreement(name, agreements):
     found = [(judge, f) for (judge, metric), f in agreements.items() if metric == name]
     if not found:
-        said = NOT_MEASURED.partition(": ")[2].partition(". ")[0]
+        said = NOT_MEASURED
         return (
             [Paragraph(f"Agreement with people is not measured here: {said}.", "soft")]
             if name in METRICS
@@ -208,6 +208,6 @@ def data_parts(runs: Sequence[Run]) -> list[Part]:
         parts.append(Grid(["Use case", "Kind", "Samples"], cases, f"Use cases of {name}", "llr"))
         for number, dataset in enumerate(_counts(run, lambda s: s.dataset), 1):
             parts.append(Heading(f"The set {dataset}", f"run-{k}-set-{number}", 3))
-            parts.append(Grid([], _of_source(dataset), f"The set {dataset}"))
+            parts.append(Grid([], _of_source(dataset), f"The set {dataset} of {name}"))
         parts += [Paragraph(w, "soft") for w in run.manifest.warnings]
     return parts

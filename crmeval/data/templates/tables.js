@@ -24,6 +24,7 @@ async function start(box) {
   if (box.dataset.cm) return;
   box.dataset.cm = "starting";
   const spec = await unpack(box.querySelector(".cm-data")), node = box.querySelector("table");
+  ["tabindex", "role", "aria-label"].forEach(a => box.querySelector(".cm-plain")?.removeAttribute(a));   // what scrolls is inside from now on
   node.querySelector("tbody")?.remove();
   node.querySelectorAll("thead th").forEach(th => th.classList.remove("off", "wide"));   // from now on views choose the columns
   spec.columns.forEach((c, k) => { if (c.type === "num") spec.rows.forEach(r => { r[k].s ??= Infinity; }); });
