@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..core.cards import SCALE
 from ..core.picked_records import pick
@@ -367,14 +367,19 @@ def shown_part(
     "The samples that a report shows: some at random, the lowest of all rows, and those far apart."
     ids, n = shown_ids(run_columns(run), samples)
     part = part_of(run, ids)
+    told = _drawn_note(ids, n, samples)
+    return replace(part, manifest=replace(run.manifest, warnings=[*run.manifest.warnings, *told]))
+
+
+def _drawn_note(ids, n, samples):
+    "What is to be said of the samples that are shown; nothing where they are all."
     if len(ids) == n:
-        return part
-    told = (
+        return []
+    return [
         f"{len(ids):,} of {n:,} samples stand under Samples: {min(samples, n):,} drawn at random, and beside "
         f"them the lowest of all, {OF_NUMBER} for each number of a system and a use case, and those on which "
         "systems differ most. The figures of this page are over all samples, unless a section says how many."
-    )
-    return replace(part, manifest=replace(run.manifest, warnings=[*run.manifest.warnings, told]))
+    ]
 
 # %% ../../nbs/pages/08_report.ipynb #c145e2d4
 @in_terms_of_run
@@ -387,9 +392,13 @@ def sample_pane(
 ) -> tuple[list[SampleFile], list[str]]:  # Files, and what is to be said of them
     "The samples that a report shows."
     shown, told = _tasks(run), []
-    if samples != ALL and (run.in_tables or samples is not None):
+    if run.in_tables and samples != ALL:  # its rows stay where they are
         wanted: Any = SHOWN if samples is None else samples
-        shown = _tasks(shown_part(shown, wanted))  # which says what is no number
+        ids, n = shown_ids(run_columns(run), wanted)
+        found = sample_files(run, file_bytes=file_bytes, prices=prices, ids=ids)
+        return found, _drawn_note(ids, n, wanted)
+    if samples not in (ALL, None):
+        shown = _tasks(shown_part(shown, cast("int", samples)))  # which says what is no number
         told = list(shown.manifest.warnings[len(run.manifest.warnings) :])
     return sample_files(shown, file_bytes=file_bytes, prices=prices), told
 

@@ -9,7 +9,7 @@ __all__ = ['CHUNK', 'FILE_BYTES', 'CUTS', 'ANY', 'answer_html', 'sample_html', '
 # %% ../../nbs/pages/06_samples.ipynb #1c501b95
 import tempfile
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import product
 
@@ -266,9 +266,10 @@ def sample_files(
     file_bytes: int = FILE_BYTES,  # Packed texts of one file at most; a piece is never cut
     per_file: int = 1000,  # Samples that are to fit into one file
     prices: Mapping | None = None,  # Own prices, see `cost`
+    ids: Set[str] | None = None,  # Of a run in tables: of these samples alone; None: of all
 ) -> list[SampleFile]:  # At least one, also for a run without tasks
     "All answers of a run, cut into files of a size that a browser opens at once."
-    every, number, rest = scored_answers(run), {}, []
+    every, number, rest = scored_answers(run, ids), {}, []
     cut = _cut(every, min(per_file, samples_in(every)), file_bytes)
     disk = _Disk() if run.in_tables else None  # the pieces of a large run may be more than memory holds
     files, start = [_new_file(disk, 1, cut, prices)], 0
