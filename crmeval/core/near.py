@@ -24,13 +24,10 @@ def nearest(
     *,
     least: float = 0.6,  # Share of letters in common, in [0, 1]
 ) -> str | None:  # One of `known`; None where nothing is near
-    "The known name that was probably meant; of a path its last part names it where no other ends so."
+    "The known name that was probably meant."
     plain: dict[str, str] = {}
     for name in known:
         plain.setdefault(_plain(name), name)
-    ends = [name for name in plain.values() if word and str(name).endswith(f"/{word}")]
-    if len(ends) == 1:
-        return ends[0]
     found = difflib.get_close_matches(_plain(word), list(plain), n=1, cutoff=least)
     return plain[found[0]] if found and plain[found[0]] != word else None
 

@@ -9,12 +9,9 @@ __all__ = ['DASH', 'number', 'points', 'per_cent', 'whole', 'usd', 'seconds', 'p
 # %% ../../nbs/core/05_show.ipynb #63a96a9f
 from collections.abc import Callable, Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
+from .estimates import Estimate  # not of the room of statistics: numpy comes with it
 from .views import Printed, judge_in_words, shown
-
-if TYPE_CHECKING:  # numpy comes with it, and a help that is asked for has no numbers
-    from crmeval.core.stats import Estimate
 
 _all_ = ["Printed", "judge_in_words", "shown"]  # of the room of views: who shows numbers shows texts
 
@@ -23,7 +20,7 @@ DASH = "\u2013"  # On a page: what is not known, and what stands between the end
 
 
 def number(
-    value: "Estimate | float | None",  # Of an estimate its value is shown
+    value: Estimate | float | None,  # Of an estimate its value is shown
     spec: str = ".2f",  # As in a format string
     none: str = "-",  # Shown where there is no value
 ) -> str:
@@ -37,7 +34,7 @@ def _value_of(given) -> float | None:  # an `Estimate`, a number or None; a name
 
 
 def points(
-    value: "Estimate | float | None",  # 1 to 4, or a statistic such as kappa
+    value: Estimate | float | None,  # 1 to 4, or a statistic such as kappa
     none: str = "-",
 ) -> str:  # e.g. '3.46'
     "Points, or another small number, with two decimals."
@@ -45,7 +42,7 @@ def points(
 
 
 def per_cent(
-    value: "Estimate | float | None",  # 0 to 100
+    value: Estimate | float | None,  # 0 to 100
     none: str = "-",
 ) -> str:  # e.g. '93.3', without the sign
     "Per cent with one decimal."
@@ -61,7 +58,7 @@ def whole(
 
 # %% ../../nbs/core/05_show.ipynb #4d7c4caa
 def usd(
-    value: "Estimate | float | None",  # US dollars, 0 or more
+    value: Estimate | float | None,  # US dollars, 0 or more
     none: str = "unknown",
 ) -> str:  # e.g. 'unknown', '0', '0.0123', '12.3', '1,235'
     "An amount of US dollars, without the sign."
@@ -74,7 +71,7 @@ def usd(
 
 
 def seconds(
-    value: "Estimate | float | None",  # Seconds, 0 or more
+    value: Estimate | float | None,  # Seconds, 0 or more
     none: str = "-",
 ) -> str:  # e.g. '<0.001', '0.012', '1.23'
     "A time in seconds, without the unit."
@@ -107,7 +104,7 @@ def rank(
 
 
 def interval(
-    e: "Estimate | None",
+    e: Estimate | None,
     form: str | Callable[..., str] = ".2f",  # As in a format string, or one of the forms above
     *,
     to: str = " to ",  # Between the ends
@@ -120,7 +117,7 @@ def interval(
 
 
 def with_interval(
-    e: "Estimate | None",
+    e: Estimate | None,
     form: str | Callable[..., str] = ".2f",  # Of the value
     ends: str | Callable[..., str] | None = None,  # Of the ends; None: as the value
     none: str = "-",  # Shown where there is no value

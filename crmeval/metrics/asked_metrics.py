@@ -10,7 +10,7 @@ __all__ = ['ONLY', 'AskedMetrics', 'read_metrics', 'metric_fault', 'applies_to',
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import Any, cast
 
 from ..core.calls import CallFailed, redact
 from ..core.judging import Judge, is_recording
@@ -19,9 +19,6 @@ from ..core.records import Response, Sample, Score
 from ..tasks.probes import is_probe
 from ..tasks.targets import predicts
 from ..tasks.use_cases import SCORED_BY, get_use_case
-
-if TYPE_CHECKING:  # a run that asks for nothing beside its use cases loads no metric before its first answer
-    from crmeval.metrics.criteria import Criterion
 
 # %% ../../nbs/metrics/61_asked_metrics.ipynb #4df73409
 ONLY = "only:"
@@ -113,7 +110,7 @@ def _criterion(name):
 
 
 def applies_to(
-    criterion: "Criterion",
+    criterion: Any,  # A `Criterion`: its room is not loaded before the first answer
     sample: Sample,
 ) -> bool:
     "Whether a sample has what a metric needs."

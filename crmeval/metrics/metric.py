@@ -211,15 +211,7 @@ def _score(form, args, kwargs) -> Score:
             call.arguments[name] = _fitted(name, call.arguments[name], form.kinds[name])
     except _Unfit as e:
         return unscored(form.card, "undefined", str(e), rater=rater)
-    return _told(form, form.function(*call.args, **call.kwargs))
-
-
-def _told(form, found) -> Score:
-    "What a function gave, which has to be a score: a bare number says neither its scale nor its reason."
-    if isinstance(found, Score):
-        return found
-    makes = "crmeval.core.cards.score_of makes one of a card and a fraction"
-    raise TypeError(f"{form.name} gave {type(found).__name__}, expected a Score; {makes}")
+    return form.function(*call.args, **call.kwargs)
 
 
 def _check_judge(judge) -> str:
@@ -511,4 +503,19 @@ def as_metric(
     if hasattr(function, "form"):
         return cast(Metric[...], function)
     name = getattr(function, "__name__", "score")
-    return metric(card or MetricCard(name, name, inspect.getdoc(function) or "", (), "", ""))(function)
+    card = card or MetricCard(name, name, inspect.getdoc(function) or "", (), "", "")
+    return metric(card)(_checked(function, name))
+
+
+def _checked(function, name):
+    "A function that gives a score and nothing else: a bare number says neither its scale nor its reason."
+
+    @wraps(function)
+    def checked(*args, **kwargs):
+        found = function(*args, **kwargs)
+        if not isinstance(found, Score):
+            makes = "crmeval.core.cards.score_of makes one of a card and a fraction"
+            raise TypeError(f"{name} gave {type(found).__name__}, expected a Score; {makes}")
+        return found
+
+    return checked

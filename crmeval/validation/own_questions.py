@@ -140,10 +140,16 @@ def check_known(
     for i, q in wanted:
         if i not in there:
             what = "document" if questions.by_document else "passage"
-            meant = did_you_mean(i, there) or f"; one of its {what}s is {min(there, default='')!r}"
+            meant = _meant(i, there) or f"; one of its {what}s is {min(there, default='')!r}"
             raise ValueError(f"question {q.id!r} wants {i!r}, and the index has no such {what}{meant}")
     seen = {i for i in {i for i, _ in wanted} if index.count({name: i}, who=who)}
     return sum(i not in seen for i, _ in wanted)
+
+
+def _meant(word, there):
+    "The name that was meant: a document is often named without its folder."
+    whole = [name for name in there if name.endswith(f"/{word}")]
+    return f"; did you mean {whole[0]!r}?" if len(whole) == 1 else did_you_mean(word, there)
 
 
 def measure_index(
