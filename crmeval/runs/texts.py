@@ -19,7 +19,6 @@ from ..core.calls import Completion
 from ..core.evidence import Evidence
 from ..core.log import digest
 from ..core.records import STATUSES, Response, Sample, Score, arrow_table
-from ..core.response_columns import dictionary_of
 from ..tasks.columns import KEPT, same_column
 
 # %% ../../nbs/runs/02_texts.ipynb #1972dc9c
@@ -120,11 +119,18 @@ def bare_completion(
     )
 
 # %% ../../nbs/runs/02_texts.ipynb #ff0e53aa
+def _dictionary_of(column):
+    "As in `core.response_columns`, which brings numpy: a run that begins has no column yet."
+    from crmeval.core.response_columns import dictionary_of
+
+    return dictionary_of(column)
+
+
 def _each(column, change):
     "A column of texts with each value changed."
     import pyarrow as pa
 
-    values, at = dictionary_of(column)
+    values, at = _dictionary_of(column)
     return pa.array(list(map(change, values)), pa.string()).take(pa.array(at))
 
 
@@ -174,7 +180,7 @@ def _bare_evidence(column):
     "Of a column of JSON texts; one that does not name instructions says nothing of them."
     import pyarrow as pa
 
-    texts, at = dictionary_of(column)
+    texts, at = _dictionary_of(column)
     told = [json.loads(t) if t and "instruction" in t else [] for t in texts]
     bare = arrow_table([bare_score(Score("accuracy", 1.0, evidence=e)) for e in told], Score)["evidence"]
     return bare.combine_chunks().take(pa.array(at))
