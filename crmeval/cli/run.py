@@ -163,6 +163,15 @@ def _say_judge(run, out):
         )
         out.say(f"mind: no answer has {named}: {reason.rstrip('.')}{facts}")
     out.know(undefined_metrics=lacking)
+    _say_unanswered(run, out)
+
+
+def _say_unanswered(run, out):
+    "Who has no answer to probes at all: a system that knows use cases alone."
+    rows = pick(run.responses, {"status": "undefined".__eq__}, ["client", "use_case", "error"])
+    lacking = Counter((r.client, r.error) for r in rows if r.use_case.endswith("_probe"))
+    for (client, why), n in lacking.items():
+        out.say(f"mind: {client} was asked {n} probes without an answer: {why}")
 
 
 def _say_budget(run, out):

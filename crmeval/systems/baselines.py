@@ -39,6 +39,7 @@ from crmeval.systems.forms import (
     topics,
 )
 from .record_rules import update_record
+from ..tasks.probes import is_probe
 
 # %% ../../nbs/systems/04_baselines.ipynb #9f8f57a9
 _CUES = PatternFile(data_path("lexicons", "baselines.json"))
@@ -369,11 +370,12 @@ class Baseline:
 
     async def answer(self, sample: Sample, prompt: str, *, repeat: int = 0) -> Response:
         start = self.timer()
-        text = self.write(sample)
+        probed = self.model in BASELINES and is_probe(sample)
+        text = None if probed else self.write(sample)
         if text is None:
-            return failed_response(
-                sample, self.name, f"sample {sample.id!r} has no reference", status="undefined", repeat=repeat
-            )
+            why = f"{self.name} answers use cases and no probes; baseline:sensible answers both"
+            why = why if probed else f"sample {sample.id!r} has no reference"
+            return failed_response(sample, self.name, why, status="undefined", repeat=repeat)
         return Response(
             sample.id,
             self.name,
