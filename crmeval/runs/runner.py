@@ -101,6 +101,9 @@ def _longest_of(request):
     return request.get("max_tokens") or request.get("max_completion_tokens")
 
 # %% ../../nbs/runs/05_runner.ipynb #17b5b630
+_LANDING_S = 60.0  # seconds that answers on their way are waited for where a judge is refused: they are paid
+
+
 @dataclass(eq=False)
 class _Engine:
     "What the parts of one run share."
@@ -194,7 +197,7 @@ class _Engine:
         "End the run where an endpoint cannot answer; answers that are on their way are waited for and kept."
         if self.opening.failure is not None:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._all_landed(), self.opening.patience_s)
+                await asyncio.wait_for(self._all_landed(), _LANDING_S)
             await self.out.put((None, self.opening.failure, None))
             await asyncio.Event().wait()  # until the run is taken down
 
