@@ -2,7 +2,7 @@
 
 A new window is a new process, in which the scripts of our pages are compiled anew: 1.6 CPU seconds for a
 report, and .5 in a window that has shown one. A page that is loaded is a new document, whatever stood there
-before; size, colours and listeners are given anew each time, and our pages store nothing (a test holds that).
+before; size, medium, colours and listeners are given anew each time, and our pages store nothing (a test holds that).
 """
 
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ class Windows:
         "A window to load a page in; listeners: event -> what hears it until the window is given back."
         page = self.free.pop() if self.free and not new else self.browser.new_page()
         page.set_viewport_size(viewport)
-        page.emulate_media(color_scheme=color_scheme)
+        page.emulate_media(media="screen", color_scheme=color_scheme, reduced_motion="no-preference")
         for event, heard in listeners.items():
             page.on(event, heard)
         self.heard[page] = listeners
