@@ -217,6 +217,20 @@ def test_odd_texts_take_no_more_time(odd):
 
 
 @pytest.mark.parametrize(
+    "odd", ["K 7 B ", "12 Main Street, ", "Ottilie Brandvik\n10115\n", "Anna and White "]
+)
+def test_many_places_and_names_take_time_in_proportion(odd):
+    def seconds(characters):
+        text = odd * (characters // len(odd))
+        began = time.process_time()
+        mask(text, RECORD)
+        return time.process_time() - began
+
+    short, long = min(seconds(10_000) for _ in range(2)), seconds(80_000)
+    assert long < 14 * short + 0.3
+
+
+@pytest.mark.parametrize(
     "around",
     ["<{}>", "[{}]", "{{{}}}", "({})", "[[{}]]", "<<{}>>", '"{}"', "`{}`", "{}(a)", "[{}](a)", "%{}%"],
 )

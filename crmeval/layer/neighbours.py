@@ -7,9 +7,11 @@ __all__ = ['trimmed_names', 'neighbours']
 
 # %% ../../nbs/layer/06_neighbours.ipynb #40029c6b
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import accumulate
 
 from ..core.memo import CallMemo
 from ..core.package_data import data_path
@@ -20,6 +22,42 @@ from ..detect.proper_names import Span, lexicon, plain_key
 _HOW = PatternFile(data_path("lexicons", "layer_neighbours.json"))
 _SITES = ("STREET_ADDRESS", "LOCATION", "ZIP_CODE")
 _RARE = ("unit", "corner", "title")  # patterns that begin with few words
+
+
+class _Held:
+    "Spans in their order, and by their places: what holds a piece is found without a look at all of them."
+
+    def __init__(self, spans):
+        self.spans = spans
+        self._sorted = sorted(spans, key=lambda s: s.start)
+        self._starts = [s.start for s in self._sorted]
+
+    def __iter__(self):
+        return iter(self.spans)
+
+    @cached_property
+    def _furthest(self):
+        return list(accumulate((s.end for s in self._sorted), max))
+
+    @cached_property
+    def ends(self):
+        "Where a person's name that is sure ends -> the names."
+        found = {}
+        for s in self.spans:
+            if s.entity == "PERSON" and s.score >= 0.5:
+                found.setdefault(s.end, []).append(s)
+        return found
+
+    def begun(self, start, end):
+        "Those that begin in a piece."
+        return self._sorted[bisect_left(self._starts, start) : bisect_left(self._starts, end)]
+
+    def over(self, start, end):
+        "Those that hold a part of a piece, the first first."
+        first = last = bisect_left(self._starts, end)
+        while first and self._furthest[first - 1] > start:
+            first -= 1
+        return [s for s in self._sorted[first:last] if s.end > start]
 
 
 @lru_cache(maxsize=1)
@@ -95,7 +133,7 @@ def _codes_in_lines(text, found):
         above = m.start("v")
         for _ in range(4):
             above = max(0, text.rfind("\n", 0, above))
-        if any(s.entity in _SITES and above <= s.start < m.start("v") for s in found):
+        if any(s.entity in _SITES for s in found.begun(above, m.start("v"))):
             yield Span("ZIP_CODE", m.start("v"), m.end("v"), 0.7, "line")
 
 # %% ../../nbs/layer/06_neighbours.ipynb #e8119195
@@ -106,7 +144,7 @@ _MARKS = "> \t"
 def _firms(text, found):
     "A line between a person's line and a line that begins with a number or an address."
     lines = [m.span() for m in _LINE.finditer(text)]
-    persons = [s for s in found if s.entity == "PERSON"]
+    persons = _Held([s for s in found if s.entity == "PERSON"])
     for above, line, below in zip(lines, lines[1:], lines[2:]):
         piece = text[slice(*line)].strip(_MARKS)
         if not 1 < len(piece) < 50 or piece[-1] in ".!?:," and not piece.endswith("."):
@@ -116,20 +154,20 @@ def _firms(text, found):
             yield Span("ORGANIZATION", start, start + len(piece), 0.6, "signature")
 
 
-def _is_only(text, line, spans):
+def _is_only(text, line, held):
     "Whether a line holds one of the spans and nothing else."
     piece = text[slice(*line)].strip(_MARKS + ",")
-    return any(line[0] <= s.start < line[1] and len(piece) <= s.end - s.start + 5 for s in spans)
+    return any(len(piece) <= s.end - s.start + 5 for s in held.begun(*line))
 
 
 def _begins_an_address(text, line, found):
     piece = text[slice(*line)].lstrip(_MARKS)
-    return piece[:1].isdigit() or any(s.entity in _SITES and line[0] <= s.start <= line[0] + 4 for s in found)
+    return piece[:1].isdigit() or any(s.entity in _SITES for s in found.begun(line[0], line[0] + 5))
 
 # %% ../../nbs/layer/06_neighbours.ipynb #15221548
 def _uncovered(text, start, end, found):
     "(start, end) of the words of a piece that no span holds, in runs."
-    taken = sorted((s.start, s.end) for s in found if s.start < end and s.end > start)
+    taken = sorted((s.start, s.end) for s in found.over(start, end))
     for a, b in [*taken, (end, end)]:
         piece = text[start : max(start, a)]
         words = list(re.finditer(r"\w[^\s,]*", piece))
@@ -191,9 +229,7 @@ def _rest_of_name(text, found):
 
 def _is_behind_a_name(text, at, found):
     "Whether a name that is whole ends right before a place."
-    return any(
-        s.entity == "PERSON" and s.end == at - 1 and s.score >= 0.5 and _is_whole(text, s) for s in found
-    )
+    return any(_is_whole(text, s) for s in found.ends.get(at - 1, ()))
 
 
 def _is_whole(text, span):
@@ -293,6 +329,6 @@ def neighbours(
     "Personal values that only their neighbours give away."
     told = list(found)
     for rule in _RULES:
-        new = list(rule(text, told))
+        new = list(rule(text, _Held(told)))
         told += new
         yield from new
