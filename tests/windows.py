@@ -2,8 +2,8 @@
 
 A new window is a new process, in which the scripts of our pages are compiled anew: 1.6 CPU seconds for a
 report, and .5 in a window that has shown one. A page that is loaded is a new document, whatever stood there
-before; size, medium, colours and listeners are given anew each time, and our pages store nothing (a test holds
-that).
+before; size, medium, colours and listeners are given anew each time, and our pages store nothing, which a
+test holds.
 """
 
 from contextlib import contextmanager

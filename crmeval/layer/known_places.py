@@ -293,7 +293,10 @@ def _phrases_in(phrases, text, words):
         if word.key not in phrases:
             continue
         for keys, items in phrases[word.key].items():
-            part = words[at : at + len(keys)]
+            last = at + len(keys) - 1
+            if last >= len(words) or words[last].key != keys[-1]:  # a long value is not held against every word
+                continue
+            part = words[at : last + 1]
             if tuple(w.key for w in part) != keys or not _close_together(text, part):
                 continue
             piece = text[part[0].start : part[-1].end]
