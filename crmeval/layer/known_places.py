@@ -294,7 +294,9 @@ def _phrases_in(phrases, text, words):
             continue
         for keys, items in phrases[word.key].items():
             last = at + len(keys) - 1
-            if last >= len(words) or words[last].key != keys[-1]:  # a long value is not held against every word
+            if (
+                last >= len(words) or words[last].key != keys[-1]
+            ):  # a long value is not held against every word
                 continue
             part = words[at : last + 1]
             if tuple(w.key for w in part) != keys or not _close_together(text, part):
