@@ -27,7 +27,7 @@ _RARE = ("unit", "corner", "title")  # patterns that begin with few words
 class _Held:
     "Spans in their order, and by their places: what holds a piece is found without a look at all of them."
 
-    def __init__(self, spans):
+    def __init__(self, spans: Sequence[Span]):
         self.spans = spans
         self._sorted = sorted(spans, key=lambda s: s.start)
         self._starts = [s.start for s in self._sorted]
