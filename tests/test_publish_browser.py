@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 from test_report_browser import ATTACKS, CHROMIUM, HOSTILE, text
-from windows import windows
+from windows import parted_words, windows
 
 from crmeval.core.records import Response, Sample, Score, Usage
 from crmeval.pages.leaderboard import METRICS
@@ -203,25 +203,13 @@ def test_a_thousand_samples_of_five_systems_are_small_and_quick(visit, site):
         assert 0.05 < took["ProcessTime"] < 2, (path, took)
 
 
-BROKEN = """() => [...document.querySelectorAll('.site-doc > .scroll td')].flatMap(cell => {
-  const found = [], walk = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
-  for (let node = walk.nextNode(); node; node = walk.nextNode())
-    for (const m of node.data.matchAll(/[A-Za-z]{2,16}/g)) {
-      const range = document.createRange();
-      range.setStart(node, m.index);
-      range.setEnd(node, m.index + m[0].length);
-      if (new Set([...range.getClientRects()].map(r => Math.round(r.top))).size > 1) found.push(m[0]);
-    }
-  return found;
-})"""
-
-
 @pytest.mark.parametrize("name", ["metrics", "data", "methodology"])
 def test_on_a_phone_no_word_of_a_table_is_broken_and_no_picture_is_cut(visit, site, name):
     (path,) = [p for p in every_page(site) if p.endswith(f"/{name}.html")]
     page = visit(path, viewport=PHONE)
     cells = page.locator(".site-doc > .scroll td").count()
-    ours = [w for w in page.evaluate(BROKEN) if len(set(w.lower())) > 1]  # 'xxxx' is the attacker's
+    parted = parted_words(page, ".site-doc > .scroll td", "[A-Za-z]{2,16}")
+    ours = [w for w in parted if len(set(w.lower())) > 1]  # 'xxxx' is the attacker's
     assert cells > 4 and ours == []
     cut = "all => all.filter(f => f.scrollWidth > f.clientWidth + 1).length"
     assert page.eval_on_selector_all(".site-doc figure", cut) == 0

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from windows import windows
+from windows import parted_words, windows
 
 from crmeval.core.records import Response, Sample, Score, Usage
 from crmeval.pages.board import leaderboard_table
@@ -368,24 +368,14 @@ def test_a_printed_page_holds_the_whole_leaderboard(visit):
     assert last["x"] + last["width"] <= 720 and not page.locator("#board .cm-filters").is_visible()
 
 
-CUT = """cells => cells.flatMap(cell => {
-  const found = [], walk = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
-  for (let node = walk.nextNode(); node; node = walk.nextNode())
-    for (const m of node.data.matchAll(/[A-Za-z0-9]{2,14}/g)) {
-      const range = document.createRange();
-      range.setStart(node, m.index);
-      range.setEnd(node, m.index + m[0].length);
-      if (new Set([...range.getClientRects()].map(r => Math.round(r.top))).size > 1) found.push(m[0]);
-    }
-  return found;
-})"""
+NAMED = "[A-Za-z0-9]{2,14}"
 
 
 def test_on_a_phone_names_are_cut_at_their_joints_and_agreement_shows_its_number(visit):
     page = visit("demo", viewport={"width": 390, "height": 844})
-    assert page.eval_on_selector_all("#board tbody td:first-child", CUT) == []
+    assert parted_words(page, "#board tbody td:first-child", NAMED) == []
     page.locator("nav.tabs a", has_text="Samples").click()
-    assert page.eval_on_selector_all("#samples tbody td:first-child", CUT) == []
+    assert parted_words(page, "#samples tbody td:first-child", NAMED) == []
     page.locator("nav.tabs a", has_text="Agreement").click()
     head = page.locator("#agreement-table th", has_text="Correlation").bounding_box()
     assert 0 < head["x"] and head["x"] + head["width"] <= 390

@@ -17,6 +17,24 @@ QUIET = [
 ]
 DESK = {"width": 1280, "height": 900}
 
+# a function of cells that gives the runs of some letters which stand on more than one line
+_PARTED = """cells => cells.flatMap(cell => {
+  const found = [], walk = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+  for (let node = walk.nextNode(); node; node = walk.nextNode())
+    for (const m of node.data.matchAll(/LETTERS/g)) {
+      const range = document.createRange();
+      range.setStart(node, m.index);
+      range.setEnd(node, m.index + m[0].length);
+      if (new Set([...range.getClientRects()].map(r => Math.round(r.top))).size > 1) found.push(m[0]);
+    }
+  return found;
+})"""
+
+
+def parted_words(page, cells, letters):
+    "Words in the cells of a selector that a narrow page breaks; letters: what a word is, as a pattern."
+    return page.eval_on_selector_all(cells, _PARTED.replace("LETTERS", letters))
+
 
 class Windows:
     "The windows of a browser; several are open at once where a test asks for several."
