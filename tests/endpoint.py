@@ -98,12 +98,12 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(raw)
         with self.server.lock:
             self.server.bodies.append(raw.decode())
-        if self.server.pause:
-            time.sleep(self.server.pause)
         if body["model"] == "denied":
             return self.send(
                 401, {"error": {"message": f"Incorrect API key provided: {self.headers['authorization']}"}}
             )
+        if self.server.pause:
+            time.sleep(self.server.pause)
         status, message, finish, headers = answer(body["model"], body["messages"], self.headers)
         if status != 200:
             return self.send(status, {"error": {"message": "try later"}}, headers)

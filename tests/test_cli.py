@@ -297,15 +297,23 @@ def test_a_key_that_is_refused_ends_the_run_and_stands_nowhere(tmp_path, server,
     assert secret[3:] not in everything(tmp_path)
 
 
-def test_no_answer_is_paid_twice_because_a_judge_had_a_wrong_key(tmp_path, server):
+@pytest.mark.parametrize("pause", [0, 5.5], ids=["quick answers", "answers that take longer than patience"])
+def test_no_answer_is_paid_twice_because_a_judge_had_a_wrong_key(tmp_path, server, pause):
     words = ("--model", "openai:good", "--base-url", server.url, "--use-case", CASE, "--limit", 6)
     words += ("--concurrency", 3, "--out", "r")
-    done = run(tmp_path, *words, "--judge", "openai:denied", "--judge-base-url", server.url, code=2)
+    server.pause = pause
+    judge = ("--judge", "openai:denied", "--judge-base-url", server.url)
+    done = crmeval("run", *words, *judge, cwd=tmp_path)
+    assert done.returncode == 2
+    assert not pause or done.stderr.count("answers on their way are waited for") == 1
+    server.pause = 0
     assert "answers that came are kept" in done.stderr and "Nothing more was asked" not in done.stderr
     assert len(server.bodies) > 2, "answers went on meanwhile"
     run(tmp_path, *words, "--judge", "embedded", "--fresh")
     asked = Counter(json.loads(body)["model"] for body in server.bodies)
-    assert asked == {"denied": 1, "good": 6}, "every answer once, however many came before the refusal"
+    assert asked["good"] == 6, "every answer once, however many came before the refusal"
+    # who answers later than the opening waits for lets as many judges ask as work at once
+    assert 1 <= asked["denied"] <= (3 if pause else 1)
 
 
 def test_an_attack_in_a_response_stays_text(tmp_path, server):

@@ -133,6 +133,7 @@ class _Engine:
         self.judging = asyncio.Queue(2 * self.concurrency)
         self.out = asyncio.Queue(4 * self.concurrency + 64)
         self.stopping, self.held = False, set()
+        self.landing_told = False
         self.flying, self.landed = 0, asyncio.Event()  # answers that are asked for, until they are kept
         self.settings = {}  # client name -> digest of its settings
         self.last = None, ""  # the last sample and its digest
@@ -193,9 +194,16 @@ class _Engine:
             self.flying -= 1
             self.landed.set()
 
+    def _tell_landing(self, failure):
+        "Say once why the end is not at once: whoever mistyped a key would look at nothing for a minute."
+        if self.flying and self.opening.tell and not self.landing_told:
+            self.landing_told = True
+            self.opening.tell(f"{failure.name}: {failure.why}; answers on their way are waited for.")
+
     async def check_opening(self):
         "End the run where an endpoint cannot answer; answers that are on their way are waited for and kept."
         if self.opening.failure is not None:
+            self._tell_landing(self.opening.failure)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._all_landed(), _LANDING_S)
             await self.out.put((None, self.opening.failure, None))
