@@ -147,7 +147,7 @@ def are_foreign(
 ) -> bool:
     "Do most letters belong to another script, or to words that the judge has never seen?"
     tokens = [t for r in reads for t in r.tokens[:MOST_STEMS]]
-    if _is_far_script("".join(tokens)):
+    if _is_far_script("".join(tokens)) or _speaks_another(tokens):
         return True
     seen = known_rarity()
     unseen = sum(len(s) for r in reads for s in r.stems if seen.get(s, 1.0) == 1.0 and s not in r.capitals)
@@ -156,6 +156,18 @@ def are_foreign(
         return False
     english = sum(t in STOP_WORDS for t in tokens)  # English has four in ten, others hardly any
     return english < 0.2 * len(tokens) and not other_small_words().isdisjoint(tokens)
+
+
+_IN_NAMES = frozenset("da das de del della dem den der des di dos el il las le les lo los van von zu".split())
+
+
+def _speaks_another(tokens):
+    "Whether a text, also a short one, is held together by small words of other languages."
+    other = [t for t in tokens if t in other_small_words()]
+    kinds = set(other)  # two that differ, and one of them is none that stands in names, as in "van der Berg"
+    if len(kinds) < 2 or kinds <= _IN_NAMES:
+        return False
+    return len(other) > max(sum(t in STOP_WORDS for t in tokens), 0.2 * len(tokens))
 
 
 def _is_far_script(text):

@@ -90,7 +90,7 @@ def _by_rule(response, rater):
     counted = [x for x, p in zip(lost, said, strict=True) if x > 0.05 or p.form in ("", "question")]
     fraction = max(0.0, fraction_of(counted) - sum(f.severity / 2 for f in whole[:4]))
     evidence = [*_evidence(said, flaws, hard), *(_whole_evidence(f) for f in whole)]
-    return score_of(CARD, fraction, _reason(len(said), flaws, whole), evidence=evidence, rater=rater)
+    return score_of(CARD, fraction, _reason(len(said), flaws, whole, hard), evidence=evidence, rater=rater)
 
 
 def _flaws_of(part: Part, last: bool, text: str) -> list[Flaw]:
@@ -142,16 +142,16 @@ def _whole_evidence(flaw):
     return Evidence(flaw.kind, flaw.quote, fine=False, reason=flaw.says, detail={"severity": flaw.severity})
 
 
-def _reason(n, flaws, whole):
-    "What was found, in words."
+def _reason(n, flaws, whole, hard):
+    "What was found, in words: flaws, or else words in an order in which they are seldom seen."
     found = [f for fs in flaws for f in fs] + whole
-    if not found:
-        return f"No flaw was found in {n} sentence{'s' if n > 1 else ''}."
-    worst = max(found, key=lambda f: f.severity)
-    return (
-        f"{len(found)} flaw{'s' if len(found) > 1 else ''} in {n} sentence{'s' if n > 1 else ''}; "
-        f"the gravest: {worst.says} ({worst.quote[:60]!r})."
-    )
+    of = f"{n} sentence{'s' if n > 1 else ''}"
+    if found:
+        worst = max(found, key=lambda f: f.severity)
+        said = f"{len(found)} flaw{'s' if len(found) > 1 else ''} in {of}"
+        return f"{said}; the gravest: {worst.says} ({worst.quote[:60]!r})."
+    odd = sum(EASE_COST * h > 1 - CARD.cuts[-1] for h in hard)
+    return f"No flaw was found in {of}" + (f", but {odd} with words in an order seldom seen." if odd else ".")
 
 # %% ../../nbs/metrics/12_fluency.ipynb #324f23e6
 def _by_questions(response, judge):
