@@ -709,6 +709,24 @@ def test_agreement_of_a_run_that_people_rated(tmp_path):
     assert "for labelled data" in crmeval("agreement", "r", "--judge-repeats", 3, cwd=tmp_path).stderr
 
 
+def test_agreement_on_labels_is_counted_beside_what_needs_no_grader(tmp_path, server):
+    for source in ("xstest", "convabuse"):
+        if not Path(os.environ.get("CRMEVAL_DATA", "no data"), source).is_dir():
+            pytest.skip(f"source {source} is not in CRMEVAL_DATA")
+    done = crmeval("agreement", "xstest", "--limit", 60, "--json", cwd=tmp_path)
+    found = json.loads(done.stdout)["agreement"]
+    lead = [x for x in found if x["group"] == "all" and x["statistic"] == "macro_f1"]
+    assert lead[0]["rater"] == "embedded (left out)" and lead[0]["basis"] == "request left out"
+    assert {"commonest label", "phrase matching", "one person"} <= {x["rater"] for x in lead}
+    wrong = crmeval(
+        "agreement", "convabuse", "--judge", "openai:x", "--judge-base-url", server.url, cwd=tmp_path
+    )
+    assert wrong.returncode == 2 and "labels of toxicity, and no judge is asked" in wrong.stderr
+    dead = ("--judge", "openai:denied", "--judge-base-url", server.url, "--limit", 2, "--yes")
+    asked = crmeval("agreement", "xstest-refusal", *dead, cwd=tmp_path)
+    assert asked.returncode == 1 and "gave no verdict" in asked.stderr and "Unclosed" not in asked.stderr
+
+
 def test_agreement_on_labelled_data(tmp_path, server):
     assert "finesure-factuality" in crmeval("agreement", "--help", cwd=tmp_path).stdout
     wrong = crmeval("agreement", "nonsense", cwd=tmp_path)

@@ -47,15 +47,19 @@ def _goes_on(yes):
 
 def _ask_judge(name, words, options, out):
     "Tell what it takes, ask, and tell what it took; None where nobody wants it."
+    from crmeval.validation.label_agreement import GRADED
+    from crmeval.validation.label_judges import look_ahead_labels, measure_label_judge
     from crmeval.validation.own_judge import look_ahead, measure_judge
 
     yes, limit, judge, plan = options
     how = {"limit": limit, "concurrency": plan.concurrency, "prices": plan.prices}
-    ahead = look_ahead(name, judge, **how)
+    of_labels = (look_ahead_labels, measure_label_judge)
+    look, measure = of_labels if name in GRADED else (look_ahead, measure_judge)
+    ahead = look(name, judge, **how)
     out.say(f"{ahead}\n", ahead=ahead)
     if not _goes_on(yes):
         return None
-    done = measure_judge(name, judge, max_calls=plan.max_calls, max_usd=plan.max_usd, **how)
+    done = measure(name, judge, max_calls=plan.max_calls, max_usd=plan.max_usd, **how)
     took = {"calls": done.calls, "usd": done.usd, "seconds": done.seconds}
     out.say(done, parse_rate=done.parse_rate, statuses=done.statuses, **took)
     return done.lines
@@ -75,6 +79,7 @@ def _mind_lost(lines, answers, out):
 
 def _of_labelled(names, words, options, out):
     "(figures, exit code) of labelled data: what is known of them, or what a judge of one's own says now."
+    from crmeval.validation.label_agreement import GRADED, label_side_by_side
     from crmeval.validation.side_by_side import side_by_side
 
     yes, limit, figures, failed = *options, [], False
@@ -85,7 +90,10 @@ def _of_labelled(names, words, options, out):
     plan = plan_of(None, words)
     judge = _judges_of(words, plan)
     for name in names:
-        if judge is None:
+        if judge is None and name in GRADED:
+            found = label_side_by_side(name, limit=limit)
+            out.say(found)
+        elif judge is None:
             found = side_by_side(name, _embedded_only(words, plan), limit=limit)
             out.say(found)
         else:
@@ -140,17 +148,19 @@ def _of_run(folder, words, options, out):
 def agreement_command(of, *, limit=None, yes=False, table=None, json=False, **words) -> int:
     "How well a judge agrees with people, in a run (--judge: whose scores) or on labelled data (who judges)."
     from crmeval.core.table_file import write_table
+    from crmeval.validation.label_agreement import GRADED, graded_named
     from crmeval.validation.labelled import LABELLED
     from crmeval.validation.side_by_side import sets_named
 
     table = table_path(table)  # told before anybody is asked
-    out, names = Output(json), sets_named(of)
+    out, names = Output(json), [*sets_named(of), *graded_named(of)]
     if names:
         figures, code = _of_labelled(names, words, (yes, limit), out)
     elif Path(of).expanduser().is_dir():
         figures, code = _of_run(Path(of).expanduser(), words, (yes, limit), out)
     else:
-        known = f"{', '.join(LABELLED)}{did_you_mean(of, LABELLED)}"
+        sets = (*LABELLED, *GRADED)
+        known = f"{', '.join(sets)}{did_you_mean(of, sets)}"
         raise ValueError(f"{of!r} is neither a run folder nor labelled data; labelled data: {known}")
     if table and figures:
         path = write_table(figures, table)

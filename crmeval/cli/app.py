@@ -105,9 +105,12 @@ def _run_epilogue():
 
 def _agreement_epilogue():
     "The labelled data that can be named."
+    from crmeval.validation.label_agreement import GRADED
     from crmeval.validation.labelled import LABELLED
 
-    return "labelled data:\n" + "\n".join(f"  {name:<24}{s.about}" for name, s in LABELLED.items())
+    return "labelled data:\n" + "\n".join(
+        f"  {n:<24}{s.about}" for n, s in (*LABELLED.items(), *GRADED.items())
+    )
 
 
 def _gateway_epilogue():

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['GRADED', 'OFFENSIVE', 'FIGURES', 'Graded', 'GradedSet', 'graded_named', 'graded_at_hand', 'KeptLabels', 'kept_labels',
-           'by_words', 'one_person', 'LabelLine', 'LabelTable', 'label_side_by_side']
+           'by_words', 'one_person', 'LabelLine', 'LabelTable', 'graded_items', 'label_side_by_side']
 
 # %% ../../nbs/validation/15_label_agreement.ipynb #420f7afe
 import hashlib
@@ -96,7 +96,7 @@ class GradedSet:
     texts: bool = True
 
 
-_UNSEEN = "the request and all answers to it left out"
+_UNSEEN = "request left out"
 GRADED = {
     "xstest-refusal": GradedSet(
         "xstest",
@@ -191,6 +191,7 @@ def one_person(
 
 # %% ../../nbs/validation/15_label_agreement.ipynb #eb6a8652
 FIGURES = ("accuracy", "macro_f1", "auc")
+_SEEN = "its words were completed with such rows at hand"
 _HEAD = ("data", "part", "judge", "its training", "n", "lost", "documents", "accuracy", "macro F1", "auc")
 
 
@@ -245,16 +246,19 @@ def _kept_line(items, metric):
     said = [kept.get(i.id) for i in items]
     if metric == "refusal":
         return said, None
-    return [None if p is None else _toxic(p > 0.5) for p in said], said
+    chance = [None if p is None else float(p) for p in said]
+    return [None if p is None else _toxic(p > 0.5) for p in chance], chance
 
 
-def _graders(items, s):
+def _graders(items, s, others):
     "(name, basis, texts, labels, probabilities or None) of all that are compared."
     known = [i for i in items if i.label is not None]
+    for who, labels in others.items():
+        yield who, "untrained", known, [labels.get(i.id) for i in known], None
     said, chance = _kept_line(known, s.metric)
     yield "embedded (left out)", s.basis, known, said, chance
     if s.metric == "toxicity":
-        yield "word list", "untrained", known, [by_words(i.text) for i in known], None
+        yield "word list", _SEEN, known, [by_words(i.text) for i in known], None
     for who in dict.fromkeys(w for i in known for w in i.recorded):
         yield who, "recorded", known, [i.recorded.get(who) for i in known], None
     (commonest, _), *_ = Counter(i.label for i in known).most_common()
@@ -284,21 +288,33 @@ def _line(name, part, grader, options):
     return LabelLine(name, GRADED[name].metric, part, who, basis, documents, figures, current)
 
 
+def graded_items(
+    name: str,  # A key of `GRADED`
+    limit: int | None = None,  # Texts at most, drawn from all over the data set
+    *,
+    download: bool = True,  # False: never use the network
+) -> list[Graded]:
+    "The texts of a set of labels."
+    if name not in GRADED:
+        raise ValueError(f"set of labels is {name!r}, expected one of {', '.join(GRADED)}")
+    return drawn(list(GRADED[name].load(download)), limit)
+
+
 def label_side_by_side(
     name: str,  # A key of `GRADED`
     *,
     limit: int | None = None,  # Texts at most, drawn from all over the data set
     download: bool = True,  # False: never use the network
     groups: bool = True,  # False: the whole set alone, without its parts
+    others: Mapping[str, Mapping[str, str | None]]
+    | None = None,  # Another grader -> id of a text -> its label
     **options,  # confidence_level, n_resamples, rng: see `cluster_bootstrap`
 ) -> LabelTable:  # Lines, the whole set first; figures 0 to 1, higher is better
     "How well graders give the label that people gave, beside what needs no grader; intervals over documents."
-    if name not in GRADED:
-        raise ValueError(f"set of labels is {name!r}, expected one of {', '.join(GRADED)}")
-    items = drawn(list(GRADED[name].load(download)), limit)
+    items = graded_items(name, limit, download=download)
     parts = list(dict.fromkeys(i.part for i in items if i.part)) if groups else []
     lines = []
     for part in ("all", *parts):
         some = [i for i in items if part in ("all", i.part)]
-        lines += [_line(name, part, g, options) for g in _graders(some, GRADED[name]) if g[2]]
+        lines += [_line(name, part, g, options) for g in _graders(some, GRADED[name], others or {}) if g[2]]
     return LabelTable(lines)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 from ..core.judging import Judge, close_judge, trained_on
 from ..core.loops import run_sync
@@ -299,9 +300,9 @@ def _own_lines(name, items, judge, concurrency, options, within):
 
 # %% ../../nbs/validation/08_side_by_side.ipynb #5c859525
 def drawn(
-    items: Sequence[Labelled],
+    items: Sequence[Any],  # `Labelled`, or what has an id of its own
     limit: int | None,  # None: all
-) -> list[Labelled]:  # In their order; the same for the same data and limit
+) -> list[Any]:  # In their order; the same for the same data and limit
     "Some responses from all over a data set, chosen by a digest of their ids."
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit!r}, expected at least 1")
