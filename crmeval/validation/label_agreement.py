@@ -258,7 +258,8 @@ def _graders(items, s, others):
     said, chance = _kept_line(known, s.metric)
     yield "embedded (left out)", s.basis, known, said, chance
     if s.metric == "toxicity":
-        yield "word list", _SEEN, known, [by_words(i.text) for i in known], None
+        listed = [by_words(i.text) for i in known]  # its yes and no are an order of two steps
+        yield "word list", _SEEN, known, listed, [float(x == "toxic") for x in listed]
     for who in dict.fromkeys(w for i in known for w in i.recorded):
         yield who, "recorded", known, [i.recorded.get(who) for i in known], None
     (commonest, _), *_ = Counter(i.label for i in known).most_common()
