@@ -28,6 +28,7 @@ from ..metrics.fluency import TRAINED_ON as FLUENCY_SEEN
 from ..metrics.metric import as_metric
 from .agreement import AgreementTable
 from .agreement import agreement as agreement_of_scores
+from .label_agreement import graded_named
 from .labelled import LABELLED, load_labelled
 from .labels import Labelled, data_family, is_new_to
 from .side_by_side import BASES, check_has_texts, drawn
@@ -304,6 +305,9 @@ def _names(on):
     if not names:
         raise ValueError("on is empty, expected the name of labelled data")
     for name in names:
+        if labels := graded_named(name):
+            told = f"{name!r} has labels, which a trained grader has seen, and no shares"
+            raise ValueError(f"{told}: `crmeval agreement {labels[0]}` counts them without it")
         if name not in LABELLED:
             known = f"{', '.join(LABELLED)}{did_you_mean(name, LABELLED)}"
             raise ValueError(f"{name!r} is no labelled data; there are {known}")
