@@ -18,6 +18,7 @@ from ..core.records import Score
 from ..core.show import Printed, text_table, with_interval
 from ..judges.embedded import EmbeddedJudge
 from ..judges.encoder_judge import EncoderJudge
+from ..judges.family_weights import left_out_families
 from ..judges.panel import Panel
 from .labelled import LABELLED, at_hand, load_labelled
 from .labels import Answer, Labelled, data_family, is_new_to, mean_known, short_digest
@@ -199,7 +200,13 @@ def _embedded_part(name, items, options, left_out, within):
         found = measure(name, run_sync(aask_all(items, judge)), judges=[judge.name], **options)
         return items, [Line(name, m.metric, m.group, judge.name, "left out", m) for m in found]
     without, held = LeftOut(left_out.answers), HeldOut(within.answers)
-    items, asked = _answered(items, _ask_kept(items, [without, held]), without)
+    asked = _ask_kept(items, [without, held])
+    family = data_family(LABELLED[name].source)
+    if left_out.answers and family in left_out_families() and not any(_has_answer(i, without) for i in asked):
+        judge = EmbeddedJudge(without=family)
+        found = measure(name, run_sync(aask_all(items, judge)), judges=[judge.name], **options)
+        return items, [Line(name, m.metric, m.group, judge.name, "left out", m) for m in found]
+    items, asked = _answered(items, asked, without)
     lines = _stored_line(name, asked, left_out, without, options, "left out")
     return items, lines + _stored_line(name, asked, within, held, options, "cross-validated")
 
