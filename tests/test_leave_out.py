@@ -17,6 +17,7 @@ from crmeval.validation.area import area_under_curve
 from crmeval.validation.fingerprint import judge_fingerprint, module_text
 from crmeval.validation.labelled import LABELLED
 from crmeval.validation.labels import Labelled, check_families, data_family, is_new_to
+from crmeval.validation.measure import ask_all, measure
 from crmeval.validation.overlap import OVERLAP, word_overlap
 from crmeval.validation.side_by_side import side_by_side
 from crmeval.validation.stored import LEFT_OUT, WITHIN, Stored, stored_answers, trained_families
@@ -50,8 +51,12 @@ def figures(found):
 
 @pytest.mark.parametrize("source", ["finesure", "bump", "frank", "summedits_more", "summhay_eval"])
 def test_the_judge_is_never_asked_about_what_its_family_taught_it(toy_set, monkeypatch, source):
-    def never(*args, **more):
-        raise AssertionError("the trained judge was asked about a family that it learned from")
+    asked = EmbeddedJudge.supported
+
+    def never(judge, *args, **more):
+        if judge.without != data_family(source):
+            raise AssertionError("the trained judge was asked about a family that it learned from")
+        return asked(judge, *args, **more)
 
     monkeypatch.setattr(EmbeddedJudge, "supported", never)
     monkeypatch.setattr(EmbeddedJudge, "stated", never)
@@ -60,6 +65,20 @@ def test_the_judge_is_never_asked_about_what_its_family_taught_it(toy_set, monke
     for judge in (None, EmbeddedJudge(), Panel([EmbeddedJudge(), EmbeddedJudge()])):
         for line in side_by_side(name, judge, n_resamples=10):
             assert line.judge != "embedded" or line.measured is None
+
+
+def test_where_no_answer_is_kept_the_weights_without_the_family_are_asked(toy_set):
+    kept = Stored(LEFT_OUT, "current", {"0" * 10: 0.5}, tuple(EmbeddedJudge().trained_on))
+    found = side_by_side(toy_set("finesure"), left_out=kept, n_resamples=10)
+    first = found[0]
+    assert (first.judge, first.basis, first.current) == ("embedded (left out)", "left out", True)
+    mine = EmbeddedJudge(without="cnn")
+    (own,) = measure("toy-factuality", ask_all(toy(""), mine), judges=[mine.name], n_resamples=10)
+    assert first.measured.figures["pearson"].value == own.figures["pearson"].value
+    with_all = ask_all(toy(""), EmbeddedJudge())
+    assert [i.answers["embedded"].likely for i in with_all] != [
+        i.answers[mine.name].likely for i in ask_all(toy(""), mine)
+    ]
 
 
 def test_a_missing_figure_is_never_the_kinder_one(toy_set):

@@ -15,6 +15,7 @@ from ..core.text import sentences
 from ..judges.replies import read_verdicts
 from ..judges.requests import align_request, check_request
 from ..tasks.public import find_file, get_source, load_rows
+from .concise_labelled import CONCISE_LABELLED
 from crmeval.validation.labels import (
     Answer,
     Labelled,
@@ -353,6 +354,7 @@ LABELLED = {
         texts=False,
     ),
     **MORE_LABELLED,
+    **CONCISE_LABELLED,
 }
 
 # %% ../../nbs/validation/04_labelled.ipynb #a35d39e6

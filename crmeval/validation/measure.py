@@ -37,8 +37,10 @@ from crmeval.core.raters import (
 from ..core.records import Usage
 from ..core.show import text_table, with_interval
 from ..core.stats import Estimate
+from ..core.text import repeats
 from ..judges.embedded import rule_on_statement, rule_on_support
 from ..judges.recorded import context_key
+from ..metrics.conciseness import carrying_shares
 from ..metrics.factuality import claims
 from .area import area_under_curve
 from .labels import Answer, Labelled, carrying_sentences, share
@@ -98,8 +100,10 @@ def ask(
 def _likely(item, verdicts):
     "What the metric counts; of a response that is right as a whole or not at all, the geometric mean."
     sure = [v.probability for v in verdicts]
-    if not sure or None in sure or item.metric == "conciseness":
+    if not sure or None in sure:
         return None
+    if item.metric == "conciseness":
+        return sum(_carrying(item, verdicts)) / len(item.sentences)
     if item.unit == "response":
         return whole_probability(verdicts)
     if item.metric == "completeness":
@@ -112,7 +116,16 @@ def _graded(item, verdicts):
     whole = _likely(item, verdicts)
     if whole is None or not item.units:
         return ()
+    if item.metric == "conciseness":
+        return tuple(_carrying(item, verdicts))
     return (whole,) if item.unit == "response" else tuple(v.probability for v in verdicts)
+
+
+def _carrying(item, verdicts):
+    "How much of each sentence carries a key fact; one that repeats another carries nothing."
+    said = list(item.sentences)
+    shares = carrying_shares(list(item.key_facts), verdicts, sentences=said)
+    return [0.0 if again is not None else s for s, again in zip(shares, repeats(said))]
 
 # %% ../../nbs/validation/05_measure.ipynb #c6ab87e0
 async def _record(item, judge):

@@ -21,7 +21,9 @@ from ..core.picked_records import NumberedRows, pick
 from ..core.raters import people_points
 from ..core.show import Printed, number, points, text_table, with_interval
 from ..core.table_file import write_table
+from ..judges.embedded import EmbeddedJudge
 from ..judges.encoder_judge import EncoderJudge
+from ..judges.family_weights import left_out_families
 from ..judges.panel import Panel
 from ..metrics.accuracy import CRITERIA
 from ..metrics.defaults import default_judge
@@ -33,7 +35,7 @@ from .agreement import AgreementTable, agreement
 from .agreement_groups import GroupAgreement, agreement_by_group, people_means, score_key
 from .labelled import LABELLED, load_labelled
 from .labels import data_family, is_new_to
-from .measure import HeldOut, aask_all, measure, measured_table
+from .measure import HeldOut, aask_all, ask, measure, measured_table
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #209c1c51
 class Rows(Printed, tuple):
@@ -55,15 +57,19 @@ def _cuts(metric):
     return import_module(f"crmeval.metrics.{metric}").CARD.cuts
 
 
-def _held_out(judge, name):
+def _held_out(judge, name, items):
     "The built-in judge, alone or in a panel, without what it was trained on."
+    family = data_family(LABELLED[name].source)
     if is_new_to(LABELLED[name].source, getattr(judge, "trained_on", ())):
         return judge
     if isinstance(judge, Panel):
-        return Panel([_held_out(j, name) for j in judge.judges], judge.how, quorum=judge.quorum)
+        return Panel([_held_out(j, name, items) for j in judge.judges], judge.how, quorum=judge.quorum)
     if isinstance(judge, EncoderJudge):
-        return EncoderJudge(HeldOut(), without=data_family(LABELLED[name].source))
-    return HeldOut()
+        return EncoderJudge(HeldOut(), without=family)
+    kept = HeldOut()
+    if family in left_out_families() and all(ask(i, kept).fraction is None for i in items):
+        return EmbeddedJudge(without=family)
+    return kept
 
 
 def judge_agreement(
@@ -78,7 +84,7 @@ def judge_agreement(
     items, data = load_labelled(name, limit=limit), LABELLED[name]
     if judge is not None and not data.texts:
         raise ValueError(f"{name} comes without texts: only recorded judges can be measured on it")
-    mine = _held_out(judge or default_judge(), name)
+    mine = _held_out(judge or default_judge(), name, items) if data.texts else default_judge()
     if data.texts:
         items = run_sync(_asked(items, mine, concurrency))
     judges = None if judge is None else [mine.name]

@@ -1,0 +1,123 @@
+"""Conciseness: never below word overlap on any labelled set, and right about references and padding.
+
+Feedback is the known exception: word overlap is the better judge there, and how far is held from both sides.
+"""
+
+import random
+
+import pytest
+
+from crmeval import conciseness
+from crmeval.core.judging import Verdict
+from crmeval.metrics.conciseness import carrying_shares
+from crmeval.tasks.load import load_demo
+from crmeval.validation.concise_labelled import CONCISE_LABELLED, bullet_items, feedback_items
+from crmeval.validation.labelled import LABELLED, at_hand
+from crmeval.validation.side_by_side import side_by_side
+
+SETS = [name for name, s in LABELLED.items() if s.metric == "conciseness"]
+BELOW = {"feedback-conciseness": 0.06}  # at most so much below word overlap
+LEAST = {
+    "finesure-conciseness": 0.48,
+    "feedback-conciseness": 0.53,
+    "summhay-conciseness": 0.68,
+    "reviews-conciseness": -0.2,
+    "recipes-conciseness": 0.3,
+}
+
+
+def told(name):
+    if not at_hand(name):
+        pytest.skip(f"the texts of {name} are not in CRMEVAL_DATA")
+    lines = side_by_side(name, groups=False, n_resamples=20, download=False)
+    return {
+        x.judge: (x.basis, x.measured.figures["pearson_of_probabilities"].value) for x in lines if x.measured
+    }
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_built_in_judge_is_not_below_word_overlap(name):
+    found = told(name)
+    (mine,) = [v for j, (basis, v) in found.items() if j.startswith("embedded") and basis == "left out"]
+    plain = found["word overlap"][1]
+    assert mine >= LEAST[name], mine
+    assert mine >= plain - BELOW.get(name, 0), (mine, plain)
+
+
+def test_every_set_of_conciseness_is_held_and_named_by_its_source():
+    assert set(LEAST) == set(SETS) and set(CONCISE_LABELLED) < set(SETS)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_sentence_is_needed_unless_half_of_it_is_marked(seed):
+    "Marks of any place and length, also overlapping ones and beyond the end."
+    rng = random.Random(seed)
+    text = " ".join(f"{rng.choice(['Mei', 'Rosa', 'Ben'])} called about order {k}." for k in range(4))
+    spans = [(a, a + rng.randint(0, 40)) for a in (rng.randrange(len(text)) for _ in range(4))]
+    errors = [{"error type": rng.choice(["Irrelevant", "Redundant"]), "start": a, "end": b} for a, b in spans]
+    row = {"gold": "Mei called.", "prediction 1": text, "feedback": {"errors": errors}}
+    (item,) = feedback_items([row])
+    marked = [any(a <= k < b for a, b in spans) for k in range(len(text))]
+    at = 0
+    for said, needed in zip(item.sentences, item.units, strict=True):
+        at = text.index(said, at)
+        assert needed == (2 * sum(marked[at : at + len(said)]) < len(said)), said
+        at += len(said)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_bullet_counts_if_a_covered_insight_names_it(seed):
+    rng = random.Random(seed)
+    lines = [rng.choice(["- A point.", "## A heading", "The points:"]) for _ in range(6)] + ["- Last."]
+    given = [(rng.randrange(7), rng.choice(["fully_covered", "not_covered"])) for _ in range(4)]
+    row = {
+        "topic": "x",
+        "subtopic_id": "s",
+        "summkey": "k",
+        "summary": lines,
+        "reference_insights": [{"insight_id": k, "insight": "i"} for k in range(4)],
+        "annotation": [
+            {"insight_id": k, "candidate_id": str(at), "coverage": c} for k, (at, c) in enumerate(given)
+        ],
+    }
+    (item,) = bullet_items([row])
+    kept = [k for k, line in enumerate(lines) if line.startswith("-")]
+    assert len(item.sentences) == len(kept)
+    assert list(item.units) == [(k, "fully_covered") in given for k in kept]
+
+
+DEMO = [s for s in load_demo() if s.reference and s.key_facts and s.gold_record is None]
+PADDING = (
+    "It was a real pleasure to look into this today, and may the week treat everybody kindly.",
+    "As somebody once said, good things come to those who wait, and waiting is an art that few have learnt.",
+    "Be assured that people here work around the clock to make every single experience a wonderful one.",
+)
+
+
+def test_references_of_the_demo_set_are_concise_and_padded_ones_are_less_so():
+    assert len(DEMO) > 50
+    for s in DEMO:
+        facts = list(s.key_facts)
+        tight = conciseness(s.reference, key_facts=facts)
+        padded = conciseness(f"{s.reference}\n{' '.join(PADDING)}", key_facts=facts)
+        assert tight.points == 4, (s.id, tight.fraction)
+        assert padded.fraction < tight.fraction and padded.points <= tight.points, s.id
+        named = " ".join(e["text"] for e in padded.evidence if e["kind"] == "no key fact")
+        assert all(p in named for p in PADDING), (s.id, named)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_sentence_carries_the_larger_of_the_two_shares(seed):
+    "Its facts or its words; of yes and no alone, no words are counted."
+    rng = random.Random(seed)
+    words = "router lamp invoice Leeds Friday refund parcel tracking clock engineer".split()
+    facts = [" ".join(rng.sample(words, 3)) for _ in range(3)]
+    said = [" ".join(rng.sample(words, 4)) for _ in range(4)]
+    verdicts = [Verdict(p > 0.5, p, lines=(rng.randrange(4),)) for p in (rng.random() for _ in facts)]
+    shares = carrying_shares(facts, verdicts, sentences=said)
+    known = {w for f in facts for w in f.split()}
+    for j, s in enumerate(said):
+        stated = [v.probability for v in verdicts if v.yes and j in v.lines]
+        assert shares[j] == pytest.approx(max([*stated, sum(w in known for w in s.split()) / 4]))
+    plain = carrying_shares(facts, [Verdict(v.yes, lines=v.lines) for v in verdicts], sentences=said)
+    assert set(plain) <= {0.0, 1.0}
