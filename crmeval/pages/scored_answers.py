@@ -166,7 +166,7 @@ class _Tables:
         counts = self.ends[rows + 1] - self.ends[rows]
         found.order, found.ends = np.arange(len(places)), np.concatenate([[0], np.cumsum(counts)])
         found.sample_id = self.sample_id[rows]
-        found.tables = samples, _rows_copied(responses, rows), _rows_copied(scores, places)
+        found.tables = samples, _rows_copied(responses, rows), _rows_copied(scores, places, 4)
         return found
 
     @contextlib.contextmanager
@@ -198,13 +198,13 @@ class _Tables:
 _AT_ONCE = 25 * GROUP  # rows that are in memory while they are put into another order
 
 
-def _rows_copied(table, rows):
+def _rows_copied(table, rows, times=1):
     "Rows of a table in this order as a table of its own; as they lie anywhere, many are read at once."
 
     def batches():
         with NumberedRows(table) as read:
-            for start in range(0, len(rows), _AT_ONCE):
-                yield from read.take(rows[start : start + _AT_ONCE]).to_batches(GROUP)
+            for start in range(0, len(rows), times * _AT_ONCE):  # scores are shorter, and more
+                yield from read.take(rows[start : start + times * _AT_ONCE]).to_batches(GROUP)
 
     found = collected_columns(batches(), table.kind)
     return found if table.change is None else found.changed(table.change)
