@@ -166,7 +166,7 @@ class _Tables:
         counts = self.ends[rows + 1] - self.ends[rows]
         found.order, found.ends = np.arange(len(places)), np.concatenate([[0], np.cumsum(counts)])
         found.sample_id = self.sample_id[rows]
-        found.tables = samples, _rows_copied(responses, rows), _rows_copied(scores, places, 4)
+        found.tables = samples, _rows_copied(responses, rows), _rows_copied(scores, places, 2)
         return found
 
     @contextlib.contextmanager
