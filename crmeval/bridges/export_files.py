@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from .run_rows import row_columns, row_names, row_stream, run_rows
+from .run_rows import need_responses, row_columns, row_names, row_stream, run_rows
 from ..core.keys import without_keys
 from ..core.log import digest
 from ..core.package_data import needs_extra
@@ -181,6 +181,7 @@ def export_dataset(
     use_cases: Sequence[str] = (),  # Identifiers; none: all
 ) -> Path:  # The folder
     "Write a run as a folder of `datasets`, with its card; a folder that holds something raises `ValueError`."
+    need_responses(run)
     folder = Path(folder)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise ValueError(f"out is {str(folder)!r}, expected a folder that is empty or not there yet")

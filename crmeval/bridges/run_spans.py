@@ -8,13 +8,22 @@ __all__ = ['run_spans', 'write_run_spans']
 # %% ../../nbs/bridges/22_run_spans.ipynb #4fb0435d
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
+
 from .fields import unit_value
+from .run_rows import need_responses
 from ..connect.connector_files import moment_of
+from ..core.picked_records import NumberedRows
+from ..core.record_table import GROUP
 from ..core.records import Response, Score
 from ..layer.spans import TraceSpan, otlp_lines
 from ..runs.folder import Run, in_terms_of_run
+from ..runs.row_places import places_between, score_places
+from ..runs.run_columns import run_columns
 
 # %% ../../nbs/bridges/22_run_spans.ipynb #f27a1d4b
 def _id(size: int, *parts) -> str:
@@ -58,34 +67,61 @@ def _score_attributes(s: Score) -> dict:
     return {name: value for name, value in told.items() if value not in (None, "")}
 
 
-@in_terms_of_run
-def run_spans(
-    run: Run,  # Or its folder
-) -> list[TraceSpan]:  # An answer's own, then those of its scores; one trace an answer
-    "A run as spans; ids come from its keys, so that the same run gives the same spans."
-    scores: dict[tuple, list[Score]] = defaultdict(list)
-    for s in run.scores:
-        scores[s.sample_id, s.perturbation, s.client, s.repeat].append(s)
-    out = []
-    for r in run.responses:
+def _with_scores(run) -> Iterator[tuple[Response, Sequence[Score]]]:
+    "Each response with its scores; of a run in tables some are in memory at a time."
+    if not run.in_tables:
+        scores: dict[tuple, list[Score]] = defaultdict(list)
+        for s in run.scores:
+            scores[s.sample_id, s.perturbation, s.client, s.repeat].append(s)
+        yield from ((r, scores[r.key]) for r in run.responses)
+        return
+    order, ends = score_places(run_columns(run))
+    with NumberedRows(run.responses) as responses, NumberedRows(run.scores) as given:
+        for start in range(0, len(run.responses), GROUP):
+            rows = np.arange(start, min(start + GROUP, len(run.responses)))
+            told = iter(given.records(order[places_between(ends, rows)]))
+            for r, n in zip(responses.records(rows), ends[rows + 1] - ends[rows]):
+                yield r, list(islice(told, int(n)))
+
+
+def _spans_of(run) -> Iterator[list[TraceSpan]]:
+    "The spans of each answer: its own, then those of its scores."
+    for r, scores in _with_scores(run):
         key = (run.manifest.created, *r.key)
         trace, top, end = _id(32, *key), _id(16, *key), _ended(r, run.manifest.created)
         start = end - round(1e9 * (r.latency_s or 0))
         error = "" if r.status in ("ok", "truncated") else r.status
         name = f"chat {r.client.partition(':')[2] or r.client}"
-        out.append(TraceSpan(name, trace, top, "", start, end, True, _call_attributes(r), error))
-        for n, s in enumerate(scores[r.key]):
+        found = [TraceSpan(name, trace, top, "", start, end, True, _call_attributes(r), error)]
+        for n, s in enumerate(scores):
             own = _id(16, *key, n, s.metric, s.rater)
-            out.append(TraceSpan("evaluate", trace, own, top, end, end, False, _score_attributes(s)))
-    return out
+            found.append(TraceSpan("evaluate", trace, own, top, end, end, False, _score_attributes(s)))
+        yield found
 
 
+@in_terms_of_run
+def run_spans(
+    run: Run,  # Or its folder
+) -> list[TraceSpan]:  # An answer's own, then those of its scores; one trace an answer
+    "A run as spans; ids come from its keys, so that the same run gives the same spans."
+    return [span for spans in _spans_of(run) for span in spans]
+
+
+@in_terms_of_run
 def write_run_spans(
     run: Run,  # Or its folder
     path: str | Path,  # File to write, one request of OTLP a line
 ) -> int:  # Spans written
-    "Write a run as traces in the form that a collector reads (`otlpjsonfile`)."
-    spans = run_spans(run)
-    lines = otlp_lines(spans, service="crmeval.run")
-    Path(path).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    return len(spans)
+    "Write a run of any size as traces in the form that a collector reads (`otlpjsonfile`)."
+    need_responses(run)
+    n, path = 0, Path(path)
+    part = path.with_name(f"{path.name}.part")  # the file is there when all of it is
+    try:
+        with part.open("w", encoding="utf-8") as out:
+            for spans in _spans_of(run):
+                n += len(spans)
+                out.writelines(f"{line}\n" for line in otlp_lines(spans, service="crmeval.run"))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return n

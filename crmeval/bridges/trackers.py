@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .run_rows import row_columns, row_names, row_stream, run_rows
+from .run_rows import need_responses, row_columns, row_names, row_stream, run_rows
 from ..core.keys import without_keys
 from ..core.package_data import needs_extra
 from ..core.table_file import write_rows, write_table
@@ -84,6 +84,8 @@ def export_mlflow(
     "Log a run to MLflow, a run of its own for each system."
     import mlflow  # pyright: ignore[reportMissingImports]
 
+    need_responses(run)
+
     if tracking_uri:
         mlflow.set_tracking_uri(tracking_uri)
     mlflow.set_experiment(experiment)
@@ -126,6 +128,8 @@ def export_wandb(
 ) -> list[str]:  # Ids of the runs, one a system
     "Log a run to Weights & Biases, one for each system; of a large run `WANDB_ROWS` rows, and it says so."
     import wandb  # pyright: ignore[reportMissingImports]
+
+    need_responses(run)
 
     figures, ids = tracked_figures(run, prices), []
     for client in run.clients:

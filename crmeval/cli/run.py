@@ -306,6 +306,7 @@ def finish(
     slices: Sequence[str] | None = None,  # Columns to group by; None: those of the run's plan
     site: str = "",  # Address of the site that the run is published in
     samples: int | str | None = None,  # Drawn for the report to show, or 'all'; None: all of a run in lists
+    order: str | None = None,  # A metric that its answers are ordered by over all pages
 ) -> int:  # 0, or 1 where answers or verdicts failed or were not asked for
     "Print the leaderboard, write the report, and say what went missing."
     from crmeval.pages.leaderboard import ALIGN, leaderboard, table_lines
@@ -330,7 +331,8 @@ def finish(
     _say_judge(run, out)
     failed = _say_failures(run, out)
     unasked = _say_budget(run, out)
-    path = write_report(run, page, prices=prices or {}, slices=slices, site=site, samples=samples)
+    shown = {"samples": samples, "order": order}
+    path = write_report(run, page, prices=prices or {}, slices=slices, site=site, **shown)
     out.say(f"\nreport: {path}", report=path)
     if table:
         from crmeval.core.table_file import write_table

@@ -100,6 +100,7 @@ def score_command(
         "samples that are drawn to be read, beside the lowest and those on which systems differ most, or "
         "'all', on as many pages as they need; default: all of a run below 50,000 responses, else 2,000",
     ),
+    text_word("order", "a metric: answers stand in its order over all pages, the worst on the first"),
     TABLE,
     PRICE,
     PUBLISHED,
@@ -112,6 +113,7 @@ def report_command(
     slices=None,
     site=None,
     samples=None,
+    order=None,
     table=None,
     price=None,
     published=False,
@@ -131,6 +133,7 @@ def report_command(
         slices=slices,
         site=site or "",
         samples=wanted,
+        order=order,
     )
     return said.done(code)
 

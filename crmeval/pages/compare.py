@@ -7,11 +7,10 @@ __all__ = ['MOST', 'Pair', 'accuracy_of', 'who_is_better', 'Comparison', 'compar
 
 # %% ../../nbs/pages/09_compare.ipynb #0a687edc
 import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from math import floor, isfinite, log10
 from pathlib import Path
 from textwrap import wrap
@@ -21,7 +20,7 @@ import numpy as np
 
 from ..core.groups import FLOOR, GroupRow
 from ..core.near import did_you_mean
-from ..core.picked_records import pick
+from ..core.picked_records import numbered_records
 from ..core.records import Response, Sample, Score
 from ..core.response_columns import Names
 from crmeval.core.show import (
@@ -270,7 +269,7 @@ def compare(
         differences=simultaneous(differences),
         widest=_widest(paired, gaps),
         resources=_resources(paired, prices),
-        pairs=_pairs(a, b, *names, paired, gaps, most),
+        pairs=_pairs(a, b, paired, gaps, most),
         plans=_plans_apart(a, b, name_a, name_b),
         groups=_gaps_by_group(a, paired, said_slices(a, slices)),
     )
@@ -321,28 +320,29 @@ def _widest(paired, gaps, most=5):
     return [(name, float(gap[i])) for name, i in zip(paired.ids(np.array(told, int)), told)]
 
 # %% ../../nbs/pages/09_compare.ipynb #7d04bf30
-def _answered(run, client, judge, ids):
-    "(sample, repeat) -> response, and the judge's scores of it."
-    mine = {"client": {client}.__contains__, "sample_id": ids.__contains__, "perturbation": lambda p: not p}
-    scores = defaultdict(list)
-    for s in pick(run.scores, {**mine, "method": {"auto"}.__contains__, "rater": {judge}.__contains__}):
-        scores[s.sample_id, s.repeat].append(s)
-    return {(r.sample_id, r.repeat): (r, scores[r.sample_id, r.repeat]) for r in pick(run.responses, mine)}
+def _answers(run, rows, scores):
+    "(response, its scores) of some rows of a run."
+    found = iter(numbered_records(run.scores, np.concatenate([*scores, np.zeros(0, int)])))
+    return [(r, list(islice(found, len(s)))) for r, s in zip(numbered_records(run.responses, rows), scores)]
 
 
-def _pairs(a, b, name_a, name_b, paired, gaps, most):
+def _pairs(a, b, paired, gaps, most):
     "Both answers to each sample, with the judge's scores; the widest first."
     (gap, order), pairs = gaps, []
     if a.in_tables or b.in_tables:
         order = order[:most]
-    names, repeats = paired.ids(order), paired.repeat[order].tolist()
-    ids = set(names)
-    samples = {s.id: s for s in pick(a.samples, {"id": ids.__contains__, "perturbation": lambda p: not p})}
-    left, right = _answered(a, name_a, paired.judge, ids), _answered(b, name_b, paired.judge, ids)
-    for sample_id, repeat, at in zip(names, repeats, order):
-        (answer_a, scores_a), (answer_b, scores_b) = left[sample_id, repeat], right[sample_id, repeat]
-        apart = None if np.isnan(gap[at]) else float(gap[at])
-        pairs.append(Pair(samples[sample_id], apart, (answer_a, answer_b), (scores_a, scores_b)))
+    sides = zip((a, b), paired.rows, paired.scores(order))
+    left, right = (_answers(run, rows[order], scores) for run, rows, scores in sides)
+    samples = numbered_records(a.samples, paired.samples[order])
+    for sample, (answer_a, scores_a), (answer_b, scores_b), apart in zip(samples, left, right, gap[order]):
+        pairs.append(
+            Pair(
+                sample,
+                None if np.isnan(apart) else float(apart),
+                (answer_a, answer_b),
+                (scores_a, scores_b),
+            )
+        )
     return pairs
 
 # %% ../../nbs/pages/09_compare.ipynb #83616f8e

@@ -8,11 +8,14 @@ __all__ = ['PairedAnswers', 'paired_answers']
 # %% ../../nbs/pages/08_paired.ipynb #6690f3c8
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
+from operator import attrgetter
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from ..core.picked_records import pick
+from ..core.record_table import RecordTable
 from ..core.records import Sample
 from ..core.response_columns import Names
 from ..metrics.cost import costs_usd
@@ -41,6 +44,7 @@ class PairedAnswers:
     judge: str  # Whose scores
     columns: tuple[RunColumns, RunColumns]  # Of the two runs
     rows: tuple[np.ndarray, np.ndarray]  # Numbers of the responses on each side
+    samples: np.ndarray  # Numbers of the samples in the first run
     cluster: np.ndarray  # Numbers of the conversations
     use_case: np.ndarray  # Numbers of `use_cases`
     use_cases: Names
@@ -92,6 +96,14 @@ class PairedAnswers:
         (_, a), (_, b) = self._judged(metric)
         return a | b
 
+    def scores(
+        self,
+        at: np.ndarray,  # (n,) numbers of pairs
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:  # A side; in it n arrays of numbers of scores
+        "Which scores the judge gave the answers on both sides, as they lie in their run."
+        a, b = (_given(c, rows[at], self.judge) for c, rows in zip(self.columns, self.rows))
+        return a, b
+
     def _judged(self, metric):
         "On each side: (points, NaN for none; whether the judge was asked)."
         if metric not in self.kept:
@@ -101,6 +113,16 @@ class PairedAnswers:
             both = zip((of_a, of_b), self.rows)
             self.kept[metric] = [(points[rows], given[rows]) for (points, given), rows in both]
         return self.kept[metric]
+
+
+def _given(columns, rows, judge):
+    "Of each of some responses the numbers of a judge's scores."
+    s, wanted = columns.scores, np.zeros(len(columns.responses) + 1, bool)
+    wanted[rows] = True  # the place behind the last, which is also -1, stays for scores without a response
+    mine = np.flatnonzero(wanted[s.row] & (s.by == s.names["by"].index.get(("auto", judge), -1)))
+    mine = mine[np.argsort(s.row[mine], kind="stable")]
+    first, last = (np.searchsorted(s.row[mine], rows, side=side) for side in ("left", "right"))
+    return [mine[i:j] for i, j in zip(first.tolist(), last.tolist())]
 
 
 def _points(columns, judge, metric):
@@ -145,14 +167,27 @@ def _originals(run, fields) -> Iterator[Sample]:
     return (s for s in told if not is_probe(s))
 
 
+_OF_SAMPLES = ("id", "use_case", "perturbation", "cluster")
+
+
+def _sample_lines(samples) -> Iterator[tuple]:
+    "`_OF_SAMPLES` of each sample."
+    if not isinstance(samples, RecordTable):
+        yield from map(attrgetter(*_OF_SAMPLES), samples)
+        return
+    for batch in samples.batches(_OF_SAMPLES):
+        yield from zip(*(batch[f].to_pylist() for f in _OF_SAMPLES))
+
+
 def _places(run, index):
-    "Of each sample that has answers: its place in the run (-1: no task), conversation and use case."
+    "Of each sample that has answers: its number in the run (-1: no task), conversation and use case."
     place, cluster, use_case = (np.full(len(index), -1, np.int64) for _ in range(3))
-    labels, cases = Names(), Names()
-    for k, s in enumerate(_originals(run, ["cluster"])):
-        if (at := index.get(s.id)) is not None:
-            place[at], cluster[at] = k, labels.codes([s.cluster or s.id])[0]
-            use_case[at] = cases.codes([s.use_case])[0]
+    labels, cases = {}, Names()
+    for k, (sample_id, case, perturbation, conversation) in enumerate(_sample_lines(run.samples)):
+        at = index.get(sample_id)
+        if at is not None and not perturbation and not is_probe(SimpleNamespace(use_case=case)):
+            place[at], cluster[at] = k, labels.setdefault(conversation or sample_id, len(labels))
+            use_case[at] = cases.index.setdefault(case, len(cases))
     return place, cluster, use_case, cases
 
 
@@ -192,7 +227,8 @@ def paired_answers(
     order = np.lexsort((r.repeat[rows_a], place[sample]))
     order = order[place[sample[order]] >= 0]
     rows, sample = (rows_a[order], rows_b[order]), sample[order]
-    found = PairedAnswers(whose, (of_a, of_b), rows, cluster[sample], use_case[sample], cases)
+    told = (place[sample], cluster[sample], use_case[sample])
+    found = PairedAnswers(whose, (of_a, of_b), rows, *told, cases)
     if b is not a:
         _check_same_tasks(a, b, set(found.ids()))
     if not len(found):

@@ -389,18 +389,20 @@ def sample_pane(
     *,
     file_bytes: int = FILE_BYTES,  # Packed texts of samples in one file at most
     prices: Mapping | None = None,  # Own prices, see `cost`
+    order: str | None = None,  # A metric: the fewest points over all files first; None: sample by sample
 ) -> tuple[list[SampleFile], list[str]]:  # Files, and what is to be said of them
     "The samples that a report shows."
     shown, told = _tasks(run), []
+    how: Any = {"file_bytes": file_bytes, "prices": prices, "order": order}
     if run.in_tables and samples != ALL:  # its rows stay where they are
         wanted: Any = SHOWN if samples is None else samples
         ids, n = shown_ids(run_columns(run), wanted)
-        found = sample_files(run, file_bytes=file_bytes, prices=prices, ids=ids)
+        found = sample_files(run, ids=ids, **how)
         return found, _drawn_note(ids, n, wanted)
     if samples not in (ALL, None):
         shown = _tasks(shown_part(shown, cast("int", samples)))  # which says what is no number
         told = list(shown.manifest.warnings[len(run.manifest.warnings) :])
-    return sample_files(shown, file_bytes=file_bytes, prices=prices), told
+    return sample_files(shown, **how), told
 
 
 @in_terms_of_run
@@ -417,14 +419,16 @@ def report_pages(
     site: str | None = None,  # Address of the published site; None: the environment's CRMEVAL_SITE, or none
     samples: int | str | None = None,  # How many are drawn, or `ALL`; None: all of lists, or `SHOWN`
     pane: tuple[list[SampleFile], list[str]] | None = None,  # From `sample_pane`, where it is at hand
+    order: str | None = None,  # As for `sample_pane`
 ) -> dict[str, str]:  # File name -> a whole HTML document; the first is the report
     "The report of a run and, where its samples are too many for one file, the pages with the others."
-    found = pane or sample_pane(run, samples, file_bytes=file_bytes, prices=prices)
-    return dict(_pages_one_by_one(run, prices, title, stem, found, slices=slices, rows=rows, site=site))
+    found = pane or sample_pane(run, samples, file_bytes=file_bytes, prices=prices, order=order)
+    told = {"slices": slices, "rows": rows, "site": site, "order": order}
+    return dict(_pages_one_by_one(run, prices, title, stem, found, **told))
 
 
 def _pages_one_by_one(
-    run, prices, title, stem, pane, *, slices, rows=None, site
+    run, prices, title, stem, pane, *, slices, rows=None, site, order=None
 ) -> Iterator[tuple[str, str]]:
     "(file name, document), the report first; no more than one of them is held here."
     columns, tasks, (files, told) = run_columns(run), _tasks(run), pane
@@ -433,11 +437,17 @@ def _pages_one_by_one(
     index = sample_index(files)
     pane = files, stem, index
     parts = _page_parts(run, tasks, columns, prices, title, pane, slices, rows, site_address(site))
-    parts["warnings"] = [*parts["warnings"], *told]
+    parts["warnings"], parts["order"] = [*parts["warnings"], *told], _in_order_of(index, order)
     yield _name(stem, 0), storable(first.render(parts))
     further = templates.get_template("samples.html")
     for k in range(1, len(files)):
-        yield _name(stem, k), storable(further.render(_sample_parts(files, k, title, stem, index)))
+        filled = _sample_parts(files, k, title, stem, index)
+        yield _name(stem, k), storable(further.render(filled, order=parts["order"]))
+
+
+def _in_order_of(index, metric):
+    "What answers are ordered by over all files, for the templates."
+    return {"by": metric, "words": index.measures[metric].name} if metric in index.measures else None
 
 
 def _sample_parts(files, k, title, stem, index):
@@ -478,13 +488,15 @@ def write_report(
     slices: Sequence[str] | None = None,  # Columns to group by; None: those of the run's plan
     site: str | None = None,  # Address of the published site; None: the environment's CRMEVAL_SITE, or none
     samples: int | str | None = None,  # How many are drawn, or `ALL`; None: all of lists, or `SHOWN`
+    order: str | None = None,  # A metric: the answers with the fewest points over all files stand first
 ) -> Path:  # The file; pages with further samples stand beside it as NAME-2.html, NAME-3.html ...
     "Write the report of a run as self-contained HTML: one file, or several where the samples are many."
     run = run if isinstance(run, Run) else open_run(run)
     path = Path(path) if path is not None else run.folder / "report.html"
     with run.its_use_cases():
-        pane = sample_pane(run, samples, prices=prices)
-        pages = _pages_one_by_one(run, prices, title, path.stem, pane, slices=slices, site=site)
+        pane = sample_pane(run, samples, prices=prices, order=order)
+        told = {"slices": slices, "site": site, "order": order}
+        pages = _pages_one_by_one(run, prices, title, path.stem, pane, **told)
         _, first = next(pages)
         written = [path]
         for name, text in pages:

@@ -19,7 +19,7 @@ from ..metrics.cost import response_cost_usd
 from ..metrics.criteria import get_criterion
 from .evidence import evidence_spans, marked_html, problems
 from .leaderboard import METRICS, OVERALL
-from .scored_answers import ScoredAnswer, samples_in, scored_answers
+from .scored_answers import ScoredAnswer, samples_in, scored_answers, worst_first
 from .source_marks import source_spans, source_text
 from .tables import Cell, Column, Filter, interactive_table, pack
 from .template import macro
@@ -160,8 +160,8 @@ def _asked_html(sample):
 class SampleFile:
     "The lines of one file, with the packed texts behind them."
 
-    first: int  # Number of its first sample, from 1
-    last: int = 0  # Number of its last sample
+    first: int  # Number of its first sample, from 1; of its first answer where they have an order
+    last: int = 0  # Number of its last sample, or answer
     answers: Sequence[ScoredAnswer] = field(default_factory=list, repr=False)
     details: Sequence[str] = field(default_factory=list, repr=False)  # Packed pieces
     use_cases: set = field(default_factory=set)
@@ -238,12 +238,12 @@ def _piece(answers, cut=CUTS[0]):
     return pack({"rows": rows, "shared": [[sources[i], str(_asked_html(s))] for i, s in samples.items()]})
 
 # %% ../../nbs/pages/06_samples.ipynb #940f444c
-def _cut(answers, n_samples, file_bytes):
+def _cut(answers, n_samples, file_bytes, count):
     "The first of `CUTS` with which `n_samples` should fit into one file, judged by a few pieces."
     step = max(CHUNK, len(answers) // 9)
     first = min(step // 2, max(0, len(answers) - CHUNK))
     some = [list(answers[i : i + CHUNK]) for i in range(first, len(answers), step)]
-    n = samples_in([a for part in some for a in part]) or 1
+    n = count([a for part in some for a in part]) or 1
     low, high = 0, len(CUTS) - 1  # the cuts are ever shorter: the first that fits is found by halving
     middle = low  # after the whole texts, which fit most runs
     while low < high:
@@ -264,27 +264,32 @@ def sample_files(
     run: Run,
     *,
     file_bytes: int = FILE_BYTES,  # Packed texts of one file at most; a piece is never cut
-    per_file: int = 1000,  # Samples that are to fit into one file
+    per_file: int = 1000,  # Samples that are to fit into one file; answers where they have an order
     prices: Mapping | None = None,  # Own prices, see `cost`
     ids: Set[str] | None = None,  # Of a run in tables: of these samples alone; None: of all
+    order: str | None = None,  # A metric: the fewest points over all files first; None: sample by sample
 ) -> list[SampleFile]:  # At least one, also for a run without tasks
     "All answers of a run, cut into files of a size that a browser opens at once."
-    every, number, rest = scored_answers(run, ids), {}, []
-    cut = _cut(every, min(per_file, samples_in(every)), file_bytes)
+    every, rest, n, last = scored_answers(run, ids), [], 0, None
+    if order is not None:
+        every = worst_first(every, order)
+    whole = samples_in(every) if order is None else len(every)
+    cut = _cut(every, min(per_file, whole), file_bytes, samples_in if order is None else len)
     disk = _Disk() if run.in_tables else None  # the pieces of a large run may be more than memory holds
     files, start = [_new_file(disk, 1, cut, prices)], 0
     for at, a in enumerate(every):
         if len(rest) == CHUNK:
-            _close_piece(files[-1], rest, number)
+            _close_piece(files[-1], rest, n)
         size_reached = files[-1].size > file_bytes and not rest
-        full = size_reached or len(number) - files[-1].first + 1 >= per_file
-        if full and a.sample.id not in number:
-            _close_piece(files[-1], rest, number)
+        full = size_reached or n - files[-1].first + 1 >= per_file
+        begins = order is not None or a.sample.id != last  # a sample's answers stand together
+        if full and begins:
+            _close_piece(files[-1], rest, n)
             files[-1].answers, start = every[start:at], at
-            files.append(_new_file(disk, len(number) + 1, cut, prices))
-        number.setdefault(a.sample.id, len(number) + 1)
+            files.append(_new_file(disk, n + 1, cut, prices))
+        n, last = n + begins, a.sample.id
         rest.append(a)
-    _close_piece(files[-1], rest, number)
+    _close_piece(files[-1], rest, n)
     files[-1].answers = every[start:]
     return files
 
@@ -294,7 +299,7 @@ def _new_file(disk, first, cut, prices):
     return SampleFile(first, details=_PiecesOnDisk(disk) if disk else [], cut=cut, told=_Told(prices))
 
 # %% ../../nbs/pages/06_samples.ipynb #edb61c3c
-def _close_piece(file, rest, number):
+def _close_piece(file, rest, last):
     "Move the answers that wait into a file as one packed piece."
     if rest:
         piece = _piece(rest, file.cut)
@@ -303,7 +308,7 @@ def _close_piece(file, rest, number):
         for a in rest:
             file.told.add(a)
         file.use_cases |= {a.sample.use_case for a in rest}
-        file.last = number[rest[-1].sample.id]
+        file.last = last
         rest.clear()
 
 # %% ../../nbs/pages/06_samples.ipynb #add18044

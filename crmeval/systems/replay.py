@@ -19,7 +19,12 @@ from ..tasks.tables import column_key, csv_rows, read_text
 # %% ../../nbs/systems/02_replay.ipynb #a31930c5
 from ..core.calls import estimated_usage, failed_response
 from ..core.records import Response, Sample, from_dict, read_jsonl, read_parquet
-from .other_logs import harness_responses, inspect_responses, is_harness_row
+from crmeval.systems.other_logs import (
+    check_inspect_log,
+    harness_responses,
+    inspect_responses,
+    is_harness_row,
+)
 
 # %% ../../nbs/systems/02_replay.ipynb #26fe2b0b
 _ALIASES = {"id": "sample_id", "response": "text", "answer": "text"}
@@ -74,6 +79,7 @@ def read_responses(
     if path.suffix == ".parquet":
         return read_parquet(path, Response)
     if path.suffix in (".eval", ".json"):
+        check_inspect_log(path)
         return inspect_responses(path)
     if path.suffix not in _READERS:
         raise ValueError(
