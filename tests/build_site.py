@@ -16,6 +16,7 @@ from pathlib import Path
 import yaml
 from site_checks import cells_of, notebooks, problems, rendered_problems
 from site_markdown import Boxes, lines_of, linked, spaced_headings
+from site_tables import printed_html
 
 ROOT = Path(__file__).resolve().parents[1]
 NBS = ROOT / "nbs"
@@ -193,6 +194,10 @@ def without_html(output, boxes):
         data["text/markdown"] = boxes.html(with_its_program("".join(html)))
     elif "text/markdown" in data:
         data["text/markdown"] = boxes.markdown(spaced_headings("".join(data["text/markdown"])))
+    if output.get("name") == "stdout" and (shown := printed_html("".join(output["text"]))):
+        # what was printed is wider than a phone
+        data = {"text/markdown": boxes.markdown(shown)}
+        return {"output_type": "display_data", "metadata": {}, "data": data}
     return output
 
 
@@ -283,7 +288,7 @@ def copy_files(target):
 def prepare(target):
     "Everything Quarto needs, in a folder of its own."
     target, moved = Path(target), old_addresses()
-    pages = {p.removesuffix(".ipynb"): p for p in rooms()}
+    pages = {p.removesuffix(".ipynb"): p for p in notebooks(NBS)}
     for page in notebooks(NBS):
         made = processed(NBS / page, page, pages, [old for old, new in moved if new == page])
         text = json.dumps(made, indent=1, ensure_ascii=False, default=list) + "\n"

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from ..core.judging import Judge, close_judge, trained_on
 from ..core.loops import run_sync
 from ..core.records import Score
-from ..core.show import Printed, text_table, with_interval
+from ..core.show import Printed, judge_in_words, text_table, with_interval
 from ..judges.embedded import EmbeddedJudge
 from ..judges.encoder_judge import EncoderJudge
 from ..judges.panel import Panel
@@ -67,7 +67,8 @@ _HEAD = ("data", "part", "judge", "its training", "n", "lost", "documents", *SHO
 
 
 def _cells(line):
-    start, m = [line.dataset, line.part, line.judge, line.basis], line.measured
+    start = [line.dataset, line.part, judge_in_words(line.judge), line.basis]
+    m = line.measured
     if m is None:
         return [*start, "-", "-", "-", "not measured", *["-"] * (len(SHOWN) + 1)]
     mark = "" if line.current else " (older)"
@@ -90,7 +91,9 @@ class SideBySide(Printed, tuple):
     @property
     def notes(self) -> list[str]:
         "What has to be said beside the figures, once each."
-        return list(dict.fromkeys(f"{x.dataset}, {x.judge}: {x.note}" for x in self if x.note))
+        return list(
+            dict.fromkeys(f"{x.dataset}, {judge_in_words(x.judge)}: {x.note}" for x in self if x.note)
+        )
 
     def to_dicts(self) -> list[dict]:
         "All figures as plain dictionaries, for a file or a data frame."
