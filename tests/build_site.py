@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 from site_checks import cells_of, notebooks, problems, rendered_problems
-from site_markdown import Boxes, lines_of, linked, spaced_headings
+from site_markdown import Boxes, lines_of, linked, spaced_headings, wrapped_fences
 from site_tables import printed_html
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -214,7 +214,7 @@ def prose(source, pages, page, boxes):
     text = linked(source, pages, page)
     if ALL_MODULES in text:
         text = text.replace(ALL_MODULES, all_modules())
-    return boxes.markdown(spaced_headings(text))
+    return boxes.markdown(wrapped_fences(spaced_headings(text)))
 
 
 def in_lines(cell):

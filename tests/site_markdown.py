@@ -3,7 +3,7 @@
 import html
 import re
 
-from site_tables import aligned_frames, aligned_pipes
+from site_tables import aligned_frames, aligned_pipes, goes_on
 
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 HEADING = re.compile(r"#{1,6}\s+(.+?)\s*$")
@@ -54,6 +54,18 @@ def blocks(text):
         else:
             found.append(([line], fenced))
     return [("\n".join(lines), fenced) for lines, fenced in found]
+
+
+def wrapped_fences(text):
+    "Fenced lines without a language go on in the next line, unless they stand in columns."
+    return "\n".join(_wrapped(part) if fenced else part for part, fenced in blocks(text))
+
+
+def _wrapped(fenced):
+    first, *lines = fenced.split("\n")
+    found = re.fullmatch(r"(`{3,})(text)?", first)
+    one = found and lines[-1:] == [found[1]] and len(lines) > 1 and not any(map(FENCE.match, lines[:-1]))
+    return "\n".join([f"{found[1]} {{.said}}", *lines]) if one and goes_on(lines[:-1]) else fenced
 
 
 def spaced_headings(text):

@@ -10,6 +10,7 @@ import re
 from site_markdown import html_rows, pipe_rows, with_fences
 from site_tables import bare
 
+MOST_LINES = 30  # of code that shows nothing; more of them stand between a reader and the point
 WIDEST_PT = 360  # of a picture: three quarters of it are what a phone shows
 READ = {"methodology", "cards", "tutorials", "reports"}  # folders of pages for readers
 PROGRAM = re.compile(r"\bnp\.\w+\(|\bdtype: |<[\w.]+ object at 0x|\bDataFrame\b.*\bcolumns\b")
@@ -89,6 +90,9 @@ def output_problems(source, outputs):
         for rows in tables_of(text):
             yield from table_problems(rows)
     code = "\n".join(line for line in source.split("\n") if not line.startswith("#|"))
+    open_to_all = not hidden and not re.search(r"^#\|\s*code-fold:\s*true", source, re.M)
+    if open_to_all and not outputs and code.count("\n") >= MOST_LINES:
+        yield f"{code.count(chr(10)) + 1} lines of code show nothing; fold them: #| code-fold: true"
     if not outputs and prints(ast.parse(code, mode="exec")):
         yield f"a cell prints nothing, although it shows how: {code[:60]!r}"
 

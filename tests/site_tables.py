@@ -135,12 +135,13 @@ def stands_in_columns(lines):
 def printed_html(text):
     "Markdown for what was printed, or None where it may stand as it is."
     parts = printed_parts(text)
-    if not any(kind == "table" or _goes_on(shown) for kind, shown in parts):
+    if not any(kind == "table" or goes_on(shown) for kind, shown in parts):
         return None
     return "\n\n".join(_table(shown) if kind == "table" else _text(shown) for kind, shown in parts)
 
 
-def _goes_on(lines):
+def goes_on(lines):
+    "Whether lines are wider than a phone and no columns: what does not fit goes on in the next line."
     return max(map(len, lines)) > WIDE and not stands_in_columns(lines)
 
 
@@ -148,7 +149,7 @@ def _text(lines):
     lines = "\n".join(lines).strip("\n").split("\n")
     if not any(lines):
         return ""
-    if not _goes_on(lines):
+    if not goes_on(lines):
         return f"```{{=html}}\n<pre><code>{html.escape(chr(10).join(lines))}</code></pre>\n```"
     spans = "".join(f"<span>{html.escape(line) or ' '}</span>" for line in lines)
     return f'```{{=html}}\n<pre class="said"><code>{spans}</code></pre>\n```'

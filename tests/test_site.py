@@ -17,6 +17,7 @@ pytest.importorskip("nbdev")
 import build_site
 import quarto_reading
 import site_checks
+import site_markdown
 import site_reading
 import site_tables
 import yaml
@@ -610,3 +611,26 @@ def test_a_notebook_that_is_named_and_not_there_is_found():
     for name, wrong in (("runs/99_gone", True), ("training/gone", True), ("core/07_corrected", False)):
         text = build_site.linked(f"as in `{name}`, and `crmeval/run`", PAGES, "cards/cost.ipynb")
         assert bool(reader_page(text, kind="markdown")) == wrong, name
+
+
+def test_a_wall_of_code_that_shows_nothing_is_folded():
+    wall = "\n".join(f"a{i} = {i}" for i in range(31))
+    assert any("fold them" in f for f in reader_page(wall))
+    for source in (
+        f'#| code-fold: true\n#| code-summary: "Code: names"\n{wall}',
+        wall.rpartition("\n")[0],
+        f"#| echo: false\n{wall}",
+    ):
+        assert not any("fold them" in f for f in reader_page(source)), source[:60]
+    assert not any("fold them" in f for f in reader_page(wall, **{"text/plain": ["31"]}))
+
+
+def test_commands_in_prose_go_on_in_the_next_line():
+    long, short = f"crmeval run {'--model openai:NAME ' * 4}", "crmeval run"
+    assert site_markdown.wrapped_fences(f"a\n```\n{long}\n```\nb") == f"a\n``` {{.said}}\n{long}\n```\nb"
+    columns = f"{'ray start --head':<50}# on one\n{'ray start':<50}# on others"
+    for kept in (f"```\n{short}\n```", f"```sh\n{long}\n```", f"```\n{columns}\n```", f"`{long}`"):
+        assert site_markdown.wrapped_fences(kept) == kept
+    # the end of one block is no beginning of another
+    between = f"```sh\n{short}\n```\n{'words ' * 20}\n```sh\n{short}\n```"
+    assert site_markdown.wrapped_fences(between) == between
