@@ -123,7 +123,9 @@ def exported(page):
     module = next((m[1] for c in code if (m := re.search(r"default_exp ([\w.]+)", c))), None)
     made = [n for c in code if re.match(r"#\| export\b", c) for n in ast.parse(c).body]
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    return module, [n for n in made if isinstance(n, kinds) and not n.name.startswith("_")]
+    named = [n for n in made if isinstance(n, kinds) and not n.name.startswith("_")]
+    # of a function with overloads the last one is the function
+    return module, list({n.name: n for n in named}.values())
 
 
 def module_table(page, module, made):
@@ -133,7 +135,21 @@ def module_table(page, module, made):
 
     head = ["| name | does |", f"| {'-' * 24} | {'-' * 60} |"]
     explained = f"Explained in [{Path(page).stem}]({page})."
-    return [f"#### crmeval.{module}", "", explained, "", *head, *map(row, made), ""]
+    # folded, since a reader looks for one module among hundreds; a link to a name or a search opens it
+    fold = f"<details><summary>{len(made)} name{'s' * (len(made) != 1)}</summary>"
+    return [
+        f"#### crmeval.{module}",
+        "",
+        explained,
+        "",
+        fold,
+        "",
+        *head,
+        *map(row, made),
+        "",
+        "</details>",
+        "",
+    ]
 
 
 def all_modules():

@@ -271,6 +271,10 @@ def test_the_page_of_names_is_whole_and_goes_by_wing(prepared):
     assert set(crmeval.__all__) - {"__version__"} <= set(re.findall(r"^### (\w+)$", text, re.M))
     assert len(re.findall(r"^#### crmeval\.\w+\.\w+", text, re.M)) > 40
     assert "metrics/10_factuality.ipynb#factuality" in text
+    parts = re.split(r"^#### crmeval\.", build_site.all_modules(), flags=re.M)[1:]
+    for part in parts:  # a name stands once, in a fold that says how many there are
+        names = re.findall(r"^\| \[`(\w+)`\]", part, re.M)
+        assert len(set(names)) == len(names) == int(re.search(r"<summary>(\d+) name", part)[1]), part[:60]
     headings = [line for line in text.splitlines() if line.startswith("### ") and ": " in line]
     assert headings == [f"### {w}" for w in build_site.WINGS.values() if f"### {w}" in headings]
     assert len(headings) > 8
