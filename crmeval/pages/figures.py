@@ -245,7 +245,7 @@ def _draw_front(axes, drawn, better):
         lw=1,
         ls=(0, (4, 3)),
         zorder=1,
-        label=f"Pareto front: none is {better} and more accurate",
+        label=f"Pareto front: none is\n{better} and more accurate",
     )
 
 
