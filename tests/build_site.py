@@ -15,7 +15,8 @@ from pathlib import Path
 
 import yaml
 from site_checks import cells_of, notebooks, problems, rendered_problems
-from site_markdown import Boxes, lines_of, linked, spaced_headings
+from site_markdown import Boxes, lines_of, linked, spaced_headings, wrapped_fences
+from site_tables import printed_html
 
 ROOT = Path(__file__).resolve().parents[1]
 NBS = ROOT / "nbs"
@@ -122,7 +123,9 @@ def exported(page):
     module = next((m[1] for c in code if (m := re.search(r"default_exp ([\w.]+)", c))), None)
     made = [n for c in code if re.match(r"#\| export\b", c) for n in ast.parse(c).body]
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    return module, [n for n in made if isinstance(n, kinds) and not n.name.startswith("_")]
+    named = [n for n in made if isinstance(n, kinds) and not n.name.startswith("_")]
+    # of a function with overloads the last one is the function
+    return module, list({n.name: n for n in named}.values())
 
 
 def module_table(page, module, made):
@@ -132,7 +135,21 @@ def module_table(page, module, made):
 
     head = ["| name | does |", f"| {'-' * 24} | {'-' * 60} |"]
     explained = f"Explained in [{Path(page).stem}]({page})."
-    return [f"#### crmeval.{module}", "", explained, "", *head, *map(row, made), ""]
+    # folded, since a reader looks for one module among hundreds; a link to a name or a search opens it
+    fold = f"<details><summary>{len(made)} name{'s' * (len(made) != 1)}</summary>"
+    return [
+        f"#### crmeval.{module}",
+        "",
+        explained,
+        "",
+        fold,
+        "",
+        *head,
+        *map(row, made),
+        "",
+        "</details>",
+        "",
+    ]
 
 
 def all_modules():
@@ -193,6 +210,10 @@ def without_html(output, boxes):
         data["text/markdown"] = boxes.html(with_its_program("".join(html)))
     elif "text/markdown" in data:
         data["text/markdown"] = boxes.markdown(spaced_headings("".join(data["text/markdown"])))
+    if output.get("name") == "stdout" and (shown := printed_html("".join(output["text"]))):
+        # what was printed is wider than a phone
+        data = {"text/markdown": boxes.markdown(shown)}
+        return {"output_type": "display_data", "metadata": {}, "data": data}
     return output
 
 
@@ -209,7 +230,7 @@ def prose(source, pages, page, boxes):
     text = linked(source, pages, page)
     if ALL_MODULES in text:
         text = text.replace(ALL_MODULES, all_modules())
-    return boxes.markdown(spaced_headings(text))
+    return boxes.markdown(wrapped_fences(spaced_headings(text)))
 
 
 def in_lines(cell):
@@ -283,7 +304,7 @@ def copy_files(target):
 def prepare(target):
     "Everything Quarto needs, in a folder of its own."
     target, moved = Path(target), old_addresses()
-    pages = {p.removesuffix(".ipynb"): p for p in rooms()}
+    pages = {p.removesuffix(".ipynb"): p for p in notebooks(NBS)}
     for page in notebooks(NBS):
         made = processed(NBS / page, page, pages, [old for old, new in moved if new == page])
         text = json.dumps(made, indent=1, ensure_ascii=False, default=list) + "\n"

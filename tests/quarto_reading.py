@@ -67,7 +67,9 @@ def of_code(cell):
     if options.get("include") is False:
         return ""
     if options.get("echo") is not False:
-        parts.append(code_block([*lines, "\n"], " {.python .cell-code}"))
+        fold = f' code-fold="true" code-summary="{options.get("code-summary", "Code")}"'
+        head = f" {{.python .cell-code{fold if options.get('code-fold') is True else ''}}}"
+        parts.append(code_block([*lines, "\n"], head))
     if options.get("output") is not False:
         parts += of_outputs(cell, as_is)
     if not parts or as_is:

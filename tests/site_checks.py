@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 from quarto_reading import reading_problems
+from site_reading import is_read, reader_problems
 
 CALLS_OUT = re.compile(
     r"""<(?:script|link|img|iframe|source|video|audio)\b[^>]*?(?:src|href)=["'](?:https?:)?//"""
@@ -120,7 +121,7 @@ def cell_problems(path):
     for kind, text, outputs in cells_of(path):
         if kind == "code" and not outputs and re.search(r"^#\|\s*echo:\s*false", text, re.M):
             out.append("a cell that hides its code shows nothing either; execute the notebook")
-    return out
+    return out + (list(reader_problems(cells_of(path))) if is_read(path) else [])
 
 
 def read_page(path):

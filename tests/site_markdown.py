@@ -3,6 +3,8 @@
 import html
 import re
 
+from site_tables import aligned_frames, aligned_pipes, goes_on
+
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 HEADING = re.compile(r"#{1,6}\s+(.+?)\s*$")
 RULE = re.compile(r"\|[\s:|-]*-[\s:|-]*$")  # the line below the head of a table
@@ -37,7 +39,7 @@ def linked(text, pages, here):
 
     def link_outside_links(line):
         parts = re.split(r"(\[[^\]]*\]\([^)]*\))", line)
-        return "".join(p if i % 2 else re.sub(r"`(\w+/[0-9]{2}_\w+)`", link, p) for i, p in enumerate(parts))
+        return "".join(p if i % 2 else re.sub(r"`(\w+/\w+)`", link, p) for i, p in enumerate(parts))
 
     # a link may run over the end of a line, so lines outside fences are taken together
     return "\n".join(p if fenced else link_outside_links(p) for p, fenced in blocks(text))
@@ -52,6 +54,18 @@ def blocks(text):
         else:
             found.append(([line], fenced))
     return [("\n".join(lines), fenced) for lines, fenced in found]
+
+
+def wrapped_fences(text):
+    "Fenced lines without a language go on in the next line, unless they stand in columns."
+    return "\n".join(_wrapped(part) if fenced else part for part, fenced in blocks(text))
+
+
+def _wrapped(fenced):
+    first, *lines = fenced.split("\n")
+    found = re.fullmatch(r"(`{3,})(text)?", first)
+    one = found and lines[-1:] == [found[1]] and len(lines) > 1 and not any(map(FENCE.match, lines[:-1]))
+    return "\n".join([f"{found[1]} {{.said}}", *lines]) if one and goes_on(lines[:-1]) else fenced
 
 
 def spaced_headings(text):
@@ -69,7 +83,8 @@ def spaced_headings(text):
 # ---- tables
 def words_of(cell):
     "What a reader sees of a table's cell, in pieces that are never broken."
-    bare = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", re.sub(r"<[^>]*>", " ", cell))
+    whole = re.sub(r'<span class="n">(.*?)</span>', lambda m: m[1].replace(" ", "·"), cell)
+    bare = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", re.sub(r"<[^>]*>", " ", whole))
     return html.unescape(bare).replace("`", "").replace("*", "").split()
 
 
@@ -120,7 +135,10 @@ class Boxes:
         return "\n".join(out[:-1])
 
     def box(self, table):
-        if len(table) < 2 or not RULE.match(table[1]) or narrowest(pipe_rows(table)) <= NARROW:
+        if len(table) < 2 or not RULE.match(table[1]):
+            return table
+        table = aligned_pipes(table)
+        if narrowest(pipe_rows(table)) <= NARROW:
             return table
         return ["", f"::: {{.wide {self.attributes()}}}", *table, ":::", ""]
 
@@ -128,7 +146,7 @@ class Boxes:
         """HTML as Markdown that pandoc passes on unchanged.
 
         Left as an output of type text/html, Quarto would add require.js and jquery from a CDN to the page."""
-        text = re.sub(r"<style scoped>.*?</style>", "", text, flags=re.S).strip()
+        text = aligned_frames(re.sub(r"<style scoped>.*?</style>", "", text, flags=re.S).strip())
         scrolls = "<table" in text and narrowest(html_rows(text)) > NARROW
         box = f'<div class="wide" {self.attributes()}>' if scrolls else "<div>"
         fence = "`" * max(3, 1 + max((len(m) for m in re.findall("`+", text)), default=0))

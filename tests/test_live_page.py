@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 from datetime import date, timedelta
 from html.parser import HTMLParser
@@ -160,6 +161,20 @@ def test_hostile_text_is_text(files):
     assert not [a for a in seen.attributes if a.startswith("on")]
     assert "\u202e" not in html and "[U+202E]" in html and "{{7*7}}" in html
     assert "long" * 200 not in html and len(html) < 1_000_000
+
+
+def test_axes_say_what_they_show_and_captions_are_sentences(files):
+    "Whatever outcomes are called and whatever their unit is."
+    page = files["plain"].read_text("utf-8")
+    plots = re.findall(r'<svg class="plot".*?</svg>', page, re.S)
+    assert len(plots) > 4
+    for plot in plots:
+        up, along = re.findall(r"<text[^>]*>([^<]*)</text>", plot)[:2]  # before the numbers
+        assert re.search(r"[a-z]{3}", up) and re.search(r"week|day|mean", along), (up, along)
+    assert "minutes, too long" in plots[0] and "per cent" in plots[1]
+    first = re.findall(r"<figcaption>\s*(?:<[^>]+>\s*)*(\w)", page)
+    assert len(first) == len(plots) and all(letter.isupper() for letter in first), first
+    assert "figure h3::first-letter { text-transform: uppercase" in page
 
 
 def test_the_sentence_follows_what_is_true():

@@ -2,6 +2,7 @@
 
 Where Quarto is absent, one line says how to get it."""
 
+import html
 import json
 import os
 import re
@@ -16,6 +17,9 @@ pytest.importorskip("nbdev")
 import build_site
 import quarto_reading
 import site_checks
+import site_markdown
+import site_reading
+import site_tables
 import yaml
 from site_markdown import NARROW, Boxes, lines_of, narrowest, pipe_rows, spaced_headings
 
@@ -267,6 +271,10 @@ def test_the_page_of_names_is_whole_and_goes_by_wing(prepared):
     assert set(crmeval.__all__) - {"__version__"} <= set(re.findall(r"^### (\w+)$", text, re.M))
     assert len(re.findall(r"^#### crmeval\.\w+\.\w+", text, re.M)) > 40
     assert "metrics/10_factuality.ipynb#factuality" in text
+    parts = re.split(r"^#### crmeval\.", build_site.all_modules(), flags=re.M)[1:]
+    for part in parts:  # a name stands once, in a fold that says how many there are
+        names = re.findall(r"^\| \[`(\w+)`\]", part, re.M)
+        assert len(set(names)) == len(names) == int(re.search(r"<summary>(\d+) name", part)[1]), part[:60]
     headings = [line for line in text.splitlines() if line.startswith("### ") and ": " in line]
     assert headings == [f"### {w}" for w in build_site.WINGS.values() if f"### {w}" in headings]
     assert len(headings) > 8
@@ -472,7 +480,9 @@ def searched_text(path):
     text = re.sub(
         r"\]\([^)\s]*\)|\{[#.][^}]*\}|^[-|: ]+$", " ", text, flags=re.M
     )  # addresses, anchors, rules of tables
+    text = re.sub(r"^`{3,}.*$", " ", re.sub(r"\\(?=[^\w\s])", "", text), flags=re.M)  # escapes and fences
     entries = len(re.findall(r"^#{1,6} ", text, re.M))  # each section is one, with an address and a title
+    text = re.sub(r"(?<= )\| ", "", html.unescape(text))  # what a reader sees of a table
     return re.sub(r"\s+", " ", text) + "." * 250 * entries
 
 
@@ -483,3 +493,148 @@ def test_the_index_of_the_search_stays_small(prepared):
     }
     assert sizes["methodology/accuracy.ipynb"] > 5_000 and sizes["metrics/10_factuality.ipynb"] == 2
     assert sum(sizes.values()) < 500_000, sorted(sizes.items(), key=lambda x: -x[1])[:12]
+
+
+# ---- figures and printed text, as readers meet them
+@pytest.mark.parametrize(
+    "cells,right",
+    [
+        (["3.97", "-", "1,100"], True),
+        (["2.6e-05", "< 0.001", ""], True),
+        (["2031-04", "1999-12-31"], True),
+        (["5.2%", "47 %", "12 ms"], True),
+        (["+0.16 [-0.02, 0.33]", "0.5 (0.4 to 0.6)"], True),
+        (["2.25 to 2.50", "1–3"], True),
+        (["3 cases", "4"], False),
+        (["GPT-4", "5"], False),
+        (["", "-"], False),
+        (["points, 1 to 4"], False),
+    ],
+)
+def test_columns_of_numbers_stand_at_the_right_and_are_never_parted(cells, right):
+    pipes = site_tables.aligned_pipes(["| a | b |", "| - | -- |", *(f"| x | {c} |" for c in cells)])
+    assert (": |" in pipes[1]) == right and pipes[1].startswith("| - |"), pipes
+    rows = "".join(f"<tr><td>x</td>\n<td>{html.escape(c)}</td></tr>" for c in cells)
+    frame = f'<table border="1" class="dataframe"><tr><th>a</th><th>b</th></tr>{rows}</table>'
+    shown = site_tables.aligned_frames(frame)
+    assert ('<th class="number">b</th>' in shown) == right and "<th>a</th>" in shown
+    # what is read stays the same
+    assert [site_tables.bare(c) for c in re.findall(r"<td[^>]*>(.*?)</td>", shown)][1::2] == cells
+    for line in pipes[2:] if right else ():
+        free = re.sub(r'<span class="n">.*?</span>', "", line)
+        assert " to " not in free and not re.search(r"\d[–-]\d|[([]", free), line
+
+
+def test_a_table_that_is_aligned_or_uneven_is_left_alone():
+    for lines in (
+        ["| a | b |", "| :-: | - |", "| 1 | 2 |"],
+        ["| a | b |", "| - | - |", "| 1 |"],
+        ["| a |", "| - |"],
+    ):
+        assert site_tables.aligned_pipes(lines) == lines
+    odd = '<table class="dataframe"><tr><th rowspan="2">a</th></tr><tr><td>1</td></tr></table>'
+    assert site_tables.aligned_frames(odd) == odd
+
+
+def test_what_is_printed_becomes_a_table_or_goes_on_in_the_next_line():
+    from crmeval.core.show import text_table
+
+    rows = [("system", "mean", "why"), ("a_b <i>*x*</i>", "1.50 [1.2, 1.8]", "a | b"), ("c", "-", "")]
+    table = text_table(rows, align="lrl", rule=True)
+    shown = site_tables.printed_html(f"Before.\n{table}\n\n{'one sentence ' * 9}\n")
+    lines = [line for line in shown.split("\n") if line.startswith("|")]
+    assert re.fullmatch(r"\| -+ \| -+: \| -+ \|", lines[1])  # numbers at the right
+    read = [re.sub(r"\\(.)", r"\1", re.sub(r"</?span[^>]*>", "", line)).strip("| ") for line in lines]
+    assert [read[0], *read[2:]] == [
+        "system | mean | why",
+        "a_b <i>*x*</i> | 1.50 [1.2, 1.8] | a | b",
+        "c | -",
+    ]
+    assert "<i>" not in shown and "1.50</span> <span" in shown
+    assert '<pre class="said"><code><span>one sentence' in shown and "Before." in shown
+    # short lines stay as they are, and so does what is set in columns without a rule
+    assert site_tables.printed_html("short\n") is None
+    assert site_tables.printed_html(f"{'a':<30}{'b':<30}c\n{'d':<30}{'e':<30}f\n") is None
+    assert site_tables.printed_html(f"{'&lt; <b> ' * 9}\n").count("&amp;lt; &lt;b&gt;") == 9
+
+
+def reader_page(source="1", kind="code", **outputs):
+    said = [{"output_type": "display_data", "metadata": {}, "data": {m: v}} for m, v in outputs.items()]
+    return list(site_reading.reader_problems([(kind, source, said)]))
+
+
+@pytest.mark.parametrize(
+    "source,mime,shown,said",
+    [
+        ("#| echo: false\n1", "text/plain", "{'chat': np.float32(3.5)}", "program's form"),
+        ("#| echo: false\n1", "text/plain", "('b', 2)", "program's form"),
+        ("1", "text/plain", "('b', 2)", None),  # beside its code, a reader knows what it is
+        ("1", "text/plain", "a    3\nName: n, dtype: float64", "program's form"),
+        ("1", "text/plain", "<crm.Thing object at 0x7f>", "program's form"),
+        ("1", "text/plain", "p = 0.12345678901", "program's form"),
+        ("1", "text/plain", "p = 0.1235, version 1.2.3.4567890", None),
+        ("1", "text/markdown", "| a | b |\n| - | - |\n| x | None |", "'None'"),
+        ("1", "text/markdown", "| a | b |\n| - | - |\n| x | (0.1, 0.2) |", "(0.1, 0.2)"),
+        ("1", "text/markdown", "| a | b |\n| - | - |\n| None of them | 0.1 (0.05, 0.2) |", None),
+        ("1", "text/html", "<table><tr><td>a</td><td>NaN</td></tr></table>", "'NaN'"),
+        (
+            "1",
+            "text/html",
+            "<table><tr><th></th><th>a</th></tr>"
+            + "".join(f"<tr><th>{i}</th><td>x</td></tr>" for i in range(4))
+            + "</table>",
+            "running numbers",
+        ),
+        ("1", "text/html", '<svg role="img" width="361.5pt"></svg>', "points wide"),
+        ("1", "text/html", '<svg role="img" width="352.8pt"><text>NaN np.int64(3)</text></svg>', None),
+    ],
+)
+def test_no_page_for_readers_shows_the_forms_of_the_program(source, mime, shown, said):
+    found = reader_page(source, **{mime: [shown]})
+    assert any(said in f for f in found) if said else not found, found
+
+
+@pytest.mark.parametrize(
+    "source,wrong",
+    [
+        ("for x in []:\n    print(x)", True),
+        ("with open('f') as f:\n    print(f.read())", True),
+        ("def f():\n    print(1)", False),
+        ("#| eval: false\nif late:\n    print(1)", False),
+        ("x = 1", False),
+    ],
+)
+def test_an_example_that_prints_nothing_is_found(source, wrong):
+    assert bool(reader_page(source)) == wrong
+
+
+PAGES = {p.removesuffix(".ipynb"): p for p in site_checks.notebooks(ROOT / "nbs")}
+
+
+def test_a_notebook_that_is_named_and_not_there_is_found():
+    for name, wrong in (("runs/99_gone", True), ("training/gone", True), ("core/07_corrected", False)):
+        text = build_site.linked(f"as in `{name}`, and `crmeval/run`", PAGES, "cards/cost.ipynb")
+        assert bool(reader_page(text, kind="markdown")) == wrong, name
+
+
+def test_a_wall_of_code_that_shows_nothing_is_folded():
+    wall = "\n".join(f"a{i} = {i}" for i in range(31))
+    assert any("fold them" in f for f in reader_page(wall))
+    for source in (
+        f'#| code-fold: true\n#| code-summary: "Code: names"\n{wall}',
+        wall.rpartition("\n")[0],
+        f"#| echo: false\n{wall}",
+    ):
+        assert not any("fold them" in f for f in reader_page(source)), source[:60]
+    assert not any("fold them" in f for f in reader_page(wall, **{"text/plain": ["31"]}))
+
+
+def test_commands_in_prose_go_on_in_the_next_line():
+    long, short = f"crmeval run {'--model openai:NAME ' * 4}", "crmeval run"
+    assert site_markdown.wrapped_fences(f"a\n```\n{long}\n```\nb") == f"a\n``` {{.said}}\n{long}\n```\nb"
+    columns = f"{'ray start --head':<50}# on one\n{'ray start':<50}# on others"
+    for kept in (f"```\n{short}\n```", f"```sh\n{long}\n```", f"```\n{columns}\n```", f"`{long}`"):
+        assert site_markdown.wrapped_fences(kept) == kept
+    # the end of one block is no beginning of another
+    between = f"```sh\n{short}\n```\n{'words ' * 20}\n```sh\n{short}\n```"
+    assert site_markdown.wrapped_fences(between) == between

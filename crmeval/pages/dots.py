@@ -7,12 +7,13 @@ __all__ = ['dot_lines']
 
 # %% ../../nbs/pages/02_dots.ipynb #01f5cfb9
 from collections.abc import Sequence
+from textwrap import fill
 
 from ..core.show import printable, shortened
-from .figures import Picture, svg
+from .figures import PHONE_WIDTH, Picture, figure_and_axes, look_of_grid, name_values, svg
 
 # %% ../../nbs/pages/02_dots.ipynb #0604df52
-_INK, _DOT = "#444444", "#0072B2"  # the first becomes the page's text colour
+_DOT = "#0072B2"
 
 
 def dot_lines(
@@ -23,30 +24,25 @@ def dot_lines(
     log: bool = False,  # Whether the axis is logarithmic
 ) -> Picture:  # SVG; shows itself in a notebook
     "Values on lines, with their intervals where they have one."
-    from matplotlib.figure import Figure
-
     if not rows:
         raise ValueError("there is nothing to draw")
-    figure = Figure(figsize=(7.2, 0.9 + 0.34 * len(rows)), layout="constrained")
-    figure.patch.set_alpha(0)
-    axes = figure.subplots()
-    axes.patch.set_alpha(0)
+    figure, axes = figure_and_axes(PHONE_WIDTH, 0.9 + 0.3 * len(rows))
     for y, row in enumerate(rows):
         _draw_line(axes, y, *row)
-    labels = [shortened(printable(r[0]).replace("$", r"\$"), 44) for r in rows]
-    axes.set_yticks(range(len(rows)), labels, color=_INK, fontsize=10)
+    labels = [fill(shortened(printable(r[0]).replace("$", r"\$"), 44), 26) for r in rows]
+    axes.set_yticks(range(len(rows)), labels)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlabel(xlabel, color=_INK)
-    axes.tick_params(colors=_INK, length=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(_INK)
+    axes.set_xlabel(fill(xlabel, 44))
+    axes.tick_params(length=0, which="both")
+    axes.spines["left"].set_visible(False)
     if log:
         axes.set_xscale("log")
+    name_values(axes)
     return Picture(svg(figure, title))
 
 
 def _draw_line(axes, y, label, value, low=None, high=None):
-    axes.axhline(y, color=_INK, lw=0.5, alpha=0.25, zorder=0)
+    axes.axhline(y, lw=0.6, zorder=0, **look_of_grid())
     if low is not None and high is not None:
         axes.plot([low, high], [y, y], color=_DOT, lw=4, alpha=0.4, solid_capstyle="round")
     if value is not None:

@@ -58,11 +58,18 @@ def _weekly(outcome, looks):
     lines = [Line(a, tuple(outcome.arms[a]), looks[a]) for a in arms]
     days = [_day(w) for w in outcome.weeks]
     says = f"{shown(outcome.name, 60)} by week: " + "; ".join(_last_words(a, outcome.arms[a]) for a in arms)
-    svg = line_plot(lines, days, form=partial(amount_text, unit=outcome.unit), says=says)
+    axes = ("week that begins on", _with_unit(outcome.name, outcome.unit))
+    svg = line_plot(lines, days, form=partial(amount_text, unit=outcome.unit), says=says, axes=axes)
     rows = list(zip(days, zip(*(outcome.arms[a] for a in arms))))
     return {"svg": svg, "rows": rows, "arms": arms} | {
         k: getattr(outcome, k) for k in ("name", "unit", "higher_is_better", "about")
     }
+
+
+def _with_unit(name, unit):
+    "What an axis shows: shares are drawn in per cent, a value without a unit by its name alone."
+    words = {"share": "per cent"}.get(unit, unit)
+    return f"{shown(name, 30)}, {shown(words, 20)}" if words else shown(name, 50)
 
 
 def _last_words(arm, estimates):
@@ -90,6 +97,10 @@ def _looks(name, looks, unit):
         days,
         form=partial(_tick, unit=unit),
         says=f"Difference in {shown(name, 60)} by day. {says}",
+        axes=(
+            "day on which it was looked at",
+            _with_unit("difference", {"share": "percentage points"}.get(unit, unit)),
+        ),
         zero=True,
         band=True,
         limits=limits,
@@ -118,7 +129,9 @@ def _series(s):
     told = f"{len(flags)} alarms" if flags else "no alarm"
     says = f"{shown(s.name, 60)} by week, {told}"
     form = partial(amount_text, unit="share" if s.kind == "share" else "")
-    svg = line_plot([Line(s.name, points, 0, flags)], [_day(w.monday) for w in s.weeks], form=form, says=says)
+    axes = ("week that begins on", _with_unit(s.name, "share" if s.kind == "share" else "mean of the week"))
+    weeks = [_day(w.monday) for w in s.weeks]
+    svg = line_plot([Line(s.name, points, 0, flags)], weeks, form=form, says=says, axes=axes)
     return {"svg": svg} | {k: getattr(s, k) for k in ("name", "kind", "group", "charted", "lost", "notes")}
 
 
@@ -136,7 +149,8 @@ def _foretold(v):
     points = tuple(e for _, _, e in v.by_score)
     form = partial(amount_text, unit="share" if card.unit == "share" else "")
     says = f"{card.title} by {shown(v.score, 40)}: {_FORETOLD[v.predicts]}"
-    svg = line_plot([Line(card.title, points)], places, form=form, says=says)
+    axes = (shown(f"mean {v.score}", 50), _with_unit(card.title, card.unit))
+    svg = line_plot([Line(card.title, points)], places, form=form, says=says, axes=axes)
     return {"v": v, "title": card.title, "unit": card.unit, "svg": svg, "words": _FORETOLD[v.predicts]}
 
 

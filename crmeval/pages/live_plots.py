@@ -59,7 +59,7 @@ class Line:
 
 
 LOOKS = 4  # ways a line can look; further lines begin anew
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 360, 210, 46, 12, 14, 28
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 360, 236, 46, 12, 26, 42
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,7 @@ def line_plot(
     *,
     form: Callable[[float], str],  # How a value is written
     says: str,  # What the picture shows, for readers who cannot see it
+    axes: tuple[str, str],  # What the places are, and what goes up with its unit; neither may be empty
     zero: bool = False,  # True draws a line at 0
     band: bool = False,  # True draws the intervals of a line as a band instead of bars
     limits: tuple[float, float]
@@ -121,6 +122,8 @@ def line_plot(
     "Lines with 95 % intervals over weeks or days."
     if wrong := [n.name for n in lines if len(n.points) != len(places)]:
         raise ValueError(f"the line {wrong[0]!r} has another number of points than the axis, {len(places)}")
+    if not all(name.strip() for name in axes):
+        raise ValueError(f"the axes are called {axes!r}, expected what each of them shows")
     low, high = limits or axis_range(_all_values(lines), zero=zero)
     frame = _Frame(len(places), low, high)
     drawn = []
@@ -136,7 +139,13 @@ def line_plot(
             }
         )
     return macro("live_plots.jinja", "lines")(
-        drawn, _y_ticks(frame, form), _x_ticks(frame, places), says, frame.y(0) if zero else None, _SIZE
+        drawn,
+        _y_ticks(frame, form),
+        _x_ticks(frame, places),
+        says,
+        frame.y(0) if zero else None,
+        _SIZE,
+        [shown(name, 52) for name in axes],
     )
 
 
@@ -145,7 +154,14 @@ def _all_values(lines):
     return [v for e in known for v in (e.value, e.low, e.high)]
 
 
-_SIZE = {"width": _WIDTH, "height": _HEIGHT, "left": _LEFT, "right": _WIDTH - _RIGHT, "foot": _HEIGHT - 8}
+_SIZE = {
+    "width": _WIDTH,
+    "height": _HEIGHT,
+    "left": _LEFT,
+    "right": _WIDTH - _RIGHT,
+    "foot": _HEIGHT - 22,
+    "end": _HEIGHT - 5,
+}
 
 
 def _band(marks):

@@ -77,11 +77,13 @@ def _scale():
 
 # %% ../../nbs/pages/20_site_chapters.ipynb #59693bbf
 def _card_rows(card: MetricCard):
-    most = "no upper end" if card.high == float("inf") else f"{card.high:g}"
+    unit = card.unit.partition(", ")[0]
+    endless = card.high == float("inf")
+    reach = f"{card.low:g} {unit} and more" if endless else f"{card.low:g} to {card.high:g} {unit}"
     better = "higher" if card.higher_is_better else "lower"
     return [
         plain_row("Measures", card.measures),
-        plain_row("Range", f"{card.low:g} to {most} {card.unit.partition(', ')[0]}; {better} is better"),
+        plain_row("Range", f"{reach}; {better} is better"),
         plain_row("Limits", card.limits),
         plain_row("Source", card.reference),
     ]
@@ -193,7 +195,7 @@ def _use_case_rows(run):
     "(use case, what it is, samples)"
     with run.its_use_cases():
         found = [(get_use_case(u), n) for u, n in _counts(run, lambda s: s.use_case).items()]
-    return [plain_row(u.name, f"{u.task}, {u.flavour} flavour, {u.timing}", n) for u, n in found]
+    return [plain_row(u.name, f"{u.task} of a {u.flavour} request, {u.timing}", n) for u, n in found]
 
 
 def data_parts(runs: Sequence[Run]) -> list[Part]:
