@@ -352,6 +352,9 @@ def test_every_part_of_a_report_is_accessible_in_both_themes_with_all_folds_open
     names, found = page.locator("nav.tabs [role=tab]").all_inner_texts(), []
     for name in names:
         page.locator("nav.tabs [role=tab]", has_text=name).click()
+        if name == "Samples":
+            page.locator("#samples button.cm-open").first.click()
+            page.wait_for_selector("#samples .cm-said pre")
         page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
         page.wait_for_timeout(60)
         for scheme in ("light", "dark"):

@@ -614,6 +614,8 @@ def test_accessible_and_narrow(visit, scheme):
                 page.locator(f"{'#samples' if tab else table} button.cm-open").first.click()
                 page.wait_for_selector("#samples .cm-said pre" if tab else ".cm-inner")
             assert page.evaluate("document.documentElement.scrollWidth") <= 390
+            if tab == "Samples":  # its colours and scrolling are looked at with the hostile run's
+                continue
             found = [
                 (v["id"], v["nodes"][0]["html"][:160])
                 for v in axe.run(page).response["violations"]

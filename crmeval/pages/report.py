@@ -342,7 +342,7 @@ def site_address(
     found = (os.environ.get("CRMEVAL_SITE", "") if site is None else site).strip().rstrip("/")
     if not found:
         return None
-    if not re.fullmatch(r"https?://[^\s/\\<>\"']+(/[^\s<>\"']*)?", found):
+    if not found.isprintable() or not re.fullmatch(r"https?://[^\s/\\<>\"']+(/[^\s<>\"']*)?", found):
         raise ValueError(f"the address of a site begins with https:// or http://, not {found[:80]!r}")
     return found
 
