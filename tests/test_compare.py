@@ -46,6 +46,9 @@ def test_it_prints_differences_and_both_answers_and_writes_a_page(folder):
         and "side by side, evidence in brackets" in done.stdout
         and done.stdout.count("a: baseline:reference") == 1
     )
+    said = done.stdout.splitlines()[0]  # the answer first, by name, with one interval and one p
+    assert re.match(r"In accuracy (baseline:\w+ is better than baseline:\w+|\d+ pairs .* do not tell)", said)
+    assert said.count("interval") == said.count("after Holm") == 1
     lines = done.stdout[done.stdout.index("a: baseline:reference") :].splitlines()
     assert " | b: baseline:lead" in lines[0] and re.search(
         r"\[(KEY FACT|NO KEY FACT|UNSUPPORTED): ", "\n".join(lines)

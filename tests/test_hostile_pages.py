@@ -342,6 +342,47 @@ def test_nothing_is_executed_fetched_or_too_wide(run, browser, tmp_path, kind):
             assert told["height"] < LONG, (file.name, width, told)
 
 
+def test_every_part_of_a_report_is_accessible_in_both_themes_with_all_folds_open(run, browser, tmp_path):
+    "Trust, protection and groups as well, on a phone, where most has to scroll."
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed").Axe()
+    file = write_report(replace(run, samples=in_shops(run)), tmp_path / "report.html", slices=["shop"])
+    page = browser.open({"width": WIDTHS[0], "height": 844})
+    page.goto(file.as_uri())
+    page.wait_for_selector("#samples[data-cm=ready]", state="attached")
+    names, found = page.locator("nav.tabs [role=tab]").all_inner_texts(), []
+    for name in names:
+        page.locator("nav.tabs [role=tab]", has_text=name).click()
+        if name == "Samples":
+            page.locator("#samples button.cm-open").first.click()
+            page.wait_for_selector("#samples .cm-said pre")
+        page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
+        page.wait_for_timeout(60)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            part = page.evaluate(
+                "'#' + [...document.querySelectorAll('section.part')].find(s => !s.hidden).id"
+            )
+            rules = {"resultTypes": ["violations"]}
+            if scheme == "dark":  # colours alone are others
+                rules["runOnly"] = ["color-contrast", "link-in-text-block"]
+            told = axe.run(page, context=part, options=rules).response["violations"]
+            found += [
+                (name, scheme, v["id"], v["nodes"][0]["html"][:160])
+                for v in told
+                if v["impact"] in ("serious", "critical") or v["id"] == "landmark-unique"
+            ]
+    browser.give_back(page)
+    assert {"Groups", "Trust", "Protection", "Samples", "Definitions"} <= set(names)
+    assert found == []
+
+
+def in_shops(run):
+    "The samples in three groups with hostile names; a column with more of them makes no groups."
+    tasks = [s.id for s in run.samples if not s.use_case.endswith("_probe") and not s.perturbation]
+    of = {i: {"shop": CORPUS[k % 3]} for k, i in enumerate(dict.fromkeys(tasks))}
+    return [replace(s, tags=of.get(s.id, s.tags)) for s in run.samples]
+
+
 def test_the_attacks_work_where_nothing_is_escaped(browser, tmp_path):
     "The net itself: a page that takes these texts as they are is found by each of the checks."
     (tmp_path / "x.html").write_text(whole(CORPUS[0] + CORPUS[2] + "<img src=http://attacker.example>"))

@@ -1,6 +1,8 @@
 "The loop of a researcher: a metric as it stands in a cell is held against people; a changed room is seen."
 
+import ast
 import inspect
+import json
 import os
 import re
 import shutil
@@ -13,13 +15,14 @@ from pathlib import Path
 import pytest
 
 import crmeval
-from crmeval import agreement, completeness, conciseness, factuality
+from crmeval import agreement, completeness, conciseness, factuality, fluency
 from crmeval.core.records import Score
 from crmeval.judges.family_weights import judge_weights, left_out_families
 from crmeval.validation.labelled import LABELLED, at_hand
 from crmeval.validation.labels import check_families
 from crmeval.validation.metric_trial import fair_judge
 
+ROOT = Path(__file__).resolve().parent.parent
 QUICK = "diasumfact-factuality"
 needs_data = pytest.mark.skipif(not at_hand(QUICK), reason=f"{QUICK} is not at hand (CRMEVAL_DATA)")
 
@@ -117,10 +120,24 @@ def test_autoreload_sees_a_changed_room_of_a_wing(tmp_path):
 QUICK_SETS = {
     "diasumfact-factuality": factuality,
     "feedback-factuality": factuality,
-    "mtrag-factuality": factuality,
-    "reviews-factuality": factuality,
-    "mtrag-completeness": completeness,
+    "summhay-completeness": completeness,
+    "finesure-conciseness": conciseness,
+    "nlg-fluency": fluency,
 }
+
+
+@pytest.mark.parametrize("metric", sorted({x.metric for x in LABELLED.values()}))
+def test_the_notebook_of_a_labelled_metric_shows_its_agreement_on_a_quick_set(metric):
+    "The last line of a cell, which a notebook draws with the responses side by side; what is printed is not."
+    (notebook,) = (ROOT / "nbs" / "metrics").glob(f"*_{metric}.ipynb")
+    sources = ("".join(c["source"]) for c in json.loads(notebook.read_text(encoding="utf-8"))["cells"])
+    (cell,) = (s for s in sources if f"agreement({metric}, on=" in s)
+    assert "#| export" not in cell
+    shown = ast.parse(cell).body[-1]
+    assert isinstance(shown, ast.Expr)
+    told = shown.value.body if isinstance(shown.value, ast.IfExp) else shown.value
+    assert ast.unparse(told).startswith(f"agreement({metric}, on=")
+    assert ast.literal_eval(told.keywords[0].value) in QUICK_SETS
 
 
 @pytest.mark.parametrize("name", QUICK_SETS)

@@ -246,6 +246,8 @@ def test_a_number_leads_to_the_samples_behind_it(site):
     assert re.search(r"editions/2027/hostile-report\.html#samples\?0=\d", landing)
     inside = readable((site.folder / "editions" / "2026-Q3" / "index.html").read_text(encoding="utf-8"))
     assert re.search(r"(?<!/)hostile-report\.html#samples\?0=\d", inside)
+    for metric in METRICS:  # worst first by the metric whose number was clicked
+        assert re.search(rf"report\.html#samples\?0=\d[^\"]*&amp;by={metric}&amp;with=1", landing), metric
 
 
 def test_previews_robots_and_sitemap(site, tmp_path, editions):

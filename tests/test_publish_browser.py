@@ -156,6 +156,19 @@ def test_axe_finds_nothing_serious(seen, scheme):
         assert seen[path]["found"][scheme] == [], path
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_link_can_be_read_while_the_pointer_is_on_its_row(visit, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed").Axe()
+    page = visit("index.html", color_scheme=scheme)
+    page.wait_for_selector("#board[data-cm=ready]")
+    row = page.locator("#board tbody tr").first
+    plain = row.locator("td").last.evaluate("td => getComputedStyle(td).backgroundColor")
+    row.hover()
+    assert row.locator("td").last.evaluate("td => getComputedStyle(td).backgroundColor") != plain
+    told = axe.run(page, context="#board tbody", options={"runOnly": ["color-contrast"]}).response
+    assert told["violations"] == [] and told["passes"]
+
+
 def test_the_keyboard_reaches_content_navigation_and_table(visit):
     page = visit("index.html")
     page.wait_for_selector("#board[data-cm=ready]")

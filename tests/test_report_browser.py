@@ -149,6 +149,14 @@ def with_people(run):
     return Run(run.folder, run.manifest, run.samples, run.responses, [*run.scores, *extra])
 
 
+def in_regions(run):
+    "The run cut by a column of its data; the column and one of its values are hostile."
+    regions = ("north", "south", "south", ATTACKS[2], "")
+    told = [replace(s, tags={ATTACKS[0]: regions[k % 5]}) for k, s in enumerate(run.samples)]
+    manifest = replace(run.manifest, plan={"slices": [ATTACKS[0]]})
+    return Run(run.folder, manifest, told, run.responses, run.scores)
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     "Reports of the embedded systems on a part of the demo set, of a thousand hostile samples; a comparison."
@@ -170,6 +178,7 @@ def files(tmp_path_factory):
         "cell": d / "cell.html",
         "demo": write_report(demo, d / "demo.html"),
         "big": write_report(big, d / "big.html", title=ATTACKS[1]),
+        "regions": write_report(in_regions(thousand(d / "r", 25)), d / "regions.html"),
         "compare": write_comparison(compare(big, client_a="gpt-4o", client_b=HOSTILE), d / "compare.html"),
     }
     return found
@@ -457,6 +466,34 @@ def test_a_number_opens_exactly_its_samples_worst_first_and_back_again(visit):
     wait_for(page, lambda: page.evaluate("document.activeElement.closest('#board') !== null"), True)
 
 
+def test_a_group_of_samples_is_chosen_like_anything_else_and_its_number_opens_its_samples(visit):
+    page = visit("regions")
+    assert "Slice" not in page.inner_text("#board thead")  # all samples at first
+    whole = cells(page, "#board", column(page, "#board", "n"))
+    group = f"{ATTACKS[0]} = south"
+    choose(page, "#board", "Slice", group)
+    assert "Slice" in page.inner_text("#board thead") and len(cells(page, "#board", 1)) == 2 * len(SYSTEMS)
+    choose(page, "#board", "Slice", "All samples")
+    page.locator("#board .cm-area").select_option("accuracy")
+    assert set(cells(page, "#board", column(page, "#board", "n"))) == {"10"} and "25" in whole
+    before = page.url
+    cell = page.locator("#board tbody tr", has_text="own:two").locator(
+        f"td:nth-child({column(page, '#board', 'Completeness')}) a"
+    )
+    mean = float(cell.inner_text().split()[0])
+    cell.click()
+    wait_for(page, lambda: place(page), "1 of 10")
+    found = [float(v) for v in cells(page, "#samples", column(page, "#samples", "Compl"))]
+    assert found == sorted(found) and len(found) == 10 and abs(sum(found) / 10 - mean) < 0.006
+    ids = [v[:5] for v in cells(page, "#samples", 1)]
+    assert {int(i[1:]) % 5 for i in ids} == {1, 2}  # as `in_regions` deals them
+    again = visit("regions", "#samples", "#" + page.url.split("#")[1])
+    assert [v[:5] for v in cells(again, "#samples", 1)] == ids
+    page.go_back()
+    wait_for(page, lambda: page.url, before)
+    assert len(cells(page, "#board", 1)) == len(SYSTEMS)
+
+
 def test_source_and_answer_stand_side_by_side_with_marks_in_both(visit):
     page = visit("demo", "#samples", "#samples?0=2&by=factuality&with=1")  # the rules, least true first
     page.wait_for_selector("#samples .cm-said mark")
@@ -577,6 +614,8 @@ def test_accessible_and_narrow(visit, scheme):
                 page.locator(f"{'#samples' if tab else table} button.cm-open").first.click()
                 page.wait_for_selector("#samples .cm-said pre" if tab else ".cm-inner")
             assert page.evaluate("document.documentElement.scrollWidth") <= 390
+            if tab == "Samples":  # its colours and scrolling are looked at with the hostile run's
+                continue
             found = [
                 (v["id"], v["nodes"][0]["html"][:160])
                 for v in axe.run(page).response["violations"]

@@ -49,8 +49,10 @@ def compare_command(
     a, b, *, judge=None, html=None, slices=None, table=None, samples=3, price=None, json=False
 ) -> int:
     "Compare two systems on the samples that both answered."
+    from crmeval.core.show import printable
     from crmeval.core.table_file import write_table
     from crmeval.pages.compare import MOST, compare, side_by_side
+    from crmeval.pages.compare_page import verdict
     from crmeval.pages.plain_rows import difference_rows
 
     (run_a, client_a), (run_b, client_b) = _side(a), _side(b)
@@ -65,7 +67,8 @@ def compare_command(
         slices=slices,
         most=max(samples, MOST if html else 0),
     )
-    out.say(found, a=found.a, b=found.b, judge=found.judge, samples=found.n)
+    out.say(f"{printable(verdict(found))}\n\n{found}", says=verdict(found))
+    out.know(a=found.a, b=found.b, judge=found.judge, samples=found.n)
     out.know(differences=found.differences, resources=found.resources, widest=found.widest)
     out.know(**({"slices": found.groups, "slices_say": found.groups_say} if found.groups else {}))
     if pairs := side_by_side(found, samples):

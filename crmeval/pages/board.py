@@ -25,7 +25,6 @@ from crmeval.core.show import (
     points,
     rank,
     seconds,
-    shown,
     usd,
     whole,
 )
@@ -42,12 +41,13 @@ from ..metrics.trust import CARD as TRUST_CARD
 from ..metrics.trust import TRUST
 from .agreement_chart import agreement_in_words
 from .answer import answer_sentence, reference_note, reference_rows
+from .board_filters import ALL_SAMPLES, SliceRow, board_filters, slice_of, slice_rows
 from .leaderboard import METRICS, OVERALL, Leaderboard, Row, leaderboard
-from .tables import Cell, Column, Filter, interactive_table, table_assets
+from .tables import Cell, Column, interactive_table, table_assets
 from .template import cost, macro
 from ..runs.answered import ANSWER_KINDS
 from ..runs.folder import Run, in_terms_of_run, open_run
-from ..tasks.use_cases import EVERY, get_use_case, use_cases
+from ..tasks.use_cases import get_use_case
 from ..validation.agreement import agreement
 
 # %% ../../nbs/pages/05_board.ipynb #eaf1c062
@@ -269,7 +269,8 @@ def _rank_column(area):
 
 
 def _n_cell(line):
-    return _linked(_count_cell(line.row.n), line.samples("accuracy"), "The samples behind this row")
+    address = line.samples("accuracy") if line.row.n else None
+    return _linked(_count_cell(line.row.n), address, "The samples behind this row")
 
 
 def _unscored_cell(line):
@@ -397,13 +398,15 @@ def _protection_cell(figure, line):
     return _behind(cell, line, "protection")
 
 
-def _columns(define, several, trusted, kinds=(), unchecked=False, protected=False, beside=(), judged=False):
+def _columns(define, several, trusted, kinds, unchecked, protected, beside, judged, cut):
     "All (column, what a line shows in it); what is the same in every row waits among all columns."
     yield Column("System", "l", phone=tuple(AREAS_SHOWN)), lambda line: _bdi(line.row.client, "name")
     if several:
         yield Column("Run", "l", lone="Run"), lambda line: _bdi(line.run)
     yield Column("Provider", "l", areas=("all",)), lambda line: _bdi(line.row.provider)
     yield Column("Use case", "l", lone="Use case"), lambda line: line.use_case
+    if cut:
+        yield Column("Slice", "l", lone="Slice"), lambda line: _bdi(slice_of(line.row))
     yield Column("Method, judge", "l", areas=("",) if judged else ("all",)), lambda line: line.judged_by
     yield from _score_columns(define, kinds, unchecked, beside)
     yield from _cost_columns(define)
@@ -418,11 +421,11 @@ _SORTED_BY = {"cost": "USD per 1,000", "speed": "Mean s", "trust": "Trust %", "p
 
 
 def _lines(rows, run, links, agreements):
-    "Rows of one run with the ranks of each area, within use case and judge."
+    "Rows of one run with the ranks of each area, within use case, judge and group of samples."
     groups, lines = {}, []
-    rows, only = _once(rows)
-    for r in rows:
-        groups.setdefault((r.use_case, r.method, r.judge), []).append(r)
+    whole, only = _once([r for r in rows if not isinstance(r, SliceRow)])
+    for r in (*whole, *(r for r in rows if isinstance(r, SliceRow))):
+        groups.setdefault((r.use_case, r.method, r.judge, slice_of(r)), []).append(r)
     for group in groups.values():
         for i, row in enumerate(group):
             ranks = {area: found[i] for area, found in _area_ranks(group).items()}
@@ -468,19 +471,8 @@ def _picks(lines, several):
     }
     if several:
         properties["Run"] = [line.run for line in lines]
-    filters, keys = [], []
-    for title, found in properties.items():
-        values = _in_order(title, found)
-        chosen = [0] if values[:1] == ["Overall"] else []
-        filters.append(Filter(title, list(map(shown, values)), chosen))
-        keys.append([values.index(v) for v in found])
-    return filters, list(zip(*keys))
-
-
-def _in_order(title, found):
-    "Distinct values: use cases as they are numbered, everything else by its letters."
-    cases = ["Overall", *(u.name for u in use_cases(EVERY).values())]
-    return sorted(set(found), key=cases.index if title == "Use case" else str)
+    slices = [slice_of(line.row) for line in lines]
+    return board_filters(properties | ({"Slice": slices} if {*slices} > {ALL_SAMPLES} else {}))
 
 # %% ../../nbs/pages/05_board.ipynb #7f5ed46c
 def _board_html(lines, box, define, several):
@@ -491,7 +483,9 @@ def _board_html(lines, box, define, several):
     unchecked = any(line.row.unchecked[0] for line in lines)
     beside = dict.fromkeys(m for line in lines for m in line.row.metrics if m not in METRICS)
     judged = len({(line.row.method, line.row.judge) for line in lines}) > 1
-    columns, makers = zip(*_columns(define, several, trusted, kinds, unchecked, protected, beside, judged))
+    cut = any(isinstance(line.row, SliceRow) for line in lines)
+    shown_too = (kinds, unchecked, protected, beside, judged, cut)
+    columns, makers = zip(*_columns(define, several, trusted, *shown_too))
     filters, keys = _picks(lines, several)
     areas = {a: (title, _sorted_at(a, columns)) for a, title in AREAS_SHOWN.items() if a not in absent}
     rows = [_cells(line, makers) for line in lines]
@@ -570,14 +564,18 @@ class LeaderboardTable:
         from markupsafe import Markup
 
         assets = Markup(table_assets() if self.assets else "")
-        rows = [line.row for line in self.lines]
+        rows = self._rows
         answer, note = answer_sentence(rows, self.repeats), f"{reference_note(rows)} {RANK_NOTE}".strip()
         return str(
             macro("board.jinja", "in_notebook")(self.html(), answer, UNITS_NOTE, note, self.cards(), assets)
         )
 
     def __str__(self):
-        return str(Leaderboard([line.row for line in self.lines]))
+        return str(Leaderboard(self._rows))
+
+    @property
+    def _rows(self):
+        return [line.row for line in self.lines if not isinstance(line.row, SliceRow)]
 
 # %% ../../nbs/pages/05_board.ipynb #0d7b9d1b
 @in_terms_of_run
@@ -595,13 +593,13 @@ def leaderboard_table(
     given = [r if isinstance(r, Run) else open_run(r) for r in several]
     if not given:
         raise ValueError("there is no run to show")
-    rows = [list(leaderboard(r, by="all", prices=prices)) for r in given]
+    rows = [[*leaderboard(r, by="all", prices=prices), *slice_rows(r, prices=prices)] for r in given]
     return table_of_rows(given, rows, samples=samples, agreement_link=agreement_link, box=box, assets=assets)
 
 
 def table_of_rows(
     runs: Sequence[Run],
-    rows: Sequence[Sequence[Row]],  # Of each run
+    rows: Sequence[Sequence[Row]],  # Of each run; those of groups are a filter more
     *,
     samples: Callable | None = None,  # As in `leaderboard_table`, like the others
     agreement_link: str | None = None,

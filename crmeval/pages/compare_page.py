@@ -31,15 +31,18 @@ def verdict(
     comparison: Comparison,
 ) -> str:
     "What the comparison says, in one or two sentences."
-    d, c = comparison.differences["accuracy"], comparison
-    if d.value is None:
-        return "There is nothing to compare: no sample has an accuracy on both sides."
-    ahead, behind = (c.a, c.b) if d.value > 0 else (c.b, c.a)
+    c, both = comparison, "no sample has an accuracy on both sides"
+    first = next((m for m in METRICS if c.differences[m].value is not None), None)
+    if first is None:
+        return f"There is nothing to compare: {both}."
+    d, what = c.differences[first], first.replace("_", " ")
+    ahead, behind = (c.a, c.b) if (d.value or 0) > 0 else (c.b, c.a)
     if who_is_better(d) == "not told apart":
-        told = f"In accuracy {d.n} pairs of answers do not tell the two apart: they differ by {_size(d)}."
+        told = f"In {what} {d.n} pairs of answers do not tell the two apart: they differ by {_size(d)}."
     else:
-        told = f"In accuracy {shown(ahead, 60)} is better than {shown(behind, 60)}: ahead by {_size(d)}."
-    return f"{told} {_beyond_chance(c)}"
+        told = f"In {what} {shown(ahead, 60)} is better than {shown(behind, 60)}: ahead by {_size(d)}."
+    without = "" if first == "accuracy" else f" Of accuracy nothing is known: {both}."
+    return f"{told} {_beyond_chance(c)}{without}"
 
 
 def _size(d):
@@ -58,7 +61,8 @@ def _beyond_chance(c):
     for words, name in (("a is better", c.a), ("b is better", c.b)):
         better = [m.replace("_", " ") for m, who in sides.items() if who == words]
         if better:
-            told.append(f"{shown(name, 60)} is better in {' and '.join(better)}")
+            listed = " and ".join(filter(None, [", ".join(better[:-1]), better[-1]]))
+            told.append(f"{shown(name, 60)} is better in {listed}")
     return (
         f"By criterion, beyond chance: {'; '.join(told)}."
         if told

@@ -17,13 +17,14 @@ from ..core.show import points, shown, whole
 from ..metrics.trust import TRUST
 from .answer import REFERENCES, answer_sentence
 from .board import RANK_NOTE, UNITS_NOTE, LeaderboardTable, table_of_rows
+from .board_filters import SliceRow, sample_groups, slice_rows
 from .compare import compare
 from .compare_page import compare_html, verdict
 from .figures import accuracy_against_cost, accuracy_against_speed, accuracy_by_use_case, svg
 from .leaderboard import OVERALL, Row, is_task, leaderboard
 from .public_run import public_run
 from .report import report_pages, sample_pane
-from .samples import SampleFile, sample_index
+from .samples import SampleFile, file_name, sample_index, samples_behind
 from .site_chapters import data_parts, methodology_parts, metric_parts
 from .site_parts import Heading, Html, Items, Link, Paragraph, Part, Picture
 from .site_settings import SiteSettings
@@ -98,24 +99,15 @@ class _Entry:
     run: Run
     stem: str  # Of its report's file
     rows: Sequence[Row]
+    cut: Sequence[SliceRow]  # Of its groups of samples
     files: list[SampleFile]
     told: list[str]  # What is to be said of them
 
-    def file(self, k):
-        return f"{self.stem}.html" if k == 0 else f"{self.stem}-{k + 1}.html"
-
-    def samples_of(self, row, metric):
-        "Address of the samples behind a number, or None; probes are not among them."
-        if metric in (*TRUST, "trust", "protection"):
-            return None
-        index = sample_index(self.files)
-        every = row.use_case == OVERALL
-        at = next((k for k, f in enumerate(self.files) if every or row.use_case in f.use_cases), None)
-        if at is None or row.client not in index.systems or not (every or row.use_case in index.use_cases):
-            return None
-        return self.file(at) + index.address(
-            row.client, row.use_case, row.judge, unscored=metric == "unscored"
-        )
+    def samples_behind(self):
+        "(row, metric) -> address of the samples behind a number, or None; probes are not among them."
+        index = sample_index(self.files, sample_groups(self.run))
+        found = samples_behind(self.files, index, self.stem)
+        return lambda row, metric: None if metric in (*TRUST, "trust", "protection") else found(row, metric)
 
 
 def _entries(runs, prices):
@@ -126,16 +118,18 @@ def _entries(runs, prices):
         with run.its_use_cases():
             # of a copy: what is kept with a large run for its figures goes with the copy
             rows = list(leaderboard(replace(original), by="all", prices=prices))
-            entries.append(_Entry(run, f"{taken[-1]}-report", rows, *sample_pane(run, prices=prices)))
+            figures = rows, slice_rows(original, prices=prices)
+            entries.append(_Entry(run, f"{taken[-1]}-report", *figures, *sample_pane(run, prices=prices)))
     return entries
 
 
 def _links(entries, base):
     "(row, metric) -> address, for the rows of all runs."
-    whose = {id(row): e for e in entries for row in e.rows}
+    found = [(e, e.samples_behind()) for e in entries]
+    behind = {id(row): of_entry for e, of_entry in found for row in (*e.rows, *e.cut)}
 
     def address(row, metric):
-        found = whose[id(row)].samples_of(row, metric) if id(row) in whose else None
+        found = behind[id(row)](row, metric) if id(row) in behind else None
         return base + found if found else None
 
     return address
@@ -214,14 +208,14 @@ def _judged(entry):
 def _index_parts(entries, settings, comparisons, edition, base):
     table = table_of_rows(
         [e.run for e in entries],
-        [_judged(e) for e in entries],
+        [[*_judged(e), *e.cut] for e in entries],
         samples=_links(entries, base),
         agreement_link=f"{base}metrics.html",
         box="board",
         assets=False,
     )
     answer = answer_sentence(entries[0].rows, entries[0].run.manifest.repeats)
-    reports = [(Link(e.run.folder.name, f"{base}{e.file(0)}"), _run_line(e)) for e in entries]
+    reports = [(Link(e.run.folder.name, f"{base}{file_name(e.stem, 0)}"), _run_line(e)) for e in entries]
     parts: list[Part] = [Paragraph(answer, "answer")] if answer else []
     parts += [
         Paragraph(_soft_line(entries, edition), "soft"),

@@ -104,7 +104,7 @@ def _choice(where, value, known):
     return value
 
 # %% ../../nbs/pages/17_site_settings.ipynb #b38d2656
-_MAIL = re.compile(r"[^\s@<>\"']{1,64}@[^\s@<>\"']{1,200}")
+_MAIL = re.compile(r"[^\s@<>\"':/]{1,64}@[^\s@<>\"':/]{1,200}")
 
 
 def _web_address(where, value, schemes=("https", "http")):
