@@ -182,6 +182,30 @@ def test_json_stays_json_on_both_ways(data):
         assert demask(masked.text, masked.vault) == text
 
 
+@CASES
+@given(
+    st.sampled_from(
+        [
+            "[1] ",
+            "[10:15:22] ",
+            "{note} ",
+            "{{contact.email}} ",
+            '{"a": 1} and ',
+            '{"a": ',
+            "{'a': '",
+            "[[3]] ",
+        ]
+        + ["{\n// ", '[{"a": 1},\n', "{%if%}", '{"a" ', '{"a": true}\n-- ', '  ["x"] ']
+    ),
+    TEXTS,
+)
+def test_what_begins_like_json_hides_no_value(opening, rest):
+    text = f"{opening} Ottilie rang from +47 22 555 013. {rest}"
+    masked = mask(text, RECORD)
+    assert not re.search(r" Ottilie |22 555 013\. ", masked.text)
+    assert demask(masked.text, masked.vault) == text
+
+
 LONG = "Ottilie Brandvik (O. Brandvik) of 14 Tarn Hows Lane called {n} from +47 22 555 013 about K{n}B. "
 ODD = (
     "[",
