@@ -23,6 +23,7 @@ from .json_place import JsonPlace, json_regions
 from .known_places import KnownPlaces, Place, keys_of
 from .neighbours import neighbours, trimmed_names
 from .placeholders import READ_AS, Vault, kind_word
+from .policy_part import check_forms, names_in
 from .record_values import Known, known_values, readable_values
 from .shown_text import Spelled, capitals
 from .steps import StepRecord, timed
@@ -53,6 +54,10 @@ class MaskingPolicy:
     invented: str = "mark"  # What becomes of placeholders that nobody has: 'mark', 'keep' or 'remove'
 
     def __post_init__(self):
+        check_forms(type(self), vars(self))
+        object.__setattr__(self, "readable", names_in(self.readable, "readable"))
+        if not isinstance(self.words, Mapping):
+            object.__setattr__(self, "words", names_in(self.words, "words"))
         for kind, action in self.kinds.items():
             _one_of(kind, KINDS, "kinds")
             _one_of(action, _ACTIONS, f"kinds.{kind}")
