@@ -52,7 +52,14 @@ def field_kind(
         kind = _kind_of_name().get(ending) or _kind_of_name().get(ending.removesuffix("s"))
         if kind:
             return _without_things(words, kind)
-    return None
+    return _kind_in_object(words, field_words(parent))
+
+
+def _kind_in_object(words, parent):
+    "The kind of a field that says something only with its object: the number of an account, of a card."
+    if not parent or not words:
+        return None
+    return _kind_of_name().get(" ".join([*parent[:-1], parent[-1].removesuffix("s"), *words]))
 
 
 def _named_object(words):
