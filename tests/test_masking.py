@@ -229,6 +229,21 @@ def test_a_name_typed_without_its_letters_is_the_same_name(name):
         assert demask(masked.text, masked.vault) == text
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\n\t", "\u00a0"])
+def test_a_field_without_a_value_masks_nothing_and_ends(blank):
+    record = {
+        "login": {"password": blank, "pin": blank, "api_key": blank},
+        "name": blank,
+        "dob": blank,
+        "iban": blank,
+    }
+    masked = mask(f"the lamp{blank} is dead", record, policy=MaskingPolicy(detect=False))
+    assert masked.text == f"the lamp{blank} is dead"
+    for given in ({"words": ["Bluebird", blank]}, {"words": {blank: "OTHER"}}, {"readable": [blank]}):
+        with pytest.raises(ValueError, match="has a value that is empty or no text"):
+            MaskingPolicy(**given)
+
+
 BORN = {
     "contact": {"date_of_birth": "1979-11-03", "address": "Ringvegen 8 B, 5003 Bergen"},
     "card": {"number": "77-0042-9"},

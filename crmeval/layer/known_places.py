@@ -222,6 +222,8 @@ class KnownPlaces:
     def add(self, known: Iterable[Known]) -> None:
         "Learn values."
         for item in known:
+            if not item.value.strip():
+                continue  # nothing stands everywhere: it would be found without end
             if item.entity == "PERSON" and item.person is not None and not item.exact:
                 self.names.add(item.person, item.value)
             self._add_number(item)

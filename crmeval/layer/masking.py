@@ -65,6 +65,9 @@ class MaskingPolicy:
             _one_of(kind, (*KINDS, "keep"), f"fields.{name}")
         for value, kind in self.listed.items():
             _one_of(kind, KINDS, f"words.{value}")
+        for name in ("words", "readable"):
+            if not all(isinstance(w, str) and w.strip() for w in getattr(self, name)):
+                raise ValueError(f"{name} has a value that is empty or no text; leave it out")
         _one_of(self.invented, INVENTED, "invented")
         if not 0 <= self.min_score <= 1:
             raise ValueError(f"min_score is {self.min_score!r}, expected a number from 0 to 1")

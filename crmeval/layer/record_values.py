@@ -128,7 +128,7 @@ def _kind_within(name, value, parent, own):
 
 
 def _known(value, kind, path):
-    if len(value) < 2 and kind != "CREDENTIAL":
+    if not value or (len(value) < 2 and kind != "CREDENTIAL"):
         return
     person = None
     if kind == "PERSON":
