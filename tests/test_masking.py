@@ -237,11 +237,12 @@ def test_a_field_without_a_value_masks_nothing_and_ends(blank):
         "dob": blank,
         "iban": blank,
     }
-    masked = mask(f"the lamp{blank} is dead", record, policy=MaskingPolicy(detect=False))
-    assert masked.text == f"the lamp{blank} is dead"
-    for given in ({"words": ["Bluebird", blank]}, {"words": {blank: "OTHER"}}, {"readable": [blank]}):
+    record["phone"] = record["surname"] = float("nan")  # an empty cell of a frame
+    masked = mask(f"the lamp{blank} of nan is dead", record, policy=MaskingPolicy(detect=False))
+    assert masked.text == f"the lamp{blank} of nan is dead"
+    for fields in ({"words": ["Bluebird", blank]}, {"words": {blank: "OTHER"}}, {"readable": [blank]}):
         with pytest.raises(ValueError, match="has a value that is empty or no text"):
-            MaskingPolicy(**given)
+            MaskingPolicy(**fields)
 
 
 BORN = {

@@ -118,7 +118,7 @@ def _values_of(node, own, path, parent, kind, depth=0):
     elif isinstance(node, Sequence) and not isinstance(node, (str, bytes)):
         for at, value in enumerate(node):
             yield from _values_of(value, own, (*path, str(at)), parent, kind, depth + 1)
-    elif kind != "keep" and node is not None and not isinstance(node, bool):
+    elif kind != "keep" and node is not None and not isinstance(node, bool) and node == node:  # no NaN
         yield from _known(str(node).strip(), kind, path)
 
 
