@@ -1,13 +1,21 @@
 """The gateway's policy: nothing leaves that was not allowed by name."""
 
+import asyncio
 import itertools
 import json
 import os
 import sys
+import textwrap
 from datetime import date
 
+import httpx
 import pytest
 
+from crmeval import TrustLayer
+from crmeval.core.calls import Completion
+from crmeval.core.package_data import data_path
+from crmeval.core.yaml_text import load_yaml
+from crmeval.layer.callers import new_key
 from crmeval.layer.gateway import (
     Agreement,
     GatewayPolicy,
@@ -19,14 +27,46 @@ from crmeval.layer.gateway import (
 from crmeval.layer.grounding import Passage, ground
 from crmeval.layer.policy_part import policy_part
 from crmeval.layer.screening import screen
+from crmeval.layer.server import gateway_app
 from crmeval.layer.source_links import source_links
 from crmeval.systems.providers import providers
 
 DAY = date(2026, 11, 28)
 
 
+class Answers:
+    name, provider, model, cacheable = "m", "openai", "m", False
+
+    def settings(self):
+        return {}
+
+    async def chat(self, messages, **options):
+        return Completion("Thank you, we will come.")
+
+
 def decided(policy, **call):
     return check_call(policy, today=DAY, **call)
+
+
+def test_the_policy_that_the_command_shows_lets_a_masked_mail_through(monkeypatch):
+    told = data_path("gateway_examples.txt").read_text(encoding="utf-8")
+    shown = textwrap.dedent(told.partition("policy.yaml:\n")[2].partition("\nan application")[0])
+    given = load_yaml(shown)
+    for left in (given["server"].pop("keys"), given["server"]["callers"].pop("nightly")):
+        assert left  # a file of keys and a hash that a reader has to put in
+    monkeypatch.setenv("CRM_KEY", new_key())
+    app = gateway_app(TrustLayer(Answers(), given))
+    head = {"authorization": f"Bearer {os.environ['CRM_KEY']}"}
+    mail = "Ida Rask of Farrow Ltd asks for a visit on 3 May: +47 22 555 013"
+    body = {"model": "m", "messages": [{"role": "user", "content": mail}], "user": "jessica"}
+
+    async def post():
+        http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
+        async with http:
+            return await http.post("/v1/chat/completions", json=body, headers=head)
+
+    answered = asyncio.run(post())
+    assert answered.status_code == 200, answered.text
 
 
 @pytest.mark.parametrize("provider", sorted(providers()))

@@ -182,6 +182,95 @@ def test_json_stays_json_on_both_ways(data):
         assert demask(masked.text, masked.vault) == text
 
 
+@CASES
+@given(
+    st.sampled_from(
+        [
+            "[1] ",
+            "[10:15:22] ",
+            "{note} ",
+            "{{contact.email}} ",
+            '{"a": 1} and ',
+            '{"a": ',
+            "{'a': '",
+            "[[3]] ",
+        ]
+        + ["{\n// ", '[{"a": 1},\n', "{%if%}", '{"a" ', '{"a": true}\n-- ', '  ["x"] ']
+    ),
+    TEXTS,
+)
+def test_what_begins_like_json_hides_no_value(opening, rest):
+    text = f"{opening} Ottilie rang from +47 22 555 013. {rest}"
+    masked = mask(text, RECORD)
+    assert not re.search(r" Ottilie |22 555 013\. ", masked.text)
+    assert demask(masked.text, masked.vault) == text
+
+
+TYPED = {  # a name -> how it is typed without its letters
+    "Bjørn Kjærgaard": ("bjorn kjaergaard", "BJOERN KJÆRGÅRD", "Kjaergaards"),
+    "Władysław Śliwiński": ("wladyslaw sliwinski", "SLIWINSKI, Wladyslaw"),
+    "Şükrü Işık": ("sukru isik", "Şukru ISIK", "SUEKRUE"),
+    "Theresia Weiß-Böhm": ("theresia weiss-boehm", "Weiss", "BOHM"),
+    "Mathilde Schroeder": ("mathilde schröder", "Schroder"),
+    "Guðrún Þórðardóttir": ("gudrun thordardottir", "Thordardottir"),
+    "Nađa Đukić": ("nada djukic", "Nadja Djukic's", "DUKIC"),
+}
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_a_name_typed_without_its_letters_is_the_same_name(name):
+    for typed in TYPED[name]:
+        text = f"hello, the lamp of {typed} is dead again"
+        masked = mask(text, {"contact": {"name": name}}, policy=MaskingPolicy(detect=False))
+        assert not any(w.lower() in masked.text.lower() for w in re.findall(r"[^\W_]{3,}", typed)), (
+            masked.text
+        )
+        assert masked.record.detail["masked"] == {"PERSON": 1}
+        assert demask(masked.text, masked.vault) == text
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n\t", "\u00a0"])
+def test_a_field_without_a_value_masks_nothing_and_ends(blank):
+    record = {
+        "login": {"password": blank, "pin": blank, "api_key": blank},
+        "name": blank,
+        "dob": blank,
+        "iban": blank,
+    }
+    record["phone"] = record["surname"] = float("nan")  # an empty cell of a frame
+    masked = mask(f"the lamp{blank} of nan is dead", record, policy=MaskingPolicy(detect=False))
+    assert masked.text == f"the lamp{blank} of nan is dead"
+    for fields in ({"words": ["Bluebird", blank]}, {"words": {blank: "OTHER"}}, {"readable": [blank]}):
+        with pytest.raises(ValueError, match="has a value that is empty or no text"):
+            MaskingPolicy(**fields)
+
+
+BORN = {
+    "contact": {"date_of_birth": "1979-11-03", "address": "Ringvegen 8 B, 5003 Bergen"},
+    "card": {"number": "77-0042-9"},
+}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "3 November 1979",
+        "03/11/1979",
+        "11/03/79",
+        "3.11.1979",
+        "3. november 1979",
+        "3 novembre 1979",
+        "Nov 3rd, 1979",
+    ]
+    + ["Ringvegen 8 B", "ringvegen 8b", "5003 BERGEN", "77 0042 9", "7700429"],
+)
+def test_what_the_record_knows_is_masked_in_another_notation(value):
+    text = f"I am ({value}) still waiting since 3 November 2025, room 8, case 77."
+    masked = mask(text, BORN, policy=MaskingPolicy(detect=False))
+    assert value not in masked.text and "since 3 November 2025, room 8, case 77." in masked.text
+    assert demask(masked.text, masked.vault) == text
+
+
 LONG = "Ottilie Brandvik (O. Brandvik) of 14 Tarn Hows Lane called {n} from +47 22 555 013 about K{n}B. "
 ODD = (
     "[",

@@ -140,6 +140,11 @@ def show_command(
 ) -> int:
     "Print records of a trail, or write them as JSON Lines or as spans of OpenTelemetry."
     _check_words(last, to, out, content)
+    if decision is not None:
+        from crmeval.layer.policy_part import check_known
+        from crmeval.layer.steps import DECISIONS
+
+        check_known(decision, DECISIONS, "--decision")
     when = {"since": _time(since, "--since"), "until": _time(until, "--until")}
     fields = {"user": user, "case": case, "decision": decision}
     fields = {k: v for k, v in fields.items() if v is not None} | _equal(where)

@@ -247,6 +247,8 @@ class AuditTrail:
         "Append a record; raises `AuditError` for private data without a person, OSError for a full disk."
         if private is not None and person is None:
             raise AuditError("private data need a person: append(kind, person=..., private=...)")
+        if not isinstance(kind, str) or not kind:
+            raise AuditError(f"kind is {kind!r}, expected what the record tells of, such as 'prompt'")
         with self._lock:
             if self._file is None:
                 self._open()

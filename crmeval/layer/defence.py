@@ -20,6 +20,7 @@ from ..core.package_data import data_path
 from ..core.records import Score, storable
 from ..detect.hidden_value import find_value
 from ..detect.injection import imitated_markup, injection
+from .policy_part import check_text
 from .steps import Stepped, StepRecord, hardest, timed
 
 # %% ../../nbs/layer/08_defence.ipynb #1d485d9c
@@ -210,6 +211,11 @@ def defend(
     rng: random.Random | None = None,  # Only for tests; default: the system's source of chance
 ) -> Defended:  # decision 'refuse' or 'block': `text` is '', nothing may be sent
     "Put texts of strangers into a prompt so that they stay data; what the policy stops is not in it."
+    check_text(task, "task")
+    if not isinstance(data, (str, Mapping)):
+        raise ValueError(f"data is {type(data).__name__}, expected a string, or strings by name")
+    if isinstance(passages, (str, bytes)) or not isinstance(passages, Sequence):
+        raise ValueError(f"passages is {type(passages).__name__}, expected a list of texts")
     with timed() as timer:
         rules, rng = defence_policy(policy), rng or secrets.SystemRandom()
         named = {"data": data} if isinstance(data, str) else dict(data)

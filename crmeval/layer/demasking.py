@@ -15,6 +15,7 @@ from typing import Any
 from .altered import HELD, LOOK_BEFORE, Progress, placeholders_in
 from .json_place import JsonPlace, inside_quotes, json_escaped
 from .placeholders import Vault
+from .policy_part import check_text
 from .shown_text import Spelled
 from .steps import StepRecord, timed
 
@@ -129,6 +130,7 @@ def demasked(
     invented: str = "mark",  # See `Restorer`
 ) -> Demasked:  # Its record's decision is 'flag' where a placeholder was invented
     "Put every value back, and say what was done; ValueError where the vault is closed."
+    check_text(text, "text")
     with timed() as timer:
         restorer = Restorer(vault, invented)
         whole = restorer.feed(text, last=True)

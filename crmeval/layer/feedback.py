@@ -24,7 +24,7 @@ from ..core.evidence import as_evidence
 from ..core.package_data import data_path, needs_extra
 from ..core.records import Score, read_jsonl, storable, write_jsonl
 from .audit_trail import AuditTrail
-from .policy_part import check_known, names_in
+from .policy_part import check_known, check_text, names_in
 from .steps import StepRecord
 
 # %% ../../nbs/layer/16_feedback.ipynb #78d88108
@@ -140,6 +140,8 @@ class Feedback:
         if not self.reply or not isinstance(self.reply, str):
             raise ValueError(f"feedback needs the id of a reply, not {self.reply!r}")
         check_known(self.action, FEEDBACK_ACTIONS, "action")
+        for name in ("shown", "words", "user", *(("edited",) if self.edited is not None else ())):
+            check_text(getattr(self, name), name)
         if self.thumb is not None:
             check_known(self.thumb, THUMBS, "thumb")
         if (self.edited is not None) != (self.action == "edit"):

@@ -18,6 +18,7 @@ from ..core.yaml_text import load_yaml
 from .defence import DefencePolicy
 from .gateway import GatewayPolicy
 from .masking import MaskingPolicy
+from .merge_values import LOCALE, locale_of
 from .policy_part import check_known, policy_part
 from .screening import ScreeningPolicy
 from .server_policy import ServerPolicy
@@ -137,6 +138,8 @@ class Policy:
         for name in ("locale", "region", "not_sent"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} is {getattr(self, name)!r}, expected text")
+        if self.locale != LOCALE:
+            locale_of(self.locale)
 
     @property
     def digest(self) -> str:

@@ -19,10 +19,11 @@ from ..core.near import did_you_mean
 from ..detect.pii import find_pii
 from .altered import placeholders_in
 from .demasking import INVENTED, demask
-from .json_place import JsonPlace, starts_json
+from .json_place import JsonPlace, json_regions
 from .known_places import KnownPlaces, Place, keys_of
 from .neighbours import neighbours, trimmed_names
 from .placeholders import READ_AS, Vault, kind_word
+from .policy_part import check_forms, names_in
 from .record_values import Known, known_values, readable_values
 from .shown_text import Spelled, capitals
 from .steps import StepRecord, timed
@@ -53,6 +54,10 @@ class MaskingPolicy:
     invented: str = "mark"  # What becomes of placeholders that nobody has: 'mark', 'keep' or 'remove'
 
     def __post_init__(self):
+        check_forms(type(self), vars(self))
+        object.__setattr__(self, "readable", names_in(self.readable, "readable"))
+        if not isinstance(self.words, Mapping):
+            object.__setattr__(self, "words", names_in(self.words, "words"))
         for kind, action in self.kinds.items():
             _one_of(kind, KINDS, "kinds")
             _one_of(action, _ACTIONS, f"kinds.{kind}")
@@ -60,6 +65,9 @@ class MaskingPolicy:
             _one_of(kind, (*KINDS, "keep"), f"fields.{name}")
         for value, kind in self.listed.items():
             _one_of(kind, KINDS, f"words.{value}")
+        for name in ("words", "readable"):
+            if not all(isinstance(w, str) and w.strip() for w in getattr(self, name)):
+                raise ValueError(f"{name} has a value that is empty or no text; leave it out")
         _one_of(self.invented, INVENTED, "invented")
         if not 0 <= self.min_score <= 1:
             raise ValueError(f"min_score is {self.min_score!r}, expected a number from 0 to 1")
@@ -294,6 +302,7 @@ class _Writer:
         self.text, self.session = text, session
         self.careful = careful  # Whether nothing beside a placeholder may be taken for a part of it
         self.out, self.place, self.counts = [], JsonPlace(), Counter()
+        self.is_json = json_regions(text) is not None
         self._squeezed = re.sub(r"[^A-Z0-9]", "", capitals(text)).translate(str.maketrans(READ_AS))
 
     def written(self, places):
@@ -311,7 +320,8 @@ class _Writer:
 
     def _masked(self, p):
         piece = self.text[p.start : p.end]
-        bare = self._is_json() and not self.place.in_string and _NUMBER.fullmatch(piece) is not None
+        is_json = self.is_json or self.place.fenced
+        bare = is_json and not self.place.in_string and _NUMBER.fullmatch(piece) is not None
         form = self._form(p, piece, bare)
         if self.careful or self.text[p.start - 1 : p.start] in _OPENED:
             self.session.vault.bracketed.add(form.code)
@@ -329,10 +339,6 @@ class _Writer:
         if hint and self.session.policy.hints and p.entity == "PERSON":
             word += f"_{hint}"
         return self.session.vault.issue(value, word, p.person, raw=raw, bare=bare, avoid=self._is_in_text)
-
-    def _is_json(self):
-        "Whether the place is in JSON, also right behind the bracket with which a text begins."
-        return starts_json(self.text) if self.place.json is None else self.place.json
 
     def _is_in_text(self, code):
         return code in self._squeezed
@@ -352,16 +358,11 @@ def _places_in(text, session, stays):
     return without_gaps(text, _within_strings(text, places))
 
 
-_STRING = re.compile(
-    r'"((?:[^"\\]|\\.|\\\Z)*)(?:"|\Z)|(?<![\w.])-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])', re.S
-)
-
-
 def _within_strings(text, places):
     "In a text that is JSON, places end where their string ends; a number is one whole."
-    if not starts_json(text):
+    regions = json_regions(text)
+    if regions is None:
         return places
-    regions = [(*m.span(m.lastindex or 0), not m.lastindex) for m in _STRING.finditer(text)]
     starts = [region[0] for region in regions]
     return [part for p in places for part in _cut(p, regions, starts)]
 

@@ -9,7 +9,7 @@ __all__ = ['LOCALE', 'FILTERS', 'MergeError', 'locale_of', 'is_empty', 'written'
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
-from numbers import Number
+from numbers import Integral, Number, Real
 from typing import Any
 
 from ..core.near import did_you_mean
@@ -44,7 +44,7 @@ def is_empty(
         return True
     if isinstance(value, (Sequence, Mapping)) and not isinstance(value, str):
         return not value
-    return isinstance(value, Number) and value != value
+    return isinstance(value, (Number, date)) and value != value  # NaN, and the NaT of pandas
 
 
 @needs_extra("layer")
@@ -65,6 +65,13 @@ def _day(value, locale, style):
     return format_date(value, style, locale=locale)
 
 
+def _plain(value):
+    "A number of any library as one of Python's own."
+    if isinstance(value, (int, float, Decimal)):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)
+
+
 def _lines(value, locale):
     if isinstance(value, Mapping):
         return "\n".join(f"{k}: {written(v, locale)}" for k, v in value.items() if not is_empty(v))
@@ -82,8 +89,8 @@ def written(
         return "yes" if value else "no"
     if isinstance(value, (date, time)):
         return _day(value, locale_of(locale), "medium")
-    if isinstance(value, (int, float, Decimal)):
-        return _number(value, locale_of(locale))
+    if isinstance(value, (Real, Decimal)):
+        return _number(_plain(value), locale_of(locale))
     if isinstance(value, (Mapping, list, tuple)):
         return _lines(value, locale)
     raise MergeError(
@@ -117,7 +124,7 @@ def _as_number(value):
     if isinstance(value, bool):
         raise MergeError("is no number")
     try:
-        return value if isinstance(value, (int, float, Decimal)) else Decimal(str(value).strip())
+        return _plain(value) if isinstance(value, (Real, Decimal)) else Decimal(str(value).strip())
     except InvalidOperation:
         raise MergeError("is no number: expected digits with a point, such as 1249.00") from None
 

@@ -147,6 +147,8 @@ class PersonKeys:
         person: str,  # How the company names the person: an id, an address
     ) -> str:  # 24 hexadecimal digits, the same for the same person and master key
         "The name that a person has in the trail; without the master key nobody can compute it."
+        if not isinstance(person, str):
+            raise AuditError(f"person is {type(person).__name__}, expected text: a name, an id, an address")
         return hmac.digest(self._names, person.encode(errors="surrogatepass"), "sha256").hex()[:24]
 
     def _add(self, name):

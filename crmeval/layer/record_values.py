@@ -52,7 +52,14 @@ def field_kind(
         kind = _kind_of_name().get(ending) or _kind_of_name().get(ending.removesuffix("s"))
         if kind:
             return _without_things(words, kind)
-    return None
+    return _kind_in_object(words, field_words(parent))
+
+
+def _kind_in_object(words, parent):
+    "The kind of a field that says something only with its object: the number of an account, of a card."
+    if not parent or not words:
+        return None
+    return _kind_of_name().get(" ".join([*parent[:-1], parent[-1].removesuffix("s"), *words]))
 
 
 def _named_object(words):
@@ -111,7 +118,7 @@ def _values_of(node, own, path, parent, kind, depth=0):
     elif isinstance(node, Sequence) and not isinstance(node, (str, bytes)):
         for at, value in enumerate(node):
             yield from _values_of(value, own, (*path, str(at)), parent, kind, depth + 1)
-    elif kind != "keep" and node is not None and not isinstance(node, bool):
+    elif kind != "keep" and node is not None and not isinstance(node, bool) and node == node:  # no NaN
         yield from _known(str(node).strip(), kind, path)
 
 
@@ -121,7 +128,7 @@ def _kind_within(name, value, parent, own):
 
 
 def _known(value, kind, path):
-    if len(value) < 2 and kind != "CREDENTIAL":
+    if not value or (len(value) < 2 and kind != "CREDENTIAL"):
         return
     person = None
     if kind == "PERSON":

@@ -19,7 +19,7 @@ from ..detect.hidden_value import core, find_value
 from ..detect.pii import find_pii
 from ..detect.toxicity import CATEGORIES, EmbeddedDetector
 from .links import find_links
-from .policy_part import check_known, names_in
+from .policy_part import check_known, check_text, names_in, policy_part
 from .steps import Stepped, hardest, timed
 
 # %% ../../nbs/layer/14_screening.ipynb #ef13fe2d
@@ -280,8 +280,11 @@ def screen(
     detector: Any = None,  # As for `toxic_parts`
 ) -> Screened:  # Text, record, findings
     "Look at an answer, and do what the policy says; the record holds kinds and scores, no value."
+    for text, name in ((answer, "answer"), (prompt, "prompt"), (canary, "canary")):
+        check_text(text, name)
+    policy = policy_part(ScreeningPolicy, policy, "policy")
     with timed() as timer:
-        given = (prompt, own, canary, hosts, policy, detector)
+        given = (prompt, names_in(own, "own"), canary, names_in(hosts, "hosts"), policy, detector)
         findings, scores, why = _findings(answer, *given)
         decision = hardest(f.action for f in findings)
         text = policy.sentence if decision == "refuse" else answer

@@ -284,12 +284,19 @@ def _json(body, status=200, **headers):
     return Response(raw, status, headers=headers, media_type="application/json")
 
 
+def _model_row(name, layer):
+    return {"id": name, "object": "model", "created": 0, "owned_by": layer.provider}
+
+
 async def _models(gateway: Gateway, request, door: Door):
     "GET /v1/models."
-    rows = [
-        {"id": n, "object": "model", "created": 0, "owned_by": x.provider} for n, x in gateway.layers.items()
-    ]
-    return _json({"object": "list", "data": rows})
+    return _json({"object": "list", "data": [_model_row(n, x) for n, x in gateway.layers.items()]})
+
+
+async def _model(gateway: Gateway, request, door: Door):
+    "GET /v1/models/NAME."
+    name = request.path_params["name"]
+    return _json(_model_row(name, gateway.layer_of(name)))
 
 
 async def _health(gateway: Gateway, request, door):
@@ -478,10 +485,11 @@ def _endpoint(gateway, name, work, keyed=True):
 
 
 async def _not_found(request, error):
-    "Paths and methods that there are not."
+    "Paths and methods that there are not; what there is, is named."
+    there = ", ".join(f"{'/'.join(sorted(r.methods - {'HEAD'}))} {r.path}" for r in request.app.routes)
     said = {404: "there is no such address", 405: "the address does not take this method"}
-    told = Refused(error.status_code, said.get(error.status_code, "the request cannot be served"))
-    return _json(told.body(), error.status_code)
+    told = f"{said.get(error.status_code, 'the request cannot be served')}; there are {there}"
+    return _json(Refused(error.status_code, told).body(), error.status_code)
 
 
 @needs_extra("gateway")
@@ -502,6 +510,7 @@ def gateway_app(
             for path, f in _PATHS
         ),
         Route("/v1/models", _endpoint(gateway, "models", _models)),
+        Route("/v1/models/{name:path}", _endpoint(gateway, "models", _model)),
         Route("/v1/feedback", _endpoint(gateway, "feedback", _feedback), methods=["POST"]),
         Route("/metrics", _endpoint(gateway, "metrics", _metrics)),
         Route("/health", _endpoint(gateway, "health", _health, keyed=False)),

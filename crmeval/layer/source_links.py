@@ -21,6 +21,7 @@ from ..core.stems import content_stems
 from ..core.text import sentences
 from .grounding import Passage
 from .links import GAP, Link, plain_address, without_links
+from .policy_part import check_text
 from .steps import Stepped, timed
 
 # %% ../../nbs/layer/13_source_links.ipynb #49b02122
@@ -162,6 +163,7 @@ def source_links(
     gap: str = GAP,  # What stands in the place of a bare address that no passage has
 ) -> Linked:  # Text, record, links
     "Put the passages that an answer leans on below it, and take away links and numbers that no passage has."
+    check_text(answer, "answer")
     with timed() as timer:
         known = {a for p in passages if (a := plain_address(p.url))}
         parsed = _json_of(answer)

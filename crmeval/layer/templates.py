@@ -14,14 +14,16 @@ from typing import Any
 
 from ..core.near import did_you_mean
 from .merge_values import LOCALE, MergeError, filtered, is_empty, written
+from .policy_part import names_in, policy_part
 from .steps import Stepped, timed
 
 # %% ../../nbs/layer/01_templates.ipynb #e6352553
 _FIELD = re.compile(r"\\(\{\{|\}\}|\{%|%\}|\{#|#\})|\{\{(.*?)\}\}", re.DOTALL)
 _STRAY = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|#\}")
 _PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*|\.\d+)+")
+_OF_PYTHON = re.compile(r"(?:^|\.)__")  # `Region__c` is a field's name, `__class__` none
 _FILTER = re.compile(r"\s*(\w+)\s*(?::\s*(\"[^\"]*\"|'[^']*'|[^|\"']*))?\s*")
-_BARS = re.compile(r"\|(?=(?:[^\"]*\"[^\"]*\")*[^\"]*$)")
+_BAR_OR_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'|(\|)")
 LONGEST = 200_000  # characters of a template
 
 
@@ -63,6 +65,16 @@ def _place(text, at):
     return f"line {line}, column {at - text.rfind(chr(10), 0, at)}"
 
 
+def _between_bars(inside):
+    "The field and its filters; a bar between quotation marks is a letter."
+    parts, start = [], 0
+    for m in _BAR_OR_QUOTED.finditer(inside):
+        if m[1]:
+            parts.append(inside[start : m.start()])
+            start = m.end()
+    return [*parts, inside[start:]]
+
+
 def _filters(words, where):
     found = []
     for word in words:
@@ -79,9 +91,9 @@ def _filters(words, where):
 def _field_of(text, match, name):
     place = _place(text, match.start())
     where = f"{name}, {place}"
-    head, *words = _BARS.split(match[2])
+    head, *words = _between_bars(match[2])
     path = head.strip()
-    if not _PATH.fullmatch(path) or "__" in path:
+    if not _PATH.fullmatch(path) or _OF_PYTHON.search(path):
         raise MergeError(
             f"{where}: a merge field is an object and a field in it, such as contact.first_name, "
             f"not {path[:60]!r}"
@@ -121,13 +133,39 @@ def read_template(
 # %% ../../nbs/layer/01_templates.ipynb #ffa5beb3
 @dataclass(frozen=True)
 class FieldRules:
-    "Which fields may be read; a field is named as in a template, `object.*` is all of an object."
+    """Which fields may be read; a field is named as in a template, `object.*` is all of an object.
+
+    A rule holds for the entries of a list as well: `order.lines.cost` is that of every line.
+    """
 
     allowed: Collection[str] = ("*",)  # '*' for everything
     hidden: Collection[str] = ()  # Wins over `allowed`
 
+    def __post_init__(self):
+        for name in ("allowed", "hidden"):
+            object.__setattr__(self, name, names_in(getattr(self, name), name))
+
     def may_read(self, path: tuple[str, ...]) -> bool:
         "Whether a field, and everything that it lies in, may be read."
+        return self._may_read(path) and self._may_read(tuple(p for p in path if not p.isdigit()))
+
+    def unreadable_in(
+        self,
+        path: tuple[str, ...],  # Of a field
+        value: Any,  # What stands in it: a value, a record, a list of them
+    ) -> tuple[str, ...] | None:  # Path of the first field that may not be read; None: all may
+        "What may not be read of everything that a field holds."
+        if not self.may_read(path):
+            return path
+        if isinstance(value, Mapping):
+            inner = (self.unreadable_in((*path, str(k)), v) for k, v in value.items())
+        elif isinstance(value, (list, tuple)):
+            inner = (self.unreadable_in(path, v) for v in value)
+        else:
+            return None
+        return next(filter(None, inner), None)
+
+    def _may_read(self, path):
         names = {".".join(path[:n]) for n in range(1, len(path) + 1)}
         names |= {f"{name}.*" for name in names}
         if names & set(self.hidden):
@@ -211,12 +249,33 @@ def _text_of(merge, record, rules, locale, name):
     if missing:
         return value
     try:
-        for filter_name, argument in merge.filters:
-            if filter_name != "default":
-                value = filtered(value, filter_name, argument, locale)
-        return written(value, locale)
+        return _filtered_text(merge, value, rules, locale)
     except MergeError as e:
         raise MergeError(f"{where}: {merge.name}: {e}") from None
+    except RecursionError:
+        raise MergeError(f"{where}: {merge.name} is nested too deeply, or holds itself") from None
+
+
+def _filtered_text(merge, value, rules, locale):
+    "The text of a value; what a filter or a whole record would show has to be readable, too."
+    path = merge.path
+    for filter_name, argument in merge.filters:
+        if filter_name == "default":
+            continue
+        if filter_name == "field" and argument:
+            path = (*path, *argument.split("."))
+            _check_readable(rules, path, None)
+        elif filter_name not in ("first", "last"):
+            _check_readable(rules, path, value)
+        value = filtered(value, filter_name, argument, locale)
+    _check_readable(rules, path, value)
+    return written(value, locale)
+
+
+def _check_readable(rules, path, value):
+    hidden = rules.unreadable_in(path, value)
+    if hidden:
+        raise MergeError(f"{'.'.join(hidden)} may not be read by this user; name the fields that are needed")
 
 
 def fill(
@@ -233,7 +292,7 @@ def fill(
     template = template if isinstance(template, Template) else read_template(template)
     if not isinstance(record, Mapping):
         raise MergeError(f"a record is a mapping of objects, not {type(record).__name__}")
-    rules = rules or FieldRules()
+    rules = policy_part(FieldRules, rules, "rules")
     with timed() as timer:
         pieces = tuple(
             Filled(part)

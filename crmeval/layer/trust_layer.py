@@ -545,10 +545,11 @@ class TrustLayer(TryingClient):
         **given: Any,  # Further fields of `Feedback`: edited, thumb, reasons, words, user, ...
     ) -> Feedback:
         "What somebody did with a reply; kept in the trail where there is one."
+        if not isinstance(reply, Reply):
+            raise ValueError(f"reply is {type(reply).__name__}, expected what `reply` or `areply` gave")
         told = Feedback(reply.id, action, shown=reply.text, client=self.name, **given)
         if self.trail is not None:
-            whose = self.tenant if tenant is None else tenant
-            keep_feedback(self.trail, told, person=person, tenant=whose)
+            keep_feedback(self.trail, told, person=person, tenant=self.tenant if tenant is None else tenant)
         return told
 
 
