@@ -116,7 +116,7 @@ PY
 }
 
 # the core of the tests on the other Pythons, as far as they can be had; fetching them is the only use of the network
-pythons() { python tests/pythons.py; }
+pythons() { CRMEVAL_WHEEL=$(echo "$work"/dist/*.whl) python tests/pythons.py; }
 # each in a process of its own: no notebook lives on what another one imported; they give way to the tests
 notebooks() { nice -n 5 python tests/notebooks.py; }
 types() { basedpyright --level error --pythonpath "$(command -v python)"; }

@@ -1,9 +1,10 @@
 """The `crmeval` command for tests, each time in a process of its own that finds large packages loaded.
 
 Most of what a short command takes is the import of pandas, pyarrow, SciPy and matplotlib, and of our rooms.
-One server for each test process loads them, ours as ahead.py says, and forks a child for a command. The child
-has the folder, the environment and the output of that command and ends as an interpreter ends, so that a test
-sees what a user sees; `test_package.py` holds what a command may import, with real interpreters.
+One server for each test process loads and warms them, ours as ahead.py says, and forks a child for a
+command. The child has the folder, the environment and the output of that command and ends as an interpreter
+ends, so that a test sees what a user sees; `test_package.py` holds what a command may import, with real
+interpreters.
 """
 
 import atexit
@@ -151,7 +152,9 @@ def main():
     for name in (*LARGE, *SMALL):
         __import__(name)
     ahead.load()
+    ahead.warm()
     draw_once()
+    gc.set_threshold(100_000, 20, 20)  # as in the tests themselves
     gc.freeze()  # a child that collects its garbage would copy all pages of the server
     for line in sys.stdin:
         print(json.dumps(_forked(json.loads(line))), flush=True)

@@ -93,6 +93,7 @@ def main(asked: list[str]) -> int:
     for name in LARGE:
         __import__(name)
     ahead.load()
+    ahead.warm()
     gc.set_threshold(100_000, 20, 20)
     gc.freeze()  # a child that collects its garbage would copy all pages of the parent
     failed, proofs = [], {}

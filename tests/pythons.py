@@ -69,6 +69,18 @@ def source_in(folder: Path) -> Path:
     return copy
 
 
+def package_in(folder: Path) -> Path:
+    "The wheel that an earlier check has built (CRMEVAL_WHEEL), or one built here: once for all Pythons."
+    earlier = Path(os.environ.get("CRMEVAL_WHEEL", ""))
+    if earlier.is_file():
+        return earlier
+    made = folder / "dist"
+    if not made.exists():
+        uv("build", "--wheel", "--quiet", "--out-dir", str(made), str(source_in(folder)), limit=INSTALLED)
+    # where none can be built, installing from the source tells why
+    return next(made.glob("*.whl"), source_in(folder))
+
+
 def pyenv_versions(version: str) -> list[Path]:
     "Interpreters that pyenv has built here; uv sees them only while pyenv is switched on."
     root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
@@ -117,7 +129,7 @@ def run_core(version: str, folder: Path, lowest: bool = False, extras: str = EXT
     python = str(home / "bin" / "python")
     if not made:
         return f"failed: no environment could be made ({why})"
-    asked = [f"{source_in(folder)}[{extras}]", *NEEDED]
+    asked = [f"{package_in(folder)}[{extras}]", *NEEDED]
     oldest = ["--resolution", "lowest-direct"] if lowest else []
     installed, why = uv("pip", "install", "--quiet", "--python", python, *oldest, *asked, limit=INSTALLED)
     if not installed and "No solution found" in why:

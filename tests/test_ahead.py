@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -124,6 +125,53 @@ def test_what_is_loaded_ahead_and_what_is_left_to_a_notebook():
     assert {name.split(".")[1] for name in to_metrics if "." in name} == set(ahead.ABOVE)
     assert set(ahead.rooms()) <= set(to_metrics)
     assert (bare, nothing) == ([], []) and len(full) > 20, "tables are as if nothing had been loaded"
+
+
+WARMED = """
+import json, os, sys, threading
+
+sys.path[0] = os.getcwd()
+import ahead
+
+ahead.load()
+opened, asked = [], []
+
+
+class Noted(type(os.environ)):
+    def __getitem__(self, name):
+        asked.append(name)
+        return super().__getitem__(name)
+
+
+def hook(event, arguments):
+    # an import looks through the folders of sys.path
+    if event in ("open", "os.listdir", "os.scandir", "socket.connect") and arguments[0] not in sys.path:
+        opened.append([event, str(arguments[0])])
+
+
+before = dict(os.environ)
+os.environ.__class__ = Noted
+sys.addaudithook(hook)
+ahead.warm()
+found = [opened[:], asked[:]]
+assert os.environ["PATH"] and asked[-1:] == ["PATH"]
+print(json.dumps([*found, os.environ == before, threading.active_count(), len([*ahead.caches()])]))
+"""
+
+
+def test_what_is_warmed_ahead_comes_from_the_package_alone():
+    "No variable, no folder of a user, no other machine and no thread: a child cannot tell it from its own."
+    words, here = [sys.executable, "-c", WARMED], Path(ahead.__file__).parent
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, cwd=here)
+    assert done.returncode == 0, done.stderr
+    opened, asked, same, threads, caches = json.loads(done.stdout)
+    assert {event for event, _ in opened} <= {"open", "os.listdir", "os.scandir"}
+    data = [path for _, path in opened if Path(path).is_relative_to(ahead.PACKAGE / "data")]
+    assert len(data) > 50 and caches > 100
+    installed = [Path(sys.prefix), Path(sys.base_prefix), Path(os.__file__).parent, ahead.PACKAGE]
+    others = [path for _, path in opened if not any(Path(path).is_relative_to(at) for at in installed)]
+    assert not others and same and threads == 1
+    assert not [name for name in asked if not name.startswith("PYTHON")]  # which a library reads
 
 
 def when_imported(node):

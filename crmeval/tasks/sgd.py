@@ -229,11 +229,25 @@ def is_said(
 ) -> bool:
     "Does the value stand in the text, in digits or as a word, ignoring case?"
     value, text = value.lower(), text.lower()
-    forms = {value, _WORDS.get(value, value)}
-    return any(re.search(rf"(?<!\w){re.escape(f)}(?!\w)", text) for f in forms)
+    return any(_stands_alone(form, text) for form in {value, _WORDS.get(value, value)})
+
+
+def _in_a_word(char):
+    return char == "_" or char.isalnum()
+
+
+def _stands_alone(form, text):
+    "Is it there with no letter and no digit beside it? A pattern for each value would be compiled each time."
+    start = text.find(form)
+    while start >= 0:
+        end = start + len(form)
+        if not any(map(_in_a_word, (*text[max(start - 1, 0) : start], *text[end : end + 1]))):
+            return True
+        start = text.find(form, start + 1)
+    return False
 
 # %% ../../nbs/tasks/02_sgd.ipynb #636c3c60
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=2048)  # the same facts are stated of many dialogues, and of each for several use cases
 def _values_in(text):
     "Numbers, dates and times of a text."
     return values(text)
@@ -244,7 +258,7 @@ def supported_facts(
     text: str,  # What they are about
 ) -> list[str]:  # In their order
     "The facts that state no number, date or time which the text does not hold."
-    return [f for f in facts if not missing_values(f, _values_in(text))]
+    return [f for f in facts if not missing_values(_values_in(f), _values_in(text))]
 
 # %% ../../nbs/tasks/02_sgd.ipynb #a22c14ca
 _NUMBER = re.compile(r"\d|\b(?:" + "|".join(_WORDS.values()) + r")\b", re.IGNORECASE)
