@@ -43,6 +43,9 @@ SURE_KINDS = (
     "name",
     "exchanged",
     "negation",
+    "opposite",
+    "place",
+    "role",
     "ruled out",
 )  # so is one that has one of these against it
 
