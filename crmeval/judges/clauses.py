@@ -75,7 +75,7 @@ def near_keys(
     "What two stems share that may mean the same: a beginning, or a group of synonyms."
     return (s, *soft_keys(s), *_same_meaning().get(s, ()))
 
-# %% ../../nbs/judges/03_clauses.ipynb #b5f22c04
+# %% ../../nbs/judges/03_clauses.ipynb #9021e057
 @dataclass(frozen=True)
 class Clause:
     "A part of a sentence that says one thing."
@@ -87,6 +87,7 @@ class Clause:
     is_soft: bool  # A word in it may deny without a 'not'
     is_nominal: bool  # Denied with 'no' alone, as in 'no fee'
     refers: bool  # A word in it stands for something said before
+    is_apart: bool = False  # Said of something else: 'without the box', 'and not to the left'
 
     @property
     def is_denied(self) -> bool:
@@ -178,7 +179,7 @@ def _may_deny(w):
     formed = len(w) > 6 and w.startswith(("un", "dis", "non")) or len(w) > 5 and w.endswith("less")
     return formed or w in clause_words("soft")
 
-# %% ../../nbs/judges/03_clauses.ipynb #56eada27
+# %% ../../nbs/judges/03_clauses.ipynb #5d29cf39
 def _clause(said, asks, before):
     "One clause; `before` is the clause that it may lean on."
     stems, denials, sides = {}, [], {}
@@ -192,19 +193,21 @@ def _clause(said, asks, before):
         if w not in STOP_WORDS and "_" not in w and not w.isdigit():
             stems.setdefault(s, i)
     is_nominal = bool(denials) and all(said[i] in ("no", "none") for i in denials)
-    if before and denials and len(stems) <= 1 and all(i < denials[0] for i in stems.values()):
+    ends = bool(denials) and denials[-1] == len(said) - 1
+    if before and ends and len(stems) <= 1 and all(i < denials[0] for i in stems.values()):
         # 'the fridge is taken, paint is not': what is denied was said just before
         stems, sides = {**dict.fromkeys(before.stems, -1), **stems}, {**before.sides, **sides}
         denials = [_MOST]
-    states_nothing = asks or said[0] in clause_words("open") or said[0] in clause_words("apart")
+    is_apart = said[0] in clause_words("apart")
     return Clause(
         stems,
         tuple(denials),
         sides,
-        states_nothing,
+        asks or is_apart or said[0] in clause_words("open"),
         any(map(_may_deny, said)),
         is_nominal,
         not clause_words("refers").isdisjoint(said),
+        is_apart,
     )
 
 
@@ -220,7 +223,7 @@ def clauses_of(
         c = _clause(said, asks, out[-1] if out else None)
         if not (c.stems or c.sides):
             continue
-        leans = len(c.stems) < 2 and not c.denials and not c.sides
+        leans = len(c.stems) < 2 and not (c.denials or c.sides or c.is_apart)
         if leans and out and not out[-1].is_open:
             out[-1].stems.update({s: _MOST for s in c.stems if s not in out[-1].stems})
         else:

@@ -16,7 +16,7 @@ from ..core.trees import rarity
 from .clauses import clause_words, near_keys
 from .reading import sentences_in
 
-# %% ../../nbs/judges/04_doers.ipynb #128e57e5
+# %% ../../nbs/judges/04_doers.ipynb #7900a1e7
 _NAME = r"(?:(?:Mr|Mrs|Ms|Mx|Dr)\.?\s)?[A-Z][\w'’-]{1,40}(?:\s[A-Z][\w'’-]{1,40}){0,3}"
 _INTRODUCES = re.compile(
     rf"(?:[Tt]his is|[Nn]ame is|I'm|I am|[Ii]t's|speaking with|[Hh]ere is)\s({_NAME})|({_NAME})\s(?:here|speaking)\b"
@@ -24,6 +24,9 @@ _INTRODUCES = re.compile(
 _ADDRESSES = re.compile(rf",\s({_NAME})[.!?]")
 _MAIL_HEADS = frozenset("to subject date cc bcc sent re".split())
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+
+
+_FROM = "from "  # before the name of who writes a mail
 
 
 def _bare(word):
@@ -46,24 +49,25 @@ class _Cast:
     def __init__(self, source):
         self.known, self.by = {}, {}  # speaker -> words; sentence -> speaker
         rows = list(self._rows(source))
-        self.writes = "from" in self.known
-        self.two = [x for x in self.known if x != "from"]
+        self.writers = [x for x in self.known if x.startswith(_FROM)]
+        self.two = self.writers if len(self.writers) == 2 else [x for x in self.known if x not in self.writers]
         for who, line in rows:
             self._learn(who, line)
         for x in self.two:
             for side in ("agent", "customer"):
                 if not self.known[x].isdisjoint(clause_words(side)):
                     self.known[x] |= clause_words(side)
-        self.is_talk = self.writes or len(self.two) == 2 and any(self.known[x] & _sides() for x in self.two)
+        sided = len(self.two) == 2 and any(self.known[x] & _sides() for x in self.two)
+        self.is_talk = bool(self.writers) or sided
 
     def _rows(self, source):
-        "(speaker, line) of each line; the writer of a mail is the speaker 'from'."
+        "(speaker, line) of each line; who writes a mail speaks until the next one begins."
         now = ""
         for line in lines(source):
             label, rest = split_label(line)
             if label.casefold() == "from":
-                now = "from"
-                self.known[now] = _name_words(rest.split(",")[0].split("<")[0]) | {"customer"}
+                now = _FROM + rest.casefold()
+                self.known[now] = _name_words(rest.split("<")[0])
             elif label.casefold() in _MAIL_HEADS:
                 yield "", line
                 continue
@@ -261,7 +265,7 @@ def _first_doer(said, low):
             return found[1]
     return None
 
-# %% ../../nbs/judges/04_doers.ipynb #11576881
+# %% ../../nbs/judges/04_doers.ipynb #2fca9bc7
 _LEAST, _OWN = 0.5, 0.34  # share of the rest that another doer's sentence must have; that an own one may not
 _AROUND = 0.5  # what a word of the surroundings counts
 
@@ -315,10 +319,9 @@ class _Told:
     def may_object(self, other, line):
         "Whether the claim's doer speaks or writes, or has changed places with the other one of a sentence."
         speaks = any(not self.who.isdisjoint(k) for k in self.cast.known.values())
-        written = self.cast.writes and self.deed.doer.isdisjoint(_sides())
         there = not self.deed.doer.isdisjoint(map(_bare, _WORD.findall(self.pieces[line])))
         exchanged = not other.isdisjoint(self.deed.rest) and (self.cast.is_talk or there)
-        return exchanged or self.cast.is_talk and (speaks or written)
+        return exchanged or self.cast.is_talk and speaks
 
 
 def other_doer(

@@ -126,7 +126,7 @@ def _shared(mine, theirs):
     weight = {s: rarity(s) + 0.1 for s in mine.stems}
     return sum(w for s, w in weight.items() if theirs.has(s)) / sum(weight.values())
 
-# %% ../../nbs/judges/05_opposed.ipynb #24d3edbe
+# %% ../../nbs/judges/05_opposed.ipynb #d0a1b809
 def _is_meant(clash, mine, theirs, beside, line, cover):
     "Whether a clash is none that another reading explains."
     n = sum(theirs.has(s) for s in beside.weight)
@@ -137,7 +137,7 @@ def _is_meant(clash, mine, theirs, beside, line, cover):
             clash.pair not in loose_pairs() or n >= _MANY and cover >= _MOST_SHARED
         )
     if clash.kind == "put in":
-        denied = any(c.denials for c in beside.around(line))
+        denied = any(c.denials or c.is_apart for c in beside.around(line))
         return not theirs.is_soft and not denied and len(theirs.stems) >= 3
     deniable = theirs.is_soft or any(c.is_soft or c.denials for c in beside.claim)
     return not deniable and (cover >= _MOST_SHARED or n < 2)
