@@ -5,18 +5,18 @@
 # %% auto #0
 __all__ = ['other_doer']
 
-# %% ../../nbs/judges/04_doers.ipynb #03f1b922
+# %% ../../nbs/judges/04_doers.ipynb #a7cf96d1
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ..core.text import STOP_WORDS, lines, sentences, split_label, stem
+from ..core.text import STOP_WORDS, split_label, stem
 from ..core.trees import rarity
 from .clauses import clause_words, near_keys
-from .reading import sentences_in
+from .reading import read_sentence, sentences_in
 
-# %% ../../nbs/judges/04_doers.ipynb #7900a1e7
+# %% ../../nbs/judges/04_doers.ipynb #913f10b4
 _NAME = r"(?:(?:Mr|Mrs|Ms|Mx|Dr)\.?\s)?[A-Z][\w'’-]{1,40}(?:\s[A-Z][\w'’-]{1,40}){0,3}"
 _INTRODUCES = re.compile(
     rf"(?:[Tt]his is|[Nn]ame is|I'm|I am|[Ii]t's|speaking with|[Hh]ere is)\s({_NAME})|({_NAME})\s(?:here|speaking)\b"
@@ -48,36 +48,38 @@ class _Cast:
 
     def __init__(self, source):
         self.known, self.by = {}, {}  # speaker -> words; sentence -> speaker
-        rows = list(self._rows(source))
+        pieces = sentences_in(source)
+        rows = list(zip(self._speakers(pieces), pieces))
         self.writers = [x for x in self.known if x.startswith(_FROM)]
         self.two = self.writers if len(self.writers) == 2 else [x for x in self.known if x not in self.writers]
-        for who, line in rows:
-            self._learn(who, line)
+        for who, piece in rows:
+            self._learn(who, piece)
         for x in self.two:
             for side in ("agent", "customer"):
                 if not self.known[x].isdisjoint(clause_words(side)):
                     self.known[x] |= clause_words(side)
         sided = len(self.two) == 2 and any(self.known[x] & _sides() for x in self.two)
         self.is_talk = bool(self.writers) or sided
+        self.words = frozenset().union(*self.known.values())
 
-    def _rows(self, source):
-        "(speaker, line) of each line; who writes a mail speaks until the next one begins."
+    def _speakers(self, pieces):
+        "The speaker of each sentence; who writes a mail speaks until the next one begins."
         now = ""
-        for line in lines(source):
-            label, rest = split_label(line)
+        for piece in pieces:
+            label = read_sentence(piece).label
             if label.casefold() == "from":
+                rest = split_label(piece)[1]
                 now = _FROM + rest.casefold()
                 self.known[now] = _name_words(rest.split("<")[0])
             elif label.casefold() in _MAIL_HEADS:
-                yield "", line
+                yield ""
                 continue
             elif label and len(self.known) < 20 and self._is_speaker(label):
                 now = label
                 sided = _sides().intersection(w.casefold() for w in _WORD.findall(label))
                 self.known.setdefault(now, set()).update(_name_words(label) | sided)
-            for s in sentences(line):
-                self.by.setdefault(s, now)
-            yield now, line
+            self.by.setdefault(piece, now)
+            yield now
 
     @staticmethod
     def _is_speaker(label):
@@ -110,15 +112,22 @@ def _cast_of(source):
     return _Cast(source)
 
 
-_INNER_NAME = re.compile(r"(?:(?<=[a-z,;] )|(?<=\()|(?<=: )|(?<=Mr )|(?<=Ms )|(?<=Mrs )|(?<=Dr ))[A-Z][\w-]{1,40}")
-
-
 @lru_cache(maxsize=256)
-def _actors_of(source):
-    "Words that are names in a source: with a capital inside a sentence, and never without."
-    small = {w for w in _WORD.findall(source) if w.islower()}
-    inner = {m[0].casefold() for m in _INNER_NAME.finditer(source)}
-    return frozenset(inner - small).union(*_cast_of(source).known.values())
+def _names_in(source):
+    "Stems that a source has with a capital inside a sentence, and whatever its speakers are called."
+    reads = map(read_sentence, sentences_in(source))
+    inner = {s for r in reads for s, first in r.capitals.items() if not first}
+    return inner.union(*[map(stem, known) for known in _cast_of(source).known.values()])
+
+
+@lru_cache(maxsize=4096)
+def _acts(word, source):
+    "Whether a word, in small letters, names somebody in a source: a side, or a name never written small."
+    if word in _sides():
+        return True
+    if stem(word) not in _names_in(source):
+        return False
+    return word not in source or not re.search(rf"\b{re.escape(word)}\b", source)
 
 # %% ../../nbs/judges/04_doers.ipynb #10954636
 _TOKEN = re.compile(r"(?:Mr|Mrs|Ms|Dr|Mx)\.|[^\W_]+(?:['’-][^\W_]+)*|[;:,.!?()–—\"“”]")
@@ -265,7 +274,7 @@ def _first_doer(said, low):
             return found[1]
     return None
 
-# %% ../../nbs/judges/04_doers.ipynb #2fca9bc7
+# %% ../../nbs/judges/04_doers.ipynb #451ed8b0
 _LEAST, _OWN = 0.5, 0.34  # share of the rest that another doer's sentence must have; that an own one may not
 _AROUND = 0.5  # what a word of the surroundings counts
 
@@ -278,9 +287,9 @@ class _Told:
     "The sentences of a source in which a deed may be told."
 
     def __init__(self, deed, source, pieces):
-        self.cast, self.actors, self.pieces = _cast_of(source), _actors_of(source), pieces
+        self.cast, self.source, self.pieces = _cast_of(source), source, pieces
         self.deed, self.who = deed, self.cast.person(deed.doer)
-        named = [w for w in deed.rest if w not in self.actors and not w.isdigit()] or list(deed.rest)
+        named = [w for w in deed.rest if not _acts(w, source) and not w.isdigit()] or list(deed.rest)
         self.weight = {stem(w): rarity(stem(w)) + 0.1 for w in named}
 
     def cover(self, line):
@@ -312,7 +321,7 @@ class _Told:
         "All words of a doer; None where it is not known who that is, or where a name may be any word."
         if found in ("self", "you"):
             return self.cast.known.get(speaker if found == "self" else self.cast.other(speaker))
-        if not found or not any(w in self.actors or w in _sides() for w in found):
+        if not found or not any(_acts(w, self.source) for w in found):
             return None
         return self.cast.person(found)
 
@@ -324,17 +333,26 @@ class _Told:
         return exchanged or self.cast.is_talk and speaks
 
 
+def _may_name(claim, source):
+    "Whether a claim names a doer of whom an objection could speak; seen from words, before anything is cut."
+    cast, read = _cast_of(source), read_sentence(claim)
+    if cast.is_talk:
+        return not cast.words.isdisjoint(read.tokens)
+    return len(_names_in(source) & read.capitals.keys()) > 1  # in prose two have to change places
+
+
 def other_doer(
     claim: str,  # One sentence without the label of its speaker
     source: str,
     lines: Sequence[int],  # Sentences of the source that say most of it; neighbours are read, too
 ) -> tuple[str, int]:  # (reason, the sentence that says so); ('', 0) where nobody else is known to have done it
     "Does the source say of somebody else that he did it?"
+    if not _may_name(claim, source):
+        return "", 0
     pieces = sentences_in(source)
     near = sorted({j for i in lines for j in (i - 1, i, i + 1) if 0 <= j < len(pieces)})
     for deed in filter(None, map(_deed, _parts(claim))):
-        known = any(w in _sides() or w in _actors_of(source) for w in deed.doer)
-        if not deed.rest or not known:
+        if not deed.rest or not any(_acts(w, source) for w in deed.doer):
             continue
         told = _Told(deed, source, pieces)
         if deed.doer <= _sides() and told.who == deed.doer:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Objection', 'opposite_said', 'another_place_said', 'contradiction']
 
-# %% ../../nbs/judges/05_opposed.ipynb #8e6a0781
+# %% ../../nbs/judges/05_opposed.ipynb #972913e2
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from crmeval.judges.clauses import (
     clause_words,
     clauses_of,
     loose_pairs,
+    may_deny_softly,
     may_negate,
     near_keys,
     opposing,
@@ -126,7 +127,7 @@ def _shared(mine, theirs):
     weight = {s: rarity(s) + 0.1 for s in mine.stems}
     return sum(w for s, w in weight.items() if theirs.has(s)) / sum(weight.values())
 
-# %% ../../nbs/judges/05_opposed.ipynb #d0a1b809
+# %% ../../nbs/judges/05_opposed.ipynb #0e177f55
 def _is_meant(clash, mine, theirs, beside, line, cover):
     "Whether a clash is none that another reading explains."
     n = sum(theirs.has(s) for s in beside.weight)
@@ -158,17 +159,25 @@ _WHY = {
 }
 
 
-def _worth_a_look(claim, beside):
+@lru_cache(maxsize=8192)
+def _marks(piece):
+    "(whether a sentence can deny, the opposites that it has words of), read once."
+    tokens = read_sentence(piece).tokens
+    return may_negate(tokens), opposing(tokens)
+
+
+def _worth_a_look(claim, pieces, lines):
     "The sentences that can clash with a claim; seen from words, before anything is cut."
-    read = {j: read_sentence(beside.pieces[j]).tokens for j in beside.lines}
-    if may_negate(read_sentence(claim).tokens):
-        return beside.lines
-    wanted = {(pair, -side) for pair, side in opposing(claim)}
-    return [
-        j
-        for j in beside.lines
-        if may_negate(read[j]) or wanted and not wanted.isdisjoint(opposing(beside.pieces[j]))
-    ]
+    tokens, bag = read_sentence(claim).tokens, read_sentence(claim).bag
+    near = sorted({j for i in lines for j in (i - 1, i, i + 1) if 0 <= j < len(pieces)})
+    near = [j for j in near if j in lines or not bag.isdisjoint(read_sentence(pieces[j]).bag)]
+    if may_negate(tokens):
+        return near
+    opposite = {(pair, -side) for pair, side in opposing(tokens)}
+    marks = [(j, *_marks(pieces[j])) for j in near]
+    if may_deny_softly(tokens):  # then a "not" of the source is no objection
+        return [j for j, _, sides in marks if not opposite.isdisjoint(sides)]
+    return [j for j, negates, sides in marks if negates or not opposite.isdisjoint(sides)]
 
 
 def opposite_said(
@@ -177,9 +186,10 @@ def opposite_said(
     lines: Sequence[int],  # Those that say most of it; their neighbours are read, too
 ) -> Objection | None:
     "Does the source deny what the claim says, say what it denies, or say the opposite?"
+    if not (look := _worth_a_look(claim, pieces, lines)):
+        return None
     beside = _Beside(claim, pieces, lines)
-    look = _worth_a_look(claim, beside)
-    for mine in beside.claim if look else ():
+    for mine in beside.claim:
         if mine.is_open or not mine.stems:
             continue
         best = _best_clash(mine, beside, look)
