@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Objection', 'opposite_said', 'another_place_said', 'contradiction']
 
-# %% ../../nbs/judges/05_opposed.ipynb #972913e2
+# %% ../../nbs/judges/05_opposed.ipynb #0751ae1e
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,15 +22,14 @@ from crmeval.judges.clauses import (
     near_keys,
     opposing,
 )
-from .doers import other_doer
 from .reading import read_sentence, sentences_in
 
-# %% ../../nbs/judges/05_opposed.ipynb #e78a3446
+# %% ../../nbs/judges/05_opposed.ipynb #a22a8277
 @dataclass(frozen=True)
 class Objection:
     "What in the source speaks against a claim."
 
-    kind: str  # 'opposite', 'negation', 'place' or 'role'
+    kind: str  # 'opposite', 'negation' or 'place'
     reason: str
     line: int  # The sentence of the source that says otherwise
 
@@ -295,15 +294,11 @@ def another_place_said(
             return Objection("place", f"Said of {rival.title()}: {pieces[line].strip()[:120]}", line)
     return None
 
-# %% ../../nbs/judges/05_opposed.ipynb #0dda8ea3
+# %% ../../nbs/judges/05_opposed.ipynb #9221b12a
 def contradiction(
     claim: str,  # One sentence without the label of its speaker
     source: str,
     lines: Sequence[int],  # Sentences of the source that say most of it, cut as `sentences_in` does
 ) -> Objection | None:
-    "What in the source contradicts a claim: its opposite, another place, or somebody else who did it."
-    found = opposite_said(claim, sentences_in(source), lines) or another_place_said(claim, source)
-    if found:
-        return found
-    why, line = other_doer(claim, source, lines)
-    return Objection("role", why, line) if why else None
+    "What in the source contradicts a claim: its opposite, or the same of another place."
+    return opposite_said(claim, sentences_in(source), lines) or another_place_said(claim, source)

@@ -45,7 +45,6 @@ SURE_KINDS = (
     "negation",
     "opposite",
     "place",
-    "role",
     "ruled out",
 )  # so is one that has one of these against it
 
