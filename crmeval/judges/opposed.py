@@ -173,10 +173,10 @@ def _worth_a_look(claim, pieces, lines):
     if may_negate(tokens):
         return near
     opposite = {(pair, -side) for pair, side in opposing(tokens)}
-    marks = [(j, *_marks(pieces[j])) for j in near]
+    marks = {j: _marks(pieces[j]) for j in near}
     if may_deny_softly(tokens):  # then a "not" of the source is no objection
-        return [j for j, _, sides in marks if not opposite.isdisjoint(sides)]
-    return [j for j, negates, sides in marks if negates or not opposite.isdisjoint(sides)]
+        return [j for j, (_, sides) in marks.items() if not opposite.isdisjoint(sides)]
+    return [j for j, (negates, sides) in marks.items() if negates or not opposite.isdisjoint(sides)]
 
 
 def opposite_said(
@@ -218,7 +218,9 @@ def _best_clash(mine, beside, look):
 
 # %% ../../nbs/judges/05_opposed.ipynb #8b83a89f
 _PLACE = re.compile(
-    r"\b(?:" + "|".join(sorted(clause_words("locative"))) + r")\s+((?:[A-Z][\w-]{0,40})(?:\s[A-Z][\w-]{1,40}){0,3})(?!['’\w])"
+    r"\b(?:"
+    + "|".join(sorted(clause_words("locative")))
+    + r")\s+((?:[A-Z][\w-]{0,40})(?:\s[A-Z][\w-]{1,40}){0,3})(?!['’\w])"
 )
 _KEPT, _AHEAD = 0.5, 0.25  # company that another place must keep, and by how much it must be better
 _BESIDE = 0.3  # what a word of a neighbouring sentence counts
