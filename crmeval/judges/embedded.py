@@ -18,6 +18,7 @@ from ..core.values import same_value
 from .family_weights import judge_weights, probable
 from .grounds import holding, lacks_ground, ruling, without_speaker
 from .limits import MOST_SENTENCES, beyond_training, kind_of_absence, reason_of
+from .opposed import contradiction
 from .places import value_key
 from .reading import FOREIGN, MOST_STEMS, NEGATIONS, are_foreign, read_sentence, sentences_in
 from .strict import strict_objection
@@ -451,13 +452,18 @@ def rule_on_support(
     yes, why = ruling(claim, source, *_knows(src))
     if foreign and not yes:
         return Verdict(None, status="undefined", reason=FOREIGN)
-    kind = None
+    kind, against = None, ()
     if yes is None and src.n <= MOST_SENTENCES:
-        kind, why = _objection(without_speaker(claim, source), source)
+        bare = without_speaker(claim, source)
+        kind, why = _objection(bare, source)
+        if not kind and (probability is None or probability >= 0.5):  # a second no would tell nothing new
+            beside = _Match(read_sentence(bare), src).top if lines is None else lines
+            if found := contradiction(bare, source, beside) if _is_sentence(bare) else None:
+                kind, why, against = found.kind, found.reason, (found.line,)
     if yes is None and not kind:
         return None
     beside = _Match(read_sentence(claim), src).top if lines is None else lines
-    rests_on = tuple(beside) or holding(claim, src.pieces)
+    rests_on = against or tuple(beside) or holding(claim, src.pieces)
     p = 1.0 if yes else _ruled_out(probability if rests_on else None)
     if yes is False and p < MOST_RULED:
         kind = RULED
@@ -466,10 +472,15 @@ def rule_on_support(
 
 def _objection(claim, source):
     "What speaks against a claim of which every word may be in the source: (kind, reason)."
-    if len(read_sentence(claim).tokens) < LEAST_WORDS or claim.lstrip().startswith(("{", "[", "|")):
-        return "", ""  # a field, a record or a table is no sentence, in which words keep company
+    if not _is_sentence(claim):
+        return "", ""
     kind, why = strict_objection(claim, source)
     return (kind, why) if kind else turned_objection(claim, source)
+
+
+def _is_sentence(claim):
+    "A field, a record or a table is none: in it words keep no company."
+    return len(read_sentence(claim).tokens) >= LEAST_WORDS and not claim.lstrip().startswith(("{", "[", "|"))
 
 
 def _ruled_out(probability):

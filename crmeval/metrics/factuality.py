@@ -43,6 +43,8 @@ SURE_KINDS = (
     "name",
     "exchanged",
     "negation",
+    "opposite",
+    "place",
     "ruled out",
 )  # so is one that has one of these against it
 
