@@ -34,6 +34,7 @@ from crmeval.pages.accuracy_section import (
 from .agreement_chart import AgreementPage, agreement_date, known_agreement
 from .answer import REFERENCES, answer_sentence, reference_note
 from .board import AGREEMENT_PAGE, RANK_NOTE, UNITS_NOTE, table_of_rows
+from .board_filters import sample_groups, slice_rows
 from .evidence import problems
 from crmeval.pages.figures import (
     accuracy_against_cost,
@@ -53,14 +54,14 @@ from crmeval.pages.leaderboard import (
 )
 from .protection_section import PROTECTION_LIMITS, protection_section
 from crmeval.pages.samples import (
-    ANY,
     FILE_BYTES,
     SampleFile,
     answer_html,
+    file_name,
     sample_files,
     sample_index,
+    samples_behind,
     samples_table,
-    worst_files,
     worst_of_all,
 )
 from .shown_samples import OF_NUMBER, shown_ids
@@ -191,36 +192,26 @@ def _speed_in_words(row):
 # %% ../../nbs/pages/08_report.ipynb #5750a1ab
 def _behind(files, index, stem, has_probes):
     "(row, metric) -> address of the samples behind a number, in the file that holds the worst of them."
-    worst = worst_files(files, index)
+    of_samples = samples_behind(files, index, stem)
 
     def address(row, metric):
         if metric in TRUST or metric in ("trust", "protection"):
             at = "#protection" if metric == "protection" else f"#trust-{metric}".removesuffix("-trust")
             return at if has_probes else None
-        known = row.client in index.systems and (row.use_case == OVERALL or row.use_case in index.use_cases)
-        holding = (i for i, f in enumerate(files) if row.use_case == OVERALL or row.use_case in f.use_cases)
-        judge = row.judge if row.judge in index.judges else ANY
-        at = worst.get((row.client, row.use_case, judge, metric), next(holding, None))
-        if not known or at is None:
-            return None
-        file = "" if at == 0 else _name(stem, at)
-        return file + index.address(row.client, row.use_case, row.judge, metric, metric == "unscored")
+        found = of_samples(row, metric)
+        return found and found.removeprefix(f"{stem}.html")  # which is this page
 
     return address
 
 
-def _name(stem, k):
-    return f"{stem}.html" if k == 0 else f"{stem}-{k + 1}.html"
-
-
 def _files_listed(files, stem):
-    return [{"name": _name(stem, k), "first": f.first, "last": f.last} for k, f in enumerate(files)]
+    return [{"name": file_name(stem, k), "first": f.first, "last": f.last} for k, f in enumerate(files)]
 
 
 def _lowest_listed(files, stem, index):
     "Where the worst of all stand, where they are in several files."
     found = worst_of_all(files, index).items() if len(files) > 1 else ()
-    return [{"name": _name(stem, k), "by": by, "words": words} for by, (words, k) in found]
+    return [{"name": file_name(stem, k), "by": by, "words": words} for by, (words, k) in found]
 
 # %% ../../nbs/pages/08_report.ipynb #828fb130
 def _page_parts(whole, run, columns, prices, title, pane, slices=None, rows=None, site=None):
@@ -236,7 +227,7 @@ def _page_parts(whole, run, columns, prices, title, pane, slices=None, rows=None
     found = judged_tasks(columns, judge)
     return (
         _run_parts(whole, columns, title)
-        | _table_parts(whole, rows, pane, site)
+        | _table_parts(whole, [*rows, *slice_rows(whole, slices, prices=prices)], pane, site)
         | _accuracy_parts(run, rows, board, first, found, order)
         | {
             "judges": judges or ["people"],
@@ -351,7 +342,7 @@ def site_address(
     found = (os.environ.get("CRMEVAL_SITE", "") if site is None else site).strip().rstrip("/")
     if not found:
         return None
-    if not re.fullmatch(r"https?://[^\s/\\<>\"']+(/[^\s<>\"']*)?", found):
+    if not found.isprintable() or not re.fullmatch(r"https?://[^\s/\\<>\"']+(/[^\s<>\"']*)?", found):
         raise ValueError(f"the address of a site begins with https:// or http://, not {found[:80]!r}")
     return found
 
@@ -434,15 +425,15 @@ def _pages_one_by_one(
     columns, tasks, (files, told) = run_columns(run), _tasks(run), pane
     templates = environment(problems=problems, answer=answer_html)
     first = templates.get_template("report.html")
-    index = sample_index(files)
+    index = sample_index(files, sample_groups(run, slices))
     pane = files, stem, index
     parts = _page_parts(run, tasks, columns, prices, title, pane, slices, rows, site_address(site))
     parts["warnings"], parts["order"] = [*parts["warnings"], *told], _in_order_of(index, order)
-    yield _name(stem, 0), storable(first.render(parts))
+    yield file_name(stem, 0), storable(first.render(parts))
     further = templates.get_template("samples.html")
     for k in range(1, len(files)):
         filled = _sample_parts(files, k, title, stem, index)
-        yield _name(stem, k), storable(further.render(filled, order=parts["order"]))
+        yield file_name(stem, k), storable(further.render(filled, order=parts["order"]))
 
 
 def _in_order_of(index, metric):
@@ -509,7 +500,7 @@ def write_report(
 
 def _remove_older(path, n):
     "Pages that an earlier, longer report of ours left behind."
-    while _is_ours(old := path.with_name(_name(path.stem, n))):
+    while _is_ours(old := path.with_name(file_name(path.stem, n))):
         old.unlink()
         n += 1
 

@@ -4,21 +4,23 @@
 
 # %% auto #0
 __all__ = ['CHUNK', 'FILE_BYTES', 'CUTS', 'ANY', 'answer_html', 'sample_html', 'SampleFile', 'sample_files', 'SampleIndex',
-           'sample_index', 'worst_files', 'worst_of_all', 'samples_table']
+           'sample_index', 'worst_files', 'file_name', 'samples_behind', 'worst_of_all', 'samples_table']
 
 # %% ../../nbs/pages/06_samples.ipynb #1c501b95
 import tempfile
 import weakref
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from itertools import product
 
 from ..core.records import STATUSES, Response, Sample, Score
 from ..core.show import DASH, judge_in_words, points, seconds, shortened, shown, usd
 from ..metrics.cost import response_cost_usd
 from ..metrics.criteria import get_criterion
+from .board_filters import SliceRow
 from .evidence import evidence_spans, marked_html, problems
-from .leaderboard import METRICS, OVERALL
+from .leaderboard import METRICS, OVERALL, Row
 from .scored_answers import ScoredAnswer, samples_in, scored_answers, worst_first
 from .source_marks import source_spans, source_text
 from .tables import Cell, Column, Filter, interactive_table, pack
@@ -321,6 +323,13 @@ class SampleIndex:
     statuses: Sequence[str]
     judges: Sequence[str]
     measures: Mapping[str, _Measure] = field(repr=False)  # What lines can be sorted by
+    # Column of the data -> sample id -> group
+    slices: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    groups: dict[str, list[str]] = field(init=False, repr=False)  # Column -> its groups, in order
+
+    def __post_init__(self):
+        found = {name: sorted(set(of.values())) for name, of in self.slices.items()}
+        object.__setattr__(self, "groups", found)
 
     def filters(self) -> list[Filter]:
         return [
@@ -328,6 +337,7 @@ class SampleIndex:
             Filter("Use case", [get_use_case(u).name for u in self.use_cases]),
             Filter("Status", [s.replace("_", " ") for s in self.statuses]),
             Filter("Judge", [shown(judge_in_words(j)) for j in self.judges]),
+            *(Filter(shown(name, 40), [shown(g) for g in values]) for name, values in self.groups.items()),
         ]
 
     def keys(self, a: ScoredAnswer) -> list[int]:
@@ -336,9 +346,18 @@ class SampleIndex:
             self.use_cases.index(a.sample.use_case),
             self.statuses.index(a.status),
             self.judges.index(a.judge),
+            *(values.index(self.slices[name][a.sample.id]) for name, values in self.groups.items()),
         ]
 
-    def address(self, client: str, use_case: str, judge: str, by: str = "", unscored: bool = False) -> str:
+    def address(
+        self,
+        client: str,
+        use_case: str,
+        judge: str,
+        by: str = "",
+        unscored: bool = False,
+        group: tuple[str, str] | None = None,  # (column, group) where the number is of one
+    ) -> str:
         "Part of an address after the file's name: the samples behind a number, worst first by its metric."
         picks = [(0, self.systems.index(client))]
         if use_case != OVERALL:
@@ -347,6 +366,8 @@ class SampleIndex:
             picks += [(2, i) for i, s in enumerate(self.statuses) if s != "ok"]
         if judge in self.judges:
             picks.append((3, self.judges.index(judge)))
+        if group:
+            picks.append((4 + list(self.groups).index(group[0]), self.groups[group[0]].index(group[1])))
         if by in self.measures and not unscored:
             picks += [("by", by), ("with", 1)]
         return "#samples?" + "&".join(f"{k}={v}" for k, v in picks)
@@ -354,6 +375,7 @@ class SampleIndex:
 
 def sample_index(
     files: Sequence[SampleFile],  # From `sample_files`
+    slices: Mapping[str, Mapping[str, str]] | None = None,  # Column -> sample id -> group, of all samples
 ) -> SampleIndex:
     "The index of some files."
     metrics, nonzero = dict.fromkeys((*METRICS, *_together(files, "metrics"))), _together(files, "nonzero")
@@ -364,6 +386,7 @@ def sample_index(
         sorted(_together(files, "statuses"), key=list(STATUSES).index),
         _together(files, "judges"),
         {m: how for m, how in measures.items() if m in METRICS or m in nonzero},
+        slices or {},
     )
 
 
@@ -378,18 +401,60 @@ ANY = ""  # every judge, every use case
 def worst_files(
     files: Sequence[SampleFile],
     index: SampleIndex,
+    group: tuple[str, str] | None = None,  # (column, group): of its samples alone
 ) -> dict[tuple[str, str, str, str], int]:  # (system, use case or `OVERALL`, judge or `ANY`, measure) -> file
     "Which file holds the worst answer behind a number, the first of several; 'unscored' is a measure too."
     worst = {}
     known = {"unscored", *index.measures}
     for k, file in enumerate(files):
-        for (client, use_case, judge), told in file.told.worst.items():
+        for (client, use_case, judge), told in _told_of(file, index, group).worst.items():
             named = ((name, badness) for name, badness in told.items() if name in known)
             for (name, badness), case, who in product(named, (OVERALL, use_case), (ANY, judge)):
                 key = client, case, who, name
                 if key not in worst or badness > worst[key][0]:
                     worst[key] = badness, k
     return {key: k for key, (_, k) in worst.items()}
+
+
+def _told_of(file, index, group):
+    "What a file holds, or of it what a group holds."
+    if group is None:
+        return file.told
+    told, of_sample = _Told(file.told.prices), index.slices[group[0]]
+    for a in file.answers:
+        if of_sample[a.sample.id] == group[1]:
+            told.add(a)
+    return told
+
+
+def file_name(
+    stem: str,  # Of the first file
+    k: int,  # From 0
+) -> str:
+    "Name of one of the files of a report."
+    return f"{stem}.html" if k == 0 else f"{stem}-{k + 1}.html"
+
+
+def samples_behind(
+    files: Sequence[SampleFile],
+    index: SampleIndex,
+    stem: str,  # Of the files' names
+) -> Callable[[Row, str], str | None]:  # (row, metric) -> address; None: they are in no file
+    "Where the samples behind a number stand: the file that holds the worst of them, worst first."
+    worst_of = cache(partial(worst_files, files, index))
+
+    def address(row, metric):
+        known = row.client in index.systems and (row.use_case == OVERALL or row.use_case in index.use_cases)
+        holding = (i for i, f in enumerate(files) if row.use_case == OVERALL or row.use_case in f.use_cases)
+        judge = row.judge if row.judge in index.judges else ANY
+        group = (row.column, row.group) if isinstance(row, SliceRow) else None
+        at = worst_of(group).get((row.client, row.use_case, judge, metric), next(holding, None))
+        if not known or at is None:
+            return None
+        about = row.client, row.use_case, row.judge, metric
+        return file_name(stem, at) + index.address(*about, unscored=metric == "unscored", group=group)
+
+    return address
 
 
 def worst_of_all(

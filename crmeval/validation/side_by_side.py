@@ -16,9 +16,10 @@ from typing import Any
 from ..core.judging import Judge, close_judge, trained_on
 from ..core.loops import run_sync
 from ..core.records import Score
-from ..core.show import Printed, text_table, with_interval
+from ..core.show import Printed, judge_in_words, text_table, with_interval
 from ..judges.embedded import EmbeddedJudge
 from ..judges.encoder_judge import EncoderJudge
+from ..judges.family_weights import left_out_families
 from ..judges.panel import Panel
 from .labelled import LABELLED, at_hand, load_labelled
 from .labels import Answer, Labelled, data_family, is_new_to, mean_known, short_digest
@@ -68,7 +69,8 @@ _HEAD = ("data", "part", "judge", "its training", "n", "lost", "documents", *SHO
 
 
 def _cells(line):
-    start, m = [line.dataset, line.part, line.judge, line.basis], line.measured
+    start = [line.dataset, line.part, judge_in_words(line.judge), line.basis]
+    m = line.measured
     if m is None:
         return [*start, "-", "-", "-", "not measured", *["-"] * (len(SHOWN) + 1)]
     mark = "" if line.current else " (older)"
@@ -91,7 +93,9 @@ class SideBySide(Printed, tuple):
     @property
     def notes(self) -> list[str]:
         "What has to be said beside the figures, once each."
-        return list(dict.fromkeys(f"{x.dataset}, {x.judge}: {x.note}" for x in self if x.note))
+        return list(
+            dict.fromkeys(f"{x.dataset}, {judge_in_words(x.judge)}: {x.note}" for x in self if x.note)
+        )
 
     def to_dicts(self) -> list[dict]:
         "All figures as plain dictionaries, for a file or a data frame."
@@ -200,7 +204,13 @@ def _embedded_part(name, items, options, left_out, within):
         found = measure(name, run_sync(aask_all(items, judge)), judges=[judge.name], **options)
         return items, [Line(name, m.metric, m.group, judge.name, "left out", m) for m in found]
     without, held = LeftOut(left_out.answers), HeldOut(within.answers)
-    items, asked = _answered(items, _ask_kept(items, [without, held]), without)
+    asked = _ask_kept(items, [without, held])
+    family = data_family(LABELLED[name].source)
+    if left_out.answers and family in left_out_families() and not any(_has_answer(i, without) for i in asked):
+        judge = EmbeddedJudge(without=family)
+        found = measure(name, run_sync(aask_all(items, judge)), judges=[judge.name], **options)
+        return items, [Line(name, m.metric, m.group, judge.name, "left out", m) for m in found]
+    items, asked = _answered(items, asked, without)
     lines = _stored_line(name, asked, left_out, without, options, "left out")
     return items, lines + _stored_line(name, asked, within, held, options, "cross-validated")
 
