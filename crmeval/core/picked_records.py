@@ -157,7 +157,7 @@ class NumberedRows:
 
 def numbered_records(
     records: Sequence,  # A list of records, or a `RecordTable`
-    rows: "np.ndarray",  # (n,) numbers from 0, in any order
+    rows: Any,  # (n,) numpy array of numbers from 0, in any order
 ) -> list:  # Records in the order of `rows`
     "Some records by their numbers."
     if not isinstance(records, RecordTable):
