@@ -165,8 +165,14 @@ _TEXT = (
 
 
 class Printed:
-    "What prints itself as text and shows that text in a notebook."
+    "What prints itself as text and shows that text in a notebook, and at a prompt of IPython."
 
     def _repr_html_(self):
+        return f'<pre style="{_TEXT}">{escape(self._plain_view())}</pre>'
+
+    def _repr_pretty_(self, printer, cycle):
+        printer.text(self._plain_view())
+
+    def _plain_view(self):
         text = str(self)
-        return f'<pre style="{_TEXT}">{escape(shown(text, len(text), multiline=True))}</pre>'
+        return shown(text, len(text), multiline=True)

@@ -21,7 +21,7 @@ from ..core.judging import Judge
 from ..core.near import did_you_mean
 from ..core.raters import pearson, pearson_difference
 from ..core.records import Score
-from ..core.show import html_table, judge_in_words, shortened, shown, text_table, with_interval
+from ..core.show import Printed, html_table, judge_in_words, shortened, shown, text_table, with_interval
 from ..core.stats import Estimate
 from ..judges.embedded import EmbeddedJudge
 from ..metrics.fluency import TRAINED_ON as FLUENCY_SEEN
@@ -172,7 +172,7 @@ _MINDS = 5  # reasons that are told
 
 
 @dataclass(frozen=True)
-class Trial:
+class Trial(Printed):
     "A metric beside the shipped one on labelled data; prints as one small table."
 
     rows: tuple[TrialRow, ...]  # Each data set, followed by its sources
