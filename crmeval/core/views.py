@@ -173,6 +173,10 @@ class Printed:
     def _repr_pretty_(self, printer, cycle):
         printer.text(self._plain_view())
 
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        cls._repr_pretty_ = Printed._repr_pretty_  # IPython takes the first of both that a class itself has
+
     def _plain_view(self):
         text = str(self)
         return shown(text, len(text), multiline=True)
