@@ -25,13 +25,13 @@ PAGE = Path(__file__).parent.parent / "nbs" / "reports" / "agreement.ipynb"
 # the printed table of each labelled set to the digit, the embedded judge held out from what it learned from;
 # spaces between columns are free
 AGREEMENT = {
-    "finesure-factuality": "200f3f24cf2da677bd5a671be3147e8728ab9b5ec5ed36c805389e8e3ef6c4f4",
+    "finesure-factuality": "e70b699b4762965bf3c2bb3e12fec147317149fa1dbd415e224a05f52f352c00",
     "finesure-completeness": "2a6acc9aa649588ce2c75d62b68d40fc9481c400373b2aad8b8dec09011a0dd8",
     "finesure-conciseness": "f7b3e93e471ad6fdfe59c27a8e68189e25d0dab4f6cbad97e79619ed5f78895a",
     "summhay-completeness": "8df95bbe16ea92aec6987ab46914cbd2b4b748d6cf3e900309cbdf6616efa3b5",
-    "summedits-factuality": "0604acfc19f51c22b4405e66ebbe39e2992b134ce2e9aa3d121a1f4680223172",
-    "feedback-factuality": "d605eb9f122d5ed64d4c7e36d952bd31662946369e37dce8f6d40e7e73ee78db",
-    "reviews-factuality": "7e81e2a2e7694faeb8977cfec3d929d990a9cdcda9981a959f9dbc8ffaa08def",
+    "summedits-factuality": "3fce871d748e94287842d4562c64889ef585df15f5d7b8bd8826c921c70e242e",
+    "feedback-factuality": "40bf0759f80b83f457461bb236bb2b0ab3afc22099708f51243c7125da148971",
+    "reviews-factuality": "236681dbbdf709b629a0cdd4f6076ab546ccc9f9cd38fd8f13c78077e399d152",
 }
 
 

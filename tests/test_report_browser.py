@@ -516,6 +516,7 @@ def test_source_and_answer_stand_side_by_side_with_marks_in_both(visit):
         source["y"] + source["height"] <= answer["y"]
         and page.evaluate("document.documentElement.scrollWidth") <= 390
     )
+    page.wait_for_function("document.querySelectorAll('#samples thead th').length == 2")  # after the resize
     heads = page.eval_on_selector_all("#samples thead th", "x => x.map(y => y.innerText)")
     assert len(heads) == 2 and "Fact" in heads[1], (
         heads

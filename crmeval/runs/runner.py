@@ -280,11 +280,11 @@ async def _judging(engine):
         await engine.out.put((item.position, response, scores))
 
 # %% ../../nbs/runs/05_runner.ipynb #684b97ba
-async def _drive(engine, feeding, desks):
+async def _drive(engine, feed, desks):
     "Run all desks to the end; put the end, or the error that ended the work, behind the last row."
     tasks, error = [], None
     try:
-        await _all_desks(engine, feeding, desks, tasks)
+        await _all_desks(engine, feed, desks, tasks)
     except asyncio.CancelledError:
         if engine.stopping:
             raise
@@ -299,7 +299,7 @@ async def _drive(engine, feeding, desks):
     await engine.out.put((None, error, None))
 
 
-async def _all_desks(engine, feeding, desks, tasks):
+async def _all_desks(engine, feed, desks, tasks):
     "Feed, answer and judge until all of it is done; `tasks` gets what was started."
 
     def started(coro):
@@ -309,15 +309,15 @@ async def _all_desks(engine, feeding, desks, tasks):
     async def all_answered():
         workers = range(engine.concurrency)
         answering = [started(_answering(engine, desk)) for desk in desks.values() for _ in workers]
-        await asyncio.gather(*answering, started(_fed(engine, feeding, desks)))
+        await asyncio.gather(*answering, started(_fed(engine, feed, desks)))
         await _close(engine.judging, engine.judges)
 
     answered = started(all_answered())
     await asyncio.gather(answered, *[started(_judging(engine)) for _ in range(engine.judges)])
 
 
-async def _fed(engine, feeding, desks):
-    await feeding
+async def _fed(engine, feed, desks):
+    await feed()  # called here: a run that is stopped before has nothing that waits to be awaited
     for desk in desks.values():
         await _close(desk, engine.concurrency)
 
@@ -328,9 +328,9 @@ async def _close(desk, workers):
         await desk.put(None)
 
 
-async def _rows(engine, feeding, desks):
+async def _rows(engine, feed, desks):
     "Yield (position, response, scores) of each item once it is durable, in the order of finishing."
-    driver = asyncio.ensure_future(_drive(engine, feeding, desks))
+    driver = asyncio.ensure_future(_drive(engine, feed, desks))
     try:
         while True:
             position, response, scores = await engine.out.get()
@@ -403,9 +403,9 @@ async def answer_each(
     if journal and engine.traffic.budget:
         _count_earlier(engine.traffic.budget, journal, clients)
     desks = {c.name: asyncio.Queue(2 * concurrency) for c in clients}
-    feeding = _feed(engine, work_items(samples, clients, repeats), desks)
+    feed = functools.partial(_feed, engine, work_items(samples, clients, repeats), desks)
     try:
-        async with contextlib.aclosing(_rows(engine, feeding, desks)) as rows:
+        async with contextlib.aclosing(_rows(engine, feed, desks)) as rows:
             async for row in rows:
                 yield row
     finally:
@@ -507,10 +507,10 @@ async def score_all(
         "window": Window(into or done.append),
     }
     engine = _Engine(journal, traffic, concurrency, **scoring, **told)
-    n = len(cast(Sequence, pairs)) if total is None else total
+    n, lay = len(cast(Sequence, pairs)) if total is None else total, functools.partial(_lay, engine, pairs)
     with show_progress(progress, n, watch, unit="score") as shown:
         traffic.tell = shown.tell
-        async with beating(shown), contextlib.aclosing(_rows(engine, _lay(engine, pairs), {})) as rows:
+        async with beating(shown), contextlib.aclosing(_rows(engine, lay, {})) as rows:
             async for position, response, scores in rows:
                 told["window"].take(position, (scores,))
                 shown.step(told["window"].done, response)
