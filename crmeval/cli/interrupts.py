@@ -77,9 +77,9 @@ def interruptible(
     work: Callable[[], int],  # The whole of a command, its imports included
 ) -> int:  # Its exit code
     "Run the command of a process so that the interrupt key ends it soon and in words."
-    _start_watch()
-    sys.unraisablehook = _unraisable
     try:
+        _start_watch()  # in here as well: on a busy machine the key may come before the thread has begun
+        sys.unraisablehook = _unraisable
         code = work()
     except KeyboardInterrupt as e:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
