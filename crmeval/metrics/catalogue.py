@@ -150,7 +150,7 @@ def card_markdown(
             ("unit", card.unit),
             ("range", _range_in_words(card)),
             ("direction", _direction(card)),
-            ("needs", ", ".join(card.needs)),
+            ("needs", ", ".join(card.needs) or "the response alone"),
             ("limits", card.limits),
             ("from", card.reference),
             ("name in tables", f"`{card.name}`"),
