@@ -39,11 +39,13 @@ def parted_words(page, cells, letters):
 class Windows:
     "The windows of a browser; several are open at once where a test asks for several."
 
-    def __init__(self, browser):
-        self.browser, self.free, self.heard = browser, [], {}
+    def __init__(self, launch):
+        self.launch, self.browser, self.free, self.heard = launch, launch(), [], {}
 
     def open(self, viewport=DESK, color_scheme="light", new=False, **listeners):
         "A window to load a page in; listeners: event -> what hears it until the window is given back."
+        if not self.browser.is_connected():  # a browser that crashed costs one test, and not all of a file
+            self.browser, self.free = self.launch(), []
         page = self.free.pop() if self.free and not new else self.browser.new_page()
         page.set_viewport_size(viewport)
         page.emulate_media(media="screen", color_scheme=color_scheme, reduced_motion="no-preference")
@@ -64,6 +66,6 @@ def windows(program):
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=program, args=QUIET)
-        yield Windows(browser)
-        browser.close()
+        found = Windows(lambda: p.chromium.launch(executable_path=program, args=QUIET))
+        yield found
+        found.browser.close()
