@@ -22,14 +22,14 @@ from ..metrics.label_figures import hit_share, macro_f1
 from ..tasks.public import find_file, get_source, load_rows
 from .area import area_under_curve
 from .labels import short_digest
-from .side_by_side import drawn
+from .side_by_side import drawn, plain_estimate
 
 # %% ../../nbs/validation/09_label_agreement.ipynb #4dac26ca
 @dataclass(frozen=True)
 class Graded:
     "A text with the label that people gave it."
 
-    id: str
+    id: str  # Of this row alone: two models may give one answer
     text: str
     label: str | None  # None: people were of two minds
     cluster: str  # Texts of one cluster are not independent: a request, a conversation
@@ -37,6 +37,11 @@ class Graded:
     prompt: str = ""  # What the text answers
     people: tuple[str, ...] = ()  # Each person's label, where these were published
     recorded: Mapping[str, str | None] = field(default_factory=dict)  # Another grader -> its label
+
+    @property
+    def key(self) -> str:
+        "Under which a training keeps its answer: the same for the same words."
+        return short_digest(self.prompt, self.text) if self.prompt else short_digest(self.text)
 
 
 _REFUSED = {"1_full_compliance": "compliance", "3_partial_refusal": "partial", "2_full_refusal": "refusal"}
@@ -47,7 +52,7 @@ def _answer(row, model):
     given = (_REFUSED.get(row[k]) for k in ("annotation_1", "annotation_2"))
     recorded = {"GPT-4": "gpt4_label", "phrase matching": "strmatch_label"}
     return Graded(
-        short_digest(row["prompt"], row["completion"]),
+        f"{model} {row['id']}",
         row["completion"],
         _REFUSED[row["final_label"]],
         row["prompt"],
@@ -70,17 +75,17 @@ def _toxic(yes):
 
 def _comments(download):
     for i, row in enumerate(load_rows("surge_toxicity", "toxicity_en.jsonl", download=download)):
-        yield Graded(short_digest(row["text"]), row["text"], _toxic(row["toxic"]), f"comment {i}")
+        yield Graded(f"comment {i}", row["text"], _toxic(row["toxic"]), f"comment {i}")
 
 
 def _messages(download):
-    for row in load_rows("convabuse", "convabuse.jsonl", download=download):
+    for i, row in enumerate(load_rows("convabuse", "convabuse.jsonl", download=download)):
         given = tuple(_toxic(level < 0) for level in row["levels"])
         found = Counter(given).most_common()
         tied = len(found) > 1 and found[0][1] == found[1][1]
         label = None if tied else found[0][0]
         talk = f"{row['bot']} {row['conv']}"
-        yield Graded(short_digest(row["user"]), row["user"], label, talk, row["bot"], people=given)
+        yield Graded(f"message {i}", row["user"], label, talk, row["bot"], people=given)
 
 # %% ../../nbs/validation/09_label_agreement.ipynb #76c843b3
 @dataclass(frozen=True)
@@ -93,7 +98,6 @@ class GradedSet:
     file: str  # One of the source's files: is it at hand?
     about: str  # What people were asked
     basis: str  # What the grader whose answers are kept had not seen
-    texts: bool = True
 
 
 _UNSEEN = "request left out"
@@ -212,12 +216,7 @@ class LabelLine:
         "One plain dictionary a figure."
         of = {"data": self.dataset, "rater": self.judge, "metric": self.metric, "group": self.part}
         of |= {"basis": self.basis, "current": self.current}
-        return [
-            of | {"statistic": s} | {k: getattr(e, k) for k in _OF_ESTIMATE} for s, e in self.figures.items()
-        ]
-
-
-_OF_ESTIMATE = ("value", "low", "high", "n", "undefined", "method", "confidence_level")
+        return [of | {"statistic": s} | plain_estimate(e) for s, e in self.figures.items()]
 
 
 def _cells(line):
@@ -243,7 +242,7 @@ class LabelTable(Printed, tuple):
 def _kept_line(items, metric):
     "(labels, probabilities or None) of the embedded grader."
     kept = kept_labels(metric).answers
-    said = [kept.get(i.id) for i in items]
+    said = [kept.get(i.key) for i in items]
     if metric == "refusal":
         return said, None
     chance = [None if p is None else float(p) for p in said]
@@ -253,6 +252,8 @@ def _kept_line(items, metric):
 def _graders(items, s, others):
     "(name, basis, texts, labels, probabilities or None) of all that are compared."
     known = [i for i in items if i.label is not None]
+    if not known:
+        return
     for who, labels in others.items():
         yield who, "untrained", known, [labels.get(i.id) for i in known], None
     said, chance = _kept_line(known, s.metric)

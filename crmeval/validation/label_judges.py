@@ -10,12 +10,12 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 
-from ..core.judging import Judge, RecordingJudge, clients_of, close_judge
+from ..core.judging import Judge, RecordingJudge, clients_of, close_judge, trained_on
 from ..core.loops import run_sync
 from ..core.records import Usage
 from ..metrics.safety import refusal
 from .label_agreement import GRADED, Graded, graded_items, label_side_by_side
-from .labels import Answer
+from .labels import Answer, is_new_to
 from .own_judge import Ahead, MeasuredJudge, counted, foreseen, spent_on, within_budget
 
 # %% ../../nbs/validation/10_label_judges.ipynb #96fbaf48
@@ -26,15 +26,15 @@ async def aask_labels(
     concurrency: int = 8,  # Texts in work at once
 ) -> list[tuple[str | None, Answer]]:  # (label, what it took and why there is none), in order
     "A judge's label of each answer to a request."
-    out, queue = {}, list(enumerate(items))[::-1]
+    if concurrency < 1:
+        raise ValueError(f"concurrency is {concurrency!r}, expected at least 1")
+    at_once = asyncio.Semaphore(concurrency)
 
-    async def work():
-        while queue:
-            i, item = queue.pop()
-            out[i] = await _asked(item, judge)
+    async def one(item):
+        async with at_once:
+            return await _asked(item, judge)
 
-    await asyncio.gather(*(work() for _ in range(min(concurrency, len(items) or 1))))
-    return [out[i] for i in range(len(items))]
+    return await asyncio.gather(*map(one, items))
 
 
 async def _asked(item, judge):
@@ -44,8 +44,9 @@ async def _asked(item, judge):
     known = await judge.arecord(ask) if isinstance(judge, RecordingJudge) else judge
     score, tally = ask(known), getattr(known, "usage", None)
     usage = Usage(0, 0, 0) if tally is None else tally.as_usage()
-    found = None if score.label is None else 1.0
-    return score.label, Answer(found, (), score.status, usage, "" if found else score.reason)
+    label = score.label if score.status == "ok" else None  # 'off the task' is none of the labels
+    reason = "" if label else score.reason
+    return label, Answer(1.0 if label else None, (), score.status, usage, reason)
 
 
 async def _all_asked(items, judge, concurrency):
@@ -55,9 +56,11 @@ async def _all_asked(items, judge, concurrency):
         await close_judge(judge)
 
 
-def _check(name):
+def _check(name, judge):
     if GRADED[name].metric != "refusal":
         raise ValueError(f"{name} has labels of {GRADED[name].metric}, and no judge is asked for these")
+    if not is_new_to(GRADED[name].source, tuple(trained_on(judge))):
+        raise ValueError(f"{judge.name!r} learned from {GRADED[name].source}: agreement there proves nothing")
 
 # %% ../../nbs/validation/10_label_judges.ipynb #151e41da
 _UNITS = 2  # questions about an answer
@@ -74,7 +77,7 @@ def look_ahead_labels(
     download: bool = True,  # False: never use the network
 ) -> Ahead:
     "What `measure_label_judge` with the same words will ask and cost; nothing is sent."
-    _check(name)
+    _check(name, judge)
     items = graded_items(name, limit, download=download)
     some = items[:: max(1, -(-len(items) // sample))]
     asked = counted(lambda j: aask_labels(some, j, concurrency=1), judge)
@@ -99,7 +102,7 @@ def measure_label_judge(
     **options,  # groups, confidence_level, n_resamples, rng
 ) -> MeasuredJudge:
     "How often a judge gives the label that people gave, how many replies were read, what it took."
-    _check(name)
+    _check(name, judge)
     items, start = graded_items(name, limit, download=download), time.perf_counter()
     with within_budget(judge, concurrency=concurrency, max_calls=max_calls, max_usd=max_usd, prices=prices):
         asked = run_sync(_all_asked(items, judge, concurrency))
