@@ -7,16 +7,15 @@ __all__ = ['CARD', 'PROBABLE_CUTS', 'FIRST_FACT_WORDS', 'MORE_FACT_WORDS', 'SENT
            'conciseness', 'carrying_shares']
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #62aa803b
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..core.cards import MetricCard, score_of, unscored
 from ..core.evidence import Evidence
 from ..core.judging import Judge, Verdict, counted_verdicts, failed_verdict
 from ..core.records import Score
-from ..core.text import content_words, repeats, words
+from ..core.text import repeats, words
 from ..core.written import own_text, parts_said
 from .defaults import default_judge
 from .forms import by_rubric, checked_facts, evaluate_class, stating_lines
@@ -26,18 +25,17 @@ from .metric import awaited, metric
 CARD = MetricCard(
     name="conciseness",
     title="Conciseness",
-    measures="Share of the response that carries a key fact or a part of one, sentence by sentence, with "
-    "repetition and overlong sentences counted as ballast.",
+    measures="Share of the response that carries a key fact, sentence by sentence, with repetition and "
+    "overlong sentences counted as ballast.",
     needs=("key_facts",),
     limits="What no key fact names counts as elaboration even when a reader would welcome it. Form "
     "(greeting, sign-off, subject line, label, courtesy, question) is neither counted for nor against. "
-    "It does not see wordiness inside a sentence of ordinary length. The built-in judge takes words of the "
-    "facts for the facts, also in a sentence that says nothing with them.",
+    "It does not see wordiness inside a sentence of ordinary length.",
     reference="Song et al., FineSurE, ACL 2024 (share of sentences with a key fact), "
     "extended by repetition and length",
     cuts=(0.35, 0.6, 0.8),
 )
-PROBABLE_CUTS = (0.4, 0.5, 0.65)  # the same where sentences count by their probability
+PROBABLE_CUTS = (0.3, 0.45, 0.6)  # the same where sentences count by their probability
 FIRST_FACT_WORDS = 35  # a sentence with one fact may have so many words
 MORE_FACT_WORDS = 15  # each further fact allows so many more
 SENTENCE_WORDS = 20  # each so many words beyond that count as a further sentence
@@ -67,21 +65,25 @@ def conciseness(
     verdicts = judge.stated(facts, sentences=once)
     if (bad := failed_verdict(verdicts)) is not None:
         return unscored(CARD, bad.status if bad.status != "ok" else "undefined", bad.reason, rater=judge.name)
-    counted = counted_verdicts(judge, verdicts)
-    sentences = _weighed(said, first, facts, counted, once)
-    return _share_that_carries(sentences, _by_probability(counted), judge.name)
+    where = [stating_lines(f, v, once) for f, v in zip(facts, verdicts, strict=True)]
+    carried = _facts_carried(where, unique, len(said))
+    shares = carrying_shares(facts, counted_verdicts(judge, verdicts), sentences=once)
+    sure = [0.0] * len(said)
+    for j, share in zip(unique, shares):
+        sure[j] = share
+    return _share_that_carries(said, first, carried, sure, judge.name)
 
 
 aconciseness = awaited(conciseness)
 
-# %% ../../nbs/metrics/12_conciseness.ipynb #1f46ed01
-def _by_probability(verdicts):
-    return all(v.probability is not None for v in verdicts)
-
-
-def _known_share(sentence, known):
-    said = content_words(sentence)
-    return sum(w in known for w in said) / len(said) if said else 0.0
+# %% ../../nbs/metrics/12_conciseness.ipynb #bf00b063
+def _facts_carried(where, unique, n):
+    "How many facts each of n sentences states; the judge saw those that repeat nothing."
+    carried = [0] * n
+    for sentences in where:
+        for j in sentences:
+            carried[unique[j]] += 1
+    return carried
 
 
 def carrying_shares(
@@ -90,57 +92,34 @@ def carrying_shares(
     *,
     sentences: Sequence[str],  # Of which none repeats another, (m,)
 ) -> list[float]:  # (m,) in [0, 1]; 0 and 1 where the judge gives no probabilities
-    "How much of each sentence carries a key fact: one stands in it, or it stands in them."
+    "How probable it is that each sentence carries a key fact: that of its most probable one; 1 if unknown."
     sure = [0.0] * len(sentences)
     for fact, v in zip(facts, verdicts, strict=True):
         for j in stating_lines(fact, v, sentences):
             sure[j] = max(sure[j], 1.0 if v.probability is None else v.probability)
-    if not _by_probability(verdicts):
-        return sure
-    known = set(content_words("\n".join(facts)))
-    return [max(p, _known_share(s, known)) for p, s in zip(sure, sentences)]
-
-# %% ../../nbs/metrics/12_conciseness.ipynb #bf00b063
-class _Sentence(NamedTuple):
-    at: int  # Its place in the response
-    text: str
-    facts: int  # How many it states; 1 if it states none and stands in them for the larger part
-    carries: float  # 0 to 1
-    repeats: int | None  # The place of the sentence that it says again
+    return sure
 
 
-def _weighed(said, first, facts, verdicts, once):
-    "What counts for or against; a greeting or a label that states nothing is neither."
-    stated = Counter(j for f, v in zip(facts, verdicts) for j in stating_lines(f, v, once))
-    shares = carrying_shares(facts, verdicts, sentences=once)
-    out, j = [], -1
-    for i, p in enumerate(said):
-        if first[i] is not None:
-            out.append(_Sentence(i, p.text, 0, 0.0, first[i]))
-            continue
-        j += 1  # the judge saw what repeats nothing
-        if stated[j] or not p.form:
-            out.append(_Sentence(i, p.text, stated[j] or int(shares[j] > 0.5), shares[j], None))
-    return out
-
-
-def _share_that_carries(sentences, by_probability, rater):
+def _share_that_carries(said, first, carried, sure, rater):
     "Weigh what carries a fact against what counts."
-    useful, carried, total, ballast = 0, 0.0, 0.0, []
-    for s in sentences:
-        n = len(words(s.text))
-        weight, kind = _ballast_of(n, s.facts, s.repeats)
-        useful += s.facts > 0
-        carried += s.carries * (1.0 if s.facts else weight)
-        total += (s.facts > 0) + weight
+    useful, probable, total, ballast = 0, 0.0, 0.0, []
+    for i, p in enumerate(said):
+        if p.form and first[i] is None and not carried[i]:
+            continue  # a greeting or a label is neither for nor against
+        n = len(words(p.text))
+        weight, kind = _ballast_of(n, carried[i], first[i])
+        useful += carried[i] > 0
+        probable += sure[i]
+        total += carried[i] > 0
+        total += weight
         if weight:
-            detail = {"sentence": s.at, "words": n, "facts": s.facts, "repeats": s.repeats}
-            ballast.append(Evidence(kind, s.text, fine=False, detail=detail))
+            detail = {"sentence": i, "words": n, "facts": carried[i], "repeats": first[i]}
+            ballast.append(Evidence(kind, p.text, fine=False, detail=detail))
     reason = "The response carries no key fact."
     if useful:
         reason = f"{useful} of {total:.3g} sentences carry a key fact."
-    card = replace(CARD, cuts=PROBABLE_CUTS) if by_probability else CARD
-    return score_of(card, carried / total if total else 0.0, reason, evidence=ballast, rater=rater)
+    card = CARD if probable == useful else replace(CARD, cuts=PROBABLE_CUTS)
+    return score_of(card, probable / total if total else 0.0, reason, evidence=ballast, rater=rater)
 
 
 def _ballast_of(n_words, facts, repeated):
