@@ -9,8 +9,16 @@ __all__ = ['CONCISE_LABELLED', 'feedback_items', 'bullet_items', 'relevance_item
 from collections.abc import Iterable, Iterator
 
 from ..core.text import sentences
-from ..tasks.public import load_rows
-from .labels import Labelled, LabelledSet, mean_known, on_unit_scale, share, short_digest
+from crmeval.validation.labels import (
+    Labelled,
+    LabelledSet,
+    mean_known,
+    on_unit_scale,
+    placed_sentences,
+    reader,
+    share,
+    short_digest,
+)
 
 # %% ../../nbs/validation/03_concise_labelled.ipynb #89d4f258
 _NOT_NEEDED = ("Irrelevant", "Redundant")
@@ -21,16 +29,6 @@ def _is_needed(start, end, marked):
     return 2 * len(inside) < end - start
 
 
-def _needed_sentences(text, marked):
-    "(sentence, whether it is needed) of each sentence that stands in the text."
-    end = 0
-    for s in sentences(text):
-        start = text.find(s, end)
-        if start >= 0:
-            end = start + len(s)
-            yield s, _is_needed(start, end, marked)
-
-
 def feedback_items(
     rows: Iterable[dict],  # As in the file
 ) -> Iterator[Labelled]:
@@ -38,7 +36,7 @@ def feedback_items(
     for i, r in enumerate(rows):
         facts = tuple(sentences(r["gold"]))
         marked = [(e["start"], e["end"]) for e in r["feedback"]["errors"] if e["error type"] in _NOT_NEEDED]
-        judged = list(_needed_sentences(r["prediction 1"], marked))
+        judged = [(s, _is_needed(a, b, marked)) for s, a, b in placed_sentences(r["prediction 1"])]
         if not facts or not judged:
             continue
         units = tuple(needed for _, needed in judged)
@@ -141,37 +139,32 @@ def _steps(text):
     return [line for line in map(str.strip, text.splitlines()) if line]
 
 # %% ../../nbs/validation/03_concise_labelled.ipynb #951c9f18
-def _loader(make, source, *files):
-    "A function of `download` that reads the files and makes the items."
-    return lambda download: make(*[load_rows(source, f, download=download) for f in files])
-
-
 CONCISE_LABELLED = {
     "feedback-conciseness": LabelledSet(
         "fine_grained_feedback",
         "conciseness",
-        _loader(feedback_items, "fine_grained_feedback", "qa_dev_feedback.jsonl"),
+        reader(feedback_items, "fine_grained_feedback", "qa_dev_feedback.jsonl"),
         "qa_dev_feedback.jsonl",
         "answers from passages; a person marked irrelevant and redundant spans",
     ),
     "summhay-conciseness": LabelledSet(
         "summhay_eval",
         "conciseness",
-        _loader(bullet_items, "summhay_eval", "eval_benchmark_data.jsonl"),
+        reader(bullet_items, "summhay_eval", "eval_benchmark_data.jsonl"),
         "eval_benchmark_data.jsonl",
         "summaries of many conversations; people: which bullet covers the insight?",
     ),
     "reviews-conciseness": LabelledSet(
         "summeval_op",
         "conciseness",
-        _loader(relevance_items, "summeval_op", "summeval-op-detailed.jsonl", "summeval-op.jsonl"),
+        reader(relevance_items, "summeval_op", "summeval-op-detailed.jsonl", "summeval-op.jsonl"),
         "summeval-op-detailed.jsonl",
         "summaries of product reviews; three people rated relevance from 1 to 5",
     ),
     "recipes-conciseness": LabelledSet(
         "recipe_ratings",
         "conciseness",
-        _loader(recipe_items, "recipe_ratings", "recipe_ratings.jsonl"),
+        reader(recipe_items, "recipe_ratings", "recipe_ratings.jsonl"),
         "recipe_ratings.jsonl",
         "rewritten recipes; about eighteen people rated from 1 to 6 whether they are concise",
     ),

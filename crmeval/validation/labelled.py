@@ -22,6 +22,7 @@ from crmeval.validation.labels import (
     LabelledSet,
     carrying_sentences,
     majority,
+    placed_sentences,
     share,
     short_digest,
 )
@@ -216,22 +217,12 @@ def _is_right(start, end, wrong):
     return not any(min(b, end) - max(a, start) >= 2 for a, b in wrong)
 
 
-def _marked_sentences(text, wrong):
-    "(sentence, whether it is right) of each sentence that stands in the text."
-    end = 0
-    for s in sentences(text):
-        start = text.find(s, end)
-        if start >= 0:
-            end = start + len(s)
-            yield s, _is_right(start, end, wrong)
-
-
 def _feedback(download):
     for i, r in enumerate(load_rows("fine_grained_feedback", "qa_dev_feedback.jsonl", download=download)):
         if not any(r["passages"]):
             continue  # two answers of 323 have no passage to be held against
         wrong = [(e["start"], e["end"]) for e in r["feedback"]["errors"] if e["error type"] in _WRONG]
-        marked = list(_marked_sentences(r["prediction 1"], wrong))
+        marked = [(s, _is_right(a, b, wrong)) for s, a, b in placed_sentences(r["prediction 1"])]
         units = tuple(right for _, right in marked)
         yield Labelled(
             f"answer {i}",

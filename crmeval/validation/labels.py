@@ -4,19 +4,20 @@
 
 # %% auto #0
 __all__ = ['Answer', 'Labelled', 'share', 'majority', 'carrying_sentences', 'on_unit_scale', 'mean_known', 'short_digest',
-           'data_families', 'data_family', 'check_families', 'is_new_to', 'LabelledSet']
+           'data_families', 'data_family', 'check_families', 'is_new_to', 'LabelledSet', 'reader', 'placed_sentences']
 
 # %% ../../nbs/validation/02_labels.ipynb #387438cf
 import hashlib
 import json
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from ..core.judging import Verdict
 from ..core.package_data import data_path
 from ..core.records import Usage
-from ..tasks.public import sources
+from ..core.text import sentences
+from ..tasks.public import load_rows, sources
 
 # %% ../../nbs/validation/02_labels.ipynb #c04d9249
 @dataclass(frozen=True)
@@ -155,3 +156,27 @@ class LabelledSet:
     def family(self) -> str:
         "Sets of one family share documents or the way they were made: a judge saw all of them, or none."
         return data_family(self.source)
+
+
+def reader(
+    make: Callable,  # The rows of each file -> items
+    source: str,  # Name in the source registry
+    *files: str,  # Read in this order
+    **more,  # For `make`
+) -> Callable:  # download (bool) -> items
+    "How a set is read: each of its files, and what is made of their rows."
+    return lambda download: make(*[load_rows(source, f, download=download) for f in files], **more)
+
+
+def placed_sentences(
+    text: str,
+) -> Iterator[
+    tuple[str, int, int]
+]:  # (sentence, start, end); one that does not stand in the text is left out
+    "The sentences of a text and where they stand, for labels that people gave to spans."
+    end = 0
+    for s in sentences(text):
+        start = text.find(s, end)
+        if start >= 0:
+            end = start + len(s)
+            yield s, start, end

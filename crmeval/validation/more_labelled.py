@@ -12,7 +12,15 @@ from functools import partial
 
 from ..core.text import sentences
 from ..tasks.public import load_rows
-from .labels import Labelled, LabelledSet, mean_known, on_unit_scale, share, short_digest
+from crmeval.validation.labels import (
+    Labelled,
+    LabelledSet,
+    mean_known,
+    on_unit_scale,
+    reader,
+    share,
+    short_digest,
+)
 
 # %% ../../nbs/validation/03_more_labelled.ipynb #3b9516fc
 _DOMAINS = {"govt": "government", "ibmcloud": "cloud support", "fiqa": "finance", "clapnq": "encyclopedia"}
@@ -165,18 +173,8 @@ def nlg_items(
         )
 
 # %% ../../nbs/validation/03_more_labelled.ipynb #aa93f63a
-def _rows(source, *files):
-    return lambda download: [load_rows(source, f, download=download) for f in files]
-
-
-def _loader(make, source, *files, **more):
-    "A function of `download` that reads the files and makes the items."
-    read = _rows(source, *files)
-    return lambda download: make(*read(download), **more)
-
-
 def _parts(make, source, files):
-    "As `_loader`, for files of one form that are parts of a set."
+    "As `reader`, for files of one form that are parts of a set."
 
     def load(download):
         for file, part in files.items():
@@ -187,7 +185,7 @@ def _parts(make, source, files):
 
 _EDITED = {f"summedits_{d}.jsonl": d for d in ("podcast", "ectsum", "news", "scitldr")}
 _SENTENCES = {"sfhot.jsonl": "hotels", "sfres.jsonl": "restaurants"}
-_mtrag = partial(_loader, mtrag_items, "mtrag_human", "mtrag_human.jsonl")
+_mtrag = partial(reader, mtrag_items, "mtrag_human", "mtrag_human.jsonl")
 MORE_LABELLED = {
     "mtrag-factuality": LabelledSet(
         "mtrag_human",
@@ -213,28 +211,28 @@ MORE_LABELLED = {
     "dstc9-factuality": LabelledSet(
         "dstc9_replies",
         "factuality",
-        _loader(dstc9_items, "dstc9_replies", "turns.jsonl", "ratings.jsonl"),
+        reader(dstc9_items, "dstc9_replies", "turns.jsonl", "ratings.jsonl"),
         "ratings.jsonl",
         "service replies from one FAQ entry; three people rated accuracy from 1 to 5",
     ),
     "diasumfact-factuality": LabelledSet(
         "diasumfact_qmsum",
         "factuality",
-        _loader(diasumfact_items, "diasumfact_qmsum", "dialogues.jsonl", "sentences.jsonl"),
+        reader(diasumfact_items, "diasumfact_qmsum", "dialogues.jsonl", "sentences.jsonl"),
         "sentences.jsonl",
         "summaries of meetings; people: is there an error in the sentence?",
     ),
     "begin-factuality": LabelledSet(
         "begin",
         "factuality",
-        _loader(begin_items, "begin", "begin.jsonl"),
+        reader(begin_items, "begin", "begin.jsonl"),
         "begin.jsonl",
         "short replies of chat systems; people: attributable to the snippet?",
     ),
     "bump-factuality": LabelledSet(
         "bump",
         "factuality",
-        _loader(bump_items, "bump", "articles.jsonl", "pairs.jsonl"),
+        reader(bump_items, "bump", "articles.jsonl", "pairs.jsonl"),
         "pairs.jsonl",
         "news summaries; people wrote a minimally wrong one beside each",
     ),
