@@ -10,8 +10,10 @@ import inspect
 import json
 import re
 import sys
+from functools import cache
 from importlib import import_module
 from pathlib import Path
+from unittest import mock
 
 import yaml
 from site_checks import cells_of, notebooks, problems, rendered_problems
@@ -305,11 +307,13 @@ def prepare(target):
     "Everything Quarto needs, in a folder of its own."
     target, moved = Path(target), old_addresses()
     pages = {p.removesuffix(".ipynb"): p for p in notebooks(NBS)}
-    for page in notebooks(NBS):
-        made = processed(NBS / page, page, pages, [old for old, new in moved if new == page])
-        text = json.dumps(made, indent=1, ensure_ascii=False, default=list) + "\n"
-        (target / page).parent.mkdir(parents=True, exist_ok=True)
-        (target / page).write_text(text, encoding="utf-8")
+    # nbdev asks for the source of each object four times, for which Python parses a class's whole file
+    with mock.patch("inspect.findsource", cache(inspect.findsource)):
+        for page in notebooks(NBS):
+            made = processed(NBS / page, page, pages, [old for old, new in moved if new == page])
+            text = json.dumps(made, indent=1, ensure_ascii=False, default=list) + "\n"
+            (target / page).parent.mkdir(parents=True, exist_ok=True)
+            (target / page).write_text(text, encoding="utf-8")
     copy_files(target)
     return target
 

@@ -23,6 +23,8 @@ def with_options(cell):
     "(options, lines) of a cell: options are its first lines, and nothing below them."
     lines = read_lines(cell["source"])
     n = next((i for i, line in enumerate(lines) if not OPTION.match(line)), len(lines))
+    if not n:
+        return {}, lines
     options = yaml.safe_load("\n".join(OPTION.sub("", line, count=1) for line in lines[:n]))
     return options or {}, lines[n:]
 
