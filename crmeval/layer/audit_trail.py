@@ -191,7 +191,7 @@ class AuditTrail:
         master = key if key is not None else master_key(self.path.with_name(self.path.name + ".key"), make)
         if len(master) != 32:
             raise AuditError(f"the key of an audit trail has 32 bytes, not {len(master)}")
-        self._chain = drawn_key(master, "chain")
+        self._chain, self._marks = drawn_key(master, "chain"), drawn_key(master, "marks")
         self._disk = durable == "disk"
         self.keys = PersonKeys(self.path.with_name(self.path.name + ".persons"), master)
         self._lock = threading.Lock()
@@ -215,6 +215,13 @@ class AuditTrail:
                 if file is not None:
                     file.close()
             self._file = self._head = None
+
+    def mark(
+        self,
+        *parts: str,  # What the mark is bound to
+    ) -> str:  # 16 hexadecimal digits
+        "A mark that only a holder of the trail's key can make, the same at each time."
+        return hmac.digest(self._marks, _ENCODE(parts), "sha256")[:8].hex()
 
     def _open(self):
         "Become the writer: set half a record aside, and go on from the last whole one."

@@ -53,7 +53,7 @@ class _Trip:
 
     def __init__(self, layer: "TrustLayer", asked: Asked, records: Sequence[StepRecord] = ()):
         self.layer, self.asked, self.policy = layer, asked, layer.policy
-        self.id = secrets.token_hex(8)
+        self.id = asked.reply or secrets.token_hex(8)
         self.session = asked.session or MaskingSession(self.policy.masking)
         self.way, self.texts, self.given = Way(), [], ""
         self.passages: tuple[Passage, ...] = ()
