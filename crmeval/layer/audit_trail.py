@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from ..core.log import open_locked, plain_value, read_lines
+from ..core.log import JournalError, open_locked, plain_value, read_lines
 from ..core.show import Printed
 from .person_keys import AuditError, PersonKeys, drawn_key, master_key
 
@@ -95,7 +95,8 @@ class Verification(Printed):
             return f"{self.records} records, the chain holds{torn}"
         told = "; ".join(f"line {f.line}: {f.what}" for f in self.findings[:5])
         more = f"; and {len(self.findings) - 5} more" if len(self.findings) > 5 else ""
-        return f"{self.records} records, {len(self.findings)} faults: {told}{more}{torn}"
+        faults = "1 fault" if len(self.findings) == 1 else f"{len(self.findings)} faults"
+        return f"{self.records} records, {faults}: {told}{more}{torn}"
 
 
 def _fault(line, expected_n):
@@ -138,6 +139,17 @@ def _checked(key, path, codes):
         codes(n, before)
 
 
+def _keys_fault(path, keys):
+    "Text where the keys of persons are gone although nobody was asked to forget them."
+    if (
+        keys.exists()
+        or not path.exists()
+        or not any(b'"sealed":"' in line for _, line, _ in read_lines(path))
+    ):
+        return ""
+    return f"the keys of persons {keys} are missing, so nothing that was sealed can be read"
+
+
 def _head_fault(codes):
     "What a head (records, code) says about the codes that were read; None: nothing is wrong."
     if codes.known is None:
@@ -145,7 +157,8 @@ def _head_fault(codes):
     records, mac = codes.known
     if records > codes.n:
         lost = records - codes.n
-        return Finding(codes.n + 1, f"{lost} records are missing at the end: the head knows {records}")
+        missing = "1 record is" if lost == 1 else f"{lost} records are"
+        return Finding(codes.n + 1, f"{missing} missing at the end: the head knows {records}")
     if records and codes.at_known != mac:
         return Finding(records, "is not the record that the head knows")
     return None
@@ -229,6 +242,7 @@ class AuditTrail:
         os.chmod(self.path, 0o600)
         try:
             self._n, self._before = _last(self.path)
+            self.keys.reload()
             known = _read_head(self.head_path, self._chain)
             if known and known[0] > self._n:
                 raise AuditError(
@@ -306,6 +320,8 @@ class AuditTrail:
             damage = damage or f"the head {self.head_path} is missing, so a cut tail would not be seen"
         if damage:
             findings.append(Finding(codes.n + 1, damage))
+        if lost := _keys_fault(self.path, self.keys.path):
+            findings.append(Finding(codes.n + 1, lost))
         findings += filter(None, [_head_fault(codes)])
         if not codes.met:
             findings.append(Finding(codes.n + 1, "the head that was kept elsewhere is not in the chain"))
@@ -315,8 +331,20 @@ class AuditTrail:
         self,
         person: str,  # As the company names them
     ) -> int:  # Records whose personal data nobody can read any more
-        "Forget a person: destroy their key and note it in the trail, whose chain still holds."
+        """Forget a person: destroy their key and note it in the trail, whose chain still holds.
+
+        Raises `AuditError`, and forgets nobody, while another process writes the trail: it would go on with
+        the key that it knows.
+        """
         name = self.keys.pseudonym(person)
+        try:
+            with self._lock:
+                if self._file is None:
+                    self._open()
+        except JournalError as e:
+            raise AuditError(
+                f"nobody was forgotten: {e}. Stop the gateway or program that writes it, and erase then"
+            ) from e
         held = sum(1 for record in self.records(person=person) if record.private is not None)
         if self.keys.forget(name):
             self.append("erased", person=person, records=held)
