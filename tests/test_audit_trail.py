@@ -176,3 +176,68 @@ def test_lines_are_json_that_other_tools_read(written):
     rows = [json.loads(line) for line in written.read_text(encoding="utf-8").splitlines()]
     assert [row["n"] for row in rows] == list(range(1, 31))
     assert all({"time", "kind", "content", "mac"} <= set(row) for row in rows)
+
+
+def test_whoever_comes_back_after_being_forgotten_is_kept_anew_and_can_be_forgotten_again(tmp_path):
+    rng, expected = random.Random(4), []  # expected: (person, text; None: forgotten)
+    with AuditTrail(tmp_path / "t.jsonl") as trail:
+        for n in range(120):
+            who = f"p{rng.randrange(4)}"
+            if rng.random() < 0.2:
+                held = sum(1 for person, text in expected if person == who and text)
+                assert trail.erase(who) == held
+                expected = [(p, None if p == who else t) for p, t in expected]
+            else:
+                trail.append("reply", person=who, private=f"text {n}")
+                expected.append((who, f"text {n}"))
+            found = [(r.private, r.forgotten) for r in trail.records("reply")]
+            assert found == [(text, text is None) for _, text in expected]
+        assert trail.verify().ok
+
+
+def test_nobody_is_forgotten_while_another_process_writes(tmp_path):
+    path = tmp_path / "t.jsonl"
+    with AuditTrail(path) as writer:
+        writer.append("reply", person="ana", private="a")
+        with AuditTrail(path) as other, pytest.raises(AuditError, match="nobody was forgotten"):
+            other.erase("ana")
+        writer.append("reply", person="ana", private="b")
+        assert [r.private for r in writer.records()] == ["a", "b"]
+
+
+def test_who_writes_next_knows_whom_another_process_forgot(tmp_path):
+    path = tmp_path / "t.jsonl"
+    with AuditTrail(path) as first:
+        first.append("reply", person="ana", private="a")
+        first.append("reply", person="ben", private="b")
+        first.close()  # lets go, and still knows the keys
+        with AuditTrail(path) as other:
+            assert other.erase("ana") == 1
+        first.append("reply", person="ana", private="c")
+    with AuditTrail(path) as later:
+        assert [r.private for r in later.records("reply")] == [None, "b", "c"]
+        assert later.verify().ok
+
+
+def test_keys_that_are_gone_without_anybody_being_forgotten_are_told(tmp_path):
+    with AuditTrail(tmp_path / "t.jsonl") as trail:
+        trail.append("reply", person="ana", private="a")
+        trail.erase("ana")
+        assert trail.verify().ok  # nobody is left, which is no loss
+        trail.append("reply", person="ana", private="b")
+        (tmp_path / "t.jsonl.persons").unlink()
+        found = trail.verify()
+        assert not found.ok and "keys of persons" in str(found)
+
+
+def test_a_disk_that_fills_up_inside_a_key_spoils_no_other_key(tmp_path, monkeypatch):
+    with AuditTrail(tmp_path / "t.jsonl") as trail:
+        trail.append("reply", person="ana", private="a")
+        write = os.write
+        monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[: len(data) // 2]))
+        with pytest.raises(OSError, match="No space"):
+            trail.append("reply", person="ben", private="b")
+        monkeypatch.undo()
+        trail.append("reply", person="cem", private="c")
+    with AuditTrail(tmp_path / "t.jsonl") as again:
+        assert [r.private for r in again.records()] == ["a", "c"] and again.verify().ok

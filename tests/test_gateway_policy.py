@@ -25,6 +25,7 @@ from crmeval.layer.gateway import (
     with_options,
 )
 from crmeval.layer.grounding import Passage, ground
+from crmeval.layer.layer_policy import read_policy
 from crmeval.layer.policy_part import policy_part
 from crmeval.layer.screening import screen
 from crmeval.layer.server import gateway_app
@@ -148,3 +149,11 @@ def test_no_step_writes_or_says_anything_of_prompt_or_answer(capfd, caplog):
     assert [r.step for r in records] == ["grounding", "screening", "source_links", "gateway"]
     kept = json.dumps([[r.reason, dict(r.detail)] for r in records])
     assert not any(value in kept for value in ("Ferrari", "tom@", "bad.example"))
+
+
+@pytest.mark.parametrize("opening, closing", ["[]", ("{a: ", "}"), ("- ", "")])
+def test_a_policy_that_is_nested_without_end_is_told(tmp_path, opening, closing):
+    path = tmp_path / "policy.yaml"
+    path.write_text(f"masking: {opening * 3000}{closing * 3000}" if closing else f"{opening * 3000}x")
+    with pytest.raises(ValueError, match="nested too deeply|is a mapping|not YAML"):
+        read_policy(path)

@@ -24,13 +24,14 @@ from aiohttp import web
 from crmeval import TrustLayer
 from crmeval.layer.audit_trail import AuditTrail
 from crmeval.layer.callers import new_key
-from crmeval.layer.chat_forms import Refused
+from crmeval.layer.chat_forms import Refused, read_chat
 from crmeval.layer.masking import MaskingPolicy
 from crmeval.layer.response_forms import read_response
 from crmeval.layer.server import gateway_app
 from crmeval.layer.server_policy import ServerPolicy
 from crmeval.layer.serving import listen, serving
 from crmeval.layer.sessions import Sessions
+from crmeval.layer.traffic import BOUNDS, Traffic
 from crmeval.systems.openai import OpenAIClient
 
 KEYS = {name: new_key() for name in ("crm", "batch", "slow")}
@@ -50,6 +51,8 @@ class Upstream:
     async def answer(self, request):
         body = await request.json()
         self.seen.append(body)
+        if isinstance(self.mode, int):
+            return web.json_response({"error": {"message": f"no: {body['messages']}"}}, status=self.mode)
         if self.mode == "down":
             return web.json_response({"error": {"message": f"no: {body['messages']}"}}, status=500)
         if self.mode == "busy":
@@ -653,6 +656,182 @@ def test_feedback_and_an_audit_trail_without_a_value_in_clear(endpoint, upstream
         assert next(r for r in rows if r.kind == "feedback").content["reply"] == done.id.removeprefix(
             "chatcmpl-"
         )
+
+
+def test_feedback_is_taken_for_an_answer_of_ones_own_tenant_and_no_other(endpoint, upstream, tmp_path):
+    trail, rng = tmp_path / "audit.jsonl", random.Random(5)
+
+    def send(address, caller, **told):
+        head = {"Authorization": f"Bearer {KEYS[caller]}"}
+        return httpx.post(f"{address}/feedback", json={"action": "accept", **told}, headers=head)
+
+    with gateway(endpoint, trail=trail) as (address, _), calling(address) as client:
+        ids = [ask(client, "Hello").id, next(iter(ask(client, "Hello", stream=True))).id]
+        ids.append(client.responses.create(model="m", input="Hello").id)
+        assert [send(address, "crm", reply=name).status_code for name in ids] == [200] * 3
+        assert [send(address, "batch", reply=name).status_code for name in ids] == [404] * 3
+        bare = ids[0].removeprefix("chatcmpl-")
+        wrong = [f"chatcmpl-{rng.randbytes(n).hex()}" for n in (1, 4, 8, 12, 16, 16, 16, 20)]
+        at = rng.randrange(len(bare))
+        wrong += [
+            bare[:16],
+            bare[:-1],
+            bare + "0",
+            bare[:at] + ("1" if bare[at] == "0" else "0") + bare[at + 1 :],
+        ]
+        for name in wrong:
+            told = send(address, "crm", reply=name)
+            assert told.status_code == 404 and told.json()["error"]["code"] == "reply_not_found", name
+        for name in (5, None, ["x"], "", "../x", "٣٤", "a b"):
+            assert send(address, "crm", reply=name).status_code == 400
+        edit = {"reply": bare, "action": "edit", "edited": "It leaves tomorrow."}
+        assert send(address, "crm", **edit).json()["error"]["param"] == "shown"
+        told = send(address, "crm", **edit, shown="It leaves today.").json()
+        assert (told["distance"], told["texts_kept"]) == (1, False)
+        assert send(address, "crm", **edit, shown="It leaves today.", person="p5").json()["texts_kept"]
+    with gateway(endpoint, trail=trail) as (address, _):  # started again: what was answered is known
+        assert send(address, "crm", reply=bare).status_code == 200
+    with AuditTrail(trail) as opened:
+        rows = [r for r in opened.records("feedback")]
+        assert len(rows) == 6 and {r.content["tenant"] for r in rows} == {"acme"}
+
+
+RANGES = {"temperature": (0, 2), "top_p": (0, 1), "presence_penalty": (-2, 2), "frequency_penalty": (-2, 2)}
+
+
+def refused_field(**fields):
+    "The field that is refused; None: the request is served."
+    try:
+        read_chat({"model": "m", "messages": [{"role": "user", "content": "Hi"}], **fields}, ServerPolicy())
+    except Refused as e:
+        assert e.status == 400 and str(e).strip()
+        return e.param
+    return None
+
+
+def test_numbers_outside_their_range_are_refused_before_anybody_is_asked():
+    rng = random.Random(3)
+    for name, (low, high) in RANGES.items():
+        for _ in range(50):
+            inside = rng.choice([low, high, rng.uniform(low, high)])
+            assert refused_field(**{name: inside}) is None, (name, inside)
+            outside = rng.choice([low - rng.uniform(1e-6, 1e6), high + rng.uniform(1e-6, 1e6)])
+            assert refused_field(**{name: outside}) == name, (name, outside)
+    for name in ("max_tokens", "max_completion_tokens"):
+        assert refused_field(**{name: 1}) is None
+        for wrong in (0, -rng.randrange(1, 10**9), 10**30, 1.5, True, "9"):
+            assert refused_field(**{name: wrong}) == name, wrong
+    assert (
+        refused_field(logit_bias={"7": 100}) is None
+        and refused_field(logit_bias={"7": 100.1}) == "logit_bias"
+    )
+    assert refused_field(seed=10**30) == "seed" and refused_field(seed=-4) is None
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("response_format", {"type": "yaml"}),
+        ("response_format", {"type": "json_schema"}),
+        ("response_format", {"type": "json_schema", "json_schema": {"schema": {}}}),
+        ("response_format", {"type": "json_schema", "json_schema": {"name": "r", "schema": 5}}),
+        ("response_format", {"type": "text", "json_schema": {}}),
+        ("stream_options", 5),
+        ("stream_options", {"include_usage": "yes"}),
+        ("stream_options", {"usage": True}),
+        ("metadata", {"a": 5}),
+        ("user", 5),
+        ("store", "no"),
+        ("service_tier", []),
+        ("tool_choice", "required"),
+        ("tool_choice", {"type": "function", "function": {"name": "nowhere"}}),
+    ],
+)
+def test_a_field_that_openai_would_refuse_is_refused_here(field, value):
+    assert refused_field(**{field: value}) == field
+    assert refused_field(**{field: None}) is None
+
+
+CALL = {"type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize(
+    "before, message, field",
+    [
+        ([], {"role": "user"}, "content"),
+        ([], {"role": "user", "content": None}, "content"),
+        ([], {"role": "system", "content": []}, "content"),
+        ([], {"role": "user", "content": "x", "name": 5}, "name"),
+        ([], {"role": "tool", "content": "x"}, "tool_call_id"),
+        ([], {"role": "tool", "content": "x", "tool_call_id": "c1"}, "tool_call_id"),
+        (["c1"], {"role": "tool", "content": "x", "tool_call_id": "c2"}, "tool_call_id"),
+        (["c1"], {"role": "tool", "content": None, "tool_call_id": "c1"}, "content"),
+        (["c1"], {"role": "tool", "content": "x", "tool_call_id": "c1"}, None),
+        (
+            [],
+            {"role": "assistant", "content": None, "tool_calls": [{"id": "Ana Lopes", **CALL}]},
+            "tool_calls",
+        ),
+        ([], {"role": "assistant", "tool_calls": [{"id": "ana@example.org", **CALL}]}, "tool_calls"),
+        ([], {"role": "assistant", "tool_calls": [CALL]}, "tool_calls"),
+        ([], {"role": "assistant", "tool_calls": [{"id": "functions.f:0", **CALL}]}, None),
+    ],
+)
+def test_a_message_that_is_not_whole_is_named(before, message, field):
+    made = [{"role": "assistant", "tool_calls": [{"id": name, **CALL}]} for name in before]
+    refused = refused_field(messages=[{"role": "user", "content": "Hi"}, *made, message])
+    assert refused == (field and f"messages[{1 + len(made)}].{field}")
+
+
+def test_every_text_of_a_tool_and_a_schema_is_masked_but_its_structure(endpoint, upstream):
+    who, rng = person(3), random.Random(8)
+    words = [f"x-{rng.randbytes(3).hex()}" for _ in range(4)] + [
+        "$comment",
+        "title",
+        "description",
+        "markdown",
+    ]
+    told = {w: f"{who} wrote" for w in words} | {
+        "x-list": [who, f"of {who}"],
+        "default": {"name": who, "type": who},
+    }
+    schema = {
+        "type": "object",
+        "properties": {"name": {"type": "string", "format": "email", "pattern": "^[A-Z]+$", **told}},
+        "required": ["name"],
+    }
+    tools = [{"type": "function", "function": {"name": "find", "parameters": schema}}]
+    form = {"type": "json_schema", "json_schema": {"name": "r", "schema": schema}}
+    with gateway(endpoint) as (address, _), calling(address) as client:
+        more = {"crmeval": {"record": {"contact": {"name": who}}}}
+        ask(client, "Hello", more=more, tools=tools, response_format=form)
+    sent = upstream.seen[-1]
+    assert not any(word in json.dumps(sent, ensure_ascii=False) for word in who.split())
+    for got in (sent["tools"][0]["function"]["parameters"], sent["response_format"]["json_schema"]["schema"]):
+        kept = got["properties"]["name"]
+        assert (kept["type"], kept["format"], kept["pattern"]) == ("string", "email", "^[A-Z]+$")
+        assert got["required"] == ["name"] and set(kept["default"]) == {"name", "type"}
+
+
+@pytest.mark.parametrize("status, told", [(400, 400), (413, 400), (422, 400), (404, 502), (503, 502)])
+def test_what_no_other_try_would_mend_is_no_failure_of_the_server(endpoint, upstream, status, told):
+    upstream.mode = status
+    with gateway(endpoint) as (address, _), calling(address) as client:
+        with pytest.raises(openai.APIStatusError) as refused:
+            ask(client, "Is Ana Lopes there?")
+    assert refused.value.status_code == told and str(status) in str(refused.value)
+    assert "Lopes" not in str(refused.value)
+
+
+def test_the_buckets_of_a_histogram_stand_in_order_whatever_came_first():
+    traffic, rng = Traffic(), random.Random(1)
+    for _ in range(300):
+        traffic.time("seconds", rng.choice([1e-4, 0.02, 0.7, 8, 500]), part=rng.choice(["model", "layer"]))
+    for part in ("model", "layer"):
+        lines = [x for x in traffic.text().splitlines() if f'_bucket{{part="{part}"' in x]
+        bounds = [float(re.search(r'le="([^"]+)"', x)[1].replace("+Inf", "inf")) for x in lines]
+        counts = [float(x.rpartition(" ")[2]) for x in lines]
+        assert bounds == sorted(bounds) and counts == sorted(counts) and len(bounds) == len(BOUNDS) + 1
 
 
 def test_without_keys_it_serves_this_machine_alone(endpoint, upstream):

@@ -64,12 +64,25 @@ def test_a_failed_call_is_an_error_of_its_trace(trail):
     assert next(s for s in spans if s.client).attributes["gen_ai.provider.name"] == "openai"
 
 
+@pytest.mark.parametrize(
+    "told, kind", [({"http_status": 429}, "429"), ({"status": "cancelled"}, "cancelled"), ({}, "_OTHER")]
+)
+def test_the_class_of_an_error_stands_where_the_conventions_want_it(tmp_path, told, kind):
+    with AuditTrail(tmp_path / "t.jsonl") as kept:
+        kept.append("answer", reply="r0", status="ok")
+        kept.append("failed", reply="r1", **told)
+        calls = [s for s in spans_of(kept.records()) if s.client]
+    assert [s.attributes.get("error.type") for s in calls] == [None, kind]
+
+
 def test_names_are_those_of_the_conventions_and_the_exporter_gets_what_the_file_has(trail):
     pytest.importorskip("opentelemetry.sdk")
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
     from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
+    from opentelemetry.semconv.attributes import error_attributes
 
     known = {v for k, v in vars(gen_ai_attributes).items() if k.startswith("GEN_AI_") and isinstance(v, str)}
+    known.add(error_attributes.ERROR_TYPE)
     spans, exporter = spans_of(trail.records(), content=True), InMemorySpanExporter()
     used = {key for s in spans for key in s.attributes}
     assert {k for k in used if not k.startswith("crmeval.")} <= known

@@ -267,6 +267,34 @@ def test_the_trail_verifies_and_holds_no_value_in_clear(tmp_path):
         assert next(trail.records("reply", person="contact-1")).forgotten
 
 
+@pytest.mark.parametrize("who", [None, "contact-1"])
+def test_what_masking_missed_stands_in_no_file_in_clear_and_is_forgotten_with_the_person(tmp_path, who):
+    rng = random.Random(12)
+    missed = ["".join(rng.choices("bdfgklmnprstvz", k=9)) + f" {rng.randrange(1000)}x" for _ in range(30)]
+    with AuditTrail(tmp_path / "audit.jsonl") as trail:
+        layer = TrustLayer(Recorder(), trail=trail)
+        for word in missed:
+            call = [
+                {
+                    "id": "c1",
+                    "type": "function",
+                    "function": {"name": "f", "arguments": json.dumps({"a": word})},
+                }
+            ]
+            said = [
+                {"role": "user", "content": f"They said {word}."},
+                {"role": "assistant", "tool_calls": call},
+            ]
+            asked = Asked(person=who)
+            asyncio.run(layer.achat([*said, {"role": "user", "content": f"Again {word}."}], asked=asked))
+        assert any(word in str(r.private) for r in trail.records("prompt") for word in missed)
+        raw = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+        assert not [word for word in missed if word.encode() in raw]
+        people = [who] if who else [f"reply:{r.content['reply']}" for r in trail.records("reply")]
+        assert all(trail.erase(person) for person in people)
+        assert not [r for r in trail.records() if r.private is not None] and trail.verify().ok
+
+
 def test_a_kill_in_the_middle_of_a_call_leaves_a_chain_that_holds(tmp_path):
     def die(messages):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -18,6 +18,8 @@ def _trail(path, head=None):
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"there is no audit trail {path}; name its file, such as trail.jsonl")
+    if not path.stat().st_size and not list(path.parent.glob(f"{path.name}.*")):  # a key would be made for it
+        raise ValueError(f"{path} is empty, and no key lies beside it: it is no audit trail")
     return AuditTrail(path, head=head)
 
 # %% ../../nbs/cli/06_audit.ipynb #ddba4624

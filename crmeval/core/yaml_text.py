@@ -42,7 +42,10 @@ def load_yaml(
     "Plain data; what is no YAML, or says a thing twice, raises `yaml.YAMLError`. No object is made of it."
     import yaml
 
-    return yaml.load(text, _loader())  # noqa: S506  # a safe loader
+    try:
+        return yaml.load(text, _loader())  # noqa: S506  # a safe loader
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deeply") from None
 
 # %% ../../nbs/core/09_yaml_text.ipynb #86ca29ca
 @needs_extra("run")

@@ -78,8 +78,10 @@ def evened(
 
 # %% ../../nbs/detect/00_national_ids.ipynb #7d27f149
 _IDS = PatternFile(data_path("lexicons", "national_ids.json"))
-_ENDS = r"(?![\w-]|[.,/:]\d)"
-_BEGINS = r"(?<![\w.,/:+#$€£-])"
+_UNSPACED = "\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af"  # Scripts that put no space between words
+_LETTER = rf"[^\W{_UNSPACED}]"  # Of a word that a number would be a part of
+_ENDS = rf"(?!{_LETTER}|-|[.,/:]\d)"
+_BEGINS = rf"(?:(?<!{_LETTER})(?<![.,/:+#$€£-])|(?<=[^\W\d_][:.]))"
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def _form(row):
     return _Form(
         row["entity"],
         re.compile(pattern),
-        re.compile(rf"[^\n\d]{{0,30}}?{_BEGINS}(?P<v>{pattern}){_ENDS}"),
+        re.compile(rf"(?:[:=]|[^\n\d]{{0,30}}?{_BEGINS})(?P<v>{pattern}){_ENDS}"),
         re.compile(cue, re.I),
         row["check"],
         row["score_alone"],
@@ -144,7 +146,10 @@ def _any_alone():
 
 @lru_cache(maxsize=1)
 def _any_cue():
-    return re.compile(rf"(?<!\w)(?:{'|'.join(f.cue.pattern for f in _forms() if f.cue.pattern)})(?!\w)", re.I)
+    cues = [c for row in _IDS.data["ids"] for c in row["cue"]]
+    spaced = "|".join(c for c in cues if not re.match(f"[{_UNSPACED}]", c))
+    unspaced = "|".join(c for c in cues if re.match(f"[{_UNSPACED}]", c))
+    return re.compile(rf"(?:(?<!\w)(?:{spaced})|(?:{unspaced}))(?![^\W\d_{_UNSPACED}])", re.I)
 
 
 _SIX_DIGITS = re.compile(r"\d(?:[^\d\n]{0,5}\d){5}|(?<=[A-Z]{5})\d{4}(?=[A-Z])")

@@ -12,7 +12,9 @@ from ..core.call_forms import named_arguments
 from ..core.memo import CallMemo, forgetting
 
 # %% ../../nbs/detect/00_phones.ipynb #549df857
-_INTERNATIONAL = re.compile(r"(?<![\w+])\(?(?:\+|00(?=[1-9]))[ ]?\(?[1-9](?:[ ().\-/]{0,3}\d){6,16}(?!\d)")
+_INTERNATIONAL = re.compile(
+    r"(?<![\w+])\(?(?:\+|(?<!\d )00(?=[1-9]))[ ]?\(?[1-9](?:[ ().\-/]{0,3}\d){6,16}(?!\d)"
+)
 _LAST_GROUP = re.compile(r"[ ().\-/]+\d+$")
 _MOST = 200  # candidates of one text that are tried
 
@@ -50,7 +52,9 @@ def international_numbers(
     return [(start, start + size) for start, size in sized if size]
 
 # %% ../../nbs/detect/00_phones.ipynb #d74a95ff
-_NATIONAL = re.compile(r"(?<![\w.,#$€£/+(-])(?:\(\d|[08])(?:[ ().-]{0,2}\d){6,12}(?![\w%€$]|[.,:/-]\d)")
+_NATIONAL = re.compile(
+    r"[(08](?<![\w,#$€£/+(-].)(?<![\W\d_]\..)(?:(?<!\()|\d)(?:[ ().\-/]{0,2}\d){6,12}(?![\w%€$]|[.,:/-]\d)"
+)
 # Countries of more than five million people that write zero, eight or a bracket first, and some smaller ones
 _REGIONS = (
     "AM AR AT AU AZ BA BD BE BG BO BR BY CH CL CN CO CU DE EC EG ET FI FR GB GE GH HR HU ID IE IL IN IQ IR "

@@ -21,6 +21,7 @@ from ..core.package_data import data_path
 from ..core.patterns import PatternFile, compiled
 from ..core.scan import PatternTable, scanned_text
 from .national_ids import evened, national_ids
+from .native_names import native_names
 from .phones import international_numbers, national_numbers
 from .proper_names import Span, lexicon, plain_key, proper_names, without_overlaps
 
@@ -335,11 +336,10 @@ def _accepted(piece, r):
     return piece if piece and (r.validator is None or VALIDATORS[r.validator](piece)) else ""
 
 
-def _recognised(scanned):
-    "What the recognisers find; a card number behind 'Order no.' is an order number."
-    text = scanned.text
+def _recognised(scanned, text):
+    "What the recognisers find; a card number behind 'Order no.' in the text is an order number."
     for r, start, end in _matches("recognisers", scanned):
-        size = len(_accepted(text[start:end], r))
+        size = len(_accepted(scanned.text[start:end], r))
         if not size or _means_else(text, start, start + size, r.entity):
             continue
         other = _named_as(text, start) if r.validator == "card" else ""
@@ -348,12 +348,30 @@ def _recognised(scanned):
             yield Span(other or r.entity, start, start + size, r.score, "cue" if other else why)
 
 
-def _numbers(text, found):
+_UNSPACED = re.compile("[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
+
+
+def _spaced(text):
+    "The text with a sign in place of each character of a script that puts no space before a number."
+    return text if text.isascii() else _UNSPACED.sub("|", text)
+
+
+def _post_codes(text):
+    "Codes that stand at a town: '00-950 Warszawa', 'Pune 411 001'."
+    for m in _PII.pattern("post_code").finditer(text):
+        behind = _PII.pattern("town_behind").match(text, m.end())
+        before = m["last"] and _PII.pattern("town_before").search(text[max(0, m.start() - 34) : m.start()])
+        if any(town and plain_key(town[1]) in lexicon("places") for town in (behind, before)):
+            yield Span("ZIP_CODE", m.start(), m.end(), 0.7, "town")
+
+
+def _numbers(text, spaced, found):
     "Numbers of states and telephones, which data of other people decide; `found` is what the patterns found."
     out = [Span(*spot) for spot in national_ids(text)]
     known = frozenset(s.start for s in found if s.entity == "PHONE_NUMBER")
-    phones = [(0.92, place) for place in international_numbers(text)]
-    phones += [(0.65, place) for place in national_numbers(text, known=known)]
+    phones = [(0.92, place) for place in international_numbers(spaced)]
+    phones += [(0.65, place) for place in national_numbers(spaced, known=known)]
+    out += _post_codes(text)
     out += [Span("PHONE_NUMBER", *place, score, "numbering plan") for score, place in phones]
     return [s for s in out if not _means_else(text, s.start, s.end, s.entity)]
 
@@ -364,8 +382,10 @@ def pattern_spans(
     "What the patterns of this package find; the score is higher where a checksum or a cue agrees."
     even = evened(text)
     scanned = scanned_text(even.text)
-    out = [*_recognised(scanned)]
-    out += [*_numbers(even.text, out), *_addresses(scanned)]
+    out, spaced = [*_recognised(scanned, even.text)], _spaced(even.text)
+    if spaced != even.text:
+        out += _recognised(scanned_text(spaced), even.text)
+    out += [*_numbers(even.text, spaced, out), *_addresses(scanned)]
     if even.at is None:
         return out
     return [replace(s, start=a, end=b) for s in out for a, b in [even.span(s.start, s.end)]]
@@ -476,6 +496,7 @@ def find_pii(
     if name not in ("patterns", "presidio"):
         raise ValueError(f"engine is {engine!r}, expected 'patterns', 'presidio' or 'presidio:SPACY_MODEL'")
     spans = known_spans(text, known=known) + pattern_spans(text) + proper_names(text)
+    spans += [Span("PERSON", *place, 0.75, "cue") for place in native_names(text)]
     if name == "presidio":
         spans += _sure_presidio_spans(text, model or None)
     sure = [s for s in spans if s.score >= min_score]

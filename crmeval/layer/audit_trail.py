@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from ..core.log import open_locked, plain_value, read_lines
+from ..core.log import JournalError, open_locked, plain_value, read_lines
 from ..core.show import Printed
 from .person_keys import AuditError, PersonKeys, drawn_key, master_key
 
@@ -95,7 +95,8 @@ class Verification(Printed):
             return f"{self.records} records, the chain holds{torn}"
         told = "; ".join(f"line {f.line}: {f.what}" for f in self.findings[:5])
         more = f"; and {len(self.findings) - 5} more" if len(self.findings) > 5 else ""
-        return f"{self.records} records, {len(self.findings)} faults: {told}{more}{torn}"
+        faults = "1 fault" if len(self.findings) == 1 else f"{len(self.findings)} faults"
+        return f"{self.records} records, {faults}: {told}{more}{torn}"
 
 
 def _fault(line, expected_n):
@@ -138,6 +139,17 @@ def _checked(key, path, codes):
         codes(n, before)
 
 
+def _keys_fault(path, keys):
+    "Text where the keys of persons are gone although nobody was asked to forget them."
+    if (
+        keys.exists()
+        or not path.exists()
+        or not any(b'"sealed":"' in line for _, line, _ in read_lines(path))
+    ):
+        return ""
+    return f"the keys of persons {keys} are missing, so nothing that was sealed can be read"
+
+
 def _head_fault(codes):
     "What a head (records, code) says about the codes that were read; None: nothing is wrong."
     if codes.known is None:
@@ -145,7 +157,8 @@ def _head_fault(codes):
     records, mac = codes.known
     if records > codes.n:
         lost = records - codes.n
-        return Finding(codes.n + 1, f"{lost} records are missing at the end: the head knows {records}")
+        missing = "1 record is" if lost == 1 else f"{lost} records are"
+        return Finding(codes.n + 1, f"{missing} missing at the end: the head knows {records}")
     if records and codes.at_known != mac:
         return Finding(records, "is not the record that the head knows")
     return None
@@ -191,7 +204,7 @@ class AuditTrail:
         master = key if key is not None else master_key(self.path.with_name(self.path.name + ".key"), make)
         if len(master) != 32:
             raise AuditError(f"the key of an audit trail has 32 bytes, not {len(master)}")
-        self._chain = drawn_key(master, "chain")
+        self._chain, self._marks = drawn_key(master, "chain"), drawn_key(master, "marks")
         self._disk = durable == "disk"
         self.keys = PersonKeys(self.path.with_name(self.path.name + ".persons"), master)
         self._lock = threading.Lock()
@@ -216,12 +229,20 @@ class AuditTrail:
                     file.close()
             self._file = self._head = None
 
+    def mark(
+        self,
+        *parts: str,  # What the mark is bound to
+    ) -> str:  # 16 hexadecimal digits
+        "A mark that only a holder of the trail's key can make, the same at each time."
+        return hmac.digest(self._marks, _ENCODE(parts), "sha256")[:8].hex()
+
     def _open(self):
         "Become the writer: set half a record aside, and go on from the last whole one."
         self._file = open_locked(self.path)
         os.chmod(self.path, 0o600)
         try:
             self._n, self._before = _last(self.path)
+            self.keys.reload()
             known = _read_head(self.head_path, self._chain)
             if known and known[0] > self._n:
                 raise AuditError(
@@ -299,6 +320,8 @@ class AuditTrail:
             damage = damage or f"the head {self.head_path} is missing, so a cut tail would not be seen"
         if damage:
             findings.append(Finding(codes.n + 1, damage))
+        if lost := _keys_fault(self.path, self.keys.path):
+            findings.append(Finding(codes.n + 1, lost))
         findings += filter(None, [_head_fault(codes)])
         if not codes.met:
             findings.append(Finding(codes.n + 1, "the head that was kept elsewhere is not in the chain"))
@@ -308,8 +331,20 @@ class AuditTrail:
         self,
         person: str,  # As the company names them
     ) -> int:  # Records whose personal data nobody can read any more
-        "Forget a person: destroy their key and note it in the trail, whose chain still holds."
+        """Forget a person: destroy their key and note it in the trail, whose chain still holds.
+
+        Raises `AuditError`, and forgets nobody, while another process writes the trail: it would go on with
+        the key that it knows.
+        """
         name = self.keys.pseudonym(person)
+        try:
+            with self._lock:
+                if self._file is None:
+                    self._open()
+        except JournalError as e:
+            raise AuditError(
+                f"nobody was forgotten: {e}. Stop the gateway or program that writes it, and erase then"
+            ) from e
         held = sum(1 for record in self.records(person=person) if record.private is not None)
         if self.keys.forget(name):
             self.append("erased", person=person, records=held)

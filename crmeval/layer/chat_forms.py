@@ -61,8 +61,25 @@ def _number(value):
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _between(low, high):
+    "What a number of a range may be, in words of it."
+    return (lambda value: _number(value) and low <= value <= high), f"a number from {low} to {high}"
+
+
 def _whole(value):
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+
+
+def _count(value):
+    return _whole(value) and 0 < value < 2**31
+
+
+def _text(value):
+    return isinstance(value, str)
+
+
+def _notes(value):
+    return isinstance(value, Mapping) and all(isinstance(v, str) for v in value.values())
 
 
 def _truth(value):
@@ -75,7 +92,7 @@ def _word(value):
 
 def _biases(value):
     return isinstance(value, Mapping) and all(
-        re.fullmatch(r"\d{1,9}", k) and _number(v) for k, v in value.items()
+        re.fullmatch(r"\d{1,9}", k) and _number(v) and -100 <= v <= 100 for k, v in value.items()
     )
 
 
@@ -105,28 +122,48 @@ def _is_tool(tool):
 
 
 def _form(value):
-    return isinstance(value, Mapping) and _word(value.get("type")) and set(value) <= {"type", "json_schema"}
+    kind = value.get("type") if isinstance(value, Mapping) else None
+    if kind in ("text", "json_object"):
+        return set(value) == {"type"}
+    told = value.get("json_schema") if kind == "json_schema" else None
+    schema = told.get("schema") if isinstance(told, Mapping) else None
+    return (
+        isinstance(schema, (Mapping, type(None))) and isinstance(told, Mapping) and _is_name(told.get("name"))
+    )
 
 
-_NUMBER, _WHOLE, _TRUTH = (_number, "a number"), (_whole, "a whole number"), (_truth, "true or false")
+def _is_stream_options(value):
+    known = ("include_usage", "include_obfuscation")
+    return isinstance(value, Mapping) and all(k in known and _truth(v) for k, v in value.items())
+
+
+_COUNT, _TRUTH, _TEXT = (_count, "a whole number above 0"), (_truth, "true or false"), (_text, "a text")
 _PASSED = {  # field -> (what it may be, in words): passed on to the model
-    "temperature": _NUMBER,
-    "top_p": _NUMBER,
-    "presence_penalty": _NUMBER,
-    "frequency_penalty": _NUMBER,
-    "seed": _WHOLE,
-    "max_tokens": _WHOLE,
-    "max_completion_tokens": _WHOLE,
+    "temperature": _between(0, 2),
+    "top_p": _between(0, 1),
+    "presence_penalty": _between(-2, 2),
+    "frequency_penalty": _between(-2, 2),
+    "seed": (_whole, "a whole number"),
+    "max_tokens": _COUNT,
+    "max_completion_tokens": _COUNT,
     "parallel_tool_calls": _TRUTH,
     "reasoning_effort": (_word, "a word such as low"),
     "verbosity": (_word, "a word such as low"),
-    "logit_bias": (_biases, "numbers of tokens with a number each"),
+    "logit_bias": (_biases, "numbers of tokens with a number from -100 to 100 each"),
     "stop": (_stops, "a text or at most eight, of 200 characters at most"),
     "tools": (_tools, "a list of functions with names"),
     "tool_choice": (_choice, "none, auto, required or the name of a function"),
-    "response_format": (_form, "an object with a type"),
+    "response_format": (_form, "an object whose type is text, json_object, or json_schema with a name"),
 }
-_DROPPED = ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key")
+_DROPPED = {  # never passed on, and checked so that a mistake is told
+    "user": _TEXT,
+    "metadata": (_notes, "an object of texts"),
+    "store": _TRUTH,
+    "service_tier": _TEXT,
+    "safety_identifier": _TEXT,
+    "prompt_cache_key": _TEXT,
+}
+_CHECKED = {**_PASSED, **_DROPPED, "stream_options": (_is_stream_options, "an object with include_usage")}
 _OURS = ("model", "messages", "stream", "stream_options", "n", "crmeval")
 _NEVER = {
     "logprobs": "tokens would be shown before they are screened",
@@ -201,6 +238,7 @@ def read_chat(
     options = {k: v for k, v in body.items() if k in _PASSED and v is not None}
     if isinstance(options.get("stop"), str):
         options["stop"] = [options["stop"]]
+    _check_choice(options)
     messages = _messages(body.get("messages"), limits)
     return ChatRequest(model, messages, options, bool(stream), usage, **_about(body.get("crmeval")))
 
@@ -209,12 +247,21 @@ def _check_fields(body):
     for name, value in body.items():
         if name in _NEVER and value not in (None, False):
             raise Refused(400, f"{name} is not served: {_NEVER[name]}", param=name, code="unsupported")
-        if name in _PASSED and value is not None and not _PASSED[name][0](value):
-            raise Refused(400, f"{name} is not {_PASSED[name][1]}", param=name)
+        if name in _CHECKED and value is not None and not _CHECKED[name][0](value):
+            raise Refused(400, f"{name} is not {_CHECKED[name][1]}", param=name)
         if name not in (*_PASSED, *_DROPPED, *_OURS, *_NEVER):
             near = did_you_mean(name, (*_PASSED, *_OURS))
             said = f"a field is not known, and what is not known is not masked: {name[:40]!r}{near}"
             raise Refused(400, said, param=name[:40], code="unknown_field")
+
+
+def _check_choice(options):
+    "A choice among tools that there are."
+    choice, there = options.get("tool_choice"), [t["function"]["name"] for t in options.get("tools", ())]
+    named = choice["function"]["name"] if isinstance(choice, Mapping) else None
+    if (choice == "required" and not there) or (named is not None and named not in there):
+        told = f"names {named!r}, which is no function of tools" if named else "needs tools to choose from"
+        raise Refused(400, f"tool_choice {told}", param="tool_choice")
 
 
 _ROLES = ("system", "developer", "user", "assistant", "tool")
@@ -226,15 +273,44 @@ def _messages(given, limits):
     if len(given) > limits.messages:
         said = f"there are {len(given):,} messages, and at most {limits.messages:,} are taken"
         raise Refused(413, said, param="messages", code="too_many_messages")
+    calls: set[str] = set()
     for n, message in enumerate(given):
         if not isinstance(message, Mapping) or message.get("role") not in _ROLES:
             raise Refused(400, f"messages[{n}] has no role of {', '.join(_ROLES)}", param=f"messages[{n}]")
-        _check_content(message.get("content"), f"messages[{n}].content")
+        _check_message(message, f"messages[{n}]")
+        _check_calls(message, f"messages[{n}]", calls)
     size = sum(len(json.dumps(m.get("content"), ensure_ascii=False)) for m in given)
     if size > limits.characters:
         said = f"the messages have {size:,} characters, and at most {limits.characters:,} are taken"
         raise Refused(413, said, param="messages", code="too_long")
     return tuple(map(_storable, given))
+
+
+def _check_message(message, where):
+    "The content of a message, and the name of who wrote it."
+    content = message.get("content")
+    if message["role"] != "assistant" and content in (None, []):
+        raise Refused(400, f"{where}.content is missing: a text or a list of parts", param=f"{where}.content")
+    if not isinstance(message.get("name"), (str, type(None))):
+        raise Refused(400, f"{where}.name is not a text", param=f"{where}.name")
+    _check_content(content, f"{where}.content")
+
+
+_ID = re.compile(r"[\w.:|+/=-]{1,4096}", re.ASCII)  # An id has no words in it, so none has to be masked
+
+
+def _check_calls(message, where, calls):
+    "The ids of calls of tools, and that a result belongs to a call that was made."
+    made = message.get("tool_calls")
+    given = [c.get("id") for c in made if isinstance(c, Mapping)] if isinstance(made, list) else []
+    for name in given:
+        if not isinstance(name, str) or not _ID.fullmatch(name):
+            said = f"{where}.tool_calls: an id has letters, digits and signs such as _ and -, and no blank"
+            raise Refused(400, said, param=f"{where}.tool_calls")
+    calls.update(given)
+    if message["role"] == "tool" and message.get("tool_call_id") not in calls:
+        where = f"{where}.tool_call_id"
+        raise Refused(400, f"{where} is not the id of a call in a message before it", param=where)
 
 
 def _check_content(content, where):

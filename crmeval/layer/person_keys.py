@@ -124,9 +124,13 @@ class PersonKeys:
         self._wrap = drawn_key(master, "wrap")
         self._names = drawn_key(master, "names")
         self._wrapped: dict[str, str] = {}
-        self._ciphers: OrderedDict[str, object] = OrderedDict()
-        if self.path.exists():
-            self._wrapped = {row["person"]: row["key"] for row in self._rows()}
+        self._ciphers: OrderedDict[str, tuple[object, str]] = OrderedDict()
+        self.reload()
+
+    def reload(self) -> None:
+        "Read the file again: another process may have forgotten somebody, or have made a key."
+        self._ciphers.clear()
+        self._wrapped = {row["person"]: row["key"] for row in self._rows()} if self.path.exists() else {}
 
     def _rows(self):
         for n, line, _ in read_lines(self.path):
@@ -159,18 +163,21 @@ class PersonKeys:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(fd, line)
+            end = os.fstat(fd).st_size
+            if os.write(fd, line) != len(line):  # half a line would spoil the one that comes next
+                os.ftruncate(fd, end)
+                raise OSError(28, "No space left on device")
         finally:
             os.close(fd)
         self._wrapped[name] = wrapped
 
     def _of(self, name):
-        "The cipher of a pseudonym; KeyError where there is no key."
+        "The cipher of a pseudonym, and by what its key is known; KeyError where there is no key."
         if name in self._ciphers:
             self._ciphers.move_to_end(name)
             return self._ciphers[name]
         key = _opened(_cipher(self._wrap), self._wrapped[name], name.encode())
-        self._ciphers[name] = _cipher(key)
+        self._ciphers[name] = _cipher(key), drawn_key(key, "id")[:4].hex()
         if len(self._ciphers) > KEPT:
             self._ciphers.popitem(last=False)
         return self._ciphers[name]
@@ -180,11 +187,12 @@ class PersonKeys:
         name: str,  # A pseudonym
         data: bytes,  # What nobody else may read
         bound: bytes = b"",  # What the sealed value belongs to: it opens nowhere else
-    ) -> str:  # Base64
+    ) -> str:  # By what the key is known, a point, and Base64
         "Encrypt with the person's key, which is made and stored first where there is none."
         if name not in self._wrapped:
             self._add(name)
-        return _sealed(self._of(name), data, bound)
+        cipher, known_by = self._of(name)
+        return f"{known_by}.{_sealed(cipher, data, bound)}"
 
     def open(
         self,
@@ -193,7 +201,13 @@ class PersonKeys:
         bound: bytes = b"",  # As it was sealed
     ) -> bytes | None:  # None: the person was forgotten
         "Decrypt; raises `AuditError` for a value that was changed or moved."
-        return _opened(self._of(name), sealed, bound) if name in self._wrapped else None
+        if name not in self._wrapped:
+            return None
+        cipher, known_by = self._of(name)
+        before, point, inside = sealed.partition(".")
+        if point and before != known_by:  # of a key that was destroyed, before the person came back
+            return None
+        return _opened(cipher, inside if point else sealed, bound)
 
     def forget(
         self,

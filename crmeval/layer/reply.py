@@ -30,6 +30,7 @@ class Asked:
     query: str = ""  # What the retriever looks for; '': the message
     where: Mapping[str, Any] | None = None  # For the retriever: field -> value
     case: str = ""  # Number of the case, by which the trail is searched
+    reply: str = ""  # Id that the reply is to have; '': one is drawn
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,8 @@ def read_response(
     chat = {name: body[name] for name in _SAME if name in body}
     chat["messages"] = _messages(body.get("instructions"), body.get("input"))
     if (most := body.get("max_output_tokens")) is not None:
-        if not isinstance(most, int) or isinstance(most, bool):
-            raise Refused(400, "max_output_tokens is not a whole number", param="max_output_tokens")
+        if not isinstance(most, int) or isinstance(most, bool) or most < 1:
+            raise Refused(400, "max_output_tokens is not a whole number above 0", param="max_output_tokens")
         chat["max_completion_tokens"] = most
     if body.get("tools"):
         chat["tools"] = _tools(body["tools"])

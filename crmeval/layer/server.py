@@ -8,7 +8,9 @@ __all__ = ['refused_call', 'refused_prompt', 'Gone', 'while_there', 'Gateway', '
 # %% ../../nbs/layer/21_server.ipynb #6365334f
 import asyncio
 import contextlib
+import hmac
 import json
+import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -47,6 +49,10 @@ def refused_call(
         return Refused(504, "the model gave no answer in time", code="upstream_timeout")
     if failure.status == "refused":
         return Refused(400, "the model's endpoint filtered the request", code="content_filter")
+    if status in (400, 413, 422):  # another try would end alike, so it is no failure of a server
+        return Refused(
+            400, f"the model's endpoint refused the request (HTTP {status})", code="upstream_refused"
+        )
     told = f"answered with HTTP {status}" if status else "gave no answer that can be read"
     if status is None and "connection" in str(failure):
         told = "cannot be reached"
@@ -166,6 +172,20 @@ class Gateway:
             person=request.person,
             record=request.record,
             session=session,
+            reply=self.new_reply(door),
+        )
+
+    def new_reply(self, door: Door) -> str:
+        "An id for a reply, bound to the caller's tenant where there is a trail to keep feedback in."
+        drawn = secrets.token_hex(8)
+        return (
+            drawn if self.first.trail is None else drawn + self.first.trail.mark("reply", door.tenant, drawn)
+        )
+
+    def is_reply(self, name: str, door: Door) -> bool:
+        "Whether an id was given to a caller of this tenant; also for one of an earlier process."
+        return self.first.trail is not None and hmac.compare_digest(
+            name[16:].encode(), self.first.trail.mark("reply", door.tenant, name[:16]).encode()
         )
 
     def note(self, reply: Reply, door: Door) -> None:
@@ -326,17 +346,29 @@ async def _feedback(gateway: Gateway, request, door: Door):
         raise Refused(
             501, "the gateway keeps no audit trail, so feedback would be lost: start it with --trail"
         )
-    shown, given = str(body.pop("shown", "") or ""), {k: v for k, v in body.items() if v is not None}
-    name = str(given.pop("reply", "")).removeprefix("chatcmpl-").removeprefix("resp_")
-    if not name.isalnum() or len(name) > 40:
-        raise Refused(400, "reply is the id of an answer, such as chatcmpl-1f0e…", param="reply")
+    shown, given = body.pop("shown", "") or "", {k: v for k, v in body.items() if v is not None}
+    name = _reply_of(given.pop("reply", None))
     if "action" not in given:
         raise Refused(400, f"action is missing: one of {', '.join(FEEDBACK_ACTIONS)}", param="action")
-    if not door.caller.may_speak_for(str(given.get("user", ""))):
+    if not isinstance(given.get("user", ""), str) or not door.caller.may_speak_for(given.get("user", "")):
         raise Refused(403, f"the caller {door.name} may not speak for this user", param="user")
+    if not gateway.is_reply(name, door):
+        raise Refused(404, "there is no answer of this id", param="reply", code="reply_not_found")
+    if "edited" in given and not shown:
+        said = "shown is missing: the answer as it was shown, from which the edit's difference is told"
+        raise Refused(400, said, param="shown")
     given = {"user": door.name, **given, "tenant": door.tenant}
     kept = await asyncio.to_thread(gateway.first.feedback, Reply(name, shown), given.pop("action"), **given)
-    return _json({"reply": kept.reply, "action": kept.action, "kept": kept.kept, "distance": kept.distance})
+    told = {"reply": kept.reply, "action": kept.action, "kept": kept.kept, "distance": kept.distance}
+    return _json({**told, "texts_kept": given.get("person") is not None})
+
+
+def _reply_of(given):
+    "The id of a reply as an application has it, without what the interface puts before it."
+    name = given.removeprefix("chatcmpl-").removeprefix("resp_") if isinstance(given, str) else ""
+    if not (name.isascii() and name.isalnum()) or len(name) > 40:
+        raise Refused(400, "reply is the id of an answer, such as chatcmpl-1f0e…", param="reply")
+    return name
 
 # %% ../../nbs/layer/21_server.ipynb #e3c296b7
 async def _stream(form, gateway, request, door, layer, asked, call, held):

@@ -90,6 +90,8 @@ def _call_attributes(record):
     told = {to: content[name] for name, to in _FROM_ANSWER.items() if content.get(name) is not None}
     if content.get("finish_reason"):
         told["gen_ai.response.finish_reasons"] = [content["finish_reason"]]
+    if record.kind == "failed":  # The conventions want the class of an error, such as its HTTP status
+        told["error.type"] = str(content.get("http_status") or content.get("status") or "_OTHER")
     return told
 
 # %% ../../nbs/layer/13_spans.ipynb #07488156

@@ -19,7 +19,12 @@ from .steps import StepRecord, timed
 
 # %% ../../nbs/layer/15_tool_calls.ipynb #538bba0e
 WORDED = ("tools", "response_format", "stop")  # Fields of a request that hold words
-_SAID = ("description", "title", "default", "const", "enum", "examples", "example")
+_SAID = ("default", "const", "enum", "examples", "example")  # Below these all is data, whatever it is called
+_NO_WORDS = (  # Keys of a tool and of a schema whose text is structure; every other text may be words
+    *("type", "name", "format", "pattern", "required", "dependentRequired"),
+    *("$ref", "$id", "$schema", "$anchor", "$dynamicRef", "$dynamicAnchor", "$vocabulary"),
+    *("contentEncoding", "contentMediaType", "propertyName"),
+)
 
 
 def words_in(
@@ -31,10 +36,21 @@ def words_in(
         yield from [node] if said else ()
     elif isinstance(node, Mapping):
         for key, value in node.items():
-            yield from words_in(value, said or key in _SAID)
+            yield from words_in(value, said or _is_said(key, value))
     elif isinstance(node, (list, tuple)):
         for value in node:
             yield from words_in(value, said)
+
+
+def _is_said(key, value):
+    "Whether what stands under a key is words: any text but structure, and all of a default."
+    if isinstance(value, Mapping):
+        return key in _SAID
+    return key not in _NO_WORDS and (isinstance(value, str) or key in _SAID or _is_texts(value))
+
+
+def _is_texts(value):
+    return isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
 
 
 def with_words(
@@ -46,7 +62,7 @@ def with_words(
     if isinstance(node, str):
         return new(node) if said else node
     if isinstance(node, Mapping):
-        return {key: with_words(value, new, said or key in _SAID) for key, value in node.items()}
+        return {key: with_words(value, new, said or _is_said(key, value)) for key, value in node.items()}
     if isinstance(node, (list, tuple)):
         return [with_words(value, new, said) for value in node]
     return node

@@ -46,9 +46,8 @@ class Traffic:
     def time(self, name: str, seconds: float, **labels: str) -> None:
         "Add a time to a histogram."
         values = self._values[name]
-        for bound in BOUNDS:
-            if seconds <= bound:
-                values[("_bucket", _labels({**labels, "le": f"{bound:g}"}))] += 1
+        for bound in BOUNDS:  # each of them, so that they stand in the order which the format asks for
+            values[("_bucket", _labels({**labels, "le": f"{bound:g}"}))] += int(seconds <= bound)
         values[("_bucket", _labels({**labels, "le": "+Inf"}))] += 1
         values[("_sum", _labels(labels))] += seconds  # type: ignore[assignment]
         values[("_count", _labels(labels))] += 1

@@ -53,7 +53,7 @@ class _Trip:
 
     def __init__(self, layer: "TrustLayer", asked: Asked, records: Sequence[StepRecord] = ()):
         self.layer, self.asked, self.policy = layer, asked, layer.policy
-        self.id = secrets.token_hex(8)
+        self.id = asked.reply or secrets.token_hex(8)
         self.session = asked.session or MaskingSession(self.policy.masking)
         self.way, self.texts, self.given = Way(), [], ""
         self.passages: tuple[Passage, ...] = ()
@@ -130,9 +130,8 @@ class _Trip:
         return checked_draft(draft, policy, self.session.vault, provider=self.layer.provider, **who)
 
     def _keep_prompt(self, draft):
-        clear = "masking" in self.policy.prompt
-        told: dict[str, Any] = {"messages": draft.messages}
-        self.trail("prompt", **(told if clear else {"private": told}))
+        "Sealed although it is masked: what masking missed must be as forgettable as all else."
+        self.trail("prompt", private={"messages": draft.messages})
 
     def known(self, draft: Draft) -> str:
         "All that the model was given, as it was and as it left."
