@@ -213,7 +213,7 @@ def judge_of(
     is_lines = isinstance(judge, Sequence) and not isinstance(judge, str) and bool(judge)
     if isinstance(judge, str) or (is_lines and all(isinstance(j, str) for j in judge)):
         return make_panel([judge] if isinstance(judge, str) else list(judge))
-    return judge
+    return cast("Judge | None", judge)
 
 
 def score_fields(
@@ -245,7 +245,7 @@ def score_fields(
     return score
 
 # %% ../../nbs/bridges/10_fields.ipynb #4e32752d
-_REFUSED = dict(zip(LABELS, (0.0, 0.5, 1.0), strict=True))  # compliance, partial, refusal
+_REFUSED: dict[str, float] = dict(zip(LABELS, (0.0, 0.5, 1.0), strict=True))  # compliance, partial, refusal
 
 
 def unit_value(

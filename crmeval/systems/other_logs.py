@@ -46,6 +46,17 @@ def _answers(resps) -> list[str | None]:
     return [a if isinstance(a, str) else None for a in flat]
 
 
+def _answered(rows) -> Iterable[tuple[int, Mapping[str, Any], Any]]:
+    "Number, row and answers, once a document: of several filters none is better than the answer itself."
+    filters = dict.fromkeys(row.get("filter") for row in rows)
+    first = next(iter(filters), None)
+    for i, row in enumerate(rows, 1):
+        if len(filters) < 2:
+            yield i, row, row.get("filtered_resps")
+        elif row.get("filter") == first:
+            yield i, row, row.get("resps", row.get("filtered_resps"))
+
+
 def harness_responses(
     rows: Iterable[Mapping[str, Any]],  # As read from `samples_....jsonl`
     name: str,  # Of the file, for errors
@@ -53,13 +64,13 @@ def harness_responses(
 ) -> list[Response]:  # One a document and repeat; an answer that is no text is undefined
     "Answers of a sample log of lm-evaluation-harness; a row of another kind raises `ValueError`."
     out = []
-    for i, row in enumerate(rows, 1):
+    for i, row, answers in _answered(list(rows)):
         if not is_harness_row(row):
             lost = sorted(_HARNESS - set(row))[0]
             raise ValueError(f"{name}, row {i}: {lost!r} is missing, expected a row of a sample log")
         doc = row["doc"] if isinstance(row["doc"], Mapping) else {}
         name_of_doc = str(doc.get("id", row["doc_id"]))
-        for repeat, text in enumerate(_answers(row["filtered_resps"])):
+        for repeat, text in enumerate(_answers(answers)):
             status = "undefined" if text is None else "ok"
             why = "the log holds no text" if text is None else None
             how: dict[str, Any] = {**text_and_reasoning(text), "status": status, "error": why}
