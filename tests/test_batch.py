@@ -232,7 +232,8 @@ def test_an_untrusted_file_of_answers(server, again):
 
 
 @pytest.mark.parametrize("what", ["no line", "no file", "failed"])
-def test_a_batch_that_brings_nothing_for_a_request(server, again, what):
+def test_a_batch_that_brings_nothing_for_a_request(server, again, what, monkeypatch):
+    monkeypatch.setattr(room, "_TORN_S", 0)  # days later: what has not come does not come any more
     again()
     server.finish()
     made = server.batches["batch_0"]
@@ -247,6 +248,36 @@ def test_a_batch_that_brings_nothing_for_a_request(server, again, what):
     says = {"no line": "without a line", "no file": "has the file", "failed": "too many tokens in the queue"}
     assert all(r.status == "api_error" and says[what] in r.error for r in done.responses)
     assert again().submitted == N
+
+
+TORN = {
+    "cut within a line": lambda whole: whole[:-25],
+    "cut early": lambda whole: whole[: len(whole) // 3],
+    "a page of a proxy": lambda whole: b"<html>502 Bad Gateway</html>",
+    "a line of noise": lambda whole: b"\xff\x00\n" + whole[whole.index(b"\n") + 1 :],
+    "not there yet": lambda whole: None,
+    "whole lines are missing": lambda whole: whole[: whole.index(b"\n") + 1],
+}
+
+
+@pytest.mark.parametrize("how", TORN)
+def test_answers_that_did_not_arrive_whole_are_read_again_and_not_paid_again(server, again, how):
+    again()
+    server.finish()
+    made = server.batches["batch_0"]
+    made["request_counts"] = {"total": N, "completed": N, "failed": 0}
+    name = made["output_file_id"]
+    whole, torn = server.files[name], TORN[how](server.files[name])
+    server.files |= {name: torn}
+    if torn is None:
+        del server.files[name]
+    told = again()
+    assert isinstance(told, BatchesOpen) and "nothing is asked again" in " ".join(told.notes)
+    assert again().submitted == 0, "and again, as long as it is torn"
+    server.files[name] = whole
+    done = again()
+    assert [r.status for r in done.responses] == ["ok"] * N
+    assert len(server.batches) == 1 and len(server.paid) == N
 
 
 def test_who_has_no_batch_endpoint_is_asked_directly(server, again):

@@ -25,6 +25,7 @@ from crmeval.bridges.run_rows import run_rows
 from crmeval.bridges.run_spans import run_spans
 from crmeval.bridges.trackers import tracked_figures, tracked_settings
 from crmeval.core.records import Response, Score, write_jsonl
+from crmeval.core.thoughts import split_thoughts
 from crmeval.systems.replay import read_responses
 from crmeval.testing import assert_mean, assert_score
 
@@ -176,6 +177,65 @@ def test_every_metric_can_be_asserted_by_promptfoo_and_none_passes_for_nothing()
 
 
 # files of a run
+
+
+SPELLINGS = (str, str.upper, str.title, lambda n: n.replace("_", " "), lambda n: f" {n.replace('_', '-')} ")
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.sampled_from([n for n in NAMES["source"] if n != "input"]), st.sampled_from(SPELLINGS), st.booleans()
+)
+def test_a_source_is_never_guessed(name, spelled, is_empty):
+    "A source that is named counts, however it is spelled; one that is empty is missing, whatever was asked."
+    claim = "Your parcel arrives on Friday."
+    fields = {spelled(name): [] if is_empty else [claim], "input": claim if is_empty else "When?"}
+    found = score_fields("factuality", claim, fields)
+    assert (found.status, found.points) == (("undefined", None) if is_empty else ("ok", 4))
+    asked = score_fields("factuality", claim, {"input": claim, "other": "When?"})
+    assert asked.points == 4 and "Held against the prompt" in asked.reason
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.sampled_from(sorted(bridged_metrics())), st.sampled_from(["think", "thinking", "reasoning"]))
+def test_thoughts_are_no_part_of_what_another_tool_lets_score(metric, tag):
+    fields = {"source": "It is sent on Friday.", "key_facts": ["sent on Friday"], "prompt": "When?"}
+    said, thought = "It is sent on Friday.", f"<{tag}>Monday costs 400 euros, I cannot say.</{tag}>\n"
+    if (apart := split_thoughts(thought + said)).thoughts is None:
+        return  # no mark of thoughts
+    assert apart.text == said
+    assert score_fields(metric, thought + said, fields) == score_fields(metric, said, fields)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    st.lists(
+        st.sampled_from(["It is free.", "It is sent on Friday.", "The fee is 3."]), min_size=1, unique=True
+    )
+)
+def test_key_facts_are_the_same_in_every_form(facts):
+    forms = [facts, tuple(facts), {f"rubric_{i}": f for i, f in enumerate(facts)}]
+    forms += [json.dumps(facts), "\n".join(facts)]
+    found = [score_fields("completeness", "It is free.", {"key_facts": form}) for form in forms]
+    assert all(f == found[0] for f in found) and found[0].status == "ok"
+
+
+@pytest.mark.parametrize("text", ["I cannot help with that.", "Your refund is on its way.", "", "   "])
+def test_a_refusal_has_a_number_wherever_it_has_a_label(text):
+    score = score_fields("refusal", text, {"prompt": "Refund me."})
+    assert (unit_value(score) is None) == (score.label is None or score.status != "ok")
+    told = get_assert(
+        text, {"vars": {"prompt": "Refund me."}, "config": {"metric": "refusal", "at_least": 4}}
+    )
+    assert told["pass"] is (score.label == "refusal"), told
+
+
+@pytest.mark.parametrize("output", [{"status": "open"}, [{"status": "open"}], 3, True, "open"])
+def test_promptfoo_may_have_read_the_output(output):
+    "promptfoo gives an object where the model answered JSON."
+    told = get_assert(output, {"vars": {}, "config": {"metric": "toxicity"}})
+    text = output if isinstance(output, str) else json.dumps(output)
+    assert told == get_assert(text, {"vars": {}, "config": {"metric": "toxicity"}})
 
 
 def test_a_run_in_files_runs_nothing(done, tmp_path):

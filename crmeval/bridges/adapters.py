@@ -7,12 +7,13 @@ __all__ = ['get_assert', 'case_fields', 'deepeval_metric', 'ragas_metric']
 
 # %% ../../nbs/bridges/14_adapters.ipynb #de3a5ab1
 import asyncio
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
 from .assertions import evidence_lines
-from .fields import bridged_metric, plain_evidence, score_fields, unit_value
+from .fields import bridged_metric, judge_of, plain_evidence, score_fields, unit_value
 from ..core.package_data import needs_extra
 
 # %% ../../nbs/bridges/14_adapters.ipynb #bc3b7a33
@@ -20,8 +21,12 @@ def _told(score) -> str:
     return "\n".join([score.reason or score.status, *evidence_lines(score)])
 
 
+def _is_number(value, low, high) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
+
+
 def get_assert(
-    output: str,  # What the model answered
+    output: Any,  # What the model answered; of JSON that promptfoo has read, the JSON is scored
     context: Mapping[str, Any],  # Of promptfoo: `vars`, `prompt`, and the assertion's `config`
 ) -> dict[str, Any]:  # `pass`, `score` from 0 to 1, `reason`
     "An assertion of promptfoo; a slip in its configuration raises `ValueError`."
@@ -29,24 +34,27 @@ def get_assert(
     name, bound = config.pop("metric", None), config.pop("at_least", 3)
     if name is None:
         raise ValueError("the assertion names no metric: config needs 'metric', e.g. {metric: factuality}")
-    if isinstance(bound, bool) or not isinstance(bound, (int, float)) or not 1 <= bound <= 4:
+    if not _is_number(bound, 1, 4):
         raise ValueError(f"at_least is {bound!r}, expected points from 1 to 4")
     fields = {"prompt": context.get("prompt"), **dict(context.get("vars") or {})}
-    score = score_fields(name, output, fields, names=config or None)
+    text = output if output is None or isinstance(output, str) else json.dumps(output, ensure_ascii=False)
+    score = score_fields(name, text, fields, names=config or None)
     value = unit_value(score)
-    passed = score.points is not None and score.points >= bound
-    return {"pass": passed, "score": 0.0 if value is None else value, "reason": f"{name}: {_told(score)}"}
+    if value is None:
+        return {"pass": False, "score": 0.0, "reason": f"{name} could not be scored: {_told(score)}"}
+    points = score.points if score.points is not None else 1 + 3 * value
+    return {"pass": points >= bound, "score": value, "reason": f"{name}: {_told(score)}"}
 
 # %% ../../nbs/bridges/14_adapters.ipynb #8c4ab9cd
 def case_fields(
     case,  # A test case of DeepEval, or a sample of RAGAS: any object with their attributes
 ) -> dict[str, Any]:
-    "What a test case holds, by name; key facts and instructions may stand in its metadata."
-    names = ("input", "expected_output", "context", "retrieval_context")
+    "What a test case holds, by name; no prompt stands in for a context that is missing."
+    names = ("input", "expected_output", "context", "retrieval_context", "rubrics")
     names += ("user_input", "reference", "retrieved_contexts", "reference_contexts")
-    told = {name: getattr(case, name, None) for name in names}
+    told = {name: getattr(case, name) for name in names if hasattr(case, name)}
     more = getattr(case, "additional_metadata", None) or getattr(case, "metadata", None) or {}
-    fields = {**{name: value for name, value in told.items() if value is not None}, **dict(more)}
+    fields = {**told, **dict(more)}
     if isinstance(fields.get("user_input"), list):  # turns of a conversation
         fields["user_input"] = "\n".join(str(getattr(turn, "content", turn)) for turn in fields["user_input"])
     return fields
@@ -57,10 +65,15 @@ def deepeval_metric(
     name: str,  # Of a metric, as in `bridged_metrics`
     *,
     threshold: float = 2 / 3,  # From 0 to 1; two thirds are 3 of 4 points
-    **how,  # As `score_fields` takes it: names, judge
+    judge: Any = None,  # A judge, or lines such as 'openai:NAME'; default: the embedded one
+    **how,  # As `score_fields` takes it: names
 ):  # A `deepeval.metrics.BaseMetric`
     "A metric for DeepEval's test cases; a score without a value is an error there, not a zero."
     bridged_metric(name)
+    if not _is_number(threshold, 0, 1):
+        raise ValueError(f"threshold is {threshold!r}, expected a number from 0 to 1")
+    how = {**how, "judge": judge_of(judge)}
+    from deepeval.errors import MissingTestCaseParamsError  # pyright: ignore[reportMissingImports]
     from deepeval.metrics import BaseMetric  # pyright: ignore[reportMissingImports]
 
     class Bridged(BaseMetric):
@@ -77,7 +90,9 @@ def deepeval_metric(
             self.success = self.score is not None and self.score >= self.threshold
             self.score_breakdown = {"points": found.points, "evidence": plain_evidence(found)}
             if self.error:
-                raise ValueError(f"{name} could not be scored: {self.error}")
+                lacks = found.status == "undefined"
+                kind = MissingTestCaseParamsError if lacks else ValueError
+                raise kind(f"{name} could not be scored: {self.error}")
             return self.score
 
         async def a_measure(self, test_case, *_, **__) -> float | None:
@@ -96,10 +111,12 @@ def deepeval_metric(
 @needs_extra("ragas")
 def ragas_metric(
     name: str,  # Of a metric, as in `bridged_metrics`
-    **how,  # As `score_fields` takes it: names, judge
+    judge: Any = None,  # A judge, or lines such as 'openai:NAME'; default: the embedded one
+    **how,  # As `score_fields` takes it: names
 ):  # A `ragas.metrics.base.SingleTurnMetric`
     "A metric for RAGAS's samples; a score without a value is NaN there, which its means leave out."
     bridged_metric(name)
+    how = {**how, "judge": judge_of(judge)}
     from dataclasses import dataclass
 
     from ragas.metrics.base import MetricType, SingleTurnMetric  # pyright: ignore[reportMissingImports]
@@ -110,6 +127,10 @@ def ragas_metric(
 
         def init(self, run_config):
             "Nothing to prepare."
+
+        def _only_required_columns_single_turn(self, sample):
+            "The whole sample: rubrics, which hold key facts, are no column that a metric may require."
+            return sample
 
         async def _single_turn_ascore(self, sample, callbacks=None) -> float:
             found = await asyncio.to_thread(score_fields, name, sample.response, case_fields(sample), **how)

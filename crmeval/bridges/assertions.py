@@ -18,8 +18,14 @@ from ..core.stats import Estimate, mean_estimate
 _MARKS = {True: "+", False: "-", None: " "}
 
 
+def _kind_in_words(item: Evidence) -> str:
+    "What evidence without a text says, e.g. 'category toxic, score 0.91'."
+    told = [v for v in item.detail.values() if isinstance(v, str)][:1]
+    return " ".join([item.kind, *told])
+
+
 def _evidence_line(item: Evidence) -> str:
-    told = shown(item.text or item.kind, 160)
+    told = shown(item.text or _kind_in_words(item), 160)
     return f"  {_MARKS[item.fine]} {told}{f'   ({shown(item.reason, 160)})' if item.reason else ''}"
 
 
@@ -28,7 +34,10 @@ def evidence_lines(
     most: int = 8,  # Items of evidence told; those that are wrong come first
 ) -> list[str]:  # For a terminal, without a line break
     "What a score rests on, a line each."
-    items = sorted(score.evidence, key=lambda item: {False: 0, None: 1, True: 2}[item.fine])
+    told = [
+        e for e in score.evidence if e.detail.get("flagged") is not False
+    ]  # what was looked for and not found
+    items = sorted(told, key=lambda item: {False: 0, None: 1, True: 2}[item.fine])
     lines = [_evidence_line(item) for item in items[:most]]
     return [*lines, f"    and {len(items) - most} more"] if len(items) > most else lines
 
@@ -93,7 +102,9 @@ def assert_score(
 def _failure(score, value, at_least) -> str:
     by = f" (judged by {shown(judge_in_words(score.rater), 60)})" if score.rater else ""
     if value is not None:
-        head = f"{score.metric}: {value_text(score)}, expected at least {at_least:g}{by}"
+        is_share = value is score.fraction and value != score.points
+        told = f"{value:.2f}" if is_share else value_text(score)
+        head = f"{score.metric}: {told}, expected at least {at_least:g}{by}"
     elif score.status == "ok":
         head = f"{score.metric} has no value on this scale ({value_text(score)}), expected {at_least:g}{by}"
     else:

@@ -71,6 +71,18 @@ def _rows_file(run, client, texts, path) -> Path:
     return write_rows(row_stream(run, **how), path, row_names(run, **how))
 
 
+_MLFLOW = (
+    "--out (or MLFLOW_TRACKING_URI) names the tracking server, e.g. http://HOST:5000; a database of this "
+    "machine, e.g. sqlite:///mlflow.db, needs the whole of MLflow: pip install mlflow"
+)
+_WANDB = "`wandb login` keeps a key, WANDB_MODE=offline writes to disk and sends nothing"
+
+
+def _not_taken(tool, error, hint) -> ValueError:
+    told = without_keys(" ".join(str(error).split()))
+    return ValueError(f"{tool} did not take the run: {told[:300].rstrip('.')}. {hint}")
+
+
 @needs_extra("mlflow")
 @in_terms_of_run
 def export_mlflow(
@@ -86,9 +98,12 @@ def export_mlflow(
 
     need_responses(run)
 
-    if tracking_uri:
-        mlflow.set_tracking_uri(tracking_uri)
-    mlflow.set_experiment(experiment)
+    try:
+        if tracking_uri:
+            mlflow.set_tracking_uri(tracking_uri)
+        mlflow.set_experiment(experiment)
+    except Exception as error:  # each release has its own, and the library below it as well
+        raise _not_taken("MLflow", error, _MLFLOW) from error
     figures, ids = tracked_figures(run, prices), []
     for client in run.clients:
         with mlflow.start_run(run_name=client) as logged, TemporaryDirectory() as d:
@@ -140,7 +155,10 @@ def export_wandb(
             "config": tracked_settings(run, client),
             "reinit": "return_previous",
         }
-        logged = wandb.init(**how)
+        try:
+            logged = wandb.init(**how)
+        except Exception as error:  # each release has its own
+            raise _not_taken("Weights & Biases", error, _WANDB) from error
         logged.summary.update(figures.get(client, {}))
         if n > len(rows):
             logged.summary.update({"rows_of_the_run": n, "rows_drawn_at_random": len(rows)})

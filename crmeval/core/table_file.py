@@ -104,6 +104,17 @@ def _tex(rows, path):
     path.write_text("\n".join(out) + "\n", encoding="utf-8")
 
 
+_CELL = 32_767  # characters that a cell of a spreadsheet holds; its library cuts without a word
+
+
+def _as_sheet_cell(value):
+    "A text that is too long ends with how much of it is missing."
+    if not isinstance(value, str) or len(value) <= _CELL:
+        return value
+    note = f" [... cut: the text has {len(value):,} characters, and a cell holds {_CELL:,}]"
+    return value[: _CELL - len(note)] + note
+
+
 def _xlsx(rows, path):
     try:
         from openpyxl import Workbook
@@ -115,7 +126,7 @@ def _xlsx(rows, path):
     head, lines = _lines(rows)
     for line in (head, *lines):
         plain = [ILLEGAL_CHARACTERS_RE.sub("", v) if isinstance(v, str) else v for v in line]
-        sheet.append([as_text_cell(v) for v in plain])
+        sheet.append([_as_sheet_cell(as_text_cell(v)) for v in plain])
     book.save(path)
 
 

@@ -353,6 +353,22 @@ class _Taken:
         self.write()
 
 
+_TORN_S = 48 * 3600  # since a part was made: as long its answers are read again, and not asked for again
+_TORN = (
+    "answers could not be read whole from what the endpoint sent; they are paid, so nothing is asked "
+    "again: the same command reads them once more"
+)
+
+
+def _is_torn(call, part, state, taken, gone) -> bool:
+    "Whether lines that the endpoint counts as answered did not arrive, and may at the next reading."
+    is_young = call.clock() - part.created < _TORN_S
+    if state.status != "completed" or not is_young or not taken.wanted - taken.seen:
+        return False
+    is_short = len(taken.seen) < min(state.done + state.failed, len(taken.wanted))
+    return bool(gone) or taken.counts["unreadable"] > 0 or is_short
+
+
 async def _take(call, part, desk, state) -> None:
     "Take the answers of a batch that is over into the journal."
     taken, gone = _Taken(call, part, desk), ""
@@ -365,6 +381,11 @@ async def _take(call, part, desk, state) -> None:
             if e.http_status not in (404, 410):
                 raise
             gone = f"the endpoint has the file {file} no more"
+    if _is_torn(call, part, state, taken, gone):
+        taken.write()
+        lost = len(taken.wanted - taken.seen)
+        call.note(f"part {part.number} of {part.client}: {lost} of {len(part.ids)} {_TORN}")
+        return
     taken.rest(gone or _why_over(state))
     if taken.refused:
         call.log.append("refused", client=part.client, changes=[asdict(c) for c in taken.refused])

@@ -24,6 +24,7 @@ from crmeval.systems.other_logs import (
     harness_responses,
     inspect_responses,
     is_harness_row,
+    text_and_reasoning,
 )
 
 # %% ../../nbs/systems/02_replay.ipynb #26fe2b0b
@@ -37,7 +38,8 @@ def _recorded(row: Mapping[str | None, Any], where: str) -> Response:  # no name
         there = ", ".join(sorted(named))
         raise ValueError(f"{where}: column {sorted(missing)[0]!r} is missing; there are {there}")
     try:
-        return from_dict(Response, {"client": "", **_typed(named)})
+        typed = _typed(named)
+        return from_dict(Response, {"client": "", **typed, **text_and_reasoning(typed["text"])})
     except (TypeError, ValueError) as e:
         raise ValueError(f"{where}: {e}") from None
 
