@@ -404,3 +404,38 @@ def test_labels_that_could_never_meet_are_no_zero(figure):
     with pytest.raises(ValueError, match="expected one kind"):
         figure(["1", "2", None], [1, 2, 2])
     assert figure([1, 2.0, None], [1, 2, 2]).value == 1
+
+
+@pytest.mark.parametrize(
+    "form", ["{}", "{}.", "**{}**", "`{}`", "({})", "The answer:\n{}", "Probability: {}"]
+)
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.07, 0.125, 0.9])
+def test_a_share_without_its_nought_is_the_same_share(form, share):
+    bare = f"{share:g}".removeprefix("0")
+    for said in (bare, bare.replace(".", ",")):
+        s = prediction(form.format(said), gold=1, kind="probability")
+        same = prediction(form.format(f"{share:g}"), gold=1, kind="probability")
+        assert (s.fraction, s.reason) == (same.fraction, same.reason), said
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "between 60 and 80 %",
+        "60% to 80%",
+        "from 0.6 to 0.8",
+        "somewhere in 60 – 80 %",
+        "I would say 35 or 40%",
+        "60-80%",
+    ],
+)
+def test_a_range_is_no_probability(said):
+    assert prediction(said, gold=1, kind="probability").status == "parse_error"
+
+
+@pytest.mark.parametrize("low, high, gold", [(0, 10, 8), (0.0, 10, 8.0), (1, 7, 7), (0, 100, 55)])
+def test_the_ends_of_a_scale_may_be_whole_numbers(low, high, gold):
+    s = prediction(f"{gold:g}", gold=gold, kind="number", low=low, high=high)
+    assert (s.points, s.status) == (4, "ok")
+    refused = prediction("5", gold=gold, kind="number", low="0", high=high)
+    assert refused.status == "undefined" and refused.reason.startswith("low is '0' (str)")
