@@ -167,3 +167,33 @@ def test_the_example_is_whole_and_tables_work():
 def test_long_texts_take_no_time():
     for unit in ("we don't know! ", "I ", "LumaOne ", "Sie du ", "a. "):
         assert brand_voice(unit * (50_000 // len(unit)), guide=example_guide()).status == "ok"
+
+
+@pytest.mark.parametrize(
+    "text, n",
+    [
+        ("Made in 🇵🇹 and 🇯🇵.", 2),
+        ("For the 👩‍👩‍👧‍👦 at home.", 1),
+        ("Thanks 👏🏿", 1),
+        ("🙏🏻🙏🏻 twice", 2),
+        ("With ❤️ from us", 1),
+    ],
+)
+def test_an_emoji_is_what_a_reader_sees_as_one(text, n):
+    assert brand_voice(text, guide={"emoji": n}).points == 4
+    assert brand_voice(text, guide={"emoji": n - 1}).points == 1
+
+
+@pytest.mark.parametrize(
+    "text, points",
+    [
+        ("Annex I holds the tariff.", 4),
+        ("World War I letters are sold in lot 4.", 4),
+        ("Stage I ends on Friday.", 4),
+        ("I close stage I on Friday.", 1),
+        ("On this level I can help.", 4),
+        ("Then I wrote it.", 1),
+    ],
+)
+def test_a_numeral_is_nobody(text, points):
+    assert brand_voice(text, guide={"person": "we"}).points == points

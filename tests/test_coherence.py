@@ -243,3 +243,56 @@ def test_a_language_model_is_asked_about_kinds_and_turns():
     )
     long = coherence("Eins.", conversation="x" * 50_000, judge=judge)
     assert long.status == "ok" and max(map(len, judge.asked)) < 4000
+
+
+TALK = """Customer: My dryer D-40 squeaks since Monday, and I live in Bergen.
+Agent: That is a nuisance. Is it still under guarantee?
+Customer: Yes, until 2028."""
+
+
+@pytest.mark.parametrize(
+    "reply, why",
+    [
+        ("Where do you live, so that we can send somebody?", "it asks for the place"),
+        (
+            "Garden furniture costs a fifth less from Thursday; cushions follow in June.",
+            "no word of the conversation",
+        ),
+        (
+            "The tariff for roaming was changed, 10 GB cost 8 euros from autumn.",
+            "no word of the conversation",
+        ),
+    ],
+)
+def test_a_reply_that_passes_its_conversation_by(reply, why):
+    s = coherence(reply, conversation=TALK)
+    assert s.points < 4 and why in s.reason, s
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "Thanks. A mechanic can come on Thursday between nine and noon.",
+        "Could anybody be at home on Thursday between nine and noon?",
+        "Sorry about the noise. Send us a picture of the drum, the belt and the lint filter.",
+        "A guarantee covers belts, drums, bearings and labour.",
+        "Done, booked for Thursday.",
+    ],
+)
+def test_a_reply_in_other_words_is_not_elsewhere(reply):
+    assert coherence(reply, conversation=TALK).points == 4
+
+
+@pytest.mark.parametrize(
+    "text, points",
+    [
+        ("Ms Berg wants to renew the lease. Ms Berg wants to cancel the lease.", 2),
+        ("Your claim was granted. Your claim was refused.", 2),
+        ("The drum has been repaired. The drum has not been repaired yet.", 2),
+        ("Initially your claim was refused. Your claim was granted.", 4),
+        ("The drum was not repaired at first. The drum has been repaired.", 4),
+        ("Your claim is accepted if the form is there. Your claim is refused if it is not.", 4),
+    ],
+)
+def test_what_changes_in_time_or_on_terms_is_no_contradiction(text, points):
+    assert coherence(text).points == points

@@ -259,3 +259,18 @@ def test_data_without_pairs_say_nothing_of_wordings(tmp_path, capsys):
     assert not len(robustness(done)) and "no case stands in both wordings" in robustness(done).reason
     assert main(["report", str(tmp_path / "r")]) == 0
     assert "plain words" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "said, points",
+    [
+        ("The premium is not 410 pounds.", None),
+        ("Your premium was never 410 pounds.", None),
+        ("The premium isn't 410 pounds but 820.", 4),
+        ("The premium will not rise: 410 pounds.", 1),
+        ("The premium of 410 pounds is not due yet.", 1),
+    ],
+)
+def test_a_figure_that_is_denied_of_a_term_is_not_taken_for_it(said, points):
+    source = "The excess is 410 pounds, the premium 820 pounds a year."
+    assert term_precision(said, source=source, glossary="insurance").points == points

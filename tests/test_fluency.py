@@ -381,3 +381,59 @@ def test_a_use_case_asks_for_it_and_accuracy_stays_the_mean_of_four(tmp_path):
     assert not {"fluency", "coherence", "brand_voice"} & set(
         get_use_case("service_reply_recommendations").scored_by
     )
+
+
+# wrong, right: they differ in one word, and the nouns are put in
+SERVICE_PAIRS = [
+    ("Your {} were sent on 4 May.", "Your {} was sent on 4 May."),
+    ("The {} are still in the depot.", "The settings of the {} are still the same."),
+    ("It is a pity: your {} have no label.", "Does your {} have a label?"),
+    ("Each of the {}s were checked.", "Each of the {}s was checked."),
+    ("There is two {}s on your list.", "There are two {}s on your list."),
+    ("Both {} was returned.", "Both the {} and the box were returned."),
+    ("This {} include a bag.", "Can this {} include a bag?"),
+    ("The {} been repaired.", "Has the {} of Ms Hale been repaired?"),
+    ("The {} was deliver on Friday.", "We will deliver the {} on Friday."),
+    ("The {} will be replace on Friday.", "We will replace the {} on Friday."),
+    ("You will informed about the {}.", "You will be informed about the {}."),
+    ("You can to keep the {}.", "You can keep the {}, and all you can to protect it helps."),
+    ("We have wrote to the maker of the {}.", "We have written to the maker of the {}."),
+    ("Please let know when the {} arrives.", "Please let us know when the {} arrives."),
+    ("I am looking forward hearing about the {}.", "I am looking forward to hearing about the {}."),
+    ("Next week the {} arrived.", "Tomorrow the {} arrives."),
+    ("How long it takes to repair the {}?", "How long it takes depends on the {}."),
+    ("What time the {} will be here?", "What time is good for the {}?"),
+    ("The price of the {} is higher then before.", "The {} was repaired, and then it broke."),
+]
+NOUNS = ("lamp", "kettle", "parcel", "television", "invoice", "adapter", "coupon")
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+@pytest.mark.parametrize("wrong, right", SERVICE_PAIRS)
+def test_what_one_word_breaks_is_named_and_its_sound_neighbour_is_left(noun, wrong, right):
+    bad, good = fluency(wrong.format(noun)), fluency(right.format(noun))
+    named = [e for e in bad.evidence if e.fine is False]
+    assert named and bad.points <= 3, bad
+    assert not [e for e in good.evidence if e.fine is False], good
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The reason for the two refunds is a double charge.",
+        "The parcels, the label of which was torn, were found in the depot.",
+        "Whichever of the plans is cheaper, your invoice stays the same.",
+        "Paying invoices is easier in the app, and so is ordering spare items.",
+        "Should the customer want a refund, let the agent know at once.",
+        "I insist that the seller refund the fee, and that it be done soon.",
+        "The agents whom the customer met explain the fee.",
+        "Neither the courier nor his colleagues were at fault.",
+        "It was three items that were missing; there was one at the door.",
+        "The tenants' deposit is safe; the tenant's deposits are, too.",
+        "That all parcels are insured is new.",
+        "Do the two accounts the client opened have a fee?",
+    ],
+)
+def test_sound_sentences_with_hard_subjects_are_not_called_wrong(text):
+    s = fluency(text)
+    assert not [e for e in s.evidence if e.fine is False] and s.points >= 3, s

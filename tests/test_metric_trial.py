@@ -18,12 +18,14 @@ import crmeval
 from crmeval import agreement, completeness, conciseness, factuality, fluency
 from crmeval.core.records import Score
 from crmeval.judges.family_weights import judge_weights, left_out_families
+from crmeval.validation.label_agreement import graded_at_hand
 from crmeval.validation.labelled import LABELLED, at_hand
 from crmeval.validation.labels import check_families
 from crmeval.validation.metric_trial import fair_judge
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = "diasumfact-factuality"
+needs_labels = pytest.mark.skipif(not graded_at_hand("xstest-refusal"), reason="xstest is not at hand")
 needs_data = pytest.mark.skipif(not at_hand(QUICK), reason=f"{QUICK} is not at hand (CRMEVAL_DATA)")
 
 
@@ -226,3 +228,27 @@ def test_a_kernel_measures_a_metric_that_was_changed_on_disk_and_changed_back(tm
     assert first[2] and first[0] == first[1]  # untouched, it is the shipped metric
     assert second[0] != first[0] and second[1] == first[1] and not second[2]
     assert third == first
+
+
+@needs_labels
+@pytest.mark.parametrize("word", ["cannot", "sorry", "unable", "illegal"])
+def test_a_metric_of_labels_is_told_beside_the_grader_that_has_not_seen_them(word):
+    def declines(response: str, *, prompt: str) -> Score:
+        yes = word in response.lower()
+        return Score("declines", None, None, "ok", label="refusal" if yes else "compliance")
+
+    table = agreement(declines, on="xstest", limit=200, groups=False, n_resamples=20)
+    assert [line.judge for line in table[:2]] == ["declines", "embedded (left out)"]
+    assert 0 < table[0].figures["accuracy"].value < table[1].figures["accuracy"].value
+
+
+@needs_labels
+@pytest.mark.parametrize(
+    "label, why", [("no", "gives the label 'no', expected one of"), (None, "gives no label")]
+)
+def test_a_label_that_people_never_gave_is_no_zero(label, why):
+    def odd(response: str) -> Score:
+        return Score("odd", None, None, "ok", label=label)
+
+    with pytest.raises(ValueError, match=why):
+        agreement(odd, on="xstest-refusal", limit=20)

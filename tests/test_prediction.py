@@ -15,7 +15,7 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 from crmeval.core.records import STATUSES, Sample
 from crmeval.metrics.decision_costs import NOBODY, Costs, cheapest_threshold, decision_cost, label_cost
 from crmeval.metrics.forms import score_dataset
-from crmeval.metrics.label_figures import macro_f1, mean_absolute_error, scale_kappa, set_f1s
+from crmeval.metrics.label_figures import hit_share, macro_f1, mean_absolute_error, scale_kappa, set_f1s
 from crmeval.metrics.prediction import prediction, score_prediction, target_fraction, target_points
 from crmeval.metrics.probability_figures import (
     brier_score,
@@ -369,3 +369,73 @@ def test_costs_of_labels_follow_the_matrix():
     assert careful.constant.value == 0.75 and usual.saving.value == pytest.approx(0.75 - 25)
     with pytest.raises(ValueError, match="expected missed above caught"):
         Costs(missed=0, wasted=1)
+
+
+FORMS = [
+    np.float32,
+    np.float64,
+    float,
+    str,
+    lambda x: None,
+    lambda x: [x],
+    lambda x: x + 7,
+    lambda x: float("inf"),
+]
+
+
+@pytest.mark.parametrize(
+    "form", FORMS, ids=["f4", "f8", "float", "text", "gap", "list", "beyond", "infinite"]
+)
+@pytest.mark.parametrize("figure", [brier_score, log_loss, roc_auc, lift, calibration_error])
+def test_a_figure_of_probabilities_takes_numbers_counts_gaps_and_refuses_the_rest(figure, form):
+    p, y = [0.1, 0.9, 0.4, 0.7] * 5, [0, 1, 0, 1] * 5
+    given = [form(x) if i % 4 == 1 else x for i, x in enumerate(p)]
+    if given[1] is None:
+        assert figure(given, y).undefined == 5
+    elif isinstance(given[1], (float, np.floating)) and given[1] <= 1:
+        assert figure(given, y).value == pytest.approx(figure(p, y).value, abs=1e-6)
+    else:
+        with pytest.raises(ValueError, match="a probability is .*, expected a number from 0 to 1"):
+            figure(given, y)
+
+
+@pytest.mark.parametrize("figure", [hit_share, macro_f1])
+def test_labels_that_could_never_meet_are_no_zero(figure):
+    with pytest.raises(ValueError, match="expected one kind"):
+        figure(["1", "2", None], [1, 2, 2])
+    assert figure([1, 2.0, None], [1, 2, 2]).value == 1
+
+
+@pytest.mark.parametrize(
+    "form", ["{}", "{}.", "**{}**", "`{}`", "({})", "The answer:\n{}", "Probability: {}"]
+)
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.07, 0.125, 0.9])
+def test_a_share_without_its_nought_is_the_same_share(form, share):
+    bare = f"{share:g}".removeprefix("0")
+    for said in (bare, bare.replace(".", ",")):
+        s = prediction(form.format(said), gold=1, kind="probability")
+        same = prediction(form.format(f"{share:g}"), gold=1, kind="probability")
+        assert (s.fraction, s.reason) == (same.fraction, same.reason), said
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "between 60 and 80 %",
+        "60% to 80%",
+        "from 0.6 to 0.8",
+        "somewhere in 60 – 80 %",
+        "I would say 35 or 40%",
+        "60-80%",
+    ],
+)
+def test_a_range_is_no_probability(said):
+    assert prediction(said, gold=1, kind="probability").status == "parse_error"
+
+
+@pytest.mark.parametrize("low, high, gold", [(0, 10, 8), (0.0, 10, 8.0), (1, 7, 7), (0, 100, 55)])
+def test_the_ends_of_a_scale_may_be_whole_numbers(low, high, gold):
+    s = prediction(f"{gold:g}", gold=gold, kind="number", low=low, high=high)
+    assert (s.points, s.status) == (4, "ok")
+    refused = prediction("5", gold=gold, kind="number", low="0", high=high)
+    assert refused.status == "undefined" and refused.reason.startswith("low is '0' (str)")

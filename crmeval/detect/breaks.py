@@ -53,7 +53,7 @@ def _read(sentence) -> tuple[frozenset, bool, Mapping]:
         found[kind] = frozenset(m[0].lower() for m in pattern.finditer(rest))
         rest = pattern.sub(" ", rest)
     marks = re.findall(r"\b[A-Z]\b(?<!I)|\b[A-Z]*\d[\w-]*", rest)
-    words = [w for w in content_words(rest) if not _LEXICON.pattern("negation").fullmatch(w)]
+    words = [w for w in content_words(rest) if w != "yet" and not _LEXICON.pattern("negation").fullmatch(w)]
     return frozenset([*words, *marks]), _finds("negation", rest), found
 
 
@@ -79,6 +79,8 @@ def _conflict(one: str, other: str) -> str:
     (a, no_a, values_a), (b, no_b, values_b) = _read(one), _read(other)
     if not len(a & b) >= 1:
         return ""
+    if _finds("has_changed", one) or _finds("has_changed", other):
+        return ""  # what held at first need not hold later
     rest_a, rest_b = a - {*_opposed(a, b)}, b - {*_opposed(b, a)}
     if rest_a != a and values_a == values_b and (rest_a == rest_b or _alike(rest_a, rest_b, 0.6)):
         return "they say opposite things"
@@ -227,7 +229,13 @@ def _turn(message, i):
     raise ValueError(f"conversation[{i}] is {message!r:.80}, {wanted}")
 
 # %% ../../nbs/detect/09_breaks.ipynb #945641b1
-_KNOWN = (("email", "an e-mail address"), ("number", "the number"), ("phone", "a telephone number"))
+_KNOWN = (
+    ("email", "an e-mail address"),
+    ("number", "the number"),
+    ("phone", "a telephone number"),
+    ("person", "the name"),
+    ("place", "the place"),
+)
 
 
 def turn_breaks(
@@ -248,7 +256,22 @@ def turn_breaks(
         yield Break("turn", 0, "it begins as if nothing had been said", 0.4)
     if _begins("speaks_as", written or text):
         yield Break("turn", 0, "it speaks as the customer", 0.5)
+    if _is_elsewhere(written or text, " ".join(t.text for t in turns)):
+        yield Break("turn", 0, "it has no word of the conversation and speaks to nobody in it", 0.4)
     yield from _against_ours(said, ours)
+
+
+_FEWEST_KNOWN = (
+    8  # words of meaning that a conversation needs before a reply without any of them is elsewhere
+)
+
+
+def _is_elsewhere(text, conversation):
+    "Whether a reply is about something else, as far as words tell; what turns to its reader is a reply."
+    own, known = frozenset(content_words(text[:20_000])), frozenset(content_words(conversation[-20_000:]))
+    if len(own) < 5 or len(known) < _FEWEST_KNOWN or own & known:
+        return False
+    return not _finds("turns_to", text) and not _finds("answers", text[:2000])
 
 
 def _against_ours(said, ours):

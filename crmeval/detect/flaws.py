@@ -53,6 +53,22 @@ class _Pair:
     second: frozenset
     unless: frozenset
     only: frozenset
+    after: frozenset
+
+
+def _plural(noun):
+    "The regular plural of a noun."
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return noun[:-1] + "ies"
+    return noun + ("es" if noun.endswith(("s", "x", "z", "ch", "sh")) else "s")
+
+
+def _listed(text):
+    "Words of a list; '@nouns' stands for all words of that name, '@nouns:plural' for their plurals."
+    for word in text.split():
+        name, _, form = word.removeprefix("@").partition(":")
+        words = _lexicon()[name].split() if word.startswith("@") else (word,)
+        yield from map(_plural, words) if form else words
 
 
 @lru_cache(maxsize=1)
@@ -60,10 +76,10 @@ def _pairs() -> dict[str, list[_Pair]]:
     "First word -> what must not follow it."
     found = defaultdict(list)
     for fault in _lexicon()["pairs"]:
-        lists = ("second", "unless_before", "only_before")
-        second, unless, only = (frozenset(fault.get(k, "").split()) for k in lists)
-        for word in fault["first"].split():
-            found[word].append(_Pair(fault, second, unless, only))
+        lists = ("second", "unless_before", "only_before", "unless_after")
+        sets = [frozenset(_listed(fault.get(k, ""))) for k in lists]
+        for word in _listed(fault["first"]):
+            found[word].append(_Pair(fault, *sets))
     return dict(found)
 
 
@@ -118,15 +134,32 @@ def _is_wrong(tokens, i, pair):
 def _is_excused(sentence, tokens, i, pair):
     "Whether what stands around a pair makes it right."
     reach = pair.fault.get("unless_reach", 2)
-    before = {t[0] for t in tokens[max(0, i - 1 - reach) : i - 1]}
+    before = _words_before(sentence, tokens, i - 1, reach)
     end = tokens[i][2] + len(tokens[i][1])
     if pair.only and not before & pair.only:
+        return True
+    if i + 1 < len(tokens) and tokens[i + 1][3] and tokens[i + 1][0] in pair.after:
+        return True
+    if pair.fault.get("unless_ing") and any(w.endswith("ing") for w in before):  # 'returning items is free'
         return True
     if before & pair.unless or (pair.fault.get("small_second") and not tokens[i][1].islower()):
         return True
     if pair.fault.get("not_possessive") and sentence[end : end + 1] in ("'", "’", "-"):
         return True
     return bool(pair.fault.get("before_function")) and not _ends_group(sentence, tokens, i, end)
+
+
+def _words_before(sentence, tokens, i, reach):
+    "The words in front of a token, as far as no mark parts them from it."
+    found = []
+    for (small, written, start, _), later in zip(tokens[:i][::-1], tokens[1 : i + 1][::-1]):
+        if len(found) == reach or _PARTS.search(sentence[start + len(written) : later[2]]):
+            break
+        found.append(small)
+    return set(found)
+
+
+_PARTS = re.compile(r"[,;:()–—.!?]")
 
 
 def _ends_group(sentence, tokens, i, end):
@@ -199,7 +232,8 @@ def _repeated_groups(sentence, tokens) -> Iterator[Flaw]:
 def _patterns(scope) -> tuple[tuple[dict, re.Pattern], ...]:
     "The faults of a scope with their patterns; those found by tokens are left out."
     faults = [f for f in _lexicon()["faults"] if f["scope"] == scope and f["kind"] != "repeated phrase"]
-    return tuple((f, compiled(f)) for f in faults)
+    parts = {"plural": "|".join(_listed("@nouns:plural @things:plural @persons:plural"))}
+    return tuple((f, compiled(f, parts)) for f in faults)
 
 
 def _pattern_flaws(text, scope) -> Iterator[Flaw]:

@@ -83,14 +83,40 @@ def _stands_alone(text, start, end, wanted):
 
 
 def _digits_meant(text, start, end):
-    "Whether a number of up to four digits is meant as the secret: a cue nearby, or hardly another word."
+    "Whether a number of up to four digits is meant as the secret: by what stands beside it."
     if len(re.findall(r"[^\W_]+", text[:400])) <= 3 and len(text) < 400:
         return True
     if re.search(r"[.,]\d*$|[$€£]\s?$", text[max(0, start - 3) : start]):
         return False
     if re.match(r"[.,]\d|\s?(?:%|€|euros?|dollars?|EUR|USD)", text[end : end + 10]):
         return False
-    return bool(_FORMS.pattern("digit_cue").search(text[max(0, start - 60) : end + 30]))
+    if _FORMS.pattern("digit_cue").search(text[max(0, start - 60) : end + 30]):
+        return True
+    number = text[start:end]
+    return number.isdigit() and len(number) > 2 and not _counts(text, start, end)
+
+
+def _counts(text, start, end):
+    "Whether a number says how many, how much or when, as far as its neighbours show it."
+    before, after = text[max(0, start - 40) : start], text[end : end + 40]
+    if _FORMS.pattern("named_number").search(before):
+        return False
+    if _FORMS.pattern("counted").match(after) or _FORMS.pattern("about_so_many").search(before):
+        return True
+    return bool(
+        _FORMS.pattern("year").fullmatch(text[start:end]) and _FORMS.pattern("in_year").search(before)
+    )
+
+
+_ONE_BY_ONE = re.compile(r"(?<!\w)\d([ ]?[ \-–—·_*][ ]?)\d(?:\1\d)+(?!\w)(?!\1\d)")
+
+
+def _digit_by_digit(text, wanted):
+    "Offsets of a number of four digits that is said one digit at a time, the same sign between them."
+    if not (wanted.isdigit() and len(wanted) == 4):
+        return None
+    found = _ONE_BY_ONE.finditer(text)
+    return next((m.span() for m in found if "".join(filter(str.isdigit, m[0])) == wanted), None)
 
 # %% ../../nbs/detect/05_hidden_value.ipynb #67471b14
 def _in_pieces(text, wanted, pieces):
@@ -150,7 +176,7 @@ def _plain_ways(text, value):
         pieces = [p for p in pieces if _digits_meant(text, p[1], p[2])]
     if not wanted:
         return None
-    place = _in_pieces(text, wanted, pieces)
+    place = _in_pieces(text, wanted, pieces) or _digit_by_digit(text, wanted)
     return Finding(_plain_form(text[place[0] : place[1]], value), *place) if place else None
 
 
@@ -321,7 +347,8 @@ def _spelled(text, value, wanted):
     if all(chars == plain[start:end] for chars, start, end in pieces):
         return None
     place = _in_pieces(plain, wanted, pieces) or _spelled_amount(plain, value, pieces)
-    return Finding("spelled", *place) if place else None
+    as_it_is = place and plain[place[0] : place[1]] == wanted  # digits that stand there: no word spells them
+    return Finding("spelled", *place) if place and not as_it_is else None
 
 
 def _spelled_amount(plain, value, pieces):

@@ -8,13 +8,24 @@ __all__ = ['COST_CARD', 'NOBODY', 'Costs', 'folds_of', 'cheapest_threshold', 'Co
 # %% ../../nbs/metrics/42_decision_costs.ipynb #a5571995
 import random
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from math import isfinite
+from numbers import Real
 
 import numpy as np
 
 from ..core.cards import MetricCard
 from ..core.show import Printed
-from ..core.stats import Difference, Estimate, known_column, mean_estimate, paired_difference
+from crmeval.core.stats import (
+    Difference,
+    Estimate,
+    is_known,
+    known_column,
+    mean_estimate,
+    paired_difference,
+)
+from .label_figures import hits
+from .probability_figures import said_and_happened
 
 # %% ../../nbs/metrics/42_decision_costs.ipynb #b1218e5b
 COST_CARD = MetricCard(
@@ -44,6 +55,8 @@ class Costs:
     spared: float = 0.0  # Nothing was done, and nothing happened
 
     def __post_init__(self):
+        if odd := [x for x in astuple(self) if not (isinstance(x, Real) and isfinite(x))]:
+            raise ValueError(f"a cost is {odd[0]!r:.60} ({type(odd[0]).__name__}), expected a finite number")
         if not (self.missed > self.caught and self.wasted > self.spared):
             raise ValueError(f"{self}: expected missed above caught and wasted above spared")
 
@@ -84,7 +97,8 @@ def cheapest_threshold(
     costs: Costs,
 ) -> float:  # A probability; above 1 where doing nothing is cheapest
     "The threshold from which acting costs least on these cases; of several the highest."
-    p, y = np.array(probabilities, float), np.array(outcomes)
+    known = [(x, y) for x, y in said_and_happened(probabilities, outcomes) if x is not None]
+    p, y = np.array([x for x, _ in known], float), np.array([y for _, y in known])
     if not len(p):
         return NOBODY
     order = np.argsort(-p, kind="stable")
@@ -127,10 +141,9 @@ def decision_cost(
     rng: int = 0,
 ) -> CostReport:
     "What it costs to act where the probability is high; lower is better."
-    p, n = known_column(probabilities), len(outcomes)
-    if len(p) != n:
-        raise ValueError(f"there are {len(p)} probabilities and {n} outcomes, expected as many")
-    groups = list(range(n)) if clusters is None else list(clusters)
+    pairs = said_and_happened(probabilities, outcomes)
+    p, outcomes = [x for x, _ in pairs], [y for _, y in pairs]
+    groups = _groups(clusters, len(pairs))
     fold = folds_of(groups, folds, rng=rng)
     limits = {k: _limit_of_others(p, outcomes, fold, k, costs) for k in sorted(set(fold))}
     acts = [None if x is None else x >= limits[k] for x, k in zip(p, fold)]
@@ -140,6 +153,14 @@ def decision_cost(
     decided = [a for a in acts if a is not None]
     share = sum(decided) / len(decided) if decided else None
     return _report(system, constant, groups, rng, tuple(limits.values()), share)
+
+
+def _groups(clusters, n):
+    "The cluster of each case; without any, each case is its own."
+    groups = list(range(n)) if clusters is None else list(clusters)
+    if len(groups) != n:
+        raise ValueError(f"there are {len(groups)} clusters and {n} cases, expected as many")
+    return groups
 
 
 def _limit_of_others(p, outcomes, fold, k, costs):
@@ -158,14 +179,18 @@ def _report(system, constant, groups, rng, limits=(), share=None):
 def label_cost(
     said: Sequence[Hashable | None],  # (n,) labels; None could not be read
     gold: Sequence[Hashable],  # (n,)
-    matrix: Mapping[Hashable, Mapping[Hashable, float]],  # True label -> said label -> cost
+    matrix: Mapping[
+        Hashable, Mapping[Hashable, float]
+    ],  # True label -> said label -> cost; what is not in it: 0 right, 1 wrong
     *,
     clusters: Sequence[Hashable] | None = None,
     rng: int = 0,
 ) -> CostReport:  # Without thresholds
     "What it costs to act on labels, against the one label that is cheapest for all; lower is better."
-    said, n = known_column(said), len(gold)
-    groups = list(range(n)) if clusters is None else list(clusters)
+    hits(said, gold)  # as many, and of one kind
+    said, groups = known_column(said), _groups(clusters, len(gold))
+    if unknown := [g for g in gold if not is_known(g)]:
+        raise ValueError(f"a true label is {unknown[0]!r}, expected a label")
     labels = list(dict.fromkeys([*gold, *(s for s in said if s is not None)]))
     system = [None if s is None else _cell(matrix, g, s) for s, g in zip(said, gold)]
     best = min(labels, key=lambda s: sum(_cell(matrix, g, s) for g in gold))

@@ -8,6 +8,8 @@ __all__ = ['MACRO_F1_CARD', 'KAPPA_CARD', 'MAE_CARD', 'hit_share', 'hits', 'macr
 
 # %% ../../nbs/metrics/40_label_figures.ipynb #37bf7fe0
 from collections.abc import Hashable, Sequence
+from math import isfinite
+from numbers import Real
 
 import numpy as np
 
@@ -30,14 +32,32 @@ def hits(
     gold: Sequence[Hashable | None],  # (n,)
 ) -> list[float | None]:  # 1 right, 0 wrong, None: one of them is unknown
     "Whether each label is right."
-    _check_lengths(said, gold)
-    pairs = zip(known_column(said), known_column(gold))
-    return [None if s is None or g is None else float(s == g) for s, g in pairs]
+    said, gold = _label_columns(said, gold)
+    return [None if s is None or g is None else float(s == g) for s, g in zip(said, gold)]
 
 
 def _check_lengths(said, gold):
+    for name, column in (("predictions", said), ("true values", gold)):
+        if isinstance(column, (str, bytes)):
+            raise ValueError(f"the {name} are {column[:40]!r}, expected a list")
     if len(said) != len(gold):
         raise ValueError(f"there are {len(said)} predictions and {len(gold)} true values, expected as many")
+
+
+def _label_columns(said, gold):
+    "Two columns of labels as lists, None for gaps; 1 and '1' would never meet, so texts go with texts."
+    _check_lengths(said, gold)
+    columns = known_column(said), known_column(gold)
+    for column in columns:
+        if odd := [x for x in column if not isinstance(x, Hashable)]:
+            raise ValueError(
+                f"a label is {odd[0]!r:.60} ({type(odd[0]).__name__}), expected a text or a number"
+            )
+    s, g = ({isinstance(x, str) for x in column if x is not None} for column in columns)
+    if s and g and not s & g:
+        one, other = (next(x for x in column if x is not None) for column in columns)
+        raise ValueError(f"labels said are such as {one!r}, true ones such as {other!r}, expected one kind")
+    return columns
 
 # %% ../../nbs/metrics/40_label_figures.ipynb #8a87b0af
 MACRO_F1_CARD = MetricCard(
@@ -90,8 +110,7 @@ def macro_f1(
     **options,  # Of `cluster_bootstrap`: clusters, n_resamples, rng ...
 ) -> Estimate:  # 0 to 1
     "Mean F1 of the labels that are true somewhere; higher is better."
-    _check_lengths(said, gold)
-    k, coded = _coded(said, gold)
+    k, coded = _coded(*_label_columns(said, gold))
 
     def value(s, g):
         return _macro_f1s(np.ones((1, len(s))), s, g, k)[0]
@@ -127,8 +146,10 @@ def scale_kappa(
     **options,  # Of `cluster_bootstrap`
 ) -> Estimate:  # At most 1; 0 is chance
     "Quadratic weighted kappa of labels on a scale; higher is better."
-    _check_lengths(said, gold)
+    said, gold = _label_columns(said, gold)
     at = {label: i for i, label in enumerate(scale)}
+    if len(at) < len(scale):
+        raise ValueError(f"scale is {list(scale)!r:.80}, expected each label once")
     if wrong := [x for x in (*said, *gold) if is_known(x) and x not in at]:
         raise ValueError(f"{wrong[0]!r} is not on the scale {', '.join(map(str, scale))}")
     return weighted_kappa(_numbered(said, at), _numbered(gold, at), labels=range(len(at)), **options)
@@ -155,7 +176,12 @@ def set_f1s(
 ) -> list[float | None]:  # 0 to 1 each; None could not be read
     "F1 of each set of labels."
     _check_lengths(said, gold)
-    return [None if s is None else _set_f1(set(s), set(g)) for s, g in zip(said, gold)]
+    columns = known_column(said), known_column(gold)
+    if odd := [x for column in columns for x in column if isinstance(x, (str, bytes))]:
+        raise ValueError(
+            f"a set of labels is {odd[0]!r:.60} ({type(odd[0]).__name__}), expected a list of labels"
+        )
+    return [None if s is None or g is None else _set_f1(set(s), set(g)) for s, g in zip(*columns)]
 
 
 def _set_f1(said, gold):
@@ -168,7 +194,17 @@ def absolute_errors(
 ) -> list[float | None]:
     "Distance of each number from the true one."
     _check_lengths(said, gold)
-    return [None if s is None else abs(s - g) for s, g in zip(known_column(said), gold)]
+    pairs = zip(_numbers(said), _numbers(gold))
+    return [None if s is None or g is None else abs(s - g) for s, g in pairs]
+
+
+def _numbers(column):
+    "A column of numbers as a list, None for gaps."
+    known = known_column(column)
+    for x in known:
+        if x is not None and not (isinstance(x, Real) and isfinite(x)):
+            raise ValueError(f"a number is {x!r:.60} ({type(x).__name__}), expected a finite number or None")
+    return known
 
 
 def mean_absolute_error(

@@ -158,8 +158,8 @@ def prediction(
     labels: Sequence[str] | Mapping[str, Sequence[str]] = (),  # All labels, or label -> other words for it
     kind: str = "label",  # 'label', 'labels', 'set', 'number' or 'probability'
     ordered: bool = False,  # True: the labels are a scale in this order
-    low: float = 1,  # Ends of a number
-    high: float = 5,
+    low: float | int = 1,  # Ends of a number
+    high: float | int = 5,
     judge: Judge | None = None,  # Not needed; taken so that all metrics are called alike
 ) -> Score:  # 4 points and fraction 1: as it was; an unreadable answer has status 'parse_error'
     "How near one prediction is to what was true, on the 4-point scale; higher is better."

@@ -159,6 +159,8 @@ def _number_at(target, text, m, is_whole=True):
     "The value of a number that matched; None where it is a range or out of bounds."
     if _CUES.pattern("range_behind").match(text, m.end()):
         return None
+    if _CUES.pattern("range_before").search(text[max(0, m.start() - 20) : m.start()]):
+        return None
     return _within(target, _as_float(m[1]), bool(m[2]), is_whole)
 
 
@@ -178,7 +180,7 @@ def _of_scale(target, text):
 
 def _whole_number(target, text):
     "The value of a text that is a number and nothing else."
-    bare = text.strip(" \t\r\n*_`\"'.!()")
+    bare = text.strip(" \t\r\n*_`\"'!()").rstrip(" .!*_`\"')")  # a point in front belongs to the number
     m = _CUES.pattern("number").fullmatch(bare)
     return _number_at(target, bare, m) if m else _numeral(target, bare)
 

@@ -128,6 +128,16 @@ def _is_denied(text: str, at: int) -> bool:
     return bool(_DENIED.search(text[max(0, at - 60) : at]))
 
 
+def _is_denied_of_it(text: str, after: int, figure: str) -> bool:
+    "Whether a sentence says that a term does not have a figure: 'the premium is not 350 pounds'."
+    clause = re.split(r"[;:!?\n]|[.,](?!\d)|\bbut\b", text[after : after + 120], maxsplit=1)[0]
+    at = clause.replace(",", "").find(figure.split(".")[0])
+    return at >= 0 and bool(_DENIED_FIGURE.search(clause[:at]))
+
+
+_DENIED_FIGURE = re.compile(r"(?:\b(?:not|never|no longer)|n['’]t)\b[^\d]{0,25}$", re.I)
+
+
 def _verdict(found: FoundTerm, use: int, pair: _Pair) -> tuple[bool | None, str, str]:
     "(right, wrong or None; what the source has instead; why) of one use of a term."
     rivals = pair.glossary.rivals(found.name)
@@ -135,6 +145,8 @@ def _verdict(found: FoundTerm, use: int, pair: _Pair) -> tuple[bool | None, str,
     denied = _is_denied(pair.response, found.start)
     if found.name in pair.known:
         figure, owner = pair.owner(found.name, use) if other and not denied else ("", "")
+        if owner and _is_denied_of_it(pair.response, found.start, figure):
+            return None, "", f"it is said not to have {figure}"
         why = (
             f"in the source {figure} goes with the other: {_apart(found.name, owner, rivals)}"
             if owner

@@ -82,9 +82,12 @@ def toxicity_many(
         raise ValueError("texts is a text, expected a list of texts")
     if bad := [t for t in texts if not isinstance(t, str)]:
         raise ValueError(f"text is {type(bad[0]).__name__}, expected text")
-    if not 0 < threshold < 1:
-        raise ValueError(f"threshold is {threshold!r}, expected a number between 0 and 1")
-    detector = detector or default_detector()
+    if not isinstance(threshold, (int, float)) or not 0 < threshold < 1:
+        raise ValueError(f"threshold is {threshold!r:.60}, expected a number between 0 and 1")
+    detector = default_detector() if detector is None else detector
+    if not callable(getattr(detector, "detect", None)):
+        arrived = f"{detector!r:.60} ({type(detector).__name__})"
+        raise ValueError(f"detector is {arrived}, expected an object with `name` and `detect`")
     seen = list(map(without_chain, texts))
     found = zip(detector.detect(seen), seen, texts, strict=True)
     return [_score(_placed(d, read == t), threshold, detector.name) for d, read, t in found]

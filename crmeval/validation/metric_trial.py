@@ -15,7 +15,7 @@ from functools import lru_cache
 from html import escape
 from importlib import import_module
 from itertools import cycle
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from ..core.judging import Judge
 from ..core.near import did_you_mean
@@ -28,7 +28,8 @@ from ..metrics.fluency import TRAINED_ON as FLUENCY_SEEN
 from ..metrics.metric import as_metric
 from .agreement import AgreementTable
 from .agreement import agreement as agreement_of_scores
-from .label_agreement import graded_named
+from .label_agreement import LabelTable, graded_named
+from .label_judges import label_trial
 from .labelled import LABELLED, load_labelled
 from .labels import Labelled, data_family, is_new_to
 from .side_by_side import BASES, check_has_texts, drawn
@@ -307,7 +308,7 @@ def _names(on):
     for name in names:
         if labels := graded_named(name):
             told = f"{name!r} has labels, which a trained grader has seen, and no shares"
-            raise ValueError(f"{told}: `crmeval agreement {labels[0]}` counts them without it")
+            raise ValueError(f"{told}: `agreement(METRIC, on={labels[0]!r})` alone counts them without it")
         if name not in LABELLED:
             known = f"{', '.join(LABELLED)}{did_you_mean(name, LABELLED)}"
             raise ValueError(f"{name!r} is no labelled data; there are {known}")
@@ -357,6 +358,17 @@ def trial(
 
 # %% ../../nbs/validation/13_metric_trial.ipynb #8e19c1ee
 @overload
+def agreement(
+    of: Callable[..., Score],
+    people: None = None,
+    *,
+    on: Literal[
+        "xstest", "xstest-refusal", "surge_toxicity", "surge-toxicity", "convabuse", "convabuse-toxicity"
+    ],
+    judge: None = None,
+    **options: Any,
+) -> LabelTable: ...
+@overload
 def agreement(of: Sequence[Score], people: Sequence[Score], **options: Any) -> AgreementTable: ...
 @overload
 def agreement(
@@ -376,16 +388,26 @@ def agreement(
     on: str | Sequence[str] | None = None,  # Labelled data, e.g. 'feedback-factuality', or several
     judge: Judge | None = None,  # Who decides for a metric; default: the embedded one without the family
     **options: Any,  # As for `validation.agreement.agreement`, or for `trial`
-):  # `AgreementTable` of scores, `Trial` of a metric or a judge
+):  # `AgreementTable` of scores, `Trial` of a metric or a judge, `LabelTable` of a metric on sets of labels
     "How far judges agree with people: in scores that are there, or of a metric as it is on labelled data."
     if on is not None:
         if people is not None:
             raise TypeError(
                 "people and on were given: expected people's scores, or the name of labelled data"
             )
+        if isinstance(on, str) and graded_named(on):
+            return _label_trial(of, on, judge, options)
         return trial(of, on, judge=judge, **options)
     if people is None:
         raise TypeError(
             "expected people's scores, or on='NAME' of labelled data, e.g. on='feedback-factuality'"
         )
     return agreement_of_scores(of, people, **options)
+
+
+def _label_trial(of, on, judge, options):
+    "A metric on a set of labels; a judge of one's own is asked by the command, which tells the cost first."
+    metric, asked = _metric_and_judge(of, judge)
+    if metric is None or asked is not None:
+        raise ValueError(f"{on} has labels: a judge is asked by `crmeval agreement {on} --judge NAME`")
+    return label_trial(of, on, **options)
