@@ -7,9 +7,10 @@ __all__ = ['Doer', 'doer_in', 'Deed', 'deeds_of', 'other_doer']
 
 # %% ../../nbs/judges/05_doers.ipynb #756bd6ad
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 from ..core.text import STOP_WORDS
 from ..core.trees import rarity
@@ -20,14 +21,15 @@ from crmeval.judges.cast import (
     is_name,
     past_forms,
     role_words,
+    root_forms,
     said_in,
     same_deed,
     side_words,
     verb_root,
     words_of,
 )
-from .clauses import clause_words, near_keys
-from .reading import read_sentence, sentences_in
+from .clauses import clause_words, near_keys, same_meaning
+from .reading import sentences_in
 
 # %% ../../nbs/judges/05_doers.ipynb #54386500
 @dataclass(frozen=True)
@@ -38,9 +40,13 @@ class Doer:
     words: frozenset[str] = frozenset()  # Of a name, a side or a noun
 
 
+_HELPERS, _THIRDS, _INCLINED = map(role_words, ("helpers", "third", "inclined"))
+_PREPOSITIONS, _DETERMINERS = role_words("prepositions"), role_words("determiners")
+_TITLES, _REPORTS, _CLAUSE_ENDS = map(role_words, ("titles", "reports", "clause ends"))
 _UNKNOWN, _THIRD, _YOU = Doer("unknown"), Doer("third"), Doer("you")
 _SELF = {"i": Doer("I"), "me": Doer("I"), "we": Doer("we"), "us": Doer("we"), "you": _YOU}
 _SHORT = frozenset("'ll 've 'd 'm 're 's".split())
+_HELPING = _HELPERS | _SHORT
 _BEING = role_words("be") | {"'s", "'re", "'m"}
 _THE = frozenset("the our your my a this".split())
 _MOST_STEPS = 4  # from verb to verb, as in "promised to try to call"
@@ -61,7 +67,7 @@ def _form(word):
 
 
 def _helps(word):
-    return word in role_words("helpers") or word in _SHORT or word.endswith("ly")
+    return word in _HELPING or word.endswith("ly")
 
 
 class _Doers:
@@ -77,7 +83,7 @@ class _Doers:
             begin -= 1
         if begin < end:
             called = frozenset(self.low[begin + 1 : end + 1])
-            return called, begin + (not (begin >= 0 and self.low[begin].rstrip(".") in role_words("titles")))
+            return called, begin + (not (begin >= 0 and self.low[begin].rstrip(".") in _TITLES))
         if self.low[end] in side_words():
             return frozenset([self.low[end]]), end - (end > 0 and self.low[end - 1] in _THE)
         return frozenset(), end
@@ -97,7 +103,7 @@ class _Doers:
             return self._pronoun(before)
         if near == "please":
             return _YOU
-        if near in role_words("third"):
+        if near in _THIRDS:
             return self._third(before)
         if near in ("and", "or", "then"):
             return self._joined(verb, before, helped, step)
@@ -106,7 +112,7 @@ class _Doers:
         return self._subject(before, helped or _form(word) != "base", helped)
 
     def _before(self, verb):
-        "(place of the first word before a verb that does not help it, whether a passive may be, whether any helps)"
+        "(place of the first word before a verb that does not help it, is a passive possible, does any help)"
         at, is_being = verb - 1, False
         while at >= 0 and _helps(self.low[at]):
             if self.low[at] == "'s" and self._owns(at, verb):
@@ -116,8 +122,8 @@ class _Doers:
         return at, is_being, at < verb - 1
 
     def _owns(self, at, verb):
-        "Whether a \"'s\" is of what somebody owns."
-        short = at > 0 and (self.low[at - 1] in role_words("third") or self.low[at - 1] == "what")
+        'Whether a "\'s" is of what somebody owns.'
+        short = at > 0 and (self.low[at - 1] in _THIRDS or self.low[at - 1] == "what")
         return not short and _form(self.low[verb]) not in ("ed", "ing")
 
     def _behind_by(self, verb):
@@ -130,8 +136,7 @@ class _Doers:
         return _UNKNOWN
 
     def _named_from(self, at):
-        titles = role_words("titles")
-        while at < len(self.low) and (self.low[at] in _THE - {"this"} or self.low[at].rstrip(".") in titles):
+        while at < len(self.low) and (self.low[at] in _THE - {"this"} or self.low[at].rstrip(".") in _TITLES):
             at += 1
         if at >= len(self.low):
             return _UNKNOWN
@@ -147,7 +152,7 @@ class _Doers:
         "Who 'I', 'we' or 'you' is; not known in 'the form you sent'."
         before = self.low[at - 1] if at else ""
         plain = not before.isalpha() or before in STOP_WORDS or _helps(before)
-        if plain or before in role_words("reports") or before in clause_words("months and days"):
+        if plain or before in _REPORTS or before in clause_words("months and days"):
             return _SELF[self.low[at]]
         return _UNKNOWN
 
@@ -176,7 +181,7 @@ class _Doers:
         form, before = _form(word), self.low[at - 1] if at else ""
         if form == "ed" or not at:
             return form in ("ed", "base")
-        if before in role_words("helpers") or before in _SHORT or before in _LEADS:
+        if before in _HELPERS or before in _SHORT or before in _LEADS:
             return True
         return form == "s" and bool(self.mention(at - 1)[0])
 
@@ -193,9 +198,10 @@ class _Doers:
         if called:
             asked = begin > 0 and verb_root(self.low[begin - 1]) in _asking()
             return Doer("name", called) if asked else _UNKNOWN
-        inclined = role_words("inclined")
-        if word in role_words("helpers") or word in inclined:
-            while at >= 0 and (_helps(self.low[at]) and not self.low[at].endswith("ly") or self.low[at] in inclined):
+        if word in _HELPERS or word in _INCLINED:
+            while at >= 0 and (
+                _helps(self.low[at]) and not self.low[at].endswith("ly") or self.low[at] in _INCLINED
+            ):
                 at -= 1
             return self._plain_subject(at)
         if word in STOP_WORDS or is_name(self.words[at]):
@@ -207,10 +213,10 @@ class _Doers:
             return _UNKNOWN
         if self.low[at] in ("i", "we", "you"):
             return _SELF[self.low[at]]
-        if self.low[at] in role_words("third"):
+        if self.low[at] in _THIRDS:
             return _THIRD
         called, begin = self.mention(at)
-        apart = begin > 0 and self.low[begin - 1] in role_words("prepositions")
+        apart = begin > 0 and self.low[begin - 1] in _PREPOSITIONS
         return Doer("name", called) if called and not apart else _UNKNOWN
 
     def _subject(self, at, formed, helped):
@@ -219,18 +225,20 @@ class _Doers:
         before = self.low[begin - 1] if begin else ""
         if called:
             many = before in ("and", "or") and begin > 1 and self._is_somebody(begin - 2)
-            apart = before in role_words("prepositions") or many
+            apart = before in _PREPOSITIONS or many
             return Doer("name", called) if formed and not apart else _UNKNOWN
         noun = self.low[at]
-        if noun in role_words("determiners") and not helped:
+        if noun in _DETERMINERS and not helped:
             return None
         ahead = self.low[at - 1] if at else ""
-        if formed and noun not in STOP_WORDS and _PERSON.search(noun) and ahead not in role_words("prepositions"):
+        if formed and noun not in STOP_WORDS and _PERSON.search(noun) and ahead not in _PREPOSITIONS:
             return Doer("noun", frozenset([noun]))
         return _UNKNOWN
 
     def _is_somebody(self, at):
-        return self.words[at][0].isupper() or self.low[at] in side_words() or self.low[at] in ("i", "we", "you")
+        return (
+            self.words[at][0].isupper() or self.low[at] in side_words() or self.low[at] in ("i", "we", "you")
+        )
 
 
 _LEADS = frozenset("to i we you please he she they".split())
@@ -261,20 +269,29 @@ class Deed:
 _LESS = frozenset("get gets got".split())  # verbs among the words that say little
 
 
+_EMPTY = (STOP_WORDS - _LESS) | _HELPERS | _SHORT | side_words().keys()
+
+
+_AHEAD_OF_BASE = _HELPING | frozenset("and or then to who".split())
+
+
 def _may_be_deed(said, at):
     "Whether a word can be the verb of a deed; nouns that are formed like verbs are left out."
     word, low = said.low[at], said.low
-    empty = word in STOP_WORDS and word not in _LESS or _helps(word) or word in side_words() or len(word) < 3
-    if not at or empty or not word[0].isalpha() or is_name(said.words[at]):
+    if word in _EMPTY or len(word) < 3 or word.endswith("ly") or not word[0].isalpha():
         return False
     form, before = _form(word), low[at - 1]
+    if form == "base" and before not in _AHEAD_OF_BASE and not before.endswith("ly"):
+        return False  # 'invoice': no name before it is its doer
+    if said.words[at] != word and is_name(said.words[at]):
+        return False
     if form == "ed":
         return True
     if before in _BEING and form != "ing" and not word.endswith("en"):
         return False
     if form == "ing":
         return not _BEING.isdisjoint(low[max(0, at - 4) : at])
-    if form == "base" or before in role_words("helpers") or before in ("to", "and"):
+    if form == "base" or before in _HELPERS or before in ("to", "and"):
         return True
     called = before in side_words() or is_name(said.words[at - 1])
     return called and not _has_verb(low, _clause(low, at)[0], at)
@@ -285,7 +302,7 @@ def _has_verb(low, begin, end):
     for at in range(begin + 1, end):
         w = low[at]
         plural = w.endswith("s") and w not in STOP_WORDS and low[at - 1] in side_words()
-        if w in role_words("helpers") or _form(w) == "ed" or plural:
+        if w in _HELPERS or _form(w) == "ed" or plural:
             return True
     return False
 
@@ -294,7 +311,7 @@ def _clause(low, at):
     "(begin, end) of the clause around a place."
 
     def belongs(i):
-        return (low[i][0].isalnum() or low[i][0] == "'") and low[i] not in role_words("clause ends")
+        return (low[i][0].isalnum() or low[i][0] == "'") and low[i] not in _CLAUSE_ENDS
 
     begin = end = at
     while begin and belongs(begin - 1):
@@ -305,7 +322,7 @@ def _clause(low, at):
 
 
 def _says_something(word):
-    empty = word in STOP_WORDS or word in role_words("helpers") or word.rstrip(".") in role_words("titles")
+    empty = word in STOP_WORDS or word in _HELPERS or word.rstrip(".") in _TITLES
     return word[0].isalnum() and not empty
 
 
@@ -316,7 +333,7 @@ def deeds_of(
     "Who does what in a claim."
     said = words_of(claim)
     reader, out = _Doers(said), []
-    for at in range(len(said.low)):
+    for at in range(1, len(said.low)):
         found = reader.of(at) if _may_be_deed(said, at) else None
         if found is None or found.kind != "name":
             continue
@@ -327,11 +344,6 @@ def deeds_of(
     return tuple(out)
 
 # %% ../../nbs/judges/05_doers.ipynb #b492521f
-_REQUEST = re.compile(
-    r"\b(?:could|can|would|will) (?:you|someone)\b|\bplease\b|\bi(?:'d| would) like\b|\bi (?:want|need)\b"
-    r"|\bis it possible\b|\b(?:can|could|may) (?:i|we)\b",
-    re.IGNORECASE,
-)
 _AROUND = 0.5  # what a word of the surroundings counts
 _LEAST, _OWN = 0.5, 0.6  # cover of somebody else's sentence; share of it that an own one may not reach
 _NAMED = 0.8  # cover of a sentence of a text that is no conversation
@@ -339,22 +351,61 @@ _NOBODY = frozenset(["third"])  # he is not known, and none of those who talk
 _ELSE = frozenset(["else"])  # he is not known, and does it to the claim's doer: "they'll call you"
 
 
-@lru_cache(maxsize=8192)
-def _keys_in(piece):
-    return frozenset(k for w in read_sentence(piece).tokens for k in near_keys(verb_root(w)))
+class _Index(Protocol):
+    "Where the words of a source stand, as `judges.text_index` keeps them."
+
+    where: Mapping[str, set[int]]  # Stem -> sentences
+    tokens: Mapping[str, int]  # Word -> its first place
+    again: Sequence[int]  # Place -> the next one of its word; -1: none
+    owner: Sequence[int]  # Place -> sentence
+
+    @property
+    def soft(self) -> Mapping:
+        "Key that stems of near meaning share -> those stems."
+        ...
+
+
+def _lines_with(word: str, index: _Index) -> set[int]:
+    "Sentences that have a word as it is."
+    out, at = set(), index.tokens.get(word, -1)
+    while at >= 0:
+        out.add(index.owner[at])
+        at = index.again[at]
+    return out
+
+
+def _lines_of(root: str, index: _Index) -> set[int]:
+    "Sentences that have a word in any form."
+    forms = root_forms(root)
+    rare = [_lines_with(w, index) for w in forms if w in _LESS]  # words that no index of content has
+    return set().union(*[index.where.get(s, ()) for s in forms], *rare)
+
+
+def _lines_near(word: str, index: _Index) -> set[int]:
+    "Sentences with a word that may mean the same."
+    root = verb_root(word)
+    keys = near_keys(root)
+    out = _lines_of(root, index) | _lines_with(word, index)
+    for key in keys:
+        for s in (*index.soft.get(key, ()), *same_meaning(key)):
+            out |= index.where.get(s, set())
+    return out
 
 
 def _weights(words):
-    return {root: rarity(root) + 0.1 for root in map(verb_root, words)}
+    "Word -> what it counts; of two with one root the first."
+    kept = {root: w for w in reversed(words) for root in [verb_root(w)]}
+    return {w: rarity(root) + 0.1 for root, w in kept.items()}
 
 
 class _Told:
     "The sentences of a source in which a deed may be told."
 
-    def __init__(self, deed: Deed, who: frozenset[str], cast: Cast, pieces: Sequence[str]):
-        self.deed, self.who, self.cast, self.pieces = deed, who, cast, pieces
-        plain = [w for w in deed.rest if w not in cast.names and w not in side_words()]
-        self.weight = _weights(plain or [w for w in deed.rest if w in cast.names])
+    def __init__(self, deed: Deed, who: frozenset[str], cast: Cast, pieces: Sequence[str], index: _Index):
+        self.deed, self.who, self.cast, self.pieces, self.index = deed, who, cast, pieces, index
+        plain = [w for w in deed.rest if w not in side_words() and not cast.has_name(w)]
+        self.weight = _weights(plain or [w for w in deed.rest if cast.has_name(w)])
+        self.near: dict[str, set[int]] | None = None
         self.verbs = same_deed(deed.verb)
         self.asks = not self.verbs.isdisjoint(_asked())
         self.is_stranger = not who <= cast.talkers
@@ -363,13 +414,18 @@ class _Told:
         "How much of the rest a sentence says, with those around it."
         if not self.weight:
             return 1.0
-        here = _keys_in(self.pieces[line])
-        beside = [*self.pieces[max(0, line - 2) : line], *self.pieces[line + 1 : line + 2]]
-        near, total = frozenset().union(*map(_keys_in, beside)), 0.0
-        for root, w in self.weight.items():
-            keys = near_keys(root)
-            total += w if not here.isdisjoint(keys) else _AROUND * w if not near.isdisjoint(keys) else 0.0
+        if self.near is None:
+            self.near = {w: _lines_near(w, self.index) for w in self.weight}
+        total, beside = 0.0, (line - 2, line - 1, line + 1)
+        for w, weight in self.weight.items():
+            near = self.near[w]
+            total += weight if line in near else 0.0 if near.isdisjoint(beside) else _AROUND * weight
         return total / sum(self.weight.values())
+
+    def lines(self) -> list[int]:
+        "Sentences in which the deed may be told."
+        told = set().union(*[_lines_of(root, self.index) for root in self.verbs])
+        return sorted(told | self.cast.requests if self.asks else told)
 
     def doers(self, line) -> Iterator[tuple[int | None, Doer]]:
         "(place of the verb, who does it) in a sentence; whoever asks for something asks without that verb."
@@ -379,7 +435,7 @@ class _Told:
             for at, root in enumerate(said.roots):
                 if root in self.verbs and (found := reader.of(at)) is not None:
                     yield at, found
-        if self.asks and _REQUEST.search(self.pieces[line]):
+        if self.asks and line in self.cast.requests:
             yield None, _SELF["i"]
 
     def persons(self, line, at, found) -> frozenset[str]:
@@ -426,7 +482,7 @@ class _Told:
             if found.kind != "name" or short or cover < _NAMED or not (apart and exact):
                 return False
         asks = piece.rstrip("\"'”’) ").endswith("?") and at is not None
-        return not asks or found.kind == "you" and bool(_REQUEST.search(piece))
+        return not asks or found.kind == "you" and line in self.cast.requests
 
     def _called(self, found, persons):
         if found.kind in ("name", "noun"):
@@ -469,40 +525,40 @@ def _is_own_words(deed, who, cast):
     return deed.verb in _own_words("desk") and all(cast.side.get(p) == "customer" for p in who)
 
 
-def _said_by_another(claim, who, cast, pieces) -> int | None:
+def _said_by_another(claim, who, cast, index) -> int | None:
     "The sentence of somebody else who says what the claim reports, where its doer does not."
-    skip = cast.names | side_words().keys()
-    weight = _weights(w for w in words_of(claim).low if _may_tell(w) and w not in skip)
+    told = [w for w in words_of(claim).low if _may_tell(w) and not cast.has_name(w)]
+    weight = _weights(told)
     if len(weight) < _FEW:
         return None
     said: dict[str, set[str]] = {}
-    best: dict[str, tuple[float, int]] = {}
-    for line, speaker in enumerate(cast.by):
-        if not speaker:
-            continue
-        keys = _keys_in(pieces[line])
-        found = {root for root in weight if not keys.isdisjoint(near_keys(root))}
-        said.setdefault(speaker, set()).update(found)
-        worth = sum(weight[root] for root in found)
-        if worth > best.get(speaker, (0.0, 0))[0]:
-            best[speaker] = worth, line
+    worth: dict[int, float] = {}
+    for word, w in weight.items():
+        for line in _lines_near(word, index):
+            if speaker := cast.by[line]:
+                said.setdefault(speaker, set()).add(word)
+                worth[line] = worth.get(line, 0.0) + w
     share = {p: sum(weight[r] for r in sorted(found)) / sum(weight.values()) for p, found in said.items()}
     mine = max((share[p] for p in share if p in who), default=0.0)
     other = max((p for p in share if p in cast.talkers - who), key=lambda p: share[p], default="")
     if other and share[other] >= _SAID and mine < _MINE * share[other]:
-        return best[other][1]
+        return max(sorted(line for line in worth if cast.by[line] == other), key=worth.__getitem__)
     return None
 
 
 def _may_tell(word):
-    return word[0].isalnum() and word not in STOP_WORDS and word not in role_words("helpers")
+    empty = word in STOP_WORDS or word in _HELPERS or word in side_words()
+    return word[0].isalnum() and not empty
 
 # %% ../../nbs/judges/05_doers.ipynb #f8b5df88
 def other_doer(
     claim: str,  # One sentence without the label of its speaker
     source: str,
     lines: Sequence[int],  # Sentences of the source that say most of it; neighbours are read, too
-) -> tuple[str, int]:  # (reason, the sentence that says so); ('', 0) where nobody else is known to have done it
+    index: _Index,  # Of the source's sentences, cut as `sentences_in` does
+) -> tuple[
+    str, int
+]:  # (reason, the sentence that says so); ('', 0) where nobody else is known to have done it
     "Does the source say of somebody else that he did it?"
     deeds = deeds_of(claim)
     if not deeds:
@@ -511,17 +567,17 @@ def other_doer(
     near = {j for i in lines for j in (i - 1, i, i + 1) if 0 <= j < len(pieces)}
     for deed in deeds:
         if who := cast.find(deed.doer):
-            line = _against(deed, who, cast, pieces, near, claim if deed is deeds[0] else "")
+            line = _against(deed, who, cast, pieces, near, claim if deed is deeds[0] else "", index)
             if line is not None:
                 return f"Done by somebody else: {pieces[line].strip()[:120]}", line
     return "", 0
 
 
-def _against(deed, who, cast, pieces, near, claim) -> int | None:
+def _against(deed, who, cast, pieces, near, claim, index) -> int | None:
     "The sentence by which somebody else did it; `claim` may be laid beside what each says as a whole."
-    told = _Told(deed, who, cast, pieces)
+    told = _Told(deed, who, cast, pieces, index)
     own, sure, best = 0.0, 0.0, (0.0, -1)
-    for line in range(len(pieces)):
+    for line in told.lines():
         cover = None
         for at, found in told.doers(line):
             cover = told.cover(line) if cover is None else cover
@@ -537,7 +593,7 @@ def _against(deed, who, cast, pieces, near, claim) -> int | None:
     if best[0] >= _LEAST and own < _OWN * best[0]:
         return best[1]
     speaks = claim and best[1] < 0 and sure < _SURE and cast.is_talk and who <= cast.talkers
-    return _said_by_another(claim, who, cast, pieces) if speaks and _is_own_words(deed, who, cast) else None
+    return _said_by_another(claim, who, cast, index) if speaks and _is_own_words(deed, who, cast) else None
 
 
 _SURE = 0.3  # cover of a sentence in which the claim's doer does it, from where on nothing else is asked

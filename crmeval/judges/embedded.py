@@ -483,7 +483,7 @@ def _said_otherwise(claim, source, beside):
     "What in the source contradicts a claim: (kind, reason, the sentences that say so)."
     if found := contradiction(claim, source, beside):
         return found.kind, found.reason, (found.line,)
-    why, line = other_doer(claim, source, beside)
+    why, line = other_doer(claim, source, beside, _source(source))
     return ("role", why, (line,)) if why else (None, "", ())
 
 
