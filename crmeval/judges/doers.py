@@ -7,10 +7,10 @@ __all__ = ['Doer', 'doer_in', 'Deed', 'deeds_of', 'other_doer']
 
 # %% ../../nbs/judges/05_doers.ipynb #756bd6ad
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..core.text import STOP_WORDS
 from ..core.trees import rarity
@@ -354,13 +354,13 @@ _ELSE = frozenset(["else"])  # he is not known, and does it to the claim's doer:
 class _Index(Protocol):
     "Where the words of a source stand, as `judges.text_index` keeps them."
 
-    where: Mapping[str, set[int]]  # Stem -> sentences
-    tokens: Mapping[str, int]  # Word -> its first place
-    again: Sequence[int]  # Place -> the next one of its word; -1: none
-    owner: Sequence[int]  # Place -> sentence
+    where: dict[Any, Any]  # Stem -> set of sentences
+    tokens: dict[str, int]  # Word -> its first place
+    again: list[int]  # Place -> the next one of its word; -1: none
+    owner: list[int]  # Place -> sentence
 
     @property
-    def soft(self) -> Mapping:
+    def soft(self) -> dict:
         "Key that stems of near meaning share -> those stems."
         ...
 
@@ -465,7 +465,7 @@ class _Told:
             return _ELSE if done_to and self.who == {done_to} else _NOBODY
         return _NOBODY if other else frozenset()
 
-    def speaks_against(self, line, at, found, persons, cover):
+    def speaks_against(self, line: int, at, found, persons, cover):
         "Whether a sentence that says it of somebody else is one that the claim must heed."
         piece, said = self.pieces[line], said_in(self.pieces[line])
         around = {w for p in self.pieces[max(0, line - 2) : line + 2] for w in said_in(p).low}
@@ -555,7 +555,7 @@ def other_doer(
     claim: str,  # One sentence without the label of its speaker
     source: str,
     lines: Sequence[int],  # Sentences of the source that say most of it; neighbours are read, too
-    index: _Index,  # Of the source's sentences, cut as `sentences_in` does
+    index: Any,  # A `TextIndex` of the source's sentences, cut as `sentences_in` does
 ) -> tuple[
     str, int
 ]:  # (reason, the sentence that says so); ('', 0) where nobody else is known to have done it
