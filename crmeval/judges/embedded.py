@@ -15,7 +15,6 @@ from ..core.judging import Verdict
 from ..core.text import STOP_WORDS, stem
 from ..core.trees import lexicon, rarity, soft_keys
 from ..core.values import same_value
-from .doers import other_doer
 from .family_weights import judge_weights, probable
 from .grounds import holding, lacks_ground, ruling, without_speaker
 from .limits import MOST_SENTENCES, beyond_training, kind_of_absence, reason_of
@@ -459,8 +458,8 @@ def rule_on_support(
         kind, why = _objection(bare, source)
         if not kind and (probability is None or probability >= 0.5):  # a second no would tell nothing new
             beside = _Match(read_sentence(bare), src).top if lines is None else lines
-            if _is_sentence(bare):
-                kind, why, against = _said_otherwise(bare, source, beside)
+            if found := contradiction(bare, source, beside) if _is_sentence(bare) else None:
+                kind, why, against = found.kind, found.reason, (found.line,)
     if yes is None and not kind:
         return None
     beside = _Match(read_sentence(claim), src).top if lines is None else lines
@@ -477,14 +476,6 @@ def _objection(claim, source):
         return "", ""
     kind, why = strict_objection(claim, source)
     return (kind, why) if kind else turned_objection(claim, source)
-
-
-def _said_otherwise(claim, source, beside):
-    "What in the source contradicts a claim: (kind, reason, the sentences that say so)."
-    if found := contradiction(claim, source, beside):
-        return found.kind, found.reason, (found.line,)
-    why, line = other_doer(claim, source, beside, _source(source))
-    return ("role", why, (line,)) if why else (None, "", ())
 
 
 def _is_sentence(claim):

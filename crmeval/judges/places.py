@@ -184,8 +184,7 @@ class Item:
 
     def gap(self, place: Place) -> tuple[float, float]:
         "The least distance from a place in its own sentence, and in the two beside it; or infinite."
-        found = self.gaps.get(place)
-        if found is None:
+        if place not in self.gaps:
             i, p = place
             by, own, beside = self.by_sentence, math.inf, math.inf
             if i in by:
@@ -193,8 +192,8 @@ class Item:
             for j in (i - 1, i + 1):
                 if j in by:
                     beside = min(beside, *[abs(q - p) for q in by[j]])
-            found = self.gaps[place] = own, beside
-        return found
+            self.gaps[place] = own, beside
+        return self.gaps[place]
 
 
 def _item(at, places, sure, n, what):
@@ -243,12 +242,7 @@ def best_company(
 
 
 def _gaps(items, place):
-    out, (at, _) = [], place
-    for k, item in enumerate(items):
-        by = item.by_sentence
-        if (at in by or at - 1 in by or at + 1 in by) and (gap := item.gap(place)) != _FAR:
-            out.append((k, gap))
-    return out
+    return [(k, g) for k, i in enumerate(items) if (g := i.gap(place)) != _FAR]
 
 
 def _held(row, held, reach):
