@@ -53,11 +53,13 @@ CELLS = 2_000_000  # random numbers that are in memory at once
 def _drawn_sums(sums, counts, n_resamples, rng):
     "Sums (n_resamples,) of values and of their counts over clusters drawn with replacement."
     n, found = len(sums), np.empty((2, n_resamples))
-    step = max(1, CELLS // n)
+    step, all_alike = max(1, CELLS // n), bool((counts == counts[0]).all())
+    found[1] = counts[0] * n  # of the same count n times there is one sum
     for at in range(0, n_resamples, step):
         drawn = rng.integers(0, n, (min(step, n_resamples - at), n))  # the same numbers as all at once
-        found[0, at : at + step] = sums[drawn].sum(1)
-        found[1, at : at + step] = counts[drawn].sum(1)
+        found[0, at : at + step] = sums.take(drawn).sum(1)
+        if not all_alike:
+            found[1, at : at + step] = counts.take(drawn).sum(1)
     return found
 
 # %% ../../nbs/core/03_draws.ipynb #c45338c4

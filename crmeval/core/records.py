@@ -207,6 +207,9 @@ def _response_view(r):
 prints_itself(Response, _response_view)
 
 # %% ../../nbs/core/01_records.ipynb #e97a258c
+_PLACE = frozenset(("rater", "sample_id", "client", "use_case", "perturbation", "repeat"))
+
+
 @dataclass(frozen=True)
 class Score:
     "A judgement with its reason; `points` and `fraction` are None unless `status` is 'ok'."
@@ -244,6 +247,17 @@ class Score:
     def key(self) -> tuple:
         "The key of the response that is judged, as in `Response.key`."
         return self.sample_id, self.perturbation, self.client, self.repeat
+
+    def placed(
+        self,
+        **place: str | int,  # Fields that say whose score it is: rater, sample_id, client, ...
+    ) -> "Score":
+        "The same judgement of another response or rater: nothing of what was checked changes."
+        if stray := place.keys() - _PLACE:
+            raise TypeError(f"{min(stray)} is not whose score it is, expected {', '.join(sorted(_PLACE))}")
+        found = object.__new__(type(self))
+        vars(found).update(vars(self), **place)
+        return found
 
     def __str__(self):
         "One line for a person; the evidence is left to those who ask for it."
