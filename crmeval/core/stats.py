@@ -127,7 +127,7 @@ def _drawn(x, clusters, strata, n_resamples, rng):
     "Means (n_resamples,), the number of clusters, the units that were drawn, and how."
     parts = strata_sums(x, clusters, strata)
     n = sum(len(sums) for sums, _ in parts)
-    means, units = drawn_means(parts, n_resamples, np.random.default_rng(rng))
+    means, units = drawn_means(parts, n_resamples, rng)
     how = "cluster bootstrap" if units == n else f"cluster bootstrap in {units} groups"
     return means, n, units, how
 

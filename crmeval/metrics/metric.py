@@ -74,7 +74,7 @@ def _fitted(name, value, annotation):
         if plain is Sequence and _is_list(value):
             plain_texts = type(value) in (list, tuple) and get_args(kind) == (str,)
             if plain_texts and all(type(v) is str for v in cast(list, value)):
-                return list(value)
+                return list(cast(Iterable, value))
             items = enumerate(cast(Iterable, value))
             if get_args(kind) in ((), (Any,)):  # entries of any kind
                 return list(v for _, v in items)
