@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import overload
 
@@ -446,7 +447,7 @@ def _column_of(records, column):
     """
     import pyarrow as pa
 
-    values = [_flat(column.name, getattr(r, column.name)) for r in records]
+    values = _cells(column.name, records)
     if not _are_plain(values, str(column.type)):
         return pa.array(values, column.type)
     if column.type != pa.string():
@@ -457,6 +458,16 @@ def _column_of(records, column):
         return texts.finish()
     except pa.ArrowCapacityError:  # more text than one array holds: pyarrow makes several
         return pa.array(values, column.type)
+
+
+def _cells(name, records):
+    "One field of all records as the cells of a table; most texts can be written as they are."
+    values = list(map(attrgetter(name), records))
+    if name not in _NESTED:
+        texts = {v for v in values if isinstance(v, str)}
+        if all(storable(t) is t for t in texts):
+            return values
+    return [_flat(name, v) for v in values]
 
 
 def _are_plain(values, kind):
