@@ -56,10 +56,14 @@ def student_quantile(
     p: float,  # Above 0 and below 1
 ) -> float:
     "The value below which a number of Student's distribution lies with probability `p`."
-    if df != int(df) or not 3 <= df <= _LONG or not _EDGE <= p <= 1 - _EDGE:
+    if df != int(df) or not 1 <= df <= _LONG or not _EDGE <= p <= 1 - _EDGE:
         from scipy.special import stdtrit
 
         return float(stdtrit(df, p))
+    if df == 1:
+        return math.tan(math.pi * (p - 0.5))
+    if df == 2:
+        return (2 * p - 1) / math.sqrt(2 * p * (1 - p))
     df, z = int(df), normal_quantile(p)
     t = z + (z**3 + z) / (4 * df) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * df * df)
     for _ in range(50):
