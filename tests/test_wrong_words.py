@@ -325,6 +325,7 @@ def test_the_interrupt_key_at_any_moment(tmp_path, server, monkeypatch, capsys):
     end = time.monotonic() + 40
     while len(server.bodies) < 2 and time.monotonic() < end:
         time.sleep(0.05)
+    running["serving"].stdout.readline()  # its address: it serves
     time.sleep(1)
     start = time.monotonic()
     for moment in list(running)[1:]:

@@ -8,8 +8,10 @@ def main(words=None):
     import gc
 
     from crmeval.cli.interrupts import interruptible
+    from crmeval.core.call_forms import without_help
 
     gc.set_threshold(50_000, 20, 50)  # modules that are loaded are no garbage: a tenth of a start was looking
+    without_help()
     return interruptible(lambda: _run(None))
 
 

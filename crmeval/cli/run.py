@@ -382,7 +382,7 @@ def _check_engine(plan):
 
 # what scores, the table and the report need, in this order
 _AHEAD = (
-    *("crmeval.metrics.accuracy", "crmeval.judges.listening", "pyarrow.parquet", "scipy.special"),
+    *("crmeval.metrics.accuracy", "crmeval.judges.listening", "pyarrow.parquet"),
     *("crmeval.pages.leaderboard", "crmeval.pages.report", "matplotlib", "matplotlib.figure"),
 )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .quantiles import student_quantile
 from .stats import Estimate, is_known, no_spread
 
 # %% ../../nbs/core/07_corrected.ipynb #d64ed6ca
@@ -207,11 +208,9 @@ def _inside(x, bounds):
 
 def _interval(value, error, df, k, bounds, confidence_level):
     "(low, high, why there is no t-interval)"
-    from scipy.special import stdtrit
-
     if k < 2 or error <= 1e-12:
         return no_spread(value, k, bounds, confidence_level)
-    half = float(stdtrit(df, (1 + confidence_level) / 2)) * error
+    half = student_quantile(df, (1 + confidence_level) / 2) * error
     return _inside(value - half, bounds), _inside(value + half, bounds), ""
 
 # %% ../../nbs/core/07_corrected.ipynb #3d9f1f9e

@@ -50,14 +50,31 @@ def sums_by_code(
 CELLS = 2_000_000  # random numbers that are in memory at once
 
 
+@lru_cache(maxsize=2)  # the means of a table have one seed and one number of clusters
+def _first_drawn(seed, n, n_resamples):
+    "What a generator draws first, (n_resamples, n) of 0 to n - 1; eight megabytes at most."
+    return np.random.default_rng(seed).integers(0, n, (n_resamples, n))
+
+
+def _blocks(n, n_resamples, rng):
+    "(first row, clusters drawn in some rows), the same numbers as all at once."
+    if isinstance(rng, int) and n * n_resamples <= CELLS // 2:
+        yield 0, _first_drawn(rng, n, n_resamples)
+        return
+    rng, step = np.random.default_rng(rng), max(1, CELLS // n)
+    for at in range(0, n_resamples, step):
+        yield at, rng.integers(0, n, (min(step, n_resamples - at), n))
+
+
 def _drawn_sums(sums, counts, n_resamples, rng):
     "Sums (n_resamples,) of values and of their counts over clusters drawn with replacement."
     n, found = len(sums), np.empty((2, n_resamples))
-    step = max(1, CELLS // n)
-    for at in range(0, n_resamples, step):
-        drawn = rng.integers(0, n, (min(step, n_resamples - at), n))  # the same numbers as all at once
-        found[0, at : at + step] = sums[drawn].sum(1)
-        found[1, at : at + step] = counts[drawn].sum(1)
+    all_alike = bool((counts == counts[0]).all())
+    found[1] = counts[0] * n  # of the same count n times there is one sum
+    for at, drawn in _blocks(n, n_resamples, rng):
+        found[0, at : at + len(drawn)] = sums.take(drawn).sum(1)
+        if not all_alike:
+            found[1, at : at + len(drawn)] = counts.take(drawn).sum(1)
     return found
 
 # %% ../../nbs/core/03_draws.ipynb #c45338c4
@@ -120,12 +137,14 @@ def strata_sums(
 def drawn_means(
     parts: Sequence[tuple[np.ndarray, np.ndarray]],  # From `strata_sums`, at least one
     n_resamples: int,
-    rng: np.random.Generator,
+    rng: int | np.random.Generator,  # A seed, or a generator to go on with
 ) -> tuple[
     np.ndarray, int
 ]:  # Means (n_resamples,), NaN where no known value was drawn; units drawn each time
     "Bootstrap means: clusters drawn in each stratum, strata weigh the same."
     units = sum(len(sums) for sums, _ in parts)
+    if units > MANY or len(parts) > 1:  # one generator for all of them
+        rng = np.random.default_rng(rng)
     if units > MANY:
         found = list(_grouped_sums(parts, n_resamples, rng))
         drawn, units = [pair for pair, _ in found], found[-1][1]

@@ -38,6 +38,8 @@ def neutral(
 ) -> str:  # The same without look-alikes of our delimiters, control words and hidden characters
     "Make a text harmless to stand between delimiters."
     text = _HIDDEN.sub("", storable(text))
+    if text.isascii() and not any(sign in text for sign in "<>["):  # with which all that follows begins
+        return text
     text = _ANGLES.sub(lambda m: "".join(map(_rounded, m[0])), text)
     return _CONTROL.sub(lambda m: ")" if m[0] == ">" else "(", text)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .draws import label_codes
+from .quantiles import normal_share, student_quantile
 from .stats import Difference, Estimate, holm, mean_estimate, number_column
 
 # %% ../../nbs/core/05_groups.ipynb #0fb0dc41
@@ -60,8 +61,6 @@ def _joined(s1, n1, s0, n0):
 
 def _jackknife_ends(value, sides, level):
     "Ends from leaving out one cluster at a time, with t on the clusters of the smaller side."
-    from scipy.special import stdtrit
-
     fewest = min(len(np.unique(sides.cluster[side])) for side in (sides.inside, ~sides.inside))
     if fewest < 2:
         return None, None
@@ -71,7 +70,7 @@ def _jackknife_ends(value, sides, level):
     error = math.sqrt((k - 1) / k * float(((without - without.mean()) ** 2).sum()))
     if error < 1e-12:
         return None, None
-    far = float(stdtrit(fewest - 1, (1 + level) / 2)) * error
+    far = student_quantile(fewest - 1, (1 + level) / 2) * error
     return value - far, value + far
 
 # %% ../../nbs/core/05_groups.ipynb #56fed411
@@ -124,10 +123,8 @@ def _dealt(blocks, n, rng):
 
 
 def _normal_p(seen, blocks):
-    from scipy.special import ndtr
-
     variance = sum(k * (len(s) - k) / len(s) * s.var(ddof=1) for s, k in blocks)
-    return float(2 * ndtr(-abs(seen) / math.sqrt(variance))) if variance > 0 else 1.0
+    return 2 * normal_share(-abs(seen) / math.sqrt(variance)) if variance > 0 else 1.0
 
 
 def _dealing_p(sides, rng, deals):

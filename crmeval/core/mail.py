@@ -55,6 +55,7 @@ def _pattern(name: str) -> re.Pattern:
     return re.compile(made[name], re.IGNORECASE)
 
 # %% ../../nbs/core/18_mail.ipynb #350a2a03
+_FIELD = re.compile(r"[A-Za-z][\w-]{1,40}:\s")
 _MIME = re.compile(r"(?:mime-version|content-type|received|return-path|message-id)\s*:", re.IGNORECASE)
 _SOFT_BREAK = re.compile(r"(?<=[^\n]{60})=\n\S")
 _ESCAPED = re.compile(r"=3D|=20\n|(?:=C[2-9A-F]|=D[0-9A-F]|=E[0-9A-F]=[89AB][0-9A-F])=[89AB][0-9A-F]")
@@ -66,8 +67,10 @@ def _is_message(text: str) -> bool:
     if text.count("\n--") > 500:  # no mail has so many parts
         return False
     head = text.lstrip()[:8000].partition("\n\n")[0].split("\n")
-    fields = [line for line in head if re.match(r"[A-Za-z][\w-]{1,40}:\s", line)]
-    return len(fields) > 1 and fields[0] == head[0] and any(_MIME.match(line) for line in fields)
+    if len(head) < 2 or not _FIELD.match(head[0]) or not any(map(_MIME.match, head)):
+        return False
+    fields = [line for line in head if _FIELD.match(line)]
+    return len(fields) > 1 and any(map(_MIME.match, fields))
 
 
 def _message_text(text: str) -> str:

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import overload
 
@@ -207,6 +208,9 @@ def _response_view(r):
 prints_itself(Response, _response_view)
 
 # %% ../../nbs/core/01_records.ipynb #e97a258c
+_PLACE = frozenset(("rater", "sample_id", "client", "use_case", "perturbation", "repeat"))
+
+
 @dataclass(frozen=True)
 class Score:
     "A judgement with its reason; `points` and `fraction` are None unless `status` is 'ok'."
@@ -244,6 +248,17 @@ class Score:
     def key(self) -> tuple:
         "The key of the response that is judged, as in `Response.key`."
         return self.sample_id, self.perturbation, self.client, self.repeat
+
+    def placed(
+        self,
+        **place: str | int,  # Fields that say whose score it is: rater, sample_id, client, ...
+    ) -> "Score":
+        "The same judgement of another response or rater: nothing of what was checked changes."
+        if stray := place.keys() - _PLACE:
+            raise TypeError(f"{min(stray)} is not whose score it is, expected {', '.join(sorted(_PLACE))}")
+        found = object.__new__(type(self))
+        vars(found).update(vars(self), **place)
+        return found
 
     def __str__(self):
         "One line for a person; the evidence is left to those who ask for it."
@@ -432,7 +447,7 @@ def _column_of(records, column):
     """
     import pyarrow as pa
 
-    values = [_flat(column.name, getattr(r, column.name)) for r in records]
+    values = _cells(column.name, records)
     if not _are_plain(values, str(column.type)):
         return pa.array(values, column.type)
     if column.type != pa.string():
@@ -443,6 +458,16 @@ def _column_of(records, column):
         return texts.finish()
     except pa.ArrowCapacityError:  # more text than one array holds: pyarrow makes several
         return pa.array(values, column.type)
+
+
+def _cells(name, records):
+    "One field of all records as the cells of a table; most texts can be written as they are."
+    values = list(map(attrgetter(name), records))
+    if name not in _NESTED:
+        texts = {v for v in values if isinstance(v, str)}
+        if all(storable(t) is t for t in texts):
+            return values
+    return [_flat(name, v) for v in values]
 
 
 def _are_plain(values, kind):

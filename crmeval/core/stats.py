@@ -18,6 +18,7 @@ import numpy as np
 
 from .draws import GROUPS, MANY, drawn_means, in_groups, label_codes, strata_sums, sums_by_code
 from .estimates import Estimate
+from .quantiles import binomial_shares, normal_quantile, normal_share, student_quantile
 
 _all_ = ["Estimate"]  # of the room of estimates: who computes one needs its name
 
@@ -68,9 +69,7 @@ def proportion_estimate(
 
 
 def _wilson_ends(k, n, confidence_level):
-    from scipy.special import ndtri  # as `scipy.stats.norm.ppf`, which takes longer to load
-
-    p, z = k / n, float(ndtri(0.5 + 0.5 * confidence_level))
+    p, z = k / n, normal_quantile(0.5 + 0.5 * confidence_level)
     denominator = 2 * (n + z**2)
     centre = (2 * n * p + z**2) / denominator
     half = z / denominator * math.sqrt(4 * n * p * (1 - p) + z**2)
@@ -102,11 +101,9 @@ def expanded_tails(
     confidence_level: float,  # Above 0 and below 1
 ) -> tuple[float, float]:  # Quantiles (lower, upper) to take of the bootstrap's draws
     "Tails of a percentile interval, expanded for few clusters as Hesterberg (2015) proposes."
-    from scipy.special import ndtr, stdtrit  # of the normal and of Student's distribution
-
-    t = stdtrit(clusters - 1, (1 - confidence_level) / 2)
-    tail = ndtr(math.sqrt(clusters / (clusters - 1)) * t)
-    return float(tail), float(1 - tail)
+    t = student_quantile(clusters - 1, (1 - confidence_level) / 2)
+    tail = normal_share(math.sqrt(clusters / (clusters - 1)) * t)
+    return tail, 1 - tail
 
 # %% ../../nbs/core/04_stats.ipynb #34036b25
 def _codes(labels, known, n):
@@ -130,7 +127,7 @@ def _drawn(x, clusters, strata, n_resamples, rng):
     "Means (n_resamples,), the number of clusters, the units that were drawn, and how."
     parts = strata_sums(x, clusters, strata)
     n = sum(len(sums) for sums, _ in parts)
-    means, units = drawn_means(parts, n_resamples, np.random.default_rng(rng))
+    means, units = drawn_means(parts, n_resamples, rng)
     how = "cluster bootstrap" if units == n else f"cluster bootstrap in {units} groups"
     return means, n, units, how
 
@@ -175,23 +172,20 @@ def no_spread(
     "Interval of a value whose draws are all equal: the Wilson interval of a coin with the same mean."
     if bounds is None or not bounds[0] <= value <= bounds[1]:
         return None, None, "unknown: no spread"
-    from scipy.special import ndtri
-
     low, width = bounds[0], bounds[1] - bounds[0]
-    p, z = (value - low) / width, float(ndtri((1 + confidence_level) / 2))
+    p, z = (value - low) / width, normal_quantile((1 + confidence_level) / 2)
     centre, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    ends = ((centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n))
-    return low + max(0, ends[0]) * width, low + min(1, ends[1]) * width, "wilson bound: no spread"
+    first = 0.0 if p == 0 else max(0.0, (centre - half) / (1 + z * z / n))
+    last = 1.0 if p == 1 else min(1.0, (centre + half) / (1 + z * z / n))
+    return low + first * width, low + last * width, "wilson bound: no spread"
 
 # %% ../../nbs/core/04_stats.ipynb #5f00feae
 @lru_cache(maxsize=64)
 def _quantile_places(n, q, tail):
     "Places of the ends among n values in order; -1 and n: outside of them."
-    from scipy.special import bdtr, bdtrc
-
-    k = np.arange(n + 1)
-    low = int(np.argmax(bdtr(k, n, q) >= tail)) - 1
-    return low, int(np.argmax(bdtrc(k, n, q) <= tail))
+    at_most, more = binomial_shares(n, q)
+    low = int(np.argmax(at_most >= tail)) - 1
+    return low, int(np.argmax(more <= tail))
 
 
 def quantile_estimate(

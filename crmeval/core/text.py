@@ -203,9 +203,16 @@ _THAI, _LAO = "\u0e01-\u0e3a\u0e40-\u0e4e", "\u0e81-\u0ece\u0edc-\u0edf"
 _BURMESE, _KHMER = "\u1000-\u103f\u1050-\u108f", "\u1780-\u17d3\u17d7\u17dc\u17dd"
 _UNPARTED = _THAI + _LAO + _BURMESE + _KHMER
 _LETTER = rf"[^\W_{_CJK}{_UNPARTED}]"
-_WORD = re.compile(
-    rf"[{_CJK}]|[{_UNPARTED}]+|{_LETTER}(?:{_LETTER}|[{_marks()}]|(?<=\d)[.,](?=\d)|['’](?={_LETTER}))*"
-)
+
+
+@lru_cache(maxsize=1)
+def _word():
+    "A word of any script; its pattern takes long to make, and plain English never asks for it."
+    return re.compile(
+        rf"[{_CJK}]|[{_UNPARTED}]+|{_LETTER}(?:{_LETTER}|[{_marks()}]|(?<=\d)[.,](?=\d)|['’](?={_LETTER}))*"
+    )
+
+
 _PLAIN_WORD = re.compile(r"[a-z0-9]+(?:(?<=\d)[.,](?=\d)[a-z0-9]+|'[a-z0-9]+)*")
 _UNSEEN = re.compile("[\u00ad\u200c-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufe0f\ufeff]")
 
@@ -217,7 +224,7 @@ def words(
     if text.isascii():
         return _PLAIN_WORD.findall(text.lower())
     plain = unicodedata.normalize("NFKC", _UNSEEN.sub("", text)).casefold().replace("\u200b", " ")
-    found = _WORD.findall(plain)
+    found = _word().findall(plain)
     if _HOLDS_UNPARTED.search(plain):
         found = [w for run in found for w in (_cut_run(run) if _HOLDS_UNPARTED.match(run) else (run,))]
     return [w.replace("’", "'") for w in found]
@@ -230,7 +237,7 @@ def count_words(
     if text.isascii():
         return sum(any(c.isalnum() for c in w) for w in text.split())
     seen = unicodedata.normalize("NFKC", _UNSEEN.sub("", text)).replace("\u200b", " ")
-    return sum(len(words(w)) if UNSPACED.search(w) else bool(_WORD.search(w)) for w in seen.split())
+    return sum(len(words(w)) if UNSPACED.search(w) else bool(_word().search(w)) for w in seen.split())
 
 # %% ../../nbs/core/03_text.ipynb #8311da22
 UNSPACED = re.compile(f"[{_CJK}{_UNPARTED}]")  # a letter of a script that is written without blanks

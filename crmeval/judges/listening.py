@@ -15,6 +15,7 @@ from typing import Protocol, TypeGuard, TypeVar, runtime_checkable
 
 from ..core.judging import Judge, RecordingJudge, Verdict, style_of
 from .recorded import RecordedJudge, item_text, matching_lines, rating_context
+from .requests import rated_criteria
 
 # %% ../../nbs/judges/03_listening.ipynb #e13ac06e
 @dataclass(frozen=True)
@@ -153,11 +154,16 @@ def _joined_rating(a, b):
     if (texts := _common_texts(a.context, b.context)) is None:
         return None
     joined = Question("rated", tuple(dict.fromkeys((*a.items, *b.items))), texts)
-    return joined if _rating_keys(a) | _rating_keys(b) == _rating_keys(joined) else None
+    return joined if _see_the_same(a, joined) and _see_the_same(b, joined) else None
 
 
-def _rating_keys(question):
-    return {(c, _rating_key(c, question.context)) for c in question.items}
+def _see_the_same(question, joined):
+    "Whether the criteria of a question are rated by the same texts when they are asked about together."
+    mine, theirs = question.context, joined.context
+    needed = {n for c in question.items for n in rated_criteria().get(c, {"needs": ()})["needs"]}
+    if all(getattr(mine, n) == getattr(theirs, n) for n in needed):
+        return True
+    return all(_rating_key(c, mine) == _rating_key(c, theirs) for c in question.items)
 
 
 def _common_texts(a, b):

@@ -85,8 +85,7 @@ def keyed(
     rater: str,  # Name of the judge
 ) -> Score:
     "Sign a score with the judge's name, also where a rule decided: the rows of one judge stay together."
-    return replace(
-        score,
+    return score.placed(
         rater=rater,
         sample_id=sample.id,
         client=response.client,

@@ -164,6 +164,9 @@ def _is_known_to_be_sound(instruction, loose):
     "Whether a rule has taken these very words before: a run gives the same ones with each response."
     if isinstance(instruction, str) or not isinstance(instruction, Mapping):
         return False
+    source = instruction.get("source")
+    if _is_task(instruction) and isinstance(source, str) and source.strip():
+        instruction = {**instruction, "source": "of any sample"}  # a text is as sound as another
     try:
         kinds = tuple(map(type, instruction.values()))  # 1 is True, and True is no number of words
         return _sound(tuple(instruction.items()), kinds, CHECKS.get(instruction.get("kind") or ""), loose)

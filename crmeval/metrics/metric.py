@@ -62,6 +62,8 @@ def _alternatives(annotation) -> tuple:
 
 def _fitted(name, value, annotation):
     "The value as the function wants it; what it does not take raises `_Unfit`."
+    if annotation is str and type(value) is str:  # as nearly all are
+        return value
     allowed = _alternatives(annotation)
     if value is None and NoneType in allowed:
         return None
@@ -70,6 +72,9 @@ def _fitted(name, value, annotation):
     for kind in allowed:
         plain = get_origin(kind) or kind
         if plain is Sequence and _is_list(value):
+            plain_texts = type(value) in (list, tuple) and get_args(kind) == (str,)
+            if plain_texts and all(type(v) is str for v in cast(list, value)):
+                return list(cast(Iterable, value))
             items = enumerate(cast(Iterable, value))
             if get_args(kind) in ((), (Any,)):  # entries of any kind
                 return list(v for _, v in items)
@@ -183,6 +188,8 @@ class _Form:
     needed: Sequence[str]  # Those without a default
     options: Sequence[str]  # All other arguments
     signature: inspect.Signature
+    named: Mapping[str, bool]  # Argument -> whether it has to be given; empty unless all can be given by name
+    placed: Sequence[str]  # Those that may be given by place
 
     @property
     def name(self):
@@ -192,26 +199,49 @@ class _Form:
 def _form_of(function, card):
     hints, signature = get_type_hints(function), inspect.signature(function)
     taken = signature.parameters
+    by_name = all(p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) for p in taken.values())
+    named = {n: p.default is p.empty for n, p in taken.items()} if by_name else {}
+    placed = [n for n, p in taken.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
     of_row = {n: p for n, p in taken.items() if n not in OPTIONS and p.kind is not p.VAR_KEYWORD}
     needed = [n for n, p in of_row.items() if p.default is p.empty]
     kinds = {n: hints.get(n, object) for n in of_row}
-    return _Form(function, card, kinds, needed, [n for n in taken if n not in of_row], signature)
+    options = [n for n in taken if n not in of_row]
+    return _Form(function, card, kinds, needed, options, signature, named, placed)
+
+
+def _by_name(form, args, kwargs):
+    "The arguments of a call by name, in the order of the function; None where they do not fit it plainly."
+    given = dict(zip(form.placed, args), **kwargs)
+    if len(given) < len(args) + len(kwargs) or not given.keys() <= form.named.keys():
+        return None  # too many, one given twice, or one that is not known
+    found = {n: given[n] for n in form.named if n in given}
+    return found if all(n in found for n, must in form.named.items() if must) else None
 
 
 def _score(form, args, kwargs) -> Score:
     "One score; an argument of the row that is not what it should be gives none, and the reason."
+    arguments = _by_name(form, args, kwargs)  # `inspect` takes longer than many a metric
+    if arguments is not None:
+        lost = _fit(form, arguments)
+        return form.function(**arguments) if lost is None else lost
     try:
         call = form.signature.bind(*args, **kwargs)
     except TypeError:
         check_call(form.function, args, kwargs)
         raise
-    rater = _check_judge(call.arguments.get("judge"))
+    lost = _fit(form, call.arguments)
+    return form.function(*call.args, **call.kwargs) if lost is None else lost
+
+
+def _fit(form, arguments) -> Score | None:
+    "Make the arguments what the function takes; the score of a call in which one of them cannot be."
+    rater = _check_judge(arguments.get("judge"))
     try:
-        for name in [n for n in call.arguments if n in form.kinds]:
-            call.arguments[name] = _fitted(name, call.arguments[name], form.kinds[name])
+        for name in [n for n in arguments if n in form.kinds]:
+            arguments[name] = _fitted(name, arguments[name], form.kinds[name])
     except _Unfit as e:
         return unscored(form.card, "undefined", str(e), rater=rater)
-    return form.function(*call.args, **call.kwargs)
+    return None
 
 
 def _check_judge(judge) -> str:

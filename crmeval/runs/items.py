@@ -240,6 +240,6 @@ def _signed(score, response):
     "The score with the key of its response."
     names = ("sample_id", "client", "use_case", "perturbation")
     blank = {k: getattr(response, k) for k in names if not getattr(score, k)}
-    if not blank and score.repeat == response.repeat and isinstance(score.evidence, list):
+    if not blank and score.repeat == response.repeat:
         return score
-    return replace(score, **blank, repeat=response.repeat, evidence=list(score.evidence))
+    return score.placed(**blank, repeat=response.repeat)

@@ -10,16 +10,12 @@ __all__ = ['SQLITE', 'TRANSCRIPTS', 'DOCUMENTS', 'PACKED', 'table_objects', 'mem
 import contextlib
 import json
 import re
-import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..connect.document import Document
-from ..connect.documents import read_documents
-from ..core.mail import plain_text
 from ..core.package_data import needs_extra
 from .tables import take_note
 
@@ -81,7 +77,7 @@ def split_table(
     return Path(path), table
 
 
-def _tables(db: sqlite3.Connection) -> list[str]:
+def _tables(db) -> list[str]:
     named = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
     return [name for (name,) in db.execute(named)]
 
@@ -91,6 +87,8 @@ def sqlite_rows(
     table: str | None = None,  # None: the only one
 ) -> list[tuple[str, dict]]:
     "Rows of a table of a database, which is opened for reading only."
+    import sqlite3
+
     try:
         with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
             names = _tables(db)
@@ -134,7 +132,13 @@ def _json_cells(path: Path, text: str) -> dict:
     return dict(value) if isinstance(value, dict) else {"text": value}
 
 
-_READ_AS = {".eml": plain_text, ".vtt": caption_text, ".srt": caption_text}
+def _mail_text(text: str) -> str:
+    from crmeval.core.mail import plain_text  # as the readers of documents: few data need them
+
+    return plain_text(text)
+
+
+_READ_AS = {".eml": _mail_text, ".vtt": caption_text, ".srt": caption_text}
 TRANSCRIPTS = (".txt", ".md", ".eml", ".json", ".vtt", ".srt")
 DOCUMENTS = (".docx", ".pdf", ".html", ".htm")  # read by `connect.documents`; .docx and .pdf need an extra
 
@@ -188,6 +192,9 @@ def _folder_row(path, folder, unread):
     label = path.relative_to(folder).as_posix()
     if path.suffix.lower() in TRANSCRIPTS:
         return label, _transcript(path, folder)
+    from crmeval.connect.document import Document
+    from crmeval.connect.documents import read_documents
+
     for found in read_documents(path):
         if isinstance(found, Document):
             stem = path.relative_to(folder).with_suffix("").as_posix()

@@ -13,7 +13,6 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from unittest import mock
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -209,6 +208,8 @@ def _is_reachable(url, patience_s=2.0):
 @contextlib.contextmanager
 def _without_waiting():
     "The library tries five times before it looks at what it has: offline it looks at once."
+    from unittest import mock
+
     from datasets import config
     from huggingface_hub import constants
 

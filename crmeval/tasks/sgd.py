@@ -17,7 +17,6 @@ from functools import lru_cache
 
 from ..core.package_data import data_path
 from ..core.records import Sample
-from ..core.values import missing_values, values
 
 # %% ../../nbs/tasks/02_sgd.ipynb #3c640ca2
 def transcript(
@@ -250,6 +249,8 @@ def _stands_alone(form, text):
 @lru_cache(maxsize=2048)  # the same facts are stated of many dialogues, and of each for several use cases
 def _values_in(text):
     "Numbers, dates and times of a text."
+    from crmeval.core.values import values  # whose patterns take long to load, and few data need
+
     return values(text)
 
 
@@ -258,6 +259,8 @@ def supported_facts(
     text: str,  # What they are about
 ) -> list[str]:  # In their order
     "The facts that state no number, date or time which the text does not hold."
+    from crmeval.core.values import missing_values
+
     return [f for f in facts if not missing_values(_values_in(f), _values_in(text))]
 
 # %% ../../nbs/tasks/02_sgd.ipynb #a22c14ca

@@ -9,7 +9,6 @@ __all__ = ['SUMMEDITS', 'summedits_samples']
 from collections.abc import Mapping, Sequence
 
 from ..core.records import Sample
-from ..core.text import sentences
 from .sgd import supported_facts
 
 # %% ../../nbs/tasks/05_summedits.ipynb #e5545c46
@@ -31,6 +30,8 @@ def summedits_samples(
 
 def _summary_sample(use_case, field, i, doc, summary):
     "One document with its checked summary."
+    from crmeval.core.text import sentences
+
     return Sample(
         f"summedits-{use_case}-{i:02d}",
         use_case,

@@ -98,9 +98,10 @@ def get_use_case(
     name: str,  # Identifier or published name; case, spaces and punctuation do not matter
 ) -> UseCase:
     "Look a use case up; an unknown or ambiguous name raises `ValueError` with the known ones."
+    for cases in (_HERE.get(), _ADDED, _shipped()):
+        if name in cases:
+            return cases[name]
     known = use_cases(EVERY)
-    if name in known:
-        return known[name]
     near = _near(name, use_cases().values()) or _near(name, known.values())
     if len(near) == 1:
         return near[0]
