@@ -304,8 +304,6 @@ class PatternTable:
 
     def _of_short(self, letters):
         "Groups whose patterns can begin with the first or the first two of some letters."
-        if letters[0] not in self._first:
-            return ()
         return (*self._short.get(letters[0], ()), *self._short.get(letters[:2], ()))
 
     def _rows(self, scanned):
@@ -315,9 +313,9 @@ class PatternTable:
         for letters in heads.keys() & self._heads.keys():
             for n in self._heads[letters]:
                 found.setdefault(n, []).append(heads[letters])
-        for letters, places in heads.items() if self._short else ():
+        for letters in [letters for letters in heads if letters[0] in self._first]:
             for n in self._of_short(letters):
-                found.setdefault(n, []).append(places)
+                found.setdefault(n, []).append(heads[letters])
         for char, places in scanned.characters.items():
             for n in self._owners[char]:
                 found.setdefault(n, []).append(places)

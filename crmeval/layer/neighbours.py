@@ -327,8 +327,10 @@ def neighbours(
     found: Sequence[Span],  # What `find_pii` found in it
 ) -> Iterator[Span]:  # May overlap with what was found
     "Personal values that only their neighbours give away."
-    told = list(found)
+    told, held = list(found), _Held(found)
     for rule in _RULES:
-        new = list(rule(text, _Held(told)))
-        told += new
+        new = list(rule(text, held))
+        if new:  # most rules find nothing
+            told += new
+            held = _Held(told)
         yield from new
