@@ -21,7 +21,7 @@ from operator import add
 from typing import NamedTuple
 
 from ..core.evidence import Evidence
-from ..core.needed_words import holds_one, may_match, needed_groups, needed_words, plain_small
+from ..core.needed_words import WordList, holds_one, may_match, needed_groups, needed_words, plain_small
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.records import Score
@@ -215,7 +215,9 @@ def _placed(rows):
     of_window = np.repeat(np.arange(len(rows)), np.array([len(row) for row in rows], int))
     sums = np.fromiter(chain.from_iterable(rows), np.int64)
     keys = np.sort(of_window * PLACES + sums % PLACES)
-    first = np.concatenate(([True], keys[1:] != keys[:-1]))[: len(keys)]  # `np.unique` takes five times as long
+    first = np.concatenate(([True], keys[1:] != keys[:-1]))[
+        : len(keys)
+    ]  # `np.unique` takes five times as long
     return np.divmod(keys[first], PLACES)
 
 
@@ -280,39 +282,22 @@ def _worth(markup, small):
     return [(p, words) for p, words in markup if not words or holds_one(words, small)]
 
 
-_TRIPLES = 1 << 16  # Numbers of three signs in a row; some share one
-
-
-def _triples(text):
-    "The number of each three signs in a row."
-    import numpy as np
-
-    signs = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    return (signs[:-2] * 7919 + signs[1:-1] * 104_729 + signs[2:]) % _TRIPLES
-
-
 @lru_cache(maxsize=1)
 def _words_of_signs():
-    "([(sign, number of a group that it needs, word, it without blanks)], its first, its last three signs)."
-    import numpy as np
-
-    groups = ((name, n, g) for name, groups in _everything().needed.items() for n, g in enumerate(groups))
-    rows = [(name, n, word, word.strip()) for name, n, group in groups for word in group]
-    triples = [[*_triples(bare), _TRIPLES] for *_, bare in rows]  # a short word may stand everywhere
-    return rows, np.array([t[0] for t in triples], int), np.array([t[-2:][0] for t in triples], int)
+    "Word that a sign needs, without blanks around it -> (sign, number of the group, word); and all of them."
+    out: dict[str, list] = {}
+    for name, groups in _everything().needed.items():
+        for n, word in ((n, word) for n, group in enumerate(groups) for word in group):
+            out.setdefault(word.strip(), []).append((name, n, word))
+    return out, WordList(out)
 
 
 def _present(whole):
-    "Sign -> of each group that it needs the words that stand in a text: of the 650 few begin and end in it."
-    import numpy as np
-
+    "Sign -> of each group that it needs the words that stand in a text."
     found = {name: [[] for _ in groups] for name, groups in _everything().needed.items()}
-    rows, first, last = _words_of_signs()
-    stands = np.zeros(_TRIPLES + 1, bool)
-    stands[_TRIPLES] = stands[_triples(whole)] = True
-    for i in np.flatnonzero(stands[first] & stands[last]):
-        name, n, word, bare = rows[i]
-        if bare in whole:
+    signs, words = _words_of_signs()
+    for bare in words.standing(whole):
+        for name, n, word in signs[bare]:
             found[name][n].append(word)
     return found
 

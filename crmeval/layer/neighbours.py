@@ -322,13 +322,16 @@ _RULES = (
 )
 
 
+_ALONE = (_corners, _titles)  # those that need no neighbour, for a text in which nothing was found
+
+
 def neighbours(
     text: str,  # Any text
     found: Sequence[Span],  # What `find_pii` found in it
 ) -> Iterator[Span]:  # May overlap with what was found
     "Personal values that only their neighbours give away."
     told, held = list(found), _Held(found)
-    for rule in _RULES:
+    for rule in _RULES if found else _ALONE:
         new = list(rule(text, held))
         if new:  # most rules find nothing
             told += new
