@@ -164,7 +164,7 @@ def gram_places(
     text: str,  # Plain text of a window
 ) -> list[int]:  # Sorted, each once, below `PLACES`
     "Places of a window's word sequences."
-    return _places_of(_window_words(text))
+    return sorted({s % PLACES for s in _sums_of(_window_words(text))})
 
 
 def _runs_of(words):
@@ -179,10 +179,6 @@ def _runs_of(words):
 def _sums_of(found):
     one, two, three = _runs_of(["<", *found, ">"])
     return [*one[1:-1], *two, *three]
-
-
-def _places_of(found):
-    return sorted({s % PLACES for s in _sums_of(found)})
 
 
 class _Grams(NamedTuple):
@@ -292,16 +288,6 @@ def _words_of_signs():
     return out, WordList(out)
 
 
-def _present(whole):
-    "Sign -> of each group that it needs the words that stand in a text."
-    found = {name: [[] for _ in groups] for name, groups in _everything().needed.items()}
-    signs, words = _words_of_signs()
-    for bare in words.standing(whole):
-        for name, n, word in signs[bare]:
-            found[name][n].append(word)
-    return found
-
-
 def _holds_all(groups, small):
     "Whether a text holds a word of each group."
     for words in groups:
@@ -315,7 +301,12 @@ def likely_in(
 ) -> Likely:
     "The patterns that are worth a search, told by the words that they need."
     whole = plain_small(" ".join(t.strip() for t in texts))
-    needed = {k: groups for k, groups in _present(whole).items() if all(groups)}
+    found = {name: [[] for _ in groups] for name, groups in _everything().needed.items()}
+    told, words = _words_of_signs()
+    for bare in words.standing(whole):
+        for name, n, word in told[bare]:
+            found[name][n].append(word)
+    needed = {k: groups for k, groups in found.items() if all(groups)}
     signs = {k: p for k, p in _sign_patterns().items() if k in needed}
     return Likely(signs, _worth(_markup_with_words(), whole), needed)
 

@@ -276,8 +276,7 @@ def _dense(text, tokens):
     sentences, n, size = _sentences_of(tokens), len(tokens) or 1, len(text) or 1
     counts, f = Counter(k for s in sentences for k in s), {}
     for k in _counted_classes():
-        count = counts.get(k, 0)
-        f[k], f[k + " density"] = math.log1p(count), 10 * count / (n + 8)
+        f[k], f[k + " density"] = math.log1p(counts[k]), 10 * counts[k] / (n + 8)
     sets = [set(s) for s in sentences if s]
     for a, b in _pairs():
         meet = sum([a in s and b in s for s in sets]) if a in counts and b in counts else 0
@@ -301,10 +300,6 @@ _WINDOW = 4000  # characters scored at once
 _SCANS = ((4000, 3600), (800, 600))  # windows and steps in which a longer text is read
 
 # %% ../../nbs/detect/04_toxicity.ipynb #8f9d72ba
-_YOU = ("you", "u", "you're", "youre", "ur")
-_BEGINS = frozenset({"shut", *_YOU})  # and what is strong: no other word begins an insult to the face
-
-
 def _tells_to_shut_up(tokens, i):
     if tokens[i] != "shut" or tokens[i + 1 : i + 2] != ["up"]:
         return False
@@ -321,7 +316,7 @@ def _swears_at(tokens, i):
 
 def _insults(tokens, i):
     "'you are such a clown': an insult behind 'you', with nothing but fillers and further insults between."
-    if tokens[i] not in _YOU:
+    if tokens[i] not in ("you", "u", "you're", "youre", "ur"):
         return False
     linked = tokens[i] not in ("you", "u")
     for word in tokens[i + 1 : i + 9]:
@@ -344,8 +339,7 @@ def insult_rule(
 ) -> tuple[str, ...]:  # Categories that the rule raises: of 'toxic', 'hateful', 'profane'; empty: none
     "Is somebody insulted or sworn at to the face?"
     tokens, found = _TOKEN.findall(text[:_WINDOW]), set()
-    begins = [i for i, word in enumerate(tokens) if word in _BEGINS or "strong" in word_classes(word)]
-    for i in begins:
+    for i in range(len(tokens)):
         for holds, categories in _TO_THE_FACE:
             if holds(tokens, i):
                 found |= set(categories)
@@ -393,19 +387,16 @@ def harmless_words(
     text: str,  # Readable text, see `readable`
 ) -> list[tuple[int, int, str]]:  # (start, end, 'goods', 'oneself', 'denied' or 'compared'), in order
     "Words with another face that harm nobody where they stand."
-    found, said, small = [], {*_WORDS.findall(text)}, plain_small(text)
+    found, attacked = [], any(_attacks(w) for w in _WORDS.findall(text))
+    small = plain_small(text)
     compares, tells = (may_match(_CUES.pattern(name), small) for name in ("compared", "of_oneself"))
-    tells = tells and not any(map(_attacks, said))
-    ours = (_CUES.words("trade"), _CUES.words("negators"))
-    if not (compares or tells) and all(map(said.isdisjoint, ours)):  # most texts
-        return []
     for sentence in _SENTENCE.finditer(text):
         words = [(m[0], m.start(), m.end()) for m in _WORDS.finditer(text, *sentence.span())]
         found += [(a, b, "goods") for a, b in _goods(words)]
         found += [(a, b, "denied") for a, b in _denied(words)]
         if compares:
             found += [(a, b, "compared") for a, b in _compared(text, *sentence.span())]
-        if tells:
+        if tells and not attacked:
             found += [(a, b, "oneself") for a, b in _of_oneself(text, *sentence.span())]
     return sorted(set(found))
 
@@ -437,8 +428,6 @@ def _goods(words):
 def _denied(words):
     "Insults behind a negation, in a sentence that has no other word of attack and names no group."
     left, found, others = 0, [], False
-    if _CUES.words("negators").isdisjoint([w for w, _, _ in words]):
-        return []
     for w, a, b in words:
         if w in _CUES.words("negators"):
             left = 4
@@ -526,17 +515,16 @@ def _sums(hashed, categories):
 
 def _speaking(parts):
     "Up to three word classes that raise a score, the strongest first."
-    raising = sorted([k for k, v in parts.items() if v > 0.1], key=lambda k: -parts[k])
-    names = [k.removesuffix(" density") for k in raising]
+    names = [k.removesuffix(" density") for k in sorted(parts, key=lambda k: -parts[k]) if parts[k] > 0.1]
     return tuple(dict.fromkeys(k for k in names if k not in _SILENT))[:3]
 
 
 def _score_window(text):
     "(category -> score, category -> classes that spoke for it) of one window, which is readable already."
     (hashed, dense), scores, because = toxicity_features(_neutral(text)), {}, {}
-    categories, shown = load_weights()["categories"], {k: v for k, v in dense.items() if v}
+    categories, dense = load_weights()["categories"], {k: v for k, v in dense.items() if v}
     for (c, w), told in zip(categories.items(), _sums(hashed, categories)):
-        parts = {k: v * w["dense"].get(k, 0) / 1000 for k, v in shown.items()}
+        parts = {k: v * w["dense"].get(k, 0) / 1000 for k, v in dense.items()}
         scores[c], because[c] = _score(w, told, parts), _speaking(parts)
     return scores, because
 
