@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from .memo import CallMemo
-from .needed_words import holds_one, needed_words, plain_small
+from .needed_words import holds_one, needed_places, plain_small
 
 if sys.version_info >= (3, 11):
     from re import _compiler as _re_compiler  # pyright: ignore
@@ -247,13 +247,21 @@ _CROWDED = 7  # A pattern that can begin at every so manieth character is search
 _FEW = 30  # places that are tried before it is asked whether a needed word stands in the text
 
 
-_SHORT_MATCH = 250  # characters that a match has at most which is looked for around its needed words
+_NEAR = 250  # characters from where a match begins to where the word ends around which it is looked for
 _FEW_WORDS = 4  # of them may stand in the text
+_MANY = 12  # words that are looked for after what all of them begin with
 
 
-def _widest(pattern):
-    "How many characters a match has at most."
-    return _re_parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE & ~re.DEBUG).getwidth()[1]
+def _needed_of(places):
+    "Groups of words of each of which a pattern needs one, the short groups first."
+    groups = [words for words, _ in places]
+    begins = [sorted({word[0] for word in words}) for words in groups if len(words) > _MANY]
+    return sorted([*groups, *(b for b in begins if len(b) < _MANY and " " not in b)], key=len)
+
+
+def _nearest(places):
+    "The (words, end) that stand nearest to where a pattern begins; None where they are far."
+    return min((p for p in places if p[1] <= _NEAR), key=lambda p: (len(p[0]) > _MANY, p[1]), default=None)
 
 
 class _Owners(dict):
@@ -278,8 +286,11 @@ class PatternTable:
         patterns: Iterable[re.Pattern],  # Compiled, of text
     ):
         self.patterns = tuple(patterns)
-        self._needed = tuple(map(needed_words, self.patterns))
-        self._widths = tuple(map(_widest, self.patterns))
+        told = map(needed_places, self.patterns)
+        needed = [
+            [p for p in places if all(map(str.strip, p[0]))] for places in told
+        ]  # a blank tells nothing
+        self._needed, self._near = tuple(map(_needed_of, needed)), tuple(map(_nearest, needed))
         ways = [beginnings(pattern) for pattern in self.patterns]
         placed = [found is not None and all(map(_is_placed, found)) for found in ways]
         self._open = [i for i, is_placed in enumerate(placed) if not is_placed]
@@ -304,8 +315,6 @@ class PatternTable:
 
     def _of_short(self, letters):
         "Groups whose patterns can begin with the first or the first two of some letters."
-        if letters[0] not in self._first:
-            return ()
         return (*self._short.get(letters[0], ()), *self._short.get(letters[:2], ()))
 
     def _rows(self, scanned):
@@ -315,9 +324,9 @@ class PatternTable:
         for letters in heads.keys() & self._heads.keys():
             for n in self._heads[letters]:
                 found.setdefault(n, []).append(heads[letters])
-        for letters, places in heads.items() if self._short else ():
+        for letters in [letters for letters in heads if letters[0] in self._first]:
             for n in self._of_short(letters):
-                found.setdefault(n, []).append(places)
+                found.setdefault(n, []).append(heads[letters])
         for char, places in scanned.characters.items():
             for n in self._owners[char]:
                 found.setdefault(n, []).append(places)
@@ -348,22 +357,30 @@ class PatternTable:
     ) -> Iterator[tuple[int, Iterator[re.Match]]]:  # By number; not of those that match nowhere for certain
         "Each pattern's number and its matches, as its own `finditer` gives them."
         for i, places in self.places(scanned).items():
-            needed = self._needed[i]
-            if places is None and needed and self._widths[i] <= _SHORT_MATCH:
-                places = _places_before(needed, scanned.small, self._widths[i])
-            if needed and (places is None or len(places) > _FEW) and not holds_one(needed, scanned.small):
-                continue
+            if places is None or len(places) > _FEW:
+                if not _holds_each(self._needed[i], scanned.small):
+                    continue
+            if places is None and self._near[i]:
+                places = _places_before(*self._near[i], scanned.small)
             yield i, matches_at(self.patterns[i], scanned.text, places)
 
 
-def _places_before(words, small, width):
-    "Where something so wide can begin that holds one of the words; None where they stand in many places."
+def _holds_each(groups, small):
+    "Whether a text holds a word of each group."
+    for words in groups:
+        if not holds_one(words, small):
+            return False
+    return True
+
+
+def _places_before(words, end, small):
+    "Where a match begins in which one of the words ends by then; None where they stand in many places."
     found: set[int] = set()
     left = _FEW_WORDS
     for word in words:
         at = small.find(word)
         while at >= 0 and left:
-            found.update(range(max(0, at + len(word) - width), at + 1))
+            found.update(range(max(0, at + len(word) - end), at + 1))
             at, left = small.find(word, at + 1), left - 1
     return sorted(found) if left else None
 

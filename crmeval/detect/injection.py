@@ -21,7 +21,7 @@ from operator import add
 from typing import NamedTuple
 
 from ..core.evidence import Evidence
-from ..core.needed_words import holds_one, may_match, needed_groups, needed_words, plain_small
+from ..core.needed_words import WordList, holds_one, may_match, needed_groups, needed_words, plain_small
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.records import Score
@@ -160,15 +160,11 @@ def _window_words(text):
     return _WORD.findall(_DIGITS.sub("0", text.lower()))[:_MOST]
 
 
-def _gram_place(gram):
-    return zlib.crc32(gram.encode("utf-8", "surrogatepass")) % PLACES
-
-
 def gram_places(
     text: str,  # Plain text of a window
 ) -> list[int]:  # Sorted, each once, below `PLACES`
     "Places of a window's word sequences."
-    return _places_of(_window_words(text))
+    return sorted({s % PLACES for s in _sums_of(_window_words(text))})
 
 
 def _runs_of(words):
@@ -180,51 +176,66 @@ def _runs_of(words):
     return one, two, [*map(zlib.crc32, then[1:], two)]
 
 
-def _places_of(found):
+def _sums_of(found):
     one, two, three = _runs_of(["<", *found, ">"])
-    return sorted({s % PLACES for s in (*one[1:-1], *two, *three)})
+    return [*one[1:-1], *two, *three]
 
 
 class _Grams(NamedTuple):
-    "The places of a sentence of at least two words, in parts that a pair of sentences shares."
+    "The sums of a sentence of at least two words, as a pair of sentences shares them."
 
     words: Sequence[str]
-    begin: frozenset[int]
-    inner: frozenset[int]
-    end: frozenset[int]
+    sums: list[int]  # The first two are of its beginning, the last two of its end
+    last: int  # Sum of the last word, and of the last two: what comes behind goes on with them
+    last_two: int
 
 
 def _grams(found):
     one, two, three = _runs_of(["<", *found, ">"])
-    groups = ((two[0], three[0]), (*one[1:-1], *two[1:-1], *three[1:-1]), (two[-1], three[-1]))
-    return _Grams(found, *(frozenset(s % PLACES for s in group) for group in groups))
+    sums = [two[0], three[0], *one[1:-1], *two[1:-1], *three[1:-1], two[-1], three[-1]]
+    return _Grams(found, sums, one[-2], two[-2])
 
 
 def window_places(
     parts: Sequence[Window],  # Of a text, as `windows` gives them
 ) -> list[list[int]]:  # As `gram_places` of each
     "Places of all windows; what two neighbours have together is not counted again."
-    return _places_in(parts, [_window_words(w.text) for w in parts[::2]])
+    of_window, places = _placed(_sums_in(parts, [_window_words(w.text) for w in parts[::2]]))
+    return [places[of_window == i].tolist() for i in range(len(parts))]
 
 
-def _places_in(parts, words):
-    "Places of all windows; `words` are those of every second one, which is a sentence."
+def _placed(rows):
+    "(windows, places), rising and each once, from the sums of each window: one sort for all of them."
+    import numpy as np
+
+    of_window = np.repeat(np.arange(len(rows)), np.array([len(row) for row in rows], int))
+    sums = np.fromiter(chain.from_iterable(rows), np.int64)
+    keys = np.sort(of_window * PLACES + sums % PLACES)
+    first = np.concatenate(([True], keys[1:] != keys[:-1]))[
+        : len(keys)
+    ]  # `np.unique` takes five times as long
+    return np.divmod(keys[first], PLACES)
+
+
+def _sums_in(parts, words):
+    "Sums of all windows; `words` are those of every second one, which is a sentence."
     grams = [_grams(found) if len(found) > 1 else None for found in words]
     out = []
     for i, (found, own) in enumerate(zip(words, grams)):
-        out.append(sorted(own.begin | own.inner | own.end) if own else _places_of(found))
+        out.append(own.sums if own else _sums_of(found))
         if i + 1 < len(words):
-            out.append(_places_of_pair(own, grams[i + 1], parts[2 * i + 1].text))
+            out.append(_sums_of_pair(own, grams[i + 1], parts[2 * i + 1].text))
     return out
 
 
-def _places_of_pair(a, b, text):
-    "Places of two neighbours as one window."
+def _sums_of_pair(a, b, text):
+    "Sums of two neighbours as one window."
     if a is None or b is None or len(a.words) + len(b.words) > _MOST:
-        return gram_places(text)
-    x, y, before, behind = a.words[-1], b.words[0], a.words[-2], b.words[1]
-    across = map(_gram_place, (f"{x} {y}", f"{before} {x} {y}", f"{x} {y} {behind}"))
-    return sorted(a.begin | a.inner | b.inner | b.end | {*across})
+        return _sums_of(_window_words(text))
+    first, second = (f" {w}".encode("utf-8", "surrogatepass") for w in b.words[:2])
+    both = zlib.crc32(first, a.last)
+    across = (both, zlib.crc32(first, a.last_two), zlib.crc32(second, both))
+    return [*a.sums[:-2], *b.sums[2:], *across]
 
 
 @lru_cache(maxsize=1)
@@ -267,29 +278,14 @@ def _worth(markup, small):
     return [(p, words) for p, words in markup if not words or holds_one(words, small)]
 
 
-def _first_three(word):
-    return tuple(word[:3]) if len(word) > 2 else ()
-
-
 @lru_cache(maxsize=1)
-def _bare_words():
-    "Sign -> (word, the same without blanks around it, its first three signs) of the groups it needs."
-    needed = _everything().needed
-    return {
-        k: [[(w, w.strip(), _first_three(w.strip())) for w in group] for group in sorted(groups, key=len)]
-        for k, groups in needed.items()
-    }
-
-
-def _present(groups, whole, threes):
-    "Of each group the words that stand in a text; None where there is none of a group."
-    out = []
-    for group in groups:
-        found = [w for w, bare, first in group if first in threes and bare in whole]
-        if not found:
-            return None
-        out.append(found)
-    return out
+def _words_of_signs():
+    "Word that a sign needs, without blanks around it -> (sign, number of the group, word); and all of them."
+    out: dict[str, list] = {}
+    for name, groups in _everything().needed.items():
+        for n, word in ((n, word) for n, group in enumerate(groups) for word in group):
+            out.setdefault(word.strip(), []).append((name, n, word))
+    return out, WordList(out)
 
 
 def _holds_all(groups, small):
@@ -305,9 +301,12 @@ def likely_in(
 ) -> Likely:
     "The patterns that are worth a search, told by the words that they need."
     whole = plain_small(" ".join(t.strip() for t in texts))
-    threes = {(), *zip(whole, whole[1:], whole[2:])}  # a look-up in them is faster than one in the text
-    found = {k: _present(groups, whole, threes) for k, groups in _bare_words().items()}
-    needed = {k: groups for k, groups in found.items() if groups is not None}
+    found = {name: [[] for _ in groups] for name, groups in _everything().needed.items()}
+    told, words = _words_of_signs()
+    for bare in words.standing(whole):
+        for name, n, word in told[bare]:
+            found[name][n].append(word)
+    needed = {k: groups for k, groups in found.items() if all(groups)}
     signs = {k: p for k, p in _sign_patterns().items() if k in needed}
     return Likely(signs, _worth(_markup_with_words(), whole), needed)
 
@@ -508,14 +507,13 @@ _HOW = {
 _ARRAYS = WeightArrays()  # By model
 
 
-def _sums(places, models):
-    "For each model the sums of its weights at the places of each window, added in their order."
+def _sums(rows, models):
+    "How many places each window has, and for each model the sums of its weights there, added in their order."
     import numpy as np
 
-    of_window = np.repeat(np.arange(len(places)), [len(found) for found in places])
-    at = np.fromiter(chain.from_iterable(places), int)
+    of_window, at = _placed(rows)
     weights = (_ARRAYS.of(name, model["places"])[at] for name, model in models.items())
-    return [np.bincount(of_window, told, len(places)).tolist() for told in weights]
+    return [np.bincount(of_window, told, len(rows)).tolist() for told in (None, *weights)]
 
 
 class _Judged(NamedTuple):
@@ -533,15 +531,15 @@ def _judged(text, parts, count) -> Iterator[_Judged]:
     likely = likely_in(w.text for w in parts[::2])
     above = {name: margin_over(0.0, model, len(parts), document=document) for name, model in models.items()}
     names, single = [*models], [_window_words(w.text) for w in parts[::2]]
-    places, classes = _places_in(parts, single), _classes_of_all(single)
+    sums, classes = _sums_in(parts, single), _classes_of_all(single)
     if not document:
         parts, whole = with_whole(parts), len(parts)
         words = [_window_words(w.text) for w in parts[whole:]]
-        places += map(_places_of, words)
+        sums += map(_sums_of, words)
         classes += map(_classes_in, words)
-    for window, said, found, share, *told in zip(parts, classes, places, off, *_sums(places, models)):
+    for window, said, share, count, *told in zip(parts, classes, off, *_sums(sums, models)):
         signs = signs_of(window, share, likely)
-        scores = map(_score_of, told, repeat(len(found)), repeat(signs), models.values(), repeat(said))
+        scores = map(_score_of, told, repeat(count), repeat(signs), models.values(), repeat(said))
         margins = [*map(add, scores, above.values())]
         for name, margin in zip(names, margins):
             if margin > 0 or margin == max(margins):

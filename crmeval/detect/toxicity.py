@@ -279,7 +279,7 @@ def _dense(text, tokens):
         f[k], f[k + " density"] = math.log1p(counts[k]), 10 * counts[k] / (n + 8)
     sets = [set(s) for s in sentences if s]
     for a, b in _pairs():
-        meet = sum([a in s and b in s for s in sets]) if counts[a] and counts[b] else 0
+        meet = sum([a in s and b in s for s in sets]) if a in counts and b in counts else 0
         f[f"{a}&{b}"] = math.log1p(meet)
     marks = {"ask": "?", "quote": '"'}  # no exclamation marks: angry is not foul
     f |= {k: 10 * text.count(c) / n for k, c in marks.items()}
@@ -522,9 +522,9 @@ def _speaking(parts):
 def _score_window(text):
     "(category -> score, category -> classes that spoke for it) of one window, which is readable already."
     (hashed, dense), scores, because = toxicity_features(_neutral(text)), {}, {}
-    categories = load_weights()["categories"]
+    categories, dense = load_weights()["categories"], {k: v for k, v in dense.items() if v}
     for (c, w), told in zip(categories.items(), _sums(hashed, categories)):
-        parts = {k: v * w["dense"].get(k, 0) / 1000 for k, v in dense.items() if v}
+        parts = {k: v * w["dense"].get(k, 0) / 1000 for k, v in dense.items()}
         scores[c], because[c] = _score(w, told, parts), _speaking(parts)
     return scores, because
 

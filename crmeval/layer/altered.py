@@ -294,7 +294,9 @@ def _framed(text, head, at, found, vault, intact=False):
         closed, end = closed_layers(layers[:n], tail.text, intact)
         is_data = _is_data(head.text[:outer], head.text[outer:at])
         if closed == n and not is_data and not _is_of_the_answer(text, start, found, intact):
-            again = _end_of_element(found.word, found.form.code).match(tail.text, end)
+            again = _end_of_element(found.word, _code_in_text(found.form.code, tail.text)).match(
+                tail.text, end
+            )
             stop = tail.places[again.end() if again else end]
             return start, Found(start, stop, found.form, found.word)
     return found.start, None
@@ -324,23 +326,31 @@ def _own(word):
     return re.escape(word.partition("_")[0]) + "(?:[_ -]?[FMN](?![A-Z]))?"
 
 
+def _code_in_text(code, text):
+    "A code, if a text holds it, which is rare: else '', for which no pattern of its own is compiled."
+    return code if code in text else ""
+
+
+def _parts_of(word, code):
+    "The parts of a pattern that are a placeholder's own; '' is a code that stands nowhere."
+    return {**_HOW.data["parts"], "own": _own(word), "code": re.escape(code) or "(?!)"}
+
+
 @lru_cache(maxsize=256)
 def _end_of_element(word, code):
     "What closes an element that a placeholder was made to."
-    own = {"own": _own(word), "code": re.escape(code)}
-    return compiled("(?<=>)(?&again)", {**_HOW.data["parts"], **own})
+    return compiled("(?<=>)(?&again)", _parts_of(word, code))
 
 
 @lru_cache(maxsize=256)
 def _behind_code(word, code):
     "What may stand between a code and its brackets, and those brackets."
-    own = {"own": _own(word), "code": re.escape(code)}
-    return compiled(_HOW.data["patterns"]["closes"], {**_HOW.data["parts"], **own})
+    return compiled(_HOW.data["patterns"]["closes"], _parts_of(word, code))
 
 
 def _closes_of(tail, form):
     "The brackets that close behind a code, also with something between them: '[K7B4Q_PERSON]'."
-    return _behind_code(form.word, form.code).match(tail.text)
+    return _behind_code(form.word, _code_in_text(form.code, tail.text)).match(tail.text)
 
 
 def _in_brackets(text, left, tail, right, form, vault):

@@ -111,6 +111,7 @@ class Names:
         self._parts: dict[Hashable, set[str]] = defaultdict(set)
         self._owners: dict[str, dict[Hashable, None]] = defaultdict(dict)  # Part -> persons, in order
         self._folded: dict[str, dict[Hashable, None]] = defaultdict(dict)  # Part as `folded` -> persons
+        self._begins: set[str] = set()  # First letters of these
         self._stems: dict[str, dict[Hashable, None]] = defaultdict(dict)  # Part without its last vowel
         self._initials: dict[Hashable, set[str]] = defaultdict(set)
 
@@ -128,6 +129,7 @@ class Names:
             self._owners[key][person] = None
             if len(folded(key)) >= 4:
                 self._folded[folded(key)][person] = None
+                self._begins.add(folded(key)[0])
             if len(key) >= 4 and not _is_ordinary(key):
                 stem = key[:-1] if len(key) > 4 and key[-1] in _VOWELS else key
                 self._stems[stem][person] = None
@@ -138,7 +140,10 @@ class Names:
 
     def _owners_of(self, key):
         "Whose name has a part, in this or another spelling of its special letters."
-        return self._owners.get(key) or self._folded.get(folded(key))
+        owners = self._owners.get(key)
+        if owners or key.isascii() and key[:1] not in self._begins:  # folding keeps a plain first letter
+            return owners
+        return self._folded.get(folded(key))
 
     def persons_of(
         self,

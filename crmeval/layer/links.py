@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+from ..core.needed_words import may_match, plain_small
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 
@@ -113,8 +114,9 @@ def find_links(
 ) -> list[Link]:  # In their order, none inside another
     "Links and pictures of a text, however they are written."
     plain = _Plain(text)
-    found, taken = [], bytearray(len(text) + 1)
-    for form in ("definition", "picture", "link", "element", "bare"):
+    found, taken, small = [], bytearray(len(text) + 1), plain_small(plain.text)
+    likely = [form for form in _MAKERS if may_match(_LINKS.pattern(form), small)]  # of most answers none
+    for form in likely:
         for m in _LINKS.pattern(form).finditer(plain.text):
             link = _MAKERS[form](m, plain, text)
             if link.end > link.start and not any(taken[link.start : link.end]):

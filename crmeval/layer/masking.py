@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 
 from ..core.memo import forgetting
 from ..core.near import did_you_mean
@@ -110,6 +111,7 @@ class MaskingSession:
         self.policy, self.vault = policy or MaskingPolicy(), Vault(key)
         self.lock = threading.Lock()  # Held while a text is masked, never over a call
         self._learned: set[tuple] = set()
+        self._read: RecordRead | None = None  # The record that was learned last
         self._persons = 0
         self.hints: dict = {}  # Person -> 'F' or 'M'
         self.places = KnownPlaces(Known(v, kind) for v, kind in self.policy.listed.items())
@@ -128,6 +130,7 @@ class MaskingSession:
         self.vault.close()
         self.places = KnownPlaces()
         self._learned.clear()
+        self._read = None
         self.hints.clear()
 
     def learn(self, known: Sequence[Known]) -> None:
@@ -136,6 +139,12 @@ class MaskingSession:
         self._learned.update((k.value, k.entity, k.person) for k in new)
         self.hints.update({k.person: k.hint for k in new if k.hint})
         self.places.add(new)
+
+    def learn_record(self, read: "RecordRead") -> None:
+        "What a record says; the pieces of one prompt share it, and learn it once."
+        if read is not self._read:
+            self.learn(self.identified(read.known))
+            self._read = read
 
     def identified(self, known: Sequence[Known]) -> list[Known]:
         "The values of one record, with who is who in this session: the same names are the same person."
@@ -303,7 +312,11 @@ class _Writer:
         self.careful = careful  # Whether nothing beside a placeholder may be taken for a part of it
         self.out, self.place, self.counts = [], JsonPlace(), Counter()
         self.is_json = json_regions(text) is not None
-        self._squeezed = re.sub(r"[^A-Z0-9]", "", capitals(text)).translate(str.maketrans(READ_AS))
+
+    @cached_property
+    def _squeezed(self):
+        "The text's letters and digits; many a text has no value, and is never asked for a free code."
+        return re.sub(r"[^A-Z0-9]", "", capitals(self.text)).translate(str.maketrans(READ_AS))
 
     def written(self, places):
         done = 0
@@ -431,7 +444,7 @@ def mask(
     with timed() as timer, session.lock:
         if session.vault.closed:
             raise ValueError("the session is closed: begin a new one")
-        session.learn(session.identified(read.known))
+        session.learn_record(read)
         masked, counts = _masked_text(text, session, read.stays)
         done = timer.record("masking", "replace" if counts else "pass", masked=dict(counts))
         return Masked(masked, session.vault, done)

@@ -322,13 +322,18 @@ _RULES = (
 )
 
 
+_ALONE = (_corners, _titles)  # those that need no neighbour, for a text in which nothing was found
+
+
 def neighbours(
     text: str,  # Any text
     found: Sequence[Span],  # What `find_pii` found in it
 ) -> Iterator[Span]:  # May overlap with what was found
     "Personal values that only their neighbours give away."
-    told = list(found)
-    for rule in _RULES:
-        new = list(rule(text, _Held(told)))
-        told += new
+    told, held = list(found), _Held(found)
+    for rule in _RULES if found else _ALONE:
+        new = list(rule(text, held))
+        if new:  # most rules find nothing
+            told += new
+            held = _Held(told)
         yield from new

@@ -7,7 +7,6 @@ __all__ = ['ALPHABET', 'LETTERS', 'DIGITS', 'LENGTHS', 'READ_AS', 'check_charact
            'Vault']
 
 # %% ../../nbs/layer/02_placeholders.ipynb #6506fee6
-import hashlib
 import hmac
 import re
 import secrets
@@ -197,8 +196,8 @@ class Vault:
         return any(sum(a != b for a, b in zip(stem, other)) < 2 for other in self._taken)
 
     def _drawn(self, person, n):
-        digest = hmac.new(self._key, f"{n}\0{person!r}".encode("utf-8", "surrogatepass"), hashlib.sha256)
-        return int.from_bytes(digest.digest()[:8], "big")
+        told = f"{n}\0{person!r}".encode("utf-8", "surrogatepass")
+        return int.from_bytes(hmac.digest(self._key, told, "sha256")[:8], "big")
 
 
 def _spelled(number, size):

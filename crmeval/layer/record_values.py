@@ -12,6 +12,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ..core.memo import CallMemo
 from ..core.package_data import data_path
 
 # %% ../../nbs/layer/03_record_values.ipynb #3ca5b1de
@@ -31,8 +32,15 @@ def field_words(
     name: str,  # Name of a field or object in any spelling
 ) -> list[str]:  # In lower case
     "The words of a field's name: 'ContactEmail__c' has 'contact' and 'email'."
+    return [*_WORDS[name]]
+
+
+def _words_in(name):
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", re.sub(r"__[a-z]{1,3}$", "", name))
     return re.findall(r"[^\W_]+", spaced.lower())
+
+
+_WORDS = CallMemo(_words_in)  # asked five times for each field of a record
 
 
 def field_kind(
