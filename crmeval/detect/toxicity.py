@@ -28,6 +28,7 @@ from ..core.text import STOP_WORDS
 from ..core.trees import known_rarity, rarity
 from ..core.weight_arrays import WeightArrays
 from .disguise import unmask
+from .other_senses import goods_words, without_names
 from .proper_names import lexicon
 from .refusal import other_language
 from .text_form import FORMS, text_form
@@ -158,7 +159,7 @@ def readable(
     text: str,  # Any text
 ) -> str:  # Case-folded, with hidden letters undone
     "Text in the form in which its words are counted."
-    text = unmask(text).casefold().replace("’", "'").translate(_pictures())
+    text = unmask(without_names(text)).casefold().replace("’", "'").translate(_pictures())
     text = _STARRED.sub(_unstarred, text)
     return _MIXED.sub(lambda m: m[0].translate(_DIGITS), text)
 
@@ -271,6 +272,24 @@ def _counted_classes():
     return sorted([*plain, *hashed, *map(_turned, _CUES.word_list("turned"))])
 
 
+def _degree(word):
+    "2: abuse wherever it stands, and said of no thing; 1: may be abuse; 0: is none."
+    classes = word_classes(word)
+    if not _CUES.words("abuse").isdisjoint(classes) and word not in _CUES.words("two_sided"):
+        return 2
+    return int(not _CUES.words("may_be_abuse").isdisjoint(classes))
+
+
+_DEGREES = CallMemo(_degree, keeps=_is_ours)
+
+
+def _abuse_in(words):
+    "(1 if a word is abuse anywhere, else 1 if one may be and the text says nothing of its writer)."
+    worst = max(map(_DEGREES.__getitem__, words), default=0)
+    others = worst == 1 and _CUES.words("writer").isdisjoint(words)
+    return float(worst == 2), float(others)
+
+
 def _dense(text, tokens):
     "Name -> count: classes, their density, pairs of them, and marks."
     sentences, n, size = _sentences_of(tokens), len(tokens) or 1, len(text) or 1
@@ -281,6 +300,7 @@ def _dense(text, tokens):
     for a, b in _pairs():
         meet = sum([a in s and b in s for s in sets]) if counts[a] and counts[b] else 0
         f[f"{a}&{b}"] = math.log1p(meet)
+    f["severe"], f["listed"] = _abuse_in({*tokens})
     marks = {"ask": "?", "quote": '"'}  # no exclamation marks: angry is not foul
     f |= {k: 10 * text.count(c) / n for k, c in marks.items()}
     return f | {"length": math.log(n), "digits": 10 * sum(map(str.isdigit, text)) / size}
@@ -392,7 +412,7 @@ def harmless_words(
     compares, tells = (may_match(_CUES.pattern(name), small) for name in ("compared", "of_oneself"))
     for sentence in _SENTENCE.finditer(text):
         words = [(m[0], m.start(), m.end()) for m in _WORDS.finditer(text, *sentence.span())]
-        found += [(a, b, "goods") for a, b in _goods(words)]
+        found += [(a, b, "goods") for a, b in goods_words(words, _attacks)]
         found += [(a, b, "denied") for a, b in _denied(words)]
         if compares:
             found += [(a, b, "compared") for a, b in _compared(text, *sentence.span())]
@@ -414,17 +434,6 @@ def _no_attacks():
     return _CUES.words("no_insults_alone") - {"shut"}
 
 
-def _goods(words):
-    "Ambiguous words of a sentence about goods, without a person."
-    own = [w for w, _, _ in words]
-    if _CUES.words("trade").isdisjoint(own) or not _CUES.words("targets").isdisjoint(own):
-        return []
-    ambiguous = _CUES.words("two_faced")
-    if any(_attacks(w) for w in own if w not in ambiguous):
-        return []
-    return [(a, b) for w, a, b in words if w in ambiguous and w not in _CUES.words("trade")]
-
-
 def _denied(words):
     "Insults behind a negation, in a sentence that has no other word of attack and names no group."
     left, found, others = 0, [], False
@@ -442,10 +451,11 @@ def _denied(words):
 
 
 def _compared(text, start, end):
-    "Insults that somebody says to have been treated to: 'you take me for a fool'."
+    "Insults that somebody says to have been treated to: 'you take me for a fool', 'he called me a liar'."
     for m in _CUES.pattern("compared").finditer(text, start, end):
-        if {"insult", "attribute"} & set(word_classes(m["group"])):
-            yield m.span("group")
+        for w in _WORDS.finditer(text, *m.span("group")):
+            if {"insult", "attribute"} & set(word_classes(w[0])):
+                yield w.span()
 
 
 def _of_oneself(text, start, end):
