@@ -28,7 +28,7 @@ from ..core.text import STOP_WORDS
 from ..core.trees import known_rarity, rarity
 from ..core.weight_arrays import WeightArrays
 from .disguise import unmask
-from .other_senses import goods_words, without_names
+from .other_senses import abuse_degree, abuse_in, goods_words, without_names
 from .proper_names import lexicon
 from .refusal import other_language
 from .text_form import FORMS, text_form
@@ -273,21 +273,10 @@ def _counted_classes():
 
 
 def _degree(word):
-    "2: abuse wherever it stands, and said of no thing; 1: may be abuse; 0: is none."
-    classes = word_classes(word)
-    if not _CUES.words("abuse").isdisjoint(classes) and word not in _CUES.words("two_sided"):
-        return 2
-    return int(not _CUES.words("may_be_abuse").isdisjoint(classes))
+    return abuse_degree(word, word_classes(word))
 
 
 _DEGREES = CallMemo(_degree, keeps=_is_ours)
-
-
-def _abuse_in(words):
-    "(1 if a word is abuse anywhere, else 1 if one may be and the text says nothing of its writer)."
-    worst = max(map(_DEGREES.__getitem__, words), default=0)
-    others = worst == 1 and _CUES.words("writer").isdisjoint(words)
-    return float(worst == 2), float(others)
 
 
 def _dense(text, tokens):
@@ -300,7 +289,7 @@ def _dense(text, tokens):
     for a, b in _pairs():
         meet = sum([a in s and b in s for s in sets]) if counts[a] and counts[b] else 0
         f[f"{a}&{b}"] = math.log1p(meet)
-    f["severe"], f["listed"] = _abuse_in({*tokens})
+    f["severe"], f["listed"] = abuse_in({*tokens}, _DEGREES.__getitem__)
     marks = {"ask": "?", "quote": '"'}  # no exclamation marks: angry is not foul
     f |= {k: 10 * text.count(c) / n for k, c in marks.items()}
     return f | {"length": math.log(n), "digits": 10 * sum(map(str.isdigit, text)) / size}
