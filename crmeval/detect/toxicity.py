@@ -28,7 +28,7 @@ from ..core.text import STOP_WORDS
 from ..core.trees import known_rarity, rarity
 from ..core.weight_arrays import WeightArrays
 from .disguise import unmask
-from .other_senses import abuse_degree, abuse_in, goods_words, without_names
+from .other_senses import abuse_degree, abuse_in, goods_words, threatens_body, without_names
 from .proper_names import lexicon
 from .refusal import other_language
 from .text_form import FORMS, text_form
@@ -339,13 +339,20 @@ def _insults(tokens, i):
 
 
 _FACE = ("toxic", "hateful")
-_TO_THE_FACE = ((_tells_to_shut_up, _FACE), (_swears_at, (*_FACE, "profane")), (_insults, _FACE))
+_TO_THE_FACE = (
+    (threatens_body, ("physical", "toxic", "violent")),
+    (_tells_to_shut_up, _FACE),
+    (_swears_at, (*_FACE, "profane")),
+    (_insults, _FACE),
+)
 
 
 @forgetting
 def insult_rule(
     text: str,  # Readable text, see `readable`
-) -> tuple[str, ...]:  # Categories that the rule raises: of 'toxic', 'hateful', 'profane'; empty: none
+) -> tuple[
+    str, ...
+]:  # Categories that the rule raises: of 'toxic', 'hateful', 'profane', 'physical', 'violent'
     "Is somebody insulted or sworn at to the face?"
     tokens, found = _TOKEN.findall(text[:_WINDOW]), set()
     for i in range(len(tokens)):
