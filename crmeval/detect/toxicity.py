@@ -272,11 +272,7 @@ def _counted_classes():
     return sorted([*plain, *hashed, *map(_turned, _CUES.word_list("turned"))])
 
 
-def _degree(word):
-    return abuse_degree(word, word_classes(word))
-
-
-_DEGREES = CallMemo(_degree, keeps=_is_ours)
+_DEGREES = CallMemo(lambda word: abuse_degree(word, word_classes(word)), keeps=_is_ours)
 
 
 def _dense(text, tokens):
@@ -310,9 +306,8 @@ _SCANS = ((4000, 3600), (800, 600))  # windows and steps in which a longer text 
 
 # %% ../../nbs/detect/04_toxicity.ipynb #8f9d72ba
 def _tells_to_shut_up(tokens, i):
-    if tokens[i] != "shut" or tokens[i + 1 : i + 2] != ["up"]:
-        return False
-    return i == 0 or tokens[i - 1][0] in ".!?\n" or tokens[i - 1] in ("just", "you")
+    told = tokens[i : i + 2] == ["shut", "up"]
+    return told and (i == 0 or tokens[i - 1][0] in ".!?\n" or tokens[i - 1] in ("just", "you"))
 
 
 def _swears_at(tokens, i):
