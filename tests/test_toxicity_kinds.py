@@ -186,3 +186,67 @@ def test_hostile_words_are_read_in_time(hostile):
     start = time.process_time()
     EmbeddedDetector().detect([(hostile * 50_000)[:50_000]])
     assert time.process_time() - start < 2
+
+
+NAMED = [
+    "Thank you, Mr Butt. The technician comes on Thursday.",
+    "Dick Sanderson from logistics has confirmed the delivery.",
+    "I have copied Ms. Dyke, who looks after your account.",
+    "Hello Randy, here is the quote that you asked for.",
+    "The driver left the box with your neighbour, Anna Hooker.",
+    "Dr. Cock will see you at noon.",
+    "Fanny Moreau has changed the booking for you.",
+]
+
+
+@pytest.mark.parametrize("text", NAMED)
+def test_names_are_no_abuse(text):
+    assert toxicity_score(text).label == "clean"
+
+
+GOODS = [
+    "We have sent you a new breast pump, and it should arrive on Tuesday.",
+    "Your breast cancer screening is covered in full.",
+    "You are covered for breast reconstruction after an operation.",
+    "You can collect your nipple cream at the counter.",
+    "Our nurse can show you how to use the anal fissure ointment.",
+    "We cover sexual health checks for you and your partner.",
+    "Your smoked duck breast fillets were packed in dry ice.",
+    "Your nursing bra will be with you on Friday.",
+    "Your ball cock valve is the right part for the cistern.",
+]
+
+
+@pytest.mark.parametrize("text", GOODS)
+def test_goods_and_medicine_are_no_abuse_in_an_answer_to_somebody(text):
+    assert toxicity_score(text).label == "clean"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "You Dick, answer me.",
+        "Mr Smith, you are a dickhead.",
+        "Show me your breasts, now.",
+        "Suck my dick, Karen.",
+        "Your breast pump is for stupid sluts.",
+        "What an idiot runs this shop?",
+        "He called me a liar and he is a fucking moron.",
+    ],
+)
+def test_a_name_or_goods_beside_it_excuse_no_abuse(text):
+    assert toxicity_score(text).label == "toxic"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Your agent called me a liar in front of my son.",
+        "My invoice is a joke, and your portal is useless.",
+        "I feel that I was made a fool of with that fake discount.",
+        "We were treated like idiots at the counter.",
+        "The hinge is garbage and our shelf fell down.",
+    ],
+)
+def test_complaints_in_strong_words_are_clean(text):
+    assert toxicity_score(text).label == "clean"
