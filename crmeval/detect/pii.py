@@ -156,6 +156,7 @@ class _Recogniser:
     score: float
     validator: str | None = None  # One of `VALIDATORS`; None: the pattern is enough
     only_with: tuple[str, ...] = ()  # Read only where the text has one of these, in lower case
+    only_where: re.Pattern | None = None  # What every match holds, and is found sooner than a match
 
     @cached_property
     def group(self):
@@ -168,7 +169,8 @@ def _recogniser(row):
     cue = {"pattern": f"(?:{'|'.join(row['cue'])})", "ignore_case": row.get("cue_ignore_case", False)}
     pattern = compiled(row, {**_PII.data["parts"], "cue": cue})
     entity, only_with = row.get("entity", "STREET_ADDRESS"), tuple(row.get("only_with", ()))
-    return _Recogniser(entity, pattern, row["score"], row.get("validator"), only_with)
+    where = compiled(row["only_where"]) if "only_where" in row else None
+    return _Recogniser(entity, pattern, row["score"], row.get("validator"), only_with, where)
 
 
 @lru_cache(maxsize=None)
@@ -188,6 +190,8 @@ def _matches(table, scanned):
     low = scanned.small if scanned.text.isascii() else scanned.text.lower()
     for i, found in _pattern_table(table).finditer(scanned):
         r = _recognisers(table)[i]
+        if r.only_where and not r.only_where.search(scanned.text):
+            continue
         if not r.only_with or holds_one(r.only_with, low):
             group = r.group
             for m in found:

@@ -28,6 +28,7 @@ from ..core.text import STOP_WORDS
 from ..core.trees import known_rarity, rarity
 from ..core.weight_arrays import WeightArrays
 from .disguise import unmask
+from .other_senses import abuse_degree, abuse_in, goods_words, threatens_body, without_names
 from .proper_names import lexicon
 from .refusal import other_language
 from .text_form import FORMS, text_form
@@ -158,7 +159,7 @@ def readable(
     text: str,  # Any text
 ) -> str:  # Case-folded, with hidden letters undone
     "Text in the form in which its words are counted."
-    text = unmask(text).casefold().replace("’", "'").translate(_pictures())
+    text = unmask(without_names(text)).casefold().replace("’", "'").translate(_pictures())
     text = _STARRED.sub(_unstarred, text)
     return _MIXED.sub(lambda m: m[0].translate(_DIGITS), text)
 
@@ -271,6 +272,9 @@ def _counted_classes():
     return sorted([*plain, *hashed, *map(_turned, _CUES.word_list("turned"))])
 
 
+_DEGREES = CallMemo(lambda word: abuse_degree(word, word_classes(word)), keeps=_is_ours)
+
+
 def _dense(text, tokens):
     "Name -> count: classes, their density, pairs of them, and marks."
     sentences, n, size = _sentences_of(tokens), len(tokens) or 1, len(text) or 1
@@ -281,6 +285,7 @@ def _dense(text, tokens):
     for a, b in _pairs():
         meet = sum([a in s and b in s for s in sets]) if a in counts and b in counts else 0
         f[f"{a}&{b}"] = math.log1p(meet)
+    f["severe"], f["listed"] = abuse_in({*tokens}, _DEGREES.__getitem__)
     marks = {"ask": "?", "quote": '"'}  # no exclamation marks: angry is not foul
     f |= {k: 10 * text.count(c) / n for k, c in marks.items()}
     return f | {"length": math.log(n), "digits": 10 * sum(map(str.isdigit, text)) / size}
@@ -301,9 +306,8 @@ _SCANS = ((4000, 3600), (800, 600))  # windows and steps in which a longer text 
 
 # %% ../../nbs/detect/04_toxicity.ipynb #8f9d72ba
 def _tells_to_shut_up(tokens, i):
-    if tokens[i] != "shut" or tokens[i + 1 : i + 2] != ["up"]:
-        return False
-    return i == 0 or tokens[i - 1][0] in ".!?\n" or tokens[i - 1] in ("just", "you")
+    told = tokens[i : i + 2] == ["shut", "up"]
+    return told and (i == 0 or tokens[i - 1][0] in ".!?\n" or tokens[i - 1] in ("just", "you"))
 
 
 def _swears_at(tokens, i):
@@ -330,13 +334,20 @@ def _insults(tokens, i):
 
 
 _FACE = ("toxic", "hateful")
-_TO_THE_FACE = ((_tells_to_shut_up, _FACE), (_swears_at, (*_FACE, "profane")), (_insults, _FACE))
+_TO_THE_FACE = (
+    (threatens_body, ("physical", "toxic", "violent")),
+    (_tells_to_shut_up, _FACE),
+    (_swears_at, (*_FACE, "profane")),
+    (_insults, _FACE),
+)
 
 
 @forgetting
 def insult_rule(
     text: str,  # Readable text, see `readable`
-) -> tuple[str, ...]:  # Categories that the rule raises: of 'toxic', 'hateful', 'profane'; empty: none
+) -> tuple[
+    str, ...
+]:  # Categories that the rule raises: of 'toxic', 'hateful', 'profane', 'physical', 'violent'
     "Is somebody insulted or sworn at to the face?"
     tokens, found = _TOKEN.findall(text[:_WINDOW]), set()
     for i in range(len(tokens)):
@@ -392,7 +403,7 @@ def harmless_words(
     compares, tells = (may_match(_CUES.pattern(name), small) for name in ("compared", "of_oneself"))
     for sentence in _SENTENCE.finditer(text):
         words = [(m[0], m.start(), m.end()) for m in _WORDS.finditer(text, *sentence.span())]
-        found += [(a, b, "goods") for a, b in _goods(words)]
+        found += [(a, b, "goods") for a, b in goods_words(words, _attacks)]
         found += [(a, b, "denied") for a, b in _denied(words)]
         if compares:
             found += [(a, b, "compared") for a, b in _compared(text, *sentence.span())]
@@ -414,17 +425,6 @@ def _no_attacks():
     return _CUES.words("no_insults_alone") - {"shut"}
 
 
-def _goods(words):
-    "Ambiguous words of a sentence about goods, without a person."
-    own = [w for w, _, _ in words]
-    if _CUES.words("trade").isdisjoint(own) or not _CUES.words("targets").isdisjoint(own):
-        return []
-    ambiguous = _CUES.words("two_faced")
-    if any(_attacks(w) for w in own if w not in ambiguous):
-        return []
-    return [(a, b) for w, a, b in words if w in ambiguous and w not in _CUES.words("trade")]
-
-
 def _denied(words):
     "Insults behind a negation, in a sentence that has no other word of attack and names no group."
     left, found, others = 0, [], False
@@ -442,10 +442,11 @@ def _denied(words):
 
 
 def _compared(text, start, end):
-    "Insults that somebody says to have been treated to: 'you take me for a fool'."
+    "Insults that somebody says to have been treated to: 'you take me for a fool', 'he called me a liar'."
     for m in _CUES.pattern("compared").finditer(text, start, end):
-        if {"insult", "attribute"} & set(word_classes(m["group"])):
-            yield m.span("group")
+        for w in _WORDS.finditer(text, *m.span("group")):
+            if {"insult", "attribute"} & set(word_classes(w[0])):
+                yield w.span()
 
 
 def _of_oneself(text, start, end):
