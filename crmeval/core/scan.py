@@ -361,7 +361,8 @@ class PatternTable:
                 if not _holds_each(self._needed[i], scanned.small):
                     continue
             if places is None and self._near[i]:
-                places = _places_before(*self._near[i], scanned.small)
+                words, end = self._near[i]
+                places = _places_before(words, end, scanned.small)
             yield i, matches_at(self.patterns[i], scanned.text, places)
 
 
