@@ -360,9 +360,8 @@ class PatternTable:
             if places is None or len(places) > _FEW:
                 if not _holds_each(self._needed[i], scanned.small):
                     continue
-            if places is None and self._near[i]:
-                words, end = self._near[i]
-                places = _places_before(words, end, scanned.small)
+            if places is None and (near := self._near[i]):
+                places = _places_before(near[0], near[1], scanned.small)
             yield i, matches_at(self.patterns[i], scanned.text, places)
 
 
