@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from crmeval.core.table_file import write_table
 from crmeval.people.sheets import read_table
 from crmeval.tasks.messages import conversation_text
 from crmeval.tasks.own_data import load_file
@@ -469,3 +470,109 @@ def test_a_workbook(tmp_path):
     assert read_rows(tmp_path / "t.xlsx")[0][1]["Date"].startswith("2025-03-03")
     with pytest.raises(ValueError, match="the ending '.xls' is unknown"):
         load(tmp_path, b"x", "t.xls")
+
+
+def workbook(path, *sheets, merge=()):
+    "A workbook of (title, rows) sheets; the ranges are merged in the first."
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for title, rows in sheets:
+        sheet = book.create_sheet(title)
+        for row in rows:
+            sheet.append(row)
+    for area in merge:
+        book.worksheets[0].merge_cells(area)
+    book.save(path)
+    return path
+
+
+HEAD = ["id", "conversation", "region"]
+ROWS = [HEAD, ["a1", "Customer: it broke", "north"], ["a2", "Customer: it rang", None]]
+
+
+@pytest.mark.parametrize(
+    ("above", "line"),
+    [
+        ([], 2),
+        ([["Report of the third quarter"], []], 4),
+        ([["Bericht", "Q3"][:1], ["Stand 3.3.2025"]], 4),
+        ([[None, "顧客対応の記録"]], 3),
+    ],
+)
+def test_a_title_above_the_header_is_no_header(tmp_path, above, line):
+    path = workbook(tmp_path / "t.xlsx", ("Export", [*above, *ROWS]))
+    with reading() as told:
+        rows = read_rows(path)
+    assert [r["id"] for _, r in rows] == ["a1", "a2"] and list(rows[0][1]) == HEAD
+    assert rows[0][0] == f"row 1 (line {line})"
+    assert bool(above) == any("is taken as the header" in note for note in told.notes)
+
+
+def test_a_table_of_one_column_begins_with_its_first_row(tmp_path):
+    path = workbook(
+        tmp_path / "t.xlsx", ("Export", [["conversation"], ["Customer: hello"], ["Customer: bye"]])
+    )
+    assert [r["conversation"] for _, r in read_rows(path)] == ["Customer: hello", "Customer: bye"]
+
+
+@pytest.mark.parametrize(
+    ("sheets", "told_of"),
+    [
+        ([("Cover", [["Report"]]), ("Data", ROWS)], []),
+        ([("Data", ROWS), ("Notes", [["made by hand"]])], []),
+        ([("Data", ROWS), ("Février", ROWS)], ["'Data' is read", "'Février' (3 rows)"]),
+        (
+            [("Empty", []), ("Data", ROWS), ("März", ROWS[:2]), ("April", ROWS)],
+            ["'März' (2 rows)", "'April' (3"],
+        ),
+    ],
+)
+def test_the_sheet_with_a_table_is_read_and_others_are_told(tmp_path, sheets, told_of):
+    path = workbook(tmp_path / "t.xlsx", *sheets)
+    with reading() as told:
+        assert [r["id"] for _, r in read_rows(path)] == ["a1", "a2"]
+    assert all(any(piece in note for note in told.notes) for piece in told_of)
+    assert bool(told_of) == bool(told.notes)
+
+
+def test_cells_merged_downwards_hold_their_value_in_every_row(tmp_path):
+    rows = [*ROWS[:2], [None, None, None], ROWS[2], ["a3", "Customer: it sang", "south"]]
+    path = workbook(tmp_path / "t.xlsx", ("Data", rows), merge=["C2:C4"])
+    assert [(r["id"], r["region"]) for _, r in read_rows(path)] == [
+        ("a1", "north"),
+        ("a2", "north"),
+        ("a3", "south"),
+    ]
+
+
+def test_a_formula_without_a_result_is_told(tmp_path):
+    path = workbook(tmp_path / "t.xlsx", ("Data", [HEAD, ["a1", '=CONCATENATE("a", "b")', "north"]]))
+    with reading() as told:
+        assert read_rows(path)[0][1]["conversation"] is None
+    assert any("B2: a formula without a stored result" in note for note in told.notes)
+
+
+@pytest.mark.parametrize("above", ["Bericht Q3;;\n;;\n", "Rapport;;\n", "Stand 3.3.2025;;\n"])
+def test_a_title_above_the_header_of_a_text_table(tmp_path, above):
+    path = table(tmp_path, f"{above}id;conversation;region\na1;Customer: it broke;north\n")
+    with reading() as told:
+        assert [r["id"] for _, r in read_rows(path)] == ["a1"]
+    assert any("is taken as the header" in note for note in told.notes)
+    with pytest.raises(ValueError, match="4 cells, but the header has 3"):
+        read_rows(table(tmp_path, "id;conversation;region\na1;x;y;z\n", "u.csv"))
+
+
+@pytest.mark.parametrize("ending", [".csv", ".xlsx", ".md", ".tex", ".json", ".jsonl"])
+def test_a_table_that_cannot_be_written_leaves_the_older_one(tmp_path, ending, monkeypatch):
+    path = write_table([{"a": 1}], tmp_path / f"t{ending}")
+    before = path.read_bytes()
+
+    def full(self, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(path), "replace", full)
+    with pytest.raises(OSError, match="No space left on device") as told:
+        write_table([{"a": 2}, {"a": 3}], path)
+    assert told.value.filename == str(path)
+    assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == [path.name]

@@ -404,3 +404,30 @@ def test_hostile_text_takes_no_time(unit):
     start = time.process_time()
     find_pii(text)
     assert time.process_time() - start < 4
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("Tel.: 030 / 90 18 20", "030 / 90 18 20"),
+        ("Ruf mich an: 030 / 901820", "030 / 901820"),
+        ("Telefon 0211 - 4567890", "0211 - 4567890"),
+        ("mobil: 0660 / 123 45 67", "0660 / 123 45 67"),
+        ("Meine Rufnummer: 089 / 12 34 56", "089 / 12 34 56"),
+        ("erreichbar unter 040 / 123456", "040 / 123456"),
+        ("Tél. : 01 - 42 68 53 00", "01 - 42 68 53 00"),
+        ("Móvil: 612 - 345 - 678", "612 - 345 - 678"),
+        ("phone 020 / 7946 0018", "020 / 7946 0018"),
+        ("Cellulare 333 / 123 4567", "333 / 123 4567"),
+    ],
+)
+def test_a_sign_between_blanks_parts_a_number_behind_its_word(text, number):
+    assert ("PHONE_NUMBER", number) in found(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Rechnung 4471 / 2025", "open 9 - 17", "call 3 / 5 agents", "Seite 12 / 345", "mobil in 2 - 3 Tagen"],
+)
+def test_such_a_sign_makes_no_number_of_counts(text):
+    assert "PHONE_NUMBER" not in kinds(text)

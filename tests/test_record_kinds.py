@@ -244,3 +244,48 @@ def test_numbers_of_a_record_are_known_by_the_words_of_their_key(key):
 @pytest.mark.parametrize("key", OTHER_KEYS.split())
 def test_a_key_that_ends_like_one_names_no_number(key):
     assert record_numbers({key: "4711"}) == []
+
+
+CALLS = [
+    '{"name": "update_record", "arguments": {"stage": "Closed lost"}}',
+    '{"name": "update_record", "arguments": "{\\"stage\\": \\"Closed lost\\"}"}',
+    '{"function": {"name": "update", "arguments": {"stage": "Closed lost"}}}',
+    '<tool_call>\n{"name": "u", "arguments": {"stage": "Closed lost"}}\n</tool_call>',
+    '{"type": "tool_use", "id": "t1", "name": "u", "input": {"stage": "Closed lost"}}',
+    '{"role": "assistant", "content": null, "tool_calls": [{"id": "c", "type": "function", "function": '
+    '{"name": "u", "arguments": "{\\"stage\\": \\"Closed lost\\"}"}}]}',
+    '{"tool": "crm", "parameters": {"record": {"stage": "Closed lost"}}}',
+    '{"record": {"fields": {"stage": "Closed lost"}}}',
+    "{&quot;stage&quot;: &quot;Closed lost&quot;}",
+    "<pre>{&quot;name&quot;: &quot;u&quot;, "
+    "&quot;args&quot;: {&quot;stage&quot;: &quot;Closed lost&quot;}}</pre>",
+]
+
+
+@pytest.mark.parametrize("response", CALLS)
+def test_the_record_is_what_a_tool_is_called_with(response):
+    assert record_update(response, gold=GOLD, before=BEFORE).fraction == 1
+
+
+@pytest.mark.parametrize(
+    ("response", "fraction"),
+    [
+        ('{"name": "u", "arguments": {"stage": "Closed won"}}', 0),
+        ('{"name": "u", "note": "junk", "arguments": {"stage": "Closed lost"}}', 0),
+        ('{"name": "u", "arguments": {"stage": "Closed lost", "city": "Rome"}}', 2 / 3),
+        ('{"name": "u", "arguments": {"city": "Rome"}}', 0),
+        ('{"name": "u", "arguments": "{\\"stage\\": \\"Clo"}', 0),
+        ('{"name": "u", "arguments": {}, "input": {"stage": "Closed lost"}}', 0),
+    ],
+)
+def test_what_else_a_call_says_counts(response, fraction):
+    assert record_update(response, gold=GOLD, before=BEFORE).fraction == pytest.approx(fraction)
+
+
+def test_a_record_with_the_names_of_a_call_is_a_record():
+    whole = {"name": "Ines", "type": "VIP", "id": "7"}
+    assert record_update('{"name": "Ines", "type": "VIP", "id": "7"}', gold=whole).fraction == 1
+    assert record_update('{"name": "u", "arguments": {"name": "Ines"}}', gold={"name": "Ines"}).fraction == 1
+    assert (
+        record_update('{"name": "Ines", "input": "web"}', gold={"name": "Ines", "input": "web"}).fraction == 1
+    )

@@ -120,7 +120,7 @@ def _xlsx(rows, path):
         from openpyxl import Workbook
         from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
     except ImportError:
-        raise ValueError(f"{path.name} needs openpyxl: pip install 'crmeval[rating]', or take .csv") from None
+        raise ValueError(f"{path.stem} needs openpyxl: pip install 'crmeval[rating]', or take .csv") from None
     book = Workbook(write_only=True)
     sheet = book.create_sheet("table")
     head, lines = _lines(rows)
@@ -160,7 +160,15 @@ def write_table(
     "Write rows as a table in the form that the file's ending says."
     path = check_table_path(path)
     plain = [{storable(str(k)): _cell(v) for k, v in row.items()} for row in rows]
-    _WRITERS[path.suffix.lower()](plain, path)
+    target = path.resolve()  # what a link points to
+    part = target.with_name(target.name + ".part")  # an older table stays until the new one is whole
+    try:
+        _WRITERS[path.suffix.lower()](plain, part)
+        part.replace(target)
+    except OSError as e:
+        raise OSError(e.errno, e.strerror, str(path)) from None
+    finally:
+        part.unlink(missing_ok=True)
     return path
 
 

@@ -45,6 +45,7 @@ def answer_alone(
     answer = split_thoughts(text).text
     speech = _CUES.pattern("refusing_speech")
     answer = _CUES.pattern("reported").sub(lambda m: "said so." if speech.search(m[0]) else m[0], answer)
+    answer = _CUES.pattern("no_refusal").sub("you should know", answer)  # 'I can't wait' declines nothing
     return _CUES.pattern("no_machine").sub("as one", _without_reports(answer))
 
 

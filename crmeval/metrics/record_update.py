@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from fractions import Fraction
+from html import unescape
 from typing import Any
 
 from ..core.call_forms import named_arguments
@@ -304,6 +305,8 @@ def written_record(
     fields: Iterable[str] = (),  # Names of the record's fields, as far as known
 ) -> dict | None:  # None: there is no object
     "The object that a response means as the record: the last fitting one."
+    if "&quot;" in response and not placed_objects(response):  # JSON that a page has escaped
+        response = unescape(response)
     begin = split_thoughts(response).start  # behind the thoughts of a reasoning model
     found = [(start, value) for start, value in placed_objects(response) if start >= begin]
     places = [(start, _unwrapped(value, fields)) for start, value in found]
@@ -312,12 +315,35 @@ def written_record(
     return next((p[-1][1] for p in (meant, fitting, places) if p), None)
 
 
-def _unwrapped(value, fields):
-    "A record that is the only thing in an object."
-    inner = next(iter(value.values()), None) if len(value) == 1 else None
-    if not isinstance(inner, dict) or not set(fields).isdisjoint(value):
+def _unwrapped(value, fields, depth=5):
+    "A record that is the only thing in an object, or the arguments of a tool's call."
+    called = _arguments(value)
+    alone = _as_object(next(iter(value.values()))) if len(value) == 1 else None
+    inner = called if called is not None else alone
+    if inner is None or not depth or called is None and not set(fields).isdisjoint(value):
         return value
-    return value if set(fields).isdisjoint(inner) else inner
+    found = _unwrapped(inner, fields, depth - 1)
+    return value if set(fields).isdisjoint(found) else found
+
+
+def _arguments(value):
+    "What a tool is called with, where an object is a call and nothing else; else None."
+    objects = {k: _as_object(v) for k, v in value.items() if k in _CUES.words("call_arguments")}
+    given = {k: v for k, v in objects.items() if v is not None}
+    others = set(value) - set(given)
+    return next(iter(given.values())) if len(given) == 1 and others <= _CUES.words("call") else None
+
+
+def _as_object(value):
+    "An object, also as the only one of a list or as JSON text; else None."
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+    return value if isinstance(value, dict) else None
 
 # %% ../../nbs/metrics/18_record_update.ipynb #2be76beb
 def _count(checks, *outcomes):

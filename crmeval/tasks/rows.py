@@ -36,6 +36,7 @@ from crmeval.tasks.tables import (
     is_missing,
     plain_cell,
     read_text,
+    take_note,
     told_encoding,
     workbook_rows,
 )
@@ -107,7 +108,7 @@ def _csv_lines(path):
     found = [(at, cells) for at, cells in rows if any(c.strip() for c in cells)]
     if not found:
         raise ValueError(f"{path} is empty")
-    return found
+    return _from_header(found, path)
 
 
 def _xlsx_rows(path):
@@ -115,12 +116,22 @@ def _xlsx_rows(path):
     rows = [(i, r) for i, r in enumerate(workbook_rows(path), 1) if not all(map(is_missing, r))]
     if not rows:
         raise ValueError(f"{path} is empty")
-    (_, header), *lines = rows
+    (_, header), *lines = _from_header(rows, path)
     names = [None if is_missing(h) else str(h).strip() for h in header]
     named = [n for n in names if n]
     if twice := {n for n in named if named.count(n) > 1}:
         raise ValueError(f"{path}: the column {sorted(twice)[0]!r} stands twice in the header")
     return [(_row_name(n, at), _named_cells(names, cells)) for n, (at, cells) in enumerate(lines, 1)]
+
+
+def _from_header(rows, path):
+    "The rows from the header on: the first that fills more than half of what the fullest row fills."
+    filled = [sum(not is_missing(cell) for cell in cells) for _, cells in rows[:20]]
+    start = next(i for i, n in enumerate(filled) if 2 * n > max(filled))
+    if start:
+        at = rows[start][0]
+        take_note(f"{Path(path).name}: row {at} is taken as the header; what stands above it is not read")
+    return rows[start:]
 
 
 def _named_cells(names, cells):

@@ -16,6 +16,7 @@ import itertools
 import json
 import re
 import warnings
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -285,26 +286,96 @@ def _without_mark(lines):
 def workbook_rows(
     path: Path,  # .xlsx
     *,
-    sheet: str = "",  # Name of the sheet; where there is none of that name, the first
+    sheet: str = "",  # Name of the sheet; where there is none of that name, the first with two rows
     results: bool = True,  # Results of formulas; False: the formulas
 ) -> list[list]:  # Rows of cells
     "Read one sheet of a workbook; needs openpyxl, which comes with the extra `rating`."
-    from zipfile import BadZipFile
+    merged = _sheets_hold(path, b"<mergeCell ")
+    book = _opened(path, read_only=not merged, data_only=results)
+    try:
+        chosen, rows = _chosen_sheet(book, sheet, path.name)
+        title = chosen.title
+        if merged:
+            _fill_merged(rows, chosen.merged_cells.ranges)
+    finally:
+        book.close()
+    if results and _sheets_hold(path, b"</f>"):
+        _note_formulas(path, title, rows)
+    return rows
 
+
+def _sheets_hold(path, mark):
+    "Whether some sheet's XML has these bytes; a file that is no archive has none."
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(_holds(archive, n, mark) for n in archive.namelist() if n.startswith("xl/worksheets/"))
+    except (zipfile.BadZipFile, OSError):  # told when the workbook is opened
+        return False
+
+
+def _holds(archive, name, mark):
+    tail = b""
+    with archive.open(name) as f:
+        while piece := f.read(1 << 20):
+            if mark in tail + piece:
+                return True
+            tail = piece[-len(mark) :]
+    return False
+
+
+def _opened(path, **options):
+    "The workbook; what keeps it from being read is one `ValueError`."
     try:
         import openpyxl
         from openpyxl.utils.exceptions import InvalidFileException
     except ImportError:
         raise ValueError("XLSX needs openpyxl: install crmeval[rating], or use a .csv file") from None
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=results)
-    except (BadZipFile, KeyError, ValueError, InvalidFileException) as e:
+        return openpyxl.load_workbook(path, **options)
+    except (zipfile.BadZipFile, KeyError, ValueError, InvalidFileException) as e:
         raise ValueError(f"{path.name} cannot be read as XLSX: {e}") from None
+
+
+def _chosen_sheet(book, wanted, name):
+    "(sheet, its rows): the one of that name, else the first that holds a table; other tables are told."
+    if wanted in book.sheetnames:
+        return book[wanted], list(map(list, book[wanted].iter_rows(values_only=True)))
+    filled = [(sheet, _filled_rows(sheet)) for sheet in book.worksheets]
+    tables = [(sheet, n) for sheet, n in filled if n > 1] or filled[:1]
+    chosen, others = tables[0][0], [f"{sheet.title!r} ({n} rows)" for sheet, n in tables[1:6]]
+    if others:
+        what = f"the sheet {chosen.title!r} is read, and not {', '.join(others)}"
+        take_note(f"{name}: {what}; a sheet that is meant too goes into a file of its own")
+    return chosen, list(map(list, chosen.iter_rows(values_only=True)))
+
+
+def _filled_rows(sheet):
+    return sum(any(not is_missing(cell) for cell in row) for row in sheet.iter_rows(values_only=True))
+
+
+def _fill_merged(rows, ranges):
+    "Cells that were merged downwards all hold the value, in rows that hold something of their own."
+    own = [any(not is_missing(cell) for cell in row) for row in rows]
+    for area in ranges:
+        top, column = area.min_row - 1, area.min_col - 1
+        for at in range(top + 1, min(area.max_row, len(rows))):
+            if own[at]:
+                rows[at][column] = rows[top][column]
+
+
+def _note_formulas(path, title, rows):
+    "Tell of formulas whose results nobody stored: their cells look empty."
+    book = _opened(path, read_only=True, data_only=False)
     try:
-        chosen = book[sheet] if sheet in book.sheetnames else book.worksheets[0]
-        return list(map(list, chosen.iter_rows(values_only=True)))
+        written = book[title].iter_rows()
+        cells = [c for line, row in zip(written, rows) for c, value in zip(line, row) if value is None]
+        lost = [c.coordinate for c in cells if c.data_type == "f"]
     finally:
         book.close()
+    if lost:
+        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+        what = f"{', '.join(lost[:3])}{more}: a formula without a stored result, read as empty"
+        take_note(f"{path.name}: {what}; open the file in a spreadsheet, save it, and try again")
 
 # %% ../../nbs/tasks/03_tables.ipynb #697862fc
 @lru_cache(maxsize=1)
