@@ -268,3 +268,32 @@ def test_on_the_demo_set_metrics_do_not_contradict_each_other(sample):
         complete = completeness(response, key_facts=list(sample.key_facts))
         concise = conciseness(response, key_facts=list(sample.key_facts))
         assert (complete.fraction > 0) == (concise.fraction > 0)
+
+
+@pytest.mark.parametrize(
+    "sentence", ["The balance is {}.", "Agent: We booked {} on Monday.", "{} it was, at last."]
+)
+@pytest.mark.parametrize(
+    "claimed, said",
+    [("-7 °C", "7 °C"), ("7 °C", "-7 °C"), ("−310", "310"), ("-4 %", "+4 %"), ("€81", "£81"), ("₹900", "$900"),
+     ("-$12.50", "$12.50"), ("$-12.50", "$12.50"), ("60 %", "60 °"), ("8 ‰", "8 %")],
+)  # fmt: skip
+def test_a_sign_and_a_symbol_belong_to_a_number(sentence, claimed, said):
+    "The words are the same, and the sentence is not in the source word for word."
+    assert factuality(sentence.format(claimed), source=sentence.format(said)).points < 3
+    assert factuality(sentence.format(claimed), source=sentence.format(claimed)).points == 4
+
+
+@pytest.mark.parametrize(
+    "claimed, said",
+    [
+        ("81 €", "€81"),
+        ("+4 %", "4%"),
+        ("pages 3-9", "pages 3-9"),
+        ("2 - 1", "2 - 1"),
+        ("£81", "81"),
+        ("A-5", "A-5"),
+    ],
+)
+def test_a_number_written_in_another_way_is_the_same(claimed, said):
+    assert factuality(f"They said {claimed}.", source=f"They said {said}.").points == 4

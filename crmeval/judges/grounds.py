@@ -77,6 +77,40 @@ def _plain(text):
     )
 
 # %% ../../nbs/judges/05_grounds.ipynb #69c0eadf
+# A sign, a currency and what kind of number it is are no words: "-5 °C" and "5 °C" have the same ones.
+_NUMBER = re.compile(
+    r"(?<![\w.,])(?P<sign>[-−]?)(?:(?P<before>[$€£¥₹₽₺₩]) ?)?(?P<minus>[-−]?)"
+    r"(?P<digits>\d+(?:[.,:]\d+)*)(?P<after> ?(?:[$€£¥₹₽₺₩%‰°](?!\w*\d))?)"
+)
+
+
+@lru_cache(maxsize=256)
+def _marks_of(text):
+    "Number, as its digits -> the ways in which a text has it: whether it is negative, with which symbol."
+    found: dict[str, set[tuple[bool, str]]] = {}
+    for m in _NUMBER.finditer(_folded(text)):
+        symbol = m["before"] or (m["after"] or "").strip()
+        found.setdefault(m["digits"], set()).add((bool(m["sign"] or m["minus"]), symbol))
+    return found
+
+
+def _is_same_way(one, other):
+    "A currency may be left out, or have become another sign on the way; two of them are two amounts."
+    (negative, symbol), (as_negative, as_symbol) = one, other
+    bare = {symbol, as_symbol} & {""} and not {symbol, as_symbol} & {"%", "‰", "°"}
+    return negative == as_negative and (symbol == as_symbol or bool(bare))
+
+
+def _has_its_numbers(claim, source):
+    "Whether each number of a claim that the source has is there as it is in the claim."
+    theirs = _marks_of(source)
+    return all(
+        any(_is_same_way(way, said) for said in theirs.get(digits, ways))
+        for digits, ways in _marks_of(claim).items()
+        for way in ways
+    )
+
+
 def is_verbatim(
     claim: str,  # One sentence
     source: str,  # Any text
@@ -91,7 +125,7 @@ def is_verbatim(
     for i in text.at.get(said[0], ())[:_MAX_PLACES] if said else ():
         whole = i + n <= len(text.tokens) and text.stops[i + n - 1] and tuple(text.tokens[i : i + n]) == said
         if whole and (asks or not text.asks[i + n - 1]):
-            return True
+            return _has_its_numbers(claim, source)
     return False
 
 # %% ../../nbs/judges/05_grounds.ipynb #86c220fb
