@@ -1,7 +1,10 @@
 "Training files: no test in them, no conversation on two sides, nobody's name, and a form that is read."
 
+import html
 import json
 import random
+import re
+import urllib.parse
 from dataclasses import replace
 
 import pytest
@@ -81,6 +84,32 @@ def test_a_planted_copy_is_found_in_any_disguise():
             found = [k for k in index.leaks(TrainingRow("row", [around, text])) if k.sample == s.id]
             told = [k.kind for k in found]
             assert told and KINDS.index(told[0]) <= KINDS.index(kind), (kind, told)
+
+
+WRAPPED = {
+    "html": lambda t: f'<div class="mail"><p>{html.escape(t).replace(" ", "&nbsp;")}</p><br/></div>',
+    "tags in words": lambda t: re.sub(r"(\w)(\w)", r"\1<span style='x'>\2</span>", t),
+    "numbered entities": lambda t: "".join(f"&#{ord(c)};" for c in t),
+    "json in json": lambda t: json.dumps(json.dumps(t.replace(" ", "\n"))),
+    "escapes": lambda t: "".join(f"\\u{ord(c):04x}" for c in t),
+    "address": lambda t: urllib.parse.quote(t, safe=""),
+    "joiners": lambda t: "\u2060".join(t),
+    "soft hyphens": lambda t: re.sub(r"(\w)(\w)", "\\1\u00ad\\2", t),
+    "look-alikes": lambda t: t.translate(str.maketrans("aeopcx", "аеорсх")),
+    "marks apart": lambda t: "".join(c + "\u0301" if c in "aeiou" else c for c in t),
+    "mathematical": lambda t: "".join(chr(0x1D41A + ord(c) - 97) if "a" <= c <= "z" else c for c in t),
+}
+
+
+@pytest.mark.parametrize("how", WRAPPED)
+def test_a_copy_is_found_in_what_an_export_makes_of_it(how):
+    samples = letters(40, seed=11)
+    rows = [TrainingRow(s.id, [WRAPPED[how](s.inputs["emails"])]) for s in samples[:20]]
+    found = find_leaks(rows, {"set": samples[:20]})
+    assert {(x.row, x.sample) for x in found.leaks if x.kind == "normalised"} >= {
+        (s.id, s.id) for s in samples[:20]
+    }
+    assert find_leaks(rows, {"set": samples[20:]}).clean
 
 
 def test_other_texts_are_no_leaks():
@@ -279,6 +308,17 @@ def test_files_of_several_kinds_are_told(tmp_path):
 
 def test_texts_of_any_kind_are_checked_in_time_and_without_an_error():
     index = LeakIndex({"desk": letters(3)})
-    for text in ("", " ", "\ud800", "[A" * 25_000, "中" * 50_000, "a " * 25_000, "\x00", "[PERSON_" * 5_000):
+    for text in (
+        "",
+        " ",
+        "\ud800",
+        "[A" * 25_000,
+        "中" * 50_000,
+        "a " * 25_000,
+        "\x00",
+        "[PERSON_" * 5_000,
+        "<b <" * 9_000,
+        "<p>" * 9_000,
+    ):
         assert index.leaks(TrainingRow("row", [text])) == []
         assert masked_sample(Sample("s", CASE, {"emails": text[:2000]})).sample.id == "s"
