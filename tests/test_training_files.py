@@ -12,6 +12,8 @@ import pytest
 from crmeval.core.raters import ADJUDICATED
 from crmeval.core.records import Response, Sample, Score, read_jsonl
 from crmeval.layer.feedback import Feedback
+from crmeval.live.feedback_loop import read_loop, turn_loop
+from crmeval.live.feedback_samples import samples_of_feedback
 from crmeval.live.leak_check import (
     KINDS,
     LeakIndex,
@@ -22,7 +24,7 @@ from crmeval.live.leak_check import (
     runs_of,
     without_doubles,
 )
-from crmeval.live.permitted import PURPOSES, consent_to, masked_sample, pseudonym, purpose_of
+from crmeval.live.permitted import PURPOSES, consent_to, masked_sample, pseudonym, purpose_of, why_not
 from crmeval.live.training_examples import (
     Gathered,
     examples_of_feedback,
@@ -322,3 +324,41 @@ def test_texts_of_any_kind_are_checked_in_time_and_without_an_error():
     ):
         assert index.leaks(TrainingRow("row", [text])) == []
         assert masked_sample(Sample("s", CASE, {"emails": text[:2000]})).sample.id == "s"
+
+
+@pytest.mark.parametrize(
+    "first, second", [(True, "no"), ("no", True), ("training", "evaluation"), ([], "yes")]
+)
+def test_whoever_said_no_once_is_in_nothing(first, second, tmp_path):
+    rows = [replace(letters(1)[0], tags={"consent": said}) for said in (first, second)]
+    told = [Feedback("r0", "edit", "A draft of some words.", "What was sent in the end is this.")]
+    for asked in (rows, rows[::-1]):
+        assert samples_of_feedback(told, asked, by_purpose=False).left_out == {"no consent": 1}
+        gathered = examples_of_feedback(told, asked)
+        assert all(why_not(e.sample, "training", by_purpose=False) for e in gathered.examples)
+        folder = tmp_path / f"loop{asked is rows}"
+        turn_loop(folder, told, rows[:1], by_purpose=False)
+        turn_loop(folder, [], asked, by_purpose=False)
+        assert read_loop(folder)[0] == []
+
+
+def test_a_data_sheet_names_the_basis_where_nobody_allowed_training(tmp_path):
+    samples = [
+        replace(s, tags={"consent": c})
+        for s, c in zip(letters(12, seed=4), ["no", "evaluation", "false"] * 4)
+    ]
+    done = write_training_files(
+        examples_of_samples(samples), tmp_path / "t", basis="contract, clause 9", by_purpose=False
+    )
+    assert {stated for _, stated, _ in done.sources} == {"stated: contract, clause 9"}
+
+
+def test_a_sample_that_comes_back_in_the_same_week_with_another_text_is_run_again(tmp_path):
+    asked = letters(1)
+    for sent, consent in (("It left on Monday.", True), ("", False), ("It left on Friday.", True)):
+        now = [replace(asked[0], tags={"consent": consent}, inputs={"emails": f"When does it leave? {sent}"})]
+        told = [Feedback("r0", "edit", "A draft.", "It leaves on Monday at nine.")] if consent else []
+        week = turn_loop(
+            tmp_path, told, now, models=["baseline:reference"], today="2026-11-27", by_purpose=False
+        )
+        assert (week.asked, week.withdrawn) == (int(consent), int(not consent))
