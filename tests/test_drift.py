@@ -232,3 +232,21 @@ def test_a_topic_is_named_by_words_that_many_texts_share():
     topics = fit_topics(texts, 2)
     assert set(" ".join(topics.names).split()) <= set(" ".join(words).split())
     assert topics.of(["refund my card", "where is the courier"])[0] != topics.of(["where is the courier"])[0]
+
+
+@pytest.mark.parametrize("kind, good", [("mean", 1.5), ("log", 20), ("share", 1), ("category", "a")])
+@pytest.mark.parametrize("bad", [None, math.nan, "n/a", "gone"])
+def test_a_measure_that_ends_while_rows_go_on_is_told(kind, good, bad):
+    bad = None if kind == "category" else bad  # any other word is a category of its own
+    rows = [
+        {
+            "time": date(2026, 1, 5) + timedelta(days=7 * week + i % 7),
+            "x": good if week < 12 else bad,
+            "y": 1.0,
+        }
+        for week in range(17)
+        for i in range(40)
+    ]
+    ended, goes_on = drift(rows, [Measure("x", kind), Measure("y")]).series[:1], drift(rows, [Measure("y")])
+    assert "no usable value in the last 5 weeks: nothing is watched there" in ended[0].notes
+    assert not any("nothing is watched" in note for note in goes_on.series[0].notes)

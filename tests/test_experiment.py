@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
@@ -535,3 +536,51 @@ def test_ville_has_the_same_boundary():
 def test_rows_are_read_once_and_whole():
     rows = arm_rows(table([1.0, np.nan, 0.0], [True, True, False]), "y")
     assert (rows.counts, rows.undefined, rows.plain_shares) == ((1, 1), (0, 1), True)
+
+
+def _written(day, how):
+    "A number of a day from 0 in one of the forms in which tables hold days."
+    moment = datetime(2026, 2, 25, 22, tzinfo=timezone.utc) + timedelta(days=int(day))
+    return {
+        "number": int(day),
+        "text of a number": str(int(day)),
+        "date": moment.date(),
+        "moment": moment + timedelta(minutes=int(day) % 7),
+        "ISO date": f"{moment:%Y-%m-%d}",
+        "ISO moment": moment.isoformat(),
+        "with a blank": f" {moment:%Y-%m-%d %H:%M} ",
+        "NumPy": np.datetime64(f"{moment:%Y-%m-%d}"),
+    }[how]
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["text of a number", "date", "moment", "ISO date", "ISO moment", "with a blank", "NumPy"],
+)
+def test_days_are_in_the_order_of_time_in_every_form(how):
+    rng = np.random.default_rng(4)
+    day = rng.permutation(np.repeat(np.arange(14), 30))
+    side = rng.choice(["control", "new"], len(day))
+    rows = {"arm": side.tolist(), "y": (rng.normal(size=len(day)) + day / 5).tolist()}
+    true, told = (daily_looks(rows | {"day": [_written(d, h) for d in day]}, "y") for h in ("number", how))
+    assert [(d.value, d.low, d.n) for d in told.differences] == [
+        (d.value, d.low, d.n) for d in true.differences
+    ]
+
+
+@pytest.mark.parametrize("wrong", ["2026-3-1", "01.03.2026", "Monday", "", "2026-02-30", "2026-03-011", True])
+def test_what_is_no_day_is_told(wrong):
+    rows = {"arm": ["control", "new"] * 20, "y": list(range(40)), "day": [wrong] * 20 + ["2026-03-02"] * 20}
+    with pytest.raises(ValueError, match="expected a day such as"):
+        daily_looks(rows, "y")
+
+
+@pytest.mark.parametrize("method", ["fixed", "sequential"])
+@pytest.mark.parametrize("scale, shift", [(1, 0), (3e7, 1.3), (1e-6, 1e3), (-0.1, 0.7)])
+def test_a_covariate_that_is_the_outcome_decides_nothing(method, scale, shift):
+    y = np.random.default_rng(8).normal(size=120)
+    rows = {"arm": ["control", "new"] * 60, "y": y.tolist(), "x": (y * scale + shift).tolist()}
+    said = compare_arms(rows, "y", method, "x")
+    assert (said.low, said.high, said.p) == (None, None, None) or said.low < 0 < said.high
+    same = compare_arms(rows | {"y": [0.1 + 0.2] * 120}, "y", method)
+    assert (same.low, same.p) == (None, None)

@@ -12,7 +12,9 @@ from windows import windows
 
 from crmeval.cli.app import main
 from crmeval.live.drift import drift
+from crmeval.live.events import join_outcomes
 from crmeval.live.experiment import ArmOutcome, Guardrail, daily_looks, experiment_result
+from crmeval.live.live_analysis import LivePlan, live_report
 from crmeval.live.live_report import (
     GateEntry,
     LiveReport,
@@ -217,3 +219,15 @@ def test_commands(tmp_path, capsys):
     ):
         assert main(["live", "report", *files, *page, *words]) == 2
         assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("unit", ["nothere", "Customer", "customer ", ""])
+def test_a_unit_that_is_no_column_is_told_and_does_not_part_customers_in_silence(unit):
+    replies = [
+        {"reply": f"r{i}", "time": "2026-03-01T10:00:00Z", "customer": f"c{i % 9}", "arm": "ab"[i % 2]}
+        for i in range(60)
+    ]
+    joined = join_outcomes(replies, [], until="2026-04-20")
+    with pytest.raises(ValueError, match="the replies have no column"):
+        live_report(joined, LivePlan(unit=unit, control="a"))
+    assert live_report(joined, LivePlan(control="a")).result is not None

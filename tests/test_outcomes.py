@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from crmeval.connect.federation import connect
@@ -301,8 +301,22 @@ def test_winning_fast_and_losing_slowly_does_not_look_like_winning():
     assert 50 / 75 > 0.6  # what won / (won + lost) would have said
 
 
+@pytest.mark.parametrize("n", [2, 40])
+@pytest.mark.parametrize(
+    "name, fact",
+    [("handling_time", {"handling_s": 259200.0, "handling_state": 0})]
+    + [("handling_time", {"handling_s": s, "handling_state": 1}) for s in (0.0, 417.3)]
+    + [("csat", {"csat": s}) for s in (1.0, 4.7)],
+)
+def test_values_that_are_all_the_same_are_no_certainty(name, fact, n):
+    e = outcome([{"customer": f"c{i}", "agent": f"a{i % 7}", **fact} for i in range(n)], name)
+    assert e.value is not None and (e.low, e.high) == (None, None) and e.n == n
+    assert e.method == "no interval: all values are the same"
+
+
 @FEW
 @given(st.lists(st.tuples(st.integers(1, 30), st.booleans()), min_size=1, max_size=60))
+@example([(1, False)] * 3 + [(1, True)] + [(2, True)] * 2 + [(3, True)])  # rounding: a share above 1
 def test_curves_add_up(pairs):
     x, at = np.unique([t for t, _ in pairs], return_inverse=True)
     ended = np.bincount(at, [s for _, s in pairs], len(x))
@@ -382,3 +396,34 @@ def test_names_of_columns_are_only_names():
 def test_cards_name_columns_that_the_join_makes():
     assert {c for card in outcome_cards().values() for c in card.needs} <= set(FACTS)
     assert len(outcome_cards()) == 19
+
+
+@pytest.mark.parametrize(
+    "given, fate",
+    [(0.0, "used"), (1.0, "bots"), ("1.0", "bots"), (" TRUE ", "bots"), ("f", "used"), (float("nan"), "used")]
+    + [("robot", "malformed"), (2, "malformed"), ("maybe", "malformed"), (0.5, "malformed")],
+)
+def test_what_a_program_made_is_read_in_every_form_or_told(given, fate):
+    event = {"event": "e", "reply": "r0", "kind": "clicked", "time": REPLIES[0]["time"], "bot": given}
+    for events in ([event], pd.DataFrame([event]), pa.table({k: [v] for k, v in event.items()})):
+        record = join_outcomes(REPLIES, events, until=UNTIL).record
+        found = record.malformed if fate == "malformed" else getattr(record, fate)
+        assert record.balanced and found in (1, {"bot is neither true nor false": 1}), (type(events), found)
+
+
+def test_numbers_as_ids_meet_though_a_gap_made_them_fractions():
+    replies = pd.DataFrame({"reply": [70001, 70002, 12345678901], "time": REPLIES[0]["time"]})
+    events = pd.DataFrame(
+        {"reply": [70001, None, 12345678901], "kind": "clicked", "time": REPLIES[0]["time"]}
+    )
+    joined = join_outcomes(replies, events, until=UNTIL)
+    assert (joined.record.used, joined.record.malformed) == (2, {"no reply": 1})
+    assert [r["clicked"] for r in sorted(joined.rows.to_pylist(), key=lambda r: r["reply"])] == [1, 1, None]
+
+
+@pytest.mark.parametrize("time", [1772359200, "1772359200000", "01.03.2026 10:00", "yesterday", None])
+def test_replies_of_which_none_has_a_time_are_told_and_give_no_empty_answer(time):
+    with pytest.raises(ValueError, match="no reply has an id and a readable time; the first has reply 'x'"):
+        join_outcomes([{"reply": "x", "time": time}], [], until=UNTIL)
+    with pytest.raises(ValueError, match="there are no replies"):
+        join_outcomes([], [])

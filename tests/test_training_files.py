@@ -1,7 +1,10 @@
 "Training files: no test in them, no conversation on two sides, nobody's name, and a form that is read."
 
+import html
 import json
 import random
+import re
+import urllib.parse
 from dataclasses import replace
 
 import pytest
@@ -9,6 +12,8 @@ import pytest
 from crmeval.core.raters import ADJUDICATED
 from crmeval.core.records import Response, Sample, Score, read_jsonl
 from crmeval.layer.feedback import Feedback
+from crmeval.live.feedback_loop import read_loop, turn_loop
+from crmeval.live.feedback_samples import samples_of_feedback
 from crmeval.live.leak_check import (
     KINDS,
     LeakIndex,
@@ -19,7 +24,7 @@ from crmeval.live.leak_check import (
     runs_of,
     without_doubles,
 )
-from crmeval.live.permitted import PURPOSES, consent_to, masked_sample, pseudonym, purpose_of
+from crmeval.live.permitted import PURPOSES, consent_to, masked_sample, pseudonym, purpose_of, why_not
 from crmeval.live.training_examples import (
     Gathered,
     examples_of_feedback,
@@ -81,6 +86,32 @@ def test_a_planted_copy_is_found_in_any_disguise():
             found = [k for k in index.leaks(TrainingRow("row", [around, text])) if k.sample == s.id]
             told = [k.kind for k in found]
             assert told and KINDS.index(told[0]) <= KINDS.index(kind), (kind, told)
+
+
+WRAPPED = {
+    "html": lambda t: f'<div class="mail"><p>{html.escape(t).replace(" ", "&nbsp;")}</p><br/></div>',
+    "tags in words": lambda t: re.sub(r"(\w)(\w)", r"\1<span style='x'>\2</span>", t),
+    "numbered entities": lambda t: "".join(f"&#{ord(c)};" for c in t),
+    "json in json": lambda t: json.dumps(json.dumps(t.replace(" ", "\n"))),
+    "escapes": lambda t: "".join(f"\\u{ord(c):04x}" for c in t),
+    "address": lambda t: urllib.parse.quote(t, safe=""),
+    "joiners": lambda t: "\u2060".join(t),
+    "soft hyphens": lambda t: re.sub(r"(\w)(\w)", "\\1\u00ad\\2", t),
+    "look-alikes": lambda t: t.translate(str.maketrans("aeopcx", "аеорсх")),
+    "marks apart": lambda t: "".join(c + "\u0301" if c in "aeiou" else c for c in t),
+    "mathematical": lambda t: "".join(chr(0x1D41A + ord(c) - 97) if "a" <= c <= "z" else c for c in t),
+}
+
+
+@pytest.mark.parametrize("how", WRAPPED)
+def test_a_copy_is_found_in_what_an_export_makes_of_it(how):
+    samples = letters(40, seed=11)
+    rows = [TrainingRow(s.id, [WRAPPED[how](s.inputs["emails"])]) for s in samples[:20]]
+    found = find_leaks(rows, {"set": samples[:20]})
+    assert {(x.row, x.sample) for x in found.leaks if x.kind == "normalised"} >= {
+        (s.id, s.id) for s in samples[:20]
+    }
+    assert find_leaks(rows, {"set": samples[20:]}).clean
 
 
 def test_other_texts_are_no_leaks():
@@ -279,6 +310,55 @@ def test_files_of_several_kinds_are_told(tmp_path):
 
 def test_texts_of_any_kind_are_checked_in_time_and_without_an_error():
     index = LeakIndex({"desk": letters(3)})
-    for text in ("", " ", "\ud800", "[A" * 25_000, "中" * 50_000, "a " * 25_000, "\x00", "[PERSON_" * 5_000):
+    for text in (
+        "",
+        " ",
+        "\ud800",
+        "[A" * 25_000,
+        "中" * 50_000,
+        "a " * 25_000,
+        "\x00",
+        "[PERSON_" * 5_000,
+        "<b <" * 9_000,
+        "<p>" * 9_000,
+    ):
         assert index.leaks(TrainingRow("row", [text])) == []
         assert masked_sample(Sample("s", CASE, {"emails": text[:2000]})).sample.id == "s"
+
+
+@pytest.mark.parametrize(
+    "first, second", [(True, "no"), ("no", True), ("training", "evaluation"), ([], "yes")]
+)
+def test_whoever_said_no_once_is_in_nothing(first, second, tmp_path):
+    rows = [replace(letters(1)[0], tags={"consent": said}) for said in (first, second)]
+    told = [Feedback("r0", "edit", "A draft of some words.", "What was sent in the end is this.")]
+    for asked in (rows, rows[::-1]):
+        assert samples_of_feedback(told, asked, by_purpose=False).left_out == {"no consent": 1}
+        gathered = examples_of_feedback(told, asked)
+        assert all(why_not(e.sample, "training", by_purpose=False) for e in gathered.examples)
+        folder = tmp_path / f"loop{asked is rows}"
+        turn_loop(folder, told, rows[:1], by_purpose=False)
+        turn_loop(folder, [], asked, by_purpose=False)
+        assert read_loop(folder)[0] == []
+
+
+def test_a_data_sheet_names_the_basis_where_nobody_allowed_training(tmp_path):
+    samples = [
+        replace(s, tags={"consent": c})
+        for s, c in zip(letters(12, seed=4), ["no", "evaluation", "false"] * 4)
+    ]
+    done = write_training_files(
+        examples_of_samples(samples), tmp_path / "t", basis="contract, clause 9", by_purpose=False
+    )
+    assert {stated for _, stated, _ in done.sources} == {"stated: contract, clause 9"}
+
+
+def test_a_sample_that_comes_back_in_the_same_week_with_another_text_is_run_again(tmp_path):
+    asked = letters(1)
+    for sent, consent in (("It left on Monday.", True), ("", False), ("It left on Friday.", True)):
+        now = [replace(asked[0], tags={"consent": consent}, inputs={"emails": f"When does it leave? {sent}"})]
+        told = [Feedback("r0", "edit", "A draft.", "It leaves on Monday at nine.")] if consent else []
+        week = turn_loop(
+            tmp_path, told, now, models=["baseline:reference"], today="2026-11-27", by_purpose=False
+        )
+        assert (week.asked, week.withdrawn) == (int(consent), int(not consent))

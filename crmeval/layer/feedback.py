@@ -233,6 +233,9 @@ def feedback_row(
 def _of_row(row):
     known = {f.name for f in fields(Feedback)}
     values = {k: v for k, v in row.items() if k in known}
+    if missing := [name for name in ("reply", "action") if name not in values]:
+        found = ", ".join(map(str, list(row)[:8])) or "nothing"
+        raise ValueError(f"has no {missing[0]!r}, expected feedback of the layer; it has {found}")
     if isinstance(values.get("reasons"), str):
         values["reasons"] = json.loads(values["reasons"])
     return Feedback(**values)
@@ -278,7 +281,13 @@ def read_feedback(
     path = Path(path)
     check_known(path.suffix, (".jsonl", ".parquet"), "the ending of a table of feedback")
     rows = _read_parquet(path) if path.suffix == ".parquet" else read_jsonl(path)
-    return [_of_row(row) for row in rows]
+    found = []
+    for n, row in enumerate(rows, 1):
+        try:
+            found.append(_of_row(row))
+        except (TypeError, ValueError, AttributeError) as e:
+            raise ValueError(f"{path.name}, row {n}: {e}") from None
+    return found
 
 # %% ../../nbs/layer/16_feedback.ipynb #467de8a2
 def feedback_scores(

@@ -72,7 +72,7 @@ def share_reached(
     direct = before / at_risk  # what reaching it at x adds, and being at risk there takes
     later = np.divide(share[-1] - share, at_risk * (1 - hazard), out=np.zeros(len(x)), where=hazard < 1)
     run = np.cumsum(later * hazard - direct * won / at_risk)
-    return Curve(float(share[-1]), run + direct - later, run, run - later, float(x[-1]))
+    return Curve(min(1.0, float(share[-1])), run + direct - later, run, run - later, float(x[-1]))
 
 # %% ../../nbs/live/02_curves.ipynb #ec342766
 @dataclass(frozen=True)

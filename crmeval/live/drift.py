@@ -117,6 +117,7 @@ def drift(
             series=len(cells),
             group=m.group,
             lost=sums.lost[m.name],
+            last_week=sums.last_week,
         )
         for m, name, c in cells
     )

@@ -313,6 +313,12 @@ def _notes(weeks, usable, scores, kind, charts):
     return tuple(out)
 
 
+def _ended(weeks, last_week):
+    "A series that has ended while rows go on is not one without drift."
+    silent = 0 if last_week is None or not weeks else (last_week - max(weeks)) // 7
+    return (f"no usable value in the last {silent} weeks: nothing is watched there",) if silent > 0 else ()
+
+
 def _weekday_note(weeks, kind, charts):
     base = _baseline(weeks[: charts.baseline], kind, charts.least)
     days = base.by_day
@@ -368,6 +374,7 @@ def chart_series(
     series: int = 1,  # Series that are watched together
     group: str = "inputs",
     lost: int = 0,  # Rows without a usable value
+    last_week: int | None = None,  # Ordinal of the Monday of the last week that has rows, with a value or not
 ) -> SeriesDrift:
     "Chart one series from its weekly sums."
     weeks = _by_week(cells)
@@ -377,7 +384,8 @@ def chart_series(
     alarms = tuple(_alarm(name, weeks, usable, kind, f) for f in found)
     told = {a.week for a in alarms}
     points = tuple(_point(w, weeks.get(w), kind, at, told) for w in _all_weeks(weeks))
-    return SeriesDrift(name, kind, group, points, alarms, lost, _notes(weeks, usable, scores, kind, charts))
+    notes = _ended(weeks, last_week) + _notes(weeks, usable, scores, kind, charts)
+    return SeriesDrift(name, kind, group, points, alarms, lost, notes)
 
 
 def _all_weeks(weeks):

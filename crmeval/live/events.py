@@ -299,18 +299,23 @@ SELECT n, event, reply, kind, at_us, value, CASE
     WHEN k.needs_value AND value IS NULL THEN 'no value'
     WHEN value < k.least OR value > k.most THEN 'value out of range'
     WHEN kind = 'checked' AND value NOT IN (0, 1) THEN 'value out of range'
-    END AS malformed, is_bot
+    WHEN bot_given IS NOT NULL AND bot IS NULL THEN 'bot is neither true nor false'
+    END AS malformed, coalesce(bot, false) OR by_bot AS is_bot
 FROM (
     SELECT row_number() OVER () AS n, nullif(trim({event}), '') AS event, nullif(trim({reply}), '') AS reply,
         nullif(lower(trim({kind})), '') AS kind, {time} AS at_us,
         nullif(nullif(lower(trim({value})), ''), 'nan') AS given, finite_number({value}) AS value,
-        coalesce(TRY_CAST({bot} AS BOOLEAN), false) OR coalesce(lower(trim({actor})) = 'bot', false) AS is_bot
+        nullif(nullif(lower(trim({bot})), ''), 'nan') AS bot_given, truth({bot}) AS bot,
+        coalesce(lower(trim({actor})) = 'bot', false) AS by_bot
     FROM {source}
 ) LEFT JOIN event_kinds AS k ON k.name = kind
 """
 _MACROS = (
     "CREATE MACRO finite_number(t) AS CASE WHEN isfinite(TRY_CAST(t AS DOUBLE))"
     " THEN TRY_CAST(t AS DOUBLE) END",
+    "CREATE MACRO whole_number(x) AS CASE WHEN x = floor(x) AND abs(x) < 1e15 THEN CAST(x AS BIGINT) END",
+    "CREATE MACRO truth(t) AS CASE finite_number(t) WHEN 1 THEN true WHEN 0 THEN false"  # 1.0 of a frame
+    " ELSE TRY_CAST(trim(t) AS BOOLEAN) END",
     "CREATE MACRO moment(t) AS CASE WHEN isfinite(TRY_CAST(t AS TIMESTAMPTZ))"
     " THEN epoch_us(TRY_CAST(t AS TIMESTAMPTZ)) END",
 )
@@ -319,6 +324,14 @@ _MACROS = (
 def _text_of(columns, name):
     "A column as text in SQL; NULL where a table has none."
     return f"CAST({name_in_sql(name)} AS VARCHAR)" if name in columns else "CAST(NULL AS VARCHAR)"
+
+
+def _id_of(engine, reached, name):
+    "A column of ids as text in SQL: whole numbers that a gap made 7.0 in a frame are 7 again."
+    kinds = {row[0]: row[1] for row in engine.execute(f"DESCRIBE SELECT * FROM {reached}").fetchall()}
+    if kinds.get(name) not in ("DOUBLE", "FLOAT"):
+        return _text_of(kinds, name)
+    return f"coalesce(CAST(whole_number({name_in_sql(name)}) AS VARCHAR), {_text_of(kinds, name)})"
 
 
 def _columns(engine, reached):
@@ -353,7 +366,7 @@ def _load_events(engine, events):
     if missing := [name for name in ("reply", "kind", "time") if name not in columns]:
         raise ValueError(f"events have no column {missing[0]!r}; they have {', '.join(columns)}")
     texts = {name: _text_of(columns, name) for name in EVENT_FIELDS}
-    texts["time"] = f"moment({texts['time']})"
+    texts |= {"time": f"moment({texts['time']})", "reply": _id_of(engine, reached, "reply")}
     engine.execute(_READ.format(**texts, source=reached))
 
 
@@ -381,8 +394,23 @@ FROM (
 """
 
 
+def _check_replies(engine, texts, reached):
+    "Where no reply can be used there is nothing to join: say what arrived."
+    usable = engine.execute("SELECT count(*) FROM replies WHERE fate IS NULL").fetchone()[0]
+    first = engine.execute(f"SELECT {texts['reply']}, {texts['time']} FROM {reached} LIMIT 1").fetchone()
+    if not usable and first is not None:
+        raise ValueError(
+            f"no reply has an id and a readable time; the first has reply {str(first[0])[:40]!r} and time "
+            f"{str(first[1])[:40]!r}, expected a time such as 2026-11-30T08:15:00Z"
+        )
+
+
 def _load_replies(engine, replies):
     "Read replies into the engine."
+    if isinstance(replies, (str, Path)):
+        replies = _read_file(Path(replies))
+    if isinstance(replies, Sequence) and not len(replies):
+        raise ValueError("there are no replies, expected rows with 'reply' and 'time'")
     reached = reach(engine, replies, "given_replies")
     columns = _columns(engine, reached)
     if missing := [name for name in ("reply", "time") if name not in columns]:
@@ -390,8 +418,9 @@ def _load_replies(engine, replies):
     if taken := sorted(set(columns) & set(FACTS)):
         raise ValueError(f"replies have the column {taken[0]!r}, which the join makes: rename it")
     rest = "".join(f"{name_in_sql(c)}, " for c in columns if c not in ("reply", "time"))
-    texts = {name: _text_of(columns, name) for name in ("reply", "time")}
+    texts = {"reply": _id_of(engine, reached, "reply"), "time": _text_of(columns, "time")}
     engine.execute(_REPLIES.format(**texts, rest=rest, source=reached))
+    _check_replies(engine, texts, reached)
     return [c for c in columns if c not in ("reply", "time")]
 
 # %% ../../nbs/live/00_events.ipynb #8e959102

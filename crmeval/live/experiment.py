@@ -8,14 +8,17 @@ __all__ = ['FEWEST', 'MOST_LOOKS', 'sequential_difference', 'ArmOutcome', 'compa
            'assign']
 
 # %% ../../nbs/live/13_experiment.ipynb #647d39ef
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 from typing import Any, cast, overload
 
 import numpy as np
 
-from ..core.stats import simultaneous
+from ..core.stats import is_known, simultaneous
 from ..core.views import Printed
 from .arm_rows import ArmRows, arm_rows
 from .assignment import HOLDOUT, SampleRatio, assign, sample_ratio
@@ -247,10 +250,41 @@ class Looks(Printed):
 MOST_LOOKS = 1000  # More distinct times than this are no days
 
 
+def _days(column, name):
+    "A column of days in which the order of values is that of time."
+    values = column.to_pylist() if hasattr(column, "to_pylist") else list(column)
+    known = {v: _day(v, name) for v in set(values) if is_known(v)}
+    if len({isinstance(day, date) for day in known.values()}) > 1:
+        raise ValueError(f"{name} holds dates as well as numbers, expected one kind")
+    return [known.get(v) for v in values]
+
+
+def _day(value, name):
+    "A date, or the number of a day; of a moment its day, as its own time zone has it."
+    if hasattr(value, "dtype"):  # NumPy
+        value = value.astype("datetime64[us]").item() if value.dtype.kind == "M" else value.item()
+    if isinstance(value, date):  # a moment is one as well
+        return date(value.year, value.month, value.day)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        return value
+    text = value.strip() if isinstance(value, str) else ""
+    if re.fullmatch(r"-?\d{1,7}", text):
+        return int(text)
+    try:
+        return date.fromisoformat(text[:10] if _DATE.match(text) else "")
+    except ValueError:
+        raise ValueError(
+            f"{name} is {str(value)[:80]!r}, expected a day such as 2026-03-01, or its number"
+        ) from None
+
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?=$|[T ]\d)")
+
+
 def daily_looks(
     rows: Any,  # As `compare_arms`
     outcome: str | ArmOutcome,
-    when: str = "day",  # Column of the day on which the outcome was known; its values need an order
+    when: str = "day",  # Column of the day on which the outcome was known: dates, ISO texts, numbers
     method: str = "sequential",  # 'fixed' only to show what goes wrong
     covariate: str | Sequence[str] | None = None,
     *,
@@ -263,7 +297,7 @@ def daily_looks(
     confidence_level: float = 0.95,
 ) -> Looks:  # Rows without a day are left out
     "The comparison of two arms after each day."
-    codes, days = groups(read_column(rows, when))
+    codes, days = groups(_days(read_column(rows, when), when))
     if not days or len(days) > MOST_LOOKS:
         raise ValueError(f"{when} has {len(days)} values, expected days: 1 to {MOST_LOOKS} of them")
     sides = dict(arm=arm, control=control, treatment=treatment, cluster=cluster, strata=strata)

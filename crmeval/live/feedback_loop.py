@@ -27,7 +27,7 @@ from crmeval.live.feedback_samples import (
     kept_and_again,
     samples_of_feedback,
 )
-from .permitted import why_not
+from .permitted import asked_by_id, why_not
 from .training_examples import last_words
 from ..runs.evaluation import run
 from ..runs.folder import Run, write_json
@@ -87,7 +87,7 @@ def _alone(folder: Path) -> Iterator[None]:
 # %% ../../nbs/live/24_feedback_loop.ipynb #c229d559
 def _withdrawn(samples, asked, how):
     "Ids of samples that may not be used any longer."
-    held, told = {s.id for s in samples}, {feedback_sample_id(s.id): s for s in asked}
+    held, told = {s.id for s in samples}, {feedback_sample_id(i): s for i, s in asked_by_id(asked).items()}
     return {i for i, s in told.items() if i in held and why_not(s, "evaluation", **how)}
 
 
@@ -217,11 +217,7 @@ def turn_loop(
         if state.pending and (models is not None or plan is not None):
             wanted = set(state.pending) if rerun == "new" else {s.id for s in samples}
             chosen = [s for s in samples if s.id in wanted]
-            out = (
-                folder
-                / "runs"
-                / f"{week}-{digest(sorted(wanted), [s.tags.get('feedback') for s in chosen])[:8]}"
-            )
+            out = folder / "runs" / f"{week}-{digest(chosen)[:8]}"  # other texts under known ids: another run
             done = run_with(models, plan=plan, data=chosen, out=out, progress=False, **(changes or {}))
             state.pending = []
         made = {} if done is None else {"asked": len(done.samples), "run": f"runs/{done.folder.name}"}

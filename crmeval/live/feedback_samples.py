@@ -21,7 +21,7 @@ from ..core.text import parts
 from ..layer.feedback import Feedback, kept_share
 from ..layer.masking import MaskingPolicy
 from .leak_check import without_doubles
-from .permitted import masked_sample, pseudonym, why_not
+from .permitted import asked_by_id, masked_sample, pseudonym, why_not
 from .training_examples import last_words
 from ..tasks.use_cases import get_use_case
 
@@ -128,7 +128,7 @@ def samples_of_feedback(
     **how,  # basis, shares, salt, by_purpose: as `why_not` takes them
 ) -> FeedbackSamples:
     "New evaluation samples of feedback: allowed, masked, each once."
-    by_id = {s.id: s for s in asked}
+    by_id = asked_by_id(asked)
     made: list[Sample] = []
     left_out: Counter[str] = Counter()
     masked: Counter[str] = Counter()

@@ -122,7 +122,7 @@ def arm_influence(
         levels=(float(level[0]), float(level[1])),
         value=float(level[1] - level[0] - moved),
         units=sums,
-        spread=apart - slope @ shift,
+        spread=_left(apart, slope @ shift),
         in_arm=in_arm,
         part=dense(cell)[0] if rows.cluster is None else in_arm[:, 1].astype(int),
         row_variance=float(by_row @ by_row),
@@ -130,6 +130,12 @@ def arm_influence(
         covariates=len(x),
         alone=len(used) - len(cell),
     )
+
+
+def _left(apart, explained):
+    "What covariates leave of each unit's contribution; nothing where they say the outcome itself."
+    left = apart - explained
+    return left if left @ left > _SAID**2 * (apart @ apart) else np.zeros(len(apart))
 
 
 def _units(rows, used):
@@ -154,11 +160,17 @@ def _weights(cell, below, used):
     return np.repeat(whole / whole.sum(), 2)
 
 
+_ROUNDING = 1e-13  # Part of the largest value that says nothing
+_SAID = 1e-6  # Part of the spread: a covariate that leaves less is the outcome in another unit
+
+
 def _centred(y, below, cell, weight):
     "((level of control, of treatment), influence of each row on its arm's level)"
     top, bottom = (np.bincount(cell, v, len(weight)) for v in (y, below))
     theta = np.divide(top, bottom, out=np.zeros(len(weight)), where=bottom > 0)
-    phi = (weight / np.where(bottom > 0, bottom, 1))[cell] * (y - theta[cell] * below)
+    apart = y - theta[cell] * below
+    apart[np.abs(apart) <= _ROUNDING * np.abs(y).max(initial=0)] = 0  # what rounding makes is no spread
+    phi = (weight / np.where(bottom > 0, bottom, 1))[cell] * apart
     return (weight * theta).reshape(-1, 2).sum(0), phi
 
 # %% ../../nbs/live/11_fixed.ipynb #86d4bcdc
@@ -328,7 +340,8 @@ def told_difference(
 ) -> ArmDifference:
     "The record of a difference, with the levels beside it."
     low, high, p = ends
-    few = "too few independent units" if spread.df <= 0 else "no spread: all values are the same"
+    same = "no spread: all values are the same" + (", or a covariate says them" if found.covariates else "")
+    few = "too few independent units" if spread.df <= 0 else same
     alone = (
         (f"{found.alone} rows in strata without two rows in each arm are left out",) if found.alone else ()
     )

@@ -7,17 +7,19 @@ __all__ = ['KINDS', 'plain_words', 'normal_form', 'runs_of', 'TrainingRow', 'Lea
            'training_rows', 'leaks_in_file', 'without_doubles']
 
 # %% ../../nbs/live/20_leak_check.ipynb #e7fe64ca
+import html
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from urllib.parse import unquote
 
 from ..core.package_data import needs_extra
 from ..core.records import Sample, read_jsonl
 from ..core.show import Printed, printable, text_table
+from ..detect.disguise import folded
 from ..layer.placeholders import is_code
 from .permitted import masked_sample, pseudonym
 
@@ -31,11 +33,27 @@ def _kind(m):
     return f" {m[1]} " if is_code(m[2]) else m[0]
 
 
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\[nrt]")
+_INLINE = "a|b|i|u|em|strong|span|font|mark|small|sub|sup|wbr"  # Tags that stand inside of words
+_TAG = re.compile(rf"</?(?:({_INLINE})|[a-z][a-z0-9]*)(?:\s[^<>]*)?/?>", re.I)
+
+
+def _without_markup(text):
+    "The text without what HTML, JSON and addresses make of it."
+    if "\\" in text:
+        text = _ESCAPE.sub(lambda m: chr(int(m[1], 16)) if m[1] else " ", text)
+    if "%" in text:
+        text = unquote(text)
+    if "<" in text:
+        text = _TAG.sub(lambda m: "" if m[1] else " ", text)
+    return html.unescape(text) if "&" in text else text
+
+
 def plain_words(
     text: str,
-) -> list[str]:  # Lower case, without signs; a placeholder is its kind
+) -> list[str]:  # Lower case, without signs, accents and markup; a placeholder is its kind
     "The words of a text as they are compared."
-    return _TOKEN.findall(unicodedata.normalize("NFKC", _MARK.sub(_kind, text)).casefold())
+    return _TOKEN.findall(folded(_MARK.sub(_kind, _without_markup(text))))
 
 
 def normal_form(

@@ -154,6 +154,8 @@ def live_report(
     rows = experiment_columns(joined)
     if "arm" not in rows:
         raise ValueError(f"the replies have no column 'arm'; they have {', '.join(list(rows)[:12])}")
+    if plan.unit not in rows and plan.unit != LivePlan.unit:
+        raise ValueError(f"the replies have no column {plan.unit!r}; they have {', '.join(list(rows)[:12])}")
     rows["unit"] = rows.get(plan.unit) or rows["reply"]
     result = experiment_result(
         rows,

@@ -332,10 +332,13 @@ def _estimate(table, card, figure, one, both, level):
         return OutcomeEstimate(
             figure.value, **counts, method="unknown: one cluster", clusters=clusters, **told
         )
+    error = math.sqrt(max(0.0, variance))
+    if _kind(card) != "share" and error <= 1e-12 * abs(figure.value):  # no spread is no certainty
+        same = "no interval: all values are the same"
+        return OutcomeEstimate(figure.value, **counts, method=same, clusters=clusters, **told)
     bounds = (-math.inf if card.low is None else card.low, card.high)
     low, high = interval_ends(figure.value, variance, df, _kind(card), bounds, level)
     method = f"{_METHODS[card.form]}, clustered by {' and '.join(one)}"
-    error = math.sqrt(variance)
     return OutcomeEstimate(
         figure.value, low, high, **counts, method=method, clusters=clusters, error=error, **told
     )

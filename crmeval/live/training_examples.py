@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from ..core.raters import ADJUDICATED
 from ..core.records import Response, Sample, Score
 from ..layer.feedback import Feedback
+from .permitted import asked_by_id
 from ..tasks.use_cases import get_use_case
 
 # %% ../../nbs/live/20_training_examples.ipynb #45ae0d4f
@@ -160,7 +161,7 @@ def examples_of_feedback(
     asked: Sequence[Sample],  # What replies were asked with; the id is that of the reply
 ) -> Gathered:
     "What people did with drafts, as things to learn."
-    told, by_id = last_words(feedback), {s.id: s for s in asked}
+    told, by_id = last_words(feedback), asked_by_id(asked)
     sent = _sent_by_question(told, by_id)
     found: list[Example] = []
     left_out: Counter[str] = Counter()

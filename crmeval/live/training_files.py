@@ -16,7 +16,7 @@ from ..core.records import Sample, storable, write_jsonl
 from ..core.show import Printed, printable, text_table
 from ..layer.masking import MaskingPolicy
 from .leak_check import LeakCheck, LeakIndex, TrainingRow, find_leaks, normal_form
-from .permitted import licence_of, masked_sample, place_of, pseudonym, why_not
+from .permitted import consent_to, licence_of, masked_sample, place_of, pseudonym, why_not
 from .training_examples import OF_FEEDBACK, Example, Gathered
 from .training_forms import file_faults, training_format, training_forms, training_row
 from ..tasks.use_cases import render_prompt
@@ -225,7 +225,7 @@ def _write_rows(folder, rows, share, seed):
 
 
 def _source_of(row, basis):
-    stated = "consent" if row.sample.tags.get("consent") else f"stated: {basis}"
+    stated = "consent" if "training" in consent_to(row.sample) else f"stated: {basis}"
     licence = None if row.origin in OF_FEEDBACK else licence_of(row.sample)
     return row.sample.dataset, licence or stated, row.origin
 

@@ -81,6 +81,7 @@ class WeeklySums:
     rows: int = 0  # Rows read
     unreadable: int = 0  # Rows without a readable time
     young: int = 0  # Rows after `whole_until`
+    last_week: int | None = None  # Ordinal of the Monday of the last week that has rows
 
 
 def _day_of(time):
@@ -118,6 +119,7 @@ def weekly_sums(
         elif last is not None and sum(at) > last:
             out.young += 1
         else:
+            out.last_week = max(at[0], out.last_week or at[0])
             _add(out, row, at)
     return out
 
