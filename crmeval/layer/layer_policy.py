@@ -7,7 +7,7 @@ __all__ = ['PROMPT_STEPS', 'ANSWER_STEPS', 'STREAMS', 'GroundingPolicy', 'Source
 
 # %% ../../nbs/layer/16_layer_policy.ipynb #b80343b5
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -171,8 +171,16 @@ def read_policy(
     "The policy that is meant; a ValueError names the file or section and the unknown word."
     if isinstance(given, (str, Path)):
         path = Path(given).expanduser()
-        return policy_part(Policy, _read_yaml(path), f"the policy {without_keys(str(path))}")
+        read = policy_part(Policy, _read_yaml(path), f"the policy {without_keys(str(path))}")
+        keys = _beside(path, read.server.keys) if read.server and read.server.keys else ""
+        return replace(read, server=replace(read.server, keys=keys)) if keys else read
     return policy_part(Policy, given, "the policy")
+
+
+def _beside(path, named):
+    "Where a file is that another one names: beside that one, or else as it is named from here."
+    found = path.parent / Path(named).expanduser()
+    return str(found) if found.exists() or not Path(named).expanduser().exists() else named
 
 
 @needs_extra("run")
