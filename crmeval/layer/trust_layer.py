@@ -8,7 +8,6 @@ __all__ = ['TrustLayer']
 # %% ../../nbs/layer/18_trust_layer.ipynb #4952f779
 import asyncio
 import secrets
-import warnings
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -212,9 +211,6 @@ _ANSWER_STEPS = {
 }
 
 # %% ../../nbs/layer/18_trust_layer.ipynb #8441c58a
-_STAYS_MASKED = "the policy masks, and its answer has no step 'demasking': readers will see placeholders"
-
-
 class TrustLayer(TryingClient):
     "A client around a client; the policy says which steps prompts and answers take."
 
@@ -237,8 +233,6 @@ class TrustLayer(TryingClient):
                 f"client is a {type(client).__name__}, expected one with answer or chat, or a line"
             )
         self.policy = read_policy(policy)
-        if "masking" in self.policy.prompt and "demasking" not in self.policy.answer:
-            warnings.warn(_STAYS_MASKED, stacklevel=2)
         self.retriever, self.tenant = retriever or policy_retriever(self.policy.grounding), tenant
         self.trail = AuditTrail(trail) if isinstance(trail, (str, Path)) else trail
         self.name = name or f"trusted:{getattr(self.client, 'name', type(self.client).__name__)}"
