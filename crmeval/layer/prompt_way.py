@@ -27,7 +27,7 @@ from .masking import MaskingSession, mask, read_record
 from .placeholders import Vault
 from .steps import StepRecord, hardest, timed
 from .templates import Filled
-from .tool_calls import call_texts, names_in, with_arguments, with_words, words_in
+from .tool_calls import call_texts, property_names, with_arguments, with_words, words_in
 from .use_case_templates import sample_pieces
 from ..tasks.probes import is_probe
 from ..tasks.protection_probes import passages_of
@@ -179,7 +179,7 @@ def masked_draft(
         texts += [t for p in draft.passages for t in (p.title, p.text)]
         sample_texts = list(_texts_of(draft.sample)) if draft.sample else []
         masked, counts = mask_together([*texts, *sample_texts], session, record)
-        names = {n for v in draft.fields.values() for n in names_in(v) if n not in masked}
+        names = {n for v in draft.fields.values() for n in property_names(v) if n not in masked}
         named, more = mask_together([n for n in names if session.knows(n)], session, record)
         masked.update(named)
         counts = dict(Counter(counts) + Counter(more))
