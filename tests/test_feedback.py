@@ -142,3 +142,85 @@ def test_a_file_that_holds_no_feedback_is_told_with_its_row(row, said, tmp_path)
     with pytest.raises(ValueError, match=r"told\.jsonl, row 2: ") as e:
         read_feedback(path)
     assert said in str(e.value)
+
+
+CLICKS = (
+    {"do": "accept"},
+    {"do": "ignore"},
+    *({"do": "edit", "text": t} for t in ("", "Other.", "Shown.")),
+    *({"do": "thumb", "thumb": t} for t in ("up", "down")),
+    *({"do": "why", "reasons": r, "words": w} for r, w in (([], ""), (["tone"], ""), ([], "why"))),
+)
+
+
+def clicked(state, click):
+    "What a person who clicks means, told without the form."
+    do, new = click["do"], dict(state)
+    if do == "thumb":
+        new["thumb"] = None if state["thumb"] == click["thumb"] else click["thumb"]
+    elif do == "why":
+        new |= {"reasons": tuple(click["reasons"]), "words": click["words"]}
+    else:
+        new |= {"action": do, "edited": click.get("text")}
+    return new
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_rows_are_what_was_clicked_whatever_the_order(seed):
+    rng, kept, fails = random.Random(seed), [], [False]
+
+    def keep(feedback):
+        if fails[0]:
+            raise rng.choice([OSError, RuntimeError, KeyError, ValueError])("full")
+        kept.append(feedback)
+
+    form = FeedbackForm("r1", "Shown.", keep)
+    state = {"action": "", "edited": None, "thumb": None, "reasons": (), "words": ""}
+    rows, nothing = [], dict(state)
+    for click in [c for c in rng.choices(CLICKS, k=12) for _ in range(rng.choice([1, 1, 2]))]:
+        new = clicked(state, click)
+        fails[0] = rng.random() < 0.2
+        told = form.answer(click)
+        if new["action"] and fails[0] and new != (rows[-1] if rows else nothing):
+            assert told["error"] and not told["say"]
+            continue
+        assert not told["error"]
+        state = new
+        if state["action"] and state != (rows[-1] if rows else nothing):
+            rows.append(state)
+    fails[0] = False
+    form.close()
+    if not rows and state != nothing:
+        rows.append(state | {"action": "ignore"})
+    assert [{k: getattr(f, k) for k in nothing} for f in kept] == rows
+    assert form.close() is None and feedback_summary(kept)["n"] == min(1, len(rows))
+
+
+def test_what_no_person_can_click_changes_nothing():
+    kept = []
+    form = FeedbackForm("r1", "Shown.", kept.append)
+    odd = (None, 7, [], {}, "tone", {"a": 1}, [1], b"x")
+    for value in odd:
+        told = [{"do": value}, {"do": "edit", "text": value}, {"do": "why", "reasons": [], "words": value}]
+        told += [{"do": "why", "reasons": value, "words": ""}] if value not in ([], "tone") else []
+        told += [{"do": "thumb", "thumb": value}] if value is not None else []
+        for message in told:
+            if message.get("text") == "tone" or message.get("words") == "tone":
+                continue
+            assert form.answer(message)["error"], message
+    assert form.close() is None and not kept
+    with pytest.raises(ValueError, match="keep is None"):
+        FeedbackForm("r1", "Shown.", None)
+    with pytest.raises(ValueError, match="sources are"):
+        FeedbackForm("r1", "Shown.", kept.append, sources="https://a.example")
+
+
+def test_who_changes_her_mind_is_counted_once_and_two_people_twice():
+    at = "2026-11-29T10:0{}:00+00:00"
+    given = [
+        Feedback("r", "ignore", user="bo", time=at.format(2)),
+        Feedback("r", "accept", user="ann", thumb="up", time=at.format(0)),
+        Feedback("r", "ignore", user="ann", time=at.format(1)),
+    ]
+    told = feedback_summary(given)
+    assert (told["n"], told["actions"]["ignore"], told["thumbs"]["up"]) == (2, 2, 0)

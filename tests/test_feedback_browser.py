@@ -1,5 +1,6 @@
 """The feedback widget in a real browser: by keyboard alone, and every text stays text."""
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -30,15 +31,10 @@ window.model = {
 """
 
 
-def test_by_keyboard_and_as_text(tmp_path):
+@contextlib.contextmanager
+def opened(form):
+    "A page that shows the form, and the faults that it met."
     from playwright.sync_api import sync_playwright
-
-    kept: list[Feedback] = []
-    links = [
-        SourceLink(1, "a", f"Lamps {NASTY}", "https://kb.example/lamps", "marker"),
-        SourceLink(2, "b", "Script", "javascript:window.hurt=1", "words"),
-    ]
-    form = FeedbackForm("r1", NASTY, kept.append, sources=links, masked={"PERSON": 2})
 
     def answer(message):
         return json.dumps(form.answer(json.loads(message)))
@@ -47,7 +43,7 @@ def test_by_keyboard_and_as_text(tmp_path):
         browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page()
         page.set_default_timeout(8000)
-        faults = []
+        faults: list[str] = []
         page.on("pageerror", lambda e: faults.append(str(e)))
         page.expose_function("answer", answer)
         page.set_content("<main id=host></main>")
@@ -62,6 +58,19 @@ def test_by_keyboard_and_as_text(tmp_path):
             "(v) => { show(v); render({ model: window.model, el: document.getElementById('host') }); }",
             form.view(),
         )
+        yield page, faults
+        browser.close()
+
+
+def test_by_keyboard_and_as_text(tmp_path):
+    kept: list[Feedback] = []
+    links = [
+        SourceLink(1, "a", f"Lamps {NASTY}", "https://kb.example/lamps", "marker"),
+        SourceLink(2, "b", "Script", "javascript:window.hurt=1", "words"),
+    ]
+    form = FeedbackForm("r1", NASTY, kept.append, sources=links, masked={"PERSON": 2})
+
+    with opened(form) as (page, faults):
         assert page.locator(".crm-fb-text").inner_text() == NASTY
         assert [a.get_attribute("href") for a in page.locator("a").all()] == ["https://kb.example/lamps"]
         assert page.locator("li", has_text="PERSON: 2").count() == 1
@@ -80,6 +89,55 @@ def test_by_keyboard_and_as_text(tmp_path):
         page.keyboard.press("i")
         page.get_by_text("Saved: ignored, thumb up.").wait_for()
         assert page.evaluate("window.hurt") is None and not faults
-        browser.close()
     assert [f.action for f in kept] == ["accept", "edit", "edit", "ignore"]
     assert kept[1].edited == "Your lamp left." and kept[-1].reasons == ("too_long",)
+
+
+def test_what_was_written_outlives_a_disk_that_is_full_and_an_answer_that_is_late():
+    kept: list[Feedback] = []
+    full = [True]
+
+    def keep(feedback):
+        if full[0]:
+            raise RuntimeError("no room")
+        kept.append(feedback)
+
+    with opened(FeedbackForm("r1", "Your lamp is late.", keep)) as (page, faults):
+        page.get_by_text("Edit (e)").click()
+        page.locator("textarea").fill("Written with care.")
+        page.get_by_text("Save (Ctrl+Enter)").click()
+        page.get_by_text("Nothing was saved: RuntimeError: no room").wait_for()
+        assert page.locator("textarea").input_value() == "Written with care." and not kept
+        full[0] = False
+        page.get_by_text("Save (Ctrl+Enter)").dblclick(no_wait_after=True)
+        page.get_by_text("Saved: edited.").wait_for()
+        assert page.locator("textarea").count() == 0
+        page.get_by_label("In your words").press_sequentially("too sl")
+        page.evaluate("(v) => show(v)", {**json.loads(page.evaluate("JSON.stringify(model.get())"))})
+        page.keyboard.type("ow")
+        page.keyboard.press("Tab")
+        page.get_by_text("Saved: edited.").wait_for()
+        page.wait_for_function("model.get().words === 'too slow'")
+        assert not faults
+    assert [(f.edited, f.words) for f in kept] == [
+        ("Written with care.", ""),
+        ("Written with care.", "too slow"),
+    ]
+
+
+def test_hostile_replies_with_fifty_sources_stay_text_and_stay_in_the_window():
+    hostile = f"**bold** [a](javascript:hurt()) \u202e{NASTY}\u202c " + "W" * 4000
+    links = [
+        SourceLink(
+            n, str(n), hostile[: 40 * n], f"https://kb.example/{n}" if n % 2 else "data:text/html,x", "words"
+        )
+        for n in range(1, 51)
+    ]
+    form = FeedbackForm("r1", hostile, lambda f: None, sources=links, masked={"PERSON": 2})
+    with opened(form) as (page, faults):
+        page.set_viewport_size({"width": 390, "height": 800})
+        assert page.locator(".crm-fb-text").text_content() == hostile
+        assert page.locator("section[aria-label=Sources] li").count() == 50
+        assert page.locator("a").count() == 25 and page.locator("script:not([src])").count() == 1
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert page.evaluate("window.hurt") is None and not faults

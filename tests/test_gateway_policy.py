@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import textwrap
+import warnings
 from datetime import date
 
 import httpx
@@ -157,3 +158,57 @@ def test_a_policy_that_is_nested_without_end_is_told(tmp_path, opening, closing)
     path.write_text(f"masking: {opening * 3000}{closing * 3000}" if closing else f"{opening * 3000}x")
     with pytest.raises(ValueError, match="nested too deeply|is a mapping|not YAML"):
         read_policy(path)
+
+
+@pytest.mark.parametrize(
+    "field", ["timeout_s", "stop_s", "session_minutes", "at_once", "requests_per_minute"]
+)
+@pytest.mark.parametrize(
+    "value",
+    ["1.0e+400", ".inf", ".nan", "1e400", "9" * 400, "9" * 5000, "-1", "1.0e+300", "yes", "[1]", "''"],
+)
+def test_a_limit_that_no_clock_takes_is_told(tmp_path, field, value):
+    file = tmp_path / "policy.yaml"
+    file.write_text(f"server: {{{field}: {value}}}\n")
+    with pytest.raises(ValueError) as told:
+        read_policy(file)
+    assert len(str(told.value)) < 400 + len(str(file))
+
+
+def test_the_file_of_keys_stands_beside_the_policy_wherever_one_is(tmp_path, monkeypatch):
+    (tmp_path / "a" / "keys").mkdir(parents=True)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a" / "keys" / "k.txt").write_text("here")
+    (tmp_path / "b" / "old.txt").write_text("there")
+    file = tmp_path / "a" / "policy.yaml"
+    monkeypatch.chdir(tmp_path / "b")
+    for named, found in (
+        ("keys/k.txt", "a/keys/k.txt"),
+        (str(tmp_path / "b" / "old.txt"), "b/old.txt"),
+        ("old.txt", "b/old.txt"),  # as it was read before, where there is none beside the policy
+        ("none.txt", "a/none.txt"),
+    ):
+        file.write_text(f"server: {{keys: '{named}'}}\n")
+        assert os.path.samefile(
+            os.path.dirname(os.path.abspath(read_policy(file).server.keys)), (tmp_path / found).parent
+        )
+        assert os.path.basename(read_policy(file).server.keys) == os.path.basename(found)
+    file.write_text("server: {at_once: 3}\n")
+    assert read_policy(file).server.keys == ""
+
+
+@pytest.mark.parametrize(
+    "policy, warned",
+    [
+        ({"prompt": ["masking"], "answer": ["screening"]}, True),
+        ({"answer": []}, True),
+        ({"prompt": ["defence"], "answer": []}, False),
+        ({"prompt": ["masking"], "answer": ["demasking"]}, False),
+        (None, False),
+    ],
+)
+def test_a_policy_whose_readers_will_see_placeholders_is_told(policy, warned):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        TrustLayer("baseline:sensible", policy)
+    assert [("placeholders" in str(w.message)) for w in told] == [True] * warned

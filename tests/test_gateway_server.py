@@ -7,6 +7,7 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -896,3 +897,32 @@ def test_a_port_that_is_taken_is_told_in_one_line(capfd):
     said = capfd.readouterr().err
     assert f"--port is {port}, which cannot be opened on 127.0.0.1" in said and len(said.splitlines()) == 1
     taken.close()
+
+
+@pytest.mark.parametrize("path", ["chat/completions", "responses", "feedback"])
+def test_bodies_that_never_end_take_no_place_of_other_callers(endpoint, path):
+    def half(address):
+        host, port = address.removeprefix("http://").partition("/")[0].split(":")
+        sent = f"POST /v1/{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {KEYS['crm']}\r\n"
+        sent += 'Content-Type: application/json\r\nContent-Length: 999\r\n\r\n{"model": '
+        opened = socket.create_connection((host, int(port)), timeout=10)
+        opened.sendall(sent.encode())
+        return opened
+
+    def until(done):
+        ends = time.monotonic() + 10
+        while not done() and time.monotonic() < ends:
+            time.sleep(0.02)
+        assert done()
+
+    with gateway(endpoint, at_once=6) as (address, state), calling(address) as client:
+        door, slow = state.callers.doors["crm"], [half(address) for _ in range(15)]
+        until(lambda: door.reading == 6)
+        with calling(address, "batch") as other:
+            assert all(ask(other, "Hello").choices[0].message.content for _ in range(3))
+        with pytest.raises(openai.InternalServerError, match="too many calls"):
+            ask(client, "Hello")
+        for opened in slow:
+            opened.close()
+        until(lambda: door.reading == 0)
+        assert ask(client, "Hello").choices[0].message.content and state.running == 0

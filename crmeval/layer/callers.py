@@ -78,6 +78,7 @@ class Door:
     left: float  # Calls in its bucket
     seen: float  # When it was filled last
     running: int = 0
+    reading: int = 0  # Calls whose body is still on its way
 
     @property
     def tenant(self) -> str:
@@ -138,8 +139,8 @@ class Callers:
         return 0
 
     def is_full(self, door: Door) -> bool:
-        "Whether a caller has as many calls at once as it may."
-        return door.caller.at_once is not None and door.running >= door.caller.at_once
+        "Whether a caller has as many calls at once as it may, with those whose body is on its way."
+        return door.running + door.reading >= (door.caller.at_once or self.policy.at_once)
 
 
 def _new_ones(policy):

@@ -311,6 +311,11 @@ def feedback_scores(
     return scores
 
 # %% ../../nbs/layer/16_feedback.ipynb #42984e96
+def _last_said(feedback, of):
+    "The last feedback of each, in the order of time."
+    return list({of(f): f for f in sorted(feedback, key=lambda f: f.time)}.values())
+
+
 def feedback_samples(
     feedback: Iterable[Feedback],
     inputs: Mapping[str, Mapping[str, str]],  # Id of a reply -> what it was asked with, field -> text
@@ -318,9 +323,8 @@ def feedback_samples(
     dataset: str = "feedback",
 ) -> list[dict[str, Any]]:  # Fields of `core.records.Sample`; the last feedback of each reply counts
     "Accepted and edited replies as samples: the reference is what was sent; ValueError without its inputs."
-    last = {f.reply: f for f in sorted(feedback, key=lambda f: f.time)}
     rows = []
-    for f in last.values():
+    for f in _last_said(feedback, lambda f: f.reply):
         if f.sent is None:
             continue
         if f.reply not in inputs:
@@ -332,10 +336,10 @@ def feedback_samples(
 
 
 def feedback_summary(
-    feedback: Iterable[Feedback],
+    feedback: Iterable[Feedback],  # The last of each person about a reply counts
 ) -> dict[str, Any]:  # Counts; shares are None where nothing was counted
     "What people did, and why: counts by action, thumb and reason, and the share of words that was kept."
-    told = list(feedback)
+    told = _last_said(feedback, lambda f: (f.reply, f.user))  # who changes her mind is counted once
     kept = [f.kept for f in told if f.kept is not None]
     return {
         "n": len(told),

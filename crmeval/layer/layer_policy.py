@@ -6,8 +6,9 @@
 __all__ = ['PROMPT_STEPS', 'ANSWER_STEPS', 'STREAMS', 'GroundingPolicy', 'SourcesPolicy', 'Policy', 'read_policy']
 
 # %% ../../nbs/layer/16_layer_policy.ipynb #b80343b5
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -169,10 +170,26 @@ def read_policy(
     | None = None,  # A policy, its fields, or a YAML file; None: the default
 ) -> Policy:
     "The policy that is meant; a ValueError names the file or section and the unknown word."
-    if isinstance(given, (str, Path)):
-        path = Path(given).expanduser()
-        return policy_part(Policy, _read_yaml(path), f"the policy {without_keys(str(path))}")
-    return policy_part(Policy, given, "the policy")
+    read = _read_file(given) if isinstance(given, (str, Path)) else policy_part(Policy, given, "the policy")
+    if "masking" in read.prompt and "demasking" not in read.answer:
+        warnings.warn(_STAYS_MASKED, stacklevel=3)
+    return read
+
+
+_STAYS_MASKED = "the policy masks, and its answer has no step 'demasking': readers will see placeholders"
+
+
+def _read_file(given):
+    path = Path(given).expanduser()
+    read = policy_part(Policy, _read_yaml(path), f"the policy {without_keys(str(path))}")
+    keys = _beside(path, read.server.keys) if read.server and read.server.keys else ""
+    return replace(read, server=replace(read.server, keys=keys)) if keys else read
+
+
+def _beside(path, named):
+    "Where a file is that another one names: beside that one, or else as it is named from here."
+    found = path.parent / Path(named).expanduser()
+    return str(found) if found.exists() or not Path(named).expanduser().exists() else named
 
 
 @needs_extra("run")

@@ -154,6 +154,14 @@ class MaskingSession:
                 names[item.person].update(keys_of(item.value))
         return [k if k.person is None else replace(k, person=frozenset(names[k.person])) for k in known]
 
+    def knows(
+        self,
+        text: str,  # Such as the name of a column
+    ) -> bool:
+        "Whether a text holds a value that this conversation has learned."
+        with self.lock:
+            return bool(self.places.find(text))
+
     def person_of(self, name: str) -> object:
         "Who a name is: one that is known, or a new person."
         person = self.places.names.person_of(name)

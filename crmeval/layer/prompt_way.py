@@ -8,6 +8,7 @@ __all__ = ['Draft', 'sample_draft', 'seen_sample', 'grounded_draft', 'mask_toget
 
 # %% ../../nbs/layer/17_prompt_way.ipynb #365b4a10
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
@@ -26,7 +27,7 @@ from .masking import MaskingSession, mask, read_record
 from .placeholders import Vault
 from .steps import StepRecord, hardest, timed
 from .templates import Filled
-from .tool_calls import call_texts, with_arguments, with_words, words_in
+from .tool_calls import call_texts, property_names, with_arguments, with_words, words_in
 from .use_case_templates import sample_pieces
 from ..tasks.probes import is_probe
 from ..tasks.protection_probes import passages_of
@@ -178,6 +179,10 @@ def masked_draft(
         texts += [t for p in draft.passages for t in (p.title, p.text)]
         sample_texts = list(_texts_of(draft.sample)) if draft.sample else []
         masked, counts = mask_together([*texts, *sample_texts], session, record)
+        names = {n for v in draft.fields.values() for n in property_names(v) if n not in masked}
+        named, more = mask_together([n for n in names if session.knows(n)], session, record)
+        masked.update(named)
+        counts = dict(Counter(counts) + Counter(more))
 
         def new(text):
             return masked.get(text, text)
@@ -196,7 +201,7 @@ def _mapped(draft, new):
         message=None if draft.message is None else new(draft.message),
         turns=tuple((role, new(text)) for role, text in draft.turns),
         extras=tuple(_blind_extra(more, new) for more in draft.extras),
-        fields={k: with_words(v, new, k == "stop") for k, v in draft.fields.items()},
+        fields={k: with_words(v, new, k == "stop", new) for k, v in draft.fields.items()},
         passages=tuple(replace(p, title=new(p.title), text=new(p.text)) for p in draft.passages),
         sample=draft.sample and _blind(draft.sample, new),
     )

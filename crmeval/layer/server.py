@@ -99,6 +99,10 @@ _BEAT_S = 10.0  # seconds after which a stream that waits says that it is there
 _READ_S = 30.0  # seconds for the body of a request
 
 
+def _overloaded():
+    return Refused(503, "too many calls run at once", code="overloaded", after_s=1)
+
+
 class Gateway:
     "The state of a gateway: its layers, callers, conversations and figures."
 
@@ -142,10 +146,25 @@ class Gateway:
         "Let a call in; `Refused` where there are too many."
         if self.stopping:
             raise Refused(503, "the gateway is being stopped", code="stopping", after_s=5)
-        if self.running >= self.policy.at_once or self.callers.is_full(door):
-            raise Refused(503, "too many calls run at once", code="overloaded", after_s=1)
+        if self.callers.is_full(door):
+            raise _overloaded()
+        self.has_room()
         if wait := self.callers.wait_s(door):
             raise Refused(429, "this caller calls too often", code="rate_limit_exceeded", after_s=wait)
+
+    def has_room(self) -> None:
+        "`Refused` where as many calls run as may."
+        if self.running >= self.policy.at_once:
+            raise _overloaded()
+
+    @contextlib.contextmanager
+    def reading(self, door: Door):
+        "Count a call for its caller alone while its body comes; slow bodies take no place of others."
+        door.reading += 1
+        try:
+            yield
+        finally:
+            door.reading -= 1
 
     @contextlib.contextmanager
     def at_work(self, door: Door):
@@ -269,9 +288,12 @@ _PATHS = (("/v1/chat/completions", _CHAT), ("/v1/responses", _RESPONSES))
 async def _answer(form: _Form, gateway: Gateway, request, door: Door):
     "POST /v1/chat/completions and /v1/responses."
     gateway.admit(door)
+    with gateway.reading(door):
+        body = await _read(request, gateway.policy.body_bytes)
+    gateway.has_room()
     with contextlib.ExitStack() as held:
         held.enter_context(gateway.at_work(door))
-        asked = form.read(await _read(request, gateway.policy.body_bytes), gateway.policy)
+        asked = form.read(body, gateway.policy)
         layer = gateway.layer_of(asked.model)
         named = asked.conversation or request.headers.get("x-crmeval-conversation", "")[:200]
         session = held.enter_context(gateway.session_for(door, asked, named))
@@ -339,7 +361,8 @@ _FEEDBACK = ("action", "thumb", "reasons", "words", "edited", "shown", "user", "
 async def _feedback(gateway: Gateway, request, door: Door):
     "POST /v1/feedback."
     gateway.admit(door)
-    body = await _read(request, gateway.policy.body_bytes)
+    with gateway.reading(door):
+        body = await _read(request, gateway.policy.body_bytes)
     if unknown := sorted(set(body) - {*_FEEDBACK, "reply", "person"}):
         raise Refused(400, f"a field is not known: {unknown[0][:40]!r}", param=unknown[0][:40])
     if gateway.first.trail is None:

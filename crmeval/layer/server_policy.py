@@ -6,7 +6,6 @@
 __all__ = ['Caller', 'is_key_hash', 'ServerPolicy']
 
 # %% ../../nbs/layer/15_server_policy.ipynb #4fb3ae52
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,11 +14,23 @@ from typing import Any
 from .policy_part import names_in, policy_part
 
 # %% ../../nbs/layer/15_server_policy.ipynb #ec2001ab
+_MOST = (
+    10**9
+)  # Of anything that is counted, and thirty years in seconds: more is a slip, and no clock takes it
+
+
 def _check_number(value, name, least, whole=True):
     kinds = int if whole else (int, float)
-    good = isinstance(value, kinds) and not isinstance(value, bool) and least <= value < math.inf
+    good = isinstance(value, kinds) and not isinstance(value, bool) and least <= value <= _MOST
     if not good:
-        raise ValueError(f"{name} is {value!r}, expected a {'whole ' if whole else ''}number from {least}")
+        told = f"a {'whole ' if whole else ''}number from {least} to {_MOST:,}"
+        raise ValueError(f"{name} is {_short(value)}, expected {told}")
+
+
+def _short(value):
+    "A value in a message; an integer of 10,000 digits cannot be written."
+    too_long = isinstance(value, int) and abs(value) > 10**40
+    return "a number of more than 40 digits" if too_long else repr(value)[:60]
 
 
 def _check_name(value, name):
@@ -86,7 +97,7 @@ class ServerPolicy:
     "Who may call the gateway, and how much; a ValueError names what is misspelt."
 
     callers: Mapping[str, Any] = field(default_factory=dict)  # Name -> `Caller` or its fields
-    keys: str = ""  # A file of further callers, a line each: NAME HASH, and a tenant where it has one
+    keys: str = ""  # A file of further callers, beside the policy; a line each: NAME HASH, or with a tenant
     requests_per_minute: int = 600  # By each caller
     at_once: int = 200  # Requests at once, of all callers together
     body_bytes: int = 2_000_000  # Longest body of a request

@@ -13,6 +13,7 @@ from typing import Any
 from ..core.package_data import data_path
 from ..layer.feedback import Feedback, feedback_reasons
 from ..layer.links import plain_address
+from ..layer.policy_part import check_text, names_in
 from ..layer.source_links import SourceLink
 
 # %% ../../nbs/people/06_feedback_widget.ipynb #7da76248
@@ -35,7 +36,11 @@ class FeedbackForm:
         self.sources, self.masked = tuple(sources), dict(masked or {})
         self._fixed = {"reply": reply, "shown": shown, "user": user, "use_case": use_case, "client": client}
         self._said: dict[str, Any] = {"action": "", "edited": None, "thumb": None, "reasons": (), "words": ""}
-        self._waits = False
+        self._kept = dict(self._said)  # What was handed on last
+        if not callable(keep):
+            raise ValueError(f"keep is {keep!r}, expected a function that takes a Feedback")
+        if not all(isinstance(s, SourceLink) for s in self.sources):
+            raise ValueError("sources are SourceLinks, as a reply has them")
         Feedback(action="ignore", **self._fixed)  # what does not fit is told now, not at the first key
 
     def view(
@@ -64,31 +69,33 @@ class FeedbackForm:
         try:
             self._said |= _changed(before, message)
             return self.view(say=self._hand_on())
-        except (ValueError, OSError) as e:
+        except Exception as e:  # whatever the keeper raises: nobody may believe that it was saved
             self._said = before
-            return self.view(error=str(e))
+            return self.view(error=str(e) if isinstance(e, (ValueError, OSError)) else _not_saved(e))
 
     def close(self) -> Feedback | None:  # What was handed on by that; None: nothing waited
         "The form is put away: a thumb or a reason that still waits is handed on with 'ignore'."
-        if not self._waits:
+        if self._said == self._kept:
             return None
-        self._said["action"] = "ignore"
-        feedback = self._feedback()
+        said = self._said | {"action": "ignore"}
+        feedback = Feedback(**self._fixed, **said)
         self.keep(feedback)
-        self._waits = False
+        self._said, self._kept = said, dict(said)
         return feedback
-
-    def _feedback(self):
-        return Feedback(**self._fixed, **self._said)
 
     def _hand_on(self):
         if not self._said["action"]:
             Feedback(**self._fixed, **{**self._said, "action": "ignore"})  # its names are checked
-            self._waits = True
             return "Noted; it is saved with accept, edit or ignore."
-        self.keep(self._feedback())
-        self._waits = False
+        feedback = Feedback(**self._fixed, **self._said)
+        if self._said != self._kept:  # a second click on the same says nothing new
+            self.keep(feedback)
+            self._kept = dict(self._said)
         return _in_words(self._said)
+
+
+def _not_saved(error):
+    return f"Nothing was saved: {type(error).__name__}: {error}"
 
 
 def _source_view(link):
@@ -101,11 +108,16 @@ def _thumb(said, message):
 
 
 def _why(said, message):
-    return {"reasons": tuple(message["reasons"]), "words": str(message["words"])}
+    return {"reasons": names_in(message["reasons"], "reasons"), "words": _text(message, "words")}
 
 
 def _edit(said, message):
-    return {"action": "edit", "edited": str(message["text"])}
+    return {"action": "edit", "edited": _text(message, "text")}
+
+
+def _text(message, name):
+    check_text(message[name], name)
+    return message[name]
 
 
 _DOES = {
@@ -120,7 +132,7 @@ _DOES = {
 def _changed(said, message):
     "What a message changes; ValueError for one that does not fit."
     do = message.get("do") if isinstance(message, Mapping) else None
-    if do not in _DOES:
+    if not isinstance(do, str) or do not in _DOES:
         raise ValueError(f"action is {do!r}, expected one of {', '.join(_DOES)}")
     needed, change = _DOES[do]
     if lost := [k for k in needed if k not in message]:

@@ -10,7 +10,7 @@ function el(tag, attrs = {}, ...children) {
 function render({ model, el: host }) {
   const root = el("div", { class: "crm-feedback", role: "group", "aria-label": "Feedback on a reply", "data-lm-suppress-shortcuts": "true" });
   const body = el("div"), live = el("div", { role: "status", "aria-live": "polite" });
-  let view = null, waiting = null, editor = null, words = null;
+  let view = null, waiting = null, editor = null, words = null, sent = null, drawing = false;
   host.append(root);
   root.append(body, live);
 
@@ -30,7 +30,7 @@ function render({ model, el: host }) {
   const list = (title, tag, items) => items.length && el("section", { "aria-label": title }, el("h4", { text: title }), el(tag, {}, ...items));
 
   const reasons = () => [...body.querySelectorAll("input[type=checkbox]:checked")].map((box) => box.value);
-  const why = () => send({ do: "why", reasons: reasons(), words: words.value });
+  const why = () => drawing || send({ do: "why", reasons: reasons(), words: words.value });
 
   function edit() {
     const area = el("textarea", { rows: 10, "aria-label": "Your text (Ctrl+Enter saves, Escape cancels)" });
@@ -40,19 +40,22 @@ function render({ model, el: host }) {
     editor = area;
     area.focus();
   }
-  function save() { const text = editor.value; editor = null; send({ do: "edit", text }); }
-  function close() { editor = null; body.querySelector(".crm-fb-editor").replaceChildren(); body.querySelector("[data-do=edit]").focus(); }
+  // The editor stays until Python says that its text was saved: what was written outlives a full disk and a dead kernel.
+  function save() { if (!editor) return; sent = editor.value; send({ do: "edit", text: sent }); }
+  function close() { editor = sent = null; body.querySelector(".crm-fb-editor").replaceChildren(); body.querySelector("[data-do=edit]").focus(); }
 
   function draw() {
     const on = document.activeElement, inside = root.contains(on), had = inside && on.getAttribute("data-do");
+    const typing = had === "words" ? words.value : null; // the answer to an earlier click takes no word away
     const box = (r) => {
       const input = el("input", { type: "checkbox", value: r.name, "data-do": `reason-${r.name}`, onchange: why });
       input.checked = view.reasons.includes(r.name);
       return el("label", {}, input, document.createTextNode(` ${r.title}`));
     };
     words = el("input", { type: "text", "aria-label": "In your words", "data-do": "words", placeholder: "In your words", onchange: why });
-    words.value = view.words;
+    words.value = typing ?? view.words;
     const shown = view.action === "edit" ? view.edited : view.shown;
+    drawing = true; // a field that is taken out while somebody types in it says 'change'
     body.replaceChildren(...[
       el("section", { "aria-label": "Reply" }, el("h4", { text: view.action === "edit" ? "Reply, as edited" : "Reply" }), el("div", { class: "crm-fb-text", tabindex: "0", text: shown })),
       list("Sources", "ol", view.sources.map(source)),
@@ -67,6 +70,7 @@ function render({ model, el: host }) {
       el("fieldset", {}, el("legend", { text: "Why?" }), ...view.known_reasons.map(box)),
       words,
     ].filter(Boolean));
+    drawing = false;
     // the focus stays where it was, or goes to the reply: never out of the form
     if (inside) ((had && body.querySelector(`[data-do="${CSS.escape(had)}"]`)) || body.querySelector(".crm-fb-text")).focus();
   }
@@ -92,6 +96,7 @@ function render({ model, el: host }) {
   function show() {
     clearTimeout(waiting);
     view = model.get("view");
+    if (editor && sent !== null && !view.error && view.edited === sent) editor = sent = null;
     if (!editor) draw(); // what somebody is writing is not taken away
     say(view.error || view.say, !!view.error);
   }
