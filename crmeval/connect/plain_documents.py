@@ -314,7 +314,7 @@ def _voices(said: str) -> Iterator[tuple[str, str]]:
     pieces = _VOICE.split(said)  # before the first voice, then a name and what follows, again and again
     for n in range(-1, len(pieces) - 1, 2):
         who = pieces[n].strip() if n > 0 else ""
-        for part in (pieces[n + 1].split("</v>") if who else [pieces[n + 1]]):
+        for part in pieces[n + 1].split("</v>") if who else [pieces[n + 1]]:
             words = html.unescape(_CUE_TAG.sub("", part)).strip()
             named = None if who else _NAMED.match(words)
             if named:

@@ -57,7 +57,8 @@ def select_of(
     table = ".".join(map(_quoted, [copy.source.name, *copy.table.split(".")]))
     if not cursor or since is None:
         return f"SELECT {names} FROM {table}", []
-    return f"SELECT {names} FROM {table} WHERE {_quoted(cursor)} >= ?", [since]
+    # a row without a cursor may be new at any time; that it is held already the key tells
+    return f"SELECT {names} FROM {table} WHERE {_quoted(cursor)} >= ? OR {_quoted(cursor)} IS NULL", [since]
 
 
 def _sliced(batches: Iterable) -> Iterator:
@@ -105,7 +106,8 @@ class ApiReader:
 
     def read(self, columns: Sequence[str] | None, cursor: str, since: object) -> Iterator:
         "Rows as lists of mappings."
-        allowed = (self.copy.source.read or {}).get(self.copy.table) if self.copy.source.read else None
+        listed = self.copy.source.read or {}
+        allowed = next((c for t, c in listed.items() if t.lower() == self.copy.table.lower()), None)
         asked = since.isoformat() if isinstance(since, date | datetime) else since
         fields = columns if columns is not None else allowed
         held: list[Mapping] = []
