@@ -283,3 +283,64 @@ def test_snowflake_through_its_driver(snowflake, monkeypatch):
         list(sources.query_at("wh", "SELECT id FROM nothing_here"))
     assert "wh" in str(caught.value) and "secret 42" not in str(caught.value)
     owner.close()
+
+
+CODES = {
+    "more digits than a double holds": (["90071992547409931234", "90071992547409931235"], True),
+    "as many as a double almost holds": (["9223372036854775808", "9223372036854775809", "1"], True),
+    "with cents": (["12345678901234567.89", "12345678901234567.91"], False),
+    "that look like powers": (["12E4", "120E3"], False),
+    "of up to eighteen digits": (["123456789", "999999999999999999"], True),
+}
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+@pytest.mark.parametrize("kind", CODES)
+@pytest.mark.parametrize("apart", [False, True])
+def test_two_numbers_in_a_file_never_become_one(tmp_path, form, kind, apart):
+    codes, whole = CODES[kind]
+    if form == "json" and not whole:
+        pytest.skip("in JSON an unquoted number is a number")
+    files = [[codes[0]], codes[1:]] if apart else [codes]
+    for n, held in enumerate(files):
+        lines = [f"{c},1.5,x" for c in held] if form == "csv" else [f'{{"id": {c}, "a": 1.5}}' for c in held]
+        head = ["id,a,b"] if form == "csv" else []
+        (tmp_path / f"{n}.{form}").write_text("\n".join([*head, *lines]) + "\n")
+    found = Catalogue.of({"sources": {"f": {"kind": form, "address": f"*.{form}"}}}, tmp_path)
+    assert [str(row["id"]) for row in found.query("SELECT id FROM f").rows()] == codes
+    assert {row["a"] for row in found.query("SELECT a FROM f").rows()} == {1.5}
+    one = found.query("SELECT count(*) AS n FROM f WHERE id = $id", {"id": codes[0]}).rows()
+    assert [row["n"] for row in one] == [1]
+
+
+def test_numbers_stay_numbers_and_what_the_catalogue_says_goes_before(tmp_path):
+    (tmp_path / "n.csv").write_text("a,b,c\n0.30000000000000004,1e+20,90071992547409931234\n-5,2.5,7\n")
+    entry = {"kind": "csv", "address": "n.csv", "types": {"c": "HUGEINT"}}
+    rows = list(Catalogue.of({"sources": {"f": entry}}, tmp_path).query("SELECT * FROM f").rows())
+    assert [(row["a"], row["b"]) for row in rows] == [(0.30000000000000004, 1e20), (-5.0, 2.5)]
+    assert [int(row["c"]) for row in rows] == [90071992547409931234, 7]
+
+
+def test_a_text_in_json_is_itself_whatever_other_rows_hold(tmp_path):
+    lines = ['{"v": "x \\"y\\""}', '{"v": 5}', '{"v": {"a": 1}}', '{"v": null}', '{"v": "5"}']
+    (tmp_path / "m.jsonl").write_text("\n".join(lines) + "\n")
+    found = Catalogue.of({"sources": {"f": {"kind": "json", "address": "m.jsonl"}}}, tmp_path)
+    assert [row["v"] for row in found.query("SELECT v FROM f").rows()] == [
+        'x "y"',
+        "5",
+        '{"a":1}',
+        None,
+        "5",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
+@pytest.mark.parametrize("held", [b"", b"no database at all" * 9, b"SQLite format 3\x00" + bytes(200)])
+def test_a_file_that_is_no_database_is_told_by_its_source(tmp_path, kind, held):
+    (tmp_path / "x.file").write_bytes(held)
+    found = Catalogue.of({"sources": {"crm": {"kind": kind, "address": "x.file"}}}, tmp_path)
+    for ask in (found.tables, lambda: found.query("SELECT * FROM crm.cases")):
+        try:
+            assert ask() == []
+        except ConnectError as error:
+            assert "crm" in str(error)

@@ -544,7 +544,11 @@ def _all_tables(desk: _Desk, source: Source) -> list[Asked]:
         return [Asked(name) for name in arrow_tables(source)]
     if source.read is not None:
         return [Asked(name.rpartition(".")[2], name.rpartition(".")[0]) for name in source.read]
-    return [Asked(table, schema) for schema, table in tables_in(desk.engine, desk.attached(source))]
+    try:
+        there = tables_in(desk.engine, desk.attached(source))
+    except Exception as error:
+        raise told(error, source) from None
+    return [Asked(table, schema) for schema, table in there]
 
 # %% ../../nbs/connect/09_federation.ipynb #52ebbec4
 _SCHEMES = {
