@@ -15,6 +15,7 @@ pytest.importorskip("duckdb")
 
 from crmeval.connect.federation import Catalogue  # noqa: E402
 from crmeval.connect.sources import (  # noqa: E402
+    BadData,
     ConnectError,
     LoginRefused,
     MissingPackage,
@@ -344,3 +345,41 @@ def test_a_file_that_is_no_database_is_told_by_its_source(tmp_path, kind, held):
             assert ask() == []
         except ConnectError as error:
             assert "crm" in str(error)
+
+
+@pytest.mark.parametrize(
+    "kind, value, what",
+    [
+        ("TIMESTAMP", "2024-01-02T10:00:00+02:00", "another zone"),
+        ("DATETIME", "2024-01-02 10:00-05:30", "another zone"),
+        ("TIMESTAMP", "2024-01-02T10:00:00.123+0100", "another zone"),
+        ("DATE", 20240102, "days as numbers"),
+    ],
+)
+def test_a_time_of_sqlite_is_never_another_time(tmp_path, kind, value, what):
+    db = sqlite3.connect(tmp_path / "t.db")
+    db.execute(f'CREATE TABLE t (id INTEGER, "od""d" {kind})')
+    db.executemany("INSERT INTO t VALUES (?, ?)", [(1, None), (2, value)])
+    db.commit()
+    entry = {"kind": "sqlite", "address": "t.db"}
+    found = Catalogue.of({"sources": {"s": entry}}, tmp_path)
+    for sql in ('SELECT "od""d" FROM s.t', 'SELECT count(*) FROM s.t WHERE "od""d" > DATE \'2024-01-01\''):
+        with pytest.raises(BadData, match=what) as told:
+            list(found.query(sql).rows())
+        assert str(value) not in str(told.value)
+    assert [row["id"] for row in found.query("SELECT id FROM s.t").rows()] == [1, 2]
+    as_text = Catalogue.of({"sources": {"s": {**entry, "as_text": True}}}, tmp_path)
+    assert [row['od"d'] for row in as_text.query("SELECT * FROM s.t").rows()] == [None, str(value)]
+
+
+@pytest.mark.parametrize(
+    "value", ["2024-01-02 10:00:00", "2024-01-02T10:00:00Z", "2024-01-02 10:00:00+00:00"]
+)
+def test_a_time_of_sqlite_in_utc_is_read(tmp_path, value):
+    db = sqlite3.connect(tmp_path / "t.db")
+    db.execute("CREATE TABLE t (at TIMESTAMP, day DATE)")
+    db.execute("INSERT INTO t VALUES (?, '2024-01-02')", (value,))
+    db.commit()
+    found = Catalogue.of({"sources": {"s": {"kind": "sqlite", "address": "t.db"}}}, tmp_path)
+    (row,) = found.query("SELECT * FROM s.t").rows()
+    assert (row["at"].isoformat(), row["day"].isoformat()) == ("2024-01-02T10:00:00", "2024-01-02")
