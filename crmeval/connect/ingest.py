@@ -240,8 +240,9 @@ def _is_gone(column):
     import pyarrow as pa
 
     off = {"", "0", "0.0", "false", "f", "no", "n", "off", "none", "null"}
-    plain = (v.strip().lower() if isinstance(v, str) else "" if not v else "1" for v in column.to_pylist())
-    return pa.array([value not in off for value in plain], type=pa.bool_())
+    values = column.to_pylist()
+    said = [v.strip().lower() not in off if isinstance(v, str) else bool(v) for v in values]
+    return pa.array(said, type=pa.bool_())
 
 
 def _swept(run, reader) -> Counts:

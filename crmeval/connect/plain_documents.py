@@ -78,9 +78,14 @@ def _front_matter(lines: list[str]) -> tuple[dict[str, str | list[str]], int]:
             name = m[1].lower()
             said[name] = _front_value(m[2].strip())
         elif item and name:
-            held = said[name]
-            said[name] = [*(held if isinstance(held, list) else [held] if held else []), _bare(item[1])]
+            said[name] = [*_as_list(said[name]), _bare(item[1])]
     return said, end + 1 if end else 0
+
+
+def _as_list(value: str | list[str]) -> list[str]:
+    if isinstance(value, list):
+        return value
+    return [value] if value else []
 
 
 def _bare(value: str) -> str:
@@ -133,7 +138,7 @@ def read_md(data: bytes, limits: DocumentLimits) -> Contents:
     sections = tuple(s for s in _markdown_parts(lines[skipped:]) if s.title or s.text.strip())
     return Contents(
         sections,
-        str(said.get("title", "")),
+        ", ".join(_as_list(said.get("title", ""))),
         {**said, "encoding": encoding},
         "\n".join(lines[skipped:]).strip("\n"),
     )
