@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -498,3 +499,19 @@ def test_no_way_to_write_no_deletes_a_row(word, data):
         True,
     ]
     assert room._is_gone(pa.array([0.0, 1.0, None])).to_pylist() == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "kind, told", [("sqlite", False), ("duckdb", False), ("postgres", True), ("rest", True)]
+)
+@pytest.mark.parametrize("nulls", [0, 2])
+def test_rows_without_a_cursor_that_will_not_be_found_again_are_told(tmp_path, kind, told, nulls):
+    pa = pytest.importorskip("pyarrow")
+    desk = Desk(tmp_path, "lake/cases")
+    (copy,) = copies_of(desk.catalogue)
+    copy = replace(copy, source=replace(copy.source, kind=kind))
+    with ParquetCopy(copy.to) as target:
+        run = room._Run(copy, target, None)
+        for _ in range(2):
+            run.tell_nulls(pa.table({"changed": pa.array([1] + [None] * nulls, pa.int64())}))
+    assert len(run.said) == (told and nulls > 0)

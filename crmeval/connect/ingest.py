@@ -24,7 +24,7 @@ from .duckdb_copy import DuckCopy
 from .merged_rows import Counts, check_columns, keys_of, make_delta
 from .parquet_copy import ParquetCopy, reached
 from .personal_marks import Finder, find_marks, joined_marks, marked
-from .readers import SLICE, changes_in, pending, reader_of
+from .readers import SLICE, asks_for_nulls, changes_in, pending, reader_of
 from .sources import ConnectError, SourceChanged
 from ..core.package_data import needs_extra
 from ..core.show import shown, text_table
@@ -98,12 +98,13 @@ def _behind(value, lag):
         return value - Decimal(str(lag))
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value - (int(lag) if float(lag).is_integer() else lag)
-    when = moment_of(value)
+    text = str(value).strip()
+    when = moment_of(text)
     if when is None:
         raise SourceChanged(f"lag: {lag:g}: the cursor is {type(value).__name__} and no time or number")
-    if len(value.strip()) == 10:
+    if len(text) == 10:
         return (when - timedelta(seconds=lag)).date().isoformat()
-    return (when - timedelta(seconds=lag)).isoformat(sep=value.strip()[10])
+    return (when - timedelta(seconds=lag)).isoformat(sep=text[10])
 
 
 _NUMERAL = re.compile(r"[+-]?\d+(?:\.\d+)?")
@@ -163,6 +164,13 @@ class _Run:
         self.refused += bad
         return self._with_keys(table, first)
 
+    def tell_nulls(self, table):
+        "Say that rows without a cursor came where later ones are not asked for."
+        count = table.column(self.copy.cursor).null_count
+        told = f"rows without {self.copy.cursor} came; later ones are not asked for: copy with how: full"
+        if count and not asks_for_nulls(self.copy) and told not in self.said:
+            self.said.append(told)
+
     def _needed(self):
         return [c for c in (self.copy.cursor, self.copy.deleted) if c]
 
@@ -213,6 +221,7 @@ def _incremental(run: _Run, reader) -> Counts:
     highest, started = then, run.target.held.schema is not None
     for come in reader.read(None, copy.cursor, _behind(then, copy.lag)):
         table = run.laid(come)
+        run.tell_nulls(table)
         if not table.num_rows and started:
             continue
         _check_order(table.column(copy.cursor), highest, f"{copy.name}: the cursor {copy.cursor}")
