@@ -5,6 +5,9 @@ import os
 import random
 import time
 import zipfile
+from email.mime.message import MIMEMessage
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +15,8 @@ from hypothesis import strategies as st
 
 from crmeval.connect.document import ASSUMED, Document, DocumentLimits, NotReadable, Unread, decoded
 from crmeval.connect.documents import DOCUMENT_KINDS, Found, document_row, find_documents, read_documents
-from crmeval.connect.plain_documents import PLAIN_READERS, read_html, read_md, read_vtt
+from crmeval.connect.office_documents import read_docx
+from crmeval.connect.plain_documents import PLAIN_READERS, read_eml, read_html, read_md, read_vtt
 
 L = DocumentLimits()
 
@@ -229,3 +233,97 @@ def test_warnings_of_a_package_stand_in_the_record_and_not_on_standard_error(tmp
         assert "startxref" in told or "no text" in told
     said = capfd.readouterr()
     assert (said.out, said.err) == ("", "")
+
+
+WORDS = st.text("abcdefgh", min_size=1, max_size=8)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["plain", "html", "calendar"]), WORDS), min_size=1, max_size=6))
+def test_every_part_that_a_mail_shows_is_read_and_of_alternatives_one(parts):
+    mail = MIMEMultipart("mixed")
+    mail["Subject"] = "invented"
+    for kind, word in parts:
+        mail.attach(MIMEText(f"<p>{word}</p>" if kind == "html" else word, kind))
+    both = MIMEMultipart("alternative")
+    both.attach(MIMEText("lastplain"))
+    both.attach(MIMEText("<p>lasthtml</p>", "html"))
+    mail.attach(both)
+    inner = MIMEText("what was forwarded")
+    inner["Subject"] = "an older mail"
+    mail.attach(MIMEMessage(inner))
+    read = read_eml(mail.as_bytes(), DocumentLimits())
+    shown = [word for kind, word in parts if kind != "calendar"]
+    assert read.sections[0].text.split() == [*shown, "lastplain"]
+    assert read.fields["attachments"] == ["an older mail"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["Ann", "Bo Li", "Zoë"]), WORDS), min_size=1, max_size=6))
+@pytest.mark.parametrize("form", ["one cue, closed", "one cue, open", "a cue each", "names in the text"])
+def test_each_word_of_a_transcript_stays_with_who_said_it(form, turns):
+    time = "00:00:01.000 --> 00:00:02.000\n"
+    said = [(f"<v {who}>{what}</v>" if "closed" in form else f"<v {who}>{what}") for who, what in turns]
+    if form == "names in the text":
+        said = [f"{who}: {what}" for who, what in turns]
+    cues = [" ".join(said)] if form.startswith("one") else said
+    text = "WEBVTT\n\n" + "\n\n".join(time + cue for cue in cues) + "\n"
+    read = read_vtt(text.encode(), DocumentLimits())
+    told = [
+        (who, word)
+        for line in read.sections[0].text.splitlines()
+        for who, _, words in [line.partition(": ")]
+        for word in words.split()
+    ]
+    assert told == turns
+    assert read.fields["speakers"] == list(dict.fromkeys(who for who, _ in turns))
+
+
+W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+RUN = "<w:r><w:t>{}</w:t></w:r>"
+HIDDEN = "<w:r><w:rPr><w:vanish{}/></w:rPr><w:t>{}</w:t></w:r>"
+SHOWN = {
+    "plain": RUN,
+    "put in": f'<w:ins w:id="1" w:author="a">{RUN}</w:ins>',
+    "a field": f"<w:sdt><w:sdtContent>{RUN}</w:sdtContent></w:sdt>",
+    "a link": f"<w:hyperlink>{RUN}</w:hyperlink>",
+    "shown again": HIDDEN.format(' w:val="0"', "{}"),
+}
+UNSHOWN = {
+    "taken out": '<w:del w:id="2" w:author="a"><w:r><w:delText>{}</w:delText></w:r></w:del>',
+    "moved away": f'<w:moveFrom w:id="3" w:author="a">{RUN}</w:moveFrom>',
+    "hidden": HIDDEN.format("", "{}"),
+}
+
+
+@given(st.lists(st.sampled_from([*SHOWN, *UNSHOWN]), min_size=1, max_size=6), st.booleans())
+@settings(deadline=None, max_examples=30)
+def test_word_shows_what_a_person_sees_of_it(kinds, in_table):
+    docx = pytest.importorskip("docx")
+    from docx.oxml import parse_xml
+
+    document = docx.Document()
+    document.add_paragraph("begin")
+    place = document.add_table(1, 1).cell(0, 0) if in_table else document
+    for n, kind in enumerate(kinds):
+        piece = (SHOWN | UNSHOWN)[kind].format(f" w{n} ")
+        place.add_paragraph()._p.append(parse_xml(f"<w:ins {W}>{piece}</w:ins>"))
+    block = parse_xml(f"<w:sdt {W}><w:sdtContent><w:p>{RUN.format('form')}</w:p></w:sdtContent></w:sdt>")
+    document.element.body.insert(0, block)
+    file = io.BytesIO()
+    document.save(file)
+    read = read_docx(file.getvalue(), DocumentLimits())
+    shown = [f"w{n}" for n, kind in enumerate(kinds) if kind in SHOWN]
+    assert read.sections[0].text.split() == ["form", "begin", *shown]
+
+
+@given(st.lists(WORDS, min_size=1, max_size=4))
+@pytest.mark.parametrize("form", ["flow", "quoted", "block"])
+def test_a_list_in_the_head_of_a_page_is_a_list(form, names):
+    said = {
+        "flow": f"[{', '.join(names)}]",
+        "quoted": "[" + ",".join(f'"{name}"' for name in names) + "]",
+        "block": "".join(f"\n  - {name}" for name in names),
+    }[form]
+    page = f"---\ntitle: A page\nallowed: {said}\nother: text\n---\n# A\nwords\n"
+    fields = read_md(page.encode(), DocumentLimits()).fields
+    assert fields["allowed"] == names
+    assert (fields["title"], fields["other"]) == ("A page", "text")

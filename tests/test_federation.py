@@ -15,6 +15,7 @@ pytest.importorskip("duckdb")
 
 from crmeval.connect.federation import Catalogue  # noqa: E402
 from crmeval.connect.sources import (  # noqa: E402
+    BadData,
     ConnectError,
     LoginRefused,
     MissingPackage,
@@ -283,3 +284,102 @@ def test_snowflake_through_its_driver(snowflake, monkeypatch):
         list(sources.query_at("wh", "SELECT id FROM nothing_here"))
     assert "wh" in str(caught.value) and "secret 42" not in str(caught.value)
     owner.close()
+
+
+CODES = {
+    "more digits than a double holds": (["90071992547409931234", "90071992547409931235"], True),
+    "as many as a double almost holds": (["9223372036854775808", "9223372036854775809", "1"], True),
+    "with cents": (["12345678901234567.89", "12345678901234567.91"], False),
+    "that look like powers": (["12E4", "120E3"], False),
+    "of up to eighteen digits": (["123456789", "999999999999999999"], True),
+}
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+@pytest.mark.parametrize("kind", CODES)
+@pytest.mark.parametrize("apart", [False, True])
+def test_two_numbers_in_a_file_never_become_one(tmp_path, form, kind, apart):
+    codes, whole = CODES[kind]
+    if form == "json" and not whole:
+        pytest.skip("in JSON an unquoted number is a number")
+    files = [[codes[0]], codes[1:]] if apart else [codes]
+    for n, held in enumerate(files):
+        lines = [f"{c},1.5,x" for c in held] if form == "csv" else [f'{{"id": {c}, "a": 1.5}}' for c in held]
+        head = ["id,a,b"] if form == "csv" else []
+        (tmp_path / f"{n}.{form}").write_text("\n".join([*head, *lines]) + "\n")
+    found = Catalogue.of({"sources": {"f": {"kind": form, "address": f"*.{form}"}}}, tmp_path)
+    assert [str(row["id"]) for row in found.query("SELECT id FROM f").rows()] == codes
+    assert {row["a"] for row in found.query("SELECT a FROM f").rows()} == {1.5}
+    one = found.query("SELECT count(*) AS n FROM f WHERE id = $id", {"id": codes[0]}).rows()
+    assert [row["n"] for row in one] == [1]
+
+
+def test_numbers_stay_numbers_and_what_the_catalogue_says_goes_before(tmp_path):
+    (tmp_path / "n.csv").write_text("a,b,c\n0.30000000000000004,1e+20,90071992547409931234\n-5,2.5,7\n")
+    entry = {"kind": "csv", "address": "n.csv", "types": {"c": "HUGEINT"}}
+    rows = list(Catalogue.of({"sources": {"f": entry}}, tmp_path).query("SELECT * FROM f").rows())
+    assert [(row["a"], row["b"]) for row in rows] == [(0.30000000000000004, 1e20), (-5.0, 2.5)]
+    assert [int(row["c"]) for row in rows] == [90071992547409931234, 7]
+
+
+def test_a_text_in_json_is_itself_whatever_other_rows_hold(tmp_path):
+    lines = ['{"v": "x \\"y\\""}', '{"v": 5}', '{"v": {"a": 1}}', '{"v": null}', '{"v": "5"}']
+    (tmp_path / "m.jsonl").write_text("\n".join(lines) + "\n")
+    found = Catalogue.of({"sources": {"f": {"kind": "json", "address": "m.jsonl"}}}, tmp_path)
+    assert [row["v"] for row in found.query("SELECT v FROM f").rows()] == [
+        'x "y"',
+        "5",
+        '{"a":1}',
+        None,
+        "5",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "duckdb"])
+@pytest.mark.parametrize("held", [b"", b"no database at all" * 9, b"SQLite format 3\x00" + bytes(200)])
+def test_a_file_that_is_no_database_is_told_by_its_source(tmp_path, kind, held):
+    (tmp_path / "x.file").write_bytes(held)
+    found = Catalogue.of({"sources": {"crm": {"kind": kind, "address": "x.file"}}}, tmp_path)
+    for ask in (found.tables, lambda: found.query("SELECT * FROM crm.cases")):
+        try:
+            assert ask() == []
+        except ConnectError as error:
+            assert "crm" in str(error)
+
+
+@pytest.mark.parametrize(
+    "kind, value, what",
+    [
+        ("TIMESTAMP", "2024-01-02T10:00:00+02:00", "another zone"),
+        ("DATETIME", "2024-01-02 10:00-05:30", "another zone"),
+        ("TIMESTAMP", "2024-01-02T10:00:00.123+0100", "another zone"),
+        ("DATE", 20240102, "days as numbers"),
+    ],
+)
+def test_a_time_of_sqlite_is_never_another_time(tmp_path, kind, value, what):
+    db = sqlite3.connect(tmp_path / "t.db")
+    db.execute(f'CREATE TABLE t (id INTEGER, "od""d" {kind})')
+    db.executemany("INSERT INTO t VALUES (?, ?)", [(1, None), (2, value)])
+    db.commit()
+    entry = {"kind": "sqlite", "address": "t.db"}
+    found = Catalogue.of({"sources": {"s": entry}}, tmp_path)
+    for sql in ('SELECT "od""d" FROM s.t', 'SELECT count(*) FROM s.t WHERE "od""d" > DATE \'2024-01-01\''):
+        with pytest.raises(BadData, match=what) as told:
+            list(found.query(sql).rows())
+        assert str(value) not in str(told.value)
+    assert [row["id"] for row in found.query("SELECT id FROM s.t").rows()] == [1, 2]
+    as_text = Catalogue.of({"sources": {"s": {**entry, "as_text": True}}}, tmp_path)
+    assert [row['od"d'] for row in as_text.query("SELECT * FROM s.t").rows()] == [None, str(value)]
+
+
+@pytest.mark.parametrize(
+    "value", ["2024-01-02 10:00:00", "2024-01-02T10:00:00Z", "2024-01-02 10:00:00+00:00"]
+)
+def test_a_time_of_sqlite_in_utc_is_read(tmp_path, value):
+    db = sqlite3.connect(tmp_path / "t.db")
+    db.execute("CREATE TABLE t (at TIMESTAMP, day DATE)")
+    db.execute("INSERT INTO t VALUES (?, '2024-01-02')", (value,))
+    db.commit()
+    found = Catalogue.of({"sources": {"s": {"kind": "sqlite", "address": "t.db"}}}, tmp_path)
+    (row,) = found.query("SELECT * FROM s.t").rows()
+    assert (row["at"].isoformat(), row["day"].isoformat()) == ("2024-01-02T10:00:00", "2024-01-02")

@@ -206,3 +206,12 @@ def test_all_words_of_a_long_question_count(tmp_path):
     index.add([{"id": "a", "document": "a", "text": "marigold"}])
     long = " ".join(f"word{chr(97 + k // 26)}{chr(97 + k % 26)}" for k in range(200))
     assert [p.id for p in index.search(f"{long} marigold")] == ["a"]
+
+
+@pytest.mark.parametrize("name", ["Allowed", "ALLOWED", " allowed", "aLLowed "])
+@pytest.mark.parametrize("unmarked", ["everybody", "nobody"])
+def test_readers_in_other_capitals_open_nothing(tmp_path, name, unmarked):
+    index = Index(tmp_path / "i", unmarked=unmarked)
+    with pytest.raises(ValueError, match="who may read it is said in 'allowed'"):
+        index.add([{"id": "1", "text": "secret", "document": "d", name: ["staff"]}])
+    assert index.count(who="staff") == index.count() == 0

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -420,3 +421,97 @@ def test_a_copy_of_an_earlier_release_is_brought_up_to_date(tmp_path):
     pages.drop(1)
     done = pages.run()
     assert (done.counts.deleted, done.counts.same) == (1, 2)
+
+
+@pytest.mark.parametrize("to", TARGETS)
+def test_rows_without_a_cursor_come_whenever_they_are_written(tmp_path, to):
+    desk = Desk(tmp_path, to)
+    for key in range(4):
+        desk.put(key, "with")
+    desk.run()
+    desk.db.execute("INSERT INTO cases VALUES (8, 'without', NULL)")
+    desk.db.execute("UPDATE cases SET subject = 'taken out', changed = NULL WHERE id = 2")
+    desk.db.commit()
+    assert (desk.run().counts.new, sorted(desk.copy(), key=str)) == (1, sorted(desk.source(), key=str))
+    again = desk.run().counts
+    assert (again.new, again.changed) == (0, 0)
+
+
+def text_cursor(folder, first, then, **more):
+    "What two runs say, and how many rows the copy holds, where the cursor is text."
+    db = sqlite3.connect(folder / "t.db")
+    db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, changed TEXT)")
+    said = {"from": "s.t", "to": "lake/t", "how": "incremental", "key": "id", "cursor": "changed", **more}
+    source = {"s": {"kind": "sqlite", "address": "t.db"}}
+    catalogue, errors = Catalogue.of({"sources": source, "copies": [said]}, folder), []
+    for values in (first, then):
+        db.executemany("INSERT INTO t (changed) VALUES (?)", [(value,) for value in values])
+        db.commit()
+        errors.append(ingest(catalogue)[0].error)
+    held = copied(folder / "lake/t").to_table().num_rows if (folder / "lake/t").exists() else 0
+    return errors, held
+
+
+@pytest.mark.parametrize(
+    "first, then, what",
+    [
+        (["9"], ["10"], "numbers"),
+        (["99.5"], ["100.25"], "numbers"),
+        (["31.12.2023"], ["01.01.2024"], "begin with the year"),
+        (["12/31/2023 10:00"], ["1/1/2024 10:00"], "begin with the year"),
+        (["2024-03-31T10:00:00+02:00"], ["2024-03-31T09:30:00Z"], "another zone"),
+        (["2024-03-31 10:00:00-0500"], [], "another zone"),
+        (["2024-03-31T10:00:00Z", "2024-03-31 11:00:00Z"], [], "two forms"),
+    ],
+)
+def test_a_cursor_of_text_that_does_not_sort_as_it_says_is_refused(tmp_path, first, then, what):
+    errors, held = text_cursor(tmp_path, first, then)
+    assert all(what in error for error in errors) and held == 0, errors
+
+
+@pytest.mark.parametrize(
+    "first, then",
+    [
+        (["2024-03-31T10:00:00Z"], ["2024-03-31T10:00:00Z", "2024-04-01T00:00:00.5Z"]),
+        (["2024-03-31 10:00:00+00:00"], ["2024-04-01 10:00:00+00:00"]),
+        (["2024-03-31"], ["2024-04-01"]),
+        (["20240331"], ["20240401"]),
+        (["v-a"], ["v-b"]),
+    ],
+)
+def test_a_cursor_of_text_that_sorts_is_followed(tmp_path, first, then):
+    assert text_cursor(tmp_path, first, then) == (["", ""], len(first) + len(then))
+
+
+@pytest.mark.parametrize("late", ["2024-03-31T09:59:30Z", "2024-03-31T09:59:00.000Z"])
+def test_a_lag_holds_for_times_that_are_text(tmp_path, late):
+    assert text_cursor(tmp_path, ["2024-03-31T10:00:00Z"], [late], lag="2m") == (["", ""], 2)
+
+
+@given(st.sampled_from(["false", "no", "n", "0", "f", "none", "null", "off"]), st.data())
+def test_no_way_to_write_no_deletes_a_row(word, data):
+    pa = pytest.importorskip("pyarrow")
+    written = "".join(data.draw(st.sampled_from([c, c.upper()])) for c in word)
+    assert room._is_gone(pa.array([f" {written} ", "true", "2024-01-01", "Yes"])).to_pylist() == [
+        False,
+        True,
+        True,
+        True,
+    ]
+    assert room._is_gone(pa.array([0.0, 1.0, None])).to_pylist() == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "kind, told", [("sqlite", False), ("duckdb", False), ("postgres", True), ("rest", True)]
+)
+@pytest.mark.parametrize("nulls", [0, 2])
+def test_rows_without_a_cursor_that_will_not_be_found_again_are_told(tmp_path, kind, told, nulls):
+    pa = pytest.importorskip("pyarrow")
+    desk = Desk(tmp_path, "lake/cases")
+    (copy,) = copies_of(desk.catalogue)
+    copy = replace(copy, source=replace(copy.source, kind=kind))
+    with ParquetCopy(copy.to) as target:
+        run = room._Run(copy, target, None)
+        for _ in range(2):
+            run.tell_nulls(pa.table({"changed": pa.array([1] + [None] * nulls, pa.int64())}))
+    assert len(run.said) == (told and nulls > 0)

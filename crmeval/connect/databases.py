@@ -4,15 +4,24 @@
 
 # %% auto #0
 __all__ = ['EXTENSIONS', 'words_of', 'hidden_name', 'attach', 'default_schema', 'listed_as', 'tables_in', 'find_table',
-           'own_query']
+           'check_times', 'own_query']
 
 # %% ../../nbs/connect/05_databases.ipynb #9cb9bd99
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from .engine import Relation, columns_in, name_in_sql, text_in_sql, told
-from .sources import BadCatalogue, NotAllowed, Source, SourceChanged, check_options, path_of
+from crmeval.connect.sources import (
+    BadCatalogue,
+    BadData,
+    NotAllowed,
+    Source,
+    SourceChanged,
+    check_options,
+    path_of,
+)
 from .statement import Asked
 
 # %% ../../nbs/connect/05_databases.ipynb #d2095e51
@@ -188,6 +197,38 @@ def _only(source: Source, there: Sequence[tuple[str, str]], asked: Asked) -> tup
     shown = [table if schema.lower() == home else f"{schema}.{table}" for schema, table in there]
     few = ", ".join(shown[:20] + (["..."] if len(shown) > 20 else [])) or "none"
     raise SourceChanged(f"source {source.name!r} has no table {asked}; it has {few}")
+
+# %% ../../nbs/connect/05_databases.ipynb #6c3553f7
+_LOOKED_AT = 1000  # rows; how a program writes times does not change from row to row
+
+
+def check_times(
+    relation: Relation,
+    columns: Iterable[str],  # That a query reads
+    ask: Callable[[str], Any],  # A query in the source's own SQL -> an Arrow table
+) -> None:
+    "Raise where dates or times of SQLite, which has no such type, would be read as others: `BadData`."
+    read = {column.lower() for column in columns}
+    kinds = {c: k for c, k in relation.columns.items() if c.lower() in read and k in ("DATE", "TIMESTAMP")}
+    if relation.source.kind != "sqlite" or not kinds:
+        return
+    odd = {"DATE": _ODD_DAY, "TIMESTAMP": _ODD_TIME}
+    tests = [f"max({odd[kind].format(name_in_sql(c))}) AS c{n}" for n, (c, kind) in enumerate(kinds.items())]
+    rows = f"SELECT {', '.join(map(name_in_sql, kinds))} FROM {relation.own} LIMIT {_LOOKED_AT}"
+    few = ask(f"SELECT {', '.join(tests)} FROM ({rows})").to_pylist()[0]
+    for n, column in enumerate(kinds):
+        if int(few[f"c{n}"] or 0):  # the driver gives it as text
+            problem = "days as numbers" if kinds[column] == "DATE" else "times of another zone than UTC"
+            said = f"source {relation.source.name!r}: {relation.table}.{column} holds {problem}"
+            raise BadData(f"{said}, which would be read as other ones; as_text: true reads them as they are")
+
+
+# 20240102 is no second of 1970, and a zone is not left out; :00+00:00 is UTC
+_ODD_DAY = "typeof({0}) = 'integer' AND {0} BETWEEN 10000101 AND 99991231"
+_ODD_TIME = (
+    "typeof({0}) = 'text' AND {0} GLOB '*:*[+-][0-9][0-9]*' AND replace({0}, ':', '') NOT GLOB '*[+-]00'"
+)
+_ODD_TIME += " AND replace({0}, ':', '') NOT GLOB '*[+-]0000'"
 
 # %% ../../nbs/connect/05_databases.ipynb #f08e88fb
 _ASKING = {"postgres": "postgres_query", "mysql": "mysql_query", "sqlite": "sqlite_query"}

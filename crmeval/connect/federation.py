@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from .catalogue_file import Entries, check_name, entries_of, make_source, read_e
 from crmeval.connect.databases import (
     EXTENSIONS,
     attach,
+    check_times,
     find_table,
     hidden_name,
     listed_as,
@@ -254,6 +256,8 @@ def _pulls(desk: _Desk, scans: Sequence[Scan], all_over: Limit, *, count: bool =
         for relation in some:
             limits = [relation.source.limit, all_over] if count else []
             try:
+                compared = [c for c in relation.columns if any(c in told_on for told_on in scan.handed_on)]
+                check_times(relation, [*scan.columns, *compared], partial(_ask, desk, relation))
                 counted.append(_counted(desk, scan, relation, most_rows(limits), most_bytes(limits)))
             except Exception as error:
                 raise told(error, relation.source) from None
@@ -544,7 +548,11 @@ def _all_tables(desk: _Desk, source: Source) -> list[Asked]:
         return [Asked(name) for name in arrow_tables(source)]
     if source.read is not None:
         return [Asked(name.rpartition(".")[2], name.rpartition(".")[0]) for name in source.read]
-    return [Asked(table, schema) for schema, table in tables_in(desk.engine, desk.attached(source))]
+    try:
+        there = tables_in(desk.engine, desk.attached(source))
+    except Exception as error:
+        raise told(error, source) from None
+    return [Asked(table, schema) for schema, table in there]
 
 # %% ../../nbs/connect/09_federation.ipynb #52ebbec4
 _SCHEMES = {

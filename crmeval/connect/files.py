@@ -9,7 +9,7 @@ __all__ = ['ENDINGS', 'MOST_FILES', 'LAKES', 'files_of', 'date_forms', 'delimite
 # %% ../../nbs/connect/06_files.ipynb #21d5665e
 import gzip
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -196,9 +196,47 @@ def _dated_columns(engine, source: Source, call: str, by_column: dict[str, str])
     return f"(SELECT * REPLACE ({', '.join(changed)}) FROM {call})"
 
 
+def _codes(engine, calls: Iterable[str], patterns: dict[str, str]) -> list[str]:
+    "The columns of which the first rows of a file, read as text, hold a value of their pattern."
+    found: list[str] = []
+    for call in calls if patterns else ():
+        asked = {c: patterns[c] for c in columns_in(engine, call) if c in patterns and c not in found}
+        tests = ", ".join(
+            f"bool_or(regexp_full_match(trim({name_in_sql(c)}), {text_in_sql(p)}))" for c, p in asked.items()
+        )
+        if asked:
+            held = engine.execute(f"SELECT {tests} FROM (SELECT * FROM {call} LIMIT {_SAMPLE})").fetchone()
+            found += [column for column, is_code in zip(asked, held) if is_code]
+    return found
+
+
+_SAMPLE = 20_480  # rows from which the engine tells types
+# What would be another value as a number: more digits than a double holds, 0x10, 12E4 beside 120E3
+_NO_DOUBLE = r"[+-]?(\d{16,}|\d{17,}\.\d*)"
+_NO_CSV_DOUBLE = _NO_DOUBLE + r"|\d+[eE]\d+"
+_NO_INTEGER = r"[+-]?0[xXbB].*"
+
+
+def _csv_texts(engine, source: Source, files: list[Path], words: list[str]) -> list[str]:
+    "The same words, with columns of codes that look like numbers read as text."
+    said = {str(c): str(k) for c, k in dict(source.options.get("types") or {}).items()}  # type: ignore
+    known = {column.lower() for column in said}
+    kinds = {"DOUBLE": _NO_CSV_DOUBLE, "BIGINT": _NO_INTEGER}
+    there = columns_in(engine, _csv_call(files, words))
+    asked = {c: kinds[kind] for c, kind in there.items() if kind in kinds and c.lower() not in known}
+    plain = [word for word in words if not word.startswith("types = ")]
+    said_text = ", ".join(["auto_type_candidates = ['VARCHAR']", *plain])
+    codes = _codes(engine, (f"read_csv({_listed([file])}, {said_text})" for file in files), asked)
+    if not codes:
+        return words
+    types = {**said, **dict.fromkeys(codes, "VARCHAR")}
+    listed = ", ".join(f"{text_in_sql(c)}: {text_in_sql(k)}" for c, k in types.items())
+    return [*plain, f"types = {{{listed}}}"]
+
+
 def _csv(engine, source: Source, files: list[Path]) -> str:
     order, by_column = _dates_said(source)
-    words = _csv_words(source, files)
+    words = _csv_texts(engine, source, files, _csv_words(source, files))
     if order:
         return _dated_csv(engine, source, files, words, order)
     call = _csv_call(files, words)
@@ -206,12 +244,42 @@ def _csv(engine, source: Source, files: list[Path]) -> str:
 
 
 def _json(engine, source: Source, files: list[Path]) -> str:
-    call = f"read_json({_listed(files)}, union_by_name = true, dateformat = 'iso', timestampformat = 'iso')"
     types = source.options.get("types") or {}
     assert isinstance(types, Mapping)
     _types_said(source)
-    changed = [f"CAST({name_in_sql(str(c))} AS {kind}) AS {name_in_sql(str(c))}" for c, kind in types.items()]
+    call, there = _json_texts(engine, files)
+    cast = {str(c): f"CAST({name_in_sql(str(c))} AS {kind})" for c, kind in types.items()}
+    said = {column.lower() for column in cast}
+    for column, kind in there.items():
+        if kind == "JSON" and column.lower() not in said:
+            # of several kinds: a text is itself and not a text in quotes, whatever stands in other rows
+            name = name_in_sql(column)
+            cast[column] = (
+                f"CASE json_type({name}) WHEN 'VARCHAR' THEN {name} ->> '$' ELSE {name}::VARCHAR END"
+            )
+    changed = [f"{how} AS {name_in_sql(column)}" for column, how in cast.items()]
     return f"(SELECT * REPLACE ({', '.join(changed)}) FROM {call})" if changed else call
+
+
+def _json_call(files: list[Path], more: str = "") -> str:
+    forms = "dateformat = 'iso', timestampformat = 'iso'"
+    return f"read_json({_listed(files)}, union_by_name = true, {forms}{more})"
+
+
+def _json_texts(engine, files: list[Path]) -> tuple[str, dict[str, str]]:
+    "(the call in which whole numbers that no number of the engine holds are text, its columns)."
+    there = columns_in(engine, _json_call(files))
+    doubles = {column: _NO_DOUBLE for column, kind in there.items() if kind == "DOUBLE"}
+
+    def reading(files, texts):
+        types = {c: "VARCHAR" if c in texts else k for c, k in there.items()}
+        listed = ", ".join(f"{text_in_sql(c)}: {text_in_sql(k)}" for c, k in types.items())
+        return _json_call(files, f", columns = {{{listed}}}")
+
+    texts = _codes(engine, (reading([file], doubles) for file in files), doubles)
+    if not texts:
+        return _json_call(files), there
+    return reading(files, texts), {**there, **dict.fromkeys(texts, "VARCHAR")}
 
 
 def _parquet(engine, source: Source, files: list[Path]) -> str:

@@ -7,6 +7,7 @@ __all__ = ['INGESTED_HEAD', 'Ingested', 'ingested_table', 'ingest_copy', 'ingest
 
 # %% ../../nbs/connect/37_ingest.ipynb #743292c3
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,7 @@ from decimal import Decimal
 
 from .arrow_rows import Refused, fitted, followed, rows_table
 from .changed_documents import ChangedDocuments
+from .connector_files import moment_of
 from .copy_plan import Copy, copies_of
 from .document import Document, digest_of
 from .documents import document_row
@@ -22,8 +24,8 @@ from .duckdb_copy import DuckCopy
 from .merged_rows import Counts, check_columns, keys_of, make_delta
 from .parquet_copy import ParquetCopy, reached
 from .personal_marks import Finder, find_marks, joined_marks, marked
-from .readers import SLICE, changes_in, pending, reader_of
-from .sources import ConnectError
+from .readers import SLICE, asks_for_nulls, changes_in, pending, reader_of
+from .sources import ConnectError, SourceChanged
 from ..core.package_data import needs_extra
 from ..core.show import shown, text_table
 
@@ -92,9 +94,42 @@ def _behind(value, lag):
         return value - timedelta(seconds=lag)
     if isinstance(value, date):
         return value - timedelta(days=-(-lag // 86400))
+    if isinstance(value, Decimal):
+        return value - Decimal(str(lag))
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value - (int(lag) if float(lag).is_integer() else lag)
-    return value
+    text = str(value).strip()
+    when = moment_of(text)
+    if when is None:
+        raise SourceChanged(f"lag: {lag:g}: the cursor is {type(value).__name__} and no time or number")
+    if len(text) == 10:
+        return (when - timedelta(seconds=lag)).date().isoformat()
+    return (when - timedelta(seconds=lag)).isoformat(sep=text[10])
+
+
+_NUMERAL = re.compile(r"[+-]?\d+(?:\.\d+)?")
+_DAY_FIRST = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b.*", re.DOTALL)
+_ZONE = re.compile(r"\d{4}-\d\d-\d\d[T ].*[+-](?!00:?(?:00)?$)\d\d:?(?:\d\d)?")
+
+
+def _check_order(values, last, where: str) -> None:
+    "Raise where a cursor of text does not sort as what it says: later rows would never be asked for."
+    said = [v.strip() for v in [*values.to_pylist(), last] if isinstance(v, str)]
+    numerals = {len(v) for v in said if _NUMERAL.fullmatch(v)}
+    separators = {v[10] for v in said if len(v) > 10 and v[10] in "T " and moment_of(v)}
+    problem = ""
+    if numerals and (len(numerals) > 1 or min(numerals) < 8):
+        problem = "numbers, and as text 10 stands before 9"
+    elif any(map(_DAY_FIRST.fullmatch, said)):
+        problem = "dates that do not begin with the year"
+    elif any(map(_ZONE.fullmatch, said)):
+        problem = "times of another zone than UTC"
+    elif len(separators) > 1:
+        problem = "times in two forms, with T and with a space"
+    if problem:
+        raise SourceChanged(
+            f"{where} is text that holds {problem}; cast it in the source, or copy with how: full"
+        )
 
 # %% ../../nbs/connect/37_ingest.ipynb #8f6143e0
 class _Run:
@@ -128,6 +163,13 @@ class _Run:
         table, bad = fitted(come, self.schema, first)
         self.refused += bad
         return self._with_keys(table, first)
+
+    def tell_nulls(self, table):
+        "Say that rows without a cursor came where later ones are not asked for."
+        count = table.column(self.copy.cursor).null_count
+        told = f"rows without {self.copy.cursor} came; later ones are not asked for: copy with how: full"
+        if count and not asks_for_nulls(self.copy) and told not in self.said:
+            self.said.append(told)
 
     def _needed(self):
         return [c for c in (self.copy.cursor, self.copy.deleted) if c]
@@ -179,8 +221,10 @@ def _incremental(run: _Run, reader) -> Counts:
     highest, started = then, run.target.held.schema is not None
     for come in reader.read(None, copy.cursor, _behind(then, copy.lag)):
         table = run.laid(come)
+        run.tell_nulls(table)
         if not table.num_rows and started:
             continue
+        _check_order(table.column(copy.cursor), highest, f"{copy.name}: the cursor {copy.cursor}")
         top = pc.max(table.column(copy.cursor)).as_py() if table.num_rows else None
         highest = top if highest is None or (top is not None and top > highest) else highest
         counts.add(_merged(run, table, run.state()))
@@ -204,8 +248,10 @@ def _is_gone(column):
     "Does a column say that a row is deleted: true, a time, anything but null, 0, false and ''."
     import pyarrow as pa
 
-    off = (None, False, 0, "", "0", "false", "False", "f", "no")
-    return pa.array([value not in off for value in column.to_pylist()], type=pa.bool_())
+    off = {"", "0", "0.0", "false", "f", "no", "n", "off", "none", "null"}
+    values = column.to_pylist()
+    said = [v.strip().lower() not in off if isinstance(v, str) else bool(v) for v in values]
+    return pa.array(said, type=pa.bool_())
 
 
 def _swept(run, reader) -> Counts:

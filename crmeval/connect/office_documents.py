@@ -74,7 +74,7 @@ def _level(paragraph) -> int:
 def _row_text(row) -> str:
     cells: list[str] = []
     for cell in row.cells:
-        text = " ".join(cell.text.split())
+        text = " ".join(_written(cell._tc).split())
         if not cells or text != cells[-1]:  # cells that were joined are given once for each of them
             cells.append(text)
     return " | ".join(cells)
@@ -82,11 +82,55 @@ def _row_text(row) -> str:
 
 def _blocks(document) -> Iterator[tuple[int, str]]:
     "(level of a title or 0, text) of each paragraph and table."
-    for block in document.iter_inner_content():
-        if hasattr(block, "rows"):
-            yield 0, "\n".join(_row_text(row) for row in block.rows)
+    from docx.table import Table
+    from docx.text.paragraph import Paragraph
+
+    for block in _in_body(document.element.body):
+        if _tag(block) == "tbl":
+            yield 0, "\n".join(_row_text(row) for row in Table(block, document).rows)
         else:
-            yield _level(block), block.text.strip()
+            yield _level(Paragraph(block, document)), _written(block).strip()
+
+
+def _in_body(parent) -> Iterator:
+    "Paragraphs and tables in order, also those that stand in a form's field or were put in by a reviser."
+    for child in parent.iterchildren():
+        if _tag(child) in ("p", "tbl"):
+            yield child
+        elif _tag(child) in _AROUND:
+            yield from _in_body(child)
+
+
+def _tag(element) -> str:
+    "The name of an element without its namespace; '' of a comment."
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
+
+
+_AROUND = ("sdt", "sdtContent", "customXml", "ins", "moveTo")
+_UNSEEN = ("del", "moveFrom", "delText", "instrText", "Fallback", "pPr", "rPr", "tcPr", "sdtPr")
+_MARKS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "p": "\n", "tr": "\n", "tc": " "}
+_OFF = ("0", "false", "off")
+
+
+def _is_hidden(run) -> bool:
+    "Whether the writer hid a run, so that a reader of the page does not see it."
+    return any(
+        _tag(said) == "vanish" and not any(value in _OFF for value in said.values())
+        for properties in run.iterchildren()
+        if _tag(properties) == "rPr"
+        for said in properties.iterchildren()
+    )
+
+
+def _written(element) -> str:
+    "What a person sees of a paragraph or a cell: with what was put in, without what was taken out or hidden."
+    pieces = []
+    for child in element.iterchildren():
+        tag = _tag(child)
+        if tag in _UNSEEN or (tag == "r" and _is_hidden(child)):
+            continue
+        pieces += [_MARKS.get(tag, ""), child.text or "" if tag == "t" else _written(child)]
+    return "".join(pieces)
 
 
 def _cut_at_titles(blocks: Iterator[tuple[int, str]], limits: DocumentLimits) -> tuple[Section, ...]:

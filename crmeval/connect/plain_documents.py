@@ -50,6 +50,7 @@ _HASHES = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.{0,500}))?$")
 _FENCE = re.compile(r" {0,3}(```|~~~)")
 _UNDER = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _FRONT = re.compile(r"([A-Za-z][\w-]{0,40}):[ \t]*(.{0,500})$")
+_FRONT_ITEM = re.compile(r"[ \t]{0,20}- (.{1,500})$")
 
 
 def read_txt(data: bytes, limits: DocumentLimits) -> Contents:
@@ -64,13 +65,38 @@ def read_txt(data: bytes, limits: DocumentLimits) -> Contents:
     return Contents((section,), title, {"encoding": encoding}, text)
 
 
-def _front_matter(lines: list[str]) -> tuple[dict[str, str], int]:
+def _front_matter(lines: list[str]) -> tuple[dict[str, str | list[str]], int]:
     "What a text says of itself at its head, and how many lines that takes."
     if not lines or lines[0].rstrip() != "---":
         return {}, 0
     end = next((n for n, line in enumerate(lines[1:200], 1) if line.rstrip() in ("---", "...")), 0)
-    found = [m for line in lines[1:end] if (m := _FRONT.match(line))]
-    return {m[1].lower(): m[2].strip().strip("'\"") for m in found}, end + 1 if end else 0
+    said: dict[str, str | list[str]] = {}
+    name = ""
+    for line in lines[1:end]:
+        item = _FRONT_ITEM.match(line)
+        if m := _FRONT.match(line):
+            name = m[1].lower()
+            said[name] = _front_value(m[2].strip())
+        elif item and name:
+            said[name] = [*_as_list(said[name]), _bare(item[1])]
+    return said, end + 1 if end else 0
+
+
+def _as_list(value: str | list[str]) -> list[str]:
+    if isinstance(value, list):
+        return value
+    return [value] if value else []
+
+
+def _bare(value: str) -> str:
+    return value.strip().strip("'\"")
+
+
+def _front_value(value: str) -> str | list[str]:
+    "A value of the head: a text, or the list that YAML writes as [a, b]."
+    if not (value.startswith("[") and value.endswith("]")):
+        return _bare(value)
+    return [_bare(item) for item in value[1:-1].split(",") if item.strip()]
 
 
 def _title_at(lines: list[str], n: int) -> tuple[int, str, int] | None:
@@ -112,7 +138,7 @@ def read_md(data: bytes, limits: DocumentLimits) -> Contents:
     sections = tuple(s for s in _markdown_parts(lines[skipped:]) if s.title or s.text.strip())
     return Contents(
         sections,
-        said.get("title", ""),
+        ", ".join(_as_list(said.get("title", ""))),
         {**said, "encoding": encoding},
         "\n".join(lines[skipped:]).strip("\n"),
     )
@@ -197,15 +223,44 @@ def _body(part: EmailMessage) -> str:
     return html_to_text(text) if part.get_content_subtype() == "html" or is_html(text) else text
 
 
-def _bodies(message: EmailMessage) -> tuple[EmailMessage | None, list[str]]:
-    "The part that is read, and the names of those that are attached."
-    parts = [p for p in message.walk() if not p.is_multipart()]
-    attached = [p for p in parts if p.get_filename() or p.get_content_disposition() == "attachment"]
-    texts = [p for p in parts if p not in attached and p.get_content_maintype() == "text"]
-    plain = next((p for p in texts if p.get_content_subtype() == "plain"), None)
-    return plain or next(iter(texts), None), [
-        str(p.get_filename() or "without a name")[:200] for p in attached
+def _is_attached(part: EmailMessage) -> bool:
+    return bool(part.get_filename()) or part.get_content_disposition() == "attachment"
+
+
+def _said_by(part: EmailMessage, forwarded: bool = False) -> list[tuple[str, str]]:
+    "(plain, html or another, text) of each part that a mail shows, in order; of alternatives one counts."
+    if part.get_content_type() == "message/rfc822" and not forwarded:
+        return []  # a mail in the mail: named beside what is attached
+    if part.is_multipart():
+        found = [_said_by(p, forwarded) for p in part.iter_parts()]  # type: ignore[arg-type]
+        if part.get_content_subtype() != "alternative":
+            return [piece for pieces in found for piece in pieces]
+        written = [pieces for pieces in found if any(text.strip() for _, text in pieces)]
+        plain = (pieces for pieces in written if any(kind == "plain" for kind, _ in pieces))
+        return next(plain, next(iter(written), []))
+    if _is_attached(part) or part.get_content_maintype() != "text":
+        return []
+    return [(part.get_content_subtype(), _body(part))]
+
+
+def _bodies(message: EmailMessage) -> tuple[str, list[str]]:
+    "What a mail says, and the names of what is attached."
+    said = _said_by(message) or [
+        piece
+        for part in message.walk()
+        if part.get_content_type() == "message/rfc822"
+        for piece in _said_by(part, forwarded=True)  # type: ignore[arg-type]
     ]
+    shown = [text for kind, text in said if kind in ("plain", "html")] or [text for _, text in said]
+    names = []
+    for part in message.walk():
+        if part.get_content_type() == "message/rfc822":
+            inner = next(iter(part.get_payload()), None)  # type: ignore[arg-type]
+            names.append(part.get_filename() or (_header(inner, "Subject") if inner else ""))  # type: ignore
+        elif not part.is_multipart() and _is_attached(part):  # type: ignore[arg-type]
+            names.append(part.get_filename() or "")
+    body = "\n".join(text.strip("\n") for text in shown if text.strip()) if len(shown) > 1 else "".join(shown)
+    return body, [str(name or "without a name")[:200] for name in names]
 
 
 def read_eml(data: bytes, limits: DocumentLimits) -> Contents:
@@ -218,8 +273,7 @@ def read_eml(data: bytes, limits: DocumentLimits) -> Contents:
         message = email.message_from_bytes(data, policy=email.policy.default)
         if not message.keys():
             raise NotReadable("is no mail: it has no headers")
-        part, attached = _bodies(message)
-        body = _body(part) if part is not None else ""
+        body, attached = _bodies(message)
     except NotReadable:
         raise
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -235,6 +289,7 @@ _TIME = re.compile(
     r"(?:(\d{1,4}):)?(\d{1,2}):(\d{2})[.,](\d{3})\s{0,9}-->\s{0,9}(?:(\d{1,4}):)?(\d{1,2}):(\d{2})[.,](\d{3})"
 )
 _VOICE = re.compile(r"<v(?:\.[\w.-]{1,80})?\s{1,9}([^<>]{1,200})>")
+_NAMED = re.compile(r"([^\W\d_a-z][\w.'’-]{0,40}(?: [\w.'’()-]{1,40}){0,3}):[ \t]{1,9}(?=\S)")
 _CUE_TAG = re.compile(r"</?(?:[a-z]{1,5}|\d[\d:.]{1,20})(?:[\s.][^<>]{0,200})?>")
 
 
@@ -255,9 +310,23 @@ def _cues(lines: list[str]) -> Iterator[tuple[float, str, str]]:
         while n < len(lines) and lines[n].strip():
             n += 1
         said = " ".join(" ".join(lines[start:n]).split())
-        voice = _VOICE.search(said)
-        words = html.unescape(_CUE_TAG.sub("", _VOICE.sub("", said))).strip()
-        yield _seconds(m.groups()[4:]), voice[1].strip() if voice else "", words
+        for who, words in _voices(said):
+            yield _seconds(m.groups()[4:]), who, words
+
+
+def _voices(said: str) -> Iterator[tuple[str, str]]:
+    "(who speaks, what) of a cue: a cue may hold several voices, or name its speaker as in `Ann: hello`."
+    pieces = _VOICE.split(said)  # before the first voice, then a name and what follows, again and again
+    for n in range(-1, len(pieces) - 1, 2):
+        who = pieces[n].strip() if n > 0 else ""
+        for part in pieces[n + 1].split("</v>") if who else [pieces[n + 1]]:
+            words = html.unescape(_CUE_TAG.sub("", part)).strip()
+            named = None if who else _NAMED.match(words)
+            if named:
+                yield named[1], words[named.end() :]
+            elif words:
+                yield who, words
+            who = ""  # after the end of a voice nobody is named
 
 
 def _turns(cues: list[tuple[float, str, str]]) -> list[str]:

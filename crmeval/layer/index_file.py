@@ -101,6 +101,8 @@ def row_of(
     own = _text_of(given, "id", needed=True)
     fields = {stored_text(k): v for k, v in given.items() if k not in _OWN}
     for name, value in fields.items():
+        if name.strip().lower() == "allowed":  # a warehouse that writes names in capitals would open all
+            raise ValueError(f"passage {own} has a field {name!r}; who may read it is said in 'allowed'")
         field_values(value, f"field {name!r} of passage {own}")
     return Row(
         own,
