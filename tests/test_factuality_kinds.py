@@ -275,9 +275,9 @@ def test_on_the_demo_set_metrics_do_not_contradict_each_other(sample):
 )
 @pytest.mark.parametrize(
     "claimed, said",
-    [("-7 °C", "7 °C"), ("7 °C", "-7 °C"), ("−310", "310"), ("-4 %", "+4 %"), ("€81", "£81"), ("₹900", "$900"),
-     ("-$12.50", "$12.50"), ("$-12.50", "$12.50"), ("60 %", "60 °"), ("8 ‰", "8 %")],
-)  # fmt: skip
+    [("-7 °C", "7 °C"), ("7 °C", "-7 °C"), ("−310", "310"), ("-4 %", "+4 %"), ("€81", "£81")]
+    + [("₹900", "$900"), ("-$12.50", "$12.50"), ("$-12.50", "$12.50"), ("60 %", "60 °"), ("8 ‰", "8 %")],
+)
 def test_a_sign_and_a_symbol_belong_to_a_number(sentence, claimed, said):
     "The words are the same, and the sentence is not in the source word for word."
     assert factuality(sentence.format(claimed), source=sentence.format(said)).points < 3
