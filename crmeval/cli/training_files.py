@@ -106,7 +106,7 @@ def _check_sources(data, ratings, feedback, asked):
     text_word("format", "openai or trl", default="openai"),
     text_word("validation", "share of conversations that validate", float, 0.1),
     text_word("seed", "of the split", int, 0),
-    text_word("basis", "what else than consent allows the use of your own data, in words"),
+    text_word("basis", "what else than consent allows the use of your own data, where nobody was asked"),
     text_word(
         "salt", "of the draw that keeps conversations for evaluation, training or examples", default=""
     ),

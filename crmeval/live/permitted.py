@@ -115,11 +115,17 @@ def licence_of(
     return sources()[name].licence if name in sources() else None
 
 
+def _was_asked(sample):
+    "An empty field of consent says nothing, an empty list of purposes says no."
+    said = sample.tags.get("consent")
+    return said is not None and (not isinstance(said, str) or bool(said.strip()))
+
+
 def why_not(
     sample: Sample,
     purpose: str,  # One of `PURPOSES`
     *,
-    basis: str = "",  # What else than consent allows the use of one's own data, in words
+    basis: str = "",  # What else than consent allows the use of one's own data where nobody was asked, in words
     shares: Mapping[str, float] | None = None,  # For `purpose_of`
     salt: str = "",
     by_purpose: bool = True,  # False: conversations are not divided by purpose
@@ -128,7 +134,7 @@ def why_not(
     "Why a sample may not be used for a purpose, in words that can be counted."
     check_known(purpose, PURPOSES, "purpose")
     is_free = by_licence and "consent" not in sample.tags and licence_of(sample) is not None
-    if not is_free and purpose not in consent_to(sample) and not basis.strip():
+    if not is_free and purpose not in consent_to(sample) and (_was_asked(sample) or not basis.strip()):
         return "no consent"
     kept_for = purpose_of(sample.cluster or sample.id, shares, salt) if by_purpose else purpose
     return "" if kept_for == purpose else f"the conversation is kept for {kept_for}"
