@@ -125,7 +125,7 @@ def why_not(
     sample: Sample,
     purpose: str,  # One of `PURPOSES`
     *,
-    basis: str = "",  # What else than consent allows the use of one's own data where nobody was asked, in words
+    basis: str = "",  # What else than consent allows the use, in words, where nobody was asked
     shares: Mapping[str, float] | None = None,  # For `purpose_of`
     salt: str = "",
     by_purpose: bool = True,  # False: conversations are not divided by purpose
