@@ -576,3 +576,21 @@ def test_a_table_that_cannot_be_written_leaves_the_older_one(tmp_path, ending, m
         write_table([{"a": 2}, {"a": 3}], path)
     assert told.value.filename == str(path)
     assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("names", [["text"], ["id", "text"], ["id", "text", "day"]])
+@pytest.mark.parametrize("sound", [0, 1, 7])
+def test_a_row_that_is_too_long_is_told_and_makes_no_title_of_the_header(names, sound, tmp_path):
+    path = tmp_path / "desk.csv"
+    rows = [[f"{name} {n}" for name in names] for n in range(sound)]
+    broken = [f"part {n}" for n in range(2 * len(names) + 2)]
+    path.write_text("".join(",".join(r) + "\n" for r in [names, *rows, broken]), encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"row {sound + 1} .*{len(broken)} cells.*header has {len(names)}"):
+        load_file(path, use_case="service_call_summary", columns={"transcript": "text"})
+
+
+def test_rows_that_say_nothing_but_not_available_are_rows(tmp_path):
+    path = tmp_path / "gaps.csv"
+    path.write_text("NA,null\n" * 25, encoding="utf-8")
+    with pytest.raises(ValueError):
+        load_file(path, use_case="service_call_summary", columns={"transcript": "text"})

@@ -250,7 +250,8 @@ def _is_gone(column):
 
     off = {"", "0", "0.0", "false", "f", "no", "n", "off", "none", "null"}
     values = column.to_pylist()
-    said = [v.strip().lower() not in off if isinstance(v, str) else bool(v) for v in values]
+    # a gap that a frame made NaN is one
+    said = [v.strip().lower() not in off if isinstance(v, str) else bool(v) and v == v for v in values]
     return pa.array(said, type=pa.bool_())
 
 

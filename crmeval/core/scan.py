@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from .memo import CallMemo
-from .needed_words import holds_one, needed_places, plain_small
+from .needed_words import holds_each, needed_places, plain_small
 
 if sys.version_info >= (3, 11):
     from re import _compiler as _re_compiler  # pyright: ignore
@@ -358,19 +358,11 @@ class PatternTable:
         "Each pattern's number and its matches, as its own `finditer` gives them."
         for i, places in self.places(scanned).items():
             if places is None or len(places) > _FEW:
-                if not _holds_each(self._needed[i], scanned.small):
+                if not holds_each(self._needed[i], scanned.small):
                     continue
             if places is None and (near := self._near[i]):
                 places = _places_before(near[0], near[1], scanned.small)
             yield i, matches_at(self.patterns[i], scanned.text, places)
-
-
-def _holds_each(groups, small):
-    "Whether a text holds a word of each group."
-    for words in groups:
-        if not holds_one(words, small):
-            return False
-    return True
 
 
 def _places_before(words, end, small):

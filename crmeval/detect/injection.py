@@ -21,7 +21,15 @@ from operator import add
 from typing import NamedTuple
 
 from ..core.evidence import Evidence
-from ..core.needed_words import WordList, holds_one, may_match, needed_groups, needed_words, plain_small
+from crmeval.core.needed_words import (
+    WordList,
+    holds_each,
+    holds_one,
+    may_match,
+    needed_groups,
+    needed_words,
+    plain_small,
+)
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.records import Score
@@ -288,14 +296,6 @@ def _words_of_signs():
     return out, WordList(out)
 
 
-def _holds_all(groups, small):
-    "Whether a text holds a word of each group."
-    for words in groups:
-        if not holds_one(words, small):
-            return False
-    return True
-
-
 def likely_in(
     texts: Iterable[str],  # Of the windows of a text; two neighbours as one hold nothing more
 ) -> Likely:
@@ -320,7 +320,7 @@ def signs_of(
     text, small, found = window.text, plain_small(window.text), {}
     likely = likely or _everything()
     for name, pattern in likely.signs.items():
-        if _holds_all(likely.needed[name], small) and pattern.search(text):
+        if holds_each(likely.needed[name], small) and pattern.search(text):
             found[name] = 1.0
     markup = bool(likely.markup) and any(p.search(text) for p, _ in _worth(likely.markup, small))
     return found | _more_signs(text, window.hidden, off_topic, markup)

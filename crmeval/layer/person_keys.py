@@ -9,6 +9,7 @@ __all__ = ['KEY_BYTES', 'KEY_VARIABLE', 'NONCE', 'KEPT', 'AuditError', 'drawn_ke
 import base64
 import binascii
 import contextlib
+import errno
 import hmac
 import os
 import secrets
@@ -166,7 +167,7 @@ class PersonKeys:
             end = os.fstat(fd).st_size
             if os.write(fd, line) != len(line):  # half a line would spoil the one that comes next
                 os.ftruncate(fd, end)
-                raise OSError(28, "No space left on device")
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(fd)
         self._wrapped[name] = wrapped

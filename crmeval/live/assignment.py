@@ -92,9 +92,7 @@ def arm_at(
 def assign(
     unit: Any,  # Who is assigned: text, a whole number or a UUID
     salt: str,  # Name of the experiment; another salt assigns independently
-    shares: Mapping[
-        str, float
-    ],  # Arm -> share, summing to 1; in another order of arms it is another assignment
+    shares: Mapping[str, float],  # Arm -> share, summing to 1; another order of arms assigns anew
 ) -> str:  # The arm
     "The arm of a unit: the same in every process and on every machine, in the shares asked for."
     return arm_at(unit_point(unit, salt), check_shares(shares))

@@ -125,9 +125,12 @@ def _xlsx_rows(path):
 
 
 def _from_header(rows, path):
-    "The rows from the header on: the first that fills more than half of what the fullest row fills."
-    filled = [sum(not is_missing(cell) for cell in cells) for _, cells in rows[:20]]
-    start = next(i for i, n in enumerate(filled) if 2 * n > max(filled))
+    "The rows from the header on; above it are titles: as wide as the table, with half of it empty at least."
+    first = [cells for _, cells in rows[:20]]
+    filled, widest = [sum(not is_missing(cell) for cell in cells) for cells in first], max(map(len, first))
+    # a row that is too long is a fault below a header, and makes no title of it
+    starts = (i for i, n in enumerate(filled) if 2 * n > max(filled) or len(first[i]) < widest)
+    start = next(starts, 0)
     if start:
         at = rows[start][0]
         take_note(f"{Path(path).name}: row {at} is taken as the header; what stands above it is not read")
