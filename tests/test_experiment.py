@@ -1,6 +1,7 @@
 "Experiments: what the inference promises is counted, and holds for inputs that nobody listed."
 
 import itertools
+import json
 import math
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from scipy import stats
 
 from crmeval.core.stats import Estimate
 from crmeval.live.arm_rows import arm_rows
-from crmeval.live.assignment import Assignment, _any_time_p, sample_ratio, unit_point
+from crmeval.live.assignment import Assignment, _any_time_p, read_assignment, sample_ratio, unit_point
 from crmeval.live.experiment import (
     ArmOutcome,
     Guardrail,
@@ -67,6 +68,28 @@ def test_every_unit_has_one_arm_that_it_keeps(unit, salt, weights):
     arm = assign(unit, salt, shares)
     assert arm in shares and arm == assign(unit, salt, shares)
     assert 0 <= unit_point(unit, salt) < 1
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.text(min_size=1), st.permutations(range(5)), st.permutations(range(5)))
+def test_the_order_in_which_a_store_keeps_the_arms_moves_nobody(unit, first, second):
+    shares = shares_of([4, 1, 3, 2, 5])
+    names = list(shares)
+    stages = ({names[i]: shares[names[i]] for i in first}, {names[i]: 0.2 for i in second})
+    kept = Assignment("a store", (shares, dict.fromkeys(names, 0.2)))
+    assert Assignment("a store", stages).arms([unit, "C-17"]) == kept.arms([unit, "C-17"])
+
+
+def test_an_assignment_of_an_earlier_version_changes_no_arm_unasked(tmp_path):
+    path = tmp_path / "drafts.json"
+    by_name, given = {"control": 0.5, "new": 0.5}, {"new": 0.5, "control": 0.5}
+    path.write_text(json.dumps({"salt": "drafts", "stages": [by_name]}), encoding="utf-8")
+    assert read_assignment(path) == Assignment("drafts", (by_name,))
+    path.write_text(json.dumps({"salt": "drafts", "stages": [by_name, given]}), encoding="utf-8")
+    with pytest.raises(ValueError, match="in which arms lay in the order given"):
+        read_assignment(path)
+    path.write_text(json.dumps({"salt": "drafts", "stages": [given], "arms_by": "name"}), encoding="utf-8")
+    assert read_assignment(path).arm("C-17") == Assignment("drafts", (by_name,)).arm("C-17")
 
 
 def test_arms_are_the_same_in_another_process_with_another_hash_seed():

@@ -78,9 +78,9 @@ def arm_at(
     point: float,  # 0 to below 1
     shares: Mapping[str, float],  # Arm -> share, checked
 ) -> str:  # One of the arms with a share above 0
-    "The arm whose part of the line from 0 to 1 holds the point."
+    "The arm whose part of the line from 0 to 1 holds the point; parts lie by the names of arms."
     end, last = 0.0, ""
-    for arm, share in shares.items():
+    for arm, share in sorted(shares.items()):
         end += share
         if share > 0:
             last = arm
@@ -92,7 +92,7 @@ def arm_at(
 def assign(
     unit: Any,  # Who is assigned: text, a whole number or a UUID
     salt: str,  # Name of the experiment; another salt assigns independently
-    shares: Mapping[str, float],  # Arm -> share, summing to 1; another order of arms assigns anew
+    shares: Mapping[str, float],  # Arm -> share, summing to 1, in any order
 ) -> str:  # The arm
     "The arm of a unit: the same in every process and on every machine, in the shares asked for."
     return arm_at(unit_point(unit, salt), check_shares(shares))
@@ -110,6 +110,7 @@ class Assignment:
     unit: str = "customer"  # What is assigned, in words
     holdout: float = 0.0  # Share of units kept from every experiment, 0 to below 1
     holdout_salt: str = "holdout"  # The same for all experiments, so that they leave out the same units
+    arms_by: str = "name"  # In which order arms lie on the line; a file of an earlier version does not say it
 
     def __post_init__(self):
         stages = (self.stages,) if isinstance(self.stages, Mapping) else self.stages
@@ -120,6 +121,8 @@ class Assignment:
             raise ValueError(
                 f"an arm is called {HOLDOUT!r}, expected holdout=share for units kept out of all"
             )
+        if self.arms_by != "name":
+            raise ValueError(f"arms_by is {self.arms_by!r}, expected 'name'")
         if isinstance(self.holdout, bool) or not 0 <= self.holdout < 1:
             raise ValueError(f"holdout is {self.holdout!r}, expected a share from 0 to below 1")
         unit_point("any", self.salt)
@@ -187,6 +190,12 @@ def read_assignment(
     known = Assignment.__dataclass_fields__
     if not isinstance(found, dict) or not {"salt", "stages"} <= found.keys() <= known.keys():
         raise ValueError(f"{path} is no assignment, expected an object with {', '.join(known)}")
+    given = found["stages"] if "arms_by" not in found and isinstance(found["stages"], list) else []
+    if any(list(stage) != sorted(stage) for stage in given):
+        raise ValueError(
+            f"{path} is of an earlier version, in which arms lay in the order given; now they lie by name: "
+            "with 'arms_by': 'name' in it, units change their arms"
+        )
     return Assignment(**found)
 
 # %% ../../nbs/live/10_assignment.ipynb #8bb403e7

@@ -64,11 +64,8 @@ class Lane:
         self.busy, self.dead, self.lowest, self.peak = 0, 0, self.limit, 0
         self.fresh, self.opening = True, None  # nothing has gone wrong yet; the timer that opens the lane
         self.patience_s, self.whose, self.step = patience_s, whose, 4.0  # slots that open in one round
-        self.slow, self.alone_row, self.came = (
-            0,
-            0,
-            0,
-        )  # late, late alone in a row, in time since the last cut
+        self.slow, self.alone_row = 0, 0  # calls that ran out of time; those that did so alone, in a row
+        self.came = 0  # answers in time since the last cut
         self.notes = {}  # kind of news -> what was told of it
         self.tell = None  # Told of news once: a function of a text
 
