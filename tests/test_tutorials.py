@@ -100,7 +100,7 @@ def tried(tmp_path_factory):
     pytest.importorskip("execnb", reason="the notebooks' runner is not installed")
     folder = tmp_path_factory.mktemp("tutorials")
     for name, (source, shown, _, *extras) in TRIES.items():
-        lines = [f"*To run it yourself*: `pip install -e '.[{e}]'` in a clone." for e in extras]
+        lines = [f"*To run it*: `pip install -e '.[{e}]'` in a clone." for e in extras]
         written(folder / f"{name}.ipynb", (source, shown), text="\n".join(lines))
     env = os.environ | {"OPENAI_API_KEY": "planted", "CRMEVAL_DATA": str(folder)}
     here = Path(tutorials.__file__).parent
@@ -134,7 +134,7 @@ def test_what_a_reader_lacks_is_noticed():
     assert tutorials.missing_names("print(len(rows))\nfor x in y: z = x") == {"rows", "y"}
     assert tutorials.missing_names("import a.b as c, d.e\ndef f(g):\n    return c, d, g\nf(1)") == set()
     assert tutorials.imported("import os, httpx\nfrom fastcore.test import test_eq") == {"httpx", "fastcore"}
-    assert tutorials.named_extras("As in [run].\n*To run it yourself*: nothing.") == set()
+    assert tutorials.named_extras("As in [run].\n*To run it*: nothing.") == set()
 
 
 @each

@@ -39,7 +39,7 @@ def only_here() -> None:
 
 def named_extras(text: str) -> set[str]:
     "Extras in the line that says how a page is run; none where there is no such line."
-    found = re.search(r"^\*To run it yourself\*: `pip install -e '\.\[([a-z,]+)\]'`", text, re.M)
+    found = re.search(r"^\*To run it\*: `pip install -e '\.\[([a-z,]+)\]'`", text, re.M)
     return set(found[1].split(",")) if found else set()
 
 

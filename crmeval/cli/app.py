@@ -97,7 +97,7 @@ def _run_epilogue():
     cases = "\n".join(f"  {u.id:<32}{u.name}" for u in use_cases(EVERY).values())
     return (
         f"use cases, a family also as a whole, e.g. --use-case insight or --use-case marketing:\n{cases}\n\n"
-        f"embedded systems: {', '.join(DEFAULT_MODELS)}\n"
+        f"baseline systems: {', '.join(DEFAULT_MODELS)}\n"
         f"data: demo, domains, {', '.join((*ADAPTERS, *INSIGHT_ADAPTERS))}, "
         f"or a .csv, .jsonl, .json or .parquet file\n\n{examples()}"
     )
