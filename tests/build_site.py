@@ -267,7 +267,7 @@ def picture_for_home():
     pictures = ["".join(o.get("data", {}).get("text/html", "")) for o in outputs]
     svg = next((p for p in pictures if p.startswith("<svg")), "")
     words = (
-        "\n\nAccuracy of three embedded systems by use case: [the leaderboard](reports/leaderboard.ipynb)."
+        "\n\nAccuracy of three baseline systems by use case: [the leaderboard](reports/leaderboard.ipynb)."
     )
     text = f"```{{=html}}\n<figure>{svg}</figure>\n```{words}"
     return {"cell_type": "markdown", "id": "picture-for-home", "metadata": {}, "source": text}

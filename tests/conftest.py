@@ -85,7 +85,7 @@ def server(monkeypatch):
 
 @pytest.fixture(scope="session")
 def demo_run(tmp_path_factory):
-    "The five embedded systems on the whole demo set: run by the first test process, opened by the others."
+    "The five baseline systems on the whole demo set: run by the first test process, opened by the others."
     from crmeval.runs.evaluation import run
     from crmeval.runs.folder import open_run
 

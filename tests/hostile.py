@@ -70,7 +70,7 @@ def _proofs(texts):
 
 @lru_cache(maxsize=1)
 def real_run(folder):
-    "Two embedded systems, one of them behind the trust layer, on a few samples, probes and twins."
+    "Two baseline systems, one of them behind the trust layer, on a few samples, probes and twins."
     return run_benchmark(
         ["baseline:sensible", "trusted:baseline:sensible", "baseline:lead"],
         areas=["accuracy", "trust", "protection"],

@@ -47,6 +47,7 @@ def opened(form):
         page.on("pageerror", lambda e: faults.append(str(e)))
         page.expose_function("answer", answer)
         page.set_content("<main id=host></main>")
+        page.add_style_tag(content="a { color: unset; text-decoration: unset; }")  # as JupyterLab has it
         page.add_style_tag(content=data_path("rating", "feedback.css").read_text())
         script = (
             data_path("rating", "feedback.js")
@@ -74,6 +75,9 @@ def test_by_keyboard_and_as_text(tmp_path):
         assert page.locator(".crm-fb-text").inner_text() == NASTY
         assert [a.get_attribute("href") for a in page.locator("a").all()] == ["https://kb.example/lamps"]
         assert page.locator("li", has_text="PERSON: 2").count() == 1
+        look = "(e) => [getComputedStyle(e).color, getComputedStyle(e).textDecorationLine]"
+        link, plain = page.locator("a").evaluate(look), page.locator("li > span").evaluate(look)
+        assert link[0] != plain[0] and (link[1], plain[1]) == ("underline", "none"), "a link looks like one"
         page.keyboard.press("Tab")
         page.keyboard.press("+")
         page.get_by_text("Noted;").wait_for()

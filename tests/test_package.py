@@ -321,3 +321,16 @@ def test_what_scores_depend_on_imports_by_name():
         if not (call.args and is_text(call.args[0]))
     ]
     assert len(files) > 40 and not wrong, "\n".join(wrong)
+
+
+def test_every_extra_that_an_error_names_exists():
+    settings = ROOT / "settings.ini"
+    if not settings.exists():
+        pytest.skip("the settings are not here: this is an installed package")
+    extras = set(re.findall(r"^(\w+)_requirements =", settings.read_text(encoding="utf-8"), re.M))
+    named = {}
+    for path in Path(crmeval.__file__).parent.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        for words in re.findall(r"needs_extra\(\"(\w+)\"\)|crmeval\[([\w,]+)\]", text):
+            named |= {extra: path.name for extra in "".join(words).split(",")}
+    assert len(named) > 10 and {e: file for e, file in named.items() if e not in extras} == {}

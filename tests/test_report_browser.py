@@ -159,7 +159,7 @@ def in_regions(run):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    "Reports of the embedded systems on a part of the demo set, of a thousand hostile samples; a comparison."
+    "Reports of the baseline systems on a part of the demo set, of a thousand hostile samples; a comparison."
     d = tmp_path_factory.mktemp("pages")
     demo = run_benchmark(
         ["baseline:reference", "baseline:lead", "baseline:rules"],

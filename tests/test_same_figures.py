@@ -22,7 +22,7 @@ FIELDS = (
     "label",
     "reason",
 )
-# accuracy of the five embedded systems on the whole demo set: 79 samples, 2,015 scores
+# accuracy of the five baseline systems on the whole demo set: 79 samples, 2,015 scores
 DEMO = "7686191a1f5848f50d544080cb6b7bb3f09bdbf5e0e66ea33680718d082c87d7"
 # trust of the three embedded responders, at most 3 samples and probes of each kind, 2 answers each:
 # 92 samples with their twins and 108 probes, 4,506 scores of accuracy and of the four kinds of trust

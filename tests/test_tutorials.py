@@ -32,9 +32,10 @@ def test_the_promised_ones_are_there():
     }
 
 
-def written(path, *cells):
-    "A notebook of cells, each a source with what it is said to print."
-    made = [
+def written(path, *cells, text=""):
+    "A notebook of cells, each a source with what it is said to print, below a text."
+    made = [{"cell_type": "markdown", "metadata": {}, "source": text}] if text else []
+    made += [
         {
             "cell_type": "code",
             "metadata": {},
@@ -68,6 +69,9 @@ TRIES = {  # a cell, what is shown of it, and whether that is a tutorial which h
         SAID,
         True,
     ),
+    "names_no_extra": (f"import openpyxl\nprint({SAID!r})", SAID, False),
+    "names_another_extra": (f"import openpyxl\nprint({SAID!r})", SAID, False, "run"),
+    "names_the_extra": (f"import openpyxl\nprint({SAID!r})", SAID, True, "run,rating"),
     "has_a_key_or_data": (
         f"import os\nprint({SAID!r})\nassert {{'OPENAI_API_KEY', 'CRMEVAL_DATA'}} & set(os.environ)",
         SAID,
@@ -95,8 +99,9 @@ def tried(tmp_path_factory):
     "What came of each of TRIES: a folder with the exit code and the errors of each."
     pytest.importorskip("execnb", reason="the notebooks' runner is not installed")
     folder = tmp_path_factory.mktemp("tutorials")
-    for name, (source, shown, _) in TRIES.items():
-        written(folder / f"{name}.ipynb", (source, shown))
+    for name, (source, shown, _, *extras) in TRIES.items():
+        lines = [f"*To run it*: `pip install -e '.[{e}]'` in a clone." for e in extras]
+        written(folder / f"{name}.ipynb", (source, shown), text="\n".join(lines))
     env = os.environ | {"OPENAI_API_KEY": "planted", "CRMEVAL_DATA": str(folder)}
     here = Path(tutorials.__file__).parent
     subprocess.run([sys.executable, "-c", RUN_THEM, str(folder)], check=True, timeout=120, cwd=here, env=env)
@@ -111,6 +116,25 @@ def test_what_a_tutorial_must_do_is_noticed_where_it_does_not(name, tried):
     assert (tried / f"{name}.code").read_text() == str(int(not holds)), told
     said = {"another_word": "no longer prints: Friday", "prints_little": "prints 1 words"}
     assert said.get(name, "" if holds else "Error") in told
+
+
+@each
+def test_a_reader_is_told_what_to_install_and_sees_all_that_is_used(path):
+    shown = [code for c in cells(path) if not (code := "".join(c["source"])).startswith("#| hide")]
+    extras = tutorials.named_extras("\n".join("".join(c["source"]) for c in cells(path, "markdown")))
+    lists = tutorials.requirements()
+    assert {"notebook", "run"} <= extras <= set(lists)
+    by_name = {m for extra in {"", *extras} for d in lists[extra] for m in tutorials.modules_of(d)}
+    # the kernel is there wherever a notebook runs
+    assert tutorials.imported("\n".join(shown)) <= by_name | {"crmeval", "IPython"}
+    assert tutorials.missing_names("\n".join(shown)) == set(), "given in a cell that is hidden"
+
+
+def test_what_a_reader_lacks_is_noticed():
+    assert tutorials.missing_names("print(len(rows))\nfor x in y: z = x") == {"rows", "y"}
+    assert tutorials.missing_names("import a.b as c, d.e\ndef f(g):\n    return c, d, g\nf(1)") == set()
+    assert tutorials.imported("import os, httpx\nfrom fastcore.test import test_eq") == {"httpx", "fastcore"}
+    assert tutorials.named_extras("As in [run].\n*To run it*: nothing.") == set()
 
 
 @each

@@ -350,6 +350,32 @@ def test_a_reader_that_goes_away_stops_no_report(tmp_path):
     assert (tmp_path / "r/report.html").is_file() and not done.stderr, done.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_behind_standard_output_is_told_in_words(tmp_path):
+    with open("/dev/full", "w") as full:
+        words = [sys.executable, "-m", "crmeval", "--version"], [sys.executable, "-m", "crmeval", "plan"]
+        for line in words:
+            done = subprocess.run(
+                line, stdout=full, stderr=subprocess.PIPE, text=True, cwd=tmp_path, timeout=60
+            )
+            assert (done.returncode, done.stderr) == (2, "crmeval: No space left on device\n"), line
+
+
+@pytest.mark.parametrize("width", ["0", "1", "12"])
+def test_help_in_a_terminal_without_width_is_not_empty(width, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", width)
+    code, said, _ = typed(capsys, "--help")
+    assert code == 0 and "run" in said and "exit" in said and len(said) > 1000
+
+
+def test_more_calls_at_once_than_a_machine_can_hold(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    line = f"run --model baseline:lead --use-case {CASE} --limit 1 --out r -q --concurrency {10**20}"
+    start = time.process_time()
+    assert typed(capsys, *line.split()) == (0, "", "")
+    assert time.process_time() - start < 8, "what is asked of one sample takes no longer for it"
+
+
 def test_a_hyphen_is_standard_input(tmp_path):
     table(tmp_path / "in.csv")
     score = f"score-file - --responses ours --use-case {CASE} --out r -q"

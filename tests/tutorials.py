@@ -3,13 +3,20 @@
 `notebooks.py` runs each in a process of its own, in which `only_here` holds until its end.
 """
 
+import ast
+import builtins
 import os
 import re
 import socket
 import sys
+from configparser import ConfigParser
+from importlib import metadata
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 HERE = ("127.0.0.1", "::1", "localhost")
+SETTINGS = Path(__file__).resolve().parents[1] / "settings.ini"
 
 
 def is_tutorial(path: Path) -> bool:
@@ -28,6 +35,102 @@ def only_here() -> None:
     socket.socket.connect = to_this_machine
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "CRMEVAL_DATA"):
         os.environ.pop(name, None)
+
+
+def named_extras(text: str) -> set[str]:
+    "Extras in the line that says how a page is run; none where there is no such line."
+    found = re.search(r"^\*To run it\*: `pip install -e '\.\[([a-z,]+)\]'`", text, re.M)
+    return set(found[1].split(",")) if found else set()
+
+
+def requirements() -> dict[str, list[str]]:
+    "What each extra asks for by name, '' being the package alone; not what the tests need."
+    config = ConfigParser(delimiters=["="])
+    config.read(SETTINGS, encoding="utf-8")
+    lists = {key: value for key, value in config["DEFAULT"].items() if key.endswith("requirements")}
+    lists.pop("dev_requirements")
+    return {
+        key.removesuffix("requirements").rstrip("_"): [Requirement(word).name for word in value.split()]
+        for key, value in lists.items()
+    }
+
+
+def modules_of(distribution: str) -> set[str]:
+    "First parts of the modules that an installed distribution brings; none where it is not installed."
+    try:
+        files = metadata.files(distribution) or []
+    except metadata.PackageNotFoundError:
+        return set()
+    first = {f.parts[0] for f in files if f.suffix in (".py", ".so")}
+    return {name.partition(".")[0] for name in first if not name.endswith(".dist-info")}
+
+
+def with_what_they_need(distributions: list[str]) -> set[str]:
+    "These distributions and all that they ask for, as far as they are installed."
+    found, waiting = set(), list(distributions)
+    while waiting:
+        name = waiting.pop().lower().replace("_", "-")
+        if name in found:
+            continue
+        found.add(name)
+        try:
+            asked = [Requirement(line) for line in metadata.requires(name) or []]
+        except metadata.PackageNotFoundError:
+            continue
+        waiting += [r.name for r in asked if r.marker is None or r.marker.evaluate({"extra": ""})]
+    return found
+
+
+class NotNamed:
+    "Refuses the modules of extras that a page does not name, as where they are not installed."
+
+    def __init__(self, extras: set[str]):
+        lists = requirements()
+        named = [d for extra in {"", *extras} for d in lists[extra]]
+        others = {d for asked in lists.values() for d in asked} - set(named)
+        brought = {m for d in with_what_they_need(named) for m in modules_of(d)}
+        self.refused = {m for d in others for m in modules_of(d)} - brought
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self.refused:
+            raise ModuleNotFoundError(f"the page names no extra that brings {name}", name=name)
+        return None
+
+
+def imported(code: str) -> set[str]:
+    "First parts of the modules that a code imports, without Python's own."
+    found = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            found |= {name.name.partition(".")[0] for name in node.names}
+        if isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").partition(".")[0])
+    return found - set(sys.stdlib_module_names)
+
+
+def bound(code: str) -> set[str]:
+    "Names that a code gives a value, wherever it does."
+    found = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.arg):
+            found.add(node.arg)
+        elif isinstance(node, ast.alias):
+            found.add((node.asname or node.name).partition(".")[0])
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            found.add(node.name)
+    return found
+
+
+def missing_names(shown: str) -> set[str]:
+    "Names that the cells which a reader sees use, and that none of them gives a value."
+    loaded = {
+        n.id for n in ast.walk(ast.parse(shown)) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)
+    }
+    return loaded - bound(shown) - set(dir(builtins))
 
 
 def printed(notebook) -> str:
@@ -56,6 +159,8 @@ def ran(path: Path) -> bool:
     only_here()
     os.chdir(path.parent)
     notebook, shell = read_nb(path), CaptureShell(path)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    sys.meta_path.insert(0, NotNamed(named_extras(text)))
     stored = printed(notebook)
     try:
         shell.run_all(notebook, exc_stop=True)

@@ -10,11 +10,11 @@ import asyncio
 import json
 import math
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from .assertions import evidence_lines
 from .fields import bridged_metric, judge_of, plain_evidence, score_fields, unit_value
-from ..core.package_data import needs_extra
 
 # %% ../../nbs/bridges/14_adapters.ipynb #bc3b7a33
 def _told(score) -> str:
@@ -60,7 +60,12 @@ def case_fields(
     return fields
 
 
-@needs_extra("deepeval")
+def _require(package):
+    "The library of another tool, which no extra of ours brings."
+    if find_spec(package) is None:
+        raise ModuleNotFoundError(f"this needs {package}: pip install {package}", name=package)
+
+
 def deepeval_metric(
     name: str,  # Of a metric, as in `bridged_metrics`
     *,
@@ -73,6 +78,7 @@ def deepeval_metric(
     if not _is_number(threshold, 0, 1):
         raise ValueError(f"threshold is {threshold!r}, expected a number from 0 to 1")
     how = {**how, "judge": judge_of(judge)}
+    _require("deepeval")
     from deepeval.errors import MissingTestCaseParamsError  # pyright: ignore[reportMissingImports]
     from deepeval.metrics import BaseMetric  # pyright: ignore[reportMissingImports]
 
@@ -108,7 +114,6 @@ def deepeval_metric(
     return Bridged()
 
 # %% ../../nbs/bridges/14_adapters.ipynb #1a908716
-@needs_extra("ragas")
 def ragas_metric(
     name: str,  # Of a metric, as in `bridged_metrics`
     judge: Any = None,  # A judge, or lines such as 'openai:NAME'; default: the embedded one
@@ -119,6 +124,7 @@ def ragas_metric(
     how = {**how, "judge": judge_of(judge)}
     from dataclasses import dataclass
 
+    _require("ragas")
     from ragas.metrics.base import MetricType, SingleTurnMetric  # pyright: ignore[reportMissingImports]
 
     @dataclass

@@ -97,7 +97,7 @@ def _run_epilogue():
     cases = "\n".join(f"  {u.id:<32}{u.name}" for u in use_cases(EVERY).values())
     return (
         f"use cases, a family also as a whole, e.g. --use-case insight or --use-case marketing:\n{cases}\n\n"
-        f"embedded systems: {', '.join(DEFAULT_MODELS)}\n"
+        f"baseline systems: {', '.join(DEFAULT_MODELS)}\n"
         f"data: demo, domains, {', '.join((*ADAPTERS, *INSIGHT_ADAPTERS))}, "
         f"or a .csv, .jsonl, .json or .parquet file\n\n{examples()}"
     )
@@ -176,6 +176,10 @@ def main(
     except BrokenPipeError:  # of a help that is piped into `head`
         silence()
         return 0
+    except SystemExit as e:  # rich leaves so where the reader of a help has gone, and says 1
+        if not {"-h", "--help"} & set(words):
+            raise
+        return 0 if e.code == 1 else int(e.code or 0)
     except (ValueError, OSError, RuntimeError) as e:
         print(f"crmeval: {_by_its_word(_one_line(e), words)}{_where(e, words)}", file=sys.stderr)
         return 2
@@ -215,6 +219,9 @@ def _check_streams():
     sys.stderr = sys.stderr or open(os.devnull, "w")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+    # no width at all, as some environments say it, would show an empty help
+    if (width := os.environ.get("COLUMNS", "")).isdecimal() and int(width) < 10:
+        del os.environ["COLUMNS"]
 
 
 def _one_line(error):
@@ -223,6 +230,8 @@ def _one_line(error):
     said = str(error) if in_words is None else in_words("--out", "--add", "--fresh")
     if isinstance(error, OSError) and error.strerror and error.filename:
         said = f"{error.filename}: {error.strerror}"
+    elif isinstance(error, OSError) and error.strerror and error.errno:
+        said = said.replace(f"[Errno {error.errno}] ", "")
     return without_keys(printable(" ".join(said.split()))) or type(error).__name__
 
 

@@ -129,12 +129,12 @@ LIMITS = (
     "The built-in judge compares words, names, numbers and dates. It does not see a subtle contradiction, a "
     "wrong inference, or what is true in the world but not in the source.",
     "Volumes behind the cost of a year are assumptions, prices are list prices of the date shown.",
-    "Times were measured on this run's machine and network, with this run's concurrency; embedded systems "
+    "Times were measured on this run's machine and network, with this run's concurrency; baseline systems "
     "answer in-process.",
     "The demo set is written by the project and small: it shows the method. Decide on your own data.",
 )
 _NO_COST = (
-    "No system here has a price above zero: the embedded systems make no calls. This picture is drawn as "
+    "No system here has a price above zero: the baseline systems make no calls. This picture is drawn as "
     "soon as one costs something: run a model by name, such as crmeval run openai:NAME, or pass prices of "
     "your own."
 )

@@ -127,7 +127,7 @@ async def _closed(session):
                 return
             await session.call(i, session.timer())
 
-    await asyncio.gather(*(caller() for _ in range(session.plan.concurrency)))
+    await asyncio.gather(*(caller() for _ in range(min(session.plan.concurrency, len(session.samples)))))
 
 
 async def _open(session, times):

@@ -62,7 +62,7 @@ class RunPlan:
         word="--model",
         value="SPEC",
     )
-    baselines: bool = _setting(False, "the embedded systems as well as the models named", "what answers")
+    baselines: bool = _setting(False, "the baseline systems as well as the models named", "what answers")
     base_url: str | None = _setting(
         None, "OpenAI-compatible endpoint of the openai models", "what answers", value="URL"
     )

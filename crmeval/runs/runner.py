@@ -101,6 +101,7 @@ def _longest_of(request):
     return request.get("max_tokens") or request.get("max_completion_tokens")
 
 # %% ../../nbs/runs/05_runner.ipynb #17b5b630
+_MOST_WORKERS = 4096  # a machine has no room for more calls at once, and a worker that waits takes memory
 _LANDING_S = 60.0  # seconds that answers on their way are waited for where a judge is refused: they are paid
 
 
@@ -125,6 +126,7 @@ class _Engine:
 
     def __post_init__(self):
         self.loop, self.writer = asyncio.get_running_loop(), Writer(self.journal)
+        self.concurrency = min(self.concurrency, _MOST_WORKERS)
         threads, self.pool = min(self.concurrency, 32), None
         # the lanes limit the calls; the other half computes and writes
         self.judges = self.concurrency + -(-self.concurrency // 2)
