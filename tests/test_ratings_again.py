@@ -79,3 +79,16 @@ def test_a_list_of_one_metric_leaves_the_other_metrics_of_that_rater(rated, tmp_
     assert after["ana", "factuality", one] == 2 and after["ana", "completeness", one] == 4
     assert after["ana", "accuracy", one] == 3.5 and len(after) == len(whole)
     assert "ana: 1 of 12 earlier ratings are changed, 11" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rater", ["ana@desk.example", "1 bo+x@a-b.example", "Müller@büro.example"])
+def test_a_rater_known_by_an_address_is_refused_before_anything_is_written(rated, tmp_path, rater, capsys):
+    before = given(rated)
+    sample = open_run(rated).samples[0].id
+    path = tmp_path / "list.csv"
+    path.write_text(
+        f"sample_id,client,metric,points,rater\n{sample},baseline:lead,factuality,2,{rater}\n",
+        encoding="utf-8",
+    )
+    assert main(["score", str(rated), "--ratings", str(path)]) == 2
+    assert "pseudonym" in capsys.readouterr().err and given(rated) == before
