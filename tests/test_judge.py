@@ -464,3 +464,13 @@ def test_points_that_are_said_twice_are_none(said):
     reply = f"{{'ticket': '{request.ticket}', 'ratings': [{{'criterion': 'factuality', 'points': {said}}}]}}"
     assert read_ratings(request, reply)[0] is None
     assert read_ratings(request, reply.replace("'", '"'))[0] is None
+
+
+@pytest.mark.parametrize("numbers", [(0, 1, 2), ("0", "1", "2"), (2, 0, 1), (0, 1, 2, 3)])
+def test_verdicts_that_are_counted_from_zero_are_asked_for_again(numbers):
+    request = check_request(["It is red.", "It is blue.", "It is old."], "It is red.")
+    entries = [{"number": n, "reason": "", "category": "no_error"} for n in numbers]
+    reply = {"ticket": request.ticket, "verdicts": entries}
+    assert read_verdicts(request, json.dumps(reply)) == [None] * 3
+    reply["verdicts"] = [e | {"number": n} for n, e in enumerate(entries[:3], 1)]
+    assert [v.yes for v in read_verdicts(request, json.dumps(reply))] == [True] * 3

@@ -137,7 +137,7 @@ def _value(text, at, depth=0):
     return (int(word) if re.fullmatch(r"[-+]?\d+", word) else float(word)), end, True
 
 # %% ../../nbs/core/09_json_text.ipynb #299ac0f9
-_GAP = re.compile(r"(?:[\s,]|//[^\n]*)*")  # a comment is a gap, too
+_GAP = re.compile(r"(?:[\s,]|//[^\n]*|/\*[^*]{0,2000}\*/)*")  # a comment is a gap, too
 
 
 def _gap_end(text, at):

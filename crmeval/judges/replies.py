@@ -135,6 +135,8 @@ def _places(entries, request):
     numbers = [_int(_get(e, "number", "id", "index")) for e in entries]
     if len(entries) == n and not any("number" in map(_plain, e) for e in entries):
         return list(range(n))
+    if 0 in numbers:
+        return [None] * len(numbers)  # counted from 0: each would be taken for its neighbour
     return [k - 1 if k and k <= n else None for k in numbers]
 
 

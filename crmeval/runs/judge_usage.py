@@ -25,9 +25,11 @@ def _models(told, name=""):
         name = name or str(told.get("name") or "")
         if told.get("model") and told.get("provider") not in (None, *_NO_MODELS):
             yield str(told["model"]).rpartition("/")[2].lower(), name
-    inner = told.values() if isinstance(told, Mapping) else told if isinstance(told, list | tuple) else ()
-    for value in inner:
-        yield from _models(value, name if isinstance(told, Mapping) else "")
+        for value in told.values():
+            yield from _models(value, name)
+    if isinstance(told, list | tuple):
+        for value in told:
+            yield from _models(value)
 
 
 def own_judgements(
