@@ -45,6 +45,9 @@ def _goes_on(yes):
     return input("go on? [y/N] ").strip().lower() in ("y", "yes")
 
 
+_NOT_KEPT = "stopped; what the judge has answered is not kept: the same command asks anew, --limit asks less"
+
+
 def _ask_judge(name, words, options, out):
     "Tell what it takes, ask, and tell what it took; None where nobody wants it."
     from crmeval.validation.label_agreement import GRADED
@@ -59,7 +62,10 @@ def _ask_judge(name, words, options, out):
     out.say(f"{ahead}\n", ahead=ahead)
     if not _goes_on(yes):
         return None
-    done = measure(name, judge, max_calls=plan.max_calls, max_usd=plan.max_usd, **how)
+    try:
+        done = measure(name, judge, max_calls=plan.max_calls, max_usd=plan.max_usd, **how)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_NOT_KEPT) from None
     took = {"calls": done.calls, "usd": done.usd, "seconds": done.seconds}
     out.say(done, parse_rate=done.parse_rate, statuses=done.statuses, **took)
     return done.lines

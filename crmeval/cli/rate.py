@@ -9,6 +9,7 @@ __all__ = ['hand_out', 'bring_in', 'rate_command']
 from pathlib import Path
 
 from .run import finish
+from .score import say_earlier
 from .words import ENCODING, PRICE, PUBLISHED, Output, command, place, prices_of, text_word
 from ..core.show import printable
 from ..runs.folder import Run, open_run
@@ -82,14 +83,16 @@ def bring_in(
 ) -> Run:  # With the ratings
     "Add ratings by people to a run, and say how far they agree."
     from crmeval.people.adjudication import adjudication_plan, disagreements, rating_scores
-    from crmeval.people.in_runs import add_ratings
+    from crmeval.people.in_runs import add_ratings, earlier_ratings
     from crmeval.people.plan import check_raters, read_plan, write_plan
 
     if adjudicator is not None:
         check_raters([adjudicator])  # before anything is written
     plan = read_plan(folder)
     ratings = _ratings_of(files, plan, folder)
-    run, apart = add_ratings(run, rating_scores(ratings, plan, run.responses)), disagreements(ratings, plan)
+    scores, apart = rating_scores(ratings, plan, run.responses), disagreements(ratings, plan)
+    say_earlier(earlier_ratings(run, scores), out)
+    run = add_ratings(run, scores)
     _say_agreement(ratings, plan, apart, out)
     if adjudicator:
         settle = adjudication_plan(apart, plan, adjudicator)

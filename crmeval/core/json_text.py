@@ -137,7 +137,7 @@ def _value(text, at, depth=0):
     return (int(word) if re.fullmatch(r"[-+]?\d+", word) else float(word)), end, True
 
 # %% ../../nbs/core/09_json_text.ipynb #299ac0f9
-_GAP = re.compile(r"(?:[\s,]|//[^\n]*)*")  # a comment is a gap, too
+_GAP = re.compile(r"(?:[\s,]|//[^\n]*|/\*[^*]{0,2000}\*/)*")  # a comment is a gap, too
 
 
 def _gap_end(text, at):
@@ -161,10 +161,25 @@ def _list(text, at, depth):
 
 # %% ../../nbs/core/09_json_text.ipynb #e960bbfd
 _COLON = re.compile(r"\s*:\s*")
+_TWICE = object()  # what a key means that is there twice, with two values
+
+
+def _without_doubles(pairs):
+    "An object whose keys say one thing: one that says two says nothing."
+    said = {}
+    for key, value in pairs:
+        said[key] = value if said.get(key, value) == value else _TWICE
+    return {k: v for k, v in said.items() if v is not _TWICE}
 
 
 def _object(text, at, depth):
-    pairs = {}
+    "An object, and where it ends; a key that is there twice and says two things says nothing."
+    pairs, at, done = _pairs(text, at, depth)
+    return _without_doubles(pairs), at, done
+
+
+def _pairs(text, at, depth):
+    pairs = []
     while (at := _gap_end(text, at)) < len(text):
         if text[at] in "]}":
             return pairs, at + (text[at] == "}"), True
@@ -183,7 +198,7 @@ def _object(text, at, depth):
             break
         value, at, done = _value(text, at, depth)
         if done or isinstance(value, (list, dict)):
-            pairs[key] = value
+            pairs.append((key, value))
     return pairs, len(text), False
 
 # %% ../../nbs/core/09_json_text.ipynb #de3ff8d0
@@ -238,6 +253,14 @@ def _names_ticket(key):
     return str(key).strip().lower() == "ticket"
 
 
+_ONCE = json.JSONDecoder(parse_constant=no_constant, strict=False, object_pairs_hook=_without_doubles)
+
+
+def _told_once(text):
+    "As `strict_values`, without the keys that contradict themselves."
+    return [value for value, _ in _values_in(text, _OPEN, _ONCE.raw_decode, max_failures=500)]
+
+
 _Answer = TypeVar("_Answer")  # What a reader makes of a value
 
 
@@ -246,10 +269,10 @@ def find_answer(
     fits: Callable[..., _Answer | None],  # value -> what it answers with, or None when it is no answer
     ticket: str,  # Word that the reply should repeat; '' when none was asked for: then the last answer counts
     *,
-    cut: bool = False,  # Whether the reply stopped at the token limit; then only a signed answer counts
+    cut: bool = False,  # Whether only a signed answer counts: the reply stopped at the token limit, say
 ) -> _Answer | None:  # None: there is no answer, or no telling whose it is
     "What a reply answers with, signed answers first; never one that is signed by somebody else."
-    strict = strict_values(text)
+    strict = _told_once(text)
     if ticket and (own := [a for signed, a in _answers_in(strict, fits, ticket) if signed]):
         return own[-1]  # whatever else it says
     meant = _meant(text)
@@ -259,7 +282,7 @@ def find_answer(
         return next((answers[-1][1] for answers in found if answers), None)
     if own := [a for signed, a in found[1] if signed]:
         return own[-1]
-    if _quotes_another(text, ticket, read):
+    if _quotes_another(text, ticket, read) or _told_of(text, fits, ticket):
         return None
     broken_off = cut or bool(meant) and not meant[-1][1] and fits(meant[-1][0]) is None
     free = _unsigned(found)
@@ -292,6 +315,25 @@ def _inner(value):
     return [v for v in opened if isinstance(v, dict) or isinstance(v, list) and len(v) == 1]
 
 # %% ../../nbs/core/09_json_text.ipynb #0b57bfde
+_NO_WORDS = re.compile(r"`{3,}\w*|<[^<>]{0,80}>|[\W_]+")  # a fence, a tag, marks
+
+
+def _told_of(text, fits, ticket):
+    "Whether words lead to every unsigned answer ('it says {...}'): quotations, for all that can be told."
+    end, led = 0, []
+    for value, next_end, start in _values_in(text, _OPEN, _meant_at, max_failures=60):
+        unsigned = any(signed is None for signed, _ in _answers_in([value], fits, ticket))
+        before = text[max(end, text.rfind("\n", 0, start) + 1) : start]
+        led += [bool(_NO_WORDS.sub("", before))] if unsigned else []
+        end = next_end
+    return bool(led) and all(led)
+
+
+def _meant_at(text, at):
+    value, end, _ = _value(text, at)
+    return value, end, at
+
+
 def _quotes_another(text, ticket, read):
     "Whether a reply names foreign tickets that no value bears: a broken quotation, its pieces unsigned."
     foreign = [m for m in _TICKET.findall(text) if m != ticket]

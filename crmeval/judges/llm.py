@@ -401,7 +401,11 @@ def _thoughts(done):
 
 def _reply_of(done):
     "(text, whether only a signed answer counts): the answer; or, where there is none, the thoughts."
-    return (done.text, _cut(done)) if done.text.strip() else (_thoughts(done), True)
+    if done.text.strip():
+        return done.text, _cut(done)
+    return "" if _cut(done) else _thoughts(
+        done
+    ), True  # a thought that was cut off weighs, and has not decided
 
 # %% ../../nbs/judges/04_llm.ipynb #c02a0aac
 def _all_ok(values):

@@ -135,6 +135,8 @@ def _places(entries, request):
     numbers = [_int(_get(e, "number", "id", "index")) for e in entries]
     if len(entries) == n and not any("number" in map(_plain, e) for e in entries):
         return list(range(n))
+    if 0 in numbers:
+        return [None] * len(numbers)  # counted from 0: each would be taken for its neighbour
     return [k - 1 if k and k <= n else None for k in numbers]
 
 
@@ -167,6 +169,16 @@ def _from_table(items):
     return [{"number": k, "criterion": k, **v} for k, v in whose.items()]
 
 
+_FIELDS = "|".join(sorted({*REPLY_FIELDS.values(), *_ENTRY_FIELDS, "ticket"}))
+_FIELD = re.compile(rf"(?i)\b(?:{_FIELDS})\b[^\w\n]{{0,6}}[:=]")
+
+
+def _shows_an_answer(request):
+    "Whether what is judged looks like an answer: what a reply says unsigned may then be a quotation."
+    judged = request.messages[-1]["content"].partition("<<<BEGIN ")[2].rpartition("<<<END ")[0]
+    return "{" in judged and bool(_FIELD.search(judged))
+
+
 def read_verdicts(
     request: Request,  # What was asked
     text: str,  # What the judge replied
@@ -175,7 +187,8 @@ def read_verdicts(
 ) -> list[Verdict | None]:  # One an item; None where the reply has no readable verdict
     "Read the verdicts in a reply."
     name = REPLY_FIELDS[request.kind]
-    listed = find_answer(text, lambda value: _listed(value, name), request.ticket, cut=cut)
+    signed_only = cut or _shows_an_answer(request)
+    listed = find_answer(text, lambda value: _listed(value, name), request.ticket, cut=signed_only)
     entries = [e for e in listed or () if isinstance(e, dict)]
     found = {}
     for place, entry in zip(_places(entries, request), entries, strict=True):
@@ -297,7 +310,8 @@ def read_facts(
             return value["facts"] if isinstance(value.get("facts"), list) else None
         return value if value and all(isinstance(x, str) for x in value) else None
 
-    entries = cast("Sequence | None", find_answer(text, facts, request.ticket, cut=cut))
+    signed_only = cut or _shows_an_answer(request)
+    entries = cast("Sequence | None", find_answer(text, facts, request.ticket, cut=signed_only))
     return (
         None
         if entries is None

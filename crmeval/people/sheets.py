@@ -416,6 +416,9 @@ def _points_of(row, scale):
     return (None, None, None) if given is None else (scale.points(given), scale.fraction(given), f"{given:g}")
 
 
+_ADDRESS = re.compile(r"\w@\w")  # of mail: other tools name their annotators so
+
+
 def _listed(row, answers, scale=None):
     metric, (points, fraction, given), rater = row.text("metric"), _points_of(row, scale), row.text("rater")
     if not metric or (metric not in CRITERIA and (scale is None or metric == "accuracy")):
@@ -425,6 +428,10 @@ def _listed(row, answers, scale=None):
         raise row.error("points", f"{row.cells['points']!r}, expected {expected}")
     if not rater:
         raise row.error("rater", "it is empty")
+    if _ADDRESS.search(rater):
+        raise row.error(
+            "rater", f"{rater!r} is an address; the name stands in tables and exports: use a pseudonym"
+        )
     sample, client = _sample_id(row), row.text("client")
     answer = answers.get((sample, client)) or answers.get((sample.removesuffix(".0"), client))
     if answer is None:

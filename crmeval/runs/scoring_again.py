@@ -20,6 +20,7 @@ from .areas import make_scorer
 from .folder import Run, now, scoring_fingerprint, unwritable
 from .hash_index import HashIndex
 from .journal import Journal
+from .judge_usage import own_judgements
 from .rewritten import rewrite_rows
 from .row_places import with_samples
 from .runner import score_all
@@ -104,6 +105,8 @@ async def ascore_run(
 
         told = {"judge": judge.name, **settings_of(judge), "scoring": _scoring_of(run), "when": now()}
         run.manifest.rescored = [*run.manifest.rescored, told | {"metrics": list(metrics)}]
+        known = run.manifest.warnings
+        run.manifest.warnings = [*known, *(w for w in own_judgements(run.manifest, told) if w not in known)]
         return rewrite_rows(run, {"scores": stays}, {"scores": _FIELDS}, new.rows())
 
 
