@@ -102,6 +102,26 @@ def test_source_samples_are_sound(name):
     assert not lost  # no number, date, time, amount or identifier in a fact that the inputs do not hold
 
 
+TALK, CALL = "service_conversation_summary", "service_call_summary"
+
+
+@pytest.mark.parametrize(
+    "wanted, said, why", [(None, True, ""), ([TALK], False, ""), ([TALK, CALL], True, f"no sample of {CALL}")]
+)
+def test_a_file_is_read_once(monkeypatch, tmp_path, wanted, said, why):
+    path, read, rows = tmp_path / "own.jsonl", [], data.read_rows
+    row = {"id": "1", "conversation": "Customer: Hello."} | ({"use_case": TALK} if said else {})
+    write_jsonl([row], path)
+    for module in (data, own_data):
+        monkeypatch.setattr(module, "read_rows", lambda spec: read.append(spec) or rows(spec))
+    if why:
+        with pytest.raises(ValueError, match=why):
+            load_any(str(path), use_cases=wanted)
+    else:
+        assert [s.use_case for s in load_any(str(path), use_cases=wanted)] == [TALK]
+    assert read == [str(path)]
+
+
 @pytest.mark.parametrize("name", ["sgd", "tau_bench", "abcd"])
 def test_gold_records_change_something_and_fit_their_schema(name):
     import jsonschema

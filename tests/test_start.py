@@ -124,6 +124,8 @@ def test_a_run_asks_its_first_question_without_large_packages(run_loaded):
     assert among(("aiohttp", "crmeval.systems.openai"), run_loaded["request"])  # the list is of this run
     assert among(LARGE[:-1], run_loaded["request"]) == []
     assert among(("crmeval.layer.trust_layer", "crmeval.live", *SCORING), run_loaded["request"]) == []
+    # nor rooms of systems that nobody asked for
+    assert among(("crmeval.systems.baselines", "crmeval.systems.responders"), run_loaded["request"]) == []
     assert among(SCORING, run_loaded["table"])
 
 

@@ -18,13 +18,15 @@ from .local import local_client
 from .openai import OpenAIClient, openai_client
 from .providers import provider_options, providers
 from .replay import make_replay
-from .responders import make_baseline
 
 # %% ../../nbs/systems/09_client_lines.ipynb #63c695b8
 PROVIDER_KINDS = tuple(name for name in providers() if name != "openai")
 
 
 def _baseline(rest, **options):
+    # they read texts with patterns that take long to load, which a run of models alone does without
+    from crmeval.systems.responders import make_baseline
+
     return make_baseline(rest)
 
 

@@ -275,18 +275,20 @@ def load_any(
 
 def _from_file(spec, wanted, columns, limit, keep=()):
     "Samples of some use cases from a file; one alone may be said for all rows."
-    if len(wanted) == 1 and not _has_use_case(spec, columns):
-        return load_file(spec, use_case=wanted[0], columns=columns, limit=limit, keep=keep)
-    rows = load_file(spec, columns=columns, limit=limit, keep=keep)
-    held = list(dict.fromkeys(s.use_case for s in rows))
+    rows = read_rows(spec)  # once: a long file takes a while
+    told = {"columns": columns, "limit": limit, "keep": keep, "rows": rows}
+    if len(wanted) == 1 and not _has_use_case(rows, columns):
+        return load_file(spec, use_case=wanted[0], **told)
+    samples = load_file(spec, **told)
+    held = list(dict.fromkeys(s.use_case for s in samples))
     if absent := [u for u in wanted if u not in held]:
         name = spec if isinstance(spec, str) else data_name(spec)
         raise ValueError(f"{name} has no sample of {absent[0]}; it has {', '.join(held)}")
-    return [s for s in rows if not wanted or s.use_case in wanted]
+    return [s for s in samples if not wanted or s.use_case in wanted]
 
 
-def _has_use_case(spec, columns):
+def _has_use_case(rows, columns):
     "Does the table say which use case a row is for?"
     return "use_case" in (columns or {}) or any(
-        column_key(name) == "use_case" for _, row in read_rows(spec) for name in row
+        column_key(name) == "use_case" for name in dict.fromkeys(c for _, row in rows for c in row)
     )

@@ -371,9 +371,10 @@ def load_file(
     columns: Mapping[str, str] | None = None,  # Our name -> your column, e.g. {'conversation': 'chat_text'}
     limit: int | None = None,  # At most so many samples of each use case, the first; all rows are checked
     keep: Sequence[str] = (),  # Further columns that the samples keep, to be grouped by
+    rows: list[tuple[str, dict]] | None = None,  # Those of `read_rows(path)`, where they are at hand
 ) -> list[Sample]:  # In the order of the file
     "Load the user's own data; whatever is wrong is one `ValueError` with rows and columns."
-    rows = read_rows(path)
+    rows = read_rows(path) if rows is None else rows
     present = list(dict.fromkeys(c for _, r in rows for c in r))
     where, fixed = column_map(present, columns), get_use_case(use_case) if use_case else None
     _check_columns(_told(path), present, where, fixed)
