@@ -42,6 +42,13 @@ LARGE = (
     "pyarrow.dataset",
     "sklearn.metrics",
     "sqlite3",
+    # what each shell imports when it begins
+    "IPython.core.historyapp",
+    "IPython.core.logger",
+    "IPython.core.magics.ast_mod",
+    "IPython.core.magics.execution",
+    "IPython.core.oinspect",
+    "IPython.utils.contexts",
 )
 ROOT = Path(__file__).resolve().parent.parent
 WORKERS = 2
@@ -63,6 +70,15 @@ def tested(path: Path) -> tuple[Path, bool, float, dict[str, str]]:
     passed, seconds = test_nb(path, skip_flags=[], basepath=ROOT)
     read = proven.inputs(path, opened) if passed and opened else {}
     return path, bool(passed), seconds, {} if read and proven.lacking() else read
+
+
+def load() -> None:
+    "Load the large packages, and what matplotlib looks for among all that is installed: a shell asks for it."
+    for name in LARGE:
+        __import__(name)
+    from matplotlib.backends.registry import backend_registry
+
+    backend_registry.resolve_backend("inline")
 
 
 def notebooks(asked: list[str]) -> list[Path]:
@@ -90,8 +106,7 @@ def needed(paths: list[Path]) -> list[Path]:
 
 
 def main(asked: list[str]) -> int:
-    for name in LARGE:
-        __import__(name)
+    load()
     ahead.load()
     ahead.warm()
     gc.set_threshold(100_000, 20, 20)

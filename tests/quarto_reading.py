@@ -12,6 +12,8 @@ import yaml
 from site_markdown import HEADING, with_fences
 
 OPTION = re.compile(r"#\s*\| ?")  # as Quarto tells an option of a cell from a comment
+# libyaml where it is there: thousands of cells have options, and the scanner in Python takes ten times longer
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 BEST_FIRST = ("text/markdown", "image/svg+xml", "image/png", "text/latex", "text/html", "text/plain")
 
 
@@ -25,7 +27,7 @@ def with_options(cell):
     n = next((i for i, line in enumerate(lines) if not OPTION.match(line)), len(lines))
     if not n:
         return {}, lines
-    options = yaml.safe_load("\n".join(OPTION.sub("", line, count=1) for line in lines[:n]))
+    options = yaml.load("\n".join(OPTION.sub("", line, count=1) for line in lines[:n]), LOADER)
     return options or {}, lines[n:]
 
 
@@ -140,7 +142,7 @@ def front_matter_problems(notebook):
     found = re.fullmatch(r"---\n(\S.*?\n)---\n", text, re.S)
     if first["cell_type"] != "raw" or not found:
         return ["the first cell is no front matter"]
-    matter = yaml.safe_load(found[1])
+    matter = yaml.load(found[1], LOADER)
     return [] if isinstance(matter, dict) and matter.get("title") else ["the front matter has no title"]
 
 
