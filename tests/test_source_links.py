@@ -148,7 +148,6 @@ STAY = [
     "Skype: evenings",
     "Sip: the tea",
     "o@y.example<mailto:o@y.example>",
-    "e-mailto:x?",
     "mailto: us",
     "a skype:",
 ]
