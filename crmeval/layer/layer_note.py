@@ -67,7 +67,7 @@ class LayerNote:
     around: str  # Name of the client inside
     sent: bool  # Whether a request left at all
     steps: tuple[tuple[str, str, float], ...]  # (step, decision, seconds) in their order
-    values_sent: tuple[int, ...] | None = None  # As from `values_sent`; None: nothing was planted
+    values_sent: Sequence[int] | None = None  # As from `values_sent`; None: nothing was planted
     quarantined: int = 0  # Retrieved passages that the model did not see
 
     @property
