@@ -134,7 +134,7 @@ def _tails_of_strata(parts, n, units, level):
     """As `expanded_tails`, where each stratum is drawn for itself; of a single one it is the same.
 
     The draws of k clusters vary by (k - 1) / k of what k clusters stand for: by half of it where each use
-    case has two conversations, however many use cases there are. Freedom is counted as by Satterthwaite (1946).
+    case has two conversations, however many use cases there are. Freedom is counted as Satterthwaite did.
     """
     drawn = meant = squares = 0.0
     for sums, counts in parts:
