@@ -197,6 +197,24 @@ def test_the_file_of_keys_stands_beside_the_policy_wherever_one_is(tmp_path, mon
     assert read_policy(file).server.keys == ""
 
 
+def test_an_index_stands_beside_the_policy_and_where_it_lies_changes_no_fingerprint(tmp_path, monkeypatch):
+    marks = set()
+    for folder in ("shop", "desk/eu"):
+        (tmp_path / folder / "kb").mkdir(parents=True)
+        (tmp_path / folder / "kb" / "goods.db").write_bytes(b"")
+        (tmp_path / folder / "layer.yaml").write_text("grounding: {index: kb/goods.db, passages: 3}\n")
+        monkeypatch.chdir(tmp_path)
+        read = read_policy(tmp_path / folder / "layer.yaml")
+        assert os.path.samefile(read.grounding.index, tmp_path / folder / "kb" / "goods.db")
+        marks.add(read.digest)
+    monkeypatch.chdir(tmp_path / "shop")
+    marks.add(read_policy({"grounding": {"index": "kb/goods.db", "passages": 3}}).digest)
+    other = read_policy({"grounding": {"index": "kb/other.db", "passages": 3}}).digest
+    assert len(marks) == 1 and other not in marks
+    (tmp_path / "desk" / "far.yaml").write_text("grounding: {index: kb/goods.db}\n")
+    assert read_policy(tmp_path / "desk" / "far.yaml").grounding.index == "kb/goods.db"  # as named from here
+
+
 @pytest.mark.parametrize(
     "policy, warned",
     [

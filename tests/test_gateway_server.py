@@ -659,6 +659,28 @@ def test_feedback_and_an_audit_trail_without_a_value_in_clear(endpoint, upstream
         )
 
 
+def test_a_request_is_found_by_its_case_and_has_an_id_that_libraries_show(endpoint, upstream, tmp_path):
+    trail = tmp_path / "audit.jsonl"
+    with gateway(endpoint, trail=trail) as (address, _), calling(address) as client:
+        said = [{"role": "user", "content": "Is the boiler on its way?"}]
+        call = client.chat.completions.with_raw_response.create
+        raw = call(model="m", messages=said, extra_body={"crmeval": {"case": "00-4471"}})
+        ask(client, "And the pump?")
+        assert raw.request_id and raw.request_id in raw.parse().id
+        too_long = httpx.post(
+            f"{address}/chat/completions",
+            json={"model": "m", "messages": said, "crmeval": {"case": 4471}},
+            headers={"Authorization": f"Bearer {KEYS['crm']}"},
+        )
+        assert too_long.status_code == 400 and "crmeval.case" in too_long.text
+    with AuditTrail(trail) as kept:
+        found = list(kept.records(case="00-4471"))
+        assert {"prompt", "answer", "reply"} <= {r.kind for r in found}
+        assert (
+            len({r.content["reply"] for r in found}) == 1 < len({r.content["reply"] for r in kept.records()})
+        )
+
+
 def test_feedback_is_taken_for_an_answer_of_ones_own_tenant_and_no_other(endpoint, upstream, tmp_path):
     trail, rng = tmp_path / "audit.jsonl", random.Random(5)
 

@@ -421,3 +421,14 @@ def test_another_tenant_restores_nothing():
 def test_a_slip_in_a_policy_is_told(bad):
     with pytest.raises(ValueError, match="did you mean|known:"):
         MaskingPolicy.from_dict(bad)
+
+
+VIETNAMESE = ["Huynh Thi Be", "Phan Quoc Me", "Dương Văn So", "Truong Ngoc An", "Vũ Đình Do", "Bui Thu In"]
+
+
+@pytest.mark.parametrize("name", VIETNAMESE)
+def test_a_vietnamese_name_whose_last_part_is_a_word_goes_whole(name):
+    for text in (f"My name is {name} and I wait.", f"{name} called twice.", f"Kind regards,\n{name}"):
+        done = mask(text)
+        assert not set(name.split()) & set(re.findall(r"\w+", done.text)), done.text
+        assert demask(done.text, done.vault) == text

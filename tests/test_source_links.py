@@ -135,3 +135,26 @@ def test_json_stays_json(answer):
     linked = source_links(answer, [BULBS])
     json.loads(linked.text)
     assert "bad.example" not in linked.text
+
+
+AWAY = [
+    "mailto:x%40y.example",
+    "MAILTO:x@y.example?body=Ola",
+    "<sip:x@y.example>",
+    "callto:+4930123",
+    "xmpp:x@y.example",
+]
+STAY = [
+    "Skype: evenings",
+    "Sip: the tea",
+    "o@y.example<mailto:o@y.example>",
+    "mailto: us",
+    "a skype:",
+]
+
+
+def test_links_of_mail_and_telephone_go_bare_as_in_brackets_and_words_stay():
+    for address in AWAY:
+        assert [x.form for x in find_links(f"See {address} now.")] == ["bare"], address
+    for words in STAY:
+        assert not find_links(f"See {words} now."), words

@@ -36,6 +36,25 @@ def test_cluster_bootstrap_holds_the_mean(clusters, per_cluster, p):
     assert 0.915 <= held / runs <= 0.99, held / runs
 
 
+@pytest.mark.parametrize("strata,clusters", [(11, 2), (14, 3), (5, 4), (6, 9)])
+def test_a_mean_over_use_cases_of_few_conversations_is_held(strata, clusters):
+    "The strata differ, and each is drawn for itself: their own few clusters are what the interval rests on."
+    held, runs = 0, 300
+    for seed in range(runs):
+        r = np.random.default_rng([strata, seed])
+        level = r.normal(0, 1, strata)
+        x = (level[:, None] + r.normal(0, 0.6, (strata, clusters))).ravel()
+        of = list(np.repeat(np.arange(strata), clusters))
+        e = paired_difference(list(x), [0.0] * len(x), strata=of, n_resamples=1000, rng=seed)
+        held += e.low <= level.mean() <= e.high
+    assert 0.90 <= held / runs <= 0.99, held / runs
+
+
+def test_one_stratum_has_the_interval_of_none():
+    x = list(np.random.default_rng(3).normal(0, 1, 9))
+    assert mean_estimate(x) == mean_estimate(x, strata=["a"] * 9)
+
+
 def test_ignoring_clusters_would_be_too_sure():
     "The contrast that makes the test above mean something."
     held, runs = 0, 300

@@ -6,6 +6,8 @@ import os
 import random
 import re
 import signal
+import threading
+import time
 
 import pytest
 
@@ -371,3 +373,47 @@ def test_the_command_line_takes_a_trusted_line(tmp_path, capsys):
     assert Policy(answer=["demasking"]).digest in manifest
     assert main([*words[:-1], str(tmp_path / "none.yaml")])  # a policy that is not there
     assert "trusted:baseline:sensible" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("when", ["while the prompt is kept", "before it is"])
+def test_a_call_given_up_before_it_is_sent_ends_in_the_trail(tmp_path, when):
+    layer = TrustLayer(Recorder(), trail=tmp_path / "trail.jsonl")
+    kept, record = threading.Event(), {"contact": {"name": "Ida Holm"}}
+    append = layer.trail.append
+
+    def slow(kind, **told):
+        if kind == ("prompt" if when.startswith("while") else "defence"):
+            kept.set()
+            time.sleep(0.2)
+        return append(kind, **told)
+
+    layer.trail.append = slow
+
+    async def given_up():
+        task = asyncio.create_task(layer.areply("Write to {{contact.name}}.", record, case="C-81"))
+        while not kept.is_set():
+            await asyncio.sleep(0.005)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await asyncio.sleep(0.5)
+
+    asyncio.run(given_up())
+    kinds = [r.kind for r in layer.trail.records()]
+    assert not layer.client.seen and layer.trail.verify().ok
+    assert (kinds.count("prompt"), kinds.count("failed")) == (1, 1) and kinds[-1] == "failed"
+
+
+def test_a_reply_keeps_its_use_case_for_feedback_and_its_id_where_the_call_failed(tmp_path):
+    class Dead(Recorder):
+        async def chat(self, messages, **options):
+            raise CallFailed("the line is dead", status="api_error")
+
+    record = {"case": {"text": "The boiler drips."}}
+    layer = TrustLayer(Recorder(), trail=tmp_path / "a.jsonl")
+    reply = layer.reply("Sum up: {{case.text}}", record, use_case="service_call_summary")
+    assert layer.feedback(reply, "accept").use_case == "service_call_summary"
+    assert layer.feedback(reply, "accept", use_case="sales_call_summary").use_case == "sales_call_summary"
+    dead = TrustLayer(Dead(), trail=tmp_path / "b.jsonl")
+    failed = dead.reply("Sum up: {{case.text}}", record)
+    assert failed.status == "api_error"
+    assert {r.content["reply"] for r in dead.trail.records()} == {failed.id}

@@ -124,12 +124,30 @@ def _mean_of_strata(x, strata):
 
 
 def _drawn(x, clusters, strata, n_resamples, rng):
-    "Means (n_resamples,), the number of clusters, the units that were drawn, and how."
+    "Means (n_resamples,), the strata's clusters as from `strata_sums`, and the units that were drawn."
     parts = strata_sums(x, clusters, strata)
-    n = sum(len(sums) for sums, _ in parts)
     means, units = drawn_means(parts, n_resamples, rng)
-    how = "cluster bootstrap" if units == n else f"cluster bootstrap in {units} groups"
-    return means, n, units, how
+    return means, parts, units
+
+
+def _tails_of_strata(parts, n, units, level):
+    """As `expanded_tails`, where each stratum is drawn for itself; of a single one it is the same.
+
+    The draws of k clusters vary by (k - 1) / k of what k clusters stand for: by half of it where each use
+    case has two conversations, however many use cases there are. Freedom is counted as Satterthwaite did.
+    """
+    drawn = meant = squares = 0.0
+    for sums, counts in parts:
+        k, rest = len(sums), sums - counts * (sums.sum() / counts.sum())
+        share = float(rest @ rest) / float(counts.sum()) ** 2 if k > 1 else 0.0
+        if share > 0:
+            whole = share * k / (k - 1)
+            drawn, meant, squares = drawn + share, meant + whole, squares + whole**2 / (k - 1)
+    if len(parts) == 1 or units < n or not squares > 0:
+        return expanded_tails(max(units, 2), level)
+    free = max(1, min(n - 1, int(meant**2 / squares + 1e-9)))
+    tail = normal_share(math.sqrt(meant / drawn) * student_quantile(free, (1 - level) / 2))
+    return tail, 1 - tail
 
 
 def mean_estimate(
@@ -155,11 +173,14 @@ def mean_estimate(
     x, groups = values[known], _codes(clusters, known, len(values))
     layers = np.zeros(len(x), int) if strata is None else _codes(strata, known, len(values))
     value = _mean_of_strata(x, layers)
-    draws, n_clusters, units, method = _drawn(x, groups, layers, n_resamples, rng)
+    draws, parts, units = _drawn(x, groups, layers, n_resamples, rng)
+    n_clusters = sum(len(sums) for sums, _ in parts)
+    method = "cluster bootstrap" if units == n_clusters else f"cluster bootstrap in {units} groups"
     if n_clusters == 1 or np.ptp(draws) < 1e-12:
         low, high, method = no_spread(value, n_clusters, bounds, confidence_level)
     else:
-        low, high = (float(q) for q in np.quantile(draws, expanded_tails(units, confidence_level)))
+        tails = _tails_of_strata(parts, n_clusters, units, confidence_level)
+        low, high = (float(q) for q in np.quantile(draws, tails))
     return Estimate(value, low, high, len(x), lost, method, confidence_level)
 
 # %% ../../nbs/core/04_stats.ipynb #3271e5a7

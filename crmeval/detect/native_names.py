@@ -41,7 +41,8 @@ def _found_by(pattern, text):
 def native_names(
     text: str,  # Any text
 ) -> list[tuple[int, int]]:  # (start, end), in order; may overlap
-    "Names in Chinese, Japanese, Korean, Arabic, Hebrew and Hindi script that a word beside them tells."
-    if text.isascii() or not _NAMES.pattern("any").search(text):
-        return []
-    return sorted({place for pattern in _patterns() for place in _found_by(pattern, text)})
+    "Names in scripts without capitals that a word beside them tells, and Vietnamese ones in Latin letters."
+    patterns = [_NAMES.pattern("vietnamese")]
+    if not text.isascii() and _NAMES.pattern("any").search(text):
+        patterns += _patterns()
+    return sorted({place for pattern in patterns for place in _found_by(pattern, text)})

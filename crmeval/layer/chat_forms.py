@@ -190,6 +190,7 @@ class ChatRequest:
     user: str = ""
     person: str | None = None
     conversation: str = ""
+    case: str = ""  # Number of the case, by which the trail is searched
 
     def begins(self) -> str:
         "How the conversation began: its instruction and the first message."
@@ -332,7 +333,7 @@ def _storable(node: Any) -> Any:
     return [_storable(v) for v in node] if isinstance(node, list) else node
 
 
-_ABOUT = ("record", "user", "person", "conversation")
+_ABOUT = ("record", "user", "person", "conversation", "case")
 
 
 def _about(given):
@@ -341,7 +342,7 @@ def _about(given):
         return {}
     if not isinstance(given, Mapping) or not set(given) <= set(_ABOUT):
         raise Refused(400, f"crmeval is an object with {', '.join(_ABOUT)}", param="crmeval")
-    for name in ("user", "person", "conversation"):
+    for name in _ABOUT[1:]:
         if given.get(name) is not None and not (isinstance(given[name], str) and len(given[name]) <= 200):
             raise Refused(
                 400, f"crmeval.{name} is no text of at most 200 characters", param=f"crmeval.{name}"

@@ -39,7 +39,7 @@ class GroundingPolicy:
     passages: int = 5  # At most so many, from 1
     limit: int = 8000  # Characters of all passages together, from 1
     tokens: int | None = None  # Tokens of all passages together, estimated, from 1; None: `limit` counts
-    index: str = ""  # File of an index of passages (`layer.index`); '': the retriever that is handed over
+    index: str = ""  # File of an index of passages, beside the policy; '': the retriever that is handed over
     how: str = "words"  # How an index finds: 'words', or 'both' with its encoder (extra `encoder`)
     where: Mapping[str, Any] = field(default_factory=dict)  # Field -> value that every passage must have
     least: float = 0.125  # Least share of the question's words (of 8 at most) that a passage holds, [0, 1]
@@ -148,6 +148,7 @@ class Policy:
         told = asdict(self)
         for name in ("stream", "server"):  # how an answer is handed over does not shape it
             del told[name]
+        told["grounding"]["index"] = Path(self.grounding.index).name  # nor does the folder that it lies in
         return digest(_plain(told))[:16]
 
 
@@ -182,6 +183,9 @@ _STAYS_MASKED = "the policy masks, and its answer has no step 'demasking': reade
 def _read_file(given):
     path = Path(given).expanduser()
     read = policy_part(Policy, _read_yaml(path), f"the policy {without_keys(str(path))}")
+    if read.grounding.index:
+        index = _beside(path, read.grounding.index)
+        read = replace(read, grounding=replace(read.grounding, index=index))
     keys = _beside(path, read.server.keys) if read.server and read.server.keys else ""
     return replace(read, server=replace(read.server, keys=keys)) if keys else read
 

@@ -247,7 +247,7 @@ def trimmed_names(
     found: Sequence[Span],  # What `find_pii` found in it
 ) -> list[Span]:  # The same, in their order; no span is lost
     "Names without a role, a label or a greeting at their edge; two words, or a strange one, have to be left."
-    return [_trimmed_name(text, s) if s.entity == "PERSON" else s for s in found]
+    return [_trimmed_name(text, s) if s.entity == "PERSON" and s.why != "form" else s for s in found]
 
 
 def _trimmed_name(text, span):

@@ -191,6 +191,7 @@ class Gateway:
             person=request.person,
             record=request.record,
             session=session,
+            case=request.case,
             reply=self.new_reply(door),
         )
 
@@ -316,7 +317,8 @@ def _check_answer(reply):
 
 
 def _reply_headers(reply):
-    return {"x-crmeval-reply": reply.id, "x-crmeval-decision": reply.way.decision}
+    told = {"x-crmeval-reply": reply.id, "x-crmeval-decision": reply.way.decision}
+    return told | {"x-request-id": reply.id}  # the name under which libraries show it
 
 
 def _json(body, status=200, **headers):

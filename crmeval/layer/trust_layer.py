@@ -38,7 +38,7 @@ from crmeval.layer.prompt_way import (
     sample_draft,
     seen_sample,
 )
-from .reply import Asked, Piece, Reply, failed_reply, last_piece
+from .reply import Asked, Piece, Reply, Unsent, failed_reply, last_piece
 from .spans import TraceSpan, spans_of_way
 from .steps import StepRecord, Timer, Way
 from .stream_way import StreamWay
@@ -58,6 +58,7 @@ class _Trip:
         self.way, self.texts, self.given = Way(), [], ""
         self.passages: tuple[Passage, ...] = ()
         self.start = tuple(records)
+        self.unsent = Unsent(self.trail)
         self.vault = self.session.vault if "masking" in self.policy.prompt else None
 
     def close(self):
@@ -132,6 +133,7 @@ class _Trip:
     def _keep_prompt(self, draft):
         "Sealed although it is masked: what masking missed must be as forgettable as all else."
         self.trail("prompt", private={"messages": draft.messages})
+        self.unsent.keep()
 
     def known(self, draft: Draft) -> str:
         "All that the model was given, as it was and as it left."
@@ -194,7 +196,8 @@ class _Trip:
         masked = masking.detail.get("masked", {}) if masking else {}
         sent = tuple(draft.messages) if draft is not None else ()
         texts = tuple(self.texts)
-        return Reply(self.id, text, status, reason, self.way, sources, masked, sent, texts, done, calls)
+        told = (status, reason, self.way, sources, masked, sent, texts, done, calls, self.asked.use_case)
+        return Reply(self.id, text, *told)
 
 
 def _counted(done):
@@ -389,9 +392,13 @@ class TrustLayer(TryingClient):
 
     async def _prepared(self, trip: _Trip, draft: Draft) -> Draft:
         "The prompt's steps; a retriever may wait, and then holds up nobody else."
-        if self.retriever is not None:
-            return await asyncio.to_thread(trip.prepare, draft)
-        return await beside_loop(len(draft.whole), trip.prepare, draft)
+        try:
+            if self.retriever is not None:
+                return await asyncio.to_thread(trip.prepare, draft)
+            return await beside_loop(len(draft.whole), trip.prepare, draft)
+        except asyncio.CancelledError:
+            trip.unsent.give_up()
+            raise
 
     @property
     def called(self) -> dict:
@@ -408,16 +415,8 @@ class TrustLayer(TryingClient):
         "One request of an application; raises `CallFailed` as the client does."
         reply = await self.achat(messages, asked=asked, **options)
         done = reply.completion or Completion("", usage=Usage(calls=0))
-        refusal = reply.reason or None
-        return replace(
-            done,
-            text=reply.text,
-            status=reply.status,
-            refusal=refusal,
-            reasoning=None,
-            logprobs=None,
-            tool_calls=reply.tool_calls,
-        )
+        told: dict[str, Any] = {"text": reply.text, "status": reply.status, "refusal": reply.reason or None}
+        return replace(done, **told, reasoning=None, logprobs=None, tool_calls=reply.tool_calls)
 
     async def achat(
         self,
@@ -480,17 +479,17 @@ class TrustLayer(TryingClient):
     ) -> Reply:
         "Fill a template and bring a reply; a failed call is a reply, a wrong template a `MergeError`."
         who: dict[str, Any] = {"user": user, "roles": roles, "person": person, "session": session}
-        who |= {"query": query, "case": case}
+        who |= {"query": query, "case": case, "use_case": use_case}
         draft, asked, filled = await beside_loop(0, self._filled, template, record, instruction, who)
         try:
             return await self._through(draft, asked, self._sender(options, use_case), [filled])
         except CallFailed as e:
-            return failed_reply(e, filled)
+            return failed_reply(e, filled, name=asked.reply)
 
     def _filled(self, template, record, instruction, who):
         "(draft, who asks, record of the template)"
         filled = fill(template, record, self.policy.fields, self.policy.locale)
-        asked = Asked(**who, tenant=self.tenant, record=record)
+        asked = Asked(**who, tenant=self.tenant, record=record, reply=secrets.token_hex(8))
         return Draft(filled.pieces or (Filled(""),), instruction), asked, filled.record
 
     async def astream(
@@ -504,7 +503,7 @@ class TrustLayer(TryingClient):
     ) -> AsyncGenerator[Piece, None]:  # The last one holds the reply, also of a call that failed
         "A reply in pieces with its names, as the policy's `stream` says; a wrong template is a `MergeError`."
         names = ("user", "roles", "person", "session", "query", "case")
-        who = {k: given.pop(k) for k in names if k in given}
+        who = {k: given.pop(k) for k in names if k in given} | {"use_case": use_case}
         draft, asked, filled = await beside_loop(0, self._filled, template, record, instruction, who)
         send, shown = self._sender(given, use_case), []
         try:
@@ -513,7 +512,7 @@ class TrustLayer(TryingClient):
                     shown.append(piece.text)
                     yield piece
         except CallFailed as e:
-            yield last_piece(failed_reply(e, filled, "".join(shown)), "")
+            yield last_piece(failed_reply(e, filled, "".join(shown), asked.reply), "")
 
     def stream(self, template: Template | str, record: Mapping[str, Any], **given: Any) -> Iterator[Piece]:
         "The same as `astream`, for a program without a loop."
@@ -546,6 +545,7 @@ class TrustLayer(TryingClient):
         "What somebody did with a reply; kept in the trail where there is one."
         if not isinstance(reply, Reply):
             raise ValueError(f"reply is {type(reply).__name__}, expected what `reply` or `areply` gave")
+        given = {"use_case": reply.use_case, **given}
         told = Feedback(reply.id, action, shown=reply.text, client=self.name, **given)
         if self.trail is not None:
             keep_feedback(self.trail, told, person=person, tenant=self.tenant if tenant is None else tenant)

@@ -140,16 +140,16 @@ def _values_of(scores):
     return [
         (s.sample_id, e["entity"], e["known"], e["sent"])
         for s in scores
-        if s.metric == VALUES_MASKED.name
         for e in s.evidence
         if e.get("kind") == "planted"
     ]
 
 
-def _sent(scores):
-    "The share of values that left, over all, by kind, and by what was known."
-    rows = _values_of(scores)
-    lost = sum(s.fraction is None for s in scores if s.metric == VALUES_MASKED.name)
+def _sent(scores, unseen):
+    "The share of values that left, over all, by kind, and by what was known; `unseen`: rows without a note."
+    mine = [s for s in scores if s.metric == VALUES_MASKED.name]
+    seen = [s for s in mine if s.fraction is not None and (s.sample_id, s.repeat) not in unseen]
+    rows, lost = _values_of(seen), len(mine) - len(seen)
     found = _mean_per_cent([(probe, sent) for probe, _, _, sent in rows])
     whole = found if not lost else replace(found, undefined=lost)
     parts = {}
@@ -195,9 +195,17 @@ def _accuracy_lost(bare, mine, samples):
     )
 
 
+def _note_of(response):
+    "The note of a row; None also where it cannot be read, which its grades tell."
+    try:
+        return note_in_row(response)
+    except ValueError:
+        return None
+
+
 def _added_ms(responses, q):
     "A quantile of the milliseconds of the layer's steps; rows without a note are counted as undefined."
-    notes = [note_in_row(r) for r in responses]
+    notes = [_note_of(r) for r in responses]
     times = [1000 * note.seconds for note in notes if note is not None]
     if not times:
         return _without(NO_LAYER)
@@ -251,8 +259,10 @@ def _is_accuracy(s, judge):
 def _profile(client, by_client, asked, responses):
     rows = [r for r in responses if r.client == client]
     mine = by_client[client]
-    around = next((note.around for r in rows if (note := note_in_row(r)) is not None), "")
-    whole, parts = _sent(mine)
+    notes = {(r.sample_id, r.repeat): _note_of(r) for r in rows}
+    around = next((note.around for note in notes.values() if note is not None), "")
+    unseen = {place for place, note in notes.items() if around and note is None}
+    whole, parts = _sent(mine, unseen)
     restored = [s for s in mine if s.metric == VALUES_RESTORED.name]
     figures = {
         "values_sent": whole,
