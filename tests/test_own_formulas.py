@@ -9,6 +9,7 @@ from scipy.stats import t as student
 
 from crmeval.core.groups import group_difference
 from crmeval.core.stats import mean_estimate, paired_difference, simultaneous
+from crmeval.live.experiment import compare_arms
 
 
 def two_sides(seed, n_in, n_out, shift=0.0):
@@ -82,3 +83,18 @@ def test_labels_that_do_not_fit_the_values_are_refused(labels, many):
 def test_sides_that_do_not_fit_the_values_are_refused():
     with pytest.raises(ValueError, match="2 values and 3 sides"):
         group_difference([1.0, 2.0], [True, False, False])
+
+
+@pytest.mark.parametrize("tightest_at", [100, 400, 5000])
+def test_a_part_of_the_control_is_as_much_wider_in_a_sequence_as_the_difference(tightest_at):
+    "What is said of many looks holds for the per cent as for the points."
+    r = np.random.default_rng(4)
+    rows = {"arm": np.where(r.random(400) < 0.4, "new", "control"), "y": r.normal(3, 1, 400)}
+    once = compare_arms(rows, "y", "fixed")
+    often = compare_arms(rows, "y", "sequential", tightest_at=tightest_at)
+
+    def times(a, b):
+        return (a.high - a.low) / (b.high - b.low)
+
+    assert times(often, once) > 1.3
+    assert times(often.relative, once.relative) == pytest.approx(times(often, once))
