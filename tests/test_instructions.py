@@ -574,3 +574,27 @@ def test_phrases_are_plain_and_unique():
     for group in phrases["promises"].values():
         assert group and all(p == p.strip() == p.lower() and not set(p) & set("()[]{}\\|^$+") for p in group)
     assert phrases["date"] and phrases["source"]
+
+
+class WholeAnswers:
+    "A judge that rates whole answers, and likes all of them."
+
+    name, style = "whole answers", "rubric"
+
+    def rated(self, criterion, **seen):
+        return Verdict(None, points=4.0, reason="seen")
+
+
+@pytest.mark.parametrize(
+    "wrong,said",
+    [
+        ({"kind": "max_words", "n": "ten"}, "n is 'ten', expected a whole number"),
+        ({"kind": "max_words"}, "'n' is missing"),
+        ({"kind": "words", "min": 9, "max": 3}, "min is 9 and max is 3, expected min <= max"),
+    ],
+)
+@pytest.mark.parametrize("judge", [None, WholeAnswers()], ids=["rules", "whole answers"])
+def test_a_mistake_in_an_instruction_is_told_whoever_judges_and_each_time(wrong, said, judge):
+    for _ in range(2):
+        with pytest.raises(ValueError, match=said):
+            instruction_following("Hello.", instructions=[wrong], judge=judge)

@@ -236,6 +236,7 @@ def test_the_loss_that_was_planted_is_found_with_its_interval():
         accuracy("trusted:scripted", t.id, 3.5 - n / 20 - d) for (n, t), d in zip(enumerate(tasks), loss)
     ]
     scores += [accuracy("scripted", t.id, 1, rater="other") for t in tasks]
+    scores += [replace(accuracy("scripted", t.id, 1), perturbation="gender") for t in tasks]
     both = [Scripted(lambda t: t), TrustLayer(Scripted(lambda t: t))]
     found, _ = profiles_of(both, [*tasks, *probes], scores)
     figure = found["trusted:scripted"]["accuracy_lost"]

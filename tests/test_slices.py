@@ -3,12 +3,15 @@
 import csv
 import json
 import random
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from crmeval.cli.app import main
 from crmeval.core.groups import FLOOR, group_difference
 from crmeval.core.records import Response, Sample, Score
+from crmeval.core.stats import holm, paired_difference
 from crmeval.pages.compare import compare
 from crmeval.pages.compare_page import compare_html
 from crmeval.pages.report import report_html
@@ -289,3 +292,32 @@ def test_instructions_that_nothing_could_check_stand_beside_the_mean(tmp_path, c
     assert f"{lost} of {n}" in str(leaderboard(done)) and "not checked" in str(leaderboard(done))
     assert f"{lost} of {n} not checked" in report_html(done)
     assert "Not checked" in leaderboard_table(done).html()
+
+
+def test_the_groups_of_a_comparison_are_corrected_together():
+    "Four looks at one pair of systems: p-values after Holm, and the surest has the interval of four looks."
+    draw = np.random.default_rng(3)
+    where = ["north", "south", "east", "west"] * 30
+    ahead = {"north": 0.6, "south": 0.25, "east": 0.0, "west": 0.0}
+    tasks = [Sample(str(i), CASE, {}, tags={"region": r}) for i, r in enumerate(where)]
+    points = {"a": draw.normal(2.5, 0.5, 120), "b": draw.normal(2.5, 0.5, 120)}
+    points = {
+        c: np.clip(x, 1, 4) for c, x in (points | {"a": points["a"] + [ahead[r] for r in where]}).items()
+    }
+    rows = [(Response(t.id, c, "t", use_case=CASE), float(points[c][int(t.id)])) for c in "ab" for t in tasks]
+    scores = [
+        Score("accuracy", p, rater="j", sample_id=r.sample_id, client=r.client, use_case=CASE)
+        for r, p in rows
+    ]
+    done = Run(Path("none"), as_manifest({}), tasks, [r for r, _ in rows], scores)
+    found = compare(done, client_a="a", client_b="b", slices="region").groups
+    assert [r.group for r in found] == ["east", "north", "south", "west"]
+    alone = [
+        paired_difference(*(points[c][np.array(where) == r.group] for c in "ab"), confidence_level=level)
+        for r in found
+        for level in (0.95, 1 - 0.05 / 4)
+    ]
+    after = holm([d.p_value for d in alone[::2]])
+    assert [r.difference.p_value for r in found] == pytest.approx(after)
+    assert after[1] < 0.05 and after[1] > alone[2].p_value  # the surest is told, and pays for four looks
+    assert (found[1].difference.low, found[1].difference.high) == pytest.approx((alone[3].low, alone[3].high))

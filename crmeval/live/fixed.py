@@ -336,7 +336,7 @@ def told_difference(
     ends: tuple[float | None, float | None, float | None],  # (low, high, p)
     method: str,  # How the interval was made
     confidence_level: float,
-    wide: float = 1.0,  # How much wider than Student's t the levels' and the relative interval are
+    wide: float = 1.0,  # How much wider than Student's t the relative interval is; levels are for one look
 ) -> ArmDifference:
     "The record of a difference, with the levels beside it."
     low, high, p = ends

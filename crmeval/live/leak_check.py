@@ -220,7 +220,7 @@ class LeakIndex:
         words = plain_words(text)
         plain = " ".join(words)
         yield from ((n, "exact", 1.0) for n in self.exact.get(text, ()))
-        yield from ((n, "normalised", 1.0) for n in self.plain.get(plain, ()) if plain)
+        yield from ((n, "normalised", 1.0) for n in self.plain.get(plain, ()))
         if words:
             yield from self._near(words)
             yield from self._in_part(words)

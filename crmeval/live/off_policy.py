@@ -151,7 +151,8 @@ def _ends(terms, value, cluster, level):
     phi = (terms - value) / len(terms)
     phi = phi if cluster is None else np.bincount(cluster, phi)
     units = len(phi)
-    if units < 2 or not phi.any():
+    # what rounding makes is no spread
+    if units < 2 or not (np.abs(phi) > 1e-13 * np.abs(terms).max() / units).any():
         return None, None
     error = math.sqrt(float(phi @ phi) * units / (units - 1))
     half = float(t.isf((1 - level) / 2, units - 1)) * error

@@ -69,9 +69,10 @@ def power(
     from scipy.stats import norm
 
     error = difference_error(sd, n, treated=treated, correlation=correlation, clustering=clustering)
+    edge = _edge(confidence_level)
     if error == 0:
         return float(effect != 0)
-    far, edge = abs(effect) / error, float(norm.isf((1 - confidence_level) / 2))
+    far = abs(effect) / error
     return float(norm.sf(edge - far) + norm.cdf(-edge - far))
 
 
@@ -107,14 +108,23 @@ def smallest_effect(
     return _reach(wanted, confidence_level) * error
 
 
+def _edge(confidence_level):
+    "Standard errors from zero beyond which an effect is found."
+    from scipy.stats import norm
+
+    if not 0 < confidence_level < 1:
+        raise ValueError(f"confidence_level is {confidence_level!r}, expected a number between 0 and 1")
+    return float(norm.isf((1 - confidence_level) / 2))
+
+
 def _reach(wanted, confidence_level):
     "Standard errors between zero and an effect that is found with this chance."
     from scipy.stats import norm
 
-    alpha = 1 - confidence_level
-    if not 0 < alpha < wanted < 1:
+    edge, alpha = _edge(confidence_level), 1 - confidence_level
+    if not alpha < wanted < 1:
         raise ValueError(f"wanted is {wanted!r}, expected a chance above {alpha:.2g} and below 1")
-    return float(norm.isf(alpha / 2) + norm.ppf(wanted))
+    return edge + float(norm.ppf(wanted))
 
 # %% ../../nbs/live/11_power.ipynb #1feee2b1
 @dataclass(frozen=True)

@@ -193,7 +193,7 @@ def label_cost(
         raise ValueError(f"a true label is {unknown[0]!r}, expected a label")
     labels = list(dict.fromkeys([*gold, *(s for s in said if s is not None)]))
     system = [None if s is None else _cell(matrix, g, s) for s, g in zip(said, gold)]
-    best = min(labels, key=lambda s: sum(_cell(matrix, g, s) for g in gold))
+    best = min(labels, key=lambda s: sum(_cell(matrix, g, s) for g in gold), default=None)
     constant = [_cell(matrix, g, best) for g in gold]
     return _report(system, constant, groups, rng)
 

@@ -83,7 +83,7 @@ def _amounts(text):
 # %% ../../nbs/metrics/33_decisions.ipynb #c3f26245
 TOLERANCES = {"answered": 0.0, "offer": 0.0, "priority": 0.0, "tone": 0.34, "amount": 0.01, "length": 0.3}
 POINTS_TOLERANCE = 0.5  # points on the 4-point scale, for every score
-_LOST = ("api_error", "undefined", "parse_error")
+_SAID = ("ok", "truncated", "refused")  # what a system did; after any other status nobody knows
 
 
 def _relative(a, b):
@@ -106,9 +106,9 @@ def gaps(
     b: Response,
     scores_a: Mapping[str, float | None] = {},  # metric -> points
     scores_b: Mapping[str, float | None] = {},
-) -> dict[str, float | None] | None:  # measure -> a minus b; None when a call failed
+) -> dict[str, float | None] | None:  # measure -> a minus b; None when a call failed or was never made
     "Signed differences of two responses, measure by measure."
-    if a.status in _LOST or b.status in _LOST:
+    if not {a.status, b.status} <= {*_SAID}:
         return None
     said = [r.text is not None and r.status != "refused" for r in (a, b)]
     out: dict[str, float | None] = {"answered": float(said[0]) - float(said[1])}

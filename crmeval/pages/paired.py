@@ -162,9 +162,8 @@ def _answered_by_both(a, b, name_a, name_b):
 
 
 def _originals(run, fields) -> Iterator[Sample]:
-    "The tasks of a run, without the fields that nobody needs where they stay in a file."
-    told = pick(run.samples, {"perturbation": lambda p: not p}, ["id", "use_case", *fields])
-    return (s for s in told if not is_probe(s))
+    "What is no twin in a run, without the fields that nobody needs where they stay in a file."
+    return pick(run.samples, {"perturbation": lambda p: not p}, ["id", *fields])
 
 
 _OF_SAMPLES = ("id", "use_case", "perturbation", "cluster")
