@@ -18,6 +18,7 @@ from crmeval.core.raters import (
     kendall,
     krippendorff_alpha,
     pearson,
+    pearson_difference,
     spearman,
     system_rank_correlation,
     weighted_kappa,
@@ -375,3 +376,12 @@ def test_the_table_is_the_join():
     grouped = pearson(points, list(people), clusters=[d % 4 for d in docs], n_resamples=50)
     assert coarse.value == pytest.approx(alone.value) and (coarse.low, coarse.high) != (alone.low, alone.high)
     assert (coarse.low, coarse.high) == pytest.approx((grouped.low, grouped.high))
+
+
+@pytest.mark.parametrize("wrong", ["4", b"4", "", [4], {"points": 4}, object()])
+@pytest.mark.parametrize("correlation", [pearson, spearman, kendall])
+def test_what_is_no_number_is_told_with_its_place(correlation, wrong):
+    with pytest.raises(ValueError, match=re.escape("people[2] is ") + ".*expected a number"):
+        correlation([1, 2, 3], [1, None, wrong])
+    with pytest.raises(ValueError, match=re.escape("other[0] is ")):
+        pearson_difference([1, 2, 3], [wrong, 2, 3], [1, 2, 3])

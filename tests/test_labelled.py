@@ -28,8 +28,8 @@ AGREEMENT = {
     "finesure-factuality": "e70b699b4762965bf3c2bb3e12fec147317149fa1dbd415e224a05f52f352c00",
     "finesure-completeness": "2a6acc9aa649588ce2c75d62b68d40fc9481c400373b2aad8b8dec09011a0dd8",
     "finesure-conciseness": "f7b3e93e471ad6fdfe59c27a8e68189e25d0dab4f6cbad97e79619ed5f78895a",
-    "summhay-completeness": "8df95bbe16ea92aec6987ab46914cbd2b4b748d6cf3e900309cbdf6616efa3b5",
-    "summedits-factuality": "3fce871d748e94287842d4562c64889ef585df15f5d7b8bd8826c921c70e242e",
+    "summhay-completeness": "24dc2661603f1cb06a68a31b6352445e6dd0c56c05683582f8ed060c1ad6215c",
+    "summedits-factuality": "96b09907b106457d8f57acc416c8347baef9a35820e15e71c3a66367673a95fc",
     "feedback-factuality": "40bf0759f80b83f457461bb236bb2b0ab3afc22099708f51243c7125da148971",
     "reviews-factuality": "236681dbbdf709b629a0cdd4f6076ab546ccc9f9cd38fd8f13c78077e399d152",
 }

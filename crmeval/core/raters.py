@@ -132,12 +132,27 @@ def _weighted_ranks(w, x):
 _FLAT = "undefined: fewer than two pairs, or one side does not vary"
 
 
+def _scores(**columns):
+    "Columns of numbers as lists of floats, with None for every gap; text is no number, however it reads."
+    return [[_score(v, f"{name}[{i}]") for i, v in enumerate(known_column(c))] for name, c in columns.items()]
+
+
+def _score(value, where):
+    if value is None:
+        return None
+    try:
+        if not isinstance(value, str | bytes):
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(f"{where} is {value!r}, expected a number, or None where it is unknown")
+
+
 def _correlation(f, judge, people, batch, options):
     "A correlation of scipy's; None where a side does not vary."
     return cluster_bootstrap(
         lambda x, y: f(x, y).statistic if _varies(x, y) else None,
-        judge,
-        people,
+        *_scores(judge=judge, people=people),
         batch=batch,
         why=_FLAT,
         **options,
@@ -207,7 +222,8 @@ def kendall(
     **options,  # As for `pearson`
 ) -> Estimate:  # -1 to 1
     "Kendall's tau-b, which allows for ties, from -1 to 1; higher is better."
-    return cluster_bootstrap(_tau, judge, people, batch=_weighted_kendall, why=_FLAT, **options)
+    columns = _scores(judge=judge, people=people)
+    return cluster_bootstrap(_tau, *columns, batch=_weighted_kendall, why=_FLAT, **options)
 
 
 def pearson_difference(
@@ -219,9 +235,7 @@ def pearson_difference(
     "Pearson's correlation of one judge with people less that of another; above 0: the first agrees more."
     return cluster_bootstrap(
         _difference_of_correlations,
-        one,
-        other,
-        people,
+        *_scores(one=one, other=other, people=people),
         batch=lambda w, x, y, p: _weighted_pearson(w, x, p) - _weighted_pearson(w, y, p),
         why=_FLAT,
         **options,

@@ -18,7 +18,8 @@ from ..core.values import same_value
 from .family_weights import judge_weights, probable
 from .grounds import holding, lacks_ground, ruling, without_speaker
 from .limits import MOST_SENTENCES, beyond_training, kind_of_absence, reason_of
-from .opposed import contradiction
+from .near_misses import near_miss
+from .opposed import contradiction, opposite_said
 from .places import value_key
 from .reading import FOREIGN, MOST_STEMS, NEGATIONS, are_foreign, read_sentence, sentences_in
 from .strict import strict_objection
@@ -458,7 +459,8 @@ def rule_on_support(
         kind, why = _objection(bare, source)
         if not kind and (probability is None or probability >= 0.5):  # a second no would tell nothing new
             beside = _Match(read_sentence(bare), src).top if lines is None else lines
-            if found := contradiction(bare, source, beside) if _is_sentence(bare) else None:
+            found = contradiction(bare, source, beside) if _is_sentence(bare) else None
+            if found := found or _near_miss(bare, src.pieces, beside):
                 kind, why, against = found.kind, found.reason, (found.line,)
     if yes is None and not kind:
         return None
@@ -480,7 +482,16 @@ def _objection(claim, source):
 
 def _is_sentence(claim):
     "A field, a record or a table is none: in it words keep no company."
-    return len(read_sentence(claim).tokens) >= LEAST_WORDS and not claim.lstrip().startswith(("{", "[", "|"))
+    return len(read_sentence(claim).tokens) >= LEAST_WORDS and not _is_record(claim)
+
+
+def _is_record(claim):
+    return claim.lstrip().startswith(("{", "[", "|"))
+
+
+def _near_miss(claim, pieces, lines):
+    "As `near_miss`; also of a short sentence, since it is the company of a mark that counts."
+    return None if _is_record(claim) else near_miss(claim, pieces, lines)
 
 
 def _ruled_out(probability):
@@ -494,6 +505,7 @@ def rule_on_statement(
     *,
     foreign: bool = False,
     probability: float | None = None,  # As `rule_on_support`
+    lines: Sequence[int] | None = None,  # As `rule_on_support`, of these sentences
 ) -> Verdict | None:  # None: it has to be weighed
     "What the judge says of a fact without weighing it: stated word for word, nowhere, or with another value."
     src = _pieces(tuple(sentences))
@@ -503,11 +515,24 @@ def rule_on_statement(
         return Verdict(None, status="undefined", reason=FOREIGN)
     if lacks_ground(fact, *_knows(src)):
         return Verdict(False, _ruled_out(probability), "Not one sentence has its words.")
-    if len(read_sentence(fact).tokens) < LEAST_WORDS or src.n > MOST_SENTENCES:
+    if src.n > MOST_SENTENCES:
         return None
-    value, rival = exchanged_value(fact, "\n".join(sentences))
-    why = f"Of this {rival or 'another value'} is said, not {value}."
-    return Verdict(False, _ruled_out(probability), why, (), "exchanged") if value else None
+    if len(read_sentence(fact).tokens) >= LEAST_WORDS:
+        value, rival = exchanged_value(fact, "\n".join(sentences))
+        if value:
+            why = f"Of this {rival or 'another value'} is said, not {value}."
+            return Verdict(False, _ruled_out(probability), why, (), "exchanged")
+    if probability is not None and probability < 0.5:
+        return None
+    beside = _Match(read_sentence(fact), src).top if lines is None else lines
+    found = _said_otherwise(fact, src.pieces, beside)
+    return Verdict(False, _ruled_out(probability), found.reason, (found.line,), found.kind) if found else None
+
+
+def _said_otherwise(fact, pieces, lines):
+    "The opposite of a fact, or a near miss; a 'not' too many or too few is left to the counts."
+    found = opposite_said(fact, pieces, lines)
+    return found if found and found.kind == "opposite" else _near_miss(fact, pieces, lines)
 
 # %% ../../nbs/judges/06_embedded.ipynb #5f65a7b6
 class EmbeddedJudge:
@@ -557,7 +582,7 @@ class EmbeddedJudge:
         got = [features(f, src) for f in facts]
         p, foreign = probable("stated", [f for f, _ in got], self.without), _is_foreign(facts, src)
         return [
-            rule_on_statement(f, sentences, foreign=foreign, probability=q)
+            rule_on_statement(f, sentences, foreign=foreign, probability=q, lines=found["lines"])
             or beyond_training(f, src.n)
             or Verdict(q > 0.5, round(q, 4), reason_of(found, q, True), _stating(found) if q > 0.5 else ())
             for f, q, (_, found) in zip(facts, p, got)
