@@ -465,7 +465,8 @@ def run_command(
             done, run=done.folder, batches=done.batches, submitted=done.submitted, collected=done.collected
         )
         out.know(usd=done.usd, notes=done.notes)
-        return out.done(0)
+        out.mind("Until the batches are collected there are no scores and the exit code is 1")
+        return out.done(1)  # a pipeline must not go on to a report or a gate of nothing
     out.say(f"{done}\n")
     _say_calls(done, out)
     return out.done(finish(done, out, prices=told.prices, published=published, table=table))
