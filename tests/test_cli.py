@@ -773,6 +773,8 @@ def test_agreement_on_labelled_data(tmp_path, server):
 )
 def test_a_budget_reaches_the_workers_of_a_cluster(words, tmp_path, monkeypatch):
     "What the pages say of `--engine ray` is not refused by the command; workers share the count."
+    from crmeval.cli.app import main
+
     asked = []
 
     def sharded(plan, progress):
