@@ -502,10 +502,13 @@ def test_a_judge_that_no_batch_reaches_is_asked_directly_or_not_at_all(server, a
 def test_the_command(server, tmp_path, capsys):
     words = ["run", "--model", "openai:m", "--base-url", server.url, "--use-case", "service_call_summary"]
     words += ["--limit", "2", "--out", str(tmp_path / "r"), "--price", "m=2,8", "--batch", "--no-progress"]
-    assert main(words) == 0
-    assert "handed in: 2 requests" in (said := capsys.readouterr().out) and "Nothing is scored yet" in said
-    assert main([*words, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["batches"][0]["status"] == "validating"
+    assert main(words) == 1, "a pipeline must not go on to a gate of nothing"
+    said = capsys.readouterr()
+    assert "handed in: 2 requests" in said.out and "Nothing is scored yet" in said.out
+    assert "the exit code is 1" in said.err
+    assert main([*words, "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["batches"][0]["status"] == "validating" and told["exit_code"] == 1
     server.finish()
     assert main(words) == 0
     assert "(batch)" in (said := capsys.readouterr().out) and "report: " in said

@@ -768,3 +768,23 @@ def test_agreement_on_labelled_data(tmp_path, server):
         "without texts"
         in crmeval("agreement", "frank-factuality", "--judge", "embedded", cwd=tmp_path).stderr
     )
+
+
+@pytest.mark.parametrize(
+    "words", [["--max-usd", "2.5"], ["--max-calls", "7"], ["--max-usd", "1", "--max-calls", "9"]]
+)
+def test_a_budget_reaches_the_workers_of_a_cluster(words, tmp_path, monkeypatch):
+    "What the pages say of `--engine ray` is not refused by the command; workers share the count."
+    from crmeval.cli.app import main
+
+    asked = []
+
+    def sharded(plan, progress):
+        asked.append(plan)
+        raise ValueError("enough seen")
+
+    monkeypatch.setattr("crmeval.runs.shards.run_sharded", sharded)
+    said = ["run", "--engine", "ray", "--model", "openai:m", "--base-url", "http://127.0.0.1:9/v1", *words]
+    assert main([*said, "--out", str(tmp_path / "r"), "--no-progress"]) == 2
+    told = dict(zip(words[::2], map(float, words[1::2]), strict=True))
+    assert (asked[0].max_usd, asked[0].max_calls) == (told.get("--max-usd"), told.get("--max-calls"))

@@ -2,7 +2,9 @@
 
 import csv
 import datetime as dt
+import functools
 import io
+import itertools
 import json
 import sqlite3
 import tracemalloc
@@ -24,6 +26,7 @@ from crmeval.runs.folder import open_run
 from crmeval.runs.selection import select_samples
 from crmeval.tasks.columns import KEPT
 from crmeval.tasks.load import load_any
+from crmeval.tasks.long_data import few_or_coming
 from crmeval.tasks.own_data import load_file, stream_file
 from crmeval.tasks.tables import reading
 
@@ -224,3 +227,44 @@ def test_a_frame_or_a_query_is_data_of_a_run(desk, tmp_path):
     query = Catalogue.read(desk / "desk.yaml").query('SELECT "case" AS id, text AS transcript FROM crm.cases')
     assert len(select_samples(query, "service_call_summary")) == len(ROWS)
     assert load_file(ROWS, use_case="service_call_summary", columns=TOLD["columns"])[0].dataset == "rows"
+
+
+def _coming_forms(rows):
+    "Name -> a function that makes the same rows as they come, or as a data set of the hub's library."
+    import datasets
+
+    table = pa.Table.from_pylist(rows)
+    return {
+        "generator": lambda: (row for row in rows),
+        "map": lambda: map(dict, rows),
+        "chain": lambda: itertools.chain(rows[:3], rows[3:]),
+        "reader": lambda: table.to_reader(max_chunksize=4),
+        "Dataset": lambda: datasets.Dataset.from_list(rows),
+        "IterableDataset": lambda: datasets.Dataset.from_list(rows).to_iterable_dataset(num_shards=2),
+        "samples": lambda: iter(select_samples(rows)),
+    }
+
+
+@pytest.mark.parametrize("few", [5, 10_000])
+def test_what_comes_once_gives_the_samples_of_a_list(few, monkeypatch):
+    "Few or many, as rows or as samples: what a list of dictionaries gives, and a wrong row is named."
+    monkeypatch.setattr("crmeval.runs.selection.few_or_coming", functools.partial(few_or_coming, few=few))
+    chat = "Customer: Parcel {} is lost.\nAgent: It is sent again."
+    fields = {"use_case": "service_conversation_summary"}
+    rows = [{"id": f"c{n}", **fields, "inputs": {"conversation": chat.format(n)}} for n in range(23)]
+    expected = [(s.id, dict(s.inputs)) for s in select_samples(rows)]
+    for name, made in _coming_forms(rows).items():
+        assert [(s.id, dict(s.inputs)) for s in select_samples(made())] == expected, name
+        assert len(select_samples(made(), limit=4)) == 4, name
+    for wrong, told in (
+        (7, "row 24"),
+        ({"id": "c1", **fields}, "row 24"),
+        (dict(rows[2]), "'c2' is already"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            select_samples(iter([*rows, wrong]))
+    with pytest.raises(ValueError, match="no sample|no rows"):
+        select_samples(iter([]))
+    twice = select_samples(rows)
+    with pytest.raises(ValueError, match="'c5' is already the id"):
+        select_samples(iter([*twice, twice[5]]))

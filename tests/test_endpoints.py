@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from crmeval.cli.app import main
 from crmeval.core.calls import CallFailed
 from crmeval.core.records import (
     RECORD_TYPES,
@@ -19,6 +20,7 @@ from crmeval.core.records import (
     write_parquet,
 )
 from crmeval.core.thoughts import split_thoughts
+from crmeval.runs.evaluation import run
 from crmeval.runs.runner import answer_all
 from crmeval.runs.specs import make_client, make_judge
 from crmeval.systems.completions import ending
@@ -1171,3 +1173,25 @@ def test_a_refusal_is_read_without_time_to_lose():
         )
         assert time.process_time() - start < 1
     assert Change("a") == Change("a", None)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--model", "anthropic:claude-x", "--base-url", "URL"],
+        ["--model", "mistral:m", "--model", "baseline:lead", "--api-key-env", "MINE"],
+        ["--model", "trusted:groq:m", "--base-url", "URL"],
+        ["--model", "baseline:lead", "--judge", "anthropic:claude-x", "--judge-base-url", "URL"],
+        ["--model", "openai:good", "--base-url", "URL", "--judge", "groq:g", "--judge-api-key-env", "MINE"],
+    ],
+)
+def test_an_address_that_no_line_takes_is_told(words, server, tmp_path, capsys, monkeypatch):
+    "A gateway of one's own that is named for a provider's line would be passed by in silence."
+    said = [server.url if w == "URL" else w for w in words]
+    assert main(["run", *said, "--limit", "1", "--out", str(tmp_path / "r"), "--no-progress"]) == 2
+    err = capsys.readouterr().err
+    assert "changes nothing: only openai: lines take it" in err and "provider's own" in err
+    assert not (tmp_path / "r").exists() and not server.bodies
+    monkeypatch.setenv("MISTRAL_API_KEY", "invented")
+    with pytest.raises(ValueError, match="only openai: lines take it"):
+        run(["mistral:m"], base_url=server.url, out=tmp_path / "p", limit=1, progress=False)

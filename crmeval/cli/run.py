@@ -371,15 +371,6 @@ def _say_calls(run, out):
             out.more(f"{s.client}, {s.sample_id}, {s.metric} by {s.rater}: {s.status}: {s.reason}")
 
 
-def _check_engine(plan):
-    for name in ("max_calls", "max_usd"):
-        if plan.engine != "local" and getattr(plan, name) is not None:
-            raise ValueError(
-                f"--{name.replace('_', '-')} is for --engine local: "
-                "workers on several machines do not share a budget"
-            )
-
-
 # what scores, the table and the report need, in this order
 _AHEAD = (
     *("crmeval.metrics.accuracy", "crmeval.judges.listening", "pyarrow.parquet"),
@@ -446,7 +437,6 @@ def run_command(
     out, table = Output(json), table_path(table)
     prices_of(words.get("prices"))  # a mistyped price is told before the run, not after it
     told = plan_of(plan, words)
-    _check_engine(told)
     if told.out is not None and told.engine == "local":
         check_folder(Path(told.out).expanduser())  # before samples are read
     if dry_run and (table or published):
@@ -465,7 +455,8 @@ def run_command(
             done, run=done.folder, batches=done.batches, submitted=done.submitted, collected=done.collected
         )
         out.know(usd=done.usd, notes=done.notes)
-        return out.done(0)
+        out.mind("Until the batches are collected there are no scores and the exit code is 1")
+        return out.done(1)  # a pipeline must not go on to a report or a gate of nothing
     out.say(f"{done}\n")
     _say_calls(done, out)
     return out.done(finish(done, out, prices=told.prices, published=published, table=table))

@@ -47,7 +47,7 @@ from crmeval.runs.folder import (
 from .items import check_work, pays
 from .journal import Journal
 from .judge_usage import judge_usage, note_judge
-from .lines import DEFAULT_MODELS
+from .lines import DEFAULT_MODELS, elsewhere
 from .plan import RunPlan, make_plan, plain_plan, plan_command
 from .plan_doc import takes_plan
 from .prompts import read_variants, with_prompts
@@ -122,7 +122,10 @@ def check_told(
     plan: RunPlan,
     clients: Sequence,  # Made from the plan's lines, or by the caller
 ) -> list[str]:  # Sentences for the manifest
-    "Whether the settings of a call reach the systems; a client that says otherwise raises `ValueError`."
+    "Whether the settings of a call reach the systems; what would be asked otherwise raises `ValueError`."
+    for name, why in elsewhere(plan).items():
+        if getattr(plan, name) is not None:
+            raise ValueError(f"{name} is {getattr(plan, name)!r} and changes nothing: {why}")
     made = [c for c in plan.models or () if not isinstance(c, str)]
     told = client_options(plan)
     for name, value in told.items():

@@ -20,8 +20,8 @@ from ..core.package_data import data_path
 
 # %% ../../nbs/runs/00_limit_headers.ipynb #84ca6caf
 LONGEST_S = 2 * 86_400.0  # a reset further away than this is not believed
-_PARTS = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)([a-zµ]{1,2})")
-_NUMBER = re.compile(r"\d{1,15}(?:\.\d{1,12})?")
+_PARTS = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)([a-zµ]{1,2})")
+_NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,12})?")  # `\d` would take the figures of other scripts
 
 
 @functools.lru_cache(maxsize=1)

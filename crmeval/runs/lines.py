@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CLIENT_KINDS', 'JUDGE_KINDS', 'DEFAULT_MODELS', 'EMBEDDED_LINES', 'kind_of', 'line_fault', 'judge_lines',
-           'model_lines', 'check_lines', 'idle_settings', 'asks_endpoint']
+           'model_lines', 'check_lines', 'idle_settings', 'asks_endpoint', 'elsewhere']
 
 # %% ../../nbs/runs/06_lines.ipynb #0cfc0e5b
 import re
@@ -200,6 +200,7 @@ def _why_idle(name, plan, asks, judges_ask):
             _OF_JUDGES, "" if judges_ask or local else "no judge of this run is a model that is asked"
         ),
         **dict.fromkeys(_OF_CALLS, "" if pays else "nothing in this run is a model that is asked"),
+        **elsewhere(plan),
         "policy": ""
         if any(x.startswith(_AROUND) for x in model_lines(plan))
         else "no system of this run is behind the trust layer",
@@ -217,6 +218,21 @@ def _why_idle(name, plan, asks, judges_ask):
         else "--areas names no area with probes",
     }
     return reasons.get(name, "")
+
+
+def elsewhere(
+    plan: RunPlan,
+) -> dict[str, str]:  # Field -> why it changes nothing; 'base_url', 'api_key_env' and those of a judge
+    "Address and key that nobody takes: all who are asked have their provider's, and texts would go there."
+    found = {}
+    for whose, lines in (("", model_lines(plan)), ("judge_", judge_lines(plan))):
+        hosted = [x for x in lines if kind_of(x) in (*_HOSTED, "any")]
+        takes = any(kind_of(x) not in ("", *_FREE, *_HOSTED, "any") for x in lines)
+        if hosted and not takes:
+            own = f"{without_keys(hosted[0])} has its provider's own; openai:NAME@URL asks another"
+            told = f"only openai: lines take it, and {own}"
+            found |= dict.fromkeys((whose + "base_url", whose + "api_key_env"), told)
+    return found
 
 
 def _reads_no_file(plan):

@@ -6,7 +6,8 @@
 __all__ = ['select_samples']
 
 # %% ../../nbs/runs/08_selection.ipynb #imports0
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,19 +15,20 @@ from ..core.record_table import collected
 from ..core.records import Sample
 from ..tasks.load import load_any
 from ..tasks.long_data import few_or_coming, is_long, stream_any
-from ..tasks.own_data import check_samples, first_of_each
+from ..tasks.own_data import check_coming, check_samples
+from ..tasks.rows import NamedRows
 from ..tasks.targets import gold_of
 from ..tasks.use_cases import expand_use_cases
 
 # %% ../../nbs/runs/08_selection.ipynb #8c7144df
 def select_samples(
-    data,  # 'demo', a source's name, a path, rows in memory, or samples
+    data,  # 'demo', a source's name, a path; rows or samples, in memory or as a generator makes them
     use_cases: Sequence[str] | str | None = None,  # Identifiers or published names; None: all in the data
     *,
     columns: Mapping | None = None,  # For a file: our field -> its column
     limit: int | None = None,  # Samples per use case at most
     keep: Sequence[str] = (),  # For a file: columns that the samples keep, to be grouped by
-) -> Sequence[Sample]:  # At least one; of a long file or query a `RecordTable`
+) -> Sequence[Sample]:  # At least one; many of a long file, a query or a generator: a `RecordTable`
     "The samples of a run, checked."
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise ValueError(f"limit is {limit!r}, expected a whole number from 1")
@@ -39,16 +41,30 @@ def select_samples(
     if isinstance(data, str | Path) or _is_table(data):
         found = load_any(data, use_cases=wanted, columns=columns or None, limit=limit, keep=keep)
         return _checked_instructions(found)
-    samples = [s for s in check_samples(list(data), "samples") if wanted is None or s.use_case in wanted]
-    if not samples:
+    if isinstance(data, Iterator):
+        found = collected(map(_checked, _chosen(check_coming(data), wanted, limit)), Sample)
+    else:
+        found = _checked_instructions(_chosen(check_samples(list(data), "samples"), wanted, limit))
+    if not found:
         raise ValueError(f"there is no sample of {', '.join(wanted or ['any use case'])}")
-    return _checked_instructions(first_of_each(samples, limit))
+    return found
+
+
+def _chosen(samples, wanted, limit):
+    "Samples of some use cases, the first of each."
+    held: Counter = Counter()
+    for s in samples:
+        held[s.use_case] += 1
+        if (wanted is None or s.use_case in wanted) and (limit is None or held[s.use_case] <= limit):
+            yield s
 
 
 def _is_table(data):
     "Rows in memory, and not samples."
-    if any(hasattr(data, name) for name in ("to_pylist", "to_dicts", "columns", "schema")) or isinstance(
-        data, Mapping
+    if (
+        isinstance(data, NamedRows)
+        or any(hasattr(data, name) for name in ("to_pylist", "to_dicts", "columns", "schema"))
+        or isinstance(data, Mapping)
     ):
         return True
     return isinstance(data, Sequence) and bool(data) and all(isinstance(row, Mapping) for row in data)

@@ -14,6 +14,7 @@ from pathlib import Path
 from ..core.near import did_you_mean
 from ..core.records import Sample
 from .own_data import stream_file
+from .row_forms import table_objects
 from .rows import ComingRows, NamedRows, data_name, row_slices
 from .sql_rows import SQL
 from .tables import column_key, told_encoding
@@ -37,16 +38,34 @@ def is_long(
 
 
 def few_or_coming(
-    spec,  # As for `load_any`
+    spec,  # As for `load_any`, or samples
     few: int = FEW_ROWS,
-):  # The data as they are; rows of a query as `NamedRows` where they are few, else as `ComingRows`
-    "Look whether the rows of a query are many; those that were read are kept, since it is asked once."
-    if not (isinstance(spec, str) and spec.startswith(SQL)):
+):  # As it is; rows that come once as `NamedRows` or `ComingRows`, samples as a list or an iterator
+    "Look whether what comes once is many; what was read is kept, since it is asked once."
+    coming = _coming(spec)
+    if coming is None:
         return spec
-    name = data_name(spec)
-    coming = (row for rows in row_slices(spec) for _, row in rows)
-    first = list(islice(coming, few + 1))
+    name, first = data_name(spec), list(islice(coming, few + 1))
+    if any(isinstance(row, Sample) for row in first):
+        return first if len(first) <= few else chain(first, coming)
     return NamedRows(first, name) if len(first) <= few else ComingRows(chain(first, coming), name)
+
+
+def _coming(spec):
+    "An iterator over rows or samples, for what is neither in memory nor a file."
+    if isinstance(spec, str) and spec.startswith(SQL):
+        return (row for rows in row_slices(spec) for _, row in rows)
+    if isinstance(spec, str | Path | Sequence | Mapping | ComingRows) or _is_frame(spec):
+        return None
+    try:
+        return iter(table_objects(spec))
+    except TypeError:
+        return None  # no rows at all, which is told where they are read
+
+
+def _is_frame(spec):
+    "A table that is in memory as a whole."
+    return any(hasattr(spec, name) for name in ("to_pylist", "to_dicts", "columns"))
 
 # %% ../../nbs/tasks/08_long_data.ipynb #44b2de43
 def stream_any(
@@ -76,7 +95,7 @@ def _with_use_case(spec, columns):
         return spec, True
     if isinstance(spec, ComingRows):
         first = list(islice(spec.rows, 1000))
-        names = {name for row in first for name in row}
+        names = {name for row in first if isinstance(row, Mapping) for name in row}
         spec = ComingRows(chain(first, spec.rows), spec.name)
     else:
         names = {name for _, row in next(row_slices(spec, 1000)) for name in row}
