@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['FIELDS', 'sample_problems', 'check_samples', 'column_map', 'read_facts', 'read_instructions', 'read_object',
-           'load_file', 'stream_file', 'first_of_each']
+           'load_file', 'stream_file', 'check_coming', 'first_of_each']
 
 # %% ../../nbs/tasks/06_own_data.ipynb #d80e175b
 import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from ..core.near import did_you_mean
@@ -413,7 +414,7 @@ def stream_file(
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise ValueError(f"size is {size!r}, expected a whole number from 1")
     fixed, dataset = get_use_case(use_case) if use_case else None, data_name(path)
-    where, kept, first, seen = None, [], 1, set()
+    where, kept, first, is_new = None, [], 1, _new_keys()
     for rows in row_slices(path, size):
         if where is None:
             present = list(dict.fromkeys(c for _, r in rows for c in r))
@@ -422,14 +423,48 @@ def stream_file(
             kept = _kept_columns(keep, present, where)
         samples, labels, problems = _read_samples(rows, first, where, fixed, dataset, kept)
         problems += sample_problems(samples, labels)
-        for s, label in zip(samples, labels):
-            key = hashlib.blake2b(repr(s.key).encode("utf-8", "replace"), digest_size=8).digest()
-            if key in seen and not problems:
-                problems.append(f"{label}, column 'id': {s.id!r} is already the id of an earlier row")
-            seen.add(key)
-        raise_problems(_told(path), problems)
+        raise_problems(_told(path), problems or _known_ids(samples, labels, is_new))
         yield from samples
         first += len(rows)
+
+
+def check_coming(
+    samples: Iterable[Sample],  # As they come
+    where: str = "samples",  # What the error is about
+    *,
+    size: int = 10_000,  # Samples that are held at once, 1 or more
+) -> Iterator[Sample]:  # The same samples
+    "As `check_samples`, for samples that come once; the first slice with a problem raises `ValueError`."
+    coming, first, is_new = iter(samples), 1, _new_keys()
+    while some := list(islice(coming, size)):
+        labels = [f"row {n}" for n in range(first, first + len(some))]
+        raise_problems(where, sample_problems(some, labels) or _known_ids(some, labels, is_new))
+        yield from some
+        first += len(some)
+    if first == 1:
+        raise_problems(where, ["there are no samples"])
+
+
+def _new_keys():
+    "A function that tells whether it sees a sample for the first time; of each it keeps eight bytes."
+    seen: set[bytes] = set()
+
+    def is_new(sample):
+        key = hashlib.blake2b(repr(sample.key).encode("utf-8", "replace"), digest_size=8).digest()
+        known = key in seen
+        seen.add(key)
+        return not known
+
+    return is_new
+
+
+def _known_ids(samples, labels, is_new):
+    "A line for each sample whose id an earlier slice has."
+    return [
+        f"{label}, column 'id': {s.id!r} is already the id of an earlier row"
+        for s, label in zip(samples, labels, strict=True)
+        if not is_new(s)
+    ]
 
 
 _OF_SAMPLES = ("use_case", "language", "source", "dataset")  # every sample has them
