@@ -403,9 +403,8 @@ def _reply_of(done):
     "(text, whether only a signed answer counts): the answer; or, where there is none, the thoughts."
     if done.text.strip():
         return done.text, _cut(done)
-    return "" if _cut(done) else _thoughts(
-        done
-    ), True  # a thought that was cut off weighs, and has not decided
+    thoughts = "" if _cut(done) else _thoughts(done)  # a thought that was cut off has not decided
+    return thoughts, True
 
 # %% ../../nbs/judges/04_llm.ipynb #c02a0aac
 def _all_ok(values):

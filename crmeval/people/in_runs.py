@@ -140,18 +140,15 @@ class Earlier:
 def earlier_ratings(
     run: Run,  # As it is before `add_ratings`
     scores: Sequence[Score],  # That are to be added
-) -> dict[
-    str, Earlier
-]:  # Rater -> what becomes of the ratings that are there; raters without any are left out
+) -> dict[str, Earlier]:  # Rater -> what becomes of the ratings there; without raters that have none
     "What new ratings change of those that are there; 'accuracy' follows and is not counted."
     new = {_rating_key(s): s.points for s in scores if s.metric != "accuracy"}
     raters, found = {s.rater for s in scores}, {}
     for s in _by_people(run):
         if s.rater in raters and s.metric != "accuracy":
             found.setdefault(s.rater, []).append(_becomes(s, new))
-    return {
-        who: Earlier(*map(what.count, ("same", "changed", "kept"))) for who, what in sorted(found.items())
-    }
+    becomes = ("same", "changed", "kept")
+    return {who: Earlier(*map(what.count, becomes)) for who, what in sorted(found.items())}
 
 
 def _becomes(old, new):
