@@ -14,6 +14,7 @@ from ..core.picked_records import pick
 from ..core.raters import ADJUDICATED, people_points
 from ..core.rating_scales import RatingScale
 from ..core.records import Score
+from ..core.show import Printed
 from ..metrics.accuracy import CRITERIA, accuracy
 from .sheets import read_rating_list
 from ..runs.folder import Run
@@ -124,7 +125,7 @@ def add_ratings(
 
 
 @dataclass(frozen=True)
-class Earlier:
+class Earlier(Printed):
     "What ratings do to those that the same person gave before."
 
     same: int  # Given again with the same points
