@@ -72,6 +72,25 @@ def test_scoring_again_by_the_own_model_is_told_once(server, tmp_path, capsys):
     assert OWN in capsys.readouterr().out
 
 
+def test_scores_that_other_settings_replace_are_told(server, tmp_path, capsys):
+    folder = tmp_path / "run"
+    run("baseline:lead", use_cases="service_call_summary", limit=1, out=folder, progress=False)
+    again = ["score", str(folder), "--judge", "openai:judge", "--judge-base-url", server.url]
+    said = "Scores of openai:judge were replaced"
+    for words, told in (
+        ([], 0),
+        ([], 0),
+        (["--judge-temperature", "0.7"], 1),
+        (["--judge-temperature", "0.7"], 1),
+    ):
+        assert main([*again, *words]) == 0
+        assert (said in capsys.readouterr().out) == bool(told)
+        warned = [w for w in open_run(folder).manifest.warnings if said in w]
+        assert len(warned) == told and all("client.temperature was 0 and is 0.7" in w for w in warned)
+    assert main([*again, "--metric", "fluency"]) == 0  # the first settings again, for one metric more
+    assert "client.temperature was 0.7 and is 0" in capsys.readouterr().out
+
+
 SETS = [("diasumfact-factuality", "diasumfact_qmsum"), ("xstest-refusal", "xstest")]
 N = 12
 
