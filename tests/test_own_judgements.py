@@ -1,4 +1,12 @@
-"A model that judges its own answers is told, and a stopped judge promises nothing that is not kept."
+"A model that judges its own answers is told; what a judge answered on labelled data is kept."
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import endpoint
 import pytest
@@ -6,7 +14,6 @@ import pytest
 from crmeval import run
 from crmeval.cli.app import main
 from crmeval.runs.folder import open_run
-from crmeval.validation import label_judges, own_judge
 
 OWN = "is judged by its own model"
 
@@ -65,15 +72,145 @@ def test_scoring_again_by_the_own_model_is_told_once(server, tmp_path, capsys):
     assert OWN in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name, room", [("mtrag-fluency", own_judge), ("xstest-refusal", label_judges)])
-def test_a_stopped_judge_on_labelled_data_says_that_nothing_is_kept(name, room, monkeypatch, capsys):
-    def stopped(*args, **options):
-        raise KeyboardInterrupt
+def test_scores_that_other_settings_replace_are_told(server, tmp_path, capsys):
+    folder = tmp_path / "run"
+    run("baseline:lead", use_cases="service_call_summary", limit=1, out=folder, progress=False)
+    again = ["score", str(folder), "--judge", "openai:judge", "--judge-base-url", server.url]
+    said = "Scores of openai:judge were replaced"
+    for words, told in (
+        ([], 0),
+        ([], 0),
+        (["--judge-temperature", "0.7"], 1),
+        (["--judge-temperature", "0.7"], 1),
+    ):
+        assert main([*again, *words]) == 0
+        assert (said in capsys.readouterr().out) == bool(told)
+        warned = [w for w in open_run(folder).manifest.warnings if said in w]
+        assert len(warned) == told and all("client.temperature was 0 and is 0.7" in w for w in warned)
+    assert main([*again, "--metric", "fluency"]) == 0  # the first settings again, for one metric more
+    assert "client.temperature was 0.7 and is 0" in capsys.readouterr().out
 
-    measures, looks = (next(n for n in room.__all__ if n.startswith(w)) for w in ("measure_", "look_ahead"))
-    monkeypatch.setattr(room, measures, stopped)
-    monkeypatch.setattr(room, looks, lambda *args, **options: "3 calls")
-    asked = ["--judge", "openai:any", "--judge-base-url", "http://127.0.0.1:9/v1"]
-    assert main(["agreement", name, *asked, "--yes"]) == 130
-    told = capsys.readouterr().err
-    assert "is not kept" in told and "go on" not in told
+
+SETS = [("diasumfact-factuality", "diasumfact_qmsum"), ("xstest-refusal", "xstest")]
+N = 12
+
+
+@pytest.fixture(params=SETS, ids=[name for name, _ in SETS])
+def of(request, server, tmp_path, monkeypatch):
+    "The words of a command that asks a judge about N responses, one at a time."
+    name, source = request.param
+    if not Path(os.environ.get("CRMEVAL_DATA", "no data"), source).is_dir():
+        pytest.skip(f"source {source} is not in CRMEVAL_DATA")
+    monkeypatch.chdir(tmp_path)
+    asked = ["--judge", "openai:judge", "--judge-base-url", server.url, "--limit", str(N)]
+    return ["agreement", name, *asked, "--concurrency", "1", "--yes"]
+
+
+def measured(words, server, capsys, code=0):
+    "(the document, calls at the endpoint, what went to standard error) of a command."
+    before = len(server.bodies)
+    capsys.readouterr()
+    assert main([*words, "--json"]) == code
+    told = capsys.readouterr()
+    return json.loads(told.out), len(server.bodies) - before, told.err
+
+
+def whole(of, server, capsys):
+    "The figures and the calls of a judge that nobody interrupts."
+    found, calls, _ = measured([*of, "--out", "whole"], server, capsys)
+    return found["agreement"], calls
+
+
+def stopped(of, server, how, after):
+    "A command that gets a signal after some calls: (exit code, what it said, calls)."
+    before, server.pause = len(server.bodies), 0.1
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    command = [sys.executable, "-m", "crmeval", *of]
+    process = subprocess.Popen(command, preexec_fn=endpoint.interruptible, **options)
+    until = time.monotonic() + 120
+    while len(server.bodies) - before < after and time.monotonic() < until and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(how)
+    _, err = process.communicate(timeout=60)
+    server.pause = 0
+    return process.returncode, err, len(server.bodies) - before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
+def test_a_stopped_judge_on_labelled_data_goes_on_with_what_is_missing(of, server, capsys, how):
+    figures, calls = whole(of, server, capsys)
+    code, err, first = stopped(of, server, getattr(signal, how), after=5)
+    assert 5 <= first < calls
+    if how == "SIGINT":
+        assert code == 130 and "kept in runs/agreement/" in err and "asks only what is missing" in err
+    found, second, _ = measured(of, server, capsys)
+    assert calls <= first + second <= calls + 1  # the call on its way is lost
+    assert found["ahead"]["calls"] == found["calls"] == second  # told before, and so it was
+    assert found["ahead"]["kept"] == found["kept"] == calls - second >= 4
+    assert found["agreement"] == figures
+    assert measured(of, server, capsys)[1] == 0
+
+
+def test_a_judge_that_the_budget_or_its_endpoint_stops_goes_on(of, server, capsys, monkeypatch):
+    figures, calls = whole(of, server, capsys)
+    _, first, err = measured([*of, "--max-calls", "3"], server, capsys, code=1)
+    assert first == 3 and "3 replies are kept" in err
+
+    answer, left = endpoint.answer, iter(range(4))
+
+    def breaks(model, messages, headers={}):
+        return answer(model, messages, headers) if next(left, None) is not None else (400, None, None, {})
+
+    monkeypatch.setattr(endpoint, "answer", breaks)
+    *_, err = measured(of, server, capsys, code=0)  # some verdicts are there, others failed
+    assert "7 replies are kept" in err  # a failure is no answer
+    monkeypatch.setattr(endpoint, "answer", answer)
+    found, last, _ = measured(of, server, capsys)
+    assert (found["kept"], last, found["agreement"]) == (7, calls - 7, figures)
+    kept = list(Path("runs/agreement").iterdir())
+    assert len(kept) == 1 and kept[0].stat().st_mode & 0o077 == 0
+
+
+def test_another_judge_is_asked_and_fresh_asks_anew(of, server, capsys):
+    _, calls = whole(of, server, capsys)
+    of = [*of, "--out", "whole"]
+    for other in (
+        ["--judge-temperature", "0.7"],
+        ["--judge-max-tokens", "999"],
+        ["--judge-base-url", f"{server.url}/"],
+    ):
+        said = [*of, *other] if other[0] not in of else [w if w != server.url else other[1] for w in of]
+        asked = measured(said, server, capsys)[1]
+        assert asked == (0 if other[0] == "--judge-base-url" else calls)  # a slash is no other address
+    found, again, _ = measured([*of, "--fresh"], server, capsys)
+    assert (again, found["kept"]) == (calls, 0)
+    assert len(list(Path("whole").glob("*.before-1.jsonl"))) == 1
+    assert main([*of[:2], "--fresh"]) == 2
+    assert "--fresh is for a judge that is asked here" in capsys.readouterr().err
+
+
+def test_a_torn_line_is_read_over_and_two_at_once_are_told(of, server, capsys):
+    figures, calls = whole(of, server, capsys)
+    of = [*of, "--out", "whole"]
+    (path,) = Path("whole").iterdir()
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-1]) + lines[-1][: len(lines[-1]) // 2])
+    found, asked, _ = measured(of, server, capsys)
+    assert (asked, found["agreement"]) == (1, figures)
+    from crmeval.core.log import open_locked
+
+    before = path.read_bytes()
+    with open_locked(path):
+        main(of)
+    assert "another process is writing" in capsys.readouterr().err and path.read_bytes() == before
+
+
+def test_kept_answers_hold_no_text_of_the_set_and_no_key(of, server, capsys):
+    whole(of, server, capsys)
+    (path,) = Path("whole").iterdir()
+    kept, asked = path.read_text(), json.loads(server.bodies[-1])["messages"][1]["content"]
+    longest = max(asked.splitlines(), key=len)
+    assert (
+        endpoint.KEY not in kept and longest[:60] not in kept and json.dumps(longest[:60])[1:-1] not in kept
+    )

@@ -28,6 +28,7 @@ from ..core.near import did_you_mean
 
 # %% ../../nbs/cli/05_agreement.ipynb #163e8932
 _MORE = ("max_usd", "max_calls", "prices")  # words of a run that count for a judge that is asked here
+_KEEPING = ("out", "fresh")  # where its replies are kept, and that they are not used
 
 
 def _judges_of(words, plan):
@@ -45,17 +46,35 @@ def _goes_on(yes):
     return input("go on? [y/N] ").strip().lower() in ("y", "yes")
 
 
-_NOT_KEPT = "stopped; what the judge has answered is not kept: the same command asks anew, --limit asks less"
+_ANSWERS = Path("runs") / "agreement"
 
 
-def _ask_judge(name, words, options, out):
+def _kept(n, path, fresh):
+    again = "the same command without --fresh" if fresh else "the same command"
+    return (
+        f"{n:,} {'reply is' if n == 1 else 'replies are'} kept in {path}: {again} asks only what is missing"
+    )
+
+
+def _ask_judge(name, options, out):
     "Tell what it takes, ask, and tell what it took; None where nobody wants it."
-    from crmeval.validation.label_agreement import GRADED
-    from crmeval.validation.label_judges import look_ahead_labels, measure_label_judge
-    from crmeval.validation.own_judge import look_ahead, measure_judge
+    from crmeval.core.judging import clients_of
+    from crmeval.validation.kept_answers import KeptAnswers
 
     yes, limit, judge, plan = options
-    how = {"limit": limit, "concurrency": plan.concurrency, "prices": plan.prices}
+    if not clients_of(judge):
+        return _asked(name, options, None, out)
+    with KeptAnswers(plan.out or _ANSWERS, name, judge, fresh=plan.fresh) as kept:
+        return _asked(name, options, kept, out)
+
+
+def _asked(name, options, kept, out):
+    from crmeval.validation.label_agreement import GRADED
+    from crmeval.validation.label_judges import look_ahead_labels, measure_label_judge
+    from crmeval.validation.own_judge import UNREAD, look_ahead, measure_judge
+
+    yes, limit, judge, plan = options
+    how = {"limit": limit, "concurrency": plan.concurrency, "prices": plan.prices, "kept": kept}
     of_labels = (look_ahead_labels, measure_label_judge)
     look, measure = of_labels if name in GRADED else (look_ahead, measure_judge)
     ahead = look(name, judge, **how)
@@ -65,9 +84,12 @@ def _ask_judge(name, words, options, out):
     try:
         done = measure(name, judge, max_calls=plan.max_calls, max_usd=plan.max_usd, **how)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(_NOT_KEPT) from None
-    took = {"calls": done.calls, "usd": done.usd, "seconds": done.seconds}
+        said = "" if kept is None else f"; {_kept(len(kept), kept.path, plan.fresh)}"
+        raise KeyboardInterrupt(f"stopped{said}") from None
+    took = {"calls": done.calls, "kept": done.kept, "usd": done.usd, "seconds": done.seconds}
     out.say(done, parse_rate=done.parse_rate, statuses=done.statuses, **took)
+    if kept is not None and any(a.fraction is None and a.status not in UNREAD for a in done.answers):
+        out.mind(_kept(len(kept), kept.path, plan.fresh))
     return done.lines
 
 
@@ -95,6 +117,8 @@ def _of_labelled(names, words, options, out):
         raise ValueError("--slice is for a run; labelled data have their own groups in the table")
     plan = plan_of(None, words)
     judge = _judges_of(words, plan)
+    if judge is None and (said := [w for w in _KEEPING if words.get(w)]):
+        raise ValueError(f"{word_of(said[0])} is for a judge that is asked here: --judge openai:NAME")
     for name in names:
         if judge is None and name in GRADED:
             found = label_side_by_side(name, limit=limit)
@@ -103,7 +127,7 @@ def _of_labelled(names, words, options, out):
             found = side_by_side(name, _embedded_only(words, plan), limit=limit)
             out.say(found)
         else:
-            found = _ask_judge(name, words, (yes, limit, judge, plan), out)
+            found = _ask_judge(name, (yes, limit, judge, plan), out)
         if found is not None:
             failed |= _mind_lost(found, found.answers, out)
             figures += found.to_dicts()
@@ -128,8 +152,8 @@ def _of_run(folder, words, options, out):
 
     if options[1] is not None:
         raise ValueError("--limit is for labelled data; a run is measured on all that people rated")
-    how = [w for w in (*JUDGE_WORDS, *_MORE) if w not in ("judge", "judge_panel", "concurrency")]
-    said = [w for w in how if words.get(w) is not None]
+    how = [w for w in (*JUDGE_WORDS, *_MORE, *_KEEPING) if w not in ("judge", "judge_panel", "concurrency")]
+    said = [w for w in how if words.get(w) not in (None, False)]
     if said:
         raise ValueError(
             f"a run's scores are there already: --judge names who signed them, and {word_of(said[0])} is "
@@ -148,6 +172,8 @@ def _of_run(folder, words, options, out):
     *setting_words((*JUDGE_WORDS, *_MORE, "slices")),
     text_word("limit", "for labelled data: responses at most, drawn from all over the data set", int),
     flag("yes", "start a judge of one's own without asking whether to go on"),
+    text_word("out", "folder where the replies of a judge of one's own are kept; default: runs/agreement"),
+    flag("fresh", "ask a judge of one's own anew; the replies that are kept are moved beside"),
     TABLE,
     NO_PROGRESS,
 )

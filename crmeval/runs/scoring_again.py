@@ -20,7 +20,7 @@ from .areas import make_scorer
 from .folder import Run, now, scoring_fingerprint, unwritable
 from .hash_index import HashIndex
 from .journal import Journal
-from .judge_usage import own_judgements
+from .judge_usage import own_judgements, replaced_scores
 from .rewritten import rewrite_rows
 from .row_places import with_samples
 from .runner import score_all
@@ -104,9 +104,10 @@ async def ascore_run(
             return (asked.only or row["rater"] != judge.name) and not new.replaces(row)
 
         told = {"judge": judge.name, **settings_of(judge), "scoring": _scoring_of(run), "when": now()}
-        run.manifest.rescored = [*run.manifest.rescored, told | {"metrics": list(metrics)}]
         known = run.manifest.warnings
-        run.manifest.warnings = [*known, *(w for w in own_judgements(run.manifest, told) if w not in known)]
+        said = [*own_judgements(run.manifest, told), *replaced_scores(run.manifest, told)]
+        run.manifest.warnings = [*known, *(w for w in said if w not in known)]
+        run.manifest.rescored = [*run.manifest.rescored, told | {"metrics": list(metrics)}]
         return rewrite_rows(run, {"scores": stays}, {"scores": _FIELDS}, new.rows())
 
 

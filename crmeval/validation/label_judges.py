@@ -17,6 +17,7 @@ from ..core.records import Score, Usage
 from ..metrics.metric import as_metric
 from ..metrics.safety import refusal
 from ..metrics.toxicity import toxicity
+from .kept_answers import KeptAnswers
 from crmeval.validation.label_agreement import (
     GRADED,
     Graded,
@@ -26,7 +27,7 @@ from crmeval.validation.label_agreement import (
     label_side_by_side,
 )
 from .labels import Answer, is_new_to
-from .own_judge import Ahead, MeasuredJudge, counted, foreseen, spent_on, within_budget
+from .own_judge import Ahead, MeasuredJudge, foreseen_beside, spent_on, within_budget
 
 # %% ../../nbs/validation/10_label_judges.ipynb #96fbaf48
 async def aask_labels(
@@ -85,18 +86,17 @@ def look_ahead_labels(
     prices: Mapping | None = None,  # Model -> US dollars per million tokens (in, out), beside the list
     sample: int = 50,  # Texts at most whose questions are made; the rest is scaled
     download: bool = True,  # False: never use the network
+    kept: KeptAnswers | None = None,  # Of this judge and set: what is there is not asked
 ) -> Ahead:
     "What `measure_label_judge` with the same words will ask and cost; nothing is sent."
     _check(name, judge)
     items = graded_items(name, limit, download=download)
-    some = items[:: max(1, -(-len(items) // sample))]
-    asked = counted(lambda j: aask_labels(some, j, concurrency=1), judge)
-    how = {"scale": len(items) / len(some), "units": _UNITS * len(items), "concurrency": concurrency}
-    told = foreseen(asked, judge, prices=prices, **how)
+    how = {"sample": sample, "kept": kept, "concurrency": concurrency, "prices": prices}
+    told, n = foreseen_beside(items, judge, aask_labels, _UNITS * len(items), **how)
     e = label_side_by_side(name, limit=limit, download=download, groups=False)[0].figures["accuracy"]
     width = None if e.low is None or e.high is None else e.high - e.low
     documents = len({i.cluster for i in items})
-    return Ahead(judge.name, name, len(items), documents, *told, width, figure="accuracy")
+    return Ahead(judge.name, name, len(items), documents, *told, width, figure="accuracy", kept=n)
 
 
 def measure_label_judge(
@@ -109,12 +109,14 @@ def measure_label_judge(
     max_usd: float | None = None,
     prices: Mapping | None = None,  # Model -> US dollars per million tokens (in, out), beside the list
     download: bool = True,
+    kept: KeptAnswers | None = None,  # Of this judge and set: what is there is not asked
     **options,  # groups, confidence_level, n_resamples, rng
 ) -> MeasuredJudge:
     "How often a judge gives the label that people gave, how many replies were read, what it took."
     _check(name, judge)
     items, start = graded_items(name, limit, download=download), time.perf_counter()
-    with within_budget(judge, concurrency=concurrency, max_calls=max_calls, max_usd=max_usd, prices=prices):
+    how = {"max_calls": max_calls, "max_usd": max_usd, "prices": prices, "kept": kept}
+    with within_budget(judge, concurrency=concurrency, **how) as asking:
         asked = run_sync(_all_asked(items, judge, concurrency))
     took = time.perf_counter() - start
     labels = {i.id: label for i, (label, _) in zip(items, asked, strict=True)}
@@ -122,7 +124,8 @@ def measure_label_judge(
     others = {judge.name: labels}
     lines = label_side_by_side(name, limit=limit, download=download, others=others, **options)
     lines.answers = answers
-    return MeasuredJudge(lines, answers, *spent_on(answers, clients_of(judge), prices), took)
+    spent = spent_on(answers, clients_of(judge), prices, asking)
+    return MeasuredJudge(lines, answers, *spent, took, asking.found if asking else 0)
 
 # %% ../../nbs/validation/10_label_judges.ipynb #000bf5c3
 def label_trial(
