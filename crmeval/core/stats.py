@@ -124,12 +124,12 @@ def _mean_of_strata(x, strata):
 
 
 def _drawn(x, clusters, strata, n_resamples, rng):
-    "Means (n_resamples,), the number of clusters, the units that were drawn, and how."
+    "Means (n_resamples,), the number of clusters, the degrees of freedom + 1, and how."
     parts = strata_sums(x, clusters, strata)
     n = sum(len(sums) for sums, _ in parts)
-    means, units = drawn_means(parts, n_resamples, rng)
+    means, units, free = drawn_means(parts, n_resamples, rng)
     how = "cluster bootstrap" if units == n else f"cluster bootstrap in {units} groups"
-    return means, n, units, how
+    return means, n, free, how
 
 
 def mean_estimate(
@@ -155,12 +155,32 @@ def mean_estimate(
     x, groups = values[known], _codes(clusters, known, len(values))
     layers = np.zeros(len(x), int) if strata is None else _codes(strata, known, len(values))
     value = _mean_of_strata(x, layers)
-    draws, n_clusters, units, method = _drawn(x, groups, layers, n_resamples, rng)
+    draws, n_clusters, free, method = _drawn(x, groups, layers, n_resamples, rng)
     if n_clusters == 1 or np.ptp(draws) < 1e-12:
         low, high, method = no_spread(value, n_clusters, bounds, confidence_level)
     else:
-        low, high = (float(q) for q in np.quantile(draws, expanded_tails(units, confidence_level)))
+        low, high = _inside(*_ends(draws, value, free, confidence_level), value, bounds)
     return Estimate(value, low, high, len(x), lost, method, confidence_level)
+
+
+_FEW = 8  # free units below which draws do not reach as far as a t-interval, whatever their tails
+
+
+def _ends(draws, value, free, confidence_level):
+    "Expanded quantiles; of few free units at least the ends of the t-interval with the draws' spread."
+    low, high = (float(q) for q in np.quantile(draws, expanded_tails(free, confidence_level)))
+    if free >= _FEW:
+        return low, high
+    error = float(draws.std()) * math.sqrt(free / (free - 1))
+    half = -student_quantile(free - 1, (1 - confidence_level) / 2) * error
+    return min(low, value - half), max(high, value + half)
+
+
+def _inside(low, high, value, bounds):
+    "The ends, none of them where no mean can lie."
+    if bounds is None or not bounds[0] <= value <= bounds[1]:
+        return low, high
+    return max(low, float(bounds[0])), min(high, float(bounds[1]))
 
 # %% ../../nbs/core/04_stats.ipynb #3271e5a7
 def no_spread(
@@ -237,10 +257,21 @@ def paired_difference(
         n_resamples=n_resamples,
         rng=rng,
     )
-    p = _sign_flip_p(diff, clusters, n_resamples, rng)
+    p = _sign_flip_p(diff * _weights(diff, strata), clusters, n_resamples, rng)
     return Difference(e.value, e.low, e.high, e.n, e.undefined, "paired " + e.method, confidence_level, p)
 
 # %% ../../nbs/core/04_stats.ipynb #64debd41
+def _weights(diff, strata):
+    "(n,) what each known value weighs in the mean of the strata, 1 where all weigh the same."
+    known = ~np.isnan(diff)
+    if strata is None or not known.any():
+        return np.ones(len(diff))
+    layers, weights = _codes(strata, known, len(diff)), np.ones(len(diff))
+    sizes = np.bincount(layers)
+    weights[known] = len(layers) / (len(sizes) * sizes[layers])
+    return weights
+
+
 def _sign_flip_p(diff, clusters, n_resamples, rng):
     "Two-sided p-value of no difference; None where no difference is known."
     known = ~np.isnan(diff)
