@@ -141,7 +141,7 @@ def mean_estimate(
     strata: Sequence[Hashable]
     | np.ndarray
     | None = None,  # (n,) e.g. use case; the strata's means then weigh the same
-    bounds: tuple[float, float] | None = None,  # Range of a value; used when the values show no spread
+    bounds: tuple[float, float] | None = None,  # Range of a value, which the interval keeps; an end may be inf
     confidence_level: float = 0.95,
     n_resamples: int = 2000,
     rng: int | np.random.Generator = 0,
@@ -190,7 +190,7 @@ def no_spread(
     confidence_level: float,  # Above 0 and below 1
 ) -> tuple[float | None, float | None, str]:  # (low, high, method); without bounds the ends are None
     "Interval of a value whose draws are all equal: the Wilson interval of a coin with the same mean."
-    if bounds is None or not bounds[0] <= value <= bounds[1]:
+    if bounds is None or math.isinf(bounds[1] - bounds[0]) or not bounds[0] <= value <= bounds[1]:
         return None, None, "unknown: no spread"
     low, width = bounds[0], bounds[1] - bounds[0]
     p, z = (value - low) / width, normal_quantile((1 + confidence_level) / 2)
