@@ -141,7 +141,8 @@ def mean_estimate(
     strata: Sequence[Hashable]
     | np.ndarray
     | None = None,  # (n,) e.g. use case; the strata's means then weigh the same
-    bounds: tuple[float, float] | None = None,  # Range of a value, which the interval keeps; an end may be inf
+    bounds: tuple[float, float]
+    | None = None,  # Range of a value, kept by the interval; may be inf
     confidence_level: float = 0.95,
     n_resamples: int = 2000,
     rng: int | np.random.Generator = 0,
