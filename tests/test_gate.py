@@ -246,3 +246,19 @@ def test_samples_that_differ_between_the_runs_are_told(runs, tmp_path, capsys):
     shutil.copytree(runs / "lead", tmp_path / "copy")
     code, _, _ = typed(capsys, "gate", tmp_path / "copy", "--against", runs / "lead")
     assert code == 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_value_past_its_limit_never_looks_like_it(seed):
+    "However close they are, the sentence shows on which side the value lies."
+    draw = random.Random(seed)
+    levels = [draw.choice([1.0, 2.0, 3.0, 4.0]) for _ in range(30)]
+    made, old = [invented(name, levels.__getitem__, [f"s{i}" for i in range(30)]) for name in ("new", "old")]
+    mean = sum(levels) / 30
+    for near in (1e-2, 1e-3, 1e-5, 1e-7):
+        entry = {"metric": "accuracy", "at_least": mean + near}
+        found = gate(made, old, make_gate_policy({"rules": [entry]}))
+        (verdict,) = found.verdicts
+        assert verdict.verdict == "failed"
+        value, limit = re.search(r"value, (\S+), is past the limit of (\S+)$", verdict.reason).groups()
+        assert float(value) < float(limit), verdict.reason

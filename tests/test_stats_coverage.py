@@ -99,3 +99,35 @@ def test_paired_test_keeps_its_level_and_has_power():
             < 0.05
         )
     assert false / runs <= 0.08 and found / runs >= 0.9, (false / runs, found / runs)
+
+
+@pytest.mark.parametrize(
+    "sizes", [[1] * 8 + [2] * 3, [1, 6, 9], [2], [3], [5], [2, 2], [2] * 11, [1] * 12, [1, 1, 2, 3, 3, 40]]
+)
+def test_few_clusters_in_each_stratum_do_not_narrow_the_interval(sizes):
+    "Of samples of several use cases, some of them with one or two."
+    strata, held, runs = np.repeat(np.arange(len(sizes)), sizes), 0, 400
+    for seed in range(runs):
+        x = np.random.default_rng(seed).normal(0, 1, len(strata))
+        e = mean_estimate(x, strata=strata, n_resamples=500, rng=seed)
+        held += e.low <= 0 <= e.high
+    assert 0.91 <= held / runs <= 0.99, held / runs
+
+
+def test_a_p_value_is_of_the_mean_beside_which_it_stands():
+    "Two clusters of one stratum draw the mean below zero: the many of the other are no proof of it."
+    a, strata = [0.1] * 60 + [-1.0, -1.1], ["many"] * 60 + ["two"] * 2
+    d = paired_difference(a, [0.0] * 62, strata=strata)
+    assert d.value < 0 and d.p_value > 0.3
+    held, runs = 0, 600
+    strata = np.repeat(np.arange(5), [30, 2, 2, 3, 10])
+    for seed in range(runs):
+        x = np.random.default_rng(seed).normal(0, 1, len(strata))
+        held += paired_difference(x, np.zeros(len(x)), strata=strata, n_resamples=400).p_value < 0.05
+    assert held / runs <= 0.075, held / runs
+
+
+def test_equal_strata_change_no_p_value():
+    x = np.random.default_rng(3).normal(0.3, 1, 40)
+    alone, apart = [paired_difference(x, np.zeros(40), strata=s) for s in (None, np.arange(40) % 4)]
+    assert alone.p_value == apart.p_value and abs(alone.value - apart.value) < 1e-12

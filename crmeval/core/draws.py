@@ -6,6 +6,7 @@
 __all__ = ['CELLS', 'MANY', 'GROUPS', 'label_codes', 'sums_by_code', 'in_groups', 'strata_sums', 'drawn_means']
 
 # %% ../../nbs/core/03_draws.ipynb #6f49371a
+import math
 from collections.abc import Hashable, Iterable, Sequence
 from functools import lru_cache
 
@@ -134,24 +135,71 @@ def strata_sums(
     return parts
 
 
+def _joined(parts):
+    "Parts that are drawn together, each of two clusters or more where there are any: a list of such lists."
+    alone = [part for part in parts if len(part[0]) == 1]
+    others = [part for part in parts if len(part[0]) > 1]
+    if len(alone) != 1 or not others:
+        return [[part] for part in others] + ([alone] if alone else [])
+    near = min(range(len(others)), key=[len(sums) for sums, _ in others].__getitem__)
+    return [[part, *(alone if k == near else [])] for k, part in enumerate(others)]
+
+
+def _as_one(group):
+    "Strata that are drawn together as one: (sums, known values), and how much wider their mean spreads."
+    if len(group) == 1:
+        return group[0], 1.0
+    sums, counts = (np.concatenate(column) for column in zip(*group))
+    known = counts > 0  # a cluster is its mean, so that none of the strata weighs more than its number
+    means = np.divide(sums, counts, out=np.zeros(len(sums)), where=known)
+    return (means, known.astype(float)), math.sqrt(sum(1 / len(s) for s, _ in group) * len(sums))
+
+
 def drawn_means(
     parts: Sequence[tuple[np.ndarray, np.ndarray]],  # From `strata_sums`, at least one
     n_resamples: int,
     rng: int | np.random.Generator,  # A seed, or a generator to go on with
 ) -> tuple[
-    np.ndarray, int
-]:  # Means (n_resamples,), NaN where no known value was drawn; units drawn each time
+    np.ndarray, int, int
+]:  # Means (n_resamples,), NaN where no known value was drawn; units drawn; degrees of freedom + 1
     "Bootstrap means: clusters drawn in each stratum, strata weigh the same."
     units = sum(len(sums) for sums, _ in parts)
     if units > MANY or len(parts) > 1:  # one generator for all of them
         rng = np.random.default_rng(rng)
+    joined = [_as_one(group) for group in _joined(parts)]
+    drawn_as, wider = [part for part, _ in joined], np.array([times for _, times in joined])
     if units > MANY:
-        found = list(_grouped_sums(parts, n_resamples, rng))
-        drawn, units = [pair for pair, _ in found], found[-1][1]
+        found = list(_grouped_sums(drawn_as, n_resamples, rng))
+        drawn, ends = [pair for pair, _ in found], [0, *(total for _, total in found)]
+        units, sizes = ends[-1], np.diff(ends)
     else:
-        drawn = [_drawn_sums(*part, n_resamples, rng) for part in parts]
+        drawn = [_drawn_sums(sums, counts, n_resamples, rng) for sums, counts in drawn_as]
+        sizes = np.array([len(sums) for sums, _ in drawn_as])
     means = np.array([_ratio(*pair) for pair in drawn])
-    return _ratio(np.nansum(means, axis=0), (~np.isnan(means)).sum(0)), units
+    if len(parts) == 1:
+        return means[0], units, units
+    free = _free_units(wider**2 / sizes, sizes - 1) + 1
+    spread = wider * np.sqrt(sizes / np.maximum(sizes - 1, 1) * (free - 1) / free)
+    return _about_the_mean(parts, drawn_as, means, spread), units, free
+
+
+def _free_units(variances, free):
+    "Degrees of freedom of a sum of variances, each of so many (Satterthwaite 1946), at least 1."
+    known = free > 0
+    if not known.any():
+        return 1
+    found = variances[known].sum() ** 2 / (variances[known] ** 2 / free[known]).sum()
+    return max(1, int(found + 1e-9))
+
+
+def _about_the_mean(parts, drawn_as, means, spread):
+    "Each stratum's draws about its own mean, as wide as few clusters would have it; strata weigh the same."
+    own = np.array([_ratio(sums.sum(keepdims=True), counts.sum(keepdims=True)) for sums, counts in parts])
+    middle = np.array([_ratio(s.sum(keepdims=True), c.sum(keepdims=True)) for s, c in drawn_as])
+    known, moved = (~np.isnan(own)).sum(), np.nansum((means - middle) * spread[:, None], axis=0)
+    if not known:
+        return np.full(means.shape[1], np.nan)
+    return np.where(np.isnan(means).all(0), np.nan, (np.nansum(own) + moved) / known)
 
 
 def _ratio(sums, n):

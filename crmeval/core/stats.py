@@ -124,30 +124,12 @@ def _mean_of_strata(x, strata):
 
 
 def _drawn(x, clusters, strata, n_resamples, rng):
-    "Means (n_resamples,), the strata's clusters as from `strata_sums`, and the units that were drawn."
+    "Means (n_resamples,), the number of clusters, the degrees of freedom + 1, and how."
     parts = strata_sums(x, clusters, strata)
-    means, units = drawn_means(parts, n_resamples, rng)
-    return means, parts, units
-
-
-def _tails_of_strata(parts, n, units, level):
-    """As `expanded_tails`, where each stratum is drawn for itself; of a single one it is the same.
-
-    The draws of k clusters vary by (k - 1) / k of what k clusters stand for: by half of it where each use
-    case has two conversations, however many use cases there are. Freedom is counted as Satterthwaite did.
-    """
-    drawn = meant = squares = 0.0
-    for sums, counts in parts:
-        k, rest = len(sums), sums - counts * (sums.sum() / counts.sum())
-        share = float(rest @ rest) / float(counts.sum()) ** 2 if k > 1 else 0.0
-        if share > 0:
-            whole = share * k / (k - 1)
-            drawn, meant, squares = drawn + share, meant + whole, squares + whole**2 / (k - 1)
-    if len(parts) == 1 or units < n or not squares > 0:
-        return expanded_tails(max(units, 2), level)
-    free = max(1, min(n - 1, int(meant**2 / squares + 1e-9)))
-    tail = normal_share(math.sqrt(meant / drawn) * student_quantile(free, (1 - level) / 2))
-    return tail, 1 - tail
+    n = sum(len(sums) for sums, _ in parts)
+    means, units, free = drawn_means(parts, n_resamples, rng)
+    how = "cluster bootstrap" if units == n else f"cluster bootstrap in {units} groups"
+    return means, n, free, how
 
 
 def mean_estimate(
@@ -159,7 +141,7 @@ def mean_estimate(
     strata: Sequence[Hashable]
     | np.ndarray
     | None = None,  # (n,) e.g. use case; the strata's means then weigh the same
-    bounds: tuple[float, float] | None = None,  # Range of a value; used when the values show no spread
+    bounds: tuple[float, float] | None = None,  # Range of a value, kept by the interval; may be inf
     confidence_level: float = 0.95,
     n_resamples: int = 2000,
     rng: int | np.random.Generator = 0,
@@ -173,15 +155,32 @@ def mean_estimate(
     x, groups = values[known], _codes(clusters, known, len(values))
     layers = np.zeros(len(x), int) if strata is None else _codes(strata, known, len(values))
     value = _mean_of_strata(x, layers)
-    draws, parts, units = _drawn(x, groups, layers, n_resamples, rng)
-    n_clusters = sum(len(sums) for sums, _ in parts)
-    method = "cluster bootstrap" if units == n_clusters else f"cluster bootstrap in {units} groups"
+    draws, n_clusters, free, method = _drawn(x, groups, layers, n_resamples, rng)
     if n_clusters == 1 or np.ptp(draws) < 1e-12:
         low, high, method = no_spread(value, n_clusters, bounds, confidence_level)
     else:
-        tails = _tails_of_strata(parts, n_clusters, units, confidence_level)
-        low, high = (float(q) for q in np.quantile(draws, tails))
+        low, high = _inside(*_ends(draws, value, free, confidence_level), value, bounds)
     return Estimate(value, low, high, len(x), lost, method, confidence_level)
+
+
+_FEW = 8  # free units below which draws do not reach as far as a t-interval, whatever their tails
+
+
+def _ends(draws, value, free, confidence_level):
+    "Expanded quantiles; of few free units at least the ends of the t-interval with the draws' spread."
+    low, high = (float(q) for q in np.quantile(draws, expanded_tails(free, confidence_level)))
+    if free >= _FEW:
+        return low, high
+    error = float(draws.std()) * math.sqrt(free / (free - 1))
+    half = -student_quantile(free - 1, (1 - confidence_level) / 2) * error
+    return min(low, value - half), max(high, value + half)
+
+
+def _inside(low, high, value, bounds):
+    "The ends, none of them where no mean can lie."
+    if bounds is None or not bounds[0] <= value <= bounds[1]:
+        return low, high
+    return max(low, float(bounds[0])), min(high, float(bounds[1]))
 
 # %% ../../nbs/core/04_stats.ipynb #3271e5a7
 def no_spread(
@@ -191,7 +190,7 @@ def no_spread(
     confidence_level: float,  # Above 0 and below 1
 ) -> tuple[float | None, float | None, str]:  # (low, high, method); without bounds the ends are None
     "Interval of a value whose draws are all equal: the Wilson interval of a coin with the same mean."
-    if bounds is None or not bounds[0] <= value <= bounds[1]:
+    if bounds is None or math.isinf(bounds[1] - bounds[0]) or not bounds[0] <= value <= bounds[1]:
         return None, None, "unknown: no spread"
     low, width = bounds[0], bounds[1] - bounds[0]
     p, z = (value - low) / width, normal_quantile((1 + confidence_level) / 2)
@@ -258,10 +257,21 @@ def paired_difference(
         n_resamples=n_resamples,
         rng=rng,
     )
-    p = _sign_flip_p(diff, clusters, n_resamples, rng)
+    p = _sign_flip_p(diff * _weights(diff, strata), clusters, n_resamples, rng)
     return Difference(e.value, e.low, e.high, e.n, e.undefined, "paired " + e.method, confidence_level, p)
 
 # %% ../../nbs/core/04_stats.ipynb #64debd41
+def _weights(diff, strata):
+    "(n,) what each known value weighs in the mean of the strata, 1 where all weigh the same."
+    known = ~np.isnan(diff)
+    if strata is None or not known.any():
+        return np.ones(len(diff))
+    layers, weights = _codes(strata, known, len(diff)), np.ones(len(diff))
+    sizes = np.bincount(layers)
+    weights[known] = len(layers) / (len(sizes) * sizes[layers])
+    return weights
+
+
 def _sign_flip_p(diff, clusters, n_resamples, rng):
     "Two-sided p-value of no difference; None where no difference is known."
     known = ~np.isnan(diff)

@@ -8,6 +8,7 @@ __all__ = ['COST_CARD', 'UNPAID', 'BANDS', 'Price', 'list_prices', 'find_price',
 
 # %% ../../nbs/metrics/50_cost.ipynb #6ec0dae0
 import json
+import math
 import re
 from bisect import bisect_left
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -170,7 +171,8 @@ def cost_per_1000(
 ) -> Estimate:  # USD per 1,000 requests; lower is better
     "Mean cost of 1,000 requests at list price."
     columns = as_columns(responses)
-    e = mean_estimate(1000 * costs_usd(columns, own), clusters=columns.sample_id, strata=strata)
+    usd, bounds = 1000 * costs_usd(columns, own), (0, math.inf)
+    e = mean_estimate(usd, clusters=columns.sample_id, strata=strata, bounds=bounds)
     if e.value == 0 and not columns.calls[~columns.where("status", *UNPAID)].any():
         return Estimate(0.0, 0.0, 0.0, e.n, e.undefined, "no calls are made")
     return e

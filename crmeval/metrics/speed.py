@@ -165,7 +165,7 @@ def speed(
     kept = columns.take(is_kept)
     values = _timings(kept)
     return Speed(
-        mean_estimate(values["service_s"], clusters=kept.sample_id),
+        mean_estimate(values["service_s"], clusters=kept.sample_id, bounds=(0, math.inf)),
         **{name: quantile_estimate(values[what], q) for name, (what, q) in _REPORTED.items()},
         input_tokens=_mean_known(kept.input_tokens),
         output_tokens=_mean_known(kept.output_tokens),

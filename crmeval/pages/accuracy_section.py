@@ -134,8 +134,12 @@ def lost_answers(
     run: Run,
     columns: RunColumns,  # Of the run
 ) -> list[dict]:  # 'client', 'status', 'n', 'meaning', 'reason'; by system and status
-    "Answers to tasks without an accuracy."
+    "Answers to tasks without an accuracy; columns of another run raise `ValueError`."
     s, r = columns.scores, columns.responses
+    if len(run.responses) != len(r):
+        raise ValueError(
+            f"the run has {len(run.responses)} responses and its columns {len(r)}: not of one run"
+        )
     mine = (s.metric == s.names["metric"].index.get("accuracy", -1)) & np.isnan(s.points) & (s.row >= 0)
     rows = np.flatnonzero(mine)
     rows = rows[columns.is_task()[s.row[rows]]]

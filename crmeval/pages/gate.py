@@ -211,12 +211,21 @@ def _held(rule, run):
     return run.low if rule.word == "at_least" else run.high
 
 
+def _told_apart(value, limit):
+    "Both as texts, with as many digits as it takes to see which of them is more."
+    if value is None or abs(value - limit) <= _NEAR:
+        return _figure(value), f"{limit:.3g}"
+    pairs = ((f"{value:.{digits}g}", f"{limit:.{digits}g}") for digits in range(3, 17))
+    return next((pair for pair in pairs if pair[0] != pair[1]), (repr(value), repr(limit)))
+
+
 def _reason(rule, margin, run, change, holds):
     "Why, in one sentence."
     if not rule.is_change:
         which = "" if rule.certainty is None else "the end of the interval of "
         beyond = "is within" if holds else "is past"
-        return f"{which}the run's value, {_figure(_held(rule, run))}, {beyond} the limit of {margin:.3g}"
+        held, limit = _told_apart(_held(rule, run), margin)
+        return f"{which}the run's value, {held}, {beyond} the limit of {limit}"
     moved = f"changed by {change.value:+.3g} ({change.low:+.3g} to {change.high:+.3g})"
     if rule.word.startswith("must"):
         told = "is shown" if holds else "is not shown"
@@ -225,7 +234,8 @@ def _reason(rule, margin, run, change, holds):
     if holds:
         return f"{moved}: a change for the worse by more than {margin:.3g} is ruled out"
     if worse > margin:
-        return f"{moved}: worse by {worse:.3g}, allowed {margin:.3g}"
+        far, allowed = _told_apart(worse, margin)
+        return f"{moved}: worse by {far}, allowed {allowed}"
     return f"{moved}: a change for the worse by more than {margin:.3g} is not ruled out; more samples may"
 
 

@@ -237,7 +237,7 @@ def _page_parts(whole, run, columns, prices, title, pane, slices=None, rows=None
             "insight": insight_section(run),
             "limits": (*LIMITS, *(TRUST_LIMITS if trusted else ()), *(PROTECTION_LIMITS if guarded else ())),
             "speeds": speeds_by_shape(columns),
-            "lost": lost_answers(run, columns),
+            "lost": lost_answers(whole, columns),
             "examples": []
             if "texts" in run.manifest.more
             else _examples(run, found, judge, [r.client for r in first]),
