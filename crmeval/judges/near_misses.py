@@ -371,6 +371,7 @@ class NearMiss:
 
 
 _MOVED, _AHEAD = 0.8, 0.15  # company of another mark, and by how much it is better, where the source has both
+_LEAD = 3  # words before a mark in which the word stands that leads to it: "ready at 11:30"
 _MOST_PIECES = 2000
 
 
@@ -384,10 +385,20 @@ def _rivals(mark, marks, pieces, lines):
                 yield r, j
 
 
-def _worse(mark, best, pieces, weights):
+def _leads_to(sentence, mark):
+    "The content word shortly before a mark; None where there is none."
+    for t in reversed(_read(sentence).tokens[max(0, mark.begin - _LEAD) : mark.begin]):
+        if t in _STOPS:
+            return None
+        if t[0].isalpha() and t not in STOP_WORDS:
+            return stem(t)
+    return None
+
+
+def _worse(claim, mark, best, pieces, weights):
     "Whether nothing in the source agrees with a mark, or only in clearly worse company than the best rival."
     kept = [
-        _company(m, j, pieces, weights)
+        (m, j)
         for j, piece in enumerate(pieces)
         for m in (marks_of(piece) if _may_have(piece, frozenset({mark.kind})) else ())
         if m.kind == mark.kind and agrees(mark, m) and (mark.kind == "unit" or _answers_the_same(mark, m))
@@ -395,7 +406,10 @@ def _worse(mark, best, pieces, weights):
     entry = _kinds()[mark.kind]
     if not kept:
         return best >= entry["least"]
-    return entry["moves"] and best >= _MOVED and best - max(kept) >= _AHEAD
+    lead = _leads_to(claim, mark)
+    if not entry["moves"] or best < _MOVED or lead and any(_leads_to(pieces[j], m) == lead for m, j in kept):
+        return False
+    return best - max(_company(m, j, pieces, weights) for m, j in kept) >= _AHEAD
 
 
 def near_miss(
@@ -418,7 +432,7 @@ def near_miss(
         if not weights:
             continue
         best, line, rival = max((_company(r, j, pieces, weights), -j, r.text) for r, j in rivals)
-        if _worse(mark, best, pieces, weights):
+        if _worse(claim, mark, best, pieces, weights):
             kind = "opposite" if _kinds()[mark.kind].get("opposes") else "value"
             return NearMiss(kind, f"Said is {rival}, not {mark.text}: {pieces[-line].strip()[:120]}", -line)
     return None
