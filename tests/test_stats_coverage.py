@@ -131,3 +131,19 @@ def test_equal_strata_change_no_p_value():
     x = np.random.default_rng(3).normal(0.3, 1, 40)
     alone, apart = [paired_difference(x, np.zeros(40), strata=s) for s in (None, np.arange(40) % 4)]
     assert alone.p_value == apart.p_value and abs(alone.value - apart.value) < 1e-12
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 9])
+def test_a_difference_reaches_no_further_than_the_scale_is_wide(n):
+    reached = 0
+    for seed in range(40):
+        a, b = np.random.default_rng(seed).integers(1, 5, (2, n)).astype(float)
+        free, d = (
+            paired_difference(a, b, n_resamples=200),
+            paired_difference(a, b, bounds=(1, 4), n_resamples=200),
+        )
+        assert (d.value, d.p_value, d.n) == (free.value, free.p_value, free.n)
+        if d.low is not None:
+            assert -3 <= d.low <= d.value <= d.high <= 3
+            reached += free.low < -3 or free.high > 3
+    assert reached or n > 5

@@ -239,6 +239,7 @@ def paired_difference(
     *,
     clusters: Sequence[Hashable] | np.ndarray | None = None,  # (n,)
     strata: Sequence[Hashable] | np.ndarray | None = None,  # (n,)
+    bounds: tuple[float, float] | None = None,  # Range of one side's value; None: not known
     confidence_level: float = 0.95,
     n_resamples: int = 2000,
     rng: int = 0,
@@ -258,7 +259,11 @@ def paired_difference(
         rng=rng,
     )
     p = _sign_flip_p(diff * _weights(diff, strata), clusters, n_resamples, rng)
-    return Difference(e.value, e.low, e.high, e.n, e.undefined, "paired " + e.method, confidence_level, p)
+    low, high = e.low, e.high
+    if bounds is not None and low is not None and high is not None and e.value is not None:
+        width = bounds[1] - bounds[0]
+        low, high = _inside(low, high, e.value, (-width, width))
+    return Difference(e.value, low, high, e.n, e.undefined, "paired " + e.method, confidence_level, p)
 
 # %% ../../nbs/core/04_stats.ipynb #64debd41
 def _weights(diff, strata):

@@ -460,7 +460,7 @@ def fit_fusion(
     times = np.random.default_rng(rng).multinomial(len(first), np.full(len(first), 1 / len(first)), size=500)
     low, high = np.quantile(_WEIGHTS[(times @ chosen).argmax(1)], [0.025, 0.975], method="nearest")
     both, words = places(second, [best, 0.0]).T.tolist()
-    gain = paired_difference(both, words, rng=rng)
+    gain = paired_difference(both, words, bounds=(0, 1), rng=rng)
     return Fusion(best, float(low), float(high), mean_estimate(both, rng=rng), gain)
 
 

@@ -260,7 +260,7 @@ def _points(done, judge):
 
 
 def _at_level(a, b, clusters, level):
-    return paired_difference(a, b, clusters=clusters, confidence_level=level)
+    return paired_difference(a, b, clusters=clusters, bounds=(1, 4), confidence_level=level)
 
 
 def _asked(done, client):

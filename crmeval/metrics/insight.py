@@ -266,7 +266,9 @@ def _gain(column, other):
     "Mean difference of the rows' values to those of other answers to the same."
     if other is None:
         return None
-    return paired_difference(row_values(column), row_values(column, other), clusters=column.clusters)
+    values, others = row_values(column), row_values(column, other)
+    bounds = None if column.target.kind == "number" else (0, 1)
+    return paired_difference(values, others, clusters=column.clusters, bounds=bounds)
 
 # %% ../../nbs/metrics/43_insight.ipynb #fd86f2ab
 _HEADS = {

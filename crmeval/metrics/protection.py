@@ -189,6 +189,7 @@ def _accuracy_lost(bare, mine, samples):
         [ours[p].points for p in places],
         clusters=[s.cluster or s.id for s in asked],
         strata=[s.use_case for s in asked],
+        bounds=(1, 4),
     )
     return (
         found if found.value is not None else _without("no sample that both were scored on", found.undefined)

@@ -274,5 +274,6 @@ def compare_retrievers(
         [f.values[figure] for f in ours],
         [f.values[figure] for f in theirs],
         clusters=[f.cluster for f in ours],
+        bounds=(0, 1),
         rng=rng,
     )

@@ -88,7 +88,7 @@ def paired_by_system(
 
 
 def _at_level(a, b, told, level):
-    return paired_difference(a, b, confidence_level=level, **told)
+    return paired_difference(a, b, confidence_level=level, bounds=(1, 4), **told)
 
 # %% ../../nbs/pages/07_accuracy_section.ipynb #b06d008a
 def best_against_others(

@@ -214,7 +214,7 @@ def _told_by(paired):
 
 def _gap_of_group(column, group, paired, mine, metric):
     a, b = paired.values(metric)
-    again = partial(_at_level, a[mine], b[mine], paired.cluster[mine], paired.use_case[mine])
+    again = partial(_at_level, a[mine], b[mine], paired.cluster[mine], paired.use_case[mine], metric)
     found = again(0.95)
     known = len(np.unique(paired.cluster[mine & ~np.isnan(a + b)]))
     row = GroupRow(column, group, metric, "", found, known, FLOOR)  # paired: no others are needed
@@ -301,15 +301,16 @@ def _plans_apart(a, b, name_a, name_b):
     return "\n".join([*told, *([diff] if diff else [])])
 
 # %% ../../nbs/pages/09_compare.ipynb #a585e1a5
-def _at_level(a, b, clusters, strata, level):
-    return paired_difference(a, b, clusters=clusters, strata=strata, confidence_level=level)
+def _at_level(a, b, clusters, strata, of, level):
+    told = {"clusters": clusters, "strata": strata, "bounds": (1, 4) if of in METRICS else None}
+    return paired_difference(a, b, confidence_level=level, **told)
 
 
 def _differences(paired, quantities, prices=None):
     "Name -> the difference of a quantity at a level of confidence."
     make = {}
     for name, of in quantities.items():
-        make[name] = partial(_at_level, *paired.values(of, prices), paired.cluster, paired.use_case)
+        make[name] = partial(_at_level, *paired.values(of, prices), paired.cluster, paired.use_case, of)
     return make
 
 

@@ -164,26 +164,24 @@ def _sides(rule, paired, prices):
 _NEAR = 1e-9  # of sums of floats
 
 
+def _bounds(rule):
+    "Where a value can lie; None: nobody says."
+    if rule.of == "unscored":
+        return 0, 1
+    return (1, 4) if rule.higher_is_better else None
+
+
 def _change(rule, sides):
-    d = paired_difference(
-        sides.run,
-        sides.base,
-        clusters=sides.clusters,
-        strata=sides.strata,
-        confidence_level=rule.certainty or 0.95,
-    )
+    level = rule.certainty or 0.95
+    where = {"clusters": sides.clusters, "strata": sides.strata, "bounds": _bounds(rule)}
+    d = paired_difference(sides.run, sides.base, confidence_level=level, **where)
     return replace(d, low=d.value, high=d.value) if d.value is not None and d.low is None else d
 
 
 def _mean(rule, sides, who):
-    level, bounds = rule.certainty or 0.95, (1, 4) if rule.higher_is_better else None
-    return mean_estimate(
-        getattr(sides, who),
-        clusters=sides.clusters,
-        strata=sides.strata,
-        bounds=(0, 1) if rule.of == "unscored" else bounds,
-        confidence_level=level,
-    )
+    level = rule.certainty or 0.95
+    where = {"clusters": sides.clusters, "strata": sides.strata, "bounds": _bounds(rule)}
+    return mean_estimate(getattr(sides, who), confidence_level=level, **where)
 
 
 def _margin(rule, base):
