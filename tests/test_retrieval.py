@@ -189,9 +189,8 @@ def test_means_are_those_of_the_queries_and_conversations_are_drawn_whole():
 def test_two_retrievers_are_compared_on_the_same_queries():
     a, b = (evaluate_retriever(finds_from(n), QUERIES, name=str(n)) for n in (0, 9))
     found = compare_retrievers(a, b, "recall@5")
-    assert (
-        found.value == pytest.approx(0.75) and found.low >= 0 and found.p_value == 0.25
-    )  # three clusters differ
+    # of four conversations three differ: too few to tell, by the interval and by the p-value
+    assert found.value == pytest.approx(0.75) and found.low < 0 and found.high == 1 and found.p_value == 0.25
     assert compare_retrievers(b, a, "recall@5").value == -found.value
     other = evaluate_retriever(finds_from(0), QUERIES[::-1])
     with pytest.raises(ValueError, match="asked other queries, or in another order"):
