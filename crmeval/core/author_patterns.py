@@ -128,69 +128,14 @@ def _flat(body):
     return _flat(parts[0][1][-1]) if len(parts) == 1 and str(parts[0][0]) == "SUBPATTERN" else parts
 
 
-def _taken(parts):
-    return [x for n in parts for x in _loose(n)]
-
-
-def _one_kind(node):
-    "The characters of a part that takes at least one, and all of one class; None for others."
-    if str(node[0]) in _REPEATS and node[1][0] > 0 and len(inner := _flat(node[1][-1])) == 1:
-        return _single(inner[0])
-    return _single(node)
-
-
-def _is_edge(parts, at, cases):
-    "Whether the first or last part takes what the open ones cannot; an open one, what no other can."
-    node, others = parts[at], [n for i, n in enumerate(parts) if i != at % len(parts)]
-    rest = frozenset().union(*(chars for chars, _ in _taken(others)))
-    edge = _single(node)
-    if edge is None and any(_one_kind(n) for n in others):  # or the edge would stand beside itself
-        edge, rest = _one_kind(node), frozenset().union(*map(_chars, others))
-    return edge is not None and not (cases(edge) & cases(rest))
-
-
-def _cut_one_way(parts, cases):
-    "Whether there is one way to tell where a repetition of a sequence ends."
-    if len(parts) == 1 and str(parts[0][0]) == "BRANCH":
-        ways = [_flat(body) for body in parts[0][1][1]]
-        firsts = [_first(way) for way in ways]
-        apart = sum(map(len, firsts)) == len(frozenset().union(*firsts))
-        return apart and all(
-            not _taken(way) or _is_edge(way, -1, cases) and _matches_one_way(way, cases) for way in ways
-        )
-    ends = len(parts) > 1 and (_is_edge(parts, 0, cases) or _is_edge(parts, -1, cases))
-    return ends and _matches_one_way(parts, cases)
-
-
-def _part_matches_one_way(node, cases):
-    op, value = str(node[0]), node[1]
-    if op == "BRANCH":
-        firsts = [_first(body) for body in value[1]]
-        apart = sum(map(len, firsts)) == len(frozenset().union(*firsts))
-        return apart and all(_matches_one_way(_flat(body), cases) for body in value[1])
-    if op in _REPEATS:
-        body = _flat(value[-1])
-        if len(body) == 1 and _single(body[0]) is not None:
+def _cut_one_way(parts, loose, cases):
+    "Whether a repeated sequence begins or ends with what its open parts cannot take."
+    taken = frozenset().union(*(chars for chars, _ in loose))
+    for node in (parts[0], parts[-1]):
+        edge = _single(node)
+        if edge is not None and not (cases(edge) & cases(taken)):
             return True
-        if value[-1].getwidth()[0] == 0 or not _matches_one_way(body, cases):  # left out, or there and empty
-            return False
-        return value[1] == 1 or _cut_one_way(body, cases)
-    return all(_matches_one_way(_flat(body), cases) for body in _bodies(node))
-
-
-def _matches_one_way(parts, cases):
-    "Whether it takes a text in one way: open parts that share characters have a mark between them."
-    if not all(_part_matches_one_way(n, cases) for n in parts):
-        return False
-    opened = [i for i, n in enumerate(parts) if _taken([n])]
-    for at, i in enumerate(opened):
-        mine = cases(_chars(parts[i]))
-        for j in opened[at + 1 :]:
-            marks = (_single(n) for n in parts[i + 1 : j])
-            marked = any(m is not None and not (cases(m) & mine) for m in marks)
-            if mine & cases(_chars(parts[j])) and not marked:
-                return False
-    return True
+    return False
 
 
 def _may_explode(body, cases) -> bool:
@@ -199,7 +144,7 @@ def _may_explode(body, cases) -> bool:
         if op in _REPEATS and int(value[1]) >= _LOOP:
             parts = _flat(value[-1])
             loose = [x for n in parts for x in _loose(n) if x[1] or int(value[1]) >= _LONG]
-            if loose and not _cut_one_way(parts, cases):
+            if loose and not _cut_one_way(parts, loose, cases):
                 return True
         if any(_may_explode(inner, cases) for inner in _bodies(node)):
             return True
