@@ -289,10 +289,8 @@ def spent_on(
     asking: Asking | None = None,  # Knows which replies were kept: they are not paid again
 ) -> tuple[int, float | None]:  # (calls, US dollars); None where there is no price
     "What all answers took now; a panel of several prices has no price by answer."
-    used, before = (
-        [a.usage for a in answers if a.usage is not None],
-        asking.saved if asking else Usage(0, 0, 0),
-    )
+    used = [a.usage for a in answers if a.usage is not None]
+    before = asking.saved if asking else Usage(0, 0, 0)
     tokens_in = max(0, _sum(used, "input_tokens") - (before.input_tokens or 0))
     tokens_out = max(0, _sum(used, "output_tokens") - (before.output_tokens or 0))
     whole = Usage(tokens_in, tokens_out, calls=max(0, round(sum(u.calls for u in used)) - before.calls))
