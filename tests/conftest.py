@@ -45,6 +45,19 @@ def pytest_unconfigure():
     shutil.rmtree(os.environ["CRMEVAL_LIMITS"], ignore_errors=True)
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_collection():
+    """One test process after the other reads the tests.
+
+    The first compiles them and all that they import and leaves that for the others, which would do the same
+    beside it; other checks have the processor meanwhile.
+    """
+    with open(__file__, "rb") as lock:
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def pytest_collection_modifyitems(items):
     "Files with long tests first, all others in their order."
     place = {name: k for k, name in enumerate(LONG)}

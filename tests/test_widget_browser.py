@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,8 @@ CHROMIUM = next(
 )
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 for _module in ("playwright", "axe_playwright_python", "jupyterlab", "anywidget"):
-    pytest.importorskip(_module, reason=f"{_module} is not installed")
+    if find_spec(_module) is None:  # importing JupyterLab takes three seconds, in each process of the tests
+        pytest.skip(f"{_module} is not installed", allow_module_level=True)
 
 NASTY = (
     '<img src=x onerror="window.crmHurt=1"><script>window.crmHurt=1</script> '
