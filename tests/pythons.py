@@ -1,7 +1,8 @@
 """The core of the tests on each Python that the package is for: `python tests/pythons.py [VERSION...]`.
 
 The Python that runs this has the whole suite. For each other one an environment is made with the wheel's
-requirements and the tests of CORE run in it; where the interpreter cannot be had it is skipped by name.
+requirements; the command and the tests of CORE run in it, of which one between the oldest and the newest gets
+those that depend on Python most. Where the interpreter cannot be had it is skipped by name.
 
 The oldest Python gets the oldest release that each requirement allows, so that every floor in settings.ini is
 one that was tried: the tests, a run with its report, a comparison. `--floors` tries those of all extras, too.
@@ -18,6 +19,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 CORE = ["test_text_kinds.py", "test_value_kinds.py", "test_mail.py", "test_import_kinds.py"]
+# A Python between two that pass the core gets what reads files and letters, where Python's own library does
+# most of the work. The others hold rules and patterns of ours. One that is asked for by name gets all.
+BETWEEN = ["test_text_kinds.py", "test_import_kinds.py"]
 # How time grows with the length of a text is a matter of our patterns and of the engine that matches them,
 # which is the same since 3.11. It is three quarters of the time of CORE: tried once for the engine before,
 # which the oldest Python has, and once for the one of today, by the Python with the whole suite.
@@ -119,8 +123,16 @@ def command_fails(command: Path, folder: Path) -> str:
     return ""
 
 
-def run_core(version: str, folder: Path, lowest: bool = False, extras: str = EXTRAS) -> str:
-    "Run the core of the tests with a Python; what came of it, beginning with ok, skipped or failed."
+def chosen_tests(version: str, named: bool, extras: str = EXTRAS) -> list[str]:
+    "The test files for a Python: all for the oldest, the newest and one that is named."
+    if extras != EXTRAS:
+        return ALL_TESTS
+    known = supported()
+    return BETWEEN if version in known[1:-1] and not named else CORE
+
+
+def run_core(version: str, folder: Path, lowest: bool, extras: str, files: list[str]) -> str:
+    "Run test files with a Python; what came of it, beginning with ok, skipped or failed."
     path, why = interpreter(version)
     if not path:
         return f"skipped: there is no interpreter here and none could be fetched ({why})"
@@ -140,7 +152,7 @@ def run_core(version: str, folder: Path, lowest: bool = False, extras: str = EXT
         return f"failed: {told}"
     start = time.monotonic()
     # from a folder beside the repository, so that what is tested is what was installed
-    tests = [str(ROOT / "tests" / name) for name in (CORE if extras == EXTRAS else ALL_TESTS)]
+    tests = [str(ROOT / "tests" / name) for name in files]
     chosen = SAME_ENGINE if sys.version_info >= (3, 11) and _number(version) >= (3, 11) else []
     command = [
         python,
@@ -170,7 +182,8 @@ def main(words: list[str]) -> int:
             if version == own and not versions:
                 print(f"Python {version}: runs the whole suite")
                 continue
-            told = run_core(version, Path(folder), version == oldest, extras)
+            files = chosen_tests(version, bool(words), extras)
+            told = run_core(version, Path(folder), version == oldest, extras, files)
             failed = failed or told.startswith("failed")
             which = " with the oldest release of every requirement" if version == oldest else ""
             print(f"Python {version}{which}: {told}", flush=True)

@@ -318,8 +318,18 @@ def test_packages_without_a_licence_come_last():
 def test_the_oldest_python_gets_the_oldest_releases(monkeypatch, capsys):
     seen = []
     monkeypatch.setattr(
-        pythons, "run_core", lambda v, folder, lowest, extras: seen.append((v, lowest)) or "ok"
+        pythons, "run_core", lambda v, folder, lowest, extras, files: seen.append((v, lowest)) or "ok"
     )
     assert pythons.main([]) == 0
     assert [v for v, lowest in seen if lowest] == pythons.supported()[:1]
     assert "oldest release of every requirement" in capsys.readouterr().out
+
+
+def test_the_oldest_the_newest_and_a_named_python_get_the_whole_core():
+    oldest, *between, newest = pythons.supported()
+    for version in (oldest, newest):
+        assert pythons.chosen_tests(version, named=False) == pythons.CORE
+    for version in between:
+        some = pythons.chosen_tests(version, named=False)
+        assert some and set(some) < set(pythons.CORE)
+        assert pythons.chosen_tests(version, named=True) == pythons.CORE
