@@ -305,10 +305,14 @@ def copy_files(target):
 
 def prepare(target):
     "Everything Quarto needs, in a folder of its own."
+    from fastcore import docments
+
     target, moved = Path(target), old_addresses()
     pages = {p.removesuffix(".ipynb"): p for p in notebooks(NBS)}
-    # nbdev asks for the source of each object four times, for which Python parses a class's whole file
-    with mock.patch("inspect.findsource", cache(inspect.findsource)):
+    # nbdev asks for the source of each object several times, for which Python parses a class's whole file and
+    # splits the object's part into tokens
+    once = mock.patch("fastcore.docments.get_source", cache(docments.get_source))
+    with mock.patch("inspect.findsource", cache(inspect.findsource)), once:
         for page in notebooks(NBS):
             made = processed(NBS / page, page, pages, [old for old, new in moved if new == page])
             text = json.dumps(made, indent=1, ensure_ascii=False, default=list) + "\n"
