@@ -33,7 +33,7 @@ help:
 $(VENV)/installed: setup.py settings.ini
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if v >= (3, 10) else f"crmeval needs Python 3.10 or newer, this is {v[0]}.{v[1]}; say: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip uv
+	$(BIN)/python -m pip install --quiet --no-compile --upgrade pip uv
 	$(call install,-e '.[run]')
 	touch $@
 

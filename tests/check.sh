@@ -58,7 +58,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 sources() {  # what the package is made of, without what was built or left behind
-  find setup.py settings.ini pyproject.toml MANIFEST.in README.md LICENSE CHANGELOG.md crmeval -type f -not -path '*/__pycache__/*' -print0
+  find setup.py settings.ini pyproject.toml MANIFEST.in README.md LICENSE CHANGELOG.md crmeval tests/typed_use.py -type f -not -path '*/__pycache__/*' -print0
 }
 state() { git ls-files -z --cached --others --exclude-standard | xargs -0 sha256sum 2>/dev/null | sort -k2; }
 in_sync() {
@@ -85,10 +85,7 @@ install_wheel() {  # [EXTRAS]
   empty/bin/python -m pip install --quiet "$wheel${1:-}"
 }
 wheel() {
-  # built from a copy: building leaves files beside the source, and tests look at it meanwhile;
   # the wheel is built from the sdist, so that both are shown to be whole
-  mkdir "$work/source"
-  sources | xargs -0 cp --parents -t "$work/source"
   python -m build --quiet --outdir "$work/dist" "$work/source" >/dev/null
   cd "$work"
   install_wheel
@@ -119,7 +116,13 @@ PY
 pythons() { CRMEVAL_WHEEL=$(echo "$work"/dist/*.whl) python tests/pythons.py; }
 # each in a process of its own: no notebook lives on what another one imported; they give way to the tests
 notebooks() { nice -n 5 python tests/notebooks.py; }
-types() { basedpyright --level error --pythonpath "$(command -v python)"; }
+types() { cd "$work/source"; basedpyright --level error --pythonpath "$(command -v python)"; }
+
+# types and the wheel are of a copy: exporting writes the package anew, and building leaves files beside it; where
+# what was exported is another, the whole fails
+mkdir "$work/source"
+sources | xargs -0 cp --parents -t "$work/source"
+beside types wheel pythons notebooks
 
 step "notebooks are clean, exported and in sync"
 if git rev-parse --git-dir >/dev/null 2>&1; then in_sync; else echo "skipped: this is not a git checkout"; fi
@@ -127,8 +130,6 @@ if git rev-parse --git-dir >/dev/null 2>&1; then in_sync; else echo "skipped: th
 step "ruff"
 ruff check .
 ruff format --check .
-
-beside types wheel pythons notebooks
 
 step "pytest"
 # two processes: a third would pay for its imports anew, and the checks beside them fill what these leave idle
