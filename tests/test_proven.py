@@ -99,7 +99,7 @@ def test_what_may_be_proven_and_what_is_computed_every_time():
     others = {name for name in kept if not name.startswith("training/")}
     if not kept:
         pytest.skip("notebooks are not here: this is an installed package")
-    assert others == {"reports/agreement.ipynb"}
+    assert others == {f"{name}.ipynb" for name in proven.MEASURED}
 
 
 def test_labelled_data_that_may_still_come_are_told(monkeypatch):
@@ -115,7 +115,62 @@ def test_the_record_is_of_trainings_that_exist_and_names_what_they_write():
     root = Path(__file__).resolve().parent.parent
     record = json.loads((root / "tests" / "proven.json").read_text(encoding="utf-8"))
     for name, proof in record.items():
-        assert (root / name).is_file()
-        assert any(read.startswith("crmeval/data/judge/") for read in proof["inputs"]), name
-        assert any(read.startswith("$CRMEVAL_DATA/") for read in proof["inputs"]), name
-        assert name in proof["inputs"]
+        assert (root / name).is_file() and proven.provable(root / name)
+        assert name in proof["inputs"] and any(read.startswith("crmeval/") for read in proof["inputs"]), name
+        if "/training/" in name or name.endswith("/agreement.ipynb"):
+            assert any(read.startswith("crmeval/data/judge/") for read in proof["inputs"]), name
+            assert any(read.startswith("$CRMEVAL_DATA/") for read in proof["inputs"]), name
+
+
+def test_a_file_that_comes_to_a_listed_folder_runs_it(house):
+    root, data, training = house
+    read = proven.inputs(training, [f"{data}/", f"{root / 'crmeval'}/", str(data / "rows.jsonl")])
+    assert set(read) >= {"$CRMEVAL_DATA/./", "crmeval/", "$CRMEVAL_DATA/rows.jsonl"}
+    proven.write({"nbs/training/judge.ipynb": {"releases": proven.releases(), "inputs": read}})
+    assert proven.changed(training) is None
+    (root / "crmeval" / "__pycache__").mkdir()
+    assert proven.changed(training) is None, "what Python leaves behind is no input"
+    (data / "more.jsonl").write_text("")
+    assert proven.changed(training) == "$CRMEVAL_DATA/./ is another"
+
+
+@pytest.mark.parametrize(
+    "code, noted",
+    [
+        ("import pathlib; list(pathlib.Path(sys.argv[1]).glob('*.txt'))", "FOLDER/"),
+        ("os.listdir(sys.argv[1])", "FOLDER/"),
+        ("import subprocess; subprocess.run(['true'])", "subprocess.Popen"),
+        ("import subprocess; subprocess.run(['true'], close_fds=False)", "subprocess.Popen"),
+        ("os.system('true')", "os.system"),
+        ("if not os.fork(): os._exit(0)", "os.fork"),
+        ("import socket; socket.socket().connect_ex(('127.0.0.1', 9))", "socket.connect"),
+        ("sys.path.insert(0, sys.argv[1]); import room_of_its_own", None),
+        ("import subprocess; subprocess.run(['git', '--version'], capture_output=True)", None),
+    ],
+)
+def test_the_hook_sees_what_is_listed_started_and_called(tmp_path, code, noted):
+    (tmp_path / "room_of_its_own.py").write_text("")
+    told = f"import os, sys, proven\nseen = set()\nsys.addaudithook(proven.watched(seen))\n{code}\n"
+    told += "print(*sorted(n for n in seen if n.endswith('/') or n in proven.OUTSIDE), sep='\\n')"
+    here = os.environ | {"PYTHONPATH": str(Path(proven.__file__).parent)}
+    done = [sys.executable, "-c", told, str(tmp_path)]
+    said = subprocess.run(done, check=True, env=here, capture_output=True, text=True).stdout.split()
+    expected = noted and noted.replace("FOLDER", str(tmp_path))
+    assert expected in said if expected else not said
+
+
+@pytest.mark.parametrize(
+    "name, opened, read, whole",
+    [
+        ("training/a", {"os.fork"}, {"$CRMEVAL_DATA/x": "1"}, True),
+        ("training/a", set(), {"crmeval/x": "1"}, False),  # it trained nothing
+        ("reports/agreement", set(), {"crmeval/x": "1"}, False),
+        ("reports/leaderboard", {"crmeval/x"}, {"crmeval/x": "1"}, True),
+        ("reports/leaderboard", {"socket.connect"}, {"crmeval/x": "1"}, False),
+        ("methodology/trust", {"subprocess.Popen"}, {"$CRMEVAL_DATA/x": "1"}, False),
+        ("core/07_corrected", set(), {"crmeval/x": "1"}, False),
+        ("core/07_corrected", set(), {"$CRMEVAL_DATA/x": "1"}, True),
+    ],
+)
+def test_what_proves_a_notebook(name, opened, read, whole):
+    assert proven.proves(Path(f"/nbs/{name}.ipynb"), opened, read) is whole
