@@ -1,20 +1,23 @@
 """The `crmeval` command for tests, each time in a process of its own that finds large packages loaded.
 
 Most of what a short command takes is the import of pandas, pyarrow, SciPy and matplotlib, and of our rooms.
-One server for each test process loads and warms them, ours as ahead.py says, and forks a child for a
-command. The child has the folder, the environment and the output of that command and ends as an interpreter
-ends, so that a test sees what a user sees; `test_package.py` holds what a command may import, with real
-interpreters.
+One server for all test processes loads and warms them, ours as ahead.py says. It forks a child for each test
+process that calls on its socket, and this one a child for each command. That child has the folder, the
+environment and the output of that command and ends as an interpreter ends, so that a test sees what a user
+sees; `test_package.py` holds what a command may import, with real interpreters.
 """
 
 import atexit
 import contextlib
+import fcntl
 import gc
 import json
 import os
 import resource
 import runpy
+import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -37,20 +40,35 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Commands:
-    "A server of forked commands; one at a time."
+    "A caller of the server of forked commands; one at a time."
 
     def __init__(self):
-        self.process = None
+        self.process = self.stream = None
         self.lock = threading.Lock()
 
-    def _started(self):
-        if self.process is None or self.process.poll() is not None:
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-            self.process = subprocess.Popen([sys.executable, __file__], text=True, cwd=ROOT, **pipes)
+    def _called(self):
+        "Lines to and from a child of the server. Who finds none starts one, which ends with this process."
+        if self.stream is None:
+            run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"of-{os.getpid()}")
+            address = os.path.join(tempfile.gettempdir(), f"crmeval-commands-{run}")
+            with open(__file__, "rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                calling = _connected(address) or self._started(address)
+            self.stream = calling.makefile("rw", encoding="utf-8")
             atexit.register(self.stop)
-        return self.process
+        return self.stream
+
+    def _started(self, address):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(address)  # of a server that was killed
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process = subprocess.Popen([sys.executable, __file__, address], text=True, cwd=ROOT, **pipes)
+        self.process.stdout.readline()  # it listens
+        return _connected(address)
 
     def stop(self):
+        if self.stream:
+            self.stream.close()
         if self.process and self.process.poll() is None:
             self.process.stdin.close()
             self.process.wait(timeout=10)
@@ -61,14 +79,28 @@ class Commands:
             out, err = os.path.join(folder, "out"), os.path.join(folder, "err")
             asked = {"words": words, "cwd": str(cwd), "env": env, "out": out, "err": err}
             asked |= {"timeout": timeout, "largest": largest}
-            server = self._started()
-            server.stdin.write(json.dumps(asked) + "\n")
-            server.stdin.flush()
-            code = json.loads(server.stdout.readline())
+            server = self._called()
+            server.write(json.dumps(asked) + "\n")
+            server.flush()
+            reply = server.readline()
+            if not reply:
+                self.stream = None
+                raise RuntimeError("the server of commands has gone; the next command starts another")
+            code = json.loads(reply)
             said = [Path(path).read_bytes().decode() for path in (out, err)]
         if code is None:
             raise subprocess.TimeoutExpired(["crmeval", *words], timeout, *said)
         return subprocess.CompletedProcess(["crmeval", *words], code, *said)
+
+
+def _connected(address):
+    "A connection to the server at an address; None where there is none."
+    calling = socket.socket(socket.AF_UNIX)
+    with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+        calling.connect(address)
+        return calling
+    calling.close()
+    return None
 
 
 COMMANDS = Commands()
@@ -148,7 +180,19 @@ def draw_once():
     AgreementPage(known_agreement())._repr_html_()
 
 
-def main():
+def _served(calling):
+    "Be the server of one test process until it closes the connection."
+    with calling.makefile("rw", encoding="utf-8") as stream:
+        for line in stream:
+            print(json.dumps(_forked(json.loads(line))), file=stream, flush=True)
+    os._exit(0)
+
+
+def main(address):
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(address)
+    listening.listen()
+    print("listening", flush=True)
     for name in (*LARGE, *SMALL):
         __import__(name)
     ahead.load()
@@ -156,9 +200,16 @@ def main():
     draw_once()
     gc.set_threshold(100_000, 20, 20)  # as in the tests themselves
     gc.freeze()  # a child that collects its garbage would copy all pages of the server
-    for line in sys.stdin:
-        print(json.dumps(_forked(json.loads(line))), flush=True)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children of callers
+    while listening in select.select([listening, sys.stdin], [], [])[0]:
+        calling, _ = listening.accept()
+        if not os.fork():
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            listening.close()
+            _served(calling)
+        calling.close()
+    os.unlink(address)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])
