@@ -138,7 +138,7 @@ python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests || tested=
 
 joined types "types of the package and of a program that uses it"
 joined wheel "wheel, built and used in an empty environment, and the CLI demo from it"
-joined pythons "the core of the tests on Python 3.10 to 3.13"
+joined pythons "the core of the tests on other Pythons"
 joined notebooks "notebook tests"
 [ "$tested" = 0 ] || { echo "failed: pytest" >&2; exit "$tested"; }
 echo; echo "all checks passed in $SECONDS s"
