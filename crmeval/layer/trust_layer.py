@@ -25,7 +25,7 @@ from .feedback import Feedback, keep_feedback
 from .gateway import with_options
 from .grounding import Passage, Retriever
 from .knowledge import policy_retriever
-from .layer_note import note_of_way, values_sent
+from .layer_note import note_of_way, values_in_part, values_sent
 from .layer_policy import Policy, read_policy
 from .masking import MaskingSession
 from .person_keys import AuditError
@@ -269,10 +269,10 @@ class TrustLayer(TryingClient):
         "One try for a sample; `CallFailed` comes from the client alone."
         await beside_loop(0, warm_up)  # what a first row reads is no figure about the layer
         rows: list[Response] = []
-        seen: list[list[int] | None] = []
+        seen: list[list[list[int] | None]] = []
 
         async def send(draft):
-            seen.append(values_sent(sample, draft.whole, draft.sample))
+            seen.append([look(sample, draft.whole, draft.sample) for look in (values_sent, values_in_part)])
             if hasattr(self.client, "chat"):
                 return await self._chat(draft, {})
             row = await answered_row(self.client, seen_sample(draft.sample, draft), _as_prompt(draft), repeat)
@@ -289,8 +289,8 @@ class TrustLayer(TryingClient):
     def _note(self, reply, seen):
         "What the row tells of the way: names and numbers, no text."
         inside = getattr(self.client, "name", type(self.client).__name__)
-        values = seen[-1] if seen else None
-        return note_of_way(reply.way, around=inside, sent=bool(seen), values=values).to_text()
+        values, parts = seen[-1] if seen else (None, None)
+        return note_of_way(reply.way, around=inside, sent=bool(seen), values=values, in_part=parts).to_text()
 
     def _row(self, sample, reply, rows, repeat):
         "The row of a run; its time holds the layer's."
