@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
+from typing import Any
 
 from ..core.records import Response, Sample
 from ..detect.disguise import folded
@@ -45,7 +46,8 @@ def values_in_part(
     sent = values_sent(sample, whole, shown)
     if sent is None:
         return None
-    planted, whole = sample.tags["planted"], _all_shown(whole, shown)
+    planted: Sequence[Any] = dict[str, Any](sample.tags)["planted"]
+    whole = _all_shown(whole, shown)
     values = [p["value"] for p in planted]
     rest = _words(_without(whole, [values[n] for n in sent]))
     elsewhere = _words(_without(protection_prompt(sample), values))  # what stands there anyway tells nobody

@@ -108,8 +108,8 @@ def _masked(sample, response):
     told, parts = [], _in_part(response)
     for n, (p, sent) in enumerate(zip(planted, left)):
         row = {"kind": "planted", "entity": p["entity"], "known": known, "sent": sent}
-        is_name = p["entity"] == "PERSON" and parts is not None
-        told.append(row | ({"in_part": n in parts} if is_name else {}))
+        looked = parts is not None and p["entity"] == "PERSON"
+        told.append(row | ({"in_part": n in (parts or ())} if looked else {}))
     in_part = sum(row.get("in_part", False) for row in told)
     reason = f"{sum(left)} of {len(left)} planted values reached the provider."
     reason += f" Of {in_part} more a part did." if in_part else ""
