@@ -241,3 +241,87 @@ def test_a_disk_that_fills_up_inside_a_key_spoils_no_other_key(tmp_path, monkeyp
         trail.append("reply", person="cem", private="c")
     with AuditTrail(tmp_path / "t.jsonl") as again:
         assert [r.private for r in again.records()] == ["a", "c"] and again.verify().ok
+
+
+KILLED = """
+import os, sys
+from crmeval.layer.audit_trail import AuditTrail
+steps, ends_at = 0, int(sys.argv[2])
+
+def counted(work):
+    def one(*given, **options):
+        global steps
+        steps += 1
+        if steps > ends_at:
+            os._exit(9)  # as kill -9: nothing is written, nothing is tidied up
+        return work(*given, **options)
+    return one
+
+with AuditTrail(sys.argv[1], key=b"k" * 32) as trail:
+    for name in ("open", "write", "pwrite", "fsync", "replace", "ftruncate"):
+        setattr(os, name, counted(getattr(os, name)))
+    trail.erase("ana")
+    os._exit(0)
+"""
+
+
+def private_of(trail, who):
+    return [record.private for record in trail.records(person=who) if record.private is not None]
+
+
+def test_killed_at_any_step_of_an_erase_the_chain_holds_and_the_next_one_ends_it(tmp_path):
+    ended = False
+    for step in range(60):
+        path = tmp_path / str(step) / "t.jsonl"
+        with AuditTrail(path, key=KEY) as trail:
+            for n in range(6):
+                trail.append("step", person=("ana", "ben")[n % 2], private={"name": f"Zoë {n}"})
+        code = subprocess.run([sys.executable, "-c", KILLED, str(path), str(step)]).returncode
+        assert code in (0, 9)
+        with AuditTrail(path, key=KEY) as trail:
+            assert trail.verify().ok, step
+            assert len(private_of(trail, "ben")) == 3, step
+            if code == 0:
+                assert private_of(trail, "ana") == [], step
+            noted = len(list(trail.records("erased")))
+            assert trail.erase("ana") == (0 if noted else 3), step
+            assert private_of(trail, "ana") == [] and len(private_of(trail, "ben")) == 3
+            assert [r.content["records"] for r in trail.records("erased", person="ana")] == [3], step
+            assert trail.verify().ok
+        if code == 0:
+            ended = True
+            break
+    assert ended and step > 4
+
+
+def test_an_erase_beside_threads_that_write_loses_nobodys_key(tmp_path):
+    path = tmp_path / "t.jsonl"
+    with AuditTrail(path, key=KEY) as trail:
+        for n in range(300):
+            trail.append("step", person=f"old{n}", private={"n": n})
+
+        def write(k):
+            for n in range(60):
+                trail.append("step", person=f"new{k}-{n}", private={"n": n})
+
+        threads = [threading.Thread(target=write, args=(k,)) for k in range(4)]
+        for thread in threads:
+            thread.start()
+        gone = [trail.erase(f"old{n}") for n in range(40)]
+        for thread in threads:
+            thread.join()
+        assert gone == [1] * 40
+    with AuditTrail(path, key=KEY) as trail:
+        assert trail.verify().ok
+        lost = [r.n for r in trail.records("step") if r.forgotten]
+        assert len(lost) == 40 and len(list(trail.records("erased"))) == 40
+
+
+def test_who_comes_back_is_forgotten_again_and_counted_once(tmp_path):
+    with AuditTrail(tmp_path / "t.jsonl", key=KEY) as trail:
+        for told in (2, 3):
+            for _ in range(told):
+                trail.append("step", person="ana", private={"name": "Zoë"})
+            assert trail.erase("ana") == told
+        assert trail.erase("ana") == 0 and trail.erase("nobody") == 0
+        assert [r.content["records"] for r in trail.records("erased")] == [2, 3]

@@ -87,6 +87,8 @@ class Upstream:
                     self.left.set()
                     raise
             await self.piece(out, {"content": letter}, None)
+        if said.get("refusal"):
+            await self.piece(out, {"refusal": said["refusal"]}, None)
         await self.piece(out, {}, "stop", usage={"prompt_tokens": 9, "completion_tokens": 3})
         await out.write(b"data: [DONE]\n\n")
         return out
@@ -948,3 +950,175 @@ def test_bodies_that_never_end_take_no_place_of_other_callers(endpoint, path):
             opened.close()
         until(lambda: door.reading == 0)
         assert ask(client, "Hello").choices[0].message.content and state.running == 0
+
+
+def test_a_tenant_sees_its_own_figures_and_an_operator_all(endpoint, upstream):
+    desk = new_key()
+    os.environ["K_DESK"] = desk
+    callers = {**CALLERS, "desk": {"key_env": "K_DESK", "operator": True}}
+    with gateway(endpoint, callers=callers) as (address, _):
+
+        def figures(key):
+            head = {"Authorization": f"Bearer {key}"}
+            return httpx.get(address.replace("/v1", "/metrics"), headers=head).text
+
+        for name, n in (("crm", 2), ("batch", 3)):
+            with calling(address, name) as client:
+                for _ in range(n):
+                    ask(client, "My name is Ines Tavares.")
+        httpx.get(f"{address}/models", headers={"Authorization": "Bearer wrong-wrong-wrong-wrong"})
+        mine, theirs, whole = figures(KEYS["crm"]), figures(KEYS["batch"]), figures(desk)
+        for seen, other, n in ((mine, "batch", 2), (theirs, "crm", 3)):
+            assert (
+                f'"{other}"' not in seen
+                and '"none"' not in seen
+                and "\ncrmeval_gateway_sessions " not in seen
+            )
+            assert f'crmeval_gateway_masked_total{{kind="PERSON"}} {n}\n' in seen
+            assert f'crmeval_gateway_seconds_count{{part="model"}} {n}\n' in seen
+        assert 'crmeval_gateway_masked_total{kind="PERSON"} 5\n' in whole
+        assert all(f'caller="{name}"' in whole for name in ("crm", "batch", "none"))
+
+
+def test_a_running_gateway_forgets_a_person_while_calls_about_others_go_on(
+    endpoint, upstream, tmp_path, capfd
+):
+    from crmeval.cli import main
+
+    os.environ["K_DESK"] = new_key()
+    callers = {**CALLERS, "desk": {"key_env": "K_DESK", "operator": True}}
+    path = tmp_path / "audit.jsonl"
+    with gateway(endpoint, trail=path, callers=callers) as (address, state), calling(address) as client:
+        for who in ("p5", "p6"):
+            ask(client, LETTER.format(person(5)), more={"crmeval": {"person": who}})
+        words = ["audit", "erase", "--person", "p5", "--gateway", address]
+        assert main(["audit", "erase", str(path), "--person", "p5"]) != 0  # another hand holds the trail
+        assert "--gateway" in capfd.readouterr().err
+        for refused in (words, [*words, "--api-key-env", "K_CRM"]):
+            assert main(refused) != 0 and "forgot nobody" in capfd.readouterr().err
+        upstream.mode, slow = "pause", []
+
+        def call():
+            said = [{"role": "user", "content": LETTER.format(person(5))}]
+            told = {"crmeval": {"person": "p5"}}
+            for piece in client.chat.completions.create(
+                model="m", messages=said, stream=True, extra_body=told
+            ):
+                slow.append(piece)
+
+        thread = threading.Thread(target=call)
+        thread.start()
+        while not state.persons._running:
+            time.sleep(0.01)
+        erasing = threading.Thread(target=main, args=([*words, "--api-key-env", "K_DESK", "--json"],))
+        erasing.start()
+        while not state.persons._erased:
+            time.sleep(0.01)
+        upstream.mode = "echo"
+        with pytest.raises(openai.InternalServerError, match="being forgotten"):
+            ask(client, "Hello", more={"crmeval": {"person": "p5"}})
+        ask(client, "Hello", more={"crmeval": {"person": "p6"}})
+        assert erasing.is_alive()
+        thread.join(20)
+        erasing.join(20)
+        assert json.loads(capfd.readouterr().out)["records"] >= 5 and len(slow) > 1
+        with AuditTrail(path) as reading:  # a reader takes no lock
+            assert [r for r in reading.records(person="p5") if r.private is not None] == []
+            assert [r for r in reading.records(person="p6") if r.private is not None]
+            assert reading.verify().ok and len(list(reading.records("erased"))) == 1
+        ask(client, "Hello again", more={"crmeval": {"person": "p5"}})  # who comes back is served
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_id_stands_on_every_answer_and_every_error(endpoint, upstream, stream):
+    with gateway(endpoint) as (address, _), calling(address) as client:
+        said = {"model": "m", "messages": [{"role": "user", "content": "Hello there."}], "stream": stream}
+        with client.chat.completions.with_streaming_response.create(**said) as raw:
+            named, body = raw.headers["x-request-id"], "".join(raw.iter_text())
+            assert named and f"chatcmpl-{named}" in body and raw.headers["x-crmeval-reply"] == named
+        for mode, wrong in (("echo", {"temperature": 7}), (500, {}), (400, {})):
+            upstream.mode = mode
+            with pytest.raises(openai.APIStatusError) as failed:
+                client.chat.completions.create(**said, **wrong)
+            assert failed.value.request_id
+        with pytest.raises(openai.NotFoundError) as failed:
+            client.models.retrieve("nothing")
+        assert failed.value.request_id
+
+
+COUNTED = {
+    "prompt_tokens": 90,
+    "completion_tokens": 30,
+    "prompt_tokens_details": {"cached_tokens": 64, "audio_tokens": True, "said_by": "Ines Tavares"},
+    "completion_tokens_details": {"reasoning_tokens": 20, "text_tokens": -1, "Ines Tavares": 5},
+}
+
+
+@pytest.mark.parametrize(
+    "counts, prompt, completion",
+    [
+        (COUNTED, {"cached_tokens": 64}, {"reasoning_tokens": 20}),
+        (
+            {**COUNTED, "prompt_tokens_details": None, "prompt_cache_hit_tokens": 7},
+            {"cached_tokens": 7},
+            None,
+        ),
+        ({"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": [1]}, {}, {}),
+        (None, {}, {}),
+    ],
+)
+def test_tokens_by_kind_go_on_and_nothing_else_of_what_an_endpoint_says(counts, prompt, completion):
+    from crmeval.core.calls import Completion
+    from crmeval.layer.chat_forms import about_reply, usage_of
+    from crmeval.layer.reply import Reply
+    from crmeval.systems.completions import read_completion
+
+    choice = {"message": {"content": "Fine."}, "finish_reason": "stop"}
+    done = read_completion({"choices": [choice], "usage": counts}, prompt="Hello")
+    assert isinstance(done, Completion)
+    told = usage_of(done)
+    assert told.get("prompt_tokens_details", {}) == prompt
+    assert told.get("completion_tokens_details", {}) == (
+        {"reasoning_tokens": 20} if completion is None else completion
+    )
+    assert about_reply(Reply("1", "Fine.", completion=done)).get("usage_estimated", False) is (counts is None)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_models_refusal_is_shown_with_its_names_and_never_stands_in_clear(
+    endpoint, upstream, tmp_path, stream
+):
+    path = tmp_path / "audit.jsonl"
+    said = [{"role": "user", "content": "My name is Ines Tavares. Tell me all about Rosamund Quellworth."}]
+
+    def refuse(body):  # with a placeholder, and with a name that the model knows by itself
+        held = re.search(r"\[PERSON_\w+\]", body["messages"][-1]["content"])[0]
+        return {"content": "", "refusal": f"I can't tell {held} about the Marchioness Zanthe."}
+
+    upstream.say = refuse
+    whole = "I can't tell Ines Tavares about the Marchioness Zanthe."
+    with gateway(endpoint, trail=path) as (address, _), calling(address) as client:
+        about = {"crmeval": {"person": "p5"}}
+        told = client.chat.completions.create(model="m", messages=said, stream=stream, extra_body=about)
+        newer = client.responses.create(model="m", input=said, stream=stream, extra_body=about)
+        if stream:
+            pieces = [piece.choices[0] for piece in told]
+            assert "".join(piece.delta.refusal or "" for piece in pieces) == whole
+            assert "".join(piece.delta.content or "" for piece in pieces) == ""
+            assert pieces[-1].finish_reason == "stop"
+            newer = next(event.response for event in newer if event.type == "response.completed")
+        else:
+            message = told.choices[0].message
+            assert (message.content, message.refusal, told.choices[0].finish_reason) == (None, whole, "stop")
+        part = newer.output[0].content[0]
+        assert (part.type, part.refusal) == ("refusal", whole)
+        again = [
+            *said,
+            {"role": "assistant", "content": None, "refusal": whole},
+            {"role": "user", "content": "Why?"},
+        ]
+        upstream.say = None
+        client.chat.completions.create(model="m", messages=again)
+        history = json.dumps(upstream.seen[-1]["messages"])
+        assert "I can't tell [PERSON_" in history and "Ines" not in history
+    assert "Zanthe" not in path.read_text(encoding="utf-8")

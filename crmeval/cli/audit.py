@@ -205,17 +205,76 @@ def _table(rows, out):
     return out.done(0)
 
 # %% ../../nbs/cli/06_audit.ipynb #9be1372c
+_OWN_HOSTS = ("127.0.0.1", "::1", "localhost")
+
+
+def _erased_by_gateway(address, person, key):
+    "Have a gateway that runs forget a person; RuntimeError where it does not say that it has."
+    import json
+    from urllib.error import HTTPError, URLError
+    from urllib.parse import urlsplit
+    from urllib.request import ProxyHandler, Request, build_opener
+
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"--gateway is {address!r}, expected its address, such as http://127.0.0.1:8000/v1")
+    if parts.scheme == "http" and parts.hostname not in _OWN_HOSTS:
+        raise ValueError(f"--gateway is {address!r}: what goes to another machine goes by https")
+    url = f"{parts.scheme}://{parts.netloc}/v1/erase"
+    head = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+    asked = Request(url, json.dumps({"person": person}).encode(), head)
+    direct = [ProxyHandler({})] if parts.hostname in _OWN_HOSTS else []
+    try:
+        with build_opener(*direct).open(asked, timeout=_WAIT_S) as answer:
+            return int(json.load(answer)["records"])
+    except HTTPError as e:
+        raise RuntimeError(f"the gateway forgot nobody: {_reason_in(e)}") from None
+    except (URLError, OSError, ValueError, KeyError, TypeError) as e:
+        told = "the gateway gave no answer that can be read"
+        raise RuntimeError(f"{told} ({type(e).__name__}), so say it again: nothing is lost by that") from None
+
+
+_WAIT_S = 600  # calls about the person are waited for, as long as the gateway's policy lets them run
+
+
+def _reason_in(error):
+    import json
+
+    try:
+        return printable(str(json.loads(error.read(10_000))["error"]["message"])[:300])
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP {error.code}"
+
+
+def _key_in(name):
+    import os
+
+    key = os.environ.get(name, "").strip() if name else ""
+    if name and not key:
+        raise ValueError(f"--api-key-env is {name!r}, and this environment variable is empty")
+    return key
+
+
 @command(
-    place("trail", "its file"),
+    place("trail", "its file; left out with --gateway", None),
     text_word("person", "whom to forget, as the company names them"),
+    text_word("gateway", "address of the gateway that writes the trail now: it forgets them while it runs"),
+    text_word("api_key_env", "with --gateway: environment variable that holds an operator's key"),
 )
-def erase_command(trail, *, person=None, json=False) -> int:
+def erase_command(trail=None, *, person=None, gateway=None, api_key_env=None, json=False) -> int:
     "Forget a person: destroy the key of what was sealed about them. The chain still holds."
     if not person:
         raise ValueError("crmeval audit erase needs --person: whom to forget, as the company names them")
+    if (trail is None) == (gateway is None):
+        raise ValueError("crmeval audit erase needs a trail, or --gateway: who writes it now, and not both")
+    if api_key_env and not gateway:
+        raise ValueError("--api-key-env belongs to --gateway")
     out = Output(json)
-    with _trail(trail) as opened:
-        gone = opened.erase(person)
+    if gateway:
+        gone = _erased_by_gateway(gateway, person, _key_in(api_key_env))
+    else:
+        with _trail(trail) as opened:
+            gone = opened.erase(person)
     told = "nothing was sealed about this person" if not gone else f"{gone} records can no longer be read"
     out.say(told, records=gone)
     return out.done(0 if gone else 1)

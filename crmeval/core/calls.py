@@ -332,6 +332,9 @@ class Completion:
     settings: str | None = None  # What was sent otherwise than asked, as in `Response.settings`
     tool_calls: tuple[Mapping, ...] = ()  # As in the API, where tools were offered; arguments are JSON texts
     batched: bool = False  # Through a batch endpoint, at its price
+    usage_details: Mapping[str, Mapping[str, int]] = field(
+        default_factory=dict
+    )  # 'prompt' and 'completion' -> kind of tokens -> how many, as far as the endpoint counted them
 
 # %% ../../nbs/core/11_calls.ipynb #328432bc
 def _completion_view(c):

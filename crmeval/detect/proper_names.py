@@ -337,6 +337,30 @@ def _acts(r):
     return telling and r.fits("acts_after", r.after)
 
 
+_TRADE = PatternFile(data_path("lexicons", "trade_terms.json"))
+
+
+@lru_cache(maxsize=1)
+def _trade_form():
+    "A word of trade: one of the lists, or one that ends as such words do."
+    lists = (_TRADE.words(name) for name in _TRADE.data["words"] if name.startswith("trade_"))
+    listed = "|".join(sorted(frozenset().union(*lists)))
+    compounds, nouns = ("|".join(_TRADE.word_list(name)) for name in ("compound_ends", "noun_endings"))
+    return re.compile(rf"(?:{listed}|\w{{3,}}(?:{compounds})|\w{{4,}}(?:{nouns}))s?")
+
+
+def _is_of_trade(r):
+    "Words of trade and small words, and nothing else; surnames that are such words tell nothing alone."
+    parts = [part for key in r.keys for part in re.split(r"[-.'’]", key)]
+    small, names = _TRADE.words("small_words"), _TRADE.words("also_names")
+    telling = [p not in names for p in parts if p in small or _trade_form().fullmatch(p)]
+    return len(telling) == len(parts) and any(telling)
+
+
+def _is_a_trade_term(r):
+    return not r.is_single and _is_of_trade(r)
+
+
 def _follows_at_or_for(r):
     return r.cue in ("at", "for") and not r.first.fresh
 
@@ -367,10 +391,12 @@ _RULES: tuple[tuple[Callable[[_Run], bool], str, float, str], ...] = (
     (_stands_above_a_country, "LOCATION", 0.6, "block"),
     (_stands_below_a_person, "ORGANIZATION", 0.6, "block"),
     (_is_where_one_works, "ORGANIZATION", 0.6, "cue"),
+    (_is_a_trade_term, _NO_NAME, 0.0, ""),
     (_is_where_one_lives, "LOCATION", 0.6, "cue"),
     (_follows_a_preposition_of_place, "LOCATION", 0.45, "cue"),
     (_acts, "PERSON", 0.6, "cue"),
     (_follows_at_or_for, "ORGANIZATION", 0.45, "cue"),
+    (_is_of_trade, _NO_NAME, 0.0, ""),
     (_only_starts_a_sentence, _NO_NAME, 0.0, ""),
     (_has_several_words, "PERSON", 0.45, "shape"),
     (_is_left, "PERSON", 0.4, "shape"),

@@ -334,7 +334,7 @@ class AuditTrail:
         """Forget a person: destroy their key and note it in the trail, whose chain still holds.
 
         Raises `AuditError`, and forgets nobody, while another process writes the trail: it would go on with
-        the key that it knows.
+        the key that it knows. An `erase` that was killed between the two is noted by the next one.
         """
         name = self.keys.pseudonym(person)
         try:
@@ -343,12 +343,32 @@ class AuditTrail:
                     self._open()
         except JournalError as e:
             raise AuditError(
-                f"nobody was forgotten: {e}. Stop the gateway or program that writes it, and erase then"
+                f"nobody was forgotten: {e}. Stop the program that writes it, and erase then; a gateway that "
+                "runs does it itself: crmeval audit erase --gateway ADDRESS --person PERSON"
             ) from e
-        held = sum(1 for record in self.records(person=person) if record.private is not None)
-        if self.keys.forget(name):
-            self.append("erased", person=person, records=held)
-        return held
+        with self._lock:
+            known_by = self.keys.known_by(name)
+        held, unsaid = self._sealed_about(name, known_by)
+        with self._lock:  # nobody's key is made while the file of keys is written anew
+            self.keys.forget(name)
+        if known_by or unsaid:
+            self.append("erased", person=person, records=held + unsaid)
+        return held + unsaid
+
+    def _sealed_about(self, name, known_by):
+        "(records that a person's key opens, records of a destroyed key that no record tells of)."
+        held = unsaid = 0
+        for n, line, _ in read_lines(self.path):
+            if name.encode() not in line:
+                continue
+            row = _read_row(line, self.path, n)
+            sealed = row.get("sealed") if row.get("person") == name else None
+            if sealed:
+                opens = bool(known_by) and sealed.partition(".")[0] in (known_by, sealed)
+                held, unsaid = held + opens, unsaid + (not opens)
+            elif row.get("person") == name and row.get("kind") == "erased":
+                unsaid = 0
+        return held, unsaid
 
     def _record(self, line):
         row = msgspec.json.decode(line)
@@ -378,6 +398,13 @@ class AuditTrail:
                 raise AuditError(f"{self.path}, line {n} is no record; say crmeval audit verify") from e
             if _wanted(record, kind, name, since, until, content):
                 yield record
+
+
+def _read_row(line, path, n):
+    try:
+        return msgspec.json.decode(line, type=dict)
+    except ValueError as e:
+        raise AuditError(f"{path}, line {n} is no record; say crmeval audit verify") from e
 
 
 def _wanted(record, kind, name, since, until, content):

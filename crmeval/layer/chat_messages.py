@@ -19,7 +19,7 @@ def read_messages(
     "Messages of a chat: system ones are the company's, the last one is asked; ValueError for pictures."
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
-    told = [(str(m.get("role", "user")), _text_of(m.get("content")), _extra_of(m)) for m in messages]
+    told = [(str(m.get("role", "user")), _text_of(_content(m)), _extra_of(m)) for m in messages]
     if not told:
         raise ValueError("there are no messages")
     system = "\n\n".join(text for role, text, _ in told if role in ("system", "developer"))
@@ -28,6 +28,11 @@ def read_messages(
     extras = tuple(more for *_, more in turns) if any(more for *_, more in turns) else ()
     pairs = tuple((role, text) for role, text, _ in turns)
     return system, pairs, extras, asked
+
+
+def _content(message):
+    "What a message says; of an assistant that declined, its refusal."
+    return message.get("content") or message.get("refusal")
 
 
 def _extra_of(message):

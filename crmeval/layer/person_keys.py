@@ -215,9 +215,8 @@ class PersonKeys:
         name: str,  # A pseudonym
     ) -> bool:  # False: there was no key
         "Destroy a person's key: the file is written anew without it, on the disk before this returns."
-        if self._wrapped.pop(name, None) is None:
+        if name not in self._wrapped:
             return False
-        self._ciphers.pop(name, None)
         kept = [row for row in self._rows() if row["person"] != name]
         new = self.path.with_name(self.path.name + ".new")
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
@@ -225,4 +224,25 @@ class PersonKeys:
             file.flush()
             os.fsync(file.fileno())
         os.replace(new, self.path)
+        _sync_folder(self.path.parent)
+        del self._wrapped[name]  # only now: a disk that is full forgets nobody by half
+        self._ciphers.pop(name, None)
         return True
+
+    def known_by(
+        self,
+        name: str,  # A pseudonym
+    ) -> str:  # What stands before the point of a sealed value; '' where there is no key
+        "By what the key of a person is known."
+        return self._of(name)[1] if name in self._wrapped else ""
+
+
+def _sync_folder(path):
+    "Make the new name of a file outlive a loss of power."
+    if os.name != "posix":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -251,7 +251,8 @@ def _items(reply):
 
 def _message(reply):
     state = "incomplete" if _INCOMPLETE.get(finish_of(reply)) else "completed"
-    return {**_head(reply.id), "status": state, "content": [_part(reply.text)]}
+    part = {"type": "refusal", "refusal": reply.text} if reply.declined else _part(reply.text)
+    return {**_head(reply.id), "status": state, "content": [part]}
 
 
 def _head(name):
@@ -275,8 +276,9 @@ def _usage(reply):
         "input_tokens": told["prompt_tokens"],
         "output_tokens": told["completion_tokens"],
         "total_tokens": told["total_tokens"],
-        "input_tokens_details": {"cached_tokens": None},  # nobody counts these; libraries read the fields
-        "output_tokens_details": {"reasoning_tokens": None},
+        # where nobody counts them, libraries read the fields all the same
+        "input_tokens_details": {"cached_tokens": None, **told.get("prompt_tokens_details", {})},
+        "output_tokens_details": {"reasoning_tokens": None, **told.get("completion_tokens_details", {})},
     }
 
 # %% ../../nbs/layer/20_response_forms.ipynb #27885c52
@@ -322,11 +324,13 @@ class ResponseEvents:
         "What the answer ends with: its text, its calls of tools, and the whole."
         out = self._begin()
         whole = response_body(reply, self._asked, self._created)
-        if self._words is None and whole["output"][0]["type"] == "message":
+        if reply.declined and self._words is None:
+            out += self._refusal(reply)
+        elif self._words is None and whole["output"][0]["type"] == "message":
             out += self.text(reply.text)
         if self._words is not None:
             out += self._text_done(reply, "".join(self._words))
-        first = 0 if self._words is None else 1
+        first = 0 if self._words is None and not reply.declined else 1
         for n, call in enumerate(reply.tool_calls):
             out += self._call(first + n, _call(self._name, n, call))
         return out + self._event(f"response.{whole['status']}", response=whole)
@@ -335,6 +339,18 @@ class ResponseEvents:
         out = self._event("response.output_text.done", **self._place(), text=text, logprobs=[])
         out += self._event("response.content_part.done", **self._place(), part=_part(text))
         item = {**_message(reply), "content": [_part(text)]}
+        return out + self._event("response.output_item.done", output_index=0, item=item)
+
+    def _refusal(self, reply):
+        "The model's own refusal, as a message of its own."
+        item, place = _message(reply), self._place()
+        begun = {**item, "status": "in_progress", "content": []}
+        out = self._event("response.output_item.added", output_index=0, item=begun)
+        empty = {"type": "refusal", "refusal": ""}
+        out += self._event("response.content_part.added", **place, part=empty)
+        out += self._event("response.refusal.delta", **place, delta=reply.text)
+        out += self._event("response.refusal.done", **place, refusal=reply.text)
+        out += self._event("response.content_part.done", **place, part=item["content"][0])
         return out + self._event("response.output_item.done", output_index=0, item=item)
 
     def _call(self, at, item):

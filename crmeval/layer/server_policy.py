@@ -49,6 +49,7 @@ class Caller:
     roles: Sequence[str] = ()  # For the policy's `users`, beside its name
     requests_per_minute: int | None = None  # None: as for all
     at_once: int | None = None  # Requests at once; None: as for all
+    operator: bool = False  # Whether it sees everybody's figures, and may have persons forgotten
 
     def __post_init__(self):
         if self.key_env and self.key_hash:
@@ -62,6 +63,8 @@ class Caller:
         for name in ("requests_per_minute", "at_once"):
             if getattr(self, name) is not None:
                 _check_number(getattr(self, name), name, 1)
+        if not isinstance(self.operator, bool):
+            raise ValueError(f"operator is {self.operator!r}, expected true or false")
         if self.tenant:
             _check_name(self.tenant, "tenant")
 

@@ -25,7 +25,7 @@ from .feedback import Feedback, keep_feedback
 from .gateway import with_options
 from .grounding import Passage, Retriever
 from .knowledge import policy_retriever
-from .layer_note import note_of_way, values_sent
+from .layer_note import note_of_way, values_in_part, values_sent
 from .layer_policy import Policy, read_policy
 from .masking import MaskingSession
 from .person_keys import AuditError
@@ -38,7 +38,7 @@ from crmeval.layer.prompt_way import (
     sample_draft,
     seen_sample,
 )
-from .reply import Asked, Piece, Reply, Unsent, failed_reply, last_piece
+from .reply import Asked, Piece, Reply, Unsent, answer_of, failed_reply, last_piece, why_ended
 from .spans import TraceSpan, spans_of_way
 from .steps import StepRecord, Timer, Way
 from .stream_way import StreamWay
@@ -149,10 +149,10 @@ class _Trip:
 
     def finish(self, draft: Draft, done: Completion) -> Reply:
         "The answer's steps, and the reply."
-        self.keep_answer(done.text, done)
-        given = self.known(draft)
-        answer = Answer(done.text, given, self.vault, draft.canary, self.passages, draft.quarantined)
-        for step in self.policy.answer if done.text else ():
+        said = answer_of(done)
+        self.keep_answer(said, done)
+        answer = Answer(said, self.known(draft), self.vault, draft.canary, self.passages, draft.quarantined)
+        for step in self.policy.answer if said else ():
             answer = self.take(step, lambda a, step=step: _ANSWER_STEPS[step](a, self.policy), answer)
         calls = self.calls(draft, done)
         failed = any(r.decision == "block" for r in self.way.records)
@@ -160,7 +160,7 @@ class _Trip:
         withheld = failed or why and done.tool_calls
         text = self.policy.screening.sentence if withheld else answer.text
         status = "refused" if why else done.status
-        return self.reply(text, status, why or done.refusal or "", draft, answer.sources, done, calls)
+        return self.reply(text, status, why or why_ended(done), draft, answer.sources, done, calls)
 
     def calls(self, draft: Draft, done: Completion) -> tuple[Mapping, ...]:
         "Calls of tools with their values; none where one must not be made."
@@ -178,6 +178,8 @@ class _Trip:
 
     def finish_stream(self, draft: Draft, way: StreamWay, came: str, done: Completion | None) -> Piece:
         "The last piece of a stream, once all that was shown has been looked at."
+        if done and done.refusal and not (done.text or came or self.stopped()):
+            return last_piece(self.finish(draft, done))
         self.keep_answer(done.text if done else came, done)
         for record in way.records() if not self.stopped() else ():
             self.note(record, way.shown)
@@ -185,8 +187,7 @@ class _Trip:
         why = self.stopped()
         rest = f"\n\n{self.policy.screening.sentence}" if why and not way.withheld else ""
         status = "refused" if why or done is None else done.status
-        reason = why or (done.refusal if done else "") or ""
-        reply = self.reply(way.shown + rest, status, reason, draft, (), done, calls)
+        reply = self.reply(way.shown + rest, status, why or why_ended(done), draft, (), done, calls)
         return last_piece(reply, rest)
 
     def reply(self, text, status, reason, draft=None, sources=(), done=None, calls=()) -> Reply:
@@ -268,10 +269,10 @@ class TrustLayer(TryingClient):
         "One try for a sample; `CallFailed` comes from the client alone."
         await beside_loop(0, warm_up)  # what a first row reads is no figure about the layer
         rows: list[Response] = []
-        seen: list[list[int] | None] = []
+        seen: list[list[list[int] | None]] = []
 
         async def send(draft):
-            seen.append(values_sent(sample, draft.whole, draft.sample))
+            seen.append([look(sample, draft.whole, draft.sample) for look in (values_sent, values_in_part)])
             if hasattr(self.client, "chat"):
                 return await self._chat(draft, {})
             row = await answered_row(self.client, seen_sample(draft.sample, draft), _as_prompt(draft), repeat)
@@ -288,8 +289,8 @@ class TrustLayer(TryingClient):
     def _note(self, reply, seen):
         "What the row tells of the way: names and numbers, no text."
         inside = getattr(self.client, "name", type(self.client).__name__)
-        values = seen[-1] if seen else None
-        return note_of_way(reply.way, around=inside, sent=bool(seen), values=values).to_text()
+        values, parts = seen[-1] if seen else (None, None)
+        return note_of_way(reply.way, around=inside, sent=bool(seen), values=values, in_part=parts).to_text()
 
     def _row(self, sample, reply, rows, repeat):
         "The row of a run; its time holds the layer's."
@@ -305,7 +306,7 @@ class TrustLayer(TryingClient):
             client=self.name,
             text=reply.text if shown else None,
             status=reply.status,
-            error=reply.reason or (rows[0].error if rows else None),
+            error=(reply.text if reply.declined else reply.reason) or (rows[0].error if rows else None),
             usage=done.usage,
             latency_s=taken,
             ttft_s=done.ttft_s,

@@ -25,6 +25,7 @@ from ..core.letters import greeting_length, is_closing
 from ..core.mail import read_mail
 from ..core.package_data import data_path
 from ..core.text import UNSPACED, count_words, sentences, split_label
+from ..detect.pii import find_pii
 from .checks import check
 from .ifeval import compile_pattern, ifeval
 
@@ -259,10 +260,17 @@ def no_placeholders(response: str) -> str:
     return f"unresolved placeholder {found[0]!r}{more}"
 
 
+# addresses and numbers are what `detect.pii` says, so that this check and the layer never disagree
+_CONTACT = {"EMAIL_ADDRESS": "an e-mail address", "PHONE_NUMBER": "a phone number"}
+
+
 @check
 def no_contact_data(response: str) -> str:
-    matches = {what: pattern.search(response) for what, pattern in _patterns()["contact"].items()}
-    found = [f"{what} ({m[0].strip()})" for what, m in matches.items() if m]
+    spans = {s.entity: s.text_in(response) for s in reversed(find_pii(response, entities=list(_CONTACT)))}
+    held = {what: spans[entity] for entity, what in _CONTACT.items() if entity in spans}
+    if number := _patterns()["case_number"].search(response):
+        held["a case number"] = number[0].strip()
+    found = [f"{what} ({text})" for what, text in held.items()]
     return f"holds {' and '.join(found)}" if found else ""
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #3ac622f9

@@ -204,6 +204,7 @@ def read_completion(
             body.get("model"),
             reasoning=reasoning,
             tool_calls=calls,
+            usage_details=_usage_details(body.get("usage")),
             **times,
         )
         if _ended(why, refusal)
@@ -259,9 +260,41 @@ def _in_words(body):
 def _usage(counts, prompt, answer):
     known = counts if isinstance(counts, dict) else {}
     n_in, n_out = known.get("prompt_tokens"), known.get("completion_tokens")
-    if all(type(n) is int and n >= 0 for n in (n_in, n_out)):
+    if _is_count(n_in) and _is_count(n_out):
         return Usage(n_in, n_out)  # an endpoint may say anything
     return estimated_usage(prompt, answer)
+
+
+_TOKEN_KINDS = {  # part -> kinds of tokens that endpoints count apart; what else they say is not passed on
+    "prompt": ("cached_tokens", "cache_write_tokens", "audio_tokens", "image_tokens", "text_tokens"),
+    "completion": (
+        "reasoning_tokens",
+        "audio_tokens",
+        "image_tokens",
+        "text_tokens",
+        "accepted_prediction_tokens",
+        "rejected_prediction_tokens",
+    ),
+}
+_CACHED = ("prompt_cache_hit_tokens", "cache_read_input_tokens")  # how others call the prompt's cached ones
+
+
+def _usage_details(counts):
+    "Tokens by kind, for each part of which the endpoint tells some."
+    known = counts if isinstance(counts, Mapping) else {}
+    out = {}
+    for part, kinds in _TOKEN_KINDS.items():
+        told = known.get(f"{part}_tokens_details")
+        told = told if isinstance(told, Mapping) else {}
+        if part == "prompt":
+            told = {"cached_tokens": next(filter(_is_count, map(known.get, _CACHED)), None), **told}
+        if found := {kind: told[kind] for kind in kinds if _is_count(told.get(kind))}:
+            out[part] = found
+    return out
+
+
+def _is_count(n):
+    return type(n) is int and n >= 0
 
 
 def _logprobs(choice, start):
