@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from ..core.text import content_words
-from ..core.trees import soft_keys
+from .near_stems import NearStems
 from .places import value_key
 from .reading import are_foreign, groups_of_four, read_sentence
 
@@ -28,11 +28,15 @@ class TextIndex:
         self.where, found = {}, {}
         self.flat, self.owner = [], []
         for i, r in enumerate(self.read):
+            here = frozenset((i,))  # one for all stems that stand in this sentence alone
             for s in r.bag:
-                if s in self.where:
-                    self.where[s].add(i)
+                p = self.where.get(s)
+                if p is None:
+                    self.where[s] = here
+                elif len(p) > 1:
+                    p.add(i)
                 else:
-                    self.where[s] = {i}
+                    self.where[s] = {*p, i}
             for v in r.values:
                 found.setdefault(value_key(v), (v, set()))[1].add(i)
             self.flat += [*r.tokens, ""]  # the empty token ends a sentence
@@ -59,13 +63,9 @@ class TextIndex:
         return frozenset(groups_of_four("\n".join([r.joined for r in self.read])))
 
     @cached_property
-    def soft(self):
-        "Soft key -> the stems that have it; read when a word is first missed."
-        out: dict = {}
-        for s in self.where:
-            for key in soft_keys(s):
-                out.setdefault(key, []).append(s)
-        return out
+    def near_stems(self):
+        "The stems, asked for near ones when a word is first missed."
+        return NearStems(self.where)
 
     def _speakers(self):
         out, now = [], frozenset()
