@@ -132,11 +132,11 @@ class _Match:
         for s, p in left.items():
             for i in p:
                 score[i] = score.get(i, 0.0) + self.weight[s]
-        self.best = max(sorted(score), key=lambda i: score[i]) if score else None
+        order, of = sorted(score), score.__getitem__
+        self.best = max(order, key=of) if score else None
         self.single, self.top, self.cover, got = (score[self.best] / self.full if score else 0.0), [], [], 0.0
-        order = sorted(score)
         for _ in range(3):
-            j = max(order, key=lambda i: score[i]) if score else None
+            j = max(order, key=of) if score else None
             if j is not None and score[j] > 1e-9:
                 self.top.append(j)
                 got += score[j]
@@ -317,7 +317,7 @@ def _company_kept(m, whole):
 def _value_features(m):
     near, src = m.near, m.src
     small = sum(v.kind == "number" and v.value <= 12 and v.text[:1].isalpha() for v in m.missing)
-    at_hand = {u.kind for u, p in src.values if p & near}
+    at_hand = {u.kind for u, p in src.values if not near.isdisjoint(p)}
     whole = sum(m.weight[s] for s in m.stems if s in m.weight) + math.log(1 + src.n) * len(m.novel) or 1.0
     own, rival = _company_kept(m, whole)
     return dict(

@@ -40,9 +40,10 @@ class NearStems:
         s: str,  # A stem
     ) -> list[str]:  # In order for each key; one that shares two keys comes twice
         "The stems that share a soft key with it."
-        return [
-            t for key in soft_keys(s) for t in (self._begun if isinstance(key, str) else self._alike)(key)
-        ]
+        return [t for key in soft_keys(s) for t in self._sharing(key)]
+
+    def _sharing(self, key):
+        return self._begun(key) if isinstance(key, str) else self._alike(key)
 
     def _alike(self, group):
         found = [t for t in _groups()[group] if t in self.stems]

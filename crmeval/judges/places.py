@@ -61,6 +61,8 @@ def _kind_of(word):
 def _tokens_of(piece):
     "The words and marks of a sentence in order; a value is one."
     if not (spans := _value_spans(piece)):
+        if piece.isascii():
+            return _TOKEN.findall(piece.lower())[:_MOST_TOKENS]
         return [t.casefold() for t in _TOKEN.findall(piece)[:_MOST_TOKENS]]
     out, taken = [], None
     for m in islice(_TOKEN.finditer(piece), _MOST_TOKENS):
@@ -236,7 +238,7 @@ def best_company(
 
 
 def _gaps(items, place):
-    return [(k, g) for k, i in enumerate(items) if (g := i.gap(place)) != _FAR]
+    return [(k, g) for k, i in enumerate(items) if (g := i.gaps.get(place) or i.gap(place)) != _FAR]
 
 
 def _held(row, held, reach):

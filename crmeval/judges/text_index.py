@@ -42,8 +42,8 @@ class TextIndex:
             self.flat += [*r.tokens, ""]  # the empty token ends a sentence
             self.owner += [i] * (len(r.tokens) + 1)
         self.values, self.by_kind = list(found.values()), {}
-        for u, p in self.values:
-            self.by_kind.setdefault(u.kind, []).append((u, p))
+        for found_value in self.values:
+            self.by_kind.setdefault(found_value[0].kind, []).append(found_value)
         self.tokens, self.again = {"": -1}, [-1] * len(self.flat)  # word -> first place; place -> the next
         for at in range(len(self.flat) - 1, -1, -1):
             w = self.flat[at]
