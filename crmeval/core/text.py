@@ -175,7 +175,8 @@ def _is_wrapped(before, line):
 
 # %% ../../nbs/core/03_text.ipynb #1c42ca6b
 def sentences(
-    text: str | Sequence[str],  # Any text: prose, a chat, an e-mail, a list; or its lines as `lines` cuts them
+    text: str
+    | Sequence[str],  # Any text: prose, a chat, an e-mail, a list; or its lines as `lines` cuts them
 ) -> list[str]:  # Sentences in order; labels stay in front of their first sentence, bullet marks are gone
     "Cut text into sentences."
     out = []

@@ -477,7 +477,6 @@ _MEASURED = frozenset(("number", "percent", "money"))
 
 @lru_cache(maxsize=1024)
 def _chosen(name, groups):  # `name` as `_compiled` has it; the groups that are worth trying
-    "The patterns and readers of some groups, in order."
     return tuple(entry for entry in _compiled(name) if entry[0] == "far" or entry[0] in groups)
 
 
