@@ -107,7 +107,7 @@ def _full_stop_ends(before, rest):
         or (found and len(token) == 1 and found[1].isupper() and token != "i")
     ):
         return False
-    several = _SHORT_PARTS.search(before)
+    several = "." in before[-4:] and _SHORT_PARTS.search(before)
     if several and re.sub(r"\s", "", several[0].lower()) in _NEVER_LAST or _starts_short_part(token, rest):
         return False
     if token.isdigit() and _is_ordinal(before, rest):
@@ -136,6 +136,7 @@ def _is_ordinal(before, rest):
 # %% ../../nbs/core/03_text.ipynb #86344045
 _BREAKS = re.compile(r"[\r\n\u2028\u2029\x0b\x0c\x85]+")
 _LETTERED = re.compile(r"[ \t>]*[A-Z]\.[ \t]")
+_ALNUM = re.compile(r"[^\W_]")
 
 
 def lines(
@@ -147,7 +148,7 @@ def lines(
         sum(bool(_LETTERED.match(line)) for line in raw) > 1
     )  # 'A.' and 'B.', not the initial in 'M. Petit'
     for line in map(str.strip, raw):
-        if not line or not any(c.isalnum() for c in line):
+        if not line or not _ALNUM.search(line):
             continue
         bullet = _mark_of_list(line, series)
         if out and not bullet and _is_wrapped(out[-1], line):
@@ -174,11 +175,12 @@ def _is_wrapped(before, line):
 
 # %% ../../nbs/core/03_text.ipynb #1c42ca6b
 def sentences(
-    text: str,  # Any text: prose, a chat, an e-mail, a list
+    text: str
+    | Sequence[str],  # Any text: prose, a chat, an e-mail, a list; or its lines as `lines` cuts them
 ) -> list[str]:  # Sentences in order; labels stay in front of their first sentence, bullet marks are gone
     "Cut text into sentences."
     out = []
-    for line in lines(text):
+    for line in lines(text) if isinstance(text, str) else text:
         start = 0
         for m in _STOP.finditer(line):
             if not _ends(line, m):
@@ -186,7 +188,7 @@ def sentences(
             out.append(line[start : m.end()].strip())
             start = m.end()
         out.append(line[start:].strip())
-    return [s for s in out if any(c.isalnum() for c in s)]
+    return [s for s in out if _ALNUM.search(s)]
 
 # %% ../../nbs/core/03_text.ipynb #67ceb1b7
 def _marks():

@@ -405,15 +405,15 @@ _TELLING |= _WEEKDAYS_ABROAD | _PERCENT_WORDS | {"http", "https", "noon", "midda
 
 
 def _worth_trying(text):
-    "Which groups of patterns can match at all; {} where none can."
+    "The groups of patterns that can match at all."
     low = text.lower()
     seen = set(_GLANCE.findall(low))
     if text.isascii() and "day" not in low and _TELLING.isdisjoint(seen):
-        return {}
+        return frozenset()
     digit = not seen.isdisjoint("0123456789") or not text.isascii() and any(c.isnumeric() for c in seen)
     spelled, month = not seen.isdisjoint(_NUMBER_WORDS), not _ALL_MONTHS.keys().isdisjoint(seen)
     money = not seen.isdisjoint(_CURRENCY_TOKENS)
-    return {
+    worth = {
         "mail": "@" in seen or not seen.isdisjoint(("http", "https")),
         "digit": digit,
         "joined": digit and _JOINED.search(text) is not None,
@@ -434,6 +434,7 @@ def _worth_trying(text):
         "monthabroad": month and not MONTHS_ABROAD.keys().isdisjoint(seen),
         "sign": (digit or spelled) and ("-" in seen or not seen.isdisjoint(_DOWN)),
     }
+    return frozenset([group for group, can in worth.items() if can])
 
 # %% ../../nbs/core/02_values.ipynb #eb2bb828
 _SAME = str.maketrans(
@@ -474,25 +475,25 @@ def _signed(value, text, start):
 _MEASURED = frozenset(("number", "percent", "money"))
 
 
-def _take_all(patterns, worth, rest, found):
-    "Read with each pattern in turn; what is read is blanked, and the rest returned."
-    signs = worth["sign"]
-    for group, pattern, read in patterns:
-        if not worth.get(group, True):
-            continue
+@lru_cache(maxsize=1024)
+def _chosen(name, groups):  # `name` as `_compiled` has it; the groups that are worth trying
+    return tuple(entry for entry in _compiled(name) if entry[0] == "far" or entry[0] in groups)
 
-        def take(m, read=read):
-            got = read(m)
-            if not got:
-                return m[0]
+
+def _take_all(name, groups, rest, found):
+    "Read with each pattern in turn; what is read is blanked, and the rest returned."
+    signs = "sign" in groups
+    for _, pattern, read in _chosen(name, groups):
+        for m in pattern.finditer(rest):
+            if not (got := read(m)):
+                continue
+            at, end = m.span()
             for i, v in enumerate(got if isinstance(got, list) else (got,)):
-                start = m.start()
+                start = at
                 if signs and not i and v.kind in _MEASURED:
                     v, start = _signed(v, m.string, start)
                 found.append((start, i, v))
-            return "\0" * len(m[0])  # same length, so that positions stay those of the text
-
-        rest = pattern.sub(take, rest)
+            rest = rest[:at] + "\0" * (end - at) + rest[end:]  # positions stay those of the text
     return rest
 
 
@@ -504,11 +505,11 @@ def values(
     rest = written if written.isascii() else _same_length(written)
     worth = _worth_trying(rest)
     far = not rest.isascii() and bool(_FAR.search(rest))
-    if not far and not any(worth.values()):
+    if not far and not worth:
         return []
     if far:
-        rest = _FAR.sub("\x01", _take_all(_compiled("far_patterns"), worth, rest, found))
-    _take_all(_compiled("patterns"), worth, rest, found)
+        rest = _FAR.sub("\x01", _take_all("far_patterns", worth, rest, found))
+    _take_all("patterns", worth, rest, found)
     found.sort(key=lambda p: p[:2])
     return (
         [v for _, _, v in found] if written.isascii() else [_as_written(v, written, at) for at, _, v in found]

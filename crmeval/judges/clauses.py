@@ -173,7 +173,14 @@ def _word(w):
     return s, tuple(_opposites().get(s, ())), content
 
 
+@lru_cache(maxsize=1)
+def _denying():
+    return clause_words("negators") | clause_words("before to") | clause_words("before ing")
+
+
 def _negates(w, after):
+    if w not in _denying():
+        return w.endswith("n't")
     return (
         w in clause_words("negators")
         or w.endswith("n't")
@@ -241,11 +248,6 @@ def clauses_of(
     return tuple(out)
 
 # %% ../../nbs/judges/03_clauses.ipynb #f5a3686a
-@lru_cache(maxsize=1)
-def _denying():
-    return clause_words("negators") | clause_words("before to") | clause_words("before ing")
-
-
 def may_negate(
     tokens: Sequence[str],  # Words in small letters
 ) -> bool:

@@ -48,22 +48,27 @@ class _Source(TextIndex):
 
     def _softly(self, s):
         "Sentences that have a stem which is near in form or in meaning."
-        near = (t for key in soft_keys(s) for t in self.soft.get(key, ()))
-        return set().union(*[self.where[t] for t in near])
+        return set().union(*[self.where[t] for t in self.near_stems.near(s)])
 
     def behind(self, word):
-        "Word -> places at which it stands right behind a word; read when first asked."
-        if word not in self._behind:
+        "Word -> the first place at which it stands right behind a word; read when first asked."
+        found = self._behind.get(word)
+        if found is None:
             found = self._behind[word] = {}
             at = self.tokens.get(word, -1)
             while at >= 0:
-                after = self.flat[at + 1]
-                if after not in found:
-                    found[after] = [at]
-                elif len(found[after]) < _MAX_PLACES:
-                    found[after].append(at)
+                found.setdefault(self.flat[at + 1], at)
                 at = self.again[at]
-        return self._behind[word]
+        return found
+
+    def pairs(self, word, after):
+        "Places of a word with another one right behind it, in order."
+        at, out = self.behind(word).get(after, -1), []
+        while at >= 0 and len(out) < _MAX_PLACES:
+            if self.flat[at + 1] == after:
+                out.append(at)
+            at = self.again[at]
+        return out
 
     def follow(self, s):
         "Stems that stand up to four behind a stem in a sentence."
@@ -127,11 +132,11 @@ class _Match:
         for s, p in left.items():
             for i in p:
                 score[i] = score.get(i, 0.0) + self.weight[s]
-        self.best = max(sorted(score), key=lambda i: score[i]) if score else None
+        order, of = sorted(score), score.__getitem__
+        self.best = max(order, key=of) if score else None
         self.single, self.top, self.cover, got = (score[self.best] / self.full if score else 0.0), [], [], 0.0
-        order = sorted(score)
         for _ in range(3):
-            j = max(order, key=lambda i: score[i]) if score else None
+            j = max(order, key=of) if score else None
             if j is not None and score[j] > 1e-9:
                 self.top.append(j)
                 got += score[j]
@@ -202,7 +207,7 @@ def _fragments(t, src):
     out, i, last = [], 0, -1
     while i < len(t) - 1:
         best, at = 0, 0
-        for p in src.behind(t[i]).get(t[i + 1], ()):
+        for p in src.pairs(t[i], t[i + 1]):
             k = 2
             while i + k < len(t) and src.flat[p + k] == t[i + k]:
                 k += 1
@@ -312,7 +317,7 @@ def _company_kept(m, whole):
 def _value_features(m):
     near, src = m.near, m.src
     small = sum(v.kind == "number" and v.value <= 12 and v.text[:1].isalpha() for v in m.missing)
-    at_hand = {u.kind for u, p in src.values if p & near}
+    at_hand = {u.kind for u, p in src.values if not near.isdisjoint(p)}
     whole = sum(m.weight[s] for s in m.stems if s in m.weight) + math.log(1 + src.n) * len(m.novel) or 1.0
     own, rival = _company_kept(m, whole)
     return dict(

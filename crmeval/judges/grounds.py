@@ -11,18 +11,23 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from ..core.package_data import data_path
-from ..core.text import STOP_WORDS, content_words, lines, sentences, split_label, stem, words
+from ..core.text import STOP_WORDS, content_words, sentences, split_label, stem, words
 from ..core.trees import rarity, soft_keys
-from .reading import values_in, without_values
+from .reading import lines_in, values_in, without_values
 
 # %% ../../nbs/judges/05_grounds.ipynb #377f166d
 @lru_cache(maxsize=1)
 def _lexicon() -> dict:
     "Words of this room, with source and date."
     return json.loads(data_path("lexicons", "grounds.json").read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=16)
+def _words_of(*names):
+    return frozenset(w for n in names for w in _lexicon()[n])
 
 
 @lru_cache(maxsize=16)
@@ -259,19 +264,24 @@ class _Turns:
     "The sentences of a conversation with the label, the side and the stems of each."
 
     def __init__(self, text):
-        cut = [split_label(line) for line in lines(text)]
+        self._cut = cut = [split_label(line) for line in lines_in(text)]
         counts = _speaking({own for own, _ in cut if own}, [own for own, _ in cut])
-        self.said, label = [], ""
-        for own, rest in cut:
-            if own:
-                label = own if own in counts else ""
-            self.said += [(label, s, frozenset(content_words(s))) for s in sentences(rest)] if label else []
         self.sides = {label: _side_of(label) for label in counts}
         agents = [x for x, side in self.sides.items() if side == "agent"]
         rest = [x for x, side in self.sides.items() if not side]
         if agents and len(rest) == 1 and "customer" not in self.sides.values():
             self.sides[rest[0]] = "customer"
         self.names = {label: frozenset(words(label)) for label in counts}
+
+    @cached_property
+    def said(self):
+        "(label, sentence, its stems) in order; most claims do not ask who said what."
+        out, label = [], ""
+        for own, rest in self._cut:
+            if own:
+                label = own if own in self.sides else ""
+            out += [(label, s, frozenset(content_words(s))) for s in sentences(rest)] if label else []
+        return out
 
     def is_chat(self):
         return 2 <= len(self.sides) <= 12
@@ -318,7 +328,7 @@ def _subject(claim):
     if found and found[0].lower() in ("the", "a", "an", "our"):
         found = found[1:]
     who, found = (found[0], found[1:]) if found else ("", [])
-    while found and (found[0][:1].isupper() or found[0].lower() in _lexicon()["helpers"]):
+    while found and (found[0][:1].isupper() or found[0].lower() in _words_of("helpers")):
         found = found[1:]
     plain = words(found[0]) if found else []
     return (words(who) or [""])[0], plain[0] if plain else "", " ".join(found[1:])
@@ -448,7 +458,7 @@ def _deed(claim):
     if found and found[0].lower() in ("the", "our"):
         found = found[1:]
     subject = (words(found[0]) or [""])[0] if found else ""
-    helpers = {*_lexicon()["helpers"], *_lexicon()["modals"]}
+    helpers = _words_of("helpers", "modals")
     rest = found[1:]
     while rest and (rest[0].lower() in helpers or rest[0][:1].isupper()):
         rest = rest[1:]

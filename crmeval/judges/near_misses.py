@@ -327,6 +327,11 @@ def _signs_of(kinds):
     return frozenset().union(*[_signs()[kind] for kind in kinds])
 
 
+@lru_cache(maxsize=1)
+def _every_kind():
+    return frozenset(_kinds())
+
+
 def _may_have(sentence, kinds):
     "Whether a sentence can have a mark of some kinds."
     if not _signs_of(kinds).isdisjoint(read_sentence(sentence).tokens):
@@ -397,10 +402,11 @@ def _leads_to(sentence, mark):
 
 def _worse(claim, mark, best, pieces, weights):
     "Whether nothing in the source agrees with a mark, or only in clearly worse company than the best rival."
+    kind = frozenset({mark.kind})
     kept = [
         (m, j)
         for j, piece in enumerate(pieces)
-        for m in (marks_of(piece) if _may_have(piece, frozenset({mark.kind})) else ())
+        for m in (marks_of(piece) if _may_have(piece, kind) else ())
         if m.kind == mark.kind and agrees(mark, m) and (mark.kind == "unit" or _answers_the_same(mark, m))
     ]
     entry = _kinds()[mark.kind]
@@ -418,7 +424,7 @@ def near_miss(
     lines: Sequence[int],  # Those that say most of it; their neighbours are read, too
 ) -> NearMiss | None:
     "Does the source say it with another unit, share, day, ordinal, quantifier or direction?"
-    if len(pieces) > _MOST_PIECES or not _may_have(claim, frozenset(_kinds())) or _read(claim).asks:
+    if len(pieces) > _MOST_PIECES or not _may_have(claim, _every_kind()) or _read(claim).asks:
         return None
     marks = marks_of(claim)
     kinds = frozenset(m.kind for m in marks)

@@ -16,8 +16,8 @@ from itertools import islice
 from typing import Any
 
 from ..core.text import STOP_WORDS, stem
-from ..core.trees import soft_keys
 from ..core.values import Value, same_value
+from .near_stems import NearStems
 from .reading import NEGATIONS, sentences_in, values_in
 
 # %% ../../nbs/judges/04_places.ipynb #a9ede04b
@@ -61,6 +61,8 @@ def _kind_of(word):
 def _tokens_of(piece):
     "The words and marks of a sentence in order; a value is one."
     if not (spans := _value_spans(piece)):
+        if piece.isascii():
+            return _TOKEN.findall(piece.lower())[:_MOST_TOKENS]
         return [t.casefold() for t in _TOKEN.findall(piece)[:_MOST_TOKENS]]
     out, taken = [], None
     for m in islice(_TOKEN.finditer(piece), _MOST_TOKENS):
@@ -89,13 +91,8 @@ class Places:
             self._written.setdefault(value_key(v), (v, []))[1].append(place)
 
     @cached_property
-    def _near(self):
-        "Soft key -> the stems that have it, in order."
-        out: dict = {}
-        for s in self.where:
-            for key in soft_keys(s):
-                out.setdefault(key, []).append(s)
-        return out
+    def _near_stems(self):
+        return NearStems(self.where)
 
     def _read(self, at, piece):
         left, words = 0, self.words  # `left`: how many more words a negation reaches
@@ -131,8 +128,7 @@ class Places:
         "Places of a stem, or of what is near to it, and how sure that is."
         if s in self.where:
             return self.where[s][:60], 1.0
-        stems = (t for key in soft_keys(s) for t in self._near.get(key, ()))
-        return [p for t in stems for p in self.where[t]][:60], 0.7
+        return [p for t in self._near_stems.near(s) for p in self.where[t]][:60], 0.7
 
     def agreeing(self, value: Value) -> tuple[Place, ...]:
         "Places with a value that agrees."
@@ -163,7 +159,7 @@ def places_of(
     return Places(sentences_in(source))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=64)  # the rules ask of one claim in turn
 def places_in(
     claim: str,  # One sentence
 ) -> Places:
@@ -204,7 +200,7 @@ def _item(at, places, sure, n, what):
     return Item(at, tuple(places), weight, what, by_sentence)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=64)
 def items_of(
     claim: str,  # One sentence
     source: str,
@@ -242,7 +238,7 @@ def best_company(
 
 
 def _gaps(items, place):
-    return [(k, g) for k, i in enumerate(items) if (g := i.gap(place)) != _FAR]
+    return [(k, g) for k, i in enumerate(items) if (g := i.gaps.get(place) or i.gap(place)) != _FAR]
 
 
 def _held(row, held, reach):

@@ -94,9 +94,14 @@ def misread_value(
     return ""
 
 # %% ../../nbs/judges/05_strict.ipynb #b915750b
+_DIGIT = re.compile(r"\d")
+
+
 def _codes(text):
     "Digits that end a code -> the letters before them."
     out: dict = {}
+    if not _DIGIT.search(text):
+        return out
     for m in list(_pattern_of("code").finditer(text[:50_000]))[:300]:
         out.setdefault(m["digits"], set()).add(m["letters"].casefold())
     return out

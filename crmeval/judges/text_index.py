@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from ..core.text import content_words
-from ..core.trees import soft_keys
+from .near_stems import NearStems
 from .places import value_key
 from .reading import are_foreign, groups_of_four, read_sentence
 
@@ -28,18 +28,22 @@ class TextIndex:
         self.where, found = {}, {}
         self.flat, self.owner = [], []
         for i, r in enumerate(self.read):
+            here = frozenset((i,))  # one for all stems that stand in this sentence alone
             for s in r.bag:
-                if s in self.where:
-                    self.where[s].add(i)
+                p = self.where.get(s)
+                if p is None:
+                    self.where[s] = here
+                elif len(p) > 1:
+                    p.add(i)
                 else:
-                    self.where[s] = {i}
+                    self.where[s] = {*p, i}
             for v in r.values:
                 found.setdefault(value_key(v), (v, set()))[1].add(i)
             self.flat += [*r.tokens, ""]  # the empty token ends a sentence
             self.owner += [i] * (len(r.tokens) + 1)
         self.values, self.by_kind = list(found.values()), {}
-        for u, p in self.values:
-            self.by_kind.setdefault(u.kind, []).append((u, p))
+        for found_value in self.values:
+            self.by_kind.setdefault(found_value[0].kind, []).append(found_value)
         self.tokens, self.again = {"": -1}, [-1] * len(self.flat)  # word -> first place; place -> the next
         for at in range(len(self.flat) - 1, -1, -1):
             w = self.flat[at]
@@ -59,13 +63,9 @@ class TextIndex:
         return frozenset(groups_of_four("\n".join([r.joined for r in self.read])))
 
     @cached_property
-    def soft(self):
-        "Soft key -> the stems that have it; read when a word is first missed."
-        out: dict = {}
-        for s in self.where:
-            for key in soft_keys(s):
-                out.setdefault(key, []).append(s)
-        return out
+    def near_stems(self):
+        "The stems, asked for near ones when a word is first missed."
+        return NearStems(self.where)
 
     def _speakers(self):
         out, now = [], frozenset()
