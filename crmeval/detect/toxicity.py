@@ -30,6 +30,7 @@ from ..core.weight_arrays import WeightArrays
 from .disguise import unmask
 from .other_senses import abuse_degree, abuse_in, goods_words, threatens_body, without_names
 from .proper_names import lexicon
+from .foreign import foreign_part
 from .refusal import other_language
 from .text_form import FORMS, text_form
 
@@ -614,7 +615,7 @@ class EmbeddedDetector:
         because = {c: _evidence(c, windows, raised) for c in CATEGORIES}
         best = max(range(len(spans)), key=lambda i: max(windows[i][0].values()))
         top = max(scores.values())
-        if top < 0.5 and (form in _UNWRITTEN or all(map(_is_foreign, seen))):
+        if top < 0.5 and (form in _UNWRITTEN or all(map(_is_foreign, seen)) or foreign_part(text)):
             return Detection(
                 {}, "undefined", "What is read of the text raises no alarm; the rest is not read."
             )
