@@ -17,7 +17,9 @@ from ..core.text import STOP_WORDS, sentences
 from ..core.trees import known_rarity
 
 # %% ../../nbs/detect/00_foreign.ipynb #2385fbe7
-_IN_NAMES = frozenset("al da das de del della der di do dos du e el en il la le les los san van von y zu".split())
+_IN_NAMES = frozenset(
+    "al da das de del della der di do dos du e el en il la le les los san van von y zu".split()
+)
 _FAR = re.compile(r"[^\W\d_\u0000-\u024f\u1e00-\u1eff]")
 _LETTER = re.compile(r"[^\W\d_]")
 _NO_WORD = re.compile(r"\S*[@/\d_#\\]\S*")

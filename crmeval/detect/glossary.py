@@ -43,7 +43,9 @@ class FoundTerm(NamedTuple):
     plain: bool  # Whether it is said in plain words
 
 # %% ../../nbs/detect/10_glossary.ipynb #6f0add1f
-_MARK = r"[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u0900-\u0963\u0981-\u0dff]"  # part of a word, no letter
+_MARK = (
+    r"[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u0900-\u0963\u0981-\u0dff]"  # part of a word, no letter
+)
 _SOLID = rf"(?:(?!{UNSPACED.pattern})[^\W_]|{_MARK})+"
 _TOKEN = re.compile(rf"{UNSPACED.pattern}|{_SOLID}(?:['’]{_SOLID})*")  # without blanks each letter is one
 _GAP = re.compile(r"[ \t\u00a0]{0,2}(?:[-‐‑–/\n]?)[ \t\u00a0]{0,2}")

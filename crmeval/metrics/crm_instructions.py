@@ -274,7 +274,10 @@ def no_contact_data(response: str) -> str:
     return f"holds {' and '.join(found[:3])}" if found else ""
 
 
-_CONTACT = {"EMAIL_ADDRESS": "an e-mail address", "PHONE_NUMBER": "a phone number"}  # as any country writes them
+_CONTACT = {
+    "EMAIL_ADDRESS": "an e-mail address",
+    "PHONE_NUMBER": "a phone number",
+}  # as any country writes them
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #3ac622f9
 @lru_cache(maxsize=1)
