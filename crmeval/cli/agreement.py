@@ -47,8 +47,8 @@ def _goes_on(yes, ahead):
         return input("go on? [y/N] ").strip().lower() in ("y", "yes")
     if ahead.calls and ahead.usd != 0:
         raise ValueError(
-            f"{ahead.calls:,} calls may cost money and nobody is at a terminal to be asked: give --yes to start; "
-            "nothing was sent"
+            f"{ahead.calls:,} calls may cost money and nobody is at a terminal to be asked: "
+            "give --yes to start; nothing was sent"
         )
     return True
 

@@ -64,14 +64,16 @@ def _by_small_words(words, written, most):
     return ""
 
 
-def _by_odd_words(small, n):
+def _by_odd_words(words, small):
     "Whether the words in small letters have letters that English lacks, or are unknown to it."
-    odd = {w for w in small if not w.isascii()}
+    n, odd = len(words), {w for w in small if not w.isascii()}
     if odd and len(odd) >= 0.1 * n and (len(odd) > 1 or n < 8):
         return True
     rest = {w for w in small if w not in _english()}
     unknown = sum(stem_of(w) not in known_rarity() for w in rest) if known_rarity() else 0
-    return n >= 4 and len(rest) >= 3 and unknown >= 0.75 * len(rest)
+    if n < 4 or len(rest) < 2 or unknown < 0.75 * len(rest):
+        return False
+    return len(rest) > 2 or any(len(w) > 1 and w in _speakers() and w not in _IN_NAMES for w in words)
 
 # %% ../../nbs/detect/00_foreign.ipynb #e923c7e0
 @lru_cache(maxsize=4096)
@@ -90,7 +92,7 @@ def foreign_language(
         return found
     sparse = len(words) >= 3 and english < 0.2 * len(words)
     small = [w for w in written if w[0].islower()]
-    return "another language" if sparse and _by_odd_words(small, len(words)) else ""
+    return "another language" if sparse and _by_odd_words(words, small) else ""
 
 # %% ../../nbs/detect/00_foreign.ipynb #7a6ffb06
 def foreign_part(

@@ -28,9 +28,9 @@ from ..core.text import STOP_WORDS
 from ..core.trees import known_rarity, rarity
 from ..core.weight_arrays import WeightArrays
 from .disguise import unmask
+from .foreign import foreign_part
 from .other_senses import abuse_degree, abuse_in, goods_words, threatens_body, without_names
 from .proper_names import lexicon
-from .foreign import foreign_part
 from .refusal import other_language
 from .text_form import FORMS, text_form
 
