@@ -540,6 +540,7 @@ def _windows(text):
     return list(dict.fromkeys(found))
 
 
+_READ_IN_PART = "What is read of the text raises no alarm; the rest is not read."
 _UNWRITTEN = ("encoded", "wordless", "figures", "code")  # forms without sentences; a record holds words
 
 
@@ -616,8 +617,6 @@ class EmbeddedDetector:
         best = max(range(len(spans)), key=lambda i: max(windows[i][0].values()))
         top = max(scores.values())
         if top < 0.5 and (form in _UNWRITTEN or all(map(_is_foreign, seen)) or foreign_part(text)):
-            return Detection(
-                {}, "undefined", "What is read of the text raises no alarm; the rest is not read."
-            )
+            return Detection({}, "undefined", _READ_IN_PART)
         sure = round(max(top, 1 - top), 3)
         return Detection(scores, because=because, span=spans[best], confidence=sure)

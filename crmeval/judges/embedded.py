@@ -426,8 +426,7 @@ def features(
 def _are_foreign(asked, src):
     "Of each that is asked, whether it or the source cannot be read; words of an English source are English."
     reads = [read_sentence(a) for a in asked]
-    tokens = [t for r in reads for t in r.tokens]
-    all_are = src.foreign or _is_new(tokens, src) and are_foreign(reads)
+    all_are = src.foreign or _is_new([t for r in reads for t in r.tokens], src) and are_foreign(reads)
     return [all_are or _is_new(r.tokens, src) and bool(foreign_language(a)) for a, r in zip(asked, reads)]
 
 
