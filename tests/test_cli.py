@@ -744,6 +744,7 @@ def test_agreement_on_labelled_data(tmp_path, server):
         server.url,
         "--limit",
         4,
+        "--yes",
         cwd=tmp_path,
     )
     assert done.returncode == 0 and "openai:judge" in done.stdout, done.stderr
@@ -756,6 +757,7 @@ def test_agreement_on_labelled_data(tmp_path, server):
         server.url,
         "--limit",
         2,
+        "--yes",
         cwd=tmp_path,
     )
     assert (

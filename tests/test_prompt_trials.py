@@ -251,11 +251,23 @@ def test_a_judge_of_ones_own_is_told_about_before_anything_is_sent(toy_set, serv
 
 
 def test_one_command_gives_the_figure_after_that(toy_set, server, capsys):
-    assert agreement(server, "--limit", "8") in (0, None)
+    assert agreement(server, "--limit", "8", "--yes") in (0, None)
     told = capsys.readouterr().out
     assert told.index("8 calls, about") < told.index("of the replies read")
     assert 1 < len(server.bodies) <= len(SAID), "equal questions are sent once"
     assert "openai:judge" in told and "word overlap" in told
+
+
+def test_without_a_terminal_what_may_cost_money_starts_with_yes_alone(toy_set, server, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: False))
+    for words in ((), ("--price", "judge=0.2,0.8"), ("--json", "--max-usd", "1", "--price", "judge=0.2,0.8")):
+        assert agreement(server, *words) == 2
+        assert "--yes" in capsys.readouterr().err and not server.bodies
+    assert agreement(server, "--price", "judge=0,0", "--limit", "8") in (0, None)  # it costs nothing
+    assert server.bodies
+    sent = len(server.bodies)
+    assert agreement(server, "--limit", "8") in (0, None)  # all replies are kept: nothing is sent
+    assert len(server.bodies) == sent
 
 
 def test_the_price_of_a_known_model_is_told(toy_set, server, monkeypatch, capsys):

@@ -39,11 +39,18 @@ def _judges_of(words, plan):
     return None if embedded else judge_of(plan)
 
 
-def _goes_on(yes):
-    "Whether to start: asked only where somebody sits at a terminal."
-    if yes or not sys.stdin.isatty():
+def _goes_on(yes, ahead):
+    "Whether to start: asked at a terminal; without one what may cost money starts with --yes alone."
+    if yes:
         return True
-    return input("go on? [y/N] ").strip().lower() in ("y", "yes")
+    if sys.stdin.isatty():
+        return input("go on? [y/N] ").strip().lower() in ("y", "yes")
+    if ahead.calls and ahead.usd != 0:
+        raise ValueError(
+            f"{ahead.calls:,} calls may cost money and nobody is at a terminal to be asked: "
+            "give --yes to start; nothing was sent"
+        )
+    return True
 
 
 _ANSWERS = Path("runs") / "agreement"
@@ -79,7 +86,7 @@ def _asked(name, options, kept, out):
     look, measure = of_labels if name in GRADED else (look_ahead, measure_judge)
     ahead = look(name, judge, **how)
     out.say(f"{ahead}\n", ahead=ahead)
-    if not _goes_on(yes):
+    if not _goes_on(yes, ahead):
         return None
     try:
         done = measure(name, judge, max_calls=plan.max_calls, max_usd=plan.max_usd, **how)
@@ -171,7 +178,9 @@ def _of_run(folder, words, options, out):
     place("of", "run folder with ratings by people, or the name of a labelled data set or of its source"),
     *setting_words((*JUDGE_WORDS, *_MORE, "slices")),
     text_word("limit", "for labelled data: responses at most, drawn from all over the data set", int),
-    flag("yes", "start a judge of one's own without asking whether to go on"),
+    flag(
+        "yes", "start a judge of one's own without asking; needed where no terminal is and it may cost money"
+    ),
     text_word("out", "folder where the replies of a judge of one's own are kept; default: runs/agreement"),
     flag("fresh", "ask a judge of one's own anew; the replies that are kept are moved beside"),
     TABLE,

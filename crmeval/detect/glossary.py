@@ -8,6 +8,7 @@ __all__ = ['Term', 'FoundTerm', 'Glossary', 'find_terms', 'glossary_names', 'rea
 # %% ../../nbs/detect/10_glossary.ipynb #5c59cf4a
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 from ..core.near import did_you_mean
 from ..core.package_data import data_path
+from ..core.text import UNSPACED
 from ..tasks.rows import read_rows
 
 # %% ../../nbs/detect/10_glossary.ipynb #bdf7f45d
@@ -41,13 +43,17 @@ class FoundTerm(NamedTuple):
     plain: bool  # Whether it is said in plain words
 
 # %% ../../nbs/detect/10_glossary.ipynb #6f0add1f
-_TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_MARK = (
+    r"[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u0900-\u0963\u0981-\u0dff]"  # part of a word, no letter
+)
+_SOLID = rf"(?:(?!{UNSPACED.pattern})[^\W_]|{_MARK})+"
+_TOKEN = re.compile(rf"{UNSPACED.pattern}|{_SOLID}(?:['’]{_SOLID})*")  # without blanks each letter is one
 _GAP = re.compile(r"[ \t\u00a0]{0,2}(?:[-‐‑–/\n]?)[ \t\u00a0]{0,2}")
 
 
 def _base(word: str) -> str:
     "A word without the ending of a plural or of a genitive."
-    w = re.sub(r"['’]s$", "", word.casefold())
+    w = re.sub(r"['’]s$", "", unicodedata.normalize("NFKC", word).casefold())
     if len(w) > 4 and w.endswith("ies"):
         return w[:-3] + "y"
     if w.endswith(("sses", "shes", "ches", "xes")):

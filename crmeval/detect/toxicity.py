@@ -28,6 +28,7 @@ from ..core.text import STOP_WORDS
 from ..core.trees import known_rarity, rarity
 from ..core.weight_arrays import WeightArrays
 from .disguise import unmask
+from .foreign import foreign_part
 from .other_senses import abuse_degree, abuse_in, goods_words, threatens_body, without_names
 from .proper_names import lexicon
 from .refusal import other_language
@@ -539,6 +540,7 @@ def _windows(text):
     return list(dict.fromkeys(found))
 
 
+_READ_IN_PART = "What is read of the text raises no alarm; the rest is not read."
 _UNWRITTEN = ("encoded", "wordless", "figures", "code")  # forms without sentences; a record holds words
 
 
@@ -614,9 +616,7 @@ class EmbeddedDetector:
         because = {c: _evidence(c, windows, raised) for c in CATEGORIES}
         best = max(range(len(spans)), key=lambda i: max(windows[i][0].values()))
         top = max(scores.values())
-        if top < 0.5 and (form in _UNWRITTEN or all(map(_is_foreign, seen))):
-            return Detection(
-                {}, "undefined", "What is read of the text raises no alarm; the rest is not read."
-            )
+        if top < 0.5 and (form in _UNWRITTEN or all(map(_is_foreign, seen)) or foreign_part(text)):
+            return Detection({}, "undefined", _READ_IN_PART)
         sure = round(max(top, 1 - top), 3)
         return Detection(scores, because=because, span=spans[best], confidence=sure)

@@ -14,8 +14,10 @@ from ..core.cards import MetricCard, score_of, unscored
 from ..core.evidence import Evidence
 from ..core.judging import Judge, Verdict, failed_verdict
 from ..core.records import Score
+from ..core.text import sentences
 from ..core.written import own_text
 from ..detect.flaws import word_language
+from ..detect.foreign import foreign_language
 from ..detect.text_form import FORMS, text_form
 
 # %% ../../nbs/metrics/04_asking.ipynb #acf7bf3c
@@ -65,6 +67,10 @@ def not_english(
     accents = sum(not w.isascii() for w in re.findall(r"[^\W\d_]{2,}", text[:5000]))
     if words >= FEW_WORDS and share < (MANY_ACCENTS if accents > 0.1 * words else LEAST_SHARE):
         return "The rules know English; the response holds hardly a word by which they could tell that it is."
+    cut = sentences(text[:5000])
+    other = [said for said in map(foreign_language, cut) if said]
+    if len(other) > 0.5 * len(cut):
+        return f"The rules know English; most sentences of the response are in {other[0]}."
     return "" if language or words >= 2 else "The rules know English; these words may be of any language."
 
 # %% ../../nbs/metrics/04_asking.ipynb #3b531247

@@ -199,4 +199,7 @@ def label_cost(
 
 
 def _cell(matrix, gold, said):
-    return float(matrix.get(gold, {}).get(said, said != gold))
+    cost = float(matrix.get(gold, {}).get(said, said != gold))
+    if not isfinite(cost):
+        raise ValueError(f"the cost of {said!r} where {gold!r} is true is {cost}, expected a finite number")
+    return cost

@@ -15,7 +15,7 @@ from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.text import sentences
 from ..core.values import values
-from .checks import check
+from .checks import check, unless_foreign
 from .crm_instructions import known_phrases, outside, phrase_pattern, squeezed
 
 # %% ../../nbs/metrics/16_marketing.ipynb #648e7ae2
@@ -87,9 +87,13 @@ def _is_denied(flat, start):
 
 
 @check
-def no_claims(response: str, about: Sequence[str] = ("guarantee",), phrases: Sequence[str] = ()) -> str:
+def no_claims(
+    response: str, about: Sequence[str] = ("guarantee",), phrases: Sequence[str] = ()
+) -> str | None:
     found = list(dict.fromkeys(claims(response, about=about, phrases=phrases)))
-    return f"claims: {', '.join(map(repr, found[:3]))}" if found else ""
+    if found:
+        return f"claims: {', '.join(map(repr, found[:3]))}"
+    return "" if phrases else unless_foreign("", response)
 
 # %% ../../nbs/metrics/16_marketing.ipynb #162e77dc
 def superlatives(
@@ -109,10 +113,12 @@ def _is_superlative(m):
 
 
 @check
-def no_superlatives(response: str, allowed: Sequence[str] = ()) -> str:
+def no_superlatives(response: str, allowed: Sequence[str] = ()) -> str | None:
     free = set(map(squeezed, allowed))
     found = [s for s in superlatives(response) if not any(a in s for a in free)]
-    return f"superlatives: {', '.join(map(repr, dict.fromkeys(found[:3])))}" if found else ""
+    if found:
+        return f"superlatives: {', '.join(map(repr, dict.fromkeys(found[:3])))}"
+    return unless_foreign("", response)
 
 # %% ../../nbs/metrics/16_marketing.ipynb #c55893a2
 @check
@@ -169,19 +175,19 @@ def _asked_by(sentence):
 
 
 @check
-def calls_to_action(response: str, min: int = 1, max: int = 1) -> str:
+def calls_to_action(response: str, min: int = 1, max: int = 1) -> str | None:
     found = calls_in(response)
     wrong = outside(len(found), min, max, "calls to action")
+    if len(found) <= max and unless_foreign(wrong, response) is None:
+        return None
     return f"{wrong}: {', '.join(_shortened(s) for s in found.values())}" if wrong and found else wrong
 
 # %% ../../nbs/metrics/16_marketing.ipynb #6b668709
 @check
-def unsubscribe(response: str) -> str:
-    return (
-        ""
-        if _LEXICON.pattern("opt_out").search(_last_lines(response))
-        else "no way to unsubscribe at the end"
-    )
+def unsubscribe(response: str) -> str | None:
+    if _LEXICON.pattern("opt_out").search(_last_lines(response)):
+        return ""
+    return unless_foreign("no way to unsubscribe at the end", response)
 
 
 @check
@@ -225,7 +231,7 @@ def _bare_heading(lines, i):
 
 
 @check
-def heading_case(response: str, style: str = "sentence", names: Sequence[str] = ()) -> str:
+def heading_case(response: str, style: str = "sentence", names: Sequence[str] = ()) -> str | None:
     if style not in ("sentence", "title"):
         raise ValueError(f"style is {style!r}, expected 'sentence' or 'title'")
     found = headings_of(response)
@@ -236,7 +242,7 @@ def heading_case(response: str, style: str = "sentence", names: Sequence[str] = 
     named = {w for n in names for w in n.split()}
     known = _names_within(body) | named
     wrong = [h for h in found if not (_is_title(h, named) if style == "title" else _is_sentence(h, known))]
-    return f"not in {style} case: {wrong[0]!r}" if wrong else ""
+    return unless_foreign(f"not in {style} case: {wrong[0]!r}" if wrong else "", response)
 
 
 def _names_within(text):

@@ -138,6 +138,8 @@ class Bin:
 
 def _cut(p, bins, equal_count):
     "Index of the bin of each probability (n,)."
+    if bins < 1:
+        raise ValueError(f"bins is {bins!r}, expected at least 1")
     if not equal_count:
         return np.minimum((p * bins).astype(int), bins - 1)
     edges = np.unique(np.quantile(p, np.linspace(0, 1, bins + 1)[1:-1]))

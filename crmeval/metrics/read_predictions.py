@@ -42,7 +42,8 @@ def _mentions(target, plain):
     if not spellings:
         return
     for m in _mention_pattern(tuple(spellings)).finditer(plain):
-        if not _is_denied(plain[max(0, m.start() - 40) : m.start()].split()[-3:]):
+        before, behind = plain[max(0, m.start() - 40) : m.start()], plain[m.end() : m.end() + 20]
+        if not _is_denied(before.split()[-3:]) and not _CUES.words("denials_behind") & {*behind.split()[:1]}:
             yield spellings[m[0]], m.start(), m.end()
 
 
@@ -51,7 +52,7 @@ def _is_denied(before):
     for word in reversed(before):
         if word in _CUES.words("turns"):
             return False
-        if word in _CUES.words("denials"):
+        if word in _CUES.words("denials") or word in _CUES.words("denials_abroad"):
             return True
     return False
 

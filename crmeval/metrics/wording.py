@@ -15,7 +15,7 @@ from ..core.call_forms import named_arguments
 from ..core.package_data import data_path
 from ..core.text import sentences
 from ..detect.language import LANGUAGES, language_problem
-from .checks import check
+from .checks import check, unless_foreign
 from .crm_instructions import known_phrases, outside, phrase_pattern, squeezed
 from .ifeval import compile_pattern
 
@@ -76,11 +76,11 @@ _TONES = {"slang": "slang", "shouting": "shouting", "an emoji": "emoji"}  # what
 
 
 @check
-def professional_tone(response: str) -> str:
+def professional_tone(response: str) -> str | None:
     matches = {what: _pattern(name).search(response) for what, name in _TONES.items()}
     found = [f"{what} ({m[0]})" for what, m in matches.items() if m]
     found += [f"{n} exclamation marks"] if (n := response.count("!")) >= 3 else []
-    return f"has {', '.join(found)}" if found else ""
+    return f"has {', '.join(found)}" if found else unless_foreign("", response)
 
 # %% ../../nbs/metrics/16_wording.ipynb #6d420532
 @lru_cache(maxsize=1)
@@ -133,5 +133,4 @@ def no_promises(
 ) -> str | None:
     if found := promises(response, about=about, phrases=phrases):
         return f"promises: {found[0]!r}" + (f" and {len(found) - 1} more" if len(found) > 1 else "")
-    foreign = language_problem(response, language="en") or ""
-    return None if foreign.startswith("not written") and not phrases else ""
+    return "" if phrases else unless_foreign("", response)

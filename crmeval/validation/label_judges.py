@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from ..core.judging import Judge, RecordingJudge, clients_of, close_judge, trained_on
-from ..core.loops import run_sync
+from ..core.loops import run_sync, settled
 from ..core.records import Score, Usage
 from ..metrics.metric import as_metric
 from ..metrics.safety import refusal
@@ -45,7 +45,10 @@ async def aask_labels(
         async with at_once:
             return await _asked(item, judge)
 
-    return await asyncio.gather(*map(one, items))
+    try:
+        return await asyncio.gather(*map(one, items))
+    finally:
+        await settled()
 
 
 async def _asked(item, judge):

@@ -24,7 +24,7 @@ from crmeval.core.judging import (
     supported_share,
     whole_probability,
 )
-from ..core.loops import run_sync
+from ..core.loops import run_sync, settled
 from ..core.package_data import data_path
 from crmeval.core.raters import (
     balanced_accuracy,
@@ -153,7 +153,10 @@ async def aask_all(
             answer = ask(item, await _record(item, judge))
             out[i] = replace(item, answers={**item.answers, name or judge.name: answer})
 
-    await asyncio.gather(*(work() for _ in range(min(concurrency, len(items) or 1))))
+    try:
+        await asyncio.gather(*(work() for _ in range(min(concurrency, len(items) or 1))))
+    finally:
+        await settled()
     return [out[i] for i in range(len(items))]
 
 

@@ -217,6 +217,11 @@ class _Budgeted:
         send = partial(self._send, client, request)
         return await (send(call) if self.asking is None else self.asking.answer(client, request, send, call))
 
+    async def settle(self):
+        "Wait a moment for replies on their way, so that nobody closes the connections before."
+        if self.asking is not None:
+            await self.asking.settle()
+
     async def _send(self, client, request, call):
         texts = (m["content"] for m in request["messages"] if isinstance(m.get("content"), str))
         longest = request.get("max_tokens") or request.get("max_completion_tokens")

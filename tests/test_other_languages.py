@@ -1,0 +1,106 @@
+"""No rule or judge that knows English says a number of a text in another language, or of half of one."""
+
+import pytest
+
+from crmeval import coherence, completeness, factuality, fluency, term_precision, toxicity
+from crmeval.detect.foreign import foreign_language
+from crmeval.metrics.instruction_following import check_instruction
+from crmeval.metrics.prediction import prediction
+
+SOURCE = "Customer: The heating does not start.\nAgent: A technician comes on Tuesday and brings a new pump."
+ENGLISH = "The technician comes on Tuesday with a new pump."
+OTHERS = {  # languages of which no trial was written when the rules were made
+    "Swedish": "Teknikern kommer på tisdag och har med sig en ny pump.",
+    "Danish": "Teknikeren kommer på tirsdag og har en ny pumpe med.",
+    "Czech": "Technik přijede v úterý a přiveze nové čerpadlo.",
+    "Hungarian": "A szerelő kedden jön, és hoz egy új szivattyút.",
+    "Romanian": "Tehnicianul vine marți și aduce o pompă nouă.",
+    "Finnish": "Asentaja tulee tiistaina ja tuo uuden pumpun mukanaan.",
+    "Vietnamese": "Kỹ thuật viên sẽ đến vào thứ Ba và mang theo máy bơm mới.",
+    "Indonesian": "Teknisi akan datang pada hari Selasa dan membawa pompa baru.",
+    "Greek": "Ο τεχνικός έρχεται την Τρίτη και φέρνει νέα αντλία.",
+    "Korean": "기사님이 화요일에 새 펌프를 가지고 방문합니다.",
+    "Hebrew": "הטכנאי מגיע ביום שלישי ומביא משאבה חדשה.",
+}
+RULES = ("professional_tone", "no_promises", "no_claims", "no_superlatives", "unsubscribe", "heading_case")
+
+
+@pytest.mark.parametrize("said", OTHERS.values(), ids=OTHERS)
+def test_no_figure_of_a_text_in_another_language(said):
+    assert foreign_language(said) and not foreign_language(ENGLISH)
+    scores = [
+        factuality(said, source=SOURCE),
+        factuality(ENGLISH, source=said),
+        completeness(said, key_facts=[ENGLISH]),
+        completeness(ENGLISH, key_facts=[said]),
+        fluency(said),
+        coherence(f"{said} {said}"),
+        toxicity(said),
+    ]
+    assert [(s.status, s.points) for s in scores] == [("undefined", None)] * len(scores)
+    for kind in RULES:
+        assert check_instruction(f"# {said}\n\n{said}", instruction={"kind": kind}) is None
+
+
+@pytest.mark.parametrize("said", OTHERS.values(), ids=OTHERS)
+def test_one_sentence_in_another_language_is_not_passed_over(said):
+    mixed = f"We have good news for you about the heating. {said}"
+    assert factuality(mixed, source=SOURCE + " We have good news.").status == "undefined"
+    assert toxicity(mixed).status == "undefined"
+    assert check_instruction(mixed, instruction={"kind": "no_promises"}) is None
+    assert check_instruction(mixed + " We guarantee it.", instruction={"kind": "no_promises"})
+
+
+def test_english_is_still_judged():
+    for said in (ENGLISH, ENGLISH.upper(), f"Dear Zoë Müller,\n\n{ENGLISH}\n\nKind regards\nJosé Łukasz"):
+        assert factuality(said, source=SOURCE).points is not None
+        assert toxicity(said).label == "clean"
+        assert check_instruction(said, instruction={"kind": "no_superlatives"}) == ""
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ikke price",
+        "aldrig price, inte price",
+        "Det er ikke price",
+        "price değil",
+        "pas du tout price",
+        "geen price",
+    ],
+)
+def test_a_label_that_another_language_denies_is_not_given(said):
+    assert prediction(said, gold="price", labels=["price", "quality"]).status == "parse_error"
+    assert prediction("price", gold="price", labels=["price", "quality"]).points == 4
+
+
+def test_terms_of_scripts_without_blanks_and_with_marks_are_found():
+    for right, wrong, around in (
+        ("관할", "기한", "{} 12"),
+        ("ค่าเบี้ย", "ค่าเสียหาย", "มี{}อยู่"),
+        ("किस्त", "ब्याज", "{} 12 है"),
+        ("契約者", "受取人", "これは{}です"),
+    ):
+        glossary = {"name": "own", "terms": [{"term": right, "confused_with": {wrong: "another thing"}}]}
+        source = around.format(right)
+        assert term_precision(around.format(right), source=source, glossary=glossary).points == 4
+        assert term_precision(around.format(wrong), source=source, glossary=glossary).points == 1
+
+
+@pytest.mark.parametrize(
+    ("instruction", "kept", "broken"),
+    [
+        ({"kind": "case_number", "numbers": ["90817"]}, "案件９０８１７です", "案件９０８７１です"),
+        ({"kind": "case_number", "numbers": ["90817"]}, "الطلب ۹۰۸۱۷", "الطلب ۹۰۸۷۱"),
+        ({"kind": "include", "all": ["izmir 35"]}, "İZMİR ٣٥", "İZMİT ٣٥"),
+        (
+            {"kind": "sections", "headings": ["原因", "対応"]},
+            "原因：故障。\n対応：交換。",
+            "原因：故障。\n結果：交換。",
+        ),
+        ({"kind": "no_contact_data"}, "Wir sind für Sie da.", "Rufen Sie an: +43 1 53441-0"),
+    ],
+)
+def test_digits_marks_and_numbers_of_other_countries(instruction, kept, broken):
+    assert check_instruction(kept, instruction=instruction) == ""
+    assert check_instruction(broken, instruction=instruction)
