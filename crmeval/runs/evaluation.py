@@ -381,7 +381,7 @@ async def _answered(work, progress, first_look, into=None):
                 traffic=work.traffic,
                 **scoring_of(work),
                 first_look=clients_of(judge) if first_look else None,
-                meanwhile=first_look if callable(first_look) else None,
+                meanwhile=() if isinstance(first_look, bool) else first_look,
             )
             work.paid = journal.usage()
     finally:
@@ -400,9 +400,9 @@ async def arun(
     | None = None,  # A plan, its mapping, or a YAML file to start from
     progress: bool
     | Callable[[int, int, Response], object] = True,  # A bar; or a function (done, total, response)
-    # True: an endpoint that cannot answer raises `EndpointFailed` at once; a function: the same, and it is
-    # called in a thread while the first answer is awaited
-    first_look: bool | Callable[[], object] = False,
+    # True: an endpoint that cannot answer raises `EndpointFailed` at once; functions: the same, and they are
+    # called one after the other, in a thread, as long as the first answer, or the last ones, are awaited
+    first_look: bool | Iterable[Callable[[], object]] = False,
     **changes: "Unpack[PlanChanges]",  # Fields of `RunPlan`
 ) -> Run:
     "Answer and score samples with several systems, and leave a run folder; `ValueError` before any spending."
@@ -446,7 +446,7 @@ def make_private(
 async def do_work(
     work: Work,  # From `prepare_run`
     progress: Any = True,  # As in `arun`
-    first_look: bool | Callable[[], object] = False,  # As in `arun`
+    first_look: bool | Iterable[Callable[[], object]] = False,  # As in `arun`
 ) -> Run:
     "Answer, score and write what `prepare_run` has checked."
     if work.plan.fresh:
@@ -542,7 +542,7 @@ def run(
     | None = None,  # A plan, its mapping, or a YAML file to start from
     progress: bool
     | Callable[[int, int, Response], object] = True,  # A bar; or a function (done, total, response)
-    first_look: bool | Callable[[], object] = False,  # As in `arun`
+    first_look: bool | Iterable[Callable[[], object]] = False,  # As in `arun`
     **changes: "Unpack[PlanChanges]",  # Fields of `RunPlan`
 ) -> Run:
     "As `arun`, from a script, a notebook cell or a thread: waits until the run is done."
