@@ -453,6 +453,8 @@ async def answer_all(
     try:
         with show_progress(progress, total, watch) as shown:
             traffic.tell = shown.tell
+            for said in traffic.limits.notes():  # now, not when a minute's calls have gone unlimited
+                shown.tell(said)
             told = {"journal": kept, "traffic": traffic, "watch": watch, "window": window, **how, **options}
             answering = answer_each(samples, clients, **told)
             async with beating(shown), contextlib.aclosing(answering) as rows:
