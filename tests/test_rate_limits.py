@@ -22,6 +22,7 @@ from crmeval.core.records import Sample
 from crmeval.runs.evaluation import run
 from crmeval.runs.limit_headers import LONGEST_S, MOST, read_limits, read_reset, window_of
 from crmeval.runs.plan import RunPlan, make_plan, plan_command, plan_text
+from crmeval.runs.progress import Shown
 from crmeval.runs.rate_limits import Booking, Books, RateLimit, RateLimits, Wait, heard_limits
 from crmeval.runs.runner import answer_all
 from crmeval.runs.shared_windows import SharedNotes
@@ -301,6 +302,19 @@ def test_a_run_and_its_judge_keep_the_limits_of_the_plan(server, tmp_path, monke
         assert [(r["what"], r["amount"]) for r in lane["limits"]] == [("requests", 1e6), ("tokens", 1e9)]
     assert any("requests_per_minute" in w and "'nobody'" in w for w in done.manifest.warnings)
     assert len(list((tmp_path / "limits").iterdir())) == 3  # two accounts and the salt
+
+
+@pytest.mark.parametrize("named", ["requests_per_minute", "tokens_per_minute"])
+def test_a_limit_for_nobody_is_told_before_the_first_call(named, server, tmp_path, monkeypatch):
+    monkeypatch.setenv("CRMEVAL_LIMITS", str(tmp_path / "limits"))
+    told = []
+    monkeypatch.setattr(Shown, "tell", lambda self, text: told.append((text, len(server.bodies))))
+    limits = {"nosuch": 5, "judge": 1e6, "good": 1e6, "openai": 1e6}
+    judge = f"openai:judge@{server.url}"
+    more = {named: limits, "out": tmp_path / "r", "progress": False}
+    run([f"openai:good@{server.url}"], judge=judge, use_cases=["service_call_summary"], limit=1, **more)
+    assert [asked for text, asked in told if named in text and "'nosuch'" in text] == [0]
+    assert len([text for text, _ in told if named in text]) == 1, "the others are asked"
 
 
 def test_waiting_holds_no_slot_is_no_latency_and_can_be_cancelled(tmp_path):

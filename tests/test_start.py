@@ -58,7 +58,7 @@ def noting(when, function):
     return noted
 
 from crmeval.cli.app import main
-crmeval.cli.run._read_ahead = lambda: None
+crmeval.cli.run._read_ahead = lambda name: None
 asked = noting("request", Wire.post)
 
 def asking(*args):

@@ -371,22 +371,21 @@ def _say_calls(run, out):
             out.more(f"{s.client}, {s.sample_id}, {s.metric} by {s.rater}: {s.status}: {s.reason}")
 
 
-# what scores, the table and the report need, in this order
+# what scores, the table and the report need, in this order; no part takes long, so that whoever has an
+# answer to read gets the interpreter soon
 _AHEAD = (
-    *("crmeval.metrics.accuracy", "crmeval.judges.listening", "pyarrow.parquet"),
-    *("crmeval.pages.leaderboard", "crmeval.pages.report", "matplotlib", "matplotlib.figure"),
+    *("numpy", "crmeval.metrics.accuracy", "crmeval.judges.listening", "pyarrow.parquet"),
+    *("crmeval.pages.leaderboard", "crmeval.pages.report", "matplotlib", "matplotlib.text"),
+    *("matplotlib.collections", "matplotlib.axes", "matplotlib.figure"),
 )
 
 
-def _read_ahead():
-    "Load while answers are awaited what is needed later; a command that ends before does not wait for it."
+def _read_ahead(name):
+    "Load while answers are awaited what is needed later."
     before = sys.getswitchinterval()
     sys.setswitchinterval(before / 10)  # who has an answer to read gets the interpreter ten times as soon
     try:
-        for name in _AHEAD:
-            if not threading.main_thread().is_alive():
-                return
-            import_module(name)
+        import_module(name)
     finally:
         sys.setswitchinterval(before)
 
@@ -410,7 +409,9 @@ def work_on(
         threading.Thread(target=import_module, args=("aiohttp",)).start()
     from crmeval.runs.evaluation import run
 
-    return run(plan=plan, progress=progress, first_look=_read_ahead)
+    return run(
+        plan=plan, progress=progress, first_look=[functools.partial(_read_ahead, name) for name in _AHEAD]
+    )
 
 
 def _tell(text):

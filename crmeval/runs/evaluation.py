@@ -152,15 +152,24 @@ def default_folder(
     samples: Sequence[Sample],
     clients: Sequence,
     judge: Judge,
+    plan: RunPlan | None = None,  # Its areas, metrics and repeats count where they are not the default
 ) -> Path:  # runs/DATASET-HASH; the same work gives the same folder, so that it continues
-    "Where a run goes when nobody says."
+    "Where a run goes when nobody says; two plans that could not share a folder have two."
     names = "+".join(dict.fromkeys(s.dataset for s in samples))
     safe = "".join(c if c.isalnum() or c in "-_+." else "-" for c in names)[:40]
     asked = dict.fromkeys(s.use_case for s in samples if not is_probe(s))
     prompts = [(get_use_case(u).prompt, get_use_case(u).instructions) for u in asked]
     systems = [[c.name, c.settings()] for c in clients]
-    work = digest(samples, systems, judge.name, settings_of(judge), prompts)
+    work = digest(samples, systems, judge.name, settings_of(judge), prompts, *_beyond_default(plan))
     return Path("runs") / f"{safe}-{work[:8]}"
+
+
+def _beyond_default(plan):
+    "What a plan asks for beside the default, of what `plan_differences` compares and no row shows."
+    if plan is None:
+        return []
+    usual, names = RunPlan(), ("areas", "metrics", "repeats")
+    return [(n, getattr(plan, n)) for n in names if getattr(plan, n) != getattr(usual, n)]
 
 # %% ../../nbs/runs/09_evaluation.ipynb #6e6c1cb2
 @dataclass
@@ -270,7 +279,10 @@ def traffic_for(
 ) -> Traffic:
     "The lanes, limits and budget of all who will send calls."
     asked = [*clients, *clients_of(judge)]
-    return traffic_of(plan, make_budget(plan.max_calls, plan.max_usd, plan.prices, asked))
+    traffic = traffic_of(plan, make_budget(plan.max_calls, plan.max_usd, plan.prices, asked))
+    for client in filter(pays, asked):
+        traffic.limits.expect(client)
+    return traffic
 
 
 def prepare_run(
@@ -290,7 +302,9 @@ def prepare_run(
         check_work(samples, clients, concurrency=plan.concurrency, repeats=plan.repeats, retries=plan.retries)
         traffic = traffic_for(plan, clients, judge)
         folder = (
-            Path(plan.out).expanduser() if plan.out is not None else default_folder(samples, clients, judge)
+            Path(plan.out).expanduser()
+            if plan.out is not None
+            else default_folder(samples, clients, judge, plan)
         )
         check_folder(folder)
         if not plan.fresh:
@@ -381,7 +395,7 @@ async def _answered(work, progress, first_look, into=None):
                 traffic=work.traffic,
                 **scoring_of(work),
                 first_look=clients_of(judge) if first_look else None,
-                meanwhile=first_look if callable(first_look) else None,
+                meanwhile=() if isinstance(first_look, bool) else first_look,
             )
             work.paid = journal.usage()
     finally:
@@ -400,9 +414,9 @@ async def arun(
     | None = None,  # A plan, its mapping, or a YAML file to start from
     progress: bool
     | Callable[[int, int, Response], object] = True,  # A bar; or a function (done, total, response)
-    # True: an endpoint that cannot answer raises `EndpointFailed` at once; a function: the same, and it is
-    # called in a thread while the first answer is awaited
-    first_look: bool | Callable[[], object] = False,
+    # True: an endpoint that cannot answer raises `EndpointFailed` at once; functions: the same, and they are
+    # called one after the other, in a thread, as long as the first answer, or the last ones, are awaited
+    first_look: bool | Iterable[Callable[[], object]] = False,
     **changes: "Unpack[PlanChanges]",  # Fields of `RunPlan`
 ) -> Run:
     "Answer and score samples with several systems, and leave a run folder; `ValueError` before any spending."
@@ -446,7 +460,7 @@ def make_private(
 async def do_work(
     work: Work,  # From `prepare_run`
     progress: Any = True,  # As in `arun`
-    first_look: bool | Callable[[], object] = False,  # As in `arun`
+    first_look: bool | Iterable[Callable[[], object]] = False,  # As in `arun`
 ) -> Run:
     "Answer, score and write what `prepare_run` has checked."
     if work.plan.fresh:
@@ -542,7 +556,7 @@ def run(
     | None = None,  # A plan, its mapping, or a YAML file to start from
     progress: bool
     | Callable[[int, int, Response], object] = True,  # A bar; or a function (done, total, response)
-    first_look: bool | Callable[[], object] = False,  # As in `arun`
+    first_look: bool | Iterable[Callable[[], object]] = False,  # As in `arun`
     **changes: "Unpack[PlanChanges]",  # Fields of `RunPlan`
 ) -> Run:
     "As `arun`, from a script, a notebook cell or a thread: waits until the run is done."

@@ -58,6 +58,25 @@ _SENT_S = 0.02  # seconds in which a first question is on its way
 PATIENCE_S = 5.0  # seconds after which whoever has not answered is told of, and no longer waited for
 
 
+class _Meanwhile:
+    "Steps that a thread takes as long as somebody is waited for; what is left then is left."
+
+    def __init__(self, steps):
+        self.steps, self.waits, self.turn = iter(steps), False, threading.Lock()
+
+    def begin(self):
+        self.waits = True
+        threading.Thread(target=self._take).start()
+
+    def end(self):
+        self.waits = False
+
+    def _take(self):
+        with self.turn:  # the thread of an earlier wait may still be within a step
+            while self.waits and (step := next(self.steps, None)) is not None:
+                step()
+
+
 class Opening:
     """Which endpoints have not answered yet, and who waits for them, for five seconds at most.
 
@@ -71,14 +90,16 @@ class Opening:
         *,
         tell: Callable[[str], object] | None = None,  # Told of whoever is slow
         patience_s: float = PATIENCE_S,
-        meanwhile: Callable[[], object] | None = None,  # Called in a thread while the first answer is awaited
+        # Steps for a thread, one after the other, as long as nothing but the first answer, or the last
+        # ones, is awaited: in between it would take the interpreter from whoever has an answer to read
+        meanwhile: Iterable[Callable[[], object]] = (),
     ):
         self.silent = {lane_key(c): c.name for c in systems}
         self.judges = {lane_key(c): c.name for c in judges}
         self.asked, self.tell, self.patience_s, self.timer = set(), tell, patience_s, None
         self.first = {key: asyncio.Event() for key in (*self.silent, *self.judges)}
         self.failure: EndpointFailed | None = None
-        self.event, self.meanwhile = asyncio.Event(), meanwhile
+        self.event, self._meanwhile = asyncio.Event(), _Meanwhile(meanwhile)
         self._look()
 
     @property
@@ -117,7 +138,8 @@ class Opening:
     def heard(self, client) -> None:
         "An answer came, or a failure that says nothing about the next call."
         key = lane_key(client)
-        self.silent.pop(key, None)
+        if self.silent.pop(key, None) is not None and not self.silent:
+            self._meanwhile.end()
         self.judges.pop(key, None)
         if key in self.first:
             self.first[key].set()
@@ -132,6 +154,11 @@ class Opening:
 
     def close(self) -> None:
         "Stop waiting for anybody."
+        self._meanwhile.end()
+        self._meanwhile = _Meanwhile(())  # nor is anything begun that the end of the process would wait for
+        self._over()
+
+    def _over(self):
         if self.timer is not None:
             self.timer.cancel()
         self._open()
@@ -145,14 +172,22 @@ class Opening:
         if self.timer is None and not self.is_over:
             loop = asyncio.get_running_loop()
             self.timer = loop.call_later(self.patience_s, self._late)
-            if self.meanwhile is not None:
-                loop.call_later(_SENT_S, threading.Thread(target=self.meanwhile).start)
+            loop.call_later(_SENT_S, self._first_sent)
+
+    def _first_sent(self):
+        if self.silent:
+            self._meanwhile.begin()
+
+    def last_asked(self) -> None:
+        "The last answers are on their way; nothing is waited for where everything was known."
+        if self.timer is not None and not self._meanwhile.waits:
+            self._meanwhile.begin()
 
     def _look(self):
         if not self.silent:
             self.event.set()  # a judge is not waited for: answers are kept, whoever judges them
         if not self.silent and not self.judges:
-            self.close()
+            self._over()
 
     def _late(self):
         names = ", ".join({**self.silent, **self.judges}.values())

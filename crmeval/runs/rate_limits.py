@@ -541,7 +541,11 @@ class RateLimits:
         self.requests, self.tokens = dict(requests_per_minute or {}), dict(tokens_per_minute or {})
         self.folder, self.window_s, self.clock, self.sleep = folder, window_s, clock, sleep
         self.gates: dict[tuple, Gate] = {}
-        self.asked: set[str] = set()  # all names of those who have asked
+        self.asked: set[str] = set()  # all names of those who have asked or will
+
+    def expect(self, client) -> None:
+        "Know whoever will ask, so that `notes` are whole before anything is spent."
+        self.asked |= set(limit_names(client))
 
     def gate(
         self,
@@ -552,7 +556,7 @@ class RateLimits:
         "The gate of a client."
         if key not in self.gates:
             known = provider_at(_address_of(client))
-            self.asked |= set(limit_names(client))
+            self.expect(client)
             self.gates[key] = Gate(
                 getattr(client, "name", "") or str(key[-1]),
                 planned_limits(client, self.requests, self.tokens, self.window_s),
@@ -581,10 +585,10 @@ class RateLimits:
         return SharedNotes(path) if make or path.is_file() else None
 
     def notes(self) -> list[str]:
-        "Limits of the plan whose name means nobody who has asked, in sentences."
+        "Limits of the plan whose name means nobody who has asked or will, in sentences."
         told = ("requests_per_minute", self.requests), ("tokens_per_minute", self.tokens)
         idle = [(field, name) for field, named in told for name in named if name not in self.asked]
-        said = "no system, model or provider that was asked is called"
+        said = "no system, model or provider that is asked is called"
         return [f"{field}: {said} {name!r}" for field, name in idle if self.asked]
 
     def summary(self, key: tuple) -> dict:

@@ -134,7 +134,7 @@ class _Engine:
             self.pool, self.judges = ThreadPoolExecutor(threads, thread_name_prefix="crmeval-score"), threads
         self.judging = asyncio.Queue(2 * self.concurrency)
         self.out = asyncio.Queue(4 * self.concurrency + 64)
-        self.stopping, self.held = False, set()
+        self.stopping, self.held, self.workers = False, set(), 0
         self.landing_told = False
         self.flying, self.landed = 0, asyncio.Event()  # answers that are asked for, until they are kept
         self.settings = {}  # client name -> digest of its settings
@@ -180,6 +180,12 @@ class _Engine:
         else:
             self.opening.judged()
             await self.out.put((item.position, response, scores))
+
+    def left_desk(self):
+        "A worker has nothing more to ask for; from a whole desk's on the last answers are on their way."
+        self.workers -= 1
+        if self.workers < self.concurrency:
+            self.opening.last_asked()
 
     async def _all_landed(self):
         while self.flying:
@@ -248,6 +254,7 @@ async def _answering(engine, desk):
             response = await _answer(engine, task, patience)
         await engine.check_opening()
         await engine.answered(item, response)
+    engine.left_desk()
 
 
 async def _answer(engine, task, patience):
@@ -310,6 +317,7 @@ async def _all_desks(engine, feed, desks, tasks):
 
     async def all_answered():
         workers = range(engine.concurrency)
+        engine.workers = len(desks) * engine.concurrency
         answering = [started(_answering(engine, desk)) for desk in desks.values() for _ in workers]
         await asyncio.gather(*answering, started(_fed(engine, feed, desks)))
         await _close(engine.judging, engine.judges)
@@ -354,7 +362,7 @@ async def _rows(engine, feed, desks):
             engine.pool.shutdown(wait=False, cancel_futures=True)
 
 # %% ../../nbs/runs/05_runner.ipynb #e4a15420
-def _opening(clients, judges, traffic, meanwhile=None):
+def _opening(clients, judges, traffic, meanwhile=()):
     "The opening of a run; nobody waits where it was not asked for."
     if judges is None:
         return Opening()
@@ -389,7 +397,8 @@ async def answer_each(
     traffic: Traffic | None = None,  # Lanes and budget; None: lanes of `concurrency` calls, no budget
     watch: Watch | None = None,  # Told what is going on
     first_look: Sequence | None = None,  # Clients that judges ask: each endpoint's first call goes alone
-    meanwhile: Callable[[], object] | None = None,  # With `first_look`: called in a thread meanwhile
+    # With `first_look`: steps for a thread, as long as the first answer, or the last ones, are awaited
+    meanwhile: Iterable[Callable[[], object]] = (),
     window: Window | None = None,  # How far items may be begun before those ahead of them are through
     # (client, journal key, digest, request) of a judge's question without an answer: whether it waits
     ask_later: Callable[[Any, tuple, str, Mapping], bool] | None = None,
@@ -444,6 +453,8 @@ async def answer_all(
     try:
         with show_progress(progress, total, watch) as shown:
             traffic.tell = shown.tell
+            for said in traffic.limits.notes():  # now, not when a minute's calls have gone unlimited
+                shown.tell(said)
             told = {"journal": kept, "traffic": traffic, "watch": watch, "window": window, **how, **options}
             answering = answer_each(samples, clients, **told)
             async with beating(shown), contextlib.aclosing(answering) as rows:

@@ -124,7 +124,7 @@ def _place(plan, samples, clients, judge):
     "The folder of the whole run."
     if plan.out is not None:
         return str(Path(plan.out).expanduser().resolve())
-    place = default_folder(samples, clients, judge)
+    place = default_folder(samples, clients, judge, plan)
     return str(place.with_name(place.name + "-ray").resolve())
 
 # %% ../../nbs/runs/12_shards.ipynb #a8ab5900
