@@ -65,7 +65,7 @@ class Endpoint(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
-def again(work, tries=6):
+def again(work, tries=12):
     "Ray may not start a node in time on a busy machine."
     for _ in range(tries - 1):
         try:
