@@ -280,6 +280,42 @@ def test_answers_that_did_not_arrive_whole_are_read_again_and_not_paid_again(ser
     assert len(server.batches) == 1 and len(server.paid) == N
 
 
+@pytest.mark.parametrize(("how", "status"), zip(TORN, ["expired", "cancelled"] * 3, strict=True))
+def test_answers_of_a_batch_that_ended_early_are_paid_as_well(server, again, how, status):
+    "What it did not come to is asked again; what it answered is read again until it is there whole."
+    again()
+    server.finish(late=2, status=status)
+    made = server.batches["batch_0"]
+    made["request_counts"] = {"total": N, "completed": N - 2, "failed": 0}
+    name = made["output_file_id"]
+    whole, torn = server.files[name], TORN[how](server.files[name])
+    server.files |= {name: torn}
+    if torn is None:
+        del server.files[name]
+    for _ in range(2):
+        told = again()
+        assert isinstance(told, BatchesOpen) and told.submitted == 0 and "are paid" in " ".join(told.notes)
+    server.files[name] = whole
+    some = again()
+    assert sorted(r.status for r in some.responses) == ["api_error"] * 2 + ["ok"] * (N - 2)
+    assert again().submitted == 2
+    server.finish()
+    assert [r.status for r in again().responses] == ["ok"] * N
+    assert len(server.paid) == len(set(server.paid)) == N
+
+
+def test_starting_anew_does_not_give_up_answers_that_are_paid_for(server, again):
+    again(fresh=True)
+    assert again(fresh=True).submitted == 0, "the same command collects, whatever words it has"
+    server.finish(lost=2)
+    assert isinstance(again(), Run) and again().submitted == 2
+    with pytest.raises(ValueError, match="waits for 2 answers in 1 batches that are paid for"):
+        again(fresh=True)
+    server.finish()
+    assert isinstance(again(), Run) and len(server.paid) == len(set(server.paid)) == N
+    assert again(fresh=True).submitted == N, "nothing is waited for"
+
+
 def test_who_has_no_batch_endpoint_is_asked_directly(server, again):
     server.has_none = True
     done = again(["openai:m", "baseline:lead"])

@@ -20,6 +20,7 @@ from crmeval.runs.evaluation import run
 from crmeval.runs.folder import FILES, open_run
 from crmeval.runs.selection import select_samples
 from crmeval.runs.shards import run_sharded
+from crmeval.runs.shared_windows import SharedNotes
 from crmeval.tasks.use_cases import add_use_case, get_use_case
 
 # found, not imported: every test process collects this file, and one runs it
@@ -29,18 +30,28 @@ TIMES = ["latency_s", "ttft_s", "queue_s", "created", "tries"]
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def apart(tmp_path_factory):
+    "Where each node keeps its limits."
+    return tmp_path_factory.mktemp("limits")
+
+
+@pytest.fixture(scope="module")
+def cluster(apart):
     "One cluster of two nodes for the whole file, with a planted key in its environment."
     os.environ.update(RAY_USAGE_STATS_ENABLED="0", OPENAI_API_KEY=endpoint.KEY)
     os.environ.pop("OPENAI_BASE_URL", None)
+    before = os.environ["CRMEVAL_LIMITS"]
     import ray
     from ray.cluster_utils import Cluster
 
     for tries in 1, 2, 3:
         try:
             head = {"num_cpus": 1, "include_dashboard": False}
+            os.environ["CRMEVAL_LIMITS"] = str(apart / "head")  # as on machines of their own
             nodes = Cluster(initialize_head=True, head_node_args=head)
+            os.environ["CRMEVAL_LIMITS"] = str(apart / "other")
             nodes.add_node(num_cpus=1)
+            os.environ["CRMEVAL_LIMITS"] = before
             context = ray.init(address=nodes.address, log_to_driver=False)
         except Exception as e:  # Ray allows its own start some seconds, which a busy machine may not have
             ray.shutdown()
@@ -211,6 +222,19 @@ def test_one_budget_for_all_workers(tmp_path, cluster, server):
     whole = run_sharded("openai:good", **what)
     assert len(server.bodies) == n + asked and whole.manifest.responses == {"ok": n}
     assert whole.manifest.budget is None, "the limits of an earlier session are not those of this one"
+
+
+def test_one_limit_a_minute_for_all_nodes(tmp_path, cluster, server, apart):
+    "Each node has notes of its own; the run counts in those of one machine, the driver's."
+    samples = select_samples("demo", CASES[0], limit=8)
+    server.pause = 0.1  # long enough for both to be at work
+    told = {"shard_size": 4, "concurrency": 1, "base_url": server.url, "progress": False}
+    done = run_sharded(
+        "openai:good", data=samples, out=tmp_path / "r", requests_per_minute={"openai:good": 900}, **told
+    )
+    assert done.manifest.responses == {"ok": len(samples)} == {"ok": len(server.bodies)}
+    kept = [SharedNotes(p).change(dict) for p in apart.glob("*/*") if p.name != "salt"]
+    assert [notes["windows"]["requests:60"]["total"] for notes in kept] == [len(samples)], kept
 
 
 def test_a_killed_driver_is_started_again(tmp_path, cluster, server):

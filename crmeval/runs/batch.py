@@ -27,7 +27,7 @@ from ..core.show import judge_in_words
 from .batch_desk import Collected, Desk, JudgeDesk, judge_desk_name, spent_so_far
 from .batch_endpoint import BatchEndpoint, BatchState, batch_client
 from .batch_file import BatchAnswer, cut_parts, read_answer_line
-from .batch_log import BatchLog, Part
+from .batch_log import BatchLog, Part, check_none_wait
 from .evaluation import Work, do_work, make_private, prepare_run, scoring_of, traffic_for
 from .folder import Run, make_known
 from .items import pays
@@ -307,6 +307,7 @@ class _Taken:
         self.call, self.part, self.desk = call, part, desk
         self.wanted, self.seen = {n for n in part.ids if n in desk.items}, set()
         self.counts, self.rows, self.refused = Counter(), [], []
+        self.answers = 0  # lines with an answer, whatever it is
 
     def add(self, raw):
         "Take in a line."
@@ -323,6 +324,7 @@ class _Taken:
     def _take(self, answer: BatchAnswer):
         name = answer.custom_id
         self.seen.add(name)
+        self.answers += answer.failure is None
         if self.desk.is_answered(name):
             self.counts["answered"] += 1
             return
@@ -363,9 +365,12 @@ _TORN = (
 def _is_torn(call, part, state, taken, gone) -> bool:
     "Whether lines that the endpoint counts as answered did not arrive, and may at the next reading."
     is_young = call.clock() - part.created < _TORN_S
-    if state.status != "completed" or not is_young or not taken.wanted - taken.seen:
+    if state.status == "failed" or not is_young or not taken.wanted - taken.seen:
         return False
-    is_short = len(taken.seen) < min(state.done + state.failed, len(taken.wanted))
+    if state.status == "completed":
+        is_short = len(taken.seen) < min(state.done + state.failed, len(taken.wanted))
+    else:  # it ended early: the requests that it did not come to need not have a line, its answers do
+        is_short = taken.answers < min(state.done, len(taken.wanted))
     return bool(gone) or taken.counts["unreadable"] > 0 or is_short
 
 
@@ -527,6 +532,8 @@ async def _round(call: _Call, sleep) -> None:
 async def _by_batch(work: Work, endpoint_of, tell, sleep, clock) -> BatchesOpen | list:
     "One call: how the batches stand, or the systems for the rest of the run."
     if work.plan.fresh:
+        if (work.folder / "manifest.json").is_file():  # else this is the same call, which collects
+            check_none_wait(work.folder)
         work.manifest.warnings += set_aside(work.folder)
     make_private(work.folder)
     call = _Call(work, endpoint_of, tell, clock)

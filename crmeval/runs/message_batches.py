@@ -58,6 +58,7 @@ def message_request(
 # %% ../../nbs/runs/09_message_batches.ipynb #d1ead39b
 _ENDS = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
 _ENDS |= {"refusal": "content_filter", "model_context_window_exceeded": "length"}
+_ENDS["pause_turn"] = "length"  # the answer is not at its end, and nobody asks for the rest
 _STATUS = {"invalid_request_error": 400, "authentication_error": 401, "billing_error": 402}
 _STATUS |= {"permission_error": 403, "not_found_error": 404, "request_too_large": 413}
 _STATUS |= {"rate_limit_error": 429, "api_error": 500, "timeout_error": 504, "overloaded_error": 529}
