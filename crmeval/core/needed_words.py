@@ -9,14 +9,16 @@ __all__ = ['plain_small', 'needed_words', 'needed_groups', 'needed_places', 'hol
 # %% ../../nbs/core/16_needed_words.ipynb #6e312b31
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache, reduce
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 if sys.version_info >= (3, 11):
+    from re import _compiler as _re_compiler  # pyright: ignore
     from re import _parser as _re_parser  # pyright: ignore
 else:
+    import sre_compile as _re_compiler
     import sre_parse as _re_parser
 
 # %% ../../nbs/core/16_needed_words.ipynb #2190c568
@@ -130,9 +132,16 @@ def _of_piece(op: Any, given: Any) -> tuple[_Texts | None, _Texts | None]:
     return _of_repeat(*given) if op in _REPEATS else (None, None)
 
 
+def _parsed(source, flags):
+    return _re_parser.parse(source, flags & ~re.UNICODE & ~re.DEBUG)
+
+
 @lru_cache(maxsize=None)
 def _needed(source, flags):
-    row = _re_parser.parse(source, flags & ~re.UNICODE & ~re.DEBUG)
+    return _needed_of(_parsed(source, flags))
+
+
+def _needed_of(row):
     ends: dict[_Texts, int] = {}
     for texts, end in _all_of_row(row)[1]:
         if texts is not None and _better(None, texts):
@@ -169,6 +178,31 @@ def needed_places(
 ]:  # (texts, characters from the match's beginning to a text's end)
     "The same with how far from its beginning one of each group ends at most, those of one character too."
     return _needed(pattern.pattern, pattern.flags)  # a pattern's own hash reads all of its code
+
+
+class Way(NamedTuple):
+    "One of the branches of a pattern, as a pattern of its own."
+
+    pattern: re.Pattern
+    needed: Sequence[Sequence[str]]  # Groups of texts: of each one stands in all that it matches
+
+
+@lru_cache(maxsize=None)
+def _ways(source, flags):
+    row = _parsed(source, flags)
+    branching = [i for i, (op, _) in enumerate(row) if str(op) == "BRANCH"]
+    rows = row[branching[0]][1][1] if len(branching) == 1 else [()]
+    before, after = (row[: branching[0]], row[branching[0] + 1 :]) if len(rows) > 1 else (row, ())
+    whole = [_re_parser.SubPattern(row.state, [*before, *one, *after]) for one in rows]
+    needed = [[words for words, _ in _needed_of(one) if all(map(str.strip, words))] for one in whole]
+    return tuple(Way(_re_compiler.compile(one, flags), told) for one, told in zip(whole, needed))
+
+
+def ways(
+    pattern: re.Pattern,  # Compiled, of text
+) -> tuple[Way, ...]:  # One of them matches somewhere in a text exactly if the pattern does
+    "The branches of a pattern, each with what it needs: less of it is searched where few words stand."
+    return _ways(pattern.pattern, pattern.flags)
 
 # %% ../../nbs/core/16_needed_words.ipynb #e5839e5c
 def holds_one(
