@@ -249,11 +249,12 @@ def _as_text(data):
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
-    return text if text and sum(c.isprintable() or c in "\n\t" for c in text) > 0.9 * len(text) else None
+    shown = sum(map(str.isprintable, text)) + text.count("\n") + text.count("\t")
+    return text if text and shown > 0.9 * len(text) else None
 
 
 def _from_base64(piece):
-    squeezed = re.sub(r"\s", "", piece).rstrip("=").replace("-", "+").replace("_", "/")
+    squeezed = "".join(piece.split()).rstrip("=").replace("-", "+").replace("_", "/")
     if len(squeezed) % 4 == 1:
         squeezed = squeezed[:-1]
     try:
