@@ -279,6 +279,11 @@ class _Owners(dict):
         return found
 
 
+def _merged(rows):
+    "Rising lists of places as one, each place once."
+    return rows[0] if len(rows) == 1 else sorted({*chain.from_iterable(rows)})
+
+
 class PatternTable:
     "Patterns that are looked for together."
 
@@ -353,7 +358,7 @@ class PatternTable:
         told: dict[int, list[int] | None] = {i: None for i in self._open}
         for n, rows in self._rows(scanned).items():
             crowded = sum(map(len, rows)) * _CROWDED > len(scanned.text)
-            places = None if crowded else sorted({*chain.from_iterable(rows)})
+            places = None if crowded else _merged(rows)
             told.update(dict.fromkeys(self._groups[n], places))
         return {i: told[i] for i in sorted(told)}
 

@@ -238,6 +238,7 @@ def spelled_out(
 # %% ../../nbs/detect/02_disguise.ipynb #3ee54d12
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{4,}(?:\s?[A-Za-z0-9+/_-]{4,}){0,40}={0,2}")
 _HEX = re.compile(r"(?:(?:0x|\\x)?[0-9a-fA-F]{2}[\s,:]{0,2}){4,}")
+_NO_DIGIT = re.compile(r"0x|\\x|[^0-9a-fA-F]")  # Of a number to the base of sixteen
 _BINARY = re.compile(r"(?:[01]{7,8}[\s,]{0,2}){3,}")
 _CODES = re.compile(r"(?:\b\d{2,3}\b[\s,;-]{1,2}){3,}\b\d{2,3}\b")
 _MORSE = re.compile(r"[.\-–—·•−]+(?:[ /|]{1,3}[.\-–—·•−]+){3,}")
@@ -289,7 +290,7 @@ def _all_base32(text):
 
 def _all_hex(text):
     for m in _HEX.finditer(text):
-        digits = re.sub(r"0x|\\x|[^0-9a-fA-F]", "", m[0])
+        digits = _NO_DIGIT.sub("", m[0])
         if out := _as_text(bytes.fromhex(digits[: len(digits) // 2 * 2])):
             yield out, *m.span()
 

@@ -35,7 +35,7 @@ from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.records import Score
 from ..core.weight_arrays import WeightArrays
-from .disguise import english_share, shifted, undisguised, unmask
+from .disguise import COMMON_ENGLISH, english_share, shifted, undisguised, unmask
 
 # %% ../../nbs/detect/07_injection.ipynb #43540485
 _SIGNS = PatternFile(data_path("lexicons", "injection.json"))
@@ -91,7 +91,7 @@ def pieces(
 _LEET = str.maketrans("0134578@$", "oleastbas")
 _LEET_SIGN = re.compile("[0134578@$]")
 _ZERO = re.compile(r"[\u200b-\u200d\u2060\ufeff\u00ad\U000e0000-\U000e007f]")
-_OPENED = re.compile(r"[A-Za-z0-9+/_-]{24,}|(?:[0-9a-fA-F]{2}[ :]?){12,}|(?:\w[ .\-_]){7}|%[0-9A-Fa-f]{2}%")
+_OPENED = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{24,}|(?:[0-9a-fA-F]{2}[ :]?){12,}|(?:\w[ .\-_]){7}|%[0-9A-Fa-f]{2}%")
 _TAGS = {code: chr(code - 0xE0000) for code in range(0xE0020, 0xE007F)}
 
 
@@ -136,9 +136,18 @@ def _turned_back(piece):
     return piece, ""
 
 
+def _is_hardly_english(text):
+    "Whether fewer than 8 % of the words are common English ones."
+    small = text[:5000].lower()
+    sure = sum(map(COMMON_ENGLISH.__contains__, small.split()))
+    if sure >= 0.04 * len(small) + 1:  # a word has two signs with the gap behind it: there are half as many
+        return False
+    return english_share(text) < 0.08
+
+
 def _looks_shifted(piece):
     "Whether a piece of at least five words has hardly any common English word, and is in plain letters."
-    return piece.isascii() and piece.count(" ") >= 5 and english_share(piece) < 0.08
+    return piece.isascii() and piece.count(" ") >= 5 and _is_hardly_english(piece)
 
 
 def _unquoted(piece):
@@ -586,7 +595,7 @@ def _is_foreign(text):
     text = text[:5000]
     if not text.isascii() and _is_mostly_other(text):
         return True
-    return english_share(text) < 0.08 and len(_WORD.findall(text)) >= 6
+    return _is_hardly_english(text) and len(_WORD.findall(text)) >= 6
 
 
 def _is_mostly_other(text):
