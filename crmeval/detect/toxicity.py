@@ -28,7 +28,7 @@ from ..core.text import STOP_WORDS
 from ..core.trees import known_rarity, rarity
 from ..core.weight_arrays import WeightArrays
 from .disguise import unmask
-from crmeval.detect.other_senses import abuse_degree, abuse_in, goods_words, threatens_body, without_names
+from .other_senses import abuse_degree, abuse_in, goods_words, threatens_body, without_names
 from .proper_names import lexicon
 from .refusal import other_language
 from .text_form import FORMS, text_form
@@ -574,8 +574,14 @@ def _not_scored(text, form, read):
 
 def _is_foreign(text):
     "Whether the words of a readable text that are in no class are of another language."
-    rest = [w for w in _WORDS.findall(text[:_WINDOW]) if w != "," and not _CLASSES[w]]
-    return len(rest) >= 3 and sum(map(_KNOWN.__getitem__, rest)) < 0.2 * len(rest) and other_language(text)
+    words = [w for w in _WORDS.findall(text[:_WINDOW]) if w != ","]
+    rest = known = 0
+    for word in words:
+        rest += not _CLASSES[word]
+        known += not _CLASSES[word] and _KNOWN[word]
+        if known >= 0.2 * len(words):  # of English the first few are enough
+            return False
+    return rest >= 3 and known < 0.2 * rest and other_language(text)
 
 
 def _names_harm(text):
