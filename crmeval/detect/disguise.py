@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FOLD', 'LOOKALIKES', 'COMMON_ENGLISH', 'folded', 'plain_text', 'unmask', 'spelling_words', 'spelled_pieces',
-           'spelled_out', 'decoded', 'shifted', 'english_share', 'undisguised']
+           'spelled_out', 'decoded', 'shifted', 'english_share', 'is_hardly_english', 'undisguised']
 
 # %% ../../nbs/detect/02_disguise.ipynb #1e79e17a
 import base64
@@ -386,6 +386,17 @@ def english_share(
     "Share of the words that are common English words."
     words = _ENGLISH_WORD.findall(text[:5000].lower())
     return sum(map(COMMON_ENGLISH.__contains__, words)) / len(words) if words else 0.0
+
+
+def is_hardly_english(
+    text: str,
+) -> bool:
+    "Whether `english_share` is below 8 %; most texts are English, and that is told without counting."
+    small = text[:5000].lower()
+    sure = sum(map(COMMON_ENGLISH.__contains__, small.split()))
+    if sure >= 0.04 * len(small) + 1:  # a word has two signs with the gap behind it: there are half as many
+        return False
+    return english_share(text) < 0.08
 
 # %% ../../nbs/detect/02_disguise.ipynb #7843139b
 def _readable(data):

@@ -24,8 +24,8 @@ from ..core.evidence import Evidence
 from crmeval.core.needed_words import (
     Way,
     WordList,
-    holds_each,
     holds_one,
+    leads,
     may_match,
     needed_words,
     plain_small,
@@ -35,7 +35,7 @@ from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.records import Score
 from ..core.weight_arrays import WeightArrays
-from .disguise import COMMON_ENGLISH, english_share, shifted, undisguised, unmask
+from .disguise import english_share, is_hardly_english, shifted, undisguised, unmask
 
 # %% ../../nbs/detect/07_injection.ipynb #43540485
 _SIGNS = PatternFile(data_path("lexicons", "injection.json"))
@@ -91,7 +91,9 @@ def pieces(
 _LEET = str.maketrans("0134578@$", "oleastbas")
 _LEET_SIGN = re.compile("[0134578@$]")
 _ZERO = re.compile(r"[\u200b-\u200d\u2060\ufeff\u00ad\U000e0000-\U000e007f]")
-_OPENED = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{24,}|(?:[0-9a-fA-F]{2}[ :]?){12,}|(?:\w[ .\-_]){7}|%[0-9A-Fa-f]{2}%")
+_OPENED = re.compile(
+    r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{24,}|(?:[0-9a-fA-F]{2}[ :]?){12,}|(?:\w[ .\-_]){7}|%[0-9A-Fa-f]{2}%"
+)
 _TAGS = {code: chr(code - 0xE0000) for code in range(0xE0020, 0xE007F)}
 
 
@@ -136,18 +138,9 @@ def _turned_back(piece):
     return piece, ""
 
 
-def _is_hardly_english(text):
-    "Whether fewer than 8 % of the words are common English ones."
-    small = text[:5000].lower()
-    sure = sum(map(COMMON_ENGLISH.__contains__, small.split()))
-    if sure >= 0.04 * len(small) + 1:  # a word has two signs with the gap behind it: there are half as many
-        return False
-    return english_share(text) < 0.08
-
-
 def _looks_shifted(piece):
     "Whether a piece of at least five words has hardly any common English word, and is in plain letters."
-    return piece.isascii() and piece.count(" ") >= 5 and _is_hardly_english(piece)
+    return piece.isascii() and piece.count(" ") >= 5 and is_hardly_english(piece)
 
 
 def _unquoted(piece):
@@ -322,14 +315,6 @@ def likely_in(
     return Likely({k: w for k, w in likely.items() if w}, _worth(_markup_with_words(), whole))
 
 
-def _shows(found, text, small):
-    "Whether one of the ways matches in a text."
-    for way in found:
-        if holds_each(way.needed, small) and way.pattern.search(text):
-            return True
-    return False
-
-
 def signs_of(
     window: Window,
     off_topic: float = 0.0,  # Share of its content words that occur nowhere else in the text
@@ -339,7 +324,7 @@ def signs_of(
     text, small, found = window.text, plain_small(window.text), {}
     likely = likely or _everything()
     for name, all_ways in likely.signs.items():
-        if _shows(all_ways, text, small):
+        if leads(all_ways, text, small):
             found[name] = 1.0
     markup = bool(likely.markup) and any(p.search(text) for p, _ in _worth(likely.markup, small))
     return found | _more_signs(text, window.hidden, off_topic, markup)
@@ -595,7 +580,7 @@ def _is_foreign(text):
     text = text[:5000]
     if not text.isascii() and _is_mostly_other(text):
         return True
-    return _is_hardly_english(text) and len(_WORD.findall(text)) >= 6
+    return is_hardly_english(text) and len(_WORD.findall(text)) >= 6
 
 
 def _is_mostly_other(text):

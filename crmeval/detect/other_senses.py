@@ -131,10 +131,8 @@ def threatens_body(
     i: int,  # Where to look, 0 <= i < len(tokens)
 ) -> bool:
     "Whether a threat such as 'I will break your legs' begins at a token."
-    if tokens[i] not in _SENSES.words("who_threatens"):
-        return False
     said = tokens[i : i + 12]
-    if not ("'" in said[0] or said[1:2] == ["will"]):
+    if said[0] not in _SENSES.words("who_threatens") or not ("'" in said[0] or said[1:2] == ["will"]):
         return False
     harms = next((k for k, w in enumerate(said) if w in _SENSES.words("harms_bodies")), len(said))
     return any(a == "your" and b in _SENSES.words("limbs") for a, b in zip(said[harms:], said[harms + 1 :]))

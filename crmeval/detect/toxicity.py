@@ -269,14 +269,7 @@ def _turned(kind):
 @lru_cache(maxsize=1)
 def _counted_classes():
     plain, hashed = _lexicon()
-    return frozenset([*plain, *hashed, *map(_turned, _CUES.word_list("turned"))])
-
-
-@lru_cache(maxsize=1)
-def _no_counts():
-    "What is counted, in its order, of a text that has none of it."
-    classes = dict.fromkeys((name for k in sorted(_counted_classes()) for name in (k, k + " density")), 0.0)
-    return classes | {f"{a}&{b}": 0.0 for a, b in _pairs()}
+    return sorted([*plain, *hashed, *map(_turned, _CUES.word_list("turned"))])
 
 
 _DEGREES = CallMemo(lambda word: abuse_degree(word, word_classes(word)), keeps=_is_ours)
@@ -285,13 +278,13 @@ _DEGREES = CallMemo(lambda word: abuse_degree(word, word_classes(word)), keeps=_
 def _dense(text, tokens):
     "Name -> count: classes, their density, pairs of them, and marks."
     sentences, n, size = _sentences_of(tokens), len(tokens) or 1, len(text) or 1
-    counts, f = Counter(k for s in sentences for k in s), {**_no_counts()}
-    for k in counts.keys() & _counted_classes():
+    counts, f = Counter(k for s in sentences for k in s), {}
+    for k in _counted_classes():
         f[k], f[k + " density"] = math.log1p(counts[k]), 10 * counts[k] / (n + 8)
     sets = [set(s) for s in sentences if s]
     for a, b in _pairs():
-        if a in counts and b in counts:
-            f[f"{a}&{b}"] = math.log1p(sum([a in s and b in s for s in sets]))
+        meet = sum([a in s and b in s for s in sets]) if a in counts and b in counts else 0
+        f[f"{a}&{b}"] = math.log1p(meet)
     f["severe"], f["listed"] = abuse_in({*tokens}, _DEGREES.__getitem__)
     marks = {"ask": "?", "quote": '"'}  # no exclamation marks: angry is not foul
     f |= {k: 10 * text.count(c) / n for k, c in marks.items()}
@@ -325,12 +318,9 @@ def _swears_at(tokens, i):
     return bool(after) and after[0] in _CUES.words("addressed")
 
 
-_YOU = ("you", "u", "you're", "youre", "ur")
-
-
 def _insults(tokens, i):
     "'you are such a clown': an insult behind 'you', with nothing but fillers and further insults between."
-    if tokens[i] not in _YOU:
+    if tokens[i] not in ("you", "u", "you're", "youre", "ur"):
         return False
     linked = tokens[i] not in ("you", "u")
     for word in tokens[i + 1 : i + 9]:
@@ -345,6 +335,7 @@ def _insults(tokens, i):
 
 _FACE = ("toxic", "hateful")
 _TO_THE_FACE = (
+    (threatens_body, ("physical", "toxic", "violent")),
     (_tells_to_shut_up, _FACE),
     (_swears_at, (*_FACE, "profane")),
     (_insults, _FACE),
@@ -359,11 +350,7 @@ def insult_rule(
 ]:  # Categories that the rule raises: of 'toxic', 'hateful', 'profane', 'physical', 'violent'
     "Is somebody insulted or sworn at to the face?"
     tokens, found = _TOKEN.findall(text[:_WINDOW]), set()
-    for i, word in enumerate(tokens):
-        if threatens_body(tokens, i):
-            found |= {"physical", "toxic", "violent"}
-        if word not in _YOU and word != "shut" and "strong" not in _CLASSES[word]:  # most words
-            continue
+    for i in range(len(tokens)):
         for holds, categories in _TO_THE_FACE:
             if holds(tokens, i):
                 found |= set(categories)
@@ -411,23 +398,23 @@ def harmless_words(
     text: str,  # Readable text, see `readable`
 ) -> list[tuple[int, int, str]]:  # (start, end, 'goods', 'oneself', 'denied' or 'compared'), in order
     "Words with another face that harm nobody where they stand."
-    found, small = [], plain_small(text)
+    found, attacked = [], any(_attacks(w) for w in _WORDS.findall(text))
+    small = plain_small(text)
     compares, tells = (may_match(_CUES.pattern(name), small) for name in ("compared", "of_oneself"))
-    tells = tells and not any(map(_attacks, _WORDS.findall(text)))
     for sentence in _SENTENCE.finditer(text):
         words = [(m[0], m.start(), m.end()) for m in _WORDS.finditer(text, *sentence.span())]
         found += [(a, b, "goods") for a, b in goods_words(words, _attacks)]
         found += [(a, b, "denied") for a, b in _denied(words)]
         if compares:
             found += [(a, b, "compared") for a, b in _compared(text, *sentence.span())]
-        if tells:
+        if tells and not attacked:
             found += [(a, b, "oneself") for a, b in _of_oneself(text, *sentence.span())]
     return sorted(set(found))
 
 
 def _attacks(word):
     "Whether a word attacks on its own; 'old' and 'sick' do not."
-    classes = _CLASSES[word]
+    classes = word_classes(word)
     if not classes or word in _no_attacks():
         return False
     return not _CUES.words("attack").isdisjoint(classes)
@@ -441,13 +428,10 @@ def _no_attacks():
 def _denied(words):
     "Insults behind a negation, in a sentence that has no other word of attack and names no group."
     left, found, others = 0, [], False
-    negators, ends = _CUES.words("negators"), _CUES.words("negation_ends")
-    if negators.isdisjoint([w for w, _, _ in words]):
-        return []
     for w, a, b in words:
-        if w in negators:
+        if w in _CUES.words("negators"):
             left = 4
-        elif w == "," or w in ends:
+        elif w == "," or w in _CUES.words("negation_ends"):
             left = 0
         elif left > 0 and {"insult", "attribute"} & set(word_classes(w)):
             found.append((a, b))
@@ -574,14 +558,8 @@ def _not_scored(text, form, read):
 
 def _is_foreign(text):
     "Whether the words of a readable text that are in no class are of another language."
-    words = [w for w in _WORDS.findall(text[:_WINDOW]) if w != ","]
-    rest = known = 0
-    for word in words:
-        rest += not _CLASSES[word]
-        known += not _CLASSES[word] and _KNOWN[word]
-        if known >= 0.2 * len(words):  # of English the first few are enough
-            return False
-    return rest >= 3 and known < 0.2 * rest and other_language(text)
+    rest = [w for w in _WORDS.findall(text[:_WINDOW]) if w != "," and not word_classes(w)]
+    return len(rest) >= 3 and sum(map(_KNOWN.__getitem__, rest)) < 0.2 * len(rest) and other_language(text)
 
 
 def _names_harm(text):
