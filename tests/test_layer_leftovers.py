@@ -26,7 +26,7 @@ PATTERNS |= {
     "plugins",
     "_beginnings",
     "_class",
-    "_pattern_table",
+    "_ways",
 }  # what they are asked for are names of files, patterns and lists of ours
 MOST = 120_000  # entries of all memories of the layer together
 LETTERS = 10_000  # entries of a dictionary of letters

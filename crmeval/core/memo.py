@@ -32,7 +32,7 @@ class CallMemo(dict):
     def __init__(
         self,
         work: Callable[[Any], Any],  # Gives the answer; must not depend on anything else
-        keeps: Callable[[Any], bool] = lambda question: False,  # Which answers stay: at most 8,192
+        keeps: Callable[[Any], bool] | None = None,  # Which answers stay: at most 8,192; None: none
     ):
         super().__init__()
         self.work, self.keeps = work, keeps
@@ -42,7 +42,7 @@ class CallMemo(dict):
 
     def __missing__(self, question):
         answer, held = self.work(question), _SCOPE.held
-        if len(self) < _MOST_KEPT and self.keeps(question):
+        if self.keeps is not None and len(self) < _MOST_KEPT and self.keeps(question):
             self[question] = answer
         elif held is not None and len(held) < _MOST:
             self[question] = answer

@@ -184,6 +184,7 @@ class ScannedText:
         text: str,  # Any text
     ):
         self.text, self.small = text, plain_small(text)
+        self.placed: dict[PatternTable, dict[int, list[int] | None]] = {}  # What `PatternTable.places` said
         self._of_class: dict[tuple[str, int], list[int]] = {}
 
     def __repr__(self):
@@ -278,6 +279,11 @@ class _Owners(dict):
         return found
 
 
+def _merged(rows):
+    "Rising lists of places as one, each place once."
+    return rows[0] if len(rows) == 1 else sorted({*chain.from_iterable(rows)})
+
+
 class PatternTable:
     "Patterns that are looked for together."
 
@@ -344,19 +350,27 @@ class PatternTable:
         int, list[int] | None
     ]:  # Number of a pattern -> where it can begin, rising; None: in many places
         "The patterns that could match, and where."
+        if self not in scanned.placed:
+            scanned.placed[self] = self._placed(scanned)
+        return scanned.placed[self]
+
+    def _placed(self, scanned):
         told: dict[int, list[int] | None] = {i: None for i in self._open}
         for n, rows in self._rows(scanned).items():
             crowded = sum(map(len, rows)) * _CROWDED > len(scanned.text)
-            places = None if crowded else sorted({*chain.from_iterable(rows)})
+            places = None if crowded else _merged(rows)
             told.update(dict.fromkeys(self._groups[n], places))
         return {i: told[i] for i in sorted(told)}
 
     def finditer(
         self,
         scanned: ScannedText,
+        numbers: range | None = None,  # Of the patterns that are asked for; None: all
     ) -> Iterator[tuple[int, Iterator[re.Match]]]:  # By number; not of those that match nowhere for certain
         "Each pattern's number and its matches, as its own `finditer` gives them."
         for i, places in self.places(scanned).items():
+            if numbers is not None and i not in numbers:
+                continue
             if places is None or len(places) > _FEW:
                 if not holds_each(self._needed[i], scanned.small):
                     continue

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FOLD', 'LOOKALIKES', 'COMMON_ENGLISH', 'folded', 'plain_text', 'unmask', 'spelling_words', 'spelled_pieces',
-           'spelled_out', 'decoded', 'shifted', 'english_share', 'undisguised']
+           'spelled_out', 'decoded', 'shifted', 'english_share', 'is_hardly_english', 'undisguised']
 
 # %% ../../nbs/detect/02_disguise.ipynb #1e79e17a
 import base64
@@ -238,6 +238,7 @@ def spelled_out(
 # %% ../../nbs/detect/02_disguise.ipynb #3ee54d12
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{4,}(?:\s?[A-Za-z0-9+/_-]{4,}){0,40}={0,2}")
 _HEX = re.compile(r"(?:(?:0x|\\x)?[0-9a-fA-F]{2}[\s,:]{0,2}){4,}")
+_NO_DIGIT = re.compile(r"0x|\\x|[^0-9a-fA-F]")  # Of a number to the base of sixteen
 _BINARY = re.compile(r"(?:[01]{7,8}[\s,]{0,2}){3,}")
 _CODES = re.compile(r"(?:\b\d{2,3}\b[\s,;-]{1,2}){3,}\b\d{2,3}\b")
 _MORSE = re.compile(r"[.\-–—·•−]+(?:[ /|]{1,3}[.\-–—·•−]+){3,}")
@@ -249,11 +250,12 @@ def _as_text(data):
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
-    return text if text and sum(c.isprintable() or c in "\n\t" for c in text) > 0.9 * len(text) else None
+    shown = sum(map(str.isprintable, text)) + text.count("\n") + text.count("\t")
+    return text if text and shown > 0.9 * len(text) else None
 
 
 def _from_base64(piece):
-    squeezed = re.sub(r"\s", "", piece).rstrip("=").replace("-", "+").replace("_", "/")
+    squeezed = "".join(piece.split()).rstrip("=").replace("-", "+").replace("_", "/")
     if len(squeezed) % 4 == 1:
         squeezed = squeezed[:-1]
     try:
@@ -288,7 +290,7 @@ def _all_base32(text):
 
 def _all_hex(text):
     for m in _HEX.finditer(text):
-        digits = re.sub(r"0x|\\x|[^0-9a-fA-F]", "", m[0])
+        digits = _NO_DIGIT.sub("", m[0])
         if out := _as_text(bytes.fromhex(digits[: len(digits) // 2 * 2])):
             yield out, *m.span()
 
@@ -384,6 +386,17 @@ def english_share(
     "Share of the words that are common English words."
     words = _ENGLISH_WORD.findall(text[:5000].lower())
     return sum(map(COMMON_ENGLISH.__contains__, words)) / len(words) if words else 0.0
+
+
+def is_hardly_english(
+    text: str,
+) -> bool:
+    "Whether `english_share` is below 8 %; most texts are English, and that is told without counting."
+    small = text[:5000].lower()
+    sure = sum(map(COMMON_ENGLISH.__contains__, small.split()))
+    if sure >= 0.04 * len(small) + 1:  # a word has two signs with the gap behind it: there are half as many
+        return False
+    return english_share(text) < 0.08
 
 # %% ../../nbs/detect/02_disguise.ipynb #7843139b
 def _readable(data):

@@ -34,8 +34,14 @@ def core(
     return _CORES[value]
 
 
+_NO_CORE = bytes(code for code in range(128) if not chr(code).isalnum())
+
+
 def _core_of(value):
-    return "".join(filter(str.isalnum, folded(value)))
+    plain = folded(value)
+    if plain.isascii():  # most texts, and a whole prompt letter by letter takes long
+        return plain.encode("ascii").translate(None, _NO_CORE).decode("ascii")
+    return "".join(filter(str.isalnum, plain))
 
 
 _CORES = CallMemo(_core_of)  # No secret and no text outlives the call that looks for it

@@ -22,19 +22,20 @@ from typing import NamedTuple
 
 from ..core.evidence import Evidence
 from crmeval.core.needed_words import (
+    Way,
     WordList,
-    holds_each,
     holds_one,
+    leads,
     may_match,
-    needed_groups,
     needed_words,
     plain_small,
+    ways,
 )
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile
 from ..core.records import Score
 from ..core.weight_arrays import WeightArrays
-from .disguise import english_share, shifted, undisguised, unmask
+from .disguise import english_share, is_hardly_english, shifted, undisguised, unmask
 
 # %% ../../nbs/detect/07_injection.ipynb #43540485
 _SIGNS = PatternFile(data_path("lexicons", "injection.json"))
@@ -90,7 +91,9 @@ def pieces(
 _LEET = str.maketrans("0134578@$", "oleastbas")
 _LEET_SIGN = re.compile("[0134578@$]")
 _ZERO = re.compile(r"[\u200b-\u200d\u2060\ufeff\u00ad\U000e0000-\U000e007f]")
-_OPENED = re.compile(r"[A-Za-z0-9+/_-]{24,}|(?:[0-9a-fA-F]{2}[ :]?){12,}|(?:\w[ .\-_]){7}|%[0-9A-Fa-f]{2}%")
+_OPENED = re.compile(
+    r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{24,}|(?:[0-9a-fA-F]{2}[ :]?){12,}|(?:\w[ .\-_]){7}|%[0-9A-Fa-f]{2}%"
+)
 _TAGS = {code: chr(code - 0xE0000) for code in range(0xE0020, 0xE007F)}
 
 
@@ -137,7 +140,7 @@ def _turned_back(piece):
 
 def _looks_shifted(piece):
     "Whether a piece of at least five words has hardly any common English word, and is in plain letters."
-    return piece.isascii() and piece.count(" ") >= 5 and english_share(piece) < 0.08
+    return piece.isascii() and piece.count(" ") >= 5 and is_hardly_english(piece)
 
 
 def _unquoted(piece):
@@ -265,15 +268,13 @@ _FIRST = re.compile(r"\b(?:i|my|we|our|us|me)\b", re.I)
 class Likely(NamedTuple):
     "What could show in the windows of a text."
 
-    signs: Mapping[str, re.Pattern]
+    signs: Mapping[str, Sequence[Way]]
     markup: Sequence[tuple[re.Pattern, Sequence[str]]]  # Each with the words of which it needs one, if any
-    needed: Mapping[str, Sequence[Sequence[str]]]  # Name -> groups of words, of each of which it needs one
 
 
 @lru_cache(maxsize=1)
 def _everything():
-    signs = _sign_patterns()
-    return Likely(signs, _markup_with_words(), {k: needed_groups(p) for k, p in signs.items()})
+    return Likely({k: ways(p) for k, p in _sign_patterns().items()}, _markup_with_words())
 
 
 @lru_cache(maxsize=1)
@@ -288,11 +289,12 @@ def _worth(markup, small):
 
 @lru_cache(maxsize=1)
 def _words_of_signs():
-    "Word that a sign needs, without blanks around it -> (sign, number of the group, word); and all of them."
+    "Word that a sign needs, without blanks around it -> (sign, way, group, word); and all of them."
     out: dict[str, list] = {}
-    for name, groups in _everything().needed.items():
-        for n, word in ((n, word) for n, group in enumerate(groups) for word in group):
-            out.setdefault(word.strip(), []).append((name, n, word))
+    for name, found in _everything().signs.items():
+        for way, n, group in ((i, n, g) for i, w in enumerate(found) for n, g in enumerate(w.needed)):
+            for word in group:
+                out.setdefault(word.strip(), []).append((name, way, n, word))
     return out, WordList(out)
 
 
@@ -301,14 +303,16 @@ def likely_in(
 ) -> Likely:
     "The patterns that are worth a search, told by the words that they need."
     whole = plain_small(" ".join(t.strip() for t in texts))
-    found = {name: [[] for _ in groups] for name, groups in _everything().needed.items()}
-    told, words = _words_of_signs()
+    signs, found, (told, words) = _everything().signs, {}, _words_of_signs()
     for bare in words.standing(whole):
-        for name, n, word in told[bare]:
-            found[name][n].append(word)
-    needed = {k: groups for k, groups in found.items() if all(groups)}
-    signs = {k: p for k, p in _sign_patterns().items() if k in needed}
-    return Likely(signs, _worth(_markup_with_words(), whole), needed)
+        for name, way, n, word in told[bare]:
+            if (name, way) not in found:
+                found[name, way] = Way(signs[name][way].pattern, [[] for _ in signs[name][way].needed])
+            found[name, way].needed[n].append(word)
+    likely = {name: [w for w in all_ways if not w.needed] for name, all_ways in signs.items()}
+    for name, way in (k for k, w in found.items() if all(w.needed)):
+        likely[name].append(found[name, way])
+    return Likely({k: w for k, w in likely.items() if w}, _worth(_markup_with_words(), whole))
 
 
 def signs_of(
@@ -319,8 +323,8 @@ def signs_of(
     "Signs that a window shows."
     text, small, found = window.text, plain_small(window.text), {}
     likely = likely or _everything()
-    for name, pattern in likely.signs.items():
-        if holds_each(likely.needed[name], small) and pattern.search(text):
+    for name, all_ways in likely.signs.items():
+        if leads(all_ways, text, small):
             found[name] = 1.0
     markup = bool(likely.markup) and any(p.search(text) for p, _ in _worth(likely.markup, small))
     return found | _more_signs(text, window.hidden, off_topic, markup)
@@ -557,11 +561,10 @@ def injection(
     parts = windows(text)
     judged = list(_judged(text, parts, (len(parts) + 1) // 2))
     top = max(judged, key=lambda j: j.margin)
-    marked = imitated_markup(text)
     if (
         top.margin <= 0
-        and not marked
         and _is_foreign(text)
+        and not imitated_markup(text)
         and not any(s in j.signs for j in judged for s in _SURE)
     ):
         return _undefined("it is in a language that the detector was not trained on")
@@ -577,7 +580,7 @@ def _is_foreign(text):
     text = text[:5000]
     if not text.isascii() and _is_mostly_other(text):
         return True
-    return english_share(text) < 0.08 and len(_WORD.findall(text)) >= 6
+    return is_hardly_english(text) and len(_WORD.findall(text)) >= 6
 
 
 def _is_mostly_other(text):

@@ -152,7 +152,7 @@ def _any_cue():
     return re.compile(rf"(?:(?<!\w)(?:{spaced})|(?:{unspaced}))(?![^\W\d_{_UNSPACED}])", re.I)
 
 
-_SIX_DIGITS = re.compile(r"\d(?:[^\d\n]{0,5}\d){5}|(?<=[A-Z]{5})\d{4}(?=[A-Z])")
+_SIX_DIGITS = re.compile(r"\d(?:(?:[^\d\n]{0,5}\d){5}|(?<=[A-Z]{5}\d)\d{3}(?=[A-Z]))")
 
 
 def _places(text):

@@ -15,7 +15,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from ..core.call_forms import named_arguments
-from ..core.memo import forgetting
+from ..core.memo import CallMemo, forgetting
 from ..core.needed_words import holds_one
 from ..core.package_data import data_path
 from ..core.patterns import PatternFile, compiled
@@ -180,16 +180,25 @@ def _recognisers(
     return tuple(map(_recogniser, _PII.data[table]))
 
 
-@lru_cache(maxsize=None)
-def _pattern_table(table):
-    return PatternTable(r.pattern for r in _recognisers(table))
+_TABLES = ("recognisers", "addresses")
+
+
+@lru_cache(maxsize=1)
+def _patterns():
+    "(the patterns of both tables, which are looked for together; table -> numbers of its own)."
+    own, at = {}, 0
+    for table in _TABLES:
+        own[table] = range(at, at + len(_recognisers(table)))
+        at = own[table].stop
+    return PatternTable(r.pattern for table in _TABLES for r in _recognisers(table)), own
 
 
 def _matches(table, scanned):
     "(recogniser, start, end) of all matches of a table; of the group `v`, where there is one."
     low = scanned.small if scanned.text.isascii() else scanned.text.lower()
-    for i, found in _pattern_table(table).finditer(scanned):
-        r = _recognisers(table)[i]
+    (patterns, own), rows = _patterns(), _recognisers(table)
+    for i, found in patterns.finditer(scanned, own[table]):
+        r = rows[i - own[table].start]
         if r.only_where and not r.only_where.search(scanned.text):
             continue
         if not r.only_with or holds_one(r.only_with, low):
@@ -287,7 +296,7 @@ def _number_cue():
 def _means_else(text, start, end, entity):
     "Whether a piece that fits a pattern is a version, a count, a quarter, opening hours or another number."
     if entity == "PHONE_NUMBER":
-        return bool(_PII.pattern("before_no_phone").search(text[max(0, start - 30) : start]))
+        return _BEFORE_NO_PHONE[text[max(0, start - 30) : start]]
     if entity == "IP_ADDRESS":
         return bool(_PII.pattern("before_version").search(text[max(0, start - 20) : start]))
     if entity == "DATE_TIME":
@@ -295,6 +304,13 @@ def _means_else(text, start, end, entity):
     if entity == "REFERENCE_NUMBER":
         return text[start:end].partition("-")[0] in _PII.words("standards")
     return False
+
+
+def _is_before_no_phone(before):
+    return bool(_PII.pattern("before_no_phone").search(before))
+
+
+_BEFORE_NO_PHONE = CallMemo(_is_before_no_phone)  # several patterns begin at one place
 
 
 def _is_no_date(text, start, end):

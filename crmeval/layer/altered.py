@@ -471,7 +471,10 @@ def _kind_and_bracket(word, name):
 def _named_kind(of_ascii):
     "A word for a kind with what could be a code behind it; in a text of ASCII no other word is looked for."
     said = (w for w in _kind_words() if w.isalpha() and (w.isascii() or not of_ascii))
-    words = "|".join(sorted(said, key=lambda w: (-len(w), w)))
+    rest: dict[str, list[str]] = {}  # First letter -> what follows it: most words end the search there
+    for word in sorted(said, key=lambda w: (-len(w), w)):
+        rest.setdefault(word[0], []).append(word[1:])
+    words = "|".join(f"{first}(?:{'|'.join(ends)})" for first, ends in rest.items())
     return compiled(_HOW.data["patterns"]["named"], {**_HOW.data["parts"], "kind": words})
 
 

@@ -65,6 +65,9 @@ class JsonPlace:
                 self._left = text
                 return
             self.json = self._whole = bool(_STARTS_JSON.match(text))
+        if '"' not in text and "`" not in text and "\\" not in text:  # most pieces: no token, not even a part
+            self._left = ""
+            return
         broken = _BROKEN_TOKEN.search(text)
         end = broken.start() if broken else len(text)
         stop = 0

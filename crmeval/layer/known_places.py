@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from ..core.package_data import data_path
@@ -57,16 +57,19 @@ class Word(NamedTuple):
     capital: bool  # Whether it begins with a capital, or its script has none
 
 
+_word = partial(tuple.__new__, Word)  # From a tuple; a text has hundreds
+
+
 def words_of(
     text: str,  # Any text
 ) -> list[Word]:
     "The words of a text with the keys by which they are compared; '_' parts words, too."
     if text.isascii():
         base, spans = text.lower(), [m.span() for m in _PLAIN_WORD.finditer(text)]
-        return [Word(base[a:b], a, b, not text[a].islower()) for a, b in spans]
+        return [_word((base[a:b], a, b, not text[a].islower())) for a, b in spans]
     base, spans = text.translate(_BASE), [m.span() for m in _WORD.finditer(text)]
     keys = [base[a:b] if base[a:b].isascii() else _UNSEEN_SIGN.sub("", base[a:b]) for a, b in spans]
-    return [Word(key, a, b, not text[a].islower()) for key, (a, b) in zip(keys, spans)]
+    return [_word((key, a, b, not text[a].islower())) for key, (a, b) in zip(keys, spans)]
 
 
 def keys_of(

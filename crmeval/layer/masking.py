@@ -205,6 +205,11 @@ class Reading:
         self._ends = [*ends, *range(done + 1, len(text) + 1)]
         self.text = "".join(out)
 
+    @property
+    def is_plain(self) -> bool:
+        "Whether the text reads as it stands."
+        return self._starts is None
+
     def stands(
         self,
         start: int,  # In the text as it reads
@@ -266,6 +271,9 @@ def _escaped_places(text, vault):
 
 
 def _standing(reading, places):
+    if reading.is_plain:
+        yield from places
+        return
     for p in places:
         start, end = reading.stands(p.start, p.end)
         yield Place(start, end, p.entity, p.person)
@@ -290,6 +298,8 @@ def without_gaps(
 
 def _free(taken, start, end):
     "The runs between two places that nobody has taken."
+    if start < end and taken.find(1, start, end) < 0:  # most places overlap with none
+        return [(start, end)]
     runs = re.finditer(b"\0+", bytes(taken[start:end]))
     return [(start + m.start(), start + m.end()) for m in runs]
 
@@ -370,13 +380,14 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
 
 def _places_in(text, session, stays):
-    "Everything in a text that becomes a placeholder."
+    "(everything in a text that becomes a placeholder, whether nothing in it looks like one already)."
     reading = Reading(text)
     stays = [*_readable(reading.text, (*session.policy.readable, *stays))]
     found = _detected(reading.text, session, stays)
     known = session.places.find(reading.text)
-    places = [*_standing(reading, [*known, *found, *stays]), *_escaped_places(text, session.vault)]
-    return without_gaps(text, _within_strings(text, places))
+    escaped = [*_escaped_places(text, session.vault)]
+    places = [*_standing(reading, [*known, *found, *stays]), *escaped]
+    return without_gaps(text, _within_strings(text, places)), not escaped
 
 
 def _within_strings(text, places):
@@ -406,7 +417,9 @@ def _comes_back(text, masked, session):
 
 def _masked_text(text, session, stays):
     "(masked text, counts): proven to come back as it was, whatever the text is."
-    places = _places_in(text, session, stays)
+    places, is_plain = _places_in(text, session, stays)
+    if is_plain and not places:  # nothing is put, and nothing is there that could be put back
+        return text, Counter()
     for careful, tried in ((False, places), (True, places), (True, [Place(0, len(text), "TEXT")])):
         writer = _Writer(text, session, careful)
         masked = writer.written(tried)
@@ -432,7 +445,9 @@ def read_record(
 ) -> RecordRead:
     "Read a record, so that `mask` need not read it for each text; ValueError for what is none."
     policy = policy or MaskingPolicy()
-    return RecordRead(tuple(_to_mask(record, policy)), tuple(readable_values(record, policy.fields)))
+    known = known_values(record, policy.fields)
+    stays = readable_values(record, policy.fields, known)
+    return RecordRead(tuple(_to_mask(known, policy)), tuple(stays))
 
 
 @forgetting
@@ -458,6 +473,6 @@ def mask(
         return Masked(masked, session.vault, done)
 
 
-def _to_mask(record, policy):
-    "Values of the record; what a policy keeps by kind stays, unless a field of its own says otherwise."
-    return [k for k in known_values(record, policy.fields) if policy.kinds.get(k.entity) != "keep"]
+def _to_mask(known, policy):
+    "Values of a record; what a policy keeps by kind stays, unless a field of its own says otherwise."
+    return [k for k in known if policy.kinds.get(k.entity) != "keep"]

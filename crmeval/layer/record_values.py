@@ -164,9 +164,11 @@ def _with_hint(known, hint, path):
 def readable_values(
     record: Mapping | Sequence | None,  # As for `known_values`
     own: Mapping[str, str] | None = None,  # As for `field_kind`; a field that is kept here stays readable
+    known: Sequence[Known] | None = None,  # What `known_values` says of them; None: it is asked
 ) -> list[str]:  # Longest first, without what is also personal
     "Values that stay readable wherever they stand: names of products and plans, stages, countries."
-    personal = {k.value.casefold() for k in known_values(record, own)}
+    known = known_values(record, own) if known is None else known
+    personal = {k.value.casefold() for k in known}
     found = {v for v in _things_of(record, own or {}, "") if v.casefold() not in personal}
     return sorted(found, key=lambda v: (-len(v), v))
 
