@@ -37,6 +37,16 @@ def test_no_form_of_an_address_shows_its_password(seed):
             assert SECRET not in plan_command(RunPlan(models=[f"openai:m@{url}"], base_url=url)), url
 
 
+@pytest.mark.parametrize(
+    "name", ["code", "Secret", "client_secret", "subscription-key", "PWD", "access_token"]
+)
+@pytest.mark.parametrize("before", ["?", "?api-version=2024-10-21&"])
+def test_a_secret_in_the_query_of_an_address_stands_in_no_command(name, before):
+    url = f"https://h.example/v1{before}{name}={SECRET}&x=1"
+    said = plan_command(RunPlan(models=["openai:m"], base_url=url))
+    assert SECRET not in said and (before == "?" or "api-version=2024-10-21" in said), said
+
+
 @pytest.mark.parametrize("seed", [23])
 def test_an_address_that_can_be_read_in_two_ways_is_refused_before_anything_is_sent(seed, monkeypatch):
     from crmeval.systems.openai import OpenAIClient
