@@ -33,7 +33,8 @@ def test_no_form_of_an_address_shows_its_password(seed):
         assert SECRET not in public_url(url), url
         if " " not in url:
             assert SECRET not in without_keys(f"asked {url} in vain"), url
-            assert SECRET not in redact(f"cannot reach {url}: refused"), url
+            if not address_fault(url):  # any other is refused before a call can fail
+                assert SECRET not in redact(f"cannot reach {url}: refused"), url
             assert SECRET not in plan_command(RunPlan(models=[f"openai:m@{url}"], base_url=url)), url
 
 
