@@ -194,3 +194,16 @@ def test_a_file_of_keys_that_is_no_file_is_told_at_once(kind, tmp_path):
         path.mkdir()
     with pytest.raises(ValueError, match="cannot be read: it is no file"):
         read_keys(path)
+
+
+def test_a_look_ahead_of_measuring_names_no_password(monkeypatch, capsys):
+    import endpoint
+
+    from crmeval.cli.app import main
+
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-invented-4242-4242")
+    httpd = endpoint.start()
+    main(["speed", "--model", f"openai:m@http://ann:{SECRET}@127.0.0.1:{httpd.server_port}/v1", "--dry-run"])
+    endpoint.stop(httpd)
+    said = capsys.readouterr()
+    assert "will send" in said.out + said.err and SECRET not in said.out + said.err
