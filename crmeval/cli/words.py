@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['STANDARD_INPUT', 'PRICE', 'NO_PROGRESS', 'TABLE', 'ENCODING', 'PUBLISHED', 'word_of', 'number_of', 'setting_words',
            'own_word', 'flag', 'text_word', 'place', 'command', 'manner', 'pairs_of', 'prices_of', 'numbers_of',
-           'table_path', 'told_settings', 'named_judge', 'in_words', 'plain_data', 'silence', 'print_heard', 'Output']
+           'table_path', 'told_settings', 'named_judge', 'in_words', 'plain_data', 'silence', 'on_terminal',
+           'json_on_terminal', 'print_heard', 'Output']
 
 # %% ../../nbs/cli/00_words.ipynb #cd3b1b97
 import contextlib
@@ -25,7 +26,7 @@ from typing import Annotated, Any, Literal, Optional
 from cyclopts import Group, Parameter
 
 from ..core.keys import without_keys
-from ..core.show import judge_in_words, printable, text_table
+from ..core.show import judge_in_words, printable, shown, text_table
 from ..runs.plan import PlanError, kinds, settings
 
 # %% ../../nbs/cli/00_words.ipynb #e7b652c6
@@ -350,12 +351,30 @@ def silence() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def on_terminal(
+    text: object,  # Of any origin, of one line or many
+) -> str:  # The same lines; what a terminal would obey is named, such as ␛ or [U+202E]
+    "A text for a terminal: a name, an answer or an error may hold what moves the cursor or makes a link."
+    text = str(text)
+    return shown(text, len(text), multiline=True)
+
+
+def json_on_terminal(
+    value: object,  # What JSON knows
+    indent: int | None = None,  # Blanks of a level; None: one line
+    ascii_only: bool = False,  # True where the terminal knows no more
+) -> str:  # JSON of the same value
+    "JSON in which a character that a terminal would obey, or that no file can hold, is escaped."
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=indent, allow_nan=False)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+
+
 def print_heard(
-    text: object,  # Shown as `str` does
+    text: object,  # Shown as `str` does, and as `on_terminal`
 ) -> None:
     "Print; where the reader has gone (`| head`), the rest goes unheard and the work goes on."
     try:
-        print(text, flush=True)
+        print(on_terminal(text), flush=True)
     except BrokenPipeError:
         silence()
 
@@ -415,12 +434,12 @@ class Output:
         "Something that went wrong or missing, on standard error."
         text = without_keys(text)
         self.document.setdefault("problems", []).append(text.strip())
-        print(f"\n{text}", file=sys.stderr, flush=True)
+        print(f"\n{on_terminal(text)}", file=sys.stderr, flush=True)
 
     def done(self, code: int) -> int:
         "Print the document, if one is wanted; gives the exit code back."
         if self.as_json:
             document = {**self.document, "exit_code": code}
             is_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
-            print_heard(json.dumps(document, ensure_ascii=not is_unicode, indent=1, allow_nan=False))
+            print_heard(json_on_terminal(document, indent=1, ascii_only=not is_unicode))
         return code

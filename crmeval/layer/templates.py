@@ -18,7 +18,7 @@ from .policy_part import names_in, policy_part
 from .steps import Stepped, timed
 
 # %% ../../nbs/layer/01_templates.ipynb #e6352553
-_FIELD = re.compile(r"\\(\{\{|\}\}|\{%|%\}|\{#|#\})|\{\{(.*?)\}\}", re.DOTALL)
+_FIELD = re.compile(r"\\(\{\{|\}\}|\{%|%\}|\{#|#\})|\{\{((?:(?!\{\{|\}\}).)*)\}\}", re.DOTALL)
 _STRAY = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|#\}")
 _PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*|\.\d+)+")
 _OF_PYTHON = re.compile(r"(?:^|\.)__")  # `Region__c` is a field's name, `__class__` none

@@ -19,15 +19,12 @@ from ..core.cards import SCALE
 from ..core.picked_records import pick
 from ..core.rating_scales import RatingScale, rating_in
 from ..core.records import Response, Score, read_jsonl
+from ..core.table_file import is_formula
 from .plan import CRITERIA, Plan, read_packet, scale_of
 from .session import Rating, read_session
 from ..tasks.tables import column_key, csv_rows, file_text, id_text, is_missing, workbook_rows
 
 # %% ../../nbs/people/02_sheets.ipynb #118f7acc
-# also the wide forms that East Asian settings take for the signs
-_FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20\t\r\n")
-# what a spreadsheet may drop from the start of a cell
-_UNSEEN = re.compile(r"^[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+")
 CELL_LIMIT = 32_767  # Characters that a cell of a spreadsheet holds
 _CUT = " [... cut: a cell holds no more; the whole text is in items.jsonl]"
 
@@ -36,8 +33,7 @@ def guarded(
     text: str,  # Any text
 ) -> str:  # With an apostrophe before it where a spreadsheet would take it for a formula
     "Text that a spreadsheet shows and does not run."
-    risky = text.startswith(_FORMULA) or _UNSEEN.sub("", text, count=1).startswith(_FORMULA)
-    text = ("'" if risky else "") + text
+    text = ("'" if is_formula(text) else "") + text
     return text if len(text) <= CELL_LIMIT else text[: CELL_LIMIT - len(_CUT)] + _CUT
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ..core.keys import without_keys
 from ..core.records import Usage
 from ..core.show import Printed
 from ..metrics.cost import Price, call_cost_usd, find_price
@@ -200,4 +201,4 @@ def planned_words(
     usd = call_cost_usd(usage, price)
     cost = "price unknown" if usd is None else f"at most about {usd:,.2f} USD"
     tokens = f"about {usage.input_tokens:,} tokens in and at most {usage.output_tokens:,} out (estimated)"
-    return f"{name}: will send {usage.calls:,} calls, {tokens}, {cost}"
+    return f"{without_keys(name)}: will send {usage.calls:,} calls, {tokens}, {cost}"

@@ -560,7 +560,7 @@ def _plain(value):
 def plan_command(
     plan: RunPlan,
 ) -> str:  # e.g. "crmeval run --model openai:m --limit 3"; quoted for a shell
-    "The command line that says what a plan says."
+    "The command line that says what a plan says; in the place of a key or a password it says so."
     words = ["crmeval", "run"]
     for name, value in plain_plan(plan).items():
         word = settings()[name].word
@@ -571,7 +571,7 @@ def plan_command(
             words += [word] if value else []
         else:
             words += [part for line in _words_of(value) for part in (word, line)]
-    return shlex.join(words)
+    return shlex.join(map(without_keys, words))
 
 
 def _words_of(value):

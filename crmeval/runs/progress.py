@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 
 from ..core.records import Response
+from ..core.show import printable
 
 # %% ../../nbs/runs/04_progress.ipynb #d45fe2b3
 def shown_s(
@@ -123,14 +124,14 @@ class _Bar(Shown):
         self.bar, self.watch, self.beat_s = bar, watch, beat_s
 
     def step(self, done, row):
-        self.bar.set_postfix_str(str(self.watch), refresh=False)
+        self.bar.set_postfix_str(printable(str(self.watch)), refresh=False)
         self.bar.update(1)
 
     def beat(self):
-        self.bar.set_postfix_str(str(self.watch), refresh=True)
+        self.bar.set_postfix_str(printable(str(self.watch)), refresh=True)
 
     def tell(self, text):
-        self.bar.write(f"mind: {text}", file=sys.stderr)
+        self.bar.write(f"mind: {printable(text)}", file=sys.stderr)
 
 
 @contextlib.contextmanager

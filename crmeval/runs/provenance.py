@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..core.keys import without_keys
 from ..tasks.row_forms import split_table
 
 # %% ../../nbs/runs/01_provenance.ipynb #447127fe
@@ -40,7 +41,8 @@ def data_told(
     if isinstance(data, str | Path):
         path = split_table(str(Path(data).expanduser()))[0]
         if path.is_file():
-            return _of_file(str(data), path)
-        return _of_folder(str(data), path) if path.is_dir() else {"name": str(data)}
+            return _of_file(without_keys(str(data)), path)
+        name = without_keys(str(data))
+        return _of_folder(name, path) if path.is_dir() else {"name": name}
     told: dict[str, object] = {"type": type(data).__name__}
     return told | ({"rows": len(data)} if isinstance(data, Sequence | Mapping) else {})

@@ -19,7 +19,14 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
 
-from ..core.calls import CallFailed, Completion, TryingClient, call_failure, public_url
+from crmeval.core.calls import (
+    CallFailed,
+    Completion,
+    TryingClient,
+    address_fault,
+    call_failure,
+    public_url,
+)
 from ..core.loops import ROUTE
 from .answer_stream import AnswerStream
 from .completions import Folded, plain_text, read_completion
@@ -91,11 +98,11 @@ def _address(model, base_url, api_key_env, timeout_s):
     if not timeout_s > 0:
         raise ValueError(f"timeout_s is {timeout_s!r}, expected a positive number of seconds")
     url = (base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL).strip()
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(
-            f"base_url is {public_url(url)!r}, expected an address such as 'http://localhost:8000/v1'"
-        )
+    parts = urlsplit("" if address_fault(url) else url)
+    fault = address_fault(url)
+    if fault or parts.scheme not in ("http", "https") or not parts.hostname:
+        told = "expected an address such as 'http://localhost:8000/v1'" + (f": {fault}" if fault else "")
+        raise ValueError(f"base_url is {public_url(url)!r}, {told}")
     key = (os.environ.get(api_key_env) or "").strip() if api_key_env else None  # a file's last line ends
     if not key and parts.hostname == urlsplit(DEFAULT_BASE_URL).hostname:
         raise ValueError(

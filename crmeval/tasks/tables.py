@@ -290,6 +290,7 @@ def workbook_rows(
     results: bool = True,  # Results of formulas; False: the formulas
 ) -> list[list]:  # Rows of cells
     "Read one sheet of a workbook; needs openpyxl, which comes with the extra `rating`."
+    _check_unpacked(path)
     merged = _sheets_hold(path, b"<mergeCell ")
     book = _opened(path, read_only=not merged, data_only=results)
     try:
@@ -321,6 +322,22 @@ def _holds(archive, name, mark):
                 return True
             tail = piece[-len(mark) :]
     return False
+
+
+_MOST_UNPACKED = 1 << 30  # Bytes of a workbook's parts; a million rows of ten short cells have about 400 MB
+
+
+def _check_unpacked(path):
+    "A few kilobytes may unpack to more than a machine has; an archive is read no further than it says."
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(part.file_size for part in archive.infolist())
+    except (zipfile.BadZipFile, OSError):  # told when the workbook is opened
+        return
+    if unpacked > _MOST_UNPACKED:
+        most = f"{_MOST_UNPACKED / 1e9:.1f} GB"
+        told = f"{path.name} unpacks to {unpacked / 1e9:.1f} GB"
+        raise ValueError(f"{told}, expected {most} at most; take .csv or .parquet")
 
 
 def _opened(path, **options):

@@ -1,0 +1,133 @@
+"""Texts from outside in every form that leaves: a terminal, JSON, Markdown, LaTeX, a spreadsheet"""
+
+import contextlib
+import csv
+import io
+import json
+import random
+import re
+
+import pytest
+from markdown_it import MarkdownIt
+
+from crmeval.cli.words import Output, json_on_terminal, on_terminal
+from crmeval.core.table_file import write_table
+
+SIGNS = [
+    *"=+-@\t\r\n\x0b\x1b\x07\x08\x00\x9b\x9d\x9c\u202e\u2066\u2069\u200b\ufeff\u2028\x85\ud83d",
+    *"|`*_[]()<>!#$%&~^{}\\\"'.,:;/ ab1Ä雪🙂\u200d",
+    *(
+        "](",
+        "![",
+        "{{<",
+        "\\\\[",
+        "\\input{",
+        "$$",
+        "](javascript:",
+        "<!--",
+        "]]>",
+        "**",
+        "__",
+        "&lt;",
+        "\\|",
+    ),
+]
+
+
+def texts(seed, n=300, most=14):
+    "Invented texts of signs that mean something to somebody."
+    rng = random.Random(seed)
+    return ["".join(rng.choices(SIGNS, k=rng.randint(1, most))) for _ in range(n)]
+
+
+OBEYED = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+@pytest.mark.parametrize("seed", [11, 12])
+def test_nothing_that_a_command_says_is_obeyed_by_a_terminal(seed, capsys):
+    for text in texts(seed):
+        Output().say(f"a\n{text}")
+        Output().mind(text)
+        Output(as_json=True).mind(text)
+        said = capsys.readouterr()
+        assert not OBEYED.search(said.out + said.err), (text, said)
+        assert said.out.startswith("a\n")
+        assert on_terminal(f"{text}\nnext").endswith("\nnext")
+
+
+def test_a_document_says_the_same_and_nothing_in_it_is_obeyed(capsys):
+    for text in texts(13):
+        out = Output(as_json=True)
+        out.know(name=text, within={text: [text]})
+        out.done(0)
+        said = capsys.readouterr().out
+        assert not OBEYED.search(said), (text, said)
+        assert json.loads(said)["within"] == {text: [text]}
+        assert json.loads(json_on_terminal(text)) == text
+
+
+def in_words(text):
+    "What is seen of a text on one line."
+    kept = "".join(
+        c if c.isprintable() or c == "\u200d" else " " if c.isspace() else f"[U+{ord(c):04X}]" for c in text
+    )
+    return " ".join(kept.split())
+
+
+def test_a_name_in_a_markdown_table_is_words_alone(tmp_path):
+    told = [t.replace("\ud83d", "") for t in texts(14)]
+    path = write_table([{"system": t, "n": i} for i, t in enumerate(told)], tmp_path / "t.md")
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(path.read_text("utf-8"))
+    cells = [t for t in tokens if t.type == "inline"]
+    assert len(cells) == 2 + 2 * len(told)
+    for text, cell in zip(told, cells[2::2], strict=True):
+        kinds = {c.type for c in cell.children}
+        assert kinds <= {"text", "text_special"}, (text, cell.content, kinds)
+        assert " ".join("".join(c.content for c in cell.children).split()) == in_words(text), cell.content
+
+
+def test_a_name_in_latex_holds_no_command(tmp_path):
+    told = [t.replace("\ud83d", "") for t in texts(15)]
+    path = write_table([{"first": t, "system": t} for t in told], tmp_path / "t.tex")
+    lines = path.read_text("utf-8").split("\n")[4:-3]
+    assert len(lines) == len(told)
+    words = r"textbackslash|textasciitilde|textasciicircum|textless|textgreater"
+    for text, line in zip(told, lines, strict=True):
+        assert line.endswith(r" \\"), line
+        bare = re.sub(rf"\\(?:{words}){{}}|\\[&%$#_{{}}]|{{[\[\]*]}}", "", line[:-3])
+        assert not re.search(r"[\\$#%{}~^<>\[\]*\x00-\x1f\x7f-\x9f]", bare), (text, line)
+        assert bare.count("&") == 1, (text, line)
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_no_cell_of_a_table_is_run(form, tmp_path):
+    told = [t.replace("\ud83d", "") for t in texts(16)]
+    path = write_table([{"system": t} for t in told], tmp_path / f"t.{form}")
+    if form == "csv":
+        cells = [row[0] for row in csv.reader(io.StringIO(path.read_text("utf-8-sig"), newline=""))]
+    else:
+        import openpyxl
+
+        column = openpyxl.load_workbook(path).active["A"]
+        assert {c.data_type for c in column} <= {"s", "n"}  # n: an empty cell
+        cells = [c.value or "" for c in column]
+    unseen = r"[\s\x00-\x1f\x7f-\x9f\u200b\u202e\u2066\u2069\ufeff]*"
+    live = [c for c in cells if re.match(rf"{unseen}[=+@\uff1d-]", c)]
+    assert not live, live[:3]
+    assert len(cells) == 1 + len(told)
+
+
+def test_a_bar_of_progress_names_a_system_without_obeying_it():
+    from crmeval.runs.progress import Watch, show_progress
+
+    said = io.StringIO()
+    watch = Watch({"m\x1b[2J\u202e": 2})
+    with contextlib.redirect_stderr(said), show_progress(True, 2, watch) as shown:
+        watch.asking("m\x1b[2J\u202e")
+        watch.answered("m\x1b[2J\u202e")
+        shown.step(1, None)
+        shown.tell("m\x1b]0;x\x07 is slow")
+    assert "\x1b[2J" not in said.getvalue() and "\x1b]" not in said.getvalue(), said.getvalue()
+    assert "\u202e" not in said.getvalue() and "is slow" in said.getvalue()
