@@ -6,7 +6,7 @@
 __all__ = ['WIDEST', 'verify_command', 'show_command', 'erase_command']
 
 # %% ../../nbs/cli/06_audit.ipynb #806c5558
-from .words import Output, command, flag, place, text_word
+from .words import Output, command, flag, json_on_terminal, place, text_word
 from ..core.show import printable
 
 # %% ../../nbs/cli/06_audit.ipynb #cb3feea5
@@ -173,8 +173,9 @@ def _lines(found, to, private, content):
     from crmeval.layer.spans import otlp_lines, spans_of
 
     if to == "otel":
-        return list(otlp_lines(spans_of(found, content=content)))
-    return [json.dumps(_shown(r, private), ensure_ascii=False) for r in found]
+        traces = otlp_lines(spans_of(found, content=content))
+        return [json_on_terminal(json.loads(line)) for line in traces]
+    return [json_on_terminal(_shown(r, private)) for r in found]
 
 
 def _written(found, to, path, private, content, out):

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FILTERED', 'Client', 'ChatClient', 'ClosableClient', 'ConfiguredClient', 'CallFailed', 'retry_after_s', 'redact',
-           'public_url', 'http_failure', 'call_failure', 'timed_out', 'backoff_s', 'with_retries', 'estimate_tokens',
-           'estimated_usage', 'Completion', 'failed_response', 'TryingClient']
+           'address_fault', 'public_url', 'http_failure', 'call_failure', 'timed_out', 'backoff_s', 'with_retries',
+           'estimate_tokens', 'estimated_usage', 'Completion', 'failed_response', 'TryingClient']
 
 # %% ../../nbs/core/11_calls.ipynb #imports0
 import asyncio
@@ -138,11 +138,35 @@ def redact(
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 # %% ../../nbs/core/11_calls.ipynb #9fc717de
+def address_fault(
+    url: str,  # Base URL, as somebody gives it
+) -> str:  # What is wrong, without a letter of the address; '' for one that can be read in one way only
+    "A sign in a password that is not written as %40, %2F or %23 ends it too soon; the rest is a host."
+    if re.search(r"[\s\x00-\x1f\x7f]", url):
+        return "it holds a blank or a control character"
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return "its host or its port cannot be read; '@', '/', '#' in a password are %40, %2F, %23"
+    if "@" in parts.netloc.rpartition("@")[0] or "@" in parts.path + parts.query + parts.fragment:
+        return "it has an '@' beside the one before the host; in a name or a password it is %40"
+    if parts.password and not parts.username:
+        return "it has a password and no name"
+    return ""
+
+
 def public_url(
     url: str,  # Base URL, perhaps with user, password or a query
 ) -> str:  # The same without them and without a trailing slash
     "The part of an address that may stand in a table."
-    parts = urlsplit(url)
+    scheme, sign, rest = url.partition("://")
+    if sign and "@" in rest and address_fault(url):  # whatever is before the last is not to be shown
+        url = scheme + sign + rest.rpartition("@")[2]
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "(an address that cannot be read)"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 # %% ../../nbs/core/11_calls.ipynb #daa82918

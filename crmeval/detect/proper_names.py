@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import NamedTuple
 
 from ..core.package_data import data_path
@@ -35,12 +35,11 @@ def without_overlaps(
     spans: Sequence[Span],
 ) -> list[Span]:  # In the order of the text; no two overlap
     "Where spans overlap, keep the surer one, then the longer one."
-    kept, taken = [], set()
+    kept, taken = [], bytearray(max((s.end for s in spans), default=0))
     for s in sorted(spans, key=lambda s: (-s.score, s.start - s.end, s.start, s.entity)):
-        at = range(s.start, s.end)
-        if taken.isdisjoint(at):
+        if taken.find(1, s.start, s.end) < 0:
             kept.append(s)
-            taken.update(at)
+            taken[s.start : s.end] = b"\1" * (s.end - s.start)
     return sorted(kept, key=lambda s: s.start)
 
 # %% ../../nbs/detect/00_proper_names.ipynb #4572eae2
@@ -77,6 +76,7 @@ def lexicon(
 # %% ../../nbs/detect/00_proper_names.ipynb #c6c10b58
 _CUES = PatternFile(data_path("lexicons", "proper_names.json"))
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]{2,}|-[^\W\d_]+|\.[^\W\d_]+)*")
+_PLAIN_TOKEN = re.compile(r"[A-Za-z]+(?:'[A-Za-z]{2,}|[-.][A-Za-z]+)*")  # The same in ASCII
 HONORIFICS = _CUES.words("honorifics")
 
 
@@ -87,18 +87,23 @@ class _Word(NamedTuple):
     end: int
     fresh: bool  # Starts a sentence, a line or a quotation
 
+
+_word = partial(tuple.__new__, _Word)  # From a tuple; a text has hundreds
+
 # %% ../../nbs/detect/00_proper_names.ipynb #a4eefaa9
 def _words_of(text):
     out, end, ends = [], 0, {" ": False}  # What stands between two words -> whether it ends a sentence
-    for m in _TOKEN.finditer(text):
-        word, start = m[0], m.start()
+    small = text.lower() if text.isascii() else ""
+    for m in (_PLAIN_TOKEN if small else _TOKEN).finditer(text):
+        start = m.start()
         gap = text[max(end, start - 8) : start]
         if gap not in ends:
             ends[gap] = bool(_CUES.pattern("sentence_start").search(gap))
-        fresh = not out or ends[gap] and not (gap.startswith(".") and len(out[-1].text) == 1)
-        end = start + len(word)
-        key = word.lower() if word.isascii() else plain_key(word)
-        out.append(_Word(word, key, start, end, fresh))
+        fresh = not out or ends[gap] and not (gap[:1] == "." and len(out[-1].text) == 1)
+        end = m.end()
+        word = text[start:end]
+        key = small[start:end] or (word.lower() if word.isascii() else plain_key(word))
+        out.append(_word((word, key, start, end, fresh)))
     return out
 
 

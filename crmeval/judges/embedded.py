@@ -15,6 +15,7 @@ from ..core.judging import Verdict
 from ..core.text import STOP_WORDS, stem
 from ..core.trees import lexicon, rarity, soft_keys
 from ..core.values import same_value
+from ..detect.foreign import foreign_language
 from .family_weights import judge_weights, probable
 from .grounds import holding, lacks_ground, ruling, without_speaker
 from .limits import MOST_SENTENCES, beyond_training, kind_of_absence, reason_of
@@ -427,12 +428,16 @@ def features(
     }
 
 # %% ../../nbs/judges/06_embedded.ipynb #53d6a0a9
-def _is_foreign(asked, src):
-    "Whether the judge cannot read the source, or what is asked; words of an English source are English."
+def _are_foreign(asked, src):
+    "Of each that is asked, whether it or the source cannot be read; words of an English source are English."
     reads = [read_sentence(a) for a in asked]
-    tokens = [t for r in reads for t in r.tokens]
-    known = sum(t in src.tokens for t in tokens)
-    return src.foreign or known < len(tokens) / 3 and are_foreign(reads)
+    all_are = src.foreign or _is_new([t for r in reads for t in r.tokens], src) and are_foreign(reads)
+    return [all_are or _is_new(r.tokens, src) and bool(foreign_language(a)) for a, r in zip(asked, reads)]
+
+
+def _is_new(tokens, src):
+    "Whether less than a third of some words stand in a text."
+    return sum(t in src.tokens for t in tokens) < len(tokens) / 3
 
 
 def _knows(src):
@@ -570,27 +575,27 @@ class EmbeddedJudge:
         src = _source(source)
         bare = [without_speaker(s, source) for s in sentences]
         got = [features(b, src) for b in bare]
-        p, foreign = probable("supported", [f for f, _ in got], self.without), _is_foreign(sentences, src)
+        p, foreign = probable("supported", [f for f, _ in got], self.without), _are_foreign(sentences, src)
         beside = [found["lines"] if b == s else None for b, s, (_, found) in zip(bare, sentences, got)]
         return [
-            rule_on_support(s, source, foreign=foreign, probability=q, lines=b)
+            rule_on_support(s, source, foreign=unread, probability=q, lines=b)
             or beyond_training(s, src.n)
             or Verdict(
                 q > 0.5, round(q, 4), reason_of(found, q, False), tuple(found["lines"]), kind_of_absence(f)
             )
-            for s, q, (f, found), b in zip(sentences, p, got, beside)
+            for s, q, (f, found), b, unread in zip(sentences, p, got, beside, foreign)
         ]
 
     def stated(self, facts: Sequence[str], *, sentences: Sequence[str]) -> list[Verdict]:
         "Is each fact stated by the sentences? `lines` are those that state it."
         src = _pieces(tuple(sentences))
         got = [features(f, src) for f in facts]
-        p, foreign = probable("stated", [f for f, _ in got], self.without), _is_foreign(facts, src)
+        p, foreign = probable("stated", [f for f, _ in got], self.without), _are_foreign(facts, src)
         return [
-            rule_on_statement(f, sentences, foreign=foreign, probability=q, lines=found["lines"])
+            rule_on_statement(f, sentences, foreign=unread, probability=q, lines=found["lines"])
             or beyond_training(f, src.n)
             or Verdict(q > 0.5, round(q, 4), reason_of(found, q, True), _stating(found) if q > 0.5 else ())
-            for f, q, (_, found) in zip(facts, p, got)
+            for f, q, (_, found), unread in zip(facts, p, got, foreign)
         ]
 
     def followed(self, instructions: Sequence[str], *, response: str) -> list[Verdict]:

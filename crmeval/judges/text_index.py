@@ -11,11 +11,17 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from ..core.text import content_words
+from ..detect.foreign import foreign_language
 from .near_stems import NearStems
 from .places import value_key
 from .reading import are_foreign, groups_of_four, read_sentence
 
 # %% ../../nbs/judges/05_text_index.ipynb #72081485
+def _mostly_foreign(pieces):
+    "Whether half of some sentences and more are in another language, as far as their words show it."
+    return 2 * sum(map(bool, map(foreign_language, pieces))) >= max(1, len(pieces))
+
+
 class TextIndex:
     "Where the stems, values and neighbouring words of a text stand, and who speaks."
 
@@ -53,7 +59,7 @@ class TextIndex:
         self.names = {c for r in self.read for c, first in r.capitals.items() if not first}.union(
             *self.speakers
         )
-        self.foreign = are_foreign(self.read[:30])
+        self.foreign = are_foreign(self.read[:30]) or _mostly_foreign(self.pieces[:12])
         self.labelled = sum(bool(r.label) for r in self.read) / self.n
         self.prose = math.log(self.n / max(1, n_lines))
 

@@ -52,8 +52,11 @@ def read_keys(
     path: str | Path,
 ) -> dict[str, Caller]:
     "The callers of a file of keys; a ValueError names the line that cannot be read, and shows nothing of it."
+    path = Path(path).expanduser()
+    if path.exists() and not path.is_file():  # a device or a pipe might never end
+        raise ValueError(f"the file of keys {path} cannot be read: it is no file")
     try:
-        lines = Path(path).expanduser().read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as e:
         told = getattr(e, "strerror", None) or "it is no text"
         raise ValueError(f"the file of keys {path} cannot be read: {told}") from None

@@ -25,6 +25,7 @@ from ..core.letters import greeting_length, is_closing
 from ..core.mail import read_mail
 from ..core.package_data import data_path
 from ..core.text import UNSPACED, count_words, sentences, split_label
+from ..detect.foreign import foreign_part
 from ..detect.pii import find_pii
 from .checks import check
 from .ifeval import compile_pattern, ifeval
@@ -103,7 +104,7 @@ def plain_text(response: str) -> str:
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #d605f950
 def _heading_at(response, heading):
     "Where a heading stands and its text begins; None when there is none."
-    m = re.search(rf"^[ \t#>*_-]{{0,20}}{re.escape(heading)}[ \t*_]{{0,10}}:", response, re.M | re.I)
+    m = re.search(rf"^[ \t#>*_-]{{0,20}}{re.escape(heading)}[ \t*_]{{0,10}}[:\uff1a]", response, re.M | re.I)
     return (m.start(), m.end()) if m else None
 
 
@@ -114,7 +115,8 @@ def _with_colons(response):
 
 @check(loose=True)
 def sections(response: str, headings: Sequence[str], only: bool = False) -> str:
-    found = [_heading_at(response, h) for h in headings]
+    response = unicodedata.normalize("NFC", response)
+    found = [_heading_at(response, unicodedata.normalize("NFC", h)) for h in headings]
     if missing := [h for h, a in zip(headings, found) if a is None]:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         return f"section {missing[0]!r} is missing{more}"
@@ -140,9 +142,11 @@ def _other_labels(response, headings):
 def squeezed(
     text: str,  # Any text
 ) -> str:  # Case-folded, composed, with single spaces and without invisible characters
-    "Text in the form in which phrases are compared."
-    seen = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
-    return " ".join(seen.casefold().replace("’", "'").split())
+    "Text in the form in which phrases are compared; digits of all scripts are 0 to 9."
+    if not text.isascii():
+        seen = (c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
+        text = "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in seen).replace("İ", "i")
+    return " ".join(text.casefold().replace("’", "'").split())
 
 
 def _bare_name(name):
@@ -213,7 +217,8 @@ def _key_words(key):
 def _has_number(response, number):
     "Whether a number stands alone in a response, with any dash or none between its parts."
     bits = [re.escape(b) for b in re.findall(r"[^\W\d_]+|\d+", squeezed(number))]
-    pattern = rf"(?<![\w])(?:{'[-‐‑–—_/. ]?'.join(bits)})(?!\w)"
+    front, back = _apart(r"(?<!\w)"), _apart(r"(?!\w)")
+    pattern = rf"{front}(?:{'[-‐‑–—_/. ]?'.join(bits)}){back}"
     return bool(bits) and bool(re.search(pattern, squeezed(response)))
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #a139ebb2
@@ -328,16 +333,21 @@ _HYPHENED = re.compile(r"[-\u2010\u2011]\w")  # "hi-res" is no greeting, and Ana
 
 
 @check(loose=True)
-def greeting(response: str, name: str | None = None) -> str:
+def greeting(response: str, name: str | None = None) -> str | None:
     head = next((line for line in _filled_lines(response) if _subject(line) is None), "").lstrip("*_ ")
     start, called = squeezed(head[:120]), squeezed(name or "")
     greets = _begins_with_greeting(start) or greeting_length(head) > 0
     if not greets and not (name and _begins_with_name(start, called)):
-        return f"no greeting; it begins with {_quoted_start(head)}"
+        return _unless_unlisted(f"no greeting; it begins with {_quoted_start(head)}", response)
     alone = rf"(?<!\w)(?<!\w[-\u2010\u2011]){re.escape(called)}(?!\w|[-\u2010\u2011]\w)"
     return (
         f"{name!r} is not greeted, but {_quoted_start(head)}" if name and not re.search(alone, start) else ""
     )
+
+
+def _unless_unlisted(said, response):
+    "What is missing; None in another script, of whose phrases only some are listed."
+    return None if foreign_part(response).endswith("another script") else said
 
 
 def _begins_with_greeting(start):
@@ -367,10 +377,11 @@ def _signed_lines(response):
 
 
 @check(loose=True)
-def sign_off(response: str, name: str | None = None) -> str:
+def sign_off(response: str, name: str | None = None) -> str | None:
     tail = _signed_lines(response)
     if not any(map(_closes, tail)):
-        return f"no sign-off; it ends with {_quoted_start(tail[-1] if tail else '')}"
+        said = f"no sign-off; it ends with {_quoted_start(tail[-1] if tail else '')}"
+        return _unless_unlisted(said, response)
     if name and not re.search(rf"(?<!\w){re.escape(squeezed(name))}(?!\w)", squeezed("\n".join(tail))):
         return f"not signed by {name!r}; it ends with {_quoted_start(tail[-1])}"
     return ""

@@ -25,7 +25,7 @@ from ..core.record_table import RecordTable, TableWriter
 from ..core.records import Response, Sample, Score, Usage, read_parquet
 from ..metrics.asked_metrics import check_asked, read_metrics, scored_names
 from .areas import area_samples, check_areas, make_scorer, prompt_of
-from .batch_log import waiting_in
+from .batch_log import check_none_wait
 from .budget import Budget
 from crmeval.runs.folder import (
     LARGE,
@@ -431,21 +431,11 @@ async def arun(
             "batch is True, which is for `run_batch`; `run` asks directly and comes back with a run"
         )
     work = prepare_run(plan, in_haste=True)
-    _check_batches(work.folder)
+    check_none_wait(work.folder)  # it would ask again, and pay twice
     with knowing(work.own_use_cases):
         done = await do_work(work, progress, first_look)
     make_known(done.manifest)  # as where the run is opened again
     return done
-
-
-def _check_batches(folder):
-    "A direct run beside open batches would ask again, and pay twice."
-    if waiting := waiting_in(folder):
-        n = sum(len(p.ids) for p in waiting)
-        raise ValueError(
-            f"{folder} waits for {n} answers in {len(waiting)} batches that are paid for: collect them with "
-            "--batch (run_batch), choose another folder, or give them up by removing its batches.jsonl"
-        )
 
 
 def make_private(

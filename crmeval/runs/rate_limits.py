@@ -19,6 +19,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..core.calls import estimate_tokens
 from ..core.records import Usage
@@ -26,12 +27,10 @@ from ..core.views import Printed
 from .limit_headers import HeardLimits, ToldLimit, read_limits
 from crmeval.runs.shared_windows import (
     SLICES,
+    NotesFolder,
     OwnNotes,
-    SharedNotes,
     Window,
     machine_clock,
-    notes_folder,
-    salt_of,
 )
 from ..systems.providers import provider_at
 
@@ -320,7 +319,7 @@ class Gate:
         self,
         name: str,  # For messages
         planned: Sequence[RateLimit],
-        notes: Callable[[bool], SharedNotes | OwnNotes | None],  # Whether to make the file -> its notes
+        notes: Callable[[bool], Any],  # Whether to make them -> `SharedNotes` or the like, or None
         *,
         provider: str = "",
         window_s: float = 60.0,
@@ -372,7 +371,7 @@ class Gate:
                 raise
         async with self._turn():
             booking = await self._granted(amounts, is_down)
-            if not self.limits and isinstance(self._notes, SharedNotes):
+            if not self.limits and not isinstance(self._notes, OwnNotes | None):
                 self._notes, self._looked = None, self.clock()  # nothing is known any more
             try:
                 place = await enter()
@@ -539,7 +538,8 @@ class RateLimits:
         sleep: Callable[[float], Awaitable] = asyncio.sleep,
     ):
         self.requests, self.tokens = dict(requests_per_minute or {}), dict(tokens_per_minute or {})
-        self.folder, self.window_s, self.clock, self.sleep = folder, window_s, clock, sleep
+        self.place: Any = NotesFolder(folder)  # or what lends the notes of another machine
+        self.window_s, self.clock, self.sleep = window_s, clock, sleep
         self.gates: dict[tuple, Gate] = {}
         self.asked: set[str] = set()  # all names of those who have asked or will
 
@@ -571,9 +571,9 @@ class RateLimits:
 
     def _notes(self, client, key, make):
         "The notes of an account; None: there are none, and none are to be made. `OSError`: they cannot be."
-        folder, salt = self.folder or notes_folder(), None
+        salt = None
         try:
-            salt = salt_of(folder, make)
+            salt = self.place.salt(make)
         except OSError:
             if make:
                 raise
@@ -581,8 +581,8 @@ class RateLimits:
             return None
         mark = client.key_mark(salt) if hasattr(client, "key_mark") else ""
         told = "\n".join([*map(str, key), mark])
-        path = folder / hashlib.blake2b(told.encode("utf-8", "replace"), key=salt, digest_size=16).hexdigest()
-        return SharedNotes(path) if make or path.is_file() else None
+        name = hashlib.blake2b(told.encode("utf-8", "replace"), key=salt, digest_size=16).hexdigest()
+        return self.place.at(name, make)
 
     def notes(self) -> list[str]:
         "Limits of the plan whose name means nobody who has asked or will, in sentences."

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from .. import __version__
 from ..core.calls import redact
@@ -43,6 +44,7 @@ from crmeval.runs.evaluation import (
 )
 from .folder import Run, manifest_of, now, open_run, write_run
 from .items import check_work, pays
+from .limit_desk import LimitDesk, NotesDesk, share_limits
 from .plan import RunPlan, make_plan, plain_plan, plan_command
 from .plan_doc import takes_plan
 from .provenance import data_told
@@ -141,6 +143,7 @@ def evaluate_shard(
     *,
     work: Mapping,  # out, plan, own_use_cases and budget of `ShardWork`
     desk: Desk | None = None,  # Where the whole run's budget is counted; None: there is none
+    limits: LimitDesk | None = None,  # Where the whole run's limits a minute are; None: this machine's own
 ) -> dict:  # {'shard': name, 'error': '' or what went wrong}
     "Answer and score one shard, in whichever process this runs; what was paid for is in its journal."
     name = str(row["shard"])
@@ -156,6 +159,8 @@ def evaluate_shard(
         plan = make_plan(work["plan"], data=read_parquet(path, Sample), areas=None, out=path.with_suffix(""))
         with knowing(work["own_use_cases"]):
             ready = prepare_run(plan, one_plan=False)
+            if limits is not None:
+                share_limits(ready.traffic.limits, limits)
             if desk is not None:
                 _share_budget(ready, work["budget"], desk, name)
             run_sync(do_work(ready, False))
@@ -239,8 +244,16 @@ def _quiet(ray):
         log.setLevel(before[1])
 
 
+class _RunDesk(BudgetDesk, NotesDesk):
+    "What all workers of a run share: its budget, and its limits a minute."
+
+    def __init__(self, budget: dict):
+        BudgetDesk.__init__(self, **budget)
+        NotesDesk.__init__(self)
+
+
 class _RayDesk:
-    "The way to a `BudgetDesk` that is an actor of a Ray cluster."
+    "The way to a `_RunDesk` that is an actor of a Ray cluster."
 
     def __init__(self, actor):
         self.actor = actor
@@ -256,13 +269,37 @@ class _RayDesk:
     def settle(self, part: str, held: float, usd: float, calls: int) -> None:
         self.actor.settle.remote(part, held, usd, calls)
 
+    def now(self) -> float:
+        return self._asked("now")
+
+    def salt(self, make: bool) -> bytes | None:
+        return self._asked("salt", make)
+
+    def is_known(self, name: str) -> bool:
+        return self._asked("is_known", name)
+
+    def borrow(self, name: str) -> tuple[str, dict] | None:
+        return self._asked("borrow", name)
+
+    def give_back(self, name: str, ticket: str, notes: dict | None) -> None:
+        self.actor.give_back.remote(name, ticket, notes)
+
+    def _asked(self, what, *told) -> Any:
+        import ray
+
+        return ray.get(getattr(self.actor, what).remote(*told))
+
 
 def _desk(ray, work):
-    "The desk of a run's budget, with what earlier sessions have used; None without a budget."
+    "The desk of a run, on the driver's machine: a node that goes takes it along only with the driver."
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    told = {k: (work.budget or {}).get(k) for k in ("max_calls", "max_usd")}
+    how = {"num_cpus": 0, "max_restarts": 0, "scheduling_strategy": here}
+    desk = _RayDesk(ray.remote(_RunDesk).options(**how).remote(told))
     if work.budget is None:
-        return None
-    limits = {k: work.budget[k] for k in ("max_calls", "max_usd")}
-    desk = _RayDesk(ray.remote(BudgetDesk).options(num_cpus=0, max_restarts=0).remote(**limits))
+        return desk
     used_in = _counting(work)
     for folder in sorted((Path(work.out) / "shards").iterdir()):
         if folder.is_dir():
@@ -293,11 +330,13 @@ def _counting(work):
 def _through_ray(ray, names, work, workers, restarts):
     "Yield a row for each shard as it ends. One block a shard: a worker that died costs one start, not more."
     rows = [{"shard": n, "most": _starts(work.out, n) + restarts} for n in names]
+    desk = _desk(ray, work)
+    shared = {"limits": desk} if work.budget is None else {"limits": desk, "desk": desk}
     yield from (
         ray.data.from_items(rows, override_num_blocks=len(names))
         .map(
             evaluate_shard,
-            fn_kwargs={"work": _for_workers(work), "desk": _desk(ray, work)},
+            fn_kwargs={"work": _for_workers(work), **shared},
             num_cpus=1,
             compute=ray.data.TaskPoolStrategy(size=min(workers, len(names))),
         )
