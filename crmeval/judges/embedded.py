@@ -15,14 +15,13 @@ from ..core.judging import Verdict
 from ..core.text import STOP_WORDS, stem
 from ..core.trees import lexicon, rarity, soft_keys
 from ..core.values import same_value
-from ..detect.foreign import foreign_language
 from .family_weights import judge_weights, probable
 from .grounds import holding, lacks_ground, ruling, without_speaker
 from .limits import MOST_SENTENCES, beyond_training, kind_of_absence, reason_of
 from .near_misses import near_miss
 from .opposed import contradiction, opposite_said
 from .places import value_key
-from .reading import FOREIGN, MOST_STEMS, NEGATIONS, are_foreign, read_sentence, sentences_in
+from .reading import FOREIGN, MOST_STEMS, NEGATIONS, read_sentence, sentences_in
 from .strict import strict_objection
 from .text_index import TextIndex
 from .turned import exchanged_value, turned_objection
@@ -428,18 +427,6 @@ def features(
     }
 
 # %% ../../nbs/judges/06_embedded.ipynb #53d6a0a9
-def _are_foreign(asked, src):
-    "Of each that is asked, whether it or the source cannot be read; words of an English source are English."
-    reads = [read_sentence(a) for a in asked]
-    all_are = src.foreign or _is_new([t for r in reads for t in r.tokens], src) and are_foreign(reads)
-    return [all_are or _is_new(r.tokens, src) and bool(foreign_language(a)) for a, r in zip(asked, reads)]
-
-
-def _is_new(tokens, src):
-    "Whether less than a third of some words stand in a text."
-    return sum(t in src.tokens for t in tokens) < len(tokens) / 3
-
-
 def _knows(src):
     "Whether a text has a stem, and whether it has a value."
     return lambda s: bool(src.look(s)[0]), lambda v: bool(src.value_at(v))
@@ -575,7 +562,7 @@ class EmbeddedJudge:
         src = _source(source)
         bare = [without_speaker(s, source) for s in sentences]
         got = [features(b, src) for b in bare]
-        p, foreign = probable("supported", [f for f, _ in got], self.without), _are_foreign(sentences, src)
+        p, foreign = probable("supported", [f for f, _ in got], self.without), src.unread(sentences)
         beside = [found["lines"] if b == s else None for b, s, (_, found) in zip(bare, sentences, got)]
         return [
             rule_on_support(s, source, foreign=unread, probability=q, lines=b)
@@ -590,7 +577,7 @@ class EmbeddedJudge:
         "Is each fact stated by the sentences? `lines` are those that state it."
         src = _pieces(tuple(sentences))
         got = [features(f, src) for f in facts]
-        p, foreign = probable("stated", [f for f, _ in got], self.without), _are_foreign(facts, src)
+        p, foreign = probable("stated", [f for f, _ in got], self.without), src.unread(facts)
         return [
             rule_on_statement(f, sentences, foreign=unread, probability=q, lines=found["lines"])
             or beyond_training(f, src.n)

@@ -73,6 +73,19 @@ class TextIndex:
         "The stems, asked for near ones when a word is first missed."
         return NearStems(self.where)
 
+    def unread(
+        self,
+        asked: Sequence[str],  # Sentences that are laid beside the text
+    ) -> list[bool]:
+        "Of each, whether it or the text cannot be read; words of an English text are English."
+        reads = [read_sentence(a) for a in asked]
+        all_are = self.foreign or self._lacks([t for r in reads for t in r.tokens]) and are_foreign(reads)
+        return [all_are or self._lacks(r.tokens) and bool(foreign_language(a)) for a, r in zip(asked, reads)]
+
+    def _lacks(self, tokens):
+        "Whether less than a third of some words stand in the text."
+        return sum(t in self.tokens for t in tokens) < len(tokens) / 3
+
     def _speakers(self):
         out, now = [], frozenset()
         for r in self.read:
