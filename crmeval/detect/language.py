@@ -73,10 +73,10 @@ def language_problem(
         return f"not written in the script of {language!r}"
     if share > 0.8 and language in _ALONE:
         return ""
-    if language != "en" and any(map(_is_english, sentences(text))):
-        return f"a sentence is in 'en', {language!r} asked for"
     if language not in _SCRIPTS and _is_english(text):
         return "" if language == "en" else f"language is 'en', {language!r} asked for"
+    if language != "en" and any(map(_is_english, sentences(text))):
+        return f"a sentence is in 'en', {language!r} asked for"
     profiles = language_profiles()
     return None if profiles is None else _detected(profiles, text, language)
 

@@ -52,7 +52,8 @@ def _as_seen(f):
 # %% ../../nbs/metrics/14_checks.ipynb #6eea580c
 def unless_foreign(
     text: str,  # Where a rule of English words looked and found none
-    said: str,  # What the rule says of it: '' or that something is missing
+    *,
+    said: str = "",  # What the rule says of it: '' or that something is missing
 ) -> str | None:  # None where a part of the text is in another language
     "What a rule of English words says of a text in which it found none."
     return None if foreign_part(text) else said

@@ -93,7 +93,7 @@ def no_claims(
     found = list(dict.fromkeys(claims(response, about=about, phrases=phrases)))
     if found:
         return f"claims: {', '.join(map(repr, found[:3]))}"
-    return "" if phrases else unless_foreign(response, "")
+    return "" if phrases else unless_foreign(response)
 
 # %% ../../nbs/metrics/16_marketing.ipynb #162e77dc
 def superlatives(
@@ -118,7 +118,7 @@ def no_superlatives(response: str, allowed: Sequence[str] = ()) -> str | None:
     found = [s for s in superlatives(response) if not any(a in s for a in free)]
     if found:
         return f"superlatives: {', '.join(map(repr, dict.fromkeys(found[:3])))}"
-    return unless_foreign(response, "")
+    return unless_foreign(response)
 
 # %% ../../nbs/metrics/16_marketing.ipynb #c55893a2
 @check
@@ -178,7 +178,7 @@ def _asked_by(sentence):
 def calls_to_action(response: str, min: int = 1, max: int = 1) -> str | None:
     found = calls_in(response)
     wrong = outside(len(found), min, max, "calls to action")
-    if len(found) <= max and unless_foreign(response, wrong) is None:
+    if len(found) <= max and unless_foreign(response, said=wrong) is None:
         return None
     return f"{wrong}: {', '.join(_shortened(s) for s in found.values())}" if wrong and found else wrong
 
@@ -187,7 +187,7 @@ def calls_to_action(response: str, min: int = 1, max: int = 1) -> str | None:
 def unsubscribe(response: str) -> str | None:
     if _LEXICON.pattern("opt_out").search(_last_lines(response)):
         return ""
-    return unless_foreign(response, "no way to unsubscribe at the end")
+    return unless_foreign(response, said="no way to unsubscribe at the end")
 
 
 @check
@@ -242,7 +242,7 @@ def heading_case(response: str, style: str = "sentence", names: Sequence[str] = 
     named = {w for n in names for w in n.split()}
     known = _names_within(body) | named
     wrong = [h for h in found if not (_is_title(h, named) if style == "title" else _is_sentence(h, known))]
-    return unless_foreign(response, f"not in {style} case: {wrong[0]!r}" if wrong else "")
+    return unless_foreign(response, said=f"not in {style} case: {wrong[0]!r}" if wrong else "")
 
 
 def _names_within(text):

@@ -80,7 +80,7 @@ def professional_tone(response: str) -> str | None:
     matches = {what: _pattern(name).search(response) for what, name in _TONES.items()}
     found = [f"{what} ({m[0]})" for what, m in matches.items() if m]
     found += [f"{n} exclamation marks"] if (n := response.count("!")) >= 3 else []
-    return f"has {', '.join(found)}" if found else unless_foreign(response, "")
+    return f"has {', '.join(found)}" if found else unless_foreign(response)
 
 # %% ../../nbs/metrics/16_wording.ipynb #6d420532
 @lru_cache(maxsize=1)
@@ -133,4 +133,4 @@ def no_promises(
 ) -> str | None:
     if found := promises(response, about=about, phrases=phrases):
         return f"promises: {found[0]!r}" + (f" and {len(found) - 1} more" if len(found) > 1 else "")
-    return "" if phrases else unless_foreign(response, "")
+    return "" if phrases else unless_foreign(response)
