@@ -65,6 +65,7 @@ def language_problem(
     text: str,  # Any text
     *,
     language: str,  # One of LANGUAGES, e.g. 'de'
+    by_sentence: bool = True,  # Also ask for each sentence whether it is English; False: as IFEval does
 ) -> str | None:  # '' when the text is in the language; None when nobody can tell
     "Say what speaks against a language: '' when nothing does, None when it cannot be told."
     if (share := _script_share(text, language)) is None:
@@ -75,7 +76,7 @@ def language_problem(
         return ""
     if language not in _SCRIPTS and _is_english(text):
         return "" if language == "en" else f"language is 'en', {language!r} asked for"
-    if language != "en" and any(map(_is_english, sentences(text))):
+    if by_sentence and language != "en" and any(map(_is_english, sentences(text))):
         return f"a sentence is in 'en', {language!r} asked for"
     profiles = language_profiles()
     return None if profiles is None else _detected(profiles, text, language)

@@ -282,7 +282,7 @@ def _no_comma(response):
 # %% ../../nbs/metrics/13_ifeval.ipynb #be8bec40
 @instruction("language:response_language")
 def _response_language(response, language: str):
-    return language_problem(response, language=language.strip().lower())
+    return language_problem(response, language=language.strip().lower(), by_sentence=False)
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #36850589
 @instruction("change_case:english_capital")
