@@ -244,12 +244,16 @@ _CODES = re.compile(r"(?:\b\d{2,3}\b[\s,;-]{1,2}){3,}\b\d{2,3}\b")
 _MORSE = re.compile(r"[.\-–—·•−]+(?:[ /|]{1,3}[.\-–—·•−]+){3,}")
 
 
+_UNSHOWN = bytes(code for code in range(256) if not (chr(code).isprintable() or chr(code) in "\n\t"))
+
+
 def _as_text(data):
     "Bytes as text when they are mostly printable, else None."
     try:
         text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")
+    except UnicodeDecodeError:  # as are those that come of most words
+        shown = len(data.translate(None, _UNSHOWN))
+        return data.decode("latin-1") if shown > 0.9 * len(data) else None
     shown = sum(map(str.isprintable, text)) + text.count("\n") + text.count("\t")
     return text if text and shown > 0.9 * len(text) else None
 

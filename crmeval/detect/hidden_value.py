@@ -447,11 +447,21 @@ def _turned(text, value, wanted):
 
 # %% ../../nbs/detect/05_hidden_value.ipynb #0b4d269b
 _HIDDEN_WAYS = (_spelled, _reversed, _initials, _listed, _apart)
+_OF_ITS_SIGNS = (_reversed, _initials, _apart)  # each letter and digit of the value stands in the text
+
+
+def _has_number_forms(value):
+    "Whether a text that is shorter than the value may say it, as numbers, amounts and dates do."
+    said = value.isascii() and any(map(str.isalpha, value))
+    return not said or _amount(value) is not None or _whole_date(value) is not None
 
 
 def _encoded(text, value, depth):
     "In what the text holds in another encoding."
+    least = 0 if _has_number_forms(value) else len(core(value))
     for how, out, start, end in decoded(text):
+        if len(out) * _LONGER < least and len(folded(out)) < least:  # as what comes of most words
+            continue
         if found := find_value(out, value=value, depth=depth - 1):
             return Finding(how if found.how in ("exact", "normalised") else f"{how}, {found.how}", start, end)
     return None
@@ -464,8 +474,9 @@ def _hidden_ways(text, value, depth):
         return None
     if len(folded(text)) < len(wanted):  # what an encoding holds can be longer, and nothing else
         return _encoded(text, value, depth) if len(text) * _LONGER >= len(wanted) else None
+    has_signs = set(wanted) <= set(folded(text))
     for way in _HIDDEN_WAYS:
-        if found := way(text, value, wanted):
+        if (has_signs or way not in _OF_ITS_SIGNS) and (found := way(text, value, wanted)):
             return found
     return _encoded(text, value, depth) or _turned(text, value, wanted)
 

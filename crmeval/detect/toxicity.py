@@ -268,9 +268,10 @@ def _turned(kind):
 
 
 @lru_cache(maxsize=1)
-def _counted_classes():
-    plain, hashed = _lexicon()
-    return sorted([*plain, *hashed, *map(_turned, _CUES.word_list("turned"))])
+def _no_counts():  # of each class, its density, and each pair; most of them stay as they are
+    classes = sorted({*_lexicon()[0], *_lexicon()[1], *map(_turned, _CUES.word_list("turned"))})
+    names = [f"{k}{end}" for k in classes for end in ("", " density")]
+    return dict.fromkeys([*names, *(f"{a}&{b}" for a, b in _pairs())], 0.0)
 
 
 _DEGREES = CallMemo(lambda word: abuse_degree(word, word_classes(word)), keeps=_is_ours)
@@ -279,13 +280,13 @@ _DEGREES = CallMemo(lambda word: abuse_degree(word, word_classes(word)), keeps=_
 def _dense(text, tokens):
     "Name -> count: classes, their density, pairs of them, and marks."
     sentences, n, size = _sentences_of(tokens), len(tokens) or 1, len(text) or 1
-    counts, f = Counter(k for s in sentences for k in s), {}
-    for k in _counted_classes():
+    counts, f = Counter(k for s in sentences for k in s), {**_no_counts()}
+    for k in counts.keys() & f.keys():
         f[k], f[k + " density"] = math.log1p(counts[k]), 10 * counts[k] / (n + 8)
     sets = [set(s) for s in sentences if s]
     for a, b in _pairs():
-        meet = sum([a in s and b in s for s in sets]) if a in counts and b in counts else 0
-        f[f"{a}&{b}"] = math.log1p(meet)
+        if a in counts and b in counts:
+            f[f"{a}&{b}"] = math.log1p(sum([a in s and b in s for s in sets]))
     f["severe"], f["listed"] = abuse_in({*tokens}, _DEGREES.__getitem__)
     marks = {"ask": "?", "quote": '"'}  # no exclamation marks: angry is not foul
     f |= {k: 10 * text.count(c) / n for k, c in marks.items()}
@@ -566,8 +567,7 @@ def _is_foreign(text):
 
 def _names_harm(text):
     "Whether a word of a readable text is known as harmful."
-    classes = set().union(*map(word_classes, _TOKEN.findall(text)))
-    return not classes.isdisjoint(_CUES.words("harmful"))
+    return not _CUES.words("harmful").isdisjoint(k for w in _TOKEN.findall(text) for k in word_classes(w))
 
 
 def _highest(category, windows, raised):

@@ -8,12 +8,14 @@ __all__ = ['KINDS', 'MaskingPolicy', 'MaskingSession', 'Reading', 'without_gaps'
 # %% ../../nbs/layer/07_masking.ipynb #14e54a4e
 import html
 import re
+import secrets
 import threading
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from hashlib import blake2b
 
 from ..core.memo import forgetting
 from ..core.near import did_you_mean
@@ -231,13 +233,35 @@ def _unescaped(escape) -> str:
     return _SHORT.get(letter) or letter
 
 # %% ../../nbs/layer/07_masking.ipynb #fe2c6d48
+_BRIEF = 200  # characters up to which a text is remembered as one without a find
+_MOST_EMPTY = 4096  # marks of such texts
+_EMPTY: set[bytes] = set()
+_KEY = secrets.token_bytes(32)  # of this process: a mark tells nobody which text it is of
+
+
+def _found_in(text, least):
+    "What the detector finds; nothing in a short text that held nothing before, as a template's own words."
+    mark = None
+    if len(text) <= _BRIEF:
+        asked = f"{least!r} {text}".encode("utf-8", "surrogatepass")
+        mark = blake2b(asked, digest_size=16, key=_KEY).digest()
+        if mark in _EMPTY:
+            return []
+    found = trimmed_names(text, find_pii(text, min_score=least))
+    out = [*found, *neighbours(text, found)]
+    if mark is not None and not out:
+        if len(_EMPTY) >= _MOST_EMPTY:
+            _EMPTY.clear()
+        _EMPTY.add(mark)
+    return out
+
+
 def _detected(text, session, stays):
     "What the detector finds and the policy masks, other than what stays; the session learns it."
     policy = session.policy
     if not policy.detect:
         return []
-    found = trimmed_names(text, find_pii(text, min_score=policy.min_score))
-    spans = [s for s in (*found, *neighbours(text, found)) if policy.masks(_kind_of(s))]
+    spans = [s for s in _found_in(text, policy.min_score) if policy.masks(_kind_of(s))]
     spans = [s for s in spans if not any(p.start < s.end and s.start < p.end for p in stays)]
     out = []
     for s in sorted(spans, key=lambda s: s.start - s.end):
