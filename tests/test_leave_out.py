@@ -138,7 +138,7 @@ def test_a_changed_function_is_another_judge_and_a_comment_is_not(monkeypatch):
     assert after("# of one pair of neighbouring words in a source", "# other words") == now
     assert after('"It cannot read instructions, and says so."', '"Another docstring."') == now
     assert after("\n\n\n", "\n\n\n\n# a comment\n\n") == now
-    monkeypatch.setattr(embedded, "_is_foreign", lambda asked, src: False)
+    monkeypatch.setattr(embedded, "_is_record", lambda claim: False)
     assert judge_fingerprint() != now
     monkeypatch.undo()
     assert judge_fingerprint() == now
@@ -187,7 +187,7 @@ def test_the_command_shows_all_of_them(toy_set, capsys):
 
 def test_a_judge_of_one_s_own_is_told_its_price_first(toy_set, capsys, server):
     name = toy_set("maia_dqe")
-    code = agreement_command(name, judge=["openai:judge"], judge_base_url=server.url, max_calls=1)
+    code = agreement_command(name, judge=["openai:judge"], judge_base_url=server.url, max_calls=1, yes=True)
     said = capsys.readouterr()
     told, done = said.out.split("\n", 1)
     assert "10 responses" in told and "10 calls" in told and "minutes" in told and "interval" in told

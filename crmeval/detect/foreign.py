@@ -10,6 +10,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from functools import lru_cache
+from unicodedata import normalize
 
 from ..core.package_data import data_path
 from ..core.stems import stem_of
@@ -82,8 +83,9 @@ def foreign_language(
 ) -> str:  # 'German', 'another script', 'another language'; '' when it may be English
     "In which other language than English a sentence is, as far as its words show it."
     text = sentence[:LONGEST]
-    letters = _LETTER.findall(text)
-    if len(letters) > 1 and not text.isascii() and 2 * len(_FAR.findall(text)) > len(letters):
+    plain = text if text.isascii() else normalize("NFKC", text)  # a letter of two, a Roman number in one sign
+    letters = _LETTER.findall(plain)
+    if len(letters) > 1 and not plain.isascii() and 2 * len(_FAR.findall(plain)) > len(letters):
         return "another script"
     written = _WORD.findall(_NO_WORD.sub(" ", text))
     words = [w.lower().replace("\u2019", "'") for w in written]
