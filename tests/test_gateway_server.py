@@ -48,6 +48,7 @@ class Upstream:
 
     def __init__(self):
         self.seen, self.mode, self.left, self.say = [], "echo", threading.Event(), None
+        self.paused = threading.Event()
 
     async def answer(self, request):
         body = await request.json()
@@ -61,6 +62,7 @@ class Upstream:
                 {"error": {"message": "slow down"}}, status=429, headers={"Retry-After": "7"}
             )
         if self.mode == "slow":
+            self.paused.set()
             try:
                 await asyncio.sleep(5)
             except asyncio.CancelledError:
@@ -605,8 +607,10 @@ def test_a_stream_that_is_refused_ends_with_a_mark(endpoint, upstream):
 
 @pytest.mark.parametrize("mode, stream", [("slow", False), ("slow", True), ("pause", True)])
 def test_who_leaves_is_not_waited_for(endpoint, upstream, mode, stream):
-    upstream.mode = mode
     with gateway(endpoint, {"stream": "sentences"}) as (address, state):
+        with calling(address) as client:
+            ask(client, "Hello")  # what is read once must not take the time of the call below
+        upstream.mode = mode
         body = {
             "model": "m",
             "messages": [{"role": "user", "content": LETTER.format("you")}],
@@ -996,7 +1000,7 @@ def test_a_running_gateway_forgets_a_person_while_calls_about_others_go_on(
         assert "--gateway" in capfd.readouterr().err
         for refused in (words, [*words, "--api-key-env", "K_CRM"]):
             assert main(refused) != 0 and "forgot nobody" in capfd.readouterr().err
-        upstream.mode, slow = "pause", []
+        upstream.mode, slow = "slow", []
 
         def call():
             said = [{"role": "user", "content": LETTER.format(person(5))}]
@@ -1014,6 +1018,7 @@ def test_a_running_gateway_forgets_a_person_while_calls_about_others_go_on(
         erasing.start()
         while not state.persons._erased:
             time.sleep(0.01)
+        assert upstream.paused.wait(20)  # else the slow call would be an echo
         upstream.mode = "echo"
         with pytest.raises(openai.InternalServerError, match="being forgotten"):
             ask(client, "Hello", more={"crmeval": {"person": "p5"}})
@@ -1122,3 +1127,16 @@ def test_a_models_refusal_is_shown_with_its_names_and_never_stands_in_clear(
         history = json.dumps(upstream.seen[-1]["messages"])
         assert "I can't tell [PERSON_" in history and "Ines" not in history
     assert "Zanthe" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", ["models", "chat/completions", "responses"])
+@pytest.mark.parametrize("second", ["Bearer wrong", "", "Basic eA==", None])
+def test_two_authorization_headers_are_refused_whichever_is_right(endpoint, path, second):
+    right = f"Bearer {KEYS['crm']}"
+    with gateway(endpoint) as (address, _):
+        for pair in ((right, second), (second, right)):
+            head = [("Authorization", right if v is None else v) for v in pair]
+            body = None if path == "models" else {"model": "m", "messages": [], "input": "Hello"}
+            got = httpx.request("POST" if body else "GET", f"{address}/{path}", headers=head, json=body)
+            assert got.status_code == 400 and got.json()["error"]["code"] == "several_keys"
+            assert KEYS["crm"] not in got.text

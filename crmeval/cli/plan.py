@@ -10,10 +10,21 @@ import shlex
 from pathlib import Path
 
 from .run import plan_of
-from .words import Output, command, place, setting_words, text_word
+from .words import Output, command, place, setting_words, text_word, word_of
+from ..core.keys import plain_without_keys
 from ..runs.plan import plain_plan, plan_text
 
 # %% ../../nbs/cli/02_plan.ipynb #74f3c462
+def _say_keys(told, out):
+    "What of a plan holds a key or a password, which no file does, and how a run gets it."
+    secret = [word_of(n) for n, v in plain_plan(told).items() if plain_without_keys(v) != v]
+    if secret:
+        out.mind(
+            f"not written, as it holds a key or a password: {', '.join(secret)}; give it again beside the "
+            f"plan (crmeval run FILE {secret[0]} ...), and a key through the variable --api-key-env names"
+        )
+
+
 @command(
     place("plan", "a plan to start from", default=None),
     *setting_words(),
@@ -24,8 +35,9 @@ def plan_command(plan=None, *, file=None, json=False, **words) -> int:
     out = Output(json)
     told = plan_of(plan, words)
     text = plan_text(told)
+    _say_keys(told, out)
     if file is None:
-        out.say(text.rstrip("\n"), plan=plain_plan(told))
+        out.say(text.rstrip("\n"), plan=plain_without_keys(plain_plan(told)))
         return out.done(0)
     path = Path(file).expanduser()
     if path.exists():
@@ -33,7 +45,7 @@ def plan_command(plan=None, *, file=None, json=False, **words) -> int:
     path.write_text(text, encoding="utf-8")
     out.say(
         f"written: {path}; run it with: crmeval run {shlex.quote(str(path))}",
-        plan=plain_plan(told),
+        plan=plain_without_keys(plain_plan(told)),
         file=path,
     )
     return out.done(0)

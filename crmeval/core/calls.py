@@ -153,6 +153,8 @@ def address_fault(
         return "it has an '@' beside the one before the host; in a name or a password it is %40"
     if parts.password and not parts.username:
         return "it has a password and no name"
+    if parts.fragment:
+        return "it goes on behind '#', which no server gets; '#' in a password is %23"
     return ""
 
 

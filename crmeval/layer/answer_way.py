@@ -14,7 +14,7 @@ from .grounding import Passage
 from .layer_policy import Policy
 from .links import plain_address
 from .placeholders import Vault
-from .screening import screen
+from .screening import screen, without_controls
 from .source_links import SourceLink, source_links
 from .steps import StepRecord, timed
 
@@ -74,4 +74,5 @@ def linked_answer(answer: Answer, policy: Policy) -> tuple[Answer, StepRecord]:
             "head": rules.head,
         }
         done = source_links(answer.text, _seen(answer), **told)
-    return replace(answer, text=done.text, sources=done.links), done.record
+    text = without_controls(done.text) if "screening" in policy.answer else done.text
+    return replace(answer, text=text, sources=done.links), done.record

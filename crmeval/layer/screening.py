@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['ACTIONS', 'ScreeningPolicy', 'Found', 'find_leaks', 'find_canary', 'find_unknown_links', 'toxic_parts', 'Screened',
-           'screen', 'Screener']
+           'without_controls', 'screen', 'Screener']
 
 # %% ../../nbs/layer/14_screening.ipynb #437995ec
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -87,7 +87,7 @@ def _check_share(value, name):
 class Found:
     "Something in an answer that the policy has an action for."
 
-    check: str  # 'toxicity', 'leak', 'canary', 'link'
+    check: str  # 'toxicity', 'leak', 'canary', 'link', 'control'
     kind: str  # Category, kind of personal data, disguise, or form of a link
     action: str  # One of `ACTIONS`
     start: int | None = None  # Place in the answer; None: it has no single place
@@ -268,6 +268,34 @@ def _without(answer, findings, gap):
     return "".join([*out, answer[at:]])
 
 
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_BLANKS = "\x0b\x0c\x85"  # controls that part lines or words
+
+
+def without_controls(
+    text: str,
+) -> str:  # Each character for itself, so that parts give what the whole gives
+    "A text without the control characters that steer a terminal; tabs and ends of lines stay."
+    return _CONTROL.sub(lambda m: " " if m[0] in _BLANKS else "", text)
+
+
+def _count_controls(text):
+    return sum(1 for _ in _CONTROL.finditer(text))
+
+
+def _with_controls(done, count):
+    "The same with a note that control characters were taken out."
+    if not count:
+        return done
+    found = (*done.findings, Found("control", "character", "flag"))
+    told = {**done.record.detail, "findings": [f.as_dict() for f in found], "controls": count}
+    reason = "; ".join(filter(None, [f"control characters taken out: {count}", done.record.reason]))
+    decision = hardest([done.record.decision, "flag"])
+    return replace(
+        done, findings=found, record=replace(done.record, decision=decision, reason=reason, detail=told)
+    )
+
+
 @forgetting
 def screen(
     answer: str,
@@ -283,6 +311,7 @@ def screen(
     for text, name in ((answer, "answer"), (prompt, "prompt"), (canary, "canary")):
         check_text(text, name)
     policy = policy_part(ScreeningPolicy, policy, "policy")
+    count, answer = _count_controls(answer), without_controls(answer)
     with timed() as timer:
         given = (prompt, names_in(own, "own"), canary, names_in(hosts, "hosts"), policy, detector)
         findings, scores, why = _findings(answer, *given)
@@ -299,7 +328,7 @@ def screen(
             toxicity=scores,
             unread=why,
         )
-    return Screened(text, record, tuple(findings))
+    return _with_controls(Screened(text, record, tuple(findings)), count)
 
 
 def _again(text, given, policy):
@@ -327,6 +356,7 @@ class Screener:
         self.given = given
         self.policy = given.get("policy") or ScreeningPolicy()
         self._held = self._whole = ""
+        self._controls = 0  # taken out and not yet told
         self._open = True
         self._records: list[Screened] = []
 
@@ -335,7 +365,8 @@ class Screener:
         text: str,  # What came now
     ) -> str:  # What may be shown now; '' while a piece is not complete
         "Take a part of a stream."
-        self._held += text
+        self._controls += _count_controls(text)
+        self._held += without_controls(text)
         out = []
         while self._open and (cut := _cut(self._held)):
             out.append(self._shown(self._held[:cut]))
@@ -345,7 +376,7 @@ class Screener:
     def end(self) -> str:  # What may be shown of the last piece
         "The stream is over."
         held, self._held = self._held, ""
-        return self._shown(held) if held and self._open else ""
+        return self._shown(held) if (held or self._controls) and self._open else ""
 
     @property
     def decision(self) -> str:
@@ -363,6 +394,7 @@ class Screener:
         canary = find_canary(self._whole, canary=self.given.get("canary", ""), policy=self.policy)
         if not done.withheld and any(f.action == "refuse" for f in canary):
             done = screen(self._whole, **self.given)
+        done, self._controls = _with_controls(done, self._controls), 0
         self._records.append(done)
         self._open = not done.withheld
         return done.text

@@ -107,6 +107,8 @@ class Gateway:
 
     def door_of(self, headers: Mapping[str, str]) -> Door:
         "Who calls; `Refused` for whoever may not."
+        if _count_of(headers, "authorization") > 1:  # which one counts is told by no standard
+            raise Refused(400, "there are several Authorization headers; send one", code="several_keys")
         scheme, _, key = headers.get("authorization", "").partition(" ")
         if not self.callers.keyed and _host(headers) not in _OWN_HOSTS:
             raise Refused(403, "without keys the gateway serves this machine alone", code="unknown_host")
@@ -215,6 +217,11 @@ class Gateway:
         self.sessions.close()
         for layer in self.layers.values():
             await layer.aclose()
+
+
+def _count_of(headers, name):
+    "How often a header was sent; a plain mapping holds each once."
+    return len(headers.getlist(name)) if hasattr(headers, "getlist") else int(name in headers)
 
 
 def _host(headers):

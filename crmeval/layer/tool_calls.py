@@ -16,7 +16,7 @@ from typing import Any
 
 from .demasking import demask_data, demasked
 from .placeholders import Vault
-from .screening import ScreeningPolicy, screen
+from .screening import ScreeningPolicy, screen, without_controls
 from .steps import StepRecord, timed
 
 # %% ../../nbs/layer/15_tool_calls.ipynb #538bba0e
@@ -172,8 +172,25 @@ def screened_calls(
         done = screen("\n".join(texts), prompt=prompt, canary=canary, hosts=hosts, policy=policy)
     record = replace(done.record, seconds=timer.seconds)
     if record.decision not in ("replace", "refuse"):
-        return held, record
+        plain = Calls(with_arguments(held.calls, _plain_arguments)) if "controls" in record.detail else held
+        return plain, record
     return Calls(()), replace(record, decision="refuse", reason=f"a call of a tool: {record.reason}")
+
+
+def _plain_arguments(text):
+    "Arguments without control characters, also those that JSON writes as escapes."
+    try:
+        return json.dumps(_plain(json.loads(text)), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return without_controls(text)
+
+
+def _plain(value):
+    if isinstance(value, str):
+        return without_controls(value)
+    if isinstance(value, dict):
+        return {without_controls(k): _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list) else value
 
 
 def _values_in(text):

@@ -7,14 +7,16 @@ __all__ = ['CLIENT_KINDS', 'JUDGE_KINDS', 'DEFAULT_MODELS', 'EMBEDDED_LINES', 'k
            'model_lines', 'check_lines', 'idle_settings', 'asks_endpoint', 'elsewhere']
 
 # %% ../../nbs/runs/06_lines.ipynb #0cfc0e5b
+import json
 import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from ..core.keys import holds_key, without_keys
+from ..core.calls import address_fault, public_url
+from ..core.keys import KEY_MARK, holds_key, without_keys
 from ..core.near import did_you_mean
 from ..core.plugins import plugins
-from .plan import PlanError, RunPlan
+from .plan import PlanError, RunPlan, plain_plan
 from ..systems.providers import providers
 from ..tasks.use_cases import expand_use_cases, knowing, read_use_cases
 
@@ -107,6 +109,8 @@ def check_lines(
     plan: RunPlan,
 ) -> None:
     "Raise `PlanError` for a line that cannot be meant, or a file that is not there; nothing is loaded."
+    _check_kept(plan)
+    _check_addresses(plan)
     for line in model_lines(plan):
         _refuse("models", line, line_fault(line, CLIENT_KINDS, "crmeval.clients"))
     for line in judge_lines(plan):
@@ -128,6 +132,33 @@ def check_lines(
 
 
 _AREAS = ("accuracy", "trust", "safety", "privacy", "truthfulness", "fairness", "protection")
+
+
+def _check_kept(plan):
+    "Raise where a plan was written without its keys and nobody gave them again."
+    for name, value in plain_plan(plan).items():
+        told = "the value with its key: none is written to a file, so give this setting again beside the plan"
+        _refuse(name, value, told if KEY_MARK in json.dumps(value) else "")
+
+
+_ADDRESS = re.compile(r"@(https?://.*)", re.IGNORECASE | re.DOTALL)  # behind the name in a line
+
+
+def _check_addresses(plan):
+    "Raise for an address that can be read in two ways, without a letter of what may be secret."
+    for name in ("base_url", "judge_base_url"):
+        if (url := getattr(plan, name)) is not None:
+            _refuse(name, public_url(url), _address_told(url.strip()))
+    for name, lines in ("models", model_lines(plan)), ("judge", judge_lines(plan)):
+        for line in lines:
+            if found := _ADDRESS.search(line):
+                shown = f"{line[: found.start()]}@{public_url(found[1])}"
+                _refuse(name, shown, _address_told(found[1].strip()))
+
+
+def _address_told(url):
+    fault = address_fault(url)
+    return f"an address such as 'http://localhost:8000/v1': {fault}" if fault else ""
 
 
 def _check_use_cases(plan):

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 
-from ..core.keys import without_keys
+from ..core.keys import plain_without_keys, without_keys
 from ..core.log import digest
 from ..core.near import did_you_mean
 from ..core.records import Sample, storable
@@ -588,7 +588,7 @@ def _words_of(value):
 def plan_text(
     plan: RunPlan | None = None,  # None: the defaults
 ) -> str:  # YAML with comments; `read_plan` reads it
-    "A plan as a file that explains itself."
+    "A plan as a file that explains itself; a key or a password is not in it."
     plan, said, group = plan or RunPlan(), plain_plan(plan or RunPlan()), None
     lines = [
         "# A run of crmeval: crmeval run THIS_FILE; words of the command line count instead of what stands "
@@ -600,6 +600,10 @@ def plan_text(
             lines += ["", f"# {group}"]
         more = f" ({' or '.join(setting.choices)})" if setting.choices else ""
         lines.append(f"# {setting.says}{more}")
-        value = json.dumps(said.get(name, _plain(getattr(plan, name))), ensure_ascii=False)
-        lines.append(f"{name}: {value}" if name in said else f"# {name}: {value}")
+        value = said.get(name, _plain(getattr(plan, name)))
+        kept = plain_without_keys(value)
+        if kept != value:
+            lines.append("# A key is not written to a file: give this setting again beside the plan.")
+        written = json.dumps(kept, ensure_ascii=False)
+        lines.append(f"{name}: {written}" if name in said else f"# {name}: {written}")
     return "\n".join(lines) + "\n"
