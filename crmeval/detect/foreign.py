@@ -67,7 +67,7 @@ def _by_small_words(words, written, most):
 
 def _by_odd_words(words, small):
     "Whether the words in small letters have letters that English lacks, or are unknown to it."
-    n, odd = len(words), {w for w in small if not w.isascii()}
+    n, odd = len(words), {w for w in small if len(w) > 1 and not w.isascii()}
     if odd and len(odd) >= 0.1 * n and (len(odd) > 1 or n < 8):
         return True
     rest = {w for w in small if w not in _english()}
@@ -87,7 +87,7 @@ def foreign_language(
     letters = _LETTER.findall(plain)
     if len(letters) > 1 and not plain.isascii() and 2 * len(_FAR.findall(plain)) > len(letters):
         return "another script"
-    written = _WORD.findall(_NO_WORD.sub(" ", text))
+    written = _WORD.findall(_NO_WORD.sub(" ", plain))
     words = [w.lower().replace("\u2019", "'") for w in written]
     english = sum(w in _english() or w.split("'")[0] in _english() for w in words)
     if found := _by_small_words(words, written, max(english, 0.2 * len(words) - 1e-9)):
