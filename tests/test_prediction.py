@@ -111,6 +111,11 @@ def test_what_cannot_be_told_is_no_label(text):
         ('{"risk": true}', None),
         ('{"risk": -0.2}', None),
         ('{"risk": 0.2} or {"risk": 0.9}', None),
+        ('{"risk": 0.2, "risk": 0.9}', None),
+        ('{"risk": 0.2, "risk": 0.2}', 0.2),
+        ('{"risk": 7}', None),  # of ten, or per cent
+        ("Risk: seven", None),
+        ("Risk: 7 %", 0.07),
     ],
 )
 def test_a_probability_is_read_or_it_is_not(text, value):
@@ -427,6 +432,14 @@ def test_a_share_without_its_nought_is_the_same_share(form, share):
         "somewhere in 60 – 80 %",
         "I would say 35 or 40%",
         "60-80%",
+        "0.6 bis 0,8",
+        "0.6 à .8",
+        "0.6 tot 0.8",
+        "60 % до 80 %",
+        "0.6 ~ 0.8",
+        "0.6…0.8",
+        "0.6から0.8",
+        '{"probability": "0.6 a 0.8"}',
     ],
 )
 def test_a_range_is_no_probability(said):

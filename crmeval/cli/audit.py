@@ -216,11 +216,17 @@ def _erased_by_gateway(address, person, key):
     from urllib.parse import urlsplit
     from urllib.request import ProxyHandler, Request, build_opener
 
-    parts = urlsplit(address)
+    from crmeval.core.calls import address_fault, public_url
+
+    shown, fault = public_url(address), address_fault(address)
+    parts = urlsplit("" if fault else address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"--gateway is {address!r}, expected its address, such as http://127.0.0.1:8000/v1")
+        told = f"--gateway is {shown!r}, expected its address, such as http://127.0.0.1:8000/v1"
+        raise ValueError(f"{told}: {fault}" if fault else told)
+    if "@" in parts.netloc:
+        raise ValueError(f"--gateway names a user of {shown!r}: a gateway asks for a key, by --api-key-env")
     if parts.scheme == "http" and parts.hostname not in _OWN_HOSTS:
-        raise ValueError(f"--gateway is {address!r}: what goes to another machine goes by https")
+        raise ValueError(f"--gateway is {shown!r}: what goes to another machine goes by https")
     url = f"{parts.scheme}://{parts.netloc}/v1/erase"
     head = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
     asked = Request(url, json.dumps({"person": person}).encode(), head)
@@ -230,7 +236,11 @@ def _erased_by_gateway(address, person, key):
             return int(json.load(answer)["records"])
     except HTTPError as e:
         raise RuntimeError(f"the gateway forgot nobody: {_reason_in(e)}") from None
-    except (URLError, OSError, ValueError, KeyError, TypeError) as e:
+    except URLError as e:  # it was not reached
+        why = printable(str(e.reason))[:200]
+        told = f"no gateway is reached at {shown} ({why})"
+        raise RuntimeError(f"{told}; look at --gateway, and say it again: nothing is lost by that") from None
+    except (OSError, ValueError, KeyError, TypeError) as e:
         told = "the gateway gave no answer that can be read"
         raise RuntimeError(f"{told} ({type(e).__name__}), so say it again: nothing is lost by that") from None
 
@@ -253,13 +263,18 @@ def _key_in(name):
     key = os.environ.get(name, "").strip() if name else ""
     if name and not key:
         raise ValueError(f"--api-key-env is {name!r}, and this environment variable is empty")
+    if not all("!" <= sign <= "~" for sign in key):
+        told = "this variable holds a blank, a control character or a letter that no key has"
+        raise ValueError(f"--api-key-env is {name!r}: {told}; expected what crmeval gateway --new-key prints")
     return key
 
 
 @command(
     place("trail", "its file; left out with --gateway", None),
     text_word("person", "whom to forget, as the company names them"),
-    text_word("gateway", "address of the gateway that writes the trail now: it forgets them while it runs"),
+    text_word(
+        "gateway", "address of the gateway that writes the trail now, such as http://127.0.0.1:8000/v1"
+    ),
     text_word("api_key_env", "with --gateway: environment variable that holds an operator's key"),
 )
 def erase_command(trail=None, *, person=None, gateway=None, api_key_env=None, json=False) -> int:

@@ -218,19 +218,27 @@ def _meant(text, max_failures=60):
 # %% ../../nbs/core/09_json_text.ipynb #7c44fe81
 def placed_objects(
     text: str,  # A response
+    *,
+    told_once: bool = False,  # True: a key that says two things says nothing; False: its last value counts
 ) -> list[tuple[int, dict]]:  # (index where it begins, object), outermost objects, in order
     "Every whole object of a text and where it stands."
-    found = _values_in(text, _BRACE, _object_at, max_failures=60)
+    decoder = _STRICT_ONCE if told_once else _STRICT_LAST
+
+    def read(text, at):
+        return _object_at(text, at, decoder)
+
+    found = _values_in(text, _BRACE, read, max_failures=60)
     return [(start, value) for value, _, start in found if isinstance(value, dict)]
 
 
-_LENIENT_STRICT = json.JSONDecoder(parse_constant=str, strict=False)
+_STRICT_LAST = json.JSONDecoder(parse_constant=str, strict=False)
+_STRICT_ONCE = json.JSONDecoder(parse_constant=str, strict=False, object_pairs_hook=_without_doubles)
 
 
-def _object_at(text, at):
+def _object_at(text, at, decoder):
     "A whole object that begins here, read strictly if possible: (value, end, start)."
     try:
-        return *_LENIENT_STRICT.raw_decode(text, at), at
+        return *decoder.raw_decode(text, at), at
     except ValueError:
         value, end, done = _value(text, at)
     if not done:

@@ -181,7 +181,7 @@ def label_cost(
     gold: Sequence[Hashable],  # (n,)
     matrix: Mapping[
         Hashable, Mapping[Hashable, float]
-    ],  # True label -> said label -> cost; what is not in it: 0 right, 1 wrong
+    ],  # True label -> said label -> cost; not in it: 0 right, 1 wrong; a label without any cost raises
     *,
     clusters: Sequence[Hashable] | None = None,
     rng: int = 0,
@@ -191,11 +191,20 @@ def label_cost(
     said, groups = known_column(said), _groups(clusters, len(gold))
     if unknown := [g for g in gold if not is_known(g)]:
         raise ValueError(f"a true label is {unknown[0]!r}, expected a label")
+    _check_said(said, gold, matrix)
     labels = list(dict.fromkeys([*gold, *(s for s in said if s is not None)]))
     system = [None if s is None else _cell(matrix, g, s) for s, g in zip(said, gold)]
     best = min(labels, key=lambda s: sum(_cell(matrix, g, s) for g in gold), default=None)
     constant = [_cell(matrix, g, best) for g in gold]
     return _report(system, constant, groups, rng)
+
+
+def _check_said(said, gold, matrix):
+    "A label without any cost would count as cheap beside those that have one."
+    known = {*gold, *matrix, *(s for row in matrix.values() for s in row)}
+    if matrix and (odd := [s for s in said if s is not None and s not in known]):
+        some = ", ".join(sorted(map(repr, known))[:6])
+        raise ValueError(f"a said label is {odd[0]!r:.60}, which has no cost: expected one of {some}")
 
 
 def _cell(matrix, gold, said):

@@ -144,8 +144,8 @@ def _as_float(text):
 
 
 def _probability(number, is_percent, is_whole):
-    "A number as a probability; from 2 on it can only be a percentage, and 1.4 is neither."
-    if is_percent or (is_whole and 2 <= number <= 100):
+    "A number as a probability; above 10 it can only be a percentage, 1.4 is neither, and 7 may be of ten."
+    if is_percent or (is_whole and 10 < number <= 100):
         number /= 100
     return number if 0 <= number <= 1 else None
 
@@ -156,11 +156,21 @@ def _within(target, number, is_percent=False, is_whole=True):
     return number if target.low <= number <= target.high and not is_percent else None
 
 
+# What joins the two ends of a range, beside the English words and dashes of the lexicon
+_JOINTS = (
+    r"[-‐-―−~∼〜～…至到]|\.{2,3}|till|until|bis|und|oder|à|et|ou|au|a|al|hasta|y|o|u|e|até|tot|en|til|och|eller"
+    r"|og|do|lub|až|nebo|до|и|или|і|або|ile|ve|veya|hingga|sampai|から"
+)
+_RANGE_BEHIND = re.compile(rf"[ \t]?(?:{_JOINTS})[ \t]?[.,]?\d", re.IGNORECASE)
+_RANGE_BEFORE = re.compile(rf"\d[ \t]?(?:%|per ?cent|percent)?[ \t]?(?:{_JOINTS})[ \t]?$", re.IGNORECASE)
+
+
 def _number_at(target, text, m, is_whole=True):
     "The value of a number that matched; None where it is a range or out of bounds."
-    if _CUES.pattern("range_behind").match(text, m.end()):
+    before = text[max(0, m.start() - 20) : m.start()]
+    if _CUES.pattern("range_behind").match(text, m.end()) or _RANGE_BEHIND.match(text, m.end()):
         return None
-    if _CUES.pattern("range_before").search(text[max(0, m.start() - 20) : m.start()]):
+    if _CUES.pattern("range_before").search(before) or _RANGE_BEFORE.search(before):
         return None
     return _within(target, _as_float(m[1]), bool(m[2]), is_whole)
 
@@ -296,7 +306,7 @@ def read_predictions(
     if not isinstance(response, str):
         raise ValueError(f"response is {response!r:.60} ({type(response).__name__}), expected text")
     text = split_thoughts(response).text[:_MOST]
-    objects = [value for _, value in placed_objects(text)]
+    objects = [value for _, value in placed_objects(text, told_once=True)]
     return {name: _read_one(t, text, objects, name == next(iter(targets))) for name, t in targets.items()}
 
 

@@ -589,7 +589,8 @@ class RateLimits:
         told = ("requests_per_minute", self.requests), ("tokens_per_minute", self.tokens)
         idle = [(field, name) for field, named in told for name in named if name not in self.asked]
         said = "no system, model or provider that is asked is called"
-        return [f"{field}: {said} {name!r}" for field, name in idle if self.asked]
+        names = ", ".join(map(repr, sorted(self.asked - {"*"})[:6]))
+        return [f"{field}: {said} {name!r}; asked: {names}" for field, name in idle if self.asked]
 
     def summary(self, key: tuple) -> dict:
         "What a gate has kept, as plain data; empty where there is none."
