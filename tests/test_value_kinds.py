@@ -451,3 +451,12 @@ def test_time_grows_with_length(piece):
     start = time.process_time()
     values(text)
     assert time.process_time() - start < 6
+
+
+def test_many_values_of_one_line_take_as_long_as_they_are_many():
+    def spent(n):
+        text, start = " ".join(f"{i} EUR," for i in range(1000, 1000 + n)), time.process_time()
+        assert len(values(text)) == n
+        return time.process_time() - start
+
+    assert spent(80_000) < 16 * max(spent(10_000), spent(10_000))

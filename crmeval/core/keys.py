@@ -9,6 +9,7 @@ __all__ = ['KEY_MARK', 'holds_key', 'without_keys', 'plain_without_keys']
 import functools
 import json
 import re
+from typing import Any
 
 from .package_data import data_path
 
@@ -74,7 +75,7 @@ def without_keys(
 
 def plain_without_keys(
     value,  # Text, number, list or mapping, nested
-):  # The same form
+) -> Any:  # The same form
     "Plain data as they may be kept."
     if isinstance(value, str):
         return without_keys(value)

@@ -211,7 +211,7 @@ def leads(
     small: str,  # The same as `plain_small` writes it
 ) -> bool:
     "Whether one of the ways matches somewhere in a text."
-    for way in found:  # as above
+    for way in found:
         if holds_each(way.needed, small) and way.pattern.search(text):
             return True
     return False

@@ -39,8 +39,6 @@ def _lexicon() -> dict:
 _ONES = {w: n for n, w in enumerate(_lexicon()["ones"])}
 _TENS = {w: 10 * n for n, w in enumerate(_lexicon()["tens"], 2)}
 _SCALES = _lexicon()["scales"]  # word -> factor
-
-
 _BLANKS = re.compile(r"[\s'’\u00a0\u202f]")
 _ONE_MARK = re.compile(r"([1-9]\d{0,2})[.,](\d{3})")
 
@@ -484,16 +482,17 @@ def _take_all(name, groups, rest, found):
     "Read with each pattern in turn; what is read is blanked, and the rest returned."
     signs = "sign" in groups
     for _, pattern, read in _chosen(name, groups):
-        for m in pattern.finditer(rest):
-            if not (got := read(m)):
-                continue
+        kept, last = [], 0
+        for m, got in [(m, got) for m in pattern.finditer(rest) if (got := read(m))]:
             at, end = m.span()
             for i, v in enumerate(got if isinstance(got, list) else (got,)):
                 start = at
                 if signs and not i and v.kind in _MEASURED:
                     v, start = _signed(v, m.string, start)
                 found.append((start, i, v))
-            rest = rest[:at] + "\0" * (end - at) + rest[end:]  # positions stay those of the text
+            kept += (rest[last:at], "\0" * (end - at))  # positions stay those of the text
+            last = end
+        rest = "".join((*kept, rest[last:]))
     return rest
 
 
