@@ -9,6 +9,7 @@ __all__ = ['ON_ATTACK', 'ON_MARKERS', 'IN_PASSAGES', 'DefencePolicy', 'defence_p
 # %% ../../nbs/layer/08_defence.ipynb #75c69f63
 import json
 import random
+import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -20,6 +21,7 @@ from ..core.package_data import data_path
 from ..core.records import Score, storable
 from ..detect.hidden_value import find_value
 from ..detect.injection import imitated_markup, injection
+from .placeholders import ALPHABET, is_code
 from .policy_part import check_text
 from .steps import Stepped, StepRecord, hardest, timed
 
@@ -122,6 +124,14 @@ class Finding:
         }
 
 
+_CODE = re.compile(rf"(?<=_)[{ALPHABET}]+(?=\])")
+
+
+def _of_no_session(text):
+    "A text with one code, of the same length, in all placeholders: what a detector says must not be drawn."
+    return _CODE.sub(lambda m: "X" * len(m[0]) if is_code(m[0]) else m[0], text)
+
+
 def examine(
     text: str,  # One text of a stranger
     policy: DefencePolicy | None = None,  # None: the default
@@ -133,7 +143,7 @@ def examine(
     "What a text shows, and what the policy does with it."
     policy = policy or DefencePolicy()
     markers = tuple(dict.fromkeys(k for k, *_ in imitated_markup(text)))
-    score = detector(text)
+    score = detector(_of_no_session(text))
     spans = tuple((e.detail["start"], e.detail["end"]) for e in score.evidence if "start" in e.detail)
     done = _done(policy, markers, score, policy.in_passages if kind == "passage" else policy.on_attack)
     return Finding(part, kind, markers, score.fraction, spans, done)
