@@ -8,9 +8,9 @@ starts without ours, since every room that is loaded counts as read.
 A training or a long measurement whose every input is as it was when it last passed is not run again (see
 proven.py) unless it is asked for by name; `CRMEVAL_PROVE=1` runs them all and writes down what they read.
 
-Beside other checks (`CRMEVAL_BESIDE` names a file that stands there when they have ended) one notebook runs at
-a time and fills what they leave idle. Notebooks are many and short: those that are left then fill both cores to
-the end, where tests would leave one idle that waits for the other.
+Beside other checks (`CRMEVAL_BESIDE` names a file that stands there when they have ended) one notebook runs
+at a time and fills what they leave idle. Notebooks are many and short: those that are left then fill both
+cores to the end, where tests would leave one idle that waits for the other.
 """
 
 import gc
