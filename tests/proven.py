@@ -33,12 +33,18 @@ MEASURED = (
     "methodology/trust",
     "metrics/10_factuality",
     "metrics/12_conciseness",
+    "metrics/43_insight",
     "reports/agreement",
     "reports/leaderboard",
     "tasks/03_sgd_replies",
+    "tasks/03_tau_bench",
     "tasks/07_load",
+    "validation/03_calibration",
+    "validation/04_labelled",
+    "validation/05_overlap",
     "validation/07_pii_scores",
     "validation/08_side_by_side",
+    "validation/13_metric_trial",
 )
 PAGES = ("methodology", "reports")  # some of them compute from what the package brings
 # what a record of files cannot hold
