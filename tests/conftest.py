@@ -36,9 +36,9 @@ LONG = (
 
 
 def in_short(send):
-    """What a test process of xdist tells of a test: how it went; what is beside that only where it went wrong.
+    """What a test process of xdist tells of a test: how it went, and what is beside that where it went wrong.
 
-    Six messages a test, of which one is shown, cost as much as many a test itself: half a millisecond.
+    Of six messages a test one is shown; the others cost half a millisecond, as much as a short test.
     """
 
     def sendevent(name, **told):
