@@ -118,7 +118,7 @@ pythons() { CRMEVAL_WHEEL=$(echo "$work"/dist/*.whl) python tests/pythons.py; }
 # each in a process of its own: no notebook lives on what another one imported; they give way to the tests, of which
 # a file tells that they have ended
 notebooks() { CRMEVAL_BESIDE="$work/tested" nice -n 5 python tests/notebooks.py; }
-types() { cd "$work/source"; basedpyright --level error --pythonpath "$(command -v python)"; }
+types() { python tests/type_check.py "$work/source"; }
 
 # types and the wheel are of a copy: exporting writes the package anew, and building leaves files beside it; where
 # what was exported is another, the whole fails
