@@ -48,7 +48,11 @@ class Begun:
 
     def __init__(self, calling, words, files):
         self.calling, self.args, self.files, self.rest = calling, words, files, b""
-        self.returncode, self.pid = None, int(self._line(30))
+        self.returncode = None
+        told = self._line(300)  # the first that is begun waits until the server has loaded all that it lends
+        if told is None:
+            raise subprocess.TimeoutExpired(words, 300)
+        self.pid = int(told)
 
     def _line(self, timeout):
         "The next line that the server says; None where none comes in time."
@@ -290,6 +294,7 @@ def main(address):
             _served(calling)
         calling.close()
     os.unlink(address)
+    os._exit(0)  # taking all modules down would take a second, for which the tests wait
 
 
 if __name__ == "__main__":
