@@ -3,7 +3,8 @@
 #
 # Two lanes beside each other keep two cores at work: the tests, of which one often waits for a server, a browser
 # or a command that was killed, and all other checks, one after the other. The notebooks are the last of these:
-# they are many and short, so that no core is left idle in the end.
+# they are many and short. One at a time fills what the tests leave idle, and those that are left when the tests
+# have ended fill both cores to the end; the other way round, the last tests would wait beside an idle core.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -114,9 +115,10 @@ PY
 
 # the core of the tests on the other Pythons, as far as they can be had; fetching them is the only use of the network
 pythons() { CRMEVAL_WHEEL=$(echo "$work"/dist/*.whl) python tests/pythons.py; }
-# each in a process of its own: no notebook lives on what another one imported; they give way to the tests
-notebooks() { nice -n 5 python tests/notebooks.py; }
-types() { cd "$work/source"; basedpyright --level error --pythonpath "$(command -v python)"; }
+# each in a process of its own: no notebook lives on what another one imported; they give way to the tests, of which
+# a file tells that they have ended
+notebooks() { CRMEVAL_BESIDE="$work/tested" nice -n 5 python tests/notebooks.py; }
+types() { python tests/type_check.py "$work/source"; }
 
 # types and the wheel are of a copy: exporting writes the package anew, and building leaves files beside it; where
 # what was exported is another, the whole fails
@@ -135,6 +137,7 @@ step "pytest"
 # two processes: a third would pay for its imports anew, and the checks beside them fill what these leave idle
 tested=0
 python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests || tested=$?
+touch "$work/tested"
 
 joined types "types of the package and of a program that uses it"
 joined wheel "wheel, built and used in an empty environment, and the CLI demo from it"

@@ -4,7 +4,9 @@ Most of what a short command takes is the import of pandas, pyarrow, SciPy and m
 One server for all test processes loads and warms them, ours as ahead.py says. It forks a child for each test
 process that calls on its socket, and this one a child for each command. That child has the folder, the
 environment and the output of that command and ends as an interpreter ends, so that a test sees what a user
-sees; `test_package.py` holds what a command may import, with real interpreters.
+sees; `test_package.py` holds what a command may import, with real interpreters. A test that kills a command
+or presses the interrupt key while it runs starts it with `begun`; what an interpreter says while it takes
+itself down, and what it does while packages load, is held with real ones.
 """
 
 import atexit
@@ -23,7 +25,9 @@ import sys
 import tempfile
 import threading
 import traceback
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import ahead
 
@@ -39,6 +43,59 @@ SMALL = ("aiohttp", "cyclopts", "jinja2", "msgspec", "numpy", "openai", "yaml")
 ROOT = Path(__file__).resolve().parent.parent
 
 
+class Begun:
+    "A command, or a program, that runs: what `subprocess.Popen` tells of one."
+
+    def __init__(self, calling, words, files):
+        self.calling, self.args, self.files, self.rest = calling, words, files, b""
+        self.returncode = None
+        told = self._line(300)  # the first that is begun waits until the server has loaded all that it lends
+        if told is None:
+            raise subprocess.TimeoutExpired(words, 300)
+        self.pid = int(told)
+
+    def _line(self, timeout):
+        "The next line that the server says; None where none comes in time."
+        while b"\n" not in self.rest:
+            if not select.select([self.calling], [], [], timeout)[0]:
+                return None
+            said = self.calling.recv(4096)
+            if not said:
+                raise RuntimeError("the server of commands has gone")
+            self.rest += said
+        line, _, self.rest = self.rest.partition(b"\n")
+        return line
+
+    def poll(self):
+        if self.returncode is None and (line := self._line(0)) is not None:
+            self.returncode = json.loads(line)
+        return self.returncode
+
+    def wait(self, timeout=None):
+        if self.returncode is None:
+            line = self._line(timeout)
+            if line is None:
+                raise subprocess.TimeoutExpired(self.args, timeout)
+            self.returncode = json.loads(line)
+        return self.returncode
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+    def said(self):
+        "What it has written so far to its standard output and to where mistakes are told."
+        return tuple(path.read_bytes().decode() if path.exists() else "" for path in self.files)
+
+    def communicate(self, timeout=None):
+        self.wait(timeout)
+        self.calling.close()
+        return self.said()
+
+
 class Commands:
     "A caller of the server of forked commands; one at a time."
 
@@ -46,16 +103,18 @@ class Commands:
         self.process = self.stream = None
         self.lock = threading.Lock()
 
+    def connected(self):
+        "A connection to a child of the server. Who finds none starts one, which ends with this process."
+        run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"of-{os.getpid()}")
+        address = os.path.join(tempfile.gettempdir(), f"crmeval-commands-{run}")
+        with open(__file__, "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return _connected(address) or self._started(address)
+
     def _called(self):
-        "Lines to and from a child of the server. Who finds none starts one, which ends with this process."
+        "Lines to and from a child of the server that is kept for one command after the other."
         if self.stream is None:
-            run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"of-{os.getpid()}")
-            address = os.path.join(tempfile.gettempdir(), f"crmeval-commands-{run}")
-            with open(__file__, "rb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                calling = _connected(address) or self._started(address)
-            self.stream = calling.makefile("rw", encoding="utf-8")
-            atexit.register(self.stop)
+            self.stream = self.connected().makefile("rw", encoding="utf-8")
         return self.stream
 
     def _started(self, address):
@@ -64,6 +123,7 @@ class Commands:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self.process = subprocess.Popen([sys.executable, __file__, address], text=True, cwd=ROOT, **pipes)
         self.process.stdout.readline()  # it listens
+        atexit.register(self.stop)
         return _connected(address)
 
     def stop(self):
@@ -73,16 +133,16 @@ class Commands:
             self.process.stdin.close()
             self.process.wait(timeout=10)
 
-    def run(self, words, cwd, env, timeout, largest):
+    def run(self, words, cwd, env, timeout, **more):
         "What `subprocess.run([python, '-m', 'crmeval', *words])` gives, with its output as text."
         with tempfile.TemporaryDirectory() as folder, self.lock:
             out, err = os.path.join(folder, "out"), os.path.join(folder, "err")
             asked = {"words": words, "cwd": str(cwd), "env": env, "out": out, "err": err}
-            asked |= {"timeout": timeout, "largest": largest}
+            asked |= {"timeout": timeout, **more}
             server = self._called()
             server.write(json.dumps(asked) + "\n")
             server.flush()
-            reply = server.readline()
+            reply = server.readline() and server.readline()  # the number of the process, and how it ended
             if not reply:
                 self.stream = None
                 raise RuntimeError("the server of commands has gone; the next command starts another")
@@ -106,19 +166,41 @@ def _connected(address):
 COMMANDS = Commands()
 
 
-def crmeval(*words, cwd=None, env=None, timeout=300, largest=None):
+def crmeval(*words, cwd=None, env=None, timeout=300, largest=None, stdin=os.devnull, code=None):
     """Run the command and give what `subprocess.run` gives.
 
-    env: variables beside those of this process; timeout: seconds; largest: bytes of a file (a full disk).
+    env: variables beside those of this process; timeout: seconds; largest: bytes of a file (a full disk);
+    stdin: path of a file to read; code: a program to run with the words in place of the command.
     """
     asked = {**os.environ, **dict(env or {})}
-    return COMMANDS.run([str(word) for word in words], cwd or os.getcwd(), asked, timeout, largest)
+    more = {"largest": largest, "stdin": str(stdin), "code": code}
+    return COMMANDS.run([str(word) for word in words], cwd or os.getcwd(), asked, timeout, **more)
+
+
+def begun(*words, cwd, code=None, timeout=120):
+    """Start the command, or a program with these words, and give it while it runs.
+
+    cwd: a folder of the test, where its output is kept beside its files; timeout: seconds, then it is killed.
+    """
+    words = [str(word) for word in words]
+    folder = Path(tempfile.mkdtemp(prefix=".said-", dir=cwd))
+    files = folder / "out", folder / "err"
+    asked = {"words": words, "cwd": str(cwd), "env": dict(os.environ), "timeout": timeout, "largest": None}
+    asked |= {"out": str(files[0]), "err": str(files[1]), "stdin": os.devnull, "code": code}
+    calling = COMMANDS.connected()
+    calling.sendall(json.dumps(asked).encode() + b"\n")
+    return Begun(calling, words, files)
 
 
 def _ended(asked):
     "Run the command as an interpreter does and give the code with which it ends."
     try:
-        runpy.run_module("crmeval", run_name="__main__", alter_sys=True)
+        if asked["code"] is not None:
+            program = ModuleType("__main__")
+            sys.modules["__main__"] = program
+            exec(compile(asked["code"], "<string>", "exec"), program.__dict__)
+        else:
+            runpy.run_module("crmeval", run_name="__main__", alter_sys=True)
     except SystemExit as end:
         if isinstance(end.code, str):
             print(end.code, file=sys.stderr)
@@ -134,8 +216,9 @@ def _child(asked):
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["env"])
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
+    # as at a terminal: a job in the background ignores the key, and its children do
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.dup2(os.open(asked["stdin"], os.O_RDONLY), 0)
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(asked[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
     sys.stdin, sys.stdout, sys.stderr = (
@@ -148,7 +231,7 @@ def _child(asked):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     # -m puts the folder first on the path, and PYTHONPATH or the installed package behind it
     sys.path[0] = asked["cwd"]
-    sys.argv = ["crmeval", *asked["words"]]
+    sys.argv = ["crmeval" if asked["code"] is None else "-c", *asked["words"]]
     code = _ended(asked)
     threading._shutdown()
     atexit._run_exitfuncs()
@@ -158,12 +241,13 @@ def _child(asked):
     os._exit(code & 0xFF)
 
 
-def _forked(asked):
-    "The exit code of a child that was the command; None when it took too long."
+def _forked(asked, tell):
+    "The exit code of a child that was the command; None when it took too long. Its number is told first."
     child = os.fork()
     if not child:
         signal.alarm(0)
         _child(asked)
+    tell(child)
     late = threading.Timer(asked["timeout"], os.kill, (child, signal.SIGKILL))
     late.start()
     status = os.waitpid(child, 0)[1]
@@ -184,7 +268,8 @@ def _served(calling):
     "Be the server of one test process until it closes the connection."
     with calling.makefile("rw", encoding="utf-8") as stream:
         for line in stream:
-            print(json.dumps(_forked(json.loads(line))), file=stream, flush=True)
+            tell = partial(print, file=stream, flush=True)
+            tell(json.dumps(_forked(json.loads(line), tell)))
     os._exit(0)
 
 
@@ -209,6 +294,7 @@ def main(address):
             _served(calling)
         calling.close()
     os.unlink(address)
+    os._exit(0)  # taking all modules down would take a second, for which the tests wait
 
 
 if __name__ == "__main__":

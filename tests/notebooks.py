@@ -7,14 +7,21 @@ starts without ours, since every room that is loaded counts as read.
 
 A training or a long measurement whose every input is as it was when it last passed is not run again (see
 proven.py) unless it is asked for by name; `CRMEVAL_PROVE=1` runs them all and writes down what they read.
+
+Beside other checks (`CRMEVAL_BESIDE` names a file that stands there when they have ended) one notebook runs
+at a time and fills what they leave idle. Notebooks are many and short: those that are left then fill both
+cores to the end, where tests would leave one idle that waits for the other.
 """
 
 import gc
 import os
 import sys
 import time
+from collections import deque
+from collections.abc import Iterator
 from multiprocessing import get_context
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 import ahead
 import proven
@@ -51,7 +58,7 @@ LARGE = (
 )
 ROOT = Path(__file__).resolve().parent.parent
 WORKERS = 2
-LONG = ("reports", "training")
+LONG = ("reports", "training", "tutorials", "validation")
 
 
 def tested(path: Path) -> tuple[Path, bool, float, dict[str, str]]:
@@ -83,7 +90,7 @@ def load() -> None:
 
 
 def notebooks(asked: list[str]) -> list[Path]:
-    "Those asked for, or all; trainings and reports first: a long one at the end would leave a worker idle."
+    "Those asked for, or all; wings with long ones first: a long one at the end would leave a worker idle."
     if absent := [name for name in asked if not Path(name).is_file()]:
         raise SystemExit(f"no notebook: {', '.join(absent)}")
     paths = [Path(name).resolve() for name in asked] or [
@@ -106,6 +113,30 @@ def needed(paths: list[Path]) -> list[Path]:
     return kept
 
 
+def at_once() -> int:
+    "How many notebooks may run at once, as things are."
+    beside = os.environ.get("CRMEVAL_BESIDE")
+    return WORKERS if not beside or Path(beside).exists() else 1
+
+
+def outcomes(paths: list[Path]) -> Iterator[tuple[Path, bool, float, dict[str, str]]]:
+    "What came of each notebook, as it ends."
+    waiting, running, ended = deque(paths), 0, SimpleQueue()
+    with get_context("fork").Pool(WORKERS, maxtasksperchild=1) as pool:
+        while waiting or running:
+            while waiting and running < at_once():
+                pool.apply_async(tested, (waiting.popleft(),), callback=ended.put, error_callback=ended.put)
+                running += 1
+            try:
+                outcome = ended.get(timeout=0.5)  # may be that more than one may run now
+            except Empty:
+                continue
+            running -= 1
+            if isinstance(outcome, BaseException):
+                raise outcome
+            yield outcome
+
+
 def main(asked: list[str]) -> int:
     load()
     ahead.load()
@@ -116,15 +147,12 @@ def main(asked: list[str]) -> int:
     prove = os.environ.get("CRMEVAL_PROVE") == "1"
     paths = notebooks(asked) if asked or prove else needed(notebooks(asked))
     started = time.monotonic()
-    with get_context("fork").Pool(WORKERS, maxtasksperchild=1) as pool:
-        for path, passed, seconds, read in pool.imap_unordered(tested, paths):
-            failed += [] if passed else [path]
-            if read:
-                name = path.relative_to(ROOT).as_posix()
-                proofs[name] = {"releases": proven.releases(), "inputs": read}
-            print(
-                f"{'passed' if passed else 'FAILED'} {seconds:6.1f} s  {path.relative_to(ROOT)}", flush=True
-            )
+    for path, passed, seconds, read in outcomes(paths):
+        failed += [] if passed else [path]
+        if read:
+            name = path.relative_to(ROOT).as_posix()
+            proofs[name] = {"releases": proven.releases(), "inputs": read}
+        print(f"{'passed' if passed else 'FAILED'} {seconds:6.1f} s  {path.relative_to(ROOT)}", flush=True)
     print(
         f"{len(paths) - len(failed)} of {len(paths)} notebooks passed in {time.monotonic() - started:.0f} s"
     )

@@ -15,6 +15,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterable
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -32,12 +33,18 @@ MEASURED = (
     "methodology/trust",
     "metrics/10_factuality",
     "metrics/12_conciseness",
+    "metrics/43_insight",
     "reports/agreement",
     "reports/leaderboard",
     "tasks/03_sgd_replies",
+    "tasks/03_tau_bench",
     "tasks/07_load",
+    "validation/03_calibration",
+    "validation/04_labelled",
+    "validation/05_overlap",
     "validation/07_pii_scores",
     "validation/08_side_by_side",
+    "validation/13_metric_trial",
 )
 PAGES = ("methodology", "reports")  # some of them compute from what the package brings
 # what a record of files cannot hold
@@ -77,17 +84,18 @@ def place(path: Path) -> str | None:
 def watched(opened: set[str]) -> Callable[[str, tuple], None]:
     """An audit hook that notes every path which is opened from here on in this process.
 
-    A folder that is listed has a slash behind its name; what leads out of the files stands with its event.
+    A folder that is listed has a slash behind its name; what leads out of the files stands with its event. A
+    name without its folders is of the folder in which the notebook stands now, and may be left later.
     """
 
     def hook(event: str, arguments: tuple) -> None:
         if event == "open" and isinstance(arguments[0], (str, bytes)):
-            opened.add(os.fsdecode(arguments[0]))
+            opened.add(os.path.abspath(os.fsdecode(arguments[0])))
         elif event in OUTSIDE and arguments[:1] != ("git",):  # a run notes the revision: no figure changes
             opened.add(event)
         elif event in ("os.listdir", "os.scandir") and not _imports(sys._getframe(1)):
             if not isinstance(arguments[0], int):
-                opened.add(f"{os.fsdecode(arguments[0] or '.')}/")
+                opened.add(f"{os.path.abspath(os.fsdecode(arguments[0] or '.'))}/")
 
     return hook
 
@@ -122,11 +130,25 @@ def releases() -> dict[str, str | None]:
     return {"python": ".".join(platform.python_version_tuple()[:2]), **{n: release(n) for n in COMPUTE}}
 
 
+def resolved(names: Iterable[str]) -> set[Path]:
+    "Those that are ours or data, links followed; of thousands of modules a folder is looked up once."
+    ours = tuple(f"{folder}/" for folder in (ROOT, data_folder()) if folder)
+    real = cache(os.path.realpath)
+    found = set()
+    for name in names:
+        folder, last = os.path.split(os.path.abspath(name))
+        path = os.path.join(real(folder), last)
+        path = os.path.realpath(path) if os.path.islink(path) else path
+        if f"{path}/".startswith(ours):
+            found.add(Path(path))
+    return found
+
+
 def inputs(notebook: Path, opened: Iterable[str]) -> dict[str, str]:
     "Name and digest of everything that the notebook read: files, folders, modules, its own code."
     modules = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-    listed = {Path(name).resolve() for name in opened if name.endswith("/")}
-    paths = {Path(name).resolve() for name in [*opened, *filter(None, modules), str(notebook)]}
+    listed = resolved(name for name in opened if name.endswith("/"))
+    paths = resolved([*opened, *filter(None, modules), str(notebook)])
     named = {place(path): path for path in paths if path.is_file()}
     named |= {f"{place(path)}/": path for path in listed if path.is_dir() and place(path)}
     return {name: digest(path) for name, path in sorted(named.items(), key=str) if name}

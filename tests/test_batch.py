@@ -2,13 +2,11 @@
 
 import dataclasses
 import json
-import os
 import signal
-import subprocess
-import sys
 
 import pytest
 from batch_server import Server
+from commands import crmeval
 
 from crmeval.cli.app import main
 from crmeval.core.calls import CallFailed
@@ -186,7 +184,7 @@ def test_a_process_that_is_killed_between_handing_in_and_writing_it_down(server,
         f"          progress=False, out={str(tmp_path / 'run')!r},\n"
         "          prices={'m': (2.0, 8.0)}, max_tokens=50)\n"
     )
-    died = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, env=dict(os.environ))
+    died = crmeval(cwd=tmp_path, code=code, timeout=60)
     assert died.returncode == -signal.SIGKILL, died.stderr
     healed = again()
     assert len(server.batches) == 1 and healed.submitted == 0 and "found again" in str(healed)

@@ -482,16 +482,11 @@ def test_killed_and_continued(tmp_path, server):
         "--out",
         "r",
     ]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "crmeval", *words],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = commands.begun(*words, cwd=tmp_path)
     waited = time.monotonic() + 60
     while len(server.bodies) < 4 and time.monotonic() < waited:
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
     assert (
         "did not finish" in crmeval("report", "r", cwd=tmp_path).stderr

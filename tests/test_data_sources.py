@@ -183,12 +183,12 @@ def test_a_folder_of_documents_goes_on_past_those_that_cannot_be_read(tmp_path):
 
 
 def test_rows_stream_and_are_never_held_at_once(tmp_path):
-    text = "Customer: the lamp is broken, again and again, and I want my money back. " * 4
-    rows = 40_000
+    text = "Customer: the lamp is broken, again and again, and I want my money back. " * 12
+    rows = 12_000
 
     def batches():
-        for start in range(0, rows, 5_000):
-            ids = [f"c{k}" for k in range(start, start + 5_000)]
+        for start in range(0, rows, 1_500):
+            ids = [f"c{k}" for k in range(start, start + 1_500)]
             yield pa.record_batch({"id": ids, "transcript": [f"{i} {text}" for i in ids]})
 
     schema = pa.schema([("id", pa.string()), ("transcript", pa.string())])
@@ -198,7 +198,7 @@ def test_rows_stream_and_are_never_held_at_once(tmp_path):
     (tmp_path / "c.yaml").write_text("sources: {lake: {kind: parquet, address: big.parquet}}\n")
     tracemalloc.start()
     line = f"sql:{tmp_path / 'c.yaml'}#SELECT * FROM lake"
-    n = sum(1 for _ in stream_file(line, use_case="service_call_summary", size=1_000))
+    n = sum(1 for _ in stream_file(line, use_case="service_call_summary", size=300))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert n == rows and peak < rows * len(text), f"{peak:,} bytes"

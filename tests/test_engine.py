@@ -3,8 +3,6 @@
 import json
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import commands
@@ -113,9 +111,6 @@ def test_a_killed_run_asks_for_nothing_twice_that_was_in_hand(tmp_path, server):
     "System and judge at one endpoint, killed at several moments; `concurrency` calls of each in flight."
     server.pause, rng, kills, concurrency = 0.03, random.Random(5), 0, 2
     words = [
-        sys.executable,
-        "-m",
-        "crmeval",
         "run",
         "--no-progress",
         "--model",
@@ -134,16 +129,16 @@ def test_a_killed_run_asks_for_nothing_twice_that_was_in_hand(tmp_path, server):
         "r",
     ]
     for goal in 3, 9, 14:
-        process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = commands.begun(*words, cwd=tmp_path)
         end = time.monotonic() + 60
         while len(server.bodies) < goal and process.poll() is None and time.monotonic() < end:
             time.sleep(0.005)
         time.sleep(rng.random() * 0.03)
         if process.poll() is None:
             kills += 1
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = commands.crmeval(*words, cwd=tmp_path, timeout=120)
     assert done.returncode == 0, done.stderr
     finished = open_run(tmp_path / "r")
     assert len({r.key for r in finished.responses}) == len(finished.responses) == 7 and {
@@ -187,14 +182,8 @@ def test_killed_during_the_final_write_nothing_is_asked_again(tmp_path, server):
         "r",
     ]
     for tables in 0, 1, 2:
-        assert (
-            subprocess.run(
-                [sys.executable, "-c", KILLED_WHILE_WRITING, str(tables), *words],
-                cwd=tmp_path,
-                capture_output=True,
-            ).returncode
-            == -signal.SIGKILL
-        )
+        killed = commands.crmeval(tables, *words, cwd=tmp_path, code=KILLED_WHILE_WRITING)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
         assert not (tmp_path / "r/manifest.json").exists()
     assert commands.crmeval(*words, cwd=tmp_path).returncode == 0
     assert len(server.bodies) == len(open_run(tmp_path / "r").responses) == 7
@@ -417,13 +406,7 @@ def test_the_interrupt_key_ends_a_run_with_a_slow_judge_and_says_how_to_go_on(tm
         server.url,
         *(["--out", "s"] if words[0] == "run" else []),
     ]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "crmeval", *words, *more],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=endpoint.interruptible,
-    )
+    process = commands.begun(*words, *more, cwd=tmp_path)
     end = time.monotonic() + 30
     while not server.bodies and process.poll() is None and time.monotonic() < end:
         time.sleep(0.01)

@@ -93,6 +93,22 @@ def test_the_hook_sees_what_is_opened(tmp_path):
     subprocess.run([sys.executable, "-c", code, str(seen)], check=True, env=here)
 
 
+def test_a_name_without_its_folders_is_of_where_the_notebook_stood(tmp_path):
+    "A notebook runs in its own folder, and what it read is looked at when that has been left."
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "own.txt").write_text("x")
+    code = (
+        "import os, sys, proven\nopened = set()\nsys.addaudithook(proven.watched(opened))\n"
+        "os.chdir(sys.argv[1])\nopen('own.txt').read()\nos.listdir()\nos.chdir('/')\n"
+        "proven.ROOT = proven.Path(sys.argv[1]).parent.resolve()\n"
+        "print(*proven.inputs(proven.Path('nb.ipynb'), opened), sep='\\n')"
+    )
+    here = os.environ | {"PYTHONPATH": str(Path(proven.__file__).parent)}
+    words = [sys.executable, "-c", code, str(tmp_path / "texts")]
+    said = subprocess.run(words, check=True, env=here, capture_output=True, text=True).stdout.split()
+    assert sorted(said) == ["texts/", "texts/own.txt"]
+
+
 def test_what_may_be_proven_and_what_is_computed_every_time():
     nbs = Path(proven.__file__).resolve().parent.parent / "nbs"
     kept = {path.relative_to(nbs).as_posix() for path in nbs.rglob("*.ipynb") if proven.provable(path)}

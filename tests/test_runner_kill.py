@@ -4,13 +4,11 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import textwrap
 import time
 
+import commands
 import pytest
-from endpoint import interruptible
 
 from crmeval.core.log import JournalError
 from crmeval.core.loops import run_sync
@@ -54,15 +52,9 @@ WORKER = textwrap.dedent("""
 """)
 
 
-def start(folder, body, **kw):
+def start(folder, body):
     code = WORKER + textwrap.dedent(body)
-    return subprocess.Popen(
-        [sys.executable, "-c", code, str(folder), str(N), str(CONCURRENCY)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **{"preexec_fn": interruptible, **kw},
-    )
+    return commands.begun(folder, N, CONCURRENCY, cwd=folder, code=code)
 
 
 RUN = """
@@ -151,7 +143,7 @@ def test_a_second_process_is_refused_and_a_killed_one_frees_the_lock(tmp_path):
         time.sleep(60)
     """,
     )
-    assert holder.stdout.readline() == "held\n"
+    wait_for(lambda: holder.said()[0] == "held\n")
     _, err = start(tmp_path, RUN).communicate(timeout=60)
     assert "another process is writing" in err and called(tmp_path) == []
     holder.kill()

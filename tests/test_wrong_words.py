@@ -12,6 +12,7 @@ from pathlib import Path
 
 import endpoint
 import pytest
+from commands import crmeval
 
 from crmeval.cli.app import COMMANDS, main
 from crmeval.runs.areas import AREAS
@@ -381,9 +382,7 @@ def test_a_hyphen_is_standard_input(tmp_path):
     score = f"score-file - --responses ours --use-case {CASE} --out r -q"
     look = f"run --data - --model baseline:lead --use-case {CASE} --dry-run -q"
     for line in (score, look):
-        with open(tmp_path / "in.csv", "rb") as f:
-            words = [sys.executable, "-m", "crmeval", *line.split()]
-            done = subprocess.run(words, stdin=f, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+        done = crmeval(*line.split(), stdin=tmp_path / "in.csv", cwd=tmp_path, timeout=120)
         assert done.returncode == 0, done.stderr
 
 
