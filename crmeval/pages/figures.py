@@ -331,7 +331,10 @@ def _edges(axes, words):
     "Vertical lines with words beside their tops, where no other line crosses them."
     ends = [axes.transAxes.transform((end, 0))[0] for end in (0, 1)]
     places = [axes.transData.transform((x, 1))[0] for x in words]
-    letter, taken = 8 * 0.6 * axes.figure.dpi / 72, []  # pixels a letter takes; (start, end, last line) of words
+    letter, taken = (
+        8 * 0.6 * axes.figure.dpi / 72,
+        [],
+    )  # pixels a letter takes; (start, end, last line) of words
     for (x, text), at in zip(words.items(), places):
         axes.axvline(x, color=_INK, lw=0.8, ls=":", zorder=0)
         before = max(p for p in (ends[0], *places) if p < at or p == ends[0])
