@@ -7,6 +7,7 @@ __all__ = ['COMMANDS', 'GROUPS', 'examples', 'make_app', 'main']
 
 # %% ../../nbs/cli/08_app.ipynb #0226e5f2
 import contextlib
+import errno
 import functools
 import io
 import os
@@ -224,6 +225,9 @@ def _check_streams():
         del os.environ["COLUMNS"]
 
 
+_NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
 def _one_line(error):
     "What went wrong, in one line that a terminal shows and does not obey."
     in_words = getattr(error, "said", None)  # of a folder with another plan
@@ -232,6 +236,8 @@ def _one_line(error):
         said = f"{error.filename}: {error.strerror}"
     elif isinstance(error, OSError) and error.strerror and error.errno:
         said = said.replace(f"[Errno {error.errno}] ", "")
+        if error.errno in _NO_ROOM:  # no file is named where a write fails and not the opening
+            said = f"{said}: the output could not be written; free some space and repeat the command"
     return without_keys(printable(" ".join(said.split()))) or type(error).__name__
 
 

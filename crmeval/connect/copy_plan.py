@@ -64,7 +64,7 @@ def seconds_of(
     m = _DURATION.fullmatch(str(said).strip().lower()) if isinstance(said, str) else None
     seconds = float(m[1]) * _UNITS[m[2]] if m else 0.0
     if seconds <= 0:
-        raise ValueError(f"{said!r} is no duration; expected words such as 30s, 15m, 1h or 1d")
+        raise ValueError(f"{said!r}, expected a duration such as 30s, 15m, 1h or 1d")
     return seconds
 
 

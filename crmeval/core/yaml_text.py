@@ -35,6 +35,13 @@ def _loader():
     return Once
 
 
+def _place_and_problem(error):
+    "Where and what, without the excerpt and the name of a stream that the library puts between them."
+    mark = error.problem_mark or error.context_mark
+    problem = error.problem or error.context or "it cannot be read"
+    return problem if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
+
+
 @needs_extra("run")
 def load_yaml(
     text: str,  # YAML, or JSON, which is YAML
@@ -44,6 +51,8 @@ def load_yaml(
 
     try:
         return yaml.load(text, _loader())  # noqa: S506  # a safe loader
+    except yaml.MarkedYAMLError as error:
+        raise yaml.YAMLError(_place_and_problem(error)) from None
     except RecursionError:
         raise yaml.YAMLError("it is nested too deeply") from None
 

@@ -328,10 +328,13 @@ def _bar(e):
 
 
 def _edges(axes, words):
-    "Vertical lines with words beside their tops, one below the other, where no other line crosses them."
+    "Vertical lines with words beside their tops, where no other line crosses them."
     ends = [axes.transAxes.transform((end, 0))[0] for end in (0, 1)]
     places = [axes.transData.transform((x, 1))[0] for x in words]
-    letter, down = 8 * 0.6 * axes.figure.dpi / 72, 0  # pixels a letter takes, lines that are above
+    letter, taken = (
+        8 * 0.6 * axes.figure.dpi / 72,
+        [],
+    )  # pixels a letter takes; (start, end, last line) of words
     for (x, text), at in zip(words.items(), places):
         axes.axvline(x, color=_INK, lw=0.8, ls=":", zorder=0)
         before = max(p for p in (ends[0], *places) if p < at or p == ends[0])
@@ -339,9 +342,13 @@ def _edges(axes, words):
         side = "left" if after - at > at - before else "right"
         if len(text) * letter > max(after - at, at - before):
             text = text.replace(": ", ":\n")
+        wide = letter * max(map(len, text.split("\n")))
+        start = at if side == "left" else at - wide
+        # below the words that it would cross, otherwise at the top: further down it may cross what is drawn
+        down = max((last for a, b, last in taken if a < start + wide and start < b), default=0)
+        taken.append((start, start + wide, down + 1 + text.count("\n")))
         place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
         place["xytext"] = (3 if side == "left" else -3, -2 - 11 * down)
-        down += 1 + text.count("\n")
         axes.annotate(text, (x, 1), ha=side, va="top", fontsize=8, color=_INK, **place)
 
 # %% ../../nbs/pages/01_figures.ipynb #3f9239d0

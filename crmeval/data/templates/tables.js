@@ -8,7 +8,7 @@ const bytes = packed => {
 const unpack = async el => JSON.parse(await new Response(new Blob([bytes(el.textContent)]).stream().pipeThrough(new DecompressionStream("gzip"))).text());
 $(document).off(".dtSelect");   // rows are opened, not selected: that part of the component would count all rows at each draw
 
-const missing = v => !Number.isFinite(v), plain = html => new DOMParser().parseFromString(String(html).replaceAll("<small", " <small"), "text/html").body.textContent.trim();
+const missing = v => !Number.isFinite(v), plain = html => new DOMParser().parseFromString(String(html).replace(/\s*<small/g, " <small"), "text/html").body.textContent.trim();
 Object.assign($.fn.dataTable.ext.type.order, {   // what has no value comes last, whichever way a column is sorted
   "cmnum-asc": (a, b) => missing(a) || missing(b) ? missing(a) - missing(b) : a - b,
   "cmnum-desc": (a, b) => missing(a) || missing(b) ? missing(a) - missing(b) : b - a,
