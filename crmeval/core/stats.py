@@ -138,7 +138,7 @@ def _drawn(x, clusters, strata, n_resamples, rng):
 
 
 def _whole_clusters(x, clusters, strata, free):
-    "(clusters,) numbers whose mean is that of the strata, each moved by what its cluster adds in all of them."
+    "(clusters,) numbers whose mean is that of the strata; each has what its cluster adds in all of them."
     known = ~np.isnan(x)
     x, clusters, strata = x[known], clusters[known], strata[known]
     values, count = np.bincount(strata), int(clusters.max(initial=-1)) + 1
