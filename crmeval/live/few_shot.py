@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ..core.records import Sample
 from ..core.show import Printed
 from ..layer.masking import MaskingPolicy
-from .leak_check import LeakIndex, TrainingRow, plain_words, runs_of
+from .leak_check import LeakIndex, TrainingRow, jaccard, plain_words, runs_of
 from .permitted import masked_sample, place_of, why_not
 from .training_examples import Example, Gathered
 
@@ -59,12 +59,8 @@ def _most_different(examples, n, seed):
     taken = rest[:1]
     while len(taken) < min(n, len(examples)):
         rest = [e for e in rest if not any(e is t for t in taken)]
-        taken.append(min(rest, key=lambda e: max(_alike(runs[id(e)], runs[id(t)]) for t in taken)))
+        taken.append(min(rest, key=lambda e: max(jaccard(runs[id(e)], runs[id(t)]) for t in taken)))
     return taken
-
-
-def _alike(a, b):
-    return len(a & b) / len(a | b) if a or b else 1.0
 
 
 def choose_examples(

@@ -199,7 +199,7 @@ def idle_settings(
 ) -> dict[str, str]:  # Field -> why it changes nothing
     "Settings that were said and have no effect beside the others."
     found = {}
-    asks, judges_ask = _asks(model_lines(plan), plan), _asks(judge_lines(plan), plan)
+    asks, judges_ask = _asks(model_lines(plan)), _asks(judge_lines(plan))
     for name in said:
         why = _why_idle(name, plan, asks, judges_ask)
         if why:
@@ -211,10 +211,10 @@ def asks_endpoint(
     plan: RunPlan,
 ) -> bool:
     "Whether a system or a judge that a plan names by a line is asked over an endpoint."
-    return _asks([*model_lines(plan), *judge_lines(plan)], plan)
+    return _asks([*model_lines(plan), *judge_lines(plan)])
 
 
-def _asks(lines, plan):
+def _asks(lines):
     "Whether a language model is among them; an object may be one."
     return any(kind_of(x) not in _FREE and x not in _FREE for x in lines)
 
