@@ -42,19 +42,19 @@ def digest_of(text):
 @pytest.fixture(scope="module", autouse=True)
 def asked_once():
     "The kept answers of the embedded judge on a whole set are looked up by the first test that needs them."
-    known, asked = {}, run_agreement._asked
+    known, asked = {}, run_agreement.ask_all
 
-    async def once(items, judge, concurrency):
+    def once(items, judge, **options):
         if not isinstance(judge, HeldOut) or len(items) < 100:
-            return await asked(items, judge, concurrency)
+            return asked(items, judge, **options)
         same = digest_of(repr(items))
         if same not in known:
-            known[same] = await asked(items, judge, concurrency)
+            known[same] = asked(items, judge, **options)
         return known[same]
 
-    run_agreement._asked = once
+    run_agreement.ask_all = once
     yield
-    run_agreement._asked = asked
+    run_agreement.ask_all = asked
 
 
 def need(name):

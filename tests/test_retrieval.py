@@ -178,7 +178,7 @@ def finds_from(first):
 def test_means_are_those_of_the_queries_and_conversations_are_drawn_whole():
     table = evaluate_retriever(finds_from(6), QUERIES, figures=["recall@5", "mrr@5", "hit@1"], known=IDS)
     assert table["recall@5"].value == 0.5 and table["mrr@5"].value == 0.25 and table["hit@1"].value == 0
-    assert table["recall@5"].method == "cluster bootstrap" and table["hit@1"].high > 0
+    assert table["recall@5"].method.startswith("cluster bootstrap") and table["hit@1"].high > 0
     alone = [Query(q.id, q.text, q.relevant) for q in QUERIES]
     narrow = evaluate_retriever(finds_from(6), alone, figures=["recall@5"])["recall@5"]
     wide = table["recall@5"]

@@ -96,7 +96,7 @@ def _list_rows(run, texts, use_cases, systems):
     samples = {s.key: s for s in run.samples}
     scores: dict[tuple, list[Score]] = defaultdict(list)
     for s in run.scores:
-        scores[s.sample_id, s.perturbation, s.client, s.repeat].append(s)
+        scores[s.key].append(s)
     for r in run.responses:
         if (use_cases and r.use_case not in use_cases) or (systems and r.client not in systems):
             continue

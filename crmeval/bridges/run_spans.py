@@ -72,7 +72,7 @@ def _with_scores(run) -> Iterator[tuple[Response, Sequence[Score]]]:
     if not run.in_tables:
         scores: dict[tuple, list[Score]] = defaultdict(list)
         for s in run.scores:
-            scores[s.sample_id, s.perturbation, s.client, s.repeat].append(s)
+            scores[s.key].append(s)
         yield from ((r, scores[r.key]) for r in run.responses)
         return
     order, ends = score_places(run_columns(run))

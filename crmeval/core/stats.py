@@ -128,8 +128,28 @@ def _drawn(x, clusters, strata, n_resamples, rng):
     parts = strata_sums(x, clusters, strata)
     n = sum(len(sums) for sums, _ in parts)
     means, units, free = drawn_means(parts, n_resamples, rng)
+    whole = int(clusters.max()) + 1
+    if n > whole:  # some clusters stand in several strata
+        sums = _whole_clusters(x, clusters, strata, free)
+        means, units, _ = drawn_means([(sums, np.ones(whole))], n_resamples, rng)
+        n, free = whole, min(free, units)
     how = "cluster bootstrap" if units == n else f"cluster bootstrap in {units} groups"
     return means, n, free, how
+
+
+def _whole_clusters(x, clusters, strata, free):
+    "(clusters,) numbers whose mean is that of the strata; each has what its cluster adds in all of them."
+    known = ~np.isnan(x)
+    x, clusters, strata = x[known], clusters[known], strata[known]
+    values, count = np.bincount(strata), int(clusters.max(initial=-1)) + 1
+    means = np.bincount(strata, x) / np.maximum(values, 1)
+    middle, here = means[values > 0].mean(), np.unique(strata * count + clusters) // max(count, 1)
+    per_stratum = np.bincount(here, minlength=len(values))
+    alone = per_stratum == 1  # a lone cluster shows no spread about its own mean
+    wider = np.sqrt(np.where(alone, 1, per_stratum / np.maximum(per_stratum - 1, 1)) * (free - 1) / free)
+    moved = (wider * (1 / np.maximum(values, 1)))[strata] * (x - np.where(alone, middle, means)[strata])
+    added = np.bincount(clusters, moved, count) / (values > 0).sum()
+    return middle + count * (added - added.mean())
 
 
 def mean_estimate(
@@ -159,7 +179,9 @@ def mean_estimate(
     if n_clusters == 1 or np.ptp(draws) < 1e-12:
         low, high, method = no_spread(value, n_clusters, bounds, confidence_level)
     else:
-        low, high = _inside(*_ends(draws, value, free, confidence_level), value, bounds)
+        low, high, by_t = _ends(draws, value, free, confidence_level)
+        low, high = _inside(low, high, value, bounds)
+        method += ", widened to Student's t" if by_t else ""
     return Estimate(value, low, high, len(x), lost, method, confidence_level)
 
 
@@ -167,13 +189,13 @@ _FEW = 8  # free units below which draws do not reach as far as a t-interval, wh
 
 
 def _ends(draws, value, free, confidence_level):
-    "Expanded quantiles; of few free units at least the ends of the t-interval with the draws' spread."
+    "(low, high, whether t moved one): expanded quantiles; of few free units at least the t-interval's ends."
     low, high = (float(q) for q in np.quantile(draws, expanded_tails(free, confidence_level)))
     if free >= _FEW:
-        return low, high
+        return low, high, False
     error = float(draws.std()) * math.sqrt(free / (free - 1))
     half = -student_quantile(free - 1, (1 - confidence_level) / 2) * error
-    return min(low, value - half), max(high, value + half)
+    return min(low, value - half), max(high, value + half), value - half < low or value + half > high
 
 
 def _inside(low, high, value, bounds):
@@ -249,7 +271,10 @@ def paired_difference(
         raise ValueError(
             f"a has {len(a)} values and b has {len(b)}, expected the same samples in the same order"
         )
-    diff = number_column(a) - number_column(b)
+    a, b = number_column(a), number_column(b)
+    if bounds is not None:
+        _check_inside(bounds, a=a, b=b)
+    diff = a - b
     e = mean_estimate(
         diff,
         clusters=clusters,
@@ -266,6 +291,15 @@ def paired_difference(
     return Difference(e.value, low, high, e.n, e.undefined, "paired " + e.method, confidence_level, p)
 
 # %% ../../nbs/core/04_stats.ipynb #64debd41
+def _check_inside(bounds, **sides):
+    "Raise `ValueError` for a value outside its range; rounding may pass an end by 1e-9."
+    low, high = bounds
+    for name, values in sides.items():
+        wrong = values[(values < low - 1e-9) | (values > high + 1e-9)]
+        if len(wrong):
+            raise ValueError(f"a value of {name} is {wrong[0]:g}, expected {low:g} to {high:g} (bounds)")
+
+
 def _weights(diff, strata):
     "(n,) what each known value weighs in the mean of the strata, 1 where all weigh the same."
     known = ~np.isnan(diff)

@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['KINDS', 'plain_words', 'normal_form', 'runs_of', 'TrainingRow', 'Leak', 'LeakIndex', 'LeakCheck', 'find_leaks',
-           'training_rows', 'leaks_in_file', 'without_doubles']
+           'training_rows', 'leaks_in_file', 'without_doubles', 'jaccard']
 
 # %% ../../nbs/live/20_leak_check.ipynb #e7fe64ca
 import html
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -386,7 +386,7 @@ def without_doubles(
         text = f"{sample.use_case}\n{sample.source}\n{sample.reference or ''}"
         own = runs_of(plain_words(text), 3)
         signature = _signature(own, seed)
-        of = next((n for n in sorted(lsh.query(signature)) if _jaccard(own, runs[n]) >= near), None)
+        of = next((n for n in sorted(lsh.query(signature)) if jaccard(own, runs[n]) >= near), None)
         if is_new and of is not None:
             doubles.append((sample.id, names[of]))
             continue
@@ -396,5 +396,9 @@ def without_doubles(
     return stay, doubles
 
 
-def _jaccard(a, b):
+def jaccard(
+    a: Set,
+    b: Set,
+) -> float:  # 0 to 1; two empty sets are equal
+    "Share of all items of two sets that both have."
     return len(a & b) / len(a | b) if a or b else 1.0

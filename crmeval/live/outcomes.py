@@ -174,7 +174,7 @@ def _ratio_influence(table, source, figures, by, ways):
     import pyarrow as pa
 
     known = [(i, f) for i, f in enumerate(figures) if f.value is not None]
-    made = {f"g{k}": _key_column([f.key[k] for _, f in known]) for k in range(len(by))}
+    made = {f"g{k}": pa.array([f.key[k] for _, f in known]) for k in range(len(by))}
     made |= {"gid": pa.array([i for i, _ in known], pa.int64())}
     made |= {"r": pa.array([f.value for _, f in known], pa.float64())}
     made |= {"total": pa.array([f.below for _, f in known], pa.float64())}
@@ -185,12 +185,6 @@ def _ratio_influence(table, source, figures, by, ways):
         f"SELECT {clusters}f.gid, (s.y - f.r * s.w) / f.total AS u FROM ({source}) AS s"
         f" JOIN figures AS f ON {same} WHERE s.w > 0 AND s.y IS NOT NULL"
     )
-
-
-def _key_column(values):
-    import pyarrow as pa
-
-    return pa.array(values)
 
 # %% ../../nbs/live/03_outcomes.ipynb #c3480a6a
 def _time_counts(table, source, by):
@@ -249,7 +243,7 @@ def _too_short(curve, card):
     return f"undefined: open cases were seen for {seen:.3g} days at most, the horizon is {horizon:.3g} days"
 
 
-def _time_influence(table, source, lookup, card, by, ways):
+def _time_influence(table, source, lookup, by, ways):
     "Each row's group and what it adds, with its clusters, as SQL."
     import pyarrow as pa
 
@@ -257,7 +251,7 @@ def _time_influence(table, source, lookup, card, by, ways):
     for gid, key, x, curve in lookup:
         lost = curve.ended if curve.lost is None else curve.lost
         for state, added in enumerate((curve.open, curve.ended, lost)):
-            columns = {f"g{k}": _key_column([key[k]] * len(x)) for k in range(len(by))}
+            columns = {f"g{k}": pa.array([key[k]] * len(x)) for k in range(len(by))}
             more = {"gid": pa.array([gid] * len(x), pa.int64()), "gd": pa.array([state] * len(x), pa.int32())}
             parts.append(pa.table(columns | more | {"gx": pa.array(x), "u": pa.array(added)}))
     table.engine.register("figures", pa.concat_tables(parts, promote_options="permissive"))
@@ -310,7 +304,7 @@ def _figures_of(table, card, by, ways, where=""):
         known = any(f.value is not None for f in figures)
         return figures, _ratio_influence(table, source, figures, by, ways) if known else None
     figures, lookup = _time_figures(table, source, by, card)
-    return figures, _time_influence(table, source, lookup, card, by, ways) if lookup else None
+    return figures, _time_influence(table, source, lookup, by, ways) if lookup else None
 
 # %% ../../nbs/live/03_outcomes.ipynb #dee45035
 def _kind(card):
@@ -369,7 +363,7 @@ def _checked(by, level):
     return names
 
 
-def _of_one(found, by, table, card, level):
+def _of_one(found, by, table, card):
     "All groups, or the only figure."
     if by:
         return found
@@ -391,7 +385,7 @@ def outcome(
     card, keys = outcome_card(name), _checked(by, confidence_level)
     with _opened(rows, memory) as table:
         found = _estimates(table, card, keys, cluster, confidence_level)
-        return _of_one(found, keys, table, card, confidence_level)
+        return _of_one(found, keys, table, card)
 
 # %% ../../nbs/live/03_outcomes.ipynb #c60d0b58
 @needs_extra("connect")
@@ -411,7 +405,7 @@ def outcomes(
         told = {}
         for card in cards:
             found = _estimates(table, card, keys, cluster, confidence_level)
-            told[card.name] = _of_one(found, keys, table, card, confidence_level)
+            told[card.name] = _of_one(found, keys, table, card)
         return told
 
 

@@ -410,7 +410,7 @@ def _moved(event, days):
     return str(t) + "Z"
 
 
-def _with_faults(plan, events, d):
+def _with_faults(plan, events):
     "True events with those that must not count, and how many there are of each."
     f, rng = plan.faults, np.random.default_rng([plan.seed, 3])
     kept = [e for e, u in zip(events, rng.random(len(events))) if u >= f.lost] if f.lost else list(events)
@@ -494,7 +494,7 @@ def simulate(
     plan = _planned(plan, settings)
     people = _people(plan)
     d = _drawn(plan, people, plan.replies, 0, 0)
-    events, counts = _with_faults(plan, _as_texts(plan, d, *_true_events(plan, d)), d)
+    events, counts = _with_faults(plan, _as_texts(plan, d, *_true_events(plan, d)))
     rows = _fact_table(plan, people, d)
     return Desk(plan, _reply_table(plan, people, d), rows, tuple(events), counts, _until(plan))
 

@@ -37,7 +37,7 @@ from crmeval.core.show import (
 from ..core.stats import Difference, paired_difference, simultaneous
 from .evidence import evidence_spans, marked_text, problems
 from .leaderboard import METRICS
-from .paired import paired_answers
+from .paired import answer_name, paired_answers
 from .slices import said_slices, slice_groups
 from ..runs.folder import Run, in_terms_of_run, open_run
 from ..runs.same_plan import plan_differences, prompt_diff
@@ -51,6 +51,11 @@ class Pair:
     gap: float | None  # Accuracy of a - b, in points; None when one side has none
     answers: tuple[Response, Response]
     scores: tuple[Sequence[Score], Sequence[Score]]
+
+    @property
+    def name(self) -> str:
+        "Id of the sample, and which of its answers these are where it was asked again."
+        return answer_name(self.sample.id, self.answers[0].repeat)
 
 
 def accuracy_of(
@@ -81,7 +86,8 @@ class Comparison(Printed):
     judge: str
     n: int  # Samples that both were asked about
     differences: dict[str, Difference]  # Metric -> mean of a - b, in points; p-values Holm-adjusted
-    widest: Sequence[tuple[str, float]]  # (sample id, accuracy of a - b), largest first
+    # (sample id, accuracy of a - b), largest first; a sample with repeats once
+    widest: Sequence[tuple[str, float]]
     resources: dict[str, Difference] = field(default_factory=dict)  # Likewise, 'seconds' and 'USD per 1,000'
     groups: Sequence[GroupRow] = ()  # Differences by groups, p-values Holm-adjusted over them
     plans: str = ""  # What the two were asked otherwise: samples, settings, prompts as a diff; '': nothing
@@ -315,10 +321,12 @@ def _differences(paired, quantities, prices=None):
 
 
 def _widest(paired, gaps, most=5):
-    "(sample, a - b) where the two differ, the widest first."
+    "(sample, a - b) where the two differ, the widest first; of a sample with repeats the widest alone."
     gap, order = gaps
-    told = [i for i in order[:most] if not np.isnan(gap[i]) and gap[i] != 0]
-    return [(name, float(gap[i])) for name, i in zip(paired.ids(np.array(told, int)), told)]
+    told = order[~np.isnan(gap[order]) & (gap[order] != 0)]
+    _, first = np.unique(paired.samples[told], return_index=True)
+    told = told[np.sort(first)[:most]]
+    return list(zip(paired.ids(told), gap[told].tolist()))
 
 # %% ../../nbs/pages/09_compare.ipynb #7d04bf30
 def _answers(run, rows, scores):
@@ -384,4 +392,4 @@ def _beside(pair, comparison, half):
     for letter, name, r, s in zip("ab", (comparison.a, comparison.b), pair.answers, pair.scores):
         columns.append([f"{letter}: {shown(name, half - 4)}", *_half(r, s, half)])
     lines = [f"{left:<{half}} | {right}".rstrip() for left, right in zip_longest(*columns, fillvalue="")]
-    return f"{shown(pair.sample.id, 80)} ({pair.gap:+.2f})\n" + "\n".join(lines)
+    return f"{shown(pair.name, 80)} ({pair.gap:+.2f})\n" + "\n".join(lines)

@@ -102,8 +102,8 @@ def _columns(c):
 
 def _row(k, p):
     return [
-        macro("parts.jinja", "open_button")(k, f"Open {shown(p.sample.id, 60)}"),
-        macro("parts.jinja", "bdi")(p.sample.id, 60),
+        macro("parts.jinja", "open_button")(k, f"Open {shown(p.name, 60)}"),
+        macro("parts.jinja", "bdi")(p.name, 60),
         get_use_case(p.sample.use_case).name,
         *(_number_cell(accuracy_of(s), ".2f") for s in p.scores),
         _number_cell(p.gap, "+.2f"),

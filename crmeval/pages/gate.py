@@ -18,7 +18,7 @@ from ..core.show import Printed, judge_in_words, printable, shown, text_table
 from ..core.stats import Difference, Estimate, mean_estimate, paired_difference
 from ..metrics.trust import TRUST, client_trust, trust
 from .gate_policy import DEFAULT_POLICY, TRUST_NAMES, GatePolicy, GateRule
-from .paired import PairedAnswers, paired_answers
+from .paired import PairedAnswers, answer_name, paired_answers
 from ..runs.folder import Run, in_terms_of_run, open_run
 from ..runs.run_columns import run_columns
 from ..runs.run_parts import ids_beside_tasks, part_of
@@ -141,7 +141,7 @@ class _Sides:
         "The first of some order, as they are named."
         first = order[:most]
         ids, repeats = self.paired.ids(self.at[first]), self.paired.repeat[self.at[first]]
-        names = [f"{i} (repeat {k})" if k else i for i, k in zip(ids, repeats)]
+        names = map(answer_name, ids, repeats)
         return [Fall(n, *map(_known, (self.base[i], self.run[i]))) for n, i in zip(names, first)]
 
 

@@ -211,7 +211,7 @@ def _twin_examples(run, judge, order, most=4):
     original = {s.id: s for s in run.samples if is_task(s)}
     points = defaultdict(dict)
     for s in _quality(run, judge):
-        points[s.sample_id, s.perturbation, s.client, s.repeat][s.metric] = s.points
+        points[s.key][s.metric] = s.points
     twins = [s for s in run.samples if s.perturbation and s.id in original]
     rows = []
     for s, c in ((s, c) for s in twins for c in order):

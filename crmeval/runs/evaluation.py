@@ -45,7 +45,7 @@ from crmeval.runs.folder import (
     write_run,
 )
 from .items import check_work, pays
-from .journal import Journal
+from .journal import Journal, journal_identity
 from .judge_usage import judge_usage, note_judge
 from .lines import DEFAULT_MODELS, elsewhere
 from .plan import RunPlan, make_plan, plain_plan, plan_command
@@ -335,11 +335,6 @@ def prepare_run(
     return Work(plan, samples, clients, judge, folder, manifest, traffic, since, **more)
 
 # %% ../../nbs/runs/09_evaluation.ipynb #ded3eb51
-def _identity(samples):
-    "What a journal belongs to."
-    return {"data": sorted({s.dataset for s in samples})}
-
-
 def scorer_key_of(
     work: Work,
 ) -> str:  # Another key scores anew
@@ -379,7 +374,7 @@ def _noting_where(manifest):
 async def _answered(work, progress, first_look, into=None):
     plan, judge = work.plan, work.judge
     path, texts = work.folder / "journal.jsonl", not plan.no_texts
-    journal = Journal(path, identity=_identity(work.samples), texts=texts)
+    journal = Journal(path, identity=journal_identity(work.samples), texts=texts)
     try:
         with contextlib.closing(journal), _noting_where(work.manifest):
             rows = await answer_all(
@@ -553,10 +548,6 @@ def run(
     return run_sync(arun(models, plan=plan, progress=progress, first_look=first_look, **changes))
 
 # %% ../../nbs/runs/09_evaluation.ipynb #c05bf0a7
-def _key(row):
-    return row.sample_id, row.perturbation, row.client, row.repeat
-
-
 def _others(folder, scores, responses, by_metric):
     "Scores in the folder that others gave, or of other metrics, to responses that are the same: they stay."
     if not (folder / "scores.parquet").is_file() or not (folder / "responses.parquet").is_file():
@@ -569,7 +560,7 @@ def _others(folder, scores, responses, by_metric):
     def stays(s):
         # a rating by a person is never thrown away, unless its response has become another one
         if s.method == "manual":
-            return _key(s) not in other
-        return _key(s) in same and (s.rater, s.metric if by_metric else "") not in signed
+            return s.key not in other
+        return s.key in same and (s.rater, s.metric if by_metric else "") not in signed
 
     return [s for s in read_parquet(folder / "scores.parquet", Score) if stays(s)]

@@ -251,12 +251,10 @@ def with_earlier_rows(
     mine, asked = {r.key for r in run.responses}, {s.key for s in run.samples}
     kept: list[Response] = [r for r in responses if r.key not in mine]
     keys = {r.key for r in kept}
-    stay: list[Score] = [s for s in scores if (s.sample_id, s.perturbation, s.client, s.repeat) in keys]
+    stay: list[Score] = [s for s in scores if s.key in keys]
     more: list[Sample] = [s for s in samples if s.key not in asked]
     every = [*more, *run.samples]
     manifest = joined_manifest(old, run.manifest, every)
-    said = {(s.metric, s.rater, s.sample_id, s.perturbation, s.client, s.repeat) for s in run.scores}
-    stay = [
-        s for s in stay if (s.metric, s.rater, s.sample_id, s.perturbation, s.client, s.repeat) not in said
-    ]
+    said = {(s.metric, s.rater, *s.key) for s in run.scores}
+    stay = [s for s in stay if (s.metric, s.rater, *s.key) not in said]
     return Run(run.folder, manifest, every, [*kept, *run.responses], [*stay, *run.scores])

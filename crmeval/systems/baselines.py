@@ -73,14 +73,13 @@ def _compose(
     sample: Sample,
     ranked: Sequence[str],  # Sentences, most important first
     order: Sequence[str],  # The same in the order of the text
-    slots=None,  # Heading -> sentences, where known
 ) -> str:  # The answer in its form
     "Choose from ranked sentences and put them into form."
     form = form_of(sample)
     chosen = set(fit(_usable(sample, form, ranked), _room(sample, form), _most(form)))
     picked = [s for s in dict.fromkeys(order) if s in chosen] or list(chosen)
     if not _is_framed(sample, form):
-        return lay_out(form, picked, slots)
+        return lay_out(form, picked)
     subject = " ".join(topics(main_text(sample), 4)).capitalize()
     return frame(sample, in_a_row(picked) or "Thank you for your message.", subject=subject)
 

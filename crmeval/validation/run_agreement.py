@@ -9,14 +9,12 @@ __all__ = ['METRICS', 'Rows', 'judge_agreement', 'CorrectedRow', 'RunAgreement',
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
 from ..core.corrected import CorrectedEstimate, corrected_mean
 from ..core.judging import Judge
-from ..core.loops import run_sync
 from ..core.picked_records import NumberedRows, pick
 from ..core.raters import people_points
 from ..core.show import Printed, number, points, text_table, with_interval
@@ -31,11 +29,11 @@ from ..runs.folder import Run, in_terms_of_run
 from ..runs.run_columns import run_columns
 from ..tasks.columns import groups_by
 from ..tasks.probes import is_probe
-from .agreement import AgreementTable, agreement
-from .agreement_groups import GroupAgreement, agreement_by_group, people_means, score_key
-from .labelled import LABELLED, load_labelled
+from .agreement import AgreementTable, agreement, plain_estimate, score_key
+from .agreement_groups import GroupAgreement, agreement_by_group, people_means
+from .labelled import LABELLED, check_has_texts, load_labelled
 from .labels import data_family, is_new_to
-from .measure import HeldOut, aask_all, ask, measure, measured_table
+from .measure import HeldOut, ask, ask_all, measure, measured_table, metric_cuts
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #209c1c51
 class Rows(Printed, tuple):
@@ -43,18 +41,6 @@ class Rows(Printed, tuple):
 
     def __str__(self):
         return measured_table(self)
-
-
-async def _asked(items, judge, concurrency):
-    try:
-        return await aask_all(items, judge, concurrency=concurrency)
-    finally:
-        if hasattr(judge, "aclose"):
-            await judge.aclose()  # releases its connections; it stays usable
-
-
-def _cuts(metric):
-    return import_module(f"crmeval.metrics.{metric}").CARD.cuts
 
 
 def _held_out(judge, name, items):
@@ -82,13 +68,13 @@ def judge_agreement(
 ) -> Rows:  # A row for each judge and part of the data; higher is better
     "How well a judge agrees with people on a public labelled data set."
     items, data = load_labelled(name, limit=limit), LABELLED[name]
-    if judge is not None and not data.texts:
-        raise ValueError(f"{name} comes without texts: only recorded judges can be measured on it")
+    if judge is not None:
+        check_has_texts(name)
     mine = _held_out(judge or default_judge(), name, items) if data.texts else default_judge()
     if data.texts:
-        items = run_sync(_asked(items, mine, concurrency))
+        items = ask_all(items, mine, concurrency=concurrency)
     judges = None if judge is None else [mine.name]
-    return Rows(measure(name, items, judges=judges, cuts=_cuts(data.metric), **options))
+    return Rows(measure(name, items, judges=judges, cuts=metric_cuts(data.metric), **options))
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #a6156fad
 @dataclass(frozen=True)
@@ -353,14 +339,6 @@ def _on_own_scales(run, said, names, people):
     return people, auto, dict.fromkeys(own.values(), against)
 
 # %% ../../nbs/validation/06_run_agreement.ipynb #b42eba01
-_OF_ESTIMATE = ("value", "low", "high", "n", "undefined", "method", "confidence_level")
-
-
-def _plain_figure(of, statistic, e):
-    "A figure as a dictionary: what it is of, its name, its value."
-    return {**of, "statistic": statistic} | {k: getattr(e, k) for k in _OF_ESTIMATE}
-
-
 def figures_of(
     found,  # `Rows` or `RunAgreement`
 ) -> list[dict]:  # One plain dictionary a figure
@@ -368,13 +346,13 @@ def figures_of(
     figures = []
     if isinstance(found, RunAgreement):
         for r in found.means:
-            of = {"rater": r.judge, "metric": r.metric, "group": r.client}
-            figures.append(_plain_figure(of, "corrected_mean", r.mean))
+            of = {"rater": r.judge, "metric": r.metric, "group": r.client, "statistic": "corrected_mean"}
+            figures.append(of | plain_estimate(r.mean))
         groups = found.groups.to_dicts() if found.groups else []
         return [*found.table.to_dicts(), *groups, *figures]
     for r in found:
         of = {"data": r.dataset, "rater": r.judge, "metric": r.metric, "group": r.group}
-        figures += [_plain_figure(of, name, e) for name, e in r.figures.items()]
+        figures += [of | {"statistic": name} | plain_estimate(e) for name, e in r.figures.items()]
     return figures
 
 
