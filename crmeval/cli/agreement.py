@@ -24,6 +24,7 @@ from crmeval.cli.words import (
     text_word,
     word_of,
 )
+from ..core.call_forms import check_whole
 from ..core.near import did_you_mean
 
 # %% ../../nbs/cli/05_agreement.ipynb #163e8932
@@ -118,8 +119,8 @@ def _of_labelled(names, words, options, out):
     from crmeval.validation.side_by_side import side_by_side
 
     yes, limit, figures, failed = *options, [], False
-    if limit is not None and limit < 1:
-        raise ValueError(f"--limit is {limit}, expected a whole number from 1")
+    if limit is not None:
+        check_whole("--limit", limit)
     if words.get("slices"):
         raise ValueError("--slice is for a run; labelled data have their own groups in the table")
     plan = plan_of(None, words)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .index import INDEX_ENCODER, fields_of
 from .words import TABLE, Output, command, place, table_path, text_word
+from ..core.call_forms import check_whole
 
 # %% ../../nbs/cli/07_retrieval.ipynb #3b008075
 _WAYS = ("words", "meaning", "both")
@@ -100,8 +101,8 @@ def retrieval_command(
     from crmeval.core.table_file import write_table
 
     for name, number in (("--k", k), ("--limit", limit)):
-        if number is not None and number < 1:
-            raise ValueError(f"{name} is {number}, expected a whole number from 1")
+        if number is not None:
+            check_whole(name, number)
     if wrong := next((h for h in how or () if h not in _WAYS), None):
         raise ValueError(f"--how is {wrong!r}, expected one of {', '.join(_WAYS)}")
     path, out, fields = table_path(table), Output(json), fields_of(where, "--where")

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STANDARD_INPUT', 'PRICE', 'NO_PROGRESS', 'TABLE', 'ENCODING', 'PUBLISHED', 'word_of', 'number_of', 'setting_words',
            'own_word', 'flag', 'text_word', 'place', 'command', 'manner', 'pairs_of', 'prices_of', 'numbers_of',
-           'table_path', 'told_settings', 'named_judge', 'in_words', 'plain_data', 'silence', 'on_terminal',
+           'new_file', 'table_path', 'told_settings', 'named_judge', 'in_words', 'plain_data', 'silence', 'on_terminal',
            'json_on_terminal', 'print_heard', 'Output']
 
 # %% ../../nbs/cli/00_words.ipynb #cd3b1b97
@@ -280,6 +280,17 @@ def numbers_of(
             raise ValueError(f"{word} is {line!r}, {said}")
         found[name.strip() or every] = int(number) if number == int(number) else number
     return found
+
+
+def new_file(
+    word: str,  # As it is typed, e.g. '--junit'
+    path: str | Path,
+) -> Path:
+    "The file to write, checked before any work: its folder is there, and it is no folder itself."
+    place = Path(path).absolute()
+    if place.is_dir() or not place.parent.is_dir():
+        raise ValueError(f"{word} is {str(path)!r}, expected a file in a folder that exists")
+    return Path(path)
 
 
 def table_path(

@@ -175,10 +175,6 @@ class Encoder:
         known = self._known()
         return [n for word in split_words(text) for n in word_pieces(word, known)]
 
-    def is_cut(self, text: str) -> bool:
-        "Is a text longer than what the encoder reads of it?"
-        return len(self.pieces(text)) > self.longest - 2
-
     def encode(
         self,
         texts: Sequence[str],  # (n,); an empty text is allowed, and is like nothing much

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['plain_small', 'needed_words', 'needed_groups', 'needed_places', 'Way', 'ways', 'leads', 'holds_one', 'holds_each',
-           'may_match', 'WordList', 'worth_trying']
+           'may_match', 'WordList']
 
 # %% ../../nbs/core/16_needed_words.ipynb #6e312b31
 import re
@@ -290,11 +290,3 @@ class WordList:
         stands[_TRIPLES] = stands[_triples(small)] = True
         likely = (self.words[i] for i in np.flatnonzero(stands[first] & stands[last]))
         return {word for word in likely if word in small}
-
-
-def worth_trying(
-    patterns: Iterable[re.Pattern],
-    small: str,  # See `plain_small`
-) -> list[re.Pattern]:  # In their order
-    "The patterns that could match somewhere in a text."
-    return [p for p in patterns if may_match(p, small)]

@@ -27,7 +27,7 @@ from ..core.yaml_text import load_yaml
 from ..detect.language import LANGUAGES
 from .asking import RULES, check_text, judged_by_rule, not_prose
 from .crm_instructions import outside
-from .forms import evaluate_class
+from .forms import evaluate_classes
 from .instruction_following import check_instruction
 from .metric import awaited, metric
 
@@ -455,7 +455,4 @@ def _share_kept(evidence, rater):
     return score_of(CARD, len(kept) / n, reason, evidence=evidence, rater=rater)
 
 # %% ../../nbs/metrics/18_brand_voice.ipynb #4f8863a4
-def __getattr__(name):
-    if name == "BrandVoice":
-        return evaluate_class(brand_voice, CARD, {"guide": "string"})
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = evaluate_classes(__name__, BrandVoice=(brand_voice, CARD, {"guide": "string"}))

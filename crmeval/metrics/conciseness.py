@@ -9,7 +9,6 @@ __all__ = ['CARD', 'PROBABLE_CUTS', 'FIRST_FACT_WORDS', 'MORE_FACT_WORDS', 'SENT
 # %% ../../nbs/metrics/12_conciseness.ipynb #62aa803b
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from ..core.cards import MetricCard, score_of, unscored
 from ..core.evidence import Evidence
@@ -18,7 +17,7 @@ from ..core.records import Score
 from ..core.text import repeats, words
 from ..core.written import own_text, parts_said
 from .defaults import default_judge
-from .forms import by_rubric, checked_facts, evaluate_class, stating_lines
+from .forms import by_rubric, checked_facts, evaluate_classes, stating_lines
 from .metric import awaited, metric
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #3d970a33
@@ -137,7 +136,4 @@ def _weight(n_words):
     return min(1.0, n_words / SHORT_WORDS) if n_words < SENTENCE_WORDS else n_words / SENTENCE_WORDS
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #4078d95c
-def __getattr__(name: str) -> Any:
-    if name == "Conciseness":
-        return evaluate_class(conciseness, CARD, {"key_facts": ["string"]})
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = evaluate_classes(__name__, Conciseness=(conciseness, CARD, {"key_facts": ["string"]}))

@@ -27,7 +27,7 @@ from crmeval.metrics.asking import (
     quoted,
     score_by_answers,
 )
-from .forms import by_rubric, evaluate_class
+from .forms import by_rubric, evaluate_classes
 from .metric import awaited, metric
 
 # %% ../../nbs/metrics/12_fluency.ipynb #8ef02b6a
@@ -171,7 +171,4 @@ def _by_questions(response, judge):
     return score_by_answers(CARD, questions, response=own_text(response), judge=judge, note=note)
 
 # %% ../../nbs/metrics/12_fluency.ipynb #c0530d08
-def __getattr__(name):
-    if name == "Fluency":
-        return evaluate_class(fluency, CARD, {})
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = evaluate_classes(__name__, Fluency=(fluency, CARD, {}))

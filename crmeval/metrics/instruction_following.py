@@ -21,7 +21,7 @@ from ..core.written import as_read
 from .checks import CHECKS, LOOSE, parameters_of
 from .crm_instructions import loose_forms
 from .defaults import default_judge
-from .forms import by_rubric, evaluate_class
+from .forms import by_rubric, evaluate_classes
 from .hollow import loop_problem
 from .ifeval import follows_loosely
 from .marketing import disclaimer  # noqa: F401 - the import registers the kinds of that room
@@ -318,13 +318,6 @@ def _from_cell(instruction):
     return instruction
 
 
-@lru_cache(maxsize=1)
-def _evaluate_class():
-    return evaluate_class(_from_columns, CARD, {"instructions": ["dictionary or string"]})
-
-
-def __getattr__(name: str) -> Any:
-    "`InstructionFollowing`, the `evaluate.Metric` class, is made when it is first asked for."
-    if name == "InstructionFollowing":
-        return _evaluate_class()
-    raise AttributeError(f"module has no attribute {name!r}")
+__getattr__ = evaluate_classes(
+    __name__, InstructionFollowing=(_from_columns, CARD, {"instructions": ["dictionary or string"]})
+)

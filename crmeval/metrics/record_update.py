@@ -27,7 +27,7 @@ from ..core.patterns import PatternFile
 from ..core.records import Score
 from ..core.thoughts import split_thoughts
 from ..core.values import same_value, values
-from .forms import evaluate_class
+from .forms import evaluate_classes
 from .metric import awaited, metric
 
 # %% ../../nbs/metrics/18_record_update.ipynb #71265f2b
@@ -454,8 +454,6 @@ def _share_of_fields(metric, checks):
     return Score(metric, points, fraction, reason=reason, evidence=against, rater="rule")
 
 # %% ../../nbs/metrics/18_record_update.ipynb #bdc2bee9
-def __getattr__(name: str) -> Any:
-    "`RecordUpdate`, the `evaluate.Metric` class, is made when it is first asked for."
-    if name == "RecordUpdate":
-        return evaluate_class(record_update, CARD, {"gold": "string", "before": "string"})
-    raise AttributeError(f"module has no attribute {name!r}")
+__getattr__ = evaluate_classes(
+    __name__, RecordUpdate=(record_update, CARD, {"gold": "string", "before": "string"})
+)

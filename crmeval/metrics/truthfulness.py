@@ -23,7 +23,7 @@ from ..core.stats import Estimate, mean_estimate, proportion_estimate
 from ..core.text import STOP_WORDS, sentences, stem, words
 from ..core.written import own_text
 from ..detect.refusal import is_word_salad
-from .forms import evaluate_class
+from .forms import evaluate_classes
 from .metric import awaited, metric
 from ..tasks.probes import Probe
 
@@ -380,10 +380,7 @@ def answer_score(
     )
 
 # %% ../../nbs/metrics/32_truthfulness.ipynb #72dca12c
-def __getattr__(name: str) -> Any:
-    "The `evaluate.Metric` class is made when it is first asked for."
-    if name == "Truthful":
-        return evaluate_class(
-            truthful, CARD, {"question": "string", "correct": ["string"], "incorrect": ["string"]}
-        )
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = evaluate_classes(
+    __name__,
+    Truthful=(truthful, CARD, {"question": "string", "correct": ["string"], "incorrect": ["string"]}),
+)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from ..core.call_forms import check_whole
 from ..core.near import did_you_mean
 from ..core.package_data import data_path
 from ..core.records import Sample
@@ -296,8 +297,8 @@ def load_probes(
     "Probes of an area; an unknown area, source or kind raises `ValueError` with the known ones."
     if area not in AREAS:
         raise ValueError(f"area is {area!r}, expected one of {', '.join(AREAS)}")
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-        raise ValueError(f"limit is {limit!r}, expected a whole number from 1")
+    if limit is not None:
+        check_whole("limit", limit)
     probes = _probes_from(area, source)
     if kinds is not None:
         wanted, known = ([kinds] if isinstance(kinds, str) else list(kinds)), {p.kind: None for p in probes}
