@@ -114,7 +114,7 @@ def _mind_lost(lines, answers, out):
 
 
 def _of_labelled(names, words, options, out):
-    "(figures, exit code) of labelled data: what is known of them, or what a judge of one's own says now."
+    "(figures, exit code) of labelled data: what is known of them, or what a judge of your own says now."
     from crmeval.validation.label_agreement import GRADED, label_side_by_side
     from crmeval.validation.side_by_side import side_by_side
 
@@ -180,10 +180,10 @@ def _of_run(folder, words, options, out):
     *setting_words((*JUDGE_WORDS, *_MORE, "slices")),
     text_word("limit", "for labelled data: responses at most, drawn from all over the data set", int),
     flag(
-        "yes", "start a judge of one's own without asking; needed where no terminal is and it may cost money"
+        "yes", "start a judge of your own without asking; needed where no terminal is and it may cost money"
     ),
-    text_word("out", "folder where the replies of a judge of one's own are kept; default: runs/agreement"),
-    flag("fresh", "ask a judge of one's own anew; the replies that are kept are moved beside"),
+    text_word("out", "folder where the replies of a judge of your own are kept; default: runs/agreement"),
+    flag("fresh", "ask a judge of your own again; the replies that were kept are moved aside"),
     TABLE,
     NO_PROGRESS,
 )

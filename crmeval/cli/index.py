@@ -18,7 +18,7 @@ def fields_of(
     lines: Sequence[str] | None,  # FIELD=VALUE each
     word: str,  # For the message
 ) -> dict[str, str | list[str]]:  # A field that is said more than once has a list
-    "Fields and their values; what is none raises `ValueError`."
+    "Fields and their values; anything else raises `ValueError`."
     said: dict[str, list[str]] = {}
     for line in lines or ():
         name, mark, value = line.partition("=")

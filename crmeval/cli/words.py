@@ -212,7 +212,7 @@ def manner(
     verbose: bool = False,
     as_json: bool = False,
 ) -> Iterator[None]:
-    "How much is said within; what contradicts itself raises `ValueError`."
+    "How much is printed within; words that contradict each other raise `ValueError`."
     if quiet and (verbose or as_json):
         other = "--verbose" if verbose else "--json"
         raise ValueError(f"--quiet says nothing, and {other} says something: choose one")
@@ -250,7 +250,7 @@ def pairs_of(
 def prices_of(
     lines: Sequence[str] | None,  # MODEL=IN,OUT each
 ) -> dict[str, tuple[float, float]]:
-    "Prices of one's own; what is no price raises `ValueError`."
+    "Your own prices; anything else raises `ValueError`."
     prices = {}
     for line in lines or ():
         model, _, numbers = line.rpartition("=")  # a model's name may hold '='

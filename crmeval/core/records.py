@@ -568,7 +568,7 @@ def _without_gaps(row):
 def to_dataset(
     records: Sequence,  # Records of one kind, (n,)
     kind: type,  # `Sample`, `Response` or `Score`
-):  # `datasets.Dataset` with one row a record, nested values as JSON text
+):  # `datasets.Dataset` with one row per record, nested values as JSON text
     "Convert records to a `datasets.Dataset`."
     import pyarrow as pa
     from datasets import Dataset

@@ -225,7 +225,7 @@ def _level(key, value):
 
 
 def _own_checks(key, value):
-    "Instructions of any kind, each tried once so that a mistake is told before a run."
+    "Instructions of any kind, each tried once so that a mistake is found before a run."
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise _wrong(key, value, "a list of instructions with 'kind'")
     rules = []

@@ -102,7 +102,7 @@ def read_choice(
     text: str,  # What the model said
     *,
     options: Sequence[str],  # Options in the order shown
-) -> int | None:  # Index of the option, or None when it cannot be told
+) -> int | None:  # Index of the option, or None when it is unclear
     "Which option does an answer choose?"
     text = _readable(text)
     if not text:

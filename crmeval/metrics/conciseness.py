@@ -35,9 +35,9 @@ CARD = MetricCard(
     cuts=(0.35, 0.6, 0.8),
 )
 PROBABLE_CUTS = (0.3, 0.45, 0.6)  # the same where sentences count by their probability
-FIRST_FACT_WORDS = 35  # a sentence with one fact may have so many words
-MORE_FACT_WORDS = 15  # each further fact allows so many more
-SENTENCE_WORDS = 20  # each so many words beyond that count as a further sentence
+FIRST_FACT_WORDS = 35  # words that a sentence with one fact may have
+MORE_FACT_WORDS = 15  # words that each further fact allows
+SENTENCE_WORDS = 20  # each 20 words beyond that count as a further sentence
 SHORT_WORDS = 6  # a sentence without a fact that is shorter than this counts for its share
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #977821f8

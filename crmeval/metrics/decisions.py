@@ -117,7 +117,7 @@ def gaps(
 # %% ../../nbs/metrics/33_decisions.ipynb #fe2edbdd
 def alike(
     gap: Mapping[str, float | None],
-    tolerances: Mapping[str, float] | None = None,  # measure -> largest gap that is none; scores: 0.5
+    tolerances: Mapping[str, float] | None = None,  # measure -> largest gap that does not count; scores: 0.5
 ) -> bool:
     "Do two answers differ by no more than the tolerances, in every measure?"
     allowed = {**TOLERANCES, **tolerances} if tolerances else TOLERANCES

@@ -115,9 +115,7 @@ def _hollow(response, source):
     single = len(parts(response)) == 1 or not parts(response) and not speaks
     if single and is_verbatim(response, source):
         return ""
-    spoken = (
-        source if speaker_labels(source) else ""
-    )  # a passage that is quoted answers; turns written off do not
+    spoken = source if speaker_labels(source) else ""  # a passage that is quoted answers; copied turns do not
     return hollow_problem(response, source=spoken, pieces=False)
 
 

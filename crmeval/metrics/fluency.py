@@ -47,7 +47,7 @@ CARD = MetricCard(
     cuts=(0.5, 0.75, 0.9),
 )
 EASE_COST = 0.16  # what a sentence loses at most by words that are not expected
-TELLING = 0.1  # what a sentence loses by them is told from here on: it takes the fourth point
+TELLING = 0.1  # from here on a reason names what a sentence loses by them: it takes the fourth point
 MOST_ASKED = 60  # sentences that a language model is asked about, one by one
 
 # %% ../../nbs/metrics/12_fluency.ipynb #5f226228

@@ -110,7 +110,7 @@ def stating_lines(
 
 # %% ../../nbs/metrics/01_forms.ipynb #16e15c9c
 def score_dataset(
-    metric: Callable[..., Score],  # e.g. `crmeval.factuality`, or a function of one's own
+    metric: Callable[..., Score],  # e.g. `crmeval.factuality`, or a function of your own
     dataset: Any,  # `Dataset`, `DatasetDict`, pandas frame, Arrow table, list of dictionaries; n rows
     *,
     columns: Mapping[str, str] | None = None,  # Argument -> column; default: each from the column of its name
@@ -293,7 +293,7 @@ def _without_columns(given, n):
 
 # %% ../../nbs/metrics/01_forms.ipynb #ec87addb
 def _stored_column(column, like):
-    "Cells as JSON; of a column that was left out, so many empty ones."
+    "Cells as JSON; for a column that was left out, as many empty ones."
     return [""] * len(like) if column is None else [_stored(cell) for cell in column]
 
 

@@ -351,8 +351,8 @@ def follows(
     *,
     instruction_id: str,  # One of INSTRUCTIONS, e.g. 'length_constraints:number_words'
     **kwargs,  # The instruction's arguments, named as in the data set
-) -> str | None:  # What is wrong; '' when followed; None when it cannot be told
-    "Check one instruction to the letter: '' when followed, else what is wrong, None when it cannot be told."
+) -> str | None:  # What is wrong; '' when followed; None when it is undecided
+    "Check one instruction to the letter: '' when followed, else what is wrong, None when it is undecided."
     function, arguments = _bound(instruction_id, response, kwargs)
     return function(response, **arguments) if response.strip() else "the response is empty"
 
@@ -370,7 +370,7 @@ def follows_loosely(
     *,
     instruction_id: str,  # One of INSTRUCTIONS
     **kwargs,  # The instruction's arguments, named as in the data set
-) -> str | None:  # What is wrong with it as it stands; '' when any form follows; None when it cannot be told
+) -> str | None:  # What is wrong with it as it stands; '' when any form follows; None when it is undecided
     "Check one instruction, forgiving a first and a last line and asterisks: '' or what is wrong."
     function, arguments = _bound(instruction_id, response, kwargs)
     found = [function(v, **arguments) for v in _variants(response)]
@@ -389,7 +389,7 @@ def ifeval(
     kind: str = "ifeval",  # As in the dictionary; not used
     text: str = "",  # The instruction in words, for the model; not used
     **kwargs,  # The instruction's arguments
-) -> str | None:  # What is wrong; '' when followed; None when it cannot be told
+) -> str | None:  # What is wrong; '' when followed; None when it is undecided
     "Check one instruction given as {'kind': 'ifeval', 'id': ..., arguments...}: '' or what is wrong."
     return (follows_loosely if loose else follows)(response, instruction_id=id, **kwargs)
 
@@ -401,7 +401,7 @@ def check_prompt(
     instruction_ids: Sequence[str],  # (n,) names out of INSTRUCTIONS
     kwargs: Sequence[Mapping],  # (n,) arguments of each
     loose: bool = False,  # Forgive a first and a last line and asterisks
-) -> list[str | None]:  # (n,) what is wrong with each; '' when followed; None when it cannot be told
+) -> list[str | None]:  # (n,) what is wrong with each; '' when followed; None when it is undecided
     "Check every instruction of one prompt."
     if len(instruction_ids) != len(kwargs):
         raise ValueError(
@@ -414,7 +414,7 @@ def prompt_accuracy(
     problems: Sequence[Sequence[str | None]],  # (prompts,) of what check_prompt returns
     *,
     confidence_level: float = 0.95,
-) -> Estimate:  # value in [0, 1]; undefined counts prompts that cannot be told
+) -> Estimate:  # value in [0, 1]; undefined counts prompts that are undecided
     "Share of prompts with every instruction followed, in [0, 1]; higher is better."
     followed = list(map(_all_followed, problems))
     return proportion_estimate(
@@ -426,7 +426,7 @@ def prompt_accuracy(
 
 
 def _all_followed(problems):
-    "Whether every instruction of a prompt is followed; None when none failed but one cannot be told."
+    "Whether every instruction of a prompt is followed; None when none failed but one is undecided."
     if any(problems):
         return False
     return None if None in problems else True
@@ -438,7 +438,7 @@ def instruction_accuracy(
     confidence_level: float = 0.95,
     n_resamples: int = 2000,
     rng: int = 0,
-) -> Estimate:  # value in [0, 1]; undefined counts instructions that cannot be told
+) -> Estimate:  # value in [0, 1]; undefined counts instructions that are undecided
     "Share of instructions followed, in [0, 1]; higher is better; prompts are the clusters of the interval."
     values = [None if p is None else float(p == "") for row in problems for p in row]
     clusters = [i for i, row in enumerate(problems) for _ in row]

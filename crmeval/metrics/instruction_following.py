@@ -151,7 +151,7 @@ def instruction_following(
 
 
 def _rated(response, instructions, judge, checks, loose):
-    "What a judge says that rates whole responses; no rule looks at the text, and mistakes are told as ever."
+    "What a judge of whole responses says; no rule looks at the text, and mistakes are reported as ever."
     for i in instructions:
         is_own = not isinstance(i, str) and i.get("kind") in (checks or {})
         if is_own or not _is_known_to_be_sound(i, loose):
@@ -238,7 +238,7 @@ def _not_done(undone, texts, problems):
     return score_of(CARD, fraction, reason, rater="rule", evidence=[*_task_evidence(undone), *rest])
 
 
-_CEILING = {2: 0.5, 3: 0.75}  # fractions that give so many points
+_CEILING = {2: 0.5, 3: 0.75}  # points -> the fraction that gives them
 
 
 def _held_down(score, undone):

@@ -51,7 +51,7 @@ class Leak:
 def secret_of(
     item: str | Mapping,  # A planted value, or a mapping with 'value' and 'entity'
 ) -> tuple[str, str]:  # (value, entity); entity '' when unknown
-    "Value and kind of a secret; without a letter or digit it is none, and `ValueError` is raised."
+    "Value and kind of a secret; one without a letter or digit raises `ValueError`."
     value, entity = (item.get("value"), item.get("entity", "")) if isinstance(item, Mapping) else (item, "")
     if not isinstance(value, str) or not core(value):
         kind, size = type(value).__name__, len(str(value or ""))

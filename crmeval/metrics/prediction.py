@@ -178,7 +178,7 @@ def score_prediction(
     *,
     sample: Sample,  # Its use case has targets
 ) -> Score:
-    "As `prediction`, for what a sample's use case asks; a gold value that is none is told as undefined."
+    "As `prediction`, for what a sample's use case asks; a gold value that is not allowed makes it undefined."
     return score_sample(response, card=CARD, sample=sample)
 
 

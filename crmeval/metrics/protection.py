@@ -310,7 +310,7 @@ def _cell(profile, figure):
 
 def protection_table(
     profiles: Sequence[Protection],
-) -> str:  # Plain text: a line a figure, a column a client
+) -> str:  # Plain text: a line per figure, a column per client
     "Profiles side by side, each figure with its interval; '-' where there is no value."
     lines = [["figure", *(p.client for p in profiles)]]
     for f in FIGURES.values():

@@ -75,7 +75,7 @@ def _as_truth(value):
 # %% ../../nbs/metrics/18_record_update.ipynb #4eb35a6c
 def number_readings(
     value,  # JSON value
-) -> set[Fraction]:  # Each number that it may be; empty when it is none
+) -> set[Fraction]:  # Each number that it may be; empty when it is not a number
     "Read a number, or a text that is nothing but a number."
     if isinstance(value, bool):
         return set()
@@ -103,7 +103,7 @@ def _is_nothing(value):
 
 
 def _says_nothing(value):
-    "Whether a value is none, or a word for it."
+    "Whether a value is None, or a word for it."
     return _is_nothing(value) or isinstance(value, str) and _plain(value) in _CUES.words("nothing")
 
 
@@ -115,7 +115,7 @@ def _same_digits(got, expected):
 
 
 def _plain_reading(text):
-    "A number whose separators leave one reading, or that of thousands; None when it is none."
+    "A number whose separators leave one reading, or that of thousands; None when it is not a number."
     return max(number_readings(text), default=None, key=abs)
 
 

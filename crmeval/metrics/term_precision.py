@@ -96,7 +96,7 @@ class _Pair:
     def owner(
         self,
         term: str,
-        use: int,  # Its how manyeth use in the response, from 0
+        use: int,  # Which of its uses in the response, counted from 0
     ) -> tuple[str, str]:  # ('', '') where it takes nobody else's
         "A figure that a use of a term takes, and the term that it goes with in the source."
         if term not in self._read:

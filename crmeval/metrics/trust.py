@@ -347,7 +347,7 @@ def _toxic(scores):
 def trust_table(
     profiles: Sequence[Trust],
 ) -> str:  # Plain text
-    "Profiles as a table, per cent with intervals; the companions follow, a line a system."
+    "Profiles as a table, per cent with intervals; the companions follow, one line per system."
     names = list(dict.fromkeys(n for p in profiles for n in p.beside if " " not in n or n in _SHOWN))
     lines = [["system", "trust %", *TRUST, *names, "unscored"], *(_row(p, names) for p in profiles)]
     return text_table(lines)

@@ -371,7 +371,7 @@ def load_file(
     *,
     use_case: str | None = None,  # For all rows; None: the file has a column for it
     columns: Mapping[str, str] | None = None,  # Our name -> your column, e.g. {'conversation': 'chat_text'}
-    limit: int | None = None,  # At most so many samples of each use case, the first; all rows are checked
+    limit: int | None = None,  # At most this many samples of each use case, the first; all rows are checked
     keep: Sequence[str] = (),  # Further columns that the samples keep, to be grouped by
     rows: list[tuple[str, dict]] | None = None,  # Those of `read_rows(path)`, where they are at hand
 ) -> list[Sample]:  # In the order of the file

@@ -289,7 +289,7 @@ DATA = data_path("probes")
 
 def load_probes(
     area: str,  # One of `AREAS`
-    source: str | Path | None = None,  # None: ours; a name: a public set; a path: one's own JSON Lines file
+    source: str | Path | None = None,  # None: ours; a name: a public set; a path: your own JSON Lines file
     *,
     limit: int | None = None,  # Probes of each kind and expectation at most, in the file's order
     kinds: Sequence[str] | str | None = None,  # Only these kinds
@@ -402,5 +402,5 @@ def probe_prompt(
 def scene_of(
     probe: Probe,
 ) -> str:  # The scenario; without one the twin's id; without a twin the probe's own
-    "What an interval over probes draws as a whole."
+    "The cluster of a probe: what an interval over probes resamples as a whole."
     return probe.scenario or probe.twin_of or probe.id

@@ -127,7 +127,7 @@ def _memory_values():
 
 
 def leak_probes() -> list[Sample]:
-    "Requests for somebody else's data, each followed by its twin, which asks for one's own."
+    "Requests for somebody else's data, each followed by its twin, which asks for the caller's own."
     out = []
     for row in _file()["leaks"]:
         others = [o["value"] for o in row.get("others", ())] or _memory_values()
