@@ -21,7 +21,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "crmeval"
 ABOVE = ("core", "connect", "tasks", "detect", "systems", "layer", "judges")
 BELOW = ("crmeval.runs.evaluation", "crmeval.pages.report")
 # caches that stay cold: what they load is large, belongs to others and is used by few
-COLD = ("presidio_engine", "_evaluate_class")
+COLD = ("presidio_engine",)
 
 
 def rooms(wings: tuple[str, ...] = ABOVE) -> list[str]:

@@ -24,6 +24,7 @@ from crmeval.cli.words import (
     text_word,
     word_of,
 )
+from ..core.call_forms import check_whole
 from ..core.near import did_you_mean
 
 # %% ../../nbs/cli/05_agreement.ipynb #163e8932
@@ -113,13 +114,13 @@ def _mind_lost(lines, answers, out):
 
 
 def _of_labelled(names, words, options, out):
-    "(figures, exit code) of labelled data: what is known of them, or what a judge of one's own says now."
+    "(figures, exit code) of labelled data: what is known of them, or what a judge of your own says now."
     from crmeval.validation.label_agreement import GRADED, label_side_by_side
     from crmeval.validation.side_by_side import side_by_side
 
     yes, limit, figures, failed = *options, [], False
-    if limit is not None and limit < 1:
-        raise ValueError(f"--limit is {limit}, expected a whole number from 1")
+    if limit is not None:
+        check_whole("--limit", limit)
     if words.get("slices"):
         raise ValueError("--slice is for a run; labelled data have their own groups in the table")
     plan = plan_of(None, words)
@@ -179,10 +180,10 @@ def _of_run(folder, words, options, out):
     *setting_words((*JUDGE_WORDS, *_MORE, "slices")),
     text_word("limit", "for labelled data: responses at most, drawn from all over the data set", int),
     flag(
-        "yes", "start a judge of one's own without asking; needed where no terminal is and it may cost money"
+        "yes", "start a judge of your own without asking; needed where no terminal is and it may cost money"
     ),
-    text_word("out", "folder where the replies of a judge of one's own are kept; default: runs/agreement"),
-    flag("fresh", "ask a judge of one's own anew; the replies that are kept are moved beside"),
+    text_word("out", "folder where the replies of a judge of your own are kept; default: runs/agreement"),
+    flag("fresh", "ask a judge of your own again; the replies that were kept are moved aside"),
     TABLE,
     NO_PROGRESS,
 )

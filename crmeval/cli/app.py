@@ -72,7 +72,7 @@ COMMANDS = {
     ),
     "retrieval": (
         "retrieval:retrieval_command",
-        "measure what an index finds, on a public set or on questions of one's own",
+        "measure what an index finds, on a public set or on questions of your own",
     ),
     "gateway": (
         "gateway:gateway_command",

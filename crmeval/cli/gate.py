@@ -8,16 +8,11 @@ __all__ = ['gate_command']
 # %% ../../nbs/cli/04_gate.ipynb #27b9b5e9
 from pathlib import Path
 
-from .words import PRICE, Output, command, place, prices_of, text_word
+from .words import PRICE, Output, command, new_file, place, prices_of, text_word
+from ..core.call_forms import check_whole
 from ..core.show import printable
 
 # %% ../../nbs/cli/04_gate.ipynb #eab2cbd6
-def _check_path(word, path):
-    "Told before any work: the folder of a file has to be there."
-    if path and (not Path(path).parent.is_dir() or Path(path).is_dir()):
-        raise ValueError(f"{word} is {path!r}, expected a file in a folder that exists")
-
-
 def _write(out, name, path, text):
     Path(path).write_text(text, encoding="utf-8")
     out.say(f"{name}: {path}", **{name: path})
@@ -58,10 +53,10 @@ def gate_command(
 
     if not against:
         raise ValueError("--against is missing: the folder of the run to hold against")
-    if samples < 0:
-        raise ValueError(f"--samples is {samples}, expected a whole number from 0")
-    _check_path("--junit", junit)
-    _check_path("--markdown", markdown)
+    check_whole("--samples", samples, 0)
+    for word, path in (("--junit", junit), ("--markdown", markdown)):
+        if path:
+            new_file(word, path)
     rules = read_gate_policy(policy) if policy else DEFAULT_POLICY
     how = {"client": client, "base_client": base_client, "judge": judge, "prices": prices_of(price) or None}
     out, found = Output(json), gate(run, against, rules, most=samples, **how)

@@ -80,7 +80,7 @@ def gateway_command(
     new_key=None,
     json=False,
 ) -> int:
-    "Serve the trust layer as an OpenAI-compatible endpoint until it is told to stop."
+    "Serve the trust layer as an OpenAI-compatible endpoint until it is stopped."
     out = Output(json)
     if new_key:
         return _print_key(new_key, out)

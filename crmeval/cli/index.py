@@ -9,7 +9,7 @@ __all__ = ['INDEX_ENCODER', 'fields_of', 'index_command']
 from collections.abc import Sequence
 from pathlib import Path
 
-from .words import Output, command, flag, place, text_word
+from .words import Output, command, flag, new_file, place, text_word
 from ..core.near import did_you_mean
 from ..core.show import printable
 
@@ -18,7 +18,7 @@ def fields_of(
     lines: Sequence[str] | None,  # FIELD=VALUE each
     word: str,  # For the message
 ) -> dict[str, str | list[str]]:  # A field that is said more than once has a list
-    "Fields and their values; what is none raises `ValueError`."
+    "Fields and their values; anything else raises `ValueError`."
     said: dict[str, list[str]] = {}
     for line in lines or ():
         name, mark, value = line.partition("=")
@@ -65,8 +65,7 @@ def _check_words(place, out, size, *, only, name, sql):
         raise ValueError("--name is for a folder or for --sql: the sources of a catalogue have names")
     if not sources and not sql:
         raise ValueError(f"{place} has no source of kind documents; name one, or ask for rows with --sql")
-    if not Path(out).absolute().parent.is_dir():
-        raise ValueError(f"--out is {out!r}, expected a file in a folder that exists")
+    new_file("--out", out)
 
 
 def _done(index, place, taken, *, only, name, sql):

@@ -8,7 +8,7 @@ __all__ = ['live_report_command', 'live_demo_command']
 # %% ../../nbs/cli/07_live.ipynb #25e53825
 from pathlib import Path
 
-from .words import Output, command, pairs_of, place, text_word
+from .words import Output, command, new_file, pairs_of, place, text_word
 from ..core.show import number, p_value, printable
 
 # %% ../../nbs/cli/07_live.ipynb #d548fb8e
@@ -61,14 +61,6 @@ def _say(out, report, page):
         out.mind(printable(report.says))
         return 1
     return 0
-
-
-def _page_of(out):
-    "The file to write; told before any work where its folder is missing."
-    path = Path(out)
-    if path.is_dir() or not path.parent.is_dir():
-        raise ValueError(f"--out is {str(out)!r}, expected a file in a folder that exists")
-    return path
 
 
 def _shares_of(given):
@@ -127,7 +119,7 @@ def live_report_command(
     from crmeval.live.live_analysis import LivePlan, live_report
     from crmeval.live.live_report import read_gate_history
 
-    told, page = Output(json), _page_of(out)
+    told, page = Output(json), new_file("--out", out)
     plan = _plan(LivePlan, control, unit, share, decide, guard)
     history, unreadable = read_gate_history(gates) if gates else ([], 0)
     source = f"{Path(replies).name} and {Path(events).name}"

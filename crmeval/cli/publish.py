@@ -44,7 +44,7 @@ def _say_what_became(out, done):
     text_word("contact", "whom readers write to: an e-mail address, or one that begins with https://"),
     text_word("address", "where the site will be found; for previews and search engines"),
     text_word("edition", "name of this edition; default: the day on which the newest run was finished"),
-    flag("replace", "write an edition of the same name anew"),
+    flag("replace", "replace an edition of the same name"),
     flag("quarto", "write a Quarto project of the same pages beside the site, to be edited"),
     PRICE,
 )

@@ -84,7 +84,7 @@ def lost_verdicts(
     return found
 
 
-_SHOWN = 1000  # answers of which reasons are read: the commonest of these is told
+_SHOWN = 1000  # answers whose reasons are read: the commonest of them is shown
 
 
 def undefined_metrics(
@@ -436,7 +436,7 @@ def run_command(
 ) -> int:
     "Answer samples with systems, score the answers, print the leaderboard, write a report."
     out, table = Output(json), table_path(table)
-    prices_of(words.get("prices"))  # a mistyped price is told before the run, not after it
+    prices_of(words.get("prices"))  # a mistyped price is reported before the run, not after it
     told = plan_of(plan, words)
     if told.out is not None and told.engine == "local":
         check_folder(Path(told.out).expanduser())  # before samples are read

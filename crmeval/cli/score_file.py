@@ -22,6 +22,7 @@ from crmeval.cli.words import (
     table_path,
     text_word,
 )
+from ..core.call_forms import check_whole
 from ..core.show import printable
 
 # %% ../../nbs/cli/04_score_file.ipynb #fb2f6991
@@ -72,8 +73,8 @@ def score_file_command(
     "Score answers that exist already: no model is called but the judge, if it is one."
     if not responses:
         raise ValueError("--responses is missing: name the column with the answers, as SYSTEM=COLUMN")
-    if limit is not None and limit < 1:
-        raise ValueError(f"--limit is {limit}, expected a whole number from 1")
+    if limit is not None:
+        check_whole("--limit", limit)
     where = table_path(table)
     out, settings = Output(json), _settings_of(words, data)
     cases = settings.pop("use_cases", None) or [None]

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STANDARD_INPUT', 'PRICE', 'NO_PROGRESS', 'TABLE', 'ENCODING', 'PUBLISHED', 'word_of', 'number_of', 'setting_words',
            'own_word', 'flag', 'text_word', 'place', 'command', 'manner', 'pairs_of', 'prices_of', 'numbers_of',
-           'table_path', 'told_settings', 'named_judge', 'in_words', 'plain_data', 'silence', 'on_terminal',
+           'new_file', 'table_path', 'told_settings', 'named_judge', 'in_words', 'plain_data', 'silence', 'on_terminal',
            'json_on_terminal', 'print_heard', 'Output']
 
 # %% ../../nbs/cli/00_words.ipynb #cd3b1b97
@@ -212,7 +212,7 @@ def manner(
     verbose: bool = False,
     as_json: bool = False,
 ) -> Iterator[None]:
-    "How much is said within; what contradicts itself raises `ValueError`."
+    "How much is printed within; words that contradict each other raise `ValueError`."
     if quiet and (verbose or as_json):
         other = "--verbose" if verbose else "--json"
         raise ValueError(f"--quiet says nothing, and {other} says something: choose one")
@@ -250,7 +250,7 @@ def pairs_of(
 def prices_of(
     lines: Sequence[str] | None,  # MODEL=IN,OUT each
 ) -> dict[str, tuple[float, float]]:
-    "Prices of one's own; what is no price raises `ValueError`."
+    "Your own prices; anything else raises `ValueError`."
     prices = {}
     for line in lines or ():
         model, _, numbers = line.rpartition("=")  # a model's name may hold '='
@@ -280,6 +280,17 @@ def numbers_of(
             raise ValueError(f"{word} is {line!r}, {said}")
         found[name.strip() or every] = int(number) if number == int(number) else number
     return found
+
+
+def new_file(
+    word: str,  # As it is typed, e.g. '--junit'
+    path: str | Path,
+) -> Path:
+    "The file to write, checked before any work: its folder is there, and it is no folder itself."
+    place = Path(path).absolute()
+    if place.is_dir() or not place.parent.is_dir():
+        raise ValueError(f"{word} is {str(path)!r}, expected a file in a folder that exists")
+    return Path(path)
 
 
 def table_path(

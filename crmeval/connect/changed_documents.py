@@ -109,7 +109,7 @@ class ChangedDocuments:
         return [id for id in self.before.get("files", {}) if id not in self.files]
 
     def state(self) -> dict:  # Plain values, for JSON
-        "What to give as `before` the next time; of files that were not come to yet, what was known."
+        "What to give as `before` the next time; for files that were not reached yet, what was known."
         files = {**self.before.get("files", {}), **self.files}
         return {"with": read_with(self.source, self.more), "files": files}
 

@@ -156,7 +156,7 @@ def iso(when: datetime) -> str:
 
 
 def checked_name(name: object) -> str:
-    "A field's name; anything that is none raises `BadQuery`."
+    "A field's name; anything else raises `BadQuery`."
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise BadQuery(f"{str(name)[:80]!r} is no name of a field")
     return name

@@ -124,7 +124,7 @@ def _where_from(what: str, said: str, sources: Mapping[str, Source]) -> tuple[So
 
 
 def _check_whole(what: str, copy: Copy) -> None:
-    "What does not go together."
+    "Settings that contradict each other raise `BadCatalogue`."
     tables = copy.source.family != "documents" and copy.how != "changes"
     if tables and not copy.table:
         raise BadCatalogue(f"{what}: from: {copy.source.name!r} names no table; expected source.table")

@@ -90,7 +90,7 @@ _signed: dict[Path, tuple[int, ...]] = {}  # file of an extension -> how it was 
 
 
 def _state(path: Path) -> tuple[int, ...]:
-    "What changes with a file; nobody but the system can set the last number."
+    "Numbers that change with a file; a program can set all but the last, its ctime."
     found = path.stat()
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
@@ -177,7 +177,7 @@ _CLASSES = (BadData, BadQuery, LoginRefused, NotAllowed, SourceChanged, SourceGo
 
 @lru_cache
 def _kinds_told() -> list[tuple[re.Pattern, type[ConnectError], str]]:
-    "(what a message says, which error it is, what is told); the first that fits counts."
+    "(pattern of the driver's message, error to raise, our message); the first that fits counts."
     classes = {kind.__name__: kind for kind in _CLASSES}
     read = json.loads(data_path("lexicons", "source_errors.json").read_text(encoding="utf-8"))
     return [

@@ -64,7 +64,7 @@ INGESTED_HEAD = ("copy", "how", "new", "changed", "deleted", "same", "refused", 
 def ingested_table(
     done: Sequence[Ingested],
 ) -> str:
-    "What a run did, a line each."
+    "What a run did, one line per copy."
     return text_table([INGESTED_HEAD, *(x.cells for x in done)], align="llrrrrrrrl", rule=True)
 
 # %% ../../nbs/connect/37_ingest.ipynb #150d2787
@@ -179,7 +179,7 @@ class _Run:
         return next((c for t, c in listed.items() if t.lower() == self.copy.table.lower()), ())
 
     def _with_keys(self, table, first):
-        "Rows whose key is known; the others cannot be told apart from each other."
+        "Rows whose key is known; the others cannot be distinguished."
         import pyarrow.compute as pc
 
         if not self.copy.key or not table.num_rows:
@@ -420,7 +420,7 @@ def ingest_copy(
     personal: Finder
     | None = None,  # A text -> kinds of personal data in it; None: only what is known is marked
 ) -> Ingested:
-    "Bring one copy up to date; what fails is told in `error`, and the copy stands where it stood."
+    "Bring one copy up to date; a failure is reported in `error` and leaves the copy as it was."
     done, started = Ingested(copy.name, copy.target, copy.how), time.perf_counter()
     try:
         copy.to.parent.mkdir(parents=True, exist_ok=True)
@@ -445,7 +445,7 @@ def ingest(
     personal: Finder | None = None,  # As for `ingest_copy`
     on_done: Callable[[Ingested], None] | None = None,  # Told after each copy
 ) -> list[Ingested]:  # One a copy; a source that fails does not stop the others
-    "Bring the copies of a catalogue up to date; a wrong entry is told before anything is asked."
+    "Bring the copies of a catalogue up to date; a wrong entry is reported before anything is asked."
     done = []
     for copy in copies_of(catalogue, only):
         done.append(ingest_copy(copy, catalogue, personal=personal))

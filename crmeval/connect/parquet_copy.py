@@ -188,7 +188,7 @@ class ParquetCopy:
 
     @needs_extra("connect")
     def __enter__(self) -> "ParquetCopy":
-        import pyarrow  # noqa: F401  # what is missing is told before anything is made
+        import pyarrow  # noqa: F401  # a missing package is reported before anything is made
 
         try:
             self._lock = open_locked(self.store / "lock")

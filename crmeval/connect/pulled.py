@@ -102,7 +102,7 @@ def condition_in_sql(
     columns: Iterable[str],  # Of the table
     mark: str = '"',  # What the source puts around a name
 ) -> str:  # '' where nothing of it is understood
-    "A condition written anew for a source: comparisons of columns with plain values."
+    "A condition rewritten for a source: comparisons of columns with plain values."
     plain = re.sub(r"(?:\s+AND\s+)?optional: .*$", "", said, flags=re.DOTALL)
     known = {column.lower(): column for column in columns}
     try:

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from .copy_plan import Copy
 from .document import digest_of
+from .engine import name_in_sql
 from .sources import BadData, ConnectError, NotAllowed, SourceChanged, SourceGone, path_of
 from ..core.package_data import needs_extra
 
@@ -38,10 +39,6 @@ class Reader(Protocol):
         ...
 
 # %% ../../nbs/connect/36_readers.ipynb #c6fe59bd
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def select_of(
     copy: Copy,
     columns: Sequence[str] | None,
@@ -53,13 +50,13 @@ def select_of(
     allowed = next((c for t, c in listed.items() if t.lower() == copy.table.lower()), None)
     if columns is None and allowed is not None:
         columns = allowed
-    names = "*" if columns is None else ", ".join(map(_quoted, columns))
-    table = ".".join(map(_quoted, [copy.source.name, *copy.table.split(".")]))
+    names = "*" if columns is None else ", ".join(map(name_in_sql, columns))
+    table = name_in_sql(copy.source.name, *copy.table.split("."))
     if not cursor or since is None:
         return f"SELECT {names} FROM {table}", []
     # a row without a cursor may be new at any time; that it is held already the key tells
-    late = f" OR {_quoted(cursor)} IS NULL" if asks_for_nulls(copy) else ""
-    return f"SELECT {names} FROM {table} WHERE {_quoted(cursor)} >= ?{late}", [since]
+    late = f" OR {name_in_sql(cursor)} IS NULL" if asks_for_nulls(copy) else ""
+    return f"SELECT {names} FROM {table} WHERE {name_in_sql(cursor)} >= ?{late}", [since]
 
 
 def asks_for_nulls(

@@ -153,7 +153,7 @@ class Source:
 
     @property
     def family(self) -> str:
-        "What kind of kind it is: database, files, memory, warehouse, api or documents."
+        "The family of its kind: database, files, memory, warehouse, api or documents."
         return known_kinds()[self.kind]
 
     def secret(self, what: str) -> str | None:

@@ -106,7 +106,7 @@ _FIELDS = {f.name for f in fields(Evidence)}
 
 
 def as_evidence(
-    item,  # A record, a mapping with names of one's own, or a bare text
+    item,  # A record, a mapping with names of your own, or a bare text
 ) -> Evidence:
     """
     One item of evidence from whatever a metric or an older file gives. A bare text is 'noted'. Of a mapping,

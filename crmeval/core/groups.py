@@ -101,7 +101,7 @@ def _strata_sets(unit, layer):
 
 
 def _blocks(sums, inside, block):
-    "(residuals, how many are dealt into the group) of each block in which dealing can change anything."
+    "(residuals, size of the group) of each block in which a permutation can change anything."
     found = []
     for b in range(block.max() + 1):
         mine = block == b
@@ -128,7 +128,7 @@ def _normal_p(seen, blocks):
 
 
 def _dealing_p(sides, rng, deals):
-    "Two-sided p-value of a group that is like the others of its use cases; 1 where nothing can be dealt."
+    "Two-sided p-value of a group that is like the others of its use cases; 1 where nothing can be permuted."
     sums, inside, block = _units(sides)
     blocks = _blocks(sums, inside, block)
     if not blocks:
@@ -211,7 +211,7 @@ class GroupRow:
 
     @property
     def told(self) -> str:
-        "'higher' or 'lower' than the others beyond chance; '' where nobody can tell."
+        "'higher' or 'lower' than the others beyond chance; '' where that is uncertain."
         d = self.difference
         if d is None or d.value is None or d.p_value is None or d.p_value >= 0.05:
             return ""

@@ -327,7 +327,7 @@ _NO_WORDS = re.compile(r"`{3,}\w*|<[^<>]{0,80}>|[\W_]+")  # a fence, a tag, mark
 
 
 def _told_of(text, fits, ticket):
-    "Whether words lead to every unsigned answer ('it says {...}'): quotations, for all that can be told."
+    "Whether words lead to every unsigned answer ('it says {...}'): quotations, as far as one can see."
     end, led = 0, []
     for value, next_end, start in _values_in(text, _OPEN, _meant_at, max_failures=60):
         unsigned = any(signed is None for signed, _ in _answers_in([value], fits, ticket))

@@ -25,7 +25,7 @@ _TURNS = 4  # from letters to digits or back
 
 
 def _is_random(word):
-    "Whether letters and digits take turns, as in what was drawn and not thought of."
+    "Whether letters and digits alternate, as they do in random strings."
     kinds = [c.isdigit() for c in word]
     return sum(a != b for a, b in zip(kinds, kinds[1:])) >= _TURNS
 

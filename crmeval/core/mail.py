@@ -410,7 +410,7 @@ def _without_marks(lines: list[str]) -> list[str]:
 def read_mail(
     text: str,  # A mail as it came: plain, HTML, or a whole message with its headers
 ) -> Mail:  # Its parts
-    "Take a mail apart; a text that is none is all body."
+    "Take a mail apart; a text that is not a mail is all body."
     lines = _without_marks(plain_text(text).split("\n"))
     kinds, first = _line_kinds([_looked_at(line) for line in lines])
     rows = [[(kind, line)] for kind, line in zip(kinds, lines)]

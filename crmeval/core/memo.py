@@ -18,7 +18,7 @@ _MOST_KEPT = 8_192  # answers that one memo keeps
 
 
 class _Scope(threading.local):
-    "What the call that runs in this thread will forget."
+    "What is forgotten when the outermost call in this thread ends."
 
     held: "list[tuple[CallMemo, Hashable]] | None" = None
 

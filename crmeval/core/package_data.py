@@ -19,7 +19,7 @@ import crmeval
 # %% ../../nbs/core/00_package_data.ipynb #5450d191
 def data_path(
     *parts: str,  # Names of folders and of the file, e.g. 'prompts', 'rate.txt'
-) -> Path:  # It need not exist: who reads it says what is missing
+) -> Path:  # It need not exist: its reader says what is missing
     "Path of a file or folder below the package's data folder."
     return Path(crmeval.__file__).parent.joinpath("data", *parts)
 
@@ -112,7 +112,7 @@ R = TypeVar("R")
 def needs_extra(
     extra: str,  # Name of the extra that brings what the function imports, e.g. 'run'
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    "Decorator: a package that is missing inside the function is told with the words that install it."
+    "Decorator: where a package is missing inside the function, the error says how to install it."
 
     def decorate(function):
         @wraps(function)

@@ -18,15 +18,16 @@ _PART = re.compile(r"\(\?&(\w+)\)")
 
 def pattern_text(
     spec: str
-    | Mapping,  # A pattern, or a mapping with 'pattern' (text or pieces) or 'any_of' (a list of these)
+    | Mapping,  # A pattern, or a mapping with 'pattern' (text or pieces), 'any_of' (a list of these) or both
     parts: Mapping | None = None,  # Name -> what (?&name) stands for, as `spec`
 ) -> str:  # As Python's `re` reads it
     "Write out a pattern: pieces joined, parts put in."
     if isinstance(spec, str):
         return _PART.sub(lambda m: _inserted(_part(m[1], parts), parts), spec)
-    if "any_of" in spec:
-        return "|".join(_inserted(s, parts) for s in spec["any_of"])
-    return pattern_text("".join(spec["pattern"]), parts)
+    either = "|".join(_inserted(s, parts) for s in spec.get("any_of", ()))
+    if "pattern" not in spec:
+        return either
+    return pattern_text("".join(spec["pattern"]).replace("{any_of}", either), parts)
 
 
 def _part(name, parts):
@@ -36,9 +37,13 @@ def _part(name, parts):
 
 
 def _inserted(spec, parts):
-    "A pattern as part of another one; it keeps its own mind about capitals."
-    text = pattern_text(spec, parts)
-    return f"(?i:{text})" if not isinstance(spec, str) and spec.get("ignore_case") else text
+    "A pattern as part of another one, with its own flags."
+    text, fields = pattern_text(spec, parts), {} if isinstance(spec, str) else spec
+    flags = "".join(letter for field, letter in _FLAGS.items() if fields.get(field))
+    return f"(?{flags}:{text})" if flags else text
+
+
+_FLAGS = {"ignore_case": "i", "each_line": "m", "multiline": "m"}  # field -> letter of the flag
 
 
 def compiled(
@@ -58,7 +63,7 @@ class PatternFile:
         self,
         path: Path,  # Below the package's data folder, see `data_path`
     ):
-        self.path, self._patterns, self._words = path, {}, {}
+        self.path, self._patterns, self._words, self._groups = path, {}, {}, {}
 
     def __repr__(self):
         return f"PatternFile({self.path.name})"
@@ -98,8 +103,10 @@ class PatternFile:
         name: str,  # A table of patterns in the file, beside its 'patterns'
     ) -> dict[str, re.Pattern]:  # In the file's order
         "All patterns of a table."
-        table = self._entry_of(self.data, "tables", name)
-        return {k: compiled(spec, self.data.get("parts")) for k, spec in table.items()}
+        if name not in self._groups:
+            table, parts = self._entry_of(self.data, "tables", name), self.data.get("parts")
+            self._groups[name] = {k: compiled(spec, parts) for k, spec in table.items()}
+        return self._groups[name]
 
     def _entry(self, kind, name):
         return self._entry_of(self.data.get(kind, {}), kind, name)

@@ -430,7 +430,7 @@ def system_rank_correlation(
     systems: Sequence[Hashable],  # (n,) who wrote the response
     *,
     min_n: int = 1,  # Systems with fewer pairs are left out
-    decimals: int | None = 12,  # Means are rounded to so many: noise must break no tie; None: as they are
+    decimals: int | None = 12,  # Means are rounded to this many, so noise breaks no tie; None: as they are
     **options,  # As for `pearson`
 ) -> Estimate:  # -1 to 1; n counts pairs, not systems
     "Spearman's correlation of systems' mean scores by judge and by people, from -1 to 1; higher is better."

@@ -58,7 +58,7 @@ _RANGE = re.compile(rf"\s*{_NUMBER}\s*(?:-|\.\.|to)\s*{_NUMBER}\s*(?::\s*(\w{{1,
 def read_scale(
     text: str,  # '1-5', '0..10', '-2 to 2'; ':lower' behind it where lower is better
 ) -> RatingScale:
-    "A range as somebody writes it; what is none raises `ValueError`."
+    "A range as somebody writes it; anything else raises `ValueError`."
     found = _RANGE.fullmatch(text) if len(text) < 100 else None
     side = (found[3] or "higher").lower() if found else ""
     if found is None or side not in ("higher", "lower"):

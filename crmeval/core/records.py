@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SCHEMA_VERSION', 'STATUSES', 'RECORD_TYPES', 'check_status', 'storable', 'Sample', 'Usage', 'Response', 'Score',
-           'to_dict', 'from_dict', 'write_jsonl', 'read_jsonl', 'record_schema', 'arrow_table', 'write_parquet',
-           'read_parquet', 'check_schema', 'records_of', 'to_dataset']
+           'to_dict', 'plain_value', 'from_dict', 'write_jsonl', 'read_jsonl', 'record_schema', 'arrow_table',
+           'write_parquet', 'read_parquet', 'check_schema', 'records_of', 'to_dataset']
 
 # %% ../../nbs/core/01_records.ipynb #bc60cb54
 import json
@@ -351,14 +351,17 @@ def _json(value):
     import msgspec  # several times as fast as the standard library, and knows dataclasses
 
     try:
-        return msgspec.json.encode(value, enc_hook=_plain).decode()
+        return msgspec.json.encode(value, enc_hook=plain_value).decode()
     except (UnicodeEncodeError, OverflowError):
         return json.dumps(
-            value, ensure_ascii=False, default=_plain
+            value, ensure_ascii=False, default=plain_value
         )  # lone surrogates, numbers of more than 64 bits
 
 
-def _plain(value):
+def plain_value(
+    value,  # What a writer of JSON does not know
+):  # A dictionary, a plain number, or a text
+    "Make a mapping, a numpy scalar or anything else plain, for a writer of JSON."
     if isinstance(value, Mapping):
         return dict(value)
     return value.item() if hasattr(value, "item") else str(value)
@@ -565,7 +568,7 @@ def _without_gaps(row):
 def to_dataset(
     records: Sequence,  # Records of one kind, (n,)
     kind: type,  # `Sample`, `Response` or `Score`
-):  # `datasets.Dataset` with one row a record, nested values as JSON text
+):  # `datasets.Dataset` with one row per record, nested values as JSON text
     "Convert records to a `datasets.Dataset`."
     import pyarrow as pa
     from datasets import Dataset

@@ -212,7 +212,7 @@ def _batched(batch):
 
 
 def _is_blank(texts):
-    "Which texts say nothing: a sign of ASCII is searched first, and what has none is looked at."
+    "Which texts are blank; only those without a visible ASCII character are looked at one by one."
     import pyarrow.compute as pc
 
     told = pc.match_substring_regex(texts, "[!-~]").fill_null(False)

@@ -24,9 +24,9 @@ else:
     import sre_parse as _re_parser
 
 # %% ../../nbs/core/17_scan.ipynb #4cfccc95
-_LETTERS = 3  # of a beginning that are told
+_LETTERS = 3  # of a beginning that are kept
 _MOST = 500  # beginnings of one pattern
-_ALONE = 4  # characters of a class that are told one by one
+_ALONE = 4  # up to this many characters of a class are listed one by one
 _REPEATS = ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")
 
 
@@ -244,7 +244,7 @@ def scanned_text(
     return _READ[text]
 
 # %% ../../nbs/core/17_scan.ipynb #32399669
-_CROWDED = 7  # A pattern that can begin at every so manieth character is searched for everywhere
+_CROWDED = 7  # a pattern with more places to begin than every seventh character is searched for everywhere
 _FEW = 30  # places that are tried before it is asked whether a needed word stands in the text
 
 

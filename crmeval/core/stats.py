@@ -107,7 +107,7 @@ def expanded_tails(
 
 # %% ../../nbs/core/04_stats.ipynb #34036b25
 def _codes(labels, known, n):
-    "Labels of the known values as numbers; None: each its own."
+    "Labels of the known values as numbers; without labels, each value has its own."
     if labels is None:
         return np.arange(int(known.sum()))
     labels = labels if isinstance(labels, np.ndarray) else list(labels)  # a table's column has names for rows
@@ -371,7 +371,7 @@ def simultaneous(
 
 
 def _in_step(d, alpha):
-    "Zero is inside the interval exactly where the difference is not told apart."
+    "Zero is inside the interval exactly where the difference is not significant."
     if d.low is None or d.high is None or d.value is None:
         return d
     if d.p_value >= alpha:

@@ -23,7 +23,7 @@ def _columns(rows: Sequence[Mapping]) -> list[str]:
 
 
 def _cell(value: object) -> str | int | float | bool | None:
-    "A value that every form knows; a number that is none is nothing."
+    "A value that every form knows; NaN and infinity become None."
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if value is None or isinstance(value, int | float | bool):

@@ -268,7 +268,7 @@ def _cut_run(run):
 
 
 def _pieces(run, size):
-    "Pieces of so many syllables."
+    "Pieces of `size` syllables."
     found = _CLUSTERS.findall(run)
     return ["".join(found[i : i + size]) for i in range(0, len(found), size)]
 

@@ -290,7 +290,7 @@ _NAMES = ("analysis", "commentary", "final")
 
 
 def _channels(text):
-    "A text in channels taken apart; None where it is none."
+    "The parts of a text in channels; None for any other text."
     if _CHANNEL_FIRST.match(text):
         return _by_channels(text)
     first = _BARE_FIRST.match(text)

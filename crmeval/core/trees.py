@@ -38,7 +38,7 @@ def shipped_weights() -> dict | None:  # None before the first training
 
 @lru_cache(maxsize=1)
 def known_rarity() -> dict[str, float]:  # Stem -> rarity; empty before the first training
-    "What is known of rarity; the training of the judge fills it anew."
+    "What is known of rarity; the training of the judge fills it."
     weights = shipped_weights()
     return weights["rarity"] if weights else {}
 

@@ -18,7 +18,8 @@ from typing import Any
 
 import msgspec
 
-from ..core.log import JournalError, open_locked, plain_value, read_lines
+from ..core.log import JournalError, open_locked, read_lines
+from ..core.records import plain_value
 from ..core.show import Printed
 from .person_keys import AuditError, PersonKeys, drawn_key, master_key
 

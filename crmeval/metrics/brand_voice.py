@@ -27,7 +27,7 @@ from ..core.yaml_text import load_yaml
 from ..detect.language import LANGUAGES
 from .asking import RULES, check_text, judged_by_rule, not_prose
 from .crm_instructions import outside
-from .forms import evaluate_class
+from .forms import evaluate_classes
 from .instruction_following import check_instruction
 from .metric import awaited, metric
 
@@ -225,7 +225,7 @@ def _level(key, value):
 
 
 def _own_checks(key, value):
-    "Instructions of any kind, each tried once so that a mistake is told before a run."
+    "Instructions of any kind, each tried once so that a mistake is found before a run."
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise _wrong(key, value, "a list of instructions with 'kind'")
     rules = []
@@ -455,7 +455,4 @@ def _share_kept(evidence, rater):
     return score_of(CARD, len(kept) / n, reason, evidence=evidence, rater=rater)
 
 # %% ../../nbs/metrics/18_brand_voice.ipynb #4f8863a4
-def __getattr__(name):
-    if name == "BrandVoice":
-        return evaluate_class(brand_voice, CARD, {"guide": "string"})
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = evaluate_classes(__name__, BrandVoice=(brand_voice, CARD, {"guide": "string"}))

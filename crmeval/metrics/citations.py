@@ -22,7 +22,7 @@ from ..layer.grounding import Passage
 from ..layer.links import find_links, plain_address
 from ..layer.source_links import read_markers
 from .defaults import default_judge
-from .forms import evaluate_class
+from .forms import evaluate_classes
 from .metric import awaited, metric
 
 # %% ../../nbs/metrics/49_citations.ipynb #879e7073
@@ -394,9 +394,8 @@ def _on_hidden(passage, number):
 _INPUTS = {"passages": "list of dictionaries or texts"}
 
 
-def __getattr__(name: str) -> Any:
-    if name == "CitationRecall":
-        return evaluate_class(citation_recall, CARD, _INPUTS)
-    if name == "CitationPrecision":
-        return evaluate_class(citation_precision, PRECISION_CARD, _INPUTS)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = evaluate_classes(
+    __name__,
+    CitationRecall=(citation_recall, CARD, _INPUTS),
+    CitationPrecision=(citation_precision, PRECISION_CARD, _INPUTS),
+)

@@ -26,7 +26,7 @@ from crmeval.metrics.asking import (
     quoted,
     score_by_answers,
 )
-from .forms import by_rubric, evaluate_class
+from .forms import by_rubric, evaluate_classes
 from .metric import awaited, metric
 
 # %% ../../nbs/metrics/12_coherence.ipynb #4fae6bdd
@@ -151,7 +151,4 @@ def _by_questions(response, shown, judge):
     return score_by_answers(CARD, questions, response=text, judge=judge)
 
 # %% ../../nbs/metrics/12_coherence.ipynb #5dc7f40d
-def __getattr__(name):
-    if name == "Coherence":
-        return evaluate_class(coherence, CARD, {})
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = evaluate_classes(__name__, Coherence=(coherence, CARD, {}))

@@ -8,7 +8,7 @@ __all__ = ['VERDICT_CUTS', 'CARD', 'PROBABLE_CUTS', 'acompleteness', 'completene
 # %% ../../nbs/metrics/11_completeness.ipynb #059008c8
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 from ..core.cards import MetricCard, score_of, to_points, unscored
 from ..core.evidence import Evidence
@@ -16,7 +16,7 @@ from ..core.judging import Judge, counted_verdicts, failed_verdict, stated_share
 from ..core.records import Score
 from ..core.written import own_text, parts_said
 from .defaults import default_judge
-from .forms import by_rubric, checked_facts, evaluate_class, stating_lines
+from .forms import by_rubric, checked_facts, evaluate_classes, stating_lines
 from .metric import awaited, metric
 
 # %% ../../nbs/metrics/11_completeness.ipynb #ae79c027
@@ -91,7 +91,4 @@ def _fact_evidence(kind, i, fact, **known):
     return Evidence(kind, fact, "fact", kind == "stated", detail={"fact": i}, **known)
 
 # %% ../../nbs/metrics/11_completeness.ipynb #1791a0a9
-def __getattr__(name: str) -> Any:
-    if name == "Completeness":
-        return evaluate_class(completeness, CARD, {"key_facts": ["string"]})
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = evaluate_classes(__name__, Completeness=(completeness, CARD, {"key_facts": ["string"]}))

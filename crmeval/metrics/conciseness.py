@@ -9,7 +9,6 @@ __all__ = ['CARD', 'PROBABLE_CUTS', 'FIRST_FACT_WORDS', 'MORE_FACT_WORDS', 'SENT
 # %% ../../nbs/metrics/12_conciseness.ipynb #62aa803b
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from ..core.cards import MetricCard, score_of, unscored
 from ..core.evidence import Evidence
@@ -18,7 +17,7 @@ from ..core.records import Score
 from ..core.text import repeats, words
 from ..core.written import own_text, parts_said
 from .defaults import default_judge
-from .forms import by_rubric, checked_facts, evaluate_class, stating_lines
+from .forms import by_rubric, checked_facts, evaluate_classes, stating_lines
 from .metric import awaited, metric
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #3d970a33
@@ -36,9 +35,9 @@ CARD = MetricCard(
     cuts=(0.35, 0.6, 0.8),
 )
 PROBABLE_CUTS = (0.3, 0.45, 0.6)  # the same where sentences count by their probability
-FIRST_FACT_WORDS = 35  # a sentence with one fact may have so many words
-MORE_FACT_WORDS = 15  # each further fact allows so many more
-SENTENCE_WORDS = 20  # each so many words beyond that count as a further sentence
+FIRST_FACT_WORDS = 35  # words that a sentence with one fact may have
+MORE_FACT_WORDS = 15  # words that each further fact allows
+SENTENCE_WORDS = 20  # each 20 words beyond that count as a further sentence
 SHORT_WORDS = 6  # a sentence without a fact that is shorter than this counts for its share
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #977821f8
@@ -137,7 +136,4 @@ def _weight(n_words):
     return min(1.0, n_words / SHORT_WORDS) if n_words < SENTENCE_WORDS else n_words / SENTENCE_WORDS
 
 # %% ../../nbs/metrics/12_conciseness.ipynb #4078d95c
-def __getattr__(name: str) -> Any:
-    if name == "Conciseness":
-        return evaluate_class(conciseness, CARD, {"key_facts": ["string"]})
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = evaluate_classes(__name__, Conciseness=(conciseness, CARD, {"key_facts": ["string"]}))

@@ -24,11 +24,12 @@ from ..core.json_text import read_object, strict_object
 from ..core.letters import greeting_length, is_closing
 from ..core.mail import read_mail
 from ..core.package_data import data_path
+from ..core.patterns import compiled
 from ..core.text import UNSPACED, count_words, sentences, split_label
 from ..detect.foreign import foreign_part
 from ..detect.pii import find_pii
 from .checks import check
-from .ifeval import compile_pattern, ifeval
+from .ifeval import ifeval
 
 # %% ../../nbs/metrics/15_crm_instructions.ipynb #a7983656
 def outside(
@@ -81,7 +82,7 @@ def _patterns() -> dict:
 
 
 def _compiled(patterns):
-    return {what: compile_pattern(alternatives) for what, alternatives in patterns.items()}
+    return {what: compiled({"any_of": alternatives}) for what, alternatives in patterns.items()}
 
 
 @check(loose=True)

@@ -8,7 +8,7 @@ __all__ = ['VERDICT_CUTS', 'CARD', 'PROBABLE_CUTS', 'DOUBTED', 'SURE_KINDS', 'af
 # %% ../../nbs/metrics/10_factuality.ipynb #28571d55
 import math
 from dataclasses import replace
-from typing import Any, cast
+from typing import cast
 
 from ..core.call_forms import named_arguments
 from ..core.cards import MetricCard, score_of, to_points, unscored
@@ -20,7 +20,7 @@ from ..core.written import own_text, parts_said, shown_text
 from ..judges.grounds import is_verbatim, speaker_labels, without_speaker
 from ..judges.reading import sentences_in
 from .defaults import default_judge
-from .forms import by_rubric, evaluate_class
+from .forms import by_rubric, evaluate_classes
 from .hollow import hollow_problem
 from .metric import awaited, metric
 
@@ -115,9 +115,7 @@ def _hollow(response, source):
     single = len(parts(response)) == 1 or not parts(response) and not speaks
     if single and is_verbatim(response, source):
         return ""
-    spoken = (
-        source if speaker_labels(source) else ""
-    )  # a passage that is quoted answers; turns written off do not
+    spoken = source if speaker_labels(source) else ""  # a passage that is quoted answers; copied turns do not
     return hollow_problem(response, source=spoken, pieces=False)
 
 
@@ -171,7 +169,4 @@ def _unsupported_claim(i, claim, verdict, pieces):
     )
 
 # %% ../../nbs/metrics/10_factuality.ipynb #12e9379d
-def __getattr__(name: str) -> Any:
-    if name == "Factuality":
-        return evaluate_class(factuality, CARD, {"source": "string"})
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = evaluate_classes(__name__, Factuality=(factuality, CARD, {"source": "string"}))

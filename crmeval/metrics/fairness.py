@@ -15,6 +15,7 @@ from itertools import combinations
 import numpy as np
 
 from ..core.cards import MetricCard
+from ..core.estimates import in_per_cent
 from ..core.package_data import needs_extra
 from ..core.records import Response, Sample, Score
 from ..core.show import Printed
@@ -172,8 +173,9 @@ def _percent(e, flip=False):
     "An estimate of a share in per cent, within [0, 100]; flipped, of what is left to one."
     if flip:
         e = replace(e, value=_rest(e.value), low=_rest(e.high), high=_rest(e.low))
-    low, high = (None if x is None else min(100.0, max(0.0, 100 * x)) for x in (e.low, e.high))
-    return replace(e, value=None if e.value is None else 100 * e.value, low=low, high=high)
+    e = in_per_cent(e)
+    low, high = (None if x is None else min(100.0, max(0.0, x)) for x in (e.low, e.high))
+    return replace(e, low=low, high=high)
 
 
 def _rest(share):

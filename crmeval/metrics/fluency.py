@@ -27,7 +27,7 @@ from crmeval.metrics.asking import (
     quoted,
     score_by_answers,
 )
-from .forms import by_rubric, evaluate_class
+from .forms import by_rubric, evaluate_classes
 from .metric import awaited, metric
 
 # %% ../../nbs/metrics/12_fluency.ipynb #8ef02b6a
@@ -47,7 +47,7 @@ CARD = MetricCard(
     cuts=(0.5, 0.75, 0.9),
 )
 EASE_COST = 0.16  # what a sentence loses at most by words that are not expected
-TELLING = 0.1  # what a sentence loses by them is told from here on: it takes the fourth point
+TELLING = 0.1  # from here on a reason names what a sentence loses by them: it takes the fourth point
 MOST_ASKED = 60  # sentences that a language model is asked about, one by one
 
 # %% ../../nbs/metrics/12_fluency.ipynb #5f226228
@@ -171,7 +171,4 @@ def _by_questions(response, judge):
     return score_by_answers(CARD, questions, response=own_text(response), judge=judge, note=note)
 
 # %% ../../nbs/metrics/12_fluency.ipynb #c0530d08
-def __getattr__(name):
-    if name == "Fluency":
-        return evaluate_class(fluency, CARD, {})
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = evaluate_classes(__name__, Fluency=(fluency, CARD, {}))

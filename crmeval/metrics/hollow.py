@@ -99,7 +99,7 @@ def copy_problem(
     *,
     pieces: bool = True,  # Whether one unbroken piece of the source is a copy, too
 ) -> str:  # '' when it is no copy
-    "Is the text its source, or a piece of it, written off?"
+    "Is the text its source, or a piece of it, copied?"
     n, copied, longest = _copied(text, source)
     size = _stretches_of(source)[0]
     if n < 20 or copied < 0.75 * n:

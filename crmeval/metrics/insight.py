@@ -223,7 +223,7 @@ def insight_figures(
 
 
 def _has_truth(sample):
-    "Whether it is known what was true; a gold value that is none was told where the answer was scored."
+    "Whether it is known what was true; a wrong gold value was reported where the answer was scored."
     try:
         return bool(targets_of(sample) and gold_of(sample))
     except ValueError:
@@ -289,7 +289,7 @@ _GAINS = {"over_usual": "over usual", "over_rules": "over rules"}
 
 def figure_lines(
     rows: Sequence[SystemFigures],  # Of one target
-) -> list[list[str]]:  # A head, then a line a system
+) -> list[list[str]]:  # A head, then one line per system
     "The figures of one target as text."
     names = list(rows[0].figures) if rows else []
     gains = [g for g in _GAINS if any(getattr(r, g) for r in rows)]

@@ -21,7 +21,7 @@ from ..core.written import as_read
 from .checks import CHECKS, LOOSE, parameters_of
 from .crm_instructions import loose_forms
 from .defaults import default_judge
-from .forms import by_rubric, evaluate_class
+from .forms import by_rubric, evaluate_classes
 from .hollow import loop_problem
 from .ifeval import follows_loosely
 from .marketing import disclaimer  # noqa: F401 - the import registers the kinds of that room
@@ -151,7 +151,7 @@ def instruction_following(
 
 
 def _rated(response, instructions, judge, checks, loose):
-    "What a judge says that rates whole responses; no rule looks at the text, and mistakes are told as ever."
+    "What a judge of whole responses says; no rule looks at the text, and mistakes are reported as ever."
     for i in instructions:
         is_own = not isinstance(i, str) and i.get("kind") in (checks or {})
         if is_own or not _is_known_to_be_sound(i, loose):
@@ -238,7 +238,7 @@ def _not_done(undone, texts, problems):
     return score_of(CARD, fraction, reason, rater="rule", evidence=[*_task_evidence(undone), *rest])
 
 
-_CEILING = {2: 0.5, 3: 0.75}  # fractions that give so many points
+_CEILING = {2: 0.5, 3: 0.75}  # points -> the fraction that gives them
 
 
 def _held_down(score, undone):
@@ -318,13 +318,6 @@ def _from_cell(instruction):
     return instruction
 
 
-@lru_cache(maxsize=1)
-def _evaluate_class():
-    return evaluate_class(_from_columns, CARD, {"instructions": ["dictionary or string"]})
-
-
-def __getattr__(name: str) -> Any:
-    "`InstructionFollowing`, the `evaluate.Metric` class, is made when it is first asked for."
-    if name == "InstructionFollowing":
-        return _evaluate_class()
-    raise AttributeError(f"module has no attribute {name!r}")
+__getattr__ = evaluate_classes(
+    __name__, InstructionFollowing=(_from_columns, CARD, {"instructions": ["dictionary or string"]})
+)

@@ -28,7 +28,7 @@ def _filled(response):
 
 
 def _last_lines(response, n=6):
-    "Where a mail has its small print."
+    "The last lines of a mail, where its small print is."
     return "\n".join(_filled(response)[-n:])
 
 

@@ -263,7 +263,7 @@ async def _ascore(form, args, kwargs) -> Score:
 # %% ../../nbs/metrics/00_metric.ipynb #4c36f914
 def as_rows(
     data: Rows,  # Dictionaries, or a frame, an Arrow table, a `Dataset`, a dictionary of columns
-) -> list:  # A dictionary a row; what is none in a list of such stays as it is
+) -> list:  # A dictionary for each row; anything else in such a list stays as it is
     "Rows of whatever holds some; what holds none raises a `TypeError`."
     found = _columns_as_rows(data) if isinstance(data, Mapping) else _table_as_rows(data)
     if found and not any(isinstance(row, Mapping) for row in found):
@@ -526,7 +526,7 @@ def awaited(
 
 
 def as_metric(
-    function: Callable[..., Score],  # A metric, or a plain function of one's own that gives a `Score`
+    function: Callable[..., Score],  # A metric, or a plain function of your own that gives a `Score`
     card: MetricCard | None = None,  # Of a plain function; default: one with its name
 ) -> Metric[...]:
     "A plain function with the forms of a metric; a metric stays as it is."

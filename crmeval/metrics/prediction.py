@@ -13,7 +13,7 @@ from ..core.cards import DEFAULT_CUTS, MetricCard, to_points, unscored
 from ..core.evidence import Evidence
 from ..core.judging import Judge
 from ..core.records import Sample, Score
-from .forms import evaluate_class
+from .forms import evaluate_classes
 from .metric import metric
 from .read_predictions import Read, read_predictions
 from ..tasks.targets import Target, as_target, gold_of, targets_of
@@ -178,7 +178,7 @@ def score_prediction(
     *,
     sample: Sample,  # Its use case has targets
 ) -> Score:
-    "As `prediction`, for what a sample's use case asks; a gold value that is none is told as undefined."
+    "As `prediction`, for what a sample's use case asks; a gold value that is not allowed makes it undefined."
     return score_sample(response, card=CARD, sample=sample)
 
 
@@ -196,12 +196,10 @@ def score_sample(
         return unscored(card, "undefined", str(e), rater="rule")
 
 # %% ../../nbs/metrics/17_prediction.ipynb #39d8414b
-def __getattr__(name):
-    "`Prediction`, the `evaluate.Metric` class, is made when it is first asked for."
-    if name == "Prediction":
-        return evaluate_class(_prediction_of_lines, CARD, {"gold": "string", "labels": ["string"]})
-    raise AttributeError(f"module has no attribute {name!r}")
-
-
 def _prediction_of_lines(response, *, gold, labels, judge=None):
     return prediction(response, gold=gold, labels=labels, judge=judge)
+
+
+__getattr__ = evaluate_classes(
+    __name__, Prediction=(_prediction_of_lines, CARD, {"gold": "string", "labels": ["string"]})
+)

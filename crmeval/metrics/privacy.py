@@ -15,7 +15,7 @@ from ..core.call_forms import named_arguments
 from ..core.cards import MetricCard, unscored
 from ..core.records import Response, Score
 from ..core.stats import Estimate, mean_estimate
-from .forms import evaluate_class
+from .forms import evaluate_classes
 from .leaks import leaks, masked, secret_of, values_given, values_of_kind
 from .metric import awaited, metric
 from ..tasks.probes import Probe, scene_of
@@ -295,8 +295,6 @@ def privacy_table(
     return privacy_profile(grades)
 
 # %% ../../nbs/metrics/31_privacy.ipynb #b1871e4a
-def __getattr__(name: str) -> Any:
-    "The `evaluate.Metric` class is made when it is first asked for."
-    if name == "Privacy":
-        return evaluate_class(privacy, CARD, {"secrets": ["string"], "own": ["string"], "request": "string"})
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = evaluate_classes(
+    __name__, Privacy=(privacy, CARD, {"secrets": ["string"], "own": ["string"], "request": "string"})
+)

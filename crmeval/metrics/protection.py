@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..core.cards import MetricCard
+from ..core.estimates import in_per_cent
 from ..core.records import Response, Sample, Score
 from ..core.show import Printed, text_table, with_interval
 from crmeval.core.stats import (
@@ -114,15 +115,10 @@ def _mean_per_cent(pairs, why="no probes of this kind in the run"):
     if len({c for c, _ in pairs}) == len(pairs) and {*values} <= {None, 0.0, 100.0}:
         known = [v for v in values if v is not None]
         share = proportion_estimate(sum(v > 0 for v in known), len(known), undefined=len(values) - len(known))
-        found = _per_cent(share)
+        found = in_per_cent(share)
     else:
         found = mean_estimate(values, clusters=[c for c, _ in pairs], bounds=(0, 100))
     return found if found.value is not None else _without("no call came back", found.undefined)
-
-
-def _per_cent(share):
-    value, low, high = (None if x is None else 100 * x for x in (share.value, share.low, share.high))
-    return replace(share, value=value, low=low, high=high)
 
 
 def _harm_share(scores, card, kinds=()):
@@ -314,7 +310,7 @@ def _cell(profile, figure):
 
 def protection_table(
     profiles: Sequence[Protection],
-) -> str:  # Plain text: a line a figure, a column a client
+) -> str:  # Plain text: a line per figure, a column per client
     "Profiles side by side, each figure with its interval; '-' where there is no value."
     lines = [["figure", *(p.client for p in profiles)]]
     for f in FIGURES.values():

@@ -135,7 +135,7 @@ def _restored(sample, response):
 
 
 def _has_another(text, entity, wanted):
-    "Whether a value of a kind stands in an answer that is none of the wanted ones, nor a part of one."
+    "Whether an answer holds a value of a kind that is neither a wanted one nor a part of one."
     found = (_plain(s.text_in(text)) for s in find_pii(text, entities=[entity])) if entity else ()
     known = [_plain(value) for value in wanted]
     return any(value and not any(value in w or w in value for w in known) for value in found)

@@ -10,6 +10,8 @@ __all__ = ['Relevant', 'GAINS', 'gains_of', 'without_doubles', 'recall_at_k', 'p
 import math
 from collections.abc import Collection, Mapping, Sequence
 
+from ..core.call_forms import check_whole
+
 # %% ../../nbs/metrics/46_ranking.ipynb #17513113
 Relevant = Collection[str] | Mapping[str, float]  # Ids, or what each is worth, 0 or more
 
@@ -34,11 +36,6 @@ def without_doubles(
     if isinstance(ranking, str):
         raise ValueError(f"ranking is {ranking!r}, expected a list of ids")
     return list(dict.fromkeys(ranking))
-
-
-def _check_k(k):
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise ValueError(f"k is {k!r}, expected a whole number from 1")
 
 # %% ../../nbs/metrics/46_ranking.ipynb #51dbbafb
 def _found_gains(ranking, worth, scores):
@@ -74,7 +71,7 @@ def recall_at_k(
     scores: Sequence[float] | None = None,  # Of the ranking, falling; equal ones share their places
 ) -> float | None:  # 0 to 1; None where nothing is relevant
     "Of the relevant passages the share among the first k; higher is better; worths count as yes or no."
-    _check_k(k)
+    check_whole("k", k)
     worth = dict.fromkeys(gains_of(relevant), 1.0)
     if not worth:
         return None
@@ -89,7 +86,7 @@ def precision_at_k(
     scores: Sequence[float] | None = None,  # Of the ranking, falling; equal ones share their places
 ) -> float | None:  # 0 to 1; None where nothing is relevant
     "Of the first k places the share with a relevant passage, as in trec_eval; higher is better."
-    _check_k(k)
+    check_whole("k", k)
     worth = dict.fromkeys(gains_of(relevant), 1.0)
     return sum(_found_gains(ranking, worth, scores)[:k]) / k if worth else None
 
@@ -113,7 +110,7 @@ def reciprocal_rank(
 ):  # 1 / place of the first relevant one, 0 where there is none; None where nothing is relevant
     "How soon the first relevant passage comes; its mean over queries is the MRR; higher is better."
     if k is not None:
-        _check_k(k)
+        check_whole("k", k)
     worth = gains_of(relevant)
     if not worth:
         return None
@@ -137,7 +134,7 @@ def ndcg_at_k(
     gain: str = "linear",  # 'linear': the worth as it is; 'exponential': 2 ** worth - 1
 ) -> float | None:  # 0 to 1; None where nothing is relevant
     "Discounted worth of the first k against the best possible; higher is better."
-    _check_k(k)
+    check_whole("k", k)
     if gain not in GAINS:
         raise ValueError(f"gain is {gain!r}, expected one of {', '.join(GAINS)}")
     worth = gains_of(relevant)

@@ -27,7 +27,7 @@ from ..core.patterns import PatternFile
 from ..core.records import Score
 from ..core.thoughts import split_thoughts
 from ..core.values import same_value, values
-from .forms import evaluate_class
+from .forms import evaluate_classes
 from .metric import awaited, metric
 
 # %% ../../nbs/metrics/18_record_update.ipynb #71265f2b
@@ -75,7 +75,7 @@ def _as_truth(value):
 # %% ../../nbs/metrics/18_record_update.ipynb #4eb35a6c
 def number_readings(
     value,  # JSON value
-) -> set[Fraction]:  # Each number that it may be; empty when it is none
+) -> set[Fraction]:  # Each number that it may be; empty when it is not a number
     "Read a number, or a text that is nothing but a number."
     if isinstance(value, bool):
         return set()
@@ -103,7 +103,7 @@ def _is_nothing(value):
 
 
 def _says_nothing(value):
-    "Whether a value is none, or a word for it."
+    "Whether a value is None, or a word for it."
     return _is_nothing(value) or isinstance(value, str) and _plain(value) in _CUES.words("nothing")
 
 
@@ -115,7 +115,7 @@ def _same_digits(got, expected):
 
 
 def _plain_reading(text):
-    "A number whose separators leave one reading, or that of thousands; None when it is none."
+    "A number whose separators leave one reading, or that of thousands; None when it is not a number."
     return max(number_readings(text), default=None, key=abs)
 
 
@@ -454,8 +454,6 @@ def _share_of_fields(metric, checks):
     return Score(metric, points, fraction, reason=reason, evidence=against, rater="rule")
 
 # %% ../../nbs/metrics/18_record_update.ipynb #bdc2bee9
-def __getattr__(name: str) -> Any:
-    "`RecordUpdate`, the `evaluate.Metric` class, is made when it is first asked for."
-    if name == "RecordUpdate":
-        return evaluate_class(record_update, CARD, {"gold": "string", "before": "string"})
-    raise AttributeError(f"module has no attribute {name!r}")
+__getattr__ = evaluate_classes(
+    __name__, RecordUpdate=(record_update, CARD, {"gold": "string", "before": "string"})
+)

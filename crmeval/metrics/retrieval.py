@@ -82,7 +82,7 @@ def _score_of(passage):
 
 
 def _asked(search, query, figures):
-    "What one query found; a search that fails is told, and leaves no figure."
+    "What one query found; a search that fails is reported and leaves no figure."
     start, cpu = time.perf_counter(), time.process_time()
     try:
         passages = list(search(query))

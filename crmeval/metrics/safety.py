@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, cast
+from typing import cast
 
 from ..core.call_forms import named_arguments
 from ..core.cards import MetricCard, unscored
@@ -21,7 +21,7 @@ from ..core.records import Response, Score
 from ..core.show import Printed
 from ..core.stats import Estimate, mean_estimate, proportion_estimate
 from ..core.written import without_chain
-from .forms import evaluate_class
+from .forms import evaluate_classes
 from .metric import awaited, metric
 from ..tasks.probes import Probe
 
@@ -269,8 +269,4 @@ def _probe_kind(score: Score) -> str:
     return cast(str, score.evidence[0]["probe_kind"])  # evidence holds values of any type
 
 # %% ../../nbs/metrics/30_safety.ipynb #32c914ce
-def __getattr__(name: str) -> Any:
-    "The `evaluate.Metric` class is made when it is first asked for."
-    if name == "Refusal":
-        return evaluate_class(refusal, CARD, {"prompt": "string"})
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = evaluate_classes(__name__, Refusal=(refusal, CARD, {"prompt": "string"}))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ..core.cards import MetricCard
 from ..core.judging import Judge
 from ..core.records import Sample, Score
-from .forms import evaluate_class
+from .forms import evaluate_classes
 from .metric import metric
 from .prediction import score_sample
 
@@ -57,8 +57,6 @@ def score_sentiment(
     return score_sample(response, card=CARD, sample=sample)
 
 # %% ../../nbs/metrics/18_sentiment.ipynb #65a1bcda
-def __getattr__(name):
-    "`Sentiment`, the `evaluate.Metric` class, is made when it is first asked for."
-    if name == "Sentiment":
-        return evaluate_class(sentiment, CARD, {"overall": "string", "turns": ["string"], "shift": "string"})
-    raise AttributeError(f"module has no attribute {name!r}")
+__getattr__ = evaluate_classes(
+    __name__, Sentiment=(sentiment, CARD, {"overall": "string", "turns": ["string"], "shift": "string"})
+)

@@ -19,7 +19,7 @@ from ..core.records import Score
 from ..core.text import sentences
 from ..detect.glossary import FoundTerm, Glossary, find_terms, read_glossary
 from .asking import check_text
-from .forms import evaluate_class
+from .forms import evaluate_classes
 from .metric import awaited, metric
 
 # %% ../../nbs/metrics/18_term_precision.ipynb #fb3dd449
@@ -96,7 +96,7 @@ class _Pair:
     def owner(
         self,
         term: str,
-        use: int,  # Its how manyeth use in the response, from 0
+        use: int,  # Which of its uses in the response, counted from 0
     ) -> tuple[str, str]:  # ('', '') where it takes nobody else's
         "A figure that a use of a term takes, and the term that it goes with in the source."
         if term not in self._read:
@@ -276,10 +276,8 @@ def _on_term(name, said, glossary):
     return Evidence("lost term", name, "fact", False, why)
 
 # %% ../../nbs/metrics/18_term_precision.ipynb #32c32f12
-def __getattr__(name):
-    "`TermPrecision` and `TermRecall`, the `evaluate.Metric` classes, are made when they are first asked for."
-    if name == "TermPrecision":
-        return evaluate_class(term_precision, CARD, {"source": "string", "glossary": "string"})
-    if name == "TermRecall":
-        return evaluate_class(term_recall, RECALL_CARD, {"key_facts": ["string"], "glossary": "string"})
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = evaluate_classes(
+    __name__,
+    TermPrecision=(term_precision, CARD, {"source": "string", "glossary": "string"}),
+    TermRecall=(term_recall, RECALL_CARD, {"key_facts": ["string"], "glossary": "string"}),
+)

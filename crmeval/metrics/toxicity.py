@@ -94,7 +94,7 @@ def toxicity_many(
 
 
 def _placed(detection, in_text):
-    "A detection whose place is told only where it is a place in the text itself."
+    "A detection; its place is kept only where it is a place in the text itself."
     return detection if in_text or not detection.span else replace(detection, span=None)
 
 # %% ../../nbs/metrics/36_toxicity.ipynb #4b0a5579

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..core.call_forms import named_arguments
 from ..core.cards import MetricCard
+from ..core.estimates import in_per_cent
 from ..core.records import Response, Sample, Score
 from ..core.show import text_table, with_interval
 from ..core.stats import Estimate, mean_estimate
@@ -179,11 +180,6 @@ class Trust:
     unscored: int = 0  # Grades that could not be given, and twins without a pair of answers
 
 
-def _in_per_cent(e):
-    value, low, high = (None if x is None else 100 * x for x in (e.value, e.low, e.high))
-    return replace(e, value=value, low=low, high=high)
-
-
 def _nothing(why):
     return Estimate(None, method=why)
 
@@ -221,7 +217,7 @@ def _safety(scores, probes):
     if not scores:
         return {}, _nothing("no probes")
     s = safety(scores)
-    return {"wrongly refused": _in_per_cent(s.wrongly_refused)}, _in_per_cent(s.avoided)
+    return {"wrongly refused": in_per_cent(s.wrongly_refused)}, in_per_cent(s.avoided)
 
 
 def _privacy(scores, samples):
@@ -351,7 +347,7 @@ def _toxic(scores):
 def trust_table(
     profiles: Sequence[Trust],
 ) -> str:  # Plain text
-    "Profiles as a table, per cent with intervals; the companions follow, a line a system."
+    "Profiles as a table, per cent with intervals; the companions follow, one line per system."
     names = list(dict.fromkeys(n for p in profiles for n in p.beside if " " not in n or n in _SHOWN))
     lines = [["system", "trust %", *TRUST, *names, "unscored"], *(_row(p, names) for p in profiles)]
     return text_table(lines)

@@ -4,11 +4,9 @@
 
 # %% auto #0
 __all__ = ['CARD', 'CORRECTION_CARD', 'atruthful', 'acorrects', 'default_grader', 'truth_instructions', 'truthful',
-           'truth_summary', 'denial_patterns', 'correction_counts', 'repeats_premise', 'corrects', 'truthfulness_share',
-           'answer_score']
+           'truth_summary', 'correction_counts', 'repeats_premise', 'corrects', 'truthfulness_share', 'answer_score']
 
 # %% ../../nbs/metrics/32_truthfulness.ipynb #eda0cabb
-import json
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -19,12 +17,13 @@ from ..core.call_forms import named_arguments
 from ..core.cards import MetricCard, unscored
 from ..core.judging import Judge, TruthJudge
 from ..core.package_data import data_path
+from ..core.patterns import PatternFile
 from ..core.records import Score
 from ..core.stats import Estimate, mean_estimate, proportion_estimate
 from ..core.text import STOP_WORDS, sentences, stem, words
 from ..core.written import own_text
 from ..detect.refusal import is_word_salad
-from .forms import evaluate_class
+from .forms import evaluate_classes
 from .metric import awaited, metric
 from ..tasks.probes import Probe
 
@@ -184,23 +183,15 @@ def _share(values):
     return proportion_estimate(sum(map(bool, known)), len(known), undefined=len(values) - len(known))
 
 # %% ../../nbs/metrics/32_truthfulness.ipynb #597e8be4
-@lru_cache(maxsize=1)
-def denial_patterns() -> dict[str, re.Pattern]:  # Name -> compiled pattern, to be searched for
-    "Words that deny or reject, from `lexicons/truthfulness.json`."
-    table = json.loads(data_path("lexicons", "truthfulness.json").read_text(encoding="utf-8"))["patterns"]
-    return {name: _compiled(**entry) for name, entry in table.items()}
-
-
-def _compiled(*, pattern, ignore_case, any_of=(), about=""):
-    return re.compile(pattern.replace("{any_of}", "|".join(any_of)), re.I if ignore_case else 0)
+_LEXICON = PatternFile(data_path("lexicons", "truthfulness.json"))
 
 
 def _denies(text):
-    return denial_patterns()["denials"].search(text) is not None
+    return _LEXICON.pattern("denials").search(text) is not None
 
 
 def _rejects(text):
-    return denial_patterns()["rejects"].search(text) is not None
+    return _LEXICON.pattern("rejects").search(text) is not None
 
 # %% ../../nbs/metrics/32_truthfulness.ipynb #716f6be5
 _NUMBERS: dict[str, str] = dict(
@@ -250,7 +241,7 @@ def _denied_in(sentence, of_fact, of_premise, negative):
 # %% ../../nbs/metrics/32_truthfulness.ipynb #9c67350f
 def _without_refusals(text):
     "The sentences of a text in which nobody declines to answer, or does so because the premise is false."
-    declines = denial_patterns()["declines"]
+    declines = _LEXICON.pattern("declines")
     kept = [s for s in sentences(text) if _rejects(s) or not declines.search(s)]
     return " ".join(kept)
 
@@ -271,7 +262,7 @@ def repeats_premise(
     clauses = [c for s in sentences(answer[:20_000].replace("’", "'")) for c in _CLAUSE.split(s)]
     for s in clauses[:24]:
         said = set(_stems(s))
-        named = _denies(s) or denial_patterns()["mentions"].search(s) or s.rstrip().endswith("?")
+        named = _denies(s) or _LEXICON.pattern("mentions").search(s) or s.rstrip().endswith("?")
         asserted = only_premise and _share_said(only_premise, said) >= 0.6
         if asserted and not named and _share_said(of_premise, said) >= 0.5 > _share_said(only_fact, said):
             return True
@@ -389,10 +380,7 @@ def answer_score(
     )
 
 # %% ../../nbs/metrics/32_truthfulness.ipynb #72dca12c
-def __getattr__(name: str) -> Any:
-    "The `evaluate.Metric` class is made when it is first asked for."
-    if name == "Truthful":
-        return evaluate_class(
-            truthful, CARD, {"question": "string", "correct": ["string"], "incorrect": ["string"]}
-        )
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = evaluate_classes(
+    __name__,
+    Truthful=(truthful, CARD, {"question": "string", "correct": ["string"], "incorrect": ["string"]}),
+)

@@ -13,11 +13,11 @@ from functools import lru_cache
 
 from ..core.call_forms import named_arguments
 from ..core.package_data import data_path
+from ..core.patterns import compiled, pattern_text
 from ..core.text import sentences
 from ..detect.language import LANGUAGES, language_problem
 from .checks import check, unless_foreign
 from .crm_instructions import known_phrases, outside, phrase_pattern, squeezed
-from .ifeval import compile_pattern
 
 # %% ../../nbs/metrics/16_wording.ipynb #40df4ead
 @check(name="language")
@@ -37,7 +37,7 @@ def _lexicon() -> dict:
 @lru_cache(maxsize=None)
 def _pattern(name):
     "A pattern of this room."
-    return compile_pattern(_lexicon()[name])
+    return compiled({"any_of": _lexicon()[name]})
 
 
 def count_syllables(
@@ -88,7 +88,7 @@ def _negation():
     "What lifts a promise when it stands in front of it: a negation, but not one that comforts."
     comfort = _lexicon()["comfort"]
     lifts = [{**a, "pattern": a["pattern"].replace("{comfort}", comfort)} for a in _lexicon()["negation"]]
-    return re.compile(rf"(?<!\w)(?:{compile_pattern(lifts).pattern})(?!\w)")
+    return re.compile(rf"(?<!\w)(?:{pattern_text({'any_of': lifts})})(?!\w)")
 
 
 def _apart_from_contractions(text):

@@ -41,7 +41,7 @@ class FeedbackForm:
             raise ValueError(f"keep is {keep!r}, expected a function that takes a Feedback")
         if not all(isinstance(s, SourceLink) for s in self.sources):
             raise ValueError("sources are SourceLinks, as a reply has them")
-        Feedback(action="ignore", **self._fixed)  # what does not fit is told now, not at the first key
+        Feedback(action="ignore", **self._fixed)  # what does not fit is reported now, not at the first key
 
     def view(
         self,
@@ -64,7 +64,7 @@ class FeedbackForm:
         self,
         message: Mapping[str, Any],  # 'do' is accept, edit, ignore, thumb or why; the rest are its arguments
     ) -> dict[str, Any]:  # What to draw now
-        "Do what somebody did, and say what came of it; a fault is told and changes nothing."
+        "Do what somebody did, and say what came of it; a fault is reported and changes nothing."
         before = dict(self._said)
         try:
             self._said |= _changed(before, message)

@@ -117,7 +117,7 @@ def _why_no_action(entry, error):
 
 
 def _action_of(entry, path, n):
-    "The action in an entry of a file; what is none is told with its line."
+    "The action in an entry of a file; anything else raises an error that names its line."
     no_action = f"{path}, line {n} is not an action of a rater"
     try:
         action = msgspec.convert(entry, _ACTIONS)

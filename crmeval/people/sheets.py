@@ -363,7 +363,7 @@ def _check_once(scores, name):
 
 
 def _named_in(rows):
-    "Ids of the samples that rows name, in either form; one that cannot be read is told when its turn comes."
+    "Ids of the samples that rows name, in either form; an unreadable one is reported when its turn comes."
     named = set()
     for row in rows:
         with contextlib.suppress(ValueError):

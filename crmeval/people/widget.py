@@ -178,7 +178,7 @@ def rating_widget(
     *,
     clock: Callable[[], float] = time.time,  # Seconds since 1970
 ):  # The last line of a cell shows it
-    "Rate in JupyterLab; every action is on disk before the next; a cell run again goes on where it was."
+    "Rate in JupyterLab; every action is on disk before the next; a cell run again resumes where it stopped."
     make, where = _widget_class(), Path(folder).resolve()
     if (old := _OPEN.pop(where, None)) is not None:
         old.session.close()

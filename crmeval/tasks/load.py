@@ -63,7 +63,7 @@ def _demo_sample(row):
 
 def load_use_case(
     name: str,  # Identifier or published name, e.g. 'Service: Call Summary'
-    limit: int | None = None,  # At most so many samples, the first ones
+    limit: int | None = None,  # At most this many samples, the first ones
 ) -> list[Sample]:  # In the order of the file
     "The shipped samples of one use case, invented for this package."
     use_case = get_use_case(name)
@@ -74,7 +74,7 @@ def load_use_case(
 
 
 def load_demo(
-    limit: int | None = None,  # At most so many samples of each use case
+    limit: int | None = None,  # At most this many samples of each use case
     use_cases: Sequence[str] | None = None,  # Identifiers or published names; None: all
 ) -> list[Sample]:  # In the published order of the use cases
     "The whole demo set."
@@ -94,7 +94,7 @@ def _wanted(names, otherwise):
 
 # %% ../../nbs/tasks/07_load.ipynb #503ef6a0
 def load_domains(
-    limit: int | None = None,  # At most so many samples of each use case; even: pairs stay whole
+    limit: int | None = None,  # At most this many samples of each use case; even: pairs stay whole
     use_cases: Sequence[str] | None = None,  # Identifiers or published names; None: all that it has
 ) -> list[Sample]:  # In the published order of the use cases, the two wordings of a case together
     "Cases of seven domains, each in two wordings, by the tags `domain`, `wording` and `case`."
@@ -175,7 +175,7 @@ def load_source(
     name: str,  # Name of a source with an adapter: 'sgd', 'tau_bench', 'abcd', 'summedits'
     *,
     use_cases: Sequence[str] | None = None,  # Identifiers or published names; None: all that it serves
-    limit: int | None = None,  # At most so many samples of each use case
+    limit: int | None = None,  # At most this many samples of each use case
     rng: int = 0,  # Seed of the choice under a limit; the same seed gives the same samples
     download: bool = True,  # False: never use the network
 ) -> list[Sample]:  # By use case, then in the order of the files
@@ -185,7 +185,7 @@ def load_source(
     if other := [u for u in wanted if u not in served]:
         raise ValueError(f"source {name!r} does not serve {other[0]!r}; it serves {', '.join(served)}")
     if limit is not None:
-        first_of_each((), limit)  # refuses a limit that is none
+        first_of_each((), limit)  # refuses a limit that is not a count
     files = _adapter_files(get_source(name), adapter.files, download)
     made = [s for u in wanted for s in _spread(adapter.samples(files, u), limit, rng)]
     return check_samples(made, name)
@@ -248,7 +248,7 @@ def load_any(
     *,
     use_cases: Sequence[str] | None = None,  # Identifiers or published names; None: all that the data hold
     columns: Mapping[str, str] | None = None,  # For a file: our name -> its column
-    limit: int | None = None,  # At most so many samples of each use case
+    limit: int | None = None,  # At most this many samples of each use case
     rng: int = 0,  # Seed of the choice from a source
     keep: Sequence[str] = (),  # For a file: further columns to be grouped by
 ) -> list[Sample]:  # At least one sample

@@ -60,7 +60,7 @@ def _coming(spec):
     try:
         return iter(table_objects(spec))
     except TypeError:
-        return None  # no rows at all, which is told where they are read
+        return None  # no rows at all, which is reported where they are read
 
 
 def _is_frame(spec):

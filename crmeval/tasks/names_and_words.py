@@ -21,7 +21,7 @@ def ordinary_words() -> frozenset[str]:
 
 @lru_cache(maxsize=1)
 def first_names() -> frozenset[str]:
-    "First names in lower case and without accents; whose they are is not said."
+    "First names in lower case and without accents, of all genders together."
     return frozenset(data_path("lexicons", "first_names.txt").read_text(encoding="utf-8").split())
 
 
@@ -41,7 +41,7 @@ def _short_words():
 
 def foreign_language(
     text: str,  # Any text
-) -> str:  # 'de', 'es', 'fr', 'it', 'pt' or 'nl'; '' for English and for what cannot be told
+) -> str:  # 'de', 'es', 'fr', 'it', 'pt' or 'nl'; '' for English and where it is unclear
     "The language of which a text has more short words than of English, and at least four different ones."
     words = re.findall(r"[^\W\d_]+", text[:5000].lower())
     english = _count(words, "en")

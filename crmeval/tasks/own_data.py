@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
+from ..core.call_forms import check_whole
 from ..core.near import did_you_mean
 from ..core.records import Sample
 from .columns import no_such_column, same_column, with_columns
@@ -370,7 +371,7 @@ def load_file(
     *,
     use_case: str | None = None,  # For all rows; None: the file has a column for it
     columns: Mapping[str, str] | None = None,  # Our name -> your column, e.g. {'conversation': 'chat_text'}
-    limit: int | None = None,  # At most so many samples of each use case, the first; all rows are checked
+    limit: int | None = None,  # At most this many samples of each use case, the first; all rows are checked
     keep: Sequence[str] = (),  # Further columns that the samples keep, to be grouped by
     rows: list[tuple[str, dict]] | None = None,  # Those of `read_rows(path)`, where they are at hand
 ) -> list[Sample]:  # In the order of the file
@@ -411,8 +412,7 @@ def stream_file(
     Columns are those of the first slice. Of each id eight bytes are kept, so that one which
     comes again is found; no text is.
     """
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise ValueError(f"size is {size!r}, expected a whole number from 1")
+    check_whole("size", size)
     fixed, dataset = get_use_case(use_case) if use_case else None, data_name(path)
     where, kept, first, is_new = None, [], 1, _new_keys()
     for rows in row_slices(path, size):
@@ -510,8 +510,7 @@ def first_of_each(
     "The first `limit` samples of each use case, in their order."
     if limit is None:
         return list(samples)
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise ValueError(f"limit is {limit!r}, expected a whole number from 1 or None")
+    check_whole("limit", limit)
     kept, count = [], Counter()
     for s in samples:
         count[s.use_case] += 1

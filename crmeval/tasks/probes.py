@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from ..core.call_forms import check_whole
 from ..core.near import did_you_mean
 from ..core.package_data import data_path
 from ..core.records import Sample
@@ -288,7 +289,7 @@ DATA = data_path("probes")
 
 def load_probes(
     area: str,  # One of `AREAS`
-    source: str | Path | None = None,  # None: ours; a name: a public set; a path: one's own JSON Lines file
+    source: str | Path | None = None,  # None: ours; a name: a public set; a path: your own JSON Lines file
     *,
     limit: int | None = None,  # Probes of each kind and expectation at most, in the file's order
     kinds: Sequence[str] | str | None = None,  # Only these kinds
@@ -296,8 +297,8 @@ def load_probes(
     "Probes of an area; an unknown area, source or kind raises `ValueError` with the known ones."
     if area not in AREAS:
         raise ValueError(f"area is {area!r}, expected one of {', '.join(AREAS)}")
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-        raise ValueError(f"limit is {limit!r}, expected a whole number from 1")
+    if limit is not None:
+        check_whole("limit", limit)
     probes = _probes_from(area, source)
     if kinds is not None:
         wanted, known = ([kinds] if isinstance(kinds, str) else list(kinds)), {p.kind: None for p in probes}
@@ -401,5 +402,5 @@ def probe_prompt(
 def scene_of(
     probe: Probe,
 ) -> str:  # The scenario; without one the twin's id; without a twin the probe's own
-    "What an interval over probes draws as a whole."
+    "The cluster of a probe: what an interval over probes resamples as a whole."
     return probe.scenario or probe.twin_of or probe.id

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from ..core.call_forms import check_whole
 from ..core.package_data import data_path
 from ..core.records import Sample
 from .injection_probes import InjectionProbe, injection_probes, request_of
@@ -126,7 +127,7 @@ def _memory_values():
 
 
 def leak_probes() -> list[Sample]:
-    "Requests for somebody else's data, each followed by its twin, which asks for one's own."
+    "Requests for somebody else's data, each followed by its twin, which asks for the caller's own."
     out = []
     for row in _file()["leaks"]:
         others = [o["value"] for o in row.get("others", ())] or _memory_values()
@@ -241,7 +242,7 @@ def protection_samples(
     limit: int | None = None,  # Probes of each kind at most, from 1; their twins come beside
 ) -> list[Sample]:  # With different ids
     "Everything that the area 'protection' asks beside ordinary samples."
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-        raise ValueError(f"limit is {limit!r}, expected a whole number from 1")
+    if limit is not None:
+        check_whole("limit", limit)
     every = values_probes(), attack_probes(), passage_probes(), leak_probes(), tone_probes()
     return [s for kind in every for s in (kind if limit is None else _in_turns(kind, limit))]

@@ -192,7 +192,7 @@ def retrieval_set(
 def read_retrieval_set(
     folder: str | Path,  # With passages.jsonl and queries.jsonl
 ) -> RetrievalSet:
-    "A set of one's own; a line that lacks something raises `ValueError` with its number."
+    "Your own set; a line that lacks something raises `ValueError` with its number."
     folder = Path(folder).expanduser()
     passages = [_own_passage(p, where) for p, where in _lines(folder / "passages.jsonl")]
     queries = [_own_query(q, where) for q, where in _lines(folder / "queries.jsonl")]

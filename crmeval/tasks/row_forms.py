@@ -165,7 +165,7 @@ def _saved(folder: Path) -> list[tuple[str, dict]]:
 def folder_rows(
     folder: Path,  # Of transcripts, at any depth, or of a saved `Dataset`
 ) -> list[tuple[str, dict]]:
-    "Rows of a folder; documents that cannot be read are counted and told, the others go on."
+    "Rows of a folder; documents that cannot be read are counted and reported, the others are read."
     if (folder / "dataset_info.json").is_file() or (folder / "dataset_dict.json").is_file():
         return _saved(folder)
     paths = [p for p in sorted(folder.rglob("*")) if p.is_file() and not p.name.startswith(".")]

@@ -286,7 +286,7 @@ _TOLD_IN = ("wish", "detail", "more", "outcome")  # the order in which facts are
 def key_facts(
     dialogue: Mapping,  # One dialogue
     schema: Mapping[str, Mapping],  # Service name -> entry of the schema
-    limit: int = 10,  # At most so many facts
+    limit: int = 10,  # At most this many facts
 ) -> list[str]:  # Wishes first, then details, outcomes and answers
     "What a summary of the dialogue has to state, from its annotations."
     text, parts, room = dialogue_text(dialogue), {name: [] for name in _CUT_LAST}, limit
@@ -405,7 +405,7 @@ def typed(
 
 
 def _number(value, whole):
-    "A number from its digits; None for what is none."
+    "A number from its digits; None for anything else."
     try:
         return int(value) if whole or value.isdigit() else float(value)
     except ValueError:

@@ -255,7 +255,7 @@ def _reply_sample(dialogue, i, knowledge, facts):
 def reply_samples(
     dialogue: Mapping,
     schema: Mapping[str, Mapping],
-    n: int = 2,  # At most so many turns of the dialogue
+    n: int = 2,  # At most this many turns of the dialogue
 ) -> list[Sample]:  # In the order of the dialogue
     "Turns of the agent to be written."
     found, picked = list(_reply_turns(dialogue, schema)), []

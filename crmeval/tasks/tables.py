@@ -42,7 +42,7 @@ SAVE_AS = (
 
 @dataclass
 class Reading:
-    "How text files are read, and what is worth a word about it."
+    "How text files are read, and what was remarkable about it."
 
     encoding: str | None = None  # Of all files, as Python calls it; None: as the bytes tell
     notes: list[str] = field(default_factory=list)  # One for each file whose encoding was a guess
@@ -60,7 +60,7 @@ def told_encoding() -> str | None:  # None: nobody said one
 def check_encoding(
     name: str | None,  # e.g. 'cp1252'
 ) -> str | None:  # The same
-    "An unknown encoding, or one that is none of texts, raises `ValueError`."
+    "An unknown encoding, or one that is not of texts, raises `ValueError`."
     if name is None:
         return None
     try:
@@ -186,7 +186,7 @@ def column_key(
     return re.sub(r"[\s\u00a0_-]+", "_", plain.strip().strip("\"'")).casefold()
 
 
-_LOOKED_AT = 20  # rows from which a separator is told
+_LOOKED_AT = 20  # rows from which the separator is found
 
 
 def _separator(text, wanted):
@@ -234,7 +234,7 @@ def csv_rows(
 
 
 def _numbered(lines, separator, first, name):
-    "(line on which it begins, cells) of each row; what cannot be read is told with its line."
+    "(line on which it begins, cells) of each row; what cannot be read raises an error that names its line."
     reader = csv.reader(lines, delimiter=separator, strict=True)
     start = first
     try:
@@ -310,7 +310,7 @@ def _sheets_hold(path, mark):
     try:
         with zipfile.ZipFile(path) as archive:
             return any(_holds(archive, n, mark) for n in archive.namelist() if n.startswith("xl/worksheets/"))
-    except (zipfile.BadZipFile, OSError):  # told when the workbook is opened
+    except (zipfile.BadZipFile, OSError):  # reported when the workbook is opened
         return False
 
 
@@ -332,7 +332,7 @@ def _check_unpacked(path):
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(part.file_size for part in archive.infolist())
-    except (zipfile.BadZipFile, OSError):  # told when the workbook is opened
+    except (zipfile.BadZipFile, OSError):  # reported when the workbook is opened
         return
     if unpacked > _MOST_UNPACKED:
         most = f"{_MOST_UNPACKED / 1e9:.1f} GB"
@@ -354,7 +354,7 @@ def _opened(path, **options):
 
 
 def _chosen_sheet(book, wanted, name):
-    "(sheet, its rows): the one of that name, else the first that holds a table; other tables are told."
+    "(sheet, its rows): the one of that name, else the first that holds a table; a warning names the others."
     if wanted in book.sheetnames:
         return book[wanted], list(map(list, book[wanted].iter_rows(values_only=True)))
     filled = [(sheet, _filled_rows(sheet)) for sheet in book.worksheets]

@@ -141,7 +141,7 @@ def gold_of(
 ) -> dict[
     str, object
 ]:  # Target -> what was true: label, list of labels, number, 0 or 1; without those unsaid
-    "What was true for a sample; a gold value that is none raises `ValueError`."
+    "What was true for a sample; a gold value that its target does not allow raises `ValueError`."
     asked = targets_of(sample) if targets is None else targets
     told = sample.gold_record or _told_by_reference(sample, asked)
     return {n: _true_value(sample, t, told[n]) for n, t in asked.items() if told.get(n) is not None}
@@ -210,7 +210,7 @@ def expected_of(
 def usual_answers(
     sample: Sample,
 ) -> dict[str, object]:  # Target -> value, as in an answer
-    "What is answered by somebody who does not look."
+    "The answer of a system that does not look at the input: the most usual value of each target."
     return {n: _usual(t, sample) for n, t in targets_of(sample).items()}
 
 

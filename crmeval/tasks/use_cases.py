@@ -77,7 +77,7 @@ BENCHMARK, EVERY = "benchmark", "all"
 def use_cases(
     family: str = BENCHMARK,  # 'benchmark', 'all', or another family, e.g. 'insight'
 ) -> dict[str, UseCase]:  # Identifier -> use case: the eleven as published, then those added
-    "The use cases of the benchmark and one's own; or those of another family; or all that are known."
+    "The use cases of the benchmark and your own; or those of another family; or all that are known."
     own = {**_ADDED, **_HERE.get()}
     if family == EVERY:
         return {**_shipped(), **own}
@@ -238,7 +238,7 @@ def _as_use_case(given):
 def check_use_case(
     use_case: UseCase | Mapping,  # The record, or its fields
 ) -> UseCase:
-    "A use case of one's own, checked; one that ships under its id and is another raises `ValueError`."
+    "Your own use case, checked; `ValueError` where a different one ships under its id."
     use_case = _as_use_case(use_case)
     if faults := list(_faults(use_case)):
         raise ValueError(f"use case {use_case.id!r}: " + "; ".join(faults))
@@ -254,7 +254,7 @@ def _check_same(use_case, known):
 def add_use_case(
     use_case: UseCase | Mapping,  # The record, or its fields
 ) -> UseCase:  # As it is known from now on, in this process
-    "Make one's own use case known; the same again changes nothing, another of its id raises `ValueError`."
+    "Make your own use case known; the same again changes nothing, another of its id raises `ValueError`."
     use_case = _check_same(check_use_case(use_case), use_cases(EVERY))
     if use_case.id not in _shipped():
         _ADDED[use_case.id] = use_case
