@@ -21,7 +21,6 @@ from typing import cast
 from ..core.calls import Completion
 from ..core.log import JournalError, append_bytes, damaged, digest, open_locked, read_lines
 from ..core.records import SCHEMA_VERSION, Response, Sample, Score, Usage, plain_value, storable
-
 from .hash_index import HashIndex
 from .texts import bare_completion, bare_response, bare_score
 
