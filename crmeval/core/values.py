@@ -51,8 +51,7 @@ def _digits(s, dotted=False):
     dot, comma = s.rfind("."), s.rfind(",")
     if dot >= 0 and comma >= 0:
         point, group = (".", ",") if dot > comma else (",", ".")
-        s = s.replace(group, "")
-        s = s.replace(point, "" if s.count(point) > 1 else ".")  # '1,380.004.385': marks of groups, mixed
+        s = s.replace(group, "").replace(point, "" if s.count(point) > 1 else ".")  # '1,380.004.385'
     elif comma >= 0:
         grouped = s.count(",") > 1 or (_ONE_MARK.fullmatch(s) is not None)
         s = s.replace(",", "" if grouped else ".")
