@@ -9,7 +9,7 @@ __all__ = ['LONGEST', 'READ', 'english_small_words', 'small_words', 'is_english_
 # %% ../../nbs/core/22_languages.ipynb #94c2af46
 import json
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 from unicodedata import normalize
@@ -127,7 +127,7 @@ class _Sentence:
 
 def _by_words(s):
     "The language whose words a sentence holds; ''."
-    kinds, counts = defaultdict(set), Counter()
+    kinds, counts = defaultdict(set), defaultdict(float)
     for i, (word, written) in enumerate(zip(s.words, s.written)):
         if word not in _speakers() or (len(word) == 1 and not written.islower()):
             continue
@@ -136,8 +136,8 @@ def _by_words(s):
             if len(word) > 1:
                 kinds[language].add(word)
     least = max(s.english + 0.5 * s.known, 0.2 * s.n - 1e-9)
-    told = (k for k, n in counts.most_common() if n > least and _is_speech(s, kinds[k]))
-    return next(told, "")
+    ranked = sorted(counts, key=counts.__getitem__, reverse=True)
+    return next((k for k in ranked if counts[k] > least and _is_speech(s, kinds[k])), "")
 
 
 def _is_speech(s, kinds):

@@ -374,7 +374,7 @@ def unread(
     if not harmful and sum(ord(c) > 0x36F for c in letters) > 0.5 * len(letters):
         return True
     if len(found) < 3:
-        return not known and (mostly_foreign(text) or not any(map(_KNOWN.__getitem__, found)))
+        return not known and bool(mostly_foreign(text) or not any(map(_KNOWN.__getitem__, found)))
     unknown = len(own) >= 3 and len(set(own)) > 1 and known < 0.2
     return not harmful and unknown or known < 0.6 and bool(mostly_foreign(text))
 
