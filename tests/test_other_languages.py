@@ -3,7 +3,7 @@
 import pytest
 
 from crmeval import coherence, completeness, factuality, fluency, term_precision, toxicity
-from crmeval.detect.foreign import foreign_language
+from crmeval.core.languages import foreign_language, foreign_part, mostly_foreign
 from crmeval.metrics.instruction_following import check_instruction
 from crmeval.metrics.prediction import prediction
 
@@ -104,3 +104,56 @@ def test_terms_of_scripts_without_blanks_and_with_marks_are_found():
 def test_digits_marks_and_numbers_of_other_countries(instruction, kept, broken):
     assert check_instruction(kept, instruction=instruction) == ""
     assert check_instruction(broken, instruction=instruction)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Il-kamra tal-banju m'għandhiex ilma sħun.",
+        "Ny mpanjifa dia tezitra amin'ny fandoavana vola.",
+        "Pembaharuan langganan saya ditolak kemarin.",
+        "Klientda hozircha javob yo'q, ertaga qo'ng'iroq qilamiz.",
+        "D'Rechnung ass nach ëmmer net bezuelt ginn.",
+        "Pagbayaran sa kuryente wala pa madawat.",
+    ],
+    ids=["Maltese", "Malagasy", "Malay", "Uzbek", "Luxembourgish", "Cebuano"],
+)
+def test_languages_that_no_list_knew_or_that_nobody_tried(said):
+    assert foreign_language(said) and mostly_foreign(said) and factuality(said, source=SOURCE).points is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "quiere devolver el paquete",
+        "nao recebi a fatura de abril",
+        "il pacco era aperto",
+        "Kasım ayında ödeme yapıldı",
+        "rekeningen nog altijd niet betaald",
+        "klienten vil ikke betale",
+    ],
+)
+def test_a_short_line_in_brackets_is_seen(said):
+    english = f"We have written down what he said ({said}) and will call him."
+    assert foreign_part(english) and not mostly_foreign(english)
+    assert toxicity(english).status == "undefined"
+    assert check_instruction(english, instruction={"kind": "no_promises"}) is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Seat post clamp, 31.8 mm, anodised",
+        "Ms Inés de la Torre y Gil, Calle Mayor 4, Girona",
+        "PLS RESEND INVOICE, TY",
+        "cant c my ordr hstry, pls hlp asap",
+        "| Part | Pcs |\n| --- | --- |\n| Flange | 4 |",
+        "We dined at Chez Antoine (Rue du Bac) before the demo.",
+        "I am writing since two weeks and nobody is answer me.",
+        "Panettone, stollen and pastéis de nata are back.",
+        "f(x) = e^x + sin y, o(n)",
+        "Regards,\nŞebnem Öztürk\nGebze",
+    ],
+)
+def test_names_trade_words_short_forms_and_odd_english_are_english(said):
+    assert not foreign_part(said) and not mostly_foreign(said)

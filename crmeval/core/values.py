@@ -50,7 +50,8 @@ def _digits(s, dotted=False):
     s = _BLANKS.sub("", s)
     dot, comma = s.rfind("."), s.rfind(",")
     if dot >= 0 and comma >= 0:
-        s = s.replace(",", "") if dot > comma else s.replace(".", "").replace(",", ".")
+        point, group = (".", ",") if dot > comma else (",", ".")
+        s = s.replace(group, "").replace(point, "" if s.count(point) > 1 else ".")  # '1,380.004.385'
     elif comma >= 0:
         grouped = s.count(",") > 1 or (_ONE_MARK.fullmatch(s) is not None)
         s = s.replace(",", "" if grouped else ".")

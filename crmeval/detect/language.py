@@ -7,12 +7,12 @@ __all__ = ['LANGUAGES', 'FEW', 'language_profiles', 'language_problem']
 
 # %% ../../nbs/detect/06_language.ipynb #868a50f7
 import json
-import re
 import unicodedata
 from collections import Counter
 from functools import lru_cache
 
 from ..core.call_forms import named_arguments
+from ..core.languages import english_word_share, foreign_part, is_surely_english
 from ..core.package_data import data_path
 from ..core.text import sentences
 
@@ -50,22 +50,16 @@ def language_profiles():
     factory.load_profile(PROFILES_DIRECTORY)
     return factory
 
-
-_ENGLISH = frozenset(_known()["english_words"])  # that its neighbours lack or use rarely
-
-
-def _is_english(text):
-    "True when at least 10 words, and at least 1 in 8, are words that English has and its neighbours do not."
-    words = re.findall(r"[^\W\d_]+", text.lower())
-    return len(words) >= 10 and sum(w in _ENGLISH for w in words) >= len(words) / 8
-
 # %% ../../nbs/detect/06_language.ipynb #be8bec40
+FEW = 60  # characters below which a library is not asked about English, nor about two of one other script
+
+
 @named_arguments
 def language_problem(
     text: str,  # Any text
     *,
     language: str,  # One of LANGUAGES, e.g. 'de'
-    by_sentence: bool = True,  # Also ask for each sentence whether it is English; False: as IFEval does
+    by_sentence: bool = True,  # Also ask of each sentence whether it is English; False: as IFEval does
 ) -> str | None:  # '' when the text is in the language; None when nobody can tell
     "Say what speaks against a language: '' when nothing does, None when it cannot be told."
     if (share := _script_share(text, language)) is None:
@@ -74,15 +68,19 @@ def language_problem(
         return f"not written in the script of {language!r}"
     if share > 0.8 and language in _ALONE:
         return ""
-    if language not in _SCRIPTS and _is_english(text):
+    if by_sentence and language == "en":
+        if told := foreign_part(text):
+            return f"{told}, 'en' asked for"
+        if english_word_share(text) >= 0.5:
+            return ""
+        if len(text) < FEW:  # names and codes: a library would guess
+            return None
+    if language not in _SCRIPTS and is_surely_english(text):
         return "" if language == "en" else f"language is 'en', {language!r} asked for"
-    if by_sentence and language != "en" and any(map(_is_english, sentences(text))):
+    if by_sentence and language != "en" and any(map(is_surely_english, sentences(text))):
         return f"a sentence is in 'en', {language!r} asked for"
     profiles = language_profiles()
     return None if profiles is None else _detected(profiles, text, language)
-
-
-FEW = 60  # characters below which two languages of one script other than Latin are not told apart
 
 
 def _detected(profiles, text, language):

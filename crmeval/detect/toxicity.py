@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from ..core.languages import foreign_part, mostly_foreign
 from ..core.memo import CallMemo, forgetting
 from ..core.needed_words import may_match, plain_small
 from ..core.package_data import data_path
@@ -28,10 +29,8 @@ from ..core.text import STOP_WORDS
 from ..core.trees import known_rarity, rarity
 from ..core.weight_arrays import WeightArrays
 from .disguise import unmask
-from .foreign import foreign_part
 from .other_senses import abuse_degree, abuse_in, goods_words, threatens_body, without_names
 from .proper_names import lexicon
-from .refusal import other_language
 from .text_form import FORMS, text_form
 
 # %% ../../nbs/detect/04_toxicity.ipynb #8be9d4e1
@@ -375,9 +374,9 @@ def unread(
     if not harmful and sum(ord(c) > 0x36F for c in letters) > 0.5 * len(letters):
         return True
     if len(found) < 3:
-        return not known and (other_language(text) or not any(map(_KNOWN.__getitem__, found)))
+        return not known and bool(mostly_foreign(text) or not any(map(_KNOWN.__getitem__, found)))
     unknown = len(own) >= 3 and len(set(own)) > 1 and known < 0.2
-    return not harmful and unknown or known < 0.6 and other_language(text)
+    return not harmful and unknown or known < 0.6 and bool(mostly_foreign(text))
 
 
 _NO_WORD = re.compile(r"[@/\d_]")  # in addresses, numbers and identifiers
@@ -562,7 +561,7 @@ def _not_scored(text, form, read):
 def _is_foreign(text):
     "Whether the words of a readable text that are in no class are of another language."
     rest = [w for w in _WORDS.findall(text[:_WINDOW]) if w != "," and not word_classes(w)]
-    return len(rest) >= 3 and sum(map(_KNOWN.__getitem__, rest)) < 0.2 * len(rest) and other_language(text)
+    return len(rest) >= 3 and sum(map(_KNOWN.__getitem__, rest)) < 0.2 * len(rest) and mostly_foreign(text)
 
 
 def _names_harm(text):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 
 from ..core.html_text import html_to_text, is_html
-from ..detect.foreign import foreign_part
+from ..core.languages import foreign_part
 
 # %% ../../nbs/metrics/14_checks.ipynb #52c712ba
 CHECKS: dict[str, Callable[..., str | None]] = {}  # kind -> check(response, **parameters) -> what is wrong

@@ -46,13 +46,13 @@ def _of_language(response, source):
     "A language that is neither that of the prompts, English, nor that of the source."
     if len(words(response)) < 15:
         return ""
-    against = language_problem(response, language="en")
+    against = language_problem(response, language="en", by_sentence=False)
     if not against or not source:
         return ""
     named = re.match(r"language is '([a-z-]+)'", against)
     if named and language_problem(source[:20_000], language=named[1]):
         return f"it is in {named[1]!r}, which neither the task nor the source is in"
-    if not named and not language_problem(source[:20_000], language="en"):
+    if not named and not language_problem(source[:20_000], language="en", by_sentence=False):
         return "it is in another script than the task and the source"
     return ""
 
@@ -62,8 +62,8 @@ def _of_subject(response, source):
     stems, there = set(content_words(response)), _stems_of(source)
     if (
         len(stems) < 6
-        or language_problem(response, language="en") != ""
-        or language_problem(source[:20_000], language="en") != ""
+        or language_problem(response, language="en", by_sentence=False) != ""
+        or language_problem(source[:20_000], language="en", by_sentence=False) != ""
     ):
         return ""
     known = sum(s in there or not there.isdisjoint(soft_keys(s)) for s in stems)
