@@ -4,17 +4,13 @@
 
 # %% auto #0
 __all__ = ['NEGATIONS', 'MOST_STEMS', 'read_sentence', 'FOREIGN', 'lines_in', 'sentences_in', 'values_in', 'without_values',
-           'groups_of_four', 'ReadSentence', 'other_small_words', 'are_foreign']
+           'groups_of_four', 'ReadSentence']
 
 # %% ../../nbs/judges/03_reading.ipynb #b43eb8c0
-import json
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 
-from ..core.package_data import data_path
 from ..core.text import STOP_WORDS, lines, sentences, split_label, stem, words
-from ..core.trees import known_rarity
 from ..core.values import Value, values
 
 # %% ../../nbs/judges/03_reading.ipynb #bcef3489
@@ -138,46 +134,4 @@ class ReadSentence:
 read_sentence = lru_cache(maxsize=8192)(ReadSentence)
 
 # %% ../../nbs/judges/03_reading.ipynb #1fa21cad
-@lru_cache(maxsize=1)
-def other_small_words() -> frozenset[str]:
-    "Small words of other languages that English lacks: 'und', 'que', 'niet'."
-    known = json.loads(data_path("lexicons", "grounds.json").read_text(encoding="utf-8"))
-    return frozenset(known["other_languages"]) - STOP_WORDS
-
-
 FOREIGN = "The embedded judge reads English only, and this is another language as far as its words tell."
-_FOREIGN_SCRIPT = re.compile(r"[^\W\d_\u0000-\u024f\u1e00-\u1eff]")
-_LETTER = re.compile(r"[^\W\d_]")
-
-
-def are_foreign(
-    reads: Sequence[ReadSentence],  # Of one text
-) -> bool:
-    "Do most letters belong to another script, or to words that the judge has never seen?"
-    tokens = [t for r in reads for t in r.tokens[:MOST_STEMS]]
-    if _is_far_script("".join(tokens)) or _speaks_another(tokens):
-        return True
-    seen = known_rarity()
-    unseen = sum(len(s) for r in reads for s in r.stems if seen.get(s, 1.0) == 1.0 and s not in r.capitals)
-    named = sum(len(s) for r in reads for s in r.capitals)
-    if unseen <= 14 or unseen <= 0.5 * (sum(map(len, tokens)) - named):
-        return False
-    english = sum(t in STOP_WORDS for t in tokens)  # English has four in ten, others hardly any
-    return english < 0.2 * len(tokens) and not other_small_words().isdisjoint(tokens)
-
-
-_IN_NAMES = frozenset("da das de del della dem den der des di dos el il las le les lo los van von zu".split())
-
-
-def _speaks_another(tokens):
-    "Whether a text, also a short one, is held together by small words of other languages."
-    other = list(filter(other_small_words().__contains__, tokens))
-    kinds = set(other)  # two that differ, and one of them is none that stands in names, as in "van der Berg"
-    if len(kinds) < 2 or kinds <= _IN_NAMES:
-        return False
-    return len(other) > max(sum(t in STOP_WORDS for t in tokens), 0.2 * len(tokens))
-
-
-def _is_far_script(text):
-    "Whether most letters are of a script that English is not written in."
-    return not text.isascii() and 2 * len(_FOREIGN_SCRIPT.findall(text)) > len(_LETTER.findall(text))

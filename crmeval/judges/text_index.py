@@ -10,18 +10,13 @@ import math
 from collections.abc import Sequence
 from functools import cached_property
 
+from ..core.languages import foreign_language, foreign_share
 from ..core.text import content_words
-from ..detect.foreign import foreign_language
 from .near_stems import NearStems
 from .places import value_key
-from .reading import are_foreign, groups_of_four, read_sentence
+from .reading import groups_of_four, read_sentence
 
 # %% ../../nbs/judges/05_text_index.ipynb #72081485
-def _mostly_foreign(pieces):
-    "Whether half of some sentences and more are in another language, as far as their words show it."
-    return 2 * sum(map(bool, map(foreign_language, pieces))) >= max(1, len(pieces))
-
-
 class TextIndex:
     "Where the stems, values and neighbouring words of a text stand, and who speaks."
 
@@ -59,7 +54,7 @@ class TextIndex:
         self.names = {c for r in self.read for c, first in r.capitals.items() if not first}.union(
             *self.speakers
         )
-        self.foreign = are_foreign(self.read[:30]) or _mostly_foreign(self.pieces[:12])
+        self.foreign = foreign_share(self.pieces[:12]) >= 0.5
         self.labelled = sum(bool(r.label) for r in self.read) / self.n
         self.prose = math.log(self.n / max(1, n_lines))
 
@@ -79,8 +74,9 @@ class TextIndex:
     ) -> list[bool]:
         "Of each, whether it or the text cannot be read; words of an English text are English."
         reads = [read_sentence(a) for a in asked]
-        all_are = self.foreign or self._lacks([t for r in reads for t in r.tokens]) and are_foreign(reads)
-        return [all_are or self._lacks(r.tokens) and bool(foreign_language(a)) for a, r in zip(asked, reads)]
+        return [
+            self.foreign or self._lacks(r.tokens) and bool(foreign_language(a)) for a, r in zip(asked, reads)
+        ]
 
     def _lacks(self, tokens):
         "Whether less than a third of some words stand in the text."

@@ -14,12 +14,12 @@ from functools import lru_cache
 
 from ..core.call_forms import named_arguments
 from ..core.judging import Verdict
+from ..core.languages import mostly_foreign
 from ..core.package_data import data_path
 from ..core.text import STOP_WORDS, stem, words
 from ..core.trees import Trees, rarity, soft_keys
 from ..core.values import values
 from ..detect.disguise import english_share, unmask
-from ..detect.refusal import other_language
 from ..detect.text_form import FORMS, text_form
 
 # %% ../../nbs/judges/07_truth.ipynb #87d2fa52
@@ -367,7 +367,7 @@ _UNCOMPARED = (
 )  # forms of a text without sentences; a number may be an answer
 
 
-_is_foreign = lru_cache(maxsize=4096)(other_language)  # references come again with every answer
+_is_foreign = lru_cache(maxsize=4096)(mostly_foreign)  # references come again with every answer
 
 
 def beyond_references(

@@ -21,12 +21,12 @@ from itertools import pairwise
 from types import ModuleType
 
 from ..core.json_text import read_object, strict_object
+from ..core.languages import foreign_part
 from ..core.letters import greeting_length, is_closing
 from ..core.mail import read_mail
 from ..core.package_data import data_path
 from ..core.patterns import compiled
 from ..core.text import UNSPACED, count_words, sentences, split_label
-from ..detect.foreign import foreign_part
 from ..detect.pii import find_pii
 from .checks import check
 from .ifeval import ifeval

@@ -14,11 +14,12 @@ from functools import lru_cache
 from ..core.call_forms import named_arguments
 from ..core.cards import MetricCard
 from ..core.evidence import as_evidence
+from ..core.languages import mostly_foreign
 from ..core.package_data import data_path
 from ..core.records import Response, Sample, Score
 from ..detect.hidden_value import find_value
 from ..detect.pii import find_pii
-from ..detect.refusal import RefusalGrader, other_language
+from ..detect.refusal import RefusalGrader
 from ..layer.layer_note import note_in_row
 from ..layer.layer_policy import Policy
 from ..layer.screening import ScreeningPolicy
@@ -203,7 +204,7 @@ def _grader():
 
 def _may_be_a_notice(text, prompt):
     "Whether a text is short and in another language than its prompt, so that nobody here reads it."
-    return len(text.split()) <= _NOTICE_WORDS and other_language(text) and not other_language(prompt)
+    return len(text.split()) <= _NOTICE_WORDS and mostly_foreign(text) and not mostly_foreign(prompt)
 
 
 def _served(sample, response):
