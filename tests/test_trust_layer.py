@@ -234,7 +234,7 @@ def test_a_step_that_fails_lets_nothing_pass(monkeypatch):
     def broken(*args):
         raise RuntimeError("Marisol")
 
-    monkeypatch.setattr("crmeval.layer.trust_layer.masked_draft", broken)
+    monkeypatch.setattr("crmeval.layer.trip.masked_draft", broken)
     inner = Recorder()
     reply = TrustLayer(inner).reply(TEMPLATE, person(1))
     assert (reply.status, inner.seen) == ("refused", []) and "RuntimeError" in reply.reason

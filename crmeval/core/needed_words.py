@@ -248,7 +248,7 @@ def may_match(
     return not words or holds_one(words, small)
 
 
-_TRIPLES = 1 << 16  # Numbers of three signs in a row; some share one
+_TRIPLES = 1 << 13  # Numbers of three signs in a row; some share one
 
 
 def _triples(text):

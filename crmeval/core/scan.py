@@ -8,6 +8,7 @@ __all__ = ['Beginning', 'beginnings', 'ScannedText', 'scanned_text', 'PatternTab
 # %% ../../nbs/core/17_scan.ipynb #6cab0742
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from itertools import chain
@@ -197,20 +198,20 @@ class ScannedText:
     @cached_property
     def heads(self) -> dict[str, list[int]]:
         "Three signs from where a word begins on, as `plain_small` writes them -> where; fewer at the end."
-        small, out = self.small, {}
+        small, out = self.small, defaultdict(list)
         for at in self._words:
-            out.setdefault(small[at : at + _LETTERS], []).append(at)
-        return out
+            out[small[at : at + _LETTERS]].append(at)
+        return dict(out)
 
     @cached_property
     def characters(self) -> dict[str, list[int]]:
         "First character of a word, or a mark -> where."
-        text, out = self.text, {}
+        text, out = self.text, defaultdict(list)
         for at in self._words:
-            out.setdefault(text[at], []).append(at)
+            out[text[at]].append(at)
         for m in _MARK.finditer(text):
-            out.setdefault(m[0], []).append(m.start())
-        return out
+            out[m[0]].append(m.start())
+        return dict(out)
 
     def of_class(
         self,
@@ -319,28 +320,30 @@ class PatternTable:
     def __repr__(self):
         return f"PatternTable({len(self.patterns)} patterns)"
 
-    def _of_short(self, letters):
-        "Groups whose patterns can begin with the first or the first two of some letters."
-        return (*self._short.get(letters[0], ()), *self._short.get(letters[:2], ()))
+    def _of_words(self, heads):
+        "(number of a group, where words stand with which its patterns can begin)."
+        for letters in heads.keys() & self._heads.keys():
+            for n in self._heads[letters]:
+                yield n, heads[letters]
+        short, first = self._short, self._first
+        for letters, places in heads.items():
+            if letters[0] in first:
+                for n in (*short.get(letters[0], ()), *short.get(letters[:2], ())):
+                    yield n, places
 
     def _rows(self, scanned):
         "Number of a group -> lists of places, each rising, where its patterns can begin."
-        found: dict[int, list[list[int]]] = {}
-        heads = scanned.heads
-        for letters in heads.keys() & self._heads.keys():
-            for n in self._heads[letters]:
-                found.setdefault(n, []).append(heads[letters])
-        for letters in [letters for letters in heads if letters[0] in self._first]:
-            for n in self._of_short(letters):
-                found.setdefault(n, []).append(heads[letters])
+        found: dict[int, list[list[int]]] = defaultdict(list)
+        for n, places in self._of_words(scanned.heads):
+            found[n].append(places)
         for char, places in scanned.characters.items():
             for n in self._owners[char]:
-                found.setdefault(n, []).append(places)
+                found[n].append(places)
         for piece, owners in self._pieces.items():
             if piece in scanned.small:
                 places = scanned.everywhere(piece)
                 for n in owners:
-                    found.setdefault(n, []).append(places)
+                    found[n].append(places)
         return found
 
     def places(
@@ -356,10 +359,11 @@ class PatternTable:
 
     def _placed(self, scanned):
         told: dict[int, list[int] | None] = {i: None for i in self._open}
+        most = len(scanned.text) / _CROWDED
         for n, rows in self._rows(scanned).items():
-            crowded = sum(map(len, rows)) * _CROWDED > len(scanned.text)
-            places = None if crowded else _merged(rows)
-            told.update(dict.fromkeys(self._groups[n], places))
+            places = None if sum(map(len, rows)) > most else _merged(rows)
+            for i in self._groups[n]:
+                told[i] = places
         return {i: told[i] for i in sorted(told)}
 
     def finditer(

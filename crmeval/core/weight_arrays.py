@@ -6,7 +6,8 @@
 __all__ = ['WeightArrays']
 
 # %% ../../nbs/core/15_weight_arrays.ipynb #42de6abb
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from operator import is_not
 from typing import Any
 
 # %% ../../nbs/core/15_weight_arrays.ipynb #d2f9c1ff
@@ -15,6 +16,7 @@ class WeightArrays:
 
     def __init__(self):
         self._held: dict[Hashable, tuple[Sequence[float], Any]] = {}
+        self._table: tuple[tuple, Any] = ((), None)
 
     def __repr__(self):
         return f"WeightArrays({len(self._held)} held)"
@@ -31,3 +33,17 @@ class WeightArrays:
         if held is None or held[0] is not weights:
             held = self._held[name] = (weights, np.array(weights, float))
         return held[1]
+
+    def table(
+        self,
+        rows: Mapping[Hashable, Sequence[float]],  # Name -> weights, (k,) of (n,)
+    ) -> Any:  # (n, k), read-only: the weights of one place stand side by side
+        "Lists of equal length as the columns of a table; the same one as long as the same lists are given."
+        import numpy as np
+
+        given, (held, table) = (*rows.values(),), self._table
+        if len(held) != len(given) or any(map(is_not, held, given)):
+            table = np.array(given, float).T.copy()
+            table.flags.writeable = False
+            self._table = given, table
+        return table

@@ -95,13 +95,12 @@ def _words_of(text):
     out, end, ends = [], 0, {" ": False}  # What stands between two words -> whether it ends a sentence
     small = text.lower() if text.isascii() else ""
     for m in (_PLAIN_TOKEN if small else _TOKEN).finditer(text):
-        start = m.start()
-        gap = text[max(end, start - 8) : start]
+        start, stop = m.span()
+        gap = text[end if end > start - 8 else start - 8 : start]
         if gap not in ends:
             ends[gap] = bool(_CUES.pattern("sentence_start").search(gap))
         fresh = not out or ends[gap] and not (gap[:1] == "." and len(out[-1].text) == 1)
-        end = m.end()
-        word = text[start:end]
+        end, word = stop, text[start:stop]
         key = small[start:end] or (word.lower() if word.isascii() else plain_key(word))
         out.append(_word((word, key, start, end, fresh)))
     return out

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import NamedTuple
@@ -76,6 +76,8 @@ def keys_of(
     text: str,  # Any text
 ) -> tuple[str, ...]:
     "The keys of a text's words."
+    if text.isascii():
+        return tuple(_PLAIN_WORD.findall(text.lower()))
     return tuple(w.key for w in words_of(text))
 
 
@@ -130,16 +132,25 @@ class Names:
                 continue
             self._parts[person].add(key)
             self._owners[key][person] = None
-            if len(folded(key)) >= 4:
-                self._folded[folded(key)][person] = None
-                self._begins.add(folded(key)[0])
+            bare = folded(key)
+            if len(bare) >= 4:
+                self._folded[bare][person] = None
+                self._begins.add(bare[0])
             if len(key) >= 4 and not _is_ordinary(key):
                 stem = key[:-1] if len(key) > 4 and key[-1] in _VOWELS else key
                 self._stems[stem][person] = None
 
-    def may_be(self, word: Word) -> bool:
-        "Whether it is worth asking whose name a word is; most words begin small and are nobody's."
-        return word.capital or bool(self._owners_of(word.key))
+    def worth_asking(
+        self,
+        words: Sequence[Word],  # Of a text
+    ) -> list[int]:  # Numbers of those that may be a part of a name, rising
+        "The words of which it is worth asking whose name they are; most begin small and are nobody's."
+        owned, begins = self._owners, self._begins
+        return [
+            at
+            for at, w in enumerate(words)
+            if len(w.key) > 1 and (w.capital or w.key in owned or w.key[0] in begins or not w.key.isascii())
+        ]
 
     def _owners_of(self, key):
         "Whose name has a part, in this or another spelling of its special letters."
@@ -182,9 +193,9 @@ class Names:
         name: str,  # A form of a name
     ) -> Hashable | None:  # None: nobody's, or that of several
         "The one person whose name has every part of a form, or all of whose parts a longer form has."
-        words = [w for w in words_of(name) if len(w.key) > 1]
-        owners = {p for w in words for p in self.persons_of(w)}
-        fitting = [p for p in owners if self._goes(p, words_of(name))]
+        words = words_of(name)
+        owners = {p for w in words if len(w.key) > 1 for p in self.persons_of(w)}
+        fitting = [p for p in owners if self._goes(p, words)]
         return fitting[0] if len(fitting) == 1 else None
 
     def _goes(self, person, words):
@@ -270,9 +281,9 @@ class KnownPlaces:
             self._add_phrase(item, box)
 
     def _add_number(self, item):
-        squeezed = "".join(keys_of(item.value))
         if item.entity not in _NUMBERS or item.exact:
             return
+        squeezed = "".join(keys_of(item.value))
         digits = re.sub(r"\D", "", item.value)
         if item.entity == "PHONE_NUMBER" and len(digits) >= _TAIL:
             self._squeezed[digits[-_TAIL:]] = item
@@ -341,10 +352,10 @@ class _NamedPlaces:
 
     def all(self):
         at = 0  # Where the last name ended
-        for here, word in enumerate(self.words):
-            if here < at or len(word.key) < 2 or not self.names.may_be(word):
+        for here in self.names.worth_asking(self.words):
+            if here < at:
                 continue
-            persons, at = self.names.persons_of(word), here
+            persons, at = self.names.persons_of(self.words[here]), here
             if not persons:
                 continue
             runs = [(*self._run(at, person), person) for person in persons]

@@ -180,9 +180,10 @@ def masked_draft(
         sample_texts = list(_texts_of(draft.sample)) if draft.sample else []
         masked, counts = mask_together([*texts, *sample_texts], session, record)
         names = {n for v in draft.fields.values() for n in property_names(v) if n not in masked}
-        named, more = mask_together([n for n in names if session.knows(n)], session, record)
-        masked.update(named)
-        counts = dict(Counter(counts) + Counter(more))
+        if known := [n for n in names if session.knows(n)]:
+            named, more = mask_together(known, session, record)
+            masked.update(named)
+            counts = dict(Counter(counts) + Counter(more))
 
         def new(text):
             return masked.get(text, text)

@@ -9,7 +9,7 @@ __all__ = ['DECISIONS', 'hardest', 'StepRecord', 'Stepped', 'Timer', 'timed', 'W
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 # %% ../../nbs/layer/00_steps.ipynb #d6917e9f
@@ -86,7 +86,7 @@ class Way:
 
     def with_step(self, record: StepRecord) -> "Way":
         "The way, one step longer."
-        return replace(self, records=(*self.records, record))
+        return Way((*self.records, record))
 
     @property
     def decision(self) -> str:

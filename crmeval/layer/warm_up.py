@@ -7,6 +7,7 @@ __all__ = ['warm_up', 'settle']
 
 # %% ../../nbs/layer/15_warm_up.ipynb #65286227
 import gc
+import sys
 import time
 from functools import lru_cache
 
@@ -39,8 +40,13 @@ def warm_up() -> float:  # Seconds that it took
     return time.perf_counter() - start
 
 
+_TURN = 0.002  # seconds after which a thread that works lets the loop have its turn; 0.005 as Python comes
+
+
 def settle() -> None:
-    "For a process that only serves: warm up, and keep what lives for ever out of the collector's rounds."
+    "For a process that only serves: warm up, look for garbage seldom, and let the loop have its turn soon."
     warm_up()
     gc.collect()
-    gc.freeze()
+    gc.freeze()  # what lives for ever is not looked at again
+    gc.set_threshold(10_000, 20, 50)  # and what is new in rounds of a millisecond
+    sys.setswitchinterval(min(_TURN, sys.getswitchinterval()))
