@@ -52,7 +52,7 @@ __all__ = ["mean_of_scored", "process_results"]
 
 def _yaml_text(name, rows_file, metrics, max_tokens) -> str:
     "The task; written by hand, for a YAML writer does not know the harness's `!function`."
-    quoted = json.dumps(str(rows_file), ensure_ascii=False)  # JSON strings are YAML strings
+    quoted = json.dumps(str(rows_file))  # JSON strings are YAML strings, which hold no control in clear
     lines = [
         f"task: {name}",
         "dataset_path: json",
@@ -79,7 +79,7 @@ def write_lm_eval_task(
     use_case: str,  # Identifier or published name
     folder: str | Path,  # Made where it is not there
     *,
-    data="demo",  # As `crmeval run --data` takes it
+    data: object = "demo",  # As `run` takes it: a name, a path, rows, samples
     limit: int | None = None,  # Samples at most
     max_tokens: int = 1024,  # Of an answer
 ) -> Path:  # The YAML file; its stem is the task's name

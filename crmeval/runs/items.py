@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from ..core.calls import CallFailed, Client, failed_response, redact, with_retries
+from ..core.keys import holds_key, without_keys
 from ..core.records import Response, Sample, Score
 from .hash_index import HashIndex
 from .traffic import Traffic, send
@@ -80,6 +81,11 @@ def check_work(
         raise ValueError(f"two samples have the id {key[0]!r}{more}")
     if (name := _twice(c.name for c in clients)) is not None:
         raise ValueError(f"two clients have the name {name!r}; give one of them another with name=")
+    for name in filter(holds_key, (c.name for c in clients)):
+        raise ValueError(
+            f"the client {without_keys(name)!r} is named after a key, and a name stands in every table; "
+            "give it another with name="
+        )
     for what, value, least in (
         ("concurrency", concurrency, 1),
         ("repeats", repeats, 1),
