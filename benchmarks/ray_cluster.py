@@ -75,6 +75,25 @@ def again(work, tries=12):
     return work()
 
 
+def patient(seconds=180):
+    "Ray asks for a new node for half a minute, then gives up; asked for longer, a busy machine has one."
+    from ray._private import services
+
+    once = services.get_node
+
+    def get_node(*told):
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                return once(*told)
+            except RuntimeError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(1)
+
+    services.get_node = get_node
+
+
 class Trial:
     "One run, and the means to disturb it."
 
@@ -112,7 +131,8 @@ class Trial:
         told = driver.communicate()[1]
         starts = 1
         if driver.returncode:
-            starts, told = 2, told.strip()[-200:]
+            starts = 2
+            print(f"started again: {told.strip()[-400:]}", file=sys.stderr, flush=True)
             self.start().communicate()
         rows = open_run(self.out).responses
         asked = Counter(text for _, text in self.endpoint.asked)
@@ -170,6 +190,7 @@ TRIALS = {
 def measured(names):
     from ray.cluster_utils import Cluster
 
+    patient()
     small = {"num_cpus": 1, "object_store_memory": 100_000_000}
     head = {"initialize_head": True, "head_node_args": {**small, "include_dashboard": False}}
     cluster, found = again(lambda: Cluster(**head)), {}

@@ -17,6 +17,7 @@ import numpy as np
 from .run_rows import need_responses, row_columns, row_names, row_stream, run_rows
 from ..core.keys import without_keys
 from ..core.package_data import needs_extra
+from ..core.show import printable
 from ..core.table_file import write_rows, write_table
 from ..pages.leaderboard import OVERALL, leaderboard
 from ..runs.folder import Run, in_terms_of_run
@@ -63,7 +64,7 @@ def tracked_settings(
     told |= {"crmeval": m.crmeval, "samples": m.samples.get("n"), "git_revision": m.git_revision}
     own = next((c for c in m.clients if c.get("name") == client), {})
     told |= {f"system.{k}": v for k, v in own.items() if isinstance(v, str | int | float | bool)}
-    return {k: without_keys(str(v))[:250] for k, v in told.items() if v is not None}
+    return {k: printable(without_keys(str(v)))[:250] for k, v in told.items() if v is not None}
 
 # %% ../../nbs/bridges/23_trackers.ipynb #8318dd9d
 def _rows_file(run, client, texts, path) -> Path:
@@ -113,7 +114,7 @@ def export_mlflow(
         with TemporaryDirectory() as d:
             file = _rows_file(run, client, texts, Path(d) / "rows.csv")
             try:
-                with mlflow.start_run(run_name=client) as logged:
+                with mlflow.start_run(run_name=printable(client)) as logged:
                     mlflow.set_tag("crmeval.run", run.folder.name)
                     mlflow.log_params(tracked_settings(run, client))
                     mlflow.log_metrics(figures.get(client, {}))
@@ -158,7 +159,7 @@ def export_wandb(
     figures, ids = tracked_figures(run, prices), []
     for client in run.clients:
         rows, n = _rows_shown(run, client, texts)
-        how: dict[str, Any] = {"project": project, "name": client, "group": run.folder.name, "mode": mode}
+        how: dict[str, Any] = {"project": project, "name": printable(client), "group": run.folder.name, "mode": mode}
         how |= {
             "dir": str(folder) if folder else None,
             "config": tracked_settings(run, client),

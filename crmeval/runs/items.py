@@ -172,13 +172,15 @@ async def answer_item(
     except CallFailed as e:
         tried = f" (after {call.tries} tries)" if call.tries > 1 else ""
         status = "api_error" if e.status == "not_run" and call.tries else e.status
-        return call.failed(f"{e}{tried}", status, e.row)
+        return call.failed(redact(f"{e}{tried}", limit=500), status, e.row)
     except Exception as e:
         return call.failed(redact(f"the client raised {type(e).__name__}: {e}"), "api_error")
     if not isinstance(found, Response):
         kind = type(found).__name__
         return call.failed(f"the client returned a {kind}, expected a Response", "api_error")
     place = _place(item, found) | (call.measured() if pays(item.client) else {})
+    if found.error:
+        place["error"] = redact(found.error)  # of a client of the user's, which need not do so itself
     return replace(found, **place) if place else found
 
 
