@@ -7,9 +7,11 @@ may take minutes: Ray gives a node half a minute to start, so a start is tried a
 """
 
 import argparse
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -75,23 +77,22 @@ def again(work, tries=12):
     return work()
 
 
-def patient(seconds=180):
-    "Ray asks for a new node for half a minute, then gives up; asked for longer, a busy machine has one."
-    from ray._private import services
+AGENT_PORTS = (
+    "metrics_agent_port",
+    "metrics_export_port",
+    "dashboard_agent_listen_port",
+    "runtime_env_agent_port",
+)
 
-    once = services.get_node
 
-    def get_node(*told):
-        until = time.monotonic() + seconds
-        while True:
-            try:
-                return once(*told)
-            except RuntimeError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(1)
-
-    services.get_node = get_node
+def node_options():
+    "Ports are given: a node that waits for its agent to choose them ends after 15 s (ray issue 65983)."
+    with contextlib.ExitStack() as held:
+        free = [held.enter_context(socket.socket()) for _ in AGENT_PORTS]
+        for s in free:
+            s.bind(("127.0.0.1", 0))
+        ports = {name: s.getsockname()[1] for name, s in zip(AGENT_PORTS, free)}
+    return {"num_cpus": 1, "object_store_memory": 100_000_000, **ports}
 
 
 class Trial:
@@ -187,17 +188,19 @@ TRIALS = {
 }
 
 
-def measured(names):
+def _head():
     from ray.cluster_utils import Cluster
 
-    patient()
-    small = {"num_cpus": 1, "object_store_memory": 100_000_000}
-    head = {"initialize_head": True, "head_node_args": {**small, "include_dashboard": False}}
-    cluster, found = again(lambda: Cluster(**head)), {}
+    head = {**node_options(), "include_dashboard": False}
+    return Cluster(initialize_head=True, head_node_args=head)
+
+
+def measured(names):
+    cluster, found = again(_head), {}
     try:
         for name in names:
             while len(cluster.list_all_nodes()) < NODES:
-                again(lambda: cluster.add_node(**small))
+                again(lambda: cluster.add_node(**node_options()))
             doing, more = TRIALS[name]
             with tempfile.TemporaryDirectory() as folder:
                 found[name] = doing(Trial(cluster, Path(folder), **more))

@@ -159,7 +159,12 @@ def export_wandb(
     figures, ids = tracked_figures(run, prices), []
     for client in run.clients:
         rows, n = _rows_shown(run, client, texts)
-        how: dict[str, Any] = {"project": project, "name": printable(client), "group": run.folder.name, "mode": mode}
+        how: dict[str, Any] = {
+            "project": project,
+            "name": printable(client),
+            "group": run.folder.name,
+            "mode": mode,
+        }
         how |= {
             "dir": str(folder) if folder else None,
             "config": tracked_settings(run, client),
