@@ -204,6 +204,7 @@ def measured(names):
             doing, more = TRIALS[name]
             with tempfile.TemporaryDirectory() as folder:
                 found[name] = doing(Trial(cluster, Path(folder), **more))
+            found[name]["load_of_the_machine"] = round(os.getloadavg()[0], 1)  # processes that want a core
             print(name, found[name], flush=True)
     finally:
         cluster.shutdown()
@@ -221,7 +222,10 @@ def main():
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     told = {"date": time.strftime("%Y-%m-%d"), "ray": version("ray"), "cores": os.cpu_count()}
     told |= {"nodes": NODES, "samples": SAMPLES, "shard_size": SHARD, "calls_in_flight_a_worker": IN_FLIGHT}
-    text = json.dumps({"setup": told, "rows": measured(given.only or list(TRIALS))}, indent=1)
+    rows = measured(given.only or list(TRIALS))
+    if given.only and given.to and given.to.is_file():  # the others stay as they were
+        rows = {**json.loads(given.to.read_text(encoding="utf-8"))["rows"], **rows}
+    text = json.dumps({"setup": told, "rows": rows}, indent=1)
     if given.to:
         given.to.write_text(text + "\n", encoding="utf-8")
 
