@@ -115,16 +115,21 @@ class Trial:
         while len(self.endpoint.asked) < calls and driver.poll() is None:
             time.sleep(0.02)
 
+    def workers(self):
+        "Processes that have a shard's journal open."
+        found = set()
+        for fd in Path("/proc").glob("[0-9]*/fd/*"):
+            try:
+                at = os.readlink(fd)
+            except OSError:
+                continue
+            if at.startswith(f"{self.out}/shards") and "journal" in at:
+                found.add(int(fd.parts[2]))
+        return sorted(found)
+
     def kill_worker(self):
-        "Kill a process that has a shard's journal open."
-        found = []
-        while not found:
-            for fd in Path("/proc").glob("[0-9]*/fd/*"):
-                try:
-                    is_one = os.readlink(fd).startswith(f"{self.out}/shards") and "journal" in os.readlink(fd)
-                except OSError:
-                    continue
-                found += [int(fd.parts[2])] if is_one else []
+        while not (found := self.workers()):
+            pass
         os.kill(found[0], signal.SIGKILL)
 
     def end(self, driver):
@@ -135,13 +140,15 @@ class Trial:
             starts = 2
             print(f"started again: {told.strip()[-400:]}", file=sys.stderr, flush=True)
             self.start().communicate()
-        rows = open_run(self.out).responses
+        run = open_run(self.out)
+        rows = run.responses
         asked = Counter(text for _, text in self.endpoint.asked)
         return {
             "rows": len({r.sample_id for r in rows if r.status == "ok"}),
             "rows_twice": len(rows) - len({r.sample_id for r in rows}),
             "calls": sum(asked.values()),
             "samples_asked_again": sum(n > 1 for n in asked.values()),
+            "shards_started_again": run.manifest.shards["restarted"],
             "started_again_by_hand": starts - 1,
         }
 
@@ -169,7 +176,8 @@ def driver_dies(trial):
 
 def node_goes(trial):
     driver = trial.start()
-    trial.until(10, driver)
+    while len(trial.workers()) < NODES and driver.poll() is None:  # each node has work
+        time.sleep(0.02)
     others = [n for n in trial.cluster.list_all_nodes() if n is not trial.cluster.head_node]
     trial.cluster.remove_node(others[0], allow_graceful=False)
     return trial.end(driver)

@@ -325,7 +325,7 @@ class AuditTrail:
         findings += filter(None, [_head_fault(codes)])
         if not codes.met:
             findings.append(Finding(codes.n + 1, "the head that was kept elsewhere is not in the chain"))
-        return Verification(codes.n, tuple(findings), torn, codes.last.decode())
+        return Verification(codes.n, tuple(findings), torn, codes.last.decode(errors="replace"))
 
     def erase(
         self,
