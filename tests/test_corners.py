@@ -22,7 +22,7 @@ from crmeval.bridges.run_spans import write_run_spans
 from crmeval.bridges.trackers import tracked_figures, tracked_settings
 from crmeval.cli.app import main
 from crmeval.core.calls import CallFailed, is_own_host, redact
-from crmeval.core.records import Response
+from crmeval.core.records import Response, storable
 from crmeval.runs.folder import open_run
 from crmeval.systems.replay import ReplayClient, read_responses
 
@@ -185,7 +185,7 @@ def test_names_of_others_are_words_alone_in_every_way_out(tmp_path, seed):
         done = _run(folder / "run", name=name, dataset=name, language=name)
         card = (export_dataset(done, folder / "set") / "README.md").read_text(encoding="utf-8")
         _, front, body = card.split("---\n", 2)
-        assert yaml.safe_load(front)["tags"] == ["crmeval"], card
+        assert yaml.safe_load(front)["language"] == [storable(name)], card
         body = body.replace("\\]", "")
         assert not UNSEEN.search(card) and not re.search(r"<b>|\]\(", body) and body.count("\n#") == 1, card
         write_run_spans(done, folder / "t.jsonl")
@@ -240,6 +240,14 @@ def test_no_error_of_a_client_brings_a_key_into_a_run(tmp_path, how):
     assert done.responses[0].status == "api_error" and "is refused" in done.responses[0].error
     held = b"".join(p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file())
     assert key.encode() not in held and b"marigold77" not in held
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows allows few names")
+@pytest.mark.parametrize("name", ["a\x9b1m", "\U0001f469\u200d\U0001f680", 'q"u: {o}te', "b\\s", "\u2028"])
+def test_the_harness_finds_the_rows_in_a_folder_of_any_name(tmp_path, name):
+    text = write_lm_eval_task(CASE, tmp_path / name, limit=1).read_text(encoding="utf-8")
+    told = yaml.safe_load(re.sub("!function ", "", text))["dataset_kwargs"]["data_files"]["test"]
+    assert Path(told).is_file()
 
 
 # addresses

@@ -6,7 +6,6 @@
 __all__ = ['ENDINGS', 'SHEET', 'BOARDS', 'SPLIT', 'export_file', 'export_dataset']
 
 # %% ../../nbs/bridges/21_export_files.ipynb #c7b4a997
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -19,6 +18,7 @@ from ..core.package_data import needs_extra
 from ..core.picked_records import pick
 from ..core.record_table import GROUP
 from ..core.records import storable
+from ..core.yaml_text import yaml_quoted
 from ..core.table_file import STREAMED, md_words, write_rows, write_table
 from ..pages.leaderboard import leaderboard, table_lines
 from ..runs.folder import Run, in_terms_of_run
@@ -77,8 +77,7 @@ def _card(run: Run, n_rows: int, texts: bool) -> str:
     m = run.manifest
     sets = ", ".join(f"{md_words(name)} ({n})" for name, n in dict(m.samples.get("datasets") or {}).items())
     languages = sorted({storable(s.language) for s in pick(run.samples, {}, ["language"])})
-    head = {"language": languages, "pretty_name": "A run of crmeval"}
-    front = "\n".join(f"{k}: {json.dumps(v)}" for k, v in head.items())
+    front = f"language: [{', '.join(map(yaml_quoted, languages))}]\npretty_name: A run of crmeval"
     what = (
         "Sources, answers and reasons are in the table."
         if texts
