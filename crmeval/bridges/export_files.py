@@ -18,8 +18,8 @@ from ..core.package_data import needs_extra
 from ..core.picked_records import pick
 from ..core.record_table import GROUP
 from ..core.records import storable
-from ..core.yaml_text import yaml_quoted
 from ..core.table_file import STREAMED, md_words, write_rows, write_table
+from ..core.yaml_text import yaml_quoted
 from ..pages.leaderboard import leaderboard, table_lines
 from ..runs.folder import Run, in_terms_of_run
 

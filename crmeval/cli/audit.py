@@ -212,7 +212,8 @@ def _erased_by_gateway(address, person, key):
     from urllib.parse import urlsplit
     from urllib.request import ProxyHandler, Request, build_opener
 
-    from crmeval.core.calls import address_fault, is_own_host, public_url
+    from crmeval.core.calls import address_fault, public_url
+    from crmeval.core.keys import is_own_host
 
     shown, fault = public_url(address), address_fault(address)
     parts = urlsplit("" if fault else address)

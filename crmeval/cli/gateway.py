@@ -38,7 +38,7 @@ def _with_extra(work, *given, **options):
 
 
 def _check_host(host, callers):
-    from crmeval.core.calls import is_own_host
+    from crmeval.core.keys import is_own_host
 
     if not is_own_host(host) and not callers.keyed:
         raise ValueError(

@@ -66,7 +66,7 @@ class _Pages(SimpleHTTPRequestHandler):
     "Serves the pages of a report, and nothing else of its folder."
 
     def do_GET(self):
-        from crmeval.core.calls import is_own_host
+        from crmeval.core.keys import is_own_host
 
         host = self.headers.get("Host", "").rpartition(":")[0] or self.headers.get("Host", "")
         if not is_own_host(host):  # a page whose name leads to this machine reads along otherwise

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
 
 from .sources import BadQuery, ConnectError, LoginRefused, NotAllowed, SourceGone, TooMuch
-from ..core.calls import http_failure, is_own_host, redact, retry_after_s
+from ..core.calls import http_failure, redact, retry_after_s
+from ..core.keys import is_own_host
 
 # %% ../../nbs/connect/10_rest_calls.ipynb #c9eb72ab
 class ApiError(ConnectError):

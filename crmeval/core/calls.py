@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FILTERED', 'Client', 'ChatClient', 'ClosableClient', 'ConfiguredClient', 'CallFailed', 'retry_after_s', 'redact',
-           'address_fault', 'is_own_host', 'public_url', 'http_failure', 'call_failure', 'timed_out', 'backoff_s',
-           'with_retries', 'estimate_tokens', 'estimated_usage', 'Completion', 'failed_response', 'TryingClient']
+           'address_fault', 'public_url', 'http_failure', 'call_failure', 'timed_out', 'backoff_s', 'with_retries',
+           'estimate_tokens', 'estimated_usage', 'Completion', 'failed_response', 'TryingClient']
 
 # %% ../../nbs/core/11_calls.ipynb #imports0
 import asyncio
@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit, urlunsplit
 
-from .keys import without_query_values
 from .records import Response, Sample, Usage, storable
 from .views import RecordView, prints_itself
 
@@ -135,7 +134,7 @@ def redact(
     for s in secrets:
         if s and len(s) >= 6:
             text = text.replace(s, "[removed]")
-    text = without_query_values(_KEYLIKE.sub("[removed]", text), "[removed]")
+    text = _KEYLIKE.sub("[removed]", text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 # %% ../../nbs/core/11_calls.ipynb #9fc717de
@@ -145,8 +144,6 @@ def address_fault(
     "A sign in a password that is not written as %40, %2F or %23 ends it too soon; the rest is a host."
     if re.search(r"[\s\x00-\x1f\x7f]", url):
         return "it holds a blank or a control character"
-    if re.search(r'["<>\\]', url):
-        return "it holds a sign that an address does not; a quote is %22, '<' is %3C, a backslash is %5C"
     try:
         parts = urlsplit(url)
         _ = parts.port
@@ -159,13 +156,6 @@ def address_fault(
     if parts.fragment:
         return "it goes on behind '#', which no server gets; '#' in a password is %23"
     return ""
-
-
-def is_own_host(
-    host: str | None,  # As an address or a header names it, without a port
-) -> bool:
-    "Whether a host is this machine whoever looks its name up: nothing that is sent there leaves it."
-    return (host or "").lower() in ("localhost", "127.0.0.1", "::1", "[::1]")
 
 
 def public_url(

@@ -40,9 +40,7 @@ def yaml_quoted(
     text: str,  # Encodable as UTF-8
 ) -> str:  # In double quotes
     "A text as a word of YAML that holds nothing unseen: JSON, but for characters that JSON writes as two."
-    return "".join(
-        c if c.isprintable() else f"\\U{ord(c):08X}" for c in json.dumps(text, ensure_ascii=False)
-    )
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in json.dumps(text, ensure_ascii=False))
 
 
 @needs_extra("run")

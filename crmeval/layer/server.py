@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..core.calls import CallFailed, is_own_host
+from ..core.calls import CallFailed
+from ..core.keys import is_own_host
 from ..core.near import did_you_mean
 from ..core.package_data import needs_extra
 from .callers import Callers, Door
