@@ -21,7 +21,8 @@ from crmeval.bridges.lm_eval_tasks import NOT_SCORED, mean_of_scored, process_re
 from crmeval.bridges.run_spans import write_run_spans
 from crmeval.bridges.trackers import tracked_figures, tracked_settings
 from crmeval.cli.app import main
-from crmeval.core.calls import CallFailed, is_own_host
+from crmeval.core.calls import CallFailed
+from crmeval.core.keys import is_own_host
 from crmeval.core.records import Response, storable
 from crmeval.runs.folder import open_run
 from crmeval.systems.replay import ReplayClient, read_responses

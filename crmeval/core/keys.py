@@ -18,7 +18,7 @@ from .package_data import data_path
 def _patterns():
     told = json.loads(data_path("lexicons/keys.json").read_text(encoding="utf-8"))
     begun = re.compile("|".join(p["pattern"] for p in told["patterns"]), re.IGNORECASE)
-    return begun, re.compile(told["word"]), frozenset(told["open"])
+    return begun, re.compile(told["word"])
 
 
 _TURNS = 4  # from letters to digits or back
@@ -48,13 +48,15 @@ def _is_called_digest(text, found):
 # an address ends at a blank, at a sign that none may hold, or at a quote that nothing of it follows
 _ADDRESS = re.compile(r"""://(?:[^\s"<>']|'(?=[\w%=&;-]))*""")
 _VALUE = re.compile(r"(?:([^=&;]*)=)?([^&;]+)")
+# names in a query that say what is asked for; any other may be that of a key
+_OPEN = {"api-version", "api_version", "version", "model", "deployment", "region", "language", "format"}
+_OPEN |= {"sheet", "page", "per_page", "page_size", "limit", "offset"}
 _MARKED = ("[removed", "[a")  # a mark that stands there already
 _SHORTEST = 6  # characters of a value that may be a key
 
 
 def _query_spans(text):
     "Where the values of an address stand behind its '?', but for names that are known to be open."
-    is_open = _patterns()[2]
     for address in _ADDRESS.finditer(text):
         begin = text.find("?", *address.span())
         for m in _VALUE.finditer(text, begin + 1, address.end()) if begin >= 0 else ():
@@ -86,7 +88,7 @@ def _marked(text, spans, mark):
 
 
 def _spans(text):
-    begun, word, _ = _patterns()
+    begun, word = _patterns()
     found = [m.span() for m in begun.finditer(text)] + list(_query_spans(text))
     return found + [
         m.span() for m in word.finditer(text) if _is_random(m[0]) and not _is_called_digest(text, m)
