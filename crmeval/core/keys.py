@@ -64,7 +64,7 @@ def _query_spans(text):
             if (
                 len(value) >= _SHORTEST
                 and not value.startswith(_MARKED)
-                and (m[1] or "").lower() not in is_open
+                and (m[1] or "").lower() not in _OPEN
             ):
                 yield m.start(2), m.start(2) + len(value)
 
