@@ -7,9 +7,11 @@ may take minutes: Ray gives a node half a minute to start, so a start is tried a
 """
 
 import argparse
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -75,6 +77,24 @@ def again(work, tries=12):
     return work()
 
 
+AGENT_PORTS = (
+    "metrics_agent_port",
+    "metrics_export_port",
+    "dashboard_agent_listen_port",
+    "runtime_env_agent_port",
+)
+
+
+def node_options():
+    "Ports are given: a node that waits for its agent to choose them ends after 15 s (ray issue 65983)."
+    with contextlib.ExitStack() as held:
+        free = [held.enter_context(socket.socket()) for _ in AGENT_PORTS]
+        for s in free:
+            s.bind(("127.0.0.1", 0))
+        ports = {name: s.getsockname()[1] for name, s in zip(AGENT_PORTS, free)}
+    return {"num_cpus": 1, "object_store_memory": 100_000_000, **ports}
+
+
 class Trial:
     "One run, and the means to disturb it."
 
@@ -95,16 +115,21 @@ class Trial:
         while len(self.endpoint.asked) < calls and driver.poll() is None:
             time.sleep(0.02)
 
+    def workers(self):
+        "Processes that have a shard's journal open."
+        found = set()
+        for fd in Path("/proc").glob("[0-9]*/fd/*"):
+            try:
+                at = os.readlink(fd)
+            except OSError:
+                continue
+            if at.startswith(f"{self.out}/shards") and "journal" in at:
+                found.add(int(fd.parts[2]))
+        return sorted(found)
+
     def kill_worker(self):
-        "Kill a process that has a shard's journal open."
-        found = []
-        while not found:
-            for fd in Path("/proc").glob("[0-9]*/fd/*"):
-                try:
-                    is_one = os.readlink(fd).startswith(f"{self.out}/shards") and "journal" in os.readlink(fd)
-                except OSError:
-                    continue
-                found += [int(fd.parts[2])] if is_one else []
+        while not (found := self.workers()):
+            pass
         os.kill(found[0], signal.SIGKILL)
 
     def end(self, driver):
@@ -112,15 +137,18 @@ class Trial:
         told = driver.communicate()[1]
         starts = 1
         if driver.returncode:
-            starts, told = 2, told.strip()[-200:]
+            starts = 2
+            print(f"started again: {told.strip()[-400:]}", file=sys.stderr, flush=True)
             self.start().communicate()
-        rows = open_run(self.out).responses
+        run = open_run(self.out)
+        rows = run.responses
         asked = Counter(text for _, text in self.endpoint.asked)
         return {
             "rows": len({r.sample_id for r in rows if r.status == "ok"}),
             "rows_twice": len(rows) - len({r.sample_id for r in rows}),
             "calls": sum(asked.values()),
             "samples_asked_again": sum(n > 1 for n in asked.values()),
+            "shards_started_again": run.manifest.shards["restarted"],
             "started_again_by_hand": starts - 1,
         }
 
@@ -148,7 +176,8 @@ def driver_dies(trial):
 
 def node_goes(trial):
     driver = trial.start()
-    trial.until(10, driver)
+    while len(trial.workers()) < NODES and driver.poll() is None:  # each node has work
+        time.sleep(0.02)
     others = [n for n in trial.cluster.list_all_nodes() if n is not trial.cluster.head_node]
     trial.cluster.remove_node(others[0], allow_graceful=False)
     return trial.end(driver)
@@ -167,19 +196,23 @@ TRIALS = {
 }
 
 
-def measured(names):
+def _head():
     from ray.cluster_utils import Cluster
 
-    small = {"num_cpus": 1, "object_store_memory": 100_000_000}
-    head = {"initialize_head": True, "head_node_args": {**small, "include_dashboard": False}}
-    cluster, found = again(lambda: Cluster(**head)), {}
+    head = {**node_options(), "include_dashboard": False}
+    return Cluster(initialize_head=True, head_node_args=head)
+
+
+def measured(names):
+    cluster, found = again(_head), {}
     try:
         for name in names:
             while len(cluster.list_all_nodes()) < NODES:
-                again(lambda: cluster.add_node(**small))
+                again(lambda: cluster.add_node(**node_options()))
             doing, more = TRIALS[name]
             with tempfile.TemporaryDirectory() as folder:
                 found[name] = doing(Trial(cluster, Path(folder), **more))
+            found[name]["load_of_the_machine"] = round(os.getloadavg()[0], 1)  # processes that want a core
             print(name, found[name], flush=True)
     finally:
         cluster.shutdown()
@@ -197,7 +230,10 @@ def main():
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     told = {"date": time.strftime("%Y-%m-%d"), "ray": version("ray"), "cores": os.cpu_count()}
     told |= {"nodes": NODES, "samples": SAMPLES, "shard_size": SHARD, "calls_in_flight_a_worker": IN_FLIGHT}
-    text = json.dumps({"setup": told, "rows": measured(given.only or list(TRIALS))}, indent=1)
+    rows = measured(given.only or list(TRIALS))
+    if given.only and given.to and given.to.is_file():  # the others stay as they were
+        rows = {**json.loads(given.to.read_text(encoding="utf-8"))["rows"], **rows}
+    text = json.dumps({"setup": told, "rows": rows}, indent=1)
     if given.to:
         given.to.write_text(text + "\n", encoding="utf-8")
 

@@ -86,6 +86,19 @@ def test_any_changed_byte_is_found(written, data):
     assert AuditTrail(written, key=KEY).verify().ok
 
 
+@pytest.mark.parametrize("new", [0x80, 0xFF, 0x00])
+def test_a_byte_that_is_no_letter_in_the_last_record_is_a_finding(written, new):
+    "Also in the code at its end, which a finding shows."
+    whole = written.read_bytes()
+    last = len(whole) - whole[:-1].rindex(b"\n")
+    try:
+        for back in range(2, last, 3):
+            written.write_bytes(whole[:-back] + bytes([new]) + whole[len(whole) - back + 1 :])
+            assert not AuditTrail(written, key=KEY).verify().ok, back
+    finally:
+        written.write_bytes(whole)
+
+
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_lines_removed_or_in_another_order_are_found(written, seed):

@@ -10,7 +10,8 @@ import re
 import pytest
 from markdown_it import MarkdownIt
 
-from crmeval.cli.words import Output, json_on_terminal, on_terminal
+from crmeval.cli.words import Output, on_terminal
+from crmeval.core.show import json_on_terminal
 from crmeval.core.table_file import write_table
 
 SIGNS = [

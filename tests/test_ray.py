@@ -11,11 +11,13 @@ from collections import Counter
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import endpoint
 import pytest
 
 from crmeval.cli.app import main
+from crmeval.runs import shards
 from crmeval.runs.evaluation import run
 from crmeval.runs.folder import FILES, open_run
 from crmeval.runs.selection import select_samples
@@ -44,13 +46,17 @@ def cluster(apart):
     import ray
     from ray.cluster_utils import Cluster
 
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+    from ray_cluster import node_options
+
+    sys.path.pop(0)
     for tries in 1, 2, 3:
         try:
-            head = {"num_cpus": 1, "include_dashboard": False}
+            head = {**node_options(), "include_dashboard": False}
             os.environ["CRMEVAL_LIMITS"] = str(apart / "head")  # as on machines of their own
             nodes = Cluster(initialize_head=True, head_node_args=head)
             os.environ["CRMEVAL_LIMITS"] = str(apart / "other")
-            nodes.add_node(num_cpus=1)
+            nodes.add_node(**node_options())
             os.environ["CRMEVAL_LIMITS"] = before
             context = ray.init(address=nodes.address, log_to_driver=False)
         except Exception as e:  # Ray allows its own start some seconds, which a busy machine may not have
@@ -235,6 +241,16 @@ def test_one_limit_a_minute_for_all_nodes(tmp_path, cluster, server, apart):
     assert done.manifest.responses == {"ok": len(samples)} == {"ok": len(server.bodies)}
     kept = [SharedNotes(p).change(dict) for p in apart.glob("*/*") if p.name != "salt"]
     assert [notes["windows"]["requests:60"]["total"] for notes in kept] == [len(samples)], kept
+
+
+def test_what_the_workers_share_stays_on_the_node_of_the_driver(cluster):
+    "A node that goes takes no more along than its own work."
+    import ray
+
+    desks = [shards._desk(ray, SimpleNamespace(budget=None)) for _ in range(6)]
+    assert all(desk.now() > 0 for desk in desks), "each is there"
+    found = [ray._private.state.actors(desk.actor._actor_id.hex()) for desk in desks]
+    assert {a["Address"]["NodeID"] for a in found} == {ray.get_runtime_context().get_node_id()}
 
 
 def test_a_killed_driver_is_started_again(tmp_path, cluster, server):

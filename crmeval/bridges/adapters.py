@@ -15,6 +15,7 @@ from typing import Any
 
 from .assertions import evidence_lines
 from .fields import bridged_metric, judge_of, plain_evidence, score_fields, unit_value
+from ..core.keys import without_keys
 
 # %% ../../nbs/bridges/14_adapters.ipynb #bc3b7a33
 def _told(score) -> str:
@@ -35,7 +36,7 @@ def get_assert(
     if name is None:
         raise ValueError("the assertion names no metric: config needs 'metric', e.g. {metric: factuality}")
     if not _is_number(bound, 1, 4):
-        raise ValueError(f"at_least is {bound!r}, expected points from 1 to 4")
+        raise ValueError(f"at_least is {without_keys(f'{bound!r:.60}')}, expected points from 1 to 4")
     fields = {"prompt": context.get("prompt"), **dict(context.get("vars") or {})}
     text = output if output is None or isinstance(output, str) else json.dumps(output, ensure_ascii=False)
     score = score_fields(name, text, fields, names=config or None)

@@ -6,7 +6,6 @@
 __all__ = ['ENDINGS', 'SHEET', 'BOARDS', 'SPLIT', 'export_file', 'export_dataset']
 
 # %% ../../nbs/bridges/21_export_files.ipynb #c7b4a997
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -18,7 +17,9 @@ from ..core.keys import without_keys
 from ..core.package_data import needs_extra
 from ..core.picked_records import pick
 from ..core.record_table import GROUP
-from ..core.table_file import STREAMED, write_rows, write_table
+from ..core.records import storable
+from ..core.table_file import STREAMED, md_words, write_rows, write_table
+from ..core.yaml_text import yaml_quoted
 from ..pages.leaderboard import leaderboard, table_lines
 from ..runs.folder import Run, in_terms_of_run
 
@@ -74,10 +75,9 @@ _CONFIG = f"configs: [{{config_name: default, data_files: [{{split: {SPLIT}, pat
 
 def _card(run: Run, n_rows: int, texts: bool) -> str:
     m = run.manifest
-    sets = ", ".join(f"{name} ({n})" for name, n in dict(m.samples.get("datasets") or {}).items())
-    languages = sorted({s.language for s in pick(run.samples, {}, ["language"])})
-    head = {"language": languages, "pretty_name": "A run of crmeval"}
-    front = "\n".join(f"{k}: {json.dumps(v, ensure_ascii=False)}" for k, v in head.items())
+    sets = ", ".join(f"{md_words(name)} ({n})" for name, n in dict(m.samples.get("datasets") or {}).items())
+    languages = sorted({storable(s.language) for s in pick(run.samples, {}, ["language"])})
+    front = f"language: [{', '.join(map(yaml_quoted, languages))}]\npretty_name: A run of crmeval"
     what = (
         "Sources, answers and reasons are in the table."
         if texts
@@ -89,12 +89,12 @@ def _card(run: Run, n_rows: int, texts: bool) -> str:
         f"crmeval {m.crmeval}. {what}",
         "",
         f"- Data: {sets or 'unknown'}. Their licences hold for what is taken from them.",
-        f"- Judge: {m.judge.get('name', 'unknown')}. A score that is missing could not be scored; the column "
-        "beside it says why.",
-        *(f"- {warning}" for warning in m.warnings),
+        f"- Judge: {md_words(m.judge.get('name', 'unknown'))}. A score that is missing could not be scored; "
+        "the column beside it says why.",
+        *(f"- {md_words(warning)}" for warning in m.warnings),
         "",
     ]
-    return without_keys("\n".join(lines))
+    return storable(without_keys("\n".join(lines)))
 
 
 def _pieces(rows: Iterable[Mapping], place: Path) -> Iterator[tuple[Path, Any]]:  # (file, `pyarrow.Schema`)

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from ..core.cards import unscored
 from ..core.judging import Judge
+from ..core.keys import without_keys
 from ..core.near import did_you_mean
 from ..core.records import Sample, Score, from_dict
 from ..core.thoughts import split_thoughts
@@ -64,7 +65,8 @@ def bridged_metric(
     "A metric by its name; an unknown one raises `ValueError` with those that there are."
     known = bridged_metrics()
     if name not in known:
-        raise ValueError(f"metric is {name!r}, expected one of {', '.join(known)}{did_you_mean(name, known)}")
+        got = without_keys(f"{name!r:.60}")
+        raise ValueError(f"metric is {got}, expected one of {', '.join(known)}{did_you_mean(name, known)}")
     return known[name]
 
 # %% ../../nbs/bridges/10_fields.ipynb #839c62a8
@@ -167,7 +169,8 @@ def arguments_of(
             continue
         if argument in own and own[argument] not in fields:
             has = ", ".join(map(str, fields)) or "nothing"
-            raise ValueError(f"the sample has no field {own[argument]!r} for {argument}; it has {has}")
+            got = without_keys(f"{own[argument]!r:.60}")
+            raise ValueError(f"the sample has no field {got} for {argument}; it has {has}")
         at = own[argument] if argument in own else _found_under(argument, named)
         if at is not None and not _is_empty(named[at]):
             found[argument] = _as_argument(argument, named[at])

@@ -15,6 +15,7 @@ from typing import Any
 from .fields import bridged_metrics, score_fields, unit_value
 from .task_samples import task_samples
 from ..core.records import write_jsonl
+from ..core.yaml_text import yaml_quoted
 from ..tasks.use_cases import get_use_case
 
 # %% ../../nbs/bridges/13_lm_eval_tasks.ipynb #0db250c0
@@ -52,7 +53,7 @@ __all__ = ["mean_of_scored", "process_results"]
 
 def _yaml_text(name, rows_file, metrics, max_tokens) -> str:
     "The task; written by hand, for a YAML writer does not know the harness's `!function`."
-    quoted = json.dumps(str(rows_file), ensure_ascii=False)  # JSON strings are YAML strings
+    quoted = yaml_quoted(str(rows_file))
     lines = [
         f"task: {name}",
         "dataset_path: json",
@@ -79,7 +80,7 @@ def write_lm_eval_task(
     use_case: str,  # Identifier or published name
     folder: str | Path,  # Made where it is not there
     *,
-    data="demo",  # As `crmeval run --data` takes it
+    data: object = "demo",  # As `run` takes it: a name, a path, rows, samples
     limit: int | None = None,  # Samples at most
     max_tokens: int = 1024,  # Of an answer
 ) -> Path:  # The YAML file; its stem is the task's name

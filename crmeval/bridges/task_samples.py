@@ -13,7 +13,7 @@ from .fields import SAMPLE
 from ..core.records import Sample, to_dict
 from ..metrics.criteria import asked_of
 from ..runs.areas import prompt_of
-from ..tasks.load import load_any
+from ..runs.selection import select_samples
 from ..tasks.use_cases import get_use_case
 
 # %% ../../nbs/bridges/11_task_samples.ipynb #2f6c547f
@@ -39,12 +39,12 @@ def sample_fields(
 
 def task_samples(
     use_case: str,  # Identifier or published name
-    data="demo",  # As `crmeval run --data` takes it
+    data: object = "demo",  # As `run` takes it: a name, a path, rows, samples
     limit: int | None = None,  # Samples at most
 ) -> list[dict]:  # `id`, `input` (the prompt), `target` (the reference or '') and `metadata` of each
     "The samples of a use case as another tool takes them; data without one raises `ValueError`."
     wanted = get_use_case(use_case).id
-    samples = load_any(data, use_cases=[wanted], limit=limit)
+    samples = select_samples(data, [wanted], limit=limit)
     return [
         {"id": s.id, "input": prompt_of(s), "target": s.reference or "", "metadata": sample_fields(s)}
         for s in samples

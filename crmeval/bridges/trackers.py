@@ -17,6 +17,7 @@ import numpy as np
 from .run_rows import need_responses, row_columns, row_names, row_stream, run_rows
 from ..core.keys import without_keys
 from ..core.package_data import needs_extra
+from ..core.show import printable
 from ..core.table_file import write_rows, write_table
 from ..pages.leaderboard import OVERALL, leaderboard
 from ..runs.folder import Run, in_terms_of_run
@@ -27,16 +28,17 @@ from ..runs.run_columns import run_columns
 def tracked_figures(
     run: Run,  # Or its folder
     prices: Mapping | None = None,  # As `leaderboard` takes them
-) -> dict[str, dict[str, float]]:  # System -> name -> value; use cases as 'NAME/USE CASE', overall as 'NAME'
+) -> dict[str, dict[str, float]]:  # System -> name -> value; use cases as 'USE CASE/NAME', overall as 'NAME'
     "The figures of the leaderboard as a tracker takes them; what is unknown is left out."
     own = run.manifest.judge.get("name")
     out: dict[str, dict[str, float]] = {}
     for row in leaderboard(run, prices=prices, by="all").to_pandas().to_dict("records"):
         by = "" if row["judge"] == own else f" by {row['judge']}"  # several judges have figures of their own
-        case = "" if row["use_case"] == OVERALL else f"/{row['use_case']}"
+        # a store in files keeps a figure as a file: 'n' and 'n/CASE' could not both be there
+        case = "" if row["use_case"] == OVERALL else f"{row['use_case']}/"
         for name, value in row.items():
             if not isinstance(value, str | bool) and _is_number(value):
-                out.setdefault(row["client"], {})[_metric_name(f"{name}{by}{case}")] = float(value)
+                out.setdefault(row["client"], {})[case + _metric_name(name + by)] = float(value)
     return out
 
 
@@ -44,9 +46,12 @@ def _is_number(value) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
+_NAME = 150  # characters; with a use case before it less than what trackers take
+
+
 def _metric_name(name: str) -> str:
-    "Letters, digits and some signs are what trackers allow."
-    return "".join(c if c.isalnum() or c in "_-./ " else "_" for c in name)
+    "Letters, digits and some signs are what trackers allow, and so many; a '/' is ours."
+    return "".join(c if c.isalnum() or c in "_-. " else "_" for c in name)[:_NAME]
 
 
 def tracked_settings(
@@ -59,7 +64,7 @@ def tracked_settings(
     told |= {"crmeval": m.crmeval, "samples": m.samples.get("n"), "git_revision": m.git_revision}
     own = next((c for c in m.clients if c.get("name") == client), {})
     told |= {f"system.{k}": v for k, v in own.items() if isinstance(v, str | int | float | bool)}
-    return {k: without_keys(str(v))[:250] for k, v in told.items() if v is not None}
+    return {k: printable(without_keys(str(v)))[:250] for k, v in told.items() if v is not None}
 
 # %% ../../nbs/bridges/23_trackers.ipynb #8318dd9d
 def _rows_file(run, client, texts, path) -> Path:
@@ -80,7 +85,7 @@ _WANDB = "`wandb login` keeps a key, WANDB_MODE=offline writes to disk and sends
 
 def _not_taken(tool, error, hint) -> ValueError:
     told = without_keys(" ".join(str(error).split()))
-    return ValueError(f"{tool} did not take the run: {told[:300].rstrip('.')}. {hint}")
+    return ValueError(f"{tool} did not take the run: {told[:700].rstrip('.')}. {hint}")
 
 
 @needs_extra("mlflow")
@@ -106,11 +111,16 @@ def export_mlflow(
         raise _not_taken("MLflow", error, _MLFLOW) from error
     figures, ids = tracked_figures(run, prices), []
     for client in run.clients:
-        with mlflow.start_run(run_name=client) as logged, TemporaryDirectory() as d:
-            mlflow.set_tag("crmeval.run", run.folder.name)
-            mlflow.log_params(tracked_settings(run, client))
-            mlflow.log_metrics(figures.get(client, {}))
-            mlflow.log_artifact(str(_rows_file(run, client, texts, Path(d) / "rows.csv")))
+        with TemporaryDirectory() as d:
+            file = _rows_file(run, client, texts, Path(d) / "rows.csv")
+            try:
+                with mlflow.start_run(run_name=printable(client)) as logged:
+                    mlflow.set_tag("crmeval.run", run.folder.name)
+                    mlflow.log_params(tracked_settings(run, client))
+                    mlflow.log_metrics(figures.get(client, {}))
+                    mlflow.log_artifact(str(file))
+            except Exception as error:
+                raise _not_taken("MLflow", error, _MLFLOW) from error
             ids.append(logged.info.run_id)
     return ids
 
@@ -149,7 +159,12 @@ def export_wandb(
     figures, ids = tracked_figures(run, prices), []
     for client in run.clients:
         rows, n = _rows_shown(run, client, texts)
-        how: dict[str, Any] = {"project": project, "name": client, "group": run.folder.name, "mode": mode}
+        how: dict[str, Any] = {
+            "project": project,
+            "name": printable(client),
+            "group": run.folder.name,
+            "mode": mode,
+        }
         how |= {
             "dir": str(folder) if folder else None,
             "config": tracked_settings(run, client),

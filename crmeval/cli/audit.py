@@ -6,8 +6,8 @@
 __all__ = ['WIDEST', 'verify_command', 'show_command', 'erase_command']
 
 # %% ../../nbs/cli/06_audit.ipynb #806c5558
-from .words import Output, command, flag, json_on_terminal, place, text_word
-from ..core.show import printable
+from .words import Output, command, flag, place, text_word
+from ..core.show import json_on_terminal, printable
 
 # %% ../../nbs/cli/06_audit.ipynb #cb3feea5
 def _trail(path, head=None):
@@ -168,13 +168,12 @@ def _check_words(last, to, out, content):
 
 
 def _lines(found, to, private, content):
-    import json
 
     from crmeval.layer.spans import otlp_lines, spans_of
 
     if to == "otel":
         traces = otlp_lines(spans_of(found, content=content))
-        return [json_on_terminal(json.loads(line)) for line in traces]
+        return list(traces)
     return [json_on_terminal(_shown(r, private)) for r in found]
 
 
@@ -206,9 +205,6 @@ def _table(rows, out):
     return out.done(0)
 
 # %% ../../nbs/cli/06_audit.ipynb #9be1372c
-_OWN_HOSTS = ("127.0.0.1", "::1", "localhost")
-
-
 def _erased_by_gateway(address, person, key):
     "Have a gateway that runs forget a person; RuntimeError where it does not say that it has."
     import json
@@ -217,6 +213,7 @@ def _erased_by_gateway(address, person, key):
     from urllib.request import ProxyHandler, Request, build_opener
 
     from crmeval.core.calls import address_fault, public_url
+    from crmeval.core.keys import is_own_host
 
     shown, fault = public_url(address), address_fault(address)
     parts = urlsplit("" if fault else address)
@@ -225,12 +222,12 @@ def _erased_by_gateway(address, person, key):
         raise ValueError(f"{told}: {fault}" if fault else told)
     if "@" in parts.netloc:
         raise ValueError(f"--gateway names a user of {shown!r}: a gateway asks for a key, by --api-key-env")
-    if parts.scheme == "http" and parts.hostname not in _OWN_HOSTS:
+    if parts.scheme == "http" and not is_own_host(parts.hostname):
         raise ValueError(f"--gateway is {shown!r}: what goes to another machine goes by https")
     url = f"{parts.scheme}://{parts.netloc}/v1/erase"
     head = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
     asked = Request(url, json.dumps({"person": person}).encode(), head)
-    direct = [ProxyHandler({})] if parts.hostname in _OWN_HOSTS else []
+    direct = [ProxyHandler({})] if is_own_host(parts.hostname) else []
     try:
         with build_opener(*direct).open(asked, timeout=_WAIT_S) as answer:
             return int(json.load(answer)["records"])

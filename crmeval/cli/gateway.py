@@ -11,9 +11,6 @@ import sys
 from .words import Output, command, print_heard, text_word
 
 # %% ../../nbs/cli/07_gateway.ipynb #e6dc6f27
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
-
-
 def _layers(models, policy, trail, base_url, api_key_env):
     "Name of a model -> layer; the name is the model's, and its line where two have the same."
     from crmeval.layer.audit_trail import AuditTrail
@@ -41,7 +38,9 @@ def _with_extra(work, *given, **options):
 
 
 def _check_host(host, callers):
-    if host not in _LOOPBACK and not callers.keyed:
+    from crmeval.core.keys import is_own_host
+
+    if not is_own_host(host) and not callers.keyed:
         raise ValueError(
             f"--host is {host!r}, which other machines can reach, and the policy names no callers: "
             "give them keys in its section server, or leave --host out"

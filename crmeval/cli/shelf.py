@@ -62,15 +62,14 @@ def list_command(folder=None, *, json=False) -> int:
     return out.done(0)
 
 # %% ../../nbs/cli/06_shelf.ipynb #4dd25fe0
-_OWN_HOSTS = ("127.0.0.1", "localhost", "[::1]")
-
-
 class _Pages(SimpleHTTPRequestHandler):
     "Serves the pages of a report, and nothing else of its folder."
 
     def do_GET(self):
+        from crmeval.core.keys import is_own_host
+
         host = self.headers.get("Host", "").rpartition(":")[0] or self.headers.get("Host", "")
-        if host.lower() not in _OWN_HOSTS:  # a page whose name leads to this machine reads along otherwise
+        if not is_own_host(host):  # a page whose name leads to this machine reads along otherwise
             return self.send_error(403, "the report is served under this machine's own address alone")
         if self.path == "/":
             self.path = "/report.html"

@@ -6,14 +6,13 @@
 __all__ = ['STANDARD_INPUT', 'PRICE', 'NO_PROGRESS', 'TABLE', 'ENCODING', 'PUBLISHED', 'word_of', 'number_of', 'setting_words',
            'own_word', 'flag', 'text_word', 'place', 'command', 'manner', 'pairs_of', 'prices_of', 'numbers_of',
            'new_file', 'table_path', 'told_settings', 'named_judge', 'in_words', 'plain_data', 'silence', 'on_terminal',
-           'json_on_terminal', 'print_heard', 'Output']
+           'print_heard', 'Output']
 
 # %% ../../nbs/cli/00_words.ipynb #cd3b1b97
 import contextlib
 import dataclasses
 import functools
 import inspect
-import json
 import math
 import os
 import shutil
@@ -26,7 +25,7 @@ from typing import Annotated, Any, Literal, Optional
 from cyclopts import Group, Parameter
 
 from ..core.keys import without_keys
-from ..core.show import judge_in_words, printable, shown, text_table
+from ..core.show import json_on_terminal, judge_in_words, printable, shown, text_table
 from ..runs.plan import PlanError, kinds, settings
 
 # %% ../../nbs/cli/00_words.ipynb #e7b652c6
@@ -368,16 +367,6 @@ def on_terminal(
     "A text for a terminal: a name, an answer or an error may hold what moves the cursor or makes a link."
     text = str(text)
     return shown(text, len(text), multiline=True)
-
-
-def json_on_terminal(
-    value: object,  # What JSON knows
-    indent: int | None = None,  # Blanks of a level; None: one line
-    ascii_only: bool = False,  # True where the terminal knows no more
-) -> str:  # JSON of the same value
-    "JSON in which a character that a terminal would obey, or that no file can hold, is escaped."
-    text = json.dumps(value, ensure_ascii=ascii_only, indent=indent, allow_nan=False)
-    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def print_heard(

@@ -18,6 +18,7 @@ from urllib.parse import urljoin, urlsplit
 
 from .sources import BadQuery, ConnectError, LoginRefused, NotAllowed, SourceGone, TooMuch
 from ..core.calls import http_failure, redact, retry_after_s
+from ..core.keys import is_own_host
 
 # %% ../../nbs/connect/10_rest_calls.ipynb #c9eb72ab
 class ApiError(ConnectError):
@@ -61,9 +62,6 @@ class Untrusted(ApiError, NotAllowed):
     "The certificate is signed by nobody who is believed, is of another host, or its time is over."
 
 # %% ../../nbs/connect/10_rest_calls.ipynb #06ee1a57
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
 @dataclass(frozen=True)
 class Request:
     "What is asked: `query` goes into the address, `body` as JSON (or as a form, where `form`)."
@@ -92,7 +90,7 @@ def place_of(
     host = (parts.hostname or "").lower()
     if parts.scheme not in ("http", "https") or not host:
         raise NotAllowed(f"{redact(url)!r} is no https address")
-    if parts.scheme == "http" and host not in _LOOPBACK:
+    if parts.scheme == "http" and not is_own_host(host):
         raise NotAllowed(f"{parts.scheme}://{host} is not encrypted; expected https")
     return parts.scheme, host, parts.port or {"http": 80, "https": 443}[parts.scheme]
 

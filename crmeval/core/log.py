@@ -87,15 +87,21 @@ def _lock(file, path):
         ) from e
 
 
+def _private(path, flags):
+    return os.open(path, flags, 0o600)
+
+
 def open_locked(
     path: Path,  # Made with its folders if missing
+    *,
+    private: bool = False,  # True: a file that is made here its owner alone can read, from its first moment
 ):  # A binary file, opened for appending; the lock goes with the process, however it ends
     "Open a file for appending, as its only writer; raises `JournalError`."
     if path.exists() and not path.is_file():
         raise JournalError(f"{path} is not a regular file, so it cannot be a journal")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "a+b", buffering=0)
+        file = open(path, "a+b", buffering=0, opener=_private if private else None)
     except OSError as e:
         raise JournalError(
             f"cannot write {path}: {e.strerror}; choose a folder that can be written to"

@@ -4,9 +4,11 @@
 
 # %% auto #0
 __all__ = ['DASH', 'number', 'points', 'per_cent', 'whole', 'usd', 'seconds', 'p_value', 'rank', 'interval', 'with_interval',
-           'printable', 'shortened', 'text_table', 'html_table', 'Printed', 'judge_in_words', 'shown']
+           'printable', 'json_on_terminal', 'shortened', 'text_table', 'html_table', 'Printed', 'judge_in_words',
+           'shown']
 
 # %% ../../nbs/core/05_show.ipynb #63a96a9f
+import json
 from collections.abc import Callable, Sequence
 from html import escape
 
@@ -135,6 +137,18 @@ def printable(
 ) -> str:  # One line that a terminal shows and does not obey
     "Replace control and formatting characters, which could move the cursor or turn the reading direction."
     return "".join(c if c.isprintable() else "\ufffd" for c in str(text))
+
+
+def json_on_terminal(
+    value: object,  # What JSON knows
+    indent: int | None = None,  # Blanks of a level; None: one line
+    ascii_only: bool = False,  # True where the terminal knows no more
+) -> str:  # JSON of the same value
+    "JSON in which a character that a terminal would obey, or that no file can hold, is escaped."
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=indent, allow_nan=False)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def shortened(

@@ -239,7 +239,7 @@ class AuditTrail:
 
     def _open(self):
         "Become the writer: set half a record aside, and go on from the last whole one."
-        self._file = open_locked(self.path)
+        self._file = open_locked(self.path, private=True)
         os.chmod(self.path, 0o600)
         try:
             self._n, self._before = _last(self.path)
@@ -449,6 +449,7 @@ def _set_aside(file, path):
     "Half a record at the end, never acknowledged, goes into a file of its own; nothing is thrown away."
     half = _ending(path)[1]
     if half:
-        with open(path.with_name(path.name + ".torn"), "ab") as torn:
-            torn.write(half + b"\n")
+        torn = os.open(path.with_name(path.name + ".torn"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(torn, "ab") as kept:
+            kept.write(half + b"\n")
         os.ftruncate(file.fileno(), path.stat().st_size - len(half))

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 from ..core.calls import CallFailed
+from ..core.keys import is_own_host
 from ..core.near import did_you_mean
 from ..core.package_data import needs_extra
 from .callers import Callers, Door
@@ -68,7 +69,6 @@ async def _left(receive):
         pass
 
 # %% ../../nbs/layer/21_server.ipynb #c38e5dcd
-_OWN_HOSTS = ("localhost", "127.0.0.1", "[::1]", "::1")
 _BEAT_S = 10.0  # seconds after which a stream that waits says that it is there
 _READ_S = 30.0  # seconds for the body of a request
 
@@ -110,7 +110,7 @@ class Gateway:
         if _count_of(headers, "authorization") > 1:  # which one counts is told by no standard
             raise Refused(400, "there are several Authorization headers; send one", code="several_keys")
         scheme, _, key = headers.get("authorization", "").partition(" ")
-        if not self.callers.keyed and _host(headers) not in _OWN_HOSTS:
+        if not self.callers.keyed and not is_own_host(_host(headers)):
             raise Refused(403, "without keys the gateway serves this machine alone", code="unknown_host")
         door = self.callers.find(key.strip() if scheme.lower() == "bearer" else "")
         if door is None:

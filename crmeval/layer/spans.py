@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..core.package_data import needs_extra
+from ..core.show import json_on_terminal
 from .audit_trail import Record
 from .masking import MaskingSession, mask
 from .steps import StepRecord
@@ -273,7 +274,7 @@ def otlp_lines(
     for span in spans:
         traces.setdefault(span.trace_id, []).append(span)
     for own in traces.values():
-        yield json.dumps(otlp_request(own, service=service), ensure_ascii=False)
+        yield json_on_terminal(otlp_request(own, service=service))
 
 # %% ../../nbs/layer/13_spans.ipynb #c764d1f0
 @needs_extra("otel")

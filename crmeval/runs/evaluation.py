@@ -438,8 +438,7 @@ def make_private(
 ) -> None:
     "Make a folder that its owner alone can read, for what customers wrote; one that exists stays as it is."
     if not folder.exists():
-        folder.mkdir(parents=True)
-        folder.chmod(0o700)
+        folder.mkdir(parents=True, mode=0o700)  # at once: nobody can have opened it before
 
 
 async def do_work(

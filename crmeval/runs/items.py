@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from ..core.calls import CallFailed, Client, failed_response, redact, with_retries
+from ..core.keys import holds_key, without_keys, without_query_values
 from ..core.records import Response, Sample, Score
 from .hash_index import HashIndex
 from .traffic import Traffic, send
@@ -80,6 +81,11 @@ def check_work(
         raise ValueError(f"two samples have the id {key[0]!r}{more}")
     if (name := _twice(c.name for c in clients)) is not None:
         raise ValueError(f"two clients have the name {name!r}; give one of them another with name=")
+    for name in filter(holds_key, (c.name for c in clients)):
+        raise ValueError(
+            f"the client {without_keys(name)!r} is named after a key, and a name stands in every table; "
+            "give it another with name="
+        )
     for what, value, least in (
         ("concurrency", concurrency, 1),
         ("repeats", repeats, 1),
@@ -148,6 +154,10 @@ class _Timed:
         return failed_response(item.sample, item.client.name, error, **told)
 
 # %% ../../nbs/runs/04_items.ipynb #727d785d
+def _told(error):
+    return redact(without_query_values(str(error), "[removed]"), limit=500)
+
+
 async def answer_item(
     item: Item,
     prompt: str,
@@ -166,13 +176,15 @@ async def answer_item(
     except CallFailed as e:
         tried = f" (after {call.tries} tries)" if call.tries > 1 else ""
         status = "api_error" if e.status == "not_run" and call.tries else e.status
-        return call.failed(f"{e}{tried}", status, e.row)
+        return call.failed(_told(f"{e}{tried}"), status, e.row)
     except Exception as e:
-        return call.failed(redact(f"the client raised {type(e).__name__}: {e}"), "api_error")
+        return call.failed(_told(f"the client raised {type(e).__name__}: {e}"), "api_error")
     if not isinstance(found, Response):
         kind = type(found).__name__
         return call.failed(f"the client returned a {kind}, expected a Response", "api_error")
     place = _place(item, found) | (call.measured() if pays(item.client) else {})
+    if found.error:
+        place["error"] = _told(found.error)  # of a client of the user's, which need not do so itself
     return replace(found, **place) if place else found
 
 

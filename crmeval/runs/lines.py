@@ -158,6 +158,8 @@ def _check_addresses(plan):
 
 def _address_told(url):
     fault = address_fault(url)
+    if not fault and re.search(r'["<>\\]', url):  # a text that quotes it would not show where it ends
+        fault = "it holds a sign that no address does; a quote is %22, '<' is %3C, a backslash is %5C"
     return f"an address such as 'http://localhost:8000/v1': {fault}" if fault else ""
 
 

@@ -291,10 +291,11 @@ class _RayDesk:
 
 
 def _desk(ray, work):
-    "The desk of a run, on the driver's machine: a node that goes takes it along only with the driver."
+    "The desk of a run, on the driver's node: a node that goes takes it along only with the driver."
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    # a wish alone (soft) is not kept: Ray puts an actor that needs no processor on any node
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     told = {k: (work.budget or {}).get(k) for k in ("max_calls", "max_usd")}
     how = {"num_cpus": 0, "max_restarts": 0, "scheduling_strategy": here}
     desk = _RayDesk(ray.remote(_RunDesk).options(**how).remote(told))

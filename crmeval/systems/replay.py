@@ -17,7 +17,8 @@ from ..core.records import storable
 from ..tasks.tables import column_key, csv_rows, read_text
 
 # %% ../../nbs/systems/02_replay.ipynb #a31930c5
-from ..core.calls import estimated_usage, failed_response
+from ..core.calls import estimated_usage, failed_response, redact
+from ..core.keys import without_query_values
 from ..core.records import Response, Sample, from_dict, read_jsonl, read_parquet
 from crmeval.systems.other_logs import (
     check_inspect_log,
@@ -55,6 +56,10 @@ def _typed(row):
         raise ValueError(f"text is {row['text']!r}, expected a string")
     if row["text"] is None:
         row.setdefault("status", "undefined")
+    if isinstance(row.get("error"), str):
+        row["error"] = redact(
+            without_query_values(row["error"], "[removed]")
+        )  # endpoints repeat the key that they refuse
     return row
 
 # %% ../../nbs/systems/02_replay.ipynb #c5da50f8
