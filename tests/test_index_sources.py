@@ -204,7 +204,7 @@ def test_from_a_folder_to_figures(desk, capsys):
         ("index {0}/hlep --out {0}/kb", "expected a folder of documents, or a catalogue"),
         ("index {0}/help --out {0}/kb --size ten", "--size is 'ten', expected a whole number"),
         ("index {0}/help --out {0}/kb --where product", "expected FIELD=VALUE"),
-        ("index {0}/help --out {0}/help", "is a folder, expected the file of an index"),
+        ("index {0}/help --out {0}/help", "is a folder, expected a file"),
         ("index {0}/help --out {0}/asked.jsonl", "is no index"),
         ("retrieval {0}/asked.jsonl", "--index is missing"),
         ("retrieval {0}/asked.jsonl --index {0}/kb", "there is no index"),

@@ -287,7 +287,9 @@ def new_file(
 ) -> Path:
     "The file to write, checked before any work: its folder is there, and it is no folder itself."
     place = Path(path).absolute()
-    if place.is_dir() or not place.parent.is_dir():
+    if place.is_dir():
+        raise ValueError(f"{word} is {str(path)!r}, which is a folder, expected a file")
+    if not place.parent.is_dir():
         raise ValueError(f"{word} is {str(path)!r}, expected a file in a folder that exists")
     return Path(path)
 

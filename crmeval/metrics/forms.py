@@ -11,7 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from typing import Any, cast
 
 from ..core.call_forms import check_whole, named_arguments
@@ -223,7 +223,7 @@ def evaluate_classes(
 ) -> Callable[[str], Any]:  # To be the room's `__getattr__`
     "The `evaluate.Metric` classes of a room, each built when it is first asked for: loading takes a while."
 
-    @cache
+    @lru_cache(maxsize=len(classes))
     def get(name):
         if name in classes:
             return evaluate_class(*classes[name])

@@ -270,19 +270,22 @@ def _response_language(response, language: str):
     return language_problem(response, language=language.strip().lower(), by_sentence=False)
 
 # %% ../../nbs/metrics/13_ifeval.ipynb #36850589
+def _not_english(response):
+    return language_problem(response, language="en", by_sentence=False)
+
+
 @instruction("change_case:english_capital")
 def _english_capital(response):
-    return language_problem(response, language="en") if response.isupper() else "not all in capitals"
+    return _not_english(response) if response.isupper() else "not all in capitals"
 
 
 @instruction("change_case:english_lowercase")
 def _english_lowercase(response):
-    return language_problem(response, language="en") if response.islower() else "not all in lower case"
+    return _not_english(response) if response.islower() else "not all in lower case"
 
 
-_CONTRACTED = compiled(
-    {"any_of": _lexicon()["contractions"]}
-)  # the places where two words are written as one
+# the places where two words are written as one
+_CONTRACTED = compiled({"any_of": _lexicon()["contractions"]})
 _BETWEEN_TOKENS = re.compile(r"[\s;@#$%&?!\[\](){}<>\"“”‘’«»`…]+|--+|\.{3,}|[,:](?!\d)")
 
 

@@ -267,7 +267,9 @@ def _gain(column, other):
     if other is None:
         return None
     values, others = row_values(column), row_values(column, other)
-    bounds = None if column.target.kind == "number" else (0, 1)
+    bounds = {"number": None, "probability": (-1, 0)}.get(
+        column.target.kind, (0, 1)
+    )  # squared errors are taken off
     return paired_difference(values, others, clusters=column.clusters, bounds=bounds)
 
 # %% ../../nbs/metrics/43_insight.ipynb #fd86f2ab
