@@ -19,7 +19,7 @@ from .interrupts import interrupted
 from .words import STANDARD_INPUT, silence
 from ..core.keys import without_keys
 from ..core.near import did_you_mean, nearest
-from ..core.package_data import data_path
+from ..core.package_data import MissingExtra, data_path
 from ..core.show import printable
 
 # %% ../../nbs/cli/08_app.ipynb #bd2ed599
@@ -181,10 +181,10 @@ def main(
             raise
         return 0 if e.code == 1 else int(e.code or 0)
     except (ValueError, OSError, RuntimeError) as e:
-        print(f"crmeval: {_by_its_word(_one_line(e), words)}{_where(e, words)}", file=sys.stderr)
+        print(f"crmeval: {_by_its_word(_one_line(e, words), words)}{_where(e, words)}", file=sys.stderr)
         return 2
     except Exception as e:
-        print(f"crmeval: {_one_line(e)}{_whose(e)}{_where(e, words)}", file=sys.stderr)
+        print(f"crmeval: {_one_line(e, words)}{_whose(e)}{_where(e, words)}", file=sys.stderr)
         return 2
 
 
@@ -224,10 +224,18 @@ def _check_streams():
         del os.environ["COLUMNS"]
 
 
-def _one_line(error):
+def _command_of(words):
+    "The command that was typed, of one word or two."
+    two = " ".join(words[:2])
+    return two if two in COMMANDS else "".join(words[:1])
+
+
+def _one_line(error, words):
     "What went wrong, in one line that a terminal shows and does not obey."
     in_words = getattr(error, "said", None)  # of a folder with another plan
     said = str(error) if in_words is None else in_words("--out", "--add", "--fresh")
+    if isinstance(error, MissingExtra) and error.package:  # for the command, not for a function inside
+        said = str(MissingExtra(_command_of(words), error.package, error.extra))
     if isinstance(error, OSError) and error.strerror and error.filename:
         said = f"{error.filename}: {error.strerror}"
     elif isinstance(error, OSError) and error.strerror and error.errno:
@@ -278,7 +286,7 @@ def _with_standard_input(words):
 
 def _in_our_words(error, words):
     "What the reader of words has to say, as the commands say it."
-    kind, token, name = type(error).__name__, getattr(error, "token", None), words[0] if words else ""
+    kind, token, name = type(error).__name__, getattr(error, "token", None), _command_of(words)
     word = token.keyword if token is not None and token.keyword else ""
     if kind == "UnusedCliTokensError":
         return f"{name} has no place for {' '.join(map(repr, error.unused_tokens or ()))}"

@@ -21,7 +21,7 @@ from ..core.keys import plain_without_keys, without_keys
 from ..core.log import digest
 from ..core.near import did_you_mean
 from ..core.records import Sample, storable
-from ..core.yaml_text import load_yaml
+from ..core.yaml_text import kind_in_words, load_yaml
 
 # %% ../../nbs/runs/00_plan.ipynb #64bd564a
 @dataclass(frozen=True)
@@ -520,7 +520,8 @@ def read_plan(
     if said is None:
         return {}
     if not isinstance(said, dict):
-        raise ValueError(f"the plan {path} holds a {type(said).__name__}, expected names and values")
+        told = "expected fields such as models: and data: (`crmeval plan` writes an example)"
+        raise ValueError(f"the plan {path} holds {kind_in_words(said)}, {told}")
     return said
 
 # %% ../../nbs/runs/00_plan.ipynb #420817ee
