@@ -35,11 +35,11 @@ from ..tasks.protection_probes import is_protection
 CARD = MetricCard(
     "protection",
     "Protection",
-    "What a trust layer around a system prevents and costs, figure by figure; the card's own number is the "
-    "share of planted personal values that reach the provider.",
+    "What a trust layer around a system prevents and costs, in several figures. This card's "
+"number is the share of planted personal values that reach the provider.",
     ("probes of protection", "samples for the accuracy that is lost"),
-    limits="There is no mean of the figures: a layer that blocks everything would win it. The prompts are "
-    "few, public and in English for the most part, and only planted values and known attacks are counted.",
+    limits="There is no mean of the figures: a layer that blocks everything would win it. The "
+"prompts are few, public and mostly English. Only planted values and known attacks count.",
     reference="Defined here; figures of several kinds as in published descriptions of trust layers.",
     unit="per cent",
     low=0,
