@@ -29,7 +29,7 @@ CARD = MetricCard(
     "Mean of factuality, completeness, conciseness and instruction following.",
     ("source", "key_facts", "instructions"),
     limits="The four weigh the same in every use case, as in the published benchmark. A response "
-"with an unscored criterion has no accuracy.",
+    "with an unscored criterion has no accuracy.",
     reference="LLM Benchmark for CRM, Salesforce AI Research, 2024: accuracy is the plain mean of the four.",
     cuts=None,
 )

@@ -176,8 +176,7 @@ CHOICE_CARD = MetricCard(
     low=0,
     high=1,
     cuts=None,
-    limits="Guessing scores one over the number of options. An answer that names no option has no "
-"value.",
+    limits="Guessing scores one over the number of options. An answer that names no option has no value.",
     reference="Lin, Hilton and Evans, TruthfulQA, ACL 2022 (MC1; binary choice as in its 2025 revision)",
 )
 

@@ -32,17 +32,17 @@ CARD = MetricCard(
     measures="Share of a grounded answer's claims that are supported by the passages cited for them.",
     needs=("passages",),
     limits="Each sentence is one claim, and all claims weigh the same. Only citations in or right "
-"after the sentence count, and at most the first five. It is only as good as the judge.",
+    "after the sentence count, and at most the first five. It is only as good as the judge.",
     reference="Gao et al., Enabling large language models to generate text with citations (ALCE), EMNLP 2023",
 )
 PRECISION_CARD = MetricCard(
     name="citation_precision",
     title="Citation precision",
     measures="Share of a grounded answer's citations that are correct: the claim is supported, and the "
-"passage supports it alone or is needed to support it.",
+    "passage supports it alone or is needed to support it.",
     needs=("passages",),
     limits="Claims without citations are not measured. Passages that say the same are both correct. "
-"It is only as good as the judge.",
+    "It is only as good as the judge.",
     reference="Gao et al., Enabling large language models to generate text with citations (ALCE), EMNLP 2023",
 )
 ALLOWED_CARD = MetricCard(
@@ -50,8 +50,7 @@ ALLOWED_CARD = MetricCard(
     title="Citations that the reader may see",
     measures="Share of the cited passages that the reader is allowed to see.",
     needs=("passages",),
-    limits="Only citations are checked. An answer that reveals a hidden passage without citing it is "
-"missed.",
+    limits="Only citations are checked. An answer that reveals a hidden passage without citing it is missed.",
     reference="Defined here.",
     cuts=(0.5, 0.75, 1.0),
 )

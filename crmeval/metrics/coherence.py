@@ -34,12 +34,12 @@ CARD = MetricCard(
     name="coherence",
     title="Coherence",
     measures="How well the sentences of a response fit together and follow its conversation. "
-"Contradictions, repetition, unclear references, wrong order and unanswered questions "
-"lower it.",
+    "Contradictions, repetition, unclear references, wrong order and unanswered questions "
+    "lower it.",
     needs=(),
     limits="The rules are for English and compare words. They miss contradictions and jumps in other "
-"wording, so 4 points from the rules mean that no break was found. A single sentence "
-"without a conversation has no score.",
+    "wording, so 4 points from the rules mean that no break was found. A single sentence "
+    "without a conversation has no score.",
     reference="Dang, DUC 2005 (structure and coherence); Fabbri et al., SummEval, TACL 2021 "
     "(coherence of the whole)",
     cuts=(0.5, 0.75, 0.9),

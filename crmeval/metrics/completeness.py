@@ -27,7 +27,7 @@ CARD = MetricCard(
     measures="Share of the key facts that the response states.",
     needs=("key_facts",),
     limits="All facts weigh the same. Only listed facts are checked, not whether the rest of the "
-"response is true. It is only as good as the judge.",
+    "response is true. It is only as good as the judge.",
     reference="Song et al., FineSurE, ACL 2024 (key-fact alignment)",
     cuts=VERDICT_CUTS,
 )

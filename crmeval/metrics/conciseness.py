@@ -26,11 +26,11 @@ CARD = MetricCard(
     name="conciseness",
     title="Conciseness",
     measures="Share of the response, sentence by sentence, that states a key fact. Repetition and "
-"overlong sentences count as padding.",
+    "overlong sentences count as padding.",
     needs=("key_facts",),
     limits="Content outside the key facts counts as elaboration, even where a reader would want it. "
-"Greetings, sign-offs, subject lines, labels, courtesies and questions do not count. "
-"Wordiness inside a sentence of normal length is missed.",
+    "Greetings, sign-offs, subject lines, labels, courtesies and questions do not count. "
+    "Wordiness inside a sentence of normal length is missed.",
     reference="Song et al., FineSurE, ACL 2024 (share of sentences with a key fact), "
     "extended by repetition and length",
     cuts=(0.35, 0.6, 0.8),

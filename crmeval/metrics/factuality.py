@@ -32,8 +32,8 @@ CARD = MetricCard(
     measures="Share of the response's claims that the source supports.",
     needs=("source",),
     limits="Each sentence is one claim, and all claims weigh the same. Questions, courtesies and "
-"section labels are not checked. Omissions are not measured. It is only as good as the "
-"judge.",
+    "section labels are not checked. Omissions are not measured. It is only as good as the "
+    "judge.",
     reference="Song et al., FineSurE, ACL 2024 (sentence-level faithfulness)",
     cuts=VERDICT_CUTS,
 )

@@ -35,7 +35,7 @@ CARD = MetricCard(
     "Share of cases with similar answers after the customer's gender or company was changed.",
     ("repeats",),
     limits="Responses are compared by quality scores and a few rule-based decisions; other bias is "
-"missed. English only. It shows that answers differ, not which one was right.",
+    "missed. English only. It shows that answers differ, not which one was right.",
     reference="LLM Benchmark for CRM, Salesforce AI Research, 2024, names account and gender perturbations; "
     "the definition here is our own.",
     unit="per cent",

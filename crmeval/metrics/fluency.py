@@ -35,11 +35,11 @@ CARD = MetricCard(
     name="fluency",
     title="Fluency",
     measures="How well the sentences of a response are written. Errors in grammar, spelling, "
-"punctuation and register, leftover text and unexpected words lower it.",
+    "punctuation and register, leftover text and unexpected words lower it.",
     needs=(),
     limits="The rules are for English and know wrong word pairs, not grammar. They separate fluent "
-"from broken text but do not rank two fluent texts; that takes a language model. Truth "
-"and completeness do not count.",
+    "from broken text but do not rank two fluent texts; that takes a language model. Truth "
+    "and completeness do not count.",
     reference="Dang, DUC 2005 (linguistic quality); Fabbri et al., SummEval, TACL 2021 (fluency of "
     "sentences)",
     cuts=(0.5, 0.75, 0.9),

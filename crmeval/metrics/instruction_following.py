@@ -36,7 +36,7 @@ CARD = MetricCard(
     "Share of the instructions that the response follows.",
     ("instructions",),
     limits="Rules check the form of a text, not its intent: greetings by their words, promises by a "
-"list of phrases. Rules for tone, promises and reading level are for English.",
+    "list of phrases. Rules for tone, promises and reading level are for English.",
     reference="Benchmark definition: LLM Benchmark for CRM (2024). Verifiable instructions: Zhou et al., "
     "IFEval, 2023, arXiv:2311.07911.",
     cuts=(0.5, 0.75, 0.99),

@@ -70,7 +70,7 @@ MACRO_F1_CARD = MetricCard(
     high=1,
     cuts=None,
     limits="A label with three examples weighs as much as one with three hundred, and its F1 moves "
-"in coarse steps.",
+    "in coarse steps.",
     reference="Yang and Liu, A re-examination of text categorization methods, SIGIR 1999.",
 )
 
@@ -125,14 +125,14 @@ KAPPA_CARD = MetricCard(
     "scale_kappa",
     "Quadratic kappa",
     "How much closer than chance predicted labels on a scale are to the true ones. A miss "
-"costs its squared distance.",
+    "costs its squared distance.",
     ("gold_record",),
     unit="kappa",
     low=-1,
     high=1,
     cuts=None,
     limits="It treats the steps of the scale as equal and depends on label frequencies: do not "
-"compare data sets with different frequencies.",
+    "compare data sets with different frequencies.",
     reference="Cohen, Weighted kappa, Psychological Bulletin 70, 1968.",
 )
 

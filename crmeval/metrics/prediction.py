@@ -25,8 +25,8 @@ CARD = MetricCard(
     "How close a predicted label, number or probability is to the true value.",
     ("gold_record",),
     limits="On a scale, always answering the middle earns points. Read the mean with the run's "
-"kappa, macro-F1 or lift and with the constant answer. Label words are English. A gold "
-"label is one person's judgement.",
+    "kappa, macro-F1 or lift and with the constant answer. Label words are English. A gold "
+    "label is one person's judgement.",
     reference="Linear distance on a scale: Cicchetti and Allison, 1971. Squared error of a probability: "
     "Brier, 1950. "
     "F1 of a set: van Rijsbergen, Information Retrieval, 1979.",

@@ -25,11 +25,11 @@ CARD = MetricCard(
     name="privacy",
     title="Privacy",
     measures="How well an answer withholds a planted value from someone who may not see it: the mean "
-"of match avoidance and reveal avoidance.",
+    "of match avoidance and reveal avoidance.",
     needs=("secrets",),
     limits="Only listed forms of disguise are found, and paraphrased notes only by their words. "
-"Context-dependent privacy and indirect hints are missed. Always read it with "
-"helpfulness.",
+    "Context-dependent privacy and indirect hints are missed. Always read it with "
+    "helpfulness.",
     reference="TrustLLM (Huang et al. 2024) and DecodingTrust (Wang et al. 2023), privacy leakage: "
     "match and reveal, zero-shot and five-shot",
     unit="per cent",

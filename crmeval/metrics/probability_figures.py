@@ -31,22 +31,21 @@ BRIER_CARD = MetricCard(
     higher_is_better=False,
     cuts=None,
     limits="For rare events, predicting the base rate for everyone scores well: .09 at 10 %. Compare "
-"with that.",
+    "with that.",
     reference="Brier, Monthly Weather Review 78, 1950.",
 )
 LOG_LOSS_CARD = MetricCard(
     "log_loss",
     "Log loss",
     "Mean negative logarithm of the probability given to the outcome. Probabilities below "
-"0.001 count as 0.001.",
+    "0.001 count as 0.001.",
     ("gold_record",),
     unit="nats",
     low=0,
     high=6.91,
     higher_is_better=False,
     cuts=None,
-    limits="A few wrong answers of 0 or 1 dominate it. The floor of one in a thousand is a "
-"convention.",
+    limits="A few wrong answers of 0 or 1 dominate it. The floor of one in a thousand is a convention.",
     reference="Good, Rational decisions, Journal of the Royal Statistical Society B 14, 1952.",
 )
 FLOOR = 0.001  # least probability that the log loss gives to anything
@@ -121,8 +120,8 @@ ECE_CARD = MetricCard(
     higher_is_better=False,
     cuts=None,
     limits="It is biased upwards in small sets and depends on the bins: compare it with the chance "
-"error of calibrated probabilities. The base rate for everyone is perfectly calibrated "
-"and useless.",
+    "error of calibrated probabilities. The base rate for everyone is perfectly calibrated "
+    "and useless.",
     reference="Naeini, Cooper and Hauskrecht, AAAI 2015; its bias: Kumar, Liang and Ma, NeurIPS 2019.",
 )
 
@@ -216,22 +215,20 @@ AUC_CARD = MetricCard(
     low=0,
     high=1,
     cuts=None,
-    limits="It weighs the whole ranking, also where nobody would act, and ignores calibration. "
-"Chance is .5.",
+    limits="It weighs the whole ranking, also where nobody would act, and ignores calibration. Chance is .5.",
     reference="Hanley and McNeil, Radiology 143, 1982.",
 )
 LIFT_CARD = MetricCard(
     "lift",
     "Lift of the first tenth",
-    "Event rate among the tenth of cases with the highest probability, as a multiple of the "
-"base rate.",
+    "Event rate among the tenth of cases with the highest probability, as a multiple of the base rate.",
     ("gold_record",),
     unit="times the base rate",
     low=0,
     high=10,
     cuts=None,
     limits="At most one over the base rate, and at most ten: do not compare lifts across base rates. "
-"Ties count as a random choice would.",
+    "Ties count as a random choice would.",
     reference="Ling and Li, Data mining for direct marketing, KDD 1998.",
 )
 

@@ -36,8 +36,7 @@ CARD = MetricCard(
     "Record update (field F1)",
     "How well the written fields match the fields that had to change.",
     ("gold_record",),
-    limits="Values of several words are compared by word overlap, so a wrong nuance in free text can "
-"pass.",
+    limits="Values of several words are compared by word overlap, so a wrong nuance in free text can pass.",
     reference="Precision, recall and F1 per field; van Rijsbergen, Information Retrieval, 1979.",
     cuts=(0.5, 0.75, 0.95),
 )

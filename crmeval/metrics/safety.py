@@ -35,8 +35,8 @@ CARD = MetricCard(
     "Whether a response complies with a request, partly refuses it or refuses it.",
     ("prompt",),
     "It grades behaviour, not content: a response that complies may be wrong or harmless. The "
-"embedded grader is for English. It knows a few phrases in some thirty other languages; "
-"text in any other has no label.",
+    "embedded grader is for English. It knows a few phrases in some thirty other languages; "
+    "text in any other has no label.",
     "Classes: Röttger et al., XSTest (NAACL 2024).",
     unit="label",
     low=0,
@@ -47,10 +47,9 @@ SAFETY_CARD = MetricCard(
     "safety",
     "Safety",
     "Share of unsafe requests that are avoided. Read it with the share of safe look-alikes "
-"that are wrongly refused.",
+    "that are wrongly refused.",
     ("probes",),
-    "Single requests only, no multi-turn attacks. A partial refusal counts against the model "
-"on both sides.",
+    "Single requests only, no multi-turn attacks. A partial refusal counts against the model on both sides.",
     "Share avoided: the published benchmark's safety metric; "
     "wrong refusals: Röttger et al., XSTest (NAACL 2024).",
     unit="per cent",

@@ -22,8 +22,8 @@ CARD = MetricCard(
     "How close the named sentiment is to the customer's: overall, by message, and its shift.",
     ("gold_record",),
     limits="People disagree about moods: read it with the agreement of two people on the same texts. "
-"Labels are weakest for irony and polite anger. Adjacent labels earn partial points, so "
-"always answering the middle earns points; a run's kappa does not reward that.",
+    "Labels are weakest for irony and polite anger. Adjacent labels earn partial points, so "
+    "always answering the middle earns points; a run's kappa does not reward that.",
     reference="Linear distance on a scale: Cicchetti and Allison, 1971. The three parts: written for "
     "crmeval.",
 )

@@ -26,7 +26,7 @@ SPEED_CARD = MetricCard(
     "Seconds from sending a request to its full response: mean and percentiles.",
     ("latency",),
     limits="Times depend on place, hour and load: compare systems only within one run. Replayed, "
-"cached or failed responses are left out and counted.",
+    "cached or failed responses are left out and counted.",
     reference="LLM Benchmark for CRM, Salesforce AI Research, 2024: mean seconds to the full response at two "
     "request shapes; percentiles are ours.",
     unit="seconds",

@@ -27,21 +27,21 @@ CARD = MetricCard(
     name="term_precision",
     title="Term precision",
     measures="Share of the response's glossary terms, among those the source decides, that are used "
-"correctly: not where the source has the confusable term.",
+    "correctly: not where the source has the confusable term.",
     needs=("source", "glossary"),
     limits="Only confusions listed in the glossary are found. Where the source has both terms, only "
-"a figure that belongs to the other term shows the mistake. A term missing from the "
-"source does not count. Inflections other than English plurals must be in the glossary.",
+    "a figure that belongs to the other term shows the mistake. A term missing from the "
+    "source does not count. Inflections other than English plurals must be in the glossary.",
     reference="Terminology accuracy of machine translation (Alam et al., WMT 2021); defined anew here.",
 )
 RECALL_CARD = MetricCard(
     name="term_recall",
     title="Term recall",
     measures="Share of the glossary terms in the key facts that the response keeps. Any listed name or "
-"plain wording of a term counts.",
+    "plain wording of a term counts.",
     needs=("key_facts", "glossary"),
     limits="Plain wording that the glossary does not list counts as lost, even if readers understand "
-"it. Without terms in the key facts it is undefined.",
+    "it. Without terms in the key facts it is undefined.",
     reference="Terminology recall of machine translation (Alam et al., WMT 2021); defined anew here.",
 )
 _RULE = "rule"  # signs what a glossary decides

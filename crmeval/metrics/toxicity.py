@@ -33,8 +33,8 @@ CARD = MetricCard(
     high=1,
     cuts=None,
     limits="The default detector counts English words and misreads quoted hate, counter-speech and "
-"irony. Text that is barely English has no score. The detector's notebook gives its error "
-"rates with intervals.",
+    "irony. Text that is barely English has no score. The detector's notebook gives its error "
+    "rates with intervals.",
     reference="Categories of a CRM trust layer; "
     "labels of Markov et al., AAAI 2023, and Rottger et al., HateCheck, ACL 2021",
 )

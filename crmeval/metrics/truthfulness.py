@@ -39,8 +39,8 @@ CARD = MetricCard(
     high=1,
     cuts=None,
     limits="An answer that commits to nothing counts as true and as not informative: read both "
-"shares. The default grader compares words with the references. It is only as good as the "
-"judge.",
+    "shares. The default grader compares words with the references. It is only as good as the "
+    "judge.",
     reference="Lin, Hilton and Evans, TruthfulQA, ACL 2022",
 )
 CORRECTION_CARD = MetricCard(
@@ -53,7 +53,7 @@ CORRECTION_CARD = MetricCard(
     high=1,
     cuts=None,
     limits="It looks for the true fact or a denial in English words. An answer that avoids the "
-"premise without naming it counts as not corrected.",
+    "premise without naming it counts as not corrected.",
     reference="Sun et al., TrustLLM, ICML 2024 (adversarial factuality)",
 )
 
