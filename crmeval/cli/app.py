@@ -32,7 +32,7 @@ COMMANDS = {
     "score": ("score:score_command", "score stored responses with another judge, or add ratings by people"),
     "score-file": (
         "score_file:score_file_command",
-        "score answers that stand in a table already; no model is called",
+        "score answers that are already in a table; no model is called",
     ),
     "report": ("score:report_command", "write a run's report again, and print its leaderboard"),
     "list": ("shelf:list_command", "list the runs below a folder"),
@@ -43,7 +43,7 @@ COMMANDS = {
     "publish": ("publish:publish_command", "publish runs as a site in a team's name; earlier editions stay"),
     "agreement": ("agreement:agreement_command", "how well a judge agrees with people"),
     "rate": ("rate:rate_command", "plan a blind rating by people and write their sheets, or bring it in"),
-    "erase": ("shelf:erase_command", "remove a person from a run and all that stands beside it"),
+    "erase": ("shelf:erase_command", "remove a person from a run and from the files that belong to it"),
     "audit verify": ("audit:verify_command", "does the chain of an audit trail hold"),
     "audit show": ("audit:show_command", "print records of an audit trail"),
     "audit erase": ("audit:erase_command", "forget a person; the chain still holds"),
@@ -300,7 +300,7 @@ def _in_our_words(error, words):
         return f"{name} has no option {word}. {_near_option(error, word, name)}"
     said = " ".join(str(error).split())
     if kind == "UnknownCommandError" and name.startswith("-"):
-        return f"{name} stands before a command; write it behind one, such as: crmeval run {name}"
+        return f"{name} is before the command; write it after one, such as: crmeval run {name}"
     return said.replace("Unknown option: ", f"{name} has no option ").replace(
         "Unknown command ", "no command "
     )

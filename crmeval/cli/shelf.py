@@ -101,7 +101,7 @@ def make_server(
 @command(
     place("run", "its folder"),
     text_word("serve", "offer the report on loopback at this port, 0: a free one, until a key stops it", int),
-    flag("fresh", "write the report anew first"),
+    flag("fresh", "write the report again first"),
 )
 def view_command(run, *, serve=None, fresh=False, json=False) -> int:
     "Open a run's report in the browser, or serve it on loopback."
