@@ -75,8 +75,8 @@ WRONG = [
     ("run nowhere.yaml", "there is no plan 'nowhere.yaml'"),
     ("run --model replay:nowhere.csv", "expected a file that exists behind replay:"),
     ("plan --use-case nope", "unknown use case 'nope'"),
-    ("-q run", "-q stands before a command"),
-    ("list -q --json", "--quiet says nothing, and --json says something"),
+    ("-q run", "-q is before the command"),
+    ("list -q --json", "--quiet prints nothing, and --json prints more"),
     ("score r", "nothing to do"),
     ("score r --judge embedded", "r is not a run folder"),
     ("score r --ratings x --judge-temperature 1", "--judge-temperature changes nothing"),
@@ -392,3 +392,99 @@ def test_json_is_one_document(tmp_path, monkeypatch, capsys):
     words = ("run", "--model", "baseline:lead", "--use-case", CASE, "--limit", 1, "--out", "r")
     code, out, _ = typed(capsys, *words, "--json")
     assert code == 0 and json.loads(out)["exit_code"] == 0
+
+
+def test_a_place_without_documents_leaves_no_index(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    place = Path("kb")
+    (place / "inner").mkdir(parents=True)
+    for held, said in (
+        ({}, "kb holds no files"),
+        ({".hidden.md": "A."}, "kb holds no files"),
+        ({"inner/a.zip": "x", "b": "x", "c.xls": "x"}, "the first of 3 files, b is of no known kind"),
+        ({"note.txt": "", "page.html": ""}, "the first of 2 files, note.txt is empty"),
+        ({"torn.docx": "no archive"}, "torn.docx is broken"),
+    ):
+        for name, text in held.items():
+            (place / name).write_text(text)
+        code, out, error = typed(capsys, "index", place, "--out", "made.sqlite")
+        assert code == 2 and not out and said in error and "expected files that end in .txt, .md" in error
+        assert not list(tmp_path.glob("made*")), held
+        for name in held:
+            (place / name).unlink()
+
+
+@pytest.mark.parametrize(
+    "text, kind",
+    [
+        ("models, data and a judge", "text"),
+        ('"openai:m"', "text"),
+        ("- models: x", "a list"),
+        ("-3.5", "a number"),
+        ("on", "yes or no"),
+        ("2026-02-03", "a date"),
+    ],
+)
+def test_a_file_of_settings_that_holds_none_is_told_in_words(capsys, tmp_path, text, kind):
+    file = tmp_path / "p.yaml"
+    file.write_text(text)
+    for words in (("run", file), ("plan", file), ("gateway", "--model", "baseline:lead", "--policy", file)):
+        code, _, error = typed(capsys, *words)
+        assert code == 2 and f"p.yaml holds {kind}" in error and "expected fields" in error, error
+
+
+@pytest.mark.parametrize(
+    "models, needed",
+    [
+        (("openai:an-invented-model",), "OPENAI_API_KEY"),
+        (("trusted:groq:m", "--model", "baseline:lead"), "GROQ_API_KEY"),
+        (("openai:m", "--judge", "deepseek:n", "--api-key-env", "OUR_KEY"), "OUR_KEY"),
+    ],
+)
+def test_a_dry_run_needs_no_key_and_says_which_one_the_run_needs(
+    capsys, tmp_path, monkeypatch, models, needed
+):
+    for name in [n for n in os.environ if n.endswith("_KEY") or n == "OPENAI_BASE_URL"]:
+        monkeypatch.delenv(name)
+    words = ("run", "--limit", "1", "--use-case", CASE, "--out", tmp_path / "r", "--model", *models)
+    code, out, error = typed(capsys, *words, "--dry-run")
+    assert code == 0 and f"needs a key: set the environment variable {needed}" in out, error
+    code, _, error = typed(capsys, *words)
+    assert code == 2 and "no key: set the environment variable" in error and not list(tmp_path.iterdir())
+
+
+WITHOUT_DUCKDB = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Missing(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "duckdb":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+from crmeval.cli.app import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    "line, said",
+    [
+        ("live report gone.parquet e.csv", "there is no file 'gone.parquet'"),
+        ("live report r.csv gone.ndjson", "there is no file 'gone.ndjson'"),
+        ("live report r.csv e.txt", "e.txt ends in '.txt'"),
+        ("live report r.csv e.csv", "live report needs duckdb: pip install 'crmeval[connect]'"),
+        ("live demo", "live demo needs duckdb: pip install 'crmeval[connect]'"),
+        ("index c.yaml --out k.sqlite --name a --sql SELECT", "index needs duckdb: pip install"),
+    ],
+)
+def test_a_missing_package_is_told_for_the_command_and_after_a_missing_file(tmp_path, line, said):
+    for name in ("r.csv", "e.csv", "e.txt"):
+        (tmp_path / name).write_text("reply,event,kind,time\n")
+    (tmp_path / "c.yaml").write_text("sources:\n  r: {kind: csv, address: r.csv}\n")
+    run = [sys.executable, "-c", WITHOUT_DUCKDB, *line.split()]
+    where = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, env=where)
+    assert done.returncode == 2 and done.stderr.startswith(f"crmeval: {said}"), done.stderr
+    assert not (tmp_path / "k.sqlite").exists()

@@ -48,8 +48,8 @@ def _goes_on(yes, ahead):
         return input("go on? [y/N] ").strip().lower() in ("y", "yes")
     if ahead.calls and ahead.usd != 0:
         raise ValueError(
-            f"{ahead.calls:,} calls may cost money and nobody is at a terminal to be asked: "
-            "give --yes to start; nothing was sent"
+            f"{ahead.calls:,} calls may cost money and there is no terminal to confirm them: "
+            "add --yes to start; nothing was sent"
         )
     return True
 
@@ -180,10 +180,11 @@ def _of_run(folder, words, options, out):
     *setting_words((*JUDGE_WORDS, *_MORE, "slices")),
     text_word("limit", "for labelled data: responses at most, drawn from all over the data set", int),
     flag(
-        "yes", "start a judge of your own without asking; needed where no terminal is and it may cost money"
+        "yes",
+        "start your own judge without confirmation; required without a terminal if calls may cost money",
     ),
-    text_word("out", "folder where the replies of a judge of your own are kept; default: runs/agreement"),
-    flag("fresh", "ask a judge of your own again; the replies that were kept are moved aside"),
+    text_word("out", "folder that stores the replies of your own judge; default: runs/agreement"),
+    flag("fresh", "ask your own judge again; stored replies are moved to another folder"),
     TABLE,
     NO_PROGRESS,
 )

@@ -20,7 +20,7 @@ from .interrupts import interrupted
 from .words import STANDARD_INPUT, silence
 from ..core.keys import without_keys
 from ..core.near import did_you_mean, nearest
-from ..core.package_data import data_path
+from ..core.package_data import MissingExtra, data_path
 from ..core.show import printable
 
 # %% ../../nbs/cli/08_app.ipynb #bd2ed599
@@ -33,7 +33,7 @@ COMMANDS = {
     "score": ("score:score_command", "score stored responses with another judge, or add ratings by people"),
     "score-file": (
         "score_file:score_file_command",
-        "score answers that stand in a table already; no model is called",
+        "score answers that are already in a table; no model is called",
     ),
     "report": ("score:report_command", "write a run's report again, and print its leaderboard"),
     "list": ("shelf:list_command", "list the runs below a folder"),
@@ -44,7 +44,7 @@ COMMANDS = {
     "publish": ("publish:publish_command", "publish runs as a site in a team's name; earlier editions stay"),
     "agreement": ("agreement:agreement_command", "how well a judge agrees with people"),
     "rate": ("rate:rate_command", "plan a blind rating by people and write their sheets, or bring it in"),
-    "erase": ("shelf:erase_command", "remove a person from a run and all that stands beside it"),
+    "erase": ("shelf:erase_command", "remove a person from a run and from the files that belong to it"),
     "audit verify": ("audit:verify_command", "does the chain of an audit trail hold"),
     "audit show": ("audit:show_command", "print records of an audit trail"),
     "audit erase": ("audit:erase_command", "forget a person; the chain still holds"),
@@ -182,10 +182,10 @@ def main(
             raise
         return 0 if e.code == 1 else int(e.code or 0)
     except (ValueError, OSError, RuntimeError) as e:
-        print(f"crmeval: {_by_its_word(_one_line(e), words)}{_where(e, words)}", file=sys.stderr)
+        print(f"crmeval: {_by_its_word(_one_line(e, words), words)}{_where(e, words)}", file=sys.stderr)
         return 2
     except Exception as e:
-        print(f"crmeval: {_one_line(e)}{_whose(e)}{_where(e, words)}", file=sys.stderr)
+        print(f"crmeval: {_one_line(e, words)}{_whose(e)}{_where(e, words)}", file=sys.stderr)
         return 2
 
 
@@ -228,10 +228,18 @@ def _check_streams():
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
-def _one_line(error):
+def _command_of(words):
+    "The command that was typed, of one word or two."
+    two = " ".join(words[:2])
+    return two if two in COMMANDS else "".join(words[:1])
+
+
+def _one_line(error, words):
     "What went wrong, in one line that a terminal shows and does not obey."
     in_words = getattr(error, "said", None)  # of a folder with another plan
     said = str(error) if in_words is None else in_words("--out", "--add", "--fresh")
+    if isinstance(error, MissingExtra) and error.package:  # for the command, not for a function inside
+        said = str(MissingExtra(_command_of(words), error.package, error.extra))
     if isinstance(error, OSError) and error.strerror and error.filename:
         said = f"{error.filename}: {error.strerror}"
     elif isinstance(error, OSError) and error.strerror and error.errno:
@@ -284,7 +292,7 @@ def _with_standard_input(words):
 
 def _in_our_words(error, words):
     "What the reader of words has to say, as the commands say it."
-    kind, token, name = type(error).__name__, getattr(error, "token", None), words[0] if words else ""
+    kind, token, name = type(error).__name__, getattr(error, "token", None), _command_of(words)
     word = token.keyword if token is not None and token.keyword else ""
     if kind == "UnusedCliTokensError":
         return f"{name} has no place for {' '.join(map(repr, error.unused_tokens or ()))}"
@@ -298,7 +306,7 @@ def _in_our_words(error, words):
         return f"{name} has no option {word}. {_near_option(error, word, name)}"
     said = " ".join(str(error).split())
     if kind == "UnknownCommandError" and name.startswith("-"):
-        return f"{name} stands before a command; write it behind one, such as: crmeval run {name}"
+        return f"{name} is before the command; write it after one, such as: crmeval run {name}"
     return said.replace("Unknown option: ", f"{name} has no option ").replace(
         "Unknown command ", "no command "
     )

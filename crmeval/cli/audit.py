@@ -19,13 +19,13 @@ def _trail(path, head=None):
     if not path.is_file():
         raise FileNotFoundError(f"there is no audit trail {path}; name its file, such as trail.jsonl")
     if not path.stat().st_size and not list(path.parent.glob(f"{path.name}.*")):  # a key would be made for it
-        raise ValueError(f"{path} is empty, and no key lies beside it: it is no audit trail")
+        raise ValueError(f"{path} is empty and has no key next to it: it is not an audit trail")
     return AuditTrail(path, head=head)
 
 # %% ../../nbs/cli/06_audit.ipynb #ddba4624
 @command(
     place("trail", "its file"),
-    text_word("head", "where the head lies; default: beside the trail"),
+    text_word("head", "file of the head; default: next to the trail"),
     text_word("known", "a code that an earlier verify printed: the chain must still go through it"),
 )
 def verify_command(trail, *, head=None, known="", json=False) -> int:
@@ -232,7 +232,7 @@ def _erased_by_gateway(address, person, key):
         with build_opener(*direct).open(asked, timeout=_WAIT_S) as answer:
             return int(json.load(answer)["records"])
     except HTTPError as e:
-        raise RuntimeError(f"the gateway forgot nobody: {_reason_in(e)}") from None
+        raise RuntimeError(f"the gateway removed nothing: {_reason_in(e)}") from None
     except URLError as e:  # it was not reached
         why = printable(str(e.reason))[:200]
         told = f"no gateway is reached at {shown} ({why})"

@@ -62,7 +62,7 @@ def _export(run, to, out, texts, use_cases, prices) -> str:
         "file or folder to write; for mlflow the tracking address; default: in the run folder",
         is_path=True,
     ),
-    text_word("use_case", "only this use case; may be said again", list[str]),
+    text_word("use_case", "only this use case; may repeat", list[str]),
     flag("texts", "with sources and answers also where others read along (otel has none)"),
     flag("no_texts", "no source, no answer and no reason in the file"),
     PRICE,

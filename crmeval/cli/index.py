@@ -6,6 +6,7 @@
 __all__ = ['INDEX_ENCODER', 'fields_of', 'index_command']
 
 # %% ../../nbs/cli/06_index.ipynb #211da36c
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -80,6 +81,67 @@ def _done(index, place, taken, *, only, name, sql):
         yield index_documents(index, source, taken)
 
 
+def _nothing_read(place, unread):
+    "The error where no document of a folder can be read, and what is expected."
+    from crmeval.connect.documents import DOCUMENT_KINDS
+
+    kinds = f"expected files that end in {', '.join(DOCUMENT_KINDS)}"
+    if not unread:
+        return ValueError(f"{place} holds no files, {kinds}")
+    first = f"{unread[0].path} {unread[0].reason.partition('; known are')[0]}"
+    told = f"{place}: no document can be read; the first of {len(unread)} files, {first}; {kinds}"
+    return ValueError(printable(told))
+
+
+def _check_found(place, out, *, only, name, sql):
+    "A place without a file that can be read makes no index; one that was indexed before may be empty now."
+    from crmeval.connect.documents import Found, find_documents
+    from crmeval.connect.sources import path_of
+    from crmeval.layer.index_sources import documents_of_source, open_index
+
+    if sql:
+        return
+    sources, unread = _sources(place, only, name)[0], []
+    for found in (f for source in sources for f in find_documents(path_of(source))):
+        if isinstance(found, Found):
+            return
+        unread.append(found)
+    if Path(out).is_file():
+        with contextlib.closing(open_index(out, must_exist=True)) as index:
+            if any(documents_of_source(index, source.name) for source in sources):
+                return
+    raise _nothing_read(place, unread)
+
+
+def _check_taken(place, done, *, where, sql):
+    "Where nothing was taken and nothing removed, say why instead of leaving an empty index."
+    if any(one.documents or one.removed for one in done):
+        return
+    unread = [u for one in done for u in one.unread]
+    if where:
+        raise ValueError(f"--where {' '.join(where)}: no document that can be read says so")
+    if sql:
+        raise ValueError("--sql gives no row with text, expected at least one document")
+    raise _nothing_read(place, unread)
+
+
+@contextlib.contextmanager
+def _filled(out, encoder):
+    "The index to fill; a new one that got no passage is removed again."
+    from crmeval.layer.index_sources import open_index
+
+    is_new = not Path(out).exists()
+    index = open_index(out, with_encoder=encoder)
+    try:
+        yield index
+    finally:
+        with index.file.reading() as base:
+            (passages,) = base.execute("SELECT count(*) FROM passages").fetchone()
+        index.close()
+        if is_new and not passages:
+            Path(out).unlink()
+
+
 def _tell(out, done):
     "What a run did, and what it could not read."
     from crmeval.layer.index_sources import INDEXED_HEAD, indexed_cells
@@ -125,18 +187,17 @@ def index_command(
     json=False,
 ) -> int:
     "Fill an index of passages, or bring it up to date."
-    from crmeval.layer.index_sources import Taken, open_index
+    from crmeval.layer.index_sources import Taken
 
     words = {"only": tuple(only or ()), "name": name, "sql": sql}
     _check_words(source, out, size, **words)
     said = fields_of(field, "--field")
     taken = Taken(size, fields_of(where, "--where"), said, tuple(allowed or ()))
+    _check_found(source, out, **words)
     told = Output(json)
-    index = open_index(str(out), with_encoder=encoder)
-    try:
+    with _filled(str(out), encoder) as index:
         done = list(_done(index, source, taken, **words))
-    finally:
-        index.close()
+        _check_taken(source, done, where=where, sql=sql)
     _tell(told, done)
     told.say(f"index: {out}", index=out, by_meaning=index.encoder is not None)
     return told.done(0)

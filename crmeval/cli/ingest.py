@@ -40,7 +40,7 @@ def _once(catalogue, only, personal, out):
         if x.error:
             out.mind(f"{x.name}: {x.error}")
         elif x.counts.refused:
-            out.mind(f"{x.name}: {x.counts.refused} rows were refused; which and why stands beside the copy")
+            out.mind(f"{x.name}: {x.counts.refused} rows were refused; the file next to the copy says why")
     return sum(bool(x.error) for x in done)
 
 
@@ -71,7 +71,7 @@ def _scheduled(every, once):
     flag(
         "unmarked", "do not look for personal data in what comes; columns that the catalogue names are marked"
     ),
-    flag("dry_run", "say what would be copied, and ask nobody"),
+    flag("dry_run", "list what would be copied, without contacting a source"),
 )
 def ingest_command(catalogue, *, only=None, every=None, unmarked=False, dry_run=False, json=False) -> int:
     "Bring the copies of a catalogue up to date."

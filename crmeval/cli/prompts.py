@@ -142,5 +142,5 @@ def try_command(
     a, b = (f"{trial.run}#{name}" for name in trial.systems)
     out.say(f"side by side: crmeval compare '{a}' '{b}'")
     if trial.accuracy.value is None:
-        out.mind("no sample was scored under both prompts: the run's report says why")
+        out.mind("no sample was scored under both prompts: see the run's report for the reason")
     return out.done(0 if trial.accuracy.value is not None else 1)

@@ -45,7 +45,7 @@ def _say_what_became(out, done):
     text_word("address", "where the site will be found; for previews and search engines"),
     text_word("edition", "name of this edition; default: the day on which the newest run was finished"),
     flag("replace", "replace an edition of the same name"),
-    flag("quarto", "write a Quarto project of the same pages beside the site, to be edited"),
+    flag("quarto", "also write the pages as a Quarto project that you can edit"),
     PRICE,
 )
 def publish_command(
@@ -80,7 +80,7 @@ def publish_command(
         project = write_quarto_project(made, settings, out)
         said.say(f"quarto project: {project.folder}", quarto=project.folder, kept=project.kept)
         for file in project.kept:
-            said.mind(f"{file} was edited and stays as it is; the new form stands beside it, in {file}.new")
+            said.mind(f"{file} was edited and is kept; the new version is in {file}.new")
     for line in made.told:
         said.mind(line)
     return said.done(0)

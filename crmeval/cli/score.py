@@ -112,10 +112,10 @@ def score_command(
     text_word("site", "address of the site that the run is published in; the page leads there"),
     text_word(
         "samples",
-        "samples that are drawn to be read, beside the lowest and those on which systems differ most, or "
+        "random samples to show, besides the lowest and those on which systems differ most, or "
         "'all', on as many pages as they need; default: all of a run below 50,000 responses, else 2,000",
     ),
-    text_word("order", "a metric: answers stand in its order over all pages, the worst on the first"),
+    text_word("order", "a metric: sort answers by it over all pages, worst first"),
     TABLE,
     PRICE,
     PUBLISHED,

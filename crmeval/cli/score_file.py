@@ -79,7 +79,9 @@ def score_file_command(
     out, settings = Output(json), _settings_of(words, data)
     cases = settings.pop("use_cases", None) or [None]
     if len(cases) > 1:
-        raise ValueError("--use-case is said twice: all rows are of one use case, or a column says which")
+        raise ValueError(
+            "--use-case is given twice: give one use case for all rows, or a column that holds it"
+        )
     from crmeval.core.table_file import write_table
     from crmeval.runs.score_file import EMPTY, score_file
 

@@ -214,7 +214,7 @@ def manner(
     "How much is printed within; words that contradict each other raise `ValueError`."
     if quiet and (verbose or as_json):
         other = "--verbose" if verbose else "--json"
-        raise ValueError(f"--quiet says nothing, and {other} says something: choose one")
+        raise ValueError(f"--quiet prints nothing, and {other} prints more: choose one")
     token = _MANNER.set((quiet, verbose))
     try:
         yield

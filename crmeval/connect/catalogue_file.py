@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .sources import BadCatalogue, Limit, Source, known_kinds, limit_of
 from ..core.package_data import needs_extra
-from ..core.yaml_text import load_yaml
+from ..core.yaml_text import kind_in_words, load_yaml
 
 # %% ../../nbs/connect/02_catalogue_file.ipynb #54a65fbf
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
@@ -49,7 +49,7 @@ def check_address(
 ) -> str:  # The address
     "The address of a source; what is no text or holds a secret raises `BadCatalogue`, without quoting it."
     if not isinstance(address, str):
-        raise BadCatalogue(f"source {name!r}: the address is a {type(address).__name__}; expected text")
+        raise BadCatalogue(f"source {name!r}: the address is {kind_in_words(address)}; expected text")
     if _SECRET_IN_WORDS.search(address) or _SECRET_IN_URI.match(address):
         expected = "write the name of an environment variable, such as secrets: {password: CRM_PASSWORD}"
         raise BadCatalogue(f"source {name!r}: the address holds a secret; {expected}")

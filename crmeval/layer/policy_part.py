@@ -11,6 +11,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar
 
 from ..core.near import did_you_mean
+from ..core.yaml_text import kind_in_words
 
 # %% ../../nbs/layer/00_policy_part.ipynb #1f95311a
 def check_known(
@@ -88,7 +89,7 @@ def policy_part(
     if given is None:
         return kind()
     if not isinstance(given, Mapping):
-        raise ValueError(f"{where} is a mapping of fields, not {given!r}")
+        raise ValueError(f"{where} holds {kind_in_words(given)} ({given!r:.60}), expected fields and values")
     assert is_dataclass(kind)
     known = [f.name for f in fields(kind)]
     for name in given:

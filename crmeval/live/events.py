@@ -110,17 +110,23 @@ def _csv_rows(path: Path) -> Iterator[dict[str, Any]]:
             yield {k: v for k, v in row.items() if k and isinstance(v, str) and v != ""}
 
 
-def _read_file(path: Path) -> Any:
-    "What lies in a file: a path of Parquet goes to the engine as it is."
+_READERS = {".csv": _csv_rows, ".jsonl": _json_rows, ".ndjson": _json_rows}
+
+
+def _check_file(path: Path) -> None:
+    "A file that is missing or of another kind raises `ValueError`."
     if not path.is_file():
         raise ValueError(f"there is no file {path.name!r} in {path.parent}")
     ending = path.suffix.lower()
-    if ending == ".parquet":
-        return path
-    readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".ndjson": _json_rows}
-    if ending not in readers:
+    if ending != ".parquet" and ending not in _READERS:
         raise ValueError(f"{path.name} ends in {ending!r}, expected .csv, .jsonl or .parquet")
-    return list(readers[ending](path))
+
+
+def _read_file(path: Path) -> Any:
+    "What lies in a file: a path of Parquet goes to the engine as it is."
+    _check_file(path)
+    reader = _READERS.get(path.suffix.lower())
+    return list(reader(path)) if reader else path
 
 # %% ../../nbs/live/00_events.ipynb #41868b9c
 _DONE = {"accept": "accepted", "edit": "edited", "ignore": "ignored"}
@@ -579,6 +585,9 @@ def join_outcomes(
 ) -> Joined:  # The same for the same replies and events in any order
     "Join outcome events to replies by id; what is not counted is in the record."
     seconds = _windows(windows)
+    for table in (replies, events):  # before a package is looked for
+        if isinstance(table, (str, Path)):
+            _check_file(Path(table))
     with sums_engine(memory) as engine:
         for macro in _MACROS:
             engine.execute(macro)

@@ -28,8 +28,8 @@ CARD = MetricCard(
     "Accuracy",
     "Mean of factuality, completeness, conciseness and instruction following.",
     ("source", "key_facts", "instructions"),
-    limits="The four weigh the same whatever the use case needs most, as in the published benchmark. A "
-    "response with one criterion unscored has no accuracy.",
+    limits="The four weigh the same in every use case, as in the published benchmark. A response "
+    "with an unscored criterion has no accuracy.",
     reference="LLM Benchmark for CRM, Salesforce AI Research, 2024: accuracy is the plain mean of the four.",
     cuts=None,
 )

@@ -35,13 +35,12 @@ from .metric import awaited, metric
 CARD = MetricCard(
     name="brand_voice",
     title="Brand voice",
-    measures="Share of the rules of a style guide that the response keeps: those that a program "
-    "checks, and those that "
-    "a judge is asked about.",
+    measures="Share of a style guide's rules that the response follows. Some rules are checked by a "
+    "program, others by a judge.",
     needs=("guide",),
-    limits="All rules weigh the same. The rules see words and not manner; judged rules need a "
-    "language model or a "
-    "person, and without one they are counted as not checked and left out of the share.",
+    limits="All rules weigh the same. Programmed rules check words, not manner. Judged rules need a "
+    "language model or a person; without one they count as not checked and are left out of "
+    "the share.",
     reference="Defined here; the checks are those of instruction following (IFEval, Zhou et al. 2023).",
     cuts=(0.5, 0.75, 0.99),
 )

@@ -157,13 +157,13 @@ def _index(letter, options):
 CHOICE_CARD = MetricCard(
     name="truthful_choice",
     title="Truthfulness, multiple choice",
-    measures="Share of questions for which the true option is chosen.",
+    measures="Share of questions where the true option is chosen.",
     needs=("choices",),
     unit="fraction of questions",
     low=0,
     high=1,
     cuts=None,
-    limits="Chance gives one over the number of options. An answer that names no option has no value.",
+    limits="Guessing scores one over the number of options. An answer that names no option has no value.",
     reference="Lin, Hilton and Evans, TruthfulQA, ACL 2022 (MC1; binary choice as in its 2025 revision)",
 )
 

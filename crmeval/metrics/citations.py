@@ -29,29 +29,28 @@ from .metric import awaited, metric
 CARD = MetricCard(
     name="citation_recall",
     title="Citation recall",
-    measures="Of a grounded answer's claims the share that the passages cited behind them support.",
+    measures="Share of a grounded answer's claims that are supported by the passages cited for them.",
     needs=("passages",),
-    limits="One claim is one sentence, whatever its weight. Only a citation in the sentence or right behind "
-    "it counts, and of more than five the first five. No better than the judge that is asked.",
+    limits="Each sentence is one claim, and all claims weigh the same. Only citations in or right "
+    "after the sentence count, and at most the first five. It is only as good as the judge.",
     reference="Gao et al., Enabling large language models to generate text with citations (ALCE), EMNLP 2023",
 )
 PRECISION_CARD = MetricCard(
     name="citation_precision",
     title="Citation precision",
-    measures="Of a grounded answer's citations the share that is right: the claim is supported, and the "
-    "passage supports it alone or is needed for it.",
+    measures="Share of a grounded answer's citations that are correct: the claim is supported, and the "
+    "passage supports it alone or is needed to support it.",
     needs=("passages",),
-    limits="It says nothing about claims that cite nothing. Passages that say the same are both right. "
-    "No better than the judge that is asked.",
+    limits="Claims without citations are not measured. Passages that say the same are both correct. "
+    "It is only as good as the judge.",
     reference="Gao et al., Enabling large language models to generate text with citations (ALCE), EMNLP 2023",
 )
 ALLOWED_CARD = MetricCard(
     name="citations_allowed",
     title="Citations that the reader may see",
-    measures="Of the passages that an answer cites the share that its reader may see.",
+    measures="Share of the cited passages that the reader is allowed to see.",
     needs=("passages",),
-    limits="It looks at what is cited. What an answer tells of a hidden passage without naming it is not "
-    "seen.",
+    limits="Only citations are checked. An answer that reveals a hidden passage without citing it is missed.",
     reference="Defined here.",
     cuts=(0.5, 0.75, 1.0),
 )

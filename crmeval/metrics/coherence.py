@@ -33,16 +33,13 @@ from .metric import awaited, metric
 CARD = MetricCard(
     name="coherence",
     title="Coherence",
-    measures="How well the sentences of a response hang together, and how well it fits as the "
-    "next message of its "
-    "conversation: what it loses by contradictions, repetitions, references to nothing, "
-    "wrong order and questions "
-    "left alone.",
+    measures="How well the sentences of a response fit together and follow its conversation. "
+    "Contradictions, repetition, unclear references, wrong order and unanswered questions "
+    "lower it.",
     needs=(),
-    limits="The rules know English and compare words: a contradiction or a jump in other words "
-    "is not seen, so by "
-    "rule 4 points say that no break was found. One sentence alone, without a "
-    "conversation, has no coherence.",
+    limits="The rules are for English and compare words. They miss contradictions and jumps in other "
+    "wording, so 4 points from the rules mean that no break was found. A single sentence "
+    "without a conversation has no score.",
     reference="Dang, DUC 2005 (structure and coherence); Fabbri et al., SummEval, TACL 2021 "
     "(coherence of the whole)",
     cuts=(0.5, 0.75, 0.9),

@@ -26,8 +26,8 @@ CARD = MetricCard(
     title="Completeness",
     measures="Share of the key facts that the response states.",
     needs=("key_facts",),
-    limits="Every fact counts alike. It sees only the facts that were listed, and not whether the rest of "
-    "the response is true. No better than the judge that is asked.",
+    limits="All facts weigh the same. Only listed facts are checked, not whether the rest of the "
+    "response is true. It is only as good as the judge.",
     reference="Song et al., FineSurE, ACL 2024 (key-fact alignment)",
     cuts=VERDICT_CUTS,
 )

@@ -24,12 +24,12 @@ from .metric import awaited, metric
 CARD = MetricCard(
     name="conciseness",
     title="Conciseness",
-    measures="Share of the response that carries a key fact, sentence by sentence, with repetition and "
-    "overlong sentences counted as ballast.",
+    measures="Share of the response, sentence by sentence, that states a key fact. Repetition and "
+    "overlong sentences count as padding.",
     needs=("key_facts",),
-    limits="What no key fact names counts as elaboration even when a reader would welcome it. Form "
-    "(greeting, sign-off, subject line, label, courtesy, question) is neither counted for nor against. "
-    "It does not see wordiness inside a sentence of ordinary length.",
+    limits="Content outside the key facts counts as elaboration, even where a reader would want it. "
+    "Greetings, sign-offs, subject lines, labels, courtesies and questions do not count. "
+    "Wordiness inside a sentence of normal length is missed.",
     reference="Song et al., FineSurE, ACL 2024 (share of sentences with a key fact), "
     "extended by repetition and length",
     cuts=(0.35, 0.6, 0.8),

@@ -29,9 +29,9 @@ COST_CARD = MetricCard(
     "Cost",
     "Mean price of 1,000 requests at list price: 1,000 × (price in × tokens in + price out × tokens out).",
     ("usage",),
-    limits="List prices of a date, without discounts, caches or failed calls' retries; tokens that an "
-    "endpoint does not report are estimated. An unknown price is unknown, never zero. Answers that came "
-    "through a batch endpoint cost its price, which is assumed where nobody states it.",
+    limits="List prices of one date, without discounts, caching or retries of failed calls. Tokens "
+    "that an endpoint does not report are estimated. An unknown price is never zero. Batch "
+    "answers cost the batch price, which is assumed if not stated.",
     reference="LLM Benchmark for CRM, Salesforce AI Research, 2024: formula and bands at the 33rd and 67th "
     "percentile.",
     unit="USD per 1,000 requests",

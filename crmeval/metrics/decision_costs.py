@@ -31,16 +31,15 @@ from .probability_figures import said_and_happened
 COST_CARD = MetricCard(
     "decision_cost",
     "Cost of decisions",
-    "Mean cost of a case, when those above a threshold are acted on; the threshold is chosen on other cases.",
+    "Mean cost of a case when cases above a threshold are acted on. The threshold is chosen on other cases.",
     ("gold_record",),
     unit="unit of the costs",
     low=0,
     high=float("inf"),
     higher_is_better=False,
     cuts=None,
-    limits="As good as the costs that are given. It takes an action as working for sure: who is called and "
-    "would have left stays. "
-    "What the action is worth is for an experiment to say.",
+    limits="It is only as good as the given costs. It assumes that every action works: a customer "
+    "who is called stays. Only an experiment shows what the action is worth.",
     reference="Elkan, The foundations of cost-sensitive learning, IJCAI 2001.",
 )
 

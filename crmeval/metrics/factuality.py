@@ -31,8 +31,9 @@ CARD = MetricCard(
     title="Factuality",
     measures="Share of the response's claims that the source supports.",
     needs=("source",),
-    limits="One claim is one sentence, whatever its weight; questions, courtesies and section labels are not "
-    "checked. It says nothing about what is left out. No better than the judge that is asked.",
+    limits="Each sentence is one claim, and all claims weigh the same. Questions, courtesies and "
+    "section labels are not checked. Omissions are not measured. It is only as good as the "
+    "judge.",
     reference="Song et al., FineSurE, ACL 2024 (sentence-level faithfulness)",
     cuts=VERDICT_CUTS,
 )

@@ -33,11 +33,10 @@ from .decisions import alike, gaps
 CARD = MetricCard(
     "crm_fairness",
     "CRM fairness",
-    "Share of cases that are answered alike after the customer's gender or company was changed.",
+    "Share of cases with similar answers after the customer's gender or company was changed.",
     ("repeats",),
-    limits="Compares responses by quality scores and by a few decisions read with rules; "
-    "a bias that shows in neither is not seen. English only. "
-    "Says that answers differ, not which of the two was right.",
+    limits="Responses are compared by quality scores and a few rule-based decisions; other bias is "
+    "missed. English only. It shows that answers differ, not which one was right.",
     reference="LLM Benchmark for CRM, Salesforce AI Research, 2024, names account and gender perturbations; "
     "the definition here is our own.",
     unit="per cent",

@@ -34,14 +34,12 @@ from .metric import awaited, metric
 CARD = MetricCard(
     name="fluency",
     title="Fluency",
-    measures="How well the sentences of a response are written: what each loses by flaws of "
-    "grammar, spelling, "
-    "marks, register and leftovers, and by words that are not expected where they stand.",
+    measures="How well the sentences of a response are written. Errors in grammar, spelling, "
+    "punctuation and register, leftover text and unexpected words lower it.",
     needs=(),
-    limits="The rules know English and wrong pairs of words, not grammar: a fluent text is told "
-    "from a broken one, "
-    "two fluent ones are not ranked; that takes a language model. Whether a text is true "
-    "or complete does not count.",
+    limits="The rules are for English and know wrong word pairs, not grammar. They separate fluent "
+    "from broken text but do not rank two fluent texts; that takes a language model. Truth "
+    "and completeness do not count.",
     reference="Dang, DUC 2005 (linguistic quality); Fabbri et al., SummEval, TACL 2021 (fluency of "
     "sentences)",
     cuts=(0.5, 0.75, 0.9),

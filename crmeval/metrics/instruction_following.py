@@ -33,10 +33,10 @@ from .wording import no_promises  # noqa: F401 - as above
 CARD = MetricCard(
     "instruction_following",
     "Instruction following",
-    "Share of the instructions that the response obeys.",
+    "Share of the instructions that the response follows.",
     ("instructions",),
-    limits="A rule sees the form of a text, not its spirit: a greeting is found by its words, a promise by a "
-    "list of phrases. Rules for tone, promises and reading level know English.",
+    limits="Rules check the form of a text, not its intent: greetings by their words, promises by a "
+    "list of phrases. Rules for tone, promises and reading level are for English.",
     reference="Benchmark definition: LLM Benchmark for CRM (2024). Verifiable instructions: Zhou et al., "
     "IFEval, 2023, arXiv:2311.07911.",
     cuts=(0.5, 0.75, 0.99),

@@ -63,14 +63,14 @@ def _label_columns(said, gold):
 MACRO_F1_CARD = MetricCard(
     "macro_f1",
     "Macro-F1",
-    "Mean over the true labels of the harmonic mean of precision and recall.",
+    "F1, the harmonic mean of precision and recall, averaged over the true labels.",
     ("gold_record",),
     unit="fraction",
     low=0,
     high=1,
     cuts=None,
-    limits="A label with three examples weighs as much as one with three hundred, and its F1 moves in "
-    "steps of a third.",
+    limits="A label with three examples weighs as much as one with three hundred, and its F1 moves "
+    "in coarse steps.",
     reference="Yang and Liu, A re-examination of text categorization methods, SIGIR 1999.",
 )
 
@@ -124,16 +124,15 @@ def macro_f1(
 KAPPA_CARD = MetricCard(
     "scale_kappa",
     "Quadratic kappa",
-    "How much nearer than chance labels on a scale are to the true ones, a miss costing the square of its "
-    "distance.",
+    "How much closer than chance predicted labels on a scale are to the true ones. A miss "
+    "costs its squared distance.",
     ("gold_record",),
     unit="kappa",
     low=-1,
     high=1,
     cuts=None,
-    limits="It takes the steps of the scale as equal, and depends on how often each label is true: values "
-    "from sets "
-    "with other shares cannot be compared.",
+    limits="It treats the steps of the scale as equal and depends on label frequencies: do not "
+    "compare data sets with different frequencies.",
     reference="Cohen, Weighted kappa, Psychological Bulletin 70, 1968.",
 )
 
@@ -158,14 +157,14 @@ def scale_kappa(
 MAE_CARD = MetricCard(
     "absolute_error",
     "Mean absolute error",
-    "Mean distance of a predicted number from the true one.",
+    "Mean distance between the predicted and the true number.",
     ("gold_record",),
     unit="steps of the scale",
     low=0,
     high=float("inf"),
     higher_is_better=False,
     cuts=None,
-    limits="Always answering the median is hard to beat where most customers give the same answer.",
+    limits="Where most customers give the same answer, always predicting the median is hard to beat.",
     reference="Willmott and Matsuura, Climate Research 30, 2005.",
 )
 

@@ -22,13 +22,11 @@ from ..tasks.targets import Target, as_target, gold_of, targets_of
 CARD = MetricCard(
     "prediction",
     "Prediction",
-    "How near a predicted label, number or probability is to what was true.",
+    "How close a predicted label, number or probability is to the true value.",
     ("gold_record",),
-    limits="On a scale the middle is never far from anything: a system that always answers it gets points "
-    "for "
-    "nothing. Read the kappa, the macro-F1 or the lift of a run, and the answer that is always the same, "
-    "beside the "
-    "mean. Words that stand for a label are English. A gold label is one person's reading.",
+    limits="On a scale, always answering the middle earns points. Read the mean with the run's "
+    "kappa, macro-F1 or lift and with the constant answer. Label words are English. A gold "
+    "label is one person's judgement.",
     reference="Linear distance on a scale: Cicchetti and Allison, 1971. Squared error of a probability: "
     "Brier, 1950. "
     "F1 of a set: van Rijsbergen, Information Retrieval, 1979.",

@@ -23,29 +23,29 @@ from ..core.stats import Estimate, known_column, mean_estimate, proportion_estim
 BRIER_CARD = MetricCard(
     "brier_score",
     "Brier score",
-    "Mean squared distance of a probability from what happened.",
+    "Mean squared distance between a probability and the outcome (0 or 1).",
     ("gold_record",),
     unit="squared error",
     low=0,
     high=1,
     higher_is_better=False,
     cuts=None,
-    limits="Where something is rare, saying its base rate to everybody scores well: at 10 % it is .09. "
-    "Read it beside that.",
+    limits="For rare events, predicting the base rate for everyone scores well: .09 at 10 %. Compare "
+    "with that.",
     reference="Brier, Monthly Weather Review 78, 1950.",
 )
 LOG_LOSS_CARD = MetricCard(
     "log_loss",
     "Log loss",
-    "Mean negative logarithm of the probability that was given to what happened, at least one in a thousand.",
+    "Mean negative logarithm of the probability given to the outcome. Probabilities below "
+    "0.001 count as 0.001.",
     ("gold_record",),
     unit="nats",
     low=0,
     high=6.91,
     higher_is_better=False,
     cuts=None,
-    limits="A few answers of 0 or 1 that were wrong decide it; the floor of one in a thousand is a "
-    "convention.",
+    limits="A few wrong answers of 0 or 1 dominate it. The floor of one in a thousand is a convention.",
     reference="Good, Rational decisions, Journal of the Royal Statistical Society B 14, 1952.",
 )
 FLOOR = 0.001  # least probability that the log loss gives to anything
@@ -112,16 +112,16 @@ def log_loss(
 ECE_CARD = MetricCard(
     "calibration_error",
     "Expected calibration error",
-    "Mean distance between what probabilities say and how often it happened, over bins.",
+    "Mean distance between predicted probabilities and observed frequencies, over bins.",
     ("gold_record",),
     unit="probability",
     low=0,
     high=1,
     higher_is_better=False,
     cuts=None,
-    limits="Biased upwards in small sets, and it moves with the bins; read it beside the error that honest "
-    "probabilities "
-    "show by chance. Saying the base rate to everybody is perfectly calibrated and of no use.",
+    limits="It is biased upwards in small sets and depends on the bins: compare it with the chance "
+    "error of calibrated probabilities. The base rate for everyone is perfectly calibrated "
+    "and useless.",
     reference="Naeini, Cooper and Hauskrecht, AAAI 2015; its bias: Kumar, Liang and Ma, NeurIPS 2019.",
 )
 
@@ -209,28 +209,26 @@ def honest_calibration_error(
 AUC_CARD = MetricCard(
     "roc_auc",
     "AUC",
-    "How often a case in which it happened has a higher probability than one in which it did not.",
+    "How often a case with the event has a higher probability than a case without it.",
     ("gold_record",),
     unit="fraction of pairs",
     low=0,
     high=1,
     cuts=None,
-    limits="It weighs the whole order, also where nobody would act; it says nothing of whether the "
-    "probabilities are honest. .5 is a coin.",
+    limits="It weighs the whole ranking, also where nobody would act, and ignores calibration. Chance is .5.",
     reference="Hanley and McNeil, Radiology 143, 1982.",
 )
 LIFT_CARD = MetricCard(
     "lift",
     "Lift of the first tenth",
-    "How many times the base rate is found among the tenth of the cases with the highest probability.",
+    "Event rate among the tenth of cases with the highest probability, as a multiple of the base rate.",
     ("gold_record",),
     unit="times the base rate",
     low=0,
     high=10,
     cuts=None,
-    limits="At most one over the base rate, and at most ten: lifts of sets with other base rates cannot be "
-    "compared. Among equal "
-    "probabilities it takes what chance would.",
+    limits="At most one over the base rate, and at most ten: do not compare lifts across base rates. "
+    "Ties count as a random choice would.",
     reference="Ling and Li, Data mining for direct marketing, KDD 1998.",
 )
 

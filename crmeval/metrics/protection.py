@@ -36,11 +36,11 @@ from ..tasks.protection_probes import is_protection
 CARD = MetricCard(
     "protection",
     "Protection",
-    "What a trust layer around a system prevents and costs, figure by figure; the card's own number is the "
-    "share of planted personal values that reach the provider.",
+    "What a trust layer around a system prevents and costs, in several figures. This card's "
+    "number is the share of planted personal values that reach the provider.",
     ("probes of protection", "samples for the accuracy that is lost"),
-    limits="There is no mean of the figures: a layer that blocks everything would win it. The prompts are "
-    "few, public and in English for the most part, and only planted values and known attacks are counted.",
+    limits="There is no mean of the figures: a layer that blocks everything would win it. The "
+    "prompts are few, public and mostly English. Only planted values and known attacks count.",
     reference="Defined here; figures of several kinds as in published descriptions of trust layers.",
     unit="per cent",
     low=0,
@@ -71,34 +71,42 @@ FIGURES = {
     for f in (
         Figure("values_sent", "Values sent", "%", False, "Planted personal values that reach the provider."),
         Figure(
-            "values_restored", "Values whole", "%", True, "Wanted values that stand exactly in the answer."
+            "values_restored", "Values whole", "%", True, "Expected values that appear exactly in the answer."
         ),
-        Figure("names_in_part", "Names in part", "%", False, "Planted names of which a part alone leaves."),
+        Figure("names_in_part", "Names in part", "%", False, "Planted names of which only a part leaves."),
+        Figure("values_swapped", "Other values", "%", False, "Expected values replaced by another value."),
         Figure(
-            "values_swapped", "Other values", "%", False, "Wanted values in whose place another one stands."
+            "accuracy_lost",
+            "Accuracy lost",
+            "points",
+            False,
+            "Points lost against the system without the layer.",
         ),
+        Figure("attacks", "Attacks that succeed", "%", False, "Injected instructions that are followed."),
+        Figure("blocked", "Harmless blocked", "%", False, "Harmless twins of attacks that are not answered."),
         Figure(
-            "accuracy_lost", "Accuracy lost", "points", False, "Points lost against the same system bare."
+            "passages", "Passages obeyed", "%", False, "Instructions in retrieved passages that are followed."
         ),
-        Figure("attacks", "Attacks that succeed", "%", False, "Orders in a stranger's text that are obeyed."),
-        Figure("blocked", "Harmless blocked", "%", False, "Harmless twins of attacks that are not served."),
-        Figure("passages", "Passages obeyed", "%", False, "Orders in retrieved passages that are obeyed."),
         Figure(
             "passages_lost",
             "Good passages lost",
             "%",
             False,
-            "Harmless twins of which a passage is left out.",
+            "Harmless twins with a passage left out.",
         ),
-        Figure("leaks", "Others' data told", "%", False, "Answers with a planted value of somebody else."),
-        Figure("leaks_stopped", "Leaks stopped", "%", True, "Of the bare system's leaks, those stopped."),
-        Figure("hostile", "Hostile answers", "%", False, "Answers to a wish for hostility that are hostile."),
-        Figure("hostile_stopped", "Hostile stopped", "%", True, "Of the bare system's, those stopped."),
-        Figure("good_stopped", "Good stopped", "%", False, "Harmless twins of leaks and tones, not served."),
-        Figure("added_p50_ms", "ms added p50", "ms", False, "Time of the layer's own steps, median."),
+        Figure("leaks", "Others' data told", "%", False, "Answers with another person's planted value."),
         Figure(
-            "added_p99_ms", "ms added p99", "ms", False, "Time of the layer's own steps, 99 of 100 below."
+            "leaks_stopped", "Leaks stopped", "%", True, "Share of the bare system's leaks that are stopped."
         ),
+        Figure("hostile", "Hostile answers", "%", False, "Hostile answers to requests for hostility."),
+        Figure(
+            "hostile_stopped", "Hostile stopped", "%", True, "Share of the bare system's that are stopped."
+        ),
+        Figure(
+            "good_stopped", "Good stopped", "%", False, "Harmless twins of leaks and tones, not answered."
+        ),
+        Figure("added_p50_ms", "ms added p50", "ms", False, "Median time of the layer's own steps."),
+        Figure("added_p99_ms", "ms added p99", "ms", False, "99th percentile of the layer's own steps."),
     )
 }
 

@@ -34,10 +34,9 @@ from .metric import awaited, metric
 CARD = MetricCard(
     "record_update",
     "Record update (field F1)",
-    "Agreement of the written fields with the fields that had to change.",
+    "How well the written fields match the fields that had to change.",
     ("gold_record",),
-    limits="Texts of several words count as equal by word overlap, so a wrong nuance in a free-text field "
-    "can pass.",
+    limits="Values of several words are compared by word overlap, so a wrong nuance in free text can pass.",
     reference="Precision, recall and F1 per field; van Rijsbergen, Information Retrieval, 1979.",
     cuts=(0.5, 0.75, 0.95),
 )

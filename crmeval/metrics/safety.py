@@ -32,11 +32,11 @@ OFF_TASK = "off_task"  # label, without a score, of an answer that only repeats 
 CARD = MetricCard(
     "refusal",
     "Refusal",
-    "Whether a response complies with a request, refuses in part or refuses.",
+    "Whether a response complies with a request, partly refuses it or refuses it.",
     ("prompt",),
-    "It reads behaviour and not content: a compliance may be wrong or harmless. "
-    "The embedded grader reads English; in some thirty more languages it knows a few phrases, "
-    "and a text in another has no label.",
+    "It grades behaviour, not content: a response that complies may be wrong or harmless. The "
+    "embedded grader is for English. It knows a few phrases in some thirty other languages; "
+    "text in any other has no label.",
     "Classes: Röttger et al., XSTest (NAACL 2024).",
     unit="label",
     low=0,
@@ -46,11 +46,10 @@ CARD = MetricCard(
 SAFETY_CARD = MetricCard(
     "safety",
     "Safety",
-    "Share of unsafe requests that are avoided; "
-    "read it beside the share of safe look-alikes that are wrongly refused.",
+    "Share of unsafe requests that are avoided. Read it with the share of safe look-alikes "
+    "that are wrongly refused.",
     ("probes",),
-    "Single requests only: no dialogue that leads on step by step. "
-    "A partial refusal counts against the model on both sides.",
+    "Single requests only, no multi-turn attacks. A partial refusal counts against the model on both sides.",
     "Share avoided: the published benchmark's safety metric; "
     "wrong refusals: Röttger et al., XSTest (NAACL 2024).",
     unit="per cent",

@@ -19,13 +19,11 @@ from .prediction import score_sample
 CARD = MetricCard(
     "sentiment",
     "Sentiment",
-    "How near the sentiment that is named is to the customer's: overall, by message, and its shift.",
+    "How close the named sentiment is to the customer's: overall, by message, and its shift.",
     ("gold_record",),
-    limits="Where people disagree about a mood, no system can be right: read it beside the agreement of "
-    "two people on "
-    "the same texts. Irony, and anger in polite words, are where labels of all kinds are weakest. "
-    "Neighbours count in part, so that "
-    "always answering the middle earns points; the kappa of a run does not give them.",
+    limits="People disagree about moods: read it with the agreement of two people on the same texts. "
+    "Labels are weakest for irony and polite anger. Adjacent labels earn partial points, so "
+    "always answering the middle earns points; a run's kappa does not reward that.",
     reference="Linear distance on a scale: Cicchetti and Allison, 1971. The three parts: written for "
     "crmeval.",
 )

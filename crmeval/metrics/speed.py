@@ -23,10 +23,10 @@ from ..tasks.public import load_rows
 SPEED_CARD = MetricCard(
     "speed",
     "Speed",
-    "Seconds from sending a request to its full response: the mean, and percentiles beside it.",
+    "Seconds from sending a request to its full response: mean and percentiles.",
     ("latency",),
-    limits="Seconds of one place, hour and load: compare systems inside one run only. Responses that were "
-    "replayed, cached or failed are left out and counted.",
+    limits="Times depend on place, hour and load: compare systems only within one run. Replayed, "
+    "cached or failed responses are left out and counted.",
     reference="LLM Benchmark for CRM, Salesforce AI Research, 2024: mean seconds to the full response at two "
     "request shapes; percentiles are ours.",
     unit="seconds",

@@ -26,22 +26,22 @@ from .metric import awaited, metric
 CARD = MetricCard(
     name="term_precision",
     title="Term precision",
-    measures="Of a glossary's terms that the response uses, and that the source decides, the share used "
-    "rightly: none where the source has what it is confused with.",
+    measures="Share of the response's glossary terms, among those the source decides, that are used "
+    "correctly: not where the source has the confusable term.",
     needs=("source", "glossary"),
-    limits="It knows the confusions of the glossary and no others. Where the source has both terms, only a "
-    "figure that goes with the other one shows the mistake. A term that the source does not have is not "
-    "counted. English plurals; other inflections stand in the glossary.",
+    limits="Only confusions listed in the glossary are found. Where the source has both terms, only "
+    "a figure that belongs to the other term shows the mistake. A term missing from the "
+    "source does not count. Inflections other than English plurals must be in the glossary.",
     reference="Terminology accuracy of machine translation (Alam et al., WMT 2021); defined anew here.",
 )
 RECALL_CARD = MetricCard(
     name="term_recall",
     title="Term recall",
-    measures="Of the glossary's terms in the key facts, the share that the response keeps, under any of "
-    "their names or in the plain words of the glossary.",
+    measures="Share of the glossary terms in the key facts that the response keeps. Any listed name or "
+    "plain wording of a term counts.",
     needs=("key_facts", "glossary"),
-    limits="Plain words that the glossary does not list count as lost, though a reader may understand them; "
-    "key facts in plain words have no terms and leave it undefined.",
+    limits="Plain wording that the glossary does not list counts as lost, even if readers understand "
+    "it. Without terms in the key facts it is undefined.",
     reference="Terminology recall of machine translation (Alam et al., WMT 2021); defined anew here.",
 )
 _RULE = "rule"  # signs what a glossary decides

@@ -26,15 +26,15 @@ CATEGORIES = ("toxic", "hateful", "violent", "sexual", "identity", "physical", "
 CARD = MetricCard(
     name="toxicity",
     title="Toxicity",
-    measures="Highest of seven category scores; the fraction is one minus it.",
+    measures="Highest of seven category scores. The fraction is one minus this score.",
     needs=("text",),
     unit="fraction of clean",
     low=0,
     high=1,
     cuts=None,
-    limits="The default detector counts English words and does not understand; "
-    "quoted hate, counter-speech and irony are misread, a text that is hardly English has no score. "
-    "How often it is wrong stands, with intervals, in the notebook of the detector.",
+    limits="The default detector counts English words and misreads quoted hate, counter-speech and "
+    "irony. Text that is barely English has no score. The detector's notebook gives its error "
+    "rates with intervals.",
     reference="Categories of a CRM trust layer; "
     "labels of Markov et al., AAAI 2023, and Rottger et al., HateCheck, ACL 2021",
 )

@@ -39,8 +39,8 @@ CARD = MetricCard(
     "Trust",
     "Mean of safety, privacy, truthfulness and CRM fairness, each in per cent.",
     ("probes", "twins"),
-    limits="The four weigh the same, as in the published benchmark. "
-    "Each can be had by a trivial strategy: read wrong refusals and helpfulness beside it.",
+    limits="The four weigh the same, as in the published benchmark. A trivial strategy can win each: "
+    "read it with wrong refusals and helpfulness.",
     reference="LLM Benchmark for CRM, Salesforce AI Research, 2024: trust is the mean of four measures.",
     unit="per cent",
     low=0,

@@ -37,8 +37,9 @@ CARD = MetricCard(
     low=0,
     high=1,
     cuts=None,
-    limits="An answer that commits to nothing counts as true (and as not informative): look at both shares. "
-    "The default grader compares words with the references; no better than the judge that is asked.",
+    limits="An answer that commits to nothing counts as true and as not informative: read both "
+    "shares. The default grader compares words with the references. It is only as good as the "
+    "judge.",
     reference="Lin, Hilton and Evans, TruthfulQA, ACL 2022",
 )
 CORRECTION_CARD = MetricCard(
@@ -50,8 +51,8 @@ CORRECTION_CARD = MetricCard(
     low=0,
     high=1,
     cuts=None,
-    limits="Looks for the known true fact or a denial in words; English. "
-    "An answer that avoids the premise without naming it counts as not corrected.",
+    limits="It looks for the true fact or a denial in English words. An answer that avoids the "
+    "premise without naming it counts as not corrected.",
     reference="Sun et al., TrustLLM, ICML 2024 (adversarial factuality)",
 )
 

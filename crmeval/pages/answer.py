@@ -149,6 +149,6 @@ def reference_note(
         return ""
     told = _listed([f"{points(r.metrics['factuality'])} by {judge_in_words(r.judge)}" for r in low])
     return (
-        f"The references are what people wrote and hold to be true; their factuality ({told}) is what the "
-        "judge misses, not what they lack. Read differences in factuality of that size with care."
+        f"People wrote the references and take them as true. Their factuality ({told}) shows what the judge "
+        "misses, not their errors. Read differences in factuality of that size with care."
     )

@@ -526,14 +526,15 @@ def _cards_html(box, agreements, site=None):
 
 # %% ../../nbs/pages/05_board.ipynb #77cb2b4e
 RANK_NOTE = (
-    "A rank such as 2\u20133 means that these samples do not tell the systems apart. By accuracy it comes "
-    "from drawing the samples anew, the same for all; by cost, speed and trust from intervals that do not "
-    "overlap, which ties more. Ranks hold within one run, use case and judge. Overall weighs every use case "
-    "the same."
+    "A rank such as 2–3 means that these samples cannot separate the systems. Accuracy "
+    "ranks come from resampling the samples, the same for all systems. Cost, speed and "
+    "trust ranks need intervals that do not overlap, which gives more ties. Ranks hold "
+    "within one run, use case and judge. Overall weighs all use cases the same."
 )
 UNITS_NOTE = (
-    "Accuracy is in points from 1 (very poor) to 4 (very good), trust in per cent: more is better. Cost is "
-    "in US dollars for 1,000 answers, speed in seconds until the whole answer is there: less is better."
+    "Accuracy is in points from 1 (very poor) to 4 (very good), trust in per cent: more is "
+    "better. Cost is in US dollars for 1,000 answers, speed in seconds to the full answer: "
+    "less is better."
 )
 
 

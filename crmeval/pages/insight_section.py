@@ -21,14 +21,11 @@ from ..tasks.use_cases import EVERY, get_use_case, use_cases
 
 # %% ../../nbs/pages/07_insight_section.ipynb #6e1a00ce
 INSIGHT_NOTE = (
-    "Each system beside the usual answer, which is the most frequent label, the median or the base rate of "
-    "these "
-    "very samples: what is always the same must be beaten. Unread answers have no part in a figure and are "
-    "counted. Small "
-    "figures in brackets are 95 % intervals over conversations. Higher is better, but for MAE, Brier, log "
-    "loss and "
-    "ECE. The ECE is above zero for honest probabilities as well: beside it stands what they would show by "
-    "chance."
+    "Each system is compared with a constant answer: the most frequent label, the median or "
+    "the base rate of these samples. A useful system beats it. Unreadable answers are left "
+    "out of the figures and counted. Figures in brackets are 95 % intervals over "
+    "conversations. Higher is better, except for MAE, Brier, log loss and ECE. Calibrated "
+    "probabilities also have an ECE above zero; the table shows their chance value."
 )
 
 

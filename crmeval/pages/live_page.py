@@ -200,7 +200,7 @@ def _opening(report):
 def _how_sure(report):
     if report.result is None:
         return ""
-    together = "; the outcomes hold together (Holm)" if len(report.result.outcomes) > 1 else ""
+    together = "; corrected over all outcomes (Holm)" if len(report.result.outcomes) > 1 else ""
     methods = " ".join(d.method for d in report.result.outcomes.values())
     if "fixed" in methods and "sequential" not in methods:
         return f"Intervals of 95 %, made for one look at a fixed end{together}."

@@ -100,8 +100,8 @@ def _beside(run, columns):
 
 # %% ../../nbs/pages/08_report.ipynb #4db5f202
 EXAMPLE_NOTE = (
-    "For each use case, the sample on which the systems' accuracy differs most (the first of several), "
-    "with every system's response and why it was scored as it was."
+    "For each use case, the sample where the systems' accuracy differs most (the first of "
+    "several), with each response and the reasons for its scores."
 )
 
 
@@ -124,30 +124,26 @@ def _examples(run, found, rater, order, most_systems=8):
 
 # %% ../../nbs/pages/08_report.ipynb #195c8371
 LIMITS = (
-    "An interval covers the sampling of samples. It does not cover the judge's own error: see the agreement "
-    "of the judge with people before you trust a small difference.",
-    "The built-in judge compares words, names, numbers and dates. It does not see a subtle contradiction, a "
-    "wrong inference, or what is true in the world but not in the source.",
-    "Volumes behind the cost of a year are assumptions, prices are list prices of the date shown.",
-    "Times were measured on this run's machine and network, with this run's concurrency; baseline systems "
-    "answer in-process.",
-    "The demo set is written by the project and small: it shows the method. Decide on your own data.",
+    "Intervals cover the choice of samples, not the judge's own error. Check the judge's "
+    "agreement with people before you trust a small difference.",
+    "The built-in judge compares words, names, numbers and dates. It misses subtle "
+    "contradictions, wrong inferences, and facts that are true but not in the source.",
+    "Yearly costs use assumed volumes and list prices of the date shown.",
+    "Times depend on this run's machine, network and concurrency. Baseline systems answer in-process.",
+    "The demo set is small and written by the project. It shows the method: decide on your own data.",
 )
 _NO_COST = (
-    "No system here has a price above zero: the baseline systems make no calls. This picture is drawn as "
-    "soon as one costs something: run a model by name, such as crmeval run openai:NAME, or pass prices of "
-    "your own."
+    "No system here has a price above zero: the baseline systems make no calls. To draw "
+    "this picture, run a model such as crmeval run openai:NAME, or pass your own prices."
 )
-_NO_SPEED = (
-    "No answer here has a time of its own: answers were recorded, or failed. A run of live systems draws it."
-)
+_NO_SPEED = "No answer here has its own time: answers were recorded, or failed. Run live systems to draw it."
 _AGAINST_COST = (
-    "Accuracy against cost; up and to the left is better. The dashed line joins the systems that no other "
-    "beats in both."
+    "Accuracy against cost; up and to the left is better. The dashed line joins systems "
+    "that no other system beats in both."
 )
 _AGAINST_SPEED = (
-    "Accuracy against speed; up and to the left is better. After 1 s a user who waits loses the flow of "
-    "thought, after 10 s the attention."
+    "Accuracy against speed; up and to the left is better. After 1 s a waiting user loses "
+    "the train of thought, after 10 s attention."
 )
 
 # %% ../../nbs/pages/08_report.ipynb #5b91fb82

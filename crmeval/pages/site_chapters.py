@@ -127,7 +127,7 @@ def metric_parts(
     "The card of each metric that the runs have, with its agreement with people."
     pages = _measured(runs, rows)
     words = (
-        "What each number measures, how it is read, where it ends, and how far its judge agrees with people."
+        "What each number measures, how to read it, its limits, and how well its judge agrees with people."
     )
     parts: list[Part] = [Paragraph(words)]
     parts.append(Items([(Link(cards[0].title, f"#{page}"), "") for page, cards in pages.items()]))
@@ -140,8 +140,9 @@ def metric_parts(
 
 # %% ../../nbs/pages/20_site_chapters.ipynb #ab59d8d3
 _OURS = {
-    "demo": "Written by the project, about invented people; small, so that it shows the method.",
-    "domains": "Ours, on invented people: each case in plain words and in a trade's words.",
+    "demo": "Written by the project about invented people. It is small and shows the method.",
+    "domains": "Written by the project about invented people: each case in plain words and in a "
+    "trade's terms.",
 }
 
 
@@ -149,7 +150,7 @@ def _of_source(name):
     "What is known of a set."
     known = sources().get(name)
     if known is None:
-        said = _OURS.get(name, "Brought by the publisher; nothing more is known of it here.")
+        said = _OURS.get(name, "Provided by the publisher; no more is known about it.")
         return [plain_row("About", said)]
     rows = [
         ("Title", known.title),

@@ -25,10 +25,10 @@ from ..tasks.protection_probes import is_protection
 
 # %% ../../nbs/pages/07_trust_section.ipynb #ead0b828
 TRUST_LIMITS = (
-    "The mean of trust weighs its four areas the same and hides which one is bad. Each area can be had by a "
-    "trivial strategy, so none is to be read without its companions.",
-    "Probes are few and public: a system that has seen them looks better than it is. The intervals do not "
-    "cover the errors of the graders.",
+    "The trust mean weighs its four areas the same and hides which one is bad. A trivial "
+    "strategy can win each area, so read each with its companions.",
+    "Probes are few and public: a system that has seen them looks better than it is. "
+    "Intervals do not cover grader errors.",
 )
 
 

@@ -54,7 +54,7 @@ class Desk(_Desk):
         inner = batch_client(client)
         if inner is None:
             raise ValueError(
-                f"{client.name} is a {type(client).__name__}, whose requests cannot stand in a file"
+                f"{client.name} is a {type(client).__name__}, whose requests cannot be written to a file"
             )
         self.client, self.inner, self.journal, self.name = client, inner, journal, client.name
         self.offer, self.endpoint = offer, endpoint

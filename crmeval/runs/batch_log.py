@@ -117,7 +117,7 @@ class BatchLog:
         if kind == "crmeval batches":
             self._begin(entry)
         elif not self.run:
-            raise ValueError("the first line is none of a log of batches")
+            raise ValueError("the first line is not that of a batch log")
         elif kind == "plan":
             self.plan = entry["plan"]
         elif kind == "planned":

@@ -11,12 +11,13 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 from ..core.calls import Completion, estimate_tokens
 from ..core.judging import RecordingJudge
+from ..core.keys import keys_noted
 from ..core.log import digest
 from ..core.loops import ROUTE, run_sync
 from ..core.records import Response, Sample, Usage
@@ -54,6 +55,7 @@ class DryRun(Printed):
     rows: tuple[Planned, ...]
     samples: int
     note: str  # The assumptions
+    keys: tuple[str, ...] = ()  # Environment variables of keys that the run needs and that are not set
 
     @property
     def calls(self) -> int:
@@ -69,7 +71,8 @@ class DryRun(Printed):
         head = f"{'':<40}{'calls':>9}{'recorded':>10}{'tokens in':>13}{'out (assumed)':>15}{'USD':>12}"
         cost = "" if self.usd is None else f", about {self.usd:.2f} US dollars"
         end = f"{self.samples} samples, {self.calls:,} calls{cost}. {self.note}"
-        return "\n".join([head, *map(_as_line, self.rows), end])
+        keys = [f"The run needs a key: set the environment variable {name}." for name in self.keys]
+        return "\n".join([head, *map(_as_line, self.rows), end, *keys])
 
 
 def _as_line(row):
@@ -203,11 +206,13 @@ async def adry_run(
     sample: int = 100,  # Samples at most for which the judge's questions are made; the rest is scaled
     **changes,  # Fields of `RunPlan`
 ) -> DryRun:
-    "What `arun` with the same words would ask and cost; nothing is sent and nothing is written."
+    "What `arun` with the same words would ask and cost; nothing is sent or written, no key is needed."
     told = changes if models is None else {"models": models, **changes}
-    work = prepare_run(make_plan(plan, **told))
-    with knowing(work.own_use_cases):
-        return await _counted(work, assumed_tokens, judge_tokens, sample)
+    with keys_noted() as missing:
+        work = prepare_run(make_plan(plan, **told))
+        with knowing(work.own_use_cases):
+            found = await _counted(work, assumed_tokens, judge_tokens, sample)
+    return replace(found, keys=tuple(missing))
 
 
 async def _counted(work, assumed_tokens, judge_tokens, sample):

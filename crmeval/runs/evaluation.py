@@ -145,7 +145,7 @@ def _made_otherwise(client, name, value):
 
 
 def _no_effect(name, value):
-    return f"{name}={value!r} changes nothing: no system of this run is a model that is asked."
+    return f"{name}={value!r} changes nothing: no system of this run is a model that is called."
 
 # %% ../../nbs/runs/09_evaluation.ipynb #1788c3a1
 def default_folder(

@@ -53,7 +53,7 @@ def line_fault(
         line = line.removeprefix(_AROUND)
     kind, rest = kind_of(line), line.partition(":")[2]
     if holds_key(line.rpartition("@")[0] or line):
-        return "a name; a key stands in an environment variable, which --api-key-env names"
+        return "a name; put the key in an environment variable and name it with --api-key-env"
     if line in whole:
         return ""
     known = kind in kinds or kind in plugins(group)  # what is installed is looked through where it has to be
@@ -137,7 +137,9 @@ _AREAS = ("accuracy", "trust", "safety", "privacy", "truthfulness", "fairness", 
 def _check_kept(plan):
     "Raise where a plan was written without its keys and nobody gave them again."
     for name, value in plain_plan(plan).items():
-        told = "the value with its key: none is written to a file, so give this setting again beside the plan"
+        told = (
+            "the value with its key: keys are not written to files, so give this setting again with the plan"
+        )
         _refuse(name, value, told if KEY_MARK in json.dumps(value) else "")
 
 
@@ -227,12 +229,12 @@ def _why_idle(name, plan, asks, judges_ask):
     pays = pays or local
     reasons = {
         **dict.fromkeys(
-            _OF_ENDPOINTS, "" if asks or local else "no system of this run is a model that is asked"
+            _OF_ENDPOINTS, "" if asks or local else "no system of this run is a model that is called"
         ),
         **dict.fromkeys(
-            _OF_JUDGES, "" if judges_ask or local else "no judge of this run is a model that is asked"
+            _OF_JUDGES, "" if judges_ask or local else "no judge of this run is a model that is called"
         ),
-        **dict.fromkeys(_OF_CALLS, "" if pays else "nothing in this run is a model that is asked"),
+        **dict.fromkeys(_OF_CALLS, "" if pays else "nothing in this run is a model that is called"),
         **elsewhere(plan),
         "policy": ""
         if any(x.startswith(_AROUND) for x in model_lines(plan))
@@ -240,12 +242,12 @@ def _why_idle(name, plan, asks, judges_ask):
         "judge_panel": ""
         if len(judge_lines(plan)) != 1 or plan.judge_repeats > 1
         else "there is one judge, asked once",
-        "judge_repeats": "" if judges_ask or local else "no judge of this run is a model that is asked",
+        "judge_repeats": "" if judges_ask or local else "no judge of this run is a model that is called",
         "partial": ""
         if any(kind_of(x) == "replay" for x in model_lines(plan))
         else "no system of this run is a replay",
         "columns": "the demo set has no columns of yours; --data names a file" if plan.data == "demo" else "",
-        "encoding": "the demo set is no file of yours; --data names one" if _reads_no_file(plan) else "",
+        "encoding": "the demo set is not your own file; name one with --data" if _reads_no_file(plan) else "",
         "probes": ""
         if set(plan.areas or ()) - {"accuracy", "fairness", "protection"}
         else "--areas names no area with probes",

@@ -52,7 +52,9 @@ class EndpointFailed(RuntimeError):
         rest = "This judge was asked nothing more, and answers that came are kept" if judges else _NOTHING
         if others and not judges:
             rest = "Answers that came are kept"
-        super().__init__(f"{name}: {why}. It said: {failure}. {rest}; mend it and give the same again")
+        super().__init__(
+            f"{name}: {why}. It said: {failure}. {rest}; correct it and run the same command again"
+        )
 
 
 _NOTHING = "Nothing more was asked"

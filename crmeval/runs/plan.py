@@ -21,7 +21,7 @@ from ..core.keys import plain_without_keys, without_keys
 from ..core.log import digest
 from ..core.near import did_you_mean
 from ..core.records import Sample, storable
-from ..core.yaml_text import load_yaml
+from ..core.yaml_text import kind_in_words, load_yaml
 
 # %% ../../nbs/runs/00_plan.ipynb #64bd564a
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class RunPlan:
     )
     columns: dict = _setting(
         {},
-        "for a file: where our field stands, e.g. conversation=chat_text",
+        "for a file: the column of each field, e.g. conversation=chat_text",
         "what is asked",
         word="--column",
         value="OURS=THEIRS",
@@ -113,7 +113,7 @@ class RunPlan:
     )
     slices: list = _setting(
         [],
-        "group by a column of the data, e.g. region; the groups stand in tables, report and compare",
+        "group by a column of the data, e.g. region; the groups appear in tables, report and compare",
         "what is asked",
         word="--slice",
         value="COLUMN",
@@ -158,7 +158,7 @@ class RunPlan:
         choices=("majority", "mean"),
     )
     judge_repeats: int = _setting(
-        1, "times that a language model is asked about a response", "who judges", low=1, value="N"
+        1, "how often a language model judges each response", "who judges", low=1, value="N"
     )
     judge_base_url: str | None = _setting(
         None, "OpenAI-compatible endpoint of the judge", "who judges", value="URL"
@@ -281,7 +281,7 @@ class RunPlan:
     )
     no_texts: bool = _setting(
         False,
-        "keep scores without texts: no prompt, answer or source stands in the run folder",
+        "keep scores without texts: the run folder holds no prompt, answer or source",
         "how it runs",
         shapes=False,
     )
@@ -520,7 +520,8 @@ def read_plan(
     if said is None:
         return {}
     if not isinstance(said, dict):
-        raise ValueError(f"the plan {path} holds a {type(said).__name__}, expected names and values")
+        told = "expected fields such as models: and data: (`crmeval plan` writes an example)"
+        raise ValueError(f"the plan {path} holds {kind_in_words(said)}, {told}")
     return said
 
 # %% ../../nbs/runs/00_plan.ipynb #420817ee
@@ -603,7 +604,7 @@ def plan_text(
         value = said.get(name, _plain(getattr(plan, name)))
         kept = plain_without_keys(value)
         if kept != value:
-            lines.append("# A key is not written to a file: give this setting again beside the plan.")
+            lines.append("# Keys are not written to files: give this setting again with the plan.")
         written = json.dumps(kept, ensure_ascii=False)
         lines.append(f"{name}: {written}" if name in said else f"# {name}: {written}")
     return "\n".join(lines) + "\n"

@@ -102,7 +102,7 @@ def _moved_aside(folder: Path, manifest: Manifest) -> Path:
         place = folder.with_name(f"{folder.name}-before-{stamp}" + (f"-{n}" if n > 1 else ""))
         if not place.exists():
             return folder.rename(place)
-    raise ValueError(f"{folder} was set aside a thousand times; clear what lies beside it")
+    raise ValueError(f"{folder} was set aside a thousand times; remove the old copies next to it")
 
 
 def _unaddable(old: Manifest, new: Manifest) -> list[str]:

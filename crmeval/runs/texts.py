@@ -230,7 +230,7 @@ def need_texts(
 
 
 TEXTS_NOT_KEPT = (
-    "Texts were not kept (no_texts): no prompt, answer or source stands in this folder, so they cannot be "
+    "Texts were not kept (no_texts): this folder holds no prompt, answer or source, so they cannot be "
     "read here, rated by people or scored again. Kept are scores, counts, times, costs, ids and groups."
 )
 

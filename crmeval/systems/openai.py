@@ -27,6 +27,7 @@ from crmeval.core.calls import (
     call_failure,
     public_url,
 )
+from ..core.keys import key_missing
 from ..core.loops import ROUTE
 from .answer_stream import AnswerStream
 from .completions import Folded, plain_text, read_completion
@@ -105,10 +106,11 @@ def _address(model, base_url, api_key_env, timeout_s):
         raise ValueError(f"base_url is {public_url(url)!r}, {told}")
     key = (os.environ.get(api_key_env) or "").strip() if api_key_env else None  # a file's last line ends
     if not key and parts.hostname == urlsplit(DEFAULT_BASE_URL).hostname:
-        raise ValueError(
-            f"no key: set the environment variable {api_key_env or 'OPENAI_API_KEY'}, "
-            "or pass base_url for an endpoint that needs none"
+        needed = api_key_env or "OPENAI_API_KEY"
+        message = (
+            f"no key: set the environment variable {needed}, or pass base_url for an endpoint that needs none"
         )
+        key_missing(needed, message)
     return base_of(url), key or "no-key-needed"
 
 # %% ../../nbs/systems/01_openai.ipynb #712e7b5a

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+from ..core.keys import key_missing
 from ..core.package_data import data_path
 
 # %% ../../nbs/systems/00_providers.ipynb #d38a3b2f
@@ -125,7 +126,7 @@ def _key_variable(provider: Provider, env: Mapping) -> str:
     held = [v for v in provider.api_key_env if env.get(v)]
     if provider.needs_key and not held:
         names = " or ".join(provider.api_key_env)
-        raise ValueError(f"{provider.title}: no key: set the environment variable {names}")
+        key_missing(names, f"{provider.title}: no key: set the environment variable {names}")
     return (held or provider.api_key_env)[0]
 
 # %% ../../nbs/systems/00_providers.ipynb #8a7908a0

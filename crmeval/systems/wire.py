@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 from urllib.request import getproxies
 
 from ..core.calls import CallFailed, http_failure, public_url, redact
+from ..core.keys import key_missing
 from ..core.loops import HEARD
 
 # %% ../../nbs/systems/00_wire.ipynb #a9be7d95
@@ -164,9 +165,9 @@ def header_values(
             raise ValueError(f"headers: {header!r} is no name of a header")
         value = env.get(name) if isinstance(name, str) else None
         if not value:
-            raise ValueError(
-                f"headers: {header} is to come from the environment variable {name!r}, which is not set"
-            )
+            missing = f"headers: {header} is to come from the environment variable {name!r}, which is not set"
+            key_missing(str(name), missing)
+            continue
         if re.search(r"[\r\n\0]", value):
             raise ValueError(f"headers: the variable {name!r} for {header} holds a line break")
         found[header] = value
