@@ -27,6 +27,8 @@ beside() {  # NAME...: functions
   set -m
   (
     set +m
+    # all of it gives way to the tests, which end last otherwise, with a core idle beside them
+    renice -n 5 -p "$BASHPID" >/dev/null 2>&1 || true
     for part; do
       SECONDS=0 code=0
       # as a job: `set -e` counts for nothing in what stands before `||`
@@ -115,9 +117,8 @@ PY
 
 # the core of the tests on the other Pythons, as far as they can be had; fetching them is the only use of the network
 pythons() { CRMEVAL_WHEEL=$(echo "$work"/dist/*.whl) python tests/pythons.py; }
-# each in a process of its own: no notebook lives on what another one imported; they give way to the tests, of which
-# a file tells that they have ended
-notebooks() { CRMEVAL_BESIDE="$work/tested" nice -n 5 python tests/notebooks.py; }
+# each in a process of its own: no notebook lives on what another one imported; a file tells that the tests have ended
+notebooks() { CRMEVAL_BESIDE="$work/tested" python tests/notebooks.py; }
 types() { python tests/type_check.py "$work/source"; }
 
 # types and the wheel are of a copy: exporting writes the package anew, and building leaves files beside it; where
