@@ -98,8 +98,8 @@ class _Meanwhile:
 class Opening:
     """Which endpoints have not answered yet, and who waits for them.
 
-    Further answers wait until every system has answered or had its head start; further questions of a judge
-    until it has answered, for five seconds at most.
+    Further answers wait until every system has answered or had its head start, and further questions of a
+    judge until it has.
     """
 
     def __init__(
@@ -137,12 +137,14 @@ class Opening:
         self._start()
 
     async def judge_turn(self, client) -> None:
-        "Wait for a turn to ask as a judge: until the first question to the same model is answered."
+        "Wait for a turn to ask as a judge: the first question to a model goes at once, as in `turn`."
         key = lane_key(client)
         if key in self.judges and key in self.asked:
             await self.first[key].wait()
         if self.failure is not None:
             raise CallFailed(f"not asked: {self.failure.why}", status="not_run")
+        if key in self.judges and key not in self.asked:
+            asyncio.get_running_loop().call_later(head_start_s(client), self.first[key].set)
         self.asked.add(key)
         self._start()
 
