@@ -45,19 +45,13 @@ class EndpointFailed(RuntimeError):
         why: str,  # From `why_hopeless`
         failure: CallFailed,
         *,
-        judges: bool = False,  # It judges: answers were asked for while it was silent
-        others: bool = False,  # Further calls were on their way to it
+        others: bool = False,  # Further calls were on their way, to it or to a system that it judges
     ):
         self.name, self.why, self.failure = name, why, failure
-        rest = "This judge was asked nothing more, and answers that came are kept" if judges else _NOTHING
-        if others and not judges:
-            rest = "Answers that came are kept"
+        rest = "Nothing more is asked, and answers that came are kept" if others else "Nothing more was asked"
         super().__init__(
             f"{name}: {why}. It said: {failure}. {rest}; correct it and run the same command again"
         )
-
-
-_NOTHING = "Nothing more was asked"
 
 # %% ../../nbs/runs/04_opening.ipynb #c8d9d85c
 _SENT_S = 0.02  # seconds in which a first question is on its way
@@ -155,8 +149,8 @@ class Opening:
             return
         if why := why_hopeless(failure):
             failure.retryable = False
-            told = {"judges": key not in self.silent, "others": self.event.is_set()}
-            self.failure = EndpointFailed(client.name, why, failure, **told)
+            others = key not in self.silent or self.event.is_set()
+            self.failure = EndpointFailed(client.name, why, failure, others=others)
             self.close()  # whoever waits sees the failure
 
     def heard(self, client) -> None:
