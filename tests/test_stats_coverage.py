@@ -147,3 +147,24 @@ def test_a_difference_reaches_no_further_than_the_scale_is_wide(n):
             assert -3 <= d.low <= d.value <= d.high <= 3
             reached += free.low < -3 or free.high > 3
     assert reached or n > 5
+
+
+@pytest.mark.parametrize("clusters, strata", [(30, 2), (16, 3)])
+def test_a_cluster_in_several_strata_is_drawn_whole(clusters, strata):
+    "What a conversation adds to one use case and to another goes up and down together."
+    cluster, stratum, held, apart = (
+        np.repeat(np.arange(clusters), strata),
+        np.tile(range(strata), clusters),
+        0,
+        0,
+    )
+    for seed in range(200):
+        r = np.random.default_rng([clusters, seed])
+        x = np.repeat(r.normal(0, 1, clusters), strata) + r.normal(0, 0.4, clusters * strata)
+        whole = mean_estimate(x, clusters=cluster, strata=stratum, n_resamples=400, rng=seed)
+        parts = mean_estimate(
+            x, clusters=cluster * strata + stratum, strata=stratum, n_resamples=400, rng=seed
+        )
+        held, apart = held + (whole.low <= 0 <= whole.high), apart + (parts.low <= 0 <= parts.high)
+    assert held >= 0.91 * 200, f"held {held} of 200"
+    assert apart < 0.88 * 200, "drawn in parts it would be too sure"
