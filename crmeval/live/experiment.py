@@ -159,7 +159,7 @@ def compare_arms(
     treatment: str | None = None,  # Treatment arm; None: the only other one
     cluster: str | None = None,  # Column of independent units, such as 'agent'; None: 'unit' if present
     strata: str | None = None,  # Column of strata compared within, such as the roll-out stage
-    tightest_at: float = TIGHTEST_AT,  # Rows at which a sequence is tightest; fixed before the start
+    tightest_at: float = TIGHTEST_AT,  # Rows at which the interval is tightest; fixed before the start
     confidence_level: float = 0.95,  # For one outcome, or several jointly
 ) -> ArmDifference | dict[str, ArmDifference]:
     "Return treatment minus control with `low`, `high` and `p`; several outcomes hold jointly (Holm)."

@@ -105,7 +105,7 @@ def doubly_robust(
     logged: Sequence[float] | np.ndarray,  # (n,)
     target: Sequence[float] | np.ndarray,  # (n,)
     *,
-    predicted: Sequence[float] | np.ndarray,  # (n,) guess of each logged choice's reward, made on other rows
+    predicted: Sequence[float] | np.ndarray,  # (n,) predicted reward of each choice, fitted on other rows
     expected: Sequence[float] | np.ndarray,  # (n,) predicted reward averaged over the target's choices
     clusters: Sequence[Hashable] | None = None,
     confidence_level: float = 0.95,

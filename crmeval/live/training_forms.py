@@ -80,7 +80,7 @@ def _schema(format, kind):
     fields = {name: forms["answer"] for name in form["answers"]}
     inner = forms["messages"]
     for key in reversed(form["prompt"][1:]):
-        inner = {**_object({key: inner}), "additionalProperties": True}  # tools may stand beside the messages
+        inner = {**_object({key: inner}), "additionalProperties": True}  # allows 'tools' beside the messages
     fields[form["prompt"][0]] = inner
     return _object(fields | ({form["verdict"]: {"type": "boolean"}} if "verdict" in form else {}))
 

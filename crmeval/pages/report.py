@@ -243,7 +243,7 @@ def _page_parts(whole, run, columns, prices, title, pane, slices=None, rows=None
 
 
 def _trust_part(run):
-    "Return probes and perturbed samples with their originals, whose texts are compared, as lists."
+    "Return probes, perturbed samples and their originals of a run in tables as lists; other runs unchanged."
     return part_of(run, ids_beside_tasks(run)) if run.in_tables else run
 
 

@@ -211,7 +211,7 @@ def _rows_copied(table, rows, times=1):
 
 # %% ../../nbs/pages/05_scored_answers.ipynb #59f64cee
 def _task_rows(samples, names):
-    "Return the place among the tasks and the row (last of several) by sample id number; -1: none."
+    "Return the first and the last task row of each sample id number; -1: none."
     place, row = (np.full(len(names), -1, np.int64) for _ in range(2))
     at = 0
     for batch in samples.batches(["id", "use_case", "perturbation"]):
