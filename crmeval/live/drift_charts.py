@@ -161,9 +161,7 @@ class Week:
     value: float | None  # In the measure's unit; None: no rows
     low: float | None = None  # 95 % interval from the rows of this week only
     high: float | None = None
-    score: float | None = (
-        None  # Against preceding weeks, standard normal without drift; None: not charted
-    )
+    score: float | None = None  # Against preceding weeks, standard normal without drift; None: not charted
     status: str = "baseline"  # 'baseline', 'charted', 'alarm', 'small' or 'missing'
 
 

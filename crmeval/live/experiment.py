@@ -200,7 +200,7 @@ def _with_p(make, level):
 
 # %% ../../nbs/live/13_experiment.ipynb #63d706c1
 def compare_all_arms(
-    rows: Any,  # As `compare_arms`
+    rows: Any,  # As for `compare_arms`
     outcome: str | ArmOutcome,
     method: str = "sequential",
     covariate: str | Sequence[str] | None = None,
@@ -282,7 +282,7 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?=$|[T ]\d)")
 
 
 def daily_looks(
-    rows: Any,  # As `compare_arms`
+    rows: Any,  # As for `compare_arms`
     outcome: str | ArmOutcome,
     when: str = "day",  # Column of the day on which the outcome was known: date, ISO text or number
     method: str = "sequential",  # 'fixed': for demonstration only
@@ -392,7 +392,7 @@ _OUTCOMES_SAY = {
 
 
 def experiment_result(
-    rows: Any,  # As `compare_arms`
+    rows: Any,  # As for `compare_arms`
     outcomes: Sequence[str | ArmOutcome],  # Outcomes that should improve
     *,
     guardrails: Sequence[Guardrail] = (),  # Outcomes that may not get worse
@@ -423,7 +423,7 @@ def experiment_result(
 
 
 def units_by_arm(
-    rows: Any,  # As `compare_arms`
+    rows: Any,  # As for `compare_arms`
     arm: str = "arm",  # Column of the arms
     unit: str = "unit",  # Column of units; if missing, each row is one
 ) -> dict[str, int]:  # Arm -> units; a unit in two arms counts in both

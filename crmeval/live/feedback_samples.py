@@ -94,7 +94,7 @@ def feedback_digest(feedback: Feedback) -> str:
 def sample_of_feedback(
     feedback: Feedback,
     asked: Sample,  # Input of the reply
-    policy: MaskingPolicy | None = None,  # None: the layer's default one
+    policy: MaskingPolicy | None = None,  # None: the layer's default
 ) -> tuple[Sample, Mapping[str, int]]:  # Masked sample; kind -> number of masked places
     "Make a sample from one reply: with a reference if one was sent, else with the draft as a negative."
     f = feedback
@@ -123,7 +123,7 @@ def samples_of_feedback(
     asked: Sequence[Sample],  # Inputs of replies; the id is that of the reply
     *,
     known: Iterable[Sample] = (),  # Existing samples
-    policy: MaskingPolicy | None = None,  # None: the layer's default one
+    policy: MaskingPolicy | None = None,  # None: the layer's default
     near: float = 0.7,  # Minimum share of common three-word runs of a duplicate
     **how,  # basis, shares, salt, by_purpose: as for `why_not`
 ) -> FeedbackSamples:

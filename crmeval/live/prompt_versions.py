@@ -218,9 +218,7 @@ class PromptTrial(Printed):
     systems: tuple[str, str]  # Client names in the run: new, base
     judge: str
     n: int  # Samples
-    differences: Mapping[
-        str, Difference
-    ]  # Criterion -> mean new - base in points; Holm-adjusted
+    differences: Mapping[str, Difference]  # Criterion -> mean new - base in points; Holm-adjusted
     run: str = ""  # Folder
     notes: tuple[str, ...] = ()  # Caveats
 

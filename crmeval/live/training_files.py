@@ -77,9 +77,7 @@ class TrainingFiles(Printed):
     sources: Mapping[tuple[str, str, str], int]  # (data set, licence or consent, origin) -> rows
     left_out: Mapping[str, int]  # Reason -> examples
     masked: Mapping[str, int]  # Kind -> number of places
-    leaks: (
-        LeakCheck | None
-    )  # Of all examples, before leaks were left out; None: not checked
+    leaks: LeakCheck | None  # Of all examples, before leaks were left out; None: not checked
     faults: Mapping[str, Sequence[str]]  # File name -> faults in the provider's format
 
     @property

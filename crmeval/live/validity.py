@@ -370,8 +370,7 @@ def validity(
     *,
     score: str = "score",  # Column of the judge's score, given before the reply was sent
     system: str = "system",  # Column of the system; if missing, no comparison by system
-    cluster: str
-    | None = None,  # Column; None: the first present of 'conversation', 'customer', 'agent'
+    cluster: str | None = None,  # Column; None: the first present of 'conversation', 'customer', 'agent'
     confidence_level: float = 0.95,
     n_resamples: int = 300,
     rng: int = 0,

@@ -104,9 +104,7 @@ def weekly_sums(
     measures: Sequence[Measure],
     *,
     time: str = "time",  # Key of the time
-    whole_until: date
-    | str
-    | None = None,  # Last day with complete outcomes; None: all are complete
+    whole_until: date | str | None = None,  # Last day with complete outcomes; None: all are complete
 ) -> WeeklySums:
     "Sum rows by week and weekday."
     out = WeeklySums(tuple(measures), lost=dict.fromkeys((m.name for m in measures), 0))

@@ -44,7 +44,7 @@ def answer_sentence(
     rows: Sequence[Row],  # Of one run; best first within use case and judge
     repeats: int = 1,  # Responses of a system per sample, at least 1
 ) -> str:  # '' if no system has an accuracy or trust value
-    "Summarize a leaderboard: the best system, or those not told apart, with the evidence behind it."
+    "Summarise a leaderboard: the best system, or those not told apart, with the evidence behind it."
     found, references = _contestants(rows)
     if not found:
         return " ".join(_of_trust([r for r in rows if r.use_case == OVERALL]))

@@ -182,9 +182,7 @@ class _Line:
     ranks: Mapping[str, tuple | None]  # Area -> rank interval
     samples: Callable  # Metric -> link to the samples behind it, or None
     judge: str | None  # Link to the judge's agreement, or None
-    only: str = (
-        OVERALL  # The only use case of the overall figures; `OVERALL` for several
-    )
+    only: str = OVERALL  # The only use case of the overall figures; `OVERALL` for several
 
     @property
     def use_case(self):
@@ -325,7 +323,7 @@ _TIMES = {
     "p95_s": "p95 s",
     "p99_s": "p99 s",
     "ttft_s": "First token s",
-}  # field of `Speed` -> title, beside the mean
+}  # field of `Speed` -> title, in addition to the mean
 
 
 def _speed_columns(define):

@@ -69,7 +69,7 @@ class Gate(Printed):
 
     @property
     def closed_by(self) -> list[Verdict]:
-        "The verdicts that close the gate."
+        "The verdicts that keep the gate closed."
         bad = ("failed", "undefined") if self.policy.undefined == "fail" else ("failed",)
         return [v for v in self.verdicts if v.verdict in bad]
 

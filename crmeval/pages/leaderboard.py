@@ -458,7 +458,7 @@ def _cost_cell(row):
 # %% ../../nbs/pages/00_leaderboard.ipynb #00ea0ae9
 def beside_head(
     metric: str,  # From `beside_metrics`
-) -> str:  # e.g. '+ fluent'
+) -> str:  # Such as '+ fluent'
     "Return the head of a column that is not part of accuracy; the plus sign marks it."
     return f"+ {get_criterion(metric).short}"
 

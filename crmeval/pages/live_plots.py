@@ -116,8 +116,7 @@ def line_plot(
     axes: tuple[str, str],  # Titles of the x axis and of the y axis with its unit; not empty
     zero: bool = False,  # True: draw a line at 0
     band: bool = False,  # True: draw intervals as a band instead of bars
-    limits: tuple[float, float]
-    | None = None,  # Shown range, values beyond are clipped; None: all
+    limits: tuple[float, float] | None = None,  # Shown range, values beyond are clipped; None: all
 ) -> str:  # `Markup` of an SVG, 360 units wide
     "Plot lines with 95 % intervals over weeks or days."
     if wrong := [n.name for n in lines if len(n.points) != len(places)]:

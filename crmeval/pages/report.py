@@ -401,8 +401,7 @@ def report_pages(
     stem: str = "report",  # First file name without its ending; then stem-2.html, stem-3.html ...
     file_bytes: int = FILE_BYTES,  # Maximum packed size of the samples in one file
     slices: Sequence[str] | None = None,  # Columns to group by; None: those of the run's plan
-    rows: Sequence[Row]
-    | None = None,  # Precomputed `leaderboard(run, by="all")` with these prices
+    rows: Sequence[Row] | None = None,  # Precomputed `leaderboard(run, by="all")` with these prices
     site: str | None = None,  # Address of the published site; None: variable CRMEVAL_SITE, or no site
     samples: int | str | None = None,  # How many to draw, or `ALL`; None: all of lists, `SHOWN` of tables
     pane: tuple[list[SampleFile], list[str]] | None = None,  # Precomputed `sample_pane`

@@ -460,9 +460,7 @@ def samples_behind(
 def worst_of_all(
     files: Sequence[SampleFile],
     index: SampleIndex,
-) -> dict[
-    str, tuple[str, int]
-]:  # Measure -> (name in words, file); measures without values are left out
+) -> dict[str, tuple[str, int]]:  # Measure -> (name in words, file); measures without values are left out
     "Return the first file with the worst response by each measure."
     found = {}
     for name, measure in index.measures.items():

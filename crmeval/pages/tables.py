@@ -109,7 +109,7 @@ class Column:
 
     @property
     def numeric(self) -> bool:
-        "Whether it is sorted by the values of its cells, not by their text."
+        "Whether it is sorted by the sort values of its cells instead of their text."
         return self.align == "r" and self.sortable
 
     @property

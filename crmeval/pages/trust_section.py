@@ -259,7 +259,7 @@ def trust_section(
 
 
 def _has_any_value(profile):
-    "Whether a system has any value."
+    "Whether a profile has any value."
     areas = [getattr(profile, a) for a in TRUST]
     return any(e.value is not None for e in (*areas, *profile.beside.values()))
 
