@@ -363,9 +363,9 @@ def _drawn_note(ids, n, samples):
     if len(ids) == n:
         return []
     return [
-        f"{len(ids):,} of {n:,} samples stand under Samples: {min(samples, n):,} drawn at random, and beside "
-        f"them the lowest of all, {OF_NUMBER} for each number of a system and a use case, and those on which "
-        "systems differ most. The figures of this page are over all samples, unless a section says how many."
+        f"{len(ids):,} of {n:,} samples are listed under Samples: {min(samples, n):,} drawn at random, "
+        f"the lowest of all, {OF_NUMBER} per figure of a system and use case, and those on which systems "
+        "differ most. The figures of this page cover all samples, unless a section gives another number."
     ]
 
 # %% ../../nbs/pages/08_report.ipynb #c145e2d4
