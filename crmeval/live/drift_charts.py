@@ -323,7 +323,7 @@ def _weekday_note(weeks, kind, charts):
     out, unseen = [], {d for week in weeks for d in week} - set(days)
     if unseen and days:
         names = ", ".join(_DAYS[d] for d in sorted(unseen))
-        out.append(f"too few rows in the baseline for a mean of {names}: the mean of all days stands in")
+        out.append(f"too few rows in the baseline for a mean of {names}: the mean of all days is used")
     if len(days) > 1 and _days_differ(weeks[: charts.baseline], base):
         low, high = min(days, key=lambda d: days[d]), max(days, key=lambda d: days[d])
         ends = [math.expm1(days[d]) if kind == "log" else days[d] for d in (low, high)]

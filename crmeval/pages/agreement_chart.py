@@ -24,7 +24,7 @@ from .template import macro
 KINDS_OF_JUDGE = {
     "embedded, new texts": "The built-in judge; nothing of the data set's family was in its training",
     "embedded, known kind": "The built-in judge; other documents of the family were in its training",
-    "word overlap": "Share of the response's content words that stand in the source; no judge at all",
+    "word overlap": "Share of the response's content words that are in the source; no judge at all",
     "number of words": "The length alone, by a line that was fitted on other data sets; no judge at all",
     "language model": "Recorded verdicts of a language model",
     "older metric": "Recorded values of an automatic metric",

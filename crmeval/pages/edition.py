@@ -164,7 +164,7 @@ def _pictures(entry):
         if drawn := draw(overall, written if others else None):
             parts.append(Picture(svg(drawn[0], f"{caption} {_in_words(overall)}"), caption))
     if len({r.use_case for r in cases}) > 1:
-        title = "Accuracy by use case and system; all values stand in the table above, by use case"
+        title = "Accuracy by use case and system; all values are in the table above, by use case"
         drawn = svg(accuracy_by_use_case(cases), title)
         parts.append(
             Picture(

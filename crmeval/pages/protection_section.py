@@ -93,7 +93,7 @@ def _picture(profiles, order):
     lines = [_picture_line(f, profiles) for f in FIGURES.values() if f.unit == "%"]
     lines = [line for line in lines if any(e is not None and e.value is not None for e in line[1])]
     picture = profile_of_lines(lines, [p.client for p in profiles], order)
-    title = "What gets through and what is lost, per cent with intervals; all values stand in the table below"
+    title = "What gets through and what is lost, per cent with intervals; all values are in the table below"
     return svg(picture, title) if picture else ""
 
 

@@ -34,9 +34,8 @@ from ..tasks.probes import is_probe
 
 # %% ../../nbs/pages/19_public_run.ipynb #f00b5d7d
 TEXTS_AT_HOME = (
-    "Prompts, answers and sources are not published, and samples are numbered anew: "
-    "what is shown are scores, counts, times, costs and groups. Of trust and protection the figures alone "
-    "are shown."
+    "Prompts, answers and sources are not published, and samples are renumbered: "
+    "the pages show scores, counts, times, costs and groups, and for trust and protection the figures only."
 )
 _STAYS = (
     *("created", "finished", "scoring", "prompts", "own_use_cases", "areas", "metrics", "seed", "repeats"),

@@ -327,7 +327,7 @@ def _of_case(rows, use_case):
 
 
 def _heat_svg(rows, n_cases):
-    title = f"Accuracy by use case and system, {n_cases} use cases; all values stand in the tables below"
+    title = f"Accuracy by use case and system, {n_cases} use cases; all values are in the tables below"
     return svg(accuracy_by_use_case(rows), title)
 
 # %% ../../nbs/pages/08_report.ipynb #c0874c88

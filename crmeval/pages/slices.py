@@ -150,7 +150,10 @@ def slice_groups(
     except ValueError as e:
         if "no such column" not in str(e):
             raise
-        kept = "A run keeps only requested columns: run it again with this slice, and nothing is asked anew"
+        kept = (
+            "A run keeps only the columns it was given: run it again with this slice, "
+            "and no answer is requested again"
+        )
         raise ValueError(f"{e}. {kept}") from None
 
 

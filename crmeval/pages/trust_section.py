@@ -268,6 +268,6 @@ def _profile_svg(profiles, order):
     picture = trust_profile(profiles, order)
     title = (
         "Trust profile: per cent with intervals by area, "
-        f"one dot for each of {len(profiles)} systems; all values stand in the table above"
+        f"one dot for each of {len(profiles)} systems; all values are in the table above"
     )
     return picture and svg(picture, title)
