@@ -80,7 +80,7 @@ class Connector:
         spec, names = self._spec(resource), self._fields(resource, fields)
         early = self._early(resource, since)
         if early and not spec.get("modified_field") and not spec["ask"].get("since"):
-            raise BadQuery(f"source {self.source.name!r}, {resource}: no time of change to begin from")
+            raise BadQuery(f"source {self.source.name!r}, {resource}: no time of change to start from")
         asked = {self._path(spec, name): value for name, value in (where or {}).items()}
         return self._allowed(self._read(resource, spec, names, early, asked), resource)
 
@@ -153,7 +153,7 @@ class Connector:
             told = "the next page is one that was read already"
             if window and request is not None and given >= window:
                 request, given = self._onward(spec, wanted, where, page, resource), 0
-                told = f"more rows have one time of change than the {window} that the interface shows"
+                told = f"more rows share one time of change than the {window} that the API lists"
             if request is not None and repr(request) in asked_before:
                 raise BadAnswer(self.source.name, resource, told)
 

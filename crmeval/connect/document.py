@@ -140,5 +140,5 @@ def decoded(
         if text is not None:
             return text.removeprefix("\ufeff"), encoding.removesuffix("-sig")
     if marked:
-        raise NotReadable(f"is broken: it begins as {marked} and does not go on so")
+        raise NotReadable(f"is broken: it begins as {marked} but cannot be decoded as such")
     return data.decode("cp1252", "replace"), ASSUMED

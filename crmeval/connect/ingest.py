@@ -167,7 +167,7 @@ class _Run:
     def tell_nulls(self, table):
         "Report rows without a cursor if later runs would not read them."
         count = table.column(self.copy.cursor).null_count
-        told = f"rows without {self.copy.cursor} came; later ones are not asked for: copy with how: full"
+        told = f"rows without {self.copy.cursor} were read; later runs skip such rows: copy with how: full"
         if count and not asks_for_nulls(self.copy) and told not in self.said:
             self.said.append(told)
 

@@ -56,7 +56,7 @@ def _check_inflated(archive: zipfile.ZipFile, limits: DocumentLimits) -> None:
             while piece := stream.read(1 << 20):
                 size += len(piece)
                 if size > limits.inflated_bytes:
-                    raise NotReadable(f"holds more than {limits.inflated_bytes:,} bytes, and says less")
+                    raise NotReadable(f"holds more than {limits.inflated_bytes:,} bytes, but declares less")
 
 # %% ../../nbs/connect/22_office_documents.ipynb #b97e6716
 _HEADING = re.compile(r"(?:heading|\u00fcberschrift|titre|t\u00edtulo)\s{0,3}([1-9])")

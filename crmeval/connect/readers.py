@@ -209,7 +209,7 @@ def pending(
             )
         if not known and path.name < last:
             raise SourceChanged(
-                f"{copy.name}: {path.name} comes after {last} was applied, and stands before it"
+                f"{copy.name}: {path.name} comes after {last} was applied, but sorts before it"
             )
         todo += [] if known else [path]
     return todo

@@ -211,7 +211,7 @@ class Caller:
         except OverflowError as error:
             return None, TooLarge(self.source, resource, f"an answer of {error}"), None
         except ssl.SSLCertVerificationError as error:
-            told = f"the certificate is not believed: {error.verify_message}"
+            told = f"the certificate is not trusted: {error.verify_message}"
             return None, Untrusted(self.source, resource, self.shown(told)), None
         except (OSError, http.client.HTTPException) as error:
             told = f"no complete answer: {type(error).__name__}"

@@ -151,7 +151,7 @@ def verified(
 
 
 def _same_content(file, data):
-    "The registered rows in another form, for example one JSON array, parsed; None where the content differs."
+    "Return rows parsed from another form, such as a JSON array; None if they are not the registered ones."
     if not file.digest:
         return None
     try:

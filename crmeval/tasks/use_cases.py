@@ -238,7 +238,7 @@ def _as_use_case(given):
 def check_use_case(
     use_case: UseCase | Mapping,  # The record, or its fields
 ) -> UseCase:
-    "Your own use case, checked; `ValueError` where a different one ships under its id."
+    "Return your use case if valid; an error or the id of a shipped use case raises `ValueError`."
     use_case = _as_use_case(use_case)
     if faults := list(_faults(use_case)):
         raise ValueError(f"use case {use_case.id!r}: " + "; ".join(faults))
