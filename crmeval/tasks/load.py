@@ -274,7 +274,7 @@ def load_any(
 
 
 def _from_file(spec, wanted, columns, limit, keep=()):
-    "Samples of some use cases from a file; one alone may be said for all rows."
+    "Return samples of some use cases from a file; without a use case column a single one is for all rows."
     rows = read_rows(spec)  # once: a long file takes a while
     told = {"columns": columns, "limit": limit, "keep": keep, "rows": rows}
     if len(wanted) == 1 and not _has_use_case(rows, columns):

@@ -370,7 +370,7 @@ def load_file(
     path,  # Whatever `read_rows` reads: a file, a folder, a frame, 'hub:owner/name[:split]' ...
     *,
     use_case: str | None = None,  # For all rows; None: the file has a column for it
-    columns: Mapping[str, str] | None = None,  # Our name -> your column, e.g. {'conversation': 'chat_text'}
+    columns: Mapping[str, str] | None = None,  # Our name -> your column: {'conversation': 'chat_text'}
     limit: int | None = None,  # At most this many samples of each use case, the first; all rows are checked
     keep: Sequence[str] = (),  # Further columns that the samples keep, to be grouped by
     rows: list[tuple[str, dict]] | None = None,  # Those of `read_rows(path)`, where they are at hand
@@ -471,7 +471,7 @@ _OF_SAMPLES = ("use_case", "language", "source", "dataset")  # every sample has 
 
 
 def _kept_columns(names, present, where):
-    "Columns to keep, as the table calls them; one that is not there raises `ValueError` with those that are."
+    "Return the columns to keep, spelt as in the table; a missing one raises `ValueError`."
     kept = []
     for name in names:
         found = same_column(name, present)

@@ -221,7 +221,7 @@ def _is_reachable(url, patience_s=2.0):
 
 @contextlib.contextmanager
 def _without_waiting():
-    "The library tries five times before it looks at what it has: offline it looks at once."
+    "Set the hub library to offline mode if the hub is unreachable, to use its cache without retries."
     from unittest import mock
 
     from datasets import config

@@ -88,7 +88,7 @@ def reading(
 ) -> Iterator[Reading]:
     "Set the encoding of files within the context, and collect notes on guesses instead of warnings."
     outer = _READING.get()
-    told = Reading(check_encoding(encoding), outer.notes if outer else [])  # the outer one hears of it
+    told = Reading(check_encoding(encoding), outer.notes if outer else [])  # shared with the outer context
     token = _READING.set(told)
     try:
         yield told
