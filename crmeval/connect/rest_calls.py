@@ -217,7 +217,7 @@ class Caller:
             told = f"no complete answer: {type(error).__name__}"
             return None, Gone(self.source, resource, told), 0.0
         except ValueError:  # its message would reveal the header
-            told = "a secret or an address holds what no header may hold, such as a line break"
+            told = "a secret or an address contains what headers do not allow, such as a line break"
             return None, BadRequest(self.source, resource, told), None
         finally:
             pace = self.speeds.get(resource, self.per_second)

@@ -210,7 +210,7 @@ def _is_unpaired(lex, t, i):
 
 
 def _gender_taken_up(swap, t, i):
-    "Gender of the first pronoun in the twelve words behind a name, if nobody else is named between."
+    "Return the gender of the next pronoun within twelve words of a name; None: another person comes first."
     for j in range(i + 1, min(i + 13, len(t.at))):
         w = t.lower[j]
         if is_listed(w, "pronouns"):

@@ -413,7 +413,7 @@ def _thing(people, t, i, n):
 
 
 def _behind_title(people, t, i, n):
-    "'Mr Hassan', 'N. Hassan': a single name here is a surname, unless it stands elsewhere as a first name."
+    "Whether the single name at `i` follows a title or an initial, as surnames do: 'Mr Hassan', 'N. Hassan'."
     if t.gap(i + n - 1) == " ":
         after = t.get(i + n)
         surname = t.upper(i + n) and after not in people.lexicon["after_name"]

@@ -294,7 +294,7 @@ def load_probes(
     limit: int | None = None,  # Probes of each kind and expectation at most, in the file's order
     kinds: Sequence[str] | str | None = None,  # Only these kinds
 ) -> list[Probe]:  # With different ids
-    "Probes of an area; an unknown area, source or kind raises `ValueError` with the known ones."
+    "Load the probes of an area; an unknown area, source or kind raises `ValueError` with the known ones."
     if area not in AREAS:
         raise ValueError(f"area is {area!r}, expected one of {', '.join(AREAS)}")
     if limit is not None:
