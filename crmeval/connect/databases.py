@@ -220,7 +220,7 @@ def check_times(
         if int(few[f"c{n}"] or 0):  # the driver returns text
             problem = "days as numbers" if kinds[column] == "DATE" else "times of another zone than UTC"
             said = f"source {relation.source.name!r}: {relation.table}.{column} holds {problem}"
-            raise BadData(f"{said}, which would be read as other ones; as_text: true reads them as they are")
+            raise BadData(f"{said}, which would be misread; as_text: true reads them unchanged")
 
 
 # 20240102 would be read as seconds since 1970, and a time zone would be dropped; :00+00:00 is UTC
@@ -243,7 +243,7 @@ def own_query(
 ) -> str:  # FROM expression in the engine
     "Wrap a query in the source's own SQL as a table of the engine; a semicolon raises `NotAllowed`."
     if ";" in sql and not ours:
-        raise NotAllowed(f"source {source.name!r}: a query of its own holds a semicolon; expected one query")
+        raise NotAllowed(f"source {source.name!r}: its own SQL contains a semicolon; expected one query")
     if source.kind == "duckdb":
         raise NotAllowed(f"source {source.name!r}: a DuckDB file has no SQL of its own; ask the catalogue")
     return f"{_ASKING[source.kind]}({text_in_sql(hidden)}, {text_in_sql(sql)})"

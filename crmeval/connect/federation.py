@@ -130,8 +130,8 @@ def _find(desk: _Desk, source: Source, asked: Asked) -> Relation:
     "Return the table that a reference in a query resolves to."
     finder = _FINDERS.get(source.family)
     if finder is None:
-        other = "ask query_at" if source.family == "warehouse" else "copy it first, and ask the copy"
-        raise NotAllowed(f"source {source.name!r} of kind {source.kind} is not asked in SQL; {other}")
+        other = "use query_at" if source.family == "warehouse" else "copy it first, and query the copy"
+        raise NotAllowed(f"source {source.name!r} of kind {source.kind} cannot be queried in SQL; {other}")
     return finder(desk, source, asked)
 
 # %% ../../nbs/connect/09_federation.ipynb #bb861b42
@@ -475,7 +475,7 @@ class Catalogue:
                 return desk, statement, used, scans
             desk.engine.close()
         raise NotAllowed(
-            "a condition holds a backslash, which a MySQL server would take for a sign of its own"
+            "a condition contains a backslash, which a MySQL server would read as an escape character"
         )
 
     def _desk(self, sql: str, *, handing_on: bool = True) -> tuple[_Desk, Statement, list[Source]]:

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from ..core.package_data import needs_extra
 
 # %% ../../nbs/connect/33_personal_marks.ipynb #82465ab0
-Finder = Callable[[str], Iterable[str]]  # A text -> the kinds of personal data in it, such as EMAIL_ADDRESS
+Finder = Callable[[str], Iterable[str]]  # Text -> kinds of personal data in it, such as EMAIL_ADDRESS
 SAMPLED = 200  # values of each text column of a table that are passed to a finder
 _LONGEST = 5000  # characters of a value that are passed to a finder
-MARK = b"personal"  # key in the metadata of a column
+MARK = b"personal"  # metadata key of a column
 
 
 def _texts(column) -> list[str]:

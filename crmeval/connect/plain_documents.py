@@ -148,7 +148,7 @@ _CUT = re.compile(
     r"<!--|<(script|style|title|template|noscript|svg)\b[^<>]{0,2000}>|<h([1-6])\b[^<>]{0,2000}>", re.I
 )
 _SAID_CHARSET = re.compile(rb"<meta[^<>]{0,300}?charset\s{0,5}=\s{0,5}[\"']?([\w-]{2,30})", re.I)
-_WIDEST_TITLE = 2000  # characters of HTML within which a title ends
+_WIDEST_TITLE = 2000  # maximum characters of HTML in a title
 
 
 def _closing(text: str, start: int, name: str) -> int:

@@ -163,7 +163,7 @@ class Caller:
         except ValueError:
             url, same = "", False
         if not same:
-            raise Forbidden(self.source, resource, "a link leads to another host; credentials stay on theirs")
+            raise Forbidden(self.source, resource, "a link leads to another host, which gets no credentials")
         return url
 
     def call(
@@ -196,7 +196,7 @@ class Caller:
 
     def _wait(self, seconds, resource):
         if seconds > self.wait_most_s:
-            told = f"asked to wait {seconds:.0f} s; allowed are {self.wait_most_s:.0f} s"
+            told = f"the server asks to wait {seconds:.0f} s; allowed are {self.wait_most_s:.0f} s"
             raise Throttled(self.source, resource, told, 429)
         if seconds > 0:
             self.sleep(seconds)

@@ -41,7 +41,7 @@ def tree_of(
         found = _parser().execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchall()
     read = json.loads(found[0][0])
     if read["error"] and read["error_type"] == "not implemented":
-        raise NotAllowed("only a statement that reads may be asked: one SELECT, or WITH ... SELECT")
+        raise NotAllowed("only a statement that reads is allowed: one SELECT, or WITH ... SELECT")
     if read["error"]:
         raise BadQuery(f"the query cannot be understood: {read['error_message']}")
     if len(read["statements"]) != 1:
@@ -117,7 +117,7 @@ def _own_names(tree: dict) -> set[str]:
     own |= {part["cte_name"] for part in parts_of(tree) if part.get("cte_name")}
     for name in sorted(own):
         if not _PLAIN.fullmatch(name) or name.lower() in _system_names():
-            raise NotAllowed(f"WITH {name!r}: the name may stand for something else; take another one")
+            raise NotAllowed(f"WITH {name!r}: the name may refer to something else; choose another one")
     return {name.lower() for name in own}
 
 
@@ -137,19 +137,19 @@ def _check_parts(tree: dict) -> None:
     for part in parts_of(tree):
         kind, name = part.get("type"), str(part.get("function_name", "")).lower()
         if kind == "SHOW_REF":
-            raise NotAllowed("SHOW, DESCRIBE, SUMMARIZE and PRAGMA are not asked in a query; see tables()")
+            raise NotAllowed("SHOW, DESCRIBE, SUMMARIZE and PRAGMA are not allowed in a query; see tables()")
         if kind == "TABLE_FUNCTION":
             called = part["function"].get("function_name", "")
             if called.lower() not in _ROWS:
                 raise NotAllowed(
-                    f"{called}(...) may not stand in place of a table; name a table of the catalogue"
+                    f"{called}(...) cannot be used as a table; name a table of the catalogue"
                 )
         if name in _SHUT:
             raise NotAllowed(f"the function {name} may not be used in a query")
         if "from_table" in part and part["from_table"] and part["from_table"]["type"] not in _FROM:
-            raise NotAllowed(f"{part['from_table']['type']} may not stand in place of a table")
+            raise NotAllowed(f"{part['from_table']['type']} cannot be used as a table")
         if str(kind).endswith("_NODE") and kind not in _NODES:
-            raise NotAllowed(f"{kind} is no statement that reads")
+            raise NotAllowed(f"{kind} is not a statement that reads")
 
 
 def _number(part: dict | None) -> int | None:

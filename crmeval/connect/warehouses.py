@@ -128,7 +128,7 @@ def check_own(
 ) -> str:  # The query as a subquery, so that it must be a SELECT
     "Return a query in a warehouse's own SQL; a semicolon raises `NotAllowed`."
     if ";" in sql:
-        raise NotAllowed(f"source {source.name!r}: a query of its own holds a semicolon; expected one query")
+        raise NotAllowed(f"source {source.name!r}: its own SQL contains a semicolon; expected one query")
     return f"SELECT * FROM ({sql}) AS own"
 
 

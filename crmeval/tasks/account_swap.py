@@ -410,11 +410,11 @@ def swap_account(
     texts: str | Sequence[str],  # All texts of a sample together
     *,
     account: str | Sequence[str] | None = None,  # The company or companies to change; None: all found
-    aspects: Sequence[str] = ASPECTS,  # What is changed
-    keep: Sequence[str] = (),  # Strings that must not be touched
-    memory: Mapping[str, str] | None = None,  # `AccountSwap.memory` of an earlier swap, to take it back
+    aspects: Sequence[str] = ASPECTS,  # Aspects to change
+    keep: Sequence[str] = (),  # Strings that must not change
+    memory: Mapping[str, str] | None = None,  # `AccountSwap.memory` of an earlier swap, to invert it
 ) -> AccountSwap:
-    "Rewrite text so that it is about another company; count 0 means that there was nothing to swap."
+    "Rewrite texts so that they are about another company; count 0: nothing to swap."
     if wrong := [a for a in aspects if a not in ASPECTS]:
         raise ValueError(f"aspects has {wrong[0]!r}, expected some of {', '.join(ASPECTS)}")
     lex, single = account_lexicon(), [texts] if isinstance(texts, str) else list(texts)

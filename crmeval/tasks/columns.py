@@ -144,6 +144,6 @@ def check_slices(
 ) -> None:
     "Raise `ValueError` for a column that samples cannot be grouped by."
     if columns and not samples:
-        raise ValueError("slices are groups of samples, and this run asks about none: it has probes alone")
+        raise ValueError("slices are groups of samples, but this run has only probes")
     for column in columns:
         groups_by(samples, column)

@@ -152,10 +152,10 @@ def check_probes(
     seen = set()
     for p in probes:
         if p.id in seen:
-            raise ValueError(f"injection probe {p.id!r} is there twice")
+            raise ValueError(f"injection probe {p.id!r} appears twice")
         seen.add(p.id)
         if p.place not in injection_scene()["tasks"]:
             known = ", ".join(injection_scene()["tasks"])
             raise ValueError(f"injection probe {p.id!r}: place is {p.place!r}, expected one of {known}")
         if succeeded(p, p.twin):
-            raise ValueError(f"injection probe {p.id!r}: its twin holds the words of success")
+            raise ValueError(f"injection probe {p.id!r}: its twin would count as a success")

@@ -275,7 +275,7 @@ def load_any(
 
 def _from_file(spec, wanted, columns, limit, keep=()):
     "Return samples of some use cases from a file; without a use case column a single one is for all rows."
-    rows = read_rows(spec)  # once: a long file takes a while
+    rows = read_rows(spec)  # read once, as a long file takes a while
     told = {"columns": columns, "limit": limit, "keep": keep, "rows": rows}
     if len(wanted) == 1 and not _has_use_case(rows, columns):
         return load_file(spec, use_case=wanted[0], **told)

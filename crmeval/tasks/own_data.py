@@ -149,7 +149,7 @@ def column_map(
     known = f"{', '.join(FIELDS)}, inputs.NAME, tags.NAME, or the name of an input such as conversation"
     ours = [*FIELDS, *(name for u in use_cases().values() for name in u.inputs)]
     wrong = [
-        f"columns: {o!r} is none of our names ({known}){did_you_mean(o, ours)}"
+        f"columns: {o!r} is not a known name ({known}){did_you_mean(o, ours)}"
         for o in columns
         if not _is_ours(o)
     ]
@@ -256,7 +256,7 @@ class _Row:
         value = self.values.get(self.where[ours])
         try:
             return read(value) if read else value
-        except ValueError as e:  # JSON errors are value errors
+        except ValueError as e:  # includes JSONDecodeError
             self.wrong(ours, f"not JSON ({e})" if isinstance(e, json.JSONDecodeError) else e)
 
     def word(self, ours, default=None):
@@ -367,15 +367,15 @@ def _sample_fields(row, use_case):
 
 # %% ../../nbs/tasks/06_own_data.ipynb #22966e4d
 def load_file(
-    path,  # Whatever `read_rows` reads: a file, a folder, a frame, 'hub:owner/name[:split]' ...
+    path,  # Anything that `read_rows` reads: a file, a folder, a frame, 'hub:owner/name[:split]' ...
     *,
-    use_case: str | None = None,  # For all rows; None: the file has a column for it
+    use_case: str | None = None,  # Use case of all rows; None: from a column
     columns: Mapping[str, str] | None = None,  # Our name -> your column: {'conversation': 'chat_text'}
-    limit: int | None = None,  # At most this many samples of each use case, the first; all rows are checked
-    keep: Sequence[str] = (),  # Further columns that the samples keep, to be grouped by
-    rows: list[tuple[str, dict]] | None = None,  # Those of `read_rows(path)`, where they are at hand
+    limit: int | None = None,  # Maximum samples per use case, the first ones; all rows are checked
+    keep: Sequence[str] = (),  # Further columns to keep for grouping
+    rows: list[tuple[str, dict]] | None = None,  # Result of `read_rows(path)`, if already read
 ) -> list[Sample]:  # In the order of the file
-    "Load the user's own data; whatever is wrong is one `ValueError` with rows and columns."
+    "Load the user's own data; all problems are reported in one `ValueError` with rows and columns."
     rows = read_rows(path) if rows is None else rows
     present = list(dict.fromkeys(c for _, r in rows for c in r))
     where, fixed = column_map(present, columns), get_use_case(use_case) if use_case else None

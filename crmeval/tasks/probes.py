@@ -145,7 +145,7 @@ def check_probes(
             raise ValueError(f"{where}: {p.id!r} asks the same as {seen[text]!r}")
         seen[text] = p.id
     if lost := [p for p in probes if p.twin_of and p.twin_of not in {q.id for q in probes}]:
-        raise ValueError(f"{where}: {lost[0].id!r} is the twin of {lost[0].twin_of!r}, which is not there")
+        raise ValueError(f"{where}: {lost[0].id!r} is the twin of {lost[0].twin_of!r}, which is missing")
     return list(probes)
 
 # %% ../../nbs/tasks/08_probes.ipynb #dba96de7
@@ -291,9 +291,9 @@ def load_probes(
     area: str,  # One of `AREAS`
     source: str | Path | None = None,  # None: shipped; a name: a public set; a path: your JSON Lines file
     *,
-    limit: int | None = None,  # Probes of each kind and expectation at most, in the file's order
-    kinds: Sequence[str] | str | None = None,  # Only these kinds
-) -> list[Probe]:  # With different ids
+    limit: int | None = None,  # Maximum probes of each kind and expectation, in file order
+    kinds: Sequence[str] | str | None = None,  # Only these kinds; None: all
+) -> list[Probe]:  # With distinct ids
     "Load the probes of an area; an unknown area, source or kind raises `ValueError` with the known ones."
     if area not in AREAS:
         raise ValueError(f"area is {area!r}, expected one of {', '.join(AREAS)}")

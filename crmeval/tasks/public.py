@@ -135,7 +135,7 @@ def verified(
     source: Source,
     file: SourceFile,
     data: bytes,  # Uncompressed bytes
-    where: str = "",  # For the error
+    where: str = "",  # Location shown in the error
 ) -> object:  # The parsed file
     "Parse a file if its checksum is the registered one; raise `ValueError` otherwise."
     found = hashlib.sha256(data).hexdigest()

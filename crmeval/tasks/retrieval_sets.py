@@ -229,7 +229,7 @@ def _own_query(row, where):
     relevant = row.get("relevant") or {}
     if not isinstance(relevant, list | Mapping):
         raise ValueError(
-            f"{where}: relevant is {relevant!r:.60}, expected a list of ids, or each id with its worth"
+            f"{where}: relevant is {relevant!r:.60}, expected a list of ids, or ids with their relevance"
         )
     worth = dict(relevant) if isinstance(relevant, Mapping) else dict.fromkeys(relevant, 1.0)
     given = {name: row[name] for name in ("messages", "where", "cluster", "kind") if row.get(name)}
@@ -241,7 +241,7 @@ def _check_known(folder, passages, queries):
     ids = {p["id"] for p in passages}
     for q in queries:
         if lost := [i for i in q.relevant if i not in ids]:
-            raise ValueError(f"{folder}: query {q.id!r} wants {lost[0]!r}, and no passage has this id")
+            raise ValueError(f"{folder}: query {q.id!r} lists {lost[0]!r}, but no passage has this id")
 
 # %% ../../nbs/tasks/08_retrieval_sets.ipynb #888c21ea
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def _from_header(rows, path):
     start = next(starts, 0)
     if start:
         at = rows[start][0]
-        take_note(f"{Path(path).name}: row {at} is taken as the header; what stands above it is not read")
+        take_note(f"{Path(path).name}: row {at} is taken as the header; rows above it are not read")
     return rows[start:]
 
 
@@ -198,7 +198,7 @@ def _hub_rows(spec):
     "Return the rows of a hub data set; several splits without a choice raise `ValueError`."
     name, _, split = spec.removeprefix("hub:").partition(":")
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
-        raise ValueError(f"{spec!r} is no hub name; expected hub:owner/name or hub:owner/name:split")
+        raise ValueError(f"{spec!r} is not a hub name; expected hub:owner/name or hub:owner/name:split")
     data = _hub_data(spec, name, split or None)
     if isinstance(data, Mapping):  # the library's dictionary of splits
         if len(data) > 1:
@@ -240,7 +240,7 @@ def _hub_data(spec, name, split):
     try:
         with _without_waiting():
             return load_dataset(name, split=split)
-    except Exception as e:  # a dozen kinds: network, unknown name, unknown split, needs code
+    except Exception as e:  # many error types: network, unknown name, unknown split, needs code
         reason = str(e).splitlines()[0] if str(e) else "no reason given"
         raise ValueError(
             f"{spec}: could not be loaded ({type(e).__name__}: {reason}). "
@@ -343,7 +343,7 @@ def _object_of(line, where):
     try:
         value = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError as e:
-        told = "a long file is read as UTF-8, unless --encoding (encoding=) says another"
+        told = "a long file is read as UTF-8, unless --encoding (encoding=) is set"
         raise ValueError(f"{where}: byte 0x{line[e.start]:02x} is not UTF-8; {told}") from None
     except ValueError as e:
         raise ValueError(f"{where}: not JSON ({e})") from None

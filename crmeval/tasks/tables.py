@@ -167,15 +167,15 @@ def file_text(
         where = f"{name}, line {line}: byte 0x{byte:02x}"
     if encoding == "utf-8-sig" and _is_western(data):
         take_note(
-            f"{where} is not UTF-8; the file was read as Windows-1252; --encoding (encoding=) says otherwise"
+            f"{where} is not UTF-8; the file was read as Windows-1252; --encoding (encoding=) overrides it"
         )
         return data.decode("cp1252")
-    supposed = "UTF-8, and hardly Windows-1252" if encoding == "utf-8-sig" else encoding.upper()
+    supposed = "UTF-8, and probably not Windows-1252" if encoding == "utf-8-sig" else encoding.upper()
     raise ValueError(f"{where} is not {supposed}; {SAVE_AS}")
 
 # %% ../../nbs/tasks/03_tables.ipynb #8b8ef8b0
 _SAID = re.compile(r"""\s*["']?sep=(\\t|[^\r\n"'])["']?[ \t,;]*(?:\r\n?|\n|$)""", re.IGNORECASE)
-_LONGEST_CELL = 2**31 - 1  # a conversation may be longer than csv's own limit
+_LONGEST_CELL = 2**31 - 1  # a conversation may exceed the default limit of csv
 
 
 def column_key(
@@ -246,7 +246,7 @@ def _numbered(lines, separator, first, name):
         raise ValueError(f"{name}, line {start}: {why}") from None
     except UnicodeDecodeError as e:
         why = f"byte 0x{e.object[e.start]:02x} is not {e.encoding.upper()}"
-        told = "a long file is read as it begins, unless --encoding (encoding=) says another"
+        told = "a long file is read in the encoding of its beginning, unless --encoding (encoding=) is set"
         raise ValueError(f"{name}, line {start} or soon after it: {why}; {told}") from None
 
 
@@ -361,8 +361,8 @@ def _chosen_sheet(book, wanted, name):
     tables = [(sheet, n) for sheet, n in filled if n > 1] or filled[:1]
     chosen, others = tables[0][0], [f"{sheet.title!r} ({n} rows)" for sheet, n in tables[1:6]]
     if others:
-        what = f"the sheet {chosen.title!r} is read, and not {', '.join(others)}"
-        take_note(f"{name}: {what}; a sheet that is meant too goes into a file of its own")
+        what = f"the sheet {chosen.title!r} is read, but not {', '.join(others)}"
+        take_note(f"{name}: {what}; save further sheets as separate files")
     return chosen, list(map(list, chosen.iter_rows(values_only=True)))
 
 

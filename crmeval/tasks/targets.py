@@ -82,7 +82,7 @@ def as_target(
     given = labels if isinstance(labels, Mapping) else {x: () for x in labels}
     alike = Counter(map(plain_label, given))
     if twice := [x for x in given if alike[plain_label(x)] > 1]:
-        raise ValueError(f"target {name!r}: the labels {twice[:3]!r} are one but for case and marks")
+        raise ValueError(f"target {name!r}: the labels {twice[:3]!r} differ only in case or punctuation")
     return Target(name, **{"kind": "label", **spec, "labels": dict(given)})
 
 # %% ../../nbs/tasks/01_targets.ipynb #fe28dad3

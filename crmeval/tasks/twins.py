@@ -71,9 +71,9 @@ def perturb(
     person: str | None = None,  # gender: a single person to change; None: everyone
     to: str = "swap",  # gender: 'swap', 'female' or 'male'
     names: Mapping[str, str] | None = None,  # gender: further first names -> 'female' or 'male'
-    account: str | Sequence[str] | None = None,  # account: the companies meant; None: all that are found
-    aspects: Sequence[str] = ASPECTS,  # account: what is changed
-    keep: Sequence[str] = (),  # Strings that must not be touched
+    account: str | Sequence[str] | None = None,  # account: the companies to change; None: all that are found
+    aspects: Sequence[str] = ASPECTS,  # account: aspects to change
+    keep: Sequence[str] = (),  # Strings that must not change
 ) -> Perturbed:
     "Return the twin of a sample with swapped genders or another company; a twin returns the original."
     _check_asked(sample, kind)

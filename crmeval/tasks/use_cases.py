@@ -32,7 +32,7 @@ class UseCase:
     "One CRM task."
 
     id: str  # For example 'service_call_summary'
-    name: str  # As published, e.g. 'Service: Call Summary'
+    name: str  # As published, such as 'Service: Call Summary'
     cloud: str  # 'service', 'sales', 'sales & service' or 'marketing'
     task: str  # 'summary', 'generation' or 'prediction'
     flavour: str  # 'short' (about 500 tokens in) or 'long' (about 3,000 tokens in)
@@ -65,7 +65,7 @@ def _shipped():
     return {r["id"]: UseCase(**r) for r in rows}
 
 
-_ADDED: dict[str, UseCase] = {}  # by `add_use_case`, in this process
+_ADDED: dict[str, UseCase] = {}  # registered by `add_use_case` in this process
 _HERE: contextvars.ContextVar[Mapping[str, UseCase]] = contextvars.ContextVar(
     "own use cases of a run", default=types.MappingProxyType({})
 )
@@ -247,7 +247,7 @@ def check_use_case(
 
 def _check_same(use_case, known):
     if known.get(use_case.id, use_case) != use_case:
-        raise ValueError(f"use case {use_case.id!r} is known already, and is another one: choose another id")
+        raise ValueError(f"use case {use_case.id!r} is already used for a different one: choose another id")
     return use_case
 
 
