@@ -139,9 +139,7 @@ class Source:
     name: str  # In SQL: SELECT ... FROM name.table
     kind: str  # One of `known_kinds()`
     address: str = ""  # Connection parameters, a URI, or a path or pattern relative to `folder`; no secrets
-    secrets: Mapping[str, str] = field(
-        default_factory=dict
-    )  # Purpose -> name of an environment variable
+    secrets: Mapping[str, str] = field(default_factory=dict)  # Purpose -> name of an environment variable
     read: Mapping[str, tuple[str, ...] | None] | None = None  # Table -> columns, None: all; None: every table
     personal: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict

@@ -141,9 +141,7 @@ def _check_parts(tree: dict) -> None:
         if kind == "TABLE_FUNCTION":
             called = part["function"].get("function_name", "")
             if called.lower() not in _ROWS:
-                raise NotAllowed(
-                    f"{called}(...) cannot be used as a table; name a table of the catalogue"
-                )
+                raise NotAllowed(f"{called}(...) cannot be used as a table; name a table of the catalogue")
         if name in _SHUT:
             raise NotAllowed(f"the function {name} may not be used in a query")
         if "from_table" in part and part["from_table"] and part["from_table"]["type"] not in _FROM:
