@@ -247,7 +247,7 @@ def check_use_case(
 
 def _check_same(use_case, known):
     if known.get(use_case.id, use_case) != use_case:
-        raise ValueError(f"use case {use_case.id!r} is already used for a different one: choose another id")
+        raise ValueError(f"use case {use_case.id!r} is known already as a different one: choose another id")
     return use_case
 
 
