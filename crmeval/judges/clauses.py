@@ -19,21 +19,21 @@ from ..core.trees import soft_keys
 # %% ../../nbs/judges/03_clauses.ipynb #f0088c05
 @lru_cache(maxsize=1)
 def _lexicon() -> dict:
-    "Negators, opposites and the like, with source and date."
+    "Return negators, opposites and similar words, with source and date."
     return json.loads(data_path("lexicons", "opposed.json").read_text(encoding="utf-8"))
 
 
 @lru_cache(maxsize=32)
 def clause_words(
-    name: str,  # As the table has it: 'negators', 'helpers', ...
+    name: str,  # As in the table: 'negators', 'helpers', ...
 ) -> frozenset[str]:
-    "The words of one kind."
+    "Return the words of one kind."
     return frozenset(_lexicon()[name])
 
 
 @lru_cache(maxsize=1)
 def _opposites():
-    "Stem, or phrase in one word -> (number of the pair, side 1 or -1) of each pair that has it."
+    "Return stem (or joined phrase) -> [(pair index, side 1 or -1)] of the pairs that contain it."
     out: dict = {}
     for i, pair in enumerate(_lexicon()["pairs"]):
         for side, words in ((1, pair["plus"]), (-1, pair["minus"])):
@@ -44,13 +44,13 @@ def _opposites():
 
 @lru_cache(maxsize=1)
 def loose_pairs() -> frozenset[int]:
-    "Numbers of the pairs whose words mean other things as well: 'before', 'first'."
+    "Return the indices of pairs whose words have other meanings too: 'before', 'first'."
     return frozenset(i for i, p in enumerate(_lexicon()["pairs"]) if p.get("also means other things"))
 
 
 @lru_cache(maxsize=1)
 def _phrases():
-    "Words of a phrase -> what stands for it (None: nothing), and all first words."
+    "Return (words of a phrase -> its replacement (None: removed), all first words)."
     out: dict = {tuple(p.split()): None for p in _lexicon()["plain phrases"]}
     out |= {tuple(p.split()): "not" for p in _lexicon()["negating phrases"]}
     out |= {tuple(p.split()): "without" for p in _lexicon()["apart phrases"]}
@@ -60,7 +60,7 @@ def _phrases():
 
 @lru_cache(maxsize=1)
 def _same_meaning():
-    "Stem -> its groups among the words of one meaning."
+    "Return stem -> its synonym groups."
     out: dict = {}
     for i, group in enumerate(_lexicon()["synonyms"]):
         for w in group.split():
@@ -72,7 +72,7 @@ def _same_meaning():
 def near_keys(
     s: str,  # A stem
 ) -> tuple:
-    "What two stems share that may mean the same: a beginning, or a group of synonyms."
+    "Return the keys that a stem shares with similar ones: prefix or synonym group."
     return (s, *soft_keys(s), *_same_meaning().get(s, ()))
 
 # %% ../../nbs/judges/03_clauses.ipynb #9021e057
@@ -124,11 +124,11 @@ def _light_stems():
 
 # %% ../../nbs/judges/03_clauses.ipynb #6172230a
 _TOKEN = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*|[;:,.!?()–—\"“”]")
-_TITLE = frozenset("not no don't never can't nothing without".split())  # with a capital: a title
+_TITLE = frozenset("not no don't never can't nothing without".split())  # capitalized: part of a title
 
 
 def _tokens(sentence):
-    "Words in small letters and marks; a known phrase is one word, or none."
+    "Return lower-case words and punctuation; known phrases are replaced or removed."
     found = _TOKEN.findall(sentence[:3000])[:_MOST]
     said = [w.casefold().replace("’", "'") for w in found]
     for i in range(1, len(found)):
@@ -148,7 +148,7 @@ def _tokens(sentence):
 
 
 def _cut(said):
-    "The words of each clause."
+    "Return the words of each clause."
     cuts, now = [], []
     heads, begins = clause_words("heads"), clause_words("splits") | clause_words("apart")
     for w, after in zip(said, [*said[1:], ""]):
@@ -167,7 +167,7 @@ def _cut(said):
 
 @lru_cache(maxsize=16384)
 def _word(w):
-    "(the stem, its opposites, whether it counts as content) of a word or phrase."
+    "Return (stem, its opposites, whether it is a content word) of a word or phrase."
     s = w if "_" in w else stem(w)
     content = w not in STOP_WORDS and "_" not in w and not w.isdigit()
     return s, tuple(_opposites().get(s, ())), content

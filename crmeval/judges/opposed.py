@@ -223,12 +223,12 @@ _PLACE = re.compile(
     + "|".join(sorted(clause_words("locative")))
     + r")\s+((?:[A-Z][\w-]{0,40})(?:\s[A-Z][\w-]{1,40}){0,3})(?!['’\w])"
 )
-_KEPT, _AHEAD = 0.5, 0.25  # company that another place must keep, and by how much it must be better
-_BESIDE = 0.3  # what a word of a neighbouring sentence counts
+_KEPT, _AHEAD = 0.5, 0.25  # minimum context of another place, and its required lead
+_BESIDE = 0.3  # weight of words in adjacent sentences
 
 
 def _places_named(text):
-    "Places of a text, in small letters, in order."
+    "Return the place names of a text in lower case, in order."
     found = dict.fromkeys(m[1].casefold() for m in list(_PLACE.finditer(text))[:200])
     return [p for p in found if p.split()[0] not in clause_words("months and days")]
 
@@ -239,7 +239,7 @@ def _places_of(source):
 
 
 def _names(text, place):
-    "Whether a text has a place as a word of its own; both in small letters."
+    "Whether a text contains a place as whole words; both in lower case."
     at = text.find(place)
     while at >= 0:
         before, after = text[at - 1 : at] if at else "", text[at + len(place) : at + len(place) + 1]
@@ -250,7 +250,7 @@ def _names(text, place):
 
 
 def _company_of(place, rest, pieces):
-    "(the best share of the claim's other words around a place, where)"
+    "Return (best share of the claim's other words around a place, its line)."
     named, whole, best = {stem(w) for w in place.split()}, sum(rest.values()), (0.0, 0)
     for line, piece in enumerate(pieces):
         if not _names(piece.casefold(), place):
@@ -267,7 +267,7 @@ def _company_of(place, rest, pieces):
 
 
 def _worth(s, clause, sentence, beside):
-    "What a word counts by how near it stands."
+    "Return the weight of a word by its distance."
     keys = near_keys(s)
     if not clause.keys.isdisjoint(keys):
         return 1.0
@@ -280,7 +280,7 @@ def another_place_said(
     claim: str,  # One sentence without the label of its speaker
     source: str,
 ) -> Objection | None:
-    "Does the source say it of another place?"
+    "Return an objection if the source says it of another place."
     said = claim.casefold()
     for place in _places_named(claim):
         known = _places_of(source)
@@ -303,7 +303,7 @@ def another_place_said(
 def contradiction(
     claim: str,  # One sentence without the label of its speaker
     source: str,
-    lines: Sequence[int],  # Sentences of the source that say most of it, cut as `sentences_in` does
+    lines: Sequence[int],  # Best matching sentences of the source, as from `sentences_in`
 ) -> Objection | None:
-    "What in the source contradicts a claim: its opposite, or the same of another place."
+    "Return what in the source contradicts a claim: its opposite, or the same of another place."
     return opposite_said(claim, sentences_in(source), lines) or another_place_said(claim, source)
