@@ -191,8 +191,7 @@ _SPEAKER = re.compile(r"^[ \t]*([A-Z][\w .'-]{0,30}(?:\([^()\n]{1,30}\))?)[ \t]*
 
 
 def read_turns(
-    conversation: str
-    | Sequence,  # Lines 'Speaker: text', or messages: texts, pairs or mappings
+    conversation: str | Sequence,  # Lines 'Speaker: text', or messages: texts, pairs or mappings
 ) -> list[Turn]:  # In order; a text without speakers is one message of the customer
     "Return the messages of a conversation; other input raises `ValueError`."
     if isinstance(conversation, str):
@@ -261,9 +260,7 @@ def turn_breaks(
     yield from _against_ours(said, ours)
 
 
-_FEWEST_KNOWN = (
-    8  # minimum content words of a conversation for a reply to count as unrelated
-)
+_FEWEST_KNOWN = 8  # minimum content words of a conversation for a reply to count as unrelated
 
 
 def _is_elsewhere(text, conversation):

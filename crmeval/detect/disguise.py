@@ -92,7 +92,7 @@ _LETTER_BLOCK = re.compile(r"[\u0370-\u03ff\u0400-\u052f]")
 
 
 def plain_text(
-    text: str,  # As a model wrote it
+    text: str,  # As written by a model
 ) -> str:  # The same words in plain letters
     "Return the text without look-alike letters, invisible characters, full-width forms and curly quotes."
     text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).translate(_STRAIGHT)
@@ -144,7 +144,7 @@ _WORDS = PatternFile(data_path("lexicons", "disguise.json"))
 
 
 @lru_cache(maxsize=1)
-def spelling_words() -> dict[str, str]:  # Folded word -> the characters it stands for; '' for a sign's name
+def spelling_words() -> dict[str, str]:  # Folded word -> characters; '' for names of symbols
     "Return words that represent characters when a person spells something out."
     out = {}
     for digit, numerals in _WORDS.data["numerals"].items():

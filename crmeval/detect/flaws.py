@@ -23,7 +23,7 @@ class Flaw:
     "A flaw in a sentence or text, with its position."
 
     kind: str  # One of `FLAW_KINDS`
-    quote: str  # The words that show it
+    quote: str  # The flawed words
     says: str  # Description for the user
     severity: float  # Deduction from the sentence's score, 0 to 1
     start: int = 0  # Offset of the quote in the checked text

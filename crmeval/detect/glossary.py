@@ -43,9 +43,7 @@ class FoundTerm(NamedTuple):
     plain: bool  # Whether it is a plain-language wording
 
 # %% ../../nbs/detect/10_glossary.ipynb #6f0add1f
-_MARK = (
-    r"[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u0900-\u0963\u0981-\u0dff]"  # marks within words
-)
+_MARK = r"[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u0900-\u0963\u0981-\u0dff]"  # marks within words
 _SOLID = rf"(?:(?!{UNSPACED.pattern})[^\W_]|{_MARK})+"
 _TOKEN = re.compile(rf"{UNSPACED.pattern}|{_SOLID}(?:['’]{_SOLID})*")  # unspaced scripts: each letter
 _GAP = re.compile(r"[ \t\u00a0]{0,2}(?:[-‐‑–/\n]?)[ \t\u00a0]{0,2}")
@@ -292,7 +290,7 @@ def _checked(told):
 
 
 def read_glossary(
-    glossary: Mapping[str, Any] | str | Path | Glossary,  # A shipped one's name, a file, a dictionary, JSON
+    glossary: Mapping[str, Any] | str | Path | Glossary,  # Shipped name, file, dictionary or JSON
 ) -> Glossary:
     "Return a glossary; an error raises `ValueError` with the entry, its value and what was expected."
     if isinstance(glossary, Glossary):

@@ -49,7 +49,7 @@ def _markup():
 
 
 def imitated_markup(
-    text: str,  # Text from outside
+    text: str,  # External text
 ) -> list[
     tuple[str, int, int]
 ]:  # (kind, start, end) by position; kinds: 'chat token', 'role tag', 'fence', ...

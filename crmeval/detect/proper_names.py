@@ -21,7 +21,7 @@ from ..core.patterns import PatternFile
 class Span:
     "A piece of a text that names or identifies a person or thing."
 
-    entity: str  # Kind, named as Presidio does, e.g. 'PERSON', 'EMAIL_ADDRESS'
+    entity: str  # Kind, named as in Presidio: 'PERSON', 'EMAIL_ADDRESS', ...
     start: int  # Offset of the first character
     end: int  # Offset after the last one
     score: float  # Confidence, 0 to 1; not a calibrated probability

@@ -298,9 +298,7 @@ _TO_THE_FACE = (
 @forgetting
 def insult_rule(
     text: str,  # Readable text, see `readable`
-) -> tuple[
-    str, ...
-]:  # Categories raised: 'toxic', 'hateful', 'profane', 'physical', 'violent'
+) -> tuple[str, ...]:  # Categories raised: 'toxic', 'hateful', 'profane', 'physical', 'violent'
     "Return the categories raised by a direct insult, swearing or threat at the reader."
     tokens, found = _TOKEN.findall(text[:_WINDOW]), set()
     for i in range(len(tokens)):

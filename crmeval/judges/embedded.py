@@ -373,9 +373,7 @@ def _polarity_features(m):
     plain = set().union(*[r.bag.difference(r.negated) if r.negated else r.bag for r in around])
     best = src.read[m.best] if m.best is not None else None
     turned = [s for s in m.stems if s in opposites and s not in bag and opposites[s] & bag]
-    denied = [
-        s for s in claim.negated if s in bag and s not in negated
-    ]  # negated in the claim only
+    denied = [s for s in claim.negated if s in bag and s not in negated]  # negated in the claim only
     affirmed = [
         s for s in m.stems if s in negated and s not in claim.negated and s not in plain
     ]  # negated in the source only
@@ -400,9 +398,7 @@ def _polarity_features(m):
 def features(
     claim: str,  # One sentence
     source: _Source,  # An indexed text
-) -> tuple[
-    dict, dict
-]:  # (feature -> number, findings: aligned sentences and evidence against support)
+) -> tuple[dict, dict]:  # (feature -> number, findings: aligned sentences and evidence against support)
     "Return the features for and against a claim."
     m = _Match(read_sentence(claim), source)
     name_counts, new_names = _name_features(m)

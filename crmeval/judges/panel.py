@@ -269,8 +269,7 @@ class Panel(_Asks):
         judges: Sequence[Judge],  # At least two, of the same style
         how: str = "majority",  # 'majority' or 'mean': see `combine_verdicts`
         *,
-        quorum: int
-        | None = None,  # Minimum answers; None: more than half of the members that do not abstain
+        quorum: int | None = None,  # Minimum answers; None: more than half of the members that do not abstain
         name: str | None = None,  # Default: 'panel(HOW): a & b'; '+' joins raters elsewhere
     ):
         self.judges, self.how, self.quorum = list(judges), check_how(how), quorum
@@ -311,7 +310,7 @@ class Panel(_Asks):
     def steadiness(self) -> dict[str, Estimate]:
         return _steadiness(
             self
-        )  # 'split': share of questions on which members differ; 'without': share without a verdict
+        )  # 'split': share of questions where members differ; 'without': share without a verdict
 
     def members_table(self) -> list[dict]:
         return _members_table(self)  # per member: answers, agreement with the panel, failures by status

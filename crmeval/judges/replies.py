@@ -219,9 +219,7 @@ def _shares(token):
 def expected_points(
     logprobs: Sequence[Mapping] | None,  # One mapping per token: token, logprob, top_logprobs
     points: Sequence[float],  # As read from the text, in the order written
-) -> list[
-    Mapping[int, float] | None
-]:  # Probabilities of 1 to 4 for each, summing to 1; None: not known
+) -> list[Mapping[int, float] | None]:  # Probabilities of 1 to 4 for each, summing to 1; None: not known
     "Return the judge's probability distribution for each rating in points."
     tokens = list(logprobs or ())
     text, ends = "", []

@@ -63,9 +63,7 @@ def maker_of(
     line: object,  # Such as 'openai:NAME'
     makers: Mapping[str, Callable[..., Any]],  # Kind -> maker
     group: str,  # Entry point group, for kinds of other packages
-) -> tuple[
-    Callable[..., Any] | None, str
-]:  # (maker, rest of the line); (None, '') if no kind matches
+) -> tuple[Callable[..., Any] | None, str]:  # (maker, rest of the line); (None, '') if no kind matches
     "Return the maker for a line's kind."
     kind, _, rest = line.partition(":") if isinstance(line, str) else ("", "", "")
     if not rest:

@@ -55,7 +55,7 @@ def _phrases_asked(instructions):
 
 def form_of(
     sample: Sample,  # Its use case must be known
-) -> Form:  # What its instructions ask for
+) -> Form:  # Requirements from its instructions
     "Return the form of a good answer from the instructions."
     instructions = all_instructions(sample)
     by_kind = {i["kind"]: i for i in instructions}

@@ -146,8 +146,7 @@ class OpenAIClient(_Rows):
         *,
         provider: str | None = None,  # A name of `providers()`; None: by the address, else as OpenAI
         base_url: str | None = None,  # Default: $OPENAI_BASE_URL, else OpenAI
-        api_key_env: str
-        | None = "OPENAI_API_KEY",  # Environment variable with the key; None: no key
+        api_key_env: str | None = "OPENAI_API_KEY",  # Environment variable with the key; None: no key
         temperature: float | None = 0,  # None: the endpoint's default (some models accept no other)
         max_tokens: int | None = None,  # Maximum answer length in tokens; None: no limit
         stream: bool = False,  # True: also measure the time to first token
@@ -235,10 +234,8 @@ class OpenAIClient(_Rows):
     def asked_body(
         self,
         prompt: str,
-        changes: Sequence[
-            Change
-        ] = (),  # What the endpoint is known to refuse, beside what is always known of it
-    ) -> tuple[dict, str | None]:  # The body; what is not as asked, in words
+        changes: Sequence[Change] = (),  # Additional known refusals of the endpoint
+    ) -> tuple[dict, str | None]:  # (body, description of changes or None)
         "Return the request body that `attempt` would send, for callers that send it in another way."
         return self.as_taken(_request(self, prompt, None, None, self.max_tokens, {}), changes)
 
@@ -271,10 +268,8 @@ class OpenAIClient(_Rows):
     def as_taken(
         self,
         body: Mapping,  # Of a request
-        changes: Sequence[
-            Change
-        ] = (),  # What the endpoint is known to refuse, beside what is always known of it
-    ) -> tuple[dict, str | None]:  # The body; what is not as asked, in words
+        changes: Sequence[Change] = (),  # Additional known refusals of the endpoint
+    ) -> tuple[dict, str | None]:  # (body, description of changes or None)
         "Return a request changed so that the endpoint accepts it."
         key = (chat_address(self._pools.endpoint[0]), self.model)
         return changed_request(body, (*self._known, *LEARNED.get(key), *changes))

@@ -57,9 +57,7 @@ def _typed(row):
     if row["text"] is None:
         row.setdefault("status", "undefined")
     if isinstance(row.get("error"), str):
-        row["error"] = redact(
-            without_query_values(row["error"], "[removed]")
-        )  # endpoints echo rejected keys
+        row["error"] = redact(without_query_values(row["error"], "[removed]"))  # endpoints echo rejected keys
     return row
 
 # %% ../../nbs/systems/02_replay.ipynb #c5da50f8
@@ -76,8 +74,7 @@ _READERS = {".jsonl": read_jsonl, ".ndjson": read_jsonl, ".csv": _read_csv}
 
 
 def read_responses(
-    path: str
-    | Path,  # A run's responses.parquet, .jsonl/.csv with sample_id and text, or another tool's log
+    path: str | Path,  # A run's responses.parquet, .jsonl/.csv with sample_id and text, or another tool's log
 ) -> list[Response]:  # In the file's order
     "Return recorded responses; `ValueError` names the row."
     path = Path(path).expanduser()
