@@ -117,7 +117,7 @@ def _share_of_best(likely, places):
 
 # %% ../../nbs/judges/05_turned.ipynb #f1dd6353
 def _denied_company(item, items, theirs, denied):
-    "The best company of a word that the claim denies, where the source denies it too, or where it does not."
+    "Return the best context match of a negated word where the source negates it too, or does not."
     places = [p for p in item.places[:20] if (p in theirs.denied) == denied]
     return 0.2 + best_company(places, item.at, items)["wide"] if places else 0.0
 
@@ -126,7 +126,7 @@ def negation_sites(
     claim: str,  # One sentence
     source: str,
 ) -> list[Site]:  # One for each negation
-    "What speaks for and against each negation of a claim."
+    "Return the features for and against each negation of a claim."
     mine, theirs, items = places_in(claim), places_of(source), items_of(claim, source)
     return [_negation_site(at, items, theirs) for _, at in mine.negations[:6]]
 
