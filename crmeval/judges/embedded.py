@@ -429,8 +429,8 @@ def _knows(src):
 
 
 RULED = "ruled out"  # category of a no by rule if the model also says no
-MOST_RULED = 0.25  # maximum probability after a no by rule
-LEAST_WORDS = 5  # shorter ones (field values, greetings) have no context
+MOST_RULED = 0.25  # the most that a no by rule leaves of a probability
+LEAST_WORDS = 5  # the value of a field or a word of greeting keeps no company that could be looked at
 
 
 def rule_on_support(
@@ -523,7 +523,7 @@ def rule_on_statement(
 
 
 def _said_otherwise(fact, pieces, lines):
-    "Return the opposite of a fact or a near miss; added or missing negations are left to the model."
+    "The opposite of a fact, or a near miss; a 'not' too many or too few is left to the counts."
     found = opposite_said(fact, pieces, lines)
     return found if found and found.kind == "opposite" else _near_miss(fact, pieces, lines)
 

@@ -32,7 +32,7 @@ class Objection:
 
     kind: str  # 'opposite', 'negation' or 'place'
     reason: str
-    line: int  # Index of the contradicting sentence of the source
+    line: int  # The sentence of the source that says otherwise
 
 
 @dataclass(frozen=True)
@@ -305,5 +305,5 @@ def contradiction(
     source: str,
     lines: Sequence[int],  # Best matching sentences of the source, as from `sentences_in`
 ) -> Objection | None:
-    "Return what in the source contradicts a claim: its opposite, or the same of another place."
+    "What in the source contradicts a claim: its opposite, or the same of another place."
     return opposite_said(claim, sentences_in(source), lines) or another_place_said(claim, source)
