@@ -531,7 +531,7 @@ def _native_span(text, start, end):
 
 
 def _is_no_person(text, span):
-    "Whether a PERSON span is a product ('Yahoo!x': letters after '!') or a word like 'number'."
+    "Whether a PERSON span is part of a product name (letters after '!') or a word such as 'Nummer'."
     if span.entity != "PERSON" or span.why == "record":
         return False
     if _EXCLAIMED.match(text, span.end):
